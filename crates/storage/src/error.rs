@@ -1,0 +1,114 @@
+//! One error for all engines: a coarse kind to act on, the detail for the log.
+
+use std::{fmt, io};
+
+/// The result of a storage operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation on the store failed. Callers match on [`kind`](Self::kind); the log gets the rest.
+#[derive(Debug)]
+pub struct Error {
+    kind: ErrorKind,
+    context: Box<str>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What a caller can act on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// Nothing is at that key.
+    NotFound,
+    /// Another request holds that upload.
+    Busy,
+    /// The object is larger than the caller's limit.
+    TooLarge,
+    /// The disk, the quota or the bucket is full.
+    NoSpace,
+    /// The file system is mounted read-only.
+    ReadOnly,
+    /// The process lacks the right.
+    PermissionDenied,
+    /// What lies there is not what must lie there, for example fewer bytes than its size promised.
+    Damaged,
+    /// Another process uses this store.
+    Locked,
+    /// Anything else: an I/O error, a service that does not answer.
+    Other,
+}
+
+impl Error {
+    /// An error of `kind` while doing what `context` says ("read `docker/…/link`").
+    pub fn new(kind: ErrorKind, context: impl Into<Box<str>>) -> Self {
+        Self { kind, context: context.into(), source: None }
+    }
+
+    /// The same, caused by `source`.
+    pub fn with_source(
+        kind: ErrorKind,
+        context: impl Into<Box<str>>,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        Self { kind, context: context.into(), source: Some(source.into()) }
+    }
+
+    /// An I/O error while doing what `context` says; the kind is derived from it.
+    pub fn io(context: impl Into<Box<str>>, source: io::Error) -> Self {
+        Self::with_source(ErrorKind::of(&source), context, source)
+    }
+
+    /// What a caller can act on.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// Whether nothing was at the key.
+    pub fn is_not_found(&self) -> bool {
+        self.kind == ErrorKind::NotFound
+    }
+}
+
+impl ErrorKind {
+    /// The kind that an I/O error stands for.
+    pub fn of(error: &io::Error) -> Self {
+        match error.kind() {
+            // A file where a directory should be: nothing can be at that key.
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => Self::NotFound,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
+            io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
+            io::ErrorKind::PermissionDenied => Self::PermissionDenied,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.context)?;
+        match &self.source {
+            Some(source) => write!(f, "{source}"),
+            None => write!(f, "{}", self.kind),
+        }
+    }
+}
+
+impl fmt::Display for ErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotFound => "not found",
+            Self::Busy => "held by another request",
+            Self::TooLarge => "larger than allowed here",
+            Self::NoSpace => "no space left",
+            Self::ReadOnly => "the file system is read-only",
+            Self::PermissionDenied => "permission denied",
+            Self::Damaged => "damaged",
+            Self::Locked => "in use by another process",
+            Self::Other => "storage error",
+        })
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}

@@ -1,0 +1,124 @@
+//! Every path that we ever read or write: registry:2's tree, and our own beside it.
+//!
+//! ```text
+//! docker/registry/v2/
+//! ├─ blobs/<alg>/<hex[0:2]>/<hex>/data                                bytes: layers, configs, manifests
+//! └─ repositories/<name>/
+//!    ├─ _layers/<alg>/<hex>/link                                      the repository may read the blob
+//!    ├─ _manifests/revisions/<alg>/<hex>/link                         the repository may read the manifest
+//!    ├─ _manifests/tags/<tag>/current/link                            what the tag points at
+//!    ├─ _manifests/tags/<tag>/index/<alg>/<hex>/link                  every digest the tag ever had
+//!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
+//! wharf/                                                              ours; losing it loses no image
+//! ├─ lock                                                             the process that uses this store
+//! ├─ staging/…                                                        files on their way to a rename
+//! └─ uploads/<id>/…                                                   uploads of the object engine
+//! ```
+//!
+//! A link holds a digest as text, `sha256:<64 hex>`, without a newline. A blob that was pushed by
+//! SHA-512 lies under its SHA-256; `_layers/sha512/<hex>/link` then holds the SHA-256 digest, as in
+//! registry:2. (Source: distribution, `registry/storage/paths.go`.)
+
+use bytes::Bytes;
+use wharf_oci::{Digest, DigestError, RepoName, Tag, UploadId};
+
+use crate::Key;
+
+const V2: &str = "docker/registry/v2";
+
+/// The most bytes that a link can have and still hold a digest.
+pub const LINK_LIMIT: u64 = 1024;
+
+/// The bytes of a blob, layer, config or manifest alike.
+pub fn blob(digest: &Digest) -> Key {
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(format!("{V2}/blobs/{algorithm}/{}/{hex}/data", &hex.as_str()[..2]))
+}
+
+/// Where all repositories lie.
+pub fn repositories() -> Key {
+    Key::from_safe(format!("{V2}/repositories"))
+}
+
+/// The directory of one repository; other repositories may lie below it.
+pub fn repository(name: &RepoName) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}"))
+}
+
+/// That `name` may read the blob `digest`.
+pub fn layer_link(name: &RepoName, digest: &Digest) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_layers/{}/{}/link", digest.algorithm(), digest.hex()))
+}
+
+/// The directory of all layer links of a repository.
+pub fn layers(name: &RepoName) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_layers"))
+}
+
+/// That `name` may read the manifest `digest`.
+pub fn revision_link(name: &RepoName, digest: &Digest) -> Key {
+    Key::from_safe(format!(
+        "{V2}/repositories/{name}/_manifests/revisions/{}/{}/link",
+        digest.algorithm(),
+        digest.hex()
+    ))
+}
+
+/// The directory whose names are the algorithms, and below them the hex digits, of all manifests of a repository.
+pub fn revisions(name: &RepoName) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/revisions"))
+}
+
+/// The directory of everything that is a manifest or a tag.
+pub fn manifests(name: &RepoName) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_manifests"))
+}
+
+/// The directory whose names are the tags of a repository.
+pub fn tags(name: &RepoName) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/tags"))
+}
+
+/// Everything about one tag: what it points at, and its history.
+pub fn tag(name: &RepoName, tag: &Tag) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/tags/{tag}"))
+}
+
+/// What a tag points at.
+pub fn tag_link(name: &RepoName, tag: &Tag) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/tags/{tag}/current/link"))
+}
+
+/// That a tag once pointed at `digest`.
+pub fn tag_history_link(name: &RepoName, tag: &Tag, digest: &Digest) -> Key {
+    Key::from_safe(format!(
+        "{V2}/repositories/{name}/_manifests/tags/{tag}/index/{}/{}/link",
+        digest.algorithm(),
+        digest.hex()
+    ))
+}
+
+/// The directory of the uploads of a repository.
+pub fn uploads(name: &RepoName) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_uploads"))
+}
+
+/// One upload of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct UploadKey {
+    /// Where it will go.
+    pub repository: RepoName,
+    /// Which one.
+    pub id: UploadId,
+}
+
+/// What a link to `digest` holds.
+pub fn link_content(digest: &Digest) -> Bytes {
+    Bytes::from(digest.to_string())
+}
+
+/// The digest that a link holds. White space around it is forgiven: people edit these files.
+pub fn parse_link(content: &[u8]) -> Result<Digest, DigestError> {
+    let text = std::str::from_utf8(content).unwrap_or("");
+    text.trim().parse()
+}
