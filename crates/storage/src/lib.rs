@@ -13,6 +13,8 @@
 //! [append](Upload::write) to an upload that one request at a time holds, and turn a finished
 //! upload into a blob [atomically](Finished::publish).
 
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
 mod error;
 mod key;
 pub mod layout;

@@ -1,0 +1,472 @@
+//! Cases for objects: publish, read, stream, version, remove.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+
+use super::{assert_kind, collect, exists, key, names, pattern, publish, put, read, upload_key};
+use crate::{ErrorKind, Storage};
+
+/// What was published is there, with its size and a plausible time.
+pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
+    let at = key("contract/publish_then_read/a/b/c/link");
+    publish(storage, &at, "sha256:1234").await;
+
+    assert_eq!(read(storage, &at).await, "sha256:1234");
+    let stat = storage.stat(&at).await.expect("stat");
+    assert_eq!(stat.size, 11);
+    let hour = Duration::from_secs(3600);
+    let now = SystemTime::now();
+    assert!(
+        now - hour < stat.modified && stat.modified < now + hour,
+        "modified: {:?}",
+        stat.modified
+    );
+
+    let blob = storage.open(&at).await.expect("open");
+    assert_eq!(blob.stat().size, 11);
+    assert_eq!(collect(blob, 0..11).await.expect("stream"), "sha256:1234");
+}
+
+/// A second publish replaces the first, be it longer or shorter.
+pub async fn publish_replaces(storage: &Arc<dyn Storage>) {
+    let at = key("contract/publish_replaces/link");
+    for content in ["medium", "something longer", "short", "short", ""] {
+        publish(storage, &at, content).await;
+        assert_eq!(read(storage, &at).await, content);
+        assert_eq!(storage.stat(&at).await.expect("stat").size, content.len() as u64);
+    }
+}
+
+/// No object at all, and an object without bytes.
+pub async fn publish_nothing_and_empty_objects(storage: &Arc<dyn Storage>) {
+    storage.publish(&[]).await.expect("publish nothing");
+
+    let at = key("contract/publish_nothing_and_empty_objects/empty");
+    publish(storage, &at, "").await;
+    assert_eq!(read(storage, &at).await.len(), 0);
+    assert_eq!(
+        storage
+            .read(&at, 0)
+            .await
+            .expect("read of an empty object with limit 0")
+            .stat
+            .size,
+        0
+    );
+    let blob = storage.open(&at).await.expect("open");
+    assert_eq!(collect(blob, 0..0).await.expect("stream").len(), 0);
+}
+
+/// The last of several puts of one key in one call is what stays.
+pub async fn publish_one_key_twice_in_a_call(storage: &Arc<dyn Storage>) {
+    let at = key("contract/publish_one_key_twice_in_a_call/link");
+    storage
+        .publish(&[put(&at, "first"), put(&at, "second"), put(&at, "third")])
+        .await
+        .expect("publish");
+    assert_eq!(read(storage, &at).await, "third");
+}
+
+/// I3: whoever sees the third object of a call sees the second and the first as well, of the same
+/// call or of a later one.
+pub async fn publish_is_ordered(storage: &Arc<dyn Storage>) {
+    const ROUNDS: u32 = 60;
+    let chain = ["revision/deep/below/link", "history/link", "current/link"]
+        .map(|path| key(format!("contract/publish_is_ordered/{path}")));
+    let fresh = |round: u32, link: usize| key(format!("contract/publish_is_ordered/fresh/{round}/{link}"));
+    let done = Arc::new(AtomicBool::new(false));
+
+    let writer = {
+        let (storage, chain, done) = (Arc::clone(storage), chain.clone(), Arc::clone(&done));
+        tokio::spawn(async move {
+            for round in 1..=ROUNDS {
+                let content = round.to_string();
+                let mut puts: Vec<_> = chain.iter().map(|at| put(at, content.clone())).collect();
+                puts.extend((0..3).map(|link| put(&fresh(round, link), content.clone())));
+                storage.publish(&puts).await.expect("publish");
+            }
+            done.store(true, Ordering::SeqCst);
+        })
+    };
+
+    let number = |bytes: Bytes| -> u32 {
+        std::str::from_utf8(&bytes)
+            .expect("digits")
+            .parse()
+            .expect("a number, not a mixture of two")
+    };
+    let mut last_seen = 0;
+    loop {
+        let finished = done.load(Ordering::SeqCst);
+        // Backwards: what the last pointer says must already be true of those before it.
+        let mut least = 0;
+        for at in chain.iter().rev() {
+            match storage.read(at, 100).await {
+                Ok(object) => {
+                    let round = number(object.bytes);
+                    assert!(
+                        round >= least,
+                        "`{at}` is of call {round}, what comes after it of {least}"
+                    );
+                    least = round;
+                }
+                Err(error) => {
+                    assert!(error.is_not_found(), "read of `{at}`: {error}");
+                    assert_eq!(least, 0, "`{at}` is missing, what comes after it is there");
+                }
+            }
+        }
+        for round in last_seen + 1..=ROUNDS.min(least + 1) {
+            if exists(storage, &fresh(round, 2)).await {
+                assert!(
+                    exists(storage, &fresh(round, 1)).await,
+                    "the third of call {round} came before the second"
+                );
+                assert!(
+                    exists(storage, &fresh(round, 0)).await,
+                    "the third of call {round} came before the first"
+                );
+                last_seen = round;
+            }
+        }
+        if finished {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    writer.await.expect("the writer");
+    for at in &chain {
+        assert_eq!(number(read(storage, at).await), ROUNDS);
+    }
+}
+
+/// A limit of exactly the size is enough; one byte less is `TooLarge`.
+pub async fn read_limits(storage: &Arc<dyn Storage>) {
+    let at = key("contract/read_limits/object");
+    for size in [1_usize, 1024, 70_000] {
+        let content = pattern(size as u64, size);
+        publish(storage, &at, content.clone()).await;
+        let limit = size as u64;
+        assert_eq!(
+            storage.read(&at, limit).await.expect("read at the limit").bytes,
+            content
+        );
+        assert_kind(
+            storage.read(&at, limit - 1).await,
+            ErrorKind::TooLarge,
+            "a byte above the limit",
+        );
+        assert_kind(storage.read(&at, 0).await, ErrorKind::TooLarge, "limit 0");
+    }
+}
+
+/// Where nothing is, everything that needs something says `NotFound`.
+pub async fn missing_is_not_found(storage: &Arc<dyn Storage>) {
+    let at = key("contract/missing_is_not_found/no/such/object");
+    let keep = key("contract");
+    assert_kind(storage.stat(&at).await, ErrorKind::NotFound, "stat");
+    assert_kind(storage.read(&at, 10).await, ErrorKind::NotFound, "read");
+    assert_kind(storage.open(&at).await, ErrorKind::NotFound, "open");
+    assert_kind(storage.remove(&at, &keep).await, ErrorKind::NotFound, "remove");
+    assert_kind(storage.remove_tree(&at).await, ErrorKind::NotFound, "remove_tree");
+
+    let upload = upload_key("contract/missing", "no-such-upload");
+    assert_kind(
+        storage.open_upload(&upload).await,
+        ErrorKind::NotFound,
+        "open_upload",
+    );
+    assert_kind(
+        storage.upload_size(&upload).await,
+        ErrorKind::NotFound,
+        "upload_size",
+    );
+}
+
+/// A directory is not an object, and asking for one does no harm.
+pub async fn directory_is_not_an_object(storage: &Arc<dyn Storage>) {
+    let dir = key("contract/directory_is_not_an_object/dir");
+    let below = key("contract/directory_is_not_an_object/dir/sub/object");
+    publish(storage, &below, "kept").await;
+
+    for dir in [dir, below.parent().expect("a parent")] {
+        assert_kind(
+            storage.stat(&dir).await,
+            ErrorKind::NotFound,
+            "stat of a directory",
+        );
+        assert_kind(
+            storage.read(&dir, 10).await,
+            ErrorKind::NotFound,
+            "read of a directory",
+        );
+        assert_kind(
+            storage.open(&dir).await,
+            ErrorKind::NotFound,
+            "open of a directory",
+        );
+        assert_kind(
+            storage.remove(&dir, &key("contract")).await,
+            ErrorKind::NotFound,
+            "remove of a directory",
+        );
+    }
+    assert_eq!(read(storage, &below).await, "kept");
+}
+
+/// A key below an object is a key where nothing is.
+pub async fn nothing_is_below_an_object(storage: &Arc<dyn Storage>) {
+    let object = key("contract/nothing_is_below_an_object/object");
+    publish(storage, &object, "x").await;
+    let below = object.join("below").expect("a key");
+    assert_kind(storage.stat(&below).await, ErrorKind::NotFound, "stat");
+    assert_kind(storage.read(&below, 10).await, ErrorKind::NotFound, "read");
+    assert_kind(storage.open(&below).await, ErrorKind::NotFound, "open");
+    assert_kind(
+        storage.remove(&below, &key("contract")).await,
+        ErrorKind::NotFound,
+        "remove",
+    );
+    assert_kind(
+        storage.remove_tree(&below).await,
+        ErrorKind::NotFound,
+        "remove_tree",
+    );
+    assert_eq!(read(storage, &object).await, "x");
+}
+
+/// Whatever happens in whatever haste: one version never stands for two contents. All contents have
+/// one size, so that only the version can tell them apart.
+pub async fn equal_versions_mean_equal_content(storage: &Arc<dyn Storage>) {
+    let at = key("contract/equal_versions_mean_equal_content/link");
+    let keep = key("contract/equal_versions_mean_equal_content");
+    let mut seen = HashMap::new();
+    let mut check = |version, content: Bytes| {
+        if let Some(version) = version {
+            let known = seen.entry(version).or_insert_with(|| content.clone());
+            assert_eq!(*known, content, "one version for two contents");
+        }
+    };
+
+    for round in 0..200 {
+        if round % 7 == 3 {
+            storage.remove(&at, &keep).await.expect("remove");
+        }
+        let content = Bytes::from(format!("{round:08}"));
+        publish(storage, &at, content.clone()).await;
+        let object = storage.read(&at, 100).await.expect("read");
+        assert_eq!(object.bytes, content);
+        check(object.stat.version, content.clone());
+        check(storage.stat(&at).await.expect("stat").version, content.clone());
+        check(storage.open(&at).await.expect("open").stat().version, content);
+    }
+
+    // The same while a writer races with the reader: version and content must be of one moment.
+    let writer = {
+        let (storage, at) = (Arc::clone(storage), at.clone());
+        tokio::spawn(async move {
+            for round in 1000..1200 {
+                publish(&storage, &at, format!("{round:08}")).await;
+            }
+        })
+    };
+    while !writer.is_finished() {
+        let object = storage.read(&at, 100).await.expect("read");
+        check(object.stat.version, object.bytes);
+        let blob = storage.open(&at).await.expect("open");
+        let version = blob.stat().version;
+        check(version, collect(blob, 0..8).await.expect("stream"));
+    }
+    writer.await.expect("the writer");
+}
+
+/// Every range of an object, at the borders of whatever buffers an engine may use.
+pub async fn stream_ranges(storage: &Arc<dyn Storage>) {
+    const PIECE: u64 = 256 * 1024;
+    let at = key("contract/stream_ranges/object");
+    let content = pattern(1, 3 * 1024 * 1024 + 17);
+    publish(storage, &at, content.clone()).await;
+    let size = content.len() as u64;
+
+    let borders = [
+        0,
+        1,
+        4095,
+        4096,
+        PIECE - 1,
+        PIECE,
+        PIECE + 1,
+        4 * PIECE,
+        size / 2,
+        size - PIECE,
+        size - 1,
+        size,
+    ];
+    for (index, &start) in borders.iter().enumerate() {
+        for &end in &borders[index..] {
+            let blob = storage.open(&at).await.expect("open");
+            assert_eq!(blob.stat().size, size);
+            let got = collect(blob, start..end).await.expect("stream");
+            #[expect(clippy::cast_possible_truncation, reason = "a few megabytes")]
+            let expected = content.slice(start as usize..end as usize);
+            assert!(
+                got == expected,
+                "bytes {start}..{end}: {} bytes, not those",
+                got.len()
+            );
+        }
+    }
+}
+
+/// What is opened stays what it was when its key gets another content, before and during streaming.
+pub async fn opened_survives_replacement(storage: &Arc<dyn Storage>) {
+    let at = key("contract/opened_survives_replacement/object");
+    let old = pattern(1, 2_000_000);
+    publish(storage, &at, old.clone()).await;
+
+    let whole = storage.open(&at).await.expect("open");
+    let part = storage.open(&at).await.expect("open");
+    let started = storage.open(&at).await.expect("open");
+    let mut started = started.stream(0..2_000_000);
+    let mut begun = started.next().await.expect("a piece").expect("a piece").to_vec();
+
+    publish(storage, &at, "new").await;
+
+    assert!(collect(whole, 0..2_000_000).await.expect("stream") == old);
+    assert!(collect(part, 1_500_000..1_999_999).await.expect("stream") == old.slice(1_500_000..1_999_999));
+    while let Some(piece) = started.next().await {
+        begun.extend_from_slice(&piece.expect("a piece"));
+    }
+    assert!(begun == old, "a stream that had begun goes on with the old bytes");
+    assert_eq!(read(storage, &at).await, "new");
+}
+
+/// The same when the key goes away.
+pub async fn opened_survives_removal(storage: &Arc<dyn Storage>) {
+    let at = key("contract/opened_survives_removal/dir/object");
+    let content = pattern(1, 2_000_000);
+    publish(storage, &at, content.clone()).await;
+    let whole = storage.open(&at).await.expect("open");
+    storage.remove(&at, &key("contract")).await.expect("remove");
+    assert!(collect(whole, 0..2_000_000).await.expect("stream") == content);
+
+    publish(storage, &at, content.clone()).await;
+    let part = storage.open(&at).await.expect("open");
+    storage
+        .remove_tree(&key("contract/opened_survives_removal"))
+        .await
+        .expect("remove_tree");
+    assert!(collect(part, 1_700_000..2_000_000).await.expect("stream") == content.slice(1_700_000..));
+    assert!(!exists(storage, &at).await);
+}
+
+/// The directories that became empty go as well, up to `keep`.
+pub async fn remove_takes_empty_directories_along(storage: &Arc<dyn Storage>) {
+    let keep = key("contract/remove_takes_empty_directories_along");
+    let deep = keep.join("a/b/c/object").expect("a key");
+    let beside = keep.join("a/object").expect("a key");
+    publish(storage, &deep, "x").await;
+    publish(storage, &beside, "y").await;
+
+    storage.remove(&deep, &keep).await.expect("remove");
+    assert!(!exists(storage, &deep).await);
+    assert_eq!(
+        names(storage, &keep.join("a").expect("a key")).await,
+        ["object"],
+        "`b` and `c` are gone"
+    );
+
+    storage.remove(&beside, &keep).await.expect("remove");
+    assert_eq!(names(storage, &keep).await, [""; 0]);
+    assert_kind(
+        storage.remove(&beside, &keep).await,
+        ErrorKind::NotFound,
+        "remove for the second time",
+    );
+
+    let direct = keep.join("object").expect("a key");
+    publish(storage, &direct, "z").await;
+    storage
+        .remove(&direct, &keep)
+        .await
+        .expect("remove directly below `keep`");
+    assert!(!exists(storage, &direct).await);
+
+    publish(storage, &deep, "again").await;
+    assert_eq!(read(storage, &deep).await, "again");
+}
+
+/// Objects beside the removed one stay, also those whose names begin alike.
+pub async fn remove_spares_neighbours(storage: &Arc<dyn Storage>) {
+    let keep = key("contract/remove_spares_neighbours");
+    let neighbours =
+        ["a/x", "a/link-1", "a/link.d/y", "a/lin", "b/link"].map(|path| keep.join(path).expect("a key"));
+    let at = keep.join("a/link").expect("a key");
+    publish(storage, &at, "goes").await;
+    for neighbour in &neighbours {
+        publish(storage, neighbour, "stays").await;
+    }
+    storage.remove(&at, &keep).await.expect("remove");
+    for neighbour in &neighbours {
+        assert_eq!(read(storage, neighbour).await, "stays");
+    }
+}
+
+/// Everything at and below a directory goes; what is beside it stays, also when its name begins alike.
+pub async fn remove_tree_takes_everything_below(storage: &Arc<dyn Storage>) {
+    let root = key("contract/remove_tree_takes_everything_below");
+    let tree = root.join("t").expect("a key");
+    let inside = [
+        "t/current/link",
+        "t/index/sha256/00/link",
+        "t/index/sha256/01/link",
+        "t/x",
+    ];
+    let outside = [
+        "t-1/current/link",
+        "t.1/current/link",
+        "tt/current/link",
+        "T/link",
+        "s",
+    ];
+    for path in inside.iter().chain(&outside) {
+        publish(storage, &root.join(path).expect("a key"), *path).await;
+    }
+
+    storage.remove_tree(&tree).await.expect("remove_tree");
+    for path in inside {
+        assert!(
+            !exists(storage, &root.join(path).expect("a key")).await,
+            "`{path}` should be gone"
+        );
+    }
+    for path in outside {
+        assert_eq!(read(storage, &root.join(path).expect("a key")).await, path);
+    }
+    assert_eq!(names(storage, &root).await, ["T", "s", "t-1", "t.1", "tt"]);
+    assert_kind(
+        storage.remove_tree(&tree).await,
+        ErrorKind::NotFound,
+        "remove_tree for the second time",
+    );
+
+    // A single object is a tree as well.
+    storage
+        .remove_tree(&root.join("s").expect("a key"))
+        .await
+        .expect("remove_tree of an object");
+    assert!(!exists(storage, &root.join("s").expect("a key")).await);
+
+    let again = root.join(inside[0]).expect("a key");
+    publish(storage, &again, "again").await;
+    assert_eq!(read(storage, &again).await, "again");
+}
