@@ -1,0 +1,171 @@
+//! THE error table: every code that the API can answer, its status and its default message.
+
+use http::StatusCode;
+use serde::{Serialize, Serializer, ser::SerializeStruct};
+use serde_json::Value;
+
+macro_rules! error_codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident $code:literal $status:ident $message:literal;)+) => {
+        /// An error code of the API (distribution specification, "Error Codes", and `registry:2`'s own).
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum ErrorCode {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl ErrorCode {
+            /// The code as it stands in a body, such as `BLOB_UNKNOWN`.
+            pub fn code(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $code,)+
+                }
+            }
+
+            /// The status that goes with it; [`ApiError::with_status`] overrides it.
+            pub fn status(self) -> StatusCode {
+                match self {
+                    $(Self::$variant => StatusCode::$status,)+
+                }
+            }
+
+            /// The message of `registry:2`, which some scripts look for.
+            pub fn message(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $message,)+
+                }
+            }
+
+            /// The whole table, by code.
+            pub fn all() -> &'static [Self] {
+                &[$(Self::$variant,)+]
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// The repository has no such blob.
+    BlobUnknown "BLOB_UNKNOWN" NOT_FOUND "blob unknown to registry";
+    /// The upload cannot go on.
+    BlobUploadInvalid "BLOB_UPLOAD_INVALID" NOT_FOUND "blob upload invalid";
+    /// There is no such upload, or no longer.
+    BlobUploadUnknown "BLOB_UPLOAD_UNKNOWN" NOT_FOUND "blob upload unknown to registry";
+    /// We know who it is, and they may not.
+    Denied "DENIED" FORBIDDEN "requested access to the resource is denied";
+    /// The digest is malformed, or is not that of the content.
+    DigestInvalid "DIGEST_INVALID" BAD_REQUEST "provided digest did not match uploaded content";
+    /// The manifest names something that the repository does not have.
+    ManifestBlobUnknown "MANIFEST_BLOB_UNKNOWN" BAD_REQUEST "blob unknown to registry";
+    /// The manifest is not acceptable.
+    ManifestInvalid "MANIFEST_INVALID" BAD_REQUEST "manifest invalid";
+    /// The repository has no such manifest or tag.
+    ManifestUnknown "MANIFEST_UNKNOWN" NOT_FOUND "manifest unknown";
+    /// The signature of a manifest is wrong.
+    ManifestUnverified "MANIFEST_UNVERIFIED" BAD_REQUEST "manifest failed signature verification";
+    /// The name is not one of a repository.
+    NameInvalid "NAME_INVALID" BAD_REQUEST "invalid repository name";
+    /// There is no such repository.
+    NameUnknown "NAME_UNKNOWN" NOT_FOUND "repository name not known to registry";
+    /// `n` is no number of results.
+    PaginationNumberInvalid "PAGINATION_NUMBER_INVALID" BAD_REQUEST "invalid number of results requested";
+    /// A chunk does not continue the upload.
+    RangeInvalid "RANGE_INVALID" RANGE_NOT_SATISFIABLE "invalid content range";
+    /// The body has not the length that was announced.
+    SizeInvalid "SIZE_INVALID" BAD_REQUEST "provided length did not match content length";
+    /// The tag is malformed.
+    TagInvalid "TAG_INVALID" BAD_REQUEST "manifest tag did not match URI";
+    /// Slow down.
+    TooManyRequests "TOOMANYREQUESTS" TOO_MANY_REQUESTS "too many requests";
+    /// We do not know who it is.
+    Unauthorized "UNAUTHORIZED" UNAUTHORIZED "authentication required";
+    /// Not now.
+    Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "service unavailable";
+    /// Our own fault.
+    Unknown "UNKNOWN" INTERNAL_SERVER_ERROR "unknown error";
+    /// Not here, or switched off.
+    Unsupported "UNSUPPORTED" METHOD_NOT_ALLOWED "The operation is unsupported.";
+}
+
+/// One error as the wire has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiError {
+    /// Which row of the table.
+    pub code: ErrorCode,
+    /// What was wrong and what to do, for a person.
+    pub message: String,
+    /// What was wrong, for a program; left out of the body when null.
+    pub detail: Value,
+    /// A status other than the table's.
+    pub status: Option<StatusCode>,
+}
+
+impl ApiError {
+    /// With the table's message and status, and no detail.
+    pub fn new(code: ErrorCode) -> Self {
+        Self {
+            code,
+            message: code.message().to_owned(),
+            detail: Value::Null,
+            status: None,
+        }
+    }
+
+    /// With another message.
+    #[must_use]
+    pub fn with_message(mut self, message: impl Into<String>) -> Self {
+        self.message = message.into();
+        self
+    }
+
+    /// With a detail.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<Value>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+
+    /// With another status than the table's, such as 413 for a manifest that is too large.
+    #[must_use]
+    pub fn with_status(mut self, status: StatusCode) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// The status to answer with.
+    pub fn status(&self) -> StatusCode {
+        self.status.unwrap_or_else(|| self.code.status())
+    }
+}
+
+impl From<ErrorCode> for ApiError {
+    fn from(code: ErrorCode) -> Self {
+        Self::new(code)
+    }
+}
+
+impl Serialize for ApiError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = if self.detail.is_null() { 2 } else { 3 };
+        let mut error = serializer.serialize_struct("ApiError", fields)?;
+        error.serialize_field("code", self.code.code())?;
+        error.serialize_field("message", &self.message)?;
+        if !self.detail.is_null() {
+            error.serialize_field("detail", &self.detail)?;
+        }
+        error.end()
+    }
+}
+
+/// The body of an answer: `{"errors":[{"code":…,"message":…,"detail":…}]}` and a newline, as `registry:2` has it.
+pub fn error_body(errors: &[ApiError]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        errors: &'a [ApiError],
+    }
+    let mut body = Vec::new();
+    // Writing to memory does not fail, and every value here has a JSON form.
+    if serde_json::to_writer(&mut body, &Body { errors }).is_err() {
+        body = br#"{"errors":[]}"#.to_vec();
+    }
+    body.push(b'\n');
+    body
+}

@@ -1,0 +1,218 @@
+//! Walking through JSON without building a tree of it: members, elements and leaves of raw values.
+
+use std::{borrow::Cow, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, Error as _},
+};
+use serde_json::value::RawValue;
+
+use super::ManifestError;
+use crate::text::shortened;
+
+/// Where in a manifest a value stands; text only when an error needs it.
+#[derive(Clone, Copy)]
+pub(super) enum Path<'a> {
+    Root,
+    Key(&'a Path<'a>, &'a str),
+    Index(&'a Path<'a>, usize),
+}
+
+impl<'a> Path<'a> {
+    pub(super) fn key(&'a self, key: &'a str) -> Self {
+        Self::Key(self, key)
+    }
+}
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root => Ok(()),
+            Self::Key(Path::Root, key) => write!(f, "{}", shortened(key).escape_debug()),
+            Self::Key(parent, key) => write!(f, "{parent}.{}", shortened(key).escape_debug()),
+            Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
+        }
+    }
+}
+
+/// The whole document: one JSON value and nothing behind it.
+pub(super) fn document(text: &str) -> Result<&RawValue, ManifestError> {
+    if text.is_empty() {
+        return Err(ManifestError::Empty);
+    }
+    serde_json::from_str(text).map_err(|error| ManifestError::not_json(&error))
+}
+
+/// Which JSON type a value has.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Type {
+    Object,
+    Array,
+    String,
+    Number,
+    Boolean,
+    Null,
+}
+
+impl Type {
+    pub(super) fn of(value: &RawValue) -> Self {
+        match value.get().bytes().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => Self::Object,
+            Some(b'[') => Self::Array,
+            Some(b'"') => Self::String,
+            Some(b't' | b'f') => Self::Boolean,
+            Some(b'n') => Self::Null,
+            _ => Self::Number,
+        }
+    }
+
+    /// The type for a sentence.
+    pub(super) fn noun(self) -> &'static str {
+        match self {
+            Self::Object => "an object",
+            Self::Array => "an array",
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Boolean => "a boolean",
+            Self::Null => "null",
+        }
+    }
+}
+
+/// That `value` at `path` has the type `expected`.
+pub(super) fn expect(value: &RawValue, path: Path<'_>, expected: Type) -> Result<(), ManifestError> {
+    let found = Type::of(value);
+    if found == expected {
+        return Ok(());
+    }
+    Err(ManifestError::WrongType {
+        path: path.to_string(),
+        expected: expected.noun(),
+        found: found.noun(),
+    })
+}
+
+/// Calls `visit` for each member of an object, in order, until it fails.
+pub(super) fn members<'a>(
+    object: &'a RawValue,
+    path: Path<'_>,
+    visit: impl FnMut(&str, &'a RawValue) -> Result<(), ManifestError>,
+) -> Result<(), ManifestError> {
+    expect(object, path, Type::Object)?;
+    let mut failure = None;
+    let visitor = Members {
+        visit,
+        failure: &mut failure,
+    };
+    let result = serde_json::Deserializer::from_str(object.get()).deserialize_map(visitor);
+    finish(result, failure, path)
+}
+
+/// Calls `visit` for each element of an array, in order, until it fails.
+pub(super) fn elements<'a>(
+    array: &'a RawValue,
+    path: Path<'_>,
+    visit: impl FnMut(usize, &'a RawValue) -> Result<(), ManifestError>,
+) -> Result<(), ManifestError> {
+    expect(array, path, Type::Array)?;
+    let mut failure = None;
+    let visitor = Elements {
+        visit,
+        failure: &mut failure,
+    };
+    let result = serde_json::Deserializer::from_str(array.get()).deserialize_seq(visitor);
+    finish(result, failure, path)
+}
+
+/// The text of a string.
+pub(super) fn string(value: &RawValue, path: Path<'_>) -> Result<String, ManifestError> {
+    expect(value, path, Type::String)?;
+    serde_json::from_str(value.get()).map_err(|error| bad_text(&error, path))
+}
+
+/// What the JSON parser says, without the place, which is relative to some inner value.
+pub(super) fn message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+}
+
+/// The document as a whole is known to be JSON; what can still go wrong is a string or key that is no Unicode.
+fn bad_text(error: &serde_json::Error, path: Path<'_>) -> ManifestError {
+    ManifestError::BadText {
+        path: path.to_string(),
+        message: message(error),
+    }
+}
+
+/// The failure of a visit goes round serde, which would make a text of it.
+fn finish(
+    result: Result<(), serde_json::Error>,
+    failure: Option<ManifestError>,
+    path: Path<'_>,
+) -> Result<(), ManifestError> {
+    match (result, failure) {
+        (_, Some(failure)) => Err(failure),
+        (Err(error), None) => Err(bad_text(&error, path)),
+        (Ok(()), None) => Ok(()),
+    }
+}
+
+#[derive(Deserialize)]
+struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+
+struct Members<'f, F> {
+    visit: F,
+    failure: &'f mut Option<ManifestError>,
+}
+
+impl<'de, F> de::Visitor<'de> for Members<'_, F>
+where
+    F: FnMut(&str, &'de RawValue) -> Result<(), ManifestError>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let value = map.next_value()?;
+            if let Err(error) = (self.visit)(&key, value) {
+                *self.failure = Some(error);
+                return Err(A::Error::custom("stopped"));
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Elements<'f, F> {
+    visit: F,
+    failure: &'f mut Option<ManifestError>,
+}
+
+impl<'de, F> de::Visitor<'de> for Elements<'_, F>
+where
+    F: FnMut(usize, &'de RawValue) -> Result<(), ManifestError>,
+{
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(value) = seq.next_element()? {
+            if let Err(error) = (self.visit)(index, value) {
+                *self.failure = Some(error);
+                return Err(A::Error::custom("stopped"));
+            }
+            index += 1;
+        }
+        Ok(())
+    }
+}

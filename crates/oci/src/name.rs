@@ -1,0 +1,214 @@
+//! Repository names: `library/alpine`, of any depth, at most 255 characters.
+
+use std::{fmt, str::FromStr, sync::Arc};
+
+use crate::text::{Quoted, QuotedChar, shortened};
+
+/// A valid repository name. Cheap to clone.
+///
+/// The grammar is the distribution specification's ("Pulling manifests"): components of lower case letters and
+/// digits, separated within by `.`, `_`, `__` or any number of `-`, and joined by `/`. Hence no component is
+/// `.` or `..`, none starts with `_`, and a name is safe as a relative path.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RepoName(Arc<str>);
+
+impl RepoName {
+    /// The most characters a name can have, slashes included (the limit of `registry:2`).
+    pub const MAX_LEN: usize = 255;
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RepoName {
+    type Err = NameError;
+
+    fn from_str(text: &str) -> Result<Self, NameError> {
+        validate(text)?;
+        Ok(Self(text.into()))
+    }
+}
+
+impl AsRef<str> for RepoName {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for RepoName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for RepoName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Why a text is not a repository name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// Nothing there.
+    #[error("the repository name is empty")]
+    Empty,
+    /// More than 255 characters.
+    #[error("a repository name has at most {} characters, got {got}", RepoName::MAX_LEN)]
+    TooLong {
+        /// How many characters there were.
+        got: usize,
+    },
+    /// `A-Z` somewhere.
+    #[error("repository names are lower case; use {} instead of {}", Quoted(.lower), Quoted(.name))]
+    UpperCase {
+        /// What was asked for.
+        name: String,
+        /// The same in lower case.
+        lower: String,
+    },
+    /// A component `.` or `..`.
+    #[error("the repository name contains the component `{component}`; names are not paths and cannot climb")]
+    DotComponent {
+        /// `.` or `..`.
+        component: &'static str,
+    },
+    /// `//`, or a slash at either end.
+    #[error(
+        "the repository name contains an empty component; write single slashes, and none at the start or end"
+    )]
+    EmptyComponent,
+    /// A component that begins or ends with `.`, `_` or `-`.
+    #[error(
+        "the component {} of the repository name starts or ends with a separator; a component starts and ends with a letter or digit",
+        Quoted(.component)
+    )]
+    SeparatorAtEnd {
+        /// The whole component.
+        component: String,
+    },
+    /// Separators within a component that do not go together, such as `..`, `___` or `._`.
+    #[error(
+        "the component {} of the repository name has {} between its words; allowed are `.`, `_`, `__` or any number of `-`",
+        Quoted(.component),
+        Quoted(.separator)
+    )]
+    BadSeparator {
+        /// The whole component.
+        component: String,
+        /// The run of separators.
+        separator: String,
+    },
+    /// A slash that was sent as `%2F`.
+    #[error("the repository name contains an encoded slash (`%2F`); write the slashes of a name as they are")]
+    EncodedSlash,
+    /// NUL or another control character.
+    #[error("the repository name contains the control character U+{:04X}", u32::from(*.character))]
+    ControlCharacter {
+        /// The first such character.
+        character: char,
+    },
+    /// Any other character that no name has.
+    #[error(
+        "the repository name contains {}; allowed are `a-z`, `0-9`, the separators `.`, `_`, `-`, and `/` between components",
+        QuotedChar(*.character)
+    )]
+    BadCharacter {
+        /// The first such character.
+        character: char,
+    },
+}
+
+/// What a byte may be in a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Slash,
+    Word,
+    Dot,
+    Underscore,
+    TwoUnderscores,
+    Dash,
+}
+
+fn validate(name: &str) -> Result<(), NameError> {
+    if name.len() > RepoName::MAX_LEN || !matches_grammar(name.as_bytes()) {
+        return Err(explain(name));
+    }
+    Ok(())
+}
+
+/// One pass over the bytes; what was wrong is found out by [`explain`] when it is needed.
+fn matches_grammar(name: &[u8]) -> bool {
+    let mut before = Before::Slash;
+    for byte in name {
+        before = match (byte, before) {
+            (b'a'..=b'z' | b'0'..=b'9', _) => Before::Word,
+            (b'/', Before::Word) => Before::Slash,
+            (b'.', Before::Word) => Before::Dot,
+            (b'_', Before::Word) => Before::Underscore,
+            (b'_', Before::Underscore) => Before::TwoUnderscores,
+            (b'-', Before::Word | Before::Dash) => Before::Dash,
+            _ => return false,
+        };
+    }
+    // Nothing ends with a slash or separator; the empty name is still behind its "slash".
+    before == Before::Word
+}
+
+/// What is wrong with a name that does not match, the most telling fault first.
+fn explain(name: &str) -> NameError {
+    if name.is_empty() {
+        return NameError::Empty;
+    }
+    if let Some(character) = name.chars().find(|character| character.is_control()) {
+        return NameError::ControlCharacter { character };
+    }
+    for component in ["..", "."] {
+        if name.split('/').any(|part| part == component) {
+            return NameError::DotComponent { component };
+        }
+    }
+    let got = name.chars().count();
+    if got > RepoName::MAX_LEN {
+        return NameError::TooLong { got };
+    }
+    let allowed =
+        |character: char| character.is_ascii_alphanumeric() || matches!(character, '/' | '.' | '_' | '-');
+    if let Some(character) = name.chars().find(|&character| !allowed(character)) {
+        return NameError::BadCharacter { character };
+    }
+    if name.contains(|character: char| character.is_ascii_uppercase()) {
+        return NameError::UpperCase {
+            name: name.to_owned(),
+            lower: name.to_ascii_lowercase(),
+        };
+    }
+    if name.split('/').any(str::is_empty) {
+        return NameError::EmptyComponent;
+    }
+    let component = name
+        .split('/')
+        .find(|part| !matches_grammar(part.as_bytes()))
+        .unwrap_or(name);
+    explain_component(component)
+}
+
+/// What is wrong with a component that is made of the right characters only.
+fn explain_component(component: &str) -> NameError {
+    let is_separator = |character: char| matches!(character, '.' | '_' | '-');
+    if component.starts_with(is_separator) || component.ends_with(is_separator) {
+        return NameError::SeparatorAtEnd {
+            component: component.to_owned(),
+        };
+    }
+    let separator = component
+        .split(|character: char| !is_separator(character))
+        .find(|run| !matches!(*run, "" | "." | "_" | "__") && run.contains(['.', '_']))
+        .unwrap_or_default();
+    NameError::BadSeparator {
+        component: component.to_owned(),
+        separator: shortened(separator),
+    }
+}

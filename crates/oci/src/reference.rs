@@ -1,0 +1,76 @@
+//! What names a manifest in a URL: a tag or a digest.
+
+use std::{fmt, str::FromStr};
+
+use crate::{Digest, DigestError, Tag, TagError};
+
+/// A tag or a digest. A tag has no colon and a digest has one, so the text form is never ambiguous.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reference {
+    /// A name that can be moved.
+    Tag(Tag),
+    /// The content itself.
+    Digest(Digest),
+}
+
+impl Reference {
+    /// The tag, if it is one.
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Tag(tag) => Some(tag),
+            Self::Digest(_) => None,
+        }
+    }
+
+    /// The digest, if it is one.
+    pub fn digest(&self) -> Option<&Digest> {
+        match self {
+            Self::Tag(_) => None,
+            Self::Digest(digest) => Some(digest),
+        }
+    }
+}
+
+impl FromStr for Reference {
+    type Err = ReferenceError;
+
+    fn from_str(text: &str) -> Result<Self, ReferenceError> {
+        if text.contains(':') {
+            Ok(Self::Digest(text.parse()?))
+        } else {
+            Ok(Self::Tag(text.parse()?))
+        }
+    }
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tag(tag) => tag.fmt(f),
+            Self::Digest(digest) => fmt::Display::fmt(digest, f),
+        }
+    }
+}
+
+impl From<Tag> for Reference {
+    fn from(tag: Tag) -> Self {
+        Self::Tag(tag)
+    }
+}
+
+impl From<Digest> for Reference {
+    fn from(digest: Digest) -> Self {
+        Self::Digest(digest)
+    }
+}
+
+/// Why a text is neither a tag nor a digest.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReferenceError {
+    /// It has no colon, and is no tag.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    /// It has a colon, and is no digest.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+}

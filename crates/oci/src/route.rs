@@ -1,0 +1,193 @@
+//! All of `/v2` on one page: which request path means what.
+
+use std::{borrow::Cow, fmt};
+
+use http::Method;
+use percent_encoding::percent_decode_str;
+
+use crate::{
+    Digest, DigestError, NameError, Reference, ReferenceError, RepoName, TagError, UploadId, UploadIdError,
+};
+
+/// What a request path below `/v2` names (distribution specification, "Endpoints").
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Route {
+    /// `/v2/`: is this a registry, and may I use it.
+    Base,
+    /// `/v2/_catalog`: all repositories.
+    Catalog,
+    /// `/v2/<name>/tags/list`
+    Tags(RepoName),
+    /// `/v2/<name>/manifests/<tag or digest>`
+    Manifest(RepoName, Reference),
+    /// `/v2/<name>/blobs/<digest>`
+    Blob(RepoName, Digest),
+    /// `/v2/<name>/blobs/uploads/`: where uploads start.
+    Uploads(RepoName),
+    /// `/v2/<name>/blobs/uploads/<id>`: one upload.
+    Upload(RepoName, UploadId),
+    /// `/v2/<name>/referrers/<digest>`
+    Referrers(RepoName, Digest),
+}
+
+impl Route {
+    /// Reads a raw request path: still percent-encoded, without the query.
+    ///
+    /// Paths are read from their right-hand end, so a repository may be called `a/tags` or `blobs/uploads`.
+    /// Segments are percent-decoded one by one: `sha256%3Aabc…` is a digest, and an encoded slash never
+    /// separates anything.
+    pub fn parse(path: &str) -> Result<Self, RouteError> {
+        let rest = match path.strip_prefix("/v2") {
+            Some("" | "/") => return Ok(Self::Base),
+            Some(rest) => rest.strip_prefix('/').ok_or(RouteError::NotFound)?,
+            None => return Err(RouteError::NotFound),
+        };
+        let Some((rest, last)) = split_last(rest) else {
+            return if decoded(rest) == "_catalog" {
+                Ok(Self::Catalog)
+            } else {
+                Err(RouteError::NotFound)
+            };
+        };
+        let (name, kind) = split_last(rest).ok_or(RouteError::NotFound)?;
+        match (&*kind, &*last) {
+            ("manifests", reference) if !reference.is_empty() => {
+                Ok(Self::Manifest(repo(name)?, reference.parse()?))
+            }
+            ("blobs", "uploads") => Ok(Self::Uploads(repo(name)?)),
+            ("blobs", digest) if !digest.is_empty() => Ok(Self::Blob(repo(name)?, digest.parse()?)),
+            ("uploads", id) => match split_last(name) {
+                Some((name, kind)) if kind == "blobs" && id.is_empty() => Ok(Self::Uploads(repo(name)?)),
+                Some((name, kind)) if kind == "blobs" => Ok(Self::Upload(repo(name)?, id.parse()?)),
+                _ => Err(RouteError::NotFound),
+            },
+            ("tags", "list") => Ok(Self::Tags(repo(name)?)),
+            ("referrers", digest) if !digest.is_empty() => Ok(Self::Referrers(repo(name)?, digest.parse()?)),
+            _ => Err(RouteError::NotFound),
+        }
+    }
+
+    /// The path that [`Route::parse`] reads as this route. It needs no percent-encoding.
+    pub fn path(&self) -> String {
+        self.to_string()
+    }
+
+    /// The repository that it is about, if it is about one.
+    pub fn repository(&self) -> Option<&RepoName> {
+        match self {
+            Self::Base | Self::Catalog => None,
+            Self::Tags(name)
+            | Self::Manifest(name, _)
+            | Self::Blob(name, _)
+            | Self::Uploads(name)
+            | Self::Upload(name, _)
+            | Self::Referrers(name, _) => Some(name),
+        }
+    }
+
+    /// The value of the `Allow` header of a 405.
+    pub fn allowed_methods(&self) -> &'static str {
+        match self {
+            Self::Base | Self::Catalog | Self::Tags(_) | Self::Referrers(..) => "GET, HEAD",
+            Self::Manifest(..) => "GET, HEAD, PUT, DELETE",
+            Self::Blob(..) => "GET, HEAD, DELETE",
+            Self::Uploads(_) => "POST",
+            Self::Upload(..) => "GET, HEAD, PATCH, PUT, DELETE",
+        }
+    }
+
+    /// Whether [`Route::allowed_methods`] has `method`.
+    pub fn allows(&self, method: &Method) -> bool {
+        self.allowed_methods()
+            .split(", ")
+            .any(|allowed| allowed == method.as_str())
+    }
+
+    /// The value of the label `handler` in the metrics of `registry:2`.
+    pub fn handler(&self) -> &'static str {
+        match self {
+            Self::Base => "base",
+            Self::Catalog => "catalog",
+            Self::Tags(_) => "tags",
+            Self::Manifest(..) => "manifest",
+            Self::Blob(..) => "blob",
+            Self::Uploads(_) => "blob_upload",
+            Self::Upload(..) => "blob_upload_chunk",
+            Self::Referrers(..) => "referrers",
+        }
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Base => f.write_str("/v2/"),
+            Self::Catalog => f.write_str("/v2/_catalog"),
+            Self::Tags(name) => write!(f, "/v2/{name}/tags/list"),
+            Self::Manifest(name, reference) => write!(f, "/v2/{name}/manifests/{reference}"),
+            Self::Blob(name, digest) => write!(f, "/v2/{name}/blobs/{digest}"),
+            Self::Uploads(name) => write!(f, "/v2/{name}/blobs/uploads/"),
+            Self::Upload(name, id) => write!(f, "/v2/{name}/blobs/uploads/{id}"),
+            Self::Referrers(name, digest) => write!(f, "/v2/{name}/referrers/{digest}"),
+        }
+    }
+}
+
+/// Why a path is no route.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// It has none of the shapes of the API.
+    #[error(
+        "no such path; those of the registry API are `/v2/`, `/v2/_catalog` and `/v2/<name>/(manifests|blobs|tags|referrers)/…`"
+    )]
+    NotFound,
+    /// The shape is right, the name of the repository is not.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The shape is right, the tag is not.
+    #[error(transparent)]
+    Tag(#[from] TagError),
+    /// The shape is right, the digest is not.
+    #[error(transparent)]
+    Digest(#[from] DigestError),
+    /// The shape is right, the id of the upload is not.
+    #[error(transparent)]
+    UploadId(#[from] UploadIdError),
+}
+
+impl From<ReferenceError> for RouteError {
+    fn from(error: ReferenceError) -> Self {
+        match error {
+            ReferenceError::Tag(error) => Self::Tag(error),
+            ReferenceError::Digest(error) => Self::Digest(error),
+        }
+    }
+}
+
+/// What stands before the last slash, raw, and the decoded segment behind it.
+fn split_last(path: &str) -> Option<(&str, Cow<'_, str>)> {
+    let (rest, last) = path.rsplit_once('/')?;
+    Some((rest, decoded(last)))
+}
+
+/// One segment, percent-decoded. Bytes that are no UTF-8 become U+FFFD, which no grammar of ours allows.
+fn decoded(segment: &str) -> Cow<'_, str> {
+    if segment.contains('%') {
+        percent_decode_str(segment).decode_utf8_lossy()
+    } else {
+        Cow::Borrowed(segment)
+    }
+}
+
+/// The name of a repository, from one or more raw segments.
+fn repo(raw: &str) -> Result<RepoName, NameError> {
+    if !raw.contains('%') {
+        return raw.parse();
+    }
+    let name = percent_decode_str(raw).decode_utf8_lossy();
+    // Decoding adds a slash only where one was encoded.
+    if name.matches('/').count() != raw.matches('/').count() {
+        return Err(NameError::EncodedSlash);
+    }
+    name.parse()
+}

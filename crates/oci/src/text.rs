@@ -1,0 +1,64 @@
+//! How text that a stranger sent is shown in our messages: escaped, and never long.
+
+use std::fmt;
+
+/// The most characters of foreign text that a message repeats.
+const LIMIT: usize = 80;
+
+/// Shows foreign text between backticks: control characters escaped, long text cut with an ellipsis.
+pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`")?;
+        let mut characters = self.0.chars();
+        for character in characters.by_ref().take(LIMIT) {
+            write_escaped(f, character)?;
+        }
+        f.write_str(if characters.next().is_some() { "…`" } else { "`" })
+    }
+}
+
+/// Shows one foreign character between backticks, escaped when it is not printable.
+pub(crate) struct QuotedChar(pub(crate) char);
+
+impl fmt::Display for QuotedChar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`")?;
+        write_escaped(f, self.0)?;
+        f.write_str("`")
+    }
+}
+
+/// Quotes stay as they are, unlike in [`char::escape_debug`]: our messages quote with backticks.
+fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+    match character {
+        '"' | '\'' => write!(f, "{character}"),
+        _ => write!(f, "{}", character.escape_debug()),
+    }
+}
+
+/// The first `LIMIT` characters and one more of foreign text: enough for [`Quoted`] to show that it was cut,
+/// so that an error never holds on to what may be a megabyte.
+pub(crate) fn shortened(text: &str) -> String {
+    text.chars().take(LIMIT + 1).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_is_escaped_and_cut() {
+        assert_eq!(Quoted("a\"b'c").to_string(), "`a\"b'c`");
+        assert_eq!(Quoted("a\0\n\u{1b}").to_string(), "`a\\0\\n\\u{1b}`");
+        assert_eq!(QuotedChar('\r').to_string(), "`\\r`");
+        let long = "é".repeat(5000);
+        assert_eq!(Quoted(&long).to_string(), format!("`{}…`", "é".repeat(80)));
+        assert_eq!(Quoted(&shortened(&long)).to_string(), Quoted(&long).to_string());
+        assert_eq!(
+            Quoted(&shortened(&"x".repeat(80))).to_string(),
+            format!("`{}`", "x".repeat(80))
+        );
+    }
+}

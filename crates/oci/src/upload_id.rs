@@ -1,0 +1,81 @@
+//! Upload ids: the last segment of an upload's URL, a UUID in practice.
+
+use std::{fmt, str::FromStr};
+
+use crate::text::QuotedChar;
+
+/// A valid upload id: 1 to 128 of `a-z`, `A-Z`, `0-9`, `-`, `_`, `.`, `=`, as `registry:2` routes them, and
+/// never `.` or `..`, so that it is safe as the name of a file.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId(Box<str>);
+
+impl UploadId {
+    /// The most characters an id can have.
+    pub const MAX_LEN: usize = 128;
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for UploadId {
+    type Err = UploadIdError;
+
+    fn from_str(text: &str) -> Result<Self, UploadIdError> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '=');
+        if let Some(character) = text.chars().find(|&character| !allowed(character)) {
+            return Err(UploadIdError::BadCharacter { character });
+        }
+        match text {
+            "" => Err(UploadIdError::Empty),
+            "." | ".." => Err(UploadIdError::Dots),
+            _ if text.len() > Self::MAX_LEN => Err(UploadIdError::TooLong { got: text.len() }),
+            _ => Ok(Self(text.into())),
+        }
+    }
+}
+
+impl AsRef<str> for UploadId {
+    fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Why a text is not an upload id. Ids are the registry's to give: use the `Location` of the last answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum UploadIdError {
+    /// Nothing there.
+    #[error("the upload id is empty; use the `Location` of the last answer")]
+    Empty,
+    /// More than 128 characters.
+    #[error(
+        "an upload id has at most {} characters, got {got}; use the `Location` of the last answer",
+        UploadId::MAX_LEN
+    )]
+    TooLong {
+        /// How many characters there were.
+        got: usize,
+    },
+    /// `.` or `..`.
+    #[error("`.` and `..` are no upload ids; use the `Location` of the last answer")]
+    Dots,
+    /// A character that no id has.
+    #[error("an upload id cannot contain {}; use the `Location` of the last answer", QuotedChar(*.character))]
+    BadCharacter {
+        /// The first such character.
+        character: char,
+    },
+}
