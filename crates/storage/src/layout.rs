@@ -15,12 +15,15 @@
 //! └─ uploads/<id>/…                                                   uploads of the object engine
 //! ```
 //!
-//! A link holds a digest as text, `sha256:<64 hex>`, without a newline. A blob that was pushed by
-//! SHA-512 lies under its SHA-256; `_layers/sha512/<hex>/link` then holds the SHA-256 digest, as in
-//! registry:2. (Source: distribution, `registry/storage/paths.go`.)
+//! A link holds a digest as text, `sha256:<64 hex>`, without a newline. (Source: distribution,
+//! `registry/storage/paths.go`.)
+//!
+//! What is pushed by SHA-512 lies under `blobs/sha512/`. registry:2 stores it under its SHA-256 instead, with the
+//! SHA-256 in `_layers/sha512/<hex>/link`, and then its own collector deletes it, because the manifest names
+//! the other digest. It reads both forms, and so do we; we write the one that survives.
 
 use bytes::Bytes;
-use wharf_oci::{Digest, DigestError, RepoName, Tag, UploadId};
+use wharf_oci::{Algorithm, Digest, DigestError, RepoName, Tag, UploadId};
 
 use crate::Key;
 
@@ -67,6 +70,11 @@ pub fn revision_link(name: &RepoName, digest: &Digest) -> Key {
 /// The directory whose names are the algorithms, and below them the hex digits, of all manifests of a repository.
 pub fn revisions(name: &RepoName) -> Key {
     Key::from_safe(format!("{V2}/repositories/{name}/_manifests/revisions"))
+}
+
+/// The directory whose names are the hex digits of the manifests that are known by `algorithm`.
+pub fn revisions_of(name: &RepoName, algorithm: Algorithm) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/revisions/{algorithm}"))
 }
 
 /// The directory of everything that is a manifest or a tag.

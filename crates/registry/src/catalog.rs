@@ -1,0 +1,154 @@
+//! The catalogue: every repository, sorted, in pages, read from the tree.
+//!
+//! Repositories nest (`a` and `a/b` may both be one), and the order of names is not the order of a plain walk:
+//! `a-b` comes between `a` and `a/b`, because `-` is less than `/`. So the walk meets each directory twice: as the
+//! repository of its own name, and, at the place of its name with a slash, as what holds others.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use wharf_oci::{PageRequest, RepoName};
+use wharf_storage::{Entry, ErrorKind, Key, layout};
+
+use crate::{Error, NamePage, Registry, Result};
+
+/// How many names are asked of the store at once.
+const PAGE: usize = 128;
+
+impl Registry {
+    /// The repositories after `page.last`: `page.n` of them, or all. Those without a tag are left out, unless
+    /// [`show_empty_repositories`](crate::Options::show_empty_repositories).
+    pub async fn catalog(&self, page: &PageRequest) -> Result<NamePage> {
+        let wanted = page.n.unwrap_or(usize::MAX);
+        let mut found = NamePage::default();
+        if wanted == 0 {
+            return Ok(found);
+        }
+        let last = page.last.as_deref().unwrap_or("");
+        let mut walk = vec![Directory::root(last)];
+        while let Some(directory) = walk.last_mut() {
+            match directory.next(self).await? {
+                Some(Step::Repository(name)) => {
+                    if self.is_listed(&name).await? {
+                        if found.names.len() == wanted {
+                            found.more = true;
+                            break;
+                        }
+                        found.names.push(name.into());
+                    }
+                }
+                Some(Step::Descend(path)) => walk.push(Directory::below(path, last)),
+                None => drop(walk.pop()),
+            }
+        }
+        Ok(found)
+    }
+
+    async fn is_listed(&self, name: &str) -> Result<bool> {
+        let Ok(name) = name.parse::<RepoName>() else { return Ok(false) };
+        if self.options.show_empty_repositories {
+            return Ok(self.exists(&layout::manifests(&name)).await? || self.exists(&layout::layers(&name)).await?);
+        }
+        match self.tags(&name, &PageRequest { n: Some(1), last: None }).await {
+            Ok(tags) => Ok(!tags.names.is_empty()),
+            Err(Error::NameUnknown { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// One directory of the walk, with what is still to come of it.
+struct Directory {
+    /// Empty for the root of all repositories, else with a slash at its end.
+    prefix: String,
+    /// Names that were read and not yet visited.
+    entries: VecDeque<Entry>,
+    /// Where reading goes on; `None` when all was read.
+    read_from: Option<ReadFrom>,
+    /// Names whose turn as a repository is over, and as a directory is still to come.
+    pending: BTreeSet<String>,
+}
+
+enum ReadFrom {
+    Start,
+    After(String),
+}
+
+enum Step {
+    Repository(String),
+    Descend(String),
+}
+
+impl Directory {
+    fn root(last: &str) -> Self {
+        Self::open(String::new(), last)
+    }
+
+    fn below(path: String, last: &str) -> Self {
+        Self::open(path + "/", last)
+    }
+
+    /// The directory at the first name after `last`.
+    ///
+    /// Of the names up to the component `c` of `last`, those can still hold repositories after `last` which sort
+    /// after it once they have their slash: `c` itself, and each beginning of `c` that `c` continues with a
+    /// character less than the slash (`a`, of `a-b`).
+    fn open(prefix: String, last: &str) -> Self {
+        let mut directory =
+            Self { prefix, entries: VecDeque::new(), read_from: Some(ReadFrom::Start), pending: BTreeSet::new() };
+        let component = last.strip_prefix(&directory.prefix).and_then(|rest| rest.split('/').next());
+        if let Some(component) = component.filter(|component| !component.is_empty()) {
+            let beginnings = component.char_indices().filter(|(_, next)| *next < '/').map(|(end, _)| &component[..end]);
+            directory.pending = beginnings.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            directory.pending.insert(component.to_owned());
+            directory.read_from = Some(ReadFrom::After(component.to_owned()));
+        }
+        directory
+    }
+
+    /// The next step in the order of names.
+    async fn next(&mut self, registry: &Registry) -> Result<Option<Step>> {
+        if self.entries.is_empty() {
+            self.read(registry).await?;
+        }
+        let descend = match (self.pending.first(), self.entries.front()) {
+            (Some(pending), Some(entry)) => pending.bytes().chain([b'/']).lt(entry.name.bytes()),
+            (pending, _) => pending.is_some(),
+        };
+        if descend {
+            return Ok(self.pending.pop_first().map(|name| Step::Descend(format!("{}{name}", self.prefix))));
+        }
+        Ok(self.entries.pop_front().map(|entry| {
+            let name = format!("{}{}", self.prefix, entry.name);
+            self.pending.insert(entry.name.into());
+            Step::Repository(name)
+        }))
+    }
+
+    /// Reads more names, until there is one or the directory is at its end.
+    async fn read(&mut self, registry: &Registry) -> Result<()> {
+        let key = self.key()?;
+        while let (true, Some(from)) = (self.entries.is_empty(), self.read_from.take()) {
+            let after = match &from {
+                ReadFrom::Start => None,
+                ReadFrom::After(name) => Some(name.as_str()),
+            };
+            let page = registry.storage.list(&key, after, PAGE).await?;
+            if let (true, Some(last)) = (page.more, page.entries.last()) {
+                self.read_from = Some(ReadFrom::After(last.name.to_string()));
+            }
+            // `_manifests` and its like are no repositories: a name cannot begin with an underscore.
+            self.entries.extend(page.entries.into_iter().filter(|entry| entry.is_dir && !entry.name.starts_with('_')));
+        }
+        Ok(())
+    }
+
+    fn key(&self) -> Result<Key> {
+        let root = layout::repositories();
+        if self.prefix.is_empty() {
+            return Ok(root);
+        }
+        root.join(self.prefix.trim_end_matches('/')).map_err(|error| {
+            wharf_storage::Error::with_source(ErrorKind::NotFound, "list repositories", error).into()
+        })
+    }
+}

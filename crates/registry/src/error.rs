@@ -1,0 +1,148 @@
+//! Why the registry refuses, or fails to do, what it is asked. Each text says what to do about it.
+
+use wharf_oci::{Digest, NameError, RepoName, UploadId};
+use wharf_storage::ErrorKind;
+
+/// The result of a registry operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// Why an operation was refused or failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The repository has no such blob.
+    #[error("blob `{digest}` is not in this repository; push it first, or mount it from another one")]
+    BlobUnknown {
+        /// What was asked for.
+        digest: Digest,
+    },
+    /// There is no such upload, or no longer.
+    #[error("upload `{id}` does not exist: it was finished, cancelled, or it expired; start a new one")]
+    UploadUnknown {
+        /// What was asked for.
+        id: UploadId,
+    },
+    /// Another request is writing to that upload.
+    #[error("another request is writing to upload `{id}`; wait for it to end, then ask for the upload's state")]
+    UploadBusy {
+        /// What was asked for.
+        id: UploadId,
+    },
+    /// What was pushed is not what its digest says.
+    #[error("the {size} bytes received have digest `{actual}`, not `{expected}`; nothing was stored, push again")]
+    DigestMismatch {
+        /// What the client named.
+        expected: Digest,
+        /// What came.
+        actual: Digest,
+        /// How many bytes came.
+        size: u64,
+    },
+    /// The repository has no such manifest or tag.
+    #[error("manifest `{reference}` is not in repository `{name}`{}", hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default())]
+    ManifestUnknown {
+        /// Where it was looked for.
+        name: RepoName,
+        /// The tag or digest that was asked for.
+        reference: String,
+        /// What the caller may have meant.
+        hint: Option<String>,
+    },
+    /// The manifest cannot be accepted as it is.
+    #[error("{reason}")]
+    ManifestInvalid {
+        /// What is wrong, and what to do.
+        reason: String,
+    },
+    /// The manifest is too large.
+    #[error("the manifest is larger than {limit} bytes; large content belongs into a blob that the manifest names")]
+    ManifestTooLarge {
+        /// In bytes.
+        limit: usize,
+    },
+    /// The manifest names content that the repository does not have. All of it is listed.
+    #[error("the manifest names {} object(s) that are not in this repository; push them first", .0.len())]
+    ManifestReferencesUnknown(Vec<MissingReference>),
+    /// There is no such repository.
+    #[error("repository `{name}` does not exist; it comes into being with the first push")]
+    NameUnknown {
+        /// What was asked for.
+        name: RepoName,
+    },
+    /// The name of a repository that a parameter gave is not one.
+    #[error(transparent)]
+    NameInvalid(#[from] NameError),
+    /// Deleting is switched off.
+    #[error("deleting is switched off; set `storage.delete.enabled: true` in the configuration to allow it")]
+    DeleteDisabled,
+    /// A tagged index needs the manifest (decision D4).
+    #[error(
+        "manifest `{digest}` is needed by {}; delete that first, or repeat with `?force=true`",
+        list(indexes)
+    )]
+    NeededByIndex {
+        /// What was to be deleted.
+        digest: Digest,
+        /// The tagged indexes that need it, as `name:tag`.
+        indexes: Vec<String>,
+    },
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] wharf_storage::Error),
+}
+
+/// Content that a manifest names and the repository does not have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingReference {
+    /// Its digest.
+    pub digest: Digest,
+    /// What the manifest uses it for.
+    pub role: ReferenceRole,
+    /// Whether the store has something under that digest whose bytes are wrong: pushing the blob again heals it.
+    pub damaged: bool,
+}
+
+/// What a manifest uses a descriptor for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReferenceRole {
+    /// The configuration of an image.
+    Config,
+    /// A layer of an image, or a blob of an artifact.
+    Layer,
+    /// A child of an index.
+    Manifest,
+}
+
+impl std::fmt::Display for ReferenceRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Config => "config",
+            Self::Layer => "layer",
+            Self::Manifest => "manifest",
+        })
+    }
+}
+
+impl std::fmt::Display for MissingReference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { digest, role, damaged } = self;
+        if *damaged {
+            write!(f, "{role} `{digest}` is damaged in the store; push it again to heal it")
+        } else {
+            write!(f, "{role} `{digest}` is not in this repository; push it before the manifest")
+        }
+    }
+}
+
+impl Error {
+    /// Whether the cause is the store, not the request.
+    pub fn storage_kind(&self) -> Option<ErrorKind> {
+        match self {
+            Self::Storage(error) => Some(error.kind()),
+            _ => None,
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,62 @@
+//! Who refers to a manifest: found in the tree, not in an index of our own that could go stale.
+//!
+//! A manifest with a `subject` that some older registry stored is a referrer too, whether or not its client also kept
+//! the fallback tag (`sha256-<hex>`) of the spec's "Referrers Tag Schema". So what such a tag lists, as far
+//! as the spec wants it listed (it is in the repository and has a valid `subject`), is part of the answer.
+
+use wharf_oci::{Descriptor, Digest, ManifestView, RepoName};
+
+use crate::{Registry, Result};
+
+/// About how many bytes of descriptors one page holds: an answer is itself an index, and clients read those
+/// up to 4 MiB.
+const PAGE_BYTES: usize = 3 << 20;
+
+/// Some of the manifests that refer to another one.
+#[derive(Debug, Clone, Default)]
+pub struct ReferrersPage {
+    /// In ascending order of their digests.
+    pub descriptors: Vec<Descriptor>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+}
+
+impl Registry {
+    /// The manifests of `name` whose `subject` is `subject`, of `artifact_type` if that is given, after the digest `after`.
+    /// An unknown repository or subject has none: that is no error (spec end-12a).
+    pub async fn referrers(
+        &self,
+        name: &RepoName,
+        subject: &Digest,
+        artifact_type: Option<&str>,
+        after: Option<&Digest>,
+    ) -> Result<ReferrersPage> {
+        let mut page = ReferrersPage::default();
+        let mut bytes = 0;
+        for digest in self.graph(name).await?.referrers(subject) {
+            if after.is_some_and(|after| digest <= *after) {
+                continue;
+            }
+            let Some(manifest) = self.revision(name, &digest).await? else { continue };
+            let Ok(view) = ManifestView::parse_stored(&manifest.bytes) else { continue };
+            let descriptor = view.descriptor(digest, manifest.bytes.len() as u64);
+            if artifact_type.is_some_and(|wanted| descriptor.artifact_type.as_deref() != Some(wanted)) {
+                continue;
+            }
+            bytes += serialized_size(&descriptor);
+            if bytes > PAGE_BYTES && !page.descriptors.is_empty() {
+                page.more = true;
+                break;
+            }
+            page.descriptors.push(descriptor);
+        }
+        Ok(page)
+    }
+}
+
+/// Roughly, and never much too little.
+fn serialized_size(descriptor: &Descriptor) -> usize {
+    let annotations: usize =
+        descriptor.annotations.iter().flatten().map(|(key, value)| key.len() + value.len() + 8).sum();
+    512 + annotations
+}

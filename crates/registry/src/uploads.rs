@@ -1,0 +1,115 @@
+//! Uploads: from a session that grows, over requests and restarts, to a blob that is durable.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use uuid::Uuid;
+use wharf_oci::{Digest, RepoName, UploadId, UploadIdError};
+use wharf_storage::{ErrorKind, Put, Upload, layout, layout::UploadKey};
+
+use crate::{BlobInfo, Error, Registry, Result, blobs::extra_algorithm};
+
+/// Exclusive hold of an upload by one request.
+///
+/// Dropping it keeps what was written: the client may ask how far it came, and go on.
+pub struct UploadSession<'a> {
+    registry: &'a Registry,
+    key: UploadKey,
+    upload: Box<dyn Upload>,
+}
+
+impl Registry {
+    /// Starts an upload into `name`.
+    pub async fn start_upload(&self, name: &RepoName) -> Result<UploadId> {
+        let id = Uuid::new_v4().to_string().parse().map_err(|error: UploadIdError| {
+            wharf_storage::Error::with_source(ErrorKind::Other, "name a new upload", error)
+        })?;
+        let key = UploadKey { repository: name.clone(), id };
+        self.storage.create_upload(&key).await?;
+        Ok(key.id)
+    }
+
+    /// How many bytes the upload has.
+    pub async fn upload_size(&self, name: &RepoName, id: &UploadId) -> Result<u64> {
+        self.storage.upload_size(&key(name, id)).await.map_err(|error| upload_error(error, id))
+    }
+
+    /// Takes hold of the upload, for one request.
+    pub async fn open_upload(&self, name: &RepoName, id: &UploadId) -> Result<UploadSession<'_>> {
+        let key = key(name, id);
+        let upload = self.storage.open_upload(&key).await.map_err(|error| upload_error(error, id))?;
+        Ok(UploadSession { registry: self, key, upload })
+    }
+
+    /// Ends the upload and forgets its bytes.
+    pub async fn cancel_upload(&self, name: &RepoName, id: &UploadId) -> Result<()> {
+        self.open_upload(name, id).await?.discard().await
+    }
+
+    /// Forgets the uploads that nobody has touched for `age`; never one that a request holds (invariant I6).
+    pub async fn purge_uploads(&self, age: Duration) -> Result<u64> {
+        let cutoff = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        Ok(self.storage.purge_uploads(cutoff).await?)
+    }
+}
+
+impl UploadSession<'_> {
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.upload.size()
+    }
+
+    /// Appends.
+    pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        Ok(self.upload.write(bytes).await?)
+    }
+
+    /// Lets go; the next request goes on from the size returned.
+    pub async fn suspend(self) -> Result<u64> {
+        Ok(self.upload.suspend().await?)
+    }
+
+    /// Ends the upload as the blob `expected` of its repository: durable when this returns. When the bytes have
+    /// another digest nothing is stored, and the upload is gone.
+    pub async fn finish(self, expected: &Digest) -> Result<BlobInfo> {
+        let Self { registry, key, upload } = self;
+        let finished = upload.finish(extra_algorithm(expected)).await?;
+        let size = finished.size();
+        let actual = finished.digest(expected.algorithm()).ok_or_else(|| {
+            wharf_storage::Error::new(ErrorKind::Other, "the store did not compute the digest that it was asked for")
+        })?;
+        if actual != *expected {
+            finished.discard().await?;
+            return Err(Error::DigestMismatch { expected: *expected, actual, size });
+        }
+        let _lock = registry.locks.rely_on(std::iter::once(actual)).await;
+        let link =
+            Put { key: layout::layer_link(&key.repository, &actual), bytes: layout::link_content(&actual) };
+        finished.publish(&layout::blob(&actual), &[link]).await?;
+        registry.damaged.healed(&actual);
+        Ok(BlobInfo { digest: actual, size })
+    }
+
+    /// Ends the upload and forgets its bytes.
+    pub async fn discard(self) -> Result<()> {
+        Ok(self.upload.discard().await?)
+    }
+}
+
+impl std::fmt::Debug for UploadSession<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UploadSession").field("key", &self.key).field("size", &self.size()).finish_non_exhaustive()
+    }
+}
+
+fn key(name: &RepoName, id: &UploadId) -> UploadKey {
+    UploadKey { repository: name.clone(), id: id.clone() }
+}
+
+fn upload_error(error: wharf_storage::Error, id: &UploadId) -> Error {
+    match error.kind() {
+        ErrorKind::NotFound => Error::UploadUnknown { id: id.clone() },
+        ErrorKind::Busy => Error::UploadBusy { id: id.clone() },
+        _ => error.into(),
+    }
+}
