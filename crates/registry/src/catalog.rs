@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use wharf_oci::{PageRequest, RepoName};
-use wharf_storage::{Entry, ErrorKind, Key, layout};
+use wharf_storage::{Entry, Key, layout};
 
 use crate::{Error, NamePage, Registry, Result};
 
@@ -126,7 +126,7 @@ impl Directory {
 
     /// Reads more names, until there is one or the directory is at its end.
     async fn read(&mut self, registry: &Registry) -> Result<()> {
-        let key = self.key()?;
+        let Some(key) = self.key() else { return Ok(()) };
         while let (true, Some(from)) = (self.entries.is_empty(), self.read_from.take()) {
             let after = match &from {
                 ReadFrom::Start => None,
@@ -142,13 +142,9 @@ impl Directory {
         Ok(())
     }
 
-    fn key(&self) -> Result<Key> {
+    /// `None` for what no store can hold: `last` is whatever the client sent.
+    fn key(&self) -> Option<Key> {
         let root = layout::repositories();
-        if self.prefix.is_empty() {
-            return Ok(root);
-        }
-        root.join(self.prefix.trim_end_matches('/')).map_err(|error| {
-            wharf_storage::Error::with_source(ErrorKind::NotFound, "list repositories", error).into()
-        })
+        if self.prefix.is_empty() { Some(root) } else { root.join(self.prefix.trim_end_matches('/')).ok() }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
-use wharf_oci::{Algorithm, Descriptor, Digest, ManifestKind, ManifestView, Reference, RepoName, Tag, media_type};
+use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag, media_type};
 use wharf_storage::{Put, layout};
 
 use crate::{Error, MissingReference, ReferenceRole, Registry, Result};
@@ -231,9 +231,4 @@ fn puts(name: &RepoName, digest: &Digest, bytes: Bytes, tags: &[Tag]) -> Vec<Put
         puts.push(Put { key: layout::tag_link(name, tag), bytes: link.clone() });
     }
     puts
-}
-
-/// Whether `view` is a list of other manifests.
-pub(crate) fn is_index(view: &ManifestView) -> bool {
-    view.kind == ManifestKind::Index
 }
