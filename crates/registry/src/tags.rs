@@ -24,7 +24,14 @@ pub struct NamePage {
 /// point nowhere. Almost always none. Known per version of the directory; looked at again at each use, because such
 /// a tag may come to life without the directory changing.
 #[derive(Debug)]
-pub(crate) struct UnresolvedTags(Cache<RepoName, (Version, Arc<[Box<str>]>)>);
+pub(crate) struct UnresolvedTags(Cache<RepoName, Unresolved>);
+
+#[derive(Debug, Clone)]
+struct Unresolved {
+    /// Of the directory that was looked through.
+    version: Version,
+    names: Arc<[Box<str>]>,
+}
 
 impl UnresolvedTags {
     pub(crate) fn new() -> Self {
@@ -83,13 +90,13 @@ impl Registry {
         let Some(version) = page.version else {
             return self.unresolved_among(name, page.entries.iter().map(|entry| &entry.name)).await;
         };
-        let known = self.unresolved_tags.0.get(name).filter(|(known, _)| *known == version);
+        let known = self.unresolved_tags.0.get(name).filter(|known| known.version == version);
         let candidates = match known {
-            Some((_, candidates)) => candidates,
+            Some(known) => known.names,
             None => {
-                let candidates = self.unresolved_in_directory(name, version).await?;
-                self.unresolved_tags.0.insert(name.clone(), (version, Arc::clone(&candidates)));
-                candidates
+                let names = self.unresolved_in_directory(name, version).await?;
+                self.unresolved_tags.0.insert(name.clone(), Unresolved { version, names: Arc::clone(&names) });
+                names
             }
         };
         if candidates.is_empty() {
