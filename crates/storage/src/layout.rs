@@ -12,7 +12,7 @@
 //! wharf/                                                              ours; losing it loses no image
 //! ├─ lock                                                             the process that uses this store
 //! ├─ staging/…                                                        files on their way to a rename
-//! └─ uploads/<id>/…                                                   uploads of the object engine
+//! └─ uploads/<name, `=` for `/`>/<id>/{state,chunks/…}                uploads of the object engine
 //! ```
 //!
 //! A link holds a digest as text, `sha256:<64 hex>`, without a newline. (Source: distribution,
@@ -109,6 +109,51 @@ pub fn tag_history_link(name: &RepoName, tag: &Tag, digest: &Digest) -> Key {
 /// The directory of the uploads of a repository.
 pub fn uploads(name: &RepoName) -> Key {
     Key::from_safe(format!("{V2}/repositories/{name}/_uploads"))
+}
+
+/// Where the object engine keeps all uploads.
+pub(crate) fn object_uploads() -> Key {
+    Key::from_safe("wharf/uploads".to_owned())
+}
+
+/// The directory of one upload in the object engine. No name of a repository contains `=`, so one
+/// upload's directory never lies in that of another one.
+pub(crate) fn object_upload(upload: &UploadKey) -> Key {
+    let repository = upload.repository.as_str().replace('/', "=");
+    Key::from_safe(format!("wharf/uploads/{repository}/{}", upload.id))
+}
+
+/// What the upload in `dir` consists of.
+pub(crate) fn object_upload_state(dir: &Key) -> Key {
+    Key::from_safe(format!("{dir}/state"))
+}
+
+/// Bytes of the upload in `dir`.
+pub(crate) fn object_upload_chunk(dir: &Key, name: &str) -> Key {
+    Key::from_safe(format!("{dir}/chunks/{name}"))
+}
+
+/// The directory of the upload that a key of the object engine belongs to.
+pub(crate) fn object_upload_of(key: &Key) -> Option<Key> {
+    let mut parts = key.as_str().strip_prefix("wharf/uploads/")?.split('/');
+    let (repository, id) = (parts.next()?, parts.next()?);
+    parts.next()?;
+    Some(Key::from_safe(format!("wharf/uploads/{repository}/{id}")))
+}
+
+/// How many values [`removal_rank`] has.
+pub(crate) const REMOVAL_RANKS: u8 = 4;
+
+/// In which order the objects of a tree must go where they cannot go at once, so that no pointer
+/// outlives what it points to (I3): tags, their history, revisions, everything else.
+pub(crate) fn removal_rank(path: &str) -> u8 {
+    if path.contains("/_manifests/tags/") {
+        u8::from(!path.ends_with("/current/link"))
+    } else if path.contains("/_manifests/") {
+        2
+    } else {
+        3
+    }
 }
 
 /// One upload of one repository.

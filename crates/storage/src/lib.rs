@@ -13,11 +13,14 @@
 //! [append](Upload::write) to an upload that one request at a time holds, and turn a finished
 //! upload into a blob [atomically](Finished::publish).
 
+// First, and with its macro, so that the engines below can run it.
 #[cfg(any(test, feature = "contract"))]
+#[macro_use]
 pub mod contract;
 mod error;
 mod key;
 pub mod layout;
+pub mod object;
 
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};
@@ -165,8 +168,9 @@ pub trait Upload: Send {
     /// Bytes so far, from all holders.
     fn size(&self) -> u64;
 
-    /// Appends. Returns as soon as the engine can take more, with at most 512 KiB waiting inside;
-    /// an error of an earlier write may show in a later call.
+    /// Appends. Returns as soon as the engine can take more, with a bounded amount waiting inside:
+    /// 512 KiB on a file system, two parts of a multipart upload on an object store. An error of
+    /// an earlier write may show in a later call.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
     /// Waits until all that was written is in the store (not necessarily durable), and lets go.

@@ -1,0 +1,495 @@
+//! Uploads: one chunk for each request, composed and copied into place at the end.
+
+use std::{
+    collections::HashMap,
+    mem,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use object_store::{ObjectStoreExt, UpdateVersion};
+use tokio::{sync::mpsc, task::JoinHandle};
+use uuid::Uuid;
+use wharf_oci::{Algorithm, Digest};
+
+use super::{
+    Bucket,
+    blob::Pieces,
+    error::failed,
+    hold::{Hold, Holds},
+    state::{Chunk, State},
+    tree,
+    writer::{Hashes, ObjectWriter},
+};
+use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout};
+
+/// An upload that a request of this process holds.
+///
+/// The bytes go to a task that owns the session. So whenever the request goes away, in the middle of whatever, the
+/// task still completes the chunk with what it was given, and lets go only then.
+pub(super) struct ObjectUpload {
+    /// Here while no task has it.
+    session: Option<Session>,
+    appending: Option<Appending>,
+    size: u64,
+    failed: bool,
+}
+
+struct Appending {
+    commands: mpsc::Sender<Command>,
+    task: JoinHandle<(Session, Result<()>)>,
+}
+
+enum Command {
+    Append(Bytes),
+    /// Forget what this request has appended.
+    Abort,
+}
+
+/// What a holder knows and may do.
+struct Session {
+    bucket: Arc<Bucket>,
+    dir: Key,
+    state: State,
+    version: UpdateVersion,
+    /// When this session last wrote the state.
+    touched: Instant,
+    _hold: Hold,
+}
+
+impl ObjectUpload {
+    pub(super) async fn open(bucket: Arc<Bucket>, dir: Key, hold: Hold) -> Result<Self> {
+        let (state, version) = State::load(&bucket, &dir).await?;
+        let size = state.size();
+        let session = Session {
+            bucket,
+            dir,
+            state,
+            version,
+            touched: Instant::now(),
+            _hold: hold,
+        };
+        Ok(Self {
+            session: Some(session),
+            appending: None,
+            size,
+            failed: false,
+        })
+    }
+
+    /// The task that takes bytes; started by the first of them.
+    fn appending(&mut self) -> Result<&Appending> {
+        if self.failed {
+            return Err(Error::new(
+                ErrorKind::Other,
+                "add to an upload after a write to it failed",
+            ));
+        }
+        if let Some(session) = self.session.take() {
+            if let Err(error) = session.accepts() {
+                self.session = Some(session);
+                return Err(error);
+            }
+            // One piece waits here while the task works on another one.
+            let (commands, queue) = mpsc::channel(1);
+            self.appending = Some(Appending {
+                commands,
+                task: tokio::spawn(session.append(queue)),
+            });
+        }
+        self.appending.as_ref().ok_or_else(lost)
+    }
+
+    /// Ends the task, if there is one, and gets the session back. An error is of what was appended.
+    async fn settle(&mut self) -> Result<()> {
+        let Some(Appending { commands, task }) = self.appending.take() else {
+            return Ok(());
+        };
+        drop(commands);
+        let (session, result) = task
+            .await
+            .map_err(|error| Error::with_source(ErrorKind::Other, "add to an upload", error))?;
+        self.session = Some(session);
+        self.failed |= result.is_err();
+        result
+    }
+
+    async fn settled(mut self: Box<Self>) -> Result<Session> {
+        self.settle().await?;
+        if self.failed {
+            return Err(Error::new(
+                ErrorKind::Other,
+                "end a request on an upload after a write to it failed",
+            ));
+        }
+        self.session.take().ok_or_else(lost)
+    }
+}
+
+#[async_trait]
+impl Upload for ObjectUpload {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let size = bytes.len() as u64;
+        if self
+            .appending()?
+            .commands
+            .send(Command::Append(bytes))
+            .await
+            .is_ok()
+        {
+            self.size += size;
+            return Ok(());
+        }
+        // The task has ended before its time, so it has an error to tell.
+        self.failed = true;
+        self.settle().await?;
+        Err(lost())
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        Ok(self.settled().await?.state.size())
+    }
+
+    async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
+        let session = self.settled().await?;
+        // In a task of its own: whoever waits for it may go away, but a multipart upload is completed or aborted.
+        let finished = run(async move { session.finish(also).await }).await?;
+        Ok(Box::new(finished))
+    }
+
+    async fn discard(mut self: Box<Self>) -> Result<()> {
+        if let Some(appending) = &self.appending {
+            // When the task has ended with an error there is nothing to abort.
+            drop(appending.commands.send(Command::Abort).await);
+        }
+        drop(self.settle().await);
+        let session = self.session.take().ok_or_else(lost)?;
+        run(async move { remove(&session.bucket, &session.dir).await }).await
+    }
+}
+
+impl Session {
+    /// Whether bytes may be added.
+    fn accepts(&self) -> Result<()> {
+        if self.state.sealed {
+            let context = format!(
+                "add to upload `{}`, which another request is publishing",
+                self.dir
+            );
+            return Err(Error::new(ErrorKind::Busy, context));
+        }
+        let most = self.bucket.limits.chunks;
+        if self.state.chunks.len() >= most {
+            let context = format!(
+                "add to upload `{}`: it came in {most} chunks already; send larger ones",
+                self.dir
+            );
+            return Err(Error::new(ErrorKind::TooLarge, context));
+        }
+        Ok(())
+    }
+
+    /// Writes what comes as a new chunk, until there is no more.
+    async fn append(mut self, mut queue: mpsc::Receiver<Command>) -> (Self, Result<()>) {
+        let chunk = self.new_chunk();
+        let mut writer = ObjectWriter::new(
+            &self.bucket,
+            &layout::object_upload_chunk(&self.dir, &chunk),
+            None,
+        );
+        while let Some(command) = queue.recv().await {
+            let Command::Append(bytes) = command else {
+                writer.abort().await;
+                return (self, Ok(()));
+            };
+            let mut result = writer.write(&bytes).await;
+            if result.is_ok() {
+                result = self.show_life().await;
+            }
+            if result.is_err() {
+                writer.abort().await;
+                return (self, result);
+            }
+        }
+        let result = match writer.finish(None).await {
+            Ok(written) => {
+                self.accept(Chunk {
+                    name: chunk,
+                    size: written.size,
+                    sha256: written.sha256,
+                })
+                .await
+            }
+            Err(error) => Err(error),
+        };
+        (self, result)
+    }
+
+    /// Sorted by name, chunks are in the order of their offsets; that is for people only.
+    fn new_chunk(&self) -> String {
+        format!("{:016}-{}", self.state.size(), Uuid::new_v4())
+    }
+
+    fn chunk_key(&self, chunk: &Chunk) -> Key {
+        layout::object_upload_chunk(&self.dir, &chunk.name)
+    }
+
+    async fn accept(&mut self, chunk: Chunk) -> Result<()> {
+        let mut state = self.state.clone();
+        state.chunks.push(chunk.clone());
+        self.replace_or_remove(state, &chunk).await
+    }
+
+    /// Makes `state` the upload's state. When another request was first, `chunk` is nobody's and goes.
+    async fn replace_or_remove(&mut self, state: State, chunk: &Chunk) -> Result<()> {
+        let result = self.replace(state).await;
+        if let Err(error) = &result
+            && matches!(error.kind(), ErrorKind::Busy | ErrorKind::NotFound)
+        {
+            self.forget(chunk).await;
+        }
+        result
+    }
+
+    async fn replace(&mut self, mut state: State) -> Result<()> {
+        self.version = state.replace(&self.bucket, &self.dir, &self.version).await?;
+        self.state = state;
+        self.touched = Instant::now();
+        Ok(())
+    }
+
+    /// Removes a chunk that no state lists. What stays in spite of it goes with the upload.
+    async fn forget(&self, chunk: &Chunk) {
+        let key = self.chunk_key(chunk);
+        if let Err(error) = self.bucket.delete(&key).await {
+            tracing::warn!(%key, %error, "could not remove a chunk that is not needed; a purge will");
+        }
+    }
+
+    /// Renews the state once in a while, so that no other process takes the upload for abandoned.
+    async fn show_life(&mut self) -> Result<()> {
+        if self.touched.elapsed() < self.bucket.limits.heartbeat {
+            return Ok(());
+        }
+        self.replace(self.state.clone()).await
+    }
+
+    /// Brings it down to one chunk at most, whose digests are known.
+    async fn finish(mut self, also: Option<Algorithm>) -> Result<ObjectFinished> {
+        let wants_more = also.is_some_and(|also| also != Algorithm::Sha256);
+        let (sha256, also) = match &self.state.chunks[..] {
+            [] => Hashes::new(also).finish(),
+            [chunk] if !wants_more => {
+                self.check_size(chunk).await?;
+                (chunk.sha256, None)
+            }
+            [chunk] => self.hash(chunk, also).await?,
+            _ => self.compose(also).await?,
+        };
+        Ok(ObjectFinished {
+            session: self,
+            sha256,
+            also,
+        })
+    }
+
+    async fn hash(&self, chunk: &Chunk, also: Option<Algorithm>) -> Result<(Digest, Option<Digest>)> {
+        let mut hashes = Hashes::new(also);
+        let mut pieces = Pieces::of(&self.bucket, &self.chunk_key(chunk), chunk.size).await?;
+        while let Some(piece) = pieces.next().await? {
+            hashes = hashes.update(piece).await?;
+        }
+        let (sha256, also) = hashes.finish();
+        if sha256 == chunk.sha256 {
+            Ok((sha256, also))
+        } else {
+            Err(self.damaged(chunk, sha256))
+        }
+    }
+
+    async fn check_size(&self, chunk: &Chunk) -> Result<()> {
+        let key = self.chunk_key(chunk);
+        let found = self.bucket.head(&key).await?.size;
+        if found == chunk.size {
+            return Ok(());
+        }
+        let context = format!(
+            "look up `{key}`: it has {found} bytes, {} were written",
+            chunk.size
+        );
+        Err(Error::new(ErrorKind::Damaged, context))
+    }
+
+    fn damaged(&self, chunk: &Chunk, found: Digest) -> Error {
+        let context = format!(
+            "read `{}`: it has the digest {found}, not {}",
+            self.chunk_key(chunk),
+            chunk.sha256
+        );
+        Error::new(ErrorKind::Damaged, context)
+    }
+
+    /// Copies all chunks into one new chunk, and makes that the upload.
+    async fn compose(&mut self, also: Option<Algorithm>) -> Result<(Digest, Option<Digest>)> {
+        let name = format!("all-{}", Uuid::new_v4());
+        let mut writer =
+            ObjectWriter::new(&self.bucket, &layout::object_upload_chunk(&self.dir, &name), also);
+        for chunk in &self.state.chunks {
+            if let Err(error) = self.copy_into(&mut writer, chunk).await {
+                writer.abort().await;
+                return Err(error);
+            }
+        }
+        let written = writer.finish(None).await?;
+        let whole = Chunk {
+            name,
+            size: written.size,
+            sha256: written.sha256,
+        };
+        let mut state = self.state.clone();
+        let parts = mem::replace(&mut state.chunks, vec![whole.clone()]);
+        self.replace_or_remove(state, &whole).await?;
+        for part in &parts {
+            self.forget(part).await;
+        }
+        Ok((written.sha256, written.also))
+    }
+
+    async fn copy_into(&self, writer: &mut ObjectWriter, chunk: &Chunk) -> Result<()> {
+        let mut pieces = Pieces::of(&self.bucket, &self.chunk_key(chunk), chunk.size).await?;
+        while let Some(piece) = pieces.next().await? {
+            writer.write(&piece).await?;
+        }
+        Ok(())
+    }
+
+    async fn publish(mut self, digest: &Digest, key: &Key, then: &[Put]) -> Result<()> {
+        // From here on no other request can add to it: whoever read the state before fails to replace it, whoever
+        // reads it from now on sees the seal.
+        self.replace(self.state.seal()).await?;
+        match &self.state.chunks[..] {
+            [] => self.bucket.put(key, Bytes::new()).await?,
+            [chunk] if chunk.size <= self.bucket.limits.copy_size => self.copy(chunk, key).await?,
+            chunks => {
+                let mut writer = ObjectWriter::new(&self.bucket, key, None);
+                for chunk in chunks {
+                    if let Err(error) = self.copy_into(&mut writer, chunk).await {
+                        writer.abort().await;
+                        return Err(error);
+                    }
+                }
+                writer.finish(Some(digest)).await?;
+            }
+        }
+        self.bucket.publish(then).await?;
+        if let Err(error) = remove(&self.bucket, &self.dir).await {
+            tracing::warn!(upload = %self.dir, %error, "could not remove a published upload; a purge will");
+        }
+        Ok(())
+    }
+
+    async fn copy(&self, chunk: &Chunk, key: &Key) -> Result<()> {
+        let (from, to) = (self.bucket.path(&self.chunk_key(chunk)), self.bucket.path(key));
+        self.bucket
+            .store
+            .copy(&from, &to)
+            .await
+            .map_err(|error| failed(format!("copy `{from}` to `{to}`"), error))
+    }
+}
+
+/// An upload that is one chunk at most, with known digests.
+pub(super) struct ObjectFinished {
+    session: Session,
+    sha256: Digest,
+    also: Option<Digest>,
+}
+
+#[async_trait]
+impl Finished for ObjectFinished {
+    fn size(&self) -> u64 {
+        self.session.state.size()
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
+        [Some(self.sha256), self.also]
+            .into_iter()
+            .flatten()
+            .find(|digest| digest.algorithm() == algorithm)
+    }
+
+    async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
+        let (key, then) = (key.clone(), then.to_vec());
+        // In a task of its own: hold is let go when all is done, also when nobody waits for it any more.
+        run(async move { self.session.publish(&self.sha256, &key, &then).await }).await
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        run(async move { remove(&self.session.bucket, &self.session.dir).await }).await
+    }
+}
+
+/// Removes an upload, the state first: without it nobody can take hold of the rest.
+async fn remove(bucket: &Bucket, dir: &Key) -> Result<()> {
+    bucket.delete(&layout::object_upload_state(dir)).await?;
+    tree::remove_below(bucket, dir, |_| true).await
+}
+
+/// Removes the uploads whose newest object is older than `cutoff` and that nobody holds.
+pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime) -> Result<u64> {
+    let root = layout::object_uploads();
+    let mut newest: HashMap<Key, SystemTime> = HashMap::new();
+    let mut listed = bucket.store.list(Some(&bucket.path(&root)));
+    while let Some(meta) = listed
+        .try_next()
+        .await
+        .map_err(|error| failed(format!("list `{root}`"), error))?
+    {
+        if let Some(dir) = bucket
+            .key(&meta.location)
+            .and_then(|key| layout::object_upload_of(&key))
+        {
+            let modified = SystemTime::from(meta.last_modified);
+            newest
+                .entry(dir)
+                .and_modify(|newest| *newest = modified.max(*newest))
+                .or_insert(modified);
+        }
+    }
+    let mut purged = 0;
+    for (dir, _) in newest.into_iter().filter(|(_, newest)| *newest < cutoff) {
+        let Ok(_hold) = holds.take(&dir) else { continue };
+        // Somebody may have gone on with it since it was listed.
+        let state = match bucket.head(&layout::object_upload_state(&dir)).await {
+            Ok(meta) if SystemTime::from(meta.last_modified) >= cutoff => continue,
+            Ok(_) => true,
+            Err(error) if error.is_not_found() => false,
+            Err(error) => return Err(error),
+        };
+        remove(bucket, &dir).await?;
+        purged += u64::from(state);
+    }
+    Ok(purged)
+}
+
+/// Runs `work` to its end, whether or not the caller stays to see it.
+async fn run<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(result) => result,
+        Err(error) => Err(Error::with_source(ErrorKind::Other, "work on an upload", error)),
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Other, "use an upload whose earlier call was abandoned")
+}
