@@ -19,7 +19,11 @@ impl Key {
     /// Checks `path`.
     pub fn new(path: impl Into<String>) -> Result<Self, KeyError> {
         let path = path.into();
-        if path.split('/').all(is_component) { Ok(Self(path.into())) } else { Err(KeyError(path)) }
+        if path.split('/').all(is_component) {
+            Ok(Self(path.into()))
+        } else {
+            Err(KeyError(path))
+        }
     }
 
     /// The path with `name` below it.
@@ -49,9 +53,12 @@ impl Key {
     }
 }
 
-fn is_component(component: &str) -> bool {
+/// Whether a name can be one component of a key.
+pub(crate) fn is_component(component: &str) -> bool {
     !matches!(component, "" | "." | "..")
-        && component.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'='))
+        && component
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'='))
 }
 
 impl fmt::Display for Key {
@@ -72,10 +79,16 @@ mod tests {
 
     #[test]
     fn a_key_cannot_escape_the_store() {
-        for bad in ["", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b", "a b", "ä", "a\\b"] {
+        for bad in [
+            "", "/", "/a", "a/", "a//b", ".", "..", "a/../b", "a/./b", "a\0b", "a b", "ä", "a\\b",
+        ] {
             assert!(Key::new(bad).is_err(), "{bad:?}");
         }
-        for good in ["a", "a/b", "docker/registry/v2/repositories/a/_manifests/tags/1.0_x-Y/current/link"] {
+        for good in [
+            "a",
+            "a/b",
+            "docker/registry/v2/repositories/a/_manifests/tags/1.0_x-Y/current/link",
+        ] {
             assert_eq!(Key::new(good).unwrap().as_str(), good);
         }
     }

@@ -18,6 +18,7 @@
 #[macro_use]
 pub mod contract;
 mod error;
+pub mod fs;
 mod key;
 pub mod layout;
 pub mod object;

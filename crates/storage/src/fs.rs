@@ -1,0 +1,250 @@
+//! The file system engine: registry:2's tree on a local disk, written for speed and durability.
+//!
+//! # How a write becomes durable
+//!
+//! A file is written and synced in `wharf/staging`, renamed to its place, and the directory that it
+//! was renamed into is synced, before the next one moves. Where directories are missing, the
+//! missing chain is built and synced in staging, with the file in it, and renamed whole. So inside
+//! `docker/registry/v2` there is never a temporary file, never half a file, and never a tag
+//! directory without its link.
+//!
+//! That a file's contents are synced before it gets its name, and the name before anybody is told,
+//! leaves `close` nothing to report. An fsync that fails is an error for whoever waits for it, and
+//! is not tried again: after it, nobody knows what is on the disk.
+//!
+//! # What blocks where
+//!
+//! Metadata and what lies in the page cache are read on the async thread. Everything that writes,
+//! and every listing that is not cached, runs on tokio's blocking threads; an operation whose
+//! future is dropped still runs to its end there.
+
+mod commit;
+mod directories;
+mod list;
+mod pool;
+mod read;
+mod remove;
+pub mod sys;
+mod upload;
+
+use std::{
+    fmt, io,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+
+use self::{
+    commit::Item,
+    directories::Directories,
+    list::Listings,
+    pool::Pool,
+    sys::{Disk, RealDisk},
+    upload::Uploads,
+};
+use crate::{
+    Blob, Error, ErrorKind, Key, Object, Page, Put, Result, Stat, Storage, Upload, layout::UploadKey,
+};
+
+const OURS: &str = "wharf";
+const LOCK: &str = "wharf/lock";
+const STAGING: &str = "wharf/staging";
+const THEIRS: &str = "docker";
+
+/// A store in a directory of a file system. One process at a time can have it open.
+pub struct FsStorage<D: Disk = RealDisk> {
+    engine: Arc<Engine<D>>,
+}
+
+struct Engine<D: Disk> {
+    disk: D,
+    directories: Directories,
+    uploads: Uploads,
+    listings: Listings,
+    pool: Arc<Pool>,
+    staged: AtomicU64,
+    _lock: D::Lock,
+}
+
+impl FsStorage {
+    /// Opens the store in the directory `root`, which is created when there is none.
+    ///
+    /// What a process that was killed left in staging is removed. [`ErrorKind::Locked`] when
+    /// another process has the store open; the text names it.
+    pub fn open(root: &Path) -> Result<Self> {
+        let place = root.display().to_string();
+        let disk = RealDisk::open(root).map_err(|error| opening(&place, error))?;
+        Self::on(disk, &place)
+    }
+}
+
+impl<D: Disk> FsStorage<D> {
+    /// Opens the store on `disk`, which errors call `place`.
+    pub fn on(disk: D, place: &str) -> Result<Self> {
+        let lock = prepare(&disk, place)?;
+        let engine = Engine {
+            disk,
+            directories: Directories::default(),
+            uploads: Uploads::new(),
+            listings: list::listings(),
+            pool: Arc::default(),
+            staged: AtomicU64::new(0),
+            _lock: lock,
+        };
+        engine.empty_staging().map_err(|error| opening(place, error))?;
+        Ok(Self {
+            engine: Arc::new(engine),
+        })
+    }
+
+    /// Runs `work` on a blocking thread.
+    async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Engine<D>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let engine = Arc::clone(&self.engine);
+        blocking(move || work(&engine)).await
+    }
+}
+
+/// Creates what is ours, checks that the store can be used, and takes its lock.
+fn prepare<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
+    let failed = |error| opening(place, error);
+    create_directory(disk, OURS).map_err(failed)?;
+    let content = format!(
+        "pid {}\nsince {}\n",
+        std::process::id(),
+        jiff::Timestamp::now().strftime("%FT%TZ")
+    );
+    let lock = disk.lock(LOCK, &content).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
+        _ => failed(error),
+    })?;
+    create_directory(disk, STAGING).map_err(failed)?;
+    match (disk.stat(STAGING), disk.stat(THEIRS)) {
+        (Ok(ours), Ok(theirs)) if ours.device != theirs.device => {
+            let context = format!(
+                "open the store `{place}`: `{OURS}` and `{THEIRS}` in it lie on different file systems, between \
+                 which files cannot be renamed; mount the file system at `{place}` instead of at `{THEIRS}`"
+            );
+            Err(Error::new(ErrorKind::Other, context))
+        }
+        _ => Ok(lock),
+    }
+}
+
+/// Not synced: what is ours may be lost, and nothing is acknowledged while it lies in staging.
+fn create_directory<D: Disk>(disk: &D, path: &str) -> io::Result<()> {
+    match disk.create_directory(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn opening(place: &str, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::NotADirectory => " (something that is not a directory lies on the way)",
+        io::ErrorKind::PermissionDenied => " (the user that runs this process must own the directory)",
+        io::ErrorKind::ReadOnlyFilesystem => " (mount the file system so that it can be written)",
+        _ => "",
+    };
+    Error::io(format!("open the store `{place}`{hint}"), error)
+}
+
+fn locked(place: &str, holder: &str) -> Error {
+    let holder = holder.trim().replace('\n', ", ");
+    let holder = if holder.is_empty() { "unknown" } else { &holder };
+    let context =
+        format!("open the store `{place}`: another process uses it ({holder}); stop that one first");
+    Error::new(ErrorKind::Locked, context)
+}
+
+impl<D: Disk> Engine<D> {
+    /// A path in staging that nothing has. Names are unique among the processes that have the
+    /// store, because each of them empties staging first.
+    fn staging_path(&self) -> String {
+        format!("{STAGING}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn empty_staging(&self) -> io::Result<()> {
+        self.remove_recursively(STAGING)?;
+        self.disk.create_directory(STAGING)
+    }
+}
+
+#[async_trait]
+impl<D: Disk> Storage for FsStorage<D> {
+    async fn stat(&self, key: &Key) -> Result<Stat> {
+        self.engine.stat(key)
+    }
+
+    async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
+        self.engine.read(key, limit).await
+    }
+
+    async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        Ok(Box::new(self.engine.open_blob(key)?))
+    }
+
+    async fn publish(&self, puts: &[Put]) -> Result<()> {
+        let items = puts.iter().map(Item::put).collect();
+        self.run(move |engine| engine.commit(items)).await
+    }
+
+    async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
+        let (key, keep) = (key.clone(), keep.clone());
+        self.run(move |engine| engine.remove(&key, &keep)).await
+    }
+
+    async fn remove_tree(&self, dir: &Key) -> Result<()> {
+        let dir = dir.clone();
+        self.run(move |engine| engine.remove_tree(&dir)).await
+    }
+
+    async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
+        self.engine.list(dir, after, limit).await
+    }
+
+    async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
+        let upload = upload.clone();
+        self.run(move |engine| engine.create_upload(&upload)).await
+    }
+
+    async fn open_upload(&self, upload: &UploadKey) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(self.engine.open_upload(upload)?))
+    }
+
+    async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
+        self.engine.upload_size(upload)
+    }
+
+    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        self.run(move |engine| engine.purge_uploads(cutoff)).await
+    }
+}
+
+impl<D: Disk> fmt::Debug for FsStorage<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FsStorage")
+            .field("disk", &self.engine.disk)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Runs `work` on a blocking thread. It runs to its end even when the caller goes away.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(failed_job)?
+}
+
+/// A job that panicked, or that the end of the process overtook.
+fn failed_job(error: tokio::task::JoinError) -> Error {
+    Error::with_source(ErrorKind::Other, "a background job did not end", error)
+}
+
+#[cfg(test)]
+mod tests;

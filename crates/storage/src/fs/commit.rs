@@ -1,0 +1,448 @@
+//! Writing objects so that each appears whole, in order, and is durable before the next: staging and placing.
+//!
+//! A commit has two phases. **Staging** writes everything in `wharf/staging`, where no reader
+//! looks, and syncs it: the files, and, where the directory of an object does not exist yet, a
+//! tree that holds the missing chain of directories with the files in it. Writeback of all files
+//! starts before the first sync waits, so that the syncs share what the journal has to do.
+//! **Placing** renames one after the other to where it belongs, and syncs the directory that it
+//! was renamed into before the next one moves (I2, I3). A tree takes one rename, so that a new tag
+//! appears with its history at once, and so does what follows in the same commit below the same
+//! missing directory.
+//!
+//! A directory may appear or vanish between the two phases, made or removed by another request.
+//! Then what is not placed yet is staged anew and the work goes on from there.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, IoSlice},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+
+use super::{
+    Engine,
+    directories::{Opened, is_at_or_below, parent},
+    sys::Disk,
+};
+use crate::{Error, ErrorKind, Put, Result};
+
+/// Other requests can come in between only so often: each of them got something done.
+const ATTEMPTS: u32 = 100;
+
+/// One object on its way to its place.
+pub(super) struct Item<D: Disk> {
+    /// Where it belongs.
+    path: String,
+    content: Content<D>,
+    /// Where to move it back to when the commit fails; otherwise it is removed.
+    home: Option<String>,
+}
+
+enum Content<D: Disk> {
+    /// To be written.
+    Bytes(Vec<Bytes>),
+    /// Written whole, to `path`.
+    File {
+        path: String,
+        unsynced: Option<Arc<D::File>>,
+    },
+    /// Where it belongs.
+    Placed,
+}
+
+/// What one rename puts in place.
+struct Unit {
+    /// How many items it holds.
+    items: usize,
+    tree: Option<Tree>,
+}
+
+/// A chain of missing directories, and maybe branches of it.
+struct Tree {
+    /// Where its top belongs.
+    top: String,
+    /// Where it is staged.
+    staged: String,
+    /// The directories in it, relative to the top, whose name is the empty string.
+    directories: BTreeSet<String>,
+}
+
+enum Outcome {
+    Done,
+    /// A directory appeared or vanished.
+    Overtaken,
+}
+
+impl<D: Disk> Item<D> {
+    /// A small object.
+    pub(super) fn put(put: &Put) -> Self {
+        Self::bytes(put.key.as_str(), vec![put.bytes.clone()])
+    }
+
+    /// An object of `frames`.
+    pub(super) fn bytes(path: &str, frames: Vec<Bytes>) -> Self {
+        Self {
+            path: path.to_owned(),
+            content: Content::Bytes(frames),
+            home: None,
+        }
+    }
+
+    /// A file that was written to `home` and is not synced yet.
+    pub(super) fn file(path: &str, home: String, open: Arc<D::File>) -> Self {
+        let content = Content::File {
+            path: home.clone(),
+            unsynced: Some(open),
+        };
+        Self {
+            path: path.to_owned(),
+            content,
+            home: Some(home),
+        }
+    }
+}
+
+impl<D: Disk> Engine<D> {
+    /// Makes all of `items` visible and durable, in order. Blocks.
+    pub(super) fn commit(&self, mut items: Vec<Item<D>>) -> Result<()> {
+        let mut units = Vec::new();
+        let result = self.try_commit(&mut items, &mut units);
+        if result.is_err() {
+            self.clean_up(&mut items, &units);
+        }
+        result
+    }
+
+    fn try_commit(&self, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+        let mut placed = 0;
+        for _ in 0..ATTEMPTS {
+            self.stage(&mut items[placed..], units)?;
+            let outcome = self.place(items, &mut placed, units)?;
+            if matches!(outcome, Outcome::Done) {
+                return Ok(());
+            }
+            self.take_apart(&mut items[placed..], units)?;
+        }
+        let path = &items[placed].path;
+        Err(Error::new(
+            ErrorKind::Other,
+            format!(
+                "write `{path}`: gave up after {ATTEMPTS} attempts because directories above it come and go"
+            ),
+        ))
+    }
+
+    /// Writes and syncs everything that is to be placed.
+    fn stage(&self, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+        let mut start = 0;
+        while start < items.len() {
+            let (items, tree) = self.plan(&items[start..])?;
+            units.push(Unit { items, tree });
+            start += items;
+        }
+        let mut rest = &mut items[..];
+        for unit in units.iter_mut() {
+            let (these, others) = rest.split_at_mut(unit.items);
+            rest = others;
+            match &mut unit.tree {
+                Some(tree) => self.write_tree(tree, these)?,
+                None => these
+                    .iter_mut()
+                    .try_for_each(|item| self.write_file(item, self.staging_path()))?,
+            }
+        }
+        items.iter_mut().try_for_each(|item| self.sync_file(item))?;
+        units
+            .iter()
+            .filter_map(|unit| unit.tree.as_ref())
+            .try_for_each(|tree| self.sync_tree(tree))
+    }
+
+    /// How many of the first `items` go together, and the tree that they need.
+    fn plan(&self, items: &[Item<D>]) -> Result<(usize, Option<Tree>)> {
+        let path = &items[0].path;
+        let opened = self
+            .directories
+            .open(&self.disk, parent(path))
+            .map_err(|error| writing(path, error))?;
+        match opened {
+            Opened::Found(chain) => {
+                self.directories.release(&chain);
+                Ok((1, None))
+            }
+            Opened::Missing(top) => {
+                let mut seen = BTreeSet::new();
+                let together = items.iter().take_while(|item| {
+                    // A tree has room for one file of a name; a later one takes its place afterwards.
+                    is_at_or_below(parent(&item.path), &top) && seen.insert(&item.path)
+                });
+                let together = together.count();
+                let tree = Tree {
+                    top,
+                    staged: self.staging_path(),
+                    directories: BTreeSet::new(),
+                };
+                Ok((together, Some(tree)))
+            }
+        }
+    }
+
+    /// Writes an item's bytes to a new file; a file that was written before stays where it is.
+    fn write_file(&self, item: &mut Item<D>, to: String) -> Result<()> {
+        let Content::Bytes(frames) = &item.content else {
+            return Ok(());
+        };
+        let file = self
+            .disk
+            .create(&to)
+            .map_err(|error| writing(&item.path, error))?;
+        let (written, result) = write_frames(&self.disk, &file, frames, 0);
+        item.content = Content::File {
+            path: to,
+            unsynced: Some(Arc::new(file)),
+        };
+        result.map_err(|error| writing(&item.path, error))?;
+        if let Content::File {
+            unsynced: Some(file), ..
+        } = &item.content
+        {
+            self.disk.start_writeback(file, 0, written);
+        }
+        Ok(())
+    }
+
+    /// Builds a tree with its files.
+    fn write_tree(&self, tree: &mut Tree, items: &mut [Item<D>]) -> Result<()> {
+        for item in items {
+            let inside = item.path[tree.top.len() + 1..].to_owned();
+            self.create_in_tree(tree, parent(&inside))
+                .map_err(|error| writing(&item.path, error))?;
+            let to = format!("{}/{inside}", tree.staged);
+            if let Content::File { path, .. } = &mut item.content {
+                self.rename(path, &to)
+                    .map_err(|error| writing(&item.path, error))?;
+                *path = to;
+            } else {
+                self.write_file(item, to)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn create_in_tree(&self, tree: &mut Tree, inside: &str) -> io::Result<()> {
+        if tree.directories.contains(inside) {
+            return Ok(());
+        }
+        if !inside.is_empty() {
+            self.create_in_tree(tree, parent(inside))?;
+        }
+        self.disk
+            .create_directory(tree.staged_path(inside).trim_end_matches('/'))?;
+        tree.directories.insert(inside.to_owned());
+        Ok(())
+    }
+
+    /// After a failed sync nobody knows what of the file is on the disk, and a second sync would
+    /// not tell either: the file is as good as not written, and is removed.
+    fn sync_file(&self, item: &mut Item<D>) -> Result<()> {
+        let Content::File { unsynced, .. } = &mut item.content else {
+            return Ok(());
+        };
+        let Some(file) = unsynced.take() else {
+            return Ok(());
+        };
+        self.disk.sync_file(&file).map_err(|error| {
+            item.home = None;
+            writing(&item.path, error)
+        })
+    }
+
+    fn sync_tree(&self, tree: &Tree) -> Result<()> {
+        // Longest first is deepest first; the order does not matter here, nobody sees the tree yet.
+        for inside in tree.directories.iter().rev() {
+            self.disk
+                .open_directory(tree.staged_path(inside).trim_end_matches('/'))
+                .and_then(|directory| self.disk.sync_directory(&directory))
+                .map_err(|error| writing(&tree.top, error))?;
+        }
+        Ok(())
+    }
+
+    /// Renames each unit to its place, durably before the next one.
+    fn place(&self, items: &mut [Item<D>], placed: &mut usize, units: &mut Vec<Unit>) -> Result<Outcome> {
+        while let Some(unit) = units.first() {
+            let these = &mut items[*placed..*placed + unit.items];
+            let outcome = match &unit.tree {
+                Some(tree) => self.place_tree(tree).map_err(|error| writing(&tree.top, error))?,
+                None => self
+                    .place_file(&these[0])
+                    .map_err(|error| writing(&these[0].path, error))?,
+            };
+            if matches!(outcome, Outcome::Overtaken) {
+                return Ok(outcome);
+            }
+            these.iter_mut().for_each(|item| item.content = Content::Placed);
+            *placed += unit.items;
+            units.remove(0);
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn place_file(&self, item: &Item<D>) -> io::Result<Outcome> {
+        let Content::File { path: from, .. } = &item.content else {
+            return Ok(Outcome::Done);
+        };
+        let Opened::Found(chain) = self.directories.open(&self.disk, parent(&item.path))? else {
+            return Ok(Outcome::Overtaken);
+        };
+        match self.disk.rename(from, chain.directory(), name(&item.path)) {
+            Ok(()) => self
+                .directories
+                .settle(&self.disk, &chain)
+                .map(|()| Outcome::Done),
+            Err(error) => {
+                self.directories.release(&chain);
+                self.overtaken(error, from)
+            }
+        }
+    }
+
+    fn place_tree(&self, tree: &Tree) -> io::Result<Outcome> {
+        let Opened::Found(chain) = self.directories.open(&self.disk, parent(&tree.top))? else {
+            return Ok(Outcome::Overtaken);
+        };
+        let rename = || self.disk.rename(&tree.staged, chain.directory(), name(&tree.top));
+        match self.directories.place(&tree.top, rename) {
+            Ok(placed) => {
+                let result = self.directories.settle(&self.disk, &chain);
+                // A directory of one digest is seldom written to again: not worth remembering.
+                if result.is_ok() && tree.directories.len() > 1 {
+                    let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
+                    placed.durable(
+                        &self.directories,
+                        inside.map(|inside| format!("{}/{inside}", tree.top)),
+                    );
+                } else {
+                    placed.uncertain(&self.directories);
+                }
+                result.map(|()| Outcome::Done)
+            }
+            Err(error) => {
+                self.directories.release(&chain);
+                self.overtaken(error, &tree.staged)
+            }
+        }
+    }
+
+    /// Whether a rename failed because another request made or removed the directory meanwhile.
+    fn overtaken(&self, error: io::Error, from: &str) -> io::Result<Outcome> {
+        match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::DirectoryNotEmpty => Ok(Outcome::Overtaken),
+            io::ErrorKind::NotFound => self.disk.stat(from).map(|_| Outcome::Overtaken),
+            _ => Err(error),
+        }
+    }
+
+    /// Takes files out of the trees that did not find their place.
+    fn take_apart(&self, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+        for item in items {
+            let Content::File { path, .. } = &mut item.content else {
+                continue;
+            };
+            if units
+                .iter()
+                .filter_map(|unit| unit.tree.as_ref())
+                .any(|tree| is_at_or_below(path, &tree.staged))
+            {
+                let loose = self.staging_path();
+                self.rename(path, &loose)
+                    .map_err(|error| writing(&item.path, error))?;
+                *path = loose;
+            }
+        }
+        for tree in units.drain(..).filter_map(|unit| unit.tree) {
+            self.remove_recursively(&tree.staged)
+                .map_err(|error| writing(&tree.top, error))?;
+        }
+        Ok(())
+    }
+
+    /// After an error: nothing stays in staging, and an upload's bytes go back to where they were.
+    fn clean_up(&self, items: &mut [Item<D>], units: &[Unit]) {
+        let tidy = |result: io::Result<()>, path: &str| match result {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path, %error, "could not tidy up after a failed write; the next start will");
+            }
+            _ => {}
+        };
+        for item in items {
+            let Content::File { path, .. } = &item.content else {
+                continue;
+            };
+            match &item.home {
+                Some(home) if home == path => {}
+                Some(home) => tidy(self.rename(path, home), path),
+                None => tidy(self.disk.remove_file(path), path),
+            }
+        }
+        for tree in units.iter().filter_map(|unit| unit.tree.as_ref()) {
+            tidy(self.remove_recursively(&tree.staged), &tree.staged);
+        }
+    }
+
+    /// Moves a file without any claim to durability.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        self.disk
+            .rename(from, &self.disk.open_directory(parent(to))?, name(to))
+    }
+}
+
+impl Tree {
+    fn staged_path(&self, inside: &str) -> String {
+        format!("{}/{inside}", self.staged)
+    }
+}
+
+/// Writes `frames` one after the other at `offset`; returns how many bytes surely are in the file.
+pub(super) fn write_frames<D: Disk>(
+    disk: &D,
+    file: &D::File,
+    frames: &[Bytes],
+    offset: u64,
+) -> (u64, io::Result<()>) {
+    let mut slices: Vec<_> = frames.iter().map(|frame| IoSlice::new(frame)).collect();
+    let mut slices = &mut slices[..];
+    let mut written = 0;
+    // Without the empty ones, each turn writes at least one byte.
+    IoSlice::advance_slices(&mut slices, 0);
+    while !slices.is_empty() {
+        match disk.write_at(file, slices, offset + written) {
+            Ok(count) => {
+                written += count as u64;
+                IoSlice::advance_slices(&mut slices, count);
+            }
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+fn name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// The error of a write. That something is missing on the way does not mean that the object is.
+pub(super) fn writing(path: &str, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::CrossesDevices => Error::with_source(
+            ErrorKind::Other,
+            format!("write `{path}`: it lies on another file system than `wharf/staging`; mount them as one"),
+            error,
+        ),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+            Error::with_source(ErrorKind::Other, format!("write `{path}`"), error)
+        }
+        _ => Error::io(format!("write `{path}`"), error),
+    }
+}

@@ -1,0 +1,234 @@
+//! Removing: objects with the directories that become empty, whole trees, forgotten uploads.
+
+use std::{io, ops::ControlFlow, time::SystemTime};
+
+use super::{
+    Engine,
+    directories::{is_at_or_below, parent},
+    sys::{Disk, Kind},
+    upload::directory_of,
+};
+use crate::{Error, ErrorKind, Key, Result, layout, layout::UploadKey};
+
+/// How many names are held in memory while a directory is emptied or searched.
+const BATCH: usize = 1024;
+
+impl<D: Disk> Engine<D> {
+    /// Removes a file and the directories above it that became empty. Blocks.
+    pub(super) fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
+        let path = key.as_str();
+        self.try_remove(path, keep.as_str())
+            .map_err(|error| Error::io(format!("remove `{path}`"), error))
+    }
+
+    /// All directories are opened before anything goes: what is synced at the end is the very
+    /// directory out of which something was removed. One sync is enough, that of the lowest
+    /// directory that stays: with it, everything below is out of reach.
+    fn try_remove(&self, path: &str, keep: &str) -> io::Result<()> {
+        let lowest = parent(path);
+        let below_keep = is_at_or_below(lowest, keep);
+        let highest = if below_keep { keep } else { lowest };
+        let mut opened = vec![(highest, self.disk.open_directory(highest)?)];
+        let mut start = highest.len();
+        while start < lowest.len() {
+            let rest = &lowest[start + 1..];
+            let end = start + 1 + rest.find('/').unwrap_or(rest.len());
+            let next = self
+                .disk
+                .open_directory_at(&opened[opened.len() - 1].1, &lowest[start + 1..end])?;
+            opened.push((&lowest[..end], next));
+            start = end;
+        }
+        self.disk
+            .remove_file_at(&opened[opened.len() - 1].1, last_component(path))?;
+        while let [.., above, (empty, _)] = &opened[..] {
+            let remove = || self.disk.remove_directory_at(&above.1, last_component(empty));
+            match self.directories.change(empty, remove) {
+                Ok(()) => {}
+                // Another request removed it; whether that is durable is for us to see to.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                // Not empty, or we may not: the object is gone all the same.
+                Err(_) => break,
+            }
+            opened.pop();
+        }
+        self.directories.sync(&self.disk, &opened[opened.len() - 1].1)
+    }
+
+    /// Removes everything at and below `path`; it vanishes at once. Blocks.
+    pub(super) fn remove_tree(&self, path: &Key) -> Result<()> {
+        let path = path.as_str();
+        let staged = self.staging_path();
+        let failed = |error| Error::io(format!("remove `{path}`"), error);
+        let above = self.disk.open_directory(parent(path)).map_err(failed)?;
+        let staging = self.disk.open_directory(parent(&staged)).map_err(failed)?;
+        let rename = || self.disk.rename(path, &staging, last_component(&staged));
+        self.directories.change(path, rename).map_err(failed)?;
+        self.directories.sync(&self.disk, &above).map_err(failed)?;
+        // It is gone from the store. What cannot be deleted now goes at the next start.
+        if let Err(error) = self.remove_recursively(&staged) {
+            tracing::warn!(path, %error, "could not free the space of what was removed; the next start will");
+        }
+        Ok(())
+    }
+
+    /// Deletes a file or a directory with all that it holds, without any claim to durability. It is
+    /// no error when it is not there.
+    pub(super) fn remove_recursively(&self, path: &str) -> io::Result<()> {
+        loop {
+            let mut names = Vec::new();
+            let listed = self.disk.read_directory(path, &mut |name, kind| {
+                names.push((String::from_utf8_lossy(name).into_owned(), kind));
+                if names.len() < BATCH {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                }
+            });
+            match listed {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                    return self.disk.remove_file(path);
+                }
+                other => other?,
+            }
+            let mut progress = false;
+            for (name, kind) in names {
+                let path = format!("{path}/{name}");
+                let removed = match kind {
+                    Kind::Directory => self.remove_recursively(&path),
+                    _ => self.disk.remove_file(&path),
+                };
+                match removed {
+                    // A file system that does not tell the kind when it lists.
+                    Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                        self.remove_recursively(&path)?;
+                    }
+                    // Somebody else did it, or the name is not text.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                    other => other?,
+                }
+                progress = true;
+            }
+            match self.disk.remove_directory(path) {
+                // A request that still held the directory put something into it, or the batch was not all.
+                Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && progress => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                other => return other,
+            }
+        }
+    }
+
+    /// Discards uploads that nobody holds and that were last touched before `cutoff`. Blocks.
+    pub(super) fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        let repositories = layout::repositories();
+        let mut purged = 0;
+        self.purge_below(repositories.as_str(), "", cutoff, &mut purged)
+            .map_err(|error| Error::io("purge uploads", error))?;
+        Ok(purged)
+    }
+
+    /// Walks the repositories depth first; in memory is one batch of names for each level.
+    fn purge_below(
+        &self,
+        path: &str,
+        repository: &str,
+        cutoff: SystemTime,
+        purged: &mut u64,
+    ) -> io::Result<()> {
+        let mut names = Vec::new();
+        let listed = self.disk.read_directory(path, &mut |name, kind| {
+            match std::str::from_utf8(name) {
+                Ok(name) if matches!(kind, Kind::Directory | Kind::Unknown) => {
+                    names.push(Box::<str>::from(name));
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        });
+        match listed {
+            Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        }
+        for name in names {
+            if &*name == "_uploads" {
+                // One directory that cannot be read must not keep all others.
+                if let Err(error) =
+                    self.purge_repository(&format!("{path}/_uploads"), repository, cutoff, purged)
+                {
+                    tracing::warn!(repository, %error, "could not purge the uploads of a repository");
+                }
+            } else if !name.starts_with('_') {
+                let below = if repository.is_empty() {
+                    name.to_string()
+                } else {
+                    format!("{repository}/{name}")
+                };
+                self.purge_below(&format!("{path}/{name}"), &below, cutoff, purged)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn purge_repository(
+        &self,
+        path: &str,
+        repository: &str,
+        cutoff: SystemTime,
+        purged: &mut u64,
+    ) -> io::Result<()> {
+        let mut old = Vec::new();
+        self.disk.read_directory(path, &mut |name, _| {
+            old.extend(std::str::from_utf8(name).map(Box::<str>::from));
+            ControlFlow::Continue(())
+        })?;
+        for id in old {
+            let directory = format!("{path}/{id}");
+            // Somebody holds it, or it has a name that no request can have.
+            let held = match (repository.parse(), id.parse()) {
+                (Ok(repository), Ok(id)) => match self.uploads.hold(&UploadKey { repository, id }) {
+                    Some(hold) => Some(hold),
+                    None => continue,
+                },
+                _ => None,
+            };
+            if self
+                .last_touched(&directory)?
+                .is_some_and(|touched| touched < cutoff)
+            {
+                self.remove_recursively(&directory)?;
+                *purged += 1;
+            }
+            drop(held);
+        }
+        Ok(())
+    }
+
+    /// When an upload last got bytes, or was started; `None` when it is gone.
+    fn last_touched(&self, directory: &str) -> io::Result<Option<SystemTime>> {
+        let mut touched = None;
+        for path in [
+            directory,
+            &format!("{directory}/data"),
+            &format!("{directory}/startedat"),
+        ] {
+            match self.disk.stat(path) {
+                Ok(found) => touched = touched.max(Some(SystemTime::from(found.modified))),
+                Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(touched)
+    }
+
+    /// Removes an upload with everything that it wrote. Blocks.
+    pub(super) fn discard_upload(&self, upload: &UploadKey) -> Result<()> {
+        let directory = directory_of(upload);
+        self.remove_recursively(&directory)
+            .map_err(|error| Error::io(format!("discard the upload `{directory}`"), error))
+    }
+}
+
+fn last_component(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}

@@ -1,0 +1,693 @@
+//! Uploads: bytes that arrive piece by piece, in registry:2's place for them, hashed as they are written.
+//!
+//! The async side gathers frames; a run of them is written and hashed in one job on a blocking
+//! thread while the next run is gathered. So a slow client holds no thread, and at most two runs
+//! are in memory. What makes all of it safe is the [`Session`]: the exclusive hold, the open file
+//! and the state of the hash travel together, from job to job, and whoever drops the session last
+//! lets go. A request that is cancelled while a job runs cannot let go before that job has ended.
+//!
+//! The hash covers bytes *after* they were written, at the offset at which they were written, and
+//! the file is opened by nobody else meanwhile (I1). Between requests the state of the hash waits
+//! in memory, with the size, number and time stamps of the file; when any of them differs, or the
+//! state is gone, the file is read again from its start.
+
+use std::{collections::HashSet, io, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use tokio::{runtime::Handle, task::JoinHandle};
+use wharf_oci::{Algorithm, Digest, Hasher};
+
+use super::{
+    Engine, blocking,
+    commit::{Item, write_frames, writing},
+    directories::parent,
+    failed_job,
+    sys::{Disk, Kind, Metadata, Stamp},
+};
+use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
+
+/// So many bytes are gathered before they go to a job.
+const RUN: usize = 256 * 1024;
+/// An upload that is no larger never becomes a file of its own: it is written where it is published from.
+const SMALL: usize = 64 * 1024;
+/// So many bytes are written before the disk is told to start on them.
+const WRITEBACK: u64 = 8 * 1024 * 1024;
+/// States of hashes that are remembered, of about 300 bytes each.
+const REMEMBERED: usize = 4096;
+
+/// What one process knows about uploads.
+#[derive(Debug)]
+pub(super) struct Uploads {
+    held: Arc<Mutex<HashSet<UploadKey>>>,
+    hashes: Cache<UploadKey, Arc<Remembered>>,
+}
+
+/// Exclusive use of one upload, until it is dropped.
+pub(super) struct Hold {
+    upload: UploadKey,
+    held: Arc<Mutex<HashSet<UploadKey>>>,
+}
+
+/// The state of the hash of a file as it was left.
+#[derive(Debug)]
+struct Remembered {
+    hasher: Hasher,
+    file: Fingerprint,
+}
+
+/// What differs when a file is not the one, or not as it was.
+#[derive(Debug, PartialEq, Eq)]
+struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: Stamp,
+    changed: Stamp,
+}
+
+impl Uploads {
+    pub(super) fn new() -> Self {
+        Self {
+            held: Arc::default(),
+            hashes: Cache::new(REMEMBERED),
+        }
+    }
+
+    /// Takes hold of an upload; `None` when another request has it.
+    pub(super) fn hold(&self, upload: &UploadKey) -> Option<Hold> {
+        let taken = self.held.lock().insert(upload.clone());
+        taken.then(|| Hold {
+            upload: upload.clone(),
+            held: Arc::clone(&self.held),
+        })
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.held.lock().remove(&self.upload);
+    }
+}
+
+impl From<Metadata> for Fingerprint {
+    fn from(metadata: Metadata) -> Self {
+        let Metadata {
+            device,
+            inode,
+            size,
+            modified,
+            changed,
+            ..
+        } = metadata;
+        Self {
+            device,
+            inode,
+            size,
+            modified,
+            changed,
+        }
+    }
+}
+
+/// Where an upload lies.
+pub(super) fn directory_of(upload: &UploadKey) -> String {
+    format!("{}/{}", layout::uploads(&upload.repository), upload.id)
+}
+
+impl<D: Disk> Engine<D> {
+    /// Starts an empty upload. Nothing is synced: an upload that a cut of power takes away is started again. Blocks.
+    pub(super) fn create_upload(&self, upload: &UploadKey) -> Result<()> {
+        let directory = directory_of(upload);
+        let _hold = self.uploads.hold(upload).ok_or_else(|| busy(&directory))?;
+        self.try_create_upload(&directory)
+            .map_err(|error| writing(&directory, error))
+    }
+
+    fn try_create_upload(&self, directory: &str) -> io::Result<()> {
+        match self.create_directories(directory) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.remove_recursively(directory)?;
+                self.create_directories(directory)?;
+            }
+            other => other?,
+        }
+        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let file = self.disk.create(&format!("{directory}/startedat"))?;
+        let (_, result) = write_frames(&self.disk, &file, &[now.into()], 0);
+        result
+    }
+
+    /// Creates a directory, and those above it that are missing.
+    fn create_directories(&self, path: &str) -> io::Result<()> {
+        match self.disk.create_directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        let above = parent(path);
+        // These may be looked for in the set of durable directories, so they are created under its lock.
+        match self
+            .directories
+            .change(above, || self.create_directories_above(above))
+        {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        self.disk.create_directory(path)
+    }
+
+    fn create_directories_above(&self, path: &str) -> io::Result<()> {
+        match self.disk.create_directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_empty() => {
+                self.create_directories_above(parent(path))?;
+                self.disk.create_directory(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Takes hold of an upload.
+    pub(super) fn open_upload(self: &Arc<Self>, upload: &UploadKey) -> Result<FsUpload<D>> {
+        let directory = directory_of(upload);
+        let hold = self.uploads.hold(upload).ok_or_else(|| busy(&directory))?;
+        let mut session = Box::new(Session {
+            engine: Arc::clone(self),
+            data: format!("{directory}/data"),
+            directory,
+            file: None,
+            written: 0,
+            written_back: 0,
+            hasher: Some(Hasher::new(Algorithm::Sha256)),
+            failed: None,
+            hold,
+        });
+        session.find()?;
+        Ok(FsUpload {
+            size: session.written,
+            gathered: Vec::new(),
+            gathered_size: 0,
+            work: Work::Idle(session),
+        })
+    }
+
+    pub(super) fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
+        let directory = directory_of(upload);
+        let failed = |error| Error::io(format!("look at the upload `{directory}`"), error);
+        match self.disk.stat(&format!("{directory}/data")) {
+            Ok(data) if data.kind == Kind::File => Ok(data.size),
+            Err(error) if ErrorKind::of(&error) != ErrorKind::NotFound => Err(failed(error)),
+            _ => self
+                .disk
+                .stat(&format!("{directory}/startedat"))
+                .map(|_| 0)
+                .map_err(failed),
+        }
+    }
+}
+
+fn busy(directory: &str) -> Error {
+    Error::new(ErrorKind::Busy, format!("open the upload `{directory}`"))
+}
+
+/// Everything that one holder of an upload has. Its methods block, except [`find`](Self::find).
+struct Session<D: Disk> {
+    engine: Arc<Engine<D>>,
+    directory: String,
+    data: String,
+    /// None as long as nothing was written.
+    file: Option<Arc<D::File>>,
+    /// How many bytes surely are in the file.
+    written: u64,
+    /// How many of them the disk was told to start on.
+    written_back: u64,
+    /// Of the bytes in the file. None: not known, they must be read.
+    hasher: Option<Hasher>,
+    /// A write failed; what came after it is lost, so nothing may follow.
+    failed: Option<(ErrorKind, String)>,
+    /// The last field: dropped when everything else is.
+    hold: Hold,
+}
+
+impl<D: Disk> Session<D> {
+    /// Opens what earlier holders left.
+    fn find(&mut self) -> Result<()> {
+        let directory = &self.directory;
+        let failed = |error| Error::io(format!("open the upload `{directory}`"), error);
+        let disk = &self.engine.disk;
+        let file = match disk.open_to_write(&self.data) {
+            Ok(file) => file,
+            Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => {
+                return disk
+                    .stat(&format!("{directory}/startedat"))
+                    .map(|_| ())
+                    .map_err(failed);
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        let found = disk.stat_file(&file).map_err(failed)?;
+        if found.has_other_names {
+            // A crash on a file system without a journal may leave the name of a file that was
+            // already published; a backup may have linked it. To write on would change the other.
+            return disk.remove_file(&self.data).map_err(failed);
+        }
+        self.written = found.size;
+        self.file = Some(Arc::new(file));
+        if found.size > 0 {
+            let known = self
+                .engine
+                .uploads
+                .hashes
+                .remove(&self.hold.upload)
+                .map(|(_, known)| known);
+            let known = known.filter(|known| known.file == Fingerprint::from(found));
+            self.hasher = known.map(|known| known.hasher.clone());
+        }
+        Ok(())
+    }
+
+    /// Writes `frames` at the end, and hashes them.
+    fn append(&mut self, frames: &[Bytes]) -> Result<()> {
+        self.check()?;
+        if frames.is_empty() {
+            return Ok(());
+        }
+        let result = self.try_append(frames);
+        if let Err(error) = &result {
+            self.failed = Some((error.kind(), error.to_string()));
+        }
+        result
+    }
+
+    fn try_append(&mut self, frames: &[Bytes]) -> Result<()> {
+        let mut hasher = self.hasher()?;
+        let file = self.file()?;
+        let disk = &self.engine.disk;
+        let (mut count, mut result) = write_frames(disk, &file, frames, self.written);
+        if result.is_err() && disk.set_length(&file, self.written + count).is_err() {
+            // The file may be longer than what we know of it; its size is what the next holder goes by.
+            result = result.and(disk.set_length(&file, self.written));
+            count = 0;
+        }
+        self.written += count;
+        for frame in frames {
+            let part = usize::try_from(count).map_or(frame.len(), |left| left.min(frame.len()));
+            hasher.update(&frame[..part]);
+            count -= part as u64;
+        }
+        self.hasher = Some(hasher);
+        if self.written - self.written_back >= WRITEBACK {
+            self.start_writeback(&file);
+        }
+        result.map_err(|error| writing(&self.data, error))
+    }
+
+    /// The hash of what is in the file; reads it when that is not known.
+    fn hasher(&mut self) -> Result<Hasher> {
+        match self.hasher.take() {
+            Some(hasher) => Ok(hasher),
+            None => self.read_again(Algorithm::Sha256),
+        }
+    }
+
+    /// Hashes the file from its start.
+    fn read_again(&mut self, algorithm: Algorithm) -> Result<Hasher> {
+        let mut hasher = Hasher::new(algorithm);
+        let file = self.file()?;
+        let mut buffer = self.engine.pool.take();
+        let mut offset = 0;
+        while offset < self.written {
+            let space = buffer.space();
+            let length =
+                usize::try_from(self.written - offset).map_or(space.len(), |left| left.min(space.len()));
+            match self.engine.disk.read_at(&file, &mut space[..length], offset) {
+                Ok(0) => {
+                    let context = format!(
+                        "read `{}`: it ends after {offset} of {} bytes",
+                        self.data, self.written
+                    );
+                    return Err(Error::new(ErrorKind::Damaged, context));
+                }
+                Ok(count) => {
+                    hasher.update(&space[..count]);
+                    offset += count as u64;
+                }
+                Err(error) => return Err(Error::io(format!("read `{}`", self.data), error)),
+            }
+        }
+        Ok(hasher)
+    }
+
+    fn file(&mut self) -> Result<Arc<D::File>> {
+        if let Some(file) = &self.file {
+            return Ok(Arc::clone(file));
+        }
+        let file = self
+            .engine
+            .disk
+            .create(&self.data)
+            .map_err(|error| writing(&self.data, error))?;
+        Ok(Arc::clone(self.file.insert(Arc::new(file))))
+    }
+
+    fn start_writeback(&mut self, file: &D::File) {
+        self.engine
+            .disk
+            .start_writeback(file, self.written_back, self.written - self.written_back);
+        self.written_back = self.written;
+    }
+
+    /// The digests of all bytes.
+    fn digests(&mut self, also: Option<Algorithm>) -> Result<Vec<Digest>> {
+        self.check()?;
+        let hasher = self.hasher()?;
+        self.hasher = Some(hasher.clone());
+        let file = self.file()?;
+        self.start_writeback(&file);
+        let mut digests = vec![hasher.finish()];
+        if let Some(algorithm) = also.filter(|algorithm| *algorithm != Algorithm::Sha256) {
+            digests.push(self.read_again(algorithm)?.finish());
+        }
+        Ok(digests)
+    }
+
+    /// Publishes the file, or the frames that were never written to it, and removes what is left of the upload.
+    fn publish(&mut self, key: &Key, frames: Option<Vec<Bytes>>, then: &[Put]) -> Result<()> {
+        let first = match frames {
+            Some(frames) => Item::bytes(key.as_str(), frames),
+            None => {
+                let file = self.file()?;
+                let found = self
+                    .engine
+                    .disk
+                    .stat_file(&file)
+                    .map_err(|error| writing(&self.data, error))?;
+                if found.size != self.written {
+                    let (data, written) = (&self.data, self.written);
+                    let context = format!(
+                        "publish `{data}`: it has {} bytes, not the {written} written",
+                        found.size
+                    );
+                    return Err(Error::new(ErrorKind::Damaged, context));
+                }
+                Item::file(key.as_str(), self.data.clone(), file)
+            }
+        };
+        let result = self
+            .engine
+            .commit(std::iter::once(first).chain(then.iter().map(Item::put)).collect());
+        if result.is_ok() {
+            // Of no consequence for what was published, and purged when it fails.
+            if let Err(error) = self.remove_leftovers() {
+                tracing::warn!(upload = self.directory, %error, "could not remove a finished upload");
+            }
+            self.hasher = None;
+        }
+        result
+    }
+
+    fn remove_leftovers(&self) -> io::Result<()> {
+        let disk = &self.engine.disk;
+        match disk.remove_file(&format!("{}/startedat", self.directory)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        match disk.remove_directory(&self.directory) {
+            // Registry:2 leaves states of hashes there.
+            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+                self.engine.remove_recursively(&self.directory)
+            }
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn check(&self) -> Result<()> {
+        match &self.failed {
+            Some((kind, context)) => Err(Error::new(*kind, format!("an earlier write failed: {context}"))),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<D: Disk> Drop for Session<D> {
+    /// Leaves the state of the hash to the next holder.
+    fn drop(&mut self) {
+        let (Some(hasher), Some(file)) = (self.hasher.take(), &self.file) else {
+            return;
+        };
+        match self.engine.disk.stat_file(file) {
+            Ok(found) if found.size == self.written && self.written > 0 => {
+                let remembered = Arc::new(Remembered {
+                    hasher,
+                    file: found.into(),
+                });
+                self.engine
+                    .uploads
+                    .hashes
+                    .insert(self.hold.upload.clone(), remembered);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The async side of a holder.
+pub(super) struct FsUpload<D: Disk> {
+    size: u64,
+    gathered: Vec<Bytes>,
+    gathered_size: usize,
+    work: Work<D>,
+}
+
+type Job<D> = JoinHandle<(Box<Session<D>>, Result<()>)>;
+
+enum Work<D: Disk> {
+    Idle(Box<Session<D>>),
+    Running(Job<D>),
+    /// Handed on, or lost with a job that panicked.
+    Gone,
+}
+
+impl<D: Disk> FsUpload<D> {
+    /// Waits for the job under way. Its error is returned once, and remembered by the session.
+    async fn idle(&mut self) -> Result<()> {
+        if let Work::Running(job) = &mut self.work {
+            let finished = job.await;
+            self.work = Work::Gone;
+            let (session, result) = finished.map_err(failed_job)?;
+            if result.is_err() {
+                self.size = session.written;
+                self.take_gathered();
+            }
+            self.work = Work::Idle(session);
+            result?;
+        }
+        match &self.work {
+            Work::Idle(session) => session.check(),
+            _ => Err(Error::new(ErrorKind::Other, "a job of this upload was lost")),
+        }
+    }
+
+    /// Hands what was gathered to a job.
+    async fn start_run(&mut self) -> Result<()> {
+        self.idle().await?;
+        let Work::Idle(mut session) = std::mem::replace(&mut self.work, Work::Gone) else {
+            return Ok(());
+        };
+        let frames = self.take_gathered();
+        self.work = Work::Running(tokio::task::spawn_blocking(move || {
+            let result = session.append(&frames);
+            (session, result)
+        }));
+        Ok(())
+    }
+
+    fn take_gathered(&mut self) -> Vec<Bytes> {
+        self.gathered_size = 0;
+        std::mem::take(&mut self.gathered)
+    }
+
+    /// The session, with nothing under way.
+    async fn into_session(mut self: Box<Self>) -> Result<(Box<Session<D>>, Vec<Bytes>)> {
+        self.idle().await?;
+        match std::mem::replace(&mut self.work, Work::Gone) {
+            Work::Idle(session) => Ok((session, self.take_gathered())),
+            _ => Err(Error::new(ErrorKind::Other, "a job of this upload was lost")),
+        }
+    }
+}
+
+#[async_trait]
+impl<D: Disk> Upload for FsUpload<D> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        if let Work::Idle(session) = &self.work {
+            session.check()?;
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.size += bytes.len() as u64;
+        self.gathered_size += bytes.len();
+        self.gathered.push(bytes);
+        if self.gathered_size >= RUN {
+            self.start_run().await
+        } else {
+            Ok(())
+        }
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        let (mut session, frames) = self.into_session().await?;
+        if frames.is_empty() {
+            return Ok(session.written);
+        }
+        blocking(move || session.append(&frames).map(|()| session.written)).await
+    }
+
+    async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
+        let (mut session, frames) = self.into_session().await?;
+        let size: usize = frames.iter().map(Bytes::len).sum();
+        if session.file.is_none() && size <= SMALL {
+            let digests = digests_of(&frames, also);
+            return Ok(Box::new(FsFinished {
+                session: Some(session),
+                frames: Some(frames),
+                digests,
+                size: size as u64,
+            }));
+        }
+        let finished = blocking(move || {
+            session.append(&frames)?;
+            let digests = session.digests(also)?;
+            Ok(FsFinished {
+                size: session.written,
+                session: Some(session),
+                frames: None,
+                digests,
+            })
+        });
+        Ok(Box::new(finished.await?))
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        let mut this = self;
+        if let Err(error) = this.idle().await {
+            tracing::debug!(%error, "an upload is discarded whose last write failed");
+        }
+        this.take_gathered();
+        match std::mem::replace(&mut this.work, Work::Gone) {
+            Work::Idle(session) => discard(session).await,
+            _ => Err(Error::new(ErrorKind::Other, "a job of this upload was lost")),
+        }
+    }
+}
+
+async fn discard<D: Disk>(mut session: Box<Session<D>>) -> Result<()> {
+    blocking(move || {
+        session.hasher = None;
+        session.engine.discard_upload(&session.hold.upload)
+    })
+    .await
+}
+
+fn digests_of(frames: &[Bytes], also: Option<Algorithm>) -> Vec<Digest> {
+    let algorithms = std::iter::once(Algorithm::Sha256).chain(also.filter(|also| *also != Algorithm::Sha256));
+    algorithms
+        .map(|algorithm| {
+            let mut hasher = Hasher::new(algorithm);
+            frames.iter().for_each(|frame| hasher.update(frame));
+            hasher.finish()
+        })
+        .collect()
+}
+
+/// Writes what was taken from the client but not written yet; the session goes with it.
+fn write_behind<D: Disk>(mut session: Box<Session<D>>, frames: Vec<Bytes>) {
+    let mut write = move || {
+        if let Err(error) = session.append(&frames) {
+            tracing::warn!(upload = session.directory, %error, "could not keep the last bytes of an upload");
+        }
+    };
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn_blocking(write)),
+        Err(_) => write(),
+    }
+}
+
+impl<D: Disk> Drop for FsUpload<D> {
+    fn drop(&mut self) {
+        let frames = self.take_gathered();
+        if frames.is_empty() {
+            return;
+        }
+        match std::mem::replace(&mut self.work, Work::Gone) {
+            Work::Idle(session) if session.failed.is_none() => write_behind(session, frames),
+            Work::Running(job) => {
+                if let Ok(runtime) = Handle::try_current() {
+                    runtime.spawn(async move {
+                        if let Ok((session, Ok(()))) = job.await {
+                            write_behind(session, frames);
+                        }
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// An upload whose bytes are hashed.
+struct FsFinished<D: Disk> {
+    /// None once it was handed to a job.
+    session: Option<Box<Session<D>>>,
+    /// A small upload that was never written to its file.
+    frames: Option<Vec<Bytes>>,
+    digests: Vec<Digest>,
+    size: u64,
+}
+
+#[async_trait]
+impl<D: Disk> Finished for FsFinished<D> {
+    fn size(&self) -> u64 {
+        self.size
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
+        self.digests
+            .iter()
+            .find(|digest| digest.algorithm() == algorithm)
+            .copied()
+    }
+
+    async fn publish(mut self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
+        let (Some(mut session), frames) = (self.session.take(), self.frames.take()) else {
+            return Ok(());
+        };
+        let (key, then) = (key.clone(), then.to_vec());
+        blocking(move || session.publish(&key, frames, &then)).await
+    }
+
+    async fn discard(mut self: Box<Self>) -> Result<()> {
+        self.frames = None;
+        match self.session.take() {
+            Some(session) => discard(session).await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<D: Disk> Drop for FsFinished<D> {
+    fn drop(&mut self) {
+        if let (Some(session), Some(frames)) = (self.session.take(), self.frames.take())
+            && !frames.is_empty()
+        {
+            write_behind(session, frames);
+        }
+    }
+}
