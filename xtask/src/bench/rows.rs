@@ -1,0 +1,395 @@
+//! The target table: what is measured, what it was on the machine of the anchor run, and what we owe.
+
+use super::measure::{self, Measure};
+use super::seed::Seed;
+use super::server::{Feature, NGINX, REGISTRY_2, REGISTRY_3};
+
+/// zot is measured when the caller brings it as `--peer zot=…`; otherwise its figure is derived.
+pub(crate) const ZOT: &str = "zot";
+
+/// One line of the target table.
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) seed: Seed,
+    /// What a server must be able to do to take part; each server is asked.
+    pub(crate) needs: Feature,
+    /// Whether a plain file server can do it too.
+    pub(crate) nginx: bool,
+    /// How often each server has its turn, in a full run and in a quick one.
+    pub(crate) rounds: [usize; 2],
+    pub(crate) measure: Measure,
+    pub(crate) metrics: &'static [Metric],
+}
+
+/// One figure of a row.
+pub(crate) struct Metric {
+    pub(crate) unit: &'static str,
+    pub(crate) better: Better,
+    pub(crate) anchors: Anchors,
+    /// All of them are owed.
+    pub(crate) goals: &'static [Goal],
+}
+
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Better {
+    Higher,
+    Lower,
+}
+
+/// Figures of one run on a 2-core Xeon, used only as quotients: theirs to registry:3's.
+#[derive(Clone, Copy)]
+pub(crate) struct Anchors {
+    registry3: Option<f64>,
+    zot: Option<f64>,
+}
+
+impl Anchors {
+    const NONE: Self = Self {
+        registry3: None,
+        zot: None,
+    };
+
+    const fn new(registry3: f64, zot: f64) -> Self {
+        Self {
+            registry3: Some(registry3),
+            zot: Some(zot),
+        }
+    }
+
+    /// What zot's figure is where registry:3's is 1.
+    pub(crate) fn zot_to_registry3(self) -> Option<f64> {
+        Some(self.zot? / self.registry3?)
+    }
+}
+
+/// What our figure has to reach (`Better::Higher`) or to stay under (`Better::Lower`).
+pub(crate) enum Goal {
+    /// This times the figure of another server.
+    Times(f64, &'static str),
+    /// This times the best figure of all others.
+    TimesBest(f64),
+    /// This times our own figure of another row.
+    TimesOwn(f64, &'static str),
+    /// This times what one core hashes or the disk syncs, whichever is less.
+    TimesMachine(f64),
+    /// A value as it stands.
+    Value(f64),
+    /// One of these is enough.
+    Either(&'static [Goal]),
+}
+
+const fn rate(anchors: Anchors, goals: &'static [Goal]) -> Metric {
+    Metric {
+        unit: "requests/s",
+        better: Better::Higher,
+        anchors,
+        goals,
+    }
+}
+
+/// Printed with every rate: it holds still where a busy machine makes the rate jump.
+const REQUEST_COST: Metric = Metric {
+    unit: "CPU us/request",
+    better: Better::Lower,
+    anchors: Anchors::NONE,
+    goals: &[],
+};
+
+const fn throughput(anchors: Anchors, goals: &'static [Goal]) -> Metric {
+    Metric {
+        unit: "MB/s",
+        better: Better::Higher,
+        anchors,
+        goals,
+    }
+}
+
+const fn byte_cost(anchors: Anchors, goals: &'static [Goal]) -> Metric {
+    Metric {
+        unit: "CPU s/GB",
+        better: Better::Lower,
+        anchors,
+        goals,
+    }
+}
+
+const fn memory(goals: &'static [Goal]) -> Metric {
+    Metric {
+        unit: "MiB",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals,
+    }
+}
+
+const fn start(goals: &'static [Goal]) -> Metric {
+    Metric {
+        unit: "ms",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals,
+    }
+}
+
+const ROUNDS: [usize; 2] = [5, 3];
+
+/// A row that reads from `Seed::Images`, in which a file server can take part.
+const READ: Row = Row {
+    id: "",
+    title: "",
+    seed: Seed::Images,
+    needs: Feature::Plain,
+    nginx: true,
+    rounds: ROUNDS,
+    measure: measure::version,
+    metrics: &[],
+};
+
+/// A row that fills a store of its own.
+const PUSH: Row = Row {
+    seed: Seed::Empty,
+    nginx: false,
+    ..READ
+};
+
+/// All of the table, in its order.
+pub(crate) const ROWS: &[Row] = &[
+    Row {
+        id: "blob-get-1",
+        title: "blob GET 100 MiB, plain HTTP, 1 connection",
+        measure: measure::big_get_1,
+        metrics: &[
+            throughput(Anchors::NONE, &[Goal::TimesBest(1.0)]),
+            byte_cost(
+                Anchors::new(0.37, 0.29),
+                &[Goal::TimesBest(1.0), Goal::Times(1.0, ZOT)],
+            ),
+        ],
+        ..READ
+    },
+    Row {
+        id: "blob-get-8",
+        title: "blob GET 100 MiB, plain HTTP, 8 connections",
+        measure: measure::big_get_8,
+        metrics: &[
+            throughput(Anchors::NONE, &[]),
+            byte_cost(Anchors::new(0.35, 0.24), &[Goal::Times(0.9, ZOT)]),
+        ],
+        ..READ
+    },
+    Row {
+        id: "blob-get-tls",
+        title: "blob GET 100 MiB, TLS 1.3, 1 connection (client: curl)",
+        needs: Feature::Tls,
+        measure: measure::big_get_tls,
+        metrics: &[
+            throughput(Anchors::NONE, &[]),
+            byte_cost(Anchors::NONE, &[Goal::Times(0.9, NGINX)]),
+        ],
+        ..READ
+    },
+    Row {
+        id: "blob-get-4k",
+        title: "blob GET 4 KiB, 16 connections",
+        measure: measure::small_get,
+        metrics: &[
+            rate(
+                Anchors::new(839.0, 10_764.0),
+                &[Goal::Times(4.0, ZOT), Goal::Times(50.0, REGISTRY_3)],
+            ),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "manifest-get",
+        title: "manifest GET by tag, 16 connections",
+        measure: measure::manifest_get,
+        metrics: &[
+            rate(
+                Anchors::new(5_933.0, 16_190.0),
+                &[Goal::Times(4.0, ZOT), Goal::Times(0.4, NGINX)],
+            ),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "manifest-head",
+        title: "manifest HEAD by tag, 16 connections",
+        measure: measure::manifest_head,
+        metrics: &[
+            rate(
+                Anchors::new(5_521.0, 14_686.0),
+                &[Goal::Times(4.0, ZOT), Goal::Times(0.35, NGINX)],
+            ),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "manifest-get-htpasswd",
+        title: "manifest GET with HTTP Basic (bcrypt cost 10) on every request",
+        needs: Feature::Htpasswd,
+        nginx: false,
+        measure: measure::manifest_get,
+        metrics: &[
+            rate(
+                Anchors::NONE,
+                &[
+                    Goal::TimesOwn(0.9, "manifest-get"),
+                    Goal::Times(3_000.0, REGISTRY_3),
+                ],
+            ),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "manifest-get-token",
+        title: "manifest GET with a bearer token on every request",
+        needs: Feature::Token,
+        nginx: false,
+        measure: measure::manifest_get,
+        metrics: &[
+            rate(Anchors::NONE, &[Goal::TimesOwn(0.9, "manifest-get")]),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "version",
+        title: "GET /v2/, 16 connections",
+        measure: measure::version,
+        metrics: &[
+            rate(Anchors::new(16_188.0, 37_132.0), &[Goal::Times(0.9, NGINX)]),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "blob-push",
+        title: "blob push 100 MiB, one PUT, 1 client",
+        rounds: [5, 2],
+        measure: measure::push_in_one_put,
+        metrics: &[
+            throughput(
+                Anchors::new(465.0, 516.0),
+                &[Goal::Either(&[Goal::Times(2.0, ZOT), Goal::TimesMachine(0.85)])],
+            ),
+            byte_cost(Anchors::NONE, &[]),
+        ],
+        ..PUSH
+    },
+    Row {
+        id: "blob-push-chunks",
+        title: "blob push 100 MiB in chunks of 10 MiB, 1 client",
+        rounds: [5, 2],
+        measure: measure::push_in_chunks,
+        metrics: &[
+            throughput(Anchors::new(172.0, 193.0), &[Goal::Times(3.0, ZOT)]),
+            byte_cost(Anchors::NONE, &[]),
+        ],
+        ..PUSH
+    },
+    Row {
+        id: "image-push",
+        title: "push of 1,000 small images into 50 repositories, 8 clients",
+        rounds: [3, 1],
+        measure: measure::push_images,
+        metrics: &[
+            Metric {
+                unit: "images/s",
+                better: Better::Higher,
+                anchors: Anchors::new(116.0, 122.0),
+                goals: &[Goal::Times(6.0, ZOT)],
+            },
+            Metric {
+                unit: "CPU us/image",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[],
+            },
+        ],
+        ..PUSH
+    },
+    Row {
+        id: "tags-page",
+        title: "tags/list, page of 100 of 10,000, 16 connections",
+        seed: Seed::Tags,
+        nginx: false,
+        measure: measure::tags_page,
+        metrics: &[
+            rate(Anchors::new(152.0, 58.0), &[Goal::Times(50.0, REGISTRY_2)]),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "tags-all",
+        title: "tags/list, all 10,000, 16 connections",
+        seed: Seed::Tags,
+        nginx: false,
+        measure: measure::tags_all,
+        metrics: &[
+            rate(Anchors::new(41.0, 57.0), &[Goal::Times(3.0, REGISTRY_2)]),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "catalog-page",
+        title: "catalogue, page of 100 of 5,000 repositories, 16 connections",
+        seed: Seed::Repositories,
+        nginx: false,
+        measure: measure::catalog_page,
+        metrics: &[
+            rate(Anchors::new(744.0, 520.0), &[Goal::Times(15.0, REGISTRY_3)]),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
+        id: "rss-idle",
+        title: "RSS idle, after one answer",
+        rounds: [3, 1],
+        measure: measure::rss_idle,
+        metrics: &[memory(&[Goal::Value(12.0)])],
+        ..READ
+    },
+    Row {
+        id: "rss-get",
+        title: "RSS peak, 64 concurrent GETs of 100 MiB",
+        rounds: [2, 1],
+        measure: measure::rss_of_gets,
+        metrics: &[memory(&[Goal::Value(48.0)])],
+        ..READ
+    },
+    Row {
+        id: "rss-push",
+        title: "RSS peak, 64 concurrent pushes of 32 MiB",
+        rounds: [1, 1],
+        measure: measure::rss_of_pushes,
+        metrics: &[memory(&[Goal::Value(48.0)])],
+        ..PUSH
+    },
+    Row {
+        id: "start-empty",
+        title: "start to first answer, empty store",
+        seed: Seed::Empty,
+        rounds: [15, 7],
+        measure: measure::first_answer,
+        metrics: &[start(&[Goal::Value(8.0)])],
+        ..READ
+    },
+    Row {
+        id: "start-repositories",
+        title: "start to first answer, 5,000 repositories",
+        seed: Seed::Repositories,
+        rounds: [15, 7],
+        measure: measure::first_answer,
+        metrics: &[start(&[Goal::Value(8.0)])],
+        ..READ
+    },
+];

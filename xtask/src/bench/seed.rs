@@ -1,0 +1,208 @@
+//! Stores written straight to disk in registry:2's layout, once, and read by every server in turn.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+use super::content::{BigBlobs, Blob, Image};
+
+/// The repository of `Seed::Images`.
+pub(crate) const IMAGE_REPOSITORY: &str = "bench/image";
+/// The repository of `Seed::Tags`.
+pub(crate) const TAG_REPOSITORY: &str = "bench/tags";
+pub(crate) const TAG_COUNT: usize = 10_000;
+pub(crate) const REPOSITORY_COUNT: usize = 5_000;
+pub(crate) const BIG_BLOB: usize = 100 << 20;
+const SMALL_IMAGES: u64 = 16;
+
+/// A store to start a server on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Seed {
+    /// Nothing; a new directory each time, which the server may fill.
+    Empty,
+    /// A blob of 100 MiB and sixteen small images.
+    Images,
+    /// One repository with 10,000 tags.
+    Tags,
+    /// 5,000 repositories with one tag each.
+    Repositories,
+}
+
+/// Names of what `Seed::Images` holds.
+pub(crate) struct Images {
+    pub(crate) big: String,
+    pub(crate) small: Vec<(String, Image)>,
+}
+
+impl Images {
+    pub(crate) fn new() -> Self {
+        let small = (0..SMALL_IMAGES)
+            .map(|n| (format!("v{n}"), Image::small(1_000_000 + n)))
+            .collect();
+        Self {
+            big: BigBlobs::new(BIG_BLOB).get(0).digest,
+            small,
+        }
+    }
+}
+
+/// Makes stores below one directory, each when it is first asked for.
+pub(crate) struct Seeds {
+    directory: PathBuf,
+    empties: u64,
+}
+
+impl Seeds {
+    pub(crate) fn new(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            empties: 0,
+        }
+    }
+
+    /// The root directory to give to the next server.
+    pub(crate) fn root(&mut self, seed: Seed) -> Result<PathBuf> {
+        let name = match seed {
+            Seed::Empty => {
+                self.empties += 1;
+                format!("empty-{}", self.empties)
+            }
+            Seed::Images => "images".to_owned(),
+            Seed::Tags => "tags".to_owned(),
+            Seed::Repositories => "repositories".to_owned(),
+        };
+        let root = self.directory.join(name);
+        if !root.exists() {
+            let making = self.directory.join("making");
+            fs::create_dir_all(&making)?;
+            match seed {
+                Seed::Empty => {}
+                Seed::Images => write_images(&making)?,
+                Seed::Tags => write_tags(&making)?,
+                Seed::Repositories => write_repositories(&making)?,
+            }
+            fs::rename(&making, &root)?;
+        }
+        settle(&root)?;
+        Ok(root)
+    }
+
+    /// Puts a used store back into its first state: an empty one goes, others lose what lies beside the tree.
+    pub(crate) fn give_back(&self, seed: Seed, root: &Path) -> Result<()> {
+        if seed == Seed::Empty {
+            return fs::remove_dir_all(root).with_context(|| format!("cannot remove `{}`", root.display()));
+        }
+        for entry in fs::read_dir(root)? {
+            let entry = entry?;
+            if entry.file_name() != "docker" {
+                if entry.file_type()?.is_dir() {
+                    fs::remove_dir_all(entry.path())?;
+                } else {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes back what the file system holds in memory, so that nobody pays for the work of another.
+fn settle(path: &Path) -> Result<()> {
+    let directory = fs::File::open(path)?;
+    rustix::fs::syncfs(&directory)
+        .with_context(|| format!("cannot sync the file system of `{}`", path.display()))
+}
+
+fn write_images(root: &Path) -> Result<()> {
+    let blobs = BigBlobs::new(BIG_BLOB);
+    let big = blobs.get(0);
+    write_blob(root, &big.digest, &[big.prefix, &big.tail])?;
+    write_link(root, &layer_link(IMAGE_REPOSITORY, &big.digest), &big.digest)?;
+    for (tag, image) in Images::new().small {
+        write_image_blobs(root, &image)?;
+        write_image_links(root, IMAGE_REPOSITORY, &image)?;
+        write_tag(root, IMAGE_REPOSITORY, &tag, &image.manifest.digest)?;
+    }
+    Ok(())
+}
+
+fn write_tags(root: &Path) -> Result<()> {
+    let image = Image::small(2_000_000);
+    write_image_blobs(root, &image)?;
+    write_image_links(root, TAG_REPOSITORY, &image)?;
+    (0..TAG_COUNT).try_for_each(|n| {
+        write_tag(
+            root,
+            TAG_REPOSITORY,
+            &format!("build-{n:05}"),
+            &image.manifest.digest,
+        )
+    })
+}
+
+fn write_repositories(root: &Path) -> Result<()> {
+    let image = Image::small(3_000_000);
+    write_image_blobs(root, &image)?;
+    (0..REPOSITORY_COUNT).try_for_each(|n| {
+        let name = format!("team-{:02}/service-{:02}", n / 100, n % 100);
+        write_image_links(root, &name, &image)?;
+        write_tag(root, &name, "latest", &image.manifest.digest)
+    })
+}
+
+fn write_image_blobs(root: &Path, image: &Image) -> Result<()> {
+    let write = |blob: &Blob| write_blob(root, &blob.digest, &[&blob.bytes]);
+    write(&image.config)?;
+    write(&image.layer)?;
+    write(&image.manifest)
+}
+
+fn write_image_links(root: &Path, repository: &str, image: &Image) -> Result<()> {
+    for blob in [&image.config, &image.layer] {
+        write_link(root, &layer_link(repository, &blob.digest), &blob.digest)?;
+    }
+    let revision = format!(
+        "repositories/{repository}/_manifests/revisions/{}/link",
+        as_path(&image.manifest.digest)
+    );
+    write_link(root, &revision, &image.manifest.digest)
+}
+
+fn write_tag(root: &Path, repository: &str, tag: &str, digest: &str) -> Result<()> {
+    let tag = format!("repositories/{repository}/_manifests/tags/{tag}");
+    write_link(root, &format!("{tag}/current/link"), digest)?;
+    write_link(root, &format!("{tag}/index/{}/link", as_path(digest)), digest)
+}
+
+fn layer_link(repository: &str, digest: &str) -> String {
+    format!("repositories/{repository}/_layers/{}/link", as_path(digest))
+}
+
+/// Where the bytes of a blob lie below the root.
+pub(crate) fn blob_path(digest: &str) -> String {
+    let hex = digest.trim_start_matches("sha256:");
+    format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2])
+}
+
+fn as_path(digest: &str) -> String {
+    digest.replace(':', "/")
+}
+
+fn write_blob(root: &Path, digest: &str, parts: &[&[u8]]) -> Result<()> {
+    let path = root.join(blob_path(digest));
+    write(&path, &parts.concat())
+}
+
+fn write_link(root: &Path, path: &str, digest: &str) -> Result<()> {
+    write(&root.join("docker/registry/v2").join(path), digest.as_bytes())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    let directory = path
+        .parent()
+        .with_context(|| format!("`{}` has no directory", path.display()))?;
+    fs::create_dir_all(directory)
+        .and_then(|()| fs::write(path, bytes))
+        .with_context(|| format!("cannot write `{}`", path.display()))
+}
