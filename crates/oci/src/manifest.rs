@@ -71,9 +71,8 @@ impl ManifestView {
     /// - the header and the field `mediaType` agree. One of them may be absent (or the header say only
     ///   `application/json` or `application/octet-stream`), but the Docker types and the OCI artifact need the field:
     ///   without it they would be served as something else, since the tree keeps no media types;
-    /// - an image has a `config`, an index has `manifests`, and neither has what belongs to the other
-    ///   (CVE-2021-41190);
-    /// - `schemaVersion` is 2, and each descriptor has a media type, a digest that we can compute and a size.
+    /// - an image has a `config`, and neither an image nor an index has what belongs to the other (CVE-2021-41190);
+    /// - `schemaVersion` of both is 2, and each descriptor has a media type, a digest that we can compute and a size.
     ///
     /// A media type that we do not know is accepted as [`ManifestKind::Unknown`].
     pub fn parse_pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {

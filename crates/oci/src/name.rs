@@ -1,6 +1,6 @@
 //! Repository names: `library/alpine`, of any depth, at most 255 characters.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use crate::text::{Quoted, QuotedChar, shortened};
 
@@ -33,6 +33,12 @@ impl FromStr for RepoName {
 
 impl AsRef<str> for RepoName {
     fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for RepoName {
+    fn borrow(&self) -> &str {
         self.as_str()
     }
 }
@@ -121,7 +127,7 @@ pub enum NameError {
     },
 }
 
-/// What a byte may be in a name.
+/// What stands before a byte of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Slash,
@@ -179,10 +185,12 @@ fn explain(name: &str) -> NameError {
     if let Some(character) = name.chars().find(|&character| !allowed(character)) {
         return NameError::BadCharacter { character };
     }
-    if name.contains(|character: char| character.is_ascii_uppercase()) {
+    // Lower case is the advice only where it would help.
+    let lower = name.to_ascii_lowercase();
+    if matches_grammar(lower.as_bytes()) {
         return NameError::UpperCase {
             name: name.to_owned(),
-            lower: name.to_ascii_lowercase(),
+            lower,
         };
     }
     if name.split('/').any(str::is_empty) {
@@ -190,7 +198,7 @@ fn explain(name: &str) -> NameError {
     }
     let component = name
         .split('/')
-        .find(|part| !matches_grammar(part.as_bytes()))
+        .find(|part| !matches_grammar(part.to_ascii_lowercase().as_bytes()))
         .unwrap_or(name);
     explain_component(component)
 }

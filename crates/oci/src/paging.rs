@@ -31,17 +31,15 @@ impl PageRequest {
 }
 
 fn number(value: &str) -> Result<usize, PageError> {
-    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number(value) {
         return Ok(value.parse().unwrap_or(usize::MAX));
     }
-    match value.strip_prefix('-').map(number) {
-        Some(Ok(_)) => Err(PageError::Negative {
-            value: shortened(value),
-        }),
-        _ => Err(PageError::NotANumber {
-            value: shortened(value),
-        }),
+    let value_shown = shortened(value);
+    if value.strip_prefix('-').is_some_and(is_number) {
+        return Err(PageError::Negative { value: value_shown });
     }
+    Err(PageError::NotANumber { value: value_shown })
 }
 
 /// Why `n` is no number of names.

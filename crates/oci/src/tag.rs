@@ -1,6 +1,6 @@
 //! Tags: `latest`, `1.4.2-alpine`, at most 128 characters.
 
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{borrow::Borrow, fmt, str::FromStr, sync::Arc};
 
 use crate::text::QuotedChar;
 
@@ -47,6 +47,12 @@ impl FromStr for Tag {
 
 impl AsRef<str> for Tag {
     fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for Tag {
+    fn borrow(&self) -> &str {
         self.as_str()
     }
 }

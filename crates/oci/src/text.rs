@@ -10,12 +10,20 @@ pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`")?;
+        write!(f, "`{}`", Escaped(self.0))
+    }
+}
+
+/// Like [`Quoted`], without the backticks: for a part of what stands between them.
+pub(crate) struct Escaped<'a>(pub(crate) &'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut characters = self.0.chars();
         for character in characters.by_ref().take(LIMIT) {
             write_escaped(f, character)?;
         }
-        f.write_str(if characters.next().is_some() { "…`" } else { "`" })
+        f.write_str(if characters.next().is_some() { "…" } else { "" })
     }
 }
 

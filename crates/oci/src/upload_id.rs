@@ -1,6 +1,6 @@
 //! Upload ids: the last segment of an upload's URL, a UUID in practice.
 
-use std::{fmt, str::FromStr};
+use std::{borrow::Borrow, fmt, str::FromStr};
 
 use crate::text::QuotedChar;
 
@@ -38,6 +38,12 @@ impl FromStr for UploadId {
 
 impl AsRef<str> for UploadId {
     fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for UploadId {
+    fn borrow(&self) -> &str {
         self.as_str()
     }
 }

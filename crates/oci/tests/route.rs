@@ -148,11 +148,6 @@ fn other_paths_are_not_found() {
         "/v2/_catalog/x",
         "/v2?n=1",
     ] {
-        if path == "/v2/blobs/uploads" {
-            // A digest is expected here, of a repository without a name: nothing at all.
-            assert_eq!(Route::parse(path), Err(RouteError::NotFound), "{path}");
-            continue;
-        }
         assert_eq!(Route::parse(path), Err(RouteError::NotFound), "{path}");
     }
 }
@@ -261,5 +256,47 @@ fn the_part_that_is_wrong_is_named() {
     ];
     for (path, error) in table {
         assert_eq!(Route::parse(&path), Err(error), "{path}");
+    }
+}
+
+#[test]
+fn what_may_be_done_is_said() {
+    use http::Method;
+    let table = [
+        ("/v2/", "GET, HEAD", "base"),
+        ("/v2/_catalog", "GET, HEAD", "catalog"),
+        ("/v2/a/tags/list", "GET, HEAD", "tags"),
+        ("/v2/a/manifests/x", "GET, HEAD, PUT, DELETE", "manifest"),
+        (&format!("/v2/a/blobs/{SHA256}"), "GET, HEAD, DELETE", "blob"),
+        ("/v2/a/blobs/uploads/", "POST", "blob_upload"),
+        (
+            "/v2/a/blobs/uploads/x",
+            "GET, HEAD, PATCH, PUT, DELETE",
+            "blob_upload_chunk",
+        ),
+        (&format!("/v2/a/referrers/{SHA256}"), "GET, HEAD", "referrers"),
+    ];
+    for (path, methods, handler) in table {
+        let route = Route::parse(path).unwrap();
+        assert_eq!(route.allowed_methods(), methods, "{path}");
+        assert_eq!(route.handler(), handler, "{path}");
+        assert_eq!(route.path(), path);
+        assert_eq!(
+            route.repository().map(|name| name.as_str()),
+            path.contains("/a/").then_some("a"),
+            "{path}"
+        );
+        for method in [
+            Method::GET,
+            Method::HEAD,
+            Method::PUT,
+            Method::POST,
+            Method::PATCH,
+            Method::DELETE,
+            Method::OPTIONS,
+        ] {
+            let listed = methods.split(", ").any(|allowed| allowed == method.as_str());
+            assert_eq!(route.allows(&method), listed, "{method} {path}");
+        }
     }
 }

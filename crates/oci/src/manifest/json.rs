@@ -9,7 +9,7 @@ use serde::{
 use serde_json::value::RawValue;
 
 use super::ManifestError;
-use crate::text::shortened;
+use crate::text::Escaped;
 
 /// Where in a manifest a value stands; text only when an error needs it.
 #[derive(Clone, Copy)]
@@ -29,8 +29,8 @@ impl fmt::Display for Path<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Root => Ok(()),
-            Self::Key(Path::Root, key) => write!(f, "{}", shortened(key).escape_debug()),
-            Self::Key(parent, key) => write!(f, "{parent}.{}", shortened(key).escape_debug()),
+            Self::Key(Path::Root, key) => write!(f, "{}", Escaped(key)),
+            Self::Key(parent, key) => write!(f, "{parent}.{}", Escaped(key)),
             Self::Index(parent, index) => write!(f, "{parent}[{index}]"),
         }
     }

@@ -28,11 +28,10 @@ pub(super) fn pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<Manifes
         .filter(|field| !field.is_empty());
     let media_type = agreed_media_type(content_type, field.as_deref(), version)?;
     let kind = ManifestKind::of(&media_type);
-    if kind == ManifestKind::Unknown {
-        let fields = Fields::of_unknown(&Reader::STRICT, root)?;
-        return Ok(unknown(media_type, &fields));
-    }
-    let fields = Fields::read(&Reader::STRICT, root)?;
+    let fields = match kind {
+        ManifestKind::Unknown => Fields::of_unknown(&Reader::STRICT, root)?,
+        _ => Fields::read(&Reader::STRICT, root)?,
+    };
     fields.check_structure(kind, &media_type, field.is_some())?;
     assemble(&Reader::STRICT, media_type, kind, &fields)
 }
@@ -97,10 +96,26 @@ fn assemble(
         config: None,
         layers: Vec::new(),
         manifests: Vec::new(),
-        subject: reader.optional_descriptor(fields.subject, ROOT.key("subject"))?,
-        artifact_type: reader.optional_string(fields.artifact_type, ROOT.key("artifactType"))?,
-        annotations: reader.annotations(fields.annotations, ROOT.key("annotations"))?,
+        subject: None,
+        artifact_type: None,
+        annotations: BTreeMap::new(),
     };
+    if kind == ManifestKind::Unknown {
+        // Whatever these look like in a type that we do not know, they are right; they count if they are ours.
+        view.subject = Reader::STRICT
+            .optional_descriptor(fields.subject, ROOT)
+            .unwrap_or_default();
+        view.artifact_type = Reader::STRICT
+            .optional_string(fields.artifact_type, ROOT)
+            .unwrap_or_default();
+        view.annotations = Reader::STRICT
+            .annotations(fields.annotations, ROOT)
+            .unwrap_or_default();
+    } else {
+        view.subject = reader.optional_descriptor(fields.subject, ROOT.key("subject"))?;
+        view.artifact_type = reader.optional_string(fields.artifact_type, ROOT.key("artifactType"))?;
+        view.annotations = reader.annotations(fields.annotations, ROOT.key("annotations"))?;
+    }
     // What was pushed strictly has no references beyond those of its kind; in what is stored, all may matter.
     let reads = |wanted: ManifestKind| kind == wanted || !reader.strict;
     if reads(ManifestKind::Image) {
@@ -118,25 +133,6 @@ fn assemble(
         view.layers.extend(schema1_layers(reader, fields.fs_layers)?);
     }
     Ok(view)
-}
-
-/// A pushed manifest of a type that we do not know: whatever its fields look like, they are right.
-fn unknown(media_type: String, fields: &Fields<'_>) -> ManifestView {
-    let strict = Reader::STRICT;
-    ManifestView {
-        media_type,
-        kind: ManifestKind::Unknown,
-        config: None,
-        layers: Vec::new(),
-        manifests: Vec::new(),
-        subject: strict
-            .optional_descriptor(fields.subject, ROOT)
-            .unwrap_or_default(),
-        artifact_type: strict
-            .optional_string(fields.artifact_type, ROOT)
-            .unwrap_or_default(),
-        annotations: strict.annotations(fields.annotations, ROOT).unwrap_or_default(),
-    }
 }
 
 /// Schema 1 names its layers by digest alone.
@@ -277,48 +273,59 @@ impl<'a> Fields<'a> {
         media_type: &str,
         has_field: bool,
     ) -> Result<(), ManifestError> {
-        let named_outside = matches!(media_type, media_type::OCI_MANIFEST | media_type::OCI_INDEX);
-        if !has_field && !named_outside {
+        if kind == ManifestKind::Unknown {
+            return Ok(());
+        }
+        if !has_field && !matches!(media_type, media_type::OCI_MANIFEST | media_type::OCI_INDEX) {
             return Err(ManifestError::MediaTypeNotInside {
                 media_type: media_type.to_owned(),
             });
         }
-        let (foreign, required): (&[_], _) = match kind {
-            ManifestKind::Image => (
-                &[("manifests", self.manifests), ("fsLayers", self.fs_layers)],
-                Some(("config", self.config)),
-            ),
-            ManifestKind::Index => (
-                &[
+        let missing = |path: &str| {
+            Err(ManifestError::Missing {
+                path: path.to_owned(),
+            })
+        };
+        match kind {
+            ManifestKind::Image => {
+                self.check_version()?;
+                check_unmixed(
+                    media_type,
+                    &[("manifests", self.manifests), ("fsLayers", self.fs_layers)],
+                )?;
+                if self.config.is_none() {
+                    missing("config")
+                } else {
+                    Ok(())
+                }
+            }
+            ManifestKind::Index => {
+                self.check_version()?;
+                let foreign = [
                     ("config", self.config),
                     ("layers", self.layers),
                     ("fsLayers", self.fs_layers),
-                ],
-                Some(("manifests", self.manifests)),
-            ),
-            ManifestKind::Artifact | ManifestKind::Schema1 | ManifestKind::Unknown => return Ok(()),
-        };
-        if let Some((key, _)) = foreign.iter().find(|(_, value)| value.is_some()) {
-            return Err(ManifestError::MixedKinds {
-                media_type: media_type.to_owned(),
-                key,
-            });
-        }
-        match self.schema_version.map(RawValue::get) {
-            Some("2") => {}
-            Some("1") => return Err(ManifestError::Schema1),
-            Some(got) => return Err(ManifestError::SchemaVersion { got: shortened(got) }),
-            None => {
-                return Err(ManifestError::Missing {
-                    path: "schemaVersion".to_owned(),
-                });
+                ];
+                check_unmixed(media_type, &foreign)?;
+                // With its type inside, an index needs no children; without it, nothing else says what it is.
+                if self.manifests.is_none() && !has_field {
+                    missing("manifests")
+                } else {
+                    Ok(())
+                }
             }
+            ManifestKind::Artifact | ManifestKind::Schema1 | ManifestKind::Unknown => Ok(()),
         }
-        match required {
-            Some((path, None)) => Err(ManifestError::Missing {
-                path: path.to_owned(),
+    }
+
+    fn check_version(&self) -> Result<(), ManifestError> {
+        match self.schema_version.map(RawValue::get) {
+            Some("2") => Ok(()),
+            Some("1") => Err(ManifestError::Schema1),
+            Some(got) => Err(ManifestError::SchemaVersion { got: shortened(got) }),
+            None => Err(ManifestError::Missing {
+                path: "schemaVersion".to_owned(),
             }),
-            _ => Ok(()),
         }
     }
 
@@ -338,6 +345,20 @@ impl<'a> Fields<'a> {
             _ => media_type::OCI_MANIFEST,
         };
         derived.to_owned()
+    }
+}
+
+/// That none of the fields of another kind of manifest is there.
+fn check_unmixed(
+    media_type: &str,
+    foreign: &[(&'static str, Option<&RawValue>)],
+) -> Result<(), ManifestError> {
+    match foreign.iter().find(|(_, value)| value.is_some()) {
+        Some((key, _)) => Err(ManifestError::MixedKinds {
+            media_type: media_type.to_owned(),
+            key,
+        }),
+        None => Ok(()),
     }
 }
 
