@@ -188,14 +188,6 @@ pub enum ManifestError {
         /// What it is.
         found: &'static str,
     },
-    /// A text is not Unicode, such as half a surrogate pair.
-    #[error("`{path}` in the manifest is not valid text: {message}")]
-    BadText {
-        /// Where.
-        path: String,
-        /// What the JSON parser says.
-        message: String,
-    },
     /// Something required is missing, null or empty.
     #[error("`{path}` is missing in the manifest")]
     Missing {

@@ -1,6 +1,6 @@
 //! Which paths are routes, and what the others are told.
 
-use wharf_oci::{DigestError, NameError, Route, RouteError, TagError, UploadIdError};
+use wharf_oci::{DigestError, NameError, RepoName, Route, RouteError, TagError, UploadIdError};
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -282,7 +282,7 @@ fn what_may_be_done_is_said() {
         assert_eq!(route.handler(), handler, "{path}");
         assert_eq!(route.path(), path);
         assert_eq!(
-            route.repository().map(|name| name.as_str()),
+            route.repository().map(RepoName::as_str),
             path.contains("/a/").then_some("a"),
             "{path}"
         );

@@ -106,7 +106,7 @@ pub(super) fn members<'a>(
         failure: &mut failure,
     };
     let result = serde_json::Deserializer::from_str(object.get()).deserialize_map(visitor);
-    finish(result, failure, path)
+    finish(result, failure)
 }
 
 /// Calls `visit` for each element of an array, in order, until it fails.
@@ -122,13 +122,15 @@ pub(super) fn elements<'a>(
         failure: &mut failure,
     };
     let result = serde_json::Deserializer::from_str(array.get()).deserialize_seq(visitor);
-    finish(result, failure, path)
+    finish(result, failure)
 }
 
 /// The text of a string.
 pub(super) fn string(value: &RawValue, path: Path<'_>) -> Result<String, ManifestError> {
     expect(value, path, Type::String)?;
-    serde_json::from_str(value.get()).map_err(|error| bad_text(&error, path))
+    let text: Result<Text<'_>, _> = serde_json::from_str(value.get());
+    text.map(|Text(text)| text.into_owned())
+        .map_err(|error| ManifestError::not_json(&error))
 }
 
 /// What the JSON parser says, without the place, which is relative to some inner value.
@@ -138,29 +140,43 @@ pub(super) fn message(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// The document as a whole is known to be JSON; what can still go wrong is a string or key that is no Unicode.
-fn bad_text(error: &serde_json::Error, path: Path<'_>) -> ManifestError {
-    ManifestError::BadText {
-        path: path.to_string(),
-        message: message(error),
-    }
-}
-
 /// The failure of a visit goes round serde, which would make a text of it.
 fn finish(
     result: Result<(), serde_json::Error>,
     failure: Option<ManifestError>,
-    path: Path<'_>,
 ) -> Result<(), ManifestError> {
     match (result, failure) {
         (_, Some(failure)) => Err(failure),
-        (Err(error), None) => Err(bad_text(&error, path)),
+        (Err(error), None) => Err(ManifestError::not_json(&error)),
         (Ok(()), None) => Ok(()),
     }
 }
 
-#[derive(Deserialize)]
-struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
+/// A string, in which half a surrogate pair becomes U+FFFD, as in Go: it is JSON, though it is no text.
+struct Text<'a>(Cow<'a, str>);
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Text<'de>, E> {
+                Ok(Text(String::from_utf8_lossy(bytes)))
+            }
+
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(String::from_utf8_lossy(bytes).into_owned())))
+            }
+        }
+        // Only as bytes does serde_json give strings that are no text.
+        deserializer.deserialize_bytes(Visitor)
+    }
+}
 
 struct Members<'f, F> {
     visit: F,
@@ -178,7 +194,7 @@ where
     }
 
     fn visit_map<A: de::MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(Text(key)) = map.next_key()? {
             let value = map.next_value()?;
             if let Err(error) = (self.visit)(&key, value) {
                 *self.failure = Some(error);
