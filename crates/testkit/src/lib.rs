@@ -1,1 +1,3 @@
-//! stub
+//! Development only: what the tests of all crates share.
+
+pub mod outside;

@@ -1,0 +1,285 @@
+#!/usr/bin/env bash
+# Installs what the tests need, as far as this machine lets it, and runs them all.
+#
+#   ./test.sh           everything
+#   ./test.sh --quick   installs nothing and runs no conformance suite
+#   ./test.sh --soak    500 crash cycles instead of a few
+#
+# As root on Debian it installs packages; where Go is (1.24 or newer) it builds crane, regctl, helm
+# and registry:3; with Python it puts oras into a virtual environment. Whatever is missing is named
+# at the end, together with the tests that were left out. All of its own lies below target/.
+#
+# The OCI conformance suite runs when OCI_CONFORMANCE names its binary, and the classic one of
+# version 1.1.1 when OCI_CONFORMANCE_CLASSIC does.
+set -euo pipefail
+cd "$(dirname "$0")"
+root=$PWD
+tools=$root/target/tools
+export PATH="$tools/bin:$PATH:/usr/local/sbin:/usr/sbin:/sbin"
+exec </dev/null
+
+quick=no
+for argument in "$@"; do
+    case $argument in
+    --quick) quick=yes ;;
+    --soak) export WHARF_CRASH_CYCLES=${WHARF_CRASH_CYCLES:-500} ;;
+    -h | --help)
+        sed -n '2,13s/^# \{0,1\}//p' "$0"
+        exit 0
+        ;;
+    *)
+        echo "unknown argument \`$argument\`; --help lists them" >&2
+        exit 2
+        ;;
+    esac
+done
+
+scratch=$(mktemp -d)
+server=
+cleanup() {
+    # Only what this run started itself.
+    if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+left_out=$scratch/left-out
+: >"$left_out"
+passed=0 failed=0 ignored=0
+
+say() { printf '\n== %s\n' "$*"; }
+leave_out() { echo "left out: $*" | tee -a "$left_out"; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# --- what the tests need -------------------------------------------------------------------------
+
+# Runs a command quietly; shows the end of what it said only when it fails.
+quietly() {
+    if ! "$@" >"$scratch/said" 2>&1; then
+        tail -n 5 "$scratch/said" | sed 's/^/    /'
+        return 1
+    fi
+}
+
+# Package installation scripts may start services; this asks them not to, unless the machine has
+# a policy of its own, and takes the request back afterwards.
+install_packages() {
+    local policy=/usr/sbin/policy-rc.d ours=no status=0
+    if [ ! -e $policy ]; then
+        printf '#!/bin/sh\nexit 101\n' >$policy
+        chmod 755 $policy
+        ours=yes
+    fi
+    quietly apt-get update || true
+    # One at a time: a package that this release does not have must not take the others with it.
+    local package
+    for package in "$@"; do
+        DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends \
+            -o DPkg::Lock::Timeout=300 "$package" || status=1
+    done
+    if [ $ours = yes ]; then rm -f $policy; fi
+    return $status
+}
+
+install_missing_packages() {
+    local -a packages=()
+    local pair
+    # program:package
+    for pair in dockerd:docker.io docker:docker.io docker-registry:docker-registry skopeo:skopeo \
+        buildah:buildah podman:podman busybox:busybox-static setpriv:util-linux; do
+        if ! have "${pair%%:*}"; then packages+=("${pair##*:}"); fi
+    done
+    # Images from scratch have no libraries, so busybox must not need any.
+    if have busybox && have ldd && ldd "$(command -v busybox)" >/dev/null 2>&1; then
+        packages+=(busybox-static)
+    fi
+    if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then packages+=(python3-venv); fi
+    if [ ${#packages[@]} -eq 0 ]; then return; fi
+    mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+    if [ "$(id -u)" -ne 0 ]; then
+        leave_out "packages ${packages[*]} (not root; as root: apt-get install ${packages[*]})"
+    elif ! have apt-get; then
+        leave_out "packages ${packages[*]} (no apt-get here; install them by hand)"
+    else
+        say "installing ${packages[*]}"
+        install_packages "${packages[@]}" || leave_out "some of the packages ${packages[*]} (apt-get failed, see above)"
+    fi
+}
+
+# The versions are pinned so that a new release of a client cannot change what a run means.
+install_go_tools() {
+    local -a wanted=(
+        crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
+        regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
+        helm=helm.sh/helm/v3/cmd/helm@v3.22.0
+        registry=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+    )
+    if have go; then PATH="$PATH:$(go env GOPATH)/bin"; fi
+    local tool version missing=()
+    for tool in "${wanted[@]}"; do
+        if ! have "${tool%%=*}"; then missing+=("$tool"); fi
+    done
+    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    local names="${missing[*]%%=*}"
+    if ! have go; then
+        leave_out "$names (no Go here; they are built by Go 1.24 or newer)"
+        return
+    fi
+    version=$(go env GOVERSION | sed 's/^go//')
+    if [ "$(printf '%s\n' 1.24 "$version" | sort -V | head -n 1)" != 1.24 ]; then
+        leave_out "$names (Go $version is older than 1.24)"
+        return
+    fi
+    for tool in "${missing[@]}"; do
+        say "building ${tool%%=*}"
+        GOBIN=$tools/bin GOFLAGS=-mod=mod quietly go install "${tool#*=}" || leave_out "${tool%%=*} (go install failed, see above)"
+    done
+}
+
+install_python_tools() {
+    if have oras-python && oras-python -c 'import oras' 2>/dev/null; then return; fi
+    say "installing oras for Python"
+    if quietly python3 -m venv --clear "$tools/python" &&
+        quietly "$tools/python/bin/pip" install --disable-pip-version-check oras==0.2.43; then
+        printf '#!/bin/sh\nexec "%s" "$@"\n' "$tools/python/bin/python" >"$tools/bin/oras-python"
+        chmod 755 "$tools/bin/oras-python"
+    else
+        leave_out "oras for Python (needs python3-venv and the package index)"
+    fi
+}
+
+install_oci_client() {
+    say "building the oci-client program"
+    quietly cargo install --locked --debug --path tests/clients/oci-client --root "$tools" \
+        --target-dir "$root/target/oci-client" --force || leave_out "oci-client (it cannot be built, see above)"
+}
+
+mkdir -p "$tools/bin"
+if [ $quick = no ]; then
+    # Two runs at a time install one after the other.
+    exec 9>"$tools/lock"
+    flock 9
+    install_missing_packages
+    install_go_tools
+    install_python_tools
+    install_oci_client
+    exec 9>&-
+fi
+
+# --- the tests -----------------------------------------------------------------------------------
+
+say "cargo test"
+status=0
+WHARF_LEFT_OUT=$left_out cargo test --workspace --no-fail-fast 2>&1 | tee "$scratch/cargo" || status=1
+read -r passed failed ignored < <(
+    awk '/^test result: / { for (i = 1; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1)
+        if ($i ~ /^ignored/) s += $(i-1) } } END { print p + 0, f + 0, s + 0 }' "$scratch/cargo"
+)
+# A test binary that does not compile, or dies, prints no result.
+if [ $status -ne 0 ] && [ "$failed" -eq 0 ]; then failed=1; fi
+
+# --- the OCI conformance suites ------------------------------------------------------------------
+
+# Starts wharf for a suite: everything on, data below the scratch directory. Sets `authority`.
+start_server() {
+    local name=$1
+    mkdir -p "$scratch/$name"
+    cat >"$scratch/$name/config.yml" <<-YAML
+		version: 0.1
+		storage: {filesystem: {rootdirectory: $scratch/$name/data}, delete: {enabled: true}}
+		compat: {sparse_manifests: true, foreign_layers: true}
+		http: {addr: "127.0.0.1:0"}
+	YAML
+    "$binary" serve "$scratch/$name/config.yml" >"$scratch/$name/log" 2>&1 &
+    server=$!
+    local tries
+    for tries in $(seq 300); do
+        authority=$(sed -n 's/.*listening on http:\/\/\([0-9.:]*\).*/\1/p' "$scratch/$name/log" | head -n 1)
+        if [ -n "$authority" ]; then return; fi
+        sleep 0.1
+    done
+    echo "wharf does not start:" >&2
+    cat "$scratch/$name/log" >&2
+    return 1
+}
+
+stop_server() {
+    kill "$server"
+    wait "$server" || true
+    server=
+}
+
+# Adds up a suite's JUnit report: its first element that counts carries the totals.
+count_report() {
+    local report=$1 totals tests failures errors skipped disabled
+    if [ ! -s "$report" ]; then
+        echo "the suite left no report"
+        failed=$((failed + 1))
+        return
+    fi
+    totals=$(grep -m 1 '<testsuite ' "$report")
+    attribute() { sed -n "s/.* $1=\"\([0-9]*\)\".*/\1/p" <<<"$totals"; }
+    tests=$(attribute tests) failures=$(attribute failures) errors=$(attribute errors)
+    skipped=$(attribute skipped) disabled=$(attribute disabled)
+    skipped=$((${skipped:-0} + ${disabled:-0})) failures=$((${failures:-0} + ${errors:-0}))
+    echo "$((tests - failures - skipped)) passed; $failures failed; $skipped skipped"
+    passed=$((passed + tests - failures - skipped))
+    failed=$((failed + failures))
+    ignored=$((ignored + skipped))
+}
+
+conformance() {
+    say "OCI conformance ($OCI_CONFORMANCE)"
+    start_server conformance || { failed=$((failed + 1)) && return; }
+    (
+        cd "$scratch/conformance"
+        export OCI_REGISTRY=$authority OCI_TLS=disabled OCI_RESULTS_DIR=$scratch/conformance/results
+        export OCI_VERSION=${OCI_VERSION:-dev}
+        export OCI_API_BLOBS_UPLOAD_CANCEL=true OCI_API_MANIFESTS_TAG_PARAM=true OCI_API_BLOBS_MOUNT_ANONYMOUS=true
+        export OCI_API_BLOBS_DIGEST_HEADER=true OCI_API_MANIFESTS_DIGEST_HEADER=true
+        export OCI_DATA_SPARSE=true OCI_DATA_SHA512=true OCI_DATA_NONDISTRIBUTABLE=true
+        "$OCI_CONFORMANCE"
+    ) >"$scratch/conformance/output" 2>&1 || tail -n 60 "$scratch/conformance/output"
+    stop_server
+    count_report "$scratch/conformance/results/junit.xml"
+}
+
+conformance_classic() {
+    say "OCI conformance, classic ($OCI_CONFORMANCE_CLASSIC)"
+    start_server classic || { failed=$((failed + 1)) && return; }
+    (
+        cd "$scratch/classic"
+        export OCI_ROOT_URL=http://$authority OCI_NAMESPACE=conformance/one OCI_CROSSMOUNT_NAMESPACE=conformance/two
+        export OCI_TEST_PULL=1 OCI_TEST_PUSH=1 OCI_TEST_CONTENT_DISCOVERY=1 OCI_TEST_CONTENT_MANAGEMENT=1
+        export OCI_AUTOMATIC_CROSSMOUNT=1 OCI_REPORT_DIR=$scratch/classic/results
+        "$OCI_CONFORMANCE_CLASSIC"
+    ) >"$scratch/classic/output" 2>&1 || tail -n 60 "$scratch/classic/output"
+    stop_server
+    count_report "$scratch/classic/results/junit.xml"
+}
+
+binary=${CARGO_TARGET_DIR:-$root/target}/debug/wharf
+how="build directory \`conformance\` of github.com/opencontainers/distribution-spec with Go"
+if [ $quick = yes ]; then
+    leave_out "the OCI conformance suites (--quick)"
+else
+    if [ -n "${OCI_CONFORMANCE:-}" ]; then
+        conformance
+    else
+        leave_out "the OCI conformance suite ($how, and name the binary in OCI_CONFORMANCE)"
+    fi
+    if [ -n "${OCI_CONFORMANCE_CLASSIC:-}" ]; then
+        conformance_classic
+    else
+        leave_out "the classic OCI conformance suite (as above, at tag v1.1.1 with \`go test -c\`; OCI_CONFORMANCE_CLASSIC)"
+    fi
+fi
+
+# --- totals --------------------------------------------------------------------------------------
+
+say "totals"
+sort -u "$left_out"
+echo "total: $passed passed, $failed failed, $ignored ignored or skipped"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,324 @@
+//! Docker Engine: build, tag, push, remove, pull, run, with a daemon of our own.
+
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the daemon's files are not the registry's"
+)]
+
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use wharf_testkit::outside::image::Content;
+use wharf_testkit::outside::suite::{Part, Suite};
+use wharf_testkit::outside::tool::{self, Bench};
+
+use crate::subject::Subject;
+
+const NEEDS: &[Part] = &[
+    Part::Program("dockerd"),
+    Part::Program("docker"),
+    Part::Program("busybox"),
+    Part::Root,
+];
+
+/// How long the daemon may take to start, and to stop.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The one daemon of this process, started by the first test that needs it.
+static DAEMON: Mutex<Option<Daemon>> = Mutex::new(None);
+
+pub(crate) fn add_to(suite: &mut Suite) {
+    suite.test(
+        "docker_builds_pushes_pulls_and_runs",
+        NEEDS,
+        builds_pushes_pulls_and_runs,
+    );
+    suite.test("docker_pulls_what_others_pushed", NEEDS, pulls_what_others_pushed);
+    suite.test("docker_pushes_again_without_uploading", NEEDS, pushes_again);
+    suite.test(
+        "docker_mounts_layers_from_another_repository",
+        NEEDS,
+        mounts_layers,
+    );
+    suite.test("docker_manifest_list_is_pushed_and_pulled", NEEDS, manifest_list);
+}
+
+/// Stops the daemon, if a test started it.
+pub(crate) fn stop() {
+    let daemon = DAEMON
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .take();
+    if let Some(mut daemon) = daemon {
+        daemon.stop();
+    }
+}
+
+fn builds_pushes_pulls_and_runs() {
+    let registry = Subject::start();
+    let docker = Docker::new("an image of our own");
+    for name in ["kyo/my-image:1.0", "education/engineer1-6.2.2:latest", "plain"] {
+        let reference = format!("{}/{name}", registry.authority());
+        let (repository, tag) = name.split_once(':').unwrap_or((name, "latest"));
+        docker.build(&reference);
+        let pushed = docker.run(&["push", &reference]);
+        let ours = registry.digest_of(repository, tag);
+        assert!(
+            pushed.contains(&ours),
+            "docker prints our digest {ours}: {pushed}"
+        );
+
+        let repository_digest = format!("{}/{repository}@{ours}", registry.authority());
+        assert_eq!(
+            docker.run(&["inspect", "--format", "{{index .RepoDigests 0}}", &reference]),
+            repository_digest
+        );
+        docker.run(&["rmi", "--force", &reference]);
+        assert!(
+            docker.run(&["images", "--quiet", &reference]).is_empty(),
+            "the image is gone before the pull"
+        );
+
+        let pulled = docker.run(&["pull", &reference]);
+        assert!(pulled.contains(&ours), "docker pulls our digest {ours}: {pulled}");
+        assert_eq!(
+            docker.run(&["run", "--rm", "--network", "none", &reference]),
+            "an image of our own"
+        );
+        docker.run(&["rmi", "--force", &reference]);
+        docker.run(&["pull", &repository_digest]);
+        assert_eq!(
+            docker.run(&["run", "--rm", "--network", "none", &repository_digest]),
+            "an image of our own"
+        );
+        docker.run(&["rmi", "--force", &repository_digest]);
+    }
+}
+
+fn pulls_what_others_pushed() {
+    let registry = Subject::start();
+    let docker = Docker::new("");
+    for (tag, content) in [
+        ("docker", Content::docker_image("for docker")),
+        ("list", Content::docker_list("for docker")),
+        ("index", Content::oci_index_with_attestations("for docker")),
+    ] {
+        content.push(registry.authority(), "others/app", tag);
+        let reference = format!("{}/others/app:{tag}", registry.authority());
+        let pulled = docker.run(&["pull", &reference]);
+        assert!(pulled.contains(&content.root().digest), "{pulled}");
+        let label = docker.run(&["inspect", "--format", "{{.Config.Labels.seed}}", &reference]);
+        assert!(label.starts_with("for docker"), "{label}");
+        docker.run(&["rmi", "--force", &reference]);
+    }
+}
+
+fn pushes_again() {
+    let registry = Subject::start();
+    let docker = Docker::new("pushed twice");
+    let reference = |tag: &str| format!("{}/twice:{tag}", registry.authority());
+    docker.build(&reference("1"));
+    docker.run(&["push", &reference("1")]);
+    docker.run(&["tag", &reference("1"), &reference("2")]);
+    let again = docker.run(&["push", &reference("2")]);
+    assert!(again.contains("Layer already exists"), "{again}");
+    assert_eq!(registry.digest_of("twice", "1"), registry.digest_of("twice", "2"));
+    docker.run(&["rmi", "--force", &reference("1"), &reference("2")]);
+}
+
+fn mounts_layers() {
+    let registry = Subject::start();
+    let docker = Docker::new("mounted");
+    let reference = |name: &str| format!("{}/{name}:1", registry.authority());
+    docker.build(&reference("from/here"));
+    docker.run(&["push", &reference("from/here")]);
+    docker.run(&["tag", &reference("from/here"), &reference("to/there")]);
+    let mounted = docker.run(&["push", &reference("to/there")]);
+    assert!(mounted.contains("Mounted from from/here"), "{mounted}");
+    assert_eq!(
+        registry.digest_of("from/here", "1"),
+        registry.digest_of("to/there", "1")
+    );
+    docker.run(&["rmi", "--force", &reference("from/here"), &reference("to/there")]);
+}
+
+fn manifest_list() {
+    let registry = Subject::start();
+    let docker = Docker::new("in a list");
+    let reference = |tag: &str| format!("{}/listed:{tag}", registry.authority());
+    docker.build(&reference("amd64"));
+    docker.run(&["push", &reference("amd64")]);
+    docker.run(&[
+        "manifest",
+        "create",
+        "--insecure",
+        &reference("all"),
+        &reference("amd64"),
+    ]);
+    let pushed = docker.run(&["manifest", "push", &reference("all")]);
+    assert!(pushed.contains(&registry.digest_of("listed", "all")), "{pushed}");
+    let answer = registry.manifest("listed", "all");
+    let list = "application/vnd.docker.distribution.manifest.list.v2+json";
+    assert_eq!(answer.header("Content-Type"), Some(list));
+    docker.run(&["rmi", "--force", &reference("amd64")]);
+    docker.run(&["pull", &reference("all")]);
+    assert_eq!(
+        docker.run(&["run", "--rm", "--network", "none", &reference("all")]),
+        "in a list"
+    );
+    docker.run(&["rmi", "--force", &reference("all")]);
+}
+
+/// The `docker` command line on our daemon, with a build context that greets.
+struct Docker {
+    bench: Bench,
+}
+
+impl Docker {
+    fn new(greeting: &str) -> Docker {
+        let socket = Daemon::shared();
+        let bench = Bench::new()
+            .environment("DOCKER_HOST", socket)
+            .environment("DOCKER_BUILDKIT", "0");
+        let busybox = tool::find("busybox").expect("busybox was looked for");
+        bench.copy_in(&busybox, "context/busybox");
+        bench.write("context/greeting", greeting);
+        bench.write(
+            "context/Dockerfile",
+            "FROM scratch\nCOPY busybox /bin/busybox\nCOPY greeting /greeting\n\
+             CMD [\"/bin/busybox\", \"cat\", \"/greeting\"]\n",
+        );
+        Docker { bench }
+    }
+
+    fn build(&self, reference: &str) {
+        self.run(&["build", "--no-cache", "--tag", reference, "context"]);
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        self.bench.run("docker", arguments).trim_end().to_owned()
+    }
+}
+
+/// A Docker daemon with directories of its own, without networks.
+struct Daemon {
+    child: Child,
+    directory: TempDir,
+    /// Ends the thread that is the daemon's parent.
+    _parent: mpsc::Sender<()>,
+}
+
+impl Daemon {
+    /// The address of the daemon's socket; starts the daemon when there is none.
+    fn shared() -> String {
+        let mut daemon = DAEMON.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        daemon.get_or_insert_with(Daemon::start).address()
+    }
+
+    fn address(&self) -> String {
+        format!("unix://{}", self.directory.path().join("docker.sock").display())
+    }
+
+    fn start() -> Daemon {
+        let directory = TempDir::with_prefix("wharf-dockerd-").expect("a temporary directory");
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let log = std::fs::File::create(path("log")).expect("a log file");
+        // The kernel ends the daemon when the thread that started it ends, even if this process is killed.
+        let mut command = Command::new(tool::find("setpriv").expect("`setpriv` is part of every Debian"));
+        command
+            .args(["--pdeathsig", "TERM"])
+            .arg(tool::find("dockerd").expect("dockerd was looked for"))
+            .args([
+                "--bridge=none",
+                "--iptables=false",
+                "--ip6tables=false",
+                "--ip-forward=false",
+            ])
+            .args([
+                "--ip-masq=false",
+                "--userland-proxy=false",
+                "--config-file",
+                &path("daemon.json"),
+            ])
+            .args(["--host", &format!("unix://{}", path("docker.sock"))])
+            .args([
+                "--data-root",
+                &path("data"),
+                "--exec-root",
+                &path("exec"),
+                "--pidfile",
+                &path("pid"),
+            ])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a second handle"))
+            .stderr(log);
+        std::fs::write(path("daemon.json"), "{}").expect("the configuration is written");
+        let (parent, child) = start_in_thread(command);
+        let mut daemon = Daemon {
+            child,
+            directory,
+            _parent: parent,
+        };
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    fn wait_until_ready(&mut self) {
+        let bench = Bench::new().environment("DOCKER_HOST", self.address());
+        let started = Instant::now();
+        while !bench.try_run("docker", &["version"]).succeeded {
+            let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+            let ended = self
+                .child
+                .try_wait()
+                .expect("our own child can be asked")
+                .is_some();
+            assert!(
+                !ended && started.elapsed() < PATIENCE,
+                "the Docker daemon does not start:\n{log}"
+            );
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// Asks the daemon to end, which also ends its containerd, and waits for both.
+    fn stop(&mut self) {
+        rustix::process::kill_process(
+            rustix::process::Pid::from_child(&self.child),
+            rustix::process::Signal::TERM,
+        )
+        .expect("our own child can be asked to end");
+        let asked = Instant::now();
+        while self
+            .child
+            .try_wait()
+            .expect("our own child can be asked")
+            .is_none()
+        {
+            if asked.elapsed() > PATIENCE {
+                self.child.kill().expect("our own child can be killed");
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Starts a command in a thread that lives until the sender is dropped.
+fn start_in_thread(mut command: Command) -> (mpsc::Sender<()>, Child) {
+    let (parent, ended) = mpsc::channel::<()>();
+    let (started, child) = mpsc::channel();
+    std::thread::spawn(move || {
+        started
+            .send(command.spawn())
+            .expect("the test waits for its daemon");
+        // The other side never sends: this returns when it is dropped.
+        let _ = ended.recv();
+    });
+    let child = child
+        .recv()
+        .expect("the thread answers")
+        .expect("the Docker daemon starts");
+    (parent, child)
+}

@@ -1,0 +1,34 @@
+//! Clients that no one here wrote, each against a registry of its own on loopback.
+//!
+//! The program that a test needs is named beside it; without that program the test is ignored, and a
+//! line says so. `CLIENTS_AGAINST=docker-registry` (or `registry`) runs the same tests against
+//! another registry, to tell what is ours from what is the client's.
+
+mod crane;
+mod docker;
+mod helm;
+mod matrix;
+mod oci_client;
+mod oras;
+mod podman;
+mod regctl;
+mod skopeo;
+mod subject;
+
+use wharf_testkit::outside::suite::Suite;
+
+fn main() {
+    let mut suite = Suite::default();
+    docker::add_to(&mut suite);
+    skopeo::add_to(&mut suite);
+    podman::add_to(&mut suite);
+    crane::add_to(&mut suite);
+    regctl::add_to(&mut suite);
+    helm::add_to(&mut suite);
+    oras::add_to(&mut suite);
+    oci_client::add_to(&mut suite);
+    matrix::add_to(&mut suite);
+    let conclusion = suite.run();
+    docker::stop();
+    conclusion.exit();
+}
