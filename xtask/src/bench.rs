@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
-use measure::{Pushes, Turn};
+use measure::{Measure, Pushes, Turn};
 use process::Cores;
 use report::{Measured, Outcome, Report};
 use rows::{Goal, ROWS, Row};
@@ -192,8 +192,11 @@ fn turn(
     row: &Row,
     root: &Path,
 ) -> Result<measure::Reading> {
+    let Measure::Serving(measure) = row.measure else {
+        return measure::collect(stage, server, root);
+    };
     let running = server.start(stage, root, row.needs)?;
-    let reading = (row.measure)(&Turn {
+    let reading = measure(&Turn {
         stage,
         server: &running,
         feature: row.needs,
@@ -206,6 +209,9 @@ fn turn(
 
 /// Asks a server to be what `feature` says and looks whether it is.
 fn probe(stage: &Stage, server: &Server, feature: Feature, root: &Path) -> Result<bool> {
+    if feature == Feature::Collection {
+        return Ok(server.collect(stage, root, &["--dry-run"]).is_ok());
+    }
     // A server that does not know the feature may refuse to start, or start without it.
     let Ok(running) = server.start(stage, root, feature) else {
         return Ok(false);
@@ -326,8 +332,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("cannot remove `{}`: {error}", self.0.display());
+        if let Err(error) = seed::remove_tree(&self.0) {
+            eprintln!("{error:#}; remove `{}` by hand", self.0.display());
         }
     }
 }

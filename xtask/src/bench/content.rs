@@ -1,6 +1,6 @@
 //! What is pushed and pulled: incompressible blobs, and small images made of them.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 pub(crate) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -18,41 +18,53 @@ impl Blob {
         let digest = digest_text(Sha256::new_with_prefix(&bytes));
         Self { bytes, digest }
     }
+
+    fn descriptor(&self, media_type: &str) -> Value {
+        json!({ "mediaType": media_type, "digest": self.digest, "size": self.bytes.len() })
+    }
 }
 
-/// An image of one layer.
+/// An image whose blobs nobody else shares.
 pub(crate) struct Image {
     pub(crate) config: Blob,
-    pub(crate) layer: Blob,
+    pub(crate) layers: Vec<Blob>,
     pub(crate) manifest: Blob,
 }
 
 impl Image {
-    /// A config of about 1 KiB, a layer of 4 KiB and their manifest; another one for each `seed`.
+    /// A config of about 1 KiB, one layer of 4 KiB and their manifest; another one for each `seed`.
     pub(crate) fn small(seed: u64) -> Self {
-        let layer = Blob::new(noise(seed, 4096));
+        Self::of_layers(seed, 1, 4096)
+    }
+
+    /// The same with `count` layers of `size` bytes, which take the seeds from `seed` on.
+    pub(crate) fn of_layers(seed: u64, count: u64, size: usize) -> Self {
+        let layers: Vec<_> = (seed..seed + count)
+            .map(|seed| Blob::new(noise(seed, size)))
+            .collect();
         let environment: Vec<_> = (0..8)
             .map(|n| format!("VARIABLE_{n}=the value number {n} of image {seed}, as long as usual"))
             .collect();
+        let digests: Vec<_> = layers.iter().map(|layer| &layer.digest).collect();
         let config = json!({
             "architecture": "amd64",
             "os": "linux",
             "created": "2026-01-01T00:00:00Z",
             "config": { "Env": environment, "Cmd": ["/bin/service", "--serve"], "WorkingDir": "/srv" },
-            "rootfs": { "type": "layers", "diff_ids": [layer.digest] },
+            "rootfs": { "type": "layers", "diff_ids": digests },
             "history": [{ "created": "2026-01-01T00:00:00Z", "created_by": "COPY service /bin/service" }],
         });
         let config = Blob::new(config.to_string().into_bytes());
         let manifest = json!({
             "schemaVersion": 2,
             "mediaType": MANIFEST_TYPE,
-            "config": { "mediaType": CONFIG_TYPE, "digest": config.digest, "size": config.bytes.len() },
-            "layers": [{ "mediaType": LAYER_TYPE, "digest": layer.digest, "size": layer.bytes.len() }],
+            "config": config.descriptor(CONFIG_TYPE),
+            "layers": layers.iter().map(|layer| layer.descriptor(LAYER_TYPE)).collect::<Vec<_>>(),
         });
         let manifest = Blob::new(manifest.to_string().into_bytes());
         Self {
             config,
-            layer,
+            layers,
             manifest,
         }
     }

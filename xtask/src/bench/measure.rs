@@ -3,16 +3,16 @@
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use super::content::{BigBlobs, Image, MANIFEST_TYPE};
 use super::load::{Limit, Load, Outcome, request};
 use super::process::{Meter, Span, memory_kib};
 use super::push;
-use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY};
-use super::server::{Feature, Running, Stage};
+use super::seed::{BIG_BLOB, GARBAGE_BLOBS, IMAGE_REPOSITORY, TAG_REPOSITORY, count_blobs};
+use super::server::{Feature, Running, Server, Stage};
 
 const CONNECTIONS: usize = 16;
 const SMALL_REPOSITORIES: usize = 50;
@@ -38,8 +38,14 @@ pub(crate) struct Reading {
     pub(crate) latency: Option<[u32; 2]>,
 }
 
-/// Measures one turn.
-pub(crate) type Measure = fn(&Turn<'_>) -> Result<Reading>;
+/// How a row is measured.
+#[derive(Clone, Copy)]
+pub(crate) enum Measure {
+    /// By talking to the server.
+    Serving(fn(&Turn<'_>) -> Result<Reading>),
+    /// By running its collection while it does not serve.
+    Collecting,
+}
 
 /// What the push rows send, made once.
 #[derive(Default)]
@@ -83,14 +89,17 @@ pub(crate) fn big_get_tls(turn: &Turn<'_>) -> Result<Reading> {
 }
 
 pub(crate) fn small_get(turn: &Turn<'_>) -> Result<Reading> {
-    let small = turn.stage.images.small.iter();
+    let small = turn
+        .stage
+        .images
+        .small
+        .iter()
+        .flat_map(|(_, image)| &image.layers);
     let path = |digest: &str| format!("/v2/{IMAGE_REPOSITORY}/blobs/{digest}");
-    turn.requests(
-        &small
-            .map(|(_, image)| turn.request("GET", &path(&image.layer.digest)))
-            .collect::<Vec<_>>(),
-        false,
-    )
+    let requests: Vec<_> = small
+        .map(|layer| turn.request("GET", &path(&layer.digest)))
+        .collect();
+    turn.requests(&requests, false)
 }
 
 pub(crate) fn manifest_get(turn: &Turn<'_>) -> Result<Reading> {
@@ -174,6 +183,29 @@ pub(crate) fn rss_of_pushes(turn: &Turn<'_>) -> Result<Reading> {
 pub(crate) fn first_answer(turn: &Turn<'_>) -> Result<Reading> {
     Ok(Reading {
         values: vec![turn.server.first_answer * 1e3],
+        span: Span::default(),
+        latency: None,
+    })
+}
+
+/// Seconds that the collection takes, which must leave half of the blobs.
+pub(crate) fn collect(stage: &Stage, server: &Server, root: &Path) -> Result<Reading> {
+    let before = count_blobs(root)?;
+    ensure!(
+        before == GARBAGE_BLOBS,
+        "the store should hold {GARBAGE_BLOBS} blobs and holds {before}"
+    );
+    let started = Instant::now();
+    server.collect(stage, root, &["--delete-untagged"])?;
+    let seconds = started.elapsed().as_secs_f64();
+    let after = count_blobs(root)?;
+    ensure!(
+        after == GARBAGE_BLOBS / 2,
+        "{} of {GARBAGE_BLOBS} blobs should be left, and {after} are",
+        GARBAGE_BLOBS / 2
+    );
+    Ok(Reading {
+        values: vec![seconds],
         span: Span::default(),
         latency: None,
     })
@@ -298,10 +330,10 @@ pub(crate) fn machine(pushes: &Pushes, directory: &Path) -> Result<[f64; 2]> {
     let path = directory.join("disk");
     let mut rates = [Vec::new(), Vec::new()];
     for _ in 0..3 {
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         std::hint::black_box(sha2::Sha256::digest(blob.prefix));
         rates[0].push(blob.prefix.len() as f64 / 1e6 / started.elapsed().as_secs_f64());
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         let mut file = std::fs::File::create(&path)?;
         file.write_all(blob.prefix)?;
         file.sync_all()?;

@@ -99,7 +99,7 @@ pub(crate) fn in_parallel(count: usize, work: impl Fn() -> Result<()> + Sync) ->
 
 /// As containerd does: ask whether it is there, start an upload, send all in one PUT; the manifest last.
 fn push_image(client: &mut Client, repository: &str, tag: &str, image: &Image) -> Result<()> {
-    for blob in [&image.layer, &image.config] {
+    for blob in image.layers.iter().chain([&image.config]) {
         push_small_blob(client, repository, blob)?;
     }
     let manifest = format!("/v2/{repository}/manifests/{tag}");

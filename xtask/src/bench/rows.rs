@@ -142,7 +142,7 @@ const READ: Row = Row {
     needs: Feature::Plain,
     nginx: true,
     rounds: ROUNDS,
-    measure: measure::version,
+    measure: Measure::Serving(measure::version),
     metrics: &[],
 };
 
@@ -158,7 +158,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "blob-get-1",
         title: "blob GET 100 MiB, plain HTTP, 1 connection",
-        measure: measure::big_get_1,
+        measure: Measure::Serving(measure::big_get_1),
         metrics: &[
             throughput(Anchors::NONE, &[Goal::TimesBest(1.0)]),
             byte_cost(
@@ -171,7 +171,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "blob-get-8",
         title: "blob GET 100 MiB, plain HTTP, 8 connections",
-        measure: measure::big_get_8,
+        measure: Measure::Serving(measure::big_get_8),
         metrics: &[
             throughput(Anchors::NONE, &[]),
             byte_cost(Anchors::new(0.35, 0.24), &[Goal::Times(0.9, ZOT)]),
@@ -182,7 +182,7 @@ pub(crate) const ROWS: &[Row] = &[
         id: "blob-get-tls",
         title: "blob GET 100 MiB, TLS 1.3, 1 connection (client: curl)",
         needs: Feature::Tls,
-        measure: measure::big_get_tls,
+        measure: Measure::Serving(measure::big_get_tls),
         metrics: &[
             throughput(Anchors::NONE, &[]),
             byte_cost(Anchors::NONE, &[Goal::Times(0.9, NGINX)]),
@@ -192,7 +192,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "blob-get-4k",
         title: "blob GET 4 KiB, 16 connections",
-        measure: measure::small_get,
+        measure: Measure::Serving(measure::small_get),
         metrics: &[
             rate(
                 Anchors::new(839.0, 10_764.0),
@@ -205,7 +205,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "manifest-get",
         title: "manifest GET by tag, 16 connections",
-        measure: measure::manifest_get,
+        measure: Measure::Serving(measure::manifest_get),
         metrics: &[
             rate(
                 Anchors::new(5_933.0, 16_190.0),
@@ -218,7 +218,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "manifest-head",
         title: "manifest HEAD by tag, 16 connections",
-        measure: measure::manifest_head,
+        measure: Measure::Serving(measure::manifest_head),
         metrics: &[
             rate(
                 Anchors::new(5_521.0, 14_686.0),
@@ -233,7 +233,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "manifest GET with HTTP Basic (bcrypt cost 10) on every request",
         needs: Feature::Htpasswd,
         nginx: false,
-        measure: measure::manifest_get,
+        measure: Measure::Serving(measure::manifest_get),
         metrics: &[
             rate(
                 Anchors::NONE,
@@ -251,7 +251,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "manifest GET with a bearer token on every request",
         needs: Feature::Token,
         nginx: false,
-        measure: measure::manifest_get,
+        measure: Measure::Serving(measure::manifest_get),
         metrics: &[
             rate(Anchors::NONE, &[Goal::TimesOwn(0.9, "manifest-get")]),
             REQUEST_COST,
@@ -261,7 +261,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "version",
         title: "GET /v2/, 16 connections",
-        measure: measure::version,
+        measure: Measure::Serving(measure::version),
         metrics: &[
             rate(Anchors::new(16_188.0, 37_132.0), &[Goal::Times(0.9, NGINX)]),
             REQUEST_COST,
@@ -272,7 +272,7 @@ pub(crate) const ROWS: &[Row] = &[
         id: "blob-push",
         title: "blob push 100 MiB, one PUT, 1 client",
         rounds: [5, 2],
-        measure: measure::push_in_one_put,
+        measure: Measure::Serving(measure::push_in_one_put),
         metrics: &[
             throughput(
                 Anchors::new(465.0, 516.0),
@@ -286,7 +286,7 @@ pub(crate) const ROWS: &[Row] = &[
         id: "blob-push-chunks",
         title: "blob push 100 MiB in chunks of 10 MiB, 1 client",
         rounds: [5, 2],
-        measure: measure::push_in_chunks,
+        measure: Measure::Serving(measure::push_in_chunks),
         metrics: &[
             throughput(Anchors::new(172.0, 193.0), &[Goal::Times(3.0, ZOT)]),
             byte_cost(Anchors::NONE, &[]),
@@ -297,7 +297,7 @@ pub(crate) const ROWS: &[Row] = &[
         id: "image-push",
         title: "push of 1,000 small images into 50 repositories, 8 clients",
         rounds: [3, 1],
-        measure: measure::push_images,
+        measure: Measure::Serving(measure::push_images),
         metrics: &[
             Metric {
                 unit: "images/s",
@@ -319,7 +319,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "tags/list, page of 100 of 10,000, 16 connections",
         seed: Seed::Tags,
         nginx: false,
-        measure: measure::tags_page,
+        measure: Measure::Serving(measure::tags_page),
         metrics: &[
             rate(Anchors::new(152.0, 58.0), &[Goal::Times(50.0, REGISTRY_2)]),
             REQUEST_COST,
@@ -331,7 +331,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "tags/list, all 10,000, 16 connections",
         seed: Seed::Tags,
         nginx: false,
-        measure: measure::tags_all,
+        measure: Measure::Serving(measure::tags_all),
         metrics: &[
             rate(Anchors::new(41.0, 57.0), &[Goal::Times(3.0, REGISTRY_2)]),
             REQUEST_COST,
@@ -343,7 +343,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "catalogue, page of 100 of 5,000 repositories, 16 connections",
         seed: Seed::Repositories,
         nginx: false,
-        measure: measure::catalog_page,
+        measure: Measure::Serving(measure::catalog_page),
         metrics: &[
             rate(Anchors::new(744.0, 520.0), &[Goal::Times(15.0, REGISTRY_3)]),
             REQUEST_COST,
@@ -351,10 +351,25 @@ pub(crate) const ROWS: &[Row] = &[
         ..READ
     },
     Row {
+        id: "collect",
+        title: "collection of 10,000 blobs in 1,000 manifests, half of them garbage, no server running",
+        seed: Seed::Garbage,
+        needs: Feature::Collection,
+        nginx: false,
+        rounds: [1, 1],
+        measure: Measure::Collecting,
+        metrics: &[Metric {
+            unit: "s",
+            better: Better::Lower,
+            anchors: Anchors::NONE,
+            goals: &[Goal::Times(0.125, REGISTRY_3)],
+        }],
+    },
+    Row {
         id: "rss-idle",
         title: "RSS idle, after one answer",
         rounds: [3, 1],
-        measure: measure::rss_idle,
+        measure: Measure::Serving(measure::rss_idle),
         metrics: &[memory(&[Goal::Value(12.0)])],
         ..READ
     },
@@ -362,7 +377,7 @@ pub(crate) const ROWS: &[Row] = &[
         id: "rss-get",
         title: "RSS peak, 64 concurrent GETs of 100 MiB",
         rounds: [2, 1],
-        measure: measure::rss_of_gets,
+        measure: Measure::Serving(measure::rss_of_gets),
         metrics: &[memory(&[Goal::Value(48.0)])],
         ..READ
     },
@@ -370,7 +385,7 @@ pub(crate) const ROWS: &[Row] = &[
         id: "rss-push",
         title: "RSS peak, 64 concurrent pushes of 32 MiB",
         rounds: [1, 1],
-        measure: measure::rss_of_pushes,
+        measure: Measure::Serving(measure::rss_of_pushes),
         metrics: &[memory(&[Goal::Value(48.0)])],
         ..PUSH
     },
@@ -379,7 +394,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "start to first answer, empty store",
         seed: Seed::Empty,
         rounds: [15, 7],
-        measure: measure::first_answer,
+        measure: Measure::Serving(measure::first_answer),
         metrics: &[start(&[Goal::Value(8.0)])],
         ..READ
     },
@@ -388,7 +403,7 @@ pub(crate) const ROWS: &[Row] = &[
         title: "start to first answer, 5,000 repositories",
         seed: Seed::Repositories,
         rounds: [15, 7],
-        measure: measure::first_answer,
+        measure: Measure::Serving(measure::first_answer),
         metrics: &[start(&[Goal::Value(8.0)])],
         ..READ
     },

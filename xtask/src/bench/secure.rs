@@ -62,7 +62,7 @@ impl Materials {
     pub(crate) fn registry_config(&self, feature: Feature) -> String {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match feature {
-            Feature::Plain => String::new(),
+            Feature::Plain | Feature::Collection => String::new(),
             Feature::Tls => format!("  tls:\n    certificate: {certificate}\n    key: {key}\n"),
             Feature::Htpasswd => {
                 format!(
@@ -88,7 +88,7 @@ impl Materials {
     /// The value of `Authorization` for a server with `feature`.
     pub(crate) fn authorization(&self, feature: Feature) -> Option<String> {
         match feature {
-            Feature::Plain | Feature::Tls => None,
+            Feature::Plain | Feature::Tls | Feature::Collection => None,
             Feature::Htpasswd => Some(BASIC.to_owned()),
             Feature::Token => Some(format!("Bearer {}", self.token)),
         }

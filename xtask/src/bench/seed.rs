@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
 
 use super::content::{BigBlobs, Blob, Image};
+use super::push::in_parallel;
 
 /// The repository of `Seed::Images`.
 pub(crate) const IMAGE_REPOSITORY: &str = "bench/image";
@@ -15,6 +17,9 @@ pub(crate) const TAG_COUNT: usize = 10_000;
 pub(crate) const REPOSITORY_COUNT: usize = 5_000;
 pub(crate) const BIG_BLOB: usize = 100 << 20;
 const SMALL_IMAGES: u64 = 16;
+const GARBAGE_MANIFESTS: u64 = 1_000;
+/// The blobs of `Seed::Garbage`: manifests, configs and layers. Half of them no tag reaches.
+pub(crate) const GARBAGE_BLOBS: u64 = GARBAGE_MANIFESTS * 10;
 
 /// A store to start a server on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +32,16 @@ pub(crate) enum Seed {
     Tags,
     /// 5,000 repositories with one tag each.
     Repositories,
+    /// 1,000 manifests of nine blobs each in ten repositories, every other one without a tag; a new
+    /// store each time.
+    Garbage,
+}
+
+impl Seed {
+    /// Whether a server changes the store, so that every turn needs another one.
+    fn is_used_up(self) -> bool {
+        matches!(self, Self::Empty | Self::Garbage)
+    }
 }
 
 /// Names of what `Seed::Images` holds.
@@ -50,28 +65,31 @@ impl Images {
 /// Makes stores below one directory, each when it is first asked for.
 pub(crate) struct Seeds {
     directory: PathBuf,
-    empties: u64,
+    used_up: u64,
 }
 
 impl Seeds {
     pub(crate) fn new(directory: PathBuf) -> Self {
         Self {
             directory,
-            empties: 0,
+            used_up: 0,
         }
     }
 
     /// The root directory to give to the next server.
     pub(crate) fn root(&mut self, seed: Seed) -> Result<PathBuf> {
-        let name = match seed {
-            Seed::Empty => {
-                self.empties += 1;
-                format!("empty-{}", self.empties)
-            }
-            Seed::Images => "images".to_owned(),
-            Seed::Tags => "tags".to_owned(),
-            Seed::Repositories => "repositories".to_owned(),
-        };
+        let mut name = match seed {
+            Seed::Empty => "empty",
+            Seed::Images => "images",
+            Seed::Tags => "tags",
+            Seed::Repositories => "repositories",
+            Seed::Garbage => "garbage",
+        }
+        .to_owned();
+        if seed.is_used_up() {
+            self.used_up += 1;
+            name.push_str(&format!("-{}", self.used_up));
+        }
         let root = self.directory.join(name);
         if !root.exists() {
             let making = self.directory.join("making");
@@ -81,6 +99,7 @@ impl Seeds {
                 Seed::Images => write_images(&making)?,
                 Seed::Tags => write_tags(&making)?,
                 Seed::Repositories => write_repositories(&making)?,
+                Seed::Garbage => write_garbage(&making)?,
             }
             fs::rename(&making, &root)?;
         }
@@ -88,10 +107,10 @@ impl Seeds {
         Ok(root)
     }
 
-    /// Puts a used store back into its first state: an empty one goes, others lose what lies beside the tree.
+    /// Puts a used store back into its first state: a changed one goes, others lose what lies beside the tree.
     pub(crate) fn give_back(&self, seed: Seed, root: &Path) -> Result<()> {
-        if seed == Seed::Empty {
-            return fs::remove_dir_all(root).with_context(|| format!("cannot remove `{}`", root.display()));
+        if seed.is_used_up() {
+            return remove_tree(root);
         }
         for entry in fs::read_dir(root)? {
             let entry = entry?;
@@ -105,6 +124,43 @@ impl Seeds {
         }
         Ok(())
     }
+}
+
+/// Removes a directory with all below it, many entries at a time: where the file system tells the
+/// device of every freed block at once (ext4's `discard` without a journal), one entry takes milliseconds.
+pub(crate) fn remove_tree(root: &Path) -> Result<()> {
+    let (mut files, mut levels) = (Vec::new(), vec![vec![root.to_owned()]]);
+    while let Some(level) = levels.last().filter(|level| !level.is_empty()) {
+        let mut below = Vec::new();
+        for directory in level {
+            for entry in fs::read_dir(directory)? {
+                let entry = entry?;
+                let list = if entry.file_type()?.is_dir() {
+                    &mut below
+                } else {
+                    &mut files
+                };
+                list.push(entry.path());
+            }
+        }
+        levels.push(below);
+    }
+    remove_all(&files, |path| fs::remove_file(path))?;
+    levels
+        .iter()
+        .rev()
+        .try_for_each(|level| remove_all(level, |path| fs::remove_dir(path)))
+}
+
+fn remove_all(paths: &[PathBuf], remove: impl Fn(&Path) -> std::io::Result<()> + Sync) -> Result<()> {
+    const AT_A_TIME: usize = 64;
+    let next = AtomicUsize::new(0);
+    in_parallel(AT_A_TIME.min(paths.len()), || {
+        while let Some(path) = paths.get(next.fetch_add(1, Ordering::Relaxed)) {
+            remove(path).with_context(|| format!("cannot remove `{}`", path.display()))?;
+        }
+        Ok(())
+    })
 }
 
 /// Writes back what the file system holds in memory, so that nobody pays for the work of another.
@@ -151,15 +207,40 @@ fn write_repositories(root: &Path) -> Result<()> {
     })
 }
 
+fn write_garbage(root: &Path) -> Result<()> {
+    for number in 0..GARBAGE_MANIFESTS {
+        let repository = format!("bench/garbage-{}", number % 10);
+        let image = Image::of_layers(4_000_000 + 10 * number, 8, 512);
+        write_image_blobs(root, &image)?;
+        write_image_links(root, &repository, &image)?;
+        // Half of each repository: registry:2 stops at one that has no tag at all.
+        if number / 10 % 2 == 0 {
+            write_tag(root, &repository, &format!("v{number}"), &image.manifest.digest)?;
+        }
+    }
+    Ok(())
+}
+
+/// How many blobs a store holds, manifests included.
+pub(crate) fn count_blobs(root: &Path) -> Result<u64> {
+    let mut count = 0;
+    for prefix in fs::read_dir(root.join("docker/registry/v2/blobs/sha256"))? {
+        for blob in fs::read_dir(prefix?.path())? {
+            count += u64::from(blob?.path().join("data").exists());
+        }
+    }
+    Ok(count)
+}
+
 fn write_image_blobs(root: &Path, image: &Image) -> Result<()> {
     let write = |blob: &Blob| write_blob(root, &blob.digest, &[&blob.bytes]);
     write(&image.config)?;
-    write(&image.layer)?;
+    image.layers.iter().try_for_each(write)?;
     write(&image.manifest)
 }
 
 fn write_image_links(root: &Path, repository: &str, image: &Image) -> Result<()> {
-    for blob in [&image.config, &image.layer] {
+    for blob in image.layers.iter().chain([&image.config]) {
         write_link(root, &layer_link(repository, &blob.digest), &blob.digest)?;
     }
     let revision = format!(

@@ -43,6 +43,8 @@ pub(crate) enum Feature {
     Htpasswd,
     /// Bearer tokens signed by somebody else.
     Token,
+    /// A command that removes what nothing refers to.
+    Collection,
 }
 
 /// What all starts have in common.
@@ -73,6 +75,38 @@ impl Server {
         let started = self.spawn_and_wait(stage, root, feature, (port, &config));
         fs::remove_file(&config)?;
         started.with_context(|| format!("cannot start {} (`{}`)", self.name, self.command.join(" ")))
+    }
+
+    /// Runs the server's `garbage-collect` on `root`.
+    pub(crate) fn collect(&self, stage: &Stage, root: &Path, flags: &[&str]) -> Result<()> {
+        ensure!(
+            self.command.iter().any(|word| word == "serve"),
+            "`{}` has no `serve` to replace",
+            self.name
+        );
+        let words = self.command.iter().flat_map(|word| match word.as_str() {
+            "serve" => [&["garbage-collect"], flags].concat(),
+            word => vec![word],
+        });
+        let command = Self {
+            command: words.map(str::to_owned).collect(),
+            ..self.clone()
+        };
+        let config = stage.scratch.join("collection.conf");
+        fs::write(&config, self.config(stage, root, Feature::Plain, 0)?)?;
+        let mut program = command.program(root, 0, &config, Feature::Plain, stage);
+        let output = stage
+            .cores
+            .on_server_core(|| program.stderr(Stdio::piped()).output())??;
+        fs::remove_file(&config)?;
+        let said = String::from_utf8_lossy(&output.stderr);
+        ensure!(
+            output.status.success(),
+            "`{}` failed: {}",
+            command.command.join(" "),
+            last_lines(&said)
+        );
+        Ok(())
     }
 
     fn spawn_and_wait(
@@ -219,11 +253,13 @@ fn nginx_config(stage: &Stage, root: &Path, feature: Feature, port: u16) -> Resu
         "application/octet-stream",
     );
     for (tag, image) in &stage.images.small {
-        serve(
-            &format!("blobs/{}", image.layer.digest),
-            &image.layer.digest,
-            "application/octet-stream",
-        );
+        for layer in &image.layers {
+            serve(
+                &format!("blobs/{}", layer.digest),
+                &layer.digest,
+                "application/octet-stream",
+            );
+        }
         serve(
             &format!("manifests/{tag}"),
             &image.manifest.digest,
