@@ -24,7 +24,7 @@ impl Registry {
             return Ok(found);
         }
         let last = page.last.as_deref().unwrap_or("");
-        let mut walk = vec![Directory::root(last)];
+        let mut walk = vec![Directory::open(String::new(), last)];
         while let Some(directory) = walk.last_mut() {
             match directory.next(self).await? {
                 Some(Step::Repository(name)) => {
@@ -36,7 +36,7 @@ impl Registry {
                         found.names.push(name.into());
                     }
                 }
-                Some(Step::Descend(path)) => walk.push(Directory::below(path, last)),
+                Some(Step::Descend(path)) => walk.push(Directory::open(path, last)),
                 None => drop(walk.pop()),
             }
         }
@@ -64,7 +64,8 @@ struct Directory {
     entries: VecDeque<Entry>,
     /// Where reading goes on; `None` when all was read.
     read_from: Option<ReadFrom>,
-    /// Names whose turn as a repository is over, and as a directory is still to come.
+    /// Names whose turn as a repository is over, and as a directory is still to come; with the slash that decides
+    /// their order.
     pending: BTreeSet<String>,
 }
 
@@ -79,14 +80,6 @@ enum Step {
 }
 
 impl Directory {
-    fn root(last: &str) -> Self {
-        Self::open(String::new(), last)
-    }
-
-    fn below(path: String, last: &str) -> Self {
-        Self::open(path + "/", last)
-    }
-
     /// The directory at the first name after `last`.
     ///
     /// Of the names up to the component `c` of `last`, those can still hold repositories after `last` which sort
@@ -98,8 +91,8 @@ impl Directory {
         let component = last.strip_prefix(&directory.prefix).and_then(|rest| rest.split('/').next());
         if let Some(component) = component.filter(|component| !component.is_empty()) {
             let beginnings = component.char_indices().filter(|(_, next)| *next < '/').map(|(end, _)| &component[..end]);
-            directory.pending = beginnings.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-            directory.pending.insert(component.to_owned());
+            directory.pending = beginnings.filter(|name| !name.is_empty()).map(|name| format!("{name}/")).collect();
+            directory.pending.insert(format!("{component}/"));
             directory.read_from = Some(ReadFrom::After(component.to_owned()));
         }
         directory
@@ -111,7 +104,7 @@ impl Directory {
             self.read(registry).await?;
         }
         let descend = match (self.pending.first(), self.entries.front()) {
-            (Some(pending), Some(entry)) => pending.bytes().chain([b'/']).lt(entry.name.bytes()),
+            (Some(pending), Some(entry)) => pending.as_str() < &*entry.name,
             (pending, _) => pending.is_some(),
         };
         if descend {
@@ -119,7 +112,7 @@ impl Directory {
         }
         Ok(self.entries.pop_front().map(|entry| {
             let name = format!("{}{}", self.prefix, entry.name);
-            self.pending.insert(entry.name.into());
+            self.pending.insert(format!("{}/", entry.name));
             Step::Repository(name)
         }))
     }

@@ -1,0 +1,63 @@
+//! What the tests of this crate share: a registry on a store in memory, and small images.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
+use wharf_registry::{Options, Registry};
+use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
+
+/// A registry in memory that may delete, and its store.
+pub fn registry() -> (Registry, Arc<dyn Storage>) {
+    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
+    (Registry::new(Arc::clone(&storage), Options { delete_enabled: true, ..Options::default() }), storage)
+}
+
+pub fn name(name: &str) -> RepoName {
+    name.parse().unwrap()
+}
+
+pub fn tag(tag: &str) -> Tag {
+    tag.parse().unwrap()
+}
+
+pub async fn push_blob(registry: &Registry, name: &RepoName, bytes: &[u8]) -> Digest {
+    let id = registry.start_upload(name).await.unwrap();
+    let mut upload = registry.open_upload(name, &id).await.unwrap();
+    upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
+    upload.finish(&Digest::sha256_of(bytes)).await.unwrap().digest
+}
+
+/// The manifest of an image with one layer of `content`; its blobs are pushed, it is not.
+pub async fn image(registry: &Registry, name: &RepoName, content: &str, extra: &str) -> String {
+    let config = format!("{{\"config\":\"{content}\"}}");
+    let config_digest = push_blob(registry, name, config.as_bytes()).await;
+    let layer_digest = push_blob(registry, name, content.as_bytes()).await;
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config_digest}","size":{}}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{layer_digest}","size":{}}}]{extra}}}"#,
+        media_type::OCI_MANIFEST,
+        config.len(),
+        content.len(),
+    )
+}
+
+pub fn index(children: &[(Digest, usize)]) -> String {
+    let children: Vec<String> = children
+        .iter()
+        .map(|(digest, size)| {
+            format!(r#"{{"mediaType":"{}","digest":"{digest}","size":{size}}}"#, media_type::OCI_MANIFEST)
+        })
+        .collect();
+    format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#, media_type::OCI_INDEX, children.join(","))
+}
+
+pub async fn put(registry: &Registry, name: &RepoName, reference: impl Into<Reference>, manifest: &str) -> Digest {
+    let bytes = Bytes::copy_from_slice(manifest.as_bytes());
+    registry.put_manifest(name, &reference.into(), None, bytes, &[]).await.unwrap().digest
+}
+
+/// Writes behind the registry's back.
+pub async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
+    storage.publish(&[Put { key: key.clone(), bytes: Bytes::copy_from_slice(bytes.as_bytes()) }]).await.unwrap();
+}
