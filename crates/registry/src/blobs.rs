@@ -35,7 +35,9 @@ impl OpenBlob {
 
 impl std::fmt::Debug for OpenBlob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OpenBlob").field("info", &self.info).finish_non_exhaustive()
+        f.debug_struct("OpenBlob")
+            .field("info", &self.info)
+            .finish_non_exhaustive()
     }
 }
 
@@ -54,7 +56,10 @@ impl DamagedBlobs {
     const CAPACITY: usize = 4096;
 
     pub(crate) fn new() -> Self {
-        Self { damaged: Mutex::default(), verified: Cache::new(Self::CAPACITY) }
+        Self {
+            damaged: Mutex::default(),
+            verified: Cache::new(Self::CAPACITY),
+        }
     }
 
     fn contains(&self, digest: &Digest) -> bool {
@@ -77,19 +82,38 @@ impl Registry {
     /// Whether `name` has the blob `digest`, and its size.
     pub async fn blob(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
         let stored = self.stored_blob(name, digest).await?;
-        let stat = self.storage.stat(&layout::blob(&stored)).await.map_err(|error| unknown(error, digest))?;
-        present(&stored, stat.size).then_some(BlobInfo { digest: *digest, size: stat.size }).ok_or(Error::BlobUnknown { digest: *digest })
+        let stat = self
+            .storage
+            .stat(&layout::blob(&stored))
+            .await
+            .map_err(|error| unknown(error, digest))?;
+        present(&stored, stat.size)
+            .then_some(BlobInfo {
+                digest: *digest,
+                size: stat.size,
+            })
+            .ok_or(Error::BlobUnknown { digest: *digest })
     }
 
     /// Opens the blob `digest` of `name`.
     pub async fn open_blob(&self, name: &RepoName, digest: &Digest) -> Result<OpenBlob> {
         let stored = self.stored_blob(name, digest).await?;
-        let blob = self.storage.open(&layout::blob(&stored)).await.map_err(|error| unknown(error, digest))?;
+        let blob = self
+            .storage
+            .open(&layout::blob(&stored))
+            .await
+            .map_err(|error| unknown(error, digest))?;
         let size = blob.stat().size;
         if !present(&stored, size) {
             return Err(Error::BlobUnknown { digest: *digest });
         }
-        Ok(OpenBlob { info: BlobInfo { digest: *digest, size }, blob })
+        Ok(OpenBlob {
+            info: BlobInfo {
+                digest: *digest,
+                size,
+            },
+            blob,
+        })
     }
 
     /// Takes the blob `digest` out of `name`. Other repositories keep it; its bytes stay until they are collected.
@@ -125,9 +149,15 @@ impl Registry {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let link = Put { key: layout::layer_link(name, digest), bytes: layout::link_content(&stored) };
+        let link = Put {
+            key: layout::layer_link(name, digest),
+            bytes: layout::link_content(&stored),
+        };
         self.storage.publish(&[link]).await?;
-        Ok(Some(BlobInfo { digest: *digest, size }))
+        Ok(Some(BlobInfo {
+            digest: *digest,
+            size,
+        }))
     }
 
     /// Whether the bytes stored under `digest` are really its bytes. What is found wrong counts as absent from then
@@ -175,7 +205,11 @@ impl Registry {
     }
 
     pub(crate) fn require_delete(&self) -> Result<()> {
-        if self.options.delete_enabled { Ok(()) } else { Err(Error::DeleteDisabled) }
+        if self.options.delete_enabled {
+            Ok(())
+        } else {
+            Err(Error::DeleteDisabled)
+        }
     }
 }
 
@@ -185,7 +219,11 @@ fn present(stored: &Digest, size: u64) -> bool {
 }
 
 fn unknown(error: wharf_storage::Error, digest: &Digest) -> Error {
-    if error.is_not_found() { Error::BlobUnknown { digest: *digest } } else { error.into() }
+    if error.is_not_found() {
+        Error::BlobUnknown { digest: *digest }
+    } else {
+        error.into()
+    }
 }
 
 /// The algorithm to ask the store for beside SHA-256, which it always has.

@@ -26,7 +26,7 @@ impl Registry {
         let last = page.last.as_deref().unwrap_or("");
         let mut walk = vec![Directory::open(String::new(), last)];
         while let Some(directory) = walk.last_mut() {
-            match directory.next(self).await? {
+            match directory.next(self, last).await? {
                 Some(Step::Repository(name)) => {
                     if self.is_listed(&name).await? {
                         if found.names.len() == wanted {
@@ -44,11 +44,24 @@ impl Registry {
     }
 
     async fn is_listed(&self, name: &str) -> Result<bool> {
-        let Ok(name) = name.parse::<RepoName>() else { return Ok(false) };
+        let Ok(name) = name.parse::<RepoName>() else {
+            return Ok(false);
+        };
         if self.options.show_empty_repositories {
-            return Ok(self.exists(&layout::manifests(&name)).await? || self.exists(&layout::layers(&name)).await?);
+            return Ok(
+                self.exists(&layout::manifests(&name)).await? || self.exists(&layout::layers(&name)).await?
+            );
         }
-        match self.tags(&name, &PageRequest { n: Some(1), last: None }).await {
+        match self
+            .tags(
+                &name,
+                &PageRequest {
+                    n: Some(1),
+                    last: None,
+                },
+            )
+            .await
+        {
             Ok(tags) => Ok(!tags.names.is_empty()),
             Err(Error::NameUnknown { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -86,35 +99,59 @@ impl Directory {
     /// after it once they have their slash: `c` itself, and each beginning of `c` that `c` continues with a
     /// character less than the slash (`a`, of `a-b`).
     fn open(prefix: String, last: &str) -> Self {
-        let mut directory =
-            Self { prefix, entries: VecDeque::new(), read_from: Some(ReadFrom::Start), pending: BTreeSet::new() };
-        let component = last.strip_prefix(&directory.prefix).and_then(|rest| rest.split('/').next());
+        let mut directory = Self {
+            prefix,
+            entries: VecDeque::new(),
+            read_from: Some(ReadFrom::Start),
+            pending: BTreeSet::new(),
+        };
+        let component = last
+            .strip_prefix(&directory.prefix)
+            .and_then(|rest| rest.split('/').next());
         if let Some(component) = component.filter(|component| !component.is_empty()) {
-            let beginnings = component.char_indices().filter(|(_, next)| *next < '/').map(|(end, _)| &component[..end]);
-            directory.pending = beginnings.filter(|name| !name.is_empty()).map(|name| format!("{name}/")).collect();
+            let beginnings = component
+                .char_indices()
+                .filter(|(_, next)| *next < '/')
+                .map(|(end, _)| &component[..end]);
+            directory.pending = beginnings
+                .filter(|name| !name.is_empty())
+                .map(|name| format!("{name}/"))
+                .collect();
             directory.pending.insert(format!("{component}/"));
             directory.read_from = Some(ReadFrom::After(component.to_owned()));
         }
         directory
     }
 
-    /// The next step in the order of names.
-    async fn next(&mut self, registry: &Registry) -> Result<Option<Step>> {
-        if self.entries.is_empty() {
-            self.read(registry).await?;
-        }
-        let descend = match (self.pending.first(), self.entries.front()) {
-            (Some(pending), Some(entry)) => pending.as_str() < &*entry.name,
-            (pending, _) => pending.is_some(),
-        };
-        if descend {
-            return Ok(self.pending.pop_first().map(|name| Step::Descend(format!("{}{name}", self.prefix))));
-        }
-        Ok(self.entries.pop_front().map(|entry| {
+    /// The next step in the order of names that can lead to one after `last`.
+    async fn next(&mut self, registry: &Registry, last: &str) -> Result<Option<Step>> {
+        loop {
+            if self.entries.is_empty() {
+                self.read(registry).await?;
+            }
+            let descend = match (self.pending.first(), self.entries.front()) {
+                (Some(pending), Some(entry)) => pending.as_str() < &*entry.name,
+                (pending, _) => pending.is_some(),
+            };
+            if descend {
+                return Ok(self
+                    .pending
+                    .pop_first()
+                    .map(|name| Step::Descend(format!("{}{name}", self.prefix))));
+            }
+            let Some(entry) = self.entries.pop_front() else {
+                return Ok(None);
+            };
             let name = format!("{}{}", self.prefix, entry.name);
-            self.pending.insert(format!("{}/", entry.name));
-            Step::Repository(name)
-        }))
+            let below = format!("{name}/");
+            if below.as_str() > last || last.starts_with(&below) {
+                self.pending.insert(format!("{}/", entry.name));
+            }
+            // `a-b` comes after `a`, where the walk towards `a/b` goes on, and still before `a/b`.
+            if name.as_str() > last {
+                return Ok(Some(Step::Repository(name)));
+            }
+        }
     }
 
     /// Reads more names, until there is one or the directory is at its end.
@@ -130,7 +167,11 @@ impl Directory {
                 self.read_from = Some(ReadFrom::After(last.name.to_string()));
             }
             // `_manifests` and its like are no repositories: a name cannot begin with an underscore.
-            self.entries.extend(page.entries.into_iter().filter(|entry| entry.is_dir && !entry.name.starts_with('_')));
+            self.entries.extend(
+                page.entries
+                    .into_iter()
+                    .filter(|entry| entry.is_dir && !entry.name.starts_with('_')),
+            );
         }
         Ok(())
     }
@@ -138,6 +179,10 @@ impl Directory {
     /// `None` for what no store can hold: `last` is whatever the client sent.
     fn key(&self) -> Option<Key> {
         let root = layout::repositories();
-        if self.prefix.is_empty() { Some(root) } else { root.join(self.prefix.trim_end_matches('/')).ok() }
+        if self.prefix.is_empty() {
+            Some(root)
+        } else {
+            root.join(self.prefix.trim_end_matches('/')).ok()
+        }
     }
 }

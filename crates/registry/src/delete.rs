@@ -37,7 +37,10 @@ impl Registry {
         if !force {
             let indexes = self.tagged_ancestors(name, digest, &tags).await?;
             if !indexes.is_empty() {
-                return Err(Error::NeededByIndex { digest: *digest, indexes });
+                return Err(Error::NeededByIndex {
+                    digest: *digest,
+                    indexes,
+                });
             }
         }
         // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
@@ -77,7 +80,12 @@ impl Registry {
             if !seen.insert(parent) || self.revision(name, &parent).await?.is_none() {
                 continue;
             }
-            found.extend(tags.get(&parent).into_iter().flatten().map(|tag| format!("{name}:{tag}")));
+            found.extend(
+                tags.get(&parent)
+                    .into_iter()
+                    .flatten()
+                    .map(|tag| format!("{name}:{tag}")),
+            );
             next.extend(graph.parents(&parent));
         }
         found.sort_unstable();
@@ -92,17 +100,31 @@ impl Registry {
         }
         let tags = self.tags_by_digest(name).await?;
         for manifest in self.graph(name).await?.digests().into_iter().take(HINT_LIMIT) {
-            let Some(stored) = self.revision(name, &manifest).await? else { continue };
-            let Ok(view) = ManifestView::parse_stored(&stored.bytes) else { continue };
-            let is_config = view.config.as_ref().is_some_and(|config| config.digest == *digest);
+            let Some(stored) = self.revision(name, &manifest).await? else {
+                continue;
+            };
+            let Ok(view) = ManifestView::parse_stored(&stored.bytes) else {
+                continue;
+            };
+            let is_config = view
+                .config
+                .as_ref()
+                .is_some_and(|config| config.digest == *digest);
             if is_config || view.layers.iter().any(|layer| layer.digest == *digest) {
                 let role = if is_config { "config" } else { "layer" };
                 let image = tags.get(&manifest).and_then(|tags| tags.first());
-                let image = image.map_or_else(|| format!("an untagged image of {name}"), |tag| format!("{name}:{tag}"));
-                return Ok(Some(format!("that digest is a {role} of `{image}`; its manifest is `{manifest}`")));
+                let image = image.map_or_else(
+                    || format!("an untagged image of {name}"),
+                    |tag| format!("{name}:{tag}"),
+                );
+                return Ok(Some(format!(
+                    "that digest is a {role} of `{image}`; its manifest is `{manifest}`"
+                )));
             }
         }
-        Ok(Some("that digest is a blob of this repository, not a manifest".to_owned()))
+        Ok(Some(
+            "that digest is a blob of this repository, not a manifest".to_owned(),
+        ))
     }
 
     /// Whether anything is at or below `directory`.
@@ -113,7 +135,11 @@ impl Registry {
 }
 
 fn unknown(name: &RepoName, reference: String, hint: Option<String>) -> Error {
-    Error::ManifestUnknown { name: name.clone(), reference, hint }
+    Error::ManifestUnknown {
+        name: name.clone(),
+        reference,
+        hint,
+    }
 }
 
 /// Somebody else removed it first: what was wanted is so.

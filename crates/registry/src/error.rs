@@ -22,13 +22,17 @@ pub enum Error {
         id: UploadId,
     },
     /// Another request is writing to that upload.
-    #[error("another request is writing to upload `{id}`; wait for it to end, then ask for the upload's state")]
+    #[error(
+        "another request is writing to upload `{id}`; wait for it to end, then ask for the upload's state"
+    )]
     UploadBusy {
         /// What was asked for.
         id: UploadId,
     },
     /// What was pushed is not what its digest says.
-    #[error("the {size} bytes received have digest `{actual}`, not `{expected}`; nothing was stored, push again")]
+    #[error(
+        "the {size} bytes received have digest `{actual}`, not `{expected}`; nothing was stored, push again"
+    )]
     DigestMismatch {
         /// What the client named.
         expected: Digest,
@@ -54,7 +58,9 @@ pub enum Error {
         reason: String,
     },
     /// The manifest is too large.
-    #[error("the manifest is larger than {limit} bytes; large content belongs into a blob that the manifest names")]
+    #[error(
+        "the manifest is larger than {limit} bytes; large content belongs into a blob that the manifest names"
+    )]
     ManifestTooLarge {
         /// In bytes.
         limit: usize,
@@ -124,11 +130,21 @@ impl std::fmt::Display for ReferenceRole {
 
 impl std::fmt::Display for MissingReference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { digest, role, damaged } = self;
+        let Self {
+            digest,
+            role,
+            damaged,
+        } = self;
         if *damaged {
-            write!(f, "{role} `{digest}` is damaged in the store; push it again to heal it")
+            write!(
+                f,
+                "{role} `{digest}` is damaged in the store; push it again to heal it"
+            )
         } else {
-            write!(f, "{role} `{digest}` is not in this repository; push it before the manifest")
+            write!(
+                f,
+                "{role} `{digest}` is not in this repository; push it before the manifest"
+            )
         }
     }
 }
@@ -144,5 +160,9 @@ impl Error {
 }
 
 fn list(names: &[String]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

@@ -53,8 +53,12 @@ impl Graph {
     }
 
     fn select(&self, wanted: impl Fn(&Node) -> bool) -> Vec<Digest> {
-        let mut found: Vec<Digest> =
-            self.nodes.iter().filter(|(_, node)| wanted(node)).map(|(digest, _)| *digest).collect();
+        let mut found: Vec<Digest> = self
+            .nodes
+            .iter()
+            .filter(|(_, node)| wanted(node))
+            .map(|(digest, _)| *digest)
+            .collect();
         found.sort_unstable();
         found
     }
@@ -86,7 +90,10 @@ impl Registry {
         let mut versions = Vec::new();
         let mut stable = true;
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
-            let page = self.storage.list(&layout::revisions_of(name, algorithm), None, 0).await?;
+            let page = self
+                .storage
+                .list(&layout::revisions_of(name, algorithm), None, 0)
+                .await?;
             // A directory that is not there has no version, and no entries either.
             stable &= page.version.is_some() || !page.more;
             versions.extend(page.version);
@@ -104,15 +111,25 @@ impl Registry {
         Ok(graph)
     }
 
-    async fn read_graph(&self, name: &RepoName, known: Option<&Graph>, versions: Vec<Version>) -> Result<Graph> {
-        let mut graph = Graph { versions, ..Graph::default() };
+    async fn read_graph(
+        &self,
+        name: &RepoName,
+        known: Option<&Graph>,
+        versions: Vec<Version>,
+    ) -> Result<Graph> {
+        let mut graph = Graph {
+            versions,
+            ..Graph::default()
+        };
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let directory = layout::revisions_of(name, algorithm);
             let mut after: Option<Box<str>> = None;
             loop {
                 let page = self.storage.list(&directory, after.as_deref(), PAGE).await?;
                 for entry in &page.entries {
-                    let Ok(digest) = format!("{algorithm}:{}", entry.name).parse::<Digest>() else { continue };
+                    let Ok(digest) = format!("{algorithm}:{}", entry.name).parse::<Digest>() else {
+                        continue;
+                    };
                     let node = match known.and_then(|known| known.nodes.get(&digest)) {
                         Some(node) => Some(Arc::clone(node)),
                         None => self.read_node(&digest).await?.map(Arc::new),
@@ -132,9 +149,16 @@ impl Registry {
     }
 
     async fn read_node(&self, digest: &Digest) -> Result<Option<Node>> {
-        let Some(manifest) = self.load_manifest(digest).await? else { return Ok(None) };
-        let Ok(view) = ManifestView::parse_stored(&manifest.bytes) else { return Ok(None) };
+        let Some(manifest) = self.load_manifest(digest).await? else {
+            return Ok(None);
+        };
+        let Ok(view) = ManifestView::parse_stored(&manifest.bytes) else {
+            return Ok(None);
+        };
         let children = view.manifests.iter().map(|child| child.digest).collect();
-        Ok(Some(Node { subject: view.subject.map(|subject| subject.digest), children }))
+        Ok(Some(Node {
+            subject: view.subject.map(|subject| subject.digest),
+            children,
+        }))
     }
 }

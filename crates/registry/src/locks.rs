@@ -37,7 +37,10 @@ impl Locks {
     }
 
     /// Keeps all of `digests` from being taken away.
-    pub(crate) async fn rely_on(&self, digests: impl Iterator<Item = Digest>) -> Vec<RwLockReadGuard<'_, ()>> {
+    pub(crate) async fn rely_on(
+        &self,
+        digests: impl Iterator<Item = Digest>,
+    ) -> Vec<RwLockReadGuard<'_, ()>> {
         let stripes = ascending(digests.map(|digest| self.digest_stripe(&digest)));
         let mut guards = Vec::with_capacity(stripes.len());
         for stripe in stripes {
@@ -66,7 +69,10 @@ impl Locks {
     }
 
     fn tag_stripe(&self, name: &RepoName, tag: &Tag) -> usize {
-        #[expect(clippy::cast_possible_truncation, reason = "a stripe is chosen by the low bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a stripe is chosen by the low bits"
+        )]
         let hash = self.hasher.hash_one((name, tag)) as usize;
         hash % STRIPES
     }

@@ -57,16 +57,27 @@ impl ManifestCache {
 impl Registry {
     /// The manifest that `reference` names in `name`.
     pub async fn manifest(&self, name: &RepoName, reference: &Reference) -> Result<Arc<StoredManifest>> {
-        let unknown = || Error::ManifestUnknown { name: name.clone(), reference: reference.to_string(), hint: None };
+        let unknown = || Error::ManifestUnknown {
+            name: name.clone(),
+            reference: reference.to_string(),
+            hint: None,
+        };
         let digest = match reference {
-            Reference::Tag(tag) => self.link(&layout::tag_link(name, tag)).await?.ok_or_else(unknown)?,
+            Reference::Tag(tag) => self
+                .link(&layout::tag_link(name, tag))
+                .await?
+                .ok_or_else(unknown)?,
             Reference::Digest(digest) => *digest,
         };
         self.revision(name, &digest).await?.ok_or_else(unknown)
     }
 
     /// The manifest `digest` of `name`, `None` when the repository does not have it.
-    pub(crate) async fn revision(&self, name: &RepoName, digest: &Digest) -> Result<Option<Arc<StoredManifest>>> {
+    pub(crate) async fn revision(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<Arc<StoredManifest>>> {
         if self.link(&layout::revision_link(name, digest)).await?.is_none() {
             return Ok(None);
         }
@@ -90,7 +101,11 @@ impl Registry {
         }
         let media_type = ManifestView::parse_stored(&bytes)
             .map_or_else(|_| media_type::OCTET_STREAM.into(), |view| view.media_type.into());
-        Ok(Some(self.remember(StoredManifest { digest: *digest, bytes, media_type })))
+        Ok(Some(self.remember(StoredManifest {
+            digest: *digest,
+            bytes,
+            media_type,
+        })))
     }
 
     fn remember(&self, manifest: StoredManifest) -> Arc<StoredManifest> {
@@ -114,8 +129,10 @@ impl Registry {
         if bytes.len() > limit {
             return Err(Error::ManifestTooLarge { limit });
         }
-        let view = ManifestView::parse_pushed(content_type, &bytes)
-            .map_err(|error| Error::ManifestInvalid { reason: error.to_string() })?;
+        let view =
+            ManifestView::parse_pushed(content_type, &bytes).map_err(|error| Error::ManifestInvalid {
+                reason: error.to_string(),
+            })?;
         let digest = pushed_digest(reference, &bytes)?;
         let mut tags = tags.to_vec();
         if let Reference::Tag(tag) = reference {
@@ -125,13 +142,25 @@ impl Registry {
         tags.dedup();
 
         let references = references(&view);
-        let relied_on = references.iter().map(|(_, descriptor)| descriptor.digest).chain([digest]);
+        let relied_on = references
+            .iter()
+            .map(|(_, descriptor)| descriptor.digest)
+            .chain([digest]);
         let _digests = self.locks.rely_on(relied_on).await;
         self.require_references(name, &references).await?;
         let _tags = self.locks.tags(name, &tags).await;
-        self.storage.publish(&puts(name, &digest, bytes.clone(), &tags)).await?;
-        self.remember(StoredManifest { digest, bytes, media_type: view.media_type.into() });
-        Ok(PushedManifest { digest, subject: view.subject.map(|subject| subject.digest) })
+        self.storage
+            .publish(&puts(name, &digest, bytes.clone(), &tags))
+            .await?;
+        self.remember(StoredManifest {
+            digest,
+            bytes,
+            media_type: view.media_type.into(),
+        });
+        Ok(PushedManifest {
+            digest,
+            subject: view.subject.map(|subject| subject.digest),
+        })
     }
 
     /// Checks that `name` has everything in `references`; names all that is missing at once.
@@ -143,7 +172,9 @@ impl Registry {
         let mut missing = Vec::new();
         for (role, descriptor) in references {
             let tolerated = self.options.allow_missing_references
-                || (*role == ReferenceRole::Layer && descriptor.is_foreign() && self.options.allow_foreign_layers);
+                || (*role == ReferenceRole::Layer
+                    && descriptor.is_foreign()
+                    && self.options.allow_foreign_layers);
             if tolerated {
                 continue;
             }
@@ -152,14 +183,26 @@ impl Registry {
                 ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor).await?,
             };
             if let Some(damaged) = found.missing() {
-                missing.push(MissingReference { digest: descriptor.digest, role: *role, damaged });
+                missing.push(MissingReference {
+                    digest: descriptor.digest,
+                    role: *role,
+                    damaged,
+                });
             }
         }
-        if missing.is_empty() { Ok(()) } else { Err(Error::ManifestReferencesUnknown(missing)) }
+        if missing.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::ManifestReferencesUnknown(missing))
+        }
     }
 
     async fn find_child(&self, name: &RepoName, descriptor: &Descriptor) -> Result<Found> {
-        Ok(if self.revision(name, &descriptor.digest).await?.is_some() { Found::Sound } else { Found::Absent })
+        Ok(if self.revision(name, &descriptor.digest).await?.is_some() {
+            Found::Sound
+        } else {
+            Found::Absent
+        })
     }
 
     async fn find_blob(&self, name: &RepoName, descriptor: &Descriptor) -> Result<Found> {
@@ -203,19 +246,40 @@ fn pushed_digest(reference: &Reference, bytes: &[u8]) -> Result<Digest> {
         Reference::Tag(_) => Ok(Digest::of(Algorithm::Sha256, bytes)),
         Reference::Digest(expected) => {
             let actual = Digest::of(expected.algorithm(), bytes);
-            let mismatch = Error::DigestMismatch { expected: *expected, actual, size: bytes.len() as u64 };
-            if actual == *expected { Ok(actual) } else { Err(mismatch) }
+            let mismatch = Error::DigestMismatch {
+                expected: *expected,
+                actual,
+                size: bytes.len() as u64,
+            };
+            if actual == *expected {
+                Ok(actual)
+            } else {
+                Err(mismatch)
+            }
         }
     }
 }
 
 /// All that a manifest needs in its repository, each digest once.
 fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
-    let config = view.config.iter().map(|descriptor| (ReferenceRole::Config, descriptor));
-    let layers = view.layers.iter().map(|descriptor| (ReferenceRole::Layer, descriptor));
-    let children = view.manifests.iter().map(|descriptor| (ReferenceRole::Manifest, descriptor));
+    let config = view
+        .config
+        .iter()
+        .map(|descriptor| (ReferenceRole::Config, descriptor));
+    let layers = view
+        .layers
+        .iter()
+        .map(|descriptor| (ReferenceRole::Layer, descriptor));
+    let children = view
+        .manifests
+        .iter()
+        .map(|descriptor| (ReferenceRole::Manifest, descriptor));
     let mut seen = std::collections::HashSet::new();
-    config.chain(layers).chain(children).filter(|(_, descriptor)| seen.insert(descriptor.digest)).collect()
+    config
+        .chain(layers)
+        .chain(children)
+        .filter(|(_, descriptor)| seen.insert(descriptor.digest))
+        .collect()
 }
 
 /// What a push writes, in the order that never lets a pointer dangle (invariant I3): bytes, revision, then for
@@ -223,12 +287,24 @@ fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
 fn puts(name: &RepoName, digest: &Digest, bytes: Bytes, tags: &[Tag]) -> Vec<Put> {
     let link = layout::link_content(digest);
     let mut puts = vec![
-        Put { key: layout::blob(digest), bytes },
-        Put { key: layout::revision_link(name, digest), bytes: link.clone() },
+        Put {
+            key: layout::blob(digest),
+            bytes,
+        },
+        Put {
+            key: layout::revision_link(name, digest),
+            bytes: link.clone(),
+        },
     ];
     for tag in tags {
-        puts.push(Put { key: layout::tag_history_link(name, tag, digest), bytes: link.clone() });
-        puts.push(Put { key: layout::tag_link(name, tag), bytes: link.clone() });
+        puts.push(Put {
+            key: layout::tag_history_link(name, tag, digest),
+            bytes: link.clone(),
+        });
+        puts.push(Put {
+            key: layout::tag_link(name, tag),
+            bytes: link.clone(),
+        });
     }
     puts
 }

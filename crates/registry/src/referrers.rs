@@ -37,8 +37,12 @@ impl Registry {
             if after.is_some_and(|after| digest <= *after) {
                 continue;
             }
-            let Some(manifest) = self.revision(name, &digest).await? else { continue };
-            let Ok(view) = ManifestView::parse_stored(&manifest.bytes) else { continue };
+            let Some(manifest) = self.revision(name, &digest).await? else {
+                continue;
+            };
+            let Ok(view) = ManifestView::parse_stored(&manifest.bytes) else {
+                continue;
+            };
             let descriptor = view.descriptor(digest, manifest.bytes.len() as u64);
             if artifact_type.is_some_and(|wanted| descriptor.artifact_type.as_deref() != Some(wanted)) {
                 continue;
@@ -56,7 +60,11 @@ impl Registry {
 
 /// Roughly, and never much too little.
 fn serialized_size(descriptor: &Descriptor) -> usize {
-    let annotations: usize =
-        descriptor.annotations.iter().flatten().map(|(key, value)| key.len() + value.len() + 8).sum();
+    let annotations: usize = descriptor
+        .annotations
+        .iter()
+        .flatten()
+        .map(|(key, value)| key.len() + value.len() + 8)
+        .sum();
     512 + annotations
 }

@@ -49,7 +49,11 @@ impl Registry {
         while first || (found.more && found.names.len() < wanted) {
             let listed = self
                 .storage
-                .list(&layout::tags(name), after.as_deref(), wanted.saturating_sub(found.names.len()))
+                .list(
+                    &layout::tags(name),
+                    after.as_deref(),
+                    wanted.saturating_sub(found.names.len()),
+                )
                 .await?;
             if first && listed.entries.is_empty() && !listed.more {
                 self.require_repository(name).await?;
@@ -58,8 +62,14 @@ impl Registry {
             found.more = listed.more;
             after = listed.entries.last().map(|entry| entry.name.clone()).or(after);
             let unresolved = self.unresolved_tags(name, &listed).await?;
-            let names = listed.entries.into_iter().filter(|entry| entry.is_dir).map(|entry| entry.name);
-            found.names.extend(names.filter(|name| !unresolved.contains(name)));
+            let names = listed
+                .entries
+                .into_iter()
+                .filter(|entry| entry.is_dir)
+                .map(|entry| entry.name);
+            found
+                .names
+                .extend(names.filter(|name| !unresolved.contains(name)));
             if wanted == 0 {
                 break;
             }
@@ -88,14 +98,26 @@ impl Registry {
     /// The names on `page` (or in the whole directory) that point nowhere at this moment.
     async fn unresolved_tags(&self, name: &RepoName, page: &Page) -> Result<Vec<Box<str>>> {
         let Some(version) = page.version else {
-            return self.unresolved_among(name, page.entries.iter().map(|entry| &entry.name)).await;
+            return self
+                .unresolved_among(name, page.entries.iter().map(|entry| &entry.name))
+                .await;
         };
-        let known = self.unresolved_tags.0.get(name).filter(|known| known.version == version);
+        let known = self
+            .unresolved_tags
+            .0
+            .get(name)
+            .filter(|known| known.version == version);
         let candidates = match known {
             Some(known) => known.names,
             None => {
                 let names = self.unresolved_in_directory(name, version).await?;
-                self.unresolved_tags.0.insert(name.clone(), Unresolved { version, names: Arc::clone(&names) });
+                self.unresolved_tags.0.insert(
+                    name.clone(),
+                    Unresolved {
+                        version,
+                        names: Arc::clone(&names),
+                    },
+                );
                 names
             }
         };
@@ -109,8 +131,14 @@ impl Registry {
         let mut unresolved = Vec::new();
         let mut after: Option<Box<str>> = None;
         loop {
-            let page = self.storage.list(&layout::tags(name), after.as_deref(), PAGE).await?;
-            unresolved.extend(self.unresolved_among(name, page.entries.iter().map(|entry| &entry.name)).await?);
+            let page = self
+                .storage
+                .list(&layout::tags(name), after.as_deref(), PAGE)
+                .await?;
+            unresolved.extend(
+                self.unresolved_among(name, page.entries.iter().map(|entry| &entry.name))
+                    .await?,
+            );
             // A directory that changes under our hands is read again by the next request: its version differs.
             let changed = page.version != Some(version);
             match page.entries.last() {

@@ -21,24 +21,41 @@ pub struct UploadSession<'a> {
 impl Registry {
     /// Starts an upload into `name`.
     pub async fn start_upload(&self, name: &RepoName) -> Result<UploadId> {
-        let id = Uuid::new_v4().to_string().parse().map_err(|error: UploadIdError| {
-            wharf_storage::Error::with_source(ErrorKind::Other, "name a new upload", error)
-        })?;
-        let key = UploadKey { repository: name.clone(), id };
+        let id = Uuid::new_v4()
+            .to_string()
+            .parse()
+            .map_err(|error: UploadIdError| {
+                wharf_storage::Error::with_source(ErrorKind::Other, "name a new upload", error)
+            })?;
+        let key = UploadKey {
+            repository: name.clone(),
+            id,
+        };
         self.storage.create_upload(&key).await?;
         Ok(key.id)
     }
 
     /// How many bytes the upload has.
     pub async fn upload_size(&self, name: &RepoName, id: &UploadId) -> Result<u64> {
-        self.storage.upload_size(&key(name, id)).await.map_err(|error| upload_error(error, id))
+        self.storage
+            .upload_size(&key(name, id))
+            .await
+            .map_err(|error| upload_error(error, id))
     }
 
     /// Takes hold of the upload, for one request.
     pub async fn open_upload(&self, name: &RepoName, id: &UploadId) -> Result<UploadSession<'_>> {
         let key = key(name, id);
-        let upload = self.storage.open_upload(&key).await.map_err(|error| upload_error(error, id))?;
-        Ok(UploadSession { registry: self, key, upload })
+        let upload = self
+            .storage
+            .open_upload(&key)
+            .await
+            .map_err(|error| upload_error(error, id))?;
+        Ok(UploadSession {
+            registry: self,
+            key,
+            upload,
+        })
     }
 
     /// Ends the upload and forgets its bytes.
@@ -48,7 +65,9 @@ impl Registry {
 
     /// Forgets the uploads that nobody has touched for `age`; never one that a request holds (invariant I6).
     pub async fn purge_uploads(&self, age: Duration) -> Result<u64> {
-        let cutoff = SystemTime::now().checked_sub(age).unwrap_or(SystemTime::UNIX_EPOCH);
+        let cutoff = SystemTime::now()
+            .checked_sub(age)
+            .unwrap_or(SystemTime::UNIX_EPOCH);
         Ok(self.storage.purge_uploads(cutoff).await?)
     }
 }
@@ -72,19 +91,32 @@ impl UploadSession<'_> {
     /// Ends the upload as the blob `expected` of its repository: durable when this returns. When the bytes have
     /// another digest nothing is stored, and the upload is gone.
     pub async fn finish(self, expected: &Digest) -> Result<BlobInfo> {
-        let Self { registry, key, upload } = self;
+        let Self {
+            registry,
+            key,
+            upload,
+        } = self;
         let finished = upload.finish(extra_algorithm(expected)).await?;
         let size = finished.size();
         let actual = finished.digest(expected.algorithm()).ok_or_else(|| {
-            wharf_storage::Error::new(ErrorKind::Other, "the store did not compute the digest that it was asked for")
+            wharf_storage::Error::new(
+                ErrorKind::Other,
+                "the store did not compute the digest that it was asked for",
+            )
         })?;
         if actual != *expected {
             finished.discard().await?;
-            return Err(Error::DigestMismatch { expected: *expected, actual, size });
+            return Err(Error::DigestMismatch {
+                expected: *expected,
+                actual,
+                size,
+            });
         }
         let _lock = registry.locks.rely_on(std::iter::once(actual)).await;
-        let link =
-            Put { key: layout::layer_link(&key.repository, &actual), bytes: layout::link_content(&actual) };
+        let link = Put {
+            key: layout::layer_link(&key.repository, &actual),
+            bytes: layout::link_content(&actual),
+        };
         finished.publish(&layout::blob(&actual), &[link]).await?;
         registry.damaged.healed(&actual);
         Ok(BlobInfo { digest: actual, size })
@@ -98,12 +130,18 @@ impl UploadSession<'_> {
 
 impl std::fmt::Debug for UploadSession<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UploadSession").field("key", &self.key).field("size", &self.size()).finish_non_exhaustive()
+        f.debug_struct("UploadSession")
+            .field("key", &self.key)
+            .field("size", &self.size())
+            .finish_non_exhaustive()
     }
 }
 
 fn key(name: &RepoName, id: &UploadId) -> UploadKey {
-    UploadKey { repository: name.clone(), id: id.clone() }
+    UploadKey {
+        repository: name.clone(),
+        id: id.clone(),
+    }
 }
 
 fn upload_error(error: wharf_storage::Error, id: &UploadId) -> Error {

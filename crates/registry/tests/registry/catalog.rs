@@ -1,10 +1,8 @@
 //! The catalogue is sorted by bytes, pages join without gap or repetition, and empty repositories stay out.
 
-mod common;
-
 use std::collections::BTreeSet;
 
-use common::{image, name, put, registry, tag, write};
+use crate::common::{image, name, put, registry, tag, write};
 use proptest::prelude::*;
 use wharf_oci::{Digest, PageRequest};
 use wharf_registry::Registry;
@@ -16,7 +14,13 @@ async fn tagged(storage: &dyn Storage, repository: &str) {
 }
 
 async fn page(registry: &Registry, n: Option<usize>, last: Option<&str>) -> (Vec<String>, bool) {
-    let page = registry.catalog(&PageRequest { n, last: last.map(str::to_owned) }).await.unwrap();
+    let page = registry
+        .catalog(&PageRequest {
+            n,
+            last: last.map(str::to_owned),
+        })
+        .await
+        .unwrap();
     (page.names.iter().map(ToString::to_string).collect(), page.more)
 }
 
@@ -27,10 +31,17 @@ async fn nested_and_hyphenated_names_come_in_byte_order() {
         tagged(&*storage, repository).await;
     }
     let expected = ["a", "a-b", "a.b/c", "a/b", "a/b/c", "ab", "b"];
-    assert_eq!(page(&registry, None, None).await, (expected.map(str::to_owned).to_vec(), false));
+    assert_eq!(
+        page(&registry, None, None).await,
+        (expected.map(str::to_owned).to_vec(), false)
+    );
     for (index, last) in expected.iter().enumerate() {
         let rest = expected[index + 1..].iter().map(ToString::to_string).collect();
-        assert_eq!(page(&registry, None, Some(last)).await, (rest, false), "after {last}");
+        assert_eq!(
+            page(&registry, None, Some(last)).await,
+            (rest, false),
+            "after {last}"
+        );
     }
 }
 
@@ -40,7 +51,10 @@ async fn a_page_that_ends_with_the_last_repository_has_no_next() {
     for repository in ["a", "b"] {
         tagged(&*storage, repository).await;
     }
-    assert_eq!(page(&registry, Some(2), None).await, (vec!["a".into(), "b".into()], false));
+    assert_eq!(
+        page(&registry, Some(2), None).await,
+        (vec!["a".into(), "b".into()], false)
+    );
     assert_eq!(page(&registry, Some(1), None).await, (vec!["a".into()], true));
     assert_eq!(page(&registry, Some(0), None).await, (vec![], false));
 }
@@ -49,7 +63,9 @@ async fn a_page_that_ends_with_the_last_repository_has_no_next() {
 async fn any_text_may_stand_in_last() {
     let (registry, storage) = registry();
     tagged(&*storage, "m/n").await;
-    for last in ["..", "../..", "m/../..", "/", "//", "m/", "\0", "ü", "m//n", "-", "."] {
+    for last in [
+        "..", "../..", "m/../..", "/", "//", "m/", "\0", "ü", "m//n", "-", ".",
+    ] {
         let (names, more) = page(&registry, None, Some(last)).await;
         let expected: Vec<String> = if "m/n" > last { vec!["m/n".into()] } else { vec![] };
         assert_eq!((names, more), (expected, false), "after {last:?}");
@@ -61,7 +77,11 @@ async fn a_repository_leaves_with_its_last_tag() {
     let (registry, _) = registry();
     let app = name("app");
     let manifest = image(&registry, &app, "content", "").await;
-    assert_eq!(page(&registry, None, None).await.0, Vec::<String>::new(), "only blobs so far");
+    assert_eq!(
+        page(&registry, None, None).await.0,
+        Vec::<String>::new(),
+        "only blobs so far"
+    );
     put(&registry, &app, tag("1"), &manifest).await;
     assert_eq!(page(&registry, None, None).await.0, ["app"]);
     registry.delete_tag(&app, &tag("1")).await.unwrap();

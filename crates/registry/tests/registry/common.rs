@@ -1,5 +1,4 @@
 //! What the tests of this crate share: a registry on a store in memory, and small images.
-#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::sync::Arc;
 
@@ -11,7 +10,16 @@ use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
 /// A registry in memory that may delete, and its store.
 pub fn registry() -> (Registry, Arc<dyn Storage>) {
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
-    (Registry::new(Arc::clone(&storage), Options { delete_enabled: true, ..Options::default() }), storage)
+    (
+        Registry::new(
+            Arc::clone(&storage),
+            Options {
+                delete_enabled: true,
+                ..Options::default()
+            },
+        ),
+        storage,
+    )
 }
 
 pub fn name(name: &str) -> RepoName {
@@ -46,18 +54,40 @@ pub fn index(children: &[(Digest, usize)]) -> String {
     let children: Vec<String> = children
         .iter()
         .map(|(digest, size)| {
-            format!(r#"{{"mediaType":"{}","digest":"{digest}","size":{size}}}"#, media_type::OCI_MANIFEST)
+            format!(
+                r#"{{"mediaType":"{}","digest":"{digest}","size":{size}}}"#,
+                media_type::OCI_MANIFEST
+            )
         })
         .collect();
-    format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#, media_type::OCI_INDEX, children.join(","))
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#,
+        media_type::OCI_INDEX,
+        children.join(",")
+    )
 }
 
-pub async fn put(registry: &Registry, name: &RepoName, reference: impl Into<Reference>, manifest: &str) -> Digest {
+pub async fn put(
+    registry: &Registry,
+    name: &RepoName,
+    reference: impl Into<Reference>,
+    manifest: &str,
+) -> Digest {
     let bytes = Bytes::copy_from_slice(manifest.as_bytes());
-    registry.put_manifest(name, &reference.into(), None, bytes, &[]).await.unwrap().digest
+    registry
+        .put_manifest(name, &reference.into(), None, bytes, &[])
+        .await
+        .unwrap()
+        .digest
 }
 
 /// Writes behind the registry's back.
 pub async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
-    storage.publish(&[Put { key: key.clone(), bytes: Bytes::copy_from_slice(bytes.as_bytes()) }]).await.unwrap();
+    storage
+        .publish(&[Put {
+            key: key.clone(),
+            bytes: Bytes::copy_from_slice(bytes.as_bytes()),
+        }])
+        .await
+        .unwrap();
 }
