@@ -8,7 +8,7 @@ use wharf_registry::{Options, Registry};
 use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
 
 /// A registry in memory that may delete, and its store.
-pub fn registry() -> (Registry, Arc<dyn Storage>) {
+pub(crate) fn registry() -> (Registry, Arc<dyn Storage>) {
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
     (
         Registry::new(
@@ -22,15 +22,15 @@ pub fn registry() -> (Registry, Arc<dyn Storage>) {
     )
 }
 
-pub fn name(name: &str) -> RepoName {
+pub(crate) fn name(name: &str) -> RepoName {
     name.parse().unwrap()
 }
 
-pub fn tag(tag: &str) -> Tag {
+pub(crate) fn tag(tag: &str) -> Tag {
     tag.parse().unwrap()
 }
 
-pub async fn push_blob(registry: &Registry, name: &RepoName, bytes: &[u8]) -> Digest {
+pub(crate) async fn push_blob(registry: &Registry, name: &RepoName, bytes: &[u8]) -> Digest {
     let id = registry.start_upload(name).await.unwrap();
     let mut upload = registry.open_upload(name, &id).await.unwrap();
     upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
@@ -38,7 +38,7 @@ pub async fn push_blob(registry: &Registry, name: &RepoName, bytes: &[u8]) -> Di
 }
 
 /// The manifest of an image with one layer of `content`; its blobs are pushed, it is not.
-pub async fn image(registry: &Registry, name: &RepoName, content: &str, extra: &str) -> String {
+pub(crate) async fn image(registry: &Registry, name: &RepoName, content: &str, extra: &str) -> String {
     let config = format!("{{\"config\":\"{content}\"}}");
     let config_digest = push_blob(registry, name, config.as_bytes()).await;
     let layer_digest = push_blob(registry, name, content.as_bytes()).await;
@@ -50,7 +50,7 @@ pub async fn image(registry: &Registry, name: &RepoName, content: &str, extra: &
     )
 }
 
-pub fn index(children: &[(Digest, usize)]) -> String {
+pub(crate) fn index(children: &[(Digest, usize)]) -> String {
     let children: Vec<String> = children
         .iter()
         .map(|(digest, size)| {
@@ -67,7 +67,7 @@ pub fn index(children: &[(Digest, usize)]) -> String {
     )
 }
 
-pub async fn put(
+pub(crate) async fn put(
     registry: &Registry,
     name: &RepoName,
     reference: impl Into<Reference>,
@@ -82,7 +82,7 @@ pub async fn put(
 }
 
 /// Writes behind the registry's back.
-pub async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
+pub(crate) async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
     storage
         .publish(&[Put {
             key: key.clone(),

@@ -1,4 +1,5 @@
 //! The registry's rules, on a store in memory.
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod catalog;
 mod common;
