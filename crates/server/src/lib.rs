@@ -1,1 +1,125 @@
-//! stub
+//! HTTP: the accept loop, limits, and the distribution API on the wire.
+//!
+//! The way of a request: [`listen`] accepts a connection and bounds how many there are, [`conn`]
+//! speaks HTTP/1.1 or HTTP/2 on it and watches that its client keeps moving, [`v2`] finds the
+//! handler and turns what the registry answers into the wire's words, and [`error`] holds the one
+//! table from what went wrong to what the client is told. There are no rules of a registry here.
+
+mod access_log;
+mod activity;
+mod body;
+mod conn;
+mod error;
+mod listen;
+mod location;
+mod port_owner;
+mod v2;
+
+pub use access_log::AccessLog;
+pub use listen::{BindError, bind};
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue};
+use tokio::net::TcpListener;
+use wharf_registry::Registry;
+
+/// How the server behaves, as far as an operator may choose.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// The absolute URL under which clients reach the server (`http.host`), without a final slash.
+    /// `None`: what the request says (`Forwarded`, `X-Forwarded-*`, `Host`).
+    pub host: Option<String>,
+    /// Answer `Location` without scheme and host.
+    pub relative_urls: bool,
+    /// Added to every answer.
+    pub headers: HeaderMap<HeaderValue>,
+    /// Answer manifests as registry:2 does, by what `Accept` names (decision D2).
+    pub strict_accept: bool,
+    /// How many repositories a page of the catalogue has when the client does not say.
+    pub catalog_page: usize,
+    /// The most repositories that a page of the catalogue has.
+    pub catalog_limit: usize,
+    /// The most tags that a page has when the client asks for pages.
+    pub tags_limit: usize,
+    /// What no client may exceed.
+    pub limits: Limits,
+    /// Where a line for each request goes.
+    pub access_log: Option<AccessLog>,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            host: None,
+            relative_urls: false,
+            headers: HeaderMap::new(),
+            strict_accept: false,
+            catalog_page: 100,
+            catalog_limit: 1000,
+            tags_limit: 1000,
+            limits: Limits::default(),
+            access_log: None,
+        }
+    }
+}
+
+/// What no client may exceed. Times are checked at intervals, so each may take up to a half longer.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at a time; more wait in the kernel's queue.
+    pub connections: usize,
+    /// From the first byte of a request, or the start of the connection, to the end of its headers.
+    pub headers: Duration,
+    /// Between two requests.
+    pub idle: Duration,
+    /// Without a byte of a request body that we wait for.
+    pub body: Duration,
+    /// Without the client taking a byte of an answer that waits for it.
+    pub write: Duration,
+    /// From the order to stop until running requests are given up.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            headers: Duration::from_secs(10),
+            // Longer than the 90 s for which Go's HTTP client, and so docker, keeps a connection:
+            // else a request could cross our closing it.
+            idle: Duration::from_secs(120),
+            body: Duration::from_secs(60),
+            write: Duration::from_secs(60),
+            drain: Duration::from_secs(8),
+        }
+    }
+}
+
+/// What every request needs.
+#[derive(Debug)]
+pub(crate) struct App {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) options: ServerOptions,
+}
+
+/// The distribution API over a registry.
+#[derive(Debug)]
+pub struct Server {
+    app: Arc<App>,
+}
+
+impl Server {
+    /// A server for `registry`.
+    pub fn new(registry: Arc<Registry>, options: ServerOptions) -> Self {
+        Self {
+            app: Arc::new(App { registry, options }),
+        }
+    }
+
+    /// Answers what comes in on `listener` until `shutdown` completes, then lets running requests
+    /// finish for as long as [`Limits::drain`] allows. Returns how many connections had to be cut.
+    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> usize {
+        listen::run(Arc::clone(&self.app), listener, shutdown).await
+    }
+}

@@ -1,0 +1,260 @@
+//! One line for each request, in Apache's combined format as registry:2 writes it, off the request's path.
+
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request};
+use jiff::Timestamp;
+
+/// Lines that the sink has not taken yet may not fill the memory: beyond this they are dropped and counted.
+const PENDING_LIMIT: usize = 1 << 20;
+
+/// How long lines are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// Where the lines go. Clones share it.
+#[derive(Clone)]
+pub struct AccessLog {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    pending: Mutex<Pending>,
+    has_lines: Condvar,
+    sink: Mutex<Box<dyn Write + Send>>,
+}
+
+struct Pending {
+    lines: Vec<u8>,
+    lost: u64,
+    /// The time stamp of the second in which the last line was written.
+    second: i64,
+    stamp: String,
+}
+
+/// What is known of a request before it is answered.
+pub(crate) struct Line {
+    client: IpAddr,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    status: StatusCode,
+    bytes: u64,
+}
+
+impl AccessLog {
+    /// A log that writes to `sink`, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(sink: impl Write + Send + 'static) -> std::io::Result<Self> {
+        let pending = Pending {
+            lines: Vec::new(),
+            lost: 0,
+            second: i64::MIN,
+            stamp: String::new(),
+        };
+        let shared = Arc::new(Shared {
+            pending: Mutex::new(pending),
+            has_lines: Condvar::new(),
+            sink: Mutex::new(Box::new(sink)),
+        });
+        let writer = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("access-log".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || {
+                loop {
+                    writer.wait_for_lines();
+                    // Requests wake this thread only for the first line of a batch.
+                    thread::sleep(GATHER);
+                    writer.flush();
+                }
+            })?;
+        Ok(Self { shared })
+    }
+
+    /// Writes what waits, and returns when the sink has it.
+    pub fn flush(&self) {
+        self.shared.flush();
+    }
+
+    pub(crate) fn write(&self, line: &Line) {
+        let mut pending = lock(&self.shared.pending);
+        if pending.lines.len() > PENDING_LIMIT {
+            pending.lost += 1;
+            return;
+        }
+        let was_empty = pending.lines.is_empty();
+        let now = Timestamp::now();
+        if now.as_second() != pending.second {
+            pending.second = now.as_second();
+            pending.stamp = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        }
+        let Pending { lines, stamp, .. } = &mut *pending;
+        line.append_to(lines, stamp);
+        drop(pending);
+        if was_empty {
+            self.shared.has_lines.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn wait_for_lines(&self) {
+        let mut pending = lock(&self.pending);
+        while pending.lines.is_empty() {
+            pending = self
+                .has_lines
+                .wait(pending)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn flush(&self) {
+        let mut sink = lock(&self.sink);
+        let (mut lines, lost) = {
+            let mut pending = lock(&self.pending);
+            (
+                std::mem::take(&mut pending.lines),
+                std::mem::take(&mut pending.lost),
+            )
+        };
+        // A sink that fails (a closed pipe) loses lines; the registry goes on.
+        if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() || lost > 0 {
+            tracing::warn!(
+                lines = lost,
+                "the access log could not be written as fast as requests came"
+            );
+        }
+        drop(sink);
+        // Give the buffer back, so that it is not grown anew for each batch.
+        lines.clear();
+        let mut pending = lock(&self.pending);
+        if pending.lines.capacity() == 0 {
+            pending.lines = lines;
+        }
+    }
+}
+
+impl Line {
+    pub(crate) fn new(client: SocketAddr, request: &request::Parts) -> Self {
+        let header = |name: header::HeaderName| header_of(&request.headers, &name);
+        Self {
+            client: client.ip().to_canonical(),
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            version: request.version,
+            referer: header(header::REFERER),
+            user_agent: header(header::USER_AGENT),
+            status: StatusCode::OK,
+            bytes: 0,
+        }
+    }
+
+    pub(crate) fn answered(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+
+    pub(crate) fn sent(&mut self, bytes: u64) {
+        self.bytes += bytes;
+    }
+
+    fn append_to(&self, out: &mut Vec<u8>, stamp: &str) {
+        let Self {
+            client,
+            method,
+            uri,
+            version,
+            referer,
+            user_agent,
+            status,
+            bytes,
+        } = self;
+        let target = uri.path_and_query().map_or("/", |target| target.as_str());
+        // Writing to a vector cannot fail.
+        _ = write!(out, "{client} - - [{stamp}] \"{method} ");
+        append_escaped(out, target.as_bytes());
+        _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
+        append_escaped(out, referer.as_ref().map_or(b"", HeaderValue::as_bytes));
+        out.extend_from_slice(b"\" \"");
+        append_escaped(out, user_agent.as_ref().map_or(b"", HeaderValue::as_bytes));
+        out.extend_from_slice(b"\"\n");
+    }
+}
+
+impl std::fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessLog")
+    }
+}
+
+fn header_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<HeaderValue> {
+    headers.get(name).cloned()
+}
+
+/// What a client wrote must not be able to end its field, or the line.
+fn append_escaped(out: &mut Vec<u8>, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b' '..=b'~' => out.push(byte),
+            _ => _ = write!(out, "\\x{byte:02x}"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    struct Sink(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(std::io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_combined_format_and_stays_one_line() {
+        let (sender, receiver) = mpsc::channel();
+        let log = AccessLog::new(Sink(sender)).unwrap();
+        let (parts, ()) = http::Request::get("/v2/a/tags/list?n=1")
+            .header("user-agent", HeaderValue::from_bytes(b"evil\" \\ \xff").unwrap())
+            .body(())
+            .unwrap()
+            .into_parts();
+        let mut line = Line::new(SocketAddr::from(([127, 0, 0, 1], 4711)), &parts);
+        line.answered(StatusCode::NOT_FOUND);
+        line.sent(12);
+        log.write(&line);
+        log.flush();
+
+        let text = String::from_utf8(receiver.recv().unwrap()).unwrap();
+        assert!(text.starts_with("127.0.0.1 - - ["), "{text}");
+        let rest = text.split_once("] ").unwrap().1;
+        assert_eq!(
+            rest,
+            "\"GET /v2/a/tags/list?n=1 HTTP/1.1\" 404 12 \"\" \"evil\\\" \\\\ \\xff\"\n"
+        );
+    }
+}

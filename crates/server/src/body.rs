@@ -1,0 +1,173 @@
+//! What an answer carries: nothing, bytes, or a stream whose length is known and kept.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Frame, SizeHint};
+use wharf_storage::ByteStream;
+
+/// Something that wants to know when an answer is complete, or given up: it is dropped then.
+pub(crate) trait Attendant: Send + 'static {
+    /// `bytes` of the body went to the connection.
+    fn sent(&mut self, bytes: usize);
+}
+
+/// The body of an answer.
+pub(crate) struct ResponseBody<A> {
+    content: Content,
+    attendant: Option<A>,
+}
+
+/// What an answer carries.
+pub(crate) enum Content {
+    Empty,
+    Full(Bytes),
+    /// `remaining` bytes are still to come.
+    Stream {
+        stream: ByteStream,
+        remaining: u64,
+    },
+}
+
+/// Why a body ended before its announced length. The connection is cut: a short body never looks whole.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum BodyError {
+    #[error(transparent)]
+    Storage(#[from] wharf_storage::Error),
+    #[error("the store gave {0} bytes too few")]
+    Short(u64),
+    #[error("the store gave more bytes than it announced")]
+    Long,
+}
+
+impl Content {
+    /// Bytes in all.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Empty => 0,
+            Self::Full(bytes) => bytes.len() as u64,
+            Self::Stream { remaining, .. } => *remaining,
+        }
+    }
+}
+
+impl<A> ResponseBody<A> {
+    pub(crate) fn new(content: Content, attendant: A) -> Self {
+        Self {
+            content,
+            attendant: Some(attendant),
+        }
+    }
+}
+
+impl Content {
+    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
+        let (stream, remaining) = match self {
+            Self::Empty => return Poll::Ready(None),
+            Self::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                *self = Self::Empty;
+                return Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)));
+            }
+            Self::Stream { remaining: 0, .. } => {
+                *self = Self::Empty;
+                return Poll::Ready(None);
+            }
+            Self::Stream { stream, remaining } => (stream, remaining),
+        };
+        let item = match ready!(stream.as_mut().poll_next(cx)) {
+            None => Err(BodyError::Short(*remaining)),
+            Some(Err(error)) => Err(error.into()),
+            Some(Ok(bytes)) => match remaining.checked_sub(bytes.len() as u64) {
+                Some(left) => {
+                    *remaining = left;
+                    Ok(bytes)
+                }
+                None => Err(BodyError::Long),
+            },
+        };
+        if let Err(error) = &item {
+            tracing::error!(%error, "an answer broke off: the blob could not be read");
+            *self = Self::Empty;
+        }
+        Poll::Ready(Some(item))
+    }
+}
+
+impl<A: Attendant + Unpin> http_body::Body for ResponseBody<A> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let item = ready!(self.content.poll_bytes(cx));
+        if let (Some(Ok(bytes)), Some(attendant)) = (&item, &mut self.attendant) {
+            attendant.sent(bytes.len());
+        }
+        Poll::Ready(item.map(|item| item.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.content.len() == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.content.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use http_body_util::BodyExt;
+    use wharf_storage::{Error, ErrorKind};
+
+    use super::*;
+
+    impl Attendant for () {
+        fn sent(&mut self, _bytes: usize) {}
+    }
+
+    fn streamed(items: Vec<Result<Bytes, Error>>, remaining: u64) -> ResponseBody<()> {
+        ResponseBody::new(
+            Content::Stream {
+                stream: Box::pin(stream::iter(items)),
+                remaining,
+            },
+            (),
+        )
+    }
+
+    async fn read(body: ResponseBody<()>) -> Result<Bytes, BodyError> {
+        body.collect().await.map(http_body_util::Collected::to_bytes)
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_keeps_its_word_is_whole() {
+        let body = streamed(vec![Ok("abc".into()), Ok("de".into())], 5);
+        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
+        assert_eq!(read(body).await.unwrap(), "abcde");
+    }
+
+    #[tokio::test]
+    async fn a_stream_that_breaks_its_word_is_an_error() {
+        assert!(matches!(
+            read(streamed(vec![Ok("abc".into())], 5)).await,
+            Err(BodyError::Short(2))
+        ));
+        assert!(matches!(
+            read(streamed(vec![Ok("abcdef".into())], 5)).await,
+            Err(BodyError::Long)
+        ));
+        let failing = streamed(
+            vec![Ok("abc".into()), Err(Error::new(ErrorKind::Damaged, "read"))],
+            5,
+        );
+        assert!(matches!(read(failing).await, Err(BodyError::Storage(_))));
+    }
+}

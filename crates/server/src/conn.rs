@@ -1,0 +1,310 @@
+//! One connection: which protocol the client speaks, the limits of each, and a watch that it keeps moving.
+
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::{
+    body::Incoming,
+    server::conn::{http1, http2},
+    service::service_fn,
+};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::graceful::GracefulConnection,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
+    sync::watch,
+    time,
+};
+
+use crate::{
+    App,
+    access_log::Line,
+    activity::{Activity, Watch},
+    body::{Attendant, ResponseBody},
+    v2,
+};
+
+/// The most that is read from, or gathered for, a connection at a time. Bodies pass in pieces of up
+/// to this size, and each concurrent transfer may hold a few of them.
+const BUFFER: usize = 256 << 10;
+
+/// Room for the 100 tags that a push by digest may name, and for the longest tokens.
+const HEADERS_LIMIT: u32 = 64 << 10;
+
+/// Bytes that a client may send on one stream before its handler has taken them. Bounds the memory
+/// of an upload over HTTP/2; at 50 ms round trip it still lets 40 MB/s through.
+const STREAM_WINDOW: u32 = 2 << 20;
+
+/// The same for all streams of a connection together.
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+const MAX_FRAME: u32 = 256 << 10;
+const MAX_STREAMS: u32 = 128;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// What the requests of one connection share.
+struct Connection {
+    app: Arc<App>,
+    client: SocketAddr,
+    activity: Activity,
+}
+
+/// Serves `stream` until the client goes, stalls, or the server drains.
+pub(crate) async fn serve(
+    app: Arc<App>,
+    stream: TcpStream,
+    client: SocketAddr,
+    mut drain: watch::Receiver<bool>,
+) {
+    let limits = app.options.limits;
+    let protocol = tokio::select! {
+        protocol = time::timeout(limits.headers, recognise(&stream)) => protocol,
+        _ = drain.wait_for(|&is_draining| is_draining) => return,
+    };
+    let connection = Arc::new(Connection {
+        app,
+        client,
+        activity: Activity::default(),
+    });
+    let io = TokioIo::new(WatchedStream {
+        stream,
+        connection: Arc::clone(&connection),
+    });
+    let service = service_fn({
+        let connection = Arc::clone(&connection);
+        move |request| answer(Arc::clone(&connection), request)
+    });
+    match protocol {
+        Ok(Ok(Protocol::Http1)) => {
+            let http = http1().serve_connection(io, service);
+            attend(http, Watch::new(limits, true), &connection, drain).await;
+        }
+        Ok(Ok(Protocol::Http2)) => {
+            let http = http2().serve_connection(io, service);
+            attend(http, Watch::new(limits, false), &connection, drain).await;
+        }
+        Ok(Ok(Protocol::Tls)) => refuse_tls(io.into_inner().stream).await,
+        Ok(Err(error)) => tracing::debug!(%client, %error, "a connection broke"),
+        Err(_elapsed) => tracing::debug!(%client, "a connection stayed silent"),
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        // Scripts grep for `Docker-Content-Digest:`, as Go spells it.
+        .title_case_headers(true)
+        .half_close(false)
+        .max_buf_size(BUFFER)
+        .max_header_size(HEADERS_LIMIT as usize)
+        // The watch does that, without a timer for each request.
+        .header_read_timeout(None);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_frame_size(MAX_FRAME)
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(HEADERS_LIMIT)
+        .max_send_buf_size(BUFFER)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
+    builder
+}
+
+/// Drives `http` until it ends, its watch closes it, or it has finished what ran when draining began.
+async fn attend<C: GracefulConnection>(
+    http: C,
+    mut watch: Watch,
+    connection: &Connection,
+    mut drain: watch::Receiver<bool>,
+) where
+    C::Error: std::fmt::Debug,
+{
+    let client = connection.client;
+    let mut http = pin!(http);
+    let mut interval = time::interval_at(time::Instant::now() + watch.interval(), watch.interval());
+    interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
+    let mut is_draining = false;
+    loop {
+        tokio::select! {
+            biased;
+            result = http.as_mut() => {
+                if let Err(error) = result {
+                    // Clients go away; that is not our failure.
+                    tracing::debug!(%client, ?error, "a connection ended early");
+                }
+                return;
+            }
+            _ = interval.tick() => {
+                if let Some(why) = watch.check(&connection.activity) {
+                    tracing::debug!(%client, ?why, "closed a connection whose client stalled");
+                    return;
+                }
+            }
+            _ = drain.wait_for(|&is_draining| is_draining), if !is_draining => {
+                is_draining = true;
+                http.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+async fn answer(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody<Exchange>>, Infallible> {
+    connection.activity.request_started();
+    let (parts, body) = request.into_parts();
+    let has_log = connection.app.options.access_log.is_some();
+    let line = has_log.then(|| Box::new(Line::new(connection.client, &parts)));
+    let mut exchange = Exchange { connection, line };
+    let response = v2::respond(&exchange.connection.app, parts, body).await;
+    if let Some(line) = &mut exchange.line {
+        line.answered(response.status());
+    }
+    Ok(response.map(|content| ResponseBody::new(content, exchange)))
+}
+
+/// A request and its answer; dropped when the answer is complete or given up.
+struct Exchange {
+    connection: Arc<Connection>,
+    line: Option<Box<Line>>,
+}
+
+impl Attendant for Exchange {
+    fn sent(&mut self, bytes: usize) {
+        if let Some(line) = &mut self.line {
+            line.sent(bytes as u64);
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.connection.activity.request_finished();
+        if let (Some(line), Some(log)) = (&self.line, &self.connection.app.options.access_log) {
+            log.write(line);
+        }
+    }
+}
+
+enum Protocol {
+    Http1,
+    Http2,
+    Tls,
+}
+
+/// Looks at the first bytes without taking them.
+async fn recognise(stream: &TcpStream) -> io::Result<Protocol> {
+    const HTTP2: &[u8] = b"PRI ";
+    const TLS_HANDSHAKE: u8 = 0x16;
+
+    let mut first = [0; HTTP2.len()];
+    loop {
+        let count = stream.peek(&mut first).await?;
+        match &first[..count] {
+            [TLS_HANDSHAKE, ..] => return Ok(Protocol::Tls),
+            HTTP2 => return Ok(Protocol::Http2),
+            // The socket stays readable while these bytes lie there: look again a little later.
+            seen @ [_, ..] if HTTP2.starts_with(seen) => time::sleep(Duration::from_millis(5)).await,
+            _ => return Ok(Protocol::Http1),
+        }
+    }
+}
+
+/// Tells a TLS client at once that this port speaks HTTP. Clients look for these first bytes: docker
+/// then says `server gave HTTP response to HTTPS client`, or goes on without TLS where it may.
+async fn refuse_tls(mut stream: TcpStream) {
+    const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
+        Connection: close\r\n\r\nClient sent an HTTPS request to an HTTP server.\n";
+
+    let exchange = async {
+        stream.write_all(ANSWER).await?;
+        stream.shutdown().await?;
+        // Closing a socket with unread bytes resets it, and the client may lose our answer.
+        let mut hello = [0; 4096];
+        while tokio::io::AsyncReadExt::read(&mut stream, &mut hello).await? > 0 {}
+        Ok::<_, io::Error>(())
+    };
+    if let Err(error) = time::timeout(Duration::from_secs(1), exchange)
+        .await
+        .unwrap_or(Ok(()))
+    {
+        tracing::debug!(%error, "a TLS client left");
+    }
+}
+
+/// A socket that counts what happens on it.
+struct WatchedStream {
+    stream: TcpStream,
+    connection: Arc<Connection>,
+}
+
+impl WatchedStream {
+    fn note_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(Ok(_)) => self.connection.activity.wrote(),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.connection.activity.write_blocked(),
+        }
+        result
+    }
+}
+
+impl AsyncRead for WatchedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        self.connection.activity.read();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for WatchedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.note_write(result)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
+        self.note_write(result)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

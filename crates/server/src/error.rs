@@ -1,0 +1,225 @@
+//! From what went wrong to what the client is told: the one place where that is decided.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use wharf_oci::{ApiError, DigestError, ErrorCode, PageError, RouteError, TagError, error_body};
+use wharf_registry::Error as RegistryError;
+use wharf_storage::ErrorKind;
+
+use crate::{body::Content, v2::JSON};
+
+/// An answer that is an error. Boxed: the way of success should not carry its size.
+#[derive(Debug)]
+pub(crate) struct Failure(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    errors: Vec<ApiError>,
+    headers: HeaderMap,
+}
+
+pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// An error of the table with its own text.
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        ApiError::new(code).with_message(message).into()
+    }
+
+    /// With another status than the table's.
+    pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.errors = self
+            .0
+            .errors
+            .into_iter()
+            .map(|error| error.with_status(status))
+            .collect();
+        self
+    }
+
+    /// With one more header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// After this answer the connection cannot go on.
+    pub(crate) fn and_close(self) -> Self {
+        self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    pub(crate) fn into_response(self) -> Response<Content> {
+        let Parts { errors, headers } = *self.0;
+        let mut response = Response::new(Content::Full(Bytes::from(error_body(&errors))));
+        *response.status_mut() = errors
+            .first()
+            .map_or(StatusCode::INTERNAL_SERVER_ERROR, ApiError::status);
+        *response.headers_mut() = headers;
+        response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+        response
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self(Box::new(Parts {
+            errors: vec![error],
+            headers: HeaderMap::new(),
+        }))
+    }
+}
+
+impl From<Vec<ApiError>> for Failure {
+    fn from(errors: Vec<ApiError>) -> Self {
+        Self(Box::new(Parts {
+            errors,
+            headers: HeaderMap::new(),
+        }))
+    }
+}
+
+impl From<RouteError> for Failure {
+    fn from(error: RouteError) -> Self {
+        let text = error.to_string();
+        match error {
+            RouteError::NotFound => {
+                Self::new(ErrorCode::Unsupported, text).with_status(StatusCode::NOT_FOUND)
+            }
+            RouteError::Name(_) => Self::new(ErrorCode::NameInvalid, text),
+            // No tag of that name can exist: the answer of an unknown one, as registry:2 has it for reads.
+            RouteError::Tag(error) => error.into(),
+            RouteError::Digest(error) => error.into(),
+            RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, text),
+        }
+    }
+}
+
+impl From<DigestError> for Failure {
+    fn from(error: DigestError) -> Self {
+        Self::new(ErrorCode::DigestInvalid, error.to_string())
+    }
+}
+
+impl From<TagError> for Failure {
+    fn from(error: TagError) -> Self {
+        Self::new(ErrorCode::TagInvalid, error.to_string())
+    }
+}
+
+impl From<PageError> for Failure {
+    fn from(error: PageError) -> Self {
+        Self::new(ErrorCode::PaginationNumberInvalid, error.to_string())
+    }
+}
+
+impl From<RegistryError> for Failure {
+    fn from(error: RegistryError) -> Self {
+        let (code, text) = match error {
+            RegistryError::Storage(error) => return storage_failure(&error),
+            RegistryError::ManifestReferencesUnknown(missing) => {
+                let errors = missing.iter().map(|missing| {
+                    ApiError::new(ErrorCode::ManifestBlobUnknown)
+                        .with_message(missing.to_string())
+                        .with_detail(missing.digest.to_string())
+                });
+                return errors.collect::<Vec<_>>().into();
+            }
+            RegistryError::BlobUnknown { digest } => {
+                let text = error.to_string();
+                return ApiError::new(ErrorCode::BlobUnknown)
+                    .with_message(text)
+                    .with_detail(digest.to_string())
+                    .into();
+            }
+            RegistryError::UploadBusy { .. } => {
+                return Self::new(ErrorCode::BlobUploadInvalid, error.to_string())
+                    .with_status(StatusCode::CONFLICT);
+            }
+            RegistryError::ManifestTooLarge { .. } => {
+                return Self::new(ErrorCode::ManifestInvalid, error.to_string())
+                    .with_status(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            RegistryError::NeededByIndex { .. } => {
+                return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
+            }
+            RegistryError::UploadUnknown { .. } => (ErrorCode::BlobUploadUnknown, error.to_string()),
+            RegistryError::DigestMismatch { .. } => (ErrorCode::DigestInvalid, error.to_string()),
+            RegistryError::ManifestUnknown { .. } => (ErrorCode::ManifestUnknown, error.to_string()),
+            RegistryError::ManifestInvalid { .. } => (ErrorCode::ManifestInvalid, error.to_string()),
+            RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
+            RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
+            RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
+        };
+        Self::new(code, text)
+    }
+}
+
+/// The store failed: all detail goes to the log, once, here; the wire learns what a client can act on.
+fn storage_failure(error: &wharf_storage::Error) -> Failure {
+    tracing::error!(%error, kind = ?error.kind(), "a request failed in the store");
+    let (code, text) = match error.kind() {
+        ErrorKind::NoSpace => (
+            ErrorCode::Unavailable,
+            "the registry's storage is full; ask its operator to make room",
+        ),
+        ErrorKind::ReadOnly => (
+            ErrorCode::Unavailable,
+            "the registry's storage is read-only at the moment",
+        ),
+        ErrorKind::PermissionDenied => (
+            ErrorCode::Unknown,
+            "the registry may not use its own storage; its operator finds the reason in the log",
+        ),
+        ErrorKind::Damaged => (
+            ErrorCode::Unknown,
+            "what the registry has stored is damaged; pushing the content again heals it",
+        ),
+        ErrorKind::NotFound
+        | ErrorKind::Busy
+        | ErrorKind::TooLarge
+        | ErrorKind::Locked
+        | ErrorKind::Other => (
+            ErrorCode::Unknown,
+            "the registry could not use its storage; its operator finds the reason in the log",
+        ),
+    };
+    Failure::new(code, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(failure: impl Into<Failure>) -> (StatusCode, String) {
+        let response = failure.into().into_response();
+        let status = response.status();
+        match response.into_body() {
+            Content::Full(body) => (status, String::from_utf8(body.to_vec()).unwrap()),
+            _ => panic!("an error has a body"),
+        }
+    }
+
+    #[test]
+    fn paths_stay_in_the_log() {
+        let error = wharf_storage::Error::new(ErrorKind::NoSpace, "write `docker/registry/v2/secret`");
+        let (status, body) = answer(RegistryError::Storage(error));
+        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert!(body.contains("UNAVAILABLE") && !body.contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn routes_that_are_none_say_why() {
+        let check = |path: &str, status: u16, code: &str| {
+            let (got, body) = answer(wharf_oci::Route::parse(path).unwrap_err());
+            assert!(
+                got.as_u16() == status && body.contains(&format!("\"{code}\"")),
+                "{path}: {got} {body}"
+            );
+        };
+        check("/v3/", 404, "UNSUPPORTED");
+        check("/v2/a/b", 404, "UNSUPPORTED");
+        check("/v2/A/tags/list", 400, "NAME_INVALID");
+        check("/v2/a/blobs/sha256:12", 400, "DIGEST_INVALID");
+        check("/v2/a/manifests/.bad", 400, "TAG_INVALID");
+    }
+}

@@ -1,0 +1,235 @@
+//! The distribution API: finds the handler of a request, and gives every answer what all answers have.
+
+mod accept;
+mod base;
+mod blobs;
+mod catalog;
+mod manifests;
+mod receive;
+mod referrers;
+mod tags;
+mod uploads;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use wharf_oci::{Digest, ErrorCode, Route};
+
+use crate::{
+    App,
+    body::Content,
+    error::{Failure, Result},
+    location,
+};
+
+/// As registry:2 spells it.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+/// After an early error the rest of the body is read and dropped for this long, so that a client that
+/// sends first and reads later still gets its answer.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+/// The same in bytes.
+const DRAIN_BYTES: u64 = 64 << 20;
+
+/// A request whose body is still to be read.
+#[derive(Clone, Copy)]
+struct Call<'a> {
+    app: &'a App,
+    parts: &'a Parts,
+}
+
+type Answer = Result<Response<Content>>;
+
+/// Answers one request.
+pub(crate) async fn respond(app: &App, parts: Parts, mut body: Incoming) -> Response<Content> {
+    let call = Call { app, parts: &parts };
+    let mut response = call
+        .dispatch(&mut body)
+        .await
+        .unwrap_or_else(Failure::into_response);
+    call.complete(&mut response);
+    if !body.is_end_stream() {
+        abandon(&parts, body);
+    }
+    response
+}
+
+impl<'a> Call<'a> {
+    async fn dispatch(self, body: &mut Incoming) -> Answer {
+        let path = self.parts.uri.path();
+        if path == "/" {
+            return base::liveness(self);
+        }
+        let route = Route::parse(path)?;
+        let method = &self.parts.method;
+        let reads = *method == Method::GET || *method == Method::HEAD;
+        match (&route, method) {
+            (Route::Manifest(name, reference), _) if reads => manifests::get(self, name, reference).await,
+            (Route::Blob(name, digest), _) if reads => blobs::get(self, name, digest).await,
+            (Route::Base, _) if reads => Ok(base::version_check()),
+            // What follows is rare, or costs far more than an allocation: it must not make the future
+            // of every request as large as its own.
+            (Route::Catalog, _) if reads => Box::pin(catalog::list(self)).await,
+            (Route::Tags(name), _) if reads => Box::pin(tags::list(self, name)).await,
+            (Route::Referrers(name, digest), _) if reads => {
+                Box::pin(referrers::list(self, name, digest)).await
+            }
+            (Route::Manifest(name, reference), &Method::PUT) => {
+                Box::pin(manifests::put(self, name, reference, body)).await
+            }
+            (Route::Manifest(name, reference), &Method::DELETE) => {
+                Box::pin(manifests::delete(self, name, reference)).await
+            }
+            (Route::Blob(name, digest), &Method::DELETE) => Box::pin(blobs::delete(self, name, digest)).await,
+            (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(self, name, body)).await,
+            (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(self, name, id)).await,
+            (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(self, name, id, body)).await,
+            (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(self, name, id, body)).await,
+            (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(self, name, id)).await,
+            _ => Err(self.not_allowed(route.allowed_methods())),
+        }
+    }
+
+    fn not_allowed(self, allowed: &'static str) -> Failure {
+        let text = format!(
+            "`{}` is not possible here; these methods are: {allowed}",
+            self.parts.method
+        );
+        Failure::new(ErrorCode::Unsupported, text)
+            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+    }
+
+    /// What all answers have.
+    fn complete(self, response: &mut Response<Content>) {
+        let is_head = self.parts.method == Method::HEAD;
+        if is_head {
+            let length = response.body().len();
+            // A handler that knows the length of the body that it did not make has said so.
+            if length > 0 {
+                *response.body_mut() = Content::Empty;
+                response
+                    .headers_mut()
+                    .insert(header::CONTENT_LENGTH, length.into());
+            }
+        }
+        let headers = response.headers_mut();
+        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+        for (name, value) in &self.app.options.headers {
+            headers.append(name, value.clone());
+        }
+        // `curl -X HEAD` waits for a body until the connection ends.
+        if is_head && self.parts.version == Version::HTTP_11 && self.is_curl() {
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    fn is_curl(self) -> bool {
+        self.header(&header::USER_AGENT)
+            .is_some_and(|agent| agent.starts_with("curl/"))
+    }
+
+    fn header(self, name: &HeaderName) -> Option<&'a str> {
+        self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    fn query(self) -> &'a str {
+        self.parts.uri.query().unwrap_or("")
+    }
+
+    /// A `Location`, as the operator and the proxies in between want it.
+    fn location(self, route: &Route) -> HeaderValue {
+        location::of(self.app, self.parts, &route.path())
+    }
+
+    /// Whether the client has already what `digest` names (RFC 9110, section 13.1.2; weak comparison).
+    fn has_already(self, digest: &str) -> bool {
+        let values = self.parts.headers.get_all(header::IF_NONE_MATCH);
+        values
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .any(|list| names_entity(list, digest))
+    }
+}
+
+/// Whether a list of entity tags names `digest`. Unquoted ones count: registry:2 takes them.
+fn names_entity(list: &str, digest: &str) -> bool {
+    list.split(',').map(str::trim).any(|tag| {
+        let opaque = tag.strip_prefix("W/").unwrap_or(tag);
+        tag == "*" || opaque.trim_matches('"') == digest
+    })
+}
+
+/// Reads on for a bounded time, beside the answer, so that the client sees it: closing a connection with
+/// unread bytes resets it. A client that waits for `100 Continue` has sent nothing; reading would ask it to.
+fn abandon(parts: &Parts, mut body: Incoming) {
+    if parts.version > Version::HTTP_11 || parts.headers.contains_key(header::EXPECT) {
+        return;
+    }
+    let drain = async move {
+        let mut left = DRAIN_BYTES;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => break,
+            }
+        }
+    };
+    tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain));
+}
+
+fn empty(status: StatusCode) -> Response<Content> {
+    let mut response = Response::new(Content::Empty);
+    *response.status_mut() = status;
+    response
+}
+
+fn json(bytes: Vec<u8>) -> Response<Content> {
+    let mut response = Response::new(Content::Full(Bytes::from(bytes)));
+    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
+    response
+}
+
+/// A header value of text that we made, or checked the grammar of: ASCII.
+fn value(text: impl Into<String>) -> HeaderValue {
+    HeaderValue::try_from(text.into()).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// The value of an `Etag` header for `digest`, which is its text.
+fn entity_tag(digest: &str) -> HeaderValue {
+    value(format!("\"{digest}\""))
+}
+
+fn content_digest(digest: &Digest) -> HeaderValue {
+    value(digest.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entity_tags_are_read_in_every_spelling() {
+        for list in [
+            "sha256:a",
+            "\"sha256:a\"",
+            "W/\"sha256:a\"",
+            "*",
+            "\"x\", \"sha256:a\"",
+            "x,sha256:a",
+        ] {
+            assert!(names_entity(list, "sha256:a"), "{list}");
+        }
+        for list in ["", "\"\"", "sha256:b", "\"sha256:ab\"", "\"sha256:b\", \"c\""] {
+            assert!(!names_entity(list, "sha256:a"), "{list}");
+        }
+    }
+}

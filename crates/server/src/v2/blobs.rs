@@ -1,0 +1,124 @@
+//! Blobs: reading, whole and in ranges, and unlinking.
+
+use std::ops::Range;
+
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
+use wharf_registry::{BlobInfo, OpenBlob};
+
+use super::{Answer, CONTENT_DIGEST, Call, empty, entity_tag, value};
+use crate::{body::Content, error::Failure};
+
+pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
+    if call.parts.method == Method::HEAD {
+        let info = call.app.registry.blob(name, digest).await?;
+        return Ok(head(call, &info));
+    }
+    let blob = call.app.registry.open_blob(name, digest).await?;
+    let BlobInfo { digest, size } = blob.info;
+    let digest = digest.to_string();
+    if call.has_already(&digest) {
+        return Ok(not_modified(&digest));
+    }
+    match wanted_range(call, &digest, size) {
+        RangeRequest::Whole => Ok(whole(&digest, blob)),
+        RangeRequest::One(range) => Ok(part(&digest, range, blob)),
+        RangeRequest::Unsatisfiable => Err(unsatisfiable(size)),
+    }
+}
+
+pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
+    call.app.registry.delete_blob(name, digest).await?;
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+fn head(call: Call<'_>, info: &BlobInfo) -> Response<Content> {
+    let digest = info.digest.to_string();
+    if call.has_already(&digest) {
+        return not_modified(&digest);
+    }
+    let mut response = empty(StatusCode::OK);
+    describe(response.headers_mut(), &digest);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_LENGTH, info.size.into());
+    response
+}
+
+fn whole(digest: &str, blob: OpenBlob) -> Response<Content> {
+    let size = blob.info.size;
+    let mut response = Response::new(content(blob, 0..size));
+    describe(response.headers_mut(), digest);
+    response
+}
+
+fn part(digest: &str, range: Range<u64>, blob: OpenBlob) -> Response<Content> {
+    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.info.size);
+    let mut response = Response::new(content(blob, range));
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    describe(response.headers_mut(), digest);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_RANGE, value(content_range));
+    response
+}
+
+fn unsatisfiable(size: u64) -> Failure {
+    let text = format!("`Range` asks for bytes that the blob does not have; it has {size}");
+    Failure::new(ErrorCode::RangeInvalid, text)
+        .with_header(header::CONTENT_RANGE, value(format!("bytes */{size}")))
+}
+
+fn content(blob: OpenBlob, range: Range<u64>) -> Content {
+    let remaining = range.end - range.start;
+    match remaining {
+        0 => Content::Empty,
+        _ => Content::Stream {
+            stream: blob.stream(range),
+            remaining,
+        },
+    }
+}
+
+fn not_modified(digest: &str) -> Response<Content> {
+    let mut response = empty(StatusCode::NOT_MODIFIED);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=31536000"),
+    );
+    headers.insert(header::ETAG, entity_tag(digest));
+    headers.insert(CONTENT_DIGEST, value(digest));
+    response
+}
+
+fn describe(headers: &mut HeaderMap, digest: &str) {
+    headers.reserve(8);
+    headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("max-age=31536000"),
+    );
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(media_type::OCTET_STREAM),
+    );
+    headers.insert(CONTENT_DIGEST, value(digest));
+    headers.insert(header::ETAG, entity_tag(digest));
+}
+
+/// `Range`, unless `If-Range` says that it is of something else (RFC 9110, section 13.1.5: strong comparison).
+fn wanted_range(call: Call<'_>, digest: &str, size: u64) -> RangeRequest {
+    let Some(range) = call.header(&header::RANGE) else {
+        return RangeRequest::Whole;
+    };
+    let is_of_this = match call.header(&header::IF_RANGE) {
+        None => true,
+        Some(tag) => tag.trim().strip_prefix('"').and_then(|tag| tag.strip_suffix('"')) == Some(digest),
+    };
+    if is_of_this {
+        parse_range(range, size)
+    } else {
+        RangeRequest::Whole
+    }
+}

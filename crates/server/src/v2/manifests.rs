@@ -1,0 +1,155 @@
+//! Manifests: reading by tag or digest, pushing, deleting.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
+use wharf_registry::{Error as RegistryError, StoredManifest};
+
+use super::{Answer, CONTENT_DIGEST, Call, accept, content_digest, empty, entity_tag, receive, value};
+use crate::{
+    body::Content,
+    error::{Failure, Result},
+};
+
+const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+
+/// The most tags that one push may name; the spec wants ten at least.
+const TAGS_LIMIT: usize = 100;
+
+pub(super) async fn get(call: Call<'_>, name: &RepoName, reference: &Reference) -> Answer {
+    let manifest = call.app.registry.manifest(name, reference).await?;
+    if call.app.options.strict_accept {
+        let manifest = Box::pin(accept::choose(call, name, reference, manifest)).await?;
+        return Ok(answer(call, &manifest));
+    }
+    Ok(answer(call, &manifest))
+}
+
+/// The stored bytes, with their true digest and type.
+fn answer(call: Call<'_>, manifest: &StoredManifest) -> Response<Content> {
+    let digest = manifest.digest.to_string();
+    let is_known = call.has_already(&digest);
+    let mut response = match is_known {
+        true => empty(StatusCode::NOT_MODIFIED),
+        false => Response::new(Content::Full(manifest.bytes.clone())),
+    };
+    let headers = response.headers_mut();
+    headers.reserve(6);
+    if !is_known {
+        let content_type = HeaderValue::from_str(&manifest.media_type);
+        let fallback = HeaderValue::from_static(media_type::OCTET_STREAM);
+        headers.insert(header::CONTENT_TYPE, content_type.unwrap_or(fallback));
+    }
+    headers.insert(header::ETAG, entity_tag(&digest));
+    headers.insert(CONTENT_DIGEST, value(digest));
+    response
+}
+
+pub(super) async fn put(
+    call: Call<'_>,
+    name: &RepoName,
+    reference: &Reference,
+    body: &mut Incoming,
+) -> Answer {
+    let tags = match reference {
+        Reference::Digest(_) => tags_of(call.query())?,
+        Reference::Tag(_) => Vec::new(),
+    };
+    let bytes = receive_bounded(call, body, call.app.registry.options().manifest_limit).await?;
+    let content_type = call.header(&header::CONTENT_TYPE);
+    let pushed = call
+        .app
+        .registry
+        .put_manifest(name, reference, content_type, bytes, &tags)
+        .await?;
+
+    let mut response = empty(StatusCode::CREATED);
+    let headers = response.headers_mut();
+    let location = Route::Manifest(name.clone(), pushed.digest.into());
+    headers.insert(header::LOCATION, call.location(&location));
+    headers.insert(CONTENT_DIGEST, content_digest(&pushed.digest));
+    if let Some(subject) = &pushed.subject {
+        headers.insert(OCI_SUBJECT, content_digest(subject));
+    }
+    for tag in &tags {
+        headers.append(OCI_TAG, value(tag.as_str()));
+    }
+    Ok(response)
+}
+
+pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Reference) -> Answer {
+    match reference {
+        Reference::Tag(tag) => call.app.registry.delete_tag(name, tag).await?,
+        Reference::Digest(digest) => {
+            let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
+            call.app.registry.delete_manifest(name, digest, force).await?;
+        }
+    }
+    Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// The `tag` parameters of a push by digest (spec end-7b).
+fn tags_of(query: &str) -> Result<Vec<Tag>> {
+    let mut tags = Vec::new();
+    for (key, value) in query_pairs(query) {
+        if key != "tag" {
+            continue;
+        }
+        if tags.len() == TAGS_LIMIT {
+            let text = format!("a push can name at most {TAGS_LIMIT} tags; push again with the rest");
+            return Err(Failure::new(ErrorCode::TagInvalid, text).with_status(StatusCode::URI_TOO_LONG));
+        }
+        let tag: Tag = value.parse()?;
+        if !tags.contains(&tag) {
+            tags.push(tag);
+        }
+    }
+    Ok(tags)
+}
+
+/// A whole body of at most `limit` bytes. One that announces more is refused before a byte of it is read.
+async fn receive_bounded(call: Call<'_>, body: &mut Incoming, limit: usize) -> Result<Bytes> {
+    let too_large = || Failure::from(RegistryError::ManifestTooLarge { limit });
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        return Err(too_large());
+    }
+    let Some(first) = receive::next(call, body).await? else {
+        return Ok(Bytes::new());
+    };
+    if first.len() == announced {
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(announced.max(first.len()));
+    whole.extend_from_slice(&first);
+    while let Some(bytes) = receive::next(call, body).await? {
+        if whole.len() + bytes.len() > limit {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_of_a_push_are_checked_and_bounded() {
+        let names = |query: &str| {
+            tags_of(query).map(|tags| tags.iter().map(|tag| tag.as_str().to_owned()).collect::<Vec<_>>())
+        };
+        assert_eq!(
+            names("tag=1.2&x=y&tag=latest&tag=1.2").unwrap(),
+            ["1.2", "latest"]
+        );
+        assert!(names("").unwrap().is_empty());
+        assert_eq!(names("tag=.bad").unwrap_err().into_response().status(), 400);
+        let many: String = (0..=TAGS_LIMIT).map(|n| format!("&tag=t{n}")).collect();
+        assert_eq!(names(&many).unwrap_err().into_response().status(), 414);
+    }
+}

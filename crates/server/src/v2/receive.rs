@@ -1,0 +1,48 @@
+//! Request bodies: taken piece by piece, within a limit, from clients that keep sending.
+
+use bytes::Bytes;
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use tokio::time;
+use wharf_oci::ErrorCode;
+
+use super::Call;
+use crate::error::{Failure, Result};
+
+/// The next bytes of `body`; `None` at its end.
+///
+/// An error ends the request: the client went away, or sent nothing for [`crate::Limits::body`].
+pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
+    loop {
+        let frame = match time::timeout(call.app.options.limits.body, body.frame()).await {
+            Ok(Some(Ok(frame))) => frame,
+            Ok(Some(Err(error))) => return Err(broken_off(&error)),
+            Ok(None) => return Ok(None),
+            Err(_elapsed) => return Err(too_slow(call)),
+        };
+        // Trailers say nothing that we use.
+        match frame.into_data() {
+            Ok(bytes) if bytes.is_empty() => {}
+            Ok(bytes) => return Ok(Some(bytes)),
+            Err(_trailers) => {}
+        }
+    }
+}
+
+/// The connection is gone, or is no HTTP any more; whoever still reads gets this.
+fn broken_off(error: &hyper::Error) -> Failure {
+    tracing::debug!(%error, "a request body broke off");
+    let text = "the request body ended before its announced length";
+    Failure::new(ErrorCode::SizeInvalid, text).and_close()
+}
+
+fn too_slow(call: Call<'_>) -> Failure {
+    let seconds = call.app.options.limits.body.as_secs();
+    let text = format!(
+        "no byte of the request body came for {seconds} s; what came before is kept, an upload can be resumed"
+    );
+    Failure::new(ErrorCode::BlobUploadInvalid, text)
+        .with_status(StatusCode::REQUEST_TIMEOUT)
+        .and_close()
+}

@@ -1,0 +1,78 @@
+//! `GET /v2/<name>/tags/list`
+
+use http::{Response, header};
+use wharf_oci::{PageRequest, RepoName, Route, link};
+use wharf_registry::NamePage;
+
+use super::{Answer, Call, json, value};
+use crate::body::Content;
+
+pub(super) async fn list(call: Call<'_>, name: &RepoName) -> Answer {
+    let mut page = PageRequest::parse(call.query())?;
+    page.n = page.n.map(|n| n.min(call.app.options.tags_limit));
+    let found = call.app.registry.tags(name, &page).await?;
+    let mut body = Vec::with_capacity(64 + 24 * found.names.len());
+    body.extend_from_slice(b"{\"name\":");
+    append_string(&mut body, name.as_str());
+    body.extend_from_slice(b",\"tags\":");
+    append_names(&mut body, &found.names);
+    body.extend_from_slice(b"}\n");
+    Ok(with_link(json(body), &Route::Tags(name.clone()), &page, &found))
+}
+
+/// The answer with a `Link` to the next page, if there is one.
+pub(super) fn with_link(
+    mut response: Response<Content>,
+    route: &Route,
+    page: &PageRequest,
+    found: &NamePage,
+) -> Response<Content> {
+    if let (true, Some(n), Some(last)) = (found.more, page.n, found.names.last()) {
+        response
+            .headers_mut()
+            .insert(header::LINK, value(link(&route.path(), last, n)));
+    }
+    response
+}
+
+/// `["a","b"]`
+pub(super) fn append_names(body: &mut Vec<u8>, names: &[Box<str>]) {
+    body.push(b'[');
+    for (position, name) in names.iter().enumerate() {
+        if position > 0 {
+            body.push(b',');
+        }
+        append_string(body, name);
+    }
+    body.push(b']');
+}
+
+/// A JSON string. Names and tags need no escapes; what someone laid into the tree by hand may.
+fn append_string(body: &mut Vec<u8>, text: &str) {
+    let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
+    if text.bytes().all(is_plain) {
+        body.push(b'"');
+        body.extend_from_slice(text.as_bytes());
+        body.push(b'"');
+    } else {
+        body.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_a_json_list() {
+        let check = |names: &[&str], expected: &str| {
+            let names: Vec<Box<str>> = names.iter().map(|&name| name.into()).collect();
+            let mut body = Vec::new();
+            append_names(&mut body, &names);
+            assert_eq!(String::from_utf8(body).unwrap(), expected);
+        };
+        check(&[], "[]");
+        check(&["1.0"], r#"["1.0"]"#);
+        check(&["a/b", "c\"\\\n", "ä"], r#"["a/b","c\"\\\n","ä"]"#);
+    }
+}

@@ -1,0 +1,233 @@
+//! Uploads: starting, mounting instead, receiving in one piece or many, asking, cancelling.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use hyper::body::Incoming;
+use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
+use wharf_registry::UploadSession;
+
+use super::{Answer, CONTENT_DIGEST, Call, content_digest, empty, receive, value};
+use crate::{
+    body::Content,
+    error::{Failure, Result},
+};
+
+const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
+
+/// `POST /v2/<name>/blobs/uploads/`: mounts, receives in one request, or starts a session.
+pub(super) async fn start(call: Call<'_>, name: &RepoName, body: &mut Incoming) -> Answer {
+    let query = call.query();
+    if let Some(algorithm) = query_value(query, "digest-algorithm") {
+        require_algorithm(&algorithm)?;
+    }
+    if let Some(digest) = query_value(query, "mount") {
+        if let Some(answer) = mount(call, name, &digest).await? {
+            return Ok(answer);
+        }
+    } else if let Some(digest) = query_value(query, "digest") {
+        let digest = digest.parse()?;
+        return receive_whole(call, name, &digest, body).await;
+    }
+    let id = call.app.registry.start_upload(name).await?;
+    Ok(progress(call, name, &id, 0, StatusCode::ACCEPTED))
+}
+
+/// `PATCH …/<id>`: appends a chunk, or all there is.
+pub(super) async fn patch(call: Call<'_>, name: &RepoName, id: &UploadId, body: &mut Incoming) -> Answer {
+    let chunk = announced_chunk(call)?;
+    let mut session = call.app.registry.open_upload(name, id).await?;
+    let received = receive_chunk(call, name, id, chunk, &mut session, body).await;
+    // What came is kept, whatever came after it.
+    let size = session.suspend().await?;
+    let size = received
+        .map_err(|failure| with_progress(failure, call, name, id, size))
+        .map(|()| size)?;
+    Ok(progress(call, name, id, size, StatusCode::ACCEPTED))
+}
+
+/// `PUT …/<id>?digest=…`: appends the last chunk, if there is one, and makes the upload a blob.
+pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &mut Incoming) -> Answer {
+    let Some(digest) = query_value(call.query(), "digest") else {
+        let text =
+            "the blob's digest is missing; add `?digest=sha256:…` to the `Location` of the last answer";
+        return Err(Failure::new(ErrorCode::DigestInvalid, text));
+    };
+    let digest: Digest = digest.parse()?;
+    let chunk = announced_chunk(call)?;
+    let mut session = call.app.registry.open_upload(name, id).await?;
+    if let Err(failure) = receive_chunk(call, name, id, chunk, &mut session, body).await {
+        let size = session.suspend().await?;
+        return Err(with_progress(failure, call, name, id, size));
+    }
+    let blob = session.finish(&digest).await?;
+    Ok(created(call, name, &blob.digest))
+}
+
+/// `GET …/<id>`: how far it came.
+pub(super) async fn status(call: Call<'_>, name: &RepoName, id: &UploadId) -> Answer {
+    let size = call.app.registry.upload_size(name, id).await?;
+    Ok(progress(call, name, id, size, StatusCode::NO_CONTENT))
+}
+
+/// `DELETE …/<id>`
+pub(super) async fn cancel(call: Call<'_>, name: &RepoName, id: &UploadId) -> Answer {
+    call.app.registry.cancel_upload(name, id).await?;
+    let mut response = empty(StatusCode::NO_CONTENT);
+    response.headers_mut().insert(UPLOAD_UUID, value(id.as_str()));
+    Ok(response)
+}
+
+/// `None`: it cannot be mounted, the client has to push it. That includes a digest or a source that is not
+/// one, as in registry:2: the push that follows will say so where it matters.
+async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<Response<Content>>> {
+    let from = query_value(call.query(), "from").filter(|from| !from.is_empty());
+    let from = from.map(|from| from.parse::<RepoName>()).transpose();
+    let (Ok(digest), Ok(from)) = (digest.parse::<Digest>(), from) else {
+        return Ok(None);
+    };
+    let blob = call.app.registry.mount_blob(name, &digest, from.as_ref()).await?;
+    Ok(blob.map(|blob| created(call, name, &blob.digest)))
+}
+
+/// One request, one blob: nothing of it is kept unless all of it came.
+async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &mut Incoming) -> Answer {
+    let registry = &call.app.registry;
+    let id = registry.start_upload(name).await?;
+    let mut session = registry.open_upload(name, &id).await?;
+    if let Err(failure) = receive_chunk(call, name, &id, None, &mut session, body).await {
+        session.discard().await?;
+        return Err(failure);
+    }
+    let blob = session.finish(digest).await?;
+    Ok(created(call, name, &blob.digest))
+}
+
+/// The chunk that the head of the request announces, if it does: `Content-Range`, checked against `Content-Length`.
+fn announced_chunk(call: Call<'_>) -> Result<Option<ChunkRange>> {
+    let Some(header) = call.parts.headers.get(header::CONTENT_RANGE) else {
+        return Ok(None);
+    };
+    let chunk: ChunkRange =
+        String::from_utf8_lossy(header.as_bytes())
+            .parse()
+            .map_err(|error: wharf_oci::ChunkRangeError| {
+                Failure::new(ErrorCode::RangeInvalid, error.to_string())
+            })?;
+    let length = call
+        .header(&header::CONTENT_LENGTH)
+        .and_then(|length| length.parse::<u64>().ok());
+    match length {
+        Some(length) if length != chunk.len() => {
+            let text = format!(
+                "`Content-Range: {chunk}` means {} bytes, but `Content-Length` says {length}",
+                chunk.len()
+            );
+            Err(Failure::new(ErrorCode::SizeInvalid, text))
+        }
+        _ => Ok(Some(chunk)),
+    }
+}
+
+/// Appends the body to the upload, if it begins where the upload ends; never more than was announced.
+async fn receive_chunk(
+    call: Call<'_>,
+    name: &RepoName,
+    id: &UploadId,
+    chunk: Option<ChunkRange>,
+    session: &mut UploadSession<'_>,
+    body: &mut Incoming,
+) -> Result<()> {
+    let Some(chunk) = chunk else {
+        while let Some(bytes) = receive::next(call, body).await? {
+            session.write(bytes).await?;
+        }
+        return Ok(());
+    };
+    let held = session.size();
+    if chunk.start != held {
+        let text = format!(
+            "the chunk starts at byte {}, but the upload goes on at byte {held}",
+            chunk.start
+        );
+        let failure = Failure::new(ErrorCode::RangeInvalid, text);
+        return Err(with_progress(failure, call, name, id, held));
+    }
+    let mut missing = chunk.len();
+    while let Some(mut bytes) = receive::next(call, body).await? {
+        let more = bytes.split_off(bytes.len().min(usize::try_from(missing).unwrap_or(usize::MAX)));
+        missing -= bytes.len() as u64;
+        session.write(bytes).await?;
+        if !more.is_empty() {
+            let text = format!(
+                "more bytes came than `Content-Range: {chunk}` means; those beyond it were not taken"
+            );
+            return Err(Failure::new(ErrorCode::SizeInvalid, text));
+        }
+    }
+    if missing > 0 {
+        let text = format!(
+            "{missing} bytes fewer came than `Content-Range: {chunk}` means; go on after those that came"
+        );
+        return Err(Failure::new(ErrorCode::SizeInvalid, text));
+    }
+    Ok(())
+}
+
+fn require_algorithm(name: &str) -> Result<()> {
+    match name.parse::<Algorithm>() {
+        Ok(_) => Ok(()),
+        Err(_) => {
+            let text = format!(
+                "`digest-algorithm={}` is not supported; `sha256` and `sha512` are",
+                name.escape_default()
+            );
+            Err(Failure::new(ErrorCode::DigestInvalid, text))
+        }
+    }
+}
+
+/// The state of an upload, as clients go on from it.
+fn progress(
+    call: Call<'_>,
+    name: &RepoName,
+    id: &UploadId,
+    size: u64,
+    status: StatusCode,
+) -> Response<Content> {
+    let mut response = empty(status);
+    describe(response.headers_mut(), call, name, id, size);
+    response
+}
+
+fn with_progress(failure: Failure, call: Call<'_>, name: &RepoName, id: &UploadId, size: u64) -> Failure {
+    let mut headers = HeaderMap::new();
+    describe(&mut headers, call, name, id, size);
+    headers
+        .into_iter()
+        .fold(failure, |failure, (header, value)| match header {
+            Some(header) => failure.with_header(header, value),
+            None => failure,
+        })
+}
+
+fn describe(headers: &mut HeaderMap, call: Call<'_>, name: &RepoName, id: &UploadId, size: u64) {
+    headers.insert(
+        header::LOCATION,
+        call.location(&Route::Upload(name.clone(), id.clone())),
+    );
+    // registry:2 says `0-0` of an empty upload, too.
+    headers.insert(header::RANGE, value(format!("0-{}", size.saturating_sub(1))));
+    headers.insert(UPLOAD_UUID, value(id.as_str()));
+}
+
+/// The upload is a blob now, or the mount worked.
+fn created(call: Call<'_>, name: &RepoName, digest: &Digest) -> Response<Content> {
+    let mut response = empty(StatusCode::CREATED);
+    let headers = response.headers_mut();
+    headers.insert(
+        header::LOCATION,
+        call.location(&Route::Blob(name.clone(), *digest)),
+    );
+    headers.insert(CONTENT_DIGEST, content_digest(digest));
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+    response
+}
