@@ -1,0 +1,59 @@
+//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`load`]'s.
+
+mod environment;
+mod load;
+mod raw;
+
+pub(crate) use load::load;
+
+use std::{path::PathBuf, time::Duration};
+
+use wharf_server::ServerOptions;
+
+/// Everything that an operator can choose, checked.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The file that it was read from.
+    pub(crate) source: Option<PathBuf>,
+    /// What to tell the operator; the server starts anyway.
+    pub(crate) warnings: Vec<String>,
+    pub(crate) log: Log,
+    pub(crate) storage: Storage,
+    /// Where to listen.
+    pub(crate) address: String,
+    /// `None`: on for a loopback address (decision D1).
+    pub(crate) delete_enabled: Option<bool>,
+    pub(crate) purge: Option<Purge>,
+    /// `delete_enabled` in here is not yet decided.
+    pub(crate) registry: wharf_registry::Options,
+    /// The access log in here is not yet opened.
+    pub(crate) server: ServerOptions,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Storage {
+    Filesystem { root: PathBuf },
+    InMemory,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Log {
+    pub(crate) level: tracing::Level,
+    pub(crate) format: LogFormat,
+    pub(crate) access_log: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// When unfinished uploads are forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Purge {
+    /// Since the last byte.
+    pub(crate) age: Duration,
+    /// Between two looks.
+    pub(crate) interval: Duration,
+}
