@@ -18,13 +18,17 @@
 #[macro_use]
 pub mod contract;
 mod error;
+pub mod faulty;
 pub mod fs;
 mod key;
 pub mod layout;
+pub mod metered;
 pub mod object;
+mod operation;
 
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};
+pub use operation::Operation;
 
 use std::{ops::Range, pin::Pin, time::SystemTime};
 

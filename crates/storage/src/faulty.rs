@@ -1,0 +1,518 @@
+//! A store that fails on command: a wrapper around any other one, for tests.
+//!
+//! ```
+//! # async fn example() {
+//! use std::sync::Arc;
+//! use wharf_storage::{ErrorKind, Operation, Storage, faulty::{Fault, Faulty}, object::ObjectStorage};
+//!
+//! let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+//! let storage: Arc<dyn Storage> = faulty.clone(); // goes to what is being tested
+//! // The second link of a tag cannot be written, once.
+//! faulty.inject(Fault::before(ErrorKind::NoSpace).on(Operation::Publish).key("/tags/").after(1).times(1));
+//! # }
+//! ```
+//!
+//! # What a failure leaves behind
+//!
+//! A failure *before* its effect leaves the store as it was, one *after* it has done everything and
+//! then says that it failed, as a lost answer does. What comes in several steps fails between any two of
+//! them: each put of [`Storage::publish`], and the blob and each link of [`Finished::publish`], is
+//! asked for by its own key, and what came before it in that call stays. An upload that fails is let go,
+//! not lost. So every outcome is one that the trait allows, and what holds on top of this wrapper
+//! should hold on top of a real disk.
+
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
+use parking_lot::Mutex;
+use wharf_oci::{Algorithm, Digest};
+
+use crate::{
+    Blob, ByteStream, Error, ErrorKind, Finished, Key, Object, Operation, Page, Put, Result, Stat, Storage,
+    Upload, layout::UploadKey,
+};
+
+/// A rule: what goes wrong, where, and when.
+#[derive(Debug, Clone)]
+pub struct Fault {
+    /// The operations that it is for; all when empty.
+    pub operations: Vec<Operation>,
+    /// It is for keys that contain this. An upload's key is `<repository>/<id>`, that of a purge is empty.
+    pub key_contains: String,
+    /// How many matching calls succeed before it strikes.
+    pub after: u64,
+    /// How many matching calls it then strikes.
+    pub times: u64,
+    /// What goes wrong.
+    pub kind: FaultKind,
+}
+
+/// What goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FaultKind {
+    /// It fails and has no effect. A stream fails at its first piece.
+    Before(ErrorKind),
+    /// It has its whole effect, and the caller is told that it failed. A stream fails half-way.
+    After(ErrorKind),
+    /// It succeeds, later.
+    Delay(Duration),
+}
+
+impl Fault {
+    /// Every operation on every key goes wrong for ever, until the methods below say otherwise.
+    pub fn new(kind: FaultKind) -> Self {
+        Self {
+            operations: Vec::new(),
+            key_contains: String::new(),
+            after: 0,
+            times: u64::MAX,
+            kind,
+        }
+    }
+
+    /// An error of `kind` instead of the effect.
+    pub fn before(kind: ErrorKind) -> Self {
+        Self::new(FaultKind::Before(kind))
+    }
+
+    /// An error of `kind` in spite of the effect.
+    pub fn after_effect(kind: ErrorKind) -> Self {
+        Self::new(FaultKind::After(kind))
+    }
+
+    /// Success after `delay`.
+    pub fn delay(delay: Duration) -> Self {
+        Self::new(FaultKind::Delay(delay))
+    }
+
+    /// No space is left: what needs more of it fails; reading, removing and discarding goes on.
+    pub fn disk_full() -> Self {
+        Self::before(ErrorKind::NoSpace).on_all(Operation::needs_space)
+    }
+
+    /// Nothing can be changed.
+    pub fn read_only() -> Self {
+        Self::before(ErrorKind::ReadOnly).on_all(Operation::changes)
+    }
+
+    /// The process may neither read nor write.
+    pub fn permission_denied() -> Self {
+        Self::before(ErrorKind::PermissionDenied)
+    }
+
+    /// Only for `operation`; further calls add further operations.
+    pub fn on(mut self, operation: Operation) -> Self {
+        self.operations.push(operation);
+        self
+    }
+
+    /// Only for keys that contain `part`.
+    pub fn key(mut self, part: impl Into<String>) -> Self {
+        self.key_contains = part.into();
+        self
+    }
+
+    /// Only after `calls` matching calls went well.
+    pub fn after(mut self, calls: u64) -> Self {
+        self.after = calls;
+        self
+    }
+
+    /// Only `calls` times.
+    pub fn times(mut self, calls: u64) -> Self {
+        self.times = calls;
+        self
+    }
+
+    fn on_all(self, which: impl Fn(Operation) -> bool) -> Self {
+        Operation::ALL
+            .into_iter()
+            .filter(|operation| which(*operation))
+            .fold(self, Self::on)
+    }
+
+    /// Counts a call that it may be for, and says whether it strikes.
+    fn strikes(&mut self, operation: Operation, key: &str) -> bool {
+        let matches = (self.operations.is_empty() || self.operations.contains(&operation))
+            && key.contains(&self.key_contains)
+            && self.times > 0;
+        if !matches {
+            return false;
+        }
+        if self.after > 0 {
+            self.after -= 1;
+            return false;
+        }
+        self.times -= 1;
+        true
+    }
+}
+
+/// A [`Storage`] with faults; see the [module](self).
+#[derive(Debug)]
+pub struct Faulty {
+    inner: Arc<dyn Storage>,
+    faults: Faults,
+}
+
+/// What is to go wrong, shared by a store and its uploads and blobs.
+#[derive(Debug, Clone, Default)]
+struct Faults(Arc<Mutex<Plan>>);
+
+#[derive(Debug, Default)]
+struct Plan {
+    rules: Vec<Fault>,
+    random: Option<Random>,
+    struck: u64,
+}
+
+/// A sequence of faults that is the same for the same seed.
+#[derive(Debug)]
+struct Random {
+    state: u64,
+    per_mille: u64,
+}
+
+impl Faulty {
+    /// `inner`, without any faults so far.
+    pub fn new(inner: Arc<dyn Storage>) -> Self {
+        Self {
+            inner,
+            faults: Faults::default(),
+        }
+    }
+
+    /// Adds a rule. The first rule that strikes decides.
+    pub fn inject(&self, fault: Fault) {
+        self.faults.0.lock().rules.push(fault);
+    }
+
+    /// From now on some `per_mille` of a thousand calls fail with [`ErrorKind::Other`], half of them after
+    /// their effect. For the same `seed` and the same sequence of calls it is the same calls.
+    pub fn inject_randomly(&self, seed: u64, per_mille: u16) {
+        // Any seed but zero is good for xorshift.
+        let random = Random {
+            state: seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1,
+            per_mille: per_mille.into(),
+        };
+        self.faults.0.lock().random = Some(random);
+    }
+
+    /// From now on nothing goes wrong, except for what is already under way.
+    pub fn heal(&self) {
+        let mut plan = self.faults.0.lock();
+        plan.rules.clear();
+        plan.random = None;
+    }
+
+    /// How many calls have gone wrong, so that a test can make sure that its faults struck.
+    pub fn struck(&self) -> u64 {
+        self.faults.0.lock().struck
+    }
+
+    /// What is inside, where nothing goes wrong.
+    pub fn inner(&self) -> &Arc<dyn Storage> {
+        &self.inner
+    }
+}
+
+impl Faults {
+    /// What is to happen in this call.
+    fn draw(&self, operation: Operation, key: &str) -> Option<FaultKind> {
+        let mut plan = self.0.lock();
+        let ruled = plan
+            .rules
+            .iter_mut()
+            .find_map(|rule| rule.strikes(operation, key).then_some(rule.kind));
+        let kind = ruled.or_else(|| plan.random.as_mut().and_then(Random::draw));
+        plan.struck += u64::from(kind.is_some());
+        kind
+    }
+
+    /// Waits if that is what is to happen; otherwise says how the call is to fail.
+    async fn meet(&self, operation: Operation, key: &str) -> Option<Failure> {
+        let (after_effect, kind) = match self.draw(operation, key)? {
+            FaultKind::Delay(delay) => {
+                tokio::time::sleep(delay).await;
+                return None;
+            }
+            FaultKind::Before(kind) => (false, kind),
+            FaultKind::After(kind) => (true, kind),
+        };
+        let when = if after_effect { "after" } else { "before" };
+        let error = Error::new(
+            kind,
+            format!("{operation} `{key}` (a fault injected {when} its effect)"),
+        );
+        Some(Failure { after_effect, error })
+    }
+
+    /// Does `work`, unless it is to fail before that, and fails it afterwards if that is what is to happen.
+    async fn around<T>(
+        &self,
+        operation: Operation,
+        key: &str,
+        work: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        match self.meet(operation, key).await {
+            None => work.await,
+            Some(Failure {
+                after_effect: false,
+                error,
+            }) => Err(error),
+            // Should it fail by itself, that is what the caller gets to know.
+            Some(Failure {
+                after_effect: true,
+                error,
+            }) => work.await.and(Err(error)),
+        }
+    }
+
+    /// How many of `puts` are to be done, and how it is to end after that.
+    async fn plan_puts(&self, puts: &[Put]) -> (usize, Result<()>) {
+        for (index, put) in puts.iter().enumerate() {
+            if let Some(failure) = self.meet(Operation::Publish, put.key.as_str()).await {
+                return (index + usize::from(failure.after_effect), Err(failure.error));
+            }
+        }
+        (puts.len(), Ok(()))
+    }
+}
+
+struct Failure {
+    after_effect: bool,
+    error: Error,
+}
+
+impl Random {
+    fn draw(&mut self) -> Option<FaultKind> {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        // The upper bits are the better ones.
+        let (chance, half) = ((self.state >> 32) % 1000, self.state >> 20 & 1);
+        let kind = if half == 0 {
+            FaultKind::Before
+        } else {
+            FaultKind::After
+        };
+        (chance < self.per_mille).then_some(kind(ErrorKind::Other))
+    }
+}
+
+fn name_of(upload: &UploadKey) -> String {
+    format!("{}/{}", upload.repository, upload.id)
+}
+
+#[async_trait]
+impl Storage for Faulty {
+    async fn stat(&self, key: &Key) -> Result<Stat> {
+        self.faults
+            .around(Operation::Stat, key.as_str(), self.inner.stat(key))
+            .await
+    }
+
+    async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
+        self.faults
+            .around(Operation::Read, key.as_str(), self.inner.read(key, limit))
+            .await
+    }
+
+    async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        let inner = self
+            .faults
+            .around(Operation::Open, key.as_str(), self.inner.open(key))
+            .await?;
+        Ok(Box::new(FaultyBlob {
+            inner,
+            key: key.clone(),
+            faults: self.faults.clone(),
+        }))
+    }
+
+    async fn publish(&self, puts: &[Put]) -> Result<()> {
+        let (done, end) = self.faults.plan_puts(puts).await;
+        self.inner.publish(&puts[..done]).await?;
+        end
+    }
+
+    async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
+        self.faults
+            .around(Operation::Remove, key.as_str(), self.inner.remove(key, keep))
+            .await
+    }
+
+    async fn remove_tree(&self, dir: &Key) -> Result<()> {
+        self.faults
+            .around(Operation::RemoveTree, dir.as_str(), self.inner.remove_tree(dir))
+            .await
+    }
+
+    async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
+        self.faults
+            .around(Operation::List, dir.as_str(), self.inner.list(dir, after, limit))
+            .await
+    }
+
+    async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
+        let work = self.inner.create_upload(upload);
+        self.faults
+            .around(Operation::CreateUpload, &name_of(upload), work)
+            .await
+    }
+
+    async fn open_upload(&self, upload: &UploadKey) -> Result<Box<dyn Upload>> {
+        let name = name_of(upload);
+        let inner = self
+            .faults
+            .around(Operation::OpenUpload, &name, self.inner.open_upload(upload))
+            .await?;
+        Ok(Box::new(FaultyUpload {
+            inner,
+            name,
+            faults: self.faults.clone(),
+        }))
+    }
+
+    async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
+        let work = self.inner.upload_size(upload);
+        self.faults
+            .around(Operation::UploadSize, &name_of(upload), work)
+            .await
+    }
+
+    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        self.faults
+            .around(Operation::PurgeUploads, "", self.inner.purge_uploads(cutoff))
+            .await
+    }
+}
+
+struct FaultyBlob {
+    inner: Box<dyn Blob>,
+    key: Key,
+    faults: Faults,
+}
+
+impl Blob for FaultyBlob {
+    fn stat(&self) -> Stat {
+        self.inner.stat()
+    }
+
+    fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream {
+        let Self { inner, key, faults } = *self;
+        let faulty = async move {
+            let half = range.start + range.end.saturating_sub(range.start) / 2;
+            let good = match faults.meet(Operation::Stream, key.as_str()).await {
+                None => return inner.stream(range),
+                Some(Failure {
+                    after_effect: false,
+                    error,
+                }) => (range.start..range.start, error),
+                Some(Failure {
+                    after_effect: true,
+                    error,
+                }) => (range.start..half, error),
+            };
+            inner
+                .stream(good.0)
+                .chain(stream::once(async { Err(good.1) }))
+                .boxed()
+        };
+        stream::once(faulty).flatten().boxed()
+    }
+}
+
+struct FaultyUpload {
+    inner: Box<dyn Upload>,
+    name: String,
+    faults: Faults,
+}
+
+#[async_trait]
+impl Upload for FaultyUpload {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.faults
+            .around(Operation::Write, &self.name, self.inner.write(bytes))
+            .await
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        self.faults
+            .around(Operation::Suspend, &self.name, self.inner.suspend())
+            .await
+    }
+
+    async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
+        let Self { inner, name, faults } = *self;
+        let inner = faults
+            .around(Operation::Finish, &name, inner.finish(also))
+            .await?;
+        Ok(Box::new(FaultyFinished { inner, name, faults }))
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        self.faults
+            .around(Operation::Discard, &self.name, self.inner.discard())
+            .await
+    }
+}
+
+struct FaultyFinished {
+    inner: Box<dyn Finished>,
+    name: String,
+    faults: Faults,
+}
+
+#[async_trait]
+impl Finished for FaultyFinished {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
+        self.inner.digest(algorithm)
+    }
+
+    async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
+        let Self {
+            inner,
+            name: _,
+            faults,
+        } = *self;
+        match faults.meet(Operation::PublishBlob, key.as_str()).await {
+            Some(Failure {
+                after_effect: false,
+                error,
+            }) => Err(error),
+            Some(Failure {
+                after_effect: true,
+                error,
+            }) => inner.publish(key, &[]).await.and(Err(error)),
+            None => {
+                let (done, end) = faults.plan_puts(then).await;
+                inner.publish(key, &then[..done]).await?;
+                end
+            }
+        }
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        self.faults
+            .around(Operation::Discard, &self.name, self.inner.discard())
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,361 @@
+//! A store that counts: a wrapper around any other one, for metrics.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use wharf_oci::{Algorithm, Digest};
+
+use crate::{
+    Blob, ErrorKind, Finished, Key, Object, Operation, Page, Put, Result, Stat, Storage, Upload,
+    layout::UploadKey,
+};
+
+/// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
+pub const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// A [`Storage`] that counts its operations and takes their time.
+///
+/// An operation is counted when it ends; one whose caller goes away is not. What a stream takes is not
+/// counted, because it is the reader's time.
+#[derive(Debug)]
+pub struct Metered {
+    inner: Arc<dyn Storage>,
+    meters: Meters,
+}
+
+/// The counters of a [`Metered`] store. Clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Meters(Arc<[Meter; Operation::COUNT]>);
+
+#[derive(Debug, Default)]
+struct Meter {
+    failures: AtomicU64,
+    nanoseconds: AtomicU64,
+    /// How many operations took no longer than each bound of [`BUCKETS`] and longer than the one before it.
+    buckets: [AtomicU64; BUCKETS.len() + 1],
+}
+
+/// What has been counted of one operation, at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Measured {
+    /// Which one.
+    pub operation: Operation,
+    /// How many have ended, well or badly.
+    pub calls: u64,
+    /// How many of them ended with an error that tells of trouble with the store. That something is not there, is
+    /// held by another request, or is too large is an ordinary answer.
+    pub failures: u64,
+    /// How long they took together.
+    pub total: Duration,
+    /// How many took no longer than each bound of [`BUCKETS`]; the last number is that of all. Each
+    /// includes the ones before it, as in the text format of Prometheus.
+    pub cumulative: [u64; BUCKETS.len() + 1],
+}
+
+impl Metered {
+    /// `inner`, counted from zero.
+    pub fn new(inner: Arc<dyn Storage>) -> Self {
+        Self {
+            inner,
+            meters: Meters::default(),
+        }
+    }
+
+    /// The counters.
+    pub fn meters(&self) -> Meters {
+        self.meters.clone()
+    }
+}
+
+impl Meters {
+    /// What has been counted so far, for each operation that happened at all. Operations that end meanwhile may be in
+    /// some of the numbers and not yet in others.
+    pub fn snapshot(&self) -> Vec<Measured> {
+        let measured = Operation::ALL
+            .into_iter()
+            .map(|operation| self.0[operation as usize].read(operation));
+        measured.filter(|measured| measured.calls > 0).collect()
+    }
+
+    async fn time<T>(&self, operation: Operation, work: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let start = Instant::now();
+        let result = work.await;
+        let failed = result
+            .as_ref()
+            .err()
+            .is_some_and(|error| is_trouble(error.kind()));
+        self.0[operation as usize].count(start.elapsed(), failed);
+        result
+    }
+}
+
+impl Meter {
+    fn count(&self, took: Duration, failed: bool) {
+        let bucket = BUCKETS
+            .iter()
+            .position(|bound| took.as_secs_f64() <= *bound)
+            .unwrap_or(BUCKETS.len());
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.failures.fetch_add(u64::from(failed), Ordering::Relaxed);
+        // Half a millennium fits.
+        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+
+    fn read(&self, operation: Operation) -> Measured {
+        let mut calls = 0;
+        let cumulative = self.buckets.each_ref().map(|bucket| {
+            calls += bucket.load(Ordering::Relaxed);
+            calls
+        });
+        let failures = self.failures.load(Ordering::Relaxed);
+        let total = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed));
+        Measured {
+            operation,
+            calls,
+            failures,
+            total,
+            cumulative,
+        }
+    }
+}
+
+fn is_trouble(kind: ErrorKind) -> bool {
+    !matches!(kind, ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::TooLarge)
+}
+
+#[async_trait]
+impl Storage for Metered {
+    async fn stat(&self, key: &Key) -> Result<Stat> {
+        self.meters.time(Operation::Stat, self.inner.stat(key)).await
+    }
+
+    async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
+        self.meters
+            .time(Operation::Read, self.inner.read(key, limit))
+            .await
+    }
+
+    async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        self.meters.time(Operation::Open, self.inner.open(key)).await
+    }
+
+    async fn publish(&self, puts: &[Put]) -> Result<()> {
+        self.meters
+            .time(Operation::Publish, self.inner.publish(puts))
+            .await
+    }
+
+    async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
+        self.meters
+            .time(Operation::Remove, self.inner.remove(key, keep))
+            .await
+    }
+
+    async fn remove_tree(&self, dir: &Key) -> Result<()> {
+        self.meters
+            .time(Operation::RemoveTree, self.inner.remove_tree(dir))
+            .await
+    }
+
+    async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
+        self.meters
+            .time(Operation::List, self.inner.list(dir, after, limit))
+            .await
+    }
+
+    async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
+        self.meters
+            .time(Operation::CreateUpload, self.inner.create_upload(upload))
+            .await
+    }
+
+    async fn open_upload(&self, upload: &UploadKey) -> Result<Box<dyn Upload>> {
+        let inner = self
+            .meters
+            .time(Operation::OpenUpload, self.inner.open_upload(upload))
+            .await?;
+        Ok(Box::new(MeteredUpload {
+            inner,
+            meters: self.meters.clone(),
+        }))
+    }
+
+    async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
+        self.meters
+            .time(Operation::UploadSize, self.inner.upload_size(upload))
+            .await
+    }
+
+    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        self.meters
+            .time(Operation::PurgeUploads, self.inner.purge_uploads(cutoff))
+            .await
+    }
+}
+
+struct MeteredUpload {
+    inner: Box<dyn Upload>,
+    meters: Meters,
+}
+
+#[async_trait]
+impl Upload for MeteredUpload {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    async fn write(&mut self, bytes: Bytes) -> Result<()> {
+        self.meters.time(Operation::Write, self.inner.write(bytes)).await
+    }
+
+    async fn suspend(self: Box<Self>) -> Result<u64> {
+        self.meters.time(Operation::Suspend, self.inner.suspend()).await
+    }
+
+    async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
+        let inner = self
+            .meters
+            .time(Operation::Finish, self.inner.finish(also))
+            .await?;
+        Ok(Box::new(MeteredFinished {
+            inner,
+            meters: self.meters,
+        }))
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        self.meters.time(Operation::Discard, self.inner.discard()).await
+    }
+}
+
+struct MeteredFinished {
+    inner: Box<dyn Finished>,
+    meters: Meters,
+}
+
+#[async_trait]
+impl Finished for MeteredFinished {
+    fn size(&self) -> u64 {
+        self.inner.size()
+    }
+
+    fn digest(&self, algorithm: Algorithm) -> Option<Digest> {
+        self.inner.digest(algorithm)
+    }
+
+    async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
+        self.meters
+            .time(Operation::PublishBlob, self.inner.publish(key, then))
+            .await
+    }
+
+    async fn discard(self: Box<Self>) -> Result<()> {
+        self.meters.time(Operation::Discard, self.inner.discard()).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        faulty::{Fault, Faulty},
+        object::ObjectStorage,
+    };
+
+    contract_tests!(async || (
+        Arc::new(Metered::new(Arc::new(ObjectStorage::in_memory()))) as Arc<dyn Storage>,
+        ()
+    ));
+
+    fn measured(meters: &Meters, operation: Operation) -> Option<Measured> {
+        meters
+            .snapshot()
+            .into_iter()
+            .find(|measured| measured.operation == operation)
+    }
+
+    #[tokio::test]
+    async fn counts_calls_and_failures() {
+        let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+        let storage = Metered::new(Arc::clone(&faulty) as _);
+        let meters = storage.meters();
+        assert_eq!(meters.snapshot(), [], "nothing happened so far");
+
+        let key = Key::new("a/b").unwrap();
+        let put = Put {
+            key: key.clone(),
+            bytes: Bytes::from_static(b"x"),
+        };
+        storage.publish(std::slice::from_ref(&put)).await.unwrap();
+        storage.read(&key, 1).await.unwrap();
+        storage.read(&Key::new("a/c").unwrap(), 1).await.unwrap_err();
+        faulty.inject(Fault::disk_full());
+        storage.publish(&[put]).await.unwrap_err();
+
+        let publish = measured(&meters, Operation::Publish).unwrap();
+        assert_eq!((publish.calls, publish.failures), (2, 1));
+        let read = measured(&meters, Operation::Read).unwrap();
+        assert_eq!(
+            (read.calls, read.failures),
+            (2, 0),
+            "that nothing is there is no failure"
+        );
+        assert_eq!(measured(&meters, Operation::Stat), None);
+    }
+
+    #[tokio::test]
+    async fn counts_what_uploads_do() {
+        let storage = Metered::new(Arc::new(ObjectStorage::in_memory()));
+        let upload = UploadKey {
+            repository: "a/b".parse().unwrap(),
+            id: "u".parse().unwrap(),
+        };
+        storage.create_upload(&upload).await.unwrap();
+        let mut held = storage.open_upload(&upload).await.unwrap();
+        held.write(Bytes::from_static(b"x")).await.unwrap();
+        held.write(Bytes::from_static(b"y")).await.unwrap();
+        let finished = held.finish(None).await.unwrap();
+        finished.publish(&Key::new("blob").unwrap(), &[]).await.unwrap();
+        let calls: Vec<_> = storage
+            .meters()
+            .snapshot()
+            .iter()
+            .map(|measured| (measured.operation.name(), measured.calls))
+            .collect();
+        let expected = [
+            ("create_upload", 1),
+            ("open_upload", 1),
+            ("write", 2),
+            ("finish", 1),
+            ("publish_blob", 1),
+        ];
+        assert_eq!(calls, expected);
+    }
+
+    #[test]
+    fn buckets_accumulate() {
+        let meter = Meter::default();
+        for millis in [5, 6, 100, 9_999, 10_001] {
+            meter.count(Duration::from_millis(millis), false);
+        }
+        let measured = meter.read(Operation::Stat);
+        assert_eq!(measured.calls, 5);
+        assert_eq!(measured.total, Duration::from_millis(20_111));
+        assert_eq!(measured.cumulative, [1, 2, 2, 2, 3, 3, 3, 3, 3, 3, 4, 5]);
+    }
+
+    #[test]
+    fn operations_are_numbered_in_order() {
+        for (number, operation) in Operation::ALL.into_iter().enumerate() {
+            assert_eq!(operation as usize, number, "{operation}");
+        }
+    }
+}
