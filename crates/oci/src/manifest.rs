@@ -74,7 +74,8 @@ impl ManifestView {
     /// - an image has a `config`, and neither an image nor an index has what belongs to the other (CVE-2021-41190);
     /// - `schemaVersion` of both is 2, and each descriptor has a media type, a digest that we can compute and a size.
     ///
-    /// A media type that we do not know is accepted as [`ManifestKind::Unknown`].
+    /// A media type that we do not know is accepted as [`ManifestKind::Unknown`]. When only the header names it, the stored
+    /// bytes do not: they are served as an OCI image, as [`ManifestView::parse_stored`] reads them.
     pub fn parse_pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {
         read::pushed(content_type, bytes)
     }
