@@ -12,6 +12,24 @@
 //! leaves `close` nothing to report. An fsync that fails is an error for whoever waits for it, and
 //! is not tried again: after it, nobody knows what is on the disk.
 //!
+//! # How many syncs that takes
+//!
+//! Once the directories on the way are known to be durable (the first request that uses one syncs
+//! what lies above it):
+//!
+//! | what                                                       | files | directories | renames |
+//! |------------------------------------------------------------|------:|------------:|--------:|
+//! | blob and its link, small or large                          |     2 |           4 |       2 |
+//! | blob and its link, first of a new repository               |     2 |           9 |       2 |
+//! | manifest (blob, revision, history, tag), tag that exists   |     4 |           7 |       4 |
+//! | manifest, new tag                                          |     4 |          10 |       3 |
+//! | manifest, first of its repository                          |     4 |          13 |       2 |
+//! | tag removed                                                |     0 |           1 |       1 |
+//!
+//! Not one of them can go: a test lets each do nothing and finds a promise broken. But on a file
+//! system with a journal only the first sync of a commit and one for each rename wait for the
+//! journal; the others find their work done, and cost a flush of the disk's cache at most.
+//!
 //! # What blocks where
 //!
 //! Metadata and what lies in the page cache are read on the async thread. Everything that writes,
@@ -246,5 +264,9 @@ fn failed_job(error: tokio::task::JoinError) -> Error {
     Error::with_source(ErrorKind::Other, "a background job did not end", error)
 }
 
+#[cfg(test)]
+mod power_cut;
+#[cfg(test)]
+mod simulated;
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,396 @@
 //! The engine on a real disk: the contract, and what only a file system shows.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at the files behind the engine's back"
+)]
+
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use bytes::Bytes;
+use futures_util::TryStreamExt;
+use wharf_oci::{Algorithm, Digest};
+
+use super::FsStorage;
+use crate::{ErrorKind, Key, Put, Storage, layout, layout::UploadKey};
+
+fn opened() -> (tempfile::TempDir, FsStorage) {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = FsStorage::open(directory.path()).unwrap();
+    (directory, storage)
+}
+
+fn upload() -> UploadKey {
+    UploadKey {
+        repository: "team/app".parse().unwrap(),
+        id: "an-upload".parse().unwrap(),
+    }
+}
+
+fn path_of(root: &Path, upload: &UploadKey) -> PathBuf {
+    root.join(layout::uploads(&upload.repository).as_str())
+        .join(upload.id.as_str())
+}
+
+fn data_of(root: &Path, upload: &UploadKey) -> PathBuf {
+    path_of(root, upload).join("data")
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_store() {
+    let (directory, storage) = opened();
+    let error = FsStorage::open(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    assert!(
+        error.to_string().contains(&format!("pid {}", std::process::id())),
+        "{error}"
+    );
+    drop(storage);
+    FsStorage::open(directory.path()).unwrap();
+}
+
+#[test]
+fn what_a_killed_process_left_in_staging_goes() {
+    let (directory, storage) = opened();
+    drop(storage);
+    let staging = directory.path().join("wharf/staging");
+    fs::create_dir_all(staging.join("1/a/b")).unwrap();
+    fs::write(staging.join("1/a/b/c"), "x").unwrap();
+    fs::write(staging.join("2"), "x").unwrap();
+    let _storage = FsStorage::open(directory.path()).unwrap();
+    assert_eq!(fs::read_dir(&staging).unwrap().count(), 0);
+}
+
+#[test]
+fn a_root_that_cannot_be_used_says_why() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    for root in [file.clone(), file.join("below")] {
+        let error = FsStorage::open(&root).unwrap_err().to_string();
+        assert!(
+            error.contains("something that is not a directory lies on the way"),
+            "{error}"
+        );
+        assert!(error.contains(&root.display().to_string()), "{error}");
+    }
+}
+
+/// The modes that registry:2 gives: what the umask leaves.
+#[tokio::test]
+async fn files_and_directories_get_ordinary_modes() {
+    let (directory, storage) = opened();
+    let key = Key::new("docker/registry/v2/blobs/sha256/aa/aabb/data").unwrap();
+    storage
+        .publish(&[Put {
+            key,
+            bytes: Bytes::from_static(b"x"),
+        }])
+        .await
+        .unwrap();
+    fs::create_dir(directory.path().join("directory")).unwrap();
+    fs::write(directory.path().join("file"), "").unwrap();
+    let mode = |path: &str| {
+        fs::metadata(directory.path().join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+    };
+    assert_eq!(mode("docker/registry/v2/blobs/sha256/aa/aabb/data"), mode("file"));
+    assert_eq!(mode("docker/registry/v2/blobs/sha256/aa/aabb"), mode("directory"));
+    assert_eq!(mode("docker"), mode("directory"));
+}
+
+/// Byte for byte what registry:2 leaves in an upload's directory.
+#[tokio::test]
+async fn an_upload_lies_where_registry_2_looks() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let started = fs::read_to_string(path_of(directory.path(), &upload).join("startedat")).unwrap();
+    let shape: String = started
+        .chars()
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    assert_eq!(shape, "0000-00-00T00:00:00Z");
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"abc")).await.unwrap();
+    held.suspend().await.unwrap();
+    assert_eq!(fs::read(data_of(directory.path(), &upload)).unwrap(), b"abc");
+}
+
+/// I1: the digest is that of the bytes in the file, whoever wrote them.
+#[tokio::test]
+async fn a_file_that_changed_between_requests_is_hashed_again() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from(vec![1; 300_000])).await.unwrap();
+    held.suspend().await.unwrap();
+
+    // The clock of a file system may tick every 10 ms only.
+    tokio::time::sleep(Duration::from_millis(30)).await;
+    fs::write(data_of(directory.path(), &upload), vec![2; 300_000]).unwrap();
+
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    assert_eq!(held.size(), 300_000);
+    held.write(Bytes::from_static(b"end")).await.unwrap();
+    let finished = held.finish(Some(Algorithm::Sha512)).await.unwrap();
+    let content = [&vec![2; 300_000][..], b"end"].concat();
+    assert_eq!(
+        finished.digest(Algorithm::Sha256),
+        Some(Digest::sha256_of(&content))
+    );
+    assert_eq!(
+        finished.digest(Algorithm::Sha512),
+        Some(Digest::of(Algorithm::Sha512, &content))
+    );
+    let key = layout::blob(&Digest::sha256_of(&content));
+    finished.publish(&key, &[]).await.unwrap();
+    assert_eq!(storage.read(&key, 1_000_000).await.unwrap().bytes, content);
+    assert!(!path_of(directory.path(), &upload).exists());
+}
+
+/// I1: what is published has the size that was hashed.
+#[tokio::test]
+async fn a_file_that_grew_after_it_was_hashed_is_not_published() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from(vec![1; 300_000])).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    fs::write(data_of(directory.path(), &upload), vec![1; 300_001]).unwrap();
+    let key = layout::blob(&finished.digest(Algorithm::Sha256).unwrap());
+    let error = finished.publish(&key, &[]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
+    assert!(storage.stat(&key).await.unwrap_err().is_not_found());
+}
+
+/// Another process wrote part of an upload, and this one was started after it.
+#[tokio::test]
+async fn an_upload_goes_on_after_a_restart() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from(vec![7; 100_000])).await.unwrap();
+    held.suspend().await.unwrap();
+    drop(storage);
+
+    let storage = FsStorage::open(directory.path()).unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    assert_eq!(held.size(), 100_000);
+    held.write(Bytes::from(vec![8; 100_000])).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    let content = [vec![7; 100_000], vec![8; 100_000]].concat();
+    assert_eq!(
+        finished.digest(Algorithm::Sha256),
+        Some(Digest::sha256_of(&content))
+    );
+}
+
+/// A file with another name may be a blob already: it is never written to again.
+#[tokio::test]
+async fn an_upload_that_shares_its_file_starts_over() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"published")).await.unwrap();
+    held.suspend().await.unwrap();
+    let other = directory.path().join("other");
+    fs::hard_link(data_of(directory.path(), &upload), &other).unwrap();
+
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    assert_eq!(held.size(), 0);
+    held.write(Bytes::from_static(b"something else")).await.unwrap();
+    held.suspend().await.unwrap();
+    assert_eq!(fs::read(&other).unwrap(), b"published");
+    assert_eq!(
+        fs::read(data_of(directory.path(), &upload)).unwrap(),
+        b"something else"
+    );
+}
+
+#[tokio::test]
+async fn a_blob_that_is_cut_short_while_it_is_read_is_an_error() {
+    let (directory, storage) = opened();
+    let key = Key::new("a/blob").unwrap();
+    let put = Put {
+        key: key.clone(),
+        bytes: Bytes::from(vec![1; 1_000_000]),
+    };
+    storage.publish(&[put]).await.unwrap();
+    let blob = storage.open(&key).await.unwrap();
+    let file = fs::OpenOptions::new()
+        .write(true)
+        .open(directory.path().join("a/blob"))
+        .unwrap();
+    file.set_len(600_000).unwrap();
+    let mut stream = blob.stream(0..1_000_000);
+    let mut got = 0;
+    let error = loop {
+        match stream.try_next().await {
+            Ok(Some(piece)) => got += piece.len(),
+            Ok(None) => panic!("the stream ended after {got} bytes without an error"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!((got, error.kind()), (600_000, ErrorKind::Damaged));
+    assert!(stream.try_next().await.unwrap().is_none());
+}
+
+/// The version comes once a change would show, and a change behind our back shows.
+#[tokio::test]
+async fn versions_come_with_age_and_see_every_change() {
+    let (directory, storage) = opened();
+    let key = Key::new("a/link").unwrap();
+    storage
+        .publish(&[Put {
+            key: key.clone(),
+            bytes: Bytes::from_static(b"one"),
+        }])
+        .await
+        .unwrap();
+    assert_eq!(
+        storage.stat(&key).await.unwrap().version,
+        None,
+        "it may change again in this instant"
+    );
+    let settled = async || loop {
+        if let Some(version) = storage.stat(&key).await.unwrap().version {
+            return version;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let first = settled().await;
+    assert_eq!(storage.read(&key, 10).await.unwrap().stat.version, Some(first));
+    fs::write(directory.path().join("a/link"), "two").unwrap();
+    assert_ne!(storage.stat(&key).await.unwrap().version, Some(first));
+    assert_ne!(settled().await, first);
+}
+
+/// A cached listing is used only as long as the directory is the same.
+#[tokio::test]
+async fn listings_see_what_happens_behind_our_back() {
+    let (directory, storage) = opened();
+    let root = directory.path().join("docker/registry/v2/repositories");
+    fs::create_dir_all(root.join("one")).unwrap();
+    fs::write(root.join("not a key"), "").unwrap();
+    std::os::unix::fs::symlink("one", root.join("linked")).unwrap();
+    std::os::unix::fs::symlink("nowhere", root.join("dangling")).unwrap();
+    let names = async || {
+        let page = storage.list(&layout::repositories(), None, 100).await.unwrap();
+        let names: Vec<_> = page
+            .entries
+            .iter()
+            .map(|entry| format!("{}:{}", entry.name, entry.is_dir))
+            .collect();
+        (names.join(" "), page.version)
+    };
+    let version = loop {
+        let (listed, version) = names().await;
+        assert_eq!(listed, "dangling:false linked:true one:true");
+        if let Some(version) = version {
+            break version;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    assert_eq!(names().await.1, Some(version), "from the cache");
+    fs::remove_dir(root.join("one")).unwrap();
+    fs::create_dir(root.join("two")).unwrap();
+    let (listed, now) = names().await;
+    assert_eq!(listed, "dangling:false linked:false two:true");
+    assert_ne!(now, Some(version));
+}
+
+/// A repository that is removed with `rm -rf` comes back with the next push, durable or not before.
+#[tokio::test]
+async fn a_tree_that_was_removed_behind_our_back_is_built_again() {
+    let (directory, storage) = opened();
+    let key = Key::new("docker/registry/v2/repositories/a/_manifests/tags/latest/current/link").unwrap();
+    for content in ["one", "two"] {
+        let put = Put {
+            key: key.clone(),
+            bytes: Bytes::from_static(content.as_bytes()),
+        };
+        storage.publish(std::slice::from_ref(&put)).await.unwrap();
+        storage.publish(&[put]).await.unwrap();
+        assert_eq!(storage.read(&key, 10).await.unwrap().bytes, content);
+        fs::remove_dir_all(directory.path().join("docker")).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn purge_takes_what_registry_2_left() {
+    let (directory, storage) = opened();
+    let repositories = directory.path().join(layout::repositories().as_str());
+    let without_start = repositories.join("a/b/_uploads/without-start");
+    fs::create_dir_all(without_start.join("hashstates/sha256")).unwrap();
+    fs::write(without_start.join("hashstates/sha256/0"), "sha").unwrap();
+    fs::create_dir_all(repositories.join("a/_uploads/no id at all")).unwrap();
+    let held = UploadKey {
+        repository: "a".parse().unwrap(),
+        id: "held".parse().unwrap(),
+    };
+    storage.create_upload(&held).await.unwrap();
+    let hold = storage.open_upload(&held).await.unwrap();
+
+    assert_eq!(
+        storage
+            .purge_uploads(SystemTime::now() - Duration::from_secs(60))
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(
+        storage
+            .purge_uploads(SystemTime::now() + Duration::from_secs(60))
+            .await
+            .unwrap(),
+        2
+    );
+    assert!(!without_start.exists());
+    assert_eq!(fs::read_dir(repositories.join("a/_uploads")).unwrap().count(), 1);
+    drop(hold);
+    assert_eq!(
+        storage
+            .purge_uploads(SystemTime::now() + Duration::from_secs(60))
+            .await
+            .unwrap(),
+        1
+    );
+}
+
+/// A small push is never written twice: it is staged where it is published from.
+#[tokio::test]
+async fn finished_uploads_leave_an_empty_directory_of_uploads() {
+    let (directory, storage) = opened();
+    for size in [10, 100_000] {
+        let upload = upload();
+        storage.create_upload(&upload).await.unwrap();
+        let mut held = storage.open_upload(&upload).await.unwrap();
+        held.write(Bytes::from(vec![3; size])).await.unwrap();
+        let finished = held.finish(None).await.unwrap();
+        assert_eq!(data_of(directory.path(), &upload).exists(), size > 64 * 1024);
+        let key = layout::blob(&finished.digest(Algorithm::Sha256).unwrap());
+        finished.publish(&key, &[]).await.unwrap();
+        let blob = fs::metadata(directory.path().join(key.as_str())).unwrap();
+        assert_eq!((blob.size(), blob.nlink()), (size as u64, 1));
+        assert_eq!(
+            fs::read_dir(path_of(directory.path(), &upload).parent().unwrap())
+                .unwrap()
+                .count(),
+            0
+        );
+    }
+}
 
 mod contract {
     use std::sync::Arc;

@@ -1,0 +1,819 @@
+//! A disk in memory whose power can be cut after any effect, and that then forgets what was not synced.
+//!
+//! It promises as little as POSIX and a file system with a journal do: a synced file keeps its
+//! content, a synced directory its names, and a rename happens as a whole. Everything else that
+//! was done since may be lost or kept, each effect for itself, in any combination. What is not
+//! synced of a file may be missing, zero, or old, block by block.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io::{self, IoSlice},
+    ops::ControlFlow,
+    sync::Arc,
+};
+
+use parking_lot::Mutex;
+
+use super::sys::{Disk, Kind, Metadata, Stamp};
+
+const ROOT: u64 = 1;
+/// What survives of unsynced content, survives in blocks of so many bytes.
+const BLOCK: usize = 4096;
+
+/// The disk. Clones are the same disk.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+
+/// Which unsynced effects survive a cut of power.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Survival {
+    /// None of them.
+    Nothing,
+    /// All of them.
+    Everything,
+    /// Only the later half.
+    Later,
+    /// Only the earlier half.
+    Earlier,
+    /// Some, chosen by this number.
+    Some(u64),
+}
+
+/// How often something was made durable.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Syncs {
+    pub(super) files: u32,
+    pub(super) directories: u32,
+}
+
+#[derive(Debug, Clone)]
+struct State {
+    nodes: BTreeMap<u64, Node>,
+    /// Changes of names that are not durable yet, oldest first.
+    pending: Vec<Change>,
+    clock: i64,
+    effects: usize,
+    cut_after: usize,
+    off: bool,
+    locked: bool,
+    reads: u64,
+    syncs: Syncs,
+    /// Bytes that can still be written.
+    space: u64,
+    /// The number of the sync of a file that fails, counted down to zero.
+    failing_file_sync: Option<u32>,
+    failing_directory_sync: Option<u32>,
+    ignored_sync: Option<u32>,
+    log: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+struct Node {
+    content: Content,
+    modified: i64,
+    changed: i64,
+}
+
+#[derive(Debug, Clone)]
+enum Content {
+    File {
+        now: Vec<u8>,
+        durable: Vec<u8>,
+        lost: bool,
+    },
+    Directory {
+        now: BTreeMap<String, u64>,
+        durable: BTreeMap<String, u64>,
+        removed: bool,
+    },
+}
+
+/// One change of names, kept or lost as a whole: where, which name, and what it then stands for.
+#[derive(Debug, Clone)]
+struct Change(Vec<(u64, String, Option<u64>)>);
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            nodes: BTreeMap::from([(ROOT, Node::new(Content::directory()))]),
+            pending: Vec::new(),
+            clock: 1_000_000,
+            effects: 0,
+            cut_after: usize::MAX,
+            off: false,
+            locked: false,
+            reads: 0,
+            syncs: Syncs::default(),
+            space: u64::MAX,
+            failing_file_sync: None,
+            failing_directory_sync: None,
+            ignored_sync: None,
+            log: Vec::new(),
+        }
+    }
+}
+
+impl SimulatedDisk {
+    /// Lets `effects` more take place, and no more.
+    pub(super) fn cut_after(&self, effects: usize) {
+        let mut state = self.0.lock();
+        state.cut_after = state.effects + effects;
+    }
+
+    /// Lets the sync of this number, counted from 0, say that all is well and do nothing.
+    pub(super) fn ignore_sync(&self, number: u32) {
+        self.0.lock().ignored_sync = Some(number);
+    }
+
+    /// What was synced since the last call.
+    pub(super) fn take_syncs(&self) -> Syncs {
+        std::mem::take(&mut self.0.lock().syncs)
+    }
+
+    /// Lets so many more bytes be written.
+    pub(super) fn set_space(&self, bytes: u64) {
+        self.0.lock().space = bytes;
+    }
+
+    /// Lets the sync of a file fail, after `others` that succeed. As on Linux, what could not be
+    /// written is lost and the next sync knows nothing of it.
+    pub(super) fn fail_file_sync(&self, others: u32) {
+        self.0.lock().failing_file_sync = Some(others);
+    }
+
+    /// The same for the sync of a directory.
+    pub(super) fn fail_directory_sync(&self, others: u32) {
+        self.0.lock().failing_directory_sync = Some(others);
+    }
+
+    /// The effects so far, one a line.
+    pub(super) fn log(&self) -> String {
+        self.0.lock().log.join("\n")
+    }
+
+    /// The disk as it is found when the power is back.
+    pub(super) fn after_power_cut(&self, survival: Survival) -> Self {
+        let mut state = self.0.lock().clone();
+        state.lose(&mut Chooser::new(survival));
+        Self(Arc::new(Mutex::new(State {
+            nodes: state.nodes,
+            clock: state.clock + 1_000_000,
+            ..State::default()
+        })))
+    }
+
+    /// All files, with their content.
+    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        let state = self.0.lock();
+        let mut files = BTreeMap::new();
+        state.walk(ROOT, "", &mut |path, node| {
+            if let Content::File { now, .. } = &node.content {
+                files.insert(path.to_owned(), now.clone());
+            }
+        });
+        files
+    }
+
+    /// All directories.
+    pub(super) fn directories(&self) -> BTreeSet<String> {
+        let state = self.0.lock();
+        let mut directories = BTreeSet::new();
+        state.walk(ROOT, "", &mut |path, node| {
+            if matches!(node.content, Content::Directory { .. }) {
+                directories.insert(path.to_owned());
+            }
+        });
+        directories
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
+        let mut state = self.0.lock();
+        if state.off {
+            Err(no_power())
+        } else {
+            look(&mut state)
+        }
+    }
+
+    fn effect<T>(
+        &self,
+        what: impl FnOnce() -> String,
+        effect: impl FnOnce(&mut State) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let mut state = self.0.lock();
+        if state.off || state.effects >= state.cut_after {
+            state.off = true;
+            return Err(no_power());
+        }
+        state.clock += 1;
+        let result = effect(&mut state)?;
+        state.effects += 1;
+        state.log.push(what());
+        Ok(result)
+    }
+}
+
+impl Node {
+    fn new(content: Content) -> Self {
+        Self {
+            content,
+            modified: 0,
+            changed: 0,
+        }
+    }
+}
+
+impl Content {
+    fn directory() -> Self {
+        Self::Directory {
+            now: BTreeMap::new(),
+            durable: BTreeMap::new(),
+            removed: false,
+        }
+    }
+
+    fn file() -> Self {
+        Self::File {
+            now: Vec::new(),
+            durable: Vec::new(),
+            lost: false,
+        }
+    }
+}
+
+impl State {
+    fn node(&mut self, inode: u64) -> io::Result<&mut Node> {
+        self.nodes.get_mut(&inode).ok_or_else(not_found)
+    }
+
+    fn names(&self, inode: u64) -> io::Result<&BTreeMap<String, u64>> {
+        match self.nodes.get(&inode).map(|node| &node.content) {
+            Some(Content::Directory { removed: true, .. }) | None => Err(not_found()),
+            Some(Content::Directory { now, .. }) => Ok(now),
+            Some(Content::File { .. }) => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    fn find(&self, path: &str) -> io::Result<u64> {
+        path.split('/')
+            .filter(|name| !matches!(*name, "" | "."))
+            .try_fold(ROOT, |directory, name| self.child(directory, name))
+    }
+
+    fn child(&self, directory: u64, name: &str) -> io::Result<u64> {
+        self.names(directory)?.get(name).copied().ok_or_else(not_found)
+    }
+
+    fn is_directory(&self, inode: u64) -> bool {
+        matches!(
+            self.nodes.get(&inode),
+            Some(Node {
+                content: Content::Directory { .. },
+                ..
+            })
+        )
+    }
+
+    fn parent_of<'a>(&self, path: &'a str) -> io::Result<(u64, &'a str)> {
+        let (parent, name) = path.rsplit_once('/').unwrap_or(("", path));
+        Ok((self.find(parent)?, name))
+    }
+
+    fn add(&mut self, path: &str, content: Content) -> io::Result<u64> {
+        let (parent, name) = self.parent_of(path)?;
+        if self.names(parent)?.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let inode = self.nodes.keys().next_back().map_or(ROOT, |last| last + 1);
+        let (modified, changed) = (self.clock, self.clock);
+        self.nodes.insert(
+            inode,
+            Node {
+                content,
+                modified,
+                changed,
+            },
+        );
+        self.change(vec![(parent, name.to_owned(), Some(inode))]);
+        Ok(inode)
+    }
+
+    fn change(&mut self, changes: Vec<(u64, String, Option<u64>)>) {
+        let clock = self.clock;
+        for (directory, name, target) in &changes {
+            if let Some(node) = self.nodes.get_mut(directory) {
+                (node.modified, node.changed) = (clock, clock);
+                if let Content::Directory { now, .. } = &mut node.content {
+                    put(now, name, *target);
+                }
+            }
+        }
+        self.pending.push(Change(changes));
+    }
+
+    fn remove(&mut self, directory: u64, name: &str, want_directory: bool) -> io::Result<()> {
+        let inode = self.child(directory, name)?;
+        match (&mut self.node(inode)?.content, want_directory) {
+            (Content::File { .. }, false) => {}
+            (Content::File { .. }, true) => return Err(io::ErrorKind::NotADirectory.into()),
+            (Content::Directory { .. }, false) => return Err(io::ErrorKind::IsADirectory.into()),
+            (Content::Directory { now, removed, .. }, true) => {
+                if !now.is_empty() {
+                    return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                }
+                *removed = true;
+            }
+        }
+        self.change(vec![(directory, name.to_owned(), None)]);
+        Ok(())
+    }
+
+    fn rename(&mut self, from: &str, to: u64, name: &str) -> io::Result<()> {
+        let (from_directory, from_name) = self.parent_of(from)?;
+        let inode = self.child(from_directory, from_name)?;
+        if let Some(&there) = self.names(to)?.get(name) {
+            if there == inode {
+                return Ok(());
+            }
+            let is_directory = self.is_directory(inode);
+            match (&mut self.node(there)?.content, is_directory) {
+                (Content::File { .. }, false) => {}
+                (Content::File { .. }, true) => return Err(io::ErrorKind::NotADirectory.into()),
+                (Content::Directory { .. }, false) => return Err(io::ErrorKind::IsADirectory.into()),
+                (Content::Directory { now, removed, .. }, true) => {
+                    if !now.is_empty() {
+                        return Err(io::ErrorKind::DirectoryNotEmpty.into());
+                    }
+                    *removed = true;
+                }
+            }
+        }
+        let clock = self.clock;
+        self.node(inode)?.changed = clock;
+        self.change(vec![
+            (from_directory, from_name.to_owned(), None),
+            (to, name.to_owned(), Some(inode)),
+        ]);
+        Ok(())
+    }
+
+    /// Makes the changes durable that touch `directory`, and the earlier ones that they build on.
+    fn sync_names(&mut self, directory: u64) {
+        let mut wanted: BTreeSet<(u64, String)> = BTreeSet::new();
+        let mut kept = vec![false; self.pending.len()];
+        for (index, Change(changes)) in self.pending.iter().enumerate().rev() {
+            if changes
+                .iter()
+                .any(|(at, name, _)| *at == directory || wanted.contains(&(*at, name.clone())))
+            {
+                kept[index] = true;
+                wanted.extend(changes.iter().map(|(at, name, _)| (*at, name.clone())));
+            }
+        }
+        let mut kept = kept.into_iter();
+        let (durable, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(|_| kept.next() == Some(true));
+        self.pending = pending;
+        self.apply(durable);
+    }
+
+    fn apply(&mut self, changes: Vec<Change>) {
+        for (directory, name, target) in changes.into_iter().flat_map(|Change(changes)| changes) {
+            if let Some(Node {
+                content: Content::Directory { durable, .. },
+                ..
+            }) = self.nodes.get_mut(&directory)
+            {
+                put(durable, &name, target);
+            }
+        }
+    }
+
+    /// Leaves what survives a cut of power.
+    fn lose(&mut self, chooser: &mut Chooser) {
+        let pending = std::mem::take(&mut self.pending);
+        let total = pending.len();
+        let mut lost: BTreeSet<(u64, String)> = BTreeSet::new();
+        let mut kept = Vec::new();
+        for (index, change) in pending.into_iter().enumerate() {
+            let keys: Vec<_> = change.0.iter().map(|(at, name, _)| (*at, name.clone())).collect();
+            // What builds on a lost change is lost with it.
+            if chooser.keep(index, total) && !keys.iter().any(|key| lost.contains(key)) {
+                kept.push(change);
+            } else {
+                lost.extend(keys);
+            }
+        }
+        self.apply(kept);
+        for node in self.nodes.values_mut() {
+            match &mut node.content {
+                Content::File { now, durable, lost } => {
+                    if now != durable {
+                        let cache = if *lost { durable.clone() } else { now.clone() };
+                        *durable = chooser.content(durable, &cache);
+                    }
+                    now.clone_from(durable);
+                }
+                Content::Directory {
+                    now,
+                    durable,
+                    removed,
+                } => {
+                    now.clone_from(durable);
+                    *removed = false;
+                }
+            }
+        }
+    }
+
+    fn walk(&self, inode: u64, path: &str, each: &mut dyn FnMut(&str, &Node)) {
+        let Some(node) = self.nodes.get(&inode) else {
+            return;
+        };
+        each(path, node);
+        if let Content::Directory { now, .. } = &node.content {
+            for (name, child) in now {
+                let below = if path.is_empty() {
+                    name.clone()
+                } else {
+                    format!("{path}/{name}")
+                };
+                self.walk(*child, &below, each);
+            }
+        }
+    }
+
+    fn metadata(&self, inode: u64) -> io::Result<Metadata> {
+        let node = self.nodes.get(&inode).ok_or_else(not_found)?;
+        let (kind, size) = match &node.content {
+            Content::File { now, .. } => (Kind::File, now.len() as u64),
+            Content::Directory { .. } => (Kind::Directory, 4096),
+        };
+        let stamp = |seconds| Stamp {
+            seconds,
+            nanoseconds: 1,
+        };
+        let (modified, changed) = (stamp(node.modified), stamp(node.changed));
+        let names = self.nodes.values().map(|node| match &node.content {
+            Content::Directory { now, .. } => now.values().filter(|child| **child == inode).count(),
+            Content::File { .. } => 0,
+        });
+        let has_other_names = names.sum::<usize>() > 1;
+        Ok(Metadata {
+            kind,
+            size,
+            device: 1,
+            inode,
+            has_other_names,
+            modified,
+            changed,
+            stamped_here: true,
+        })
+    }
+}
+
+fn put(names: &mut BTreeMap<String, u64>, name: &str, target: Option<u64>) {
+    match target {
+        Some(inode) => names.insert(name.to_owned(), inode),
+        None => names.remove(name),
+    };
+}
+
+fn not_found() -> io::Error {
+    io::ErrorKind::NotFound.into()
+}
+
+fn no_power() -> io::Error {
+    io::Error::other("the power is off")
+}
+
+/// Counts down; true at zero, once.
+fn counted_down(countdown: &mut Option<u32>) -> bool {
+    match countdown {
+        Some(0) => {
+            *countdown = None;
+            true
+        }
+        Some(others) => {
+            *others -= 1;
+            false
+        }
+        None => false,
+    }
+}
+
+struct Chooser {
+    survival: Survival,
+    state: u64,
+}
+
+impl Chooser {
+    fn new(survival: Survival) -> Self {
+        let seed = if let Survival::Some(seed) = survival {
+            seed
+        } else {
+            0
+        };
+        Self {
+            survival,
+            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+        }
+    }
+
+    /// The next number of a well-known generator (SplitMix64).
+    fn next(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn keep(&mut self, index: usize, total: usize) -> bool {
+        match self.survival {
+            Survival::Nothing => false,
+            Survival::Everything => true,
+            Survival::Later => index >= total / 2,
+            Survival::Earlier => index < total / 2,
+            // Not always evenly: many images in which little is lost, or little is kept.
+            Survival::Some(seed) => self.next() % 8 < 1 + seed % 7,
+        }
+    }
+
+    /// What is left of a file that has `durable` on the disk and `cache` in memory.
+    fn content(&mut self, durable: &[u8], cache: &[u8]) -> Vec<u8> {
+        let blocks = cache.len().div_ceil(BLOCK);
+        let mut left = match self.survival {
+            Survival::Nothing => return durable.to_vec(),
+            Survival::Everything => return cache.to_vec(),
+            Survival::Later | Survival::Earlier => cache.to_vec(),
+            Survival::Some(_) => match self.next() % 4 {
+                0 => durable.to_vec(),
+                1 => cache[..usize::try_from(self.next()).unwrap_or(0) % (cache.len() + 1)].to_vec(),
+                _ => cache.to_vec(),
+            },
+        };
+        for (block, bytes) in left.chunks_mut(BLOCK).enumerate() {
+            let old = durable.get(block * BLOCK..).unwrap_or_default();
+            if !self.keep(block, blocks) {
+                let known = bytes.len().min(old.len());
+                bytes[..known].copy_from_slice(&old[..known]);
+                bytes[known..].fill(0);
+            }
+        }
+        left
+    }
+}
+
+impl Disk for SimulatedDisk {
+    type File = u64;
+    type Directory = u64;
+    type Lock = ();
+
+    fn lock(&self, path: &str, content: &str) -> io::Result<()> {
+        self.effect(
+            || format!("lock {path}"),
+            |state| {
+                if std::mem::replace(&mut state.locked, true) {
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, "pid 1\nsince ever\n"));
+                }
+                let inode = match state.find(path) {
+                    Ok(inode) => inode,
+                    Err(_) => state.add(path, Content::file())?,
+                };
+                if let Content::File { now, .. } = &mut state.node(inode)?.content {
+                    *now = content.into();
+                }
+                Ok(())
+            },
+        )
+    }
+
+    fn stat(&self, path: &str) -> io::Result<Metadata> {
+        self.look(|state| state.metadata(state.find(path)?))
+    }
+
+    fn stat_file(&self, file: &u64) -> io::Result<Metadata> {
+        self.look(|state| state.metadata(*file))
+    }
+
+    fn read_directory(
+        &self,
+        path: &str,
+        each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        let entries: Vec<_> = self.look(|state| {
+            let names = state.names(state.find(path)?)?;
+            Ok(names
+                .iter()
+                .map(|(name, inode)| (name.clone(), state.is_directory(*inode)))
+                .collect())
+        })?;
+        for (name, is_directory) in entries.iter().rev() {
+            let kind = if *is_directory {
+                Kind::Directory
+            } else {
+                Kind::File
+            };
+            if each(name.as_bytes(), kind).is_break() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, path: &str) -> io::Result<u64> {
+        self.look(|state| state.find(path))
+    }
+
+    fn open_to_write(&self, path: &str) -> io::Result<u64> {
+        self.look(|state| match state.find(path)? {
+            directory if state.is_directory(directory) => Err(io::ErrorKind::IsADirectory.into()),
+            file => Ok(file),
+        })
+    }
+
+    fn create(&self, path: &str) -> io::Result<u64> {
+        self.effect(
+            || format!("create {path}"),
+            |state| state.add(path, Content::file()),
+        )
+    }
+
+    fn open_directory(&self, path: &str) -> io::Result<u64> {
+        self.look(|state| {
+            let inode = state.find(path)?;
+            state.names(inode).map(|_| inode)
+        })
+    }
+
+    fn open_directory_at(&self, directory: &u64, name: &str) -> io::Result<u64> {
+        self.look(|state| {
+            let inode = state.child(*directory, name)?;
+            state.names(inode).map(|_| inode)
+        })
+    }
+
+    fn identity(&self, directory: &u64) -> io::Result<(u64, u64)> {
+        Ok((1, *directory))
+    }
+
+    fn read_at(&self, file: &u64, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.look(|state| {
+            let Content::File { now, .. } = &state.node(*file)?.content else {
+                return Err(io::ErrorKind::IsADirectory.into());
+            };
+            let rest = now
+                .get(usize::try_from(offset).unwrap_or(usize::MAX)..)
+                .unwrap_or_default();
+            let count = rest.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&rest[..count]);
+            Ok(count)
+        })
+    }
+
+    fn read_at_once(&self, file: &u64, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let waits = self.look(|state| {
+            state.reads += 1;
+            Ok(state.reads % 2 == 0)
+        })?;
+        if waits {
+            Err(io::ErrorKind::WouldBlock.into())
+        } else {
+            self.read_at(file, buffer, offset)
+        }
+    }
+
+    fn read_ahead(&self, _file: &u64, _offset: u64, _length: u64) {}
+
+    fn write_at(&self, file: &u64, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<usize> {
+        let mut bytes: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.iter().copied()).collect();
+        let what = format!("write {} bytes at {offset} of {file}", bytes.len());
+        self.effect(
+            || what,
+            |state| {
+                bytes.truncate(usize::try_from(state.space).unwrap_or(usize::MAX));
+                if bytes.is_empty() {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                state.space -= bytes.len() as u64;
+                let clock = state.clock;
+                let node = state.node(*file)?;
+                (node.modified, node.changed) = (clock, clock);
+                if let Content::File { now, .. } = &mut node.content {
+                    let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+                    now.resize(now.len().max(offset + bytes.len()), 0);
+                    now[offset..offset + bytes.len()].copy_from_slice(&bytes);
+                }
+                Ok(bytes.len())
+            },
+        )
+    }
+
+    fn set_length(&self, file: &u64, length: u64) -> io::Result<()> {
+        self.effect(
+            || format!("cut {file} to {length}"),
+            |state| {
+                let clock = state.clock;
+                let node = state.node(*file)?;
+                (node.modified, node.changed) = (clock, clock);
+                if let Content::File { now, .. } = &mut node.content {
+                    now.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
+                }
+                Ok(())
+            },
+        )
+    }
+
+    fn start_writeback(&self, _file: &u64, _offset: u64, _length: u64) {}
+
+    fn sync_file(&self, file: &u64) -> io::Result<()> {
+        self.effect(
+            || format!("sync the file {file}"),
+            |state| {
+                state.syncs.files += 1;
+                if counted_down(&mut state.ignored_sync) {
+                    return Ok(());
+                }
+                let fails = counted_down(&mut state.failing_file_sync);
+                if let Content::File { now, durable, lost } = &mut state.node(*file)?.content {
+                    *lost |= fails;
+                    if !*lost {
+                        durable.clone_from(now);
+                    }
+                }
+                if fails {
+                    Err(io::Error::from_raw_os_error(5))
+                } else {
+                    Ok(())
+                }
+            },
+        )
+    }
+
+    fn sync_directory(&self, directory: &u64) -> io::Result<()> {
+        self.effect(
+            || format!("sync the directory {directory}"),
+            |state| {
+                state.syncs.directories += 1;
+                if counted_down(&mut state.ignored_sync) {
+                    return Ok(());
+                }
+                if counted_down(&mut state.failing_directory_sync) {
+                    return Err(io::Error::from_raw_os_error(5));
+                }
+                state.sync_names(*directory);
+                Ok(())
+            },
+        )
+    }
+
+    fn rename(&self, from: &str, to: &u64, name: &str) -> io::Result<()> {
+        self.effect(
+            || format!("rename {from} to {name} in {to}"),
+            |state| state.rename(from, *to, name),
+        )
+    }
+
+    fn create_directory(&self, path: &str) -> io::Result<()> {
+        self.effect(
+            || format!("create the directory {path}"),
+            |state| state.add(path, Content::directory()).map(|_| ()),
+        )
+    }
+
+    fn remove_file(&self, path: &str) -> io::Result<()> {
+        self.effect(
+            || format!("remove {path}"),
+            |state| {
+                let (parent, name) = state.parent_of(path)?;
+                state.remove(parent, name, false)
+            },
+        )
+    }
+
+    fn remove_file_at(&self, directory: &u64, name: &str) -> io::Result<()> {
+        self.effect(
+            || format!("remove {name} in {directory}"),
+            |state| state.remove(*directory, name, false),
+        )
+    }
+
+    fn remove_directory(&self, path: &str) -> io::Result<()> {
+        self.effect(
+            || format!("remove the directory {path}"),
+            |state| {
+                let (parent, name) = state.parent_of(path)?;
+                state.remove(parent, name, true)
+            },
+        )
+    }
+
+    fn remove_directory_at(&self, directory: &u64, name: &str) -> io::Result<()> {
+        self.effect(
+            || format!("remove the directory {name} in {directory}"),
+            |state| state.remove(*directory, name, true),
+        )
+    }
+}
