@@ -37,6 +37,8 @@ pub fn parse_range(header: &str, size: u64) -> RangeRequest {
     };
     match (position(first), position(last)) {
         (Some(first), Some(last)) if first <= last => from_to(first, last.saturating_add(1).min(size)),
+        // A range that ends before it starts may be ignored or refused; registry:2 refuses it.
+        (Some(_), Some(_)) => RangeRequest::Unsatisfiable,
         (Some(first), None) if last.is_empty() => from_to(first, size),
         (None, Some(0)) if first.is_empty() => RangeRequest::Unsatisfiable,
         // The last bytes of nothing are satisfiable, but 206 has no way to say so.

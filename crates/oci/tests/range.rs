@@ -27,6 +27,8 @@ fn one_range_is_understood() {
         ("bytes=10-10", 10, Unsatisfiable),
         ("bytes=11-12", 10, Unsatisfiable),
         ("bytes=-0", 10, Unsatisfiable),
+        ("bytes=5-4", 10, Unsatisfiable),
+        ("bytes=500-0", 10, Unsatisfiable),
         ("bytes=0-", 0, Unsatisfiable),
         ("bytes=0-0", 0, Unsatisfiable),
         ("bytes=-0", 0, Unsatisfiable),
@@ -65,7 +67,6 @@ fn what_is_not_understood_asks_for_everything() {
         "bytes=--1",
         "bytes=+1-2",
         "bytes=1 -2",
-        "bytes=2-1",
         "bytes=0x1-2",
         "bytes =1-2",
         "items=1-2",
@@ -89,7 +90,6 @@ fn small_ranges_are_right_to_the_byte() {
             for last in 0..6 {
                 let asked: Vec<u64> = (0..size).filter(|byte| (first..=last).contains(byte)).collect();
                 let expected = match asked.as_slice() {
-                    _ if last < first => RangeRequest::Whole,
                     [] => RangeRequest::Unsatisfiable,
                     [start, ..] => RangeRequest::One(*start..asked[asked.len() - 1] + 1),
                 };

@@ -78,15 +78,17 @@ impl From<Vec<ApiError>> for Failure {
     }
 }
 
-impl From<RouteError> for Failure {
-    fn from(error: RouteError) -> Self {
+impl Failure {
+    /// A path that is no route. Whoever does not want to write there asks for something that does not
+    /// exist: no tag can have a name that is not one.
+    pub(crate) fn of_route(error: RouteError, is_write: bool) -> Self {
         let text = error.to_string();
         match error {
             RouteError::NotFound => {
                 Self::new(ErrorCode::Unsupported, text).with_status(StatusCode::NOT_FOUND)
             }
             RouteError::Name(_) => Self::new(ErrorCode::NameInvalid, text),
-            // No tag of that name can exist: the answer of an unknown one, as registry:2 has it for reads.
+            RouteError::Tag(_) if !is_write => Self::new(ErrorCode::ManifestUnknown, text),
             RouteError::Tag(error) => error.into(),
             RouteError::Digest(error) => error.into(),
             RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, text),
@@ -210,7 +212,10 @@ mod tests {
     #[test]
     fn routes_that_are_none_say_why() {
         let check = |path: &str, status: u16, code: &str| {
-            let (got, body) = answer(wharf_oci::Route::parse(path).unwrap_err());
+            let (got, body) = answer(Failure::of_route(
+                wharf_oci::Route::parse(path).unwrap_err(),
+                false,
+            ));
             assert!(
                 got.as_u16() == status && body.contains(&format!("\"{code}\"")),
                 "{path}: {got} {body}"
@@ -220,6 +225,8 @@ mod tests {
         check("/v2/a/b", 404, "UNSUPPORTED");
         check("/v2/A/tags/list", 400, "NAME_INVALID");
         check("/v2/a/blobs/sha256:12", 400, "DIGEST_INVALID");
-        check("/v2/a/manifests/.bad", 400, "TAG_INVALID");
+        check("/v2/a/manifests/.bad", 404, "MANIFEST_UNKNOWN");
+        let write = Failure::of_route(wharf_oci::Route::parse("/v2/a/manifests/.bad").unwrap_err(), true);
+        assert_eq!(answer(write).0, StatusCode::BAD_REQUEST);
     }
 }

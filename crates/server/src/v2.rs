@@ -68,8 +68,8 @@ impl<'a> Call<'a> {
         if path == "/" {
             return base::liveness(self);
         }
-        let route = Route::parse(path)?;
         let method = &self.parts.method;
+        let route = Route::parse(path).map_err(|error| Failure::of_route(error, *method == Method::PUT))?;
         let reads = *method == Method::GET || *method == Method::HEAD;
         match (&route, method) {
             (Route::Manifest(name, reference), _) if reads => manifests::get(self, name, reference).await,
