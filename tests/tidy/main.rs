@@ -8,7 +8,10 @@ use std::path::{Path, PathBuf};
 const LINES: usize = 800;
 
 /// Files that may be longer, each with its reason.
-const LONG: &[(&str, &str)] = &[];
+const LONG: &[(&str, &str)] = &[(
+    "crates/oci/tests/manifest.rs",
+    "one table of manifests, good and bad",
+)];
 
 /// What would tie the sources to one machine. Spelled in two parts so that this file passes its own test.
 const OF_ONE_MACHINE: &[(&str, &str)] = &[
@@ -74,7 +77,8 @@ fn report(problems: &[String]) {
 fn every_source_file_says_what_lives_there() {
     let silent = files(&[".rs"])
         .into_iter()
-        .filter(|(_, text)| !text.starts_with("//! "));
+        // A crate whose document is its README includes that instead.
+        .filter(|(_, text)| !text.starts_with("//! ") && !text.starts_with("#![doc = include_str!"));
     report(
         &silent
             .map(|(path, _)| format!("{path}: opens without a `//!` sentence"))

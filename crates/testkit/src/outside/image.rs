@@ -40,6 +40,12 @@ impl Manifest {
         }
     }
 
+    /// The bytes as JSON.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.bytes).unwrap_or_default()
+    }
+
     /// The descriptor that an index or a subject holds.
     #[must_use]
     pub fn descriptor(&self) -> Value {

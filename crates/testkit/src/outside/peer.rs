@@ -68,10 +68,39 @@ impl Peer {
     /// When it fails.
     #[must_use]
     pub fn collect_dry_run(program: &str, root: &Path) -> String {
-        let bench = tool::Bench::new();
-        bench.write("config.yml", &configuration_for(root));
-        let configuration = bench.path("config.yml").display().to_string();
-        bench.run(program, &["garbage-collect", "--dry-run", &configuration])
+        garbage_collect(program, root, &["--dry-run"])
+    }
+
+    /// Runs `garbage-collect` over a tree that no server uses, and answers what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn collect(program: &str, root: &Path) -> String {
+        garbage_collect(program, root, &[])
+    }
+
+    /// Asks the registry to end (SIGTERM) and waits until it has.
+    ///
+    /// # Panics
+    /// When it has already ended, or does not end within 30 s.
+    pub fn stop(mut self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)
+            .expect("our own child can be asked");
+        let asked = Instant::now();
+        while self
+            .child
+            .try_wait()
+            .expect("our own child can be asked")
+            .is_none()
+        {
+            assert!(
+                asked.elapsed() < PATIENCE,
+                "the registry does not end:\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 
     /// Host and port.
@@ -88,10 +117,12 @@ impl Peer {
         request.send(&self.authority)
     }
 
-    /// All that the registry has logged so far.
+    /// The last lines that the registry has logged.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        let lines = log.lines().collect::<Vec<_>>();
+        lines[lines.len().saturating_sub(10)..].join("\n")
     }
 
     fn wait_until_it_listens(&mut self, log: &Path) -> String {
@@ -127,9 +158,17 @@ fn authority_in(log: &str) -> Option<String> {
 impl Drop for Peer {
     fn drop(&mut self) {
         // It may have ended by itself; there is nothing left to do then.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
+}
+
+fn garbage_collect(program: &str, root: &Path, flags: &[&str]) -> String {
+    let bench = tool::Bench::new();
+    bench.write("config.yml", &configuration_for(root));
+    let configuration = bench.path("config.yml").display().to_string();
+    let line = [&["garbage-collect"], flags, &[&configuration]].concat();
+    bench.run(program, &line)
 }
 
 fn configuration_for(root: &Path) -> String {

@@ -54,7 +54,6 @@ impl Suite {
     ///
     /// The reasons go to standard error, and to the file that `WHARF_LEFT_OUT` names, one line each,
     /// for `test.sh` to repeat at its end.
-    #[must_use]
     pub fn run(self) -> Conclusion {
         let arguments = Arguments::from_args();
         let mut left_out = BTreeMap::<String, Vec<String>>::new();
@@ -89,10 +88,10 @@ impl Suite {
 
 fn say_left_out(line: &str) {
     // A reader that went away must not fail the tests.
-    let _ = writeln!(std::io::stderr(), "{line}");
+    drop(writeln!(std::io::stderr(), "{line}"));
     if let Some(path) = std::env::var_os("WHARF_LEFT_OUT") {
         let file = std::fs::OpenOptions::new().append(true).create(true).open(path);
-        let _ = file.and_then(|mut file| writeln!(file, "{line}"));
+        drop(file.and_then(|mut file| writeln!(file, "{line}")));
     }
 }
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, OnceLock};
@@ -80,10 +80,13 @@ impl Bench {
             "DOCKER_CONFIG",
         ];
         let environment = keys.iter().map(|key| ((*key).to_owned(), home.clone())).collect();
-        Bench {
+        let bench = Bench {
             directory,
             environment,
-        }
+        };
+        // Where `DOCKER_CONFIG` says that it is; some clients insist on it.
+        bench.write("config.json", "{}");
+        bench
     }
 
     /// The path of a file or directory in here; it need not exist.
@@ -260,7 +263,7 @@ pub struct Ran {
 fn read_all(file: &mut File) -> String {
     let mut bytes = Vec::new();
     file.rewind()
-        .and_then(|()| file.read_to_end(&mut bytes))
+        .and_then(|()| std::io::copy(file, &mut bytes))
         .expect("the output can be read back");
     String::from_utf8_lossy(&bytes).into_owned()
 }

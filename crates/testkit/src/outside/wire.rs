@@ -4,8 +4,7 @@
 //! opens one connection for each request, so that what one server answers can be compared with what
 //! another one answers.
 
-use std::fmt::Write as _;
-use std::io::{self, BufRead, BufReader, Write as _};
+use std::io::{self, BufRead, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -64,10 +63,10 @@ impl Request {
             self.method, self.target
         );
         for (name, value) in &self.headers {
-            let _ = write!(head, "{name}: {value}\r\n");
+            head.push_str(&format!("{name}: {value}\r\n"));
         }
         if let Some(body) = &self.body {
-            let _ = write!(head, "Content-Length: {}\r\n", body.len());
+            head.push_str(&format!("Content-Length: {}\r\n", body.len()));
         } else if matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") {
             head.push_str("Content-Length: 0\r\n");
         }
@@ -185,8 +184,15 @@ fn read_body(reader: &mut impl BufRead, response: &Response) -> io::Result<Vec<u
     }
     match response.header("content-length") {
         Some(length) => {
-            body.resize(length.parse().map_err(|_| malformed(length))?, 0);
-            reader.read_exact(&mut body)?;
+            let length = length.parse::<u64>().map_err(|_| malformed(length))?;
+            reader.take(length).read_to_end(&mut body)?;
+            // registry:2 announces the length of the blob on a 416, and sends a sentence.
+            if (body.len() as u64) < length && response.status != 416 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the body ended before its length",
+                ));
+            }
         }
         None => {
             reader.read_to_end(&mut body)?;

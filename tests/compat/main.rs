@@ -1,0 +1,21 @@
+//! Both ways with registry:2 (and registry:3): their tree served by us, our tree by them, and one
+//! table of requests that all of them answer.
+
+mod differential;
+mod ours;
+mod referrers;
+mod site;
+mod table;
+mod theirs;
+mod tree;
+
+use wharf_testkit::outside::suite::Suite;
+
+fn main() {
+    let mut suite = Suite::default();
+    theirs::add_to(&mut suite);
+    ours::add_to(&mut suite);
+    referrers::add_to(&mut suite);
+    differential::add_to(&mut suite);
+    suite.run().exit();
+}
