@@ -78,7 +78,7 @@ pub(crate) struct Watch {
 
 impl Watch {
     pub(crate) fn new(limits: Limits, heads_show_as_reads: bool) -> Self {
-        let interval = limits.headers.min(limits.idle).min(limits.write) / 2;
+        let interval = limits.headers.min(limits.idle).min(limits.keep_alive) / 2;
         Self {
             limits,
             interval: interval.max(Duration::from_millis(10)),
@@ -122,11 +122,11 @@ impl Watch {
             }
         }
 
-        if self.in_write >= self.limits.write {
+        if self.in_write >= self.limits.idle {
             Some(Stalled::Write)
         } else if self.in_headers >= self.limits.headers {
             Some(Stalled::Headers)
-        } else if self.in_idle >= self.limits.idle {
+        } else if self.in_idle >= self.limits.keep_alive {
             Some(Stalled::Idle)
         } else {
             None
@@ -141,8 +141,8 @@ mod tests {
     fn watch(heads_show_as_reads: bool) -> (Activity, Watch) {
         let limits = Limits {
             headers: Duration::from_secs(2),
-            idle: Duration::from_secs(4),
-            write: Duration::from_secs(3),
+            idle: Duration::from_secs(3),
+            keep_alive: Duration::from_secs(4),
             ..Limits::default()
         };
         (Activity::default(), Watch::new(limits, heads_show_as_reads))

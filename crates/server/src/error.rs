@@ -141,16 +141,15 @@ impl From<RegistryError> for Failure {
                 return Self::new(ErrorCode::ManifestInvalid, error.to_string())
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE);
             }
-            RegistryError::NeededByIndex { .. } => {
-                return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
-            }
             RegistryError::UploadUnknown { .. } => (ErrorCode::BlobUploadUnknown, error.to_string()),
             RegistryError::DigestMismatch { .. } => (ErrorCode::DigestInvalid, error.to_string()),
             RegistryError::ManifestUnknown { .. } => (ErrorCode::ManifestUnknown, error.to_string()),
             RegistryError::ManifestInvalid { .. } => (ErrorCode::ManifestInvalid, error.to_string()),
             RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
-            RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
+            RegistryError::DeleteDisabled | RegistryError::NeededByIndex { .. } => {
+                (ErrorCode::Unsupported, error.to_string())
+            }
         };
         Self::new(code, text)
     }

@@ -71,12 +71,11 @@ pub struct Limits {
     pub connections: usize,
     /// From the first byte of a request, or the start of the connection, to the end of its headers.
     pub headers: Duration,
-    /// Between two requests.
+    /// Within a request: without a byte of its body that we wait for, or without the client taking a
+    /// byte of the answer that waits for it.
     pub idle: Duration,
-    /// Without a byte of a request body that we wait for.
-    pub body: Duration,
-    /// Without the client taking a byte of an answer that waits for it.
-    pub write: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
     /// From the order to stop until running requests are given up.
     pub drain: Duration,
 }
@@ -86,11 +85,10 @@ impl Default for Limits {
         Self {
             connections: 4096,
             headers: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
             // Longer than the 90 s for which Go's HTTP client, and so docker, keeps a connection:
             // else a request could cross our closing it.
-            idle: Duration::from_secs(120),
-            body: Duration::from_secs(60),
-            write: Duration::from_secs(60),
+            keep_alive: Duration::from_secs(120),
             drain: Duration::from_secs(8),
         }
     }

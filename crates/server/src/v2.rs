@@ -186,6 +186,23 @@ fn abandon(parts: &Parts, mut body: Incoming) {
     tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain));
 }
 
+/// Carries out what a complete request asks for, to its end, also when its client leaves meanwhile: nothing is
+/// left half done, and what the registry holds locked while it works stays locked.
+async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = wharf_registry::Result<T>> + Send + 'static,
+) -> Result<T> {
+    match tokio::spawn(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => {
+            tracing::error!(%error, "a request failed by a bug in the registry");
+            Err(Failure::new(
+                ErrorCode::Unknown,
+                "the registry failed; its operator finds the reason in the log",
+            ))
+        }
+    }
+}
+
 fn empty(status: StatusCode) -> Response<Content> {
     let mut response = Response::new(Content::Empty);
     *response.status_mut() = status;

@@ -1,12 +1,12 @@
 //! Blobs: reading, whole and in ranges, and unlinking.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
 use wharf_registry::{BlobInfo, OpenBlob};
 
-use super::{Answer, CONTENT_DIGEST, Call, empty, entity_tag, value};
+use super::{Answer, CONTENT_DIGEST, Call, empty, entity_tag, to_the_end, value};
 use crate::{body::Content, error::Failure};
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
@@ -28,7 +28,8 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
 }
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
-    call.app.registry.delete_blob(name, digest).await?;
+    let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
+    to_the_end(async move { registry.delete_blob(&name, &digest).await }).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

@@ -1,5 +1,7 @@
 //! Manifests: reading by tag or digest, pushing, deleting.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
@@ -7,7 +9,9 @@ use hyper::body::Incoming;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
 use wharf_registry::{Error as RegistryError, StoredManifest};
 
-use super::{Answer, CONTENT_DIGEST, Call, accept, content_digest, empty, entity_tag, receive, value};
+use super::{
+    Answer, CONTENT_DIGEST, Call, accept, content_digest, empty, entity_tag, receive, to_the_end, value,
+};
 use crate::{
     body::Content,
     error::{Failure, Result},
@@ -60,11 +64,17 @@ pub(super) async fn put(
     };
     let bytes = receive_bounded(call, body, call.app.registry.options().manifest_limit).await?;
     let content_type = call.header(&header::CONTENT_TYPE);
-    let pushed = call
-        .app
-        .registry
-        .put_manifest(name, reference, content_type, bytes, &tags)
-        .await?;
+    let pushed = {
+        let registry = Arc::clone(&call.app.registry);
+        let (name, reference, tags) = (name.clone(), reference.clone(), tags.clone());
+        let content_type = content_type.map(str::to_owned);
+        let push = async move {
+            registry
+                .put_manifest(&name, &reference, content_type.as_deref(), bytes, &tags)
+                .await
+        };
+        to_the_end(push).await?
+    };
 
     let mut response = empty(StatusCode::CREATED);
     let headers = response.headers_mut();
@@ -81,13 +91,16 @@ pub(super) async fn put(
 }
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Reference) -> Answer {
-    match reference {
-        Reference::Tag(tag) => call.app.registry.delete_tag(name, tag).await?,
-        Reference::Digest(digest) => {
-            let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
-            call.app.registry.delete_manifest(name, digest, force).await?;
+    let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
+    let registry = Arc::clone(&call.app.registry);
+    let (name, reference) = (name.clone(), reference.clone());
+    let delete = async move {
+        match reference {
+            Reference::Tag(tag) => registry.delete_tag(&name, &tag).await,
+            Reference::Digest(digest) => registry.delete_manifest(&name, &digest, force).await,
         }
-    }
+    };
+    to_the_end(delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

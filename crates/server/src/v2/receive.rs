@@ -12,10 +12,10 @@ use crate::error::{Failure, Result};
 
 /// The next bytes of `body`; `None` at its end.
 ///
-/// An error ends the request: the client went away, or sent nothing for [`crate::Limits::body`].
+/// An error ends the request: the client went away, or sent nothing for [`crate::Limits::idle`].
 pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
     loop {
-        let frame = match time::timeout(call.app.options.limits.body, body.frame()).await {
+        let frame = match time::timeout(call.app.options.limits.idle, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => return Err(broken_off(&error)),
             Ok(None) => return Ok(None),
@@ -38,9 +38,9 @@ fn broken_off(error: &hyper::Error) -> Failure {
 }
 
 fn too_slow(call: Call<'_>) -> Failure {
-    let seconds = call.app.options.limits.body.as_secs();
+    let patience = call.app.options.limits.idle;
     let text = format!(
-        "no byte of the request body came for {seconds} s; what came before is kept, an upload can be resumed"
+        "no byte of the request body came for {patience:?}; what came before is kept, an upload can be resumed"
     );
     Failure::new(ErrorCode::BlobUploadInvalid, text)
         .with_status(StatusCode::REQUEST_TIMEOUT)

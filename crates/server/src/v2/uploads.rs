@@ -1,11 +1,13 @@
 //! Uploads: starting, mounting instead, receiving in one piece or many, asking, cancelling.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
 use wharf_registry::UploadSession;
 
-use super::{Answer, CONTENT_DIGEST, Call, content_digest, empty, receive, value};
+use super::{Answer, CONTENT_DIGEST, Call, content_digest, empty, receive, to_the_end, value};
 use crate::{
     body::Content,
     error::{Failure, Result},
@@ -84,7 +86,9 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
     let (Ok(digest), Ok(from)) = (digest.parse::<Digest>(), from) else {
         return Ok(None);
     };
-    let blob = call.app.registry.mount_blob(name, &digest, from.as_ref()).await?;
+    let (registry, to) = (Arc::clone(&call.app.registry), name.clone());
+    let mount = async move { registry.mount_blob(&to, &digest, from.as_ref()).await };
+    let blob = to_the_end(mount).await?;
     Ok(blob.map(|blob| created(call, name, &blob.digest)))
 }
 

@@ -293,12 +293,7 @@ fn http(mut http: Section<'_>) -> (String, ServerOptions) {
         host.truncate(host.trim_end_matches('/').len());
     }
     options.relative_urls = http.boolean("relativeurls").unwrap_or(false);
-    if let Some(drain) = http.duration("draintimeout") {
-        options.limits = Limits {
-            drain,
-            ..options.limits
-        };
-    }
+    options.limits = limits(&mut http);
     options.headers = headers(http.section("headers"));
     match http.string("net").as_deref() {
         None | Some("tcp" | "") => {}
@@ -321,6 +316,26 @@ fn http(mut http: Section<'_>) -> (String, ServerOptions) {
     http.ignore(&["secret", "h2c", "http2"]);
     http.finish();
     (address, options)
+}
+
+/// `http.draintimeout`, and our own `http.timeouts`.
+fn limits(http: &mut Section<'_>) -> Limits {
+    let default = Limits::default();
+    let drain = http.duration("draintimeout").unwrap_or(default.drain);
+    let mut timeouts = http.section("timeouts");
+    let mut timeout = |key, default| match timeouts.duration(key) {
+        Some(Duration::ZERO) | None => default,
+        Some(duration) => duration,
+    };
+    let limits = Limits {
+        headers: timeout("header", default.headers),
+        idle: timeout("idle", default.idle),
+        keep_alive: timeout("keepalive", default.keep_alive),
+        drain,
+        ..default
+    };
+    timeouts.finish();
+    limits
 }
 
 fn headers(mut section: Section<'_>) -> HeaderMap {
@@ -535,7 +550,7 @@ mod tests {
     #[test]
     fn the_other_keys_mean_what_they_mean_in_registry_2() {
         let file = "version: 0.1\nstorage:\n  filesystem:\n  maintenance:\n    uploadpurging: {age: 2h, interval: 1h}\n\
-            http: {host: 'https://r.example/', relativeurls: true, draintimeout: 60s}\ncatalog: {maxentries: 50}\n\
+            http: {host: 'https://r.example/', relativeurls: true, draintimeout: 60s, timeouts: {idle: 5s}}\ncatalog: {maxentries: 50}\n\
             tags: {maxtags: 7}\ncompat: {strict_accept: true, sparse_manifests: true}\nvalidation: {manifests: {urls: {allow: ['.*']}}}\n";
         let config = understood(file, &[]).unwrap();
         assert_eq!(
@@ -554,6 +569,7 @@ mod tests {
         );
         assert_eq!(config.server.host.as_deref(), Some("https://r.example"));
         assert_eq!(config.server.limits.drain, Duration::from_secs(60));
+        assert_eq!(config.server.limits.idle, Duration::from_secs(5));
         assert_eq!(
             (config.server.catalog_page, config.server.catalog_limit),
             (50, 50)
