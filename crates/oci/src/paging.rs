@@ -7,7 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use crate::text::{Quoted, shortened};
 
 /// Which page of a list is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PageRequest {
     /// At most so many names; `None` leaves it to the registry.
     pub n: Option<usize>,

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use futures_util::StreamExt as _;
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::{Algorithm, Digest, Hasher, RepoName};
 use wharf_storage::{Blob, ByteStream, ErrorKind, Put, Version, layout};
 
@@ -58,7 +58,7 @@ impl DamagedBlobs {
     pub(crate) fn new() -> Self {
         Self {
             damaged: Mutex::default(),
-            verified: Cache::new(Self::CAPACITY),
+            verified: Cache::with_weighter(crate::FEW, Self::CAPACITY as u64, UnitWeighter),
         }
     }
 

@@ -4,8 +4,13 @@
 //! `a-b` comes between `a` and `a/b`, because `-` is less than `/`. So the walk meets each directory twice: as the
 //! repository of its own name, and, at the place of its name with a slash, as what holds others.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, HashMap, VecDeque},
+    sync::Arc,
+};
 
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
 use wharf_oci::{PageRequest, RepoName};
 use wharf_storage::{Entry, Key, layout};
 
@@ -17,7 +22,34 @@ const PAGE: usize = 128;
 impl Registry {
     /// The repositories after `page.last`: `page.n` of them, or all. Those without a tag are left out, unless
     /// [`show_empty_repositories`](crate::Options::show_empty_repositories).
-    pub async fn catalog(&self, page: &PageRequest) -> Result<NamePage> {
+    ///
+    /// Requests for the same page share a walk, one that starts after each of them came: what a client knows to
+    /// be there when it asks is in its answer.
+    pub async fn catalog(&self, page: &PageRequest) -> Result<Arc<NamePage>> {
+        loop {
+            match self.catalog_rounds.join(page) {
+                Role::Leader(round) => {
+                    // Whoever is ready to ask may join until the walk begins.
+                    tokio::task::yield_now().await;
+                    let waiting = round.start();
+                    let found = Arc::new(self.walk_catalog(page).await?);
+                    for follower in waiting {
+                        // Gone with its client.
+                        drop(follower.send(Arc::clone(&found)));
+                    }
+                    return Ok(found);
+                }
+                // A leader that failed or went away leaves its followers to try themselves.
+                Role::Follower(answer) => {
+                    if let Ok(found) = answer.await {
+                        return Ok(found);
+                    }
+                }
+            }
+        }
+    }
+
+    async fn walk_catalog(&self, page: &PageRequest) -> Result<NamePage> {
         let wanted = page.n.unwrap_or(usize::MAX);
         let mut found = NamePage::default();
         if wanted == 0 {
@@ -66,6 +98,58 @@ impl Registry {
             Err(Error::NameUnknown { .. }) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+}
+
+/// The walks that are about to begin, by page, each with those who wait for its answer.
+#[derive(Debug, Default)]
+pub(crate) struct Rounds(Mutex<HashMap<PageRequest, Vec<oneshot::Sender<Arc<NamePage>>>>>);
+
+enum Role<'a> {
+    Leader(Round<'a>),
+    Follower(oneshot::Receiver<Arc<NamePage>>),
+}
+
+impl Rounds {
+    fn join(&self, page: &PageRequest) -> Role<'_> {
+        let mut rounds = self.0.lock();
+        if let Some(waiting) = rounds.get_mut(page) {
+            let (sender, answer) = oneshot::channel();
+            waiting.push(sender);
+            return Role::Follower(answer);
+        }
+        rounds.insert(page.clone(), Vec::new());
+        Role::Leader(Round {
+            rounds: self,
+            page: Some(page.clone()),
+        })
+    }
+}
+
+/// A walk that has not begun. Dropping it, with the request that leads it, lets its followers know.
+struct Round<'a> {
+    rounds: &'a Rounds,
+    /// Taken when the walk begins.
+    page: Option<PageRequest>,
+}
+
+impl Round<'_> {
+    /// From here on nobody joins.
+    fn start(mut self) -> Vec<oneshot::Sender<Arc<NamePage>>> {
+        self.close()
+    }
+
+    fn close(&mut self) -> Vec<oneshot::Sender<Arc<NamePage>>> {
+        self.page
+            .take()
+            .and_then(|page| self.rounds.0.lock().remove(&page))
+            .unwrap_or_default()
+    }
+}
+
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        drop(self.close());
     }
 }
 

@@ -79,7 +79,7 @@ impl Weighter<RepoName, Arc<Graph>> for BySize {
 
 impl GraphCache {
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(256, CACHE_BYTES, BySize))
+        Self(Cache::with_weighter(crate::FEW, CACHE_BYTES, BySize))
     }
 }
 

@@ -26,6 +26,9 @@ use std::sync::Arc;
 
 use wharf_storage::Storage;
 
+/// How many entries a cache has room for before it grows: an idle registry is to be small.
+const FEW: usize = 256;
+
 /// How a registry behaves, as far as an operator may choose.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -64,6 +67,7 @@ pub struct Registry {
     unresolved_tags: tags::UnresolvedTags,
     damaged: blobs::DamagedBlobs,
     locks: locks::Locks,
+    catalog_rounds: catalog::Rounds,
 }
 
 impl Registry {
@@ -78,6 +82,7 @@ impl Registry {
             unresolved_tags: tags::UnresolvedTags::new(),
             damaged: blobs::DamagedBlobs::new(),
             locks: locks::Locks::new(),
+            catalog_rounds: catalog::Rounds::default(),
         }
     }
 

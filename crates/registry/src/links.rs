@@ -1,20 +1,20 @@
 //! What a link points at: read from the tree, or remembered while the tree has not changed.
 
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::Digest;
 use wharf_storage::{Key, Result, Storage, Version, layout};
 
 use crate::Registry;
 
-/// How many links are remembered, about 250 bytes each.
-const CAPACITY: usize = 16 * 1024;
+/// How many links are remembered, about 300 bytes each.
+const CAPACITY: u64 = 16 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct LinkCache(Cache<Key, (Version, Digest)>);
 
 impl LinkCache {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(CAPACITY))
+        Self(Cache::with_weighter(crate::FEW, CAPACITY, UnitWeighter))
     }
 }
 

@@ -50,7 +50,7 @@ impl Weighter<Digest, Arc<StoredManifest>> for ByBytes {
 
 impl ManifestCache {
     pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(4096, CACHE_BYTES, ByBytes))
+        Self(Cache::with_weighter(crate::FEW, CACHE_BYTES, ByBytes))
     }
 }
 

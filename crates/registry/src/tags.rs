@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::{PageRequest, RepoName, Tag};
 use wharf_storage::{Page, Version, layout};
 
@@ -35,7 +35,7 @@ struct Unresolved {
 
 impl UnresolvedTags {
     pub(crate) fn new() -> Self {
-        Self(Cache::new(10_000))
+        Self(Cache::with_weighter(crate::FEW, 10_000, UnitWeighter))
     }
 }
 

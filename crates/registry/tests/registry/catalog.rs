@@ -1,6 +1,6 @@
 //! The catalogue is sorted by bytes, pages join without gap or repetition, and empty repositories stay out.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::common::{image, name, put, registry, tag, write};
 use proptest::prelude::*;
@@ -86,6 +86,47 @@ async fn a_repository_leaves_with_its_last_tag() {
     assert_eq!(page(&registry, None, None).await.0, ["app"]);
     registry.delete_tag(&app, &tag("1")).await.unwrap();
     assert_eq!(page(&registry, None, None).await.0, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn requests_that_come_together_share_a_walk_and_miss_nothing_pushed_before() {
+    let (registry, storage) = registry();
+    tagged(&*storage, "a").await;
+    let request = PageRequest {
+        n: Some(10),
+        last: None,
+    };
+    let (first, second, third) = tokio::join!(
+        registry.catalog(&request),
+        registry.catalog(&request),
+        registry.catalog(&request)
+    );
+    let (first, second, third) = (first.unwrap(), second.unwrap(), third.unwrap());
+    assert!(
+        Arc::ptr_eq(&first, &second) && Arc::ptr_eq(&first, &third),
+        "one walk"
+    );
+    tagged(&*storage, "b").await;
+    assert_eq!(
+        registry.catalog(&request).await.unwrap().names,
+        ["a".into(), "b".into()]
+    );
+}
+
+#[tokio::test]
+async fn followers_of_a_request_that_goes_away_get_their_answer() {
+    let (registry, storage) = registry();
+    tagged(&*storage, "a").await;
+    let request = PageRequest {
+        n: Some(10),
+        last: None,
+    };
+    let mut leader = Box::pin(registry.catalog(&request));
+    let mut follower = Box::pin(registry.catalog(&request));
+    assert!(futures_util::poll!(&mut leader).is_pending());
+    assert!(futures_util::poll!(&mut follower).is_pending());
+    drop(leader);
+    assert_eq!(follower.await.unwrap().names, ["a".into()]);
 }
 
 proptest! {

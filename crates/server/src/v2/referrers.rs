@@ -10,7 +10,11 @@ use super::{Answer, Call, json as json_answer, value};
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
 pub(super) async fn list(call: Call<'_>, name: &RepoName, subject: &Digest) -> Answer {
-    let artifact_type = query_value(call.query(), "artifactType").filter(|wanted| !wanted.is_empty());
+    // A plus in a query stands for a space; no media type has a space, many have a plus, and clients forget
+    // to encode it.
+    let artifact_type = query_value(call.query(), "artifactType")
+        .filter(|wanted| !wanted.is_empty())
+        .map(|wanted| wanted.replace(' ', "+"));
     let after = query_value(call.query(), "last")
         .map(|last| last.parse::<Digest>())
         .transpose()?;

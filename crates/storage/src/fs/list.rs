@@ -38,7 +38,7 @@ impl Weighter<Box<str>, Arc<Listing>> for ByMemory {
 
 /// An empty cache.
 pub(super) fn listings() -> Listings {
-    Cache::with_weighter(1024, CACHED, ByMemory)
+    Cache::with_weighter(256, CACHED, ByMemory)
 }
 
 impl<D: Disk> Engine<D> {

@@ -16,7 +16,7 @@ use std::{collections::HashSet, io, sync::Arc};
 use async_trait::async_trait;
 use bytes::Bytes;
 use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{UnitWeighter, sync::Cache};
 use tokio::{runtime::Handle, task::JoinHandle};
 use wharf_oci::{Algorithm, Digest, Hasher};
 
@@ -36,7 +36,7 @@ const SMALL: usize = 64 * 1024;
 /// So many bytes are written before the disk is told to start on them.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
 /// States of hashes that are remembered, of about 300 bytes each.
-const REMEMBERED: usize = 4096;
+const REMEMBERED: u64 = 4096;
 
 /// What one process knows about uploads.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Uploads {
     pub(super) fn new() -> Self {
         Self {
             held: Arc::default(),
-            hashes: Cache::new(REMEMBERED),
+            hashes: Cache::with_weighter(256, REMEMBERED, UnitWeighter),
         }
     }
 
