@@ -158,6 +158,7 @@ impl Bench {
                 .turns
                 .retain(|(name, _)| failures.iter().all(|(failed, _)| failed != name));
         }
+        self.seeds.end_row()?;
         progress("");
         Ok(Outcome::Measured(measured))
     }

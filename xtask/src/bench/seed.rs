@@ -66,6 +66,8 @@ impl Images {
 pub(crate) struct Seeds {
     directory: PathBuf,
     used_up: u64,
+    /// Stores that servers have changed, until the end of the row.
+    spent: Vec<PathBuf>,
 }
 
 impl Seeds {
@@ -73,6 +75,7 @@ impl Seeds {
         Self {
             directory,
             used_up: 0,
+            spent: Vec::new(),
         }
     }
 
@@ -107,10 +110,19 @@ impl Seeds {
         Ok(root)
     }
 
-    /// Puts a used store back into its first state: a changed one goes, others lose what lies beside the tree.
-    pub(crate) fn give_back(&self, seed: Seed, root: &Path) -> Result<()> {
+    /// Removes what the row has used up.
+    pub(crate) fn end_row(&mut self) -> Result<()> {
+        self.spent.drain(..).try_for_each(|root| remove_tree(&root))
+    }
+
+    /// Puts a used store back into its first state, without what lies beside the tree; or keeps it
+    /// until the end of the row when it was changed.
+    pub(crate) fn give_back(&mut self, seed: Seed, root: &Path) -> Result<()> {
         if seed.is_used_up() {
-            return remove_tree(root);
+            // ext4 without a journal steps over every inode that was freed in the last minute when
+            // it looks for a free one: who comes next would pay for the removal of many files.
+            self.spent.push(root.to_owned());
+            return remove_large_files(root);
         }
         for entry in fs::read_dir(root)? {
             let entry = entry?;
@@ -124,6 +136,20 @@ impl Seeds {
         }
         Ok(())
     }
+}
+
+/// Gives the space of big blobs back, which is most of the space and few files.
+fn remove_large_files(root: &Path) -> Result<()> {
+    for entry in fs::read_dir(root)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        if metadata.is_dir() {
+            remove_large_files(&entry.path())?;
+        } else if metadata.len() >= 1 << 20 {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes a directory with all below it, many entries at a time: where the file system tells the
