@@ -39,6 +39,9 @@ use crate::{
 /// to this size, and each concurrent transfer may hold a few of them.
 const BUFFER: usize = 256 << 10;
 
+/// The same for what is read from an HTTP/1.1 connection: larger reads gain nothing, and each upload holds one.
+const READ_BUFFER: usize = 128 << 10;
+
 /// Room for the 100 tags that a push by digest may name, and for the longest tokens.
 const HEADERS_LIMIT: u32 = 64 << 10;
 
@@ -107,7 +110,7 @@ fn http1() -> http1::Builder {
         // Scripts grep for `Docker-Content-Digest:`, as Go spells it.
         .title_case_headers(true)
         .half_close(false)
-        .max_buf_size(BUFFER)
+        .max_buf_size(READ_BUFFER)
         .max_header_size(HEADERS_LIMIT as usize)
         // The watch does that, without a timer for each request.
         .header_read_timeout(None);

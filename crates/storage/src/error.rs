@@ -39,7 +39,11 @@ pub enum ErrorKind {
 impl Error {
     /// An error of `kind` while doing what `context` says ("read `docker/…/link`").
     pub fn new(kind: ErrorKind, context: impl Into<Box<str>>) -> Self {
-        Self { kind, context: context.into(), source: None }
+        Self {
+            kind,
+            context: context.into(),
+            source: None,
+        }
     }
 
     /// The same, caused by `source`.
@@ -48,7 +52,11 @@ impl Error {
         context: impl Into<Box<str>>,
         source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
     ) -> Self {
-        Self { kind, context: context.into(), source: Some(source.into()) }
+        Self {
+            kind,
+            context: context.into(),
+            source: Some(source.into()),
+        }
     }
 
     /// An I/O error while doing what `context` says; the kind is derived from it.
@@ -72,7 +80,9 @@ impl ErrorKind {
     pub fn of(error: &io::Error) -> Self {
         match error.kind() {
             // A file where a directory should be: nothing can be at that key.
-            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => Self::NotFound,
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
+                Self::NotFound
+            }
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoSpace,
             io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly,
             io::ErrorKind::PermissionDenied => Self::PermissionDenied,
@@ -109,6 +119,8 @@ impl fmt::Display for ErrorKind {
 
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn std::error::Error + 'static))
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
     }
 }

@@ -35,7 +35,10 @@ pub const LINK_LIMIT: u64 = 1024;
 /// The bytes of a blob, layer, config or manifest alike.
 pub fn blob(digest: &Digest) -> Key {
     let (algorithm, hex) = (digest.algorithm(), digest.hex());
-    Key::from_safe(format!("{V2}/blobs/{algorithm}/{}/{hex}/data", &hex.as_str()[..2]))
+    Key::from_safe(format!(
+        "{V2}/blobs/{algorithm}/{}/{hex}/data",
+        &hex.as_str()[..2]
+    ))
 }
 
 /// Where all repositories lie.
@@ -50,7 +53,11 @@ pub fn repository(name: &RepoName) -> Key {
 
 /// That `name` may read the blob `digest`.
 pub fn layer_link(name: &RepoName, digest: &Digest) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_layers/{}/{}/link", digest.algorithm(), digest.hex()))
+    Key::from_safe(format!(
+        "{V2}/repositories/{name}/_layers/{}/{}/link",
+        digest.algorithm(),
+        digest.hex()
+    ))
 }
 
 /// The directory of all layer links of a repository.
@@ -74,7 +81,9 @@ pub fn revisions(name: &RepoName) -> Key {
 
 /// The directory whose names are the hex digits of the manifests that are known by `algorithm`.
 pub fn revisions_of(name: &RepoName, algorithm: Algorithm) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/revisions/{algorithm}"))
+    Key::from_safe(format!(
+        "{V2}/repositories/{name}/_manifests/revisions/{algorithm}"
+    ))
 }
 
 /// The directory of everything that is a manifest or a tag.
@@ -94,7 +103,9 @@ pub fn tag(name: &RepoName, tag: &Tag) -> Key {
 
 /// What a tag points at.
 pub fn tag_link(name: &RepoName, tag: &Tag) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/tags/{tag}/current/link"))
+    Key::from_safe(format!(
+        "{V2}/repositories/{name}/_manifests/tags/{tag}/current/link"
+    ))
 }
 
 /// That a tag once pointed at `digest`.

@@ -29,8 +29,13 @@ use super::{
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
 
-/// So many bytes are gathered before they go to a job.
-const RUN: usize = 256 * 1024;
+/// So many bytes are gathered before they go to a job, when few uploads are under way; larger runs gain nothing.
+const LONGEST_RUN: usize = 256 * 1024;
+/// The same when very many are.
+const SHORTEST_RUN: usize = 32 * 1024;
+/// What the runs of all uploads may hold together, before each has become as short as it may: two runs an
+/// upload, one that is gathered and one that is written.
+const RUNS: usize = 16 * 1024 * 1024;
 /// An upload that is no larger never becomes a file of its own: it is written where it is published from.
 const SMALL: usize = 64 * 1024;
 /// So many bytes are written before the disk is told to start on them.
@@ -83,6 +88,12 @@ impl Uploads {
             upload: upload.clone(),
             held: Arc::clone(&self.held),
         })
+    }
+
+    /// How many bytes each upload is to gather, as many as there are: shared memory, in equal parts.
+    fn run(&self) -> usize {
+        let uploads = self.held.lock().len().max(1);
+        (RUNS / 2 / uploads).clamp(SHORTEST_RUN, LONGEST_RUN)
     }
 }
 
@@ -188,6 +199,7 @@ impl<D: Disk> Engine<D> {
             size: session.written,
             gathered: Vec::new(),
             gathered_size: 0,
+            run: session.engine.uploads.run(),
             work: Work::Idle(session),
         })
     }
@@ -458,6 +470,8 @@ pub(super) struct FsUpload<D: Disk> {
     size: u64,
     gathered: Vec<Bytes>,
     gathered_size: usize,
+    /// How many bytes to gather before they go to a job.
+    run: usize,
     work: Work<D>,
 }
 
@@ -496,6 +510,7 @@ impl<D: Disk> FsUpload<D> {
         let Work::Idle(mut session) = std::mem::replace(&mut self.work, Work::Gone) else {
             return Ok(());
         };
+        self.run = session.engine.uploads.run();
         let frames = self.take_gathered();
         self.work = Work::Running(tokio::task::spawn_blocking(move || {
             let result = session.append(&frames);
@@ -535,7 +550,7 @@ impl<D: Disk> Upload for FsUpload<D> {
         self.size += bytes.len() as u64;
         self.gathered_size += bytes.len();
         self.gathered.push(bytes);
-        if self.gathered_size >= RUN {
+        if self.gathered_size >= self.run {
             self.start_run().await
         } else {
             Ok(())

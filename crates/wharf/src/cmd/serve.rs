@@ -15,13 +15,17 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time,
 };
+use tracing::Level;
+use tracing_subscriber::{
+    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 use wharf_registry::Registry;
 use wharf_server::{AccessLog, Server};
 
 use crate::config::{self, Config, Log, LogFormat, Purge, Storage};
 
 /// Each transfer that waits for the disk holds one; they go when nothing waits.
-const BLOCKING_THREADS: usize = 64;
+const BLOCKING_THREADS: usize = 32;
 const BLOCKING_THREADS_LINGER: Duration = Duration::from_secs(5);
 
 /// After the start, before unfinished uploads are looked at for the first time: the first requests come first.
@@ -195,19 +199,23 @@ impl Announcement<'_> {
 
 fn start_log(log: Log) {
     // Libraries speak up from warnings on; our own crates as much as the operator wants.
-    let directives = format!(
-        "warn,wharf={level},wharf_server={level},wharf_registry={level},wharf_storage={level}",
-        level = log.level
-    );
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::new(directives))
-        .with_writer(io::stderr);
+    let ours = ["wharf", "wharf_server", "wharf_registry", "wharf_storage"];
+    let targets = Targets::new()
+        .with_default(Level::WARN)
+        .with_targets(ours.map(|target| (target, log.level)));
+    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
+    let subscriber = tracing_subscriber::registry();
     match log.format {
         LogFormat::Text => {
             use std::io::IsTerminal as _;
-            builder.with_ansi(io::stderr().is_terminal()).init();
+            let text = layer.with_ansi(io::stderr().is_terminal());
+            subscriber.with(text.with_filter(targets)).init();
         }
-        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Json => {
+            subscriber
+                .with(layer.json().flatten_event(true).with_filter(targets))
+                .init();
+        }
     }
 }
 
