@@ -431,23 +431,45 @@ mod tests {
 
     #[test]
     fn a_failed_sync_fails_for_all_who_shared_it() {
-        let group = Group::default();
-        let error = group.sync(|| Err(io::Error::from_raw_os_error(5))).unwrap_err();
-        assert_eq!(error.raw_os_error(), Some(5));
-        group.sync(|| Ok(())).unwrap();
-
-        // A waiter of round 3 that wakes up only after round 4 still learns that round 3 failed.
-        let waiter = Rounds {
-            started: 4,
-            finished: 4,
-            failed: Some((3, Some(5), io::ErrorKind::Other)),
+        use std::sync::{
+            Barrier,
+            atomic::{AtomicUsize, Ordering},
         };
-        assert_eq!(
-            waiter
-                .failed
-                .filter(|(round, ..)| *round >= 3)
-                .map(|(round, ..)| round),
-            Some(3)
-        );
+        let group = Group::default();
+        let (entered, leave) = (Barrier::new(2), Barrier::new(2));
+        let (coming, syncs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let first = scope.spawn(|| {
+                group.sync(|| {
+                    entered.wait();
+                    leave.wait();
+                    Ok(())
+                })
+            });
+            entered.wait();
+            let waiters: Vec<_> = (0..4)
+                .map(|_| {
+                    scope.spawn(|| {
+                        coming.fetch_add(1, Ordering::SeqCst);
+                        group.sync(|| {
+                            syncs.fetch_add(1, Ordering::SeqCst);
+                            Err(io::Error::from_raw_os_error(5))
+                        })
+                    })
+                })
+                .collect();
+            while coming.load(Ordering::SeqCst) < 4 {
+                std::thread::yield_now();
+            }
+            // So that most of them wait by now, and share.
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            leave.wait();
+            first.join().unwrap().unwrap();
+            for waiter in waiters {
+                assert_eq!(waiter.join().unwrap().unwrap_err().raw_os_error(), Some(5));
+            }
+        });
+        assert!((1..=4).contains(&syncs.load(Ordering::SeqCst)));
+        group.sync(|| Ok(())).unwrap();
     }
 }

@@ -457,6 +457,23 @@ fn deletions_survive() {
     });
 }
 
+/// A repository that was removed is made anew by the next upload, and is not durable because the
+/// old one was.
+#[test]
+fn a_removed_repository_that_comes_back_survives() {
+    survives_a_cut_anywhere(async |client| {
+        client.push_blob("a", &[pattern(1, 100)]).await?;
+        client.push_blob("b", &[pattern(2, 100)]).await?;
+        let directory = layout::repository(&client.repository);
+        let keys = client.ledger.below(&directory);
+        keys.iter().for_each(|key| client.ledger.begin(key, None));
+        client.storage.remove_tree(&directory).await?;
+        keys.iter().for_each(|key| client.ledger.acknowledge(key, None));
+        client.push_blob("c", &[pattern(1, 100)]).await?;
+        client.push_manifest("latest", "manifest").await.map(|_| ())
+    });
+}
+
 /// The proofs are sharp, and the syncs few: when any single sync does nothing, a promise is broken.
 #[test]
 fn every_single_sync_is_needed() {

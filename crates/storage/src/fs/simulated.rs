@@ -695,6 +695,10 @@ impl Disk for SimulatedDisk {
             |state| {
                 bytes.truncate(usize::try_from(state.space).unwrap_or(usize::MAX));
                 if bytes.is_empty() {
+                    // Nobody says that a write which failed left the file as it was.
+                    if let Content::File { now, .. } = &mut state.node(*file)?.content {
+                        now.extend(b"rest of a failed write");
+                    }
                     return Err(io::ErrorKind::StorageFull.into());
                 }
                 state.space -= bytes.len() as u64;
