@@ -774,3 +774,13 @@ fn a_full_disk_leaves_an_upload_at_its_last_sure_byte() {
         );
     });
 }
+
+#[test]
+fn a_tree_on_another_file_system_is_refused_at_once() {
+    let disk = SimulatedDisk::default();
+    disk.mount("docker");
+    let error = FsStorage::on(disk, "/data").unwrap_err().to_string();
+    for part in ["`/data`", "`wharf` and `docker`", "different file systems"] {
+        assert!(error.contains(part), "{error}");
+    }
+}

@@ -128,7 +128,7 @@ impl<D: Disk> Engine<D> {
         Ok(purged)
     }
 
-    /// Walks the repositories depth first; in memory is one batch of names for each level.
+    /// Walks the repositories depth first; in memory is one buffer of names for each level.
     fn purge_below(
         &self,
         path: &str,
@@ -136,38 +136,34 @@ impl<D: Disk> Engine<D> {
         cutoff: SystemTime,
         purged: &mut u64,
     ) -> io::Result<()> {
-        let mut names = Vec::new();
+        let mut result = Ok(());
         let listed = self.disk.read_directory(path, &mut |name, kind| {
-            match std::str::from_utf8(name) {
-                Ok(name) if matches!(kind, Kind::Directory | Kind::Unknown) => {
-                    names.push(Box::<str>::from(name));
-                }
-                _ => {}
-            }
-            ControlFlow::Continue(())
-        });
-        match listed {
-            Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => return Ok(()),
-            other => other?,
-        }
-        for name in names {
-            if &*name == "_uploads" {
+            let Ok(name) = std::str::from_utf8(name) else {
+                return ControlFlow::Continue(());
+            };
+            let below = format!("{path}/{name}");
+            if name == "_uploads" {
                 // One directory that cannot be read must not keep all others.
-                if let Err(error) =
-                    self.purge_repository(&format!("{path}/_uploads"), repository, cutoff, purged)
-                {
+                if let Err(error) = self.purge_repository(&below, repository, cutoff, purged) {
                     tracing::warn!(repository, %error, "could not purge the uploads of a repository");
                 }
-            } else if !name.starts_with('_') {
-                let below = if repository.is_empty() {
-                    name.to_string()
-                } else {
-                    format!("{repository}/{name}")
-                };
-                self.purge_below(&format!("{path}/{name}"), &below, cutoff, purged)?;
+            } else if !name.starts_with('_') && matches!(kind, Kind::Directory | Kind::Unknown) {
+                let repository = format!(
+                    "{repository}{}{name}",
+                    if repository.is_empty() { "" } else { "/" }
+                );
+                result = self.purge_below(&below, &repository, cutoff, purged);
             }
+            if result.is_ok() {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        });
+        match listed {
+            Err(error) if ErrorKind::of(&error) != ErrorKind::NotFound => Err(error),
+            _ => result,
         }
-        Ok(())
     }
 
     fn purge_repository(

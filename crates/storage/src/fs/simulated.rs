@@ -56,6 +56,7 @@ struct State {
     cut_after: usize,
     off: bool,
     locked: bool,
+    mounted: Option<u64>,
     reads: u64,
     syncs: Syncs,
     /// Bytes that can still be written.
@@ -102,6 +103,7 @@ impl Default for State {
             cut_after: usize::MAX,
             off: false,
             locked: false,
+            mounted: None,
             reads: 0,
             syncs: Syncs::default(),
             space: u64::MAX,
@@ -123,6 +125,12 @@ impl SimulatedDisk {
     /// Lets the sync of this number, counted from 0, say that all is well and do nothing.
     pub(super) fn ignore_sync(&self, number: u32) {
         self.0.lock().ignored_sync = Some(number);
+    }
+
+    /// Lets the directory `path`, which is created, lie on another file system.
+    pub(super) fn mount(&self, path: &str) {
+        let mut state = self.0.lock();
+        state.mounted = state.add(path, Content::directory()).ok();
     }
 
     /// What was synced since the last call.
@@ -463,7 +471,7 @@ impl State {
         Ok(Metadata {
             kind,
             size,
-            device: 1,
+            device: if self.mounted == Some(inode) { 2 } else { 1 },
             inode,
             has_other_names,
             modified,
