@@ -297,10 +297,7 @@ impl<D: Disk> Engine<D> {
             return Ok(Outcome::Overtaken);
         };
         match self.disk.rename(from, chain.directory(), name(&item.path)) {
-            Ok(()) => self
-                .directories
-                .settle(&self.disk, &chain)
-                .map(|()| Outcome::Done),
+            Ok(()) => self.directories.settle(&self.disk, &chain).map(|_| Outcome::Done),
             Err(error) => {
                 self.directories.release(&chain);
                 self.overtaken(error, from)
@@ -317,7 +314,7 @@ impl<D: Disk> Engine<D> {
             Ok(placed) => {
                 let result = self.directories.settle(&self.disk, &chain);
                 // A directory of one digest is seldom written to again: not worth remembering.
-                if result.is_ok() && tree.directories.len() > 1 {
+                if matches!(result, Ok(true)) && tree.directories.len() > 1 {
                     let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
                     placed.durable(
                         &self.directories,
@@ -326,7 +323,7 @@ impl<D: Disk> Engine<D> {
                 } else {
                     placed.uncertain(&self.directories);
                 }
-                result.map(|()| Outcome::Done)
+                result.map(|_| Outcome::Done)
             }
             Err(error) => {
                 self.directories.release(&chain);

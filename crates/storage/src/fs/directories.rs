@@ -40,7 +40,7 @@ pub(super) struct Directories {
 pub(super) struct Chain<D: Disk> {
     /// The last one known to be durable, then each one below it.
     opened: Vec<D::Directory>,
-    /// One less than `opened`: the last one known needs no check.
+    /// Of all of them, except of the root.
     checks: Vec<u64>,
 }
 
@@ -106,9 +106,12 @@ impl Directories {
                 opened: vec![opened],
                 checks: Vec::new(),
             };
-            chain
-                .checks
-                .extend(below(path, base).map(|(above, _)| known.begin(above)));
+            // Also of the one that is known: it stays known only if it is not replaced meanwhile.
+            let known_one = (base > 0).then_some(&path[..base]);
+            let paths = known_one
+                .into_iter()
+                .chain(below(path, base).map(|(above, _)| above));
+            chain.checks.extend(paths.map(|path| known.begin(path)));
             drop(known);
             for (above, name) in below(path, base) {
                 match disk.open_directory_at(&chain.opened[chain.opened.len() - 1], name) {
@@ -126,16 +129,16 @@ impl Directories {
         }
     }
 
-    /// Syncs the directory that `chain` ends in, and makes it durable itself. What was put into
-    /// it before is durable afterwards.
-    pub(super) fn settle<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<()> {
+    /// Syncs the directory that `chain` ends in, and makes it durable itself. What was put into it
+    /// before is durable afterwards. Returns whether the path led to this very directory all the time.
+    pub(super) fn settle<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<bool> {
         let result = chain
             .opened
             .iter()
             .rev()
             .try_for_each(|directory| self.sync(disk, directory));
-        self.known.lock().end(&chain.checks, result.is_ok());
-        result
+        let same = self.known.lock().end(&chain.checks, result.is_ok());
+        result.map(|()| same)
     }
 
     /// Lets go of a chain that nothing was put into.
@@ -370,6 +373,27 @@ mod tests {
         assert!(known.end(&[other], true));
         assert_eq!(known.deepest("a/b/x"), "a");
         assert_eq!(known.deepest("a/bx/y"), "a/bx");
+    }
+
+    #[test]
+    fn a_directory_that_was_replaced_vouches_for_nothing() {
+        let disk = crate::fs::simulated::SimulatedDisk::default();
+        let directories = Directories::default();
+        disk.create_directory("a").unwrap();
+        let open = || match directories.open(&disk, "a").unwrap() {
+            Opened::Found(chain) => chain,
+            Opened::Missing(path) => panic!("`{path}` is missing"),
+        };
+        assert!(directories.settle(&disk, &open()).unwrap());
+        assert_eq!(directories.known.lock().deepest("a/b"), "a");
+        for _ in 0..2 {
+            // First while it is known to be durable, then while it is not.
+            let chain = open();
+            directories.change("a", || Ok(())).unwrap();
+            assert!(!directories.settle(&disk, &chain).unwrap());
+            assert_eq!(directories.known.lock().deepest("a/b"), "");
+        }
+        assert!(directories.known.lock().checks.is_empty());
     }
 
     #[test]
