@@ -63,48 +63,69 @@ quietly() {
     fi
 }
 
+# What packages provide: a program, and the packages that have it in one Debian release or another.
+provided=(
+    "dockerd docker.io"
+    "docker docker.io docker-cli"
+    "docker-registry docker-registry"
+    "skopeo skopeo"
+    "buildah buildah"
+    "podman podman"
+    "busybox busybox-static"
+    "setpriv util-linux"
+    "python3-venv python3-venv"
+)
+
+there() {
+    case $1 in
+    # Images from scratch have no libraries, so busybox must not need any.
+    busybox) have busybox && ! ldd "$(command -v busybox)" >/dev/null 2>&1 ;;
+    python3-venv) python3 -c 'import ensurepip, venv' >/dev/null 2>&1 ;;
+    *) have "$1" ;;
+    esac
+}
+
 # Package installation scripts may start services; this asks them not to, unless the machine has
 # a policy of its own, and takes the request back afterwards.
 install_packages() {
-    local policy=/usr/sbin/policy-rc.d ours=no status=0
+    local policy=/usr/sbin/policy-rc.d ours=no line program package
     if [ ! -e $policy ]; then
         printf '#!/bin/sh\nexit 101\n' >$policy
         chmod 755 $policy
         ours=yes
     fi
     quietly apt-get update || true
-    # One at a time: a package that this release does not have must not take the others with it.
-    local package
-    for package in "$@"; do
-        DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends \
-            -o DPkg::Lock::Timeout=300 "$package" || status=1
+    for line in "$@"; do
+        read -r program package <<<"$line"
+        # One at a time: a package that this release does not have must not take the others with it.
+        for package in $package; do
+            if there "$program"; then break; fi
+            DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends \
+                -o DPkg::Lock::Timeout=300 "$package" || true
+        done
     done
     if [ $ours = yes ]; then rm -f $policy; fi
-    return $status
 }
 
 install_missing_packages() {
-    local -a packages=()
-    local pair
-    # program:package
-    for pair in dockerd:docker.io docker:docker.io docker-registry:docker-registry skopeo:skopeo \
-        buildah:buildah podman:podman busybox:busybox-static setpriv:util-linux; do
-        if ! have "${pair%%:*}"; then packages+=("${pair##*:}"); fi
+    local -a missing=()
+    local line packages
+    for line in "${provided[@]}"; do
+        if ! there "${line%% *}"; then missing+=("$line"); fi
     done
-    # Images from scratch have no libraries, so busybox must not need any.
-    if have busybox && have ldd && ldd "$(command -v busybox)" >/dev/null 2>&1; then
-        packages+=(busybox-static)
-    fi
-    if ! python3 -c 'import ensurepip, venv' >/dev/null 2>&1; then packages+=(python3-venv); fi
-    if [ ${#packages[@]} -eq 0 ]; then return; fi
-    mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+    if [ ${#missing[@]} -eq 0 ]; then return; fi
+    packages=$(printf '%s\n' "${missing[@]}" | cut -d ' ' -f 2 | sort -u | tr '\n' ' ')
+    packages=${packages% }
     if [ "$(id -u)" -ne 0 ]; then
-        leave_out "packages ${packages[*]} (not root; as root: apt-get install ${packages[*]})"
+        leave_out "$packages (not root; as root: apt-get install $packages)"
     elif ! have apt-get; then
-        leave_out "packages ${packages[*]} (no apt-get here; install them by hand)"
+        leave_out "$packages (no apt-get here; install them by hand)"
     else
-        say "installing ${packages[*]}"
-        install_packages "${packages[@]}" || leave_out "some of the packages ${packages[*]} (apt-get failed, see above)"
+        say "installing $packages"
+        install_packages "${missing[@]}"
+        for line in "${missing[@]}"; do
+            if ! there "${line%% *}"; then leave_out "${line%% *} (apt-get could not install it, see above)"; fi
+        done
     fi
 }
 

@@ -24,7 +24,7 @@ const NEEDS: &[Part] = &[
 ];
 
 /// How long the daemon may take to start, and to stop.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The one daemon of this process, started by the first test that needs it.
 static DAEMON: Mutex<Option<Daemon>> = Mutex::new(None);

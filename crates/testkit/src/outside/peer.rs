@@ -16,7 +16,7 @@ use super::tool;
 use super::wire::{Request, Response};
 
 /// How long a registry may take to listen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Debian's `registry:2`, version 2.8.2.
 pub const REGISTRY_2: &str = "docker-registry";
@@ -36,7 +36,7 @@ impl Peer {
     /// on loopback over a tree at `root`, with deletion on.
     ///
     /// # Panics
-    /// When the program is missing or does not listen within 30 s; the message holds its log.
+    /// When the program is missing or does not listen within 120 s; the message holds its log.
     #[must_use]
     pub fn start(program: &str, root: &Path) -> Peer {
         let binary = tool::find(program).unwrap_or_else(|| panic!("`{program}` is not installed"));
@@ -82,7 +82,7 @@ impl Peer {
     /// Asks the registry to end (SIGTERM) and waits until it has.
     ///
     /// # Panics
-    /// When it has already ended, or does not end within 30 s.
+    /// When it has already ended, or does not end within 120 s.
     pub fn stop(mut self) {
         let process = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(process, rustix::process::Signal::TERM)

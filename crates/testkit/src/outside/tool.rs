@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How long one run of a program may take before it is killed and the test fails.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Where a program is: in `PATH`, in the system's directories, in Go's, or where `test.sh` puts it.
 #[must_use]
@@ -145,7 +145,7 @@ impl Bench {
     /// Runs a program to its end and answers what it said.
     ///
     /// # Panics
-    /// When the program is not installed, or runs longer than 180 s.
+    /// When the program is not installed, or runs longer than 300 s.
     pub fn try_run<Argument: AsRef<OsStr>>(&self, program: &str, arguments: &[Argument]) -> Ran {
         self.try_run_with_input(program, arguments, &[])
     }

@@ -9,7 +9,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// How long one read or write may take before the exchange counts as failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// One request, built step by step and sent once.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Request {
     /// Sends the request to `authority` (`127.0.0.1:5000`) and reads the whole answer.
     ///
     /// # Errors
-    /// When the connection breaks, times out (60 s for each read), or the answer is not HTTP/1.1.
+    /// When the connection breaks, times out (120 s for each read), or the answer is not HTTP/1.1.
     pub fn send(&self, authority: &str) -> io::Result<Response> {
         let mut stream = TcpStream::connect(authority)?;
         stream.set_read_timeout(Some(PATIENCE))?;
