@@ -323,7 +323,15 @@ fn target_directory() -> Result<PathBuf> {
 struct Scratch(PathBuf);
 
 impl Scratch {
+    /// Also removes what runs that were interrupted have left.
     fn make(parent: &Path) -> Result<Self> {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
+        for entry in fs::read_dir(parent)? {
+            let entry = entry?;
+            if !Path::new("/proc").join(entry.file_name()).exists() {
+                seed::remove_tree(&entry.path())?;
+            }
+        }
         let path = parent.join(std::process::id().to_string());
         fs::create_dir_all(path.join("stores"))
             .with_context(|| format!("cannot make `{}`", path.display()))?;
