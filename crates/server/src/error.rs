@@ -16,6 +16,7 @@ pub(crate) struct Failure(Box<Parts>);
 struct Parts {
     errors: Vec<ApiError>,
     headers: HeaderMap,
+    is_out_of_space: bool,
 }
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -48,8 +49,17 @@ impl Failure {
         self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
+    /// Whether the store had no room.
+    pub(crate) fn is_out_of_space(&self) -> bool {
+        self.0.is_out_of_space
+    }
+
     pub(crate) fn into_response(self) -> Response<Content> {
-        let Parts { errors, headers } = *self.0;
+        let Parts {
+            errors,
+            headers,
+            is_out_of_space: _,
+        } = *self.0;
         let mut response = Response::new(Content::Full(Bytes::from(error_body(&errors))));
         *response.status_mut() = errors
             .first()
@@ -65,6 +75,7 @@ impl From<ApiError> for Failure {
         Self(Box::new(Parts {
             errors: vec![error],
             headers: HeaderMap::new(),
+            is_out_of_space: false,
         }))
     }
 }
@@ -74,6 +85,7 @@ impl From<Vec<ApiError>> for Failure {
         Self(Box::new(Parts {
             errors,
             headers: HeaderMap::new(),
+            is_out_of_space: false,
         }))
     }
 }
@@ -184,7 +196,9 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
             "the registry could not use its storage; its operator finds the reason in the log",
         ),
     };
-    Failure::new(code, text)
+    let mut failure = Failure::new(code, text);
+    failure.0.is_out_of_space = error.kind() == ErrorKind::NoSpace;
+    failure
 }
 
 #[cfg(test)]

@@ -37,13 +37,14 @@ pub(super) async fn start(call: Call<'_>, name: &RepoName, body: &mut Incoming) 
 pub(super) async fn patch(call: Call<'_>, name: &RepoName, id: &UploadId, body: &mut Incoming) -> Answer {
     let chunk = announced_chunk(call)?;
     let mut session = call.app.registry.open_upload(name, id).await?;
-    let received = receive_chunk(call, name, id, chunk, &mut session, body).await;
-    // What came is kept, whatever came after it.
-    let size = session.suspend().await?;
-    let size = received
-        .map_err(|failure| with_progress(failure, call, name, id, size))
-        .map(|()| size)?;
-    Ok(progress(call, name, id, size, StatusCode::ACCEPTED))
+    let size = match receive_chunk(call, name, id, chunk, &mut session, body).await {
+        Ok(()) => session.suspend().await.map_err(Failure::from),
+        Err(failure) => Err(let_go(call, name, id, session, failure).await),
+    };
+    match size {
+        Ok(size) => Ok(progress(call, name, id, size, StatusCode::ACCEPTED)),
+        Err(failure) => Err(without_leftovers(call, name, id, failure).await),
+    }
 }
 
 /// `PUT …/<id>?digest=…`: appends the last chunk, if there is one, and makes the upload a blob.
@@ -56,12 +57,39 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
     let digest: Digest = digest.parse()?;
     let chunk = announced_chunk(call)?;
     let mut session = call.app.registry.open_upload(name, id).await?;
-    if let Err(failure) = receive_chunk(call, name, id, chunk, &mut session, body).await {
-        let size = session.suspend().await?;
-        return Err(with_progress(failure, call, name, id, size));
+    let blob = match receive_chunk(call, name, id, chunk, &mut session, body).await {
+        Ok(()) => session.finish(&digest).await.map_err(Failure::from),
+        Err(failure) => Err(let_go(call, name, id, session, failure).await),
+    };
+    match blob {
+        Ok(blob) => Ok(created(call, name, &blob.digest)),
+        Err(failure) => Err(without_leftovers(call, name, id, failure).await),
     }
-    let blob = session.finish(&digest).await?;
-    Ok(created(call, name, &blob.digest))
+}
+
+/// Ends a request that failed: what came is kept, so that the client can go on after it.
+async fn let_go(
+    call: Call<'_>,
+    name: &RepoName,
+    id: &UploadId,
+    session: UploadSession<'_>,
+    failure: Failure,
+) -> Failure {
+    match session.suspend().await {
+        Ok(size) => with_progress(failure, call, name, id, size),
+        // The first failure is the one to tell; the log has it already.
+        Err(_again) => failure,
+    }
+}
+
+/// An upload that found no room is given up: its bytes would keep the store full for everybody.
+async fn without_leftovers(call: Call<'_>, name: &RepoName, id: &UploadId, failure: Failure) -> Failure {
+    if failure.is_out_of_space()
+        && let Err(error) = call.app.registry.cancel_upload(name, id).await
+    {
+        tracing::debug!(%error, "an upload that found no room stays until it is purged");
+    }
+    failure
 }
 
 /// `GET …/<id>`: how far it came.
@@ -98,11 +126,15 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
     let id = registry.start_upload(name).await?;
     let mut session = registry.open_upload(name, &id).await?;
     if let Err(failure) = receive_chunk(call, name, &id, None, &mut session, body).await {
-        session.discard().await?;
+        if let Err(error) = session.discard().await {
+            tracing::debug!(%error, "a broken upload stays until it is purged");
+        }
         return Err(failure);
     }
-    let blob = session.finish(digest).await?;
-    Ok(created(call, name, &blob.digest))
+    match session.finish(digest).await {
+        Ok(blob) => Ok(created(call, name, &blob.digest)),
+        Err(error) => Err(without_leftovers(call, name, &id, error.into()).await),
+    }
 }
 
 /// The chunk that the head of the request announces, if it does: `Content-Range`, checked against `Content-Length`.
