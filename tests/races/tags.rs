@@ -161,7 +161,12 @@ async fn a_manifest_deleted_while_it_is_tagged_leaves_no_dangling_tag(server: Se
         assert!(matches!(answer.status.as_u16(), 202 | 404), "{answer}");
         tagger.await.unwrap();
         let by_digest = repository.head_manifest(&image.manifest.digest).await;
-        for tag in repository.tags().await {
+        // A store without directories forgets a repository with its last manifest, and has no list to show.
+        let tags = match by_digest.status.as_u16() {
+            404 => ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+            _ => repository.tags().await,
+        };
+        for tag in tags {
             let answer = repository.get_manifest(&tag).await;
             assert_eq!(
                 answer.status, by_digest.status,

@@ -9,8 +9,14 @@ const LINES: usize = 800;
 
 /// Files that may be longer, each with its reason.
 const LONG: &[(&str, &str)] = &[
-    ("crates/oci/tests/manifest.rs", "one table of manifests, good and bad"),
-    ("crates/storage/src/fs/simulated.rs", "one fault model, read as a whole"),
+    (
+        "crates/oci/tests/manifest.rs",
+        "one table of manifests, good and bad",
+    ),
+    (
+        "crates/storage/src/fs/simulated.rs",
+        "one fault model, read as a whole",
+    ),
 ];
 
 /// What would tie the sources to one machine. Spelled in two parts so that this file passes its own test.

@@ -159,8 +159,10 @@ impl From<RegistryError> for Failure {
             RegistryError::ManifestInvalid { .. } => (ErrorCode::ManifestInvalid, error.to_string()),
             RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
-            RegistryError::DeleteDisabled | RegistryError::NeededByIndex { .. } => {
-                (ErrorCode::Unsupported, error.to_string())
+            RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
+            // Not 405, which clients take for "this registry cannot delete".
+            RegistryError::NeededByIndex { .. } => {
+                return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
             }
         };
         Self::new(code, text)
