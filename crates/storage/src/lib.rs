@@ -3,7 +3,7 @@
 //! This crate knows bytes, paths and durability; it does not know what a manifest is. Everything
 //! above it works through [`Storage`], which two engines implement: [`fs`], written for speed on a
 //! local disk, and [`object`], over the `object_store` crate (no rename, no append, no
-//! directories). One suite, [`contract`], runs against all of them.
+//! directories). One suite, `contract`, runs against all of them.
 //!
 //! # Why not a file system interface?
 //!

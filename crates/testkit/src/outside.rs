@@ -1,6 +1,6 @@
 //! Parts that no one here wrote: finding and running other people's programs, and their registries.
 //!
-//! A test that needs such a part is a [`suite::Trial`] that names it. When the part is missing the
+//! A test that needs such a part is a trial of `suite` that names it. When the part is missing the
 //! test is counted as ignored, and a line `left out: …` says what to install; it never passes unseen.
 
 pub mod image;

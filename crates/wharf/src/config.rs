@@ -1,4 +1,4 @@
-//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`load`]'s.
+//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`mod@load`]'s.
 
 mod environment;
 mod load;
