@@ -1,8 +1,20 @@
-//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`mod@load`]'s.
+//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`mod@load`]'s; each section
+//! of it has a module that reads it.
 
+mod auth;
+mod compat;
+mod debug;
 mod environment;
+mod health;
+mod http;
 mod load;
+mod log;
+mod notifications;
+mod paging;
+mod proxy;
 mod raw;
+mod storage;
+mod validation;
 
 pub(crate) use load::load;
 

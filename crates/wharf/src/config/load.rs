@@ -4,26 +4,16 @@ use std::{
     fmt::Write as _,
     io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use http::{HeaderMap, HeaderName, HeaderValue};
-use serde_json::Value;
-use wharf_server::{Limits, ServerOptions};
+use wharf_server::ServerOptions;
 
 use super::{
-    Config, Log, LogFormat, Purge, Storage, environment,
+    Config, Storage, auth, compat, environment, health, http, log, notifications, paging, proxy,
     raw::{Document, Section},
+    storage, validation,
 };
-
-const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
-
-/// Without any configuration: beside where one stands.
-const DEFAULT_ROOT: &str = "./data";
-
-/// Of `storage.filesystem` without a directory, as registry:2 has it.
-const REGISTRY_2_ROOT: &str = "/var/lib/registry";
 
 /// Where the images of registry:2 and registry:3 keep theirs.
 const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
@@ -86,20 +76,19 @@ fn understand(
     let (report, root) = document.into_report();
     let mut root = Section::root(root, &report);
     version(&mut root, has_file);
-    let log = log(&mut root);
-    let mut storage = root.section_or_name("storage");
-    let delete_enabled = delete_enabled(&mut storage);
-    let purge = maintenance(&mut storage);
-    let engine = engine(storage, has_file);
-    let (address, mut server) = http(root.section("http"));
-    (server.catalog_page, server.catalog_limit) = catalog(&mut root, &mut server);
-    if let Some(most) = positive(&mut root.section("tags"), "maxtags") {
-        server.tags_limit = most;
-    }
+    let deprecated_level = root.choice("loglevel", &log::LEVELS);
+    let log = log::read(root.section("log"), deprecated_level);
+    let storage = storage::read(root.section_or_name("storage"), has_file);
     let mut registry = wharf_registry::Options::default();
-    validation(root.section("validation"), &mut registry);
-    compatibility(root.section("compat"), &mut registry, &mut server);
-    refuse_what_protects(&mut root);
+    let mut server = ServerOptions::default();
+    let address = http::read(root.section("http"), &mut server);
+    paging::read(root.section("catalog"), root.section("tags"), &mut server);
+    validation::read(root.section("validation"), &mut registry);
+    compat::read(root.section("compat"), &mut registry, &mut server);
+    auth::read(root.section_or_name("auth"));
+    health::read(&root.section("health"));
+    notifications::read(&root.section("notifications"));
+    proxy::read(&root.section("proxy"));
     root.ignore(&["reporting", "compatibility"]);
     root.finish();
 
@@ -112,10 +101,10 @@ fn understand(
         source,
         warnings: report.warnings,
         log,
-        storage: engine.unwrap_or(Storage::InMemory),
+        storage: storage.engine.unwrap_or(Storage::InMemory),
         address,
-        delete_enabled,
-        purge,
+        delete_enabled: storage.delete_enabled,
+        purge: storage.purge,
         registry,
         server,
     })
@@ -150,282 +139,11 @@ fn version(root: &mut Section<'_>, has_file: bool) {
     }
 }
 
-fn log(root: &mut Section<'_>) -> Log {
-    let deprecated = root.string("loglevel");
-    let mut log = root.section("log");
-    let level = match log
-        .string("level")
-        .or(deprecated)
-        .map(|level| level.to_ascii_lowercase())
-        .as_deref()
-    {
-        None | Some("info") => tracing::Level::INFO,
-        Some("debug") => tracing::Level::DEBUG,
-        Some("warn") => tracing::Level::WARN,
-        Some("error") => tracing::Level::ERROR,
-        Some(other) => {
-            log.problem(
-                "level",
-                &format!("must be `error`, `warn`, `info` or `debug`, not `{other}`"),
-            );
-            tracing::Level::INFO
-        }
-    };
-    let format = match log.string("formatter").as_deref() {
-        None | Some("text") => LogFormat::Text,
-        Some("json") => LogFormat::Json,
-        Some("logstash") => {
-            log.warning("formatter", "`logstash` is not supported yet; `json` is used");
-            LogFormat::Json
-        }
-        Some(other) => {
-            log.problem("formatter", &format!("must be `text` or `json`, not `{other}`"));
-            LogFormat::Text
-        }
-    };
-    let mut access_log = log.section("accesslog");
-    let is_disabled = access_log.boolean("disabled").unwrap_or(false);
-    access_log.finish();
-    log.ignore(&["reportcaller"]);
-    log.finish();
-    Log {
-        level,
-        format,
-        access_log: !is_disabled,
-    }
-}
-
-fn delete_enabled(storage: &mut Section<'_>) -> Option<bool> {
-    let mut delete = storage.section("delete");
-    let is_enabled = delete.boolean("enabled");
-    delete.finish();
-    is_enabled
-}
-
-fn maintenance(storage: &mut Section<'_>) -> Option<Purge> {
-    const HOUR: Duration = Duration::from_secs(3600);
-
-    let mut maintenance = storage.section("maintenance");
-    let mut read_only = maintenance.section("readonly");
-    if read_only.boolean("enabled") == Some(true) {
-        read_only.problem(
-            "enabled",
-            "is not supported yet, and this server would accept pushes; take it out to start anyway",
-        );
-    }
-    read_only.finish();
-    let mut purging = maintenance.section("uploadpurging");
-    let is_enabled = purging.boolean("enabled").unwrap_or(true);
-    let is_dry = purging.boolean("dryrun").unwrap_or(false);
-    let purge = Purge {
-        age: purging.duration("age").unwrap_or(168 * HOUR),
-        interval: purging
-            .duration("interval")
-            .unwrap_or(24 * HOUR)
-            .max(Duration::from_secs(60)),
-    };
-    if is_dry && is_enabled {
-        purging.warning(
-            "dryrun",
-            "means here that unfinished uploads are kept; what would go is not listed yet",
-        );
-    }
-    purging.finish();
-    maintenance.finish();
-    (is_enabled && !is_dry).then_some(purge)
-}
-
-/// The one section of `storage` that names where the data lies.
-fn engine(mut storage: Section<'_>, has_file: bool) -> Option<Storage> {
-    // We keep our own caches, never redirect, and bound our threads ourselves.
-    storage.ignore(&["cache", "redirect", "tag"]);
-    let mut engines = Vec::new();
-    if storage.has("inmemory") {
-        storage.ignore(&["inmemory"]);
-        engines.push(Storage::InMemory);
-    }
-    if storage.has("filesystem") {
-        let mut filesystem = storage.section("filesystem");
-        let root = filesystem
-            .string("rootdirectory")
-            .unwrap_or_else(|| REGISTRY_2_ROOT.to_owned());
-        filesystem.ignore(&["maxthreads"]);
-        filesystem.finish();
-        engines.push(Storage::Filesystem { root: root.into() });
-    }
-    for name in storage.names() {
-        let is_engine = matches!(
-            &*name,
-            "s3" | "s3aws" | "azure" | "gcs" | "oss" | "swift" | "rados"
-        );
-        if is_engine {
-            storage.refuse(
-                &name,
-                "is not supported yet; use `storage.filesystem`, or stay with registry:2 for now",
-            );
-            // What is wrong has been said; no other engine is missed.
-            engines.push(Storage::InMemory);
-        }
-    }
-    if engines.len() > 1 {
-        storage.problem("storage", "must name one place for the data, not several");
-    }
-    let engine = engines.pop();
-    if engine.is_none() && has_file {
-        storage.problem("filesystem", "is missing; say where the data lies: `storage: {filesystem: {rootdirectory: /var/lib/registry}}`");
-    }
-    storage.finish();
-    engine.or_else(|| {
-        (!has_file).then(|| Storage::Filesystem {
-            root: DEFAULT_ROOT.into(),
-        })
-    })
-}
-
-fn http(mut http: Section<'_>) -> (String, ServerOptions) {
-    let mut options = ServerOptions::default();
-    let address = http.string("addr").unwrap_or_else(|| DEFAULT_ADDRESS.to_owned());
-    options.host = http.string("host").filter(|host| !host.is_empty());
-    if let Some(host) = &mut options.host {
-        if !(host.starts_with("http://") || host.starts_with("https://")) {
-            http.problem("host", "must be a URL such as `https://registry.example.com`");
-        }
-        host.truncate(host.trim_end_matches('/').len());
-    }
-    options.relative_urls = http.boolean("relativeurls").unwrap_or(false);
-    options.limits = limits(&mut http);
-    options.headers = headers(http.section("headers"));
-    match http.string("net").as_deref() {
-        None | Some("tcp" | "") => {}
-        Some(other) => http.problem("net", &format!("`{other}` is not supported yet; only `tcp` is")),
-    }
-    if http
-        .string("prefix")
-        .is_some_and(|prefix| !matches!(&*prefix, "" | "/"))
-    {
-        http.problem(
-            "prefix",
-            "is not supported yet, and clients would not find the registry without it",
-        );
-    }
-    let tls = http.section("tls");
-    if !tls.is_empty() {
-        http.problem("tls", "is not supported yet, and this server would speak without encryption; take it out and put a proxy that speaks TLS in front");
-    }
-    // There is no state in our `Location`s that would need a signature, and HTTP/2 is always understood.
-    http.ignore(&["secret", "h2c", "http2"]);
-    http.finish();
-    (address, options)
-}
-
-/// `http.draintimeout`, and our own `http.timeouts`.
-fn limits(http: &mut Section<'_>) -> Limits {
-    let default = Limits::default();
-    let drain = http.duration("draintimeout").unwrap_or(default.drain);
-    let mut timeouts = http.section("timeouts");
-    let mut timeout = |key, default| match timeouts.duration(key) {
-        Some(Duration::ZERO) | None => default,
-        Some(duration) => duration,
-    };
-    let limits = Limits {
-        headers: timeout("header", default.headers),
-        idle: timeout("idle", default.idle),
-        keep_alive: timeout("keepalive", default.keep_alive),
-        drain,
-        ..default
-    };
-    timeouts.finish();
-    limits
-}
-
-fn headers(mut section: Section<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for name in section.names() {
-        let values = section.strings(&name);
-        let Ok(header) = name.parse::<HeaderName>() else {
-            section.problem(&name, "is not the name of a header");
-            continue;
-        };
-        for value in values {
-            match HeaderValue::try_from(value) {
-                Ok(value) => _ = headers.append(header.clone(), value),
-                Err(_) => section.problem(&name, "has a value that no header can have"),
-            }
-        }
-    }
-    headers
-}
-
-/// The default and the largest page of the catalogue.
-fn catalog(root: &mut Section<'_>, defaults: &mut ServerOptions) -> (usize, usize) {
-    let mut catalog = root.section("catalog");
-    let limit = positive(&mut catalog, "maxentries").unwrap_or(defaults.catalog_limit);
-    catalog.finish();
-    (defaults.catalog_page.min(limit), limit)
-}
-
-/// A number above zero; registry:2 takes others for the default.
-fn positive(section: &mut Section<'_>, key: &str) -> Option<usize> {
-    section
-        .number(key)
-        .and_then(|number| usize::try_from(number).ok())
-        .filter(|&number| number > 0)
-}
-
-fn validation(mut validation: Section<'_>, registry: &mut wharf_registry::Options) {
-    if validation.boolean("disabled") == Some(true) {
-        registry.allow_foreign_layers = true;
-    }
-    validation.ignore(&["enabled"]);
-    let mut manifests = validation.section("manifests");
-    let mut urls = manifests.section("urls");
-    let (allow, deny) = (urls.strings("allow"), urls.strings("deny"));
-    if !allow.is_empty() || !deny.is_empty() {
-        registry.allow_foreign_layers = true;
-        let accepts_all = deny.is_empty()
-            && allow
-                .iter()
-                .any(|pattern| matches!(&**pattern, ".*" | "^https?://"));
-        if !accepts_all {
-            manifests.warning("urls", "allows layers that lie elsewhere, but its patterns are not compared yet: every URL is accepted");
-        }
-    }
-    urls.finish();
-    manifests.finish();
-    validation.finish();
-}
-
-fn compatibility(
-    mut compat: Section<'_>,
-    registry: &mut wharf_registry::Options,
-    server: &mut ServerOptions,
-) {
-    server.strict_accept = compat.boolean("strict_accept").unwrap_or(false);
-    registry.allow_missing_references = compat.boolean("sparse_manifests").unwrap_or(false);
-    registry.allow_foreign_layers |= compat.boolean("foreign_layers").unwrap_or(false);
-    registry.show_empty_repositories = compat.boolean("show_empty_repositories").unwrap_or(false);
-    compat.finish();
-}
-
-/// To start without these would open what the operator wanted closed, or answer what nobody asked for.
-fn refuse_what_protects(root: &mut Section<'_>) {
-    let is_none = |auth: &Value| match auth {
-        Value::String(name) => name == "none" || name.is_empty(),
-        Value::Object(keys) => keys.keys().all(|name| name == "none"),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
-    };
-    if root.take("auth").is_some_and(|auth| !is_none(&auth)) {
-        root.problem("auth", "is not supported yet, and this server would let everybody in; take it out to start without authentication");
-    }
-    root.refuse(
-        "proxy",
-        "is not supported yet; this server would be an ordinary registry, not a cache of another one",
-    );
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
+    use super::{super::Purge, super::storage::REGISTRY_2_ROOT, *};
 
     fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
         let document = Document {

@@ -213,6 +213,36 @@ impl<'a> Section<'a> {
         self.report.borrow_mut().warnings.push(line);
     }
 
+    /// One of a few words, in any case, and what each means.
+    pub(super) fn choice<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> Option<T> {
+        let text = self.string(key)?;
+        let found = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(&text));
+        if found.is_none() {
+            let words: Vec<String> = words.iter().map(|(word, _)| format!("`{word}`")).collect();
+            self.problem(
+                key,
+                &format!(
+                    "must be one of {}, not `{}`",
+                    words.join(", "),
+                    text.escape_debug()
+                ),
+            );
+        }
+        found.map(|&(_, value)| value)
+    }
+
+    /// A problem of the section as a whole.
+    pub(super) fn problem_here(&self, text: &str) {
+        let line = format!("{} {text}", named(&self.report.borrow().origins, &self.path));
+        self.report.borrow_mut().problems.push(line);
+    }
+
+    /// A warning about the section as a whole.
+    pub(super) fn warning_here(&self, text: &str) {
+        let line = format!("{} {text}", named(&self.report.borrow().origins, &self.path));
+        self.report.borrow_mut().warnings.push(line);
+    }
+
     /// Names what was not read.
     pub(super) fn finish(self) {
         for (key, value) in &self.keys {
@@ -232,11 +262,14 @@ impl<'a> Section<'a> {
 
     /// The key, and who said it if it was not the file.
     fn named(&self, key: &str) -> String {
-        let path = self.path_of(key);
-        match self.report.borrow().origins.get(&path) {
-            Some(variable) => format!("`{path}` (from ${variable})"),
-            None => format!("`{path}`"),
-        }
+        named(&self.report.borrow().origins, &self.path_of(key))
+    }
+}
+
+fn named(origins: &BTreeMap<String, String>, path: &str) -> String {
+    match origins.get(path) {
+        Some(variable) => format!("`{path}` (from ${variable})"),
+        None => format!("`{path}`"),
     }
 }
 
