@@ -1,6 +1,9 @@
 //! Uploads: from a session that grows, over requests and restarts, to a blob that is durable.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use uuid::Uuid;
@@ -12,8 +15,8 @@ use crate::{BlobInfo, Error, Registry, Result, blobs::extra_algorithm};
 /// Exclusive hold of an upload by one request.
 ///
 /// Dropping it keeps what was written: the client may ask how far it came, and go on.
-pub struct UploadSession<'a> {
-    registry: &'a Registry,
+pub struct UploadSession {
+    registry: Arc<Registry>,
     key: UploadKey,
     upload: Box<dyn Upload>,
 }
@@ -44,7 +47,7 @@ impl Registry {
     }
 
     /// Takes hold of the upload, for one request.
-    pub async fn open_upload(&self, name: &RepoName, id: &UploadId) -> Result<UploadSession<'_>> {
+    pub async fn open_upload(self: &Arc<Self>, name: &RepoName, id: &UploadId) -> Result<UploadSession> {
         let key = key(name, id);
         let upload = self
             .storage
@@ -52,14 +55,14 @@ impl Registry {
             .await
             .map_err(|error| upload_error(error, id))?;
         Ok(UploadSession {
-            registry: self,
+            registry: Arc::clone(self),
             key,
             upload,
         })
     }
 
     /// Ends the upload and forgets its bytes.
-    pub async fn cancel_upload(&self, name: &RepoName, id: &UploadId) -> Result<()> {
+    pub async fn cancel_upload(self: &Arc<Self>, name: &RepoName, id: &UploadId) -> Result<()> {
         self.open_upload(name, id).await?.discard().await
     }
 
@@ -72,7 +75,7 @@ impl Registry {
     }
 }
 
-impl UploadSession<'_> {
+impl UploadSession {
     /// Bytes so far.
     pub fn size(&self) -> u64 {
         self.upload.size()
@@ -128,7 +131,7 @@ impl UploadSession<'_> {
     }
 }
 
-impl std::fmt::Debug for UploadSession<'_> {
+impl std::fmt::Debug for UploadSession {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UploadSession")
             .field("key", &self.key)

@@ -40,7 +40,7 @@ use crate::{
 const BUFFER: usize = 256 << 10;
 
 /// The same for what is read from an HTTP/1.1 connection: larger reads gain nothing, and each upload holds one.
-const READ_BUFFER: usize = 128 << 10;
+const READ_BUFFER: usize = 64 << 10;
 
 /// Room for the 100 tags that a push by digest may name, and for the longest tokens.
 const HEADERS_LIMIT: u32 = 64 << 10;

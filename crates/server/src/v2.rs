@@ -233,6 +233,24 @@ fn content_digest(digest: &Digest) -> HeaderValue {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn a_client_that_leaves_ends_nothing_half_way() {
+        let (started, has_started) = tokio::sync::oneshot::channel();
+        let (proceed, may_proceed) = tokio::sync::oneshot::channel::<()>();
+        let (done, is_done) = tokio::sync::oneshot::channel();
+        let request = tokio::spawn(to_the_end(async move {
+            started.send(()).unwrap();
+            may_proceed.await.unwrap();
+            done.send(()).unwrap();
+            Ok(())
+        }));
+        has_started.await.unwrap();
+        request.abort();
+        assert!(request.await.unwrap_err().is_cancelled());
+        proceed.send(()).unwrap();
+        is_done.await.unwrap();
+    }
+
     #[test]
     fn entity_tags_are_read_in_every_spelling() {
         for list in [

@@ -110,7 +110,7 @@ impl<D: Disk> FsStorage<D> {
             directories: Directories::default(),
             uploads: Uploads::new(),
             listings: list::listings(),
-            pool: Arc::default(),
+            pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
             _lock: lock,
         };

@@ -8,16 +8,16 @@ use wharf_registry::{Options, Registry};
 use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
 
 /// A registry in memory that may delete, and its store.
-pub(crate) fn registry() -> (Registry, Arc<dyn Storage>) {
+pub(crate) fn registry() -> (Arc<Registry>, Arc<dyn Storage>) {
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
     (
-        Registry::new(
+        Arc::new(Registry::new(
             Arc::clone(&storage),
             Options {
                 delete_enabled: true,
                 ..Options::default()
             },
-        ),
+        )),
         storage,
     )
 }
@@ -30,7 +30,7 @@ pub(crate) fn tag(tag: &str) -> Tag {
     tag.parse().unwrap()
 }
 
-pub(crate) async fn push_blob(registry: &Registry, name: &RepoName, bytes: &[u8]) -> Digest {
+pub(crate) async fn push_blob(registry: &Arc<Registry>, name: &RepoName, bytes: &[u8]) -> Digest {
     let id = registry.start_upload(name).await.unwrap();
     let mut upload = registry.open_upload(name, &id).await.unwrap();
     upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
@@ -38,7 +38,7 @@ pub(crate) async fn push_blob(registry: &Registry, name: &RepoName, bytes: &[u8]
 }
 
 /// The manifest of an image with one layer of `content`; its blobs are pushed, it is not.
-pub(crate) async fn image(registry: &Registry, name: &RepoName, content: &str, extra: &str) -> String {
+pub(crate) async fn image(registry: &Arc<Registry>, name: &RepoName, content: &str, extra: &str) -> String {
     let config = format!("{{\"config\":\"{content}\"}}");
     let config_digest = push_blob(registry, name, config.as_bytes()).await;
     let layer_digest = push_blob(registry, name, content.as_bytes()).await;
@@ -68,7 +68,7 @@ pub(crate) fn index(children: &[(Digest, usize)]) -> String {
 }
 
 pub(crate) async fn put(
-    registry: &Registry,
+    registry: &Arc<Registry>,
     name: &RepoName,
     reference: impl Into<Reference>,
     manifest: &str,

@@ -80,7 +80,10 @@ async fn a_damaged_manifest_is_never_served_and_a_push_heals_it() {
     let digest = Digest::sha256_of(manifest.as_bytes());
     put(&registry, &app, tag("1"), &manifest).await;
 
-    let fresh = wharf_registry::Registry::new(std::sync::Arc::clone(&storage), registry.options().clone());
+    let fresh = std::sync::Arc::new(wharf_registry::Registry::new(
+        std::sync::Arc::clone(&storage),
+        registry.options().clone(),
+    ));
     write(
         &*storage,
         &layout::blob(&digest),

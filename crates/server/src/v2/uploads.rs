@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
-use wharf_registry::UploadSession;
+use wharf_registry::{BlobInfo, UploadSession};
 
 use super::{Answer, CONTENT_DIGEST, Call, content_digest, empty, receive, to_the_end, value};
 use crate::{
@@ -58,7 +58,7 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
     let chunk = announced_chunk(call)?;
     let mut session = call.app.registry.open_upload(name, id).await?;
     let blob = match receive_chunk(call, name, id, chunk, &mut session, body).await {
-        Ok(()) => session.finish(&digest).await.map_err(Failure::from),
+        Ok(()) => finish(session, digest).await,
         Err(failure) => Err(let_go(call, name, id, session, failure).await),
     };
     match blob {
@@ -67,12 +67,17 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
     }
 }
 
+/// All bytes came. Whether the client waits for the answer or not, they become a blob.
+async fn finish(session: UploadSession, digest: Digest) -> Result<BlobInfo> {
+    to_the_end(async move { session.finish(&digest).await }).await
+}
+
 /// Ends a request that failed: what came is kept, so that the client can go on after it.
 async fn let_go(
     call: Call<'_>,
     name: &RepoName,
     id: &UploadId,
-    session: UploadSession<'_>,
+    session: UploadSession,
     failure: Failure,
 ) -> Failure {
     match session.suspend().await {
@@ -131,9 +136,9 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
         }
         return Err(failure);
     }
-    match session.finish(digest).await {
+    match finish(session, *digest).await {
         Ok(blob) => Ok(created(call, name, &blob.digest)),
-        Err(error) => Err(without_leftovers(call, name, &id, error.into()).await),
+        Err(failure) => Err(without_leftovers(call, name, &id, failure).await),
     }
 }
 
@@ -169,7 +174,7 @@ async fn receive_chunk(
     name: &RepoName,
     id: &UploadId,
     chunk: Option<ChunkRange>,
-    session: &mut UploadSession<'_>,
+    session: &mut UploadSession,
     body: &mut Incoming,
 ) -> Result<()> {
     let Some(chunk) = chunk else {

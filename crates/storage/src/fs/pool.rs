@@ -5,16 +5,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parking_lot::Mutex;
 
-/// The size of a buffer in bytes, and so of the pieces of a stream.
-pub(super) const BUFFER: usize = 256 * 1024;
-
 /// Idle buffers are kept for this many bytes while streams run, and for [`KEPT_AT_REST`] otherwise.
-const KEPT: usize = 16 * 1024 * 1024 / BUFFER;
-const KEPT_AT_REST: usize = 1024 * 1024 / BUFFER;
+const KEPT: usize = 16 * 1024 * 1024;
+const KEPT_AT_REST: usize = 1024 * 1024;
 
-/// Allocations of this size go to the kernel and back each time with most allocators; a pool does not.
-#[derive(Debug, Default)]
+/// Buffers of one size. Large allocations go to the kernel and back each time with most allocators; a pool
+/// does not.
+#[derive(Debug)]
 pub(super) struct Pool {
+    /// Of each buffer, in bytes.
+    size: usize,
     state: Mutex<State>,
 }
 
@@ -24,7 +24,7 @@ struct State {
     lent: usize,
 }
 
-/// A buffer of [`BUFFER`] bytes, returned to its pool when dropped.
+/// A buffer, returned to its pool when dropped.
 pub(super) struct Buffer {
     bytes: Option<Box<[u8]>>,
     filled: usize,
@@ -32,6 +32,14 @@ pub(super) struct Buffer {
 }
 
 impl Pool {
+    /// A pool of buffers of `size` bytes.
+    pub(super) fn new(size: usize) -> Arc<Self> {
+        Arc::new(Self {
+            size,
+            state: Mutex::default(),
+        })
+    }
+
     /// An idle buffer, or a new one. What it holds is left over from its last use.
     pub(super) fn take(self: &Arc<Self>) -> Buffer {
         let idle = {
@@ -39,7 +47,7 @@ impl Pool {
             state.lent += 1;
             state.idle.pop()
         };
-        let bytes = idle.unwrap_or_else(|| vec![0; BUFFER].into_boxed_slice());
+        let bytes = idle.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
         Buffer {
             bytes: Some(bytes),
             filled: 0,
@@ -52,7 +60,7 @@ impl Pool {
         let mut state = self.state.lock();
         state.lent -= 1;
         state.idle.push(bytes);
-        let keep = if state.lent == 0 { KEPT_AT_REST } else { KEPT };
+        let keep = if state.lent == 0 { KEPT_AT_REST } else { KEPT } / self.size;
         if state.idle.len() > keep {
             surplus = state.idle.split_off(keep);
         }
@@ -67,9 +75,28 @@ impl Buffer {
         self.bytes.as_deref_mut().unwrap_or_default()
     }
 
-    /// The first `filled` bytes.
+    /// The first `filled` bytes of the [`space`](Self::space).
     pub(super) fn into_bytes(mut self, filled: usize) -> Bytes {
         self.filled = filled;
+        self.freeze()
+    }
+
+    /// Copies as much of `bytes` behind what is there as there is room for; returns how much.
+    pub(super) fn add(&mut self, bytes: &[u8]) -> usize {
+        let filled = self.filled;
+        let room = &mut self.space()[filled..];
+        let count = room.len().min(bytes.len());
+        room[..count].copy_from_slice(&bytes[..count]);
+        self.filled += count;
+        count
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.filled == self.pool.size
+    }
+
+    /// What was filled.
+    pub(super) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }
 }
@@ -94,16 +121,16 @@ mod tests {
 
     #[test]
     fn buffers_come_back_and_few_stay_at_rest() {
-        let pool = Arc::new(Pool::default());
+        let pool = Pool::new(256 * 1024);
         let lent: Vec<_> = (0..100).map(|_| pool.take().into_bytes(1)).collect();
         assert!(lent.iter().all(|bytes| bytes.len() == 1));
         let last = lent[0].clone();
         drop(lent);
-        assert_eq!(pool.state.lock().idle.len(), KEPT);
+        assert_eq!(pool.state.lock().idle.len(), KEPT / pool.size);
         drop(last);
-        assert_eq!(pool.state.lock().idle.len(), KEPT_AT_REST);
+        assert_eq!(pool.state.lock().idle.len(), KEPT_AT_REST / pool.size);
         assert_eq!(pool.state.lock().lent, 0);
         pool.take();
-        assert_eq!(pool.state.lock().idle.len(), KEPT_AT_REST);
+        assert_eq!(pool.state.lock().idle.len(), KEPT_AT_REST / pool.size);
     }
 }

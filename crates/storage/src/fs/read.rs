@@ -19,7 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::{
     Engine, blocking, failed_job,
-    pool::{BUFFER, Buffer},
+    pool::Buffer,
     sys::{Disk, Kind, Metadata},
 };
 use crate::{Blob, ByteStream, Error, ErrorKind, Key, Object, Result, Stat, Version};
@@ -30,6 +30,8 @@ const RACY: Duration = Duration::from_millis(50);
 /// The same where stamps are whole seconds, two on some file systems.
 const RACY_SECONDS: Duration = Duration::from_millis(2100);
 
+/// The size of a buffer in bytes, and so of the pieces of a stream.
+pub(super) const BUFFER: usize = 256 * 1024;
 /// Up to this size, an exact allocation instead of a buffer of the pool.
 const SMALL: usize = 64 * 1024;
 /// How much is brought into memory behind a read that had to wait.

@@ -1,8 +1,10 @@
 //! Uploads: bytes that arrive piece by piece, in registry:2's place for them, hashed as they are written.
 //!
-//! The async side gathers frames; a run of them is written and hashed in one job on a blocking
-//! thread while the next run is gathered. So a slow client holds no thread, and at most two runs
-//! are in memory. What makes all of it safe is the [`Session`]: the exclusive hold, the open file
+//! The async side gathers what comes, in buffers that are used again; a run of it is written and hashed in
+//! one job on a blocking thread while the next run is gathered. So a slow client holds no thread, and at most
+//! two runs are in memory. Bytes are copied into the run: a frame is a part of what was read from the
+//! connection and would keep all of that in memory, and memory that is used again is in the processor's
+//! cache, and costs the kernel no new pages. What makes all of it safe is the [`Session`]: the exclusive hold, the open file
 //! and the state of the hash travel together, from job to job, and whoever drops the session last
 //! lets go. A request that is cancelled while a job runs cannot let go before that job has ended.
 //!
@@ -25,6 +27,7 @@ use super::{
     commit::{Item, write_frames, writing},
     directories::parent,
     failed_job,
+    pool::{Buffer, Pool},
     sys::{Disk, Kind, Metadata, Stamp},
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
@@ -38,6 +41,8 @@ const SHORTEST_RUN: usize = 32 * 1024;
 const RUNS: usize = 16 * 1024 * 1024;
 /// An upload that is no larger never becomes a file of its own: it is written where it is published from.
 const SMALL: usize = 64 * 1024;
+/// Runs are gathered in buffers of this size, so that short ones need few and long ones use them whole.
+const BUFFER: usize = 64 * 1024;
 /// So many bytes are written before the disk is told to start on them.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
 /// States of hashes that are remembered, of about 300 bytes each.
@@ -47,6 +52,7 @@ const REMEMBERED: u64 = 4096;
 #[derive(Debug)]
 pub(super) struct Uploads {
     held: Arc<Mutex<HashSet<UploadKey>>>,
+    pool: Arc<Pool>,
     hashes: Cache<UploadKey, Arc<Remembered>>,
 }
 
@@ -77,6 +83,7 @@ impl Uploads {
     pub(super) fn new() -> Self {
         Self {
             held: Arc::default(),
+            pool: Pool::new(BUFFER),
             hashes: Cache::with_weighter(256, REMEMBERED, UnitWeighter),
         }
     }
@@ -197,8 +204,7 @@ impl<D: Disk> Engine<D> {
         session.find()?;
         Ok(FsUpload {
             size: session.written,
-            gathered: Vec::new(),
-            gathered_size: 0,
+            gathered: Gathered::new(&self.uploads.pool),
             run: session.engine.uploads.run(),
             work: Work::Idle(session),
         })
@@ -465,11 +471,63 @@ impl<D: Disk> Drop for Session<D> {
     }
 }
 
+/// Bytes on their way to a job.
+struct Gathered {
+    pool: Arc<Pool>,
+    full: Vec<Bytes>,
+    /// The first [`SMALL`] bytes of the first run: a small upload takes no buffer of the pool.
+    small: Vec<u8>,
+    is_first_run: bool,
+    open: Option<Buffer>,
+    size: usize,
+}
+
+impl Gathered {
+    fn new(pool: &Arc<Pool>) -> Self {
+        Self {
+            pool: Arc::clone(pool),
+            full: Vec::new(),
+            small: Vec::new(),
+            is_first_run: true,
+            open: None,
+            size: 0,
+        }
+    }
+
+    fn add(&mut self, mut bytes: &[u8]) {
+        self.size += bytes.len();
+        if self.is_first_run && self.size <= SMALL {
+            self.small.extend_from_slice(bytes);
+            return;
+        }
+        while !bytes.is_empty() {
+            let mut buffer = self.open.take().unwrap_or_else(|| self.pool.take());
+            bytes = &bytes[buffer.add(bytes)..];
+            if buffer.is_full() {
+                self.full.push(buffer.freeze());
+            } else {
+                self.open = Some(buffer);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<Bytes> {
+        self.size = 0;
+        self.is_first_run = false;
+        let small = Some(std::mem::take(&mut self.small)).filter(|small| !small.is_empty());
+        small
+            .map(Bytes::from)
+            .into_iter()
+            .chain(self.full.drain(..))
+            .chain(self.open.take().map(Buffer::freeze))
+            .collect()
+    }
+}
+
 /// The async side of a holder.
 pub(super) struct FsUpload<D: Disk> {
     size: u64,
-    gathered: Vec<Bytes>,
-    gathered_size: usize,
+    gathered: Gathered,
     /// How many bytes to gather before they go to a job.
     run: usize,
     work: Work<D>,
@@ -493,7 +551,7 @@ impl<D: Disk> FsUpload<D> {
             let (session, result) = finished.map_err(failed_job)?;
             if result.is_err() {
                 self.size = session.written;
-                self.take_gathered();
+                self.gathered.take();
             }
             self.work = Work::Idle(session);
             result?;
@@ -511,7 +569,7 @@ impl<D: Disk> FsUpload<D> {
             return Ok(());
         };
         self.run = session.engine.uploads.run();
-        let frames = self.take_gathered();
+        let frames = self.gathered.take();
         self.work = Work::Running(tokio::task::spawn_blocking(move || {
             let result = session.append(&frames);
             (session, result)
@@ -519,16 +577,11 @@ impl<D: Disk> FsUpload<D> {
         Ok(())
     }
 
-    fn take_gathered(&mut self) -> Vec<Bytes> {
-        self.gathered_size = 0;
-        std::mem::take(&mut self.gathered)
-    }
-
     /// The session, with nothing under way.
     async fn into_session(mut self: Box<Self>) -> Result<(Box<Session<D>>, Vec<Bytes>)> {
         self.idle().await?;
         match std::mem::replace(&mut self.work, Work::Gone) {
-            Work::Idle(session) => Ok((session, self.take_gathered())),
+            Work::Idle(session) => Ok((session, self.gathered.take())),
             _ => Err(Error::new(ErrorKind::Other, "a job of this upload was lost")),
         }
     }
@@ -547,13 +600,19 @@ impl<D: Disk> Upload for FsUpload<D> {
         if bytes.is_empty() {
             return Ok(());
         }
-        self.size += bytes.len() as u64;
-        self.gathered_size += bytes.len();
-        self.gathered.push(bytes);
-        if self.gathered_size >= self.run {
-            self.start_run().await
-        } else {
-            Ok(())
+        let mut rest = &bytes[..];
+        loop {
+            let (now, later) = rest.split_at(rest.len().min(self.run.saturating_sub(self.gathered.size)));
+            self.gathered.add(now);
+            self.size += now.len() as u64;
+            if self.gathered.size < self.run {
+                return Ok(());
+            }
+            self.start_run().await?;
+            if later.is_empty() {
+                return Ok(());
+            }
+            rest = later;
         }
     }
 
@@ -595,7 +654,7 @@ impl<D: Disk> Upload for FsUpload<D> {
         if let Err(error) = this.idle().await {
             tracing::debug!(%error, "an upload is discarded whose last write failed");
         }
-        this.take_gathered();
+        this.gathered.take();
         match std::mem::replace(&mut this.work, Work::Gone) {
             Work::Idle(session) => discard(session).await,
             _ => Err(Error::new(ErrorKind::Other, "a job of this upload was lost")),
@@ -637,7 +696,7 @@ fn write_behind<D: Disk>(mut session: Box<Session<D>>, frames: Vec<Bytes>) {
 
 impl<D: Disk> Drop for FsUpload<D> {
     fn drop(&mut self) {
-        let frames = self.take_gathered();
+        let frames = self.gathered.take();
         if frames.is_empty() {
             return;
         }
