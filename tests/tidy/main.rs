@@ -2,7 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "reads the sources")]
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 /// The longest a source file may be; past it, it is two files.
 const LINES: usize = 800;
@@ -168,14 +171,24 @@ fn the_map_names_every_crate_and_every_test_directory() {
 
 #[test]
 fn nothing_unwanted_is_linked_in() {
-    let lock = std::fs::read_to_string(root().join("Cargo.lock")).expect("the lock file");
-    let names = lock
-        .lines()
-        .filter_map(|line| line.strip_prefix("name = \"")?.strip_suffix('"'));
-    let unwanted = names.filter(|name| UNWANTED.contains(name));
+    // Not the lock file: it also names what an optional feature of a dependency would bring, if somebody wanted it.
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--locked", "--offline", "--edges", "all"])
+        .args(["--prefix", "none", "--format", "{p}"])
+        .current_dir(root())
+        .output()
+        .expect("cargo runs");
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let tree = String::from_utf8_lossy(&tree.stdout).into_owned();
+    let names: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(
+        names.contains("rustls"),
+        "the tree is not what it was taken for:\n{tree}"
+    );
+    let unwanted = names.iter().filter(|name| UNWANTED.contains(name));
     report(
         &unwanted
-            .map(|name| format!("Cargo.lock has `{name}`; deny.toml says why not"))
+            .map(|name| format!("`{name}` is linked in; deny.toml says why not"))
             .collect::<Vec<_>>(),
     );
 }

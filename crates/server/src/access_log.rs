@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
@@ -39,7 +39,7 @@ struct Pending {
 
 /// What is known of a request before it is answered.
 pub(crate) struct Line {
-    client: IpAddr,
+    client: Option<IpAddr>,
     method: Method,
     uri: Uri,
     version: Version,
@@ -145,10 +145,11 @@ impl Shared {
 }
 
 impl Line {
-    pub(crate) fn new(client: SocketAddr, request: &request::Parts) -> Self {
+    /// `client`: who asked, in the end; `None` when nobody says.
+    pub(crate) fn new(client: Option<IpAddr>, request: &request::Parts) -> Self {
         let header = |name: header::HeaderName| header_of(&request.headers, &name);
         Self {
-            client: client.ip().to_canonical(),
+            client,
             method: request.method.clone(),
             uri: request.uri.clone(),
             version: request.version,
@@ -180,7 +181,11 @@ impl Line {
         } = self;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         // Writing to a vector cannot fail.
-        _ = write!(out, "{client} - - [{stamp}] \"{method} ");
+        _ = match client {
+            Some(client) => write!(out, "{client}"),
+            None => write!(out, "-"),
+        };
+        _ = write!(out, " - - [{stamp}] \"{method} ");
         append_escaped(out, target.as_bytes());
         _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
         append_escaped(out, referer.as_ref().map_or(b"", HeaderValue::as_bytes));
@@ -243,7 +248,7 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let mut line = Line::new(SocketAddr::from(([127, 0, 0, 1], 4711)), &parts);
+        let mut line = Line::new(Some([127, 0, 0, 1].into()), &parts);
         line.answered(StatusCode::NOT_FOUND);
         line.sent(12);
         log.write(&line);

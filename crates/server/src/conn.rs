@@ -1,14 +1,6 @@
 //! One connection: which protocol the client speaks, the limits of each, and a watch that it keeps moving.
 
-use std::{
-    convert::Infallible,
-    io,
-    net::SocketAddr,
-    pin::{Pin, pin},
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{
@@ -20,18 +12,17 @@ use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::graceful::GracefulConnection,
 };
-use tokio::{
-    io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf},
-    net::TcpStream,
-    sync::watch,
-    time,
-};
+use tokio::{io::AsyncWriteExt as _, sync::watch, time};
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     App,
     access_log::Line,
     activity::{Activity, Watch},
     body::{Attendant, ResponseBody},
+    peer::Peer,
+    socket::{Socket, Stream, WatchedSocket},
+    tls::Tls,
     v2,
 };
 
@@ -60,48 +51,102 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 /// What the requests of one connection share.
 struct Connection {
     app: Arc<App>,
-    client: SocketAddr,
-    activity: Activity,
+    peer: Peer,
+    /// Its client speaks HTTP where HTTPS is spoken: it is told so, and nothing else.
+    is_misdirected: bool,
+    activity: Arc<Activity>,
 }
 
-/// Serves `stream` until the client goes, stalls, or the server drains.
+/// A connection of which is known what is spoken on it.
+struct Opened {
+    connection: Arc<Connection>,
+    stream: Stream,
+    protocol: Protocol,
+}
+
+/// Serves `socket` until the client goes, stalls, or the server drains.
 pub(crate) async fn serve(
     app: Arc<App>,
-    stream: TcpStream,
-    client: SocketAddr,
+    socket: Socket,
+    client: Option<SocketAddr>,
     mut drain: watch::Receiver<bool>,
 ) {
     let limits = app.options.limits;
-    let protocol = tokio::select! {
-        protocol = time::timeout(limits.headers, recognise(&stream)) => protocol,
+    let opened = tokio::select! {
+        opened = time::timeout(limits.headers, open(app, socket, client)) => opened,
         _ = drain.wait_for(|&is_draining| is_draining) => return,
     };
-    let connection = Arc::new(Connection {
-        app,
-        client,
-        activity: Activity::default(),
-    });
-    let io = TokioIo::new(WatchedStream {
+    let Opened {
+        connection,
         stream,
-        connection: Arc::clone(&connection),
-    });
+        protocol,
+    } = match opened {
+        Ok(Ok(opened)) => opened,
+        Ok(Err(error)) => {
+            tracing::debug!(?client, %error, "a connection broke");
+            return;
+        }
+        Err(_elapsed) => {
+            tracing::debug!(?client, "a connection did not get to its first request");
+            return;
+        }
+    };
     let service = service_fn({
         let connection = Arc::clone(&connection);
         move |request| answer(Arc::clone(&connection), request)
     });
     match protocol {
-        Ok(Ok(Protocol::Http1)) => {
-            let http = http1().serve_connection(io, service);
+        Protocol::Http1 => {
+            let http = http1().serve_connection(TokioIo::new(stream), service);
             attend(http, Watch::new(limits, true), &connection, drain).await;
         }
-        Ok(Ok(Protocol::Http2)) => {
-            let http = http2().serve_connection(io, service);
+        Protocol::Http2 => {
+            let http = http2().serve_connection(TokioIo::new(stream), service);
             attend(http, Watch::new(limits, false), &connection, drain).await;
         }
-        Ok(Ok(Protocol::Tls)) => refuse_tls(io.into_inner().stream).await,
-        Ok(Err(error)) => tracing::debug!(%client, %error, "a connection broke"),
-        Err(_elapsed) => tracing::debug!(%client, "a connection stayed silent"),
+        Protocol::Tls => refuse_tls(stream).await,
     }
+}
+
+/// Finds out what the client speaks, and shakes hands where that is TLS and ours, too.
+async fn open(app: Arc<App>, socket: Socket, client: Option<SocketAddr>) -> io::Result<Opened> {
+    let spoken = recognise(&socket).await?;
+    let options = &app.options;
+    let is_encrypted = options.tls.is_some() && spoken == Protocol::Tls;
+    let is_misdirected = options.tls.is_some() && !is_encrypted;
+    let protocol = match spoken {
+        Protocol::Http2 if is_misdirected || !options.h2c => Protocol::Http1,
+        spoken => spoken,
+    };
+    let activity = Arc::new(Activity::default());
+    let socket = WatchedSocket::new(socket, Arc::clone(&activity));
+    let connection = Arc::new(Connection {
+        peer: Peer::new(client, &options.trusted_proxies, is_encrypted),
+        is_misdirected,
+        activity,
+        app,
+    });
+    let (stream, protocol) = match &connection.app.options.tls {
+        // Boxed: a handshake is rare and large, and connections without one should not carry its size.
+        Some(tls) if is_encrypted => Box::pin(shake_hands(tls, socket)).await?,
+        _ => (Stream::Plain(socket), protocol),
+    };
+    Ok(Opened {
+        connection,
+        stream,
+        protocol,
+    })
+}
+
+async fn shake_hands(tls: &Tls, socket: WatchedSocket) -> io::Result<(Stream, Protocol)> {
+    let acceptor = TlsAcceptor::from(tls.current().await);
+    let limit = |connection: &mut rustls::ServerConnection| connection.set_buffer_limit(Some(BUFFER));
+    let stream = acceptor.accept_with(socket, limit).await?;
+    let protocol = match stream.get_ref().1.alpn_protocol() {
+        Some(b"h2") => Protocol::Http2,
+        _ => Protocol::Http1,
+    };
+    Ok((Stream::Tls(Box::new(stream)), protocol))
 }
 
 fn http1() -> http1::Builder {
@@ -141,7 +186,7 @@ async fn attend<C: GracefulConnection>(
 ) where
     C::Error: std::fmt::Debug,
 {
-    let client = connection.client;
+    let client = connection.peer.address;
     let mut http = pin!(http);
     let mut interval = time::interval_at(time::Instant::now() + watch.interval(), watch.interval());
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
@@ -152,13 +197,13 @@ async fn attend<C: GracefulConnection>(
             result = http.as_mut() => {
                 if let Err(error) = result {
                     // Clients go away; that is not our failure.
-                    tracing::debug!(%client, ?error, "a connection ended early");
+                    tracing::debug!(?client, ?error, "a connection ended early");
                 }
                 return;
             }
             _ = interval.tick() => {
                 if let Some(why) = watch.check(&connection.activity) {
-                    tracing::debug!(%client, ?why, "closed a connection whose client stalled");
+                    tracing::debug!(?client, ?why, "closed a connection whose client stalled");
                     return;
                 }
             }
@@ -176,10 +221,23 @@ async fn answer(
 ) -> Result<Response<ResponseBody<Exchange>>, Infallible> {
     connection.activity.request_started();
     let (parts, body) = request.into_parts();
-    let has_log = connection.app.options.access_log.is_some();
-    let line = has_log.then(|| Box::new(Line::new(connection.client, &parts)));
+    let options = &connection.app.options;
+    let line = options.access_log.is_some().then(|| {
+        let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
+        Box::new(Line::new(client, &parts))
+    });
     let mut exchange = Exchange { connection, line };
-    let response = v2::respond(&exchange.connection.app, parts, body).await;
+    let Connection {
+        app,
+        peer,
+        is_misdirected,
+        ..
+    } = &*exchange.connection;
+    let response = if *is_misdirected {
+        v2::redirect_to_https(app, peer, &parts, body)
+    } else {
+        v2::respond(app, peer, parts, body).await
+    };
     if let Some(line) = &mut exchange.line {
         line.answered(response.status());
     }
@@ -209,6 +267,7 @@ impl Drop for Exchange {
     }
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Protocol {
     Http1,
     Http2,
@@ -216,13 +275,13 @@ enum Protocol {
 }
 
 /// Looks at the first bytes without taking them.
-async fn recognise(stream: &TcpStream) -> io::Result<Protocol> {
+async fn recognise(socket: &Socket) -> io::Result<Protocol> {
     const HTTP2: &[u8] = b"PRI ";
     const TLS_HANDSHAKE: u8 = 0x16;
 
     let mut first = [0; HTTP2.len()];
     loop {
-        let count = stream.peek(&mut first).await?;
+        let count = socket.peek(&mut first).await?;
         match &first[..count] {
             [TLS_HANDSHAKE, ..] => return Ok(Protocol::Tls),
             HTTP2 => return Ok(Protocol::Http2),
@@ -235,7 +294,7 @@ async fn recognise(stream: &TcpStream) -> io::Result<Protocol> {
 
 /// Tells a TLS client at once that this port speaks HTTP. Clients look for these first bytes: docker
 /// then says `server gave HTTP response to HTTPS client`, or goes on without TLS where it may.
-async fn refuse_tls(mut stream: TcpStream) {
+async fn refuse_tls(mut stream: Stream) {
     const ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\n\
         Connection: close\r\n\r\nClient sent an HTTPS request to an HTTP server.\n";
 
@@ -252,62 +311,5 @@ async fn refuse_tls(mut stream: TcpStream) {
         .unwrap_or(Ok(()))
     {
         tracing::debug!(%error, "a TLS client left");
-    }
-}
-
-/// A socket that counts what happens on it.
-struct WatchedStream {
-    stream: TcpStream,
-    connection: Arc<Connection>,
-}
-
-impl WatchedStream {
-    fn note_write(&self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        match &result {
-            Poll::Ready(Ok(_)) => self.connection.activity.wrote(),
-            Poll::Ready(Err(_)) => {}
-            Poll::Pending => self.connection.activity.write_blocked(),
-        }
-        result
-    }
-}
-
-impl AsyncRead for WatchedStream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        self.connection.activity.read();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for WatchedStream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.note_write(result)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let result = Pin::new(&mut self.stream).poll_write_vectored(cx, bytes);
-        self.note_write(result)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -9,19 +9,26 @@ mod access_log;
 mod activity;
 mod body;
 mod conn;
+mod cors;
 mod error;
 mod listen;
 mod location;
+mod peer;
 mod port_owner;
+mod proxies;
+mod socket;
+mod tls;
 mod v2;
 
 pub use access_log::AccessLog;
-pub use listen::{BindError, bind};
+pub use cors::{Cors, OriginError};
+pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use proxies::{Network, NetworkError, TrustedProxies};
+pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};
 
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
-use tokio::net::TcpListener;
 use wharf_registry::Registry;
 
 /// How the server behaves, as far as an operator may choose.
@@ -30,10 +37,22 @@ pub struct ServerOptions {
     /// The absolute URL under which clients reach the server (`http.host`), without a final slash.
     /// `None`: what the request says (`Forwarded`, `X-Forwarded-*`, `Host`).
     pub host: Option<String>,
+    /// The path below which the API lies (`http.prefix`), without a final slash; empty: `/v2/` is at the root.
+    pub prefix: String,
     /// Answer `Location` without scheme and host.
     pub relative_urls: bool,
+    /// Who is believed when it says for whom, and by which name, it asks.
+    pub trusted_proxies: TrustedProxies,
     /// Added to every answer.
     pub headers: HeaderMap<HeaderValue>,
+    /// Which pages may use the registry from a browser, beyond what `headers` says.
+    pub cors: Option<Cors>,
+    /// How TLS is spoken. `None`: it is not.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken without TLS with clients that begin with it. No client is led to it by us.
+    pub h2c: bool,
+    /// Refuse what would change the store.
+    pub read_only: bool,
     /// Answer manifests as registry:2 does, by what `Accept` names (decision D2).
     pub strict_accept: bool,
     /// How many repositories a page of the catalogue has when the client does not say.
@@ -52,8 +71,14 @@ impl Default for ServerOptions {
     fn default() -> Self {
         Self {
             host: None,
+            prefix: String::new(),
             relative_urls: false,
+            trusted_proxies: TrustedProxies::default(),
             headers: HeaderMap::new(),
+            cors: None,
+            tls: None,
+            h2c: true,
+            read_only: false,
             strict_accept: false,
             catalog_page: 100,
             catalog_limit: 1000,
@@ -117,7 +142,7 @@ impl Server {
 
     /// Answers what comes in on `listener` until `shutdown` completes, then lets running requests
     /// finish for as long as [`Limits::drain`] allows. Returns how many connections had to be cut.
-    pub async fn serve(&self, listener: TcpListener, shutdown: impl Future<Output = ()>) -> usize {
+    pub async fn serve(&self, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {
         listen::run(Arc::clone(&self.app), listener, shutdown).await
     }
 }

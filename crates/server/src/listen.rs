@@ -1,8 +1,12 @@
 //! Where clients come in: binding an address, accepting within limits, and draining at the end.
 
+mod unix;
+
 use std::{
-    io,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    fmt, io,
+    net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::net as unix_net,
+    path::{Path, PathBuf},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -10,12 +14,12 @@ use std::{
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
-    net::{TcpListener, TcpSocket, TcpStream, lookup_host},
+    net::{TcpListener, TcpSocket, UnixListener, lookup_host},
     sync::{Semaphore, watch},
     time,
 };
 
-use crate::{App, conn, port_owner};
+use crate::{App, conn, port_owner, socket::Socket};
 
 /// Connections that the kernel holds for us while we are at our limit.
 const BACKLOG: u32 = 1024;
@@ -43,6 +47,18 @@ pub enum BindError {
         /// Who, where that can be found out: `pid 123 (nginx)`.
         owner: Option<String>,
     },
+    /// Someone listens there.
+    #[error("cannot listen on `{}`: another process answers there", path.display())]
+    Answered {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A file that is not ours to replace lies there.
+    #[error("cannot listen on `{}`: a file lies there that is no socket; remove it, or choose another path", path.display())]
+    NotASocket {
+        /// The file.
+        path: PathBuf,
+    },
     /// Anything else.
     #[error("cannot listen on {address}: {source}")]
     Other {
@@ -53,15 +69,120 @@ pub enum BindError {
     },
 }
 
+/// A socket on which clients may connect. Dropping it closes it, and removes the file that it made.
+#[derive(Debug)]
+pub struct Listener {
+    socket: ListeningSocket,
+    _file: Option<unix::SocketFile>,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// Where a [`Listener`] is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host and port.
+    Tcp(SocketAddr),
+    /// A unix socket; `None`: one without a path.
+    Unix(Option<PathBuf>),
+}
+
+impl ListenAddress {
+    /// Whether only this machine can connect, and no proxy lets others do so.
+    pub fn is_loopback(&self) -> bool {
+        // A unix socket is made for a proxy, which stands where everybody can connect.
+        matches!(self, Self::Tcp(address) if address.ip().is_loopback())
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(Some(path)) => path.display().fmt(f),
+            Self::Unix(None) => f.write_str("a socket without a path"),
+        }
+    }
+}
+
+impl Listener {
+    /// One that another process has made, such as systemd. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot use it.
+    pub fn of_tcp(listener: net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(ListeningSocket::Tcp(TcpListener::from_std(listener)?).into())
+    }
+
+    /// The same of a unix socket; its file is not ours to remove.
+    ///
+    /// # Errors
+    /// When the runtime cannot use it.
+    pub fn of_unix(listener: unix_net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(ListeningSocket::Unix(UnixListener::from_std(listener)?).into())
+    }
+
+    /// Where it is found.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<ListenAddress> {
+        Ok(match &self.socket {
+            ListeningSocket::Tcp(listener) => ListenAddress::Tcp(listener.local_addr()?),
+            ListeningSocket::Unix(listener) => {
+                ListenAddress::Unix(listener.local_addr()?.as_pathname().map(Path::to_owned))
+            }
+        })
+    }
+
+    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match &self.socket {
+            ListeningSocket::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                Ok((Socket::Tcp(stream), Some(client)))
+            }
+            ListeningSocket::Unix(listener) => {
+                let (stream, _nameless) = listener.accept().await?;
+                Ok((Socket::Unix(stream), None))
+            }
+        }
+    }
+}
+
+impl From<ListeningSocket> for Listener {
+    fn from(socket: ListeningSocket) -> Self {
+        Self { socket, _file: None }
+    }
+}
+
+/// Listens on the unix socket at `path`. One that was left behind is replaced; the file goes with the listener. Its
+/// mode is 0777 less the umask, as registry:2 has it: with the usual one only its own user can connect.
+///
+/// # Errors
+/// When somebody answers there, or something else lies there.
+pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+    let (listener, file) = unix::bind(path)?;
+    Ok(Listener {
+        socket: ListeningSocket::Unix(listener),
+        _file: Some(file),
+    })
+}
+
 /// Listens on `address`: `host:port`, or `:port` for all addresses, IPv6 and IPv4.
 ///
 /// # Errors
 /// Names who holds a port that is in use, where `/proc` tells.
-pub async fn bind(address: &str) -> Result<TcpListener, BindError> {
+pub async fn bind(address: &str) -> Result<Listener, BindError> {
     let mut last = None;
     for candidate in candidates(address).await? {
         match listen_on(candidate) {
-            Ok(listener) => return Ok(listener),
+            Ok(listener) => return Ok(ListeningSocket::Tcp(listener).into()),
             Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
                 return Err(BindError::InUse {
                     address: candidate,
@@ -115,7 +236,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// Accepts until `shutdown`, then drains. Returns how many connections had to be cut.
-pub(crate) async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Future<Output = ()>) -> usize {
+pub(crate) async fn run(app: Arc<App>, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {
     let limits = app.options.limits;
     let slots = Arc::new(Semaphore::new(limits.connections));
     let (drain, draining) = watch::channel(false);
@@ -123,7 +244,9 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Fut
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)
         .with_interval(KEEPALIVE / 6);
-    if let Err(error) = SockRef::from(&listener).set_tcp_keepalive(&keepalive) {
+    if let ListeningSocket::Tcp(listener) = &listener.socket
+        && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&keepalive)
+    {
         tracing::debug!(%error, "keep-alive probes are off");
     }
 
@@ -134,10 +257,10 @@ pub(crate) async fn run(app: Arc<App>, listener: TcpListener, shutdown: impl Fut
         };
         loop {
             let slot = acquire(&slots).await;
-            let (stream, client) = acceptor.accept().await;
+            let (socket, client) = acceptor.accept().await;
             let (app, draining) = (Arc::clone(&app), draining.clone());
             tokio::spawn(async move {
-                conn::serve(app, stream, client, draining).await;
+                conn::serve(app, socket, client, draining).await;
                 drop(slot);
             });
         }
@@ -165,23 +288,25 @@ async fn acquire(slots: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePe
 }
 
 struct Acceptor {
-    listener: TcpListener,
+    listener: Listener,
     is_failing: bool,
 }
 
 impl Acceptor {
     /// The next connection. A failure is logged once until it is over, and waited out.
-    async fn accept(&mut self) -> (TcpStream, SocketAddr) {
+    async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, client)) => {
+                Ok((socket, client)) => {
                     self.is_failing = false;
                     // Without it, small answers wait for the client's delayed acknowledgement.
-                    if let Err(error) = stream.set_nodelay(true) {
-                        tracing::debug!(%client, %error, "a connection broke");
+                    if let Socket::Tcp(stream) = &socket
+                        && let Err(error) = stream.set_nodelay(true)
+                    {
+                        tracing::debug!(?client, %error, "a connection broke");
                         continue;
                     }
-                    return (stream, client);
+                    return (socket, client);
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
@@ -211,7 +336,7 @@ mod tests {
     #[tokio::test]
     async fn a_taken_port_names_its_owner() {
         let first = bind("127.0.0.1:0").await.unwrap();
-        let address = first.local_addr().unwrap();
+        let address = first.address().unwrap();
         let error = bind(&address.to_string()).await.unwrap_err().to_string();
         let pid = std::process::id();
         assert!(error.contains(&format!("in use by pid {pid} (")), "{error}");
@@ -220,7 +345,11 @@ mod tests {
     #[tokio::test]
     async fn a_port_alone_means_all_addresses() {
         let listener = bind(":0").await.unwrap();
-        assert!(listener.local_addr().unwrap().ip().is_unspecified());
+        let address = listener.address().unwrap();
+        assert!(
+            matches!(address, ListenAddress::Tcp(address) if address.ip().is_unspecified()),
+            "{address}"
+        );
     }
 
     #[tokio::test]

@@ -22,8 +22,10 @@ use wharf_oci::{Digest, ErrorCode, Route};
 use crate::{
     App,
     body::Content,
+    cors,
     error::{Failure, Result},
     location,
+    peer::Peer,
 };
 
 /// As registry:2 spells it.
@@ -43,14 +45,19 @@ const DRAIN_BYTES: u64 = 64 << 20;
 #[derive(Clone, Copy)]
 struct Call<'a> {
     app: &'a App,
+    peer: &'a Peer,
     parts: &'a Parts,
 }
 
 type Answer = Result<Response<Content>>;
 
 /// Answers one request.
-pub(crate) async fn respond(app: &App, parts: Parts, mut body: Incoming) -> Response<Content> {
-    let call = Call { app, parts: &parts };
+pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Incoming) -> Response<Content> {
+    let call = Call {
+        app,
+        peer,
+        parts: &parts,
+    };
     let mut response = call
         .dispatch(&mut body)
         .await
@@ -62,15 +69,30 @@ pub(crate) async fn respond(app: &App, parts: Parts, mut body: Incoming) -> Resp
     response
 }
 
+/// Answers a request that was sent without TLS to where TLS is spoken: with the URL that was meant.
+pub(crate) fn redirect_to_https(app: &App, peer: &Peer, parts: &Parts, body: Incoming) -> Response<Content> {
+    let call = Call { app, peer, parts };
+    let mut response = base::https_only(call);
+    call.complete(&mut response);
+    abandon(parts, body);
+    response
+}
+
 impl<'a> Call<'a> {
     async fn dispatch(self, body: &mut Incoming) -> Answer {
+        let method = &self.parts.method;
+        if *method == Method::OPTIONS && self.is_preflight() {
+            return Ok(empty(StatusCode::NO_CONTENT));
+        }
         let path = self.parts.uri.path();
         if path == "/" {
             return base::liveness(self);
         }
-        let method = &self.parts.method;
-        let route = Route::parse(path).map_err(|error| Failure::of_route(error, *method == Method::PUT))?;
+        let route = self.route(path)?;
         let reads = *method == Method::GET || *method == Method::HEAD;
+        if self.app.options.read_only && !reads && route.allows(method) {
+            return Err(self.read_only(&route));
+        }
         match (&route, method) {
             (Route::Manifest(name, reference), _) if reads => manifests::get(self, name, reference).await,
             (Route::Blob(name, digest), _) if reads => blobs::get(self, name, digest).await,
@@ -94,8 +116,36 @@ impl<'a> Call<'a> {
             (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(self, name, id, body)).await,
             (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(self, name, id, body)).await,
             (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(self, name, id)).await,
+            (_, &Method::OPTIONS) => Ok(base::options(&route)),
             _ => Err(self.not_allowed(route.allowed_methods())),
         }
+    }
+
+    fn route(self, path: &str) -> Result<Route> {
+        let prefix = &self.app.options.prefix;
+        let Some(below) = path.strip_prefix(prefix.as_str()) else {
+            let text = format!("no such path; the registry API lies below `{prefix}/v2/` here");
+            return Err(Failure::new(ErrorCode::Unsupported, text).with_status(StatusCode::NOT_FOUND));
+        };
+        Route::parse(below).map_err(|error| Failure::of_route(error, self.parts.method == Method::PUT))
+    }
+
+    /// Whether a browser asks what a page may do, and the operator has said something about that.
+    fn is_preflight(self) -> bool {
+        let options = &self.app.options;
+        let is_configured =
+            options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+        is_configured && cors::is_preflight(self.parts)
+    }
+
+    fn read_only(self, route: &Route) -> Failure {
+        let allowed = match route {
+            Route::Uploads(_) => "",
+            _ => "GET, HEAD",
+        };
+        let text = "the registry is read-only at the moment; its operator has set `storage.maintenance.readonly.enabled`";
+        Failure::new(ErrorCode::Unsupported, text)
+            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
     }
 
     fn not_allowed(self, allowed: &'static str) -> Failure {
@@ -125,6 +175,9 @@ impl<'a> Call<'a> {
         for (name, value) in &self.app.options.headers {
             headers.append(name, value.clone());
         }
+        if let Some(cors) = &self.app.options.cors {
+            cors.add_to(headers, self.parts);
+        }
         // `curl -X HEAD` waits for a body until the connection ends.
         if is_head && self.parts.version == Version::HTTP_11 && self.is_curl() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -146,7 +199,12 @@ impl<'a> Call<'a> {
 
     /// A `Location`, as the operator and the proxies in between want it.
     fn location(self, route: &Route) -> HeaderValue {
-        location::of(self.app, self.parts, &route.path())
+        location::of(self.app, self.peer, self.parts, route)
+    }
+
+    /// The path of a route, as clients see it.
+    fn path(self, route: &Route) -> String {
+        location::path(self.app, route)
     }
 
     /// Whether the client has already what `digest` names (RFC 9110, section 13.1.2; weak comparison).

@@ -20,7 +20,7 @@ pub(crate) use load::load;
 
 use std::{path::PathBuf, time::Duration};
 
-use wharf_server::ServerOptions;
+use wharf_server::{ServerOptions, TlsOptions};
 
 /// Everything that an operator can choose, checked.
 #[derive(Debug)]
@@ -31,15 +31,25 @@ pub(crate) struct Config {
     pub(crate) warnings: Vec<String>,
     pub(crate) log: Log,
     pub(crate) storage: Storage,
-    /// Where to listen.
-    pub(crate) address: String,
+    /// Where to listen, unless a socket is handed over.
+    pub(crate) listen: Listen,
+    /// The files in here are not yet read.
+    pub(crate) tls: Option<TlsOptions>,
     /// `None`: on for a loopback address (decision D1).
     pub(crate) delete_enabled: Option<bool>,
     pub(crate) purge: Option<Purge>,
     /// `delete_enabled` in here is not yet decided.
     pub(crate) registry: wharf_registry::Options,
-    /// The access log in here is not yet opened.
+    /// The access log and TLS in here are not yet opened.
     pub(crate) server: ServerOptions,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Listen {
+    /// `host:port` or `:port`.
+    Tcp(String),
+    /// The path of a socket.
+    Unix(PathBuf),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

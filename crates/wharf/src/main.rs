@@ -3,6 +3,7 @@
 mod cli;
 mod cmd;
 mod config;
+mod systemd;
 
 use std::process::ExitCode;
 

@@ -1,10 +1,12 @@
-//! `GET /v2/`: is this a registry; `GET /`: is it alive.
+//! `GET /v2/`: is this a registry; `GET /`: is it alive; and what is answered to those who ask in the wrong way.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 
+use wharf_oci::Route;
+
 use super::{Answer, Call, JSON, empty};
-use crate::body::Content;
+use crate::{body::Content, location};
 
 pub(super) fn version_check() -> Response<Content> {
     let mut response = Response::new(Content::Full(Bytes::from_static(b"{}")));
@@ -21,4 +23,49 @@ pub(super) fn liveness(call: Call<'_>) -> Answer {
         .headers_mut()
         .insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     Ok(response)
+}
+
+/// `OPTIONS`: what can be done here, as registry:2 answers it.
+pub(super) fn options(route: &Route) -> Response<Content> {
+    let mut response = empty(StatusCode::OK);
+    let allowed = HeaderValue::from_static(route.allowed_methods());
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
+}
+
+/// The request came without TLS, and perhaps with a password: it is answered, never carried out. The first sentence
+/// is what Go says, and what people search for.
+pub(super) fn https_only(call: Call<'_>) -> Response<Content> {
+    let options = &call.app.options;
+    let host = match &options.host {
+        Some(url) => url.strip_prefix("https://"),
+        None => None,
+    };
+    let host = host.or_else(|| location::authority(call.parts).filter(|host| location::is_host(host)));
+    let target = call
+        .parts
+        .uri
+        .path_and_query()
+        .map_or("/", |target| target.as_str());
+    let text = match host {
+        Some(host) => {
+            format!("Client sent an HTTP request to an HTTPS server.\nUse https://{host}{target} instead.\n")
+        }
+        None => {
+            "Client sent an HTTP request to an HTTPS server.\nUse https:// instead of http://.\n".to_owned()
+        }
+    };
+    let mut response = Response::new(Content::Full(Bytes::from(text)));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
 }

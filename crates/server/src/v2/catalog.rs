@@ -17,5 +17,5 @@ pub(super) async fn list(call: Call<'_>) -> Answer {
     body.extend_from_slice(b"{\"repositories\":");
     append_names(&mut body, &found.names);
     body.extend_from_slice(b"}\n");
-    Ok(with_link(json(body), &Route::Catalog, &page, &found))
+    Ok(with_link(call, json(body), &Route::Catalog, &page, &found))
 }

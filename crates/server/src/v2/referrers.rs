@@ -41,7 +41,7 @@ pub(super) async fn list(call: Call<'_>, name: &RepoName, subject: &Digest) -> A
         headers.insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
     if let (true, Some(last)) = (page.more, page.descriptors.last()) {
-        let path = Route::Referrers(name.clone(), *subject).path();
+        let path = call.path(&Route::Referrers(name.clone(), *subject));
         let filter = artifact_type
             .map(|wanted| format!("&artifactType={}", utf8_percent_encode(&wanted, NON_ALPHANUMERIC)))
             .unwrap_or_default();

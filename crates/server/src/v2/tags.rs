@@ -17,11 +17,13 @@ pub(super) async fn list(call: Call<'_>, name: &RepoName) -> Answer {
     body.extend_from_slice(b",\"tags\":");
     append_names(&mut body, &found.names);
     body.extend_from_slice(b"}\n");
-    Ok(with_link(json(body), &Route::Tags(name.clone()), &page, &found))
+    let route = Route::Tags(name.clone());
+    Ok(with_link(call, json(body), &route, &page, &found))
 }
 
 /// The answer with a `Link` to the next page, if there is one.
 pub(super) fn with_link(
+    call: Call<'_>,
     mut response: Response<Content>,
     route: &Route,
     page: &PageRequest,
@@ -30,7 +32,7 @@ pub(super) fn with_link(
     if let (true, Some(n), Some(last)) = (found.more, page.n, found.names.last()) {
         response
             .headers_mut()
-            .insert(header::LINK, value(link(&route.path(), last, n)));
+            .insert(header::LINK, value(link(&call.path(route), last, n)));
     }
     response
 }

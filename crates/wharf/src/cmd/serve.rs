@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write as _},
-    net::SocketAddr,
     path::Path,
     sync::Arc,
     time::Duration,
@@ -10,7 +9,6 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::{
-    net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
     time,
@@ -20,9 +18,12 @@ use tracing_subscriber::{
     Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 use wharf_registry::Registry;
-use wharf_server::{AccessLog, Server};
+use wharf_server::{AccessLog, ListenAddress, Listener, Server, Tls};
 
-use crate::config::{self, Config, Log, LogFormat, Purge, Storage};
+use crate::{
+    config::{self, Config, Listen, Log, LogFormat, Purge, Storage},
+    systemd::{self, Inherited, Notifier},
+};
 
 /// Each transfer that waits for the disk holds one; they go when nothing waits.
 const BLOCKING_THREADS: usize = 32;
@@ -39,22 +40,24 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     raise_descriptor_limit();
+    let inherited = systemd::inherited_socket()?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(BLOCKING_THREADS)
         .thread_keep_alive(BLOCKING_THREADS_LINGER)
         .build()
         .context("cannot start")?;
-    let result = runtime.block_on(serve(config));
+    let result = runtime.block_on(serve(config, inherited));
     // What still runs belongs to clients that were cut.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<()> {
     let Config {
         storage,
-        address,
+        listen,
+        tls,
         delete_enabled,
         purge,
         mut registry,
@@ -64,11 +67,13 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         ..
     } = config;
     let stop = stop_signal()?;
+    server.tls = tls.map(Tls::open).transpose()?;
     let store = open(&storage).await?;
-    let listener = wharf_server::bind(&address).await?;
-    let listening_on = listener.local_addr().context("cannot listen")?;
+    let listener = bind(&listen, inherited).await?;
+    let listening_on = listener.address().context("cannot listen")?;
+    let notifier = Notifier::new();
 
-    registry.delete_enabled = delete_enabled.unwrap_or(listening_on.ip().is_loopback());
+    registry.delete_enabled = delete_enabled.unwrap_or(listening_on.is_loopback());
     let registry = Arc::new(Registry::new(store, registry));
     let access_log = if log.access_log {
         Some(AccessLog::new(io::stdout())?)
@@ -79,21 +84,35 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(purge) = purge {
         tokio::spawn(purge_uploads(Arc::clone(&registry), purge));
     }
-    announce(&Announcement {
+    let announcement = Announcement {
         listening_on,
+        is_encrypted: server.tls.is_some(),
+        prefix: &server.prefix.clone(),
+        is_read_only: server.read_only,
         storage: &storage,
         source: source.as_deref(),
         is_delete_enabled: registry.options().delete_enabled,
         is_delete_decided: delete_enabled.is_some(),
-    });
-    answer(&Server::new(registry, server), listener, stop).await;
+    };
+    announce(&announcement);
+    notifier.ready(&announcement.url());
+    let stop = async {
+        stop.await;
+        notifier.stopping();
+    };
+    let server = Server::new(registry, server);
+    tokio::select! {
+        () = answer(&server, listener, stop) => {}
+        // Ends at once where there is no watchdog.
+        () = async { notifier.keep_watchdog_quiet().await; std::future::pending().await } => {}
+    }
     if let Some(log) = access_log {
         log.flush();
     }
     Ok(())
 }
 
-async fn answer(server: &Server, listener: TcpListener, stop: impl Future<Output = ()>) {
+async fn answer(server: &Server, listener: Listener, stop: impl Future<Output = ()>) {
     let cut = server.serve(listener, stop).await;
     match cut {
         0 => tracing::info!("stopped"),
@@ -102,6 +121,17 @@ async fn answer(server: &Server, listener: TcpListener, stop: impl Future<Output
             "stopped; requests that took too long were cut, uploads can be resumed"
         ),
     }
+}
+
+/// Listens where the configuration says, unless systemd does so for us.
+async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<Listener> {
+    let listener = match (inherited, listen) {
+        (Some(Inherited::Tcp(listener)), _) => Listener::of_tcp(listener).context("cannot listen")?,
+        (Some(Inherited::Unix(listener)), _) => Listener::of_unix(listener).context("cannot listen")?,
+        (None, Listen::Tcp(address)) => wharf_server::bind(address).await?,
+        (None, Listen::Unix(path)) => wharf_server::bind_unix(path)?,
+    };
+    Ok(listener)
 }
 
 async fn open(storage: &Storage) -> anyhow::Result<Arc<dyn wharf_storage::Storage>> {
@@ -145,7 +175,10 @@ async fn purge_uploads(registry: Arc<Registry>, Purge { age, interval }: Purge) 
 
 /// What an operator wants to know at the start.
 struct Announcement<'a> {
-    listening_on: SocketAddr,
+    listening_on: ListenAddress,
+    is_encrypted: bool,
+    prefix: &'a str,
+    is_read_only: bool,
     storage: &'a Storage,
     source: Option<&'a Path>,
     is_delete_enabled: bool,
@@ -160,7 +193,6 @@ fn announce(announcement: &Announcement<'_>) {
 impl Announcement<'_> {
     fn text(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
-        let Self { listening_on, .. } = self;
         let data = match self.storage {
             Storage::Filesystem { root } => std::path::absolute(root)
                 .unwrap_or(root.clone())
@@ -182,18 +214,43 @@ impl Announcement<'_> {
                 "because anyone who connects could; `storage.delete.enabled: true` allows it".to_owned()
             }
         };
-        let host = if listening_on.ip().is_unspecified() {
-            format!("localhost:{}", listening_on.port())
-        } else {
-            listening_on.to_string()
-        };
-        format!(
-            "wharf {version} listening on http://{listening_on}\n  \
+        let mut text = format!(
+            "wharf {version} listening on {url}\n  \
                data           {data}\n  \
                configuration  {configuration}\n  \
-               deleting       {switch}, {reason}\n  \
-               try            docker tag my-image {host}/my-image && docker push {host}/my-image\n"
-        )
+               deleting       {switch}, {reason}\n",
+            url = self.url(),
+        );
+        if self.is_read_only {
+            text.push_str(
+                "  pushing        off, because of `storage.maintenance.readonly.enabled`; deleting as well\n",
+            );
+        } else if let Some(host) = self.host() {
+            text.push_str(&format!(
+                "  try            docker tag my-image {host}/my-image && docker push {host}/my-image\n"
+            ));
+        }
+        text
+    }
+
+    fn url(&self) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        match &self.listening_on {
+            ListenAddress::Tcp(address) => format!("{scheme}://{address}{}", self.prefix),
+            unix @ ListenAddress::Unix(_) => format!("{scheme} at {unix}"),
+        }
+    }
+
+    /// What to write before the name of an image; `None` when docker cannot come here directly.
+    fn host(&self) -> Option<String> {
+        match &self.listening_on {
+            ListenAddress::Tcp(address) if self.prefix.is_empty() => Some(if address.ip().is_unspecified() {
+                format!("localhost:{}", address.port())
+            } else {
+                address.to_string()
+            }),
+            ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
+        }
     }
 }
 
@@ -237,7 +294,10 @@ mod tests {
     #[test]
     fn the_first_words_say_what_to_do() {
         let text = Announcement {
-            listening_on: "[::]:5000".parse().unwrap(),
+            listening_on: ListenAddress::Tcp("[::]:5000".parse().unwrap()),
+            is_encrypted: false,
+            prefix: "",
+            is_read_only: false,
             storage: &Storage::Filesystem { root: "/d".into() },
             source: None,
             is_delete_enabled: false,

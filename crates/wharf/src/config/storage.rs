@@ -16,13 +16,17 @@ pub(super) struct Read {
     pub(super) engine: Option<Storage>,
     pub(super) delete_enabled: Option<bool>,
     pub(super) purge: Option<Purge>,
+    pub(super) read_only: bool,
 }
 
 /// Without a file, no engine is missed: there is a default.
 pub(super) fn read(mut storage: Section<'_>, has_file: bool) -> Read {
+    let delete_enabled = delete_enabled(&mut storage);
+    let (purge, read_only) = maintenance(&mut storage);
     Read {
-        delete_enabled: delete_enabled(&mut storage),
-        purge: maintenance(&mut storage),
+        delete_enabled,
+        purge,
+        read_only,
         engine: engine(storage, has_file),
     }
 }
@@ -34,17 +38,13 @@ fn delete_enabled(storage: &mut Section<'_>) -> Option<bool> {
     is_enabled
 }
 
-fn maintenance(storage: &mut Section<'_>) -> Option<Purge> {
+/// When to forget unfinished uploads, and whether nothing may be changed.
+fn maintenance(storage: &mut Section<'_>) -> (Option<Purge>, bool) {
     const HOUR: Duration = Duration::from_secs(3600);
 
     let mut maintenance = storage.section("maintenance");
     let mut read_only = maintenance.section("readonly");
-    if read_only.boolean("enabled") == Some(true) {
-        read_only.problem(
-            "enabled",
-            "is not supported yet, and this server would accept pushes; take it out to start anyway",
-        );
-    }
+    let is_read_only = read_only.boolean("enabled").unwrap_or(false);
     read_only.finish();
     let mut purging = maintenance.section("uploadpurging");
     let is_enabled = purging.boolean("enabled").unwrap_or(true);
@@ -64,7 +64,8 @@ fn maintenance(storage: &mut Section<'_>) -> Option<Purge> {
     }
     purging.finish();
     maintenance.finish();
-    (is_enabled && !is_dry).then_some(purge)
+    let purge = (is_enabled && !is_dry && !is_read_only).then_some(purge);
+    (purge, is_read_only)
 }
 
 /// The one section of `storage` that names where the data lies.

@@ -1,0 +1,126 @@
+//! What systemd hands over and wants to hear: the socket that it opened for us, and how far we are.
+//!
+//! Both are a few environment variables and one datagram (`sd_listen_fds(3)`, `sd_notify(3)`); no library is needed.
+
+use std::{
+    env, io,
+    net::TcpListener,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            ffi::OsStrExt as _,
+            net::{SocketAddr, UnixDatagram, UnixListener},
+        },
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use listenfd::ListenFd;
+use rustix::net::{AddressFamily, SocketType};
+use tokio::time;
+
+/// A socket that was opened before we were started.
+#[derive(Debug)]
+pub(crate) enum Inherited {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The socket that systemd listens on for us (`LISTEN_FDS`), if it does.
+///
+/// To be called before there are threads: it takes the variables out of the environment.
+pub(crate) fn inherited_socket() -> anyhow::Result<Option<Inherited>> {
+    let mut passed = ListenFd::from_env();
+    match passed.len() {
+        0 => return Ok(None),
+        1 => {}
+        count => bail!(
+            "{count} sockets were passed by systemd, and only one can be served; leave one `ListenStream=` in the socket unit"
+        ),
+    }
+    let stream = i32::try_from(SocketType::STREAM.as_raw())?;
+    // One without an address in the unit, `ListenStream=5000`, is of IPv6 and takes both.
+    for family in [AddressFamily::INET6, AddressFamily::INET] {
+        let family = i32::from(family.as_raw());
+        if let Ok(Some(listener)) = passed.take_custom::<TcpListener>(0, family, stream, "TCP socket") {
+            return Ok(Some(Inherited::Tcp(listener)));
+        }
+    }
+    let listener = passed.take_unix_listener(0).context(
+        "what systemd passed is neither a TCP socket nor a unix stream socket; use `ListenStream=` in the socket unit",
+    )?;
+    Ok(listener.map(Inherited::Unix))
+}
+
+/// Tells the service manager how far we are, if there is one that wants to know (`NOTIFY_SOCKET`).
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    manager: Option<(UnixDatagram, SocketAddr)>,
+}
+
+impl Notifier {
+    pub(crate) fn new() -> Self {
+        let manager = env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
+        let manager = manager.and_then(|name| match connect(name.as_bytes()) {
+            Ok(manager) => Some(manager),
+            Err(error) => {
+                tracing::warn!(%error, "cannot reach the service manager at $NOTIFY_SOCKET");
+                None
+            }
+        });
+        Self { manager }
+    }
+
+    /// Clients can connect.
+    pub(crate) fn ready(&self, address: &str) {
+        self.say(&format!("READY=1\nSTATUS=listening on {address}"));
+    }
+
+    /// It will not be long.
+    pub(crate) fn stopping(&self) {
+        self.say("STOPPING=1\nSTATUS=stopping; running requests may finish");
+    }
+
+    /// Says again and again that we are alive, where the manager restarts us otherwise (`WATCHDOG_USEC`). Runs beside
+    /// the requests, so it falls silent when those no longer get their turn.
+    pub(crate) async fn keep_watchdog_quiet(&self) {
+        if let Some(limit) = watchdog_limit() {
+            let mut interval = time::interval(limit / 2);
+            loop {
+                interval.tick().await;
+                self.say("WATCHDOG=1");
+            }
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if let Some((socket, manager)) = &self.manager
+            && let Err(error) = socket.send_to_addr(text.as_bytes(), manager)
+        {
+            tracing::warn!(%error, "cannot tell the service manager how far we are");
+        }
+    }
+}
+
+/// A socket of our own, and the manager's address: a path, or a name that begins with `@` and is in no directory.
+fn connect(name: &[u8]) -> io::Result<(UnixDatagram, SocketAddr)> {
+    let manager = match name.strip_prefix(b"@") {
+        Some(name) => SocketAddr::from_abstract_name(name)?,
+        None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(name))?,
+    };
+    let socket = UnixDatagram::unbound()?;
+    // Better a lost message than a server that waits for its manager.
+    socket.set_nonblocking(true)?;
+    Ok((socket, manager))
+}
+
+/// How long we may be silent; `None` when nobody listens for us.
+fn watchdog_limit() -> Option<Duration> {
+    let text = |name| env::var(name).ok();
+    if text("WATCHDOG_PID").is_some_and(|pid| pid != std::process::id().to_string()) {
+        return None;
+    }
+    let limit = text("WATCHDOG_USEC")?.parse().ok()?;
+    Some(Duration::from_micros(limit)).filter(|limit| !limit.is_zero())
+}
