@@ -89,7 +89,8 @@ struct Shared {
 struct Files {
     /// Those that `current` was made of; `None`: to be read again in any case.
     stamps: Option<Vec<Stamp>>,
-    chain: Vec<CertificateDer<'static>>,
+    /// The certificates in them.
+    certificates: Vec<CertificateDer<'static>>,
     /// Since when they cannot be used, and what was said about it.
     failing: Option<(Instant, Option<String>)>,
 }
@@ -107,7 +108,8 @@ struct Stamp {
 /// What the files say.
 struct Loaded {
     config: ServerConfig,
-    chain: Vec<CertificateDer<'static>>,
+    /// Everything that was read, but the key, which belongs to the first of these.
+    certificates: Vec<CertificateDer<'static>>,
     warnings: Vec<String>,
     not_after: Timestamp,
 }
@@ -128,7 +130,7 @@ impl Tls {
             current: RwLock::new(Arc::new(loaded.config)),
             files: Mutex::new(Files {
                 stamps,
-                chain: loaded.chain,
+                certificates: loaded.certificates,
                 failing: None,
             }),
         })))
@@ -168,25 +170,26 @@ impl Shared {
         }
         match load(&self.options) {
             Ok(loaded) => {
-                if files.chain != loaded.chain {
-                    loaded.warn();
-                    tracing::info!(
-                        certificate = %self.options.certificate.display(),
-                        valid_until = %loaded.not_after,
-                        "the certificate has changed; new connections get the new one"
-                    );
+                if files.certificates != loaded.certificates {
+                    self.replace(&mut files, loaded);
                 } else if let Some((_, Some(_))) = files.failing {
                     tracing::info!("the files of `http.tls` can be used again");
                 }
-                *files = Files {
-                    stamps,
-                    chain: loaded.chain,
-                    failing: None,
-                };
-                *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.config);
+                (files.stamps, files.failing) = (stamps, None);
             }
             Err(error) => files.note(&error),
         }
+    }
+
+    fn replace(&self, files: &mut Files, loaded: Loaded) {
+        loaded.warn();
+        tracing::info!(
+            certificate = %self.options.certificate.display(),
+            valid_until = %loaded.not_after,
+            "the certificates have changed; new connections go by the new ones"
+        );
+        files.certificates = loaded.certificates;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.config);
     }
 }
 
@@ -245,16 +248,17 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(|error| cannot(&error))?;
+    let mut certificates = identity.key.cert.clone();
     let asks_clients = !options.client_authorities.is_empty();
     let builder = if asks_clients {
         let authorities = files::authorities(&options.client_authorities)?;
-        let verifier =
-            client::verifier(options.client_auth, authorities, &provider).map_err(|error| cannot(&error))?;
+        certificates.extend(authorities.certificates);
+        let verifier = client::verifier(options.client_auth, authorities.store, &provider)
+            .map_err(|error| cannot(&error))?;
         builder.with_client_cert_verifier(verifier)
     } else {
         builder.with_no_client_auth()
     };
-    let chain = identity.key.cert.clone();
     let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.key)));
     config.alpn_protocols = match options.http2 {
         true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
@@ -270,7 +274,7 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     }
     Ok(Loaded {
         config,
-        chain,
+        certificates,
         warnings: identity.warnings,
         not_after: identity.not_after,
     })

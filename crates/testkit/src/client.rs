@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     fmt::{self, Write as _},
     net::SocketAddr,
+    path::Path,
     pin::Pin,
     task::{Context, Poll},
 };
@@ -17,15 +18,20 @@ use hyper_util::{client::legacy, rt::TokioExecutor};
 use serde_json::Value;
 
 use crate::{
-    PATIENCE, digest,
+    PATIENCE,
+    connect::Way,
+    digest,
     image::{Blob, Image, Index, Manifest},
+    tls::Trust,
 };
 
 /// Somebody without credentials who talks to one server. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: SocketAddr,
-    http: legacy::Client<legacy::connect::HttpConnector, Pieces>,
+    /// Scheme and host of the URLs.
+    base: String,
+    http: legacy::Client<Way, Pieces>,
 }
 
 /// A request on its way to being sent; awaiting it sends it.
@@ -58,19 +64,38 @@ pub struct Unanswered(pub String);
 impl Client {
     /// A client over HTTP/1.1.
     pub fn http1(address: SocketAddr) -> Self {
-        Self {
-            address,
-            http: legacy::Client::builder(TokioExecutor::new()).build_http(),
-        }
+        Self::on(Way::Tcp(address), address, format!("http://{address}"), false)
     }
 
     /// A client that speaks HTTP/2 from the first byte, without TLS.
     pub fn http2(address: SocketAddr) -> Self {
+        Self::on(Way::Tcp(address), address, format!("http://{address}"), true)
+    }
+
+    /// A client over TLS, and over HTTP/2 where the server offers it.
+    pub fn tls(address: SocketAddr, trust: &Trust) -> Self {
+        let base = format!("https://localhost:{}", address.port());
+        Self::on(Way::Tls(address, trust.clone()), address, base, false)
+    }
+
+    /// A client on a unix socket, over HTTP/1.1.
+    pub fn unix(path: &Path) -> Self {
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self::on(
+            Way::Unix(path.to_owned()),
+            nowhere,
+            "http://localhost".to_owned(),
+            false,
+        )
+    }
+
+    fn on(way: Way, address: SocketAddr, base: String, http2_only: bool) -> Self {
         Self {
             address,
+            base,
             http: legacy::Client::builder(TokioExecutor::new())
-                .http2_only(true)
-                .build_http(),
+                .http2_only(http2_only)
+                .build(way),
         }
     }
 
@@ -164,7 +189,7 @@ impl Request {
         let text = format!("{} {}", self.method, self.target);
         let mut request = http::Request::builder()
             .method(self.method)
-            .uri(format!("http://{}{}", self.client.address, self.target));
+            .uri(format!("{}{}", self.client.base, self.target));
         for (name, value) in &self.headers {
             request = request.header(name, value);
         }

@@ -16,12 +16,14 @@
 )]
 
 mod client;
+mod connect;
 pub mod digest;
 pub mod image;
 pub mod outside;
 mod raw;
 mod server;
 pub mod store;
+pub mod tls;
 
 pub use bytes::Bytes;
 pub use client::{Answer, Client, Repository, Request, Unanswered};

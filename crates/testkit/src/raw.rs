@@ -1,19 +1,21 @@
-//! HTTP/1.1 byte by byte, for requests that no decent client sends and headers as they were spelled.
+//! HTTP/1.1 byte by byte, over TCP, TLS or a unix socket, for requests that no decent client sends and headers as they were spelled.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{fmt, io, net::SocketAddr, path::Path, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
     time::timeout,
 };
 
-use crate::PATIENCE;
+use crate::{
+    PATIENCE,
+    connect::{Way, Wire},
+    tls::Trust,
+};
 
-/// A TCP connection on which the test writes what it likes.
-#[derive(Debug)]
+/// A connection on which the test writes what it likes.
 pub struct RawConnection {
-    stream: TcpStream,
+    stream: Wire,
     received: Vec<u8>,
 }
 
@@ -29,21 +31,33 @@ pub struct RawAnswer {
 impl RawConnection {
     /// Connects.
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address)
+        Self::on(Way::Tcp(address))
             .await
-            .unwrap_or_else(|e| panic!("connect to {address}: {e}"));
-        stream.set_nodelay(true).unwrap();
-        Self {
-            stream,
-            received: Vec::new(),
-        }
+            .unwrap_or_else(|e| panic!("connect to {address}: {e}"))
+    }
+
+    /// Connects with TLS.
+    pub async fn open_tls(address: SocketAddr, trust: &Trust) -> Self {
+        Self::on(Way::Tls(address, trust.clone()))
+            .await
+            .unwrap_or_else(|e| panic!("connect to {address}: {e}"))
+    }
+
+    /// Connects to a unix socket.
+    pub async fn open_unix(path: &Path) -> Self {
+        Self::on(Way::Unix(path.to_owned()))
+            .await
+            .unwrap_or_else(|e| panic!("connect to {}: {e}", path.display()))
     }
 
     /// Connects; `None` when the server does not take the connection.
     pub async fn try_open(address: SocketAddr) -> Option<Self> {
-        let stream = TcpStream::connect(address).await.ok()?;
-        Some(Self {
-            stream,
+        Self::on(Way::Tcp(address)).await.ok()
+    }
+
+    async fn on(way: Way) -> io::Result<Self> {
+        Ok(Self {
+            stream: way.open().await?,
             received: Vec::new(),
         })
     }
@@ -61,9 +75,12 @@ impl RawConnection {
 
     /// Writes `bytes` as they are; fails when the server has closed the connection.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
-        timeout(PATIENCE, self.stream.write_all(bytes.as_ref()))
-            .await
-            .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
+        timeout(PATIENCE, async {
+            self.stream.write_all(bytes.as_ref()).await?;
+            self.stream.flush().await
+        })
+        .await
+        .unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut)))
     }
 
     /// Reads one answer to a request that was not HEAD.
@@ -114,7 +131,7 @@ impl RawConnection {
 
     /// Whether the server sends anything, or closes, within `wait`.
     pub async fn stirs_within(&mut self, wait: Duration) -> bool {
-        timeout(wait, self.stream.readable()).await.is_ok()
+        timeout(wait, self.fill()).await.is_ok()
     }
 
     async fn chunked_body(&mut self) -> Option<Vec<u8>> {
@@ -152,6 +169,12 @@ impl RawConnection {
                 Some(())
             }
         }
+    }
+}
+
+impl fmt::Debug for RawConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RawConnection")
     }
 }
 

@@ -14,7 +14,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::{Client, PATIENCE, RawConnection, store};
+use crate::{
+    Client, PATIENCE, RawConnection, store,
+    tls::{Identity, Trust},
+};
 
 /// Where a server keeps its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,8 +54,15 @@ pub struct Server {
 #[derive(Debug)]
 struct Process {
     child: Child,
-    address: SocketAddr,
+    place: Place,
     log: Log,
+}
+
+/// Where a server says that it listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
 }
 
 #[derive(Debug, Clone, Default)]
@@ -95,6 +105,31 @@ impl ServerBuilder {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// Serves TLS with this certificate; its files are `tls.crt` and `tls.key` in the directory of the server.
+    pub fn tls(self, identity: &Identity) -> Self {
+        self.write("tls.crt", &identity.certificate);
+        self.write("tls.key", &identity.key);
+        self.environment("REGISTRY_HTTP_TLS_CERTIFICATE", "tls.crt")
+            .environment("REGISTRY_HTTP_TLS_KEY", "tls.key")
+    }
+
+    /// Writes a file into the directory of the server, which is its working directory.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        std::fs::write(self.path(name), text).unwrap();
+    }
+
+    /// The path of a file there.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Listens on a unix socket, `socket` in the directory of the server.
+    pub fn unix(self) -> Self {
+        let path = self.path("socket").display().to_string();
+        self.environment("REGISTRY_HTTP_NET", "unix")
+            .environment("REGISTRY_HTTP_ADDR", &path)
     }
 
     /// Starts the server through another command, which must `exec` what follows.
@@ -179,11 +214,11 @@ impl ServerBuilder {
             .spawn()
             .unwrap_or_else(|e| panic!("start {}: {e}", self.binary.display()));
         let log = Log::default();
-        let (found, address) = mpsc::channel();
+        let (found, place) = mpsc::channel();
         log.follow(child.stdout.take().unwrap(), Some(found.clone()));
         log.follow(child.stderr.take().unwrap(), Some(found));
-        match address.recv_timeout(PATIENCE) {
-            Ok(address) => Process { child, address, log },
+        match place.recv_timeout(PATIENCE) {
+            Ok(place) => Process { child, place, log },
             Err(_) => {
                 child.kill().unwrap();
                 let status = child.wait().unwrap();
@@ -267,8 +302,39 @@ impl Server {
     }
 
     /// Where it listens.
+    ///
+    /// # Panics
+    ///
+    /// When that is a unix socket.
     pub fn address(&self) -> SocketAddr {
-        self.process.address
+        match &self.process.place {
+            Place::Tcp(address) => *address,
+            Place::Unix(path) => panic!("the server listens on {}", path.display()),
+        }
+    }
+
+    /// The path of the unix socket on which it listens.
+    ///
+    /// # Panics
+    ///
+    /// When it listens on TCP.
+    pub fn socket(&self) -> &Path {
+        match &self.process.place {
+            Place::Unix(path) => path,
+            Place::Tcp(address) => panic!("the server listens on {address}"),
+        }
+    }
+
+    /// Writes a file into the directory of the server; it appears whole.
+    pub fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        let beside = self.how.path(&format!("{name}.new"));
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(beside, self.how.path(name)).unwrap();
+    }
+
+    /// The path of a file there.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.how.path(name)
     }
 
     /// Its process.
@@ -299,6 +365,21 @@ impl Server {
     /// The same over HTTP/2.
     pub fn anonymous_http2(&self) -> Client {
         Client::http2(self.address())
+    }
+
+    /// Somebody without credentials, over TLS.
+    pub fn over_tls(&self, trust: &Trust) -> Client {
+        Client::tls(self.address(), trust)
+    }
+
+    /// Somebody without credentials, on the unix socket.
+    pub fn on_socket(&self) -> Client {
+        Client::unix(self.socket())
+    }
+
+    /// Another server of the same binary, with a directory of its own.
+    pub fn another(&self) -> ServerBuilder {
+        self.how.another()
     }
 
     /// A connection without any manners.
@@ -400,15 +481,15 @@ impl Log {
     fn follow(
         &self,
         output: impl Read + Send + 'static,
-        found: Option<mpsc::Sender<SocketAddr>>,
+        found: Option<mpsc::Sender<Place>>,
     ) -> std::thread::JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line);
-                if let (Some(found), Some(address)) = (&found, address_in(&line)) {
+                if let (Some(found), Some(place)) = (&found, place_in(&line)) {
                     // Nobody waits any more after the first line that tells.
-                    found.send(address).ok();
+                    found.send(place).ok();
                 }
                 let mut text = log.0.lock().unwrap();
                 text.push_str(&line);
@@ -418,13 +499,17 @@ impl Log {
     }
 }
 
-/// The address in `listening on http://127.0.0.1:41234`.
-fn address_in(line: &str) -> Option<SocketAddr> {
-    let rest = line.split("listening on http://").nth(1)?;
+/// The address in `listening on http://127.0.0.1:41234`, or the path in `listening on http at /run/socket`.
+fn place_in(line: &str) -> Option<Place> {
+    let (_, rest) = line.split_once("listening on ")?;
+    if let Some((_, path)) = rest.split_once(" at ") {
+        return Some(Place::Unix(path.into()));
+    }
+    let (_, rest) = rest.split_once("://")?;
     let end = rest
         .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':')))
         .unwrap_or(rest.len());
-    rest[..end].parse().ok()
+    rest[..end].parse().ok().map(Place::Tcp)
 }
 
 #[cfg(test)]
@@ -433,12 +518,15 @@ mod tests {
 
     #[test]
     fn finds_the_address_in_a_line() {
-        let expected: SocketAddr = "127.0.0.1:41234".parse().unwrap();
-        assert_eq!(address_in("listening on http://127.0.0.1:41234"), Some(expected));
-        assert_eq!(
-            address_in("INFO listening on http://127.0.0.1:41234/, data under x"),
-            Some(expected)
-        );
-        assert_eq!(address_in("listening"), None);
+        let expected = Place::Tcp("127.0.0.1:41234".parse().unwrap());
+        for line in [
+            "listening on http://127.0.0.1:41234",
+            "INFO listening on https://127.0.0.1:41234/, data under x",
+        ] {
+            assert_eq!(place_in(line).as_ref(), Some(&expected), "{line}");
+        }
+        let socket = Place::Unix("/run/s".into());
+        assert_eq!(place_in("wharf 1 listening on http at /run/s"), Some(socket));
+        assert_eq!(place_in("listening"), None);
     }
 }

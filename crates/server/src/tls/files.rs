@@ -101,19 +101,29 @@ fn complaints(certificate: &Certificate<'_>, path: &Path, now: Timestamp) -> Vec
 }
 
 /// Those who may sign the certificates of clients.
-pub(super) fn authorities(paths: &[PathBuf]) -> Result<RootCertStore, TlsError> {
-    let mut store = RootCertStore::empty();
+pub(super) struct Authorities {
+    pub(super) store: RootCertStore,
+    pub(super) certificates: Vec<CertificateDer<'static>>,
+}
+
+/// Reads them.
+pub(super) fn authorities(paths: &[PathBuf]) -> Result<Authorities, TlsError> {
+    let mut authorities = Authorities {
+        store: RootCertStore::empty(),
+        certificates: Vec::new(),
+    };
     for path in paths {
         for certificate in certificates("http.tls.clientcas", path)? {
-            store.add(certificate).map_err(|error| {
+            authorities.store.add(certificate.clone()).map_err(|error| {
                 TlsError::new(format!(
                     "a certificate in `http.tls.clientcas` `{}` cannot be used: {error}",
                     path.display()
                 ))
             })?;
+            authorities.certificates.push(certificate);
         }
     }
-    Ok(store)
+    Ok(authorities)
 }
 
 /// All certificates in a file, in their order; at least one.

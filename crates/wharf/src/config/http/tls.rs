@@ -114,19 +114,25 @@ fn cipher_suites(tls: &mut Section<'_>, tls13_only: bool) -> Vec<CipherSuite> {
         return Vec::new();
     }
     let mut suites = Vec::new();
+    let mut is_wrong = false;
     for name in &names {
         match name.parse::<CipherSuite>() {
             Ok(suite) => suites.push(suite),
             Err(error @ CipherSuiteError::Unsafe) => {
                 tls.warning("ciphersuites", &format!("lists `{name}`, which {error}"));
             }
-            Err(error @ CipherSuiteError::Unknown) => tls.problem(
-                "ciphersuites",
-                &format!("lists `{}`, which {error}", name.escape_debug()),
-            ),
+            Err(error @ CipherSuiteError::Unknown) => {
+                is_wrong = true;
+                tls.problem(
+                    "ciphersuites",
+                    &format!("lists `{}`, which {error}", name.escape_debug()),
+                );
+            }
         }
     }
-    if suites.is_empty() {
+    if is_wrong {
+        // Said already.
+    } else if suites.is_empty() {
         tls.problem("ciphersuites", "lists none that can be offered");
     } else if suites.iter().all(|suite| suite.is_tls13()) {
         tls.warning(

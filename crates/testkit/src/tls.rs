@@ -1,0 +1,287 @@
+//! Certificates of every kind, made in memory, and clients that trust some of them.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+};
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair,
+};
+use rustls::{
+    ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+};
+use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
+
+use crate::{PATIENCE, connect};
+
+/// Somebody who signs certificates.
+pub struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pem: String,
+}
+
+/// A certificate with its key, both as PEM.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The certificate, and those that lead to its authority.
+    pub certificate: String,
+    /// Its private key (PKCS#8).
+    pub key: String,
+}
+
+/// What a certificate is to say.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    params: CertificateParams,
+    algorithm: &'static rcgen::SignatureAlgorithm,
+}
+
+/// Which servers a client believes, what it shows of itself, and what it speaks.
+#[derive(Debug, Clone)]
+pub struct Trust {
+    roots: Vec<String>,
+    identity: Option<Identity>,
+    alpn: Vec<&'static str>,
+    version: Option<&'static SupportedProtocolVersion>,
+    suite: Option<String>,
+    /// Made once: a session is only resumed by the client that had it.
+    config: Arc<OnceLock<Arc<ClientConfig>>>,
+}
+
+/// How a handshake ended.
+#[derive(Debug, Clone)]
+pub struct Handshake {
+    /// What was agreed on by ALPN: `h2`.
+    pub alpn: Option<String>,
+    /// The version.
+    pub version: ProtocolVersion,
+    /// The cipher suite, as rustls names it.
+    pub suite: String,
+    /// The server's own certificate.
+    pub certificate: Vec<u8>,
+    /// Whether a session was resumed.
+    pub is_resumed: bool,
+}
+
+impl Wanted {
+    /// For `localhost` and 127.0.0.1, from yesterday on, for years.
+    pub fn localhost() -> Self {
+        let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
+        Self::of(CertificateParams::new(names).unwrap(), "localhost")
+    }
+
+    /// For `localhost`, in the way that nobody believes any more.
+    pub fn common_name_only() -> Self {
+        Self::of(CertificateParams::default(), "localhost")
+    }
+
+    /// For a client of this name.
+    pub fn client(name: &str) -> Self {
+        let mut wanted = Self::of(CertificateParams::default(), name);
+        wanted.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        wanted
+    }
+
+    fn of(mut params: CertificateParams, common_name: &str) -> Self {
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        Self {
+            params,
+            algorithm: &rcgen::PKCS_ECDSA_P256_SHA256,
+        }
+    }
+
+    /// Valid in these years only.
+    pub fn valid(mut self, first: i32, last: i32) -> Self {
+        self.params.not_before = rcgen::date_time_ymd(first, 1, 1);
+        self.params.not_after = rcgen::date_time_ymd(last, 12, 31);
+        self
+    }
+
+    /// With an RSA key.
+    pub fn rsa(mut self) -> Self {
+        self.algorithm = &rcgen::PKCS_RSA_SHA256;
+        self
+    }
+
+    /// Signed by itself.
+    pub fn self_signed(&self) -> Identity {
+        let key = KeyPair::generate_for(self.algorithm).unwrap();
+        let certificate = self.params.self_signed(&key).unwrap();
+        Identity {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        }
+    }
+
+    /// Signed by `authority`, whose own certificate follows.
+    pub fn signed_by(&self, authority: &Authority) -> Identity {
+        let key = KeyPair::generate_for(self.algorithm).unwrap();
+        let certificate = self.params.signed_by(&key, &authority.issuer).unwrap();
+        Identity {
+            certificate: format!("{}{}", certificate.pem(), authority.pem),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Authority {
+    /// One with a key of its own.
+    pub fn new(name: &str) -> Self {
+        let mut params = Wanted::of(CertificateParams::default(), name).params;
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        Self {
+            issuer: Issuer::new(params, key),
+            pem,
+        }
+    }
+
+    /// Its certificate.
+    pub fn certificate(&self) -> &str {
+        &self.pem
+    }
+}
+
+impl Identity {
+    /// The certificate itself, without those that follow.
+    pub fn der(&self) -> Vec<u8> {
+        CertificateDer::from_pem_slice(self.certificate.as_bytes())
+            .unwrap()
+            .to_vec()
+    }
+}
+
+impl Trust {
+    /// A client that believes in the first certificate of `pem`, and would like HTTP/2.
+    pub fn in_certificate(pem: &str) -> Self {
+        Self {
+            roots: vec![pem.to_owned()],
+            identity: None,
+            alpn: vec!["h2", "http/1.1"],
+            version: None,
+            suite: None,
+            config: Arc::default(),
+        }
+    }
+
+    /// Believes in this one as well.
+    pub fn and(mut self, pem: &str) -> Self {
+        self.roots.push(pem.to_owned());
+        self.changed()
+    }
+
+    /// Shows this when it is asked.
+    pub fn showing(mut self, identity: &Identity) -> Self {
+        self.identity = Some(identity.clone());
+        self.changed()
+    }
+
+    /// Offers these protocols.
+    pub fn speaking(mut self, alpn: &[&'static str]) -> Self {
+        self.alpn = alpn.to_vec();
+        self.changed()
+    }
+
+    /// Knows TLS 1.2 only.
+    pub fn tls12(mut self) -> Self {
+        self.version = Some(&rustls::version::TLS12);
+        self.changed()
+    }
+
+    /// Knows one suite only, as rustls names it.
+    pub fn suite(mut self, name: &str) -> Self {
+        self.suite = Some(name.to_owned());
+        self.changed()
+    }
+
+    fn changed(mut self) -> Self {
+        self.config = Arc::default();
+        self
+    }
+
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.config.get_or_init(|| self.make_config()))
+    }
+
+    fn make_config(&self) -> Arc<ClientConfig> {
+        let mut provider = aws_lc_rs::default_provider();
+        if let Some(name) = &self.suite {
+            provider
+                .cipher_suites
+                .retain(|suite| format!("{:?}", suite.suite()) == *name);
+        }
+        let versions = self
+            .version
+            .map_or_else(|| rustls::ALL_VERSIONS.to_vec(), |version| vec![version]);
+        Arc::new(self.config_with(provider, &versions))
+    }
+
+    fn config_with(
+        &self,
+        provider: CryptoProvider,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        for pem in &self.roots {
+            let root = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
+            roots.add(root).unwrap();
+        }
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            Some(Identity { certificate, key }) => {
+                let chain = CertificateDer::pem_slice_iter(certificate.as_bytes());
+                let chain = chain.collect::<Result<_, _>>().unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(chain, key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
+        config
+    }
+
+    /// Shakes hands with the server at `address`, and asks it for `/v2/` to be sure that it has accepted us. An error
+    /// is what the client's TLS says.
+    pub async fn shake_hands(&self, address: SocketAddr) -> Result<Handshake, String> {
+        use tokio::io::AsyncWriteExt as _;
+
+        let exchange = async {
+            let stream = TcpStream::connect(address).await?;
+            let mut stream = connect::shake_hands(stream, self).await?;
+            // A server of TLS 1.3 judges a client's certificate after the client is done.
+            stream
+                .write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .await?;
+            stream.read_u8().await?;
+            let (_, tls) = stream.get_ref();
+            Ok(Handshake {
+                alpn: tls
+                    .alpn_protocol()
+                    .map(|name| String::from_utf8_lossy(name).into_owned()),
+                version: tls.protocol_version().unwrap(),
+                suite: format!("{:?}", tls.negotiated_cipher_suite().unwrap().suite()),
+                certificate: tls.peer_certificates().unwrap()[0].to_vec(),
+                is_resumed: tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
+            })
+        };
+        let result: Result<_, std::io::Error> = timeout(PATIENCE, exchange)
+            .await
+            .unwrap_or_else(|_| panic!("no handshake with {address} within {PATIENCE:?}"));
+        result.map_err(|error| error.to_string())
+    }
+}
+
+impl std::fmt::Debug for Authority {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Authority")
+    }
+}
