@@ -72,6 +72,9 @@ provided=(
     "buildah buildah"
     "podman podman"
     "busybox busybox-static"
+    "curl curl"
+    "nginx nginx"
+    "openssl openssl"
     "setpriv util-linux"
     "python3-venv python3-venv"
 )

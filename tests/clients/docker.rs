@@ -10,9 +10,12 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+use wharf_testkit::Server;
 use wharf_testkit::outside::image::Content;
+use wharf_testkit::outside::nginx::Nginx;
 use wharf_testkit::outside::suite::{Part, Suite};
 use wharf_testkit::outside::tool::{self, Bench};
+use wharf_testkit::tls::Wanted;
 
 use crate::subject::Subject;
 
@@ -43,6 +46,9 @@ pub(crate) fn add_to(suite: &mut Suite) {
         mounts_layers,
     );
     suite.test("docker_manifest_list_is_pushed_and_pulled", NEEDS, manifest_list);
+    suite.test("docker_over_tls", NEEDS, over_tls);
+    let with_nginx = [NEEDS, &[Part::Program("nginx")]].concat();
+    suite.test("docker_through_nginx", &with_nginx, through_nginx);
 }
 
 /// Stops the daemon, if a test started it.
@@ -169,6 +175,42 @@ fn manifest_list() {
         "in a list"
     );
     docker.run(&["rmi", "--force", &reference("all")]);
+}
+
+/// Docker takes any certificate of a loopback address; what it says about others is openssl's test.
+fn over_tls() {
+    let server = Server::builder(env!("CARGO_BIN_EXE_wharf")).tls(&Wanted::localhost().self_signed());
+    let server = server.start();
+    pushes_and_runs(&server.address().to_string(), "over TLS");
+    // With a new certificate under way, nothing is interrupted.
+    let renewed = Wanted::localhost().self_signed();
+    server.write("tls.crt", &renewed.certificate);
+    server.write("tls.key", &renewed.key);
+    pushes_and_runs(&server.address().to_string(), "over TLS, renewed");
+}
+
+fn through_nginx() {
+    let server = Server::builder(env!("CARGO_BIN_EXE_wharf")).start();
+    let upstream = server.address().to_string();
+    let identity = Wanted::localhost().self_signed();
+    for heading in ["HTTPS", "Plain HTTP"] {
+        let nginx = Nginx::start(heading, &[("127.0.0.1:5000", &upstream)], &identity);
+        pushes_and_runs(&nginx.address().to_string(), heading);
+    }
+}
+
+fn pushes_and_runs(authority: &str, greeting: &str) {
+    let docker = Docker::new(greeting);
+    let reference = format!("{authority}/tls/app:1");
+    docker.build(&reference);
+    docker.run(&["push", &reference]);
+    docker.run(&["rmi", "--force", &reference]);
+    docker.run(&["pull", &reference]);
+    assert_eq!(
+        docker.run(&["run", "--rm", "--network", "none", &reference]),
+        greeting
+    );
+    docker.run(&["rmi", "--force", &reference]);
 }
 
 /// The `docker` command line on our daemon, with a build context that greets.

@@ -4,6 +4,7 @@
 mod differential;
 mod ours;
 mod referrers;
+mod serving;
 mod site;
 mod table;
 mod theirs;
@@ -17,5 +18,6 @@ fn main() {
     ours::add_to(&mut suite);
     referrers::add_to(&mut suite);
     differential::add_to(&mut suite);
+    serving::add_to(&mut suite);
     suite.run().exit();
 }

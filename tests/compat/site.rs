@@ -52,8 +52,13 @@ impl Kind {
 
     /// Starts it over the tree at `root`.
     pub(crate) fn serve(self, root: &Path) -> Site {
+        self.serve_with(root, &[])
+    }
+
+    /// The same, configured by these variables.
+    pub(crate) fn serve_with(self, root: &Path, environment: &[(&str, &str)]) -> Site {
         Site {
-            peer: Peer::start(self.program(), root),
+            peer: Peer::start_with(self.program(), root, environment),
         }
     }
 }

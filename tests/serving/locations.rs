@@ -137,6 +137,24 @@ async fn http_host_beats_every_header(builder: ServerBuilder) {
     let expected = "https://reg.example:5443/v2/a/blobs/uploads/ID";
     assert_eq!(location(&server.anonymous(), &[]).await, expected);
     assert_eq!(location(&server.anonymous(), LIES).await, expected);
+
+    // It says all that stands before `/v2/`, as the client sees it: what a proxy makes of that is its business.
+    let below = server
+        .another()
+        .http("host: https://reg.example/r/")
+        .http("prefix: /inside/")
+        .start();
+    let answer = below
+        .anonymous()
+        .post("/inside/v2/a/blobs/uploads/")
+        .await
+        .expect(202);
+    assert!(
+        answer
+            .header("location")
+            .starts_with("https://reg.example/r/v2/a/"),
+        "{answer}"
+    );
 }
 
 async fn relativeurls_name_no_host(builder: ServerBuilder) {

@@ -34,7 +34,8 @@ use wharf_registry::Registry;
 /// How the server behaves, as far as an operator may choose.
 #[derive(Debug, Clone)]
 pub struct ServerOptions {
-    /// The absolute URL under which clients reach the server (`http.host`), without a final slash.
+    /// The absolute URL under which clients reach the server (`http.host`), without a final slash, and with the path
+    /// that lies before `/v2/` there, if there is one; [`prefix`](Self::prefix) is not added.
     /// `None`: what the request says (`Forwarded`, `X-Forwarded-*`, `Host`).
     pub host: Option<String>,
     /// The path below which the API lies (`http.prefix`), without a final slash; empty: `/v2/` is at the root.

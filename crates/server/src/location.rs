@@ -14,12 +14,14 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 
 /// The value of a `Location` header for `route`.
 pub(crate) fn of(app: &App, peer: &Peer, request: &request::Parts, route: &Route) -> HeaderValue {
-    let path = path(app, route);
     let url = if app.options.relative_urls {
-        path
+        path(app, route)
+    } else if let Some(host) = &app.options.host {
+        // The whole URL as clients see it, with whatever path a proxy turns into our prefix.
+        format!("{host}{}", route.path())
     } else {
-        let base = app.options.host.clone().or_else(|| base_of(peer, request));
-        format!("{}{path}", base.unwrap_or_default())
+        let base = base_of(peer, request).unwrap_or_default();
+        format!("{base}{}", path(app, route))
     };
     // Paths that we build are ASCII; a host that is no header value cannot have come in one.
     HeaderValue::try_from(url).unwrap_or_else(|_| HeaderValue::from_static("/"))

@@ -91,7 +91,7 @@ impl<'a> Call<'a> {
         let route = self.route(path)?;
         let reads = *method == Method::GET || *method == Method::HEAD;
         if self.app.options.read_only && !reads && route.allows(method) {
-            return Err(self.read_only(&route));
+            return Err(Self::read_only());
         }
         match (&route, method) {
             (Route::Manifest(name, reference), _) if reads => manifests::get(self, name, reference).await,
@@ -138,14 +138,10 @@ impl<'a> Call<'a> {
         is_configured && cors::is_preflight(self.parts)
     }
 
-    fn read_only(self, route: &Route) -> Failure {
-        let allowed = match route {
-            Route::Uploads(_) => "",
-            _ => "GET, HEAD",
-        };
+    fn read_only() -> Failure {
         let text = "the registry is read-only at the moment; its operator has set `storage.maintenance.readonly.enabled`";
         Failure::new(ErrorCode::Unsupported, text)
-            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
+            .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
     }
 
     fn not_allowed(self, allowed: &'static str) -> Failure {

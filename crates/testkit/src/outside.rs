@@ -4,6 +4,7 @@
 //! test is counted as ignored, and a line `left out: …` says what to install; it never passes unseen.
 
 pub mod image;
+pub mod nginx;
 pub mod peer;
 pub mod suite;
 pub mod tool;

@@ -39,6 +39,15 @@ impl Peer {
     /// When the program is missing or does not listen within 120 s; the message holds its log.
     #[must_use]
     pub fn start(program: &str, root: &Path) -> Peer {
+        Peer::start_with(program, root, &[])
+    }
+
+    /// The same, with these variables in its environment, which may override its configuration.
+    ///
+    /// # Panics
+    /// As [`Peer::start`].
+    #[must_use]
+    pub fn start_with(program: &str, root: &Path, environment: &[(&str, &str)]) -> Peer {
         let binary = tool::find(program).unwrap_or_else(|| panic!("`{program}` is not installed"));
         let directory = TempDir::with_prefix("wharf-peer-").expect("a temporary directory");
         let (configuration, log) = (directory.path().join("config.yml"), directory.path().join("log"));
@@ -48,6 +57,7 @@ impl Peer {
             .arg("serve")
             .arg(&configuration)
             .env("OTEL_TRACES_EXPORTER", "none")
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(output.try_clone().expect("a second handle"))
             .stderr(output)
