@@ -1,0 +1,170 @@
+//! What an `Authorization` header says.
+
+use std::fmt;
+
+use base64::{
+    Engine as _, alphabet,
+    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
+};
+
+/// As Go's `base64.StdEncoding`, which registry:2 uses: padding is needed, stray bits at the end are not looked at.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
+);
+
+/// How a request says who asks.
+#[derive(Debug)]
+pub enum Credentials {
+    /// It does not.
+    None,
+    /// With a name and a password (RFC 7617).
+    Basic(Basic),
+    /// With a token (RFC 6750).
+    Bearer,
+    /// In a way that cannot be read: what is wrong with it.
+    Malformed(&'static str),
+}
+
+/// A name and a password. The password may be any bytes, also with colons; it never appears in debug output.
+pub struct Basic {
+    /// `name:password`; UTF-8 up to the colon.
+    pair: Vec<u8>,
+    colon: usize,
+}
+
+impl Credentials {
+    /// Reads the values of all `Authorization` headers of a request.
+    ///
+    /// More than one is refused, although registry:2 takes the first: a proxy in front may have looked at the
+    /// other one.
+    pub fn of_headers<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+        match (values.next(), values.next()) {
+            (None, _) => Self::None,
+            (Some(value), None) => Self::of_header(value),
+            (Some(_), Some(_)) => Self::Malformed("there is more than one `Authorization` header"),
+        }
+    }
+
+    fn of_header(value: &[u8]) -> Self {
+        let space = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
+        let (scheme, rest) = value.split_at(space);
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            return Self::Bearer;
+        }
+        if !scheme.eq_ignore_ascii_case(b"basic") {
+            return Self::Malformed("the `Authorization` header does not begin with `Basic`");
+        }
+        let Some(Ok(pair)) = rest.get(1..).map(|text| BASE64.decode(text)) else {
+            return Self::Malformed("what follows `Basic` in the `Authorization` header is not base64");
+        };
+        let Some(colon) = pair.iter().position(|&byte| byte == b':') else {
+            return Self::Malformed("the `Authorization` header has no `:` between user name and password");
+        };
+        if std::str::from_utf8(&pair[..colon]).is_err() {
+            return Self::Malformed("the user name in the `Authorization` header is not UTF-8");
+        }
+        Self::Basic(Basic { pair, colon })
+    }
+}
+
+impl Basic {
+    /// A pair that did not come in a header.
+    pub fn new(name: &str, password: &[u8]) -> Self {
+        let mut pair = Vec::with_capacity(name.len() + 1 + password.len());
+        pair.extend_from_slice(name.as_bytes());
+        pair.push(b':');
+        pair.extend_from_slice(password);
+        Self {
+            pair,
+            colon: name.len(),
+        }
+    }
+
+    /// Who asks.
+    pub fn name(&self) -> &str {
+        // Checked when it was made.
+        std::str::from_utf8(&self.pair[..self.colon]).unwrap_or_default()
+    }
+
+    pub(crate) fn password(&self) -> &[u8] {
+        &self.pair[self.colon + 1..]
+    }
+}
+
+impl fmt::Debug for Basic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Basic")
+            .field("name", &self.name())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(value: &str) -> Credentials {
+        Credentials::of_headers([value.as_bytes()].into_iter())
+    }
+
+    #[test]
+    fn a_pair_is_read_as_registry_2_reads_it() {
+        let check = |value: &str, name: &str, password: &[u8]| match read(value) {
+            Credentials::Basic(basic) => {
+                assert_eq!((basic.name(), basic.password()), (name, password), "{value}");
+            }
+            other => panic!("{value}: {other:?}"),
+        };
+        check("Basic YWxpY2U6cHc=", "alice", b"pw");
+        check("bAsIc YWxpY2U6cHc=", "alice", b"pw");
+        check("Basic YTpiOmM6", "a", b"b:c:");
+        check("Basic w6k6w6k=", "é", "é".as_bytes());
+        check("Basic YTr/", "a", b"\xff");
+        check("Basic Og==", "", b"");
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_never_taken_for_nothing() {
+        for value in [
+            "",
+            "Basic",
+            "Basic ",
+            "Basic  YWxpY2U6cHc=",
+            "Basic YWxpY2U6cHc",
+            "Basic YWxpY2U6cHc= x",
+            "Basic YWxpY2U=",
+            "Basic !!!!",
+            "Basic\tYWxpY2U6cHc=",
+            "Digest x",
+            "Basic /zph",
+            "Negotiate YWxpY2U6cHc=",
+        ] {
+            assert!(
+                matches!(read(value), Credentials::Malformed(_)),
+                "{value}: {:?}",
+                read(value)
+            );
+        }
+        assert!(matches!(read("Bearer x"), Credentials::Bearer));
+        assert!(matches!(
+            Credentials::of_headers([].into_iter()),
+            Credentials::None
+        ));
+        let two = [b"Basic YWxpY2U6cHc=".as_slice(); 2];
+        assert!(matches!(
+            Credentials::of_headers(two.into_iter()),
+            Credentials::Malformed(_)
+        ));
+    }
+
+    #[test]
+    fn a_password_does_not_show() {
+        let basic = Basic::new("alice", b"secret");
+        assert!(!format!("{basic:?}").contains("secret") && format!("{basic:?}").contains("alice"));
+        let bytes = format!("{:?}", b"secret");
+        assert!(!format!("{basic:?}").contains(&bytes));
+    }
+}

@@ -1,0 +1,276 @@
+//! The one module here that touches files: read with proof of what was read, create, replace, lock.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    os::{fd::OwnedFd, unix::fs::MetadataExt as _},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rustix::{
+    fs::{
+        AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock,
+        fsync, linkat, mkdir, open, rename, renameat_with, stat, unlink,
+    },
+    io::{Errno, retry_on_intr},
+};
+
+use crate::password;
+
+/// Within this time of a change, a file system may give a second change the same stamps: FAT counts in steps of
+/// two seconds, everything else is finer.
+const STAMP_STEP: Duration = Duration::from_secs(2);
+
+const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
+const PRIVATE_DIRECTORY: Mode = Mode::from_raw_mode(0o700);
+
+/// What changes when a file changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Signature {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    /// Of anything about it; nobody can set this one back.
+    changed: (i64, i64),
+}
+
+/// A file, read.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) signature: Signature,
+    /// Whether every later change has another signature.
+    pub(crate) is_settled: bool,
+    /// Since it was last changed; zero when its stamp lies in the future.
+    pub(crate) age: Duration,
+}
+
+/// The signature of what is at `path` now; symbolic links are followed. One system call.
+pub(crate) fn signature(path: &Path) -> io::Result<Signature> {
+    Ok(signature_of(&stat(path)?))
+}
+
+/// Reads a regular file of at most `limit` bytes.
+pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
+    const ATTEMPTS: usize = 3;
+
+    let mut attempt = 1;
+    loop {
+        // Without blocking: whoever opens a named pipe would wait for its other end.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = File::from(retry_on_intr(|| open(path, flags, Mode::empty()))?);
+        let before = rustix::fs::fstat(&file)?;
+        if !FileType::from_raw_mode(before.st_mode).is_file() {
+            return Err(io::Error::other("it is not a regular file"));
+        }
+        let now = SystemTime::now();
+        let mut bytes = Vec::new();
+        (&file).take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::Error::other(format!("it has more than {limit} bytes")));
+        }
+        let signature = signature_of(&before);
+        // Somebody wrote while we read: what we have may be half of each.
+        if signature_of(&rustix::fs::fstat(&file)?) != signature && attempt < ATTEMPTS {
+            attempt += 1;
+            continue;
+        }
+        let age = signature.age(now);
+        return Ok(Contents {
+            bytes,
+            signature,
+            is_settled: age > STAMP_STEP,
+            age,
+        });
+    }
+}
+
+impl Signature {
+    fn age(&self, now: SystemTime) -> Duration {
+        let (seconds, nanoseconds) = self.changed.max(self.modified);
+        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+        let changed =
+            SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+        now.duration_since(changed).unwrap_or_default()
+    }
+}
+
+#[expect(
+    clippy::unnecessary_cast,
+    reason = "the types of these fields differ between platforms"
+)]
+fn signature_of(stat: &rustix::fs::Stat) -> Signature {
+    Signature {
+        device: stat.st_dev as u64,
+        inode: stat.st_ino as u64,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+        changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
+    }
+}
+
+/// Creates `path`, which must not exist ([`io::ErrorKind::AlreadyExists`]), with its directories, readable by its
+/// owner alone. It appears whole and durable, or not at all.
+pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    create_directories(path)?;
+    let temporary = write_beside(path, bytes, None)?;
+    let created = publish_new(&temporary, path);
+    if created.is_err() {
+        // What is left over has a name of its own and disturbs nobody.
+        _ = unlink(&temporary);
+    }
+    created?;
+    sync_directory(path)
+}
+
+/// Creates the directories above a file that are not there, for their owner alone.
+pub(crate) fn create_directories(path: &Path) -> io::Result<()> {
+    let missing = path
+        .ancestors()
+        .skip(1)
+        .take_while(|directory| !directory.as_os_str().is_empty() && !directory.exists());
+    let missing: Vec<&Path> = missing.collect();
+    for directory in missing.into_iter().rev() {
+        match mkdir(directory, PRIVATE_DIRECTORY) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Replaces what is at `path`, keeping its mode and owner. Readers see the old or the new content, never a
+/// mixture, unless the file itself is a mount point, or its directory may not be written: then it is
+/// written in place.
+pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Through a symbolic link: the link stays, what it points to changes.
+    let path = resolved(path)?;
+    let old = stat(&path)?;
+    let swapped = write_beside(&path, bytes, Some(&old)).and_then(|temporary| {
+        let renamed = rename(&temporary, &path);
+        if renamed.is_err() {
+            _ = unlink(&temporary);
+        }
+        Ok(renamed?)
+    });
+    match swapped.as_ref().map_err(io::Error::raw_os_error) {
+        Ok(()) => sync_directory(&path),
+        Err(Some(code)) if is_unmovable(code) => write_in_place(&path, bytes),
+        Err(_) => swapped,
+    }
+}
+
+/// Whether an edit by renaming fails with this where one in place succeeds.
+fn is_unmovable(code: i32) -> bool {
+    [Errno::BUSY, Errno::XDEV, Errno::ACCESS, Errno::PERM, Errno::ROFS]
+        .iter()
+        .any(|errno| errno.raw_os_error() == code)
+}
+
+/// The right to change a file, until dropped. Whoever changes it through this module waits.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: OwnedFd,
+}
+
+/// Waits for the right to change `path`.
+pub(crate) fn lock(path: &Path) -> io::Result<Lock> {
+    loop {
+        let file = retry_on_intr(|| {
+            open(
+                path,
+                OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK,
+                Mode::empty(),
+            )
+        })?;
+        retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
+        // Whoever had it before may have put another file in its place.
+        let (held, there) = (rustix::fs::fstat(&file)?, stat(path)?);
+        if (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino) {
+            return Ok(Lock { _file: file });
+        }
+    }
+}
+
+fn resolved(path: &Path) -> io::Result<PathBuf> {
+    std::fs::canonicalize(path)
+}
+
+/// A new file beside `path`, whole and durable, with the mode and the owner of `like`.
+fn write_beside(path: &Path, bytes: &[u8], like: Option<&rustix::fs::Stat>) -> io::Result<PathBuf> {
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::other("it names no file"))?;
+    let random = password::generate(12).map_err(io::Error::other)?;
+    let mut temporary = std::ffi::OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{random}.tmp"));
+    let temporary = path.with_file_name(temporary);
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut file = File::from(open(&temporary, flags, PRIVATE_FILE)?);
+    let written = like
+        .map_or(Ok(()), |like| take_after(&file, like))
+        .and_then(|()| {
+            file.write_all(bytes)?;
+            Ok(fsync(&file)?)
+        });
+    match written {
+        Ok(()) => Ok(temporary),
+        Err(error) => {
+            _ = unlink(&temporary);
+            Err(error)
+        }
+    }
+}
+
+fn take_after(file: &File, like: &rustix::fs::Stat) -> io::Result<()> {
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (like.st_uid, like.st_gid) {
+        fchown(
+            file,
+            Some(Uid::from_raw(like.st_uid)),
+            Some(Gid::from_raw(like.st_gid)),
+        )?;
+    }
+    // After the owner: a change of owner takes bits away.
+    Ok(fchmod(file, Mode::from_raw_mode(like.st_mode & 0o7777))?)
+}
+
+/// Gives a finished file its name, unless the name is taken.
+fn publish_new(temporary: &Path, path: &Path) -> io::Result<()> {
+    match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
+        // Not every file system can; all that matter can link.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+            linkat(CWD, temporary, CWD, path, AtFlags::empty())?;
+            Ok(unlink(temporary)?)
+        }
+        result => Ok(result?),
+    }
+}
+
+/// Longer content first overwrites, then the rest is cut: at no time is the file empty.
+fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::from(open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?);
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)?;
+    Ok(fsync(&file)?)
+}
+
+fn sync_directory(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    let directory = open(
+        parent,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    match fsync(&directory) {
+        // Some network file systems cannot.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,499 @@
+//! Checking passwords: what is remembered, and how much work strangers can cause.
+//!
+//! A check costs what the hash demands, 5 ms at Apache's default and 76 ms at ours, and docker sends the
+//! password with every request. So a password that was right is remembered, as HMAC-SHA256 under a key that
+//! never leaves this process: what lies in memory is useless without that key, and useless once the process ends.
+//! A wrong one is never remembered: whoever guesses pays each time.
+//!
+//! **Remembering is exact.** A hash is a function of the line and the password, so a second check of the same pair can
+//! only have the same result. What is remembered is bound to the whole line, and lives in the object of that
+//! line; it is given up after some idle minutes only so that memory does not hold it for ever.
+//!
+//! **Strangers cannot starve anybody.** Few checks run at a time, on threads apart from those that serve requests, and a
+//! bounded number wait; beyond that the answer is "busy", at once. Requests with the same credentials share one check,
+//! so the many connections of one client that just started count once. Those that are remembered do not wait at all.
+//!
+//! **Names do not leak by time.** For a name that is not in the file a hash is computed as well, of a cost that occurs
+//! in the file: which one is a keyed function of the name, so that asking again tells nothing. A wrong password is hashed
+//! also when the right one is remembered and it is known to be wrong at once.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use parking_lot::{Mutex, RwLock};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::sleep,
+};
+
+use super::list::{User, Users};
+use crate::{
+    bcrypt::{Bcrypt, significant},
+    credentials::Basic,
+    decision::Reason,
+    password::{self, NoRandomness},
+};
+
+/// Checks that run or wait, of different credentials. At our cost the last of them waits for some seconds.
+const WAITING: usize = 64;
+
+/// The most checks at a time, however many processors there are: they use the threads that also read blobs.
+const AT_A_TIME: usize = 4;
+
+/// A password that was not used for this long is forgotten.
+const IDLE: Duration = Duration::from_secs(10 * 60);
+
+/// How often it is looked for such.
+const SWEEP: Duration = Duration::from_secs(60);
+
+/// The most time, of a processor, that is spent on looking for weak passwords.
+const WEAK_BUDGET: Duration = Duration::from_secs(20);
+
+type Tag = [u8; 32];
+
+/// The work of checking.
+#[derive(Debug)]
+pub(super) struct Checks {
+    key: Key,
+    permits: Arc<Semaphore>,
+    running: Arc<Mutex<HashMap<Tag, watch::Receiver<Option<bool>>>>>,
+    sweeper: Arc<Sweeper>,
+}
+
+/// What is remembered of one line: the keyed hash of its right password.
+#[derive(Default)]
+pub(super) struct Memory {
+    tag: RwLock<Option<Tag>>,
+    /// Seconds on [`Sweeper`]'s clock.
+    last_used: AtomicU64,
+}
+
+/// HMAC-SHA256, its key already taken in.
+#[derive(Clone)]
+struct Key(Hmac<Sha256>);
+
+impl Checks {
+    pub(super) fn new() -> Result<Self, NoRandomness> {
+        let key: [u8; 32] = password::random()?;
+        // A key of any length is taken; this one is as long as it should be.
+        let key = Key(Hmac::new(&pad(&key).into()));
+        // Half of the processors stay for those who are known.
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Ok(Self {
+            key,
+            permits: Arc::new(Semaphore::new((processors / 2).clamp(1, AT_A_TIME))),
+            running: Arc::default(),
+            sweeper: Arc::default(),
+        })
+    }
+
+    /// A fingerprint of `bytes` that is good for this process only.
+    pub(super) fn digest(&self, bytes: &[u8]) -> [u8; 32] {
+        self.key.tag(&[b"file", bytes])
+    }
+
+    /// Whether `password` is the one that was right for `user` before.
+    pub(super) fn remembers(&self, user: &User, password: &[u8]) -> bool {
+        let tag = self.key.of(user.name(), user.hash(), password);
+        let memory = user.memory();
+        let is_right = memory.tag.read().is_some_and(|right| right.ct_eq(&tag).into());
+        if is_right {
+            let now = self.sweeper.now();
+            // Written once a second at most: a line of cache that many processors read.
+            if memory.last_used.load(Ordering::Relaxed) != now {
+                memory.last_used.store(now, Ordering::Relaxed);
+            }
+        }
+        is_right
+    }
+
+    /// Whose credentials these are, by whatever it takes.
+    pub(super) async fn check(&self, users: &Arc<Users>, basic: &Basic) -> Result<Arc<str>, Reason> {
+        let user = users.find(basic.name());
+        if let Some(user) = user
+            && self.remembers(user, basic.password())
+        {
+            return Ok(Arc::clone(user.name()));
+        }
+        let hash = user.map_or_else(|| self.decoy(users, basic.name()), |user| user.hash().clone());
+        let tag = self.key.of(basic.name(), &hash, basic.password());
+        let mut outcome = self.join_or_start(tag, user, hash, basic.password())?;
+        // The sender goes without a word only if the check panicked, or the runtime ends.
+        let is_right = outcome
+            .wait_for(Option::is_some)
+            .await
+            .map_or(None, |outcome| *outcome);
+        match (is_right, user) {
+            (Some(true), Some(user)) => Ok(Arc::clone(user.name())),
+            (Some(_), _) => Err(Reason::WrongCredentials),
+            (None, _) => Err(Reason::Failed),
+        }
+    }
+
+    /// The outcome of the check of these credentials that is under way, or of one that begins now.
+    fn join_or_start(
+        &self,
+        tag: Tag,
+        user: Option<&Arc<User>>,
+        hash: Bcrypt,
+        password: &[u8],
+    ) -> Result<watch::Receiver<Option<bool>>, Reason> {
+        let mut running = self.running.lock();
+        if let Some(outcome) = running.get(&tag) {
+            return Ok(outcome.clone());
+        }
+        if running.len() >= WAITING {
+            return Err(Reason::Busy);
+        }
+        let (sender, outcome) = watch::channel(None);
+        running.insert(tag, outcome.clone());
+        let entry = Entry {
+            running: Arc::clone(&self.running),
+            tag,
+        };
+        let permits = Arc::clone(&self.permits);
+        let sweeper = Arc::clone(&self.sweeper);
+        let user = user.cloned();
+        let password = significant(password).to_vec();
+        // A task of its own: it goes on, for the others that wait for it, when its first client leaves.
+        tokio::spawn(async move {
+            let _entry = entry;
+            let Ok(_permit) = permits.acquire_owned().await else {
+                return;
+            };
+            let checked = tokio::task::spawn_blocking(move || {
+                let is_right = hash.verify(&password);
+                if let Some(user) = user.filter(|_| is_right) {
+                    sweeper.remember(&user, tag);
+                    if password::well_known(user.name()).any(|known| known.as_bytes() == password) {
+                        user.warn_of_weak_password();
+                    }
+                }
+                is_right
+            });
+            match checked.await {
+                // Whoever waited may have gone.
+                Ok(is_right) => _ = sender.send(Some(is_right)),
+                Err(error) => tracing::error!(%error, "the check of a password failed by a bug"),
+            }
+        });
+        Ok(outcome)
+    }
+
+    /// A hash for a name that is not there, the same each time and of a cost that others have.
+    fn decoy(&self, users: &Users, name: &str) -> Bcrypt {
+        let tag = self.key.tag(&[b"decoy", name.as_bytes()]);
+        let (salt, rest) = tag.split_at(16);
+        let mut number = [0; 8];
+        number.copy_from_slice(&rest[..8]);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(salt);
+        Bcrypt::decoy(users.cost_by(u64::from_le_bytes(number)), bytes)
+    }
+}
+
+/// One check in the list of those that run; gone when it ends, however it ends.
+struct Entry {
+    running: Arc<Mutex<HashMap<Tag, watch::Receiver<Option<bool>>>>>,
+    tag: Tag,
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.running.lock().remove(&self.tag);
+    }
+}
+
+impl Key {
+    /// Each part with its length, so that no two lists of parts make the same input.
+    fn tag(&self, parts: &[&[u8]]) -> Tag {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(&(part.len() as u64).to_le_bytes());
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+
+    /// Of a line and a password, as far as bcrypt looks at it.
+    fn of(&self, name: &str, hash: &Bcrypt, password: &[u8]) -> Tag {
+        let [cost, salt, digest] = hash.parts();
+        self.tag(&[
+            b"password",
+            name.as_bytes(),
+            cost,
+            salt,
+            digest,
+            significant(password),
+        ])
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+impl std::fmt::Debug for Memory {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Memory")
+    }
+}
+
+/// A key as HMAC wants it: filled up with zeros to the length of a block.
+fn pad(key: &[u8; 32]) -> [u8; 64] {
+    let mut block = [0; 64];
+    block[..32].copy_from_slice(key);
+    block
+}
+
+/// Forgets what has not been used. Its task runs only while something is remembered.
+#[derive(Debug)]
+struct Sweeper {
+    start: Instant,
+    remembered: Mutex<Vec<Weak<User>>>,
+    is_running: AtomicBool,
+}
+
+impl Default for Sweeper {
+    fn default() -> Self {
+        Self {
+            start: Instant::now(),
+            remembered: Mutex::default(),
+            is_running: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Sweeper {
+    /// In seconds.
+    fn now(&self) -> u64 {
+        self.start.elapsed().as_secs()
+    }
+
+    fn remember(self: &Arc<Self>, user: &Arc<User>, tag: Tag) {
+        user.memory().last_used.store(self.now(), Ordering::Relaxed);
+        let was_known = user.memory().tag.write().replace(tag).is_some();
+        if !was_known {
+            self.remembered.lock().push(Arc::downgrade(user));
+        }
+        // Under the lock that the task takes before it ends, so that none is forgotten by both.
+        let _list = self.remembered.lock();
+        if !self.is_running.swap(true, Ordering::Relaxed) {
+            let sweeper = Arc::clone(self);
+            tokio::spawn(async move {
+                loop {
+                    sleep(SWEEP).await;
+                    if !sweeper.sweep(sweeper.now().saturating_sub(IDLE.as_secs())) {
+                        return;
+                    }
+                }
+            });
+        }
+    }
+
+    /// Forgets what was last used before `limit`. Whether anything is left.
+    fn sweep(&self, limit: u64) -> bool {
+        let mut remembered = self.remembered.lock();
+        remembered.retain(|user| {
+            let Some(user) = user.upgrade() else { return false };
+            let is_used = user.memory().last_used.load(Ordering::Relaxed) >= limit;
+            if !is_used {
+                user.memory().tag.write().take();
+            }
+            is_used
+        });
+        let is_left = !remembered.is_empty();
+        self.is_running.store(is_left, Ordering::Relaxed);
+        is_left
+    }
+}
+
+/// Tries what everybody tries first on each of `users`, as long as the budget lasts, and tells the operator.
+///
+/// The thread yields to everything else: it has the lowest priority, and rests as long as it works.
+pub(super) fn look_for_weak_passwords(users: Arc<Users>) {
+    let look = move || {
+        lower_priority();
+        let mut spent = Duration::ZERO;
+        // The likeliest guess for each user before the second for any.
+        for rank in 0.. {
+            let mut is_left = false;
+            for user in users.iter() {
+                let Some(guess) = password::well_known(user.name()).nth(rank) else {
+                    continue;
+                };
+                is_left = true;
+                let began = Instant::now();
+                if user.hash().verify(guess.as_bytes()) {
+                    user.warn_of_weak_password();
+                }
+                let took = began.elapsed();
+                spent += took;
+                if spent > WEAK_BUDGET {
+                    tracing::debug!("stopped looking for weak passwords: it takes too long");
+                    return;
+                }
+                thread::sleep(took);
+            }
+            if !is_left {
+                return;
+            }
+        }
+    };
+    if let Err(error) = thread::Builder::new()
+        .name("weak-passwords".to_owned())
+        .stack_size(128 << 10)
+        .spawn(look)
+    {
+        tracing::debug!(%error, "cannot look for weak passwords");
+    }
+}
+
+/// Of the thread that calls. On Linux a priority belongs to a thread, not to its process.
+fn lower_priority() {
+    const LOWEST: i32 = 19;
+    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST) {
+        tracing::debug!(%error, "cannot lower the priority of a thread");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn users(lines: &str) -> Arc<Users> {
+        Arc::new(Users::read(lines.as_bytes(), &Users::default()).unwrap().0)
+    }
+
+    fn entry(name: &str, password: &str) -> String {
+        format!(
+            "{name}:{}\n",
+            password::hash(password.as_bytes(), password::MIN_COST).unwrap()
+        )
+    }
+
+    #[tokio::test]
+    async fn a_right_password_is_remembered_and_a_wrong_one_is_not() {
+        let checks = Checks::new().unwrap();
+        let users = users(&entry("alice", "pw"));
+        let alice = users.find("alice").unwrap();
+        assert_eq!(
+            checks.check(&users, &Basic::new("alice", b"no")).await,
+            Err(Reason::WrongCredentials)
+        );
+        assert!(alice.memory().tag.read().is_none());
+        assert_eq!(
+            checks.check(&users, &Basic::new("alice", b"pw")).await.as_deref(),
+            Ok("alice")
+        );
+        assert!(
+            checks.remembers(alice, b"pw")
+                && !checks.remembers(alice, b"no")
+                && !checks.remembers(alice, b"")
+        );
+        assert_eq!(
+            checks.check(&users, &Basic::new("alice", b"no")).await,
+            Err(Reason::WrongCredentials)
+        );
+        assert!(checks.remembers(alice, b"pw"));
+    }
+
+    #[tokio::test]
+    async fn what_is_remembered_goes_with_its_line_and_stays_with_it() {
+        let checks = Checks::new().unwrap();
+        let (alice, bob) = (entry("alice", "pw"), entry("bob", "pw"));
+        let before = users(&format!("{alice}{bob}"));
+        for name in ["alice", "bob"] {
+            checks.check(&before, &Basic::new(name, b"pw")).await.unwrap();
+        }
+        let after = format!("# edited\n{bob}{}", entry("alice", "pw"));
+        let (after, _) = Users::read(after.as_bytes(), &before).unwrap();
+        assert!(
+            checks.remembers(after.find("bob").unwrap(), b"pw"),
+            "bob's line is the same"
+        );
+        assert!(
+            !checks.remembers(after.find("alice").unwrap(), b"pw"),
+            "alice's line is another one"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_idle_is_forgotten() {
+        let checks = Checks::new().unwrap();
+        let users = users(&entry("alice", "pw"));
+        checks.check(&users, &Basic::new("alice", b"pw")).await.unwrap();
+        assert!(checks.sweeper.sweep(0), "it was just used");
+        assert!(!checks.sweeper.sweep(u64::MAX));
+        assert!(!checks.remembers(users.find("alice").unwrap(), b"pw"));
+        checks.check(&users, &Basic::new("alice", b"pw")).await.unwrap();
+        assert!(checks.remembers(users.find("alice").unwrap(), b"pw"));
+    }
+
+    #[tokio::test]
+    async fn names_that_are_not_there_cost_what_others_cost() {
+        let checks = Checks::new().unwrap();
+        let users = users(&format!(
+            "{}{}",
+            entry("alice", "pw"),
+            entry("bob", "pw").replace("$04$", "$06$")
+        ));
+        let costs: Vec<u8> = (0..100)
+            .map(|number| checks.decoy(&users, &format!("user{number}")).cost())
+            .collect();
+        assert!(
+            costs.contains(&4) && costs.contains(&6) && costs.iter().all(|cost| [4, 6].contains(cost)),
+            "{costs:?}"
+        );
+        assert_eq!(checks.decoy(&users, "eve"), checks.decoy(&users, "eve"));
+        assert_eq!(
+            checks.check(&users, &Basic::new("eve", b"")).await,
+            Err(Reason::WrongCredentials)
+        );
+        assert_eq!(
+            checks.decoy(&Users::default(), "eve").cost(),
+            password::DEFAULT_COST
+        );
+    }
+
+    #[tokio::test]
+    async fn equal_requests_share_a_check_and_too_many_are_refused() {
+        let checks = Checks::new().unwrap();
+        let users = users(&entry("alice", "pw"));
+        // Nothing is checked meanwhile: what comes waits.
+        let held = Arc::clone(&checks.permits)
+            .acquire_many_owned(u32::try_from(checks.permits.available_permits()).unwrap());
+        let held = held.await.unwrap();
+        let alice = users.find("alice").unwrap();
+        let start = |password: &str| {
+            let tag = checks.key.of("alice", alice.hash(), password.as_bytes());
+            checks.join_or_start(tag, Some(alice), alice.hash().clone(), password.as_bytes())
+        };
+        let outcomes: Vec<_> = (0..WAITING)
+            .map(|number| start(&format!("guess{number}")).unwrap())
+            .collect();
+        assert_eq!(start("pw").err(), Some(Reason::Busy));
+        assert!(start("guess7").is_ok(), "the same as one that waits");
+        assert_eq!(checks.running.lock().len(), WAITING);
+        drop(held);
+        for mut outcome in outcomes {
+            assert_eq!(*outcome.wait_for(Option::is_some).await.unwrap(), Some(false));
+        }
+        assert_eq!(
+            checks.check(&users, &Basic::new("alice", b"pw")).await.as_deref(),
+            Ok("alice")
+        );
+    }
+}

@@ -1,0 +1,274 @@
+//! Changing a password file: under a lock, whole or not at all, and without touching the lines of others.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    SIZE_LIMIT,
+    list::{self, Damage, Line, What},
+};
+use crate::files;
+
+/// What a change did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// There was no such user.
+    Added,
+    /// There was one, and it has the new hash now.
+    Updated,
+    /// There was one, and it is gone.
+    Removed,
+    /// There was none, and nothing was changed.
+    NotFound,
+}
+
+/// Why a file was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    /// The name cannot stand in a password file.
+    #[error("{0:?} cannot be a user name: {1}")]
+    Name(String, &'static str),
+    /// Somebody has the name already.
+    #[error("there is a user `{0}` already; `wharf user passwd` changes the password")]
+    Exists(String),
+    /// The file cannot be read or written.
+    #[error("cannot change the password file `{}`: {error}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The file is something else than a list of users.
+    #[error("`{}` is not a password file: {why}", path.display())]
+    Damaged {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+}
+
+/// One entry of a file, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// Its name.
+    pub name: String,
+    /// The cost of its hash, if it can log in.
+    pub cost: Option<u8>,
+    /// Why it cannot.
+    pub problem: Option<String>,
+}
+
+/// Adds a user; makes the file, and the directories above it, when they are not there.
+///
+/// # Errors
+/// When there is such a user, or the file cannot be changed.
+pub fn add(path: &Path, name: &str, hash: &str) -> Result<(), EditError> {
+    check_name(name)?;
+    match files::create(path, format!("{name}:{hash}\n").as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        result => return result.map_err(|error| io_error(path, error)),
+    }
+    change(path, |lines| {
+        if lines.has(name) {
+            return Err(EditError::Exists(name.to_owned()));
+        }
+        Ok(lines.set(name, hash))
+    })
+    .map(drop)
+}
+
+/// Gives a user a new hash, or adds it, in a file that is there.
+///
+/// # Errors
+/// When the file cannot be changed.
+pub fn set(path: &Path, name: &str, hash: &str) -> Result<Edited, EditError> {
+    check_name(name)?;
+    change(path, |lines| Ok(lines.set(name, hash)))
+}
+
+/// Takes a user out.
+///
+/// # Errors
+/// When the file cannot be changed.
+pub fn remove(path: &Path, name: &str) -> Result<Edited, EditError> {
+    change(path, |lines| Ok(lines.remove(name)))
+}
+
+/// Everybody in the file, in its order. Of a name that occurs more than once, the last one counts, and is listed.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn list_users(path: &Path) -> Result<Vec<User>, EditError> {
+    let lines = Lines::read(path)?;
+    let mut users: Vec<User> = Vec::new();
+    for (name, hash) in lines.0.iter().flat_map(|bytes| match list::line(bytes) {
+        Line::Entries(entries) => entries,
+        Line::Nothing | Line::Not(_) => Vec::new(),
+    }) {
+        users.retain(|user| user.name != name);
+        let (cost, problem) = match hash {
+            Ok(hash) => (Some(hash.cost()), None),
+            Err(What::Unusable(_, why)) => (None, Some(why.to_string())),
+            Err(_) => (
+                None,
+                Some("has something behind its hash; user disabled".to_owned()),
+            ),
+        };
+        users.push(User {
+            name: name.to_owned(),
+            cost,
+            problem,
+        });
+    }
+    Ok(users)
+}
+
+impl fmt::Display for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name.escape_debug();
+        match (self.cost, &self.problem) {
+            (Some(cost), _) => write!(f, "{name}\tbcrypt, cost {cost}"),
+            (None, problem) => write!(f, "{name}\t{}", problem.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// What would be read as something else, or cannot be sent: RFC 7617 ends a name at its first colon.
+fn check_name(name: &str) -> Result<(), EditError> {
+    let why = match name {
+        "" => "it is empty",
+        _ if name.contains(':') => "it contains `:`, which ends a name",
+        _ if name.starts_with('#') => "it begins with `#`, and its line would be a comment",
+        _ if name.trim() != name => "it begins or ends with a space",
+        _ if name.chars().any(char::is_control) => "it contains a control character",
+        _ if name.len() > 255 => "it is longer than 255 bytes",
+        _ => return Ok(()),
+    };
+    Err(EditError::Name(name.to_owned(), why))
+}
+
+fn io_error(path: &Path, error: io::Error) -> EditError {
+    EditError::Io {
+        path: path.to_owned(),
+        error,
+    }
+}
+
+fn change(
+    path: &Path,
+    change: impl FnOnce(&mut Lines) -> Result<Edited, EditError>,
+) -> Result<Edited, EditError> {
+    let _lock = files::lock(path).map_err(|error| io_error(path, error))?;
+    let mut lines = Lines::read(path)?;
+    let edited = change(&mut lines)?;
+    if edited != Edited::NotFound {
+        files::replace(path, &lines.text()).map_err(|error| io_error(path, error))?;
+    }
+    Ok(edited)
+}
+
+/// The lines of a file, without their newlines. Those that hold several entries are already taken apart.
+struct Lines(Vec<Vec<u8>>);
+
+impl Lines {
+    fn read(path: &Path) -> Result<Self, EditError> {
+        let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+        let text = list::decoded(&contents.bytes).map_err(|damage| damaged(path, damage))?;
+        let mut lines: Vec<Vec<u8>> = text
+            .bytes
+            .split(|&byte| byte == b'\n')
+            .map(<[u8]>::to_vec)
+            .collect();
+        // What follows the last newline is no line.
+        if lines.last().is_some_and(Vec::is_empty) {
+            lines.pop();
+        }
+        let lines: Vec<Vec<u8>> = lines.into_iter().flat_map(apart).collect();
+        let is_text = |line: &[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii().starts_with(b"#");
+        let mut entries = lines.iter().filter(|line| is_text(line)).peekable();
+        if entries.peek().is_some() && entries.all(|line| name_of(line).is_none()) {
+            return Err(damaged(path, Damage::NoEntry));
+        }
+        Ok(Self(lines))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|line| name_of(line) == Some(name))
+    }
+
+    /// Once and for all: repetitions go.
+    fn set(&mut self, name: &str, hash: &str) -> Edited {
+        let new = format!("{name}:{hash}").into_bytes();
+        let place = self.0.iter().position(|line| name_of(line) == Some(name));
+        self.remove(name);
+        match place {
+            Some(place) => {
+                self.0.insert(place, new);
+                Edited::Updated
+            }
+            None => {
+                self.0.push(new);
+                Edited::Added
+            }
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Edited {
+        let before = self.0.len();
+        self.0.retain(|line| name_of(line) != Some(name));
+        if self.0.len() == before {
+            Edited::NotFound
+        } else {
+            Edited::Removed
+        }
+    }
+
+    fn text(&self) -> Vec<u8> {
+        self.0
+            .iter()
+            .flat_map(|line| [line.as_slice(), b"\n"])
+            .flatten()
+            .copied()
+            .collect()
+    }
+}
+
+fn damaged(path: &Path, damage: Damage) -> EditError {
+    EditError::Damaged {
+        path: path.to_owned(),
+        why: damage.to_string(),
+    }
+}
+
+/// The lines that a line should be: more than one when newlines are missing in it.
+fn apart(bytes: Vec<u8>) -> Vec<Vec<u8>> {
+    let Line::Entries(entries) = list::line(&bytes) else {
+        return vec![bytes];
+    };
+    if entries.len() < 2 {
+        return vec![bytes];
+    }
+    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
+    let mut rest = text.as_str();
+    let mut lines = Vec::new();
+    for (name, _) in entries {
+        let (line, behind) = rest.split_at(name.len() + 1 + crate::bcrypt::TEXT_LENGTH);
+        lines.push(line.as_bytes().to_vec());
+        rest = behind;
+    }
+    lines
+}
+
+/// Of an entry, whatever its hash is worth. Bytes, because the rest of the line may be anything.
+fn name_of(line: &[u8]) -> Option<&str> {
+    let line = line.trim_ascii();
+    if line.starts_with(b"#") {
+        return None;
+    }
+    let colon = line.iter().position(|&byte| byte == b':')?;
+    std::str::from_utf8(&line[..colon]).ok()
+}

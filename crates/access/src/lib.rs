@@ -1,0 +1,118 @@
+//! Who asks, and may they: credentials, password files, and a decision with its reason.
+//!
+//! [`Access`] is what a server holds. It is handed the [`Credentials`] of a request and the
+//! [`Action`]s that the request needs, and answers a [`Decision`]. Nothing here knows HTTP beyond the
+//! text of an `Authorization` header, or what a repository contains.
+//!
+//! Today there is one way in, a password file ([`htpasswd`]), and whoever is in it may do everything, as in
+//! registry:2. The shapes are made for what comes next: a decision is about *actions*, so rules
+//! for each repository have something to look at; an identity may be anonymous, so what is public can be;
+//! credentials may be a bearer token; and a refusal distinguishes "say who you are" from "you may not".
+
+mod action;
+mod bcrypt;
+mod credentials;
+mod decision;
+mod files;
+pub mod htpasswd;
+pub mod password;
+
+pub use action::{Action, Resource, Verb};
+pub use credentials::{Basic, Credentials};
+pub use decision::{Decision, Identity, Reason};
+
+use htpasswd::Htpasswd;
+
+/// How clients have to prove who they are, and what they may do then.
+#[derive(Debug)]
+pub struct Access {
+    realm: String,
+    users: Htpasswd,
+}
+
+impl Access {
+    /// Everybody in a password file may do everything. Clients are shown `realm` when they are asked
+    /// for their password.
+    pub fn with_htpasswd(realm: String, users: Htpasswd) -> Self {
+        Self { realm, users }
+    }
+
+    /// Decides, if that takes neither a file nor a hash: the way of nearly every request. `None`:
+    /// ask [`check`](Self::check).
+    pub fn check_at_once(&self, credentials: &Credentials, _actions: &[Action<'_>]) -> Option<Decision> {
+        match credentials {
+            Credentials::Basic(basic) => {
+                let user = self.users.recognise(basic)?;
+                Some(Decision::Allowed(Identity::User(user)))
+            }
+            Credentials::None => Some(Decision::Denied(Reason::NoCredentials)),
+            Credentials::Bearer => Some(Decision::Denied(Reason::WrongScheme)),
+            Credentials::Malformed(what) => Some(Decision::Denied(Reason::Malformed(what))),
+        }
+    }
+
+    /// Decides. Passwords that have not been seen lately are hashed on another thread, a few at a
+    /// time; everybody who cannot be served within reason is refused with [`Reason::Busy`].
+    pub async fn check(&self, credentials: &Credentials, actions: &[Action<'_>]) -> Decision {
+        if let Some(decision) = self.check_at_once(credentials, actions) {
+            return decision;
+        }
+        let Credentials::Basic(basic) = credentials else {
+            return Decision::Denied(Reason::NoCredentials);
+        };
+        match self.users.authenticate(basic).await {
+            Ok(user) => Decision::Allowed(Identity::User(user)),
+            Err(reason) => Decision::Denied(reason),
+        }
+    }
+
+    /// The value of `WWW-Authenticate`, as Go writes it in registry:2. UTF-8.
+    pub fn challenge(&self) -> String {
+        format!("Basic realm={}", go_quoted(&self.realm))
+    }
+
+    /// The password file.
+    pub fn htpasswd(&self) -> &Htpasswd {
+        &self.users
+    }
+}
+
+/// Go's `%q`: what is printable stays, the rest is escaped, so that no realm can end its header.
+fn go_quoted(text: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut quoted = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '"' | '\\' => quoted.extend(['\\', character]),
+            '\u{7}' => quoted.push_str("\\a"),
+            '\u{8}' => quoted.push_str("\\b"),
+            '\u{c}' => quoted.push_str("\\f"),
+            '\n' => quoted.push_str("\\n"),
+            '\r' => quoted.push_str("\\r"),
+            '\t' => quoted.push_str("\\t"),
+            '\u{b}' => quoted.push_str("\\v"),
+            // Writing to a string cannot fail.
+            '\0'..='\u{1f}' | '\u{7f}' => _ = write!(quoted, "\\x{:02x}", character as u32),
+            _ if character.is_control() => _ = write!(quoted, "\\u{:04x}", character as u32),
+            _ => quoted.push(character),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_realm_is_quoted_as_go_quotes_it() {
+        assert_eq!(go_quoted("Registry Realm"), "\"Registry Realm\"");
+        assert_eq!(go_quoted("My \"R\" é\\x"), "\"My \\\"R\\\" é\\\\x\"");
+        assert_eq!(
+            go_quoted("a\r\nSet-Cookie: x\u{85}\0"),
+            "\"a\\r\\nSet-Cookie: x\\u0085\\x00\""
+        );
+    }
+}
