@@ -18,7 +18,7 @@ mod edit;
 mod list;
 mod status;
 
-pub use edit::{EditError, Edited, User, add, list_users, remove, set};
+pub use edit::{EditError, Edited, User, Verdict, add, list_users, remove, set, start_anew, verify};
 pub use status::Status;
 
 use std::{

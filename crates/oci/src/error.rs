@@ -92,7 +92,8 @@ pub struct ApiError {
     pub code: ErrorCode,
     /// What was wrong and what to do, for a person.
     pub message: String,
-    /// What was wrong, for a program; left out of the body when null.
+    /// What was wrong, for a program; left out of the body when null, except of [`ErrorCode::Unauthorized`], as in
+    /// `registry:2`.
     pub detail: Value,
     /// A status other than the table's.
     pub status: Option<StatusCode>,
@@ -144,11 +145,12 @@ impl From<ErrorCode> for ApiError {
 
 impl Serialize for ApiError {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let fields = if self.detail.is_null() { 2 } else { 3 };
+        let has_detail = !self.detail.is_null() || self.code == ErrorCode::Unauthorized;
+        let fields = if has_detail { 3 } else { 2 };
         let mut error = serializer.serialize_struct("ApiError", fields)?;
         error.serialize_field("code", self.code.code())?;
         error.serialize_field("message", &self.message)?;
-        if !self.detail.is_null() {
+        if has_detail {
             error.serialize_field("detail", &self.detail)?;
         }
         error.end()

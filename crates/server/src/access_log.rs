@@ -11,6 +11,8 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request};
 use jiff::Timestamp;
 
+use crate::v2::User;
+
 /// Lines that the sink has not taken yet may not fill the memory: beyond this they are dropped and counted.
 const PENDING_LIMIT: usize = 1 << 20;
 
@@ -45,6 +47,7 @@ pub(crate) struct Line {
     version: Version,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
+    user: Option<User>,
     status: StatusCode,
     bytes: u64,
 }
@@ -155,13 +158,15 @@ impl Line {
             version: request.version,
             referer: header(header::REFERER),
             user_agent: header(header::USER_AGENT),
+            user: None,
             status: StatusCode::OK,
             bytes: 0,
         }
     }
 
-    pub(crate) fn answered(&mut self, status: StatusCode) {
+    pub(crate) fn answered(&mut self, status: StatusCode, user: Option<&User>) {
         self.status = status;
+        self.user = user.cloned();
     }
 
     pub(crate) fn sent(&mut self, bytes: u64) {
@@ -176,16 +181,18 @@ impl Line {
             version,
             referer,
             user_agent,
+            user,
             status,
             bytes,
         } = self;
         let target = uri.path_and_query().map_or("/", |target| target.as_str());
         // Writing to a vector cannot fail.
         _ = match client {
-            Some(client) => write!(out, "{client}"),
-            None => write!(out, "-"),
+            Some(client) => write!(out, "{client} - "),
+            None => write!(out, "- - "),
         };
-        _ = write!(out, " - - [{stamp}] \"{method} ");
+        append_user(out, user.as_ref().map(|User(name)| &**name));
+        _ = write!(out, " [{stamp}] \"{method} ");
         append_escaped(out, target.as_bytes());
         _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
         append_escaped(out, referer.as_ref().map_or(b"", HeaderValue::as_bytes));
@@ -203,6 +210,23 @@ impl std::fmt::Debug for AccessLog {
 
 fn header_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<HeaderValue> {
     headers.get(name).cloned()
+}
+
+/// The field that only spaces separate from its neighbours: a name with spaces must stay one word, and one
+/// that is `-` must not look like none.
+fn append_user(out: &mut Vec<u8>, user: Option<&str>) {
+    match user {
+        None => out.push(b'-'),
+        Some("-") => out.extend_from_slice(b"\\x2d"),
+        Some(name) => {
+            for (index, word) in name.split(' ').enumerate() {
+                if index > 0 {
+                    out.extend_from_slice(b"\\x20");
+                }
+                append_escaped(out, word.as_bytes());
+            }
+        }
+    }
 }
 
 /// What a client wrote must not be able to end its field, or the line.
@@ -249,7 +273,7 @@ mod tests {
             .unwrap()
             .into_parts();
         let mut line = Line::new(Some([127, 0, 0, 1].into()), &parts);
-        line.answered(StatusCode::NOT_FOUND);
+        line.answered(StatusCode::NOT_FOUND, None);
         line.sent(12);
         log.write(&line);
         log.flush();
@@ -261,5 +285,19 @@ mod tests {
             rest,
             "\"GET /v2/a/tags/list?n=1 HTTP/1.1\" 404 12 \"\" \"evil\\\" \\\\ \\xff\"\n"
         );
+    }
+
+    #[test]
+    fn a_user_stays_one_word() {
+        for (user, expected) in [
+            (None, "-"),
+            (Some("alice"), "alice"),
+            (Some("-"), "\\x2d"),
+            (Some("a b\"] \u{e9}"), "a\\x20b\\\"]\\x20\\xc3\\xa9"),
+        ] {
+            let mut out = Vec::new();
+            append_user(&mut out, user);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{user:?}");
+        }
     }
 }

@@ -239,7 +239,7 @@ async fn answer(
         v2::respond(app, peer, parts, body).await
     };
     if let Some(line) = &mut exchange.line {
-        line.answered(response.status());
+        line.answered(response.status(), response.extensions().get::<v2::User>());
     }
     Ok(response.map(|content| ResponseBody::new(content, exchange)))
 }

@@ -29,6 +29,7 @@ pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptio
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
+use wharf_access::Access;
 use wharf_registry::Registry;
 
 /// How the server behaves, as far as an operator may choose.
@@ -54,6 +55,8 @@ pub struct ServerOptions {
     pub h2c: bool,
     /// Refuse what would change the store.
     pub read_only: bool,
+    /// Who is let in. `None`: everybody, to do everything.
+    pub access: Option<Arc<Access>>,
     /// Answer manifests as registry:2 does, by what `Accept` names (decision D2).
     pub strict_accept: bool,
     /// How many repositories a page of the catalogue has when the client does not say.
@@ -80,6 +83,7 @@ impl Default for ServerOptions {
             tls: None,
             h2c: true,
             read_only: false,
+            access: None,
             strict_accept: false,
             catalog_page: 100,
             catalog_limit: 1000,

@@ -1,6 +1,7 @@
 //! The distribution API: finds the handler of a request, and gives every answer what all answers have.
 
 mod accept;
+mod auth;
 mod base;
 mod blobs;
 mod catalog;
@@ -10,13 +11,14 @@ mod referrers;
 mod tags;
 mod uploads;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use wharf_access::Identity;
 use wharf_oci::{Digest, ErrorCode, Route};
 
 use crate::{
@@ -51,18 +53,28 @@ struct Call<'a> {
 
 type Answer = Result<Response<Content>>;
 
+/// In whose name a request was carried out.
+#[derive(Debug, Clone)]
+pub(crate) struct User(pub(crate) Arc<str>);
+
 /// Answers one request.
+///
+/// The answer carries the [`User`] in whose name it was given, if that is known.
 pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Incoming) -> Response<Content> {
     let call = Call {
         app,
         peer,
         parts: &parts,
     };
+    let mut identity = Identity::Anonymous;
     let mut response = call
-        .dispatch(&mut body)
+        .dispatch(&mut body, &mut identity)
         .await
         .unwrap_or_else(Failure::into_response);
     call.complete(&mut response);
+    if let Identity::User(name) = identity {
+        response.extensions_mut().insert(User(name));
+    }
     if !body.is_end_stream() {
         abandon(&parts, body);
     }
@@ -79,7 +91,8 @@ pub(crate) fn redirect_to_https(app: &App, peer: &Peer, parts: &Parts, body: Inc
 }
 
 impl<'a> Call<'a> {
-    async fn dispatch(self, body: &mut Incoming) -> Answer {
+    /// `identity` becomes whose request it is, as soon as that is known, also when the request fails.
+    async fn dispatch(self, body: &mut Incoming, identity: &mut Identity) -> Answer {
         let method = &self.parts.method;
         if *method == Method::OPTIONS && self.is_preflight() {
             return Ok(empty(StatusCode::NO_CONTENT));
@@ -89,6 +102,10 @@ impl<'a> Call<'a> {
             return base::liveness(self);
         }
         let route = self.route(path)?;
+        // Before anything is done, and before the first byte of the body is asked for.
+        if let Some(access) = &self.app.options.access {
+            *identity = auth::authorize(self, access, &route).await?;
+        }
         let reads = *method == Method::GET || *method == Method::HEAD;
         if self.app.options.read_only && !reads && route.allows(method) {
             return Err(Self::read_only());

@@ -25,12 +25,14 @@ use crate::{
     tls::Trust,
 };
 
-/// Somebody without credentials who talks to one server. Cheap to clone; clones share connections.
+/// Somebody, without credentials unless given some, who talks to one server. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: SocketAddr,
     /// Scheme and host of the URLs.
     base: String,
+    /// Of the `Authorization` header.
+    authorization: Option<String>,
     http: legacy::Client<Way, Pieces>,
 }
 
@@ -93,10 +95,17 @@ impl Client {
         Self {
             address,
             base,
+            authorization: None,
             http: legacy::Client::builder(TokioExecutor::new())
                 .http2_only(http2_only)
                 .build(way),
         }
+    }
+
+    /// The same client, who names itself in each request (`Basic`).
+    pub fn as_user(mut self, name: &str, password: &str) -> Self {
+        self.authorization = Some(basic(name, password));
+        self
     }
 
     /// Where the server listens.
@@ -111,7 +120,11 @@ impl Client {
             client: self.clone(),
             method,
             target,
-            headers: Vec::new(),
+            headers: self
+                .authorization
+                .iter()
+                .map(|value| ("authorization".to_owned(), value.clone()))
+                .collect(),
             body: Pieces::sized(Bytes::new()),
         }
     }
@@ -214,6 +227,13 @@ impl Request {
             .await
             .unwrap_or_else(|_| panic!("no answer to {text} within {PATIENCE:?}"))
     }
+}
+
+/// The value of an `Authorization` header (RFC 7617).
+pub fn basic(name: &str, password: &str) -> String {
+    use base64::Engine as _;
+    let pair = format!("{name}:{password}");
+    format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
 }
 
 impl IntoFuture for Request {

@@ -26,7 +26,7 @@ pub mod store;
 pub mod tls;
 
 pub use bytes::Bytes;
-pub use client::{Answer, Client, Repository, Request, Unanswered};
+pub use client::{Answer, Client, Repository, Request, Unanswered, basic};
 pub use http::{Method, StatusCode};
 pub use raw::{RawAnswer, RawConnection};
 pub use serde_json::{self, Value, json};

@@ -167,6 +167,18 @@ impl ServerBuilder {
         self.engine
     }
 
+    /// The directory of this server's own, with its configuration and its data.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Lets in who is in this password file; a relative path begins at [`directory`](Self::directory).
+    pub fn htpasswd(self, path: &str) -> Self {
+        self.config(format!(
+            "auth: {{htpasswd: {{realm: Registry Realm, path: '{path}'}}}}"
+        ))
+    }
+
     /// Where the data will lie.
     pub fn root(&self) -> PathBuf {
         self.directory.path().join("data")
@@ -345,6 +357,11 @@ impl Server {
     /// Where the data lies.
     pub fn root(&self) -> PathBuf {
         self.how.root()
+    }
+
+    /// The directory of this server's own; see [`ServerBuilder::directory`].
+    pub fn directory(&self) -> &Path {
+        self.how.directory()
     }
 
     /// `docker/registry/v2` in the data.

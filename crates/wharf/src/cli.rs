@@ -1,8 +1,8 @@
 //! The command line: definitions only.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 /// A private container registry: one binary, a drop-in for registry:2.
 #[derive(Debug, Parser)]
@@ -29,6 +29,100 @@ pub(crate) enum Command {
         /// and so on for each key.
         config: Option<PathBuf>,
     },
+
+    /// Manage the users in a password file.
+    ///
+    /// A running server sees the change with its next request. Lines of other users stay as they are.
+    User {
+        #[command(subcommand)]
+        command: User,
+    },
+
+    /// Apache's htpasswd, for bcrypt: the same flags, messages and exit codes.
+    ///
+    /// Also under that name: a link `htpasswd` to this program does the same.
+    #[command(disable_help_flag = true)]
+    Htpasswd {
+        /// As for htpasswd, such as `-Bbn alice secret`; `--help` lists them.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+
+    /// Print random passwords of letters and digits.
+    Pwgen {
+        /// Characters in each.
+        #[arg(default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1024))]
+        length: u16,
+
+        /// How many, each on a line.
+        #[arg(default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+        count: u16,
+    },
+}
+
+/// What is done to users.
+#[derive(Debug, Subcommand)]
+pub(crate) enum User {
+    /// Add a user; makes the file and its directories, for their owner alone, if there are none.
+    Add(UserAndPassword),
+
+    /// Give a user another password.
+    Passwd(UserAndPassword),
+
+    /// Remove a user.
+    Rm {
+        /// The user.
+        name: String,
+
+        #[command(flatten)]
+        file: PasswordFile,
+    },
+
+    /// List the users, and who of them cannot log in, and why.
+    Ls {
+        /// Only the names.
+        #[arg(short, long)]
+        quiet: bool,
+
+        #[command(flatten)]
+        file: PasswordFile,
+    },
+}
+
+/// A user, and where the password comes from. Never from the command line, which everybody on the machine can read.
+#[derive(Debug, Args)]
+pub(crate) struct UserAndPassword {
+    /// The user.
+    pub(crate) name: String,
+
+    #[command(flatten)]
+    pub(crate) file: PasswordFile,
+
+    /// Make a random password, and print it.
+    #[arg(long, conflicts_with = "password_stdin")]
+    pub(crate) generate: bool,
+
+    /// Write the random password to this new file, for its owner alone, instead of printing it.
+    #[arg(long, value_name = "FILE", requires = "generate")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Read the password from standard input, up to the end of the line.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+
+    /// The logarithm of the work that checking the password takes.
+    #[arg(long, default_value_t = wharf_access::password::DEFAULT_COST, value_parser = clap::value_parser!(u8).range(4..=17))]
+    pub(crate) cost: u8,
+}
+
+/// Which password file.
+#[derive(Debug, Args)]
+pub(crate) struct PasswordFile {
+    /// The password file.
+    ///
+    /// Otherwise the one that the configuration names: `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
+    #[arg(short, long)]
+    pub(crate) file: Option<PathBuf>,
 }
 
 #[cfg(test)]
@@ -43,9 +137,26 @@ mod tests {
     }
 
     #[test]
+    fn what_htpasswd_takes_is_passed_on() {
+        for words in [
+            &["-Bbn", "alice", "-pw"][..],
+            &["--help"],
+            &["-C", "5", "--", "-x"],
+            &[],
+        ] {
+            let line = ["wharf", "htpasswd"].iter().chain(words);
+            match Cli::try_parse_from(line).unwrap().command {
+                Command::Htpasswd { arguments } => assert_eq!(arguments, words),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    #[test]
     fn serve_takes_an_optional_file() {
         let parse = |words: &[&str]| match Cli::try_parse_from(words).unwrap().command {
             Command::Serve { config } => config,
+            other => panic!("{other:?}"),
         };
         assert_eq!(parse(&["wharf", "serve"]), None);
         assert_eq!(

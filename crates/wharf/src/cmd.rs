@@ -1,3 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod htpasswd;
+pub(crate) mod pwgen;
 pub(crate) mod serve;
+pub(crate) mod user;

@@ -35,13 +35,22 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     /// The files in here are not yet read.
     pub(crate) tls: Option<TlsOptions>,
-    /// `None`: on for a loopback address (decision D1).
+    /// `None`: on for a loopback address, and where users log in (decision D1).
     pub(crate) delete_enabled: Option<bool>,
     pub(crate) purge: Option<Purge>,
     /// `delete_enabled` in here is not yet decided.
     pub(crate) registry: wharf_registry::Options,
-    /// The access log and TLS in here are not yet opened.
+    /// Who is let in. `None`: everybody.
+    pub(crate) auth: Option<Htpasswd>,
+    /// The access log, TLS, and who is let in are not yet in here.
     pub(crate) server: ServerOptions,
+}
+
+/// A password file. Whoever is in it may do everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Htpasswd {
+    pub(crate) realm: String,
+    pub(crate) path: PathBuf,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

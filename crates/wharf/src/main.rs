@@ -3,9 +3,10 @@
 mod cli;
 mod cmd;
 mod config;
+mod prompt;
 mod systemd;
 
-use std::process::ExitCode;
+use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::Parser as _;
 
@@ -15,16 +16,36 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let result = match cli::Cli::parse().command {
-        cli::Command::Serve { config } => cmd::serve::run(config.as_deref()),
+    let mut words = std::env::args_os();
+    let result = if words.next().is_some_and(|program| is_htpasswd(&program)) {
+        Ok(cmd::htpasswd::run(&words.collect::<Vec<OsString>>()))
+    } else {
+        run(cli::Cli::parse().command)
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             say_error(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Command::Serve { config } => cmd::serve::run(config.as_deref())?,
+        cli::Command::User { command } => cmd::user::run(command)?,
+        cli::Command::Htpasswd { arguments } => return Ok(cmd::htpasswd::run(&arguments)),
+        cli::Command::Pwgen { length, count } => cmd::pwgen::run(length, count)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the program was started under the name of Apache's tool.
+fn is_htpasswd(program: &OsString) -> bool {
+    Path::new(program)
+        .file_name()
+        .is_some_and(|name| name == "htpasswd")
 }
 
 #[expect(

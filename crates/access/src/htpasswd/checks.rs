@@ -173,11 +173,18 @@ impl Checks {
             };
             let checked = tokio::task::spawn_blocking(move || {
                 let is_right = hash.verify(&password);
-                if let Some(user) = user.filter(|_| is_right) {
-                    sweeper.remember(&user, tag);
-                    if password::well_known(user.name()).any(|known| known.as_bytes() == password) {
-                        user.warn_of_weak_password();
+                match user {
+                    Some(user) if is_right => {
+                        sweeper.remember(&user, tag);
+                        if password::well_known(user.name()).any(|known| known.as_bytes() == password) {
+                            user.warn_of_weak_password();
+                        }
                     }
+                    Some(user) => {
+                        tracing::info!(auth.user.name = %user.name().escape_debug(), "login with a wrong password");
+                    }
+                    // Without the name: it may be a password, typed into the wrong field.
+                    None => tracing::info!("login with a name that is not in the password file"),
                 }
                 is_right
             });

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     SIZE_LIMIT,
-    list::{self, Damage, Line, What},
+    list::{self, Damage, Line, Users, What},
 };
 use crate::files;
 
@@ -79,6 +79,48 @@ pub fn add(path: &Path, name: &str, hash: &str) -> Result<(), EditError> {
         Ok(lines.set(name, hash))
     })
     .map(drop)
+}
+
+/// Makes a file with one user, in place of what is there.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn start_anew(path: &Path, name: &str, hash: &str) -> Result<(), EditError> {
+    check_name(name)?;
+    let line = format!("{name}:{hash}\n");
+    match files::create(path, line.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let _lock = files::lock(path).map_err(|error| io_error(path, error))?;
+            files::replace(path, line.as_bytes()).map_err(|error| io_error(path, error))
+        }
+        result => result.map_err(|error| io_error(path, error)),
+    }
+}
+
+/// What a file says about a name and a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// They belong together.
+    Right,
+    /// They do not.
+    Wrong,
+    /// There is no such user, or none with a usable hash.
+    NotFound,
+}
+
+/// Checks a password, on this thread.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn verify(path: &Path, name: &str, password: &[u8]) -> Result<Verdict, EditError> {
+    let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+    let (users, _) =
+        Users::read(&contents.bytes, &Users::default()).map_err(|damage| damaged(path, damage))?;
+    Ok(match users.find(name) {
+        Some(user) if user.hash().verify(password) => Verdict::Right,
+        Some(_) => Verdict::Wrong,
+        None => Verdict::NotFound,
+    })
 }
 
 /// Gives a user a new hash, or adds it, in a file that is there.

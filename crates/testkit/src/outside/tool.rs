@@ -199,6 +199,7 @@ impl Bench {
         Ran {
             line: format!("{program} {}", arguments.collect::<Vec<_>>().join(" ")),
             succeeded: status.success(),
+            code: status.code(),
             stdout: read_all(&mut output),
             stderr: read_all(&mut errors),
         }
@@ -254,6 +255,8 @@ pub struct Ran {
     pub line: String,
     /// Whether it ended with 0.
     pub succeeded: bool,
+    /// What it ended with; `None` when a signal ended it.
+    pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,
     /// Standard error.

@@ -1,5 +1,7 @@
 //! `wharf serve`: opens the store, listens, and answers until it is told to stop.
 
+mod access;
+
 use std::{
     io::{self, Write as _},
     path::Path,
@@ -64,6 +66,7 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         mut server,
         log,
         source,
+        auth,
         ..
     } = config;
     let stop = stop_signal()?;
@@ -73,7 +76,12 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
     let listening_on = listener.address().context("cannot listen")?;
     let notifier = Notifier::new();
 
-    registry.delete_enabled = delete_enabled.unwrap_or(listening_on.is_loopback());
+    server.access = auth.as_ref().map(access::open).transpose()?;
+    if server.access.is_some() {
+        let is_loopback = listening_on.is_loopback();
+        access::warn_of_clear_text(server.tls.is_some(), is_loopback, server.host.as_deref());
+    }
+    registry.delete_enabled = delete_enabled.unwrap_or(auth.is_some() || listening_on.is_loopback());
     let registry = Arc::new(Registry::new(store, registry));
     let access_log = if log.access_log {
         Some(AccessLog::new(io::stdout())?)
@@ -91,6 +99,7 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         is_read_only: server.read_only,
         storage: &storage,
         source: source.as_deref(),
+        users: auth.as_ref().map(|auth| auth.path.as_path()),
         is_delete_enabled: registry.options().delete_enabled,
         is_delete_decided: delete_enabled.is_some(),
     };
@@ -181,6 +190,8 @@ struct Announcement<'a> {
     is_read_only: bool,
     storage: &'a Storage,
     source: Option<&'a Path>,
+    /// The password file.
+    users: Option<&'a Path>,
     is_delete_enabled: bool,
     is_delete_decided: bool,
 }
@@ -204,9 +215,16 @@ impl Announcement<'_> {
             Some(path) => path.display().to_string(),
             None => "none".to_owned(),
         };
+        let users = match self.users {
+            Some(path) => format!("those in {}", path.display()),
+            None => "everybody, without a password".to_owned(),
+        };
         let switch = if self.is_delete_enabled { "on" } else { "off" };
         let reason = match (self.is_delete_decided, self.is_delete_enabled) {
             (true, _) => "as configured".to_owned(),
+            (false, true) if self.users.is_some() => {
+                "because users log in; `storage.delete.enabled` decides otherwise".to_owned()
+            }
             (false, true) => {
                 "because only this machine can connect; `storage.delete.enabled` decides otherwise".to_owned()
             }
@@ -218,6 +236,7 @@ impl Announcement<'_> {
             "wharf {version} listening on {url}\n  \
                data           {data}\n  \
                configuration  {configuration}\n  \
+               users          {users}\n  \
                deleting       {switch}, {reason}\n",
             url = self.url(),
         );
@@ -256,7 +275,13 @@ impl Announcement<'_> {
 
 fn start_log(log: Log) {
     // Libraries speak up from warnings on; our own crates as much as the operator wants.
-    let ours = ["wharf", "wharf_server", "wharf_registry", "wharf_storage"];
+    let ours = [
+        "wharf",
+        "wharf_access",
+        "wharf_server",
+        "wharf_registry",
+        "wharf_storage",
+    ];
     let targets = Targets::new()
         .with_default(Level::WARN)
         .with_targets(ours.map(|target| (target, log.level)));
@@ -300,6 +325,7 @@ mod tests {
             is_read_only: false,
             storage: &Storage::Filesystem { root: "/d".into() },
             source: None,
+            users: None,
             is_delete_enabled: false,
             is_delete_decided: false,
         }
@@ -307,6 +333,7 @@ mod tests {
         for expected in [
             "listening on http://[::]:5000\n",
             "data           /d\n",
+            "users          everybody",
             "deleting       off, because anyone",
             "docker push localhost:5000/my-image",
         ] {

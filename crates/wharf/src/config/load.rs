@@ -86,7 +86,7 @@ fn understand(
     paging::read(root.section("catalog"), root.section("tags"), &mut server);
     validation::read(root.section("validation"), &mut registry);
     compat::read(root.section("compat"), &mut registry, &mut server);
-    auth::read(root.section_or_name("auth"));
+    let auth = auth::read(root.section_or_name("auth"));
     health::read(&root.section("health"));
     notifications::read(&root.section("notifications"));
     proxy::read(&root.section("proxy"));
@@ -107,6 +107,7 @@ fn understand(
         tls: http.tls,
         delete_enabled: storage.delete_enabled,
         purge: storage.purge,
+        auth,
         registry,
         server,
     })
@@ -225,10 +226,28 @@ mod tests {
             let error = understood(&file, &[]).unwrap_err().to_string();
             assert!(error.contains(expected), "{more}: {error}");
         };
-        refused(
-            "auth: {htpasswd: {realm: r, path: p}}",
-            "`auth` is not supported yet",
-        );
+        for (auth, expected) in [
+            ("auth: token", "`auth.token` is not supported yet"),
+            ("auth: {token: {realm: r}}", "`auth.token` is not supported yet"),
+            ("auth: silly", "`auth.silly` lets in"),
+            (
+                "auth: {htpaswd: {realm: r, path: p}}",
+                "`auth.htpaswd` is no way to log in",
+            ),
+            ("auth: htpasswd", "`auth.htpasswd.path` is missing"),
+            ("auth: {htpasswd: {realm: r}}", "`auth.htpasswd.path` is missing"),
+            (
+                "auth: {htpasswd: {realm: r, path: ''}}",
+                "`auth.htpasswd.path` is missing",
+            ),
+            (
+                "auth: {none: , htpasswd: {path: p}}",
+                "both `none` and `htpasswd`",
+            ),
+            ("auth: [htpasswd]", "`auth` must have keys"),
+        ] {
+            refused(auth, expected);
+        }
         refused("http: {tls: {key: k}}", "`http.tls.certificate` is missing");
         refused("http: {tls: {clientcas: [c]}}", "`http.tls.clientcas` needs");
         refused(
@@ -244,6 +263,27 @@ mod tests {
             bucket.contains("`storage.s3` is not supported yet") && !bucket.contains("missing"),
             "{bucket}"
         );
+    }
+
+    #[test]
+    fn a_password_file_is_configured_in_the_file_or_the_environment() {
+        let variables = [
+            ("REGISTRY_AUTH", "htpasswd"),
+            ("REGISTRY_AUTH_HTPASSWD_REALM", "Registry Realm"),
+            ("REGISTRY_AUTH_HTPASSWD_PATH", "/auth/htpasswd"),
+        ];
+        let from_environment = understood("", &variables).unwrap().auth.unwrap();
+        let file = "version: 0.1\nstorage: inmemory\nauth:\n  htpasswd:\n    realm: Registry Realm\n    path: /auth/htpasswd\n";
+        let from_file = understood(file, &[]).unwrap().auth.unwrap();
+        assert_eq!(from_environment, from_file);
+        assert_eq!(
+            (&*from_file.realm, from_file.path),
+            ("Registry Realm", PathBuf::from("/auth/htpasswd"))
+        );
+        for open in ["", "auth:\n", "auth: none\n", "auth: {none: {}}\n"] {
+            let file = format!("version: 0.1\nstorage: inmemory\n{open}");
+            assert_eq!(understood(&file, &[]).unwrap().auth, None, "{open}");
+        }
     }
 
     #[test]

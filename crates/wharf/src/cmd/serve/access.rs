@@ -1,0 +1,54 @@
+//! Who is let in, at the start of the server: the password file, and what its operator has to know.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::Context as _;
+use wharf_access::{
+    Access,
+    htpasswd::{Htpasswd, Provisioned},
+};
+
+use crate::config;
+
+/// Opens the password file, or makes it. Afterwards it is watched for weak passwords in the background.
+pub(super) fn open(config: &config::Htpasswd) -> anyhow::Result<Arc<Access>> {
+    let (users, provisioned) = Htpasswd::open(&config.path)?;
+    if let Some(provisioned) = provisioned {
+        show(&config.path, &provisioned)?;
+    } else {
+        users.look_for_weak_passwords();
+    }
+    Ok(Arc::new(Access::with_htpasswd(config.realm.clone(), users)))
+}
+
+/// Warns when passwords would cross a network in clear text. A proxy that speaks TLS in front is known by
+/// `http.host`, or by our listening where only it can connect.
+pub(super) fn warn_of_clear_text(is_encrypted: bool, is_loopback: bool, host: Option<&str>) {
+    let is_behind_tls = host.is_some_and(|host| host.starts_with("https://"));
+    if !(is_encrypted || is_loopback || is_behind_tls) {
+        tracing::warn!(
+            "passwords cross the network in clear text: this server does not speak TLS, and not only this machine can connect; \
+             set `http.tls.certificate` and `http.tls.key` (`wharf cert new` makes both), or, behind a proxy that speaks TLS, \
+             say so with `http.host: https://registry.example.com`"
+        );
+    }
+}
+
+/// Shows the password of a file that was just made. It goes to standard error as it is, not through the log, which
+/// is sent elsewhere and kept.
+fn show(path: &Path, Provisioned { user, password }: &Provisioned) -> anyhow::Result<()> {
+    let path = path.display();
+    let text = format!(
+        "\nThere was no password file, so `{path}` was made, with one user:\n\n    \
+         user      {user}\n    \
+         password  {password}\n\n\
+         This is shown once and kept nowhere. Another password: wharf user passwd {user} --file {path}\n\n"
+    );
+    io::stderr().lock().write_all(text.as_bytes()).with_context(|| {
+        format!("made the password file `{path}`, but cannot show its password; delete the file, and start again with a standard error")
+    })
+}

@@ -1,0 +1,185 @@
+//! `wharf user`: who is in the password file.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, bail};
+use rustix::fs::{Mode, OFlags};
+use wharf_access::{
+    htpasswd::{self, Edited},
+    password,
+};
+
+use crate::{
+    cli::{PasswordFile, User, UserAndPassword},
+    config, prompt,
+};
+
+/// Of a password that is made: 119 bits.
+const GENERATED_LENGTH: usize = 20;
+
+pub(crate) fn run(command: User) -> anyhow::Result<()> {
+    match command {
+        User::Add(user) => add(&user),
+        User::Passwd(user) => set_password(&user),
+        User::Rm { name, file } => remove(&name, &path_of(&file)?),
+        User::Ls { quiet, file } => list(&path_of(&file)?, quiet),
+    }
+}
+
+fn add(user: &UserAndPassword) -> anyhow::Result<()> {
+    let path = path_of(&user.file)?;
+    if path.exists() && names_in(&path)?.contains(&user.name) {
+        bail!(
+            "there is a user `{}` already; `wharf user passwd` changes the password",
+            user.name
+        );
+    }
+    let password = Password::of(user)?;
+    htpasswd::add(&path, &user.name, &password::hash(&password.bytes, user.cost)?)?;
+    say(&format!("added user `{}` to {}", user.name, path.display()))?;
+    password.hand_over()
+}
+
+fn set_password(user: &UserAndPassword) -> anyhow::Result<()> {
+    let path = path_of(&user.file)?;
+    if !names_in(&path)?.contains(&user.name) {
+        bail!(
+            "there is no user `{}` in {}; `wharf user add` adds one",
+            user.name,
+            path.display()
+        );
+    }
+    let password = Password::of(user)?;
+    htpasswd::set(&path, &user.name, &password::hash(&password.bytes, user.cost)?)?;
+    say(&format!("user `{}` has a new password", user.name))?;
+    password.hand_over()
+}
+
+fn remove(name: &str, path: &Path) -> anyhow::Result<()> {
+    if htpasswd::remove(path, name)? == Edited::NotFound {
+        bail!("there is no user `{name}` in {}", path.display());
+    }
+    say(&format!("removed user `{name}` from {}", path.display()))
+}
+
+fn list(path: &Path, is_quiet: bool) -> anyhow::Result<()> {
+    let users = htpasswd::list_users(path)?;
+    let width = users
+        .iter()
+        .map(|user| user.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    for user in users {
+        let name = user.name.escape_debug().to_string();
+        match (is_quiet, user.cost, user.problem) {
+            (true, ..) => writeln!(out, "{name}")?,
+            (false, Some(cost), _) => writeln!(out, "{name:width$}  bcrypt, cost {cost}")?,
+            (false, None, problem) => writeln!(out, "{name:width$}  {}", problem.unwrap_or_default())?,
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+fn names_in(path: &Path) -> anyhow::Result<Vec<String>> {
+    Ok(htpasswd::list_users(path)?
+        .into_iter()
+        .map(|user| user.name)
+        .collect())
+}
+
+/// The file that was named, or the one of the configuration.
+fn path_of(PasswordFile { file }: &PasswordFile) -> anyhow::Result<PathBuf> {
+    if let Some(path) = file {
+        return Ok(path.clone());
+    }
+    let configured = config::load(None)
+        .context("cannot find the password file; name it with `--file`")?
+        .auth;
+    let configured = configured.context("no password file is configured; name it with `--file`")?;
+    Ok(configured.path)
+}
+
+/// A password, and whom to tell.
+struct Password {
+    bytes: Vec<u8>,
+    /// It was made here: nobody knows it yet.
+    is_new: bool,
+    /// Opened before anything is changed, so that a password that nobody can learn is never set.
+    out: Option<File>,
+}
+
+impl Password {
+    fn of(user: &UserAndPassword) -> anyhow::Result<Self> {
+        let out = user.out.as_deref().map(create).transpose()?;
+        let bytes = if user.generate {
+            password::generate(GENERATED_LENGTH)?.into_bytes()
+        } else if user.password_stdin {
+            prompt::line_of_stdin()?
+        } else {
+            ask_twice()?
+        };
+        if bytes.is_empty() {
+            bail!("an empty password lets everybody in; `--generate` makes a good one");
+        }
+        if bytes.len() > prompt::LENGTH_LIMIT {
+            bail!("the password is longer than {} bytes", prompt::LENGTH_LIMIT);
+        }
+        if bytes.len() > password::PASSWORD_BYTES {
+            let bytes = bytes.len();
+            say(&format!(
+                "warning: the password has {bytes} bytes, and bcrypt looks at the first {} only",
+                password::PASSWORD_BYTES
+            ))?;
+        }
+        Ok(Self {
+            bytes,
+            is_new: user.generate,
+            out,
+        })
+    }
+
+    fn hand_over(self) -> anyhow::Result<()> {
+        match self.out {
+            // Without a newline, as `$(cat file)` and `--password-stdin` both like it.
+            Some(mut out) => out
+                .write_all(&self.bytes)
+                .and_then(|()| out.sync_all())
+                .context("cannot write the password"),
+            None if self.is_new => {
+                let mut out = io::stdout().lock();
+                out.write_all(&self.bytes)?;
+                out.write_all(b"\n")?;
+                out.flush().context("cannot print the password")
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+fn ask_twice() -> anyhow::Result<Vec<u8>> {
+    let first = prompt::password("New password: ")?;
+    if prompt::password("Re-type new password: ")? != first {
+        bail!("the two passwords differ; nothing was changed");
+    }
+    Ok(first)
+}
+
+/// A new file that only its owner can read.
+fn create(path: &Path) -> anyhow::Result<File> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, Mode::from_raw_mode(0o600));
+    Ok(File::from(file.with_context(|| {
+        format!("cannot create `{}`", path.display())
+    })?))
+}
+
+/// To standard error: standard output is for what a script wants.
+fn say(text: &str) -> anyhow::Result<()> {
+    Ok(writeln!(io::stderr(), "{text}")?)
+}

@@ -1,0 +1,127 @@
+//! Passwords from people and from pipes.
+
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+};
+
+use rustix::{
+    fs::{Mode, OFlags},
+    termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
+};
+
+/// More is an accident. Apache's tool draws the same line.
+pub(crate) const LENGTH_LIMIT: usize = 255;
+
+/// Asks on the terminal, without showing what is typed; where there is no terminal, takes a line of standard input.
+pub(crate) fn password(question: &str) -> io::Result<Vec<u8>> {
+    match rustix::fs::open(
+        "/dev/tty",
+        OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY,
+        Mode::empty(),
+    ) {
+        Ok(terminal) => ask(File::from(terminal), question),
+        Err(_) => {
+            io::stderr().write_all(question.as_bytes())?;
+            line_of(&mut io::stdin())
+        }
+    }
+}
+
+/// One line of standard input, without what ends it.
+pub(crate) fn line_of_stdin() -> io::Result<Vec<u8>> {
+    line_of(&mut io::stdin())
+}
+
+/// All of standard input, without the newline at its end, as Apache's `-i` reads it.
+pub(crate) fn all_of_stdin() -> io::Result<Vec<u8>> {
+    let mut password = Vec::new();
+    io::stdin()
+        .take(LENGTH_LIMIT as u64 + 3)
+        .read_to_end(&mut password)?;
+    while password.last().is_some_and(|byte| matches!(byte, b'\n' | b'\r')) {
+        password.pop();
+    }
+    Ok(password)
+}
+
+/// Takes no byte beyond the newline: the next question is answered by what follows it.
+fn line_of(input: &mut impl io::Read) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut byte = [0];
+    while line.len() <= LENGTH_LIMIT && input.read(&mut byte)? > 0 && byte != *b"\n" {
+        line.extend(byte);
+    }
+    if line.ends_with(b"\r") {
+        line.pop();
+    }
+    Ok(line)
+}
+
+/// The terminal in a mode in which each key comes by itself and none is shown; as it was before, when dropped.
+struct Silent<'a> {
+    terminal: &'a File,
+    before: Termios,
+}
+
+impl<'a> Silent<'a> {
+    fn new(terminal: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(terminal)?;
+        let mut silent = before.clone();
+        // Keys that interrupt come as keys: the terminal is put back before anything ends.
+        silent.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
+        silent.special_codes[SpecialCodeIndex::VMIN] = 1;
+        silent.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(terminal, OptionalActions::Flush, &silent)?;
+        Ok(Self { terminal, before })
+    }
+}
+
+impl Drop for Silent<'_> {
+    fn drop(&mut self) {
+        // The terminal may be gone; there is nobody to tell then.
+        _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
+    }
+}
+
+fn ask(mut terminal: File, question: &str) -> io::Result<Vec<u8>> {
+    terminal.write_all(question.as_bytes())?;
+    let typed = {
+        let silent = Silent::new(&terminal)?;
+        keys(silent.terminal)
+    };
+    terminal.write_all(b"\n")?;
+    typed
+}
+
+fn keys(mut terminal: &File) -> io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut key = [0];
+    while terminal.read(&mut key)? > 0 {
+        match key[0] {
+            b'\n' | b'\r' | 0x04 => break,
+            // Control-C and control-backslash.
+            0x03 | 0x1c => return Err(io::ErrorKind::Interrupted.into()),
+            // Backspace takes a whole character.
+            0x08 | 0x7f => while line.pop().is_some_and(|byte: u8| byte & 0xc0 == 0x80) {},
+            0x15 => line.clear(),
+            byte if line.len() <= LENGTH_LIMIT => line.push(byte),
+            _ => {}
+        }
+    }
+    Ok(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_taken_one_by_one() {
+        let mut input: &[u8] = b"first\r\n\nlast";
+        assert_eq!(line_of(&mut input).unwrap(), b"first");
+        assert_eq!(line_of(&mut input).unwrap(), b"");
+        assert_eq!(line_of(&mut input).unwrap(), b"last");
+        assert_eq!(line_of(&mut input).unwrap(), b"");
+    }
+}

@@ -1,0 +1,32 @@
+//! Who is let in: users and their passwords, from the command that makes them to the answer on the wire.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "plays the operator, who makes and edits files, and fails by panicking"
+)]
+
+mod apache;
+mod differential;
+mod docker;
+mod live;
+mod scene;
+mod setup;
+mod start;
+mod users;
+mod wire;
+
+use wharf_testkit::outside::suite::Suite;
+
+fn main() {
+    let mut suite = Suite::default();
+    setup::add_to(&mut suite);
+    live::add_to(&mut suite);
+    start::add_to(&mut suite);
+    wire::add_to(&mut suite);
+    apache::add_to(&mut suite);
+    users::add_to(&mut suite);
+    docker::add_to(&mut suite);
+    differential::add_to(&mut suite);
+    suite.run().exit();
+}
