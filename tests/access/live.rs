@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use wharf_testkit::outside::suite::Suite;
 use wharf_testkit::outside::tool::Bench;
 
-use crate::scene::{APACHE, WHARF, builder_with, check, entry, file_of, mentions, status_for, tests};
+use crate::scene::{APACHE, WHARF, builder_with, check, entry, file_of, mentions, says, status_for, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -81,7 +81,7 @@ async fn a3_garbage_leaves_the_others_alone() {
     )
     .unwrap();
     check(&server, &[("alice", 200), ("bob", 200)]).await;
-    assert_eq!(mentions(&server, "line 2: no `:`"), 1, "{}", server.log());
+    says(&server, "line 2: no `:`", 1).await;
     assert_eq!(
         mentions(&server, "garbage-without-colon"),
         0,
@@ -89,12 +89,7 @@ async fn a3_garbage_leaves_the_others_alone() {
     );
     fs::write(file_of(&server), "nothing\nbut garbage\n").unwrap();
     check(&server, &[("alice", 200), ("bob", 200), ("carol", 401)]).await;
-    assert_eq!(
-        mentions(&server, "it is damaged: nothing in it is an entry"),
-        1,
-        "{}",
-        server.log()
-    );
+    says(&server, "it is damaged: nothing in it is an entry", 1).await;
 }
 
 async fn a3_an_apr1_user_is_disabled() {
@@ -103,15 +98,12 @@ async fn a3_an_apr1_user_is_disabled() {
     let line = Bench::new().run("htpasswd", &["-mbn", "md5", "pw"]);
     fs::write(file_of(&server), alice + &line).unwrap();
     check(&server, &[("alice", 200), ("md5", 401)]).await;
-    assert_eq!(
-        mentions(
-            &server,
-            "user `md5` has an MD5 hash (`$apr1$`), not bcrypt; user disabled"
-        ),
+    says(
+        &server,
+        "user `md5` has an MD5 hash (`$apr1$`), not bcrypt; user disabled",
         1,
-        "{}",
-        server.log()
-    );
+    )
+    .await;
 }
 
 async fn a3_files_of_windows_are_read() {
@@ -135,13 +127,8 @@ async fn a3_files_of_windows_are_read() {
         fs::write(file_of(&server), file).unwrap();
         check(&server, &[("alice", 200), ("win", 200)]).await;
     }
-    assert_eq!(
-        mentions(&server, "the file is UTF-8 with a byte order mark"),
-        1,
-        "{}",
-        server.log()
-    );
-    assert_eq!(mentions(&server, "the file is UTF-16"), 2, "{}", server.log());
+    says(&server, "the file is UTF-8 with a byte order mark", 1).await;
+    says(&server, "the file is UTF-16", 2).await;
 }
 
 async fn a3_an_edit_within_one_time_stamp_is_seen() {
@@ -173,18 +160,15 @@ async fn a3_a_file_that_is_away_is_missed_once() {
     for _ in 0..5 {
         check(&server, &[("alice", 200), ("bob", 401)]).await;
     }
-    assert_eq!(
-        mentions(
-            &server,
-            "it is gone; the last good list with 1 users stays in force"
-        ),
+    says(
+        &server,
+        "it is gone; the last good list with 1 users stays in force",
         1,
-        "{}",
-        server.log()
-    );
+    )
+    .await;
     fs::rename(&away, file_of(&server)).unwrap();
     check(&server, &[("alice", 200)]).await;
-    assert_eq!(mentions(&server, "stays in force"), 1, "{}", server.log());
+    says(&server, "stays in force", 1).await;
 }
 
 async fn a3_entries_glued_together_are_named() {
@@ -197,15 +181,12 @@ async fn a3_entries_glued_together_are_named() {
     )
     .unwrap();
     check(&server, &[("docker", 200), ("newuser", 200)]).await;
-    assert_eq!(
-        mentions(
-            &server,
-            "line 1: the newline between the entries of `docker` and `newuser` is missing"
-        ),
+    says(
+        &server,
+        "line 1: the newline between the entries of `docker` and `newuser` is missing",
         1,
-        "{}",
-        server.log()
-    );
+    )
+    .await;
     let file = file_of(&server).display().to_string();
     Bench::new().run(WHARF, &["user", "add", "carol", "--generate", "--file", &file]);
     assert_eq!(

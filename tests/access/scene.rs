@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::{Server, ServerBuilder, run};
+use wharf_testkit::{Server, ServerBuilder, eventually, run};
 
 pub(crate) const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
 
@@ -86,4 +86,14 @@ pub(crate) fn check<'a>(server: &'a Server, expected: &'a [(&'a str, u16)]) -> i
 /// How often the server's log says something.
 pub(crate) fn mentions(server: &Server, text: &str) -> usize {
     server.log().matches(text).count()
+}
+
+/// Waits until the server's log says something this often, and checks that it does not say it more often. What it says
+/// arrives a moment after what it answers.
+pub(crate) async fn says(server: &Server, text: &str, times: usize) {
+    eventually(&format!("the server says `{text}`"), || async {
+        mentions(server, text) >= times
+    })
+    .await;
+    assert_eq!(mentions(server, text), times, "`{text}` in {}", server.log());
 }

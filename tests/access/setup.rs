@@ -2,11 +2,11 @@
 
 use std::os::unix::fs::symlink;
 
+use wharf_testkit::Server;
 use wharf_testkit::outside::suite::Suite;
 use wharf_testkit::outside::tool::Bench;
-use wharf_testkit::{Server, eventually};
 
-use crate::scene::{APACHE, CURL, WHARF, tests};
+use crate::scene::{APACHE, CURL, WHARF, says, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(suite, &[APACHE, CURL], [a1_setup_with_users]);
@@ -66,10 +66,7 @@ async fn a1_setup_with_users() {
         answer.contains("\r\nWww-Authenticate: Basic realm=\"Registry Realm\"\r\n"),
         "{answer}"
     );
-    eventually("D1: deleting is on", || async {
-        server.log().contains("deleting       on, because users log in")
-    })
-    .await;
+    says(&server, "deleting       on, because users log in", 1).await;
     assert!(!server.log().contains(password));
 }
 

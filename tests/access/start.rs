@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use wharf_testkit::outside::suite::{Part, Suite};
 use wharf_testkit::{Server, eventually};
 
-use crate::scene::{WHARF, builder_with, entry, mentions, status_for, tests};
+use crate::scene::{WHARF, builder_with, entry, mentions, says, status_for, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -28,12 +28,12 @@ async fn a_missing_file_is_made_safely() {
         .inmemory()
         .htpasswd("auth/deep/htpasswd")
         .start();
+    says(&server, "This is shown once", 1).await;
     let log = server.log();
     let password = log
         .lines()
-        .find_map(|line| line.trim().strip_prefix("password  "))
-        .expect(&log)
-        .to_owned();
+        .find_map(|line| line.trim().strip_prefix("password  "));
+    let password = password.expect(&log).to_owned();
     assert_eq!(log.matches(&password).count(), 1, "it is shown once");
     assert_eq!(status_for(&server, "docker", &password).await, 200);
     assert_eq!(status_for(&server, "docker", "").await, 401);
@@ -97,14 +97,12 @@ async fn a_file_of_somebody_else_stops_the_start() {
 }
 
 async fn d1_delete_is_on_where_users_log_in() {
-    let says =
-        async |server: &Server, text: &str| eventually(text, || async { mentions(server, text) == 1 }).await;
     let server = builder_with(entry("alice", "pw")).start();
-    says(&server, "deleting       on, because users log in").await;
+    says(&server, "deleting       on, because users log in", 1).await;
     let server = builder_with(entry("alice", "pw"))
         .storage("delete: {enabled: false}")
         .start();
-    says(&server, "deleting       off, as configured").await;
+    says(&server, "deleting       off, as configured", 1).await;
     let digest = format!("sha256:{}", "0".repeat(64));
     let alice = server.anonymous().as_user("alice", "pw");
     alice
@@ -132,25 +130,19 @@ async fn s3_02_default_passwords_are_warned_about() {
     for (name, password) in users {
         assert_eq!(status_for(&server, name, password).await, 200, "{name}");
     }
-    assert_eq!(
-        mentions(&server, "everybody tries first"),
-        3,
-        "each once: {}",
-        server.log()
-    );
+    says(&server, "everybody tries first", 3).await;
     assert!(!server.log().contains("changeme"));
 
     // Of a line that came later, at the first login.
     let text = fs::read_to_string(server.directory().join("htpasswd")).unwrap() + &entry("carol", "carol");
     fs::write(server.directory().join("htpasswd"), text).unwrap();
     assert_eq!(status_for(&server, "carol", "carol").await, 200);
-    assert_eq!(
-        mentions(
-            &server,
-            "the password of user `carol` is one that everybody tries first"
-        ),
-        1
-    );
+    says(
+        &server,
+        "the password of user `carol` is one that everybody tries first",
+        1,
+    )
+    .await;
 }
 
 async fn clear_text_is_warned_about() {
@@ -161,7 +153,7 @@ async fn clear_text_is_warned_about() {
     let server = builder_with(entry("alice", "pw")).start();
     assert_eq!(mentions(&server, warning), 0, "only this machine can connect");
     let server = listening(builder_with(entry("alice", "pw")));
-    assert_eq!(mentions(&server, warning), 1, "{}", server.log());
+    says(&server, warning, 1).await;
     let server = listening(builder_with(entry("alice", "pw")).http("host: https://registry.example.com"));
     assert_eq!(mentions(&server, warning), 0, "a proxy speaks TLS");
     let server = listening(Server::builder(WHARF).inmemory());
