@@ -33,6 +33,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
             a_certificate_of_the_first_version_is_served
         ]
     );
+    stories!(suite, &[Part::Root], [a_key_that_may_not_be_read_is_named]);
 }
 
 async fn a1_a_certificate_with_only_a_common_name_starts_with_one_warning(builder: ServerBuilder) {
@@ -124,6 +125,17 @@ async fn a1_a_bad_certificate_or_key_is_named_in_one_line(builder: ServerBuilder
     refuses_to_start(
         &reversed,
         "it fits number 2 of the file: the server's own certificate must come first",
+    );
+}
+
+async fn a_key_that_may_not_be_read_is_named(builder: ServerBuilder) {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let builder = builder.tls(&new_pair()).as_user(65534);
+    std::fs::set_permissions(builder.path("tls.key"), std::fs::Permissions::from_mode(0o600)).unwrap();
+    refuses_to_start(
+        &builder,
+        "cannot read `http.tls.key` `tls.key`: Permission denied (os error 13): the user that the registry runs as",
     );
 }
 

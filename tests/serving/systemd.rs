@@ -57,6 +57,13 @@ async fn activation_serves_the_socket_that_was_passed(builder: ServerBuilder) {
     let server = activated(builder, "4", "own").start();
     server.anonymous().get("/v2/").await.expect(200);
 
+    // A unit without an address, `ListenStream=5000`, passes a socket of this family.
+    if std::net::TcpListener::bind("[::1]:0").is_ok() {
+        let server = activated(server.another(), "6", "own").start();
+        assert!(server.address().is_ipv6());
+        server.anonymous().get("/v2/").await.expect(200);
+    }
+
     let mut unix = activated(server.another(), "u", "own").start();
     assert_eq!(unix.socket().to_str(), Some("passed"));
     let client = Client::unix(&unix.path("passed"));

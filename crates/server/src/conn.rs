@@ -234,7 +234,7 @@ async fn answer(
         ..
     } = &*exchange.connection;
     let response = if *is_misdirected {
-        v2::redirect_to_https(app, peer, &parts, body)
+        v2::refuse_plain_http(app, peer, &parts, body)
     } else {
         v2::respond(app, peer, parts, body).await
     };

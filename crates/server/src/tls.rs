@@ -13,10 +13,11 @@ pub use client::ClientAuth;
 pub use suites::{CipherSuite, CipherSuiteError};
 
 use std::{
+    fmt,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock, TryLockError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, Instant, SystemTime},
@@ -30,9 +31,13 @@ use rustls::{
     sign::SingleCertAndKey,
     version,
 };
+use tokio::time;
 
 /// Two looks at the files lie at least this many milliseconds apart.
 const LOOK_INTERVAL: u64 = 250;
+
+/// A handshake waits no longer than this for the look that it began.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
 /// For so long files may not fit together before that is an error: somebody is just replacing them.
 const GRACE: Duration = Duration::from_secs(1);
@@ -71,10 +76,9 @@ impl TlsError {
 }
 
 /// How the server speaks TLS, always by the newest files that can be used. Clones share it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
-#[derive(Debug)]
 struct Shared {
     options: TlsOptions,
     opened: Instant,
@@ -140,8 +144,10 @@ impl Tls {
     pub(crate) async fn current(&self) -> Arc<ServerConfig> {
         if self.is_due() {
             let shared = Arc::clone(&self.0);
-            // The files may lie on a disk that takes its time. Other handshakes go on meanwhile.
-            if let Err(error) = tokio::task::spawn_blocking(move || shared.look()).await {
+            // The files may lie on a disk that takes its time. Other handshakes go on meanwhile, and this one does when
+            // it takes too long.
+            let look = tokio::task::spawn_blocking(move || shared.look());
+            if let Ok(Err(error)) = time::timeout(LOOK_PATIENCE, look).await {
                 tracing::error!(%error, "cannot look for a new certificate");
             }
         }
@@ -162,7 +168,12 @@ impl Tls {
 impl Shared {
     /// Takes what is new in the files, if it can be used.
     fn look(&self) {
-        let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut files = match self.files.try_lock() {
+            Ok(files) => files,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // The last look still waits for its disk: one thread is enough for that.
+            Err(TryLockError::WouldBlock) => return,
+        };
         // Before reading: what changes meanwhile is seen by the next look.
         let stamps = settled_stamps(&self.options);
         if stamps.is_some() && stamps == files.stamps && files.failing.is_none() {
@@ -213,6 +224,13 @@ impl Loaded {
     }
 }
 
+/// Keys stay out of whatever prints this.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.0.options).finish()
+    }
+}
+
 /// The stamps of all files; `None` when one is not there, or so new that it may change again unseen.
 fn settled_stamps(options: &TlsOptions) -> Option<Vec<Stamp>> {
     let files = [&options.certificate, &options.key];
@@ -244,7 +262,7 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     } else {
         &[&version::TLS13, &version::TLS12]
     };
-    let cannot = |error: &dyn std::fmt::Display| TlsError::new(format!("`http.tls` cannot be used: {error}"));
+    let cannot = |error: &dyn fmt::Display| TlsError::new(format!("`http.tls` cannot be used: {error}"));
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(|error| cannot(&error))?;

@@ -82,7 +82,7 @@ pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Inco
 }
 
 /// Answers a request that was sent without TLS to where TLS is spoken: with the URL that was meant.
-pub(crate) fn redirect_to_https(app: &App, peer: &Peer, parts: &Parts, body: Incoming) -> Response<Content> {
+pub(crate) fn refuse_plain_http(app: &App, peer: &Peer, parts: &Parts, body: Incoming) -> Response<Content> {
     let call = Call { app, peer, parts };
     let mut response = base::https_only(call);
     call.complete(&mut response);

@@ -524,7 +524,7 @@ fn place_in(line: &str) -> Option<Place> {
     }
     let (_, rest) = rest.split_once("://")?;
     let end = rest
-        .find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ':')))
+        .find(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']')))
         .unwrap_or(rest.len());
     rest[..end].parse().ok().map(Place::Tcp)
 }
@@ -542,6 +542,8 @@ mod tests {
         ] {
             assert_eq!(place_in(line).as_ref(), Some(&expected), "{line}");
         }
+        let expected = Place::Tcp("[::1]:41234".parse().unwrap());
+        assert_eq!(place_in("listening on http://[::1]:41234"), Some(expected));
         let socket = Place::Unix("/run/s".into());
         assert_eq!(place_in("wharf 1 listening on http at /run/s"), Some(socket));
         assert_eq!(place_in("listening"), None);
