@@ -2,7 +2,7 @@
 
 use wharf_testkit::{RawConnection, ServerBuilder, image, outside::suite::Suite};
 
-use crate::{refuses_to_start, stories};
+use crate::{complaints, refuses_to_start, stories};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     stories!(
@@ -10,6 +10,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
         &[],
         [
             net_unix_serves_on_a_socket,
+            net_unix_carries_passwords_without_a_warning,
             net_unix_replaces_a_socket_that_nobody_answers_on,
             net_unix_leaves_alone_what_is_not_its_own,
             s1_02_a_port_that_is_taken_names_its_owner,
@@ -48,6 +49,19 @@ async fn net_unix_serves_on_a_socket(builder: ServerBuilder) {
     assert!(path.exists());
     server.stop();
     assert!(!path.exists(), "the socket is gone with its server");
+}
+
+async fn net_unix_carries_passwords_without_a_warning(builder: ServerBuilder) {
+    let builder = builder.unix().htpasswd("users");
+    builder.write("users", "# nobody yet\n");
+    let server = builder.start();
+    server.on_socket().get("/v2/").await.expect(401);
+    let log = server.log();
+    let of_clear_text: Vec<_> = complaints(&log)
+        .into_iter()
+        .filter(|line| line.contains("clear"))
+        .collect();
+    assert!(of_clear_text.is_empty(), "{log}");
 }
 
 async fn net_unix_replaces_a_socket_that_nobody_answers_on(builder: ServerBuilder) {

@@ -11,6 +11,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
         [
             s2_04_the_headers_that_joxit_asks_for_make_its_interface_work,
             several_origins_among_the_headers_each_get_their_own,
+            s2_04_a_preflight_needs_no_password_and_everything_else_does,
             http_cors_says_all_that_a_browser_wants_to_know,
             options_is_no_preflight_without_an_origin,
             cors_that_cannot_work_is_named,
@@ -80,6 +81,33 @@ async fn s2_04_the_headers_that_joxit_asks_for_make_its_interface_work(builder: 
     assert!(complaints(&server.log()).is_empty(), "{}", server.log());
     works(&server.anonymous()).await;
     works(&server.anonymous_http2()).await;
+}
+
+async fn s2_04_a_preflight_needs_no_password_and_everything_else_does(builder: ServerBuilder) {
+    let origins = format!("  Access-Control-Allow-Origin: ['{UI}']");
+    for lines in [
+        vec![format!("cors: {{origins: ['{UI}'], credentials: true}}")],
+        vec![
+            "headers:".to_owned(),
+            origins,
+            "  Access-Control-Allow-Credentials: [true]".to_owned(),
+        ],
+    ] {
+        let builder = builder.another().htpasswd("users");
+        let builder = lines.into_iter().fold(builder, ServerBuilder::http);
+        let server = builder.start();
+        let client = server.anonymous();
+        let asked = preflight(&client, UI).await.expect(204);
+        asked.expect_header("access-control-allow-origin", UI);
+        // The page must be able to see that a password is wanted.
+        let refused = client.get("/v2/_catalog").header("Origin", UI).await;
+        refused
+            .expect_error(401, "UNAUTHORIZED")
+            .expect_header("access-control-allow-origin", UI)
+            .expect_header("access-control-allow-credentials", "true");
+        let curious = client.request(Method::OPTIONS, "/v2/a/tags/list").await;
+        curious.expect_error(401, "UNAUTHORIZED");
+    }
 }
 
 async fn several_origins_among_the_headers_each_get_their_own(builder: ServerBuilder) {

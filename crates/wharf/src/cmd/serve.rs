@@ -78,8 +78,8 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
 
     server.access = auth.as_ref().map(access::open).transpose()?;
     if server.access.is_some() {
-        let is_loopback = listening_on.is_loopback();
-        access::warn_of_clear_text(server.tls.is_some(), is_loopback, server.host.as_deref());
+        let stays_here = listening_on.is_loopback() || matches!(listening_on, ListenAddress::Unix(_));
+        access::warn_of_clear_text(server.tls.is_some(), stays_here, server.host.as_deref());
     }
     registry.delete_enabled = delete_enabled.unwrap_or(auth.is_some() || listening_on.is_loopback());
     let registry = Arc::new(Registry::new(store, registry));
