@@ -68,11 +68,19 @@ impl Registry {
 
     /// Forgets the uploads that nobody has touched for `age`; never one that a request holds (invariant I6).
     pub async fn purge_uploads(&self, age: Duration) -> Result<u64> {
-        let cutoff = SystemTime::now()
-            .checked_sub(age)
-            .unwrap_or(SystemTime::UNIX_EPOCH);
-        Ok(self.storage.purge_uploads(cutoff).await?)
+        Ok(self.storage.purge_uploads(before(age)).await?)
     }
+
+    /// How many uploads [`purge_uploads`](Self::purge_uploads) would forget. Each of them is named in the log.
+    pub async fn abandoned_uploads(&self, age: Duration) -> Result<u64> {
+        Ok(self.storage.abandoned_uploads(before(age)).await?)
+    }
+}
+
+fn before(age: Duration) -> SystemTime {
+    SystemTime::now()
+        .checked_sub(age)
+        .unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
 impl UploadSession {

@@ -392,6 +392,11 @@ impl Storage for Faulty {
             .around(Operation::PurgeUploads, "", self.inner.purge_uploads(cutoff))
             .await
     }
+
+    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        let work = self.inner.abandoned_uploads(cutoff);
+        self.faults.around(Operation::PurgeUploads, "", work).await
+    }
 }
 
 struct FaultyBlob {

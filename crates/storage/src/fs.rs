@@ -62,6 +62,7 @@ use self::{
     directories::Directories,
     list::Listings,
     pool::Pool,
+    remove::Purge,
     sys::{Disk, RealDisk},
     upload::Uploads,
 };
@@ -242,7 +243,13 @@ impl<D: Disk> Storage for FsStorage<D> {
     }
 
     async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        self.run(move |engine| engine.purge_uploads(cutoff)).await
+        self.run(move |engine| engine.purge_uploads(cutoff, Purge::Discard))
+            .await
+    }
+
+    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        self.run(move |engine| engine.purge_uploads(cutoff, Purge::Look))
+            .await
     }
 }
 

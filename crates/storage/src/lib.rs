@@ -93,6 +93,10 @@ pub trait Storage: std::fmt::Debug + Send + Sync + 'static {
     /// Discards the uploads that nobody holds and that were last touched before `cutoff`, and
     /// what crashed requests left behind. Returns how many uploads went.
     async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64>;
+
+    /// How many uploads [`purge_uploads`](Self::purge_uploads) would discard. Changes nothing; each of them is
+    /// named in the log.
+    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64>;
 }
 
 /// One small object to write.

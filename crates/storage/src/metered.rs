@@ -199,6 +199,12 @@ impl Storage for Metered {
             .time(Operation::PurgeUploads, self.inner.purge_uploads(cutoff))
             .await
     }
+
+    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        self.meters
+            .time(Operation::PurgeUploads, self.inner.abandoned_uploads(cutoff))
+            .await
+    }
 }
 
 struct MeteredUpload {

@@ -193,7 +193,11 @@ impl Storage for ObjectStorage {
     /// An upload's age is that of its newest object. Uploads that this process holds stay, and so do those that
     /// another one holds, as long as `cutoff` is more than ten minutes ago: holders renew `state` that often.
     async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        upload::purge(&self.bucket, &self.holds, cutoff).await
+        upload::purge(&self.bucket, &self.holds, cutoff, false).await
+    }
+
+    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        upload::purge(&self.bucket, &self.holds, cutoff, true).await
     }
 }
 

@@ -579,6 +579,13 @@ pub async fn purge_spares_held_and_recent_uploads(storage: &Arc<dyn Storage>) {
     write_all(&mut touched, &content.slice(50_000..)).await;
     touched.suspend().await.expect("suspend");
 
+    let all = all_objects(storage).await;
+    assert_eq!(
+        storage.abandoned_uploads(cutoff).await.expect("look"),
+        2,
+        "`empty` and `idle` would go"
+    );
+    assert_eq!(all_objects(storage).await, all, "looking changes nothing");
     assert_eq!(
         storage.purge_uploads(cutoff).await.expect("purge"),
         2,

@@ -13,6 +13,13 @@ use crate::{Error, ErrorKind, Key, Result, layout, layout::UploadKey};
 /// How many names are held in memory while a directory is emptied or searched.
 const BATCH: usize = 1024;
 
+/// What becomes of abandoned uploads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purge {
+    Discard,
+    Look,
+}
+
 impl<D: Disk> Engine<D> {
     /// Removes a file and the directories above it that became empty. Blocks.
     pub(super) fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
@@ -119,11 +126,11 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// Discards uploads that nobody holds and that were last touched before `cutoff`. Blocks.
-    pub(super) fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+    /// Discards uploads that nobody holds and that were last touched before `cutoff`, or only names them. Blocks.
+    pub(super) fn purge_uploads(&self, cutoff: SystemTime, purge: Purge) -> Result<u64> {
         let repositories = layout::repositories();
         let mut purged = 0;
-        self.purge_below(repositories.as_str(), "", cutoff, &mut purged)
+        self.purge_below(repositories.as_str(), "", (cutoff, purge), &mut purged)
             .map_err(|error| Error::io("purge uploads", error))?;
         Ok(purged)
     }
@@ -133,7 +140,7 @@ impl<D: Disk> Engine<D> {
         &self,
         path: &str,
         repository: &str,
-        cutoff: SystemTime,
+        how: (SystemTime, Purge),
         purged: &mut u64,
     ) -> io::Result<()> {
         let mut result = Ok(());
@@ -144,7 +151,7 @@ impl<D: Disk> Engine<D> {
             let below = format!("{path}/{name}");
             if name == "_uploads" {
                 // One directory that cannot be read must not keep all others.
-                if let Err(error) = self.purge_repository(&below, repository, cutoff, purged) {
+                if let Err(error) = self.purge_repository(&below, repository, how, purged) {
                     tracing::warn!(repository, %error, "could not purge the uploads of a repository");
                 }
             } else if !name.starts_with('_') && matches!(kind, Kind::Directory | Kind::Unknown) {
@@ -152,7 +159,7 @@ impl<D: Disk> Engine<D> {
                     "{repository}{}{name}",
                     if repository.is_empty() { "" } else { "/" }
                 );
-                result = self.purge_below(&below, &repository, cutoff, purged);
+                result = self.purge_below(&below, &repository, how, purged);
             }
             if result.is_ok() {
                 ControlFlow::Continue(())
@@ -170,7 +177,7 @@ impl<D: Disk> Engine<D> {
         &self,
         path: &str,
         repository: &str,
-        cutoff: SystemTime,
+        (cutoff, purge): (SystemTime, Purge),
         purged: &mut u64,
     ) -> io::Result<()> {
         let mut old = Vec::new();
@@ -192,7 +199,12 @@ impl<D: Disk> Engine<D> {
                 .last_touched(&directory)?
                 .is_some_and(|touched| touched < cutoff)
             {
-                self.remove_recursively(&directory)?;
+                match purge {
+                    Purge::Discard => self.remove_recursively(&directory)?,
+                    Purge::Look => {
+                        tracing::info!(repository, upload = &*id, "would forget an unfinished upload");
+                    }
+                }
                 *purged += 1;
             }
             drop(held);

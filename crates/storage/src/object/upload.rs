@@ -445,8 +445,8 @@ async fn remove(bucket: &Bucket, dir: &Key) -> Result<()> {
     tree::remove_below(bucket, dir, |_| true).await
 }
 
-/// Removes the uploads whose newest object is older than `cutoff` and that nobody holds.
-pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime) -> Result<u64> {
+/// Removes the uploads whose newest object is older than `cutoff` and that nobody holds, or only names them.
+pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime, is_dry: bool) -> Result<u64> {
     let root = layout::object_uploads();
     let mut newest: HashMap<Key, SystemTime> = HashMap::new();
     let mut listed = bucket.store.list(Some(&bucket.path(&root)));
@@ -476,7 +476,11 @@ pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime) ->
             Err(error) if error.is_not_found() => false,
             Err(error) => return Err(error),
         };
-        remove(bucket, &dir).await?;
+        if is_dry {
+            tracing::info!(upload = dir.as_str(), "would forget an unfinished upload");
+        } else {
+            remove(bucket, &dir).await?;
+        }
         purged += u64::from(state);
     }
     Ok(purged)
