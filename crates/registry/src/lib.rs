@@ -12,6 +12,7 @@ mod links;
 mod locks;
 mod manifests;
 mod referrers;
+mod rules;
 mod tags;
 mod uploads;
 
@@ -19,6 +20,7 @@ pub use blobs::{BlobInfo, OpenBlob};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use manifests::{PushedManifest, StoredManifest};
 pub use referrers::ReferrersPage;
+pub use rules::{Children, UrlRules};
 pub use tags::NamePage;
 pub use uploads::UploadSession;
 
@@ -42,6 +44,10 @@ pub struct Options {
     pub allow_missing_references: bool,
     /// Accept layers that lie elsewhere: of a non-distributable media type, or with `urls`.
     pub allow_foreign_layers: bool,
+    /// At which URLs layers may lie.
+    pub url_rules: UrlRules,
+    /// Which children of an index must be in the repository before it.
+    pub required_children: Children,
 }
 
 impl Default for Options {
@@ -52,6 +58,8 @@ impl Default for Options {
             manifest_limit: 4 << 20,
             allow_missing_references: false,
             allow_foreign_layers: false,
+            url_rules: UrlRules::default(),
+            required_children: Children::All,
         }
     }
 }

@@ -141,6 +141,7 @@ impl Registry {
         tags.sort_unstable();
         tags.dedup();
 
+        self.options.url_rules.check(&view)?;
         let references = references(&view);
         let relied_on = references
             .iter()
@@ -174,7 +175,8 @@ impl Registry {
             let tolerated = self.options.allow_missing_references
                 || (*role == ReferenceRole::Layer
                     && descriptor.is_foreign()
-                    && self.options.allow_foreign_layers);
+                    && self.options.allow_foreign_layers)
+                || (*role == ReferenceRole::Manifest && !self.options.required_children.include(descriptor));
             if tolerated {
                 continue;
             }

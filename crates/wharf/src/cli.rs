@@ -30,6 +30,12 @@ pub(crate) enum Command {
         config: Option<PathBuf>,
     },
 
+    /// Look at the configuration without starting.
+    Config {
+        #[command(subcommand)]
+        command: Config,
+    },
+
     /// Manage the users in a password file.
     ///
     /// A running server sees the change with its next request. Lines of other users stay as they are.
@@ -58,6 +64,26 @@ pub(crate) enum Command {
         #[arg(default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
         count: u16,
     },
+}
+
+/// What is looked at.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Config {
+    /// Say what is wrong with it: exit status 0 if the server would start with it, 1 if not.
+    Check {
+        /// As for `serve`.
+        file: Option<PathBuf>,
+    },
+    /// Say what counts in the end, as YAML. Secrets are left out.
+    Show {
+        /// As for `serve`.
+        file: Option<PathBuf>,
+        /// Say behind each value where it comes from: default, file and line, or environment variable.
+        #[arg(long)]
+        origin: bool,
+    },
+    /// List all keys, with their defaults, as a table in Markdown.
+    Keys,
 }
 
 /// What is done to users.

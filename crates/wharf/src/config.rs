@@ -2,21 +2,32 @@
 //! of it has a module that reads it.
 
 mod auth;
+mod check;
 mod compat;
 mod debug;
+mod documentation;
 mod environment;
+#[cfg(test)]
+mod every_key;
 mod health;
 mod http;
+mod keys;
+mod later;
 mod load;
 mod log;
 mod notifications;
 mod paging;
 mod proxy;
 mod raw;
+mod show;
 mod storage;
+mod tree;
 mod validation;
+mod yaml;
 
+pub(crate) use documentation::table;
 pub(crate) use load::load;
+pub(crate) use show::examine;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -29,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) source: Option<PathBuf>,
     /// What to tell the operator; the server starts anyway.
     pub(crate) warnings: Vec<String>,
+    /// What to tell those who look closely.
+    pub(crate) notes: Vec<String>,
     pub(crate) log: Log,
     pub(crate) storage: Storage,
     /// Where to listen, unless a socket is handed over.
@@ -87,4 +100,6 @@ pub(crate) struct Purge {
     pub(crate) age: Duration,
     /// Between two looks.
     pub(crate) interval: Duration,
+    /// Only say which.
+    pub(crate) is_dry: bool,
 }

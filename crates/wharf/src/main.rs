@@ -34,6 +34,13 @@ fn main() -> ExitCode {
 fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
     match command {
         cli::Command::Serve { config } => cmd::serve::run(config.as_deref())?,
+        cli::Command::Config { command } => {
+            return Ok(match command {
+                cli::Config::Check { file } => cmd::config::check(file.as_deref()),
+                cli::Config::Show { file, origin } => cmd::config::show(file.as_deref(), origin),
+                cli::Config::Keys => cmd::config::keys(),
+            });
+        }
         cli::Command::User { command } => cmd::user::run(command)?,
         cli::Command::Htpasswd { arguments } => return Ok(cmd::htpasswd::run(&arguments)),
         cli::Command::Pwgen { length, count } => cmd::pwgen::run(length, count)?,

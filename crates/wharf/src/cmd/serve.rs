@@ -41,6 +41,9 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
+    for note in &config.notes {
+        tracing::debug!("{note}");
+    }
     raise_descriptor_limit();
     let inherited = systemd::inherited_socket()?;
     let runtime = runtime::Builder::new_multi_thread()
@@ -170,15 +173,23 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-async fn purge_uploads(registry: Arc<Registry>, Purge { age, interval }: Purge) {
-    time::sleep(FIRST_PURGE.min(interval)).await;
+async fn purge_uploads(registry: Arc<Registry>, how: Purge) {
+    time::sleep(FIRST_PURGE.min(how.interval)).await;
     loop {
-        match registry.purge_uploads(age).await {
+        let purged = if how.is_dry {
+            registry.abandoned_uploads(how.age).await
+        } else {
+            registry.purge_uploads(how.age).await
+        };
+        match purged {
             Ok(0) => {}
+            Ok(uploads) if how.is_dry => {
+                tracing::info!(uploads, "would forget unfinished uploads, but `dryrun` is set");
+            }
             Ok(uploads) => tracing::info!(uploads, "forgot unfinished uploads"),
             Err(error) => tracing::error!(%error, "cannot look for unfinished uploads"),
         }
-        time::sleep(interval).await;
+        time::sleep(how.interval).await;
     }
 }
 

@@ -1,10 +1,14 @@
 //! `http.debug`: a second port, for those who watch.
 
-use super::raw::Section;
+use super::keys::{Key, Kind};
 
-/// Warns that it has no effect.
-pub(super) fn read(debug: &Section<'_>) {
-    if !debug.is_empty() {
-        debug.warning_here("is not supported yet and has no effect");
-    }
-}
+pub(super) const KEYS: &[Key] = &[
+    Key::warned(
+        "http.debug",
+        Kind::Section,
+        "is not supported yet and has no effect",
+    ),
+    Key::below("http.debug.addr", Kind::Text),
+    Key::below("http.debug.prometheus.enabled", Kind::Boolean),
+    Key::below("http.debug.prometheus.path", Kind::Text),
+];

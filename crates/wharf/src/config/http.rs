@@ -1,15 +1,124 @@
 //! `http`: where to listen, and how to answer.
 
-mod tls;
+pub(super) mod tls;
 
 use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use wharf_server::{Cors, Limits, Network, ServerOptions, TlsOptions, TrustedProxies};
 
-use super::{Listen, debug, raw::Section};
+use super::{
+    Listen,
+    keys::{Default, Key, Kind, Since},
+    raw::Section,
+};
 
 const DEFAULT_ADDRESS: &str = "127.0.0.1:5000";
+
+pub(super) const KEYS: &[Key] = &[
+    Key::works(
+        "http.addr",
+        Kind::Text,
+        Default::Value(DEFAULT_ADDRESS),
+        "Where to listen: `host:port`, or `:port` for all addresses",
+    ),
+    Key::works(
+        "http.net",
+        Kind::Word(&["tcp", "unix"]),
+        Default::Value("tcp"),
+        "`unix` for a unix socket, whose path `http.addr` then is",
+    ),
+    Key::works(
+        "http.host",
+        Kind::Text,
+        Default::Words("what the request says"),
+        "The URL under which clients reach the server",
+    ),
+    Key::works(
+        "http.prefix",
+        Kind::Text,
+        Default::None,
+        "The path under which the registry lies: `/registry/` for `/registry/v2/`",
+    ),
+    Key::works(
+        "http.trustedproxies",
+        Kind::Texts,
+        Default::Words("loopback and private addresses"),
+        "Networks of proxies whose `Forwarded` and `X-Forwarded-*` are believed; an empty list is nobody",
+    )
+    .since(Since::Ours),
+    Key::accepted(
+        "http.secret",
+        Kind::Secret,
+        "there is nothing in our `Location`s that would need a signature",
+    ),
+    Key::works(
+        "http.relativeurls",
+        Kind::Boolean,
+        Default::Value("false"),
+        "Answer `Location` without scheme and host",
+    ),
+    Key::works(
+        "http.draintimeout",
+        Kind::Duration,
+        Default::Value("8s"),
+        "How long running requests may take to end after SIGTERM",
+    ),
+    Key::works(
+        "http.timeouts.header",
+        Kind::Duration,
+        Default::Value("10s"),
+        "How long a client may take to send the head of a request",
+    )
+    .since(Since::Ours),
+    Key::works(
+        "http.timeouts.idle",
+        Kind::Duration,
+        Default::Value("60s"),
+        "How long a request may stand still",
+    )
+    .since(Since::Ours),
+    Key::works(
+        "http.timeouts.keepalive",
+        Kind::Duration,
+        Default::Value("120s"),
+        "How long a connection may stay without a request",
+    )
+    .since(Since::Ours),
+    Key::works(
+        "http.headers",
+        Kind::Headers { is_secret: false },
+        Default::None,
+        "Headers that are added to every answer",
+    ),
+    Key::works(
+        "http.cors.origins",
+        Kind::Texts,
+        Default::None,
+        "Pages that may call the registry from a browser; `*` for all",
+    )
+    .since(Since::Ours),
+    Key::works(
+        "http.cors.credentials",
+        Kind::Boolean,
+        Default::Value("false"),
+        "Whether those pages may send the user's password",
+    )
+    .since(Since::Ours),
+    Key::works(
+        "http.http2.disabled",
+        Kind::Boolean,
+        Default::Value("false"),
+        "Speak HTTP/1.1 only",
+    ),
+    Key::works(
+        "http.h2c.enabled",
+        Kind::Boolean,
+        Default::Words("true, unless `http.http2.disabled`"),
+        "Speak HTTP/2 without TLS with clients that begin with it",
+    )
+    .since(Since::From3("3.0")),
+];
 
 /// What `http` says beside what goes into the options of the server.
 pub(super) struct Read {
@@ -18,51 +127,43 @@ pub(super) struct Read {
 }
 
 /// Sets what `http` says in `options`.
-pub(super) fn read(mut http: Section<'_>, options: &mut ServerOptions) -> Read {
-    let listen = listen(&mut http);
-    options.host = host(&mut http);
-    options.prefix = prefix(&mut http);
+pub(super) fn read(http: &Section<'_>, options: &mut ServerOptions) -> Read {
+    let listen = listen(http);
+    options.host = host(http);
+    options.prefix = prefix(http);
     options.relative_urls = http.boolean("relativeurls").unwrap_or(false);
-    if let Some(proxies) = trusted_proxies(&mut http) {
+    if let Some(proxies) = trusted_proxies(http) {
         options.trusted_proxies = proxies;
     }
-    options.limits = limits(&mut http);
-    options.headers = headers(http.section("headers"));
-    options.cors = cors(&mut http, &mut options.headers);
-    let http2 = http2(&mut http, options);
-    let tls = tls::read(http.section("tls"), http2);
-    // There is no state in our `Location`s that would need a signature.
-    http.ignore(&["secret"]);
-    debug::read(&http.section("debug"));
-    http.finish();
+    options.limits = limits(http);
+    options.headers = headers(http);
+    options.cors = cors(http, &mut options.headers);
+    let http2 = http2(http, options);
+    let tls = tls::read(&http.section("tls"), http2);
     Read { listen, tls }
 }
 
-fn listen(http: &mut Section<'_>) -> Listen {
-    let address = http.string("addr").filter(|address| !address.is_empty());
-    match http.string("net").as_deref() {
-        None | Some("tcp" | "") => Listen::Tcp(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())),
-        Some("unix") => match address {
-            Some(path) => Listen::Unix(path.into()),
-            None => {
-                http.problem(
-                    "addr",
-                    "is missing: the path of the unix socket that `http.net` asks for",
-                );
-                Listen::Unix(PathBuf::new())
-            }
-        },
-        Some(other) => {
-            let text = format!("must be `tcp` or `unix`, not `{}`", other.escape_debug());
-            http.problem("net", &text);
-            Listen::Tcp(DEFAULT_ADDRESS.to_owned())
+fn listen(http: &Section<'_>) -> Listen {
+    let address = http.string("addr");
+    let is_unix = http
+        .choice("net", &[("tcp", false), ("unix", true)])
+        .unwrap_or(false);
+    match address {
+        Some(path) if is_unix => Listen::Unix(path.into()),
+        None if is_unix => {
+            http.problem(
+                "addr",
+                "is missing: the path of the unix socket that `http.net` asks for",
+            );
+            Listen::Unix(PathBuf::new())
         }
+        address => Listen::Tcp(address.unwrap_or_else(|| DEFAULT_ADDRESS.to_owned())),
     }
 }
 
 /// Without a final slash.
-fn host(http: &mut Section<'_>) -> Option<String> {
-    let mut host = http.string("host").filter(|host| !host.is_empty())?;
+fn host(http: &Section<'_>) -> Option<String> {
+    let mut host = http.string("host")?;
     let rest = host
         .strip_prefix("https://")
         .or_else(|| host.strip_prefix("http://"));
@@ -85,7 +186,7 @@ fn host(http: &mut Section<'_>) -> Option<String> {
 }
 
 /// With a slash before it and none behind it; empty for none.
-fn prefix(http: &mut Section<'_>) -> String {
+fn prefix(http: &Section<'_>) -> String {
     let said = http.string("prefix").unwrap_or_default();
     let prefix = said.trim_matches('/');
     let is_segment = |segment: &str| {
@@ -107,7 +208,7 @@ fn prefix(http: &mut Section<'_>) -> String {
 }
 
 /// `None`: as usual. An empty list is nobody.
-fn trusted_proxies(http: &mut Section<'_>) -> Option<TrustedProxies> {
+fn trusted_proxies(http: &Section<'_>) -> Option<TrustedProxies> {
     const KEY: &str = "trustedproxies";
 
     if !http.has(KEY) {
@@ -126,19 +227,15 @@ fn trusted_proxies(http: &mut Section<'_>) -> Option<TrustedProxies> {
 
 /// Whether HTTP/2 is offered over TLS. Without TLS, it is spoken with those who begin with it, and nobody is led to it:
 /// so it is on unless somebody says that it should not be.
-fn http2(http: &mut Section<'_>, options: &mut ServerOptions) -> bool {
-    let mut http2 = http.section("http2");
-    let is_disabled = http2.boolean("disabled").unwrap_or(false);
-    http2.finish();
-    let mut h2c = http.section("h2c");
-    options.h2c = h2c.boolean("enabled").unwrap_or(!is_disabled);
-    h2c.finish();
+fn http2(http: &Section<'_>, options: &mut ServerOptions) -> bool {
+    let is_disabled = http.section("http2").boolean("disabled").unwrap_or(false);
+    options.h2c = http.section("h2c").boolean("enabled").unwrap_or(!is_disabled);
     !is_disabled
 }
 
 /// Our own `http.cors`, or what `http.headers` says about it.
-fn cors(http: &mut Section<'_>, headers: &mut HeaderMap) -> Option<Cors> {
-    let mut section = http.section("cors");
+fn cors(http: &Section<'_>, headers: &mut HeaderMap) -> Option<Cors> {
+    let section = http.section("cors");
     let origins = section.strings("origins");
     let credentials = section.boolean("credentials").unwrap_or(false);
     let has_origins = !origins.is_empty();
@@ -161,7 +258,6 @@ fn cors(http: &mut Section<'_>, headers: &mut HeaderMap) -> Option<Cors> {
             None
         }
     };
-    section.finish();
     let is_any = |headers: &HeaderMap| {
         let origins = headers.get_all(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         origins.iter().any(|origin| origin == "*")
@@ -174,38 +270,40 @@ fn cors(http: &mut Section<'_>, headers: &mut HeaderMap) -> Option<Cors> {
     }
     cors.or_else(|| Cors::take_from(headers))
 }
+
 /// `http.draintimeout`, and our own `http.timeouts`.
-fn limits(http: &mut Section<'_>) -> Limits {
+fn limits(http: &Section<'_>) -> Limits {
     let default = Limits::default();
     let drain = http.duration("draintimeout").unwrap_or(default.drain);
-    let mut timeouts = http.section("timeouts");
-    let mut timeout = |key, default| match timeouts.duration(key) {
+    let timeouts = http.section("timeouts");
+    let timeout = |key, default| match timeouts.duration(key) {
         Some(Duration::ZERO) | None => default,
         Some(duration) => duration,
     };
-    let limits = Limits {
+    Limits {
         headers: timeout("header", default.headers),
         idle: timeout("idle", default.idle),
         keep_alive: timeout("keepalive", default.keep_alive),
         drain,
         ..default
-    };
-    timeouts.finish();
-    limits
+    }
 }
 
-fn headers(mut section: Section<'_>) -> HeaderMap {
+fn headers(http: &Section<'_>) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    for name in section.names() {
-        let values = section.strings(&name);
+    for (name, values) in http.pairs("headers") {
         let Ok(header) = name.parse::<HeaderName>() else {
-            section.problem(&name, "is not the name of a header");
+            let text = format!("has `{}`, which is not the name of a header", name.escape_debug());
+            http.problem("headers", &text);
             continue;
         };
         for value in values {
             match HeaderValue::try_from(value) {
                 Ok(value) => _ = headers.append(header.clone(), value),
-                Err(_) => section.problem(&name, "has a value that no header can have"),
+                Err(_) => http.problem(
+                    "headers",
+                    &format!("has a value of `{header}` that no header can have"),
+                ),
             }
         }
     }

@@ -1,107 +1,176 @@
 //! Finds the configuration, and reads what each key means.
 
 use std::{
+    cell::RefCell,
+    ffi::OsString,
     fmt::Write as _,
     io,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::bail;
 use wharf_server::ServerOptions;
 
 use super::{
-    Config, Storage, auth, compat, environment, health, http, log, notifications, paging, proxy,
-    raw::{Document, Section},
-    storage, validation,
+    Config, Storage, auth, check, compat, environment, http, log, paging,
+    raw::{Report, Section},
+    storage,
+    tree::{Map, Place},
+    validation, yaml,
 };
 
 /// Where the images of registry:2 and registry:3 keep theirs.
 const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
 
-/// Reads the file that `argument` names, or the first of the usual ones, and the environment over it.
-pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Config> {
-    let (source, root) = match find(argument) {
-        Some((path, must_exist)) => match read(&path) {
-            Ok(text) => {
-                let root = Document::parse(&text)
-                    .map_err(anyhow::Error::msg)
-                    .with_context(|| format!("cannot read the configuration `{}`", path.display()))?;
-                (Some(path), root)
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => {
-                (None, Default::default())
-            }
-            Err(error) => bail!("cannot read the configuration `{}`: {error}", path.display()),
-        },
-        None => (None, Default::default()),
-    };
-    let document = Document {
-        root,
-        ..Document::default()
-    };
-    // A variable that is no UTF-8 cannot name a key of ours.
-    let variables = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-    understand(document, source, variables)
+/// The most bytes that a configuration file may have.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// A configuration that was read: what it says, what is wrong with it, and what follows from it.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    /// The file that it was read from.
+    pub(super) source: Option<PathBuf>,
+    /// The file and the environment, with the names of the table of keys.
+    pub(super) root: Map,
+    pub(super) report: Report,
+    /// What it means; as far as there are no problems.
+    config: Config,
 }
 
-/// The file, and whether its absence is an error.
-fn find(argument: Option<&Path>) -> Option<(PathBuf, bool)> {
-    if let Some(path) = argument {
-        return Some((path.to_owned(), true));
+/// Reads the file that `argument` names, or the first of the usual ones, and the environment over it.
+pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Config> {
+    read_all(argument).into_config()
+}
+
+/// The same, to look at it: what is wrong is told, and does not end it.
+pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
+    let variable = std::env::var_os(environment::CONFIGURATION_PATH);
+    let found = find(argument, variable, &PLACES.map(Path::new));
+    let mut report = Report::new(found.path.as_deref());
+    if let Some(other) = &found.shadowed {
+        let text = format!("`{}` exists as well, and is not read", other.display());
+        report.warning(&Place::Nowhere, text);
     }
-    if let Some(path) = std::env::var_os(environment::CONFIGURATION_PATH).filter(|path| !path.is_empty()) {
-        return Some((path.into(), true));
+    let text = match found.path.as_deref().map(read) {
+        None => None,
+        Some(Ok(text)) => Some(text),
+        Some(Err(error)) => {
+            report.problem(&Place::Nowhere, format!("the file cannot be read: {error}"));
+            None
+        }
+    };
+    understand(found.path, text.as_deref(), std::env::vars_os(), report)
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Found {
+    path: Option<PathBuf>,
+    /// One that is not read, because the first counts.
+    shadowed: Option<PathBuf>,
+}
+
+fn find(argument: Option<&Path>, variable: Option<OsString>, places: &[&Path]) -> Found {
+    let named = argument
+        .map(Path::to_owned)
+        .or_else(|| variable.filter(|path| !path.is_empty()).map(PathBuf::from));
+    if named.is_some() {
+        return Found {
+            path: named,
+            shadowed: None,
+        };
     }
-    PLACES
+    let mut places = places
         .iter()
-        .map(Path::new)
-        .find(|path| path.exists())
-        .map(|path| (path.to_owned(), false))
+        .filter(|path| path.exists())
+        .map(|path| path.to_path_buf());
+    Found {
+        path: places.next(),
+        shadowed: places.next(),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "the configuration is not in the store")]
 fn read(path: &Path) -> io::Result<String> {
-    std::fs::read_to_string(path)
+    use io::Read as _;
+
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?
+        .take(FILE_LIMIT + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_LIMIT {
+        return Err(io::Error::other(format!("it has more than {FILE_LIMIT} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+        io::Error::other(format!("line {line} is not UTF-8"))
+    })
 }
 
-fn understand(
-    mut document: Document,
+/// Makes sense of a file and variables.
+pub(super) fn understand(
     source: Option<PathBuf>,
-    variables: impl IntoIterator<Item = (String, String)>,
-) -> anyhow::Result<Config> {
-    // An empty file, such as `/dev/null`, says nothing, like no file.
-    let has_file = source.is_some() && !document.root.is_empty();
-    let mut problems = environment::apply(&mut document, variables);
-    let (report, root) = document.into_report();
-    let mut root = Section::root(root, &report);
-    version(&mut root, has_file);
-    let deprecated_level = root.choice("loglevel", &log::LEVELS);
-    let log = log::read(root.section("log"), deprecated_level);
-    let storage = storage::read(root.section_or_name("storage"), has_file);
+    text: Option<&str>,
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+    mut report: Report,
+) -> Loaded {
+    let mut root = match yaml::parse(text.unwrap_or_default(), &Place::Line) {
+        Ok(parsed) => {
+            for (line, text) in parsed.oddities {
+                report.warning(&Place::Line(line), text);
+            }
+            parsed.root
+        }
+        Err(wrong) => {
+            report.problem(&Place::Line(wrong.line), wrong.text);
+            Default::default()
+        }
+    };
+    // An empty file, such as `/dev/null`, says nothing, like no file. One that cannot be read is no empty one, but what
+    // follows from that need not be said.
+    let has_file = !root.is_nothing();
+    if root.map().is_none() && has_file {
+        let text = format!(
+            "a configuration is made of `key: value` lines, this is {}",
+            root.kind()
+        );
+        report.problem(&root.place, text);
+        root = Default::default();
+    }
+    let mut root = std::mem::take(root.make_map());
+    check::rename(&mut root, &mut report);
+    check::expand_names(&mut root);
+    environment::apply(&mut root, variables, &mut report);
+    check::rename(&mut root, &mut report);
+    check::expand_names(&mut root);
+    check::check(&root, &mut report);
+    let report = RefCell::new(report);
+    let config = mean(&Section::root(&root, &report), has_file, source.clone());
+    Loaded {
+        source,
+        root,
+        report: report.into_inner(),
+        config,
+    }
+}
+
+/// What the keys mean.
+fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
+    version(root, has_file);
+    let storage = storage::read(&root.section("storage"), has_file);
     let mut registry = wharf_registry::Options::default();
     let mut server = ServerOptions::default();
-    let http = http::read(root.section("http"), &mut server);
+    let http = http::read(&root.section("http"), &mut server);
     server.read_only = storage.read_only;
-    paging::read(root.section("catalog"), root.section("tags"), &mut server);
-    validation::read(root.section("validation"), &mut registry);
-    compat::read(root.section("compat"), &mut registry, &mut server);
-    let auth = auth::read(root.section_or_name("auth"));
-    health::read(&root.section("health"));
-    notifications::read(&root.section("notifications"));
-    proxy::read(&root.section("proxy"));
-    root.ignore(&["reporting", "compatibility"]);
-    root.finish();
-
-    let report = report.into_inner();
-    problems.extend(report.problems);
-    if !problems.is_empty() {
-        bail!(complaint(source.as_deref(), &problems));
-    }
-    Ok(Config {
+    paging::read(&root.section("catalog"), &root.section("tags"), &mut server);
+    validation::read(&root.section("validation"), &mut registry);
+    compat::read(&root.section("compat"), &mut registry, &mut server);
+    let auth = auth::read(&root.section("auth"));
+    Config {
         source,
-        warnings: report.warnings,
-        log,
+        warnings: Vec::new(),
+        notes: Vec::new(),
+        log: log::read(&root.section("log")),
         storage: storage.engine.unwrap_or(Storage::InMemory),
         listen: http.listen,
         tls: http.tls,
@@ -110,36 +179,51 @@ fn understand(
         auth,
         registry,
         server,
-    })
+    }
 }
 
-fn complaint(source: Option<&Path>, problems: &[String]) -> String {
+fn version(root: &Section<'_>, has_file: bool) {
+    match root.string("version").as_deref() {
+        Some("0.1") => {}
+        Some(other) => root.problem("version", &format!("must be `0.1`, not `{}`", check::cut(other))),
+        None if has_file => root.problem(
+            "version",
+            "is missing; the first line of a configuration is `version: 0.1`",
+        ),
+        None => {}
+    }
+}
+
+impl Loaded {
+    /// The configuration, if there are no problems.
+    pub(super) fn into_config(self) -> anyhow::Result<Config> {
+        let Self {
+            source,
+            report,
+            mut config,
+            ..
+        } = self;
+        if !report.problems.is_empty() {
+            bail!(complaint(source.as_deref(), &report));
+        }
+        config.warnings = report.lines(&report.warnings);
+        config.notes = report.lines(&report.notes);
+        Ok(config)
+    }
+}
+
+fn complaint(source: Option<&Path>, report: &Report) -> String {
     let mut text = match source {
         Some(path) => format!("the configuration `{}` cannot be used:", path.display()),
         None => "the configuration in the environment cannot be used:".to_owned(),
     };
-    for problem in problems {
+    for problem in report.lines(&report.problems) {
         _ = write!(text, "\n  - {problem}");
     }
     if source.is_some_and(|path| PLACES.iter().any(|place| Path::new(place) == path)) {
         text.push_str("\nhint: `wharf serve /dev/null` starts without that file");
     }
     text
-}
-
-fn version(root: &mut Section<'_>, has_file: bool) {
-    match root.string("version").as_deref() {
-        Some("0.1") => {}
-        None if !has_file => {}
-        Some(other) => root.problem(
-            "version",
-            &format!("must be `0.1`, not `{}`", other.escape_debug()),
-        ),
-        None => root.problem(
-            "version",
-            "is missing; the first line of a configuration is `version: 0.1`",
-        ),
-    }
 }
 
 #[cfg(test)]
@@ -152,16 +236,17 @@ mod tests {
         *,
     };
 
-    fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
-        let document = Document {
-            root: Document::parse(file).unwrap(),
-            ..Document::default()
-        };
+    fn loaded(file: &str, variables: &[(&str, &str)]) -> Loaded {
         let source = (!file.is_empty()).then(|| PathBuf::from("config.yml"));
         let variables = variables
             .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        understand(document, source, variables)
+            .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+        let report = Report::new(source.as_deref());
+        understand(source, Some(file), variables, report)
+    }
+
+    fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
+        loaded(file, variables).into_config()
     }
 
     #[test]
@@ -176,7 +261,9 @@ mod tests {
         );
         assert_eq!(config.delete_enabled, None);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
-        let empty = understand(Document::default(), Some("/dev/null".into()), []).unwrap();
+        let empty = understand(Some("/dev/null".into()), Some(""), [], Report::new(None))
+            .into_config()
+            .unwrap();
         assert_eq!((empty.listen, empty.storage), (config.listen, config.storage));
     }
 
@@ -198,8 +285,8 @@ mod tests {
         assert_eq!(
             config.warnings,
             [
-                "`log.fields` is not supported yet and has no effect",
-                "`health` is not supported yet and has no effect"
+                "config.yml:3: `log.fields` is not supported yet and has no effect",
+                "config.yml:15: `health.storagedriver` is not supported yet and has no effect"
             ]
         );
     }
@@ -232,7 +319,7 @@ mod tests {
             ("auth: silly", "`auth.silly` lets in"),
             (
                 "auth: {htpaswd: {realm: r, path: p}}",
-                "`auth.htpaswd` is no way to log in",
+                "`auth.htpaswd` is not a key of the configuration; did you mean `auth.htpasswd`?",
             ),
             ("auth: htpasswd", "`auth.htpasswd.path` is missing"),
             ("auth: {htpasswd: {realm: r}}", "`auth.htpasswd.path` is missing"),
@@ -242,7 +329,7 @@ mod tests {
             ),
             (
                 "auth: {none: , htpasswd: {path: p}}",
-                "both `none` and `htpasswd`",
+                "`auth` names 2 ways to let people in",
             ),
             ("auth: [htpasswd]", "`auth` must have keys"),
         ] {
@@ -260,7 +347,8 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            bucket.contains("`storage.s3` is not supported yet") && !bucket.contains("missing"),
+            bucket.contains("config.yml:2: `storage.s3` is not supported yet")
+                && bucket.contains("config.yml:2: `storage.s3.region` is missing"),
             "{bucket}"
         );
     }
@@ -293,10 +381,10 @@ mod tests {
             .unwrap_err()
             .to_string();
         for expected in [
-            "`version` must be `0.1`, not `0.2`",
-            "`storage.delete.enabled` must be `true` or `false`, not `maybe`",
-            "`log.level` must be",
-            "`http.draintimeout` (from $REGISTRY_HTTP_DRAINTIMEOUT) must be a duration",
+            "config.yml:1: `version` must be `0.1`, not `0.2`",
+            "config.yml:2: `storage.delete.enabled` must be `true` or `false`, not `maybe`",
+            "config.yml:3: `log.level` must be one of `error`, `warn`, `info`, `debug`, not `loud`",
+            "$REGISTRY_HTTP_DRAINTIMEOUT: `http.draintimeout` must be a duration such as `168h` or `1m30s`, not `soon`",
         ] {
             assert!(error.contains(expected), "{expected}: {error}");
         }
@@ -319,7 +407,8 @@ mod tests {
             config.purge,
             Some(Purge {
                 age: 2 * hour,
-                interval: hour
+                interval: hour,
+                is_dry: false,
             })
         );
         assert_eq!(config.server.host.as_deref(), Some("https://r.example"));
@@ -333,5 +422,152 @@ mod tests {
         assert!(config.server.relative_urls && config.server.strict_accept);
         assert!(config.registry.allow_missing_references && config.registry.allow_foreign_layers);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+    }
+
+    #[test]
+    fn one_place_for_the_data_and_one_way_in() {
+        let said =
+            |file: &str, variables: &[(&str, &str)]| understood(file, variables).unwrap_err().to_string();
+        let file = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /d\n";
+        let two = said(file, &[("REGISTRY_STORAGE_INMEMORY", "{}")]);
+        let expected = "config.yml:2: `storage` names 2 places for the data, `filesystem` (config.yml:3) and `inmemory` \
+             ($REGISTRY_STORAGE_INMEMORY); take out all but one, or choose one with `REGISTRY_STORAGE=inmemory`";
+        assert!(two.contains(expected), "{two}");
+        let chosen = understood(file, &[("REGISTRY_STORAGE", "inmemory")]).unwrap();
+        assert_eq!(chosen.storage, Storage::InMemory);
+        let none = said("version: 0.1\nhttp: {addr: ':0'}\n", &[]);
+        assert!(none.contains("`storage.filesystem` is missing"), "{none}");
+        let unknown = said("version: 0.1\nstorage: {filesytem: {rootdirectory: /d}}\n", &[]);
+        assert!(
+            unknown.contains("did you mean `storage.filesystem`?"),
+            "{unknown}"
+        );
+        let unknown = said("version: 0.1\nstorage: inmemory\nauth: htpaswd\n", &[]);
+        assert!(
+            unknown.contains("config.yml:3: `auth.htpaswd` is not a key of the configuration; did you mean"),
+            "{unknown}"
+        );
+        let both = said(
+            "version: 0.1\nstorage: inmemory\nauth: {none: , silly: {realm: r, service: s}}\n",
+            &[],
+        );
+        assert!(both.contains("`auth` names 2 ways to let people in"), "{both}");
+    }
+
+    #[test]
+    fn what_is_unknown_is_named_and_does_no_harm() {
+        let file = "version: 0.1\nstorage:\n  inmemory:\nhttp:\n  adr: :1\n  Addr: :2\n  draintimout: 5s\nx: {y: 1}\ndelete: {enabled: true}\n";
+        let config = understood(file, &[]).unwrap();
+        let end = "is not a key of the configuration and has no effect";
+        assert_eq!(
+            config.warnings,
+            [
+                format!("config.yml:5: `http.adr` {end}; did you mean `http.addr`?"),
+                format!("config.yml:6: `http.Addr` {end}; did you mean `http.addr`?"),
+                format!("config.yml:7: `http.draintimout` {end}; did you mean `http.draintimeout`?"),
+                format!("config.yml:8: `x` {end}"),
+                format!("config.yml:9: `delete` {end}; did you mean `storage.delete`?"),
+            ]
+        );
+    }
+
+    #[test]
+    fn other_names_of_keys_count_and_are_told() {
+        let file = "version: 0.1\nloglevel: debug\nstorage: {inmemory: , cache: {layerinfo: inmemory}}\n";
+        let config = understood(file, &[]).unwrap();
+        assert_eq!(config.log.level, tracing::Level::DEBUG);
+        assert_eq!(
+            config.warnings,
+            [
+                "config.yml:2: `loglevel` is another name of `log.level`; write that",
+                "config.yml:3: `storage.cache.layerinfo` is another name of `storage.cache.blobdescriptor`; write that",
+            ]
+        );
+        let both = understood(
+            "version: 0.1\nloglevel: debug\nlog: {level: error}\nstorage: inmemory\n",
+            &[],
+        )
+        .unwrap();
+        assert_eq!(both.log.level, tracing::Level::ERROR);
+    }
+
+    #[test]
+    fn a_file_that_is_no_yaml_is_told_with_its_line_and_alone() {
+        let error = understood("version: 0.1\nstorage:\n\tinmemory:\n", &[])
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("config.yml:3: this is not YAML"), "{error}");
+        assert!(error.contains("a tab is none in YAML"), "{error}");
+        assert_eq!(error.lines().count(), 2, "{error}");
+        let list = understood("- version: 0.1\n", &[]).unwrap_err().to_string();
+        assert!(
+            list.contains("config.yml:1: a configuration is made of `key: value` lines, this is a list"),
+            "{list}"
+        );
+        let missing = understood("storage: inmemory\n", &[]).unwrap_err().to_string();
+        assert!(missing.contains("`version` is missing"), "{missing}");
+    }
+
+    #[test]
+    fn bare_numbers_are_nanoseconds_which_is_told() {
+        let config = understood("version: 0.1\nstorage: inmemory\nhttp: {draintimeout: 30}\n", &[]).unwrap();
+        assert_eq!(config.server.limits.drain, Duration::from_nanos(30));
+        assert_eq!(
+            config.warnings,
+            [
+                "config.yml:3: `http.draintimeout` is 30 nanoseconds, as registry:2 reads a bare number; write `30s` for seconds"
+            ]
+        );
+        let seconds = understood(
+            "version: 0.1\nstorage: inmemory\nhttp: {draintimeout: 30000000000}\n",
+            &[],
+        )
+        .unwrap();
+        assert_eq!(seconds.server.limits.drain, Duration::from_secs(30));
+        assert!(seconds.warnings.is_empty());
+    }
+
+    #[test]
+    fn the_first_place_counts_and_the_second_is_told() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("a.yml"), directory.path().join("b.yml"));
+        let places: [&Path; 2] = [&first, &second];
+        assert_eq!(find(None, None, &places), Found::default());
+        for path in [&second, &first] {
+            tempfile::NamedTempFile::new().unwrap().persist(path).unwrap();
+            let expected = Found {
+                path: Some(path.clone()),
+                shadowed: (path == &first).then(|| second.clone()),
+            };
+            assert_eq!(find(None, Some("".into()), &places), expected);
+        }
+        let named = |path: &str| Found {
+            path: Some(path.into()),
+            shadowed: None,
+        };
+        assert_eq!(find(None, Some("/v".into()), &places), named("/v"));
+        assert_eq!(
+            find(Some(Path::new("/a")), Some("/v".into()), &places),
+            named("/a")
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn nothing_panics(
+            file in "(?s).{0,200}",
+            lines in proptest::collection::vec(("[ -]{0,6}", "(version|storage|filesystem|delete|enabled|http|headers|tls|health|auth|<<|&a|\\*a|x)", ": ?", "(yes|0.1|5s|\\[|\\]|\\{\\}|\\*a|&a|\"|inmemory|\n|-1|99999999999999999999)?"), 0..20),
+            names in proptest::collection::vec("REGISTRY_(STORAGE|HTTP|HEALTH|AUTH|LOG|REDIS|MIDDLEWARE|NOTIFICATIONS)?_?(ENDPOINTS_[0-9]|HEADERS|TLS_CLIENTCAS|FILE|CACHE|S3|FIELDS|OPTIONS)?_?[A-Z0-9_]{0,12}", 0..8),
+            value in "(?s).{0,40}",
+        ) {
+            let built: String = lines.iter().map(|(a, b, c, d)| format!("{a}{b}{c}{d}\n")).collect();
+            let variables: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
+            for text in [file.as_str(), built.as_str(), &format!("version: 0.1\nstorage: inmemory\n{built}")] {
+                // What it says does not matter; that it says it, does.
+                drop(understood(text, &variables));
+                let examined = super::super::show::Examined::of(loaded(text, &variables));
+                drop((examined.remarks(), examined.yaml(true)));
+            }
+        }
     }
 }

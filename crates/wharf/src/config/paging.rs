@@ -2,23 +2,43 @@
 
 use wharf_server::ServerOptions;
 
-use super::raw::Section;
+use super::{
+    keys::{Default, Key, Kind, Since},
+    raw::Section,
+};
+
+pub(super) const KEYS: &[Key] = &[
+    Key::works(
+        "catalog.maxentries",
+        Kind::Number,
+        Default::Value("1000"),
+        "The most repositories on a page of `_catalog`; 0 and less is the default",
+    ),
+    Key::works(
+        "tags.maxtags",
+        Kind::Number,
+        Default::Value("1000"),
+        "The most tags on a page of `tags/list`, when a client asks for pages; 0 is the default",
+    )
+    .since(Since::From3("3.1")),
+];
 
 /// Sets the sizes of pages in `options`.
-pub(super) fn read(mut catalog: Section<'_>, mut tags: Section<'_>, options: &mut ServerOptions) {
-    if let Some(most) = positive(&mut catalog, "maxentries") {
+pub(super) fn read(catalog: &Section<'_>, tags: &Section<'_>, options: &mut ServerOptions) {
+    if let Some(most) = positive(catalog, "maxentries") {
         options.catalog_limit = most;
     }
     options.catalog_page = options.catalog_page.min(options.catalog_limit);
-    if let Some(most) = positive(&mut tags, "maxtags") {
+    if let Some(most) = positive(tags, "maxtags") {
         options.tags_limit = most;
     }
-    catalog.finish();
-    tags.finish();
+    if tags.number("maxtags").is_some_and(i64::is_negative) {
+        tags.problem("maxtags", "must not be negative");
+    }
 }
 
 /// A number above zero; registry:2 takes others for the default.
-fn positive(section: &mut Section<'_>, key: &str) -> Option<usize> {
+fn positive(section: &Section<'_>, key: &str) -> Option<usize> {
     section
         .number(key)
         .and_then(|number| usize::try_from(number).ok())

@@ -4,7 +4,62 @@ use std::path::PathBuf;
 
 use wharf_server::{CipherSuite, CipherSuiteError, ClientAuth, TlsOptions};
 
-use super::super::raw::Section;
+use super::super::{
+    keys::{Default, Key, Kind, Since},
+    raw::Section,
+};
+
+const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
+
+pub(in super::super) const KEYS: &[Key] = &[
+    Key::works(
+        "http.tls.certificate",
+        Kind::Text,
+        Default::None,
+        "The file of the server's certificate, with those above it; read again when it changes",
+    ),
+    Key::works(
+        "http.tls.key",
+        Kind::Text,
+        Default::None,
+        "The file of its private key",
+    ),
+    Key::works(
+        "http.tls.clientcas",
+        Kind::Texts,
+        Default::None,
+        "Files of the certificates of those who sign clients' certificates; asks clients for one",
+    ),
+    Key::works(
+        "http.tls.clientauth",
+        Kind::Word(&[
+            "require-and-verify-client-cert",
+            "verify-client-cert-if-given",
+            "require-any-client-cert",
+            "request-client-cert",
+        ]),
+        Default::Words("`require-and-verify-client-cert`, with `clientcas`"),
+        "What is demanded of a client's certificate",
+    )
+    .since(Since::From3("3.0")),
+    Key::works(
+        "http.tls.minimumtls",
+        Kind::Word(&["tls1.0", "tls1.1", "tls1.2", "tls1.3"]),
+        Default::Words("tls1.2"),
+        "The oldest version that is spoken; below 1.2 none is",
+    ),
+    Key::works(
+        "http.tls.ciphersuites",
+        Kind::Texts,
+        Default::None,
+        "Which suites are offered, by their names in Go",
+    ),
+    Key::refused("http.tls.letsencrypt", Kind::Section, NO_LETSENCRYPT),
+    Key::below("http.tls.letsencrypt.cachefile", Kind::Text),
+    Key::below("http.tls.letsencrypt.email", Kind::Text),
+    Key::below("http.tls.letsencrypt.hosts", Kind::Texts),
+    Key::below("http.tls.letsencrypt.directoryurl", Kind::Text).since(Since::From3("3.0")),
+];
 
 const CLIENT_AUTH: &[(&str, ClientAuth)] = &[
     ("require-and-verify-client-cert", ClientAuth::RequireAndVerify),
@@ -29,15 +84,14 @@ enum Version {
 }
 
 /// `None`: TLS is not spoken.
-pub(super) fn read(mut tls: Section<'_>, http2: bool) -> Option<TlsOptions> {
-    letsencrypt(&mut tls);
-    let certificate = path(&mut tls, "certificate");
-    let key = path(&mut tls, "key");
+pub(super) fn read(tls: &Section<'_>, http2: bool) -> Option<TlsOptions> {
+    let certificate = path(tls, "certificate");
+    let key = path(tls, "key");
     let client_authorities: Vec<PathBuf> = tls.strings("clientcas").into_iter().map(Into::into).collect();
-    let client_auth = client_auth(&mut tls, !client_authorities.is_empty());
-    let tls13_only = minimum(&mut tls) == Version::Tls13;
-    let cipher_suites = cipher_suites(&mut tls, tls13_only);
-    let options = match (certificate, key) {
+    let client_auth = client_auth(tls, !client_authorities.is_empty());
+    let tls13_only = minimum(tls) == Version::Tls13;
+    let cipher_suites = cipher_suites(tls, tls13_only);
+    match (certificate, key) {
         (Some(certificate), Some(key)) => Some(TlsOptions {
             certificate,
             key,
@@ -67,17 +121,14 @@ pub(super) fn read(mut tls: Section<'_>, http2: bool) -> Option<TlsOptions> {
             }
             None
         }
-    };
-    tls.finish();
-    options
+    }
 }
 
-/// A file; an empty name is none.
-fn path(tls: &mut Section<'_>, key: &str) -> Option<PathBuf> {
-    tls.string(key).filter(|path| !path.is_empty()).map(Into::into)
+fn path(tls: &Section<'_>, key: &str) -> Option<PathBuf> {
+    tls.string(key).map(Into::into)
 }
 
-fn client_auth(tls: &mut Section<'_>, has_authorities: bool) -> ClientAuth {
+fn client_auth(tls: &Section<'_>, has_authorities: bool) -> ClientAuth {
     let Some(mode) = tls.choice("clientauth", CLIENT_AUTH) else {
         return ClientAuth::default();
     };
@@ -96,7 +147,7 @@ fn client_auth(tls: &mut Section<'_>, has_authorities: bool) -> ClientAuth {
     mode
 }
 
-fn minimum(tls: &mut Section<'_>) -> Version {
+fn minimum(tls: &Section<'_>) -> Version {
     let version = tls.choice("minimumtls", VERSIONS).unwrap_or(Version::Tls12);
     if version == Version::Old {
         tls.warning(
@@ -108,7 +159,7 @@ fn minimum(tls: &mut Section<'_>) -> Version {
 }
 
 /// Those of TLS 1.2 that were asked for.
-fn cipher_suites(tls: &mut Section<'_>, tls13_only: bool) -> Vec<CipherSuite> {
+fn cipher_suites(tls: &Section<'_>, tls13_only: bool) -> Vec<CipherSuite> {
     let names = tls.strings("ciphersuites");
     if tls13_only || names.is_empty() {
         return Vec::new();
@@ -141,13 +192,4 @@ fn cipher_suites(tls: &mut Section<'_>, tls13_only: bool) -> Vec<CipherSuite> {
         );
     }
     suites
-}
-
-fn letsencrypt(tls: &mut Section<'_>) {
-    let section = tls.section("letsencrypt");
-    if !section.is_empty() {
-        section.problem_here(
-            "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change",
-        );
-    }
 }

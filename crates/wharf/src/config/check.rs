@@ -1,0 +1,278 @@
+//! Compares what was written with the table of keys: unknown keys, wrong types, and keys whose feature is not here.
+
+use super::{
+    keys::{self, Kind, Schema, Status},
+    raw::Report,
+    tree::{Map, Node, Scalar, Value},
+};
+
+/// A bare number that is smaller than this many nanoseconds was meant to be seconds.
+const SURELY_NOT_NANOSECONDS: i64 = 1_000_000;
+
+/// Replaces other names of keys by their own.
+pub(super) fn rename(root: &mut Map, report: &mut Report) {
+    for key in keys::all() {
+        let Status::Alias(of) = key.status else { continue };
+        let (above, name) = split(key.path);
+        let Some(node) = section_mut(root, above).and_then(|section| section.remove(name)) else {
+            continue;
+        };
+        report.warning(
+            &node.place,
+            format!("`{}` is another name of `{of}`; write that", key.path),
+        );
+        let (above, own) = split(of);
+        let section = section_or_new(root, above);
+        if section.get(own).is_none() {
+            section.set(own, node);
+        }
+    }
+}
+
+/// The section of a dotted path, and the last name.
+fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+fn section_mut<'a>(root: &'a mut Map, path: &str) -> Option<&'a mut Map> {
+    let mut names = path.split('.').filter(|name| !name.is_empty());
+    names.try_fold(root, |here, name| match &mut here.get_mut(name)?.value {
+        Value::Map(map) => Some(map),
+        Value::List(_) | Value::Scalar(_) => None,
+    })
+}
+
+fn section_or_new<'a>(root: &'a mut Map, path: &str) -> &'a mut Map {
+    path.split('.')
+        .filter(|name| !name.is_empty())
+        .fold(root, |here, name| here.entry(name).make_map())
+}
+
+/// A name stands for the section of that name: `storage: inmemory`.
+pub(super) fn expand_names(root: &mut Map) {
+    for (name, schema) in keys::schema().children() {
+        if schema.kind() == Kind::Choice
+            && let Some(node) = root.get_mut(name)
+            && node.scalar().is_some()
+            && !node.is_nothing()
+        {
+            node.make_map();
+        }
+    }
+}
+
+/// Says what is wrong with `root` as far as the table of keys can tell.
+pub(super) fn check(root: &Map, report: &mut Report) {
+    section("", root, keys::schema(), report);
+}
+
+fn section(path: &str, map: &Map, schema: &'static Schema, report: &mut Report) {
+    for (name, node) in map.iter() {
+        let path = keys::below(path, name);
+        match schema.child(name) {
+            Some(known) => value(&path, node, known, report),
+            // A way to keep the data, or to let people in, that we do not know: to go on without it would be another one.
+            None if schema.kind() == Kind::Choice => {
+                report.problem(&node.place, unknown(&path, name, schema));
+            }
+            None => report.warning(&node.place, unknown(&path, name, schema)),
+        }
+    }
+}
+
+fn value(path: &str, node: &Node, schema: &'static Schema, report: &mut Report) {
+    let kind = schema.kind();
+    let counts = asks_for_something(node, schema);
+    match schema.status() {
+        Status::Refused(why) if counts => report.problem(&node.place, format!("`{path}` {why}")),
+        Status::Warned(why) if counts => report.warning(&node.place, format!("`{path}` {why}")),
+        _ => {}
+    }
+    if let Some(text) = type_problem(kind, node) {
+        report.problem(&node.place, format!("`{path}` {text}"));
+        return;
+    }
+    match &node.value {
+        Value::Map(map) if matches!(kind, Kind::Section | Kind::Named | Kind::Choice) => {
+            section(path, map, schema, report);
+        }
+        Value::List(list) if kind == Kind::List => {
+            for (index, element) in list.iter().enumerate() {
+                let path = format!("{path}[{index}]");
+                match (&element.value, schema.element()) {
+                    (Value::Map(map), Some(schema)) => section(&path, map, schema, report),
+                    _ => report.problem(
+                        &element.place,
+                        format!("`{path}` must have keys below it, not {}", element.kind()),
+                    ),
+                }
+            }
+        }
+        Value::Scalar(scalar) if kind == Kind::Duration && scalar.is_plain => {
+            let number = scalar
+                .integer()
+                .filter(|number| (1..SURELY_NOT_NANOSECONDS).contains(number));
+            if let Some(number) = number {
+                report.warning(&node.place, format!("`{path}` is {number} nanoseconds, as registry:2 reads a bare number; write `{number}s` for seconds"));
+            }
+        }
+        Value::Map(_) | Value::List(_) | Value::Scalar(_) => {}
+    }
+}
+
+/// Whether what stands at a key differs from nothing: `proxy: {remoteurl: ""}` and `enabled: false` do not.
+pub(super) fn asks_for_something(node: &Node, schema: &Schema) -> bool {
+    let kind = schema.kind();
+    match &node.value {
+        _ if kind == Kind::Named => true,
+        Value::Scalar(scalar) if kind == Kind::Boolean => {
+            scalar.boolean() != Some(false) && !scalar.is_nothing()
+        }
+        Value::Scalar(scalar) => !scalar.is_nothing() && !scalar.text.is_empty(),
+        Value::List(list) => !list.is_empty(),
+        Value::Map(map) => map.iter().any(|(name, node)| match schema.child(name) {
+            Some(child) => asks_for_something(node, child),
+            None => true,
+        }),
+    }
+}
+
+/// Why a value is not of a kind; what says nothing is of every kind.
+pub(super) fn type_problem(kind: Kind, node: &Node) -> Option<String> {
+    if node.is_nothing() {
+        return None;
+    }
+    let scalar = node.scalar();
+    let texts = |node: &Node| match &node.value {
+        Value::Scalar(_) => true,
+        Value::List(list) => list.iter().all(|node| node.scalar().is_some()),
+        Value::Map(_) => false,
+    };
+    let not_text = |must: &str| Some(format!("must be {must}, not {}", node.kind()));
+    let not = |must: &str| match scalar {
+        Some(scalar) => Some(format!("must be {must}, not `{}`", cut(&scalar.text))),
+        None => not_text(must),
+    };
+    match kind {
+        Kind::Any => None,
+        Kind::Section | Kind::Named | Kind::Choice => match &node.value {
+            Value::Map(_) => None,
+            Value::Scalar(_) if kind == Kind::Choice => None,
+            Value::Scalar(scalar) if scalar.text.is_empty() => None,
+            Value::Scalar(_) | Value::List(_) => {
+                Some(format!("must have keys below it, not {}", node.kind()))
+            }
+        },
+        Kind::List => match &node.value {
+            Value::List(_) => None,
+            Value::Scalar(_) | Value::Map(_) => not_text("a list"),
+        },
+        Kind::Text | Kind::Secret => match scalar {
+            Some(_) => None,
+            None => not_text("a text"),
+        },
+        Kind::Boolean => match scalar.and_then(Scalar::boolean) {
+            Some(_) => None,
+            None => not("`true` or `false`"),
+        },
+        Kind::Number => match scalar.and_then(Scalar::integer) {
+            Some(_) => None,
+            None => not("a whole number"),
+        },
+        Kind::Duration => match scalar.and_then(Scalar::duration) {
+            Some(_) => None,
+            None => not("a duration such as `168h` or `1m30s`"),
+        },
+        Kind::Word(words) => match scalar {
+            Some(scalar) if scalar.text.is_empty() => None,
+            Some(scalar) if words.iter().any(|word| word.eq_ignore_ascii_case(&scalar.text)) => None,
+            _ => not(&alternatives(words)),
+        },
+        Kind::Texts => (!texts(node)).then(|| "must be a list of texts".to_owned()),
+        Kind::Headers { .. } => match &node.value {
+            Value::Map(map) if map.iter().all(|(_, node)| texts(node)) => None,
+            _ => Some("must have names of headers below it, each with a list of values".to_owned()),
+        },
+        Kind::Fields => match &node.value {
+            Value::Map(map) if map.iter().all(|(_, node)| node.scalar().is_some()) => None,
+            _ => Some("must have names below it, each with a text".to_owned()),
+        },
+    }
+}
+
+fn alternatives(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+    match &words[..] {
+        [one, other] => format!("{one} or {other}"),
+        words => format!("one of {}", words.join(", ")),
+    }
+}
+
+/// A text for a message: printable, and short.
+pub(super) fn cut(text: &str) -> String {
+    const MOST: usize = 80;
+
+    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+fn unknown(path: &str, name: &str, schema: &Schema) -> String {
+    let begin = format!("`{}` is not a key of the configuration", cut(path));
+    let end = if schema.kind() == Kind::Choice {
+        ""
+    } else {
+        " and has no effect"
+    };
+    match meant(name, schema) {
+        Some(key) => format!("{begin}{end}; did you mean `{key}`?"),
+        None => format!("{begin}{end}"),
+    }
+}
+
+/// The key beside it that is spelled alike, or the one elsewhere that is called the same.
+fn meant(name: &str, schema: &Schema) -> Option<String> {
+    let alike = schema
+        .children()
+        .filter_map(|(known, child)| Some((distance(name, known)?, &child.path)))
+        .min();
+    if let Some((_, path)) = alike {
+        return Some(path.clone());
+    }
+    // A section or key of that name in another place, if there is only one.
+    let mut found: Option<String> = None;
+    for path in keys::all().map(|key| key.path).filter(|path| !path.contains('[')) {
+        let mut parts = path.split('.');
+        let mut here = String::new();
+        if parts.any(|part| {
+            here = keys::below(&here, part);
+            part == name
+        }) {
+            match &found {
+                Some(other) if *other != here => return None,
+                _ => found = Some(here),
+            }
+        }
+    }
+    found
+}
+
+/// How many letters must be changed, if that is so few that it may be a slip.
+fn distance(written: &str, known: &str) -> Option<usize> {
+    let fold = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
+    let (written, known) = (fold(written), fold(known));
+    let (a, b): (Vec<char>, Vec<char>) = (written.chars().take(64).collect(), known.chars().collect());
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, &letter) in a.iter().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &other) in b.iter().enumerate() {
+            let cost = diagonal + usize::from(letter != other);
+            diagonal = row[j + 1];
+            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    let distance = row[b.len()];
+    (distance <= (b.len() / 3).min(2)).then_some(distance)
+}

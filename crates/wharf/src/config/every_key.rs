@@ -1,0 +1,256 @@
+//! Every key of the table does what the table says: it has an effect, or a sentence says why not.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use super::{
+    Config,
+    keys::{self, Default, Key, Kind, Schema, Status, schema},
+    load::{Loaded, understand},
+    raw::Report,
+    show::Examined,
+};
+
+/// Keys whose effect shows only beside others, or with certain values: the key, what stands beside it, its value.
+const SPECIAL: &[(&str, &str, &str)] = &[
+    (
+        "storage.filesystem.rootdirectory",
+        "storage: {filesystem: {}}",
+        "/e",
+    ),
+    ("http.h2c.enabled", "", "false"),
+    ("auth.htpasswd.path", "", "p"),
+    ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),
+    ("http.net", "http: {addr: /s}", "unix"),
+    ("http.host", "", "https://r.example"),
+    ("http.trustedproxies", "", "[10.0.0.0/8]"),
+    ("http.cors.origins", "", "['https://ui.example']"),
+    (
+        "http.cors.credentials",
+        "http: {cors: {origins: ['https://ui.example']}}",
+        "true",
+    ),
+    ("http.tls.certificate", "http: {tls: {key: k}}", "c"),
+    ("http.tls.key", "http: {tls: {certificate: c}}", "k"),
+    ("http.tls.clientcas", TLS, "[a]"),
+    (
+        "http.tls.clientauth",
+        "http: {tls: {certificate: c, key: k, clientcas: [a]}}",
+        "request-client-cert",
+    ),
+    ("http.tls.minimumtls", TLS, "tls1.3"),
+    (
+        "http.tls.ciphersuites",
+        TLS,
+        "[TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]",
+    ),
+    ("validation.enabled", "validation: {disabled: true}", "true"),
+    ("validation.manifests.indexes.platforms", "", "none"),
+    (
+        "validation.manifests.indexes.platformlist[].architecture",
+        "validation: {manifests: {indexes: {platforms: list}}}",
+        "amd64, os: linux",
+    ),
+    (
+        "validation.manifests.indexes.platformlist[].os",
+        "validation: {manifests: {indexes: {platforms: list}}}",
+        "linux, architecture: amd64",
+    ),
+];
+
+const TLS: &str = "http: {tls: {certificate: c, key: k}}";
+
+/// Keys that have an effect only through those below them, or that say what is so anyway.
+const NO_EFFECT_ALONE: &[&str] = &[
+    "version",
+    "storage",
+    "storage.filesystem",
+    "storage.inmemory",
+    "auth",
+    "auth.none",
+    "auth.htpasswd",
+    "validation.manifests.indexes.platformlist",
+];
+
+/// A store, so that there is one; from the environment, so that the file is free.
+const STORE: &[(&str, &str)] = &[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/d")];
+
+/// The variables for a key; its own value must not be hidden by them.
+fn store(key: &Key) -> &'static [(&'static str, &'static str)] {
+    if key.path.starts_with("storage.filesystem") {
+        &[]
+    } else {
+        STORE
+    }
+}
+
+fn loaded(file: &str, variables: &[(&str, &str)]) -> Loaded {
+    let source = PathBuf::from("config.yml");
+    let report = Report::new(Some(&source));
+    let variables = variables
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    understand(
+        Some(source),
+        Some(&format!("version: 0.1\n{file}")),
+        variables,
+        report,
+    )
+}
+
+/// `a.b[].c` and a value as a line of YAML.
+fn line(path: &str, value: &str) -> String {
+    match path.split_once('.') {
+        None => entry(path, value),
+        Some((first, rest)) => entry(first, &format!("{{{}}}", line(rest, value))),
+    }
+}
+
+fn entry(name: &str, value: &str) -> String {
+    match name.strip_suffix("[]") {
+        Some(name) => format!("{name}: [{value}]"),
+        None => format!("{name}: {value}"),
+    }
+}
+
+/// A value of the right type that is not the default.
+fn sample(key: &Key) -> String {
+    match key.kind {
+        Kind::Boolean if key.default == Default::Value("true") => "false".to_owned(),
+        Kind::Boolean => "true".to_owned(),
+        Kind::Number => "7".to_owned(),
+        Kind::Duration => "7h".to_owned(),
+        Kind::Word(words) => words.last().copied().unwrap_or_default().to_owned(),
+        Kind::Texts => "[t7]".to_owned(),
+        Kind::Headers { .. } => "{X-T7: [v]}".to_owned(),
+        Kind::Fields => "{t7: v}".to_owned(),
+        Kind::List => "[]".to_owned(),
+        Kind::Section | Kind::Named | Kind::Choice => "{}".to_owned(),
+        Kind::Text | Kind::Secret | Kind::Any => "t7".to_owned(),
+    }
+}
+
+fn said(loaded: &Loaded) -> (String, String) {
+    let report = &loaded.report;
+    (
+        report.lines(&report.problems).join("\n"),
+        report.lines(&report.warnings).join("\n"),
+    )
+}
+
+/// What decides about a key: itself, or the section above it.
+fn deciding(key: &Key) -> (String, Status) {
+    let path = key.path.replace("[]", "");
+    let mut decided = (path.clone(), key.status);
+    let mut here: &Schema = schema();
+    for name in path.split('.') {
+        here = here
+            .child(name)
+            .or_else(|| here.element()?.child(name))
+            .expect("a key of the table");
+        if here.path == key.path {
+            break;
+        }
+        if key.status == Status::AsAbove && here.key.is_some_and(|above| above.status != Status::AsAbove) {
+            decided = (here.path.clone(), here.status());
+        }
+    }
+    decided
+}
+
+#[test]
+fn every_key_has_its_effect_or_its_sentence() {
+    for key in keys::all() {
+        let special = SPECIAL.iter().find(|(path, ..)| *path == key.path);
+        let (beside, value) = special.map_or(("", sample(key)), |(_, beside, value)| {
+            (*beside, (*value).to_owned())
+        });
+        let file = format!("{beside}\n{}\n", line(key.path, &value));
+        let found = loaded(&file, store(key));
+        let (problems, warnings) = said(&found);
+        let context = format!("{file}{problems}\n{warnings}");
+        let named = format!("`{}` ", key.path.replace("[]", "[0]"));
+        assert!(
+            !format!("{problems}{warnings}").contains(&format!("{named}is not a key")),
+            "{context}"
+        );
+        match deciding(key) {
+            (_, Status::Works) if NO_EFFECT_ALONE.contains(&key.path) => {}
+            (_, Status::Works) => {
+                assert!(problems.is_empty(), "{context}");
+                let shown = Examined::of(loaded(&file, store(key))).yaml(true);
+                let last = key.path.rsplit(['.', ']']).next().unwrap_or_default();
+                let is_shown = |line: &str| line.contains(last) && line.contains("# config.yml:");
+                assert!(shown.lines().any(is_shown), "{context}\n{shown}");
+                let without = loaded(&format!("{beside}\n"), store(key)).into_config();
+                let with = found.into_config().expect("there are no problems");
+                assert!(
+                    without.is_err() || differ(without.expect("it is"), with),
+                    "no effect: {context}"
+                );
+            }
+            (_, Status::Accepted(_)) => {
+                assert!(!format!("{problems}{warnings}").contains(&named), "{context}");
+            }
+            (above, Status::Warned(why)) if !matches!(key.kind, Kind::List | Kind::Section) => {
+                assert!(warnings.contains(&format!("`{above}` {why}")), "{context}");
+                assert!(!problems.contains("config.yml"), "{context}");
+            }
+            (above, Status::Refused(why)) if !matches!(key.kind, Kind::List | Kind::Section) => {
+                assert!(problems.contains(&format!("`{above}` {why}")), "{context}");
+            }
+            (_, Status::Alias(of)) => {
+                assert!(warnings.contains(&format!("another name of `{of}`")), "{context}");
+            }
+            (_, Status::Warned(_) | Status::Refused(_) | Status::AsAbove) => {}
+        }
+    }
+}
+
+/// All that is chosen is in what a configuration shows of itself.
+fn differ(one: Config, other: Config) -> bool {
+    let [one, other] = [one, other].map(|mut config| {
+        config.warnings.clear();
+        format!("{config:?}")
+    });
+    one != other
+}
+
+#[test]
+fn every_key_refuses_what_it_cannot_be_and_says_where() {
+    for key in keys::all().filter(|key| key.kind != Kind::Any) {
+        let file = format!("# a comment\n{}\n", line(key.path, "[[x]]"));
+        let (problems, _) = said(&loaded(&file, store(key)));
+        let path = key.path.replace("[]", "[0]");
+        let begin = match key.kind {
+            Kind::List => format!("config.yml:3: `{path}[0]` must have keys below it, not a list"),
+            _ => format!("config.yml:3: `{path}` must "),
+        };
+        assert!(problems.contains(&begin), "{file}: {problems}");
+    }
+}
+
+#[test]
+fn every_key_can_be_set_in_the_environment() {
+    for key in keys::all() {
+        if matches!(key.kind, Kind::List | Kind::Section) || matches!(key.status, Status::Alias(_)) {
+            continue;
+        }
+        let name = format!(
+            "REGISTRY_{}",
+            key.path
+                .replace("[]", ".0")
+                .replace('.', "_")
+                .to_ascii_uppercase()
+        );
+        let found = loaded("", &[(&name, &sample(key))]);
+        let (problems, warnings) = said(&found);
+        assert!(!warnings.contains("names no key"), "{name}: {warnings}");
+        let last = key.path.rsplit(['.', ']']).next().unwrap_or_default();
+        let shown = Examined::of(found).yaml(true);
+        let is_shown = |line: &str| line.contains(last) && line.contains(&format!("# ${name}"));
+        assert!(
+            shown.lines().any(is_shown) || matches!(key.kind, Kind::Named | Kind::Choice),
+            "{name}: {problems}\n{shown}"
+        );
+    }
+}

@@ -1,0 +1,272 @@
+//! `wharf config`: what a configuration says, where each value comes from, and what is wrong with it.
+
+use std::{fmt::Write as _, path::Path};
+
+use super::{
+    keys::{Default, Kind, Schema, Status, schema},
+    load::{self, Loaded},
+    tree::{Map, Node, Place, Scalar, Value},
+};
+
+/// In the place of what nobody is to see.
+const MASK: &str = "********";
+
+/// A configuration to look at.
+#[derive(Debug)]
+pub(crate) struct Examined(Loaded);
+
+/// Reads the configuration that [`load`](super::load()) would, without making anything of it.
+pub(crate) fn examine(argument: Option<&Path>) -> Examined {
+    Examined(load::read_all(argument))
+}
+
+impl Examined {
+    #[cfg(test)]
+    pub(super) fn of(loaded: Loaded) -> Self {
+        Self(loaded)
+    }
+
+    /// Whether the server would start with it, as far as the configuration goes.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.0.report.problems.is_empty()
+    }
+
+    /// All that there is to say about it: a line for each problem and warning, and one for the whole.
+    pub(crate) fn remarks(&self) -> String {
+        let report = &self.0.report;
+        let mut text = String::new();
+        let kinds = [
+            ("problem", &report.problems),
+            ("warning", &report.warnings),
+            ("note", &report.notes),
+        ];
+        let mut counts = Vec::new();
+        for (kind, remarks) in kinds {
+            let lines = report.lines(remarks);
+            for line in &lines {
+                _ = writeln!(text, "{kind}: {line}");
+            }
+            if kind != "note" {
+                let plural = if lines.len() == 1 { "" } else { "s" };
+                counts.push(format!("{} {kind}{plural}", lines.len()));
+            }
+        }
+        let what = match &self.0.source {
+            Some(path) => path.display().to_string(),
+            None => "no file, and the environment".to_owned(),
+        };
+        _ = writeln!(text, "{what}: {}", counts.join(", "));
+        text
+    }
+
+    /// What counts in the end, as YAML; with `origins`, a comment behind each value says where it comes from.
+    pub(crate) fn yaml(&self, origins: bool) -> String {
+        let mut lines = Lines {
+            report: &self.0,
+            lines: Vec::new(),
+        };
+        lines.section(schema(), Some(&self.0.root), 0, "");
+        let width = lines
+            .lines
+            .iter()
+            .map(|line| line.text.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(60);
+        let mut text = String::new();
+        for line in &lines.lines {
+            _ = match &line.origin {
+                Some(origin) if origins => writeln!(text, "{:width$}  # {origin}", line.text),
+                _ => writeln!(text, "{}", line.text),
+            };
+        }
+        text
+    }
+}
+
+struct Lines<'a> {
+    report: &'a Loaded,
+    lines: Vec<Line>,
+}
+
+struct Line {
+    text: String,
+    origin: Option<String>,
+}
+
+impl Lines<'_> {
+    /// `effect` is what the section above says about what its keys do.
+    fn section(&mut self, schema: &Schema, map: Option<&Map>, depth: usize, effect: &str) {
+        for (name, child) in schema.children() {
+            let node = map.and_then(|map| map.get(name));
+            let effect = match child.status() {
+                Status::Alias(_) => continue,
+                Status::AsAbove => effect,
+                Status::Warned(_) => ", has no effect",
+                Status::Refused(_) => ", refused",
+                Status::Works | Status::Accepted(_) => "",
+            };
+            self.key(name, child, node, depth, effect);
+        }
+    }
+
+    fn key(&mut self, name: &str, schema: &Schema, node: Option<&Node>, depth: usize, effect: &str) {
+        let kind = schema.kind();
+        let is_said = node.is_some_and(|node| !node.is_nothing());
+        match kind {
+            Kind::Named if node.is_none() => {}
+            Kind::Choice if !is_said => self.default(name, schema, depth),
+            Kind::Section | Kind::Named | Kind::Choice => {
+                let at = self.lines.len();
+                self.section(schema, node.and_then(Node::map), depth + 1, effect);
+                match node {
+                    Some(node) if self.lines.len() == at && kind == Kind::Named => {
+                        self.line(depth, &format!("{name}: {{}}"), Some(&node.place), effect);
+                    }
+                    _ if self.lines.len() > at => {
+                        let text = format!("{}{name}:", indentation(depth));
+                        self.lines.insert(at, Line { text, origin: None });
+                    }
+                    _ => {}
+                }
+            }
+            _ => match node.filter(|node| !node.is_nothing()) {
+                Some(node) => self.value(name, schema, node, depth, effect),
+                None => self.default(name, schema, depth),
+            },
+        }
+    }
+
+    fn default(&mut self, name: &str, schema: &Schema, depth: usize) {
+        match schema.key.map(|key| (key.status, key.default)) {
+            Some((Status::Works, Default::Value(value))) => {
+                self.line(depth, &format!("{name}: {value}"), Some(&Place::Nowhere), "");
+            }
+            Some((Status::Works, Default::Words(words))) => {
+                self.line(depth, &format!("# {name}: {words}"), None, "");
+            }
+            _ => {}
+        }
+    }
+
+    fn value(&mut self, name: &str, schema: &Schema, node: &Node, depth: usize, effect: &str) {
+        let key = scalar(name, true);
+        let place = Some(&node.place);
+        match (schema.kind(), &node.value) {
+            (Kind::Secret | Kind::Any, _) => self.line(depth, &format!("{key}: \"{MASK}\""), place, effect),
+            (kind, Value::Scalar(value)) => {
+                let text = shown(value, matches!(kind, Kind::Text | Kind::Texts | Kind::Fields));
+                self.line(depth, &format!("{key}: {text}"), place, effect);
+            }
+            (Kind::List, Value::List(list)) => {
+                self.line(depth, &format!("{key}:"), place, effect);
+                for element in list {
+                    self.element(schema, element, depth + 1, effect);
+                }
+            }
+            (_, Value::List(list)) => {
+                self.line(depth, &format!("{key}:"), place, effect);
+                for element in list {
+                    let text = element
+                        .scalar()
+                        .map(|value| shown(value, true))
+                        .unwrap_or_default();
+                    self.line(depth + 1, &format!("- {text}"), Some(&element.place), effect);
+                }
+            }
+            (kind, Value::Map(map)) => {
+                self.line(depth, &format!("{key}:"), place, effect);
+                let is_secret = kind == (Kind::Headers { is_secret: true });
+                for (name, node) in map.iter() {
+                    let text = match &node.value {
+                        _ if is_secret => format!("\"{MASK}\""),
+                        Value::Scalar(value) => shown(value, true),
+                        Value::List(list) => {
+                            let values: Vec<String> = list
+                                .iter()
+                                .filter_map(Node::scalar)
+                                .map(|value| quoted(&value.text))
+                                .collect();
+                            format!("[{}]", values.join(", "))
+                        }
+                        Value::Map(_) => format!("\"{MASK}\""),
+                    };
+                    self.line(
+                        depth + 1,
+                        &format!("{}: {text}", scalar(name, true)),
+                        Some(&node.place),
+                        effect,
+                    );
+                }
+            }
+        }
+    }
+
+    /// The keys of one element of a list, the first one behind its dash.
+    fn element(&mut self, schema: &Schema, node: &Node, depth: usize, effect: &str) {
+        let at = self.lines.len();
+        if let Some(element) = schema.element() {
+            self.section(element, node.map(), depth + 1, effect);
+        }
+        match self.lines.get_mut(at) {
+            Some(first) => {
+                let dash = 2 * depth;
+                first.text.replace_range(dash..dash + 2, "- ");
+            }
+            None => self.line(depth, "- {}", Some(&node.place), effect),
+        }
+    }
+
+    fn line(&mut self, depth: usize, text: &str, place: Option<&Place>, effect: &str) {
+        let text = format!("{}{text}", indentation(depth));
+        let origin = place.map(|place| format!("{}{effect}", self.report.report.place(place)));
+        self.lines.push(Line { text, origin });
+    }
+}
+
+fn indentation(depth: usize) -> String {
+    "  ".repeat(depth)
+}
+
+fn shown(value: &Scalar, is_text: bool) -> String {
+    scalar(&without_password(&value.text), is_text)
+}
+
+/// `https://user:password@host` without who and how.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else {
+        return text.to_owned();
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
+        None => text.to_owned(),
+    }
+}
+
+/// A text as YAML that reads as the same text; in quotes unless it is plain beyond doubt.
+fn scalar(text: &str, is_text: bool) -> String {
+    let is_word = text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_'))
+        && !text.ends_with(':')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':' | '@' | '+' | ','));
+    let plain = Scalar {
+        text: text.to_owned(),
+        is_plain: true,
+    };
+    let is_something_else = plain.is_nothing()
+        || plain.boolean().is_some()
+        || text.parse::<f64>().is_ok()
+        || plain.integer().is_some();
+    if is_word && !(is_text && is_something_else) {
+        text.to_owned()
+    } else {
+        quoted(text)
+    }
+}
+
+/// JSON's strings are YAML's.
+fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}

@@ -1,0 +1,355 @@
+//! A configuration as it was written: a tree of texts, each with the place where it stands.
+//!
+//! What a text means is decided where it is read, by what is wanted there: `yes` is a truth value for a switch and a
+//! word for a realm, and a password of digits keeps its zeros.
+
+use std::{rc::Rc, time::Duration};
+
+/// Who said something.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Place {
+    /// Nobody.
+    #[default]
+    Nowhere,
+    /// A line of the file, counted from 1.
+    Line(usize),
+    /// A variable of the environment.
+    Variable(Rc<str>),
+}
+
+/// A value and its place: that of its key, or of itself in a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Node {
+    pub(super) place: Place,
+    pub(super) value: Value,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Value {
+    Scalar(Scalar),
+    List(Vec<Node>),
+    Map(Map),
+}
+
+/// A text, and whether it stands without quotes and may so be a number, a truth value, or nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Scalar {
+    pub(super) text: String,
+    pub(super) is_plain: bool,
+}
+
+/// Keys in the order in which they were written, each once.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Map(Vec<(String, Node)>);
+
+impl Default for Value {
+    fn default() -> Self {
+        Self::nothing()
+    }
+}
+
+impl Value {
+    pub(super) fn nothing() -> Self {
+        Self::Scalar(Scalar {
+            text: String::new(),
+            is_plain: true,
+        })
+    }
+
+    pub(super) fn text(text: String) -> Self {
+        Self::Scalar(Scalar {
+            text,
+            is_plain: false,
+        })
+    }
+}
+
+impl Node {
+    pub(super) fn new(place: Place, value: Value) -> Self {
+        Self { place, value }
+    }
+
+    pub(super) fn is_nothing(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_nothing())
+    }
+
+    pub(super) fn scalar(&self) -> Option<&Scalar> {
+        match &self.value {
+            Value::Scalar(scalar) => Some(scalar),
+            Value::List(_) | Value::Map(_) => None,
+        }
+    }
+
+    pub(super) fn map(&self) -> Option<&Map> {
+        match &self.value {
+            Value::Map(map) => Some(map),
+            Value::List(_) | Value::Scalar(_) => None,
+        }
+    }
+
+    /// The map that it is, or is made now; a text that was in the way becomes a key of it.
+    pub(super) fn make_map(&mut self) -> &mut Map {
+        if !matches!(self.value, Value::Map(_)) {
+            let mut map = Map::default();
+            if let Value::Scalar(scalar) = &self.value
+                && !scalar.is_nothing()
+            {
+                map.set(&scalar.text, Self::new(self.place.clone(), Value::nothing()));
+            }
+            self.value = Value::Map(map);
+        }
+        match &mut self.value {
+            Value::Map(map) => map,
+            Value::List(_) | Value::Scalar(_) => unreachable!("it was just made a map"),
+        }
+    }
+
+    /// The list that it is, or is made now; a text that was in the way becomes its first element.
+    pub(super) fn make_list(&mut self) -> &mut Vec<Self> {
+        if !matches!(self.value, Value::List(_)) {
+            let alone = std::mem::take(self);
+            self.place = alone.place.clone();
+            self.value = Value::List(if alone.scalar().is_some() && !alone.is_nothing() {
+                vec![alone]
+            } else {
+                Vec::new()
+            });
+        }
+        match &mut self.value {
+            Value::List(list) => list,
+            Value::Map(_) | Value::Scalar(_) => unreachable!("it was just made a list"),
+        }
+    }
+
+    /// What it is, for a complaint.
+    pub(super) fn kind(&self) -> &'static str {
+        match &self.value {
+            Value::Scalar(scalar) if scalar.is_nothing() => "nothing",
+            Value::Scalar(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "a section with keys",
+        }
+    }
+}
+
+impl Map {
+    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, node)| node)
+    }
+
+    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.0
+            .iter_mut()
+            .find(|(name, _)| name == key)
+            .map(|(_, node)| node)
+    }
+
+    /// The node of `key`, made if it is not there.
+    pub(super) fn entry(&mut self, key: &str) -> &mut Node {
+        let index = match self.0.iter().position(|(name, _)| name == key) {
+            Some(index) => index,
+            None => {
+                self.0.push((key.to_owned(), Node::default()));
+                self.0.len() - 1
+            }
+        };
+        &mut self.0[index].1
+    }
+
+    pub(super) fn set(&mut self, key: &str, node: Node) {
+        *self.entry(key) = node;
+    }
+
+    pub(super) fn remove(&mut self, key: &str) -> Option<Node> {
+        let index = self.0.iter().position(|(name, _)| name == key)?;
+        Some(self.0.remove(index).1)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+        self.0.iter().map(|(key, node)| (&**key, node))
+    }
+}
+
+impl Scalar {
+    /// YAML 1.1, "null".
+    pub(super) fn is_nothing(&self) -> bool {
+        self.is_plain && matches!(&*self.text, "" | "~" | "null" | "Null" | "NULL")
+    }
+
+    /// YAML 1.1, "bool", as Go's yaml.v2 spells it; quoted ones count as well, because nobody means a text there.
+    pub(super) fn boolean(&self) -> Option<bool> {
+        match &*self.text {
+            "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(true),
+            "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
+                Some(false)
+            }
+            _ => None,
+        }
+    }
+
+    /// YAML 1.1, "int", as Go's yaml.v2 reads it: `1_000`, `0x10`, `0b11`, `0o17`, `017`, and `1e3`.
+    pub(super) fn integer(&self) -> Option<i64> {
+        let text = self.text.replace('_', "");
+        let (sign, digits) = match text.strip_prefix('-') {
+            Some(digits) => ("-", digits),
+            None => ("", text.strip_prefix('+').unwrap_or(&text)),
+        };
+        if !digits.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
+        let radix = |radix, digits: &str| {
+            if digits.starts_with(['-', '+']) {
+                return None;
+            }
+            i64::from_str_radix(&format!("{sign}{digits}"), radix).ok()
+        };
+        match digits.as_bytes() {
+            [b'0', b'x' | b'X', ..] => radix(16, &digits[2..]),
+            [b'0', b'b' | b'B', ..] => radix(2, &digits[2..]),
+            [b'0', b'o' | b'O', ..] => radix(8, &digits[2..]),
+            [b'0', _, ..] => radix(8, &digits[1..]),
+            _ => radix(10, digits).or_else(|| {
+                let number = digits.parse::<f64>().ok()?;
+                // Above 2^53 a float no longer says which whole number it is.
+                (number.fract() == 0.0 && number < 9e15)
+                    .then(|| format!("{sign}{number:.0}").parse().ok())
+                    .flatten()
+            }),
+        }
+    }
+
+    /// As Go writes them: `168h`, `1m30s`, or a whole number of nanoseconds. Negative ones are none.
+    pub(super) fn duration(&self) -> Option<Duration> {
+        parse_duration(&self.text).or_else(|| {
+            let nanoseconds = u64::try_from(self.integer()?).ok()?;
+            Some(Duration::from_nanos(nanoseconds))
+        })
+    }
+}
+
+/// Go's `time.ParseDuration`, without signs: numbers, with fractions, each with its unit.
+fn parse_duration(text: &str) -> Option<Duration> {
+    let mut rest = text.trim();
+    if rest.is_empty() {
+        return None;
+    }
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail
+            .find(|c: char| c.is_ascii_digit() || c == '.')
+            .unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let factor = match unit {
+            "ns" => 1e-9,
+            "us" | "µs" | "μs" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3600.0,
+            _ => return None,
+        };
+        seconds += number.parse::<f64>().ok()? * factor;
+        rest = tail;
+    }
+    // Go's durations end at 2^63 nanoseconds, about 292 years.
+    (seconds < 9.2e9)
+        .then(|| Duration::try_from_secs_f64(seconds).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plain(text: &str) -> Scalar {
+        Scalar {
+            text: text.to_owned(),
+            is_plain: true,
+        }
+    }
+
+    #[test]
+    fn durations_are_read_as_go_reads_them() {
+        let check = |text: &str, seconds: f64| {
+            assert_eq!(
+                plain(text).duration(),
+                Some(Duration::from_secs_f64(seconds)),
+                "{text}"
+            );
+        };
+        check("168h", 604_800.0);
+        check("1h30m", 5400.0);
+        check("1m30s", 90.0);
+        check("1.5h", 5400.0);
+        check("100ms", 0.1);
+        check("0", 0.0);
+        check("5000000000", 5.0);
+        for bad in [
+            "",
+            "h",
+            "1d",
+            "-1s",
+            "-5",
+            "1h x",
+            "1 h",
+            "1.5",
+            "999999999h",
+            "soon",
+        ] {
+            assert_eq!(plain(bad).duration(), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_yaml_v2_reads_them() {
+        for (text, number) in [
+            ("5", 5),
+            ("-5", -5),
+            ("+5", 5),
+            ("1_000", 1000),
+            ("0x10", 16),
+            ("0b11", 3),
+            ("0o17", 15),
+            ("017", 15),
+            ("1e3", 1000),
+            ("5.0", 5),
+            ("9223372036854775807", i64::MAX),
+        ] {
+            assert_eq!(plain(text).integer(), Some(number), "{text}");
+        }
+        for bad in [
+            "",
+            "-",
+            "five",
+            "5.5",
+            "1e300",
+            "0x",
+            "08",
+            "9223372036854775808",
+            "--5",
+            "inf",
+            "0x-1",
+        ] {
+            assert_eq!(plain(bad).integer(), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn truth_has_the_spellings_of_yaml_1_1() {
+        for yes in [
+            "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "true", "True", "TRUE",
+        ] {
+            assert_eq!(plain(yes).boolean(), Some(true), "{yes}");
+        }
+        for no in [
+            "n", "N", "no", "No", "NO", "off", "Off", "OFF", "false", "False", "FALSE",
+        ] {
+            assert_eq!(plain(no).boolean(), Some(false), "{no}");
+        }
+        for neither in ["", "yEs", "oN", "1", "0", "t", "enabled"] {
+            assert_eq!(plain(neither).boolean(), None, "{neither}");
+        }
+    }
+}
