@@ -80,6 +80,7 @@ cases! {$
     opened_survives_removal
     remove_takes_empty_directories_along
     remove_spares_neighbours
+    remove_all_is_many_removes
     remove_tree_takes_everything_below
     // listing
     list_is_sorted_by_bytes

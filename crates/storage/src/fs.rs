@@ -47,6 +47,7 @@ mod upload;
 
 use std::{
     fmt, io,
+    ops::ControlFlow,
     path::Path,
     sync::{
         Arc,
@@ -67,7 +68,7 @@ use self::{
     upload::Uploads,
 };
 use crate::{
-    Blob, Error, ErrorKind, Key, Object, Page, Put, Result, Stat, Storage, Upload, layout::UploadKey,
+    Blob, Error, ErrorKind, Key, Object, Page, Put, Removal, Result, Stat, Storage, Upload, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -87,10 +88,22 @@ struct Engine<D: Disk> {
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
-    _lock: D::Lock,
+    /// `None` when the store was opened to read only.
+    lock: Option<D::Lock>,
 }
 
 impl FsStorage {
+    /// Opens the store in the directory `root` to read it, beside whoever may be using it: takes no lock, creates
+    /// nothing, and refuses everything that changes something with [`ErrorKind::ReadOnly`].
+    /// [`ErrorKind::NotFound`] when there is no such directory.
+    pub fn open_to_read(root: &Path) -> Result<Self> {
+        let disk =
+            RealDisk::open_existing(root).map_err(|error| opening(&root.display().to_string(), error))?;
+        Ok(Self {
+            engine: Arc::new(Engine::new(disk, None)),
+        })
+    }
+
     /// Opens the store in the directory `root`, which is created when there is none.
     ///
     /// What a process that was killed left in staging is removed. [`ErrorKind::Locked`] when
@@ -106,15 +119,7 @@ impl<D: Disk> FsStorage<D> {
     /// Opens the store on `disk`, which errors call `place`.
     pub fn on(disk: D, place: &str) -> Result<Self> {
         let lock = prepare(&disk, place)?;
-        let engine = Engine {
-            disk,
-            directories: Directories::default(),
-            uploads: Uploads::new(),
-            listings: list::listings(),
-            pool: Pool::new(read::BUFFER),
-            staged: AtomicU64::new(0),
-            _lock: lock,
-        };
+        let engine = Engine::new(disk, Some(lock));
         engine.empty_staging().map_err(|error| opening(place, error))?;
         Ok(Self {
             engine: Arc::new(engine),
@@ -128,6 +133,17 @@ impl<D: Disk> FsStorage<D> {
     ) -> Result<T> {
         let engine = Arc::clone(&self.engine);
         blocking(move || work(&engine)).await
+    }
+
+    /// Everything that changes the store asks first.
+    fn require_lock(&self) -> Result<()> {
+        match self.engine.lock {
+            Some(_) => Ok(()),
+            None => Err(Error::new(
+                ErrorKind::ReadOnly,
+                "change a store that was opened to read only",
+            )),
+        }
     }
 }
 
@@ -184,15 +200,34 @@ fn locked(place: &str, holder: &str) -> Error {
 }
 
 impl<D: Disk> Engine<D> {
+    fn new(disk: D, lock: Option<D::Lock>) -> Self {
+        Self {
+            disk,
+            directories: Directories::default(),
+            uploads: Uploads::new(),
+            listings: list::listings(),
+            pool: Pool::new(read::BUFFER),
+            staged: AtomicU64::new(0),
+            lock,
+        }
+    }
+
     /// A path in staging that nothing has. Names are unique among the processes that have the
     /// store, because each of them empties staging first.
     fn staging_path(&self) -> String {
         format!("{STAGING}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
     }
 
+    /// The directory itself stays, with its owner: another command may run as another user than the server.
     fn empty_staging(&self) -> io::Result<()> {
-        self.remove_recursively(STAGING)?;
-        self.disk.create_directory(STAGING)
+        let mut names = Vec::new();
+        self.disk.read_directory(STAGING, &mut |name, _| {
+            names.push(String::from_utf8_lossy(name).into_owned());
+            ControlFlow::Continue(())
+        })?;
+        names
+            .iter()
+            .try_for_each(|name| self.remove_recursively(&format!("{STAGING}/{name}")))
     }
 }
 
@@ -211,16 +246,25 @@ impl<D: Disk> Storage for FsStorage<D> {
     }
 
     async fn publish(&self, puts: &[Put]) -> Result<()> {
+        self.require_lock()?;
         let items = puts.iter().map(Item::put).collect();
         self.run(move |engine| engine.commit(items)).await
     }
 
     async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
+        self.require_lock()?;
         let (key, keep) = (key.clone(), keep.clone());
         self.run(move |engine| engine.remove(&key, &keep)).await
     }
 
+    async fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+        self.require_lock()?;
+        let removals = removals.to_vec();
+        self.run(move |engine| engine.remove_all(&removals)).await
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
+        self.require_lock()?;
         let dir = dir.clone();
         self.run(move |engine| engine.remove_tree(&dir)).await
     }
@@ -230,11 +274,13 @@ impl<D: Disk> Storage for FsStorage<D> {
     }
 
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
+        self.require_lock()?;
         let upload = upload.clone();
         self.run(move |engine| engine.create_upload(&upload)).await
     }
 
     async fn open_upload(&self, upload: &UploadKey) -> Result<Box<dyn Upload>> {
+        self.require_lock()?;
         Ok(Box::new(self.engine.open_upload(upload)?))
     }
 
@@ -243,6 +289,7 @@ impl<D: Disk> Storage for FsStorage<D> {
     }
 
     async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+        self.require_lock()?;
         self.run(move |engine| engine.purge_uploads(cutoff, Purge::Discard))
             .await
     }

@@ -25,7 +25,7 @@
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, DigestError, RepoName, Tag, UploadId};
 
-use crate::Key;
+use crate::{Key, KeyError};
 
 const V2: &str = "docker/registry/v2";
 
@@ -39,6 +39,11 @@ pub fn blob(digest: &Digest) -> Key {
         "{V2}/blobs/{algorithm}/{}/{hex}/data",
         &hex.as_str()[..2]
     ))
+}
+
+/// Where all blobs lie.
+pub fn blobs() -> Key {
+    Key::from_safe(format!("{V2}/blobs"))
 }
 
 /// Where all repositories lie.
@@ -115,6 +120,90 @@ pub fn tag_history_link(name: &RepoName, tag: &Tag, digest: &Digest) -> Key {
         digest.algorithm(),
         digest.hex()
     ))
+}
+
+/// A repository as it lies in the tree, whatever its name: one that no request can have needs its blobs as well.
+/// What the functions of this module say of a [`RepoName`], its methods say of a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RepositoryDirectory(Key);
+
+impl RepositoryDirectory {
+    /// The directory `name` among all repositories, or in the repository `above`.
+    pub fn find(above: Option<&Self>, name: &str) -> Result<Self, KeyError> {
+        above
+            .map_or_else(repositories, |above| above.0.clone())
+            .join(name)
+            .map(Self)
+    }
+
+    /// What comes after `repositories/`.
+    pub fn name(&self) -> &str {
+        &self.0.as_str()[V2.len() + "/repositories/".len()..]
+    }
+
+    /// The directory itself; other repositories may lie below it.
+    pub fn key(&self) -> &Key {
+        &self.0
+    }
+
+    /// The directory of everything that is a manifest or a tag.
+    pub fn manifests(&self) -> Key {
+        self.below("_manifests")
+    }
+
+    /// The directory of the uploads.
+    pub fn uploads(&self) -> Key {
+        self.below("_uploads")
+    }
+
+    /// The directory of the algorithms of all manifests.
+    pub fn revisions(&self) -> Key {
+        self.below("_manifests/revisions")
+    }
+
+    /// That the repository may read the manifest `digest`.
+    pub fn revision_link(&self, digest: &Digest) -> Key {
+        self.link_below("_manifests/revisions", digest)
+    }
+
+    /// The directory of the algorithms of all layer links.
+    pub fn layers(&self) -> Key {
+        self.below("_layers")
+    }
+
+    /// That the repository may read the blob `digest`.
+    pub fn layer_link(&self, digest: &Digest) -> Key {
+        self.link_below("_layers", digest)
+    }
+
+    /// The directory whose names are the tags.
+    pub fn tags(&self) -> Key {
+        self.below("_manifests/tags")
+    }
+
+    /// What the tag `tag`, the name of a directory in [`tags`](Self::tags), points at.
+    pub fn tag_link(&self, tag: &str) -> Key {
+        self.below(&format!("_manifests/tags/{tag}/current/link"))
+    }
+
+    /// The directory of the algorithms of all that the tag ever pointed at.
+    pub fn tag_history(&self, tag: &str) -> Key {
+        self.below(&format!("_manifests/tags/{tag}/index"))
+    }
+
+    /// That the tag once pointed at `digest`.
+    pub fn tag_history_link(&self, tag: &str, digest: &Digest) -> Key {
+        self.link_below(&format!("_manifests/tags/{tag}/index"), digest)
+    }
+
+    fn below(&self, path: &str) -> Key {
+        Key::from_safe(format!("{}/{path}", self.0))
+    }
+
+    fn link_below(&self, path: &str, digest: &Digest) -> Key {
+        let (algorithm, hex) = (digest.algorithm(), digest.hex());
+        Key::from_safe(format!("{}/{path}/{algorithm}/{hex}/link", self.0))
+    }
 }
 
 /// The directory of the uploads of a repository.

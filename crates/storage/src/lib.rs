@@ -72,6 +72,20 @@ pub trait Storage: std::fmt::Debug + Send + Sync + 'static {
     /// including `keep`. Durable. [`ErrorKind::NotFound`] when there was no object.
     async fn remove(&self, key: &Key, keep: &Key) -> Result<()>;
 
+    /// Removes many objects, each as [`remove`](Self::remove) does, in the order given; what is not there is no error,
+    /// and directories above it that are empty go all the same.
+    /// All of it is durable when this returns, and cheaper than one by one: what a cut of power leaves of a call that
+    /// did not return may be any part of it, so what must go before something else goes in an earlier call.
+    async fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+        for Removal { key, keep } in removals {
+            match self.remove(key, keep).await {
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Removes everything at and below `dir`. It vanishes at once for readers on engines with
     /// directories, piece by piece elsewhere. Durable. [`ErrorKind::NotFound`] when there was nothing.
     async fn remove_tree(&self, dir: &Key) -> Result<()>;
@@ -106,6 +120,15 @@ pub struct Put {
     pub key: Key,
     /// The whole content.
     pub bytes: Bytes,
+}
+
+/// One object to remove, with the directories above it that become empty, up to and not including `keep`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// The object.
+    pub key: Key,
+    /// The lowest directory that stays, even empty.
+    pub keep: Key,
 }
 
 /// What is known of an object without reading it.

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Blob, ErrorKind, Finished, Key, Object, Operation, Page, Put, Result, Stat, Storage, Upload,
+    Blob, ErrorKind, Finished, Key, Object, Operation, Page, Put, Removal, Result, Stat, Storage, Upload,
     layout::UploadKey,
 };
 
@@ -156,6 +156,12 @@ impl Storage for Metered {
     async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
         self.meters
             .time(Operation::Remove, self.inner.remove(key, keep))
+            .await
+    }
+
+    async fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+        self.meters
+            .time(Operation::Remove, self.inner.remove_all(removals))
             .await
     }
 

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::{assert_kind, collect, exists, key, names, pattern, publish, put, read, upload_key};
-use crate::{ErrorKind, Storage};
+use crate::{ErrorKind, Removal, Storage};
 
 /// What was published is there, with its size and a plausible time.
 pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
@@ -401,6 +401,46 @@ pub async fn remove_takes_empty_directories_along(storage: &Arc<dyn Storage>) {
 
     publish(storage, &deep, "again").await;
     assert_eq!(read(storage, &deep).await, "again");
+}
+
+/// In any order, from one directory or from many; what is not there is passed over.
+pub async fn remove_all_is_many_removes(storage: &Arc<dyn Storage>) {
+    let top = key("contract/remove_all_is_many_removes");
+    let at = |below: &str| top.join(below).expect("a key");
+    for below in [
+        "a/1/link",
+        "a/2/link",
+        "a/2/other",
+        "b/1/link",
+        "b/c/2/link",
+        "whole",
+    ] {
+        publish(storage, &at(below), below).await;
+    }
+    let removal = |below: &str, keep: &str| Removal {
+        key: at(below),
+        keep: if keep.is_empty() { top.clone() } else { at(keep) },
+    };
+    let removals = [
+        removal("a/1/link", "a"),
+        removal("a/2/link", "a"),
+        removal("a/3/link", "a"),
+        removal("nowhere/3/link", "nowhere"),
+        removal("b/c/2/link", ""),
+        removal("b/1/link", ""),
+        removal("a/1/link", "a"),
+        removal("whole", ""),
+    ];
+    storage.remove_all(&removals).await.expect("remove_all");
+    assert_eq!(names(storage, &top).await, ["a"]);
+    assert_eq!(names(storage, &at("a")).await, ["2"]);
+    assert_eq!(names(storage, &at("a/2")).await, ["other"]);
+    storage
+        .remove_all(&removals)
+        .await
+        .expect("remove_all for the second time");
+    storage.remove_all(&[]).await.expect("remove_all of nothing");
+    assert_eq!(read(storage, &at("a/2/other")).await, "a/2/other");
 }
 
 /// Objects beside the removed one stay, also those whose names begin alike.

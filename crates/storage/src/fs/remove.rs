@@ -8,7 +8,7 @@ use super::{
     sys::{Disk, Kind},
     upload::directory_of,
 };
-use crate::{Error, ErrorKind, Key, Result, layout, layout::UploadKey};
+use crate::{Error, ErrorKind, Key, Removal, Result, layout, layout::UploadKey};
 
 /// How many names are held in memory while a directory is emptied or searched.
 const BATCH: usize = 1024;
@@ -60,6 +60,21 @@ impl<D: Disk> Engine<D> {
             opened.pop();
         }
         self.directories.sync(&self.disk, &opened[opened.len() - 1].1)
+    }
+
+    /// Removes many files with the directories above them that became empty. Blocks.
+    ///
+    /// Of removals that follow each other, those in one directory share its being opened, and its sync: it comes
+    /// when the walk leaves the directory. So it is the very directory out of which something was removed that is
+    /// synced, as in [`remove`](Self::remove), and nothing but the lowest one that stays.
+    pub(super) fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+        let mut walk = Walk { opened: Vec::new() };
+        for Removal { key, keep } in removals {
+            walk.remove(self, key.as_str(), keep.as_str())
+                .map_err(|error| Error::io(format!("remove `{key}`"), error))?;
+        }
+        walk.leave(self, |_| false)
+            .map_err(|error| Error::io("sync what was removed", error))
     }
 
     /// Removes everything at and below `path`; it vanishes at once. Blocks.
@@ -234,6 +249,106 @@ impl<D: Disk> Engine<D> {
         let directory = directory_of(upload);
         self.remove_recursively(&directory)
             .map_err(|error| Error::io(format!("discard the upload `{directory}`"), error))
+    }
+}
+
+/// The directories on the way to what was removed last, each open, from the highest that must stay.
+struct Walk<'a, D: Disk> {
+    opened: Vec<Step<'a, D>>,
+}
+
+struct Step<'a, D: Disk> {
+    path: &'a str,
+    directory: D::Directory,
+    /// Whether a name in it went, and so it is to be synced before the walk leaves it.
+    changed: bool,
+}
+
+impl<'a, D: Disk> Walk<'a, D> {
+    fn remove(&mut self, engine: &Engine<D>, path: &'a str, keep: &'a str) -> io::Result<()> {
+        let lowest = parent(path);
+        let highest = if is_at_or_below(lowest, keep) {
+            keep
+        } else {
+            lowest
+        };
+        if self.opened.first().is_some_and(|step| step.path != highest) {
+            self.leave(engine, |_| false)?;
+        }
+        self.leave(engine, |step| is_at_or_below(lowest, step.path))?;
+        if !self.open(engine, highest, lowest)? {
+            return Ok(());
+        }
+        let last = self.opened.len() - 1;
+        match engine
+            .disk
+            .remove_file_at(&self.opened[last].directory, last_component(path))
+        {
+            Ok(()) => self.opened[last].changed = true,
+            // An earlier run that was killed may have left the directory.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        self.remove_empty(engine);
+        Ok(())
+    }
+
+    /// Syncs and closes the lowest directories, as long as they are not to be `kept` open.
+    fn leave(&mut self, engine: &Engine<D>, kept: impl Fn(&Step<'a, D>) -> bool) -> io::Result<()> {
+        while let Some(step) = self.opened.pop_if(|step| !kept(step)) {
+            if step.changed {
+                engine.directories.sync(&engine.disk, &step.directory)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens what is not open of the way from `highest` to `lowest`; false when it ends before.
+    fn open(&mut self, engine: &Engine<D>, highest: &'a str, lowest: &'a str) -> io::Result<bool> {
+        while self
+            .opened
+            .last()
+            .is_none_or(|step| step.path.len() < lowest.len())
+        {
+            let (path, next) = match self.opened.last() {
+                None => (highest, engine.disk.open_directory(highest)),
+                Some(above) => {
+                    let start = above.path.len() + 1;
+                    let length = lowest[start..].find('/').unwrap_or(lowest.len() - start);
+                    let path = &lowest[..start + length];
+                    let next = engine
+                        .disk
+                        .open_directory_at(&above.directory, last_component(path));
+                    (path, next)
+                }
+            };
+            match next {
+                Ok(directory) => self.opened.push(Step {
+                    path,
+                    directory,
+                    changed: false,
+                }),
+                Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Removes the lowest directories while they are empty, up to the one that stays.
+    fn remove_empty(&mut self, engine: &Engine<D>) {
+        while let [.., above, empty] = &mut self.opened[..] {
+            let name = last_component(empty.path);
+            let remove = || engine.disk.remove_directory_at(&above.directory, name);
+            match engine.directories.change(empty.path, remove) {
+                Ok(()) => above.changed = true,
+                // Another request removed it; whether that is durable is for us to see to.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => above.changed = true,
+                // Not empty, or we may not: the object is gone all the same.
+                Err(_) => break,
+            }
+            self.opened.pop();
+        }
     }
 }
 

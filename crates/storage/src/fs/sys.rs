@@ -185,6 +185,11 @@ impl RealDisk {
     /// Opens the directory `root`; creates it, durably, with the directories above it, when there is none.
     pub fn open(root: &Path) -> io::Result<Self> {
         create_root(root)?;
+        Self::open_existing(root)
+    }
+
+    /// Opens the directory `root`, which must exist.
+    pub fn open_existing(root: &Path) -> io::Result<Self> {
         let fd = open_directory_at(CWD, root)?;
         let stamped_here = !is_remote(u64::try_from(fstatfs(&fd)?.f_type).unwrap_or(0));
         let read_at_once = kernel_reads_at_once(rustix::system::uname().release().to_str().unwrap_or(""));
