@@ -5,6 +5,7 @@
 
 mod blobs;
 mod catalog;
+pub mod collect;
 mod delete;
 mod error;
 mod graph;

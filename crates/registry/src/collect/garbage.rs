@@ -1,0 +1,199 @@
+//! What is stored and not needed: in one repository, and among all blobs.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use wharf_oci::{Algorithm, Digest};
+use wharf_storage::{Key, Storage, layout};
+
+use super::{
+    CollectOptions, DoomedBlob, DoomedManifest, PARALLEL, RepositoryGarbage,
+    digests::DigestSet,
+    mark::Live,
+    survey::{Survey, take_turns},
+    walk::{self, Link, failed_job, in_chunks, names},
+};
+use crate::Result;
+
+/// What a repository has beyond what is `live` in it; `None` when that is nothing.
+pub(super) async fn of_repository(
+    storage: &Arc<dyn Storage>,
+    survey: &Survey,
+    live: &Live,
+    options: CollectOptions,
+) -> Result<Option<RepositoryGarbage>> {
+    let dead_layers = survey.layers.iter().filter(|digest| !live.contains(digest));
+    let layers = linked_layers(storage, survey, dead_layers.copied().collect()).await?;
+    let is_dead = |digest: &&Digest| !live.contains(digest);
+    let mut history = Vec::new();
+    if options.delete_untagged {
+        for tag in &survey.tags {
+            let entries = tag.history.iter().filter(is_dead);
+            history.extend(entries.map(|digest| (tag.name.clone(), *digest)));
+        }
+    }
+    // Without `delete_untagged` all manifests are roots.
+    let manifests = doomed_manifests(survey, survey.revisions.iter().filter(is_dead), &history);
+    let has_tags = survey.tags.iter().any(|tag| tag.current != Link::Absent);
+    let is_used =
+        survey.revisions.len() > manifests.len() || survey.layers.iter().any(|layer| live.contains(layer));
+    let garbage = RepositoryGarbage {
+        directory: survey.directory.clone(),
+        vanishes: !has_tags && !is_used && !survey.has_strangers,
+        manifests,
+        layers,
+        history,
+    };
+    let loses_something = garbage.vanishes
+        || !(garbage.manifests.is_empty() && garbage.layers.is_empty() && garbage.history.is_empty());
+    Ok(loses_something.then_some(garbage))
+}
+
+/// Of `digests`, those that have a link; registry:2 leaves the directories of deleted ones behind.
+async fn linked_layers(
+    storage: &Arc<dyn Storage>,
+    survey: &Survey,
+    digests: Vec<Digest>,
+) -> Result<Vec<Digest>> {
+    let (storage, directory) = (Arc::clone(storage), survey.directory.clone());
+    in_chunks(digests, move |digests| {
+        let (storage, directory) = (Arc::clone(&storage), directory.clone());
+        async move {
+            let mut linked = Vec::new();
+            for (count, digest) in digests.into_iter().enumerate() {
+                match storage.stat(&directory.layer_link(&digest)).await {
+                    Err(error) if error.is_not_found() => {}
+                    // One that cannot be looked at is tried all the same.
+                    Ok(_) | Err(_) => linked.push(digest),
+                }
+                take_turns(count).await;
+            }
+            Ok(linked)
+        }
+    })
+    .await
+}
+
+/// The manifests that go, in the order in which they may: what names another one goes before it, so that what is left
+/// after a crash names nothing that is gone.
+fn doomed_manifests<'a>(
+    survey: &Survey,
+    dead: impl Iterator<Item = &'a Digest>,
+    history: &[(Box<str>, Digest)],
+) -> Vec<DoomedManifest> {
+    let mut named: HashMap<Digest, u32> = dead.map(|digest| (*digest, 0)).collect();
+    let names = |digest: &Digest| {
+        let references = survey.manifests.get(digest);
+        references.into_iter().flat_map(|references| {
+            references
+                .manifests
+                .iter()
+                .chain(&references.blobs)
+                .chain(&references.subject)
+        })
+    };
+    let dead: Vec<Digest> = named.keys().copied().collect();
+    for other in dead.iter().flat_map(names) {
+        if let Some(count) = named.get_mut(other) {
+            *count += 1;
+        }
+    }
+    let mut tags: HashMap<Digest, Vec<Box<str>>> = HashMap::new();
+    for (tag, digest) in history {
+        tags.entry(*digest).or_default().push(tag.clone());
+    }
+    let mut doomed = Vec::with_capacity(named.len());
+    let mut free: Vec<Digest> = named
+        .iter()
+        .filter(|(_, count)| **count == 0)
+        .map(|(digest, _)| *digest)
+        .collect();
+    let mut generation = 0;
+    while !named.is_empty() {
+        if free.is_empty() {
+            // Nobody can make a circle of digests; should somebody, it goes as a whole.
+            free = named.keys().copied().collect();
+        }
+        free.sort_unstable();
+        for digest in &free {
+            named.remove(digest);
+        }
+        let mut next = Vec::new();
+        for digest in free {
+            for other in names(&digest) {
+                if let Some(count) = named.get_mut(other) {
+                    *count -= 1;
+                    next.extend((*count == 0).then_some(*other));
+                }
+            }
+            doomed.push(DoomedManifest {
+                digest,
+                tags: tags.remove(&digest).unwrap_or_default(),
+                generation,
+            });
+        }
+        free = next;
+        generation += 1;
+    }
+    doomed
+}
+
+/// All blobs that are stored and not `live`, in ascending order.
+pub(super) async fn blobs(storage: &Arc<dyn Storage>, live: &Arc<DigestSet>) -> Result<Vec<DoomedBlob>> {
+    let mut prefixes = Vec::new();
+    for algorithm in Algorithm::ALL {
+        let below = layout::blobs().join(algorithm.as_str()).map_err(walk::no_key)?;
+        for prefix in names(&**storage, &below).await? {
+            if prefix.is_dir {
+                prefixes.push((algorithm, below.join(&prefix.name).map_err(walk::no_key)?));
+            }
+        }
+    }
+    let mut jobs = stream::iter(prefixes)
+        .map(|(algorithm, directory)| {
+            tokio::spawn(doomed(
+                Arc::clone(storage),
+                Arc::clone(live),
+                algorithm,
+                directory,
+            ))
+        })
+        .buffered(PARALLEL)
+        .map(|job| job.map_err(failed_job)?);
+    let mut found = Vec::new();
+    while let Some(blobs) = jobs.try_next().await? {
+        found.extend(blobs);
+    }
+    Ok(found)
+}
+
+/// The blobs in one directory that are not `live`.
+///
+/// *Online*, what is pinned or was written within the grace period is not doomed either; the time of writing is in the
+/// same [`Stat`](wharf_storage::Stat) as the size.
+async fn doomed(
+    storage: Arc<dyn Storage>,
+    live: Arc<DigestSet>,
+    algorithm: Algorithm,
+    directory: Key,
+) -> Result<Vec<DoomedBlob>> {
+    let mut found = Vec::new();
+    for (count, entry) in names(&*storage, &directory).await?.into_iter().enumerate() {
+        let digest =
+            walk::digest(algorithm, &entry.name).filter(|_| entry.name.starts_with(directory.name()));
+        let Some(digest) = digest.filter(|digest| !live.contains(digest)) else {
+            continue;
+        };
+        match storage.stat(&layout::blob(&digest)).await {
+            Ok(stat) => found.push(DoomedBlob {
+                digest,
+                size: stat.size,
+            }),
+            // A directory that a crash left.
+            Err(error) if error.is_not_found() => {}
+            Err(error) => return Err(error.into()),
+        }
+        take_turns(count).await;
+    }
+    Ok(found)
+}
