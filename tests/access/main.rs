@@ -13,7 +13,6 @@ mod live;
 mod scene;
 mod setup;
 mod start;
-mod terminal;
 mod users;
 mod wire;
 
@@ -26,7 +25,6 @@ fn main() {
     start::add_to(&mut suite);
     wire::add_to(&mut suite);
     apache::add_to(&mut suite);
-    terminal::add_to(&mut suite);
     users::add_to(&mut suite);
     docker::add_to(&mut suite);
     differential::add_to(&mut suite);

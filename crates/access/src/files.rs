@@ -252,9 +252,7 @@ fn publish_new(temporary: &Path, path: &Path) -> io::Result<()> {
 
 /// Longer content first overwrites, then the rest is cut: at no time is the file empty.
 fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The path is resolved: a symbolic link there now was put there by somebody else.
-    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let mut file = File::from(open(path, flags, Mode::empty())?);
+    let mut file = File::from(open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?);
     file.write_all(bytes)?;
     file.set_len(bytes.len() as u64)?;
     Ok(fsync(&file)?)

@@ -85,12 +85,10 @@ impl Drop for Silent<'_> {
 }
 
 fn ask(mut terminal: File, question: &str) -> io::Result<Vec<u8>> {
+    terminal.write_all(question.as_bytes())?;
     let typed = {
-        // Before the question: what is typed as soon as it stands there must neither show nor be lost.
         let silent = Silent::new(&terminal)?;
-        let mut terminal = silent.terminal;
-        terminal.write_all(question.as_bytes())?;
-        keys(terminal)
+        keys(silent.terminal)
     };
     terminal.write_all(b"\n")?;
     typed

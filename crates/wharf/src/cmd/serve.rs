@@ -284,7 +284,7 @@ impl Announcement<'_> {
     }
 }
 
-fn start_log(log: Log) {
+pub(super) fn start_log(log: Log) {
     // Libraries speak up from warnings on; our own crates as much as the operator wants.
     let ours = [
         "wharf",

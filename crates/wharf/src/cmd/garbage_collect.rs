@@ -1,0 +1,252 @@
+//! `wharf garbage-collect`: the collection of a store that no server uses, with the words of registry:2.
+
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use clap::CommandFactory as _;
+use tokio::runtime;
+use wharf_registry::collect::{Alone, CollectOptions, Collector, Doubt, Garbage, Mark, RepositoryMarks};
+use wharf_storage::{ErrorKind, fs::FsStorage, layout};
+
+use crate::{
+    cli::{Cli, GarbageCollect},
+    config::{self, Storage},
+};
+
+/// A disk that turns answers four readers sooner than one.
+const LEAST_THREADS: usize = 4;
+
+/// Collects, or says what would be collected.
+pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
+    let config = config::load(arguments.config.as_deref())?;
+    if config.source.is_none() {
+        bail!("configuration error: configuration path unspecified\n{}", usage());
+    }
+    super::serve::start_log(config.log);
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    let root = match &config.storage {
+        Storage::Filesystem { root } => root,
+        Storage::InMemory => bail!(
+            "cannot collect: `storage: inmemory` keeps everything in the memory of the server, and nothing between two runs; restart the server to empty it"
+        ),
+    };
+    let threads = std::thread::available_parallelism().map_or(LEAST_THREADS, usize::from);
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(threads.max(LEAST_THREADS))
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(collect(root, arguments))
+}
+
+async fn collect(root: &Path, arguments: &GarbageCollect) -> anyhow::Result<()> {
+    let storage = open(root, arguments.dry_run).await?;
+    let options = CollectOptions {
+        delete_untagged: arguments.delete_untagged,
+    };
+    let collector = Collector::new(storage, options);
+    let mut said = Said::new(arguments.quiet);
+
+    let mut marking = collector.mark();
+    while let Some(repository) = marking.next().await.context("cannot collect")? {
+        said.repository(&repository)?;
+    }
+    let marked = marking.finish().await.context("cannot collect")?;
+    let garbage = collector.garbage(marked).await.context("cannot collect")?;
+    // What could not be said is not done: the reader of a pipe that went away has seen enough.
+    said.garbage(&garbage)?;
+    if arguments.dry_run {
+        said.total(garbage.bytes(), "would be freed")?;
+    } else {
+        let swept = collector.sweep(&garbage, &Alone).await.context(
+            "the collection stopped half-way; nothing that is needed is gone, run it again to go on",
+        )?;
+        said.total(swept.bytes, "freed")?;
+    }
+    said.doubts(&garbage.doubts);
+    Ok(())
+}
+
+/// The store, exclusively, or only to read for a dry run, which works beside a server. Never creates one.
+async fn open(root: &Path, dry_run: bool) -> anyhow::Result<Arc<dyn wharf_storage::Storage>> {
+    let place = root.display();
+    let to_read: Arc<dyn wharf_storage::Storage> =
+        Arc::new(FsStorage::open_to_read(root).context("cannot collect")?);
+    let repositories = layout::repositories();
+    let blobs = to_read.list(&layout::blobs(), None, 1).await?;
+    if blobs.entries.is_empty() && to_read.list(&repositories, None, 1).await?.entries.is_empty() {
+        bail!(
+            "cannot collect: there is no registry in `{place}`, no `{repositories}`; does `storage.filesystem.rootdirectory` name the right directory?"
+        );
+    }
+    if dry_run {
+        return Ok(to_read);
+    }
+    match FsStorage::open(root) {
+        Ok(storage) => Ok(Arc::new(storage)),
+        Err(error) if error.kind() == ErrorKind::Locked => bail!(
+            "cannot collect while a server runs: {error}; then run this again and start the server after it. `--dry-run` says what would go, and needs no stop"
+        ),
+        Err(error) => Err(error).context("cannot collect"),
+    }
+}
+
+/// What registry:2 prints without a configuration.
+fn usage() -> String {
+    let mut cli = Cli::command();
+    cli.build();
+    cli.find_subcommand_mut("garbage-collect")
+        .map(|command| command.render_help().to_string())
+        .unwrap_or_default()
+}
+
+/// Standard output, in the lines of registry:2 and registry:3.
+struct Said {
+    /// `None` when the operator wants to hear nothing.
+    output: Option<BufWriter<io::StdoutLock<'static>>>,
+}
+
+impl Said {
+    fn new(quiet: bool) -> Self {
+        Self {
+            output: (!quiet).then(|| BufWriter::with_capacity(64 * 1024, io::stdout().lock())),
+        }
+    }
+
+    fn say(&mut self, what: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+        match &mut self.output {
+            Some(output) => what(output).context("cannot write to standard output; nothing more is done"),
+            None => Ok(()),
+        }
+    }
+
+    fn repository(&mut self, repository: &RepositoryMarks) -> anyhow::Result<()> {
+        self.say(|output| {
+            let name = &repository.name;
+            writeln!(output, "{name}")?;
+            for mark in &repository.marks {
+                match mark {
+                    // With the space at its end.
+                    Mark::Manifest(digest) => writeln!(output, "{name}: marking manifest {digest} ")?,
+                    Mark::Blob(digest) => writeln!(output, "{name}: marking blob {digest}")?,
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn garbage(&mut self, garbage: &Garbage) -> anyhow::Result<()> {
+        self.say(|output| {
+            for repository in &garbage.repositories {
+                for manifest in &repository.manifests {
+                    writeln!(
+                        output,
+                        "manifest eligible for deletion: {{{} {} [{}]}}",
+                        repository.name(),
+                        manifest.digest,
+                        manifest.tags.join(" ")
+                    )?;
+                }
+            }
+            writeln!(
+                output,
+                "\n{} blobs marked, {} blobs and {} manifests eligible for deletion",
+                garbage.marked,
+                garbage.blobs.len(),
+                garbage.manifests()
+            )?;
+            for blob in &garbage.blobs {
+                writeln!(output, "blob eligible for deletion: {}", blob.digest)?;
+            }
+            for repository in &garbage.repositories {
+                let name = repository.name();
+                for layer in &repository.layers {
+                    writeln!(output, "{name}: layer link eligible for deletion: {layer}")?;
+                }
+            }
+            for repository in garbage
+                .repositories
+                .iter()
+                .filter(|repository| repository.vanishes)
+            {
+                writeln!(
+                    output,
+                    "{}: empty repository eligible for deletion",
+                    repository.name()
+                )?;
+            }
+            output.flush()
+        })
+    }
+
+    fn total(&mut self, bytes: u64, what: &str) -> anyhow::Result<()> {
+        self.say(|output| {
+            writeln!(output, "{bytes} bytes ({}) {what}", readable(bytes))?;
+            output.flush()
+        })
+    }
+
+    /// To standard error, also when standard output is to be quiet.
+    #[expect(clippy::print_stderr, reason = "the report of a command, not a line of a log")]
+    fn doubts(&self, doubts: &[Doubt]) {
+        for doubt in doubts {
+            eprintln!("warning: {doubt}");
+        }
+    }
+}
+
+/// Three digits and a unit: `12.3 MiB`.
+fn readable(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+
+    let mut unit = 0;
+    let mut whole = bytes;
+    let mut tenths = 0;
+    while whole >= 1024 {
+        tenths = whole % 1024 * 10 / 1024;
+        whole /= 1024;
+        unit += 1;
+    }
+    match unit {
+        0 => format!("{bytes} B"),
+        _ => format!("{whole}.{tenths} {}", UNITS[unit]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (1536, "1.5 KiB"),
+            (12_897_485, "12.2 MiB"),
+            (u64::MAX, "15.9 EiB"),
+        ] {
+            assert_eq!(readable(bytes), expected);
+        }
+    }
+
+    #[test]
+    fn the_usage_names_the_command_and_its_flags() {
+        let usage = usage();
+        for expected in [
+            "garbage-collect",
+            "--dry-run",
+            "-m, --delete-untagged",
+            "-q, --quiet",
+        ] {
+            assert!(usage.contains(expected), "{expected}: {usage}");
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! `garbage-collect` of the real binary: what it says beside registry:2 and registry:3, what it keeps, what it
+//! removes, and what becomes of a tree when it is killed.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and writes and damages trees as registry:2 and its disks do"
+)]
+
+mod command;
+mod differential;
+mod kept;
+mod killed;
+mod model;
+mod pruned;
+mod tree;
+
+use wharf_testkit::outside::suite::Suite;
+
+fn main() {
+    let mut suite = Suite::default();
+    command::add_to(&mut suite);
+    differential::add_to(&mut suite);
+    kept::add_to(&mut suite);
+    pruned::add_to(&mut suite);
+    killed::add_to(&mut suite);
+    model::add_to(&mut suite);
+    suite.run().exit();
+}
