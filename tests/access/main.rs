@@ -13,6 +13,7 @@ mod live;
 mod scene;
 mod setup;
 mod start;
+mod terminal;
 mod users;
 mod wire;
 
@@ -25,6 +26,7 @@ fn main() {
     start::add_to(&mut suite);
     wire::add_to(&mut suite);
     apache::add_to(&mut suite);
+    terminal::add_to(&mut suite);
     users::add_to(&mut suite);
     docker::add_to(&mut suite);
     differential::add_to(&mut suite);

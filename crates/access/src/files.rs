@@ -252,7 +252,9 @@ fn publish_new(temporary: &Path, path: &Path) -> io::Result<()> {
 
 /// Longer content first overwrites, then the rest is cut: at no time is the file empty.
 fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::from(open(path, OFlags::WRONLY | OFlags::CLOEXEC, Mode::empty())?);
+    // The path is resolved: a symbolic link there now was put there by somebody else.
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    let mut file = File::from(open(path, flags, Mode::empty())?);
     file.write_all(bytes)?;
     file.set_len(bytes.len() as u64)?;
     Ok(fsync(&file)?)

@@ -4,7 +4,7 @@ mod garbage_collect;
 
 pub(crate) use self::garbage_collect::GarbageCollect;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -64,6 +64,12 @@ pub(crate) enum Command {
         arguments: Vec<OsString>,
     },
 
+    /// Make certificates for TLS, and have them trusted.
+    Cert {
+        #[command(subcommand)]
+        command: Cert,
+    },
+
     /// Print random passwords of letters and digits.
     Pwgen {
         /// Characters in each.
@@ -94,6 +100,44 @@ pub(crate) enum Config {
     },
     /// List all keys, with their defaults, as a table in Markdown.
     Keys,
+}
+
+/// What is done about certificates.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Cert {
+    /// Make a key and a certificate that is its own authority: what trusts it trusts this server, and nothing else.
+    New {
+        /// Names under which clients reach the server, without a port, such as `registry.example.com`.
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+
+        /// An address under which clients reach the server; may be given more than once.
+        #[arg(long, value_name = "ADDRESS")]
+        ip: Vec<IpAddr>,
+
+        /// How long it is valid. Apple's systems refuse certificates of more than 825 days.
+        #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+        days: u32,
+
+        /// Makes PREFIX.key and PREFIX.crt, which must not exist. Otherwise the first name is the prefix.
+        #[arg(long, value_name = "PREFIX")]
+        out: Option<PathBuf>,
+
+        /// RSA with 3072 bits instead of ECDSA P-256, for clients that are older than 2012.
+        #[arg(long)]
+        rsa: bool,
+    },
+
+    /// Print what to do on each system so that it trusts a certificate.
+    Trust {
+        /// How clients name the server: `registry.example.com:5000`.
+        #[arg(value_name = "HOST:PORT")]
+        host: String,
+
+        /// The certificate.
+        #[arg(long, value_name = "FILE", default_value = "domain.crt")]
+        ca: PathBuf,
+    },
 }
 
 /// What is done to users.

@@ -1,5 +1,6 @@
 //! One module for each command.
 
+pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod garbage_collect;
 pub(crate) mod htpasswd;

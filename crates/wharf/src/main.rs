@@ -44,6 +44,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
         cli::Command::User { command } => cmd::user::run(command)?,
         cli::Command::Htpasswd { arguments } => return Ok(cmd::htpasswd::run(&arguments)),
+        cli::Command::Cert { command } => cmd::cert::run(command)?,
         cli::Command::Pwgen { length, count } => cmd::pwgen::run(length, count)?,
     }
     Ok(ExitCode::SUCCESS)

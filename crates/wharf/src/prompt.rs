@@ -85,10 +85,12 @@ impl Drop for Silent<'_> {
 }
 
 fn ask(mut terminal: File, question: &str) -> io::Result<Vec<u8>> {
-    terminal.write_all(question.as_bytes())?;
     let typed = {
+        // Before the question: what is typed as soon as it stands there must neither show nor be lost.
         let silent = Silent::new(&terminal)?;
-        keys(silent.terminal)
+        let mut terminal = silent.terminal;
+        terminal.write_all(question.as_bytes())?;
+        keys(terminal)
     };
     terminal.write_all(b"\n")?;
     typed

@@ -44,8 +44,12 @@ use crate::{
     password::{self, NoRandomness},
 };
 
-/// Checks that run or wait, of different credentials. At our cost the last of them waits for some seconds.
-const WAITING: usize = 64;
+/// The work, in rounds of bcrypt (`2^cost`), of all checks that run or wait: 128 at our cost, which one processor does in
+/// about ten seconds. More would wait for longer than clients do.
+const WORK: u64 = 128 << password::DEFAULT_COST;
+
+/// The most checks that run or wait, however little work they are.
+const WAITING: usize = 1024;
 
 /// The most checks at a time, however many processors there are: they use the threads that also read blobs.
 const AT_A_TIME: usize = 4;
@@ -66,8 +70,18 @@ type Tag = [u8; 32];
 pub(super) struct Checks {
     key: Key,
     permits: Arc<Semaphore>,
-    running: Arc<Mutex<HashMap<Tag, watch::Receiver<Option<bool>>>>>,
+    running: Arc<Mutex<Running>>,
+    /// [`WORK`], except in tests.
+    work_limit: u64,
     sweeper: Arc<Sweeper>,
+}
+
+/// What a keyed hash is for: none is ever good for two things.
+#[derive(Clone, Copy)]
+enum Purpose {
+    Password,
+    File,
+    Decoy,
 }
 
 /// What is remembered of one line: the keyed hash of its right password.
@@ -76,6 +90,14 @@ pub(super) struct Memory {
     tag: RwLock<Option<Tag>>,
     /// Seconds on [`Sweeper`]'s clock.
     last_used: AtomicU64,
+}
+
+/// The checks that run or wait.
+#[derive(Debug, Default)]
+struct Running {
+    outcomes: HashMap<Tag, watch::Receiver<Option<bool>>>,
+    /// Of all of them, in rounds.
+    work: u64,
 }
 
 /// HMAC-SHA256, its key already taken in.
@@ -93,13 +115,14 @@ impl Checks {
             key,
             permits: Arc::new(Semaphore::new((processors / 2).clamp(1, AT_A_TIME))),
             running: Arc::default(),
+            work_limit: WORK,
             sweeper: Arc::default(),
         })
     }
 
     /// A fingerprint of `bytes` that is good for this process only.
     pub(super) fn digest(&self, bytes: &[u8]) -> [u8; 32] {
-        self.key.tag(&[b"file", bytes])
+        self.key.tag(Purpose::File, bytes)
     }
 
     /// Whether `password` is the one that was right for `user` before.
@@ -149,17 +172,22 @@ impl Checks {
         password: &[u8],
     ) -> Result<watch::Receiver<Option<bool>>, Reason> {
         let mut running = self.running.lock();
-        if let Some(outcome) = running.get(&tag) {
+        if let Some(outcome) = running.outcomes.get(&tag) {
             return Ok(outcome.clone());
         }
-        if running.len() >= WAITING {
+        let work = 1 << hash.cost();
+        let is_full = running.work + work > self.work_limit || running.outcomes.len() >= WAITING;
+        // One is always let in, whatever its cost: else a user with a costly hash could never log in.
+        if is_full && !running.outcomes.is_empty() {
             return Err(Reason::Busy);
         }
         let (sender, outcome) = watch::channel(None);
-        running.insert(tag, outcome.clone());
+        running.outcomes.insert(tag, outcome.clone());
+        running.work += work;
         let entry = Entry {
             running: Arc::clone(&self.running),
             tag,
+            work,
         };
         let permits = Arc::clone(&self.permits);
         let sweeper = Arc::clone(&self.sweeper);
@@ -199,7 +227,7 @@ impl Checks {
 
     /// A hash for a name that is not there, the same each time and of a cost that others have.
     fn decoy(&self, users: &Users, name: &str) -> Bcrypt {
-        let tag = self.key.tag(&[b"decoy", name.as_bytes()]);
+        let tag = self.key.tag(Purpose::Decoy, name.as_bytes());
         let (salt, rest) = tag.split_at(16);
         let mut number = [0; 8];
         number.copy_from_slice(&rest[..8]);
@@ -211,38 +239,41 @@ impl Checks {
 
 /// One check in the list of those that run; gone when it ends, however it ends.
 struct Entry {
-    running: Arc<Mutex<HashMap<Tag, watch::Receiver<Option<bool>>>>>,
+    running: Arc<Mutex<Running>>,
     tag: Tag,
+    work: u64,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        self.running.lock().remove(&self.tag);
+        let mut running = self.running.lock();
+        if running.outcomes.remove(&self.tag).is_some() {
+            running.work -= self.work;
+        }
     }
 }
 
 impl Key {
-    /// Each part with its length, so that no two lists of parts make the same input.
-    fn tag(&self, parts: &[&[u8]]) -> Tag {
+    /// Of some bytes, for one purpose.
+    fn tag(&self, purpose: Purpose, bytes: &[u8]) -> Tag {
         let mut mac = self.0.clone();
-        for part in parts {
-            mac.update(&(part.len() as u64).to_le_bytes());
-            mac.update(part);
-        }
+        mac.update(&[purpose as u8]);
+        mac.update(bytes);
         mac.finalize().into_bytes().into()
     }
 
-    /// Of a line and a password, as far as bcrypt looks at it.
+    /// Of a line and a password, as far as bcrypt looks at it. All that has no fixed length but the last has its
+    /// length before it, so that no two of them make the same input.
     fn of(&self, name: &str, hash: &Bcrypt, password: &[u8]) -> Tag {
-        let [cost, salt, digest] = hash.parts();
-        self.tag(&[
-            b"password",
-            name.as_bytes(),
-            cost,
-            salt,
-            digest,
-            significant(password),
-        ])
+        let mut mac = self.0.clone();
+        mac.update(&[Purpose::Password as u8]);
+        for part in hash.parts() {
+            mac.update(part);
+        }
+        mac.update(&(name.len() as u64).to_le_bytes());
+        mac.update(name.as_bytes());
+        mac.update(significant(password));
+        mac.finalize().into_bytes().into()
     }
 }
 
@@ -477,7 +508,8 @@ mod tests {
 
     #[tokio::test]
     async fn equal_requests_share_a_check_and_too_many_are_refused() {
-        let checks = Checks::new().unwrap();
+        let mut checks = Checks::new().unwrap();
+        checks.work_limit = 64 << password::MIN_COST;
         let users = users(&entry("alice", "pw"));
         // Nothing is checked meanwhile: what comes waits.
         let held = Arc::clone(&checks.permits)
@@ -488,12 +520,12 @@ mod tests {
             let tag = checks.key.of("alice", alice.hash(), password.as_bytes());
             checks.join_or_start(tag, Some(alice), alice.hash().clone(), password.as_bytes())
         };
-        let outcomes: Vec<_> = (0..WAITING)
+        let outcomes: Vec<_> = (0..64)
             .map(|number| start(&format!("guess{number}")).unwrap())
             .collect();
         assert_eq!(start("pw").err(), Some(Reason::Busy));
         assert!(start("guess7").is_ok(), "the same as one that waits");
-        assert_eq!(checks.running.lock().len(), WAITING);
+        assert_eq!(checks.running.lock().outcomes.len(), 64);
         drop(held);
         for mut outcome in outcomes {
             assert_eq!(*outcome.wait_for(Option::is_some).await.unwrap(), Some(false));
@@ -502,5 +534,15 @@ mod tests {
             checks.check(&users, &Basic::new("alice", b"pw")).await.as_deref(),
             Ok("alice")
         );
+        assert_eq!(checks.running.lock().work, 0);
+    }
+
+    #[tokio::test]
+    async fn a_costly_hash_is_checked_when_nothing_else_is() {
+        let mut checks = Checks::new().unwrap();
+        checks.work_limit = 1;
+        let users = users(&entry("alice", "pw"));
+        let alice = Basic::new("alice", b"pw");
+        assert_eq!(checks.check(&users, &alice).await.as_deref(), Ok("alice"));
     }
 }
