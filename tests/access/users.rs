@@ -139,6 +139,12 @@ async fn mistakes_change_nothing() {
         "cannot be used with",
     );
     fails(&["user", "add", "bob", "--out", "x"], "", "--generate");
+    fails(
+        &["user", "add", "a:b", "--generate", "--out", "out"],
+        "",
+        "cannot be a user name",
+    );
+    assert!(!bench.path("out").exists(), "no password of nobody is left");
     let ran = bench.try_run(WHARF, &["user", "rm", "alice", "--file", "missing"]);
     assert!(
         !ran.succeeded && ran.stderr.contains("`missing`"),

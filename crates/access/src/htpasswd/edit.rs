@@ -230,22 +230,24 @@ impl Lines {
             lines.pop();
         }
         let lines: Vec<Vec<u8>> = lines.into_iter().flat_map(apart).collect();
-        let is_text = |line: &[u8]| !line.trim_ascii().is_empty() && !line.trim_ascii().starts_with(b"#");
-        let mut entries = lines.iter().filter(|line| is_text(line)).peekable();
-        if entries.peek().is_some() && entries.all(|line| name_of(line).is_none()) {
+        let mut entries = lines
+            .iter()
+            .filter(|line| !matches!(list::line(line), Line::Nothing))
+            .peekable();
+        if entries.peek().is_some() && entries.all(|line| list::name_of(line).is_none()) {
             return Err(damaged(path, Damage::NoEntry));
         }
         Ok(Self(lines))
     }
 
     fn has(&self, name: &str) -> bool {
-        self.0.iter().any(|line| name_of(line) == Some(name))
+        self.0.iter().any(|line| list::name_of(line) == Some(name))
     }
 
     /// Once and for all: repetitions go.
     fn set(&mut self, name: &str, hash: &str) -> Edited {
         let new = format!("{name}:{hash}").into_bytes();
-        let place = self.0.iter().position(|line| name_of(line) == Some(name));
+        let place = self.0.iter().position(|line| list::name_of(line) == Some(name));
         self.remove(name);
         match place {
             Some(place) => {
@@ -261,7 +263,7 @@ impl Lines {
 
     fn remove(&mut self, name: &str) -> Edited {
         let before = self.0.len();
-        self.0.retain(|line| name_of(line) != Some(name));
+        self.0.retain(|line| list::name_of(line) != Some(name));
         if self.0.len() == before {
             Edited::NotFound
         } else {
@@ -294,23 +296,17 @@ fn apart(bytes: Vec<u8>) -> Vec<Vec<u8>> {
     if entries.len() < 2 {
         return vec![bytes];
     }
-    let text = String::from_utf8_lossy(&bytes).trim().to_owned();
-    let mut rest = text.as_str();
+    let text = String::from_utf8_lossy(&bytes);
+    let mut rest = text.trim_matches(list::is_space);
     let mut lines = Vec::new();
     for (name, _) in entries {
         let (line, behind) = rest.split_at(name.len() + 1 + crate::bcrypt::TEXT_LENGTH);
         lines.push(line.as_bytes().to_vec());
-        rest = behind;
+        rest = behind.trim_start_matches(list::is_space);
+    }
+    // A comment.
+    if !rest.is_empty() {
+        lines.push(rest.as_bytes().to_vec());
     }
     lines
-}
-
-/// Of an entry, whatever its hash is worth. Bytes, because the rest of the line may be anything.
-fn name_of(line: &[u8]) -> Option<&str> {
-    let line = line.trim_ascii();
-    if line.starts_with(b"#") {
-        return None;
-    }
-    let colon = line.iter().position(|&byte| byte == b':')?;
-    std::str::from_utf8(&line[..colon]).ok()
 }

@@ -183,12 +183,17 @@ pub(super) enum Line<'a> {
     Not(What),
 }
 
+/// What may stand around an entry: white space, and the byte order marks of files that were put one behind the other.
+pub(super) fn is_space(character: char) -> bool {
+    character.is_whitespace() || character == '\u{feff}'
+}
+
 /// Takes a line apart. Space around it does not count, as in registry:2.
 pub(super) fn line(line: &[u8]) -> Line<'_> {
     let Ok(line) = std::str::from_utf8(line) else {
-        return Line::Not(What::NotUtf8);
+        return not_utf8(line);
     };
-    let line = line.trim();
+    let line = line.trim_matches(is_space);
     if line.is_empty() || line.starts_with('#') {
         return Line::Nothing;
     }
@@ -196,7 +201,8 @@ pub(super) fn line(line: &[u8]) -> Line<'_> {
     let mut rest = line;
     // A hash has a fixed length and no colon in it, so where it ends is beyond doubt. What stands behind one is taken
     // for entries only if all of it is: then nothing else can have been meant.
-    while !rest.is_empty() {
+    // A comment may have lost its newline as well: whoever is commented out there stays out.
+    while !rest.is_empty() && !rest.starts_with('#') {
         let Some((name, secret)) = rest.split_once(':') else {
             return match entries.first() {
                 Some(&(name, _)) => Line::Entries(vec![(name, Err(What::Trailing(name.to_owned())))]),
@@ -206,7 +212,8 @@ pub(super) fn line(line: &[u8]) -> Line<'_> {
         match (Bcrypt::parse(secret), entries.first()) {
             (Ok((hash, behind)), _) => {
                 entries.push((name, Ok(hash)));
-                rest = behind;
+                // A lone carriage return is how very old editors end a line.
+                rest = behind.trim_start_matches(is_space);
             }
             (Err(_), Some(&(first, _))) => {
                 return Line::Entries(vec![(first, Err(What::Trailing(first.to_owned())))]);
@@ -221,6 +228,30 @@ pub(super) fn line(line: &[u8]) -> Line<'_> {
         return Line::Not(What::NoName);
     }
     Line::Entries(entries)
+}
+
+/// A line that is no text. Its name may be: then it is that user's line, and makes the user's hash unusable.
+fn not_utf8(line: &[u8]) -> Line<'_> {
+    let line = line.trim_ascii();
+    let name = line
+        .split(|&byte| byte == b':')
+        .next()
+        .filter(|name| name.len() < line.len());
+    match name.map(std::str::from_utf8) {
+        Some(Ok(name)) if !name.is_empty() && !name.starts_with('#') => {
+            let why = NotUsable::NotBcrypt("bytes that are no text");
+            Line::Entries(vec![(name, Err(What::Unusable(name.to_owned(), why)))])
+        }
+        _ => Line::Not(What::NotUtf8),
+    }
+}
+
+/// Whose line it is, if it is anybody's. Of several entries on it, the first one's.
+pub(super) fn name_of(bytes: &[u8]) -> Option<&str> {
+    match line(bytes) {
+        Line::Entries(entries) => entries.first().map(|&(name, _)| name),
+        Line::Nothing | Line::Not(_) => None,
+    }
 }
 
 #[derive(Default)]

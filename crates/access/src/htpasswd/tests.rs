@@ -247,6 +247,12 @@ async fn entries_glued_together_are_told_apart() {
         "{}",
         scene.findings()
     );
+    // Whoever is commented out stays out, also when the comment lost its newline.
+    let commented = format!("{}#{}", entry("docker", "pw").trim_end(), entry("newuser", "pw"));
+    scene.write(commented);
+    scene
+        .check(&[("docker", true), ("newuser", false), ("#newuser", false)])
+        .await;
     // Anything else behind a hash makes the whole line suspect.
     scene.write(format!("{}{}", glued.trim_end(), "x:y"));
     scene.check(&[("docker", false), ("newuser", false)]).await;
@@ -451,4 +457,67 @@ fn users_are_listed_with_what_is_wrong() {
         "{lines:?}"
     );
     assert_eq!(lines.len(), 3);
+}
+
+/// Pieces from which files are put together, whole lines and what may go wrong between them.
+const PIECES: [&str; 18] = [
+    "alice:$2y$05$C6EvN/6yM3afE0WBgWe6buXQcXS0w/SRk.dev6TgStfNyxpJevHpu",
+    "bob:$2b$04$C6EvN/6yM3afE0WBgWe6buXQcXS0w/SRk.dev6TgStfNyxpJevHpu",
+    "$2y$05$C6EvN/6yM3afE0WBgWe6buXQcXS0w/SRk.dev6TgStfNyxpJevHp",
+    "carol:",
+    ":",
+    "é",
+    "€uro:$2y$05$",
+    "$apr1$x$y",
+    "\n",
+    "\n",
+    "\r\n",
+    "\r",
+    " ",
+    "#",
+    "\0",
+    "\u{feff}",
+    "u",
+    "\u{85}",
+];
+
+proptest::proptest! {
+    /// Nothing that may stand in a file stops the server or an edit, and an edit of one user leaves the others.
+    #[test]
+    fn no_file_is_a_reason_to_panic(
+        pieces in proptest::collection::vec(0..PIECES.len(), 0..12),
+        bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..8),
+        prefix in 0..4_usize,
+    ) {
+        let mut content = [&b""[..], b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"][prefix].to_vec();
+        for piece in pieces {
+            content.extend_from_slice(PIECES[piece].as_bytes());
+        }
+        content.extend_from_slice(&bytes);
+        let names = |bytes: &[u8]| match Users::read(bytes, &Users::default()) {
+            Ok((users, findings)) => {
+                findings.iter().for_each(|finding| drop(finding.to_string()));
+                let names: std::collections::BTreeSet<String> = users.iter().map(|user| user.name().to_string()).collect();
+                Some(names)
+            }
+            Err(_) => None,
+        };
+        let before = names(&content);
+        let directory = TempDir::with_prefix("wharf-access-").unwrap();
+        let file = directory.path().join("f");
+        fs::write(&file, &content).unwrap();
+        drop(list_users(&file));
+        let hash = "$2y$05$C6EvN/6yM3afE0WBgWe6buXQcXS0w/SRk.dev6TgStfNyxpJevHpu";
+        match set(&file, "zoe", hash) {
+            Ok(_) => {
+                let mut expected = before.unwrap();
+                expected.insert("zoe".to_owned());
+                proptest::prop_assert_eq!(names(&fs::read(&file).unwrap()), Some(expected));
+            }
+            Err(error) => {
+                drop(error.to_string());
+                proptest::prop_assert_eq!(fs::read(&file).unwrap(), content);
+            }
+        }
+    }
 }

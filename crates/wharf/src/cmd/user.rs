@@ -38,10 +38,10 @@ fn add(user: &UserAndPassword) -> anyhow::Result<()> {
             user.name
         );
     }
-    let password = Password::of(user)?;
-    htpasswd::add(&path, &user.name, &password::hash(&password.bytes, user.cost)?)?;
-    say(&format!("added user `{}` to {}", user.name, path.display()))?;
-    password.hand_over()
+    give(user, |hash| {
+        htpasswd::add(&path, &user.name, hash)?;
+        say(&format!("added user `{}` to {}", user.name, path.display()))
+    })
 }
 
 fn set_password(user: &UserAndPassword) -> anyhow::Result<()> {
@@ -53,10 +53,39 @@ fn set_password(user: &UserAndPassword) -> anyhow::Result<()> {
             path.display()
         );
     }
-    let password = Password::of(user)?;
-    htpasswd::set(&path, &user.name, &password::hash(&password.bytes, user.cost)?)?;
-    say(&format!("user `{}` has a new password", user.name))?;
-    password.hand_over()
+    give(user, |hash| {
+        htpasswd::set(&path, &user.name, hash)?;
+        say(&format!("user `{}` has a new password", user.name))
+    })
+}
+
+/// Finds the password, hands it over, and puts its hash in force. A file for the password is filled before anything is
+/// changed: a password that nobody can learn is never set.
+fn give(user: &UserAndPassword, put: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let Some(out) = &user.out else {
+        let password = password_for(user)?;
+        put(&password::hash(&password, user.cost)?)?;
+        return if user.generate { print(&password) } else { Ok(()) };
+    };
+    let mut file = create(out)?;
+    let given = password_for(user).and_then(|password| {
+        // Without a newline, as `$(cat file)` and `--password-stdin` both like it.
+        let written = file.write_all(&password).and_then(|()| file.sync_all());
+        written.context("cannot write the password")?;
+        put(&password::hash(&password, user.cost)?)
+    });
+    if given.is_err() {
+        // It is ours, and of no use.
+        _ = rustix::fs::unlink(out);
+    }
+    given
+}
+
+fn print(password: &[u8]) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(password)?;
+    out.write_all(b"\n")?;
+    out.flush().context("cannot print the password")
 }
 
 fn remove(name: &str, path: &Path) -> anyhow::Result<()> {
@@ -105,61 +134,28 @@ fn path_of(PasswordFile { file }: &PasswordFile) -> anyhow::Result<PathBuf> {
     Ok(configured.path)
 }
 
-/// A password, and whom to tell.
-struct Password {
-    bytes: Vec<u8>,
-    /// It was made here: nobody knows it yet.
-    is_new: bool,
-    /// Opened before anything is changed, so that a password that nobody can learn is never set.
-    out: Option<File>,
-}
-
-impl Password {
-    fn of(user: &UserAndPassword) -> anyhow::Result<Self> {
-        let out = user.out.as_deref().map(create).transpose()?;
-        let bytes = if user.generate {
-            password::generate(GENERATED_LENGTH)?.into_bytes()
-        } else if user.password_stdin {
-            prompt::line_of_stdin()?
-        } else {
-            ask_twice()?
-        };
-        if bytes.is_empty() {
-            bail!("an empty password lets everybody in; `--generate` makes a good one");
-        }
-        if bytes.len() > prompt::LENGTH_LIMIT {
-            bail!("the password is longer than {} bytes", prompt::LENGTH_LIMIT);
-        }
-        if bytes.len() > password::PASSWORD_BYTES {
-            let bytes = bytes.len();
-            say(&format!(
-                "warning: the password has {bytes} bytes, and bcrypt looks at the first {} only",
-                password::PASSWORD_BYTES
-            ))?;
-        }
-        Ok(Self {
-            bytes,
-            is_new: user.generate,
-            out,
-        })
+fn password_for(user: &UserAndPassword) -> anyhow::Result<Vec<u8>> {
+    let password = if user.generate {
+        password::generate(GENERATED_LENGTH)?.into_bytes()
+    } else if user.password_stdin {
+        prompt::line_of_stdin()?
+    } else {
+        ask_twice()?
+    };
+    if password.is_empty() {
+        bail!("an empty password lets everybody in; `--generate` makes a good one");
     }
-
-    fn hand_over(self) -> anyhow::Result<()> {
-        match self.out {
-            // Without a newline, as `$(cat file)` and `--password-stdin` both like it.
-            Some(mut out) => out
-                .write_all(&self.bytes)
-                .and_then(|()| out.sync_all())
-                .context("cannot write the password"),
-            None if self.is_new => {
-                let mut out = io::stdout().lock();
-                out.write_all(&self.bytes)?;
-                out.write_all(b"\n")?;
-                out.flush().context("cannot print the password")
-            }
-            None => Ok(()),
-        }
+    if password.len() > prompt::LENGTH_LIMIT {
+        bail!("the password is longer than {} bytes", prompt::LENGTH_LIMIT);
     }
+    if password.len() > password::PASSWORD_BYTES {
+        say(&format!(
+            "warning: the password has {} bytes, and bcrypt looks at the first {} only",
+            password.len(),
+            password::PASSWORD_BYTES
+        ))?;
+    }
+    Ok(password)
 }
 
 fn ask_twice() -> anyhow::Result<Vec<u8>> {
