@@ -42,6 +42,7 @@ mod list;
 mod pool;
 mod read;
 mod remove;
+mod spool;
 pub mod sys;
 mod upload;
 

@@ -11,6 +11,7 @@
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
 //! wharf/                                                              ours; losing it loses no image
 //! ├─ lock                                                             the process that uses this store
+//! ├─ events/<endpoint>/…                                              what others are still to be told
 //! ├─ staging/…                                                        files on their way to a rename
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,chunks/…}                uploads of the object engine
 //! ```

@@ -25,6 +25,7 @@ pub mod layout;
 pub mod metered;
 pub mod object;
 mod operation;
+pub mod spool;
 
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};

@@ -558,7 +558,12 @@ impl Chooser {
             Survival::Later | Survival::Earlier => cache.to_vec(),
             Survival::Some(_) => match self.next() % 4 {
                 0 => durable.to_vec(),
-                1 => cache[..usize::try_from(self.next()).unwrap_or(0) % (cache.len() + 1)].to_vec(),
+                1 => {
+                    // A length that was synced does not shrink by writing on behind it.
+                    let shortest = durable.len().min(cache.len());
+                    let more = usize::try_from(self.next()).unwrap_or(0) % (cache.len() - shortest + 1);
+                    cache[..shortest + more].to_vec()
+                }
                 _ => cache.to_vec(),
             },
         };
