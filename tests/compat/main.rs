@@ -2,6 +2,7 @@
 //! table of requests that all of them answer.
 
 mod differential;
+mod events;
 mod ours;
 mod referrers;
 mod serving;
@@ -19,5 +20,6 @@ fn main() {
     referrers::add_to(&mut suite);
     differential::add_to(&mut suite);
     serving::add_to(&mut suite);
+    events::add_to(&mut suite);
     suite.run().exit();
 }

@@ -24,8 +24,8 @@ impl Registry {
     /// Removes the manifest `digest` from `name`, and every tag that points at it. Its bytes stay until they are
     /// collected; other repositories keep it.
     ///
-    /// Refused when a tagged index lists it (decision D4), unless `force`.
-    pub async fn delete_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<()> {
+    /// Refused when a tagged index lists it (decision D4), unless `force`. Returns the tags that went with it.
+    pub async fn delete_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
         self.require_delete()?;
         let _lock = self.locks.take_away(digest).await;
         let link = layout::revision_link(name, digest);
@@ -33,7 +33,7 @@ impl Registry {
             let hint = self.owner_of(name, digest).await?;
             return Err(unknown(name, digest.to_string(), hint));
         }
-        let tags = self.tags_by_digest(name).await?;
+        let mut tags = self.tags_by_digest(name).await?;
         if !force {
             let indexes = self.tagged_ancestors(name, digest, &tags).await?;
             if !indexes.is_empty() {
@@ -44,14 +44,17 @@ impl Registry {
             }
         }
         // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
-        for tag in tags.get(digest).into_iter().flatten() {
-            let _lock = self.locks.tags(name, std::slice::from_ref(tag)).await;
+        let mut removed = Vec::new();
+        for tag in tags.remove(digest).unwrap_or_default() {
+            let _lock = self.locks.tags(name, std::slice::from_ref(&tag)).await;
             // Looked at again under its lock: a push may have moved it elsewhere since.
-            if self.link(&layout::tag_link(name, tag)).await?.as_ref() == Some(digest) {
-                ignore_absent(self.storage.remove_tree(&layout::tag(name, tag)).await)?;
+            if self.link(&layout::tag_link(name, &tag)).await?.as_ref() == Some(digest) {
+                ignore_absent(self.storage.remove_tree(&layout::tag(name, &tag)).await)?;
+                removed.push(tag);
             }
         }
-        ignore_absent(self.storage.remove(&link, &layout::revisions(name)).await)
+        ignore_absent(self.storage.remove(&link, &layout::revisions(name)).await)?;
+        Ok(removed)
     }
 
     /// What every tag of `name` points at.

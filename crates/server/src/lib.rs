@@ -19,12 +19,17 @@ mod proxies;
 mod socket;
 mod tls;
 mod v2;
+mod webhooks;
 
 pub use access_log::AccessLog;
 pub use cors::{Cors, OriginError};
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
 pub use proxies::{Network, NetworkError, TrustedProxies};
 pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};
+pub use webhooks::{
+    Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,
+    Webhooks,
+};
 
 use std::{sync::Arc, time::Duration};
 
@@ -69,6 +74,8 @@ pub struct ServerOptions {
     pub limits: Limits,
     /// Where a line for each request goes.
     pub access_log: Option<AccessLog>,
+    /// Who is told what happened.
+    pub webhooks: Option<Webhooks>,
 }
 
 impl Default for ServerOptions {
@@ -90,6 +97,7 @@ impl Default for ServerOptions {
             tags_limit: 1000,
             limits: Limits::default(),
             access_log: None,
+            webhooks: None,
         }
     }
 }

@@ -14,17 +14,22 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 
 /// The value of a `Location` header for `route`.
 pub(crate) fn of(app: &App, peer: &Peer, request: &request::Parts, route: &Route) -> HeaderValue {
-    let url = if app.options.relative_urls {
-        path(app, route)
-    } else if let Some(host) = &app.options.host {
-        // The whole URL as clients see it, with whatever path a proxy turns into our prefix.
-        format!("{host}{}", route.path())
-    } else {
-        let base = base_of(peer, request).unwrap_or_default();
-        format!("{base}{}", path(app, route))
-    };
+    let url = format!("{}{}", base(app, peer, request), route.path());
     // Paths that we build are ASCII; a host that is no header value cannot have come in one.
     HeaderValue::try_from(url).unwrap_or_else(|_| HeaderValue::from_static("/"))
+}
+
+/// What stands before `/v2/` in the URLs that this client gets.
+pub(crate) fn base(app: &App, peer: &Peer, request: &request::Parts) -> String {
+    let prefix = &app.options.prefix;
+    if app.options.relative_urls {
+        return prefix.clone();
+    }
+    match &app.options.host {
+        // The whole URL as clients see it, with whatever path a proxy turns into our prefix.
+        Some(host) => host.clone(),
+        None => base_of(peer, request).unwrap_or_default() + prefix,
+    }
 }
 
 /// The path under which clients find `route`.

@@ -6,6 +6,7 @@ mod base;
 mod blobs;
 mod catalog;
 mod manifests;
+mod notify;
 mod receive;
 mod referrers;
 mod tags;
@@ -49,6 +50,8 @@ struct Call<'a> {
     app: &'a App,
     peer: &'a Peer,
     parts: &'a Parts,
+    /// Who asks, once that is known.
+    actor: Option<&'a str>,
 }
 
 type Answer = Result<Response<Content>>;
@@ -65,6 +68,7 @@ pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Inco
         app,
         peer,
         parts: &parts,
+        actor: None,
     };
     let mut identity = Identity::Anonymous;
     let mut response = call
@@ -83,7 +87,12 @@ pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Inco
 
 /// Answers a request that was sent without TLS to where TLS is spoken: with the URL that was meant.
 pub(crate) fn refuse_plain_http(app: &App, peer: &Peer, parts: &Parts, body: Incoming) -> Response<Content> {
-    let call = Call { app, peer, parts };
+    let call = Call {
+        app,
+        peer,
+        parts,
+        actor: None,
+    };
     let mut response = base::https_only(call);
     call.complete(&mut response);
     abandon(parts, body);
@@ -106,35 +115,40 @@ impl<'a> Call<'a> {
         if let Some(access) = &self.app.options.access {
             *identity = auth::authorize(self, access, &route).await?;
         }
+        let actor = match &*identity {
+            Identity::User(name) => Some(&**name),
+            Identity::Anonymous => None,
+        };
+        let call = Call { actor, ..self };
         let reads = *method == Method::GET || *method == Method::HEAD;
-        if self.app.options.read_only && !reads && route.allows(method) {
+        if call.app.options.read_only && !reads && route.allows(method) {
             return Err(Self::read_only());
         }
         match (&route, method) {
-            (Route::Manifest(name, reference), _) if reads => manifests::get(self, name, reference).await,
-            (Route::Blob(name, digest), _) if reads => blobs::get(self, name, digest).await,
+            (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,
+            (Route::Blob(name, digest), _) if reads => blobs::get(call, name, digest).await,
             (Route::Base, _) if reads => Ok(base::version_check()),
             // What follows is rare, or costs far more than an allocation: it must not make the future
             // of every request as large as its own.
-            (Route::Catalog, _) if reads => Box::pin(catalog::list(self)).await,
-            (Route::Tags(name), _) if reads => Box::pin(tags::list(self, name)).await,
+            (Route::Catalog, _) if reads => Box::pin(catalog::list(call)).await,
+            (Route::Tags(name), _) if reads => Box::pin(tags::list(call, name)).await,
             (Route::Referrers(name, digest), _) if reads => {
-                Box::pin(referrers::list(self, name, digest)).await
+                Box::pin(referrers::list(call, name, digest)).await
             }
             (Route::Manifest(name, reference), &Method::PUT) => {
-                Box::pin(manifests::put(self, name, reference, body)).await
+                Box::pin(manifests::put(call, name, reference, body)).await
             }
             (Route::Manifest(name, reference), &Method::DELETE) => {
-                Box::pin(manifests::delete(self, name, reference)).await
+                Box::pin(manifests::delete(call, name, reference)).await
             }
-            (Route::Blob(name, digest), &Method::DELETE) => Box::pin(blobs::delete(self, name, digest)).await,
-            (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(self, name, body)).await,
-            (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(self, name, id)).await,
-            (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(self, name, id, body)).await,
-            (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(self, name, id, body)).await,
-            (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(self, name, id)).await,
+            (Route::Blob(name, digest), &Method::DELETE) => Box::pin(blobs::delete(call, name, digest)).await,
+            (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(call, name, body)).await,
+            (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(call, name, id)).await,
+            (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(call, name, id, body)).await,
+            (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(call, name, id, body)).await,
+            (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(call, name, id)).await,
             (_, &Method::OPTIONS) => Ok(base::options(&route)),
-            _ => Err(self.not_allowed(route.allowed_methods())),
+            _ => Err(call.not_allowed(route.allowed_methods())),
         }
     }
 

@@ -21,6 +21,7 @@ pub mod digest;
 pub mod image;
 pub mod outside;
 mod raw;
+mod receiver;
 mod server;
 pub mod store;
 pub mod tls;
@@ -29,6 +30,7 @@ pub use bytes::Bytes;
 pub use client::{Answer, Client, Repository, Request, Unanswered, basic};
 pub use http::{Method, StatusCode};
 pub use raw::{RawAnswer, RawConnection};
+pub use receiver::{Behaviour, ClosedPort, Received, Receiver};
 pub use serde_json::{self, Value, json};
 pub use server::{Engine, Server, ServerBuilder};
 

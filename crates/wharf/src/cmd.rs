@@ -7,3 +7,4 @@ pub(crate) mod htpasswd;
 pub(crate) mod pwgen;
 pub(crate) mod serve;
 pub(crate) mod user;
+mod webhooks;

@@ -31,7 +31,7 @@ pub(crate) use show::examine;
 
 use std::{path::PathBuf, time::Duration};
 
-use wharf_server::{ServerOptions, TlsOptions};
+use wharf_server::{ServerOptions, TlsOptions, WebhookOptions};
 
 /// Everything that an operator can choose, checked.
 #[derive(Debug)]
@@ -55,7 +55,9 @@ pub(crate) struct Config {
     pub(crate) registry: wharf_registry::Options,
     /// Who is let in. `None`: everybody.
     pub(crate) auth: Option<Htpasswd>,
-    /// The access log, TLS, and who is let in are not yet in here.
+    /// Where events come from is not yet known in here.
+    pub(crate) webhooks: WebhookOptions,
+    /// The access log, TLS, who is let in and who is told are not yet in here.
     pub(crate) server: ServerOptions,
 }
 

@@ -12,24 +12,36 @@ use crate::{body::Content, error::Failure};
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {
         let info = call.app.registry.blob(name, digest).await?;
+        call.pulled_blob(name, &info);
         return Ok(head(call, &info));
     }
     let blob = call.app.registry.open_blob(name, digest).await?;
-    let BlobInfo { digest, size } = blob.info;
-    let digest = digest.to_string();
-    if call.has_already(&digest) {
-        return Ok(not_modified(&digest));
-    }
-    match wanted_range(call, &digest, size) {
-        RangeRequest::Whole => Ok(whole(&digest, blob)),
-        RangeRequest::One(range) => Ok(part(&digest, range, blob)),
-        RangeRequest::Unsatisfiable => Err(unsatisfiable(size)),
-    }
+    let info = blob.info;
+    let digest = info.digest.to_string();
+    let response = if call.has_already(&digest) {
+        not_modified(&digest)
+    } else {
+        match wanted_range(call, &digest, info.size) {
+            RangeRequest::Whole => whole(&digest, blob),
+            RangeRequest::One(range) => part(&digest, range, blob),
+            RangeRequest::Unsatisfiable => return Err(unsatisfiable(info.size)),
+        }
+    };
+    call.pulled_blob(name, &info);
+    Ok(response)
 }
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
-    to_the_end(async move { registry.delete_blob(&name, &digest).await }).await?;
+    let notice = call.notice();
+    let delete = async move {
+        registry.delete_blob(&name, &digest).await?;
+        if let Some(notice) = notice {
+            notice.deleted_blob(&name, &digest).await;
+        }
+        Ok(())
+    };
+    to_the_end(delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

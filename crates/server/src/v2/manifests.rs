@@ -27,15 +27,23 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, reference: &Reference) 
     let manifest = call.app.registry.manifest(name, reference).await?;
     if call.app.options.strict_accept {
         let manifest = Box::pin(accept::choose(call, name, reference, manifest)).await?;
-        return Ok(answer(call, &manifest));
+        return Ok(answer(call, name, reference, &manifest));
     }
-    Ok(answer(call, &manifest))
+    Ok(answer(call, name, reference, &manifest))
 }
 
 /// The stored bytes, with their true digest and type.
-fn answer(call: Call<'_>, manifest: &StoredManifest) -> Response<Content> {
+fn answer(
+    call: Call<'_>,
+    name: &RepoName,
+    reference: &Reference,
+    manifest: &StoredManifest,
+) -> Response<Content> {
     let digest = manifest.digest.to_string();
     let is_known = call.has_already(&digest);
+    if !is_known {
+        call.pulled_manifest(name, reference, manifest);
+    }
     let mut response = match is_known {
         true => empty(StatusCode::NOT_MODIFIED),
         false => Response::new(Content::Full(manifest.bytes.clone())),
@@ -68,10 +76,19 @@ pub(super) async fn put(
         let registry = Arc::clone(&call.app.registry);
         let (name, reference, tags) = (name.clone(), reference.clone(), tags.clone());
         let content_type = content_type.map(str::to_owned);
+        let notice = call.notice();
         let push = async move {
-            registry
+            let stored = bytes.clone();
+            let pushed = registry
                 .put_manifest(&name, &reference, content_type.as_deref(), bytes, &tags)
-                .await
+                .await?;
+            if let Some(notice) = notice {
+                let tags: Vec<Tag> = reference.tag().cloned().into_iter().chain(tags).collect();
+                notice
+                    .pushed_manifest(&name, &pushed.digest, &stored, &tags)
+                    .await;
+            }
+            Ok(pushed)
         };
         to_the_end(push).await?
     };
@@ -94,11 +111,23 @@ pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Referenc
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     let registry = Arc::clone(&call.app.registry);
     let (name, reference) = (name.clone(), reference.clone());
+    let notice = call.notice();
     let delete = async move {
         match reference {
-            Reference::Tag(tag) => registry.delete_tag(&name, &tag).await,
-            Reference::Digest(digest) => registry.delete_manifest(&name, &digest, force).await,
+            Reference::Tag(tag) => {
+                registry.delete_tag(&name, &tag).await?;
+                if let Some(notice) = notice {
+                    notice.deleted_tag(&name, &tag).await;
+                }
+            }
+            Reference::Digest(digest) => {
+                let tags = registry.delete_manifest(&name, &digest, force).await?;
+                if let Some(notice) = notice {
+                    notice.deleted_manifest(&name, &digest, &tags).await;
+                }
+            }
         }
+        Ok(())
     };
     to_the_end(delete).await?;
     Ok(empty(StatusCode::ACCEPTED))

@@ -58,7 +58,7 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
     let chunk = announced_chunk(call)?;
     let mut session = call.app.registry.open_upload(name, id).await?;
     let blob = match receive_chunk(call, name, id, chunk, &mut session, body).await {
-        Ok(()) => finish(session, digest).await,
+        Ok(()) => finish(call, name, session, digest).await,
         Err(failure) => Err(let_go(call, name, id, session, failure).await),
     };
     match blob {
@@ -68,8 +68,16 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
 }
 
 /// All bytes came. Whether the client waits for the answer or not, they become a blob.
-async fn finish(session: UploadSession, digest: Digest) -> Result<BlobInfo> {
-    to_the_end(async move { session.finish(&digest).await }).await
+async fn finish(call: Call<'_>, name: &RepoName, session: UploadSession, digest: Digest) -> Result<BlobInfo> {
+    let (notice, name) = (call.notice(), name.clone());
+    let finish = async move {
+        let blob = session.finish(&digest).await?;
+        if let Some(notice) = notice {
+            notice.pushed_blob(&name, &blob).await;
+        }
+        Ok(blob)
+    };
+    to_the_end(finish).await
 }
 
 /// Ends a request that failed: what came is kept, so that the client can go on after it.
@@ -120,7 +128,14 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
         return Ok(None);
     };
     let (registry, to) = (Arc::clone(&call.app.registry), name.clone());
-    let mount = async move { registry.mount_blob(&to, &digest, from.as_ref()).await };
+    let notice = call.notice();
+    let mount = async move {
+        let blob = registry.mount_blob(&to, &digest, from.as_ref()).await?;
+        if let (Some(notice), Some(blob)) = (notice, &blob) {
+            notice.mounted_blob(&to, blob, from.as_ref()).await;
+        }
+        Ok(blob)
+    };
     let blob = to_the_end(mount).await?;
     Ok(blob.map(|blob| created(call, name, &blob.digest)))
 }
@@ -136,7 +151,7 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
         }
         return Err(failure);
     }
-    match finish(session, *digest).await {
+    match finish(call, name, session, *digest).await {
         Ok(blob) => Ok(created(call, name, &blob.digest)),
         Err(failure) => Err(without_leftovers(call, name, &id, failure).await),
     }

@@ -5,8 +5,8 @@ mod access;
 use std::{
     io::{self, Write as _},
     path::Path,
-    sync::Arc,
-    time::Duration,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
@@ -21,8 +21,10 @@ use tracing_subscriber::{
 };
 use wharf_registry::Registry;
 use wharf_server::{AccessLog, ListenAddress, Listener, Server, Tls};
+use wharf_storage::spool::{MemorySpools, Spools};
 
 use crate::{
+    cmd::webhooks,
     config::{self, Config, Listen, Log, LogFormat, Purge, Storage},
     systemd::{self, Inherited, Notifier},
 };
@@ -66,6 +68,7 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         delete_enabled,
         purge,
         mut registry,
+        webhooks,
         mut server,
         log,
         source,
@@ -74,7 +77,7 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
     } = config;
     let stop = stop_signal()?;
     server.tls = tls.map(Tls::open).transpose()?;
-    let store = open(&storage).await?;
+    let (store, spools) = open(&storage).await?;
     let listener = bind(&listen, inherited).await?;
     let listening_on = listener.address().context("cannot listen")?;
     let notifier = Notifier::new();
@@ -92,6 +95,9 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         None
     };
     server.access_log = access_log.clone();
+    let webhooks = webhooks::start(webhooks, &listening_on, &*spools)?;
+    server.webhooks = webhooks.clone();
+    let drain = server.limits.drain;
     if let Some(purge) = purge {
         tokio::spawn(purge_uploads(Arc::clone(&registry), purge));
     }
@@ -108,8 +114,10 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
     };
     announce(&announcement);
     notifier.ready(&announcement.url());
+    let stopped = OnceLock::new();
     let stop = async {
         stop.await;
+        stopped.get_or_init(Instant::now);
         notifier.stopping();
     };
     let server = Server::new(registry, server);
@@ -117,6 +125,9 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         () = answer(&server, listener, stop) => {}
         // Ends at once where there is no watchdog.
         () = async { notifier.keep_watchdog_quiet().await; std::future::pending().await } => {}
+    }
+    if let Some(webhooks) = webhooks {
+        webhooks::finish(&webhooks, drain, stopped.get().copied()).await;
     }
     if let Some(log) = access_log {
         log.flush();
@@ -146,10 +157,16 @@ async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<L
     Ok(listener)
 }
 
-async fn open(storage: &Storage) -> anyhow::Result<Arc<dyn wharf_storage::Storage>> {
+async fn open(storage: &Storage) -> anyhow::Result<(Arc<dyn wharf_storage::Storage>, Arc<dyn Spools>)> {
     Ok(match storage {
-        Storage::Filesystem { root } => Arc::new(wharf_storage::fs::FsStorage::open(root)?),
-        Storage::InMemory => Arc::new(wharf_storage::object::ObjectStorage::in_memory()),
+        Storage::Filesystem { root } => {
+            let storage = Arc::new(wharf_storage::fs::FsStorage::open(root)?);
+            (Arc::clone(&storage) as _, storage)
+        }
+        Storage::InMemory => (
+            Arc::new(wharf_storage::object::ObjectStorage::in_memory()),
+            Arc::new(MemorySpools),
+        ),
     })
 }
 

@@ -55,7 +55,72 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "validation: {manifests: {indexes: {platforms: list}}}",
         "linux, architecture: amd64",
     ),
+    ("notifications.endpoints[].name", ENDPOINT, "t7, url: 'http://a/'"),
+    (
+        "notifications.endpoints[].disabled",
+        ENDPOINT,
+        "true, url: 'http://a/'",
+    ),
+    ("notifications.endpoints[].url", ENDPOINT, "http://b/"),
+    (
+        "notifications.endpoints[].headers",
+        ENDPOINT,
+        "{X-T7: [v]}, url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].timeout",
+        ENDPOINT,
+        "7h, url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].threshold",
+        ENDPOINT,
+        "7, url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].backoff",
+        ENDPOINT,
+        "7h, url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].maxbackoff",
+        ENDPOINT,
+        "7h, url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].format",
+        ENDPOINT,
+        "v2, url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].queue.events",
+        ENDPOINT,
+        "7}, url: 'http://a/', ignore: {",
+    ),
+    (
+        "notifications.endpoints[].queue.bytes",
+        ENDPOINT,
+        "7}, url: 'http://a/', ignore: {",
+    ),
+    (
+        "notifications.endpoints[].ignoredmediatypes",
+        ENDPOINT,
+        "[t7], url: 'http://a/'",
+    ),
+    (
+        "notifications.endpoints[].ignore.mediatypes",
+        ENDPOINT,
+        "[t7]}, url: 'http://a/', queue: {",
+    ),
+    (
+        "notifications.endpoints[].ignore.actions",
+        ENDPOINT,
+        "[pull]}, url: 'http://a/', queue: {",
+    ),
 ];
+
+/// The values of keys of an endpoint have one beside them, which no endpoint can be without.
+const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
 
 const TLS: &str = "http: {tls: {certificate: c, key: k}}";
 
@@ -69,6 +134,8 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "auth.none",
     "auth.htpasswd",
     "validation.manifests.indexes.platformlist",
+    "notifications.events",
+    "notifications.endpoints",
 ];
 
 /// A store, so that there is one; from the environment, so that the file is free.

@@ -12,7 +12,7 @@ use anyhow::bail;
 use wharf_server::ServerOptions;
 
 use super::{
-    Config, Storage, auth, check, compat, environment, http, log, paging,
+    Config, Storage, auth, check, compat, environment, http, log, notifications, paging,
     raw::{Report, Section},
     storage,
     tree::{Map, Place},
@@ -166,6 +166,7 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
     validation::read(&root.section("validation"), &mut registry);
     compat::read(&root.section("compat"), &mut registry, &mut server);
     let auth = auth::read(&root.section("auth"));
+    let webhooks = notifications::read(&root.section("notifications"));
     Config {
         source,
         warnings: Vec::new(),
@@ -178,6 +179,7 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
         purge: storage.purge,
         auth,
         registry,
+        webhooks,
         server,
     }
 }

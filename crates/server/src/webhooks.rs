@@ -1,0 +1,385 @@
+//! Tells other services what happened here: `notifications` of registry:2, with queues that survive.
+//!
+//! The way of an event: a handler makes it when what it tells of is done ([`event`]), a thread appends it to the
+//! queue of each endpoint that wants it, and one task for each endpoint posts the queue in order ([`deliver`]),
+//! in the form that the endpoint asks for ([`envelope`], [`cloud_event`]).
+//!
+//! # What is promised
+//!
+//! The event of a push, a mount or a deletion is in the queue before the client has its answer, so no end of the
+//! process loses it. Queues are synced about every second; a cut of power may lose the events since then, because a
+//! sync of its own for each event would cost a push more than the push itself. The event of a pull is handed over
+//! without waiting, so that reading costs nothing; the end of the process may lose those of the last milliseconds.
+//! From the queue everything is delivered at least once, in order.
+
+mod backoff;
+mod client;
+mod cloud_event;
+mod deliver;
+mod envelope;
+pub(crate) mod event;
+mod metrics;
+mod options;
+
+pub use metrics::EndpointMetrics;
+pub use options::{Action, Endpoint, EndpointError, EventFormat, Url, WebhookOptions};
+
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, mpsc},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use tokio::{
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch},
+    task::JoinSet,
+    time,
+};
+use wharf_storage::spool::{Spool, SpoolName, Spools};
+
+use self::{client::Client, event::Event, metrics::Counters};
+
+/// Kibibytes of events that are on their way to the queues.
+const IN_FLIGHT_KIB: u32 = 8 << 10;
+
+/// How long what is in a queue may be unsynced.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The queue of an endpoint that is no longer configured is kept for so long.
+const KEEP_ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// All endpoints, at work. Clones are the same.
+#[derive(Clone)]
+pub struct Webhooks {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    include_references: bool,
+    source: event::Source,
+    queues: Vec<Arc<Queue>>,
+    jobs: mpsc::Sender<Job>,
+    in_flight: Arc<Semaphore>,
+    is_flushing: watch::Sender<bool>,
+    deliveries: parking_lot::Mutex<JoinSet<()>>,
+}
+
+/// One endpoint with what waits for it.
+struct Queue {
+    endpoint: Endpoint,
+    spool: Arc<dyn Spool>,
+    counters: Counters,
+    has_events: Notify,
+}
+
+/// What the writing thread has to do.
+enum Job {
+    Append {
+        record: Vec<u8>,
+        to: Vec<Arc<Queue>>,
+        written: Option<oneshot::Sender<()>>,
+        _room: OwnedSemaphorePermit,
+    },
+    /// Says when all that came before is done.
+    Pass(oneshot::Sender<()>),
+}
+
+/// Why the endpoints cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// A queue cannot be opened.
+    #[error(transparent)]
+    Storage(#[from] wharf_storage::Error),
+    /// An endpoint cannot be used.
+    #[error("the notification endpoint `{name}` cannot be used: {source}")]
+    Endpoint {
+        /// Which.
+        name: String,
+        /// Why.
+        source: EndpointError,
+    },
+    /// The system gives no thread.
+    #[error("cannot start to write events: {0}")]
+    Thread(#[from] std::io::Error),
+}
+
+impl Webhooks {
+    /// Opens the queues, and starts to deliver what is in them. `None` when there is no endpoint. Must be called on
+    /// a tokio runtime; blocks while it reads what is in the queues.
+    ///
+    /// # Errors
+    /// When a queue cannot be opened, or an endpoint wants TLS and there is nobody to trust.
+    pub fn start(options: WebhookOptions, spools: &dyn Spools) -> Result<Option<Self>, WebhookError> {
+        let names = names(&options.endpoints);
+        report_abandoned(spools, &names);
+        let endpoints: Vec<_> = options
+            .endpoints
+            .into_iter()
+            .zip(names)
+            .filter(|(endpoint, _)| !endpoint.is_disabled)
+            .collect();
+        if endpoints.is_empty() {
+            return Ok(None);
+        }
+        let (is_flushing, flushing) = watch::channel(false);
+        let mut deliveries = JoinSet::new();
+        let mut queues = Vec::new();
+        for (endpoint, name) in endpoints {
+            let client = Client::new(&endpoint).map_err(|source| WebhookError::Endpoint {
+                name: endpoint.name.clone(),
+                source,
+            })?;
+            let spool = spools.open(&name, endpoint.queue)?;
+            let queue = Arc::new(Queue {
+                endpoint,
+                spool,
+                counters: Counters::default(),
+                has_events: Notify::new(),
+            });
+            deliveries.spawn(deliver::run(Arc::clone(&queue), client, flushing.clone()));
+            queues.push(queue);
+        }
+        let (jobs, todo) = mpsc::channel();
+        let is_dirty = Arc::new(Notify::new());
+        tokio::spawn(keep_synced(queues.clone(), Arc::clone(&is_dirty)));
+        thread::Builder::new()
+            .name("events".to_owned())
+            .stack_size(256 << 10)
+            .spawn(move || write_all(&todo, &is_dirty))?;
+        let shared = Shared {
+            include_references: options.include_references,
+            source: event::Source::new(options.source),
+            queues,
+            jobs,
+            in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
+            is_flushing,
+            deliveries: parking_lot::Mutex::new(deliveries),
+        };
+        Ok(Some(Self {
+            shared: Arc::new(shared),
+        }))
+    }
+
+    /// How each endpoint does.
+    pub fn metrics(&self) -> Vec<EndpointMetrics> {
+        let queues = self.shared.queues.iter();
+        queues
+            .map(|queue| queue.counters.read(&queue.endpoint.name, queue.spool.len()))
+            .collect()
+    }
+
+    /// Delivers what can be delivered at once, for at most `patience`; what is left stays in its queue.
+    pub async fn finish(&self, patience: Duration) {
+        let shared = &self.shared;
+        let (passed, has_passed) = oneshot::channel();
+        if shared.jobs.send(Job::Pass(passed)).is_ok() {
+            // An error means that the thread has ended; there is nothing to wait for then.
+            _ = has_passed.await;
+        }
+        shared.is_flushing.send_replace(true);
+        let mut deliveries = std::mem::take(&mut *shared.deliveries.lock());
+        let all = async { while deliveries.join_next().await.is_some() {} };
+        if time::timeout(patience, all).await.is_err() {
+            deliveries.shutdown().await;
+        }
+        for queue in &shared.queues {
+            queue.sync().await;
+            let (events, endpoint) = (queue.spool.len(), &queue.endpoint.name);
+            match (events, queue.spool.is_durable()) {
+                (0, _) => {}
+                (_, true) => tracing::info!(endpoint, events, "events wait on the disk for the next start"),
+                (_, false) => tracing::warn!(endpoint, events, "events are lost with the memory they are in"),
+            }
+        }
+    }
+
+    pub(crate) fn includes_references(&self) -> bool {
+        self.shared.include_references
+    }
+
+    pub(crate) fn source(&self) -> &event::Source {
+        &self.shared.source
+    }
+
+    /// Hands an event over; returns when no end of the process can lose it.
+    pub(crate) async fn tell(&self, event: &Event) {
+        let Some((record, to)) = self.prepare(event) else {
+            return;
+        };
+        let (written, is_written) = oneshot::channel();
+        // Nobody closes the semaphore.
+        if let Ok(room) = Arc::clone(&self.shared.in_flight)
+            .acquire_many_owned(room_for(&record))
+            .await
+        {
+            self.append(record, to, Some(written), room);
+            // An error means that the thread has ended, which it has logged.
+            _ = is_written.await;
+        }
+    }
+
+    /// Hands an event over without waiting. Under a load that the disk cannot follow, it may be dropped.
+    pub(crate) fn tell_soon(&self, event: &Event) {
+        let Some((record, to)) = self.prepare(event) else {
+            return;
+        };
+        match Arc::clone(&self.shared.in_flight).try_acquire_many_owned(room_for(&record)) {
+            Ok(room) => self.append(record, to, None, room),
+            Err(_full) => to
+                .iter()
+                .for_each(|queue| queue.dropped(1, "pulls come faster than the disk takes their events")),
+        }
+    }
+
+    /// The record of an event, and who wants it.
+    fn prepare(&self, event: &Event) -> Option<(Vec<u8>, Vec<Arc<Queue>>)> {
+        let wanted = |queue: &&Arc<Queue>| {
+            queue
+                .endpoint
+                .wants(event.action, event.target.media_type.as_deref())
+        };
+        let to: Vec<_> = self.shared.queues.iter().filter(wanted).cloned().collect();
+        if to.is_empty() {
+            return None;
+        }
+        to.iter().for_each(|queue| queue.counters.came_in());
+        Some((event.to_record(), to))
+    }
+
+    fn append(
+        &self,
+        record: Vec<u8>,
+        to: Vec<Arc<Queue>>,
+        written: Option<oneshot::Sender<()>>,
+        room: OwnedSemaphorePermit,
+    ) {
+        let job = Job::Append {
+            record,
+            to,
+            written,
+            _room: room,
+        };
+        if let Err(mpsc::SendError(Job::Append { to, .. })) = self.shared.jobs.send(job) {
+            to.iter()
+                .for_each(|queue| queue.dropped(1, "the thread that writes them has ended"));
+        }
+    }
+}
+
+impl Queue {
+    /// Counts events that nobody will hear of, and says so once until the queue was empty again.
+    fn dropped(&self, events: u64, why: &str) {
+        if self.counters.dropped(events) {
+            let endpoint = &self.endpoint.name;
+            tracing::error!(endpoint, why, "events are lost, and counted, from now on");
+        }
+    }
+
+    async fn sync(self: &Arc<Self>) {
+        let queue = Arc::clone(self);
+        let synced = tokio::task::spawn_blocking(move || queue.spool.sync()).await;
+        if let Ok(Err(error)) = synced {
+            let endpoint = &self.endpoint.name;
+            tracing::error!(endpoint, %error, "a cut of power may lose events");
+        }
+    }
+}
+
+impl fmt::Debug for Webhooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoints = self.shared.queues.iter().map(|queue| &queue.endpoint);
+        f.debug_list().entries(endpoints).finish()
+    }
+}
+
+/// A queue belongs to the name of its endpoint, so that a corrected URL gets what waits. Where a name is missing the
+/// URL stands for it, and of several with one name each has its own.
+fn names(endpoints: &[Endpoint]) -> Vec<SpoolName> {
+    let mut taken = HashSet::new();
+    let name = |endpoint: &Endpoint| {
+        let text = match endpoint.name.as_str() {
+            "" => endpoint.url.whole(),
+            name => name,
+        };
+        let numbered = (2..).map(|number| SpoolName::of(&format!("{text}-{number}")));
+        let mut names = std::iter::once(SpoolName::of(text)).chain(numbered);
+        names.find(|name| taken.insert(name.clone()))
+    };
+    endpoints.iter().filter_map(name).collect()
+}
+
+fn report_abandoned(spools: &dyn Spools, in_use: &[SpoolName]) {
+    let cutoff = SystemTime::now()
+        .checked_sub(KEEP_ABANDONED)
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    match spools.tidy(in_use, cutoff) {
+        Ok(abandoned) => {
+            for queue in abandoned {
+                match queue.is_removed {
+                    true => tracing::info!(
+                        queue = queue.name,
+                        "removed the events of an endpoint that is no longer configured"
+                    ),
+                    false => tracing::warn!(
+                        queue = queue.name,
+                        "events wait for an endpoint that is no longer configured; without it they go after 7 days"
+                    ),
+                }
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, "cannot look for the events of endpoints that are no longer configured");
+        }
+    }
+}
+
+fn room_for(record: &[u8]) -> u32 {
+    u32::try_from(record.len() / 1024 + 1)
+        .unwrap_or(u32::MAX)
+        .min(IN_FLIGHT_KIB)
+}
+
+/// Appends what comes to the queues, in order.
+fn write_all(jobs: &mpsc::Receiver<Job>, is_dirty: &Notify) {
+    for job in jobs {
+        match job {
+            Job::Append {
+                record, to, written, ..
+            } => {
+                to.iter().for_each(|queue| write(queue, &record));
+                is_dirty.notify_one();
+                if let Some(written) = written {
+                    // Whoever waited may be gone.
+                    _ = written.send(());
+                }
+            }
+            Job::Pass(passed) => _ = passed.send(()),
+        }
+    }
+}
+
+fn write(queue: &Queue, record: &[u8]) {
+    match queue.spool.append(record) {
+        Ok(0) => {}
+        Ok(dropped) => queue.dropped(dropped, "the queue of events is full, and the oldest make room"),
+        Err(error) => queue.dropped(1, &error.to_string()),
+    }
+    queue.has_events.notify_one();
+}
+
+async fn keep_synced(queues: Vec<Arc<Queue>>, is_dirty: Arc<Notify>) {
+    loop {
+        is_dirty.notified().await;
+        time::sleep(SYNC_INTERVAL).await;
+        for queue in &queues {
+            if queue.spool.is_durable() {
+                queue.sync().await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

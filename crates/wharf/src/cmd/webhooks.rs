@@ -1,0 +1,37 @@
+//! Starts and ends the delivery of events.
+
+use std::time::{Duration, Instant};
+
+use wharf_server::{ListenAddress, WebhookOptions, Webhooks};
+use wharf_storage::spool::Spools;
+
+/// However late it is: what waits for an endpoint that answers is gone in that time.
+const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
+
+/// Opens the queues in `spools`. `None` when there is no endpoint.
+pub(crate) fn start(
+    mut options: WebhookOptions,
+    listening_on: &ListenAddress,
+    spools: &dyn Spools,
+) -> anyhow::Result<Option<Webhooks>> {
+    options.source = source(listening_on);
+    Ok(Webhooks::start(options, spools)?)
+}
+
+/// Delivers what can be delivered until `drain` has passed since `stopped`.
+pub(crate) async fn finish(webhooks: &Webhooks, drain: Duration, stopped: Option<Instant>) {
+    let passed = stopped.map_or(Duration::ZERO, |stopped| stopped.elapsed());
+    webhooks
+        .finish(drain.saturating_sub(passed).max(SHORTEST_FLUSH))
+        .await;
+}
+
+/// Where events come from, as registry:2 says it: the name of this machine, and the port.
+fn source(listening_on: &ListenAddress) -> String {
+    let uname = rustix::system::uname();
+    let host = uname.nodename().to_string_lossy();
+    match listening_on {
+        ListenAddress::Tcp(address) => format!("{host}:{}", address.port()),
+        ListenAddress::Unix(_) => host.into_owned(),
+    }
+}
