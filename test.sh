@@ -76,6 +76,11 @@ provided=(
     "nginx nginx"
     "openssl openssl"
     "setpriv util-linux"
+    "docker-compose docker-compose"
+    "htpasswd apache2-utils"
+    "curl curl"
+    "openssl openssl"
+    "musl-gcc musl-tools"
     "python3-venv python3-venv"
 )
 
@@ -191,6 +196,13 @@ if [ $quick = no ]; then
     install_oci_client
     exec 9>&-
 fi
+
+# What the image tests put into containers: a static binary, and busybox.
+lay_out_image() {
+    say "laying out the container image"
+    quietly cargo xtask image --rootfs-only || leave_out "the container image (it cannot be built, see above)"
+}
+if [ $quick = no ]; then lay_out_image; fi
 
 # --- the tests -----------------------------------------------------------------------------------
 

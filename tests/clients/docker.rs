@@ -1,36 +1,13 @@
 //! Docker Engine: build, tag, push, remove, pull, run, with a daemon of our own.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the daemon's files are not the registry's"
-)]
-
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, mpsc};
-use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 use wharf_testkit::Server;
+use wharf_testkit::outside::docker::{Docker, NEEDS};
 use wharf_testkit::outside::image::Content;
 use wharf_testkit::outside::nginx::Nginx;
 use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::{self, Bench};
 use wharf_testkit::tls::Wanted;
 
 use crate::subject::Subject;
-
-const NEEDS: &[Part] = &[
-    Part::Program("dockerd"),
-    Part::Program("docker"),
-    Part::Program("busybox"),
-    Part::Root,
-];
-
-/// How long the daemon may take to start, and to stop.
-const PATIENCE: Duration = Duration::from_secs(180);
-
-/// The one daemon of this process, started by the first test that needs it.
-static DAEMON: Mutex<Option<Daemon>> = Mutex::new(None);
 
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test(
@@ -49,17 +26,6 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("docker_over_tls", NEEDS, over_tls);
     let with_nginx = [NEEDS, &[Part::Program("nginx")]].concat();
     suite.test("docker_through_nginx", &with_nginx, through_nginx);
-}
-
-/// Stops the daemon, if a test started it.
-pub(crate) fn stop() {
-    let daemon = DAEMON
-        .lock()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .take();
-    if let Some(mut daemon) = daemon {
-        daemon.stop();
-    }
 }
 
 fn builds_pushes_pulls_and_runs() {
@@ -211,156 +177,4 @@ fn pushes_and_runs(authority: &str, greeting: &str) {
         greeting
     );
     docker.run(&["rmi", "--force", &reference]);
-}
-
-/// The `docker` command line on our daemon, with a build context that greets.
-struct Docker {
-    bench: Bench,
-}
-
-impl Docker {
-    fn new(greeting: &str) -> Docker {
-        let socket = Daemon::shared();
-        let bench = Bench::new()
-            .environment("DOCKER_HOST", socket)
-            .environment("DOCKER_BUILDKIT", "0");
-        let busybox = tool::find("busybox").expect("busybox was looked for");
-        bench.copy_in(&busybox, "context/busybox");
-        bench.write("context/greeting", greeting);
-        bench.write(
-            "context/Dockerfile",
-            "FROM scratch\nCOPY busybox /bin/busybox\nCOPY greeting /greeting\n\
-             CMD [\"/bin/busybox\", \"cat\", \"/greeting\"]\n",
-        );
-        Docker { bench }
-    }
-
-    fn build(&self, reference: &str) {
-        self.run(&["build", "--no-cache", "--tag", reference, "context"]);
-    }
-
-    fn run(&self, arguments: &[&str]) -> String {
-        self.bench.run("docker", arguments).trim_end().to_owned()
-    }
-}
-
-/// A Docker daemon with directories of its own, without networks.
-struct Daemon {
-    child: Child,
-    directory: TempDir,
-    /// Ends the thread that is the daemon's parent.
-    _parent: mpsc::Sender<()>,
-}
-
-impl Daemon {
-    /// The address of the daemon's socket; starts the daemon when there is none.
-    fn shared() -> String {
-        let mut daemon = DAEMON.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        daemon.get_or_insert_with(Daemon::start).address()
-    }
-
-    fn address(&self) -> String {
-        format!("unix://{}", self.directory.path().join("docker.sock").display())
-    }
-
-    fn start() -> Daemon {
-        let directory = TempDir::with_prefix("wharf-dockerd-").expect("a temporary directory");
-        let path = |name: &str| directory.path().join(name).display().to_string();
-        let log = std::fs::File::create(path("log")).expect("a log file");
-        // The kernel ends the daemon when the thread that started it ends, even if this process is killed.
-        let mut command = Command::new(tool::find("setpriv").expect("`setpriv` is part of every Debian"));
-        command
-            .args(["--pdeathsig", "TERM"])
-            .arg(tool::find("dockerd").expect("dockerd was looked for"))
-            .args([
-                "--bridge=none",
-                "--iptables=false",
-                "--ip6tables=false",
-                "--ip-forward=false",
-            ])
-            .args([
-                "--ip-masq=false",
-                "--userland-proxy=false",
-                "--config-file",
-                &path("daemon.json"),
-            ])
-            .args(["--host", &format!("unix://{}", path("docker.sock"))])
-            .args([
-                "--data-root",
-                &path("data"),
-                "--exec-root",
-                &path("exec"),
-                "--pidfile",
-                &path("pid"),
-            ])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
-        std::fs::write(path("daemon.json"), "{}").expect("the configuration is written");
-        let (parent, child) = start_in_thread(command);
-        let mut daemon = Daemon {
-            child,
-            directory,
-            _parent: parent,
-        };
-        daemon.wait_until_ready();
-        daemon
-    }
-
-    fn wait_until_ready(&mut self) {
-        let bench = Bench::new().environment("DOCKER_HOST", self.address());
-        let started = Instant::now();
-        while !bench.try_run("docker", &["version"]).succeeded {
-            let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            let ended = self
-                .child
-                .try_wait()
-                .expect("our own child can be asked")
-                .is_some();
-            assert!(
-                !ended && started.elapsed() < PATIENCE,
-                "the Docker daemon does not start:\n{log}"
-            );
-            std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Asks the daemon to end, which also ends its containerd, and waits for both.
-    fn stop(&mut self) {
-        rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.child),
-            rustix::process::Signal::TERM,
-        )
-        .expect("our own child can be asked to end");
-        let asked = Instant::now();
-        while self
-            .child
-            .try_wait()
-            .expect("our own child can be asked")
-            .is_none()
-        {
-            if asked.elapsed() > PATIENCE {
-                self.child.kill().expect("our own child can be killed");
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-/// Starts a command in a thread that lives until the sender is dropped.
-fn start_in_thread(mut command: Command) -> (mpsc::Sender<()>, Child) {
-    let (parent, ended) = mpsc::channel::<()>();
-    let (started, child) = mpsc::channel();
-    std::thread::spawn(move || {
-        started
-            .send(command.spawn())
-            .expect("the test waits for its daemon");
-        // The other side never sends: this returns when it is dropped.
-        ended.recv().unwrap_or(());
-    });
-    let child = child
-        .recv()
-        .expect("the thread answers")
-        .expect("the Docker daemon starts");
-    (parent, child)
 }

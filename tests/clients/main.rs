@@ -29,6 +29,6 @@ fn main() {
     oci_client::add_to(&mut suite);
     matrix::add_to(&mut suite);
     let conclusion = suite.run();
-    docker::stop();
+    wharf_testkit::outside::docker::stop();
     conclusion.exit();
 }

@@ -10,6 +10,8 @@
 )]
 
 mod bench;
+mod image;
+mod package;
 
 use clap::{Parser, Subcommand};
 
@@ -27,10 +29,16 @@ enum Chore {
     ///
     /// docs/benchmarks.md says how to read what it prints.
     Bench(bench::Options),
+    /// Build the container image, from nothing but this machine's busybox.
+    Image(image::Options),
+    /// Build the Debian package, with manual pages and completions.
+    Deb,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().chore {
         Chore::Bench(options) => bench::run(&options),
+        Chore::Image(options) => image::run(&options),
+        Chore::Deb => package::run(),
     }
 }

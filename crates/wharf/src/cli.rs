@@ -7,6 +7,7 @@ pub(crate) use self::garbage_collect::GarbageCollect;
 use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use wharf_client::{Address, ImageName};
 
 /// A private container registry: one binary, a drop-in for registry:2.
 #[derive(Debug, Parser)]
@@ -45,6 +46,65 @@ pub(crate) enum Command {
     /// The server must be stopped meanwhile, except for --dry-run. An image that is tagged, everything that it needs, and
     /// everything that refers to it stays.
     GarbageCollect(GarbageCollect),
+    /// Ask the registry of this machine or container whether it is well.
+    ///
+    /// Reads the address from the same configuration as `serve`; inside a container, from the file that the
+    /// registry there was told to serve. Exit status 0 when it answers, 1 when it does not, or says that it
+    /// is unhealthy.
+    Healthcheck {
+        /// The registry's config.yml.
+        config: Option<PathBuf>,
+    },
+
+    /// Look at the repositories of any registry.
+    Repo {
+        #[command(subcommand)]
+        command: Repo,
+    },
+
+    /// Look at the tags of a repository, in any registry.
+    Tag {
+        #[command(subcommand)]
+        command: Tag,
+    },
+
+    /// Show what an image is: its digest, type, size, platforms, configuration, layers and history.
+    ///
+    /// Works against any registry. The digest is the one to pull and to delete by.
+    Inspect {
+        /// Such as localhost:5000/app:1.0, or with @sha256:… behind the name.
+        image: ImageName,
+
+        /// Of an index, show the image for this platform, such as linux/arm64.
+        #[arg(long, value_name = "OS/ARCHITECTURE[/VARIANT]")]
+        platform: Option<String>,
+
+        /// Print the manifest as it is stored, byte for byte.
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+
+        /// Print everything as one JSON object.
+        #[arg(long)]
+        json: bool,
+
+        #[command(flatten)]
+        remote: Remote,
+    },
+
+    /// Print the completions of a shell.
+    ///
+    /// For example: wharf completion bash > /usr/share/bash-completion/completions/wharf
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+
+    /// Write the manual pages into a directory.
+    #[command(hide = true)]
+    Man {
+        /// Where to, such as /usr/share/man/man1.
+        directory: PathBuf,
+    },
 
     /// Manage the users in a password file.
     ///
@@ -203,6 +263,70 @@ pub(crate) struct PasswordFile {
     /// Otherwise the one that the configuration names: `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
     #[arg(short, long)]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Repo {
+    /// List the repositories that you may see, one a line.
+    Ls {
+        /// The registry, such as localhost:5000 or https://registry.example.com.
+        registry: Address,
+
+        #[command(flatten)]
+        list: List,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Tag {
+    /// List the tags of a repository, one a line.
+    Ls {
+        /// The repository, such as localhost:5000/app.
+        repository: ImageName,
+
+        #[command(flatten)]
+        list: List,
+    },
+}
+
+/// How a list is asked for and shown.
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print the names as a JSON array.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) remote: Remote,
+}
+
+/// How a registry is reached, and as whom.
+///
+/// Without a user, what docker has stored counts: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, config.json, and the
+/// credential helpers that these name.
+#[derive(Debug, Args)]
+pub(crate) struct Remote {
+    /// Who you are. The password is asked for, or read with --password-stdin.
+    ///
+    /// NAME:PASSWORD is taken as well; everybody on the machine can read that in the list of processes.
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+
+    /// Read the password from standard input, up to the end of the line.
+    #[arg(long)]
+    pub(crate) password_stdin: bool,
+
+    /// The directory of docker's config.json; otherwise $DOCKER_CONFIG, or ~/.docker.
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// Trust the authorities in this file, in PEM, beside the system's.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Vec<PathBuf>,
+
+    /// Trust any certificate, and speak plain HTTP where nobody speaks TLS. Always so with this machine itself.
+    #[arg(short = 'k', long)]
+    pub(crate) insecure: bool,
 }
 
 #[cfg(test)]

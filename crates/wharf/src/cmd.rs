@@ -3,8 +3,13 @@
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod garbage_collect;
+pub(crate) mod healthcheck;
 pub(crate) mod htpasswd;
+pub(crate) mod inspect;
+pub(crate) mod manual;
 pub(crate) mod pwgen;
+pub(crate) mod remote;
+pub(crate) mod repo;
 pub(crate) mod serve;
 pub(crate) mod user;
 mod webhooks;

@@ -10,6 +10,8 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 
 use clap::Parser as _;
 
+use crate::cmd::inspect::View;
+
 /// Transfers pass through buffers of 128 KiB and more, which glibc takes from the kernel and gives back each
 /// time (its mmap threshold); mimalloc keeps them, and returns what an idle server no longer needs.
 #[global_allocator]
@@ -42,6 +44,27 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             });
         }
         cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
+        cli::Command::Healthcheck { config } => cmd::healthcheck::run(config.as_deref())?,
+        cli::Command::Repo { command } => cmd::repo::run(command)?,
+        cli::Command::Tag { command } => cmd::repo::run_tag(command)?,
+        cli::Command::Inspect {
+            image,
+            platform,
+            raw,
+            json,
+            remote,
+        } => {
+            let view = if raw {
+                View::Raw
+            } else if json {
+                View::Json
+            } else {
+                View::Text
+            };
+            cmd::inspect::run(&image, platform.as_deref(), view, remote)?;
+        }
+        cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
+        cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
         cli::Command::User { command } => cmd::user::run(command)?,
         cli::Command::Htpasswd { arguments } => return Ok(cmd::htpasswd::run(&arguments)),
         cli::Command::Cert { command } => cmd::cert::run(command)?,

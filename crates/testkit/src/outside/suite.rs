@@ -14,6 +14,13 @@ pub enum Part {
     Program(&'static str),
     /// The process must be root, as the Docker daemon must.
     Root,
+    /// A file that a chore of the project makes, below `target`.
+    Made {
+        /// The file.
+        path: &'static str,
+        /// The command that makes it.
+        by: &'static str,
+    },
 }
 
 impl Part {
@@ -23,7 +30,10 @@ impl Part {
                 Some(format!("`{program}` is not installed"))
             }
             Part::Root if !is_root() => Some("not root".to_owned()),
-            Part::Program(_) | Part::Root => None,
+            Part::Made { path, by } if !tool::target_directory().join(path).exists() => {
+                Some(format!("`target/{path}` is not there; `{by}` makes it"))
+            }
+            Part::Program(_) | Part::Root | Part::Made { .. } => None,
         }
     }
 }

@@ -36,7 +36,19 @@ pub fn find(program: &str) -> Option<PathBuf> {
 /// The directory that `test.sh` installs tools into.
 #[must_use]
 pub fn tools_directory() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools")
+    target_directory().join("tools")
+}
+
+/// The directory that the project's chores put what they make into, wherever cargo builds.
+#[must_use]
+pub fn target_directory() -> PathBuf {
+    root_directory().join("target")
+}
+
+/// The directory of the project.
+#[must_use]
+pub fn root_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
 fn look_for(program: &str) -> Option<PathBuf> {

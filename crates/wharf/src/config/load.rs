@@ -22,6 +22,10 @@ use super::{
 /// Where the images of registry:2 and registry:3 keep theirs.
 const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
 
+/// What our image has at the first place. As long as it is untouched there, a file at the other place is what the
+/// operator means: users of registry:3 mount theirs there.
+const SHIPPED: &str = include_str!("../../../../packaging/config.yml");
+
 /// The most bytes that a configuration file may have.
 const FILE_LIMIT: u64 = 4 << 20;
 
@@ -79,13 +83,19 @@ fn find(argument: Option<&Path>, variable: Option<OsString>, places: &[&Path]) -
             shadowed: None,
         };
     }
-    let mut places = places
-        .iter()
-        .filter(|path| path.exists())
-        .map(|path| path.to_path_buf());
+    let mut places = places.iter().filter(|path| path.exists());
+    let first = places.next().map(|path| path.to_path_buf());
+    let second = places.next().map(|path| path.to_path_buf());
+    let is_untouched = |path: &PathBuf| read(path).is_ok_and(|text| text == SHIPPED);
+    if second.is_some() && first.as_ref().is_some_and(is_untouched) {
+        return Found {
+            path: second,
+            shadowed: None,
+        };
+    }
     Found {
-        path: places.next(),
-        shadowed: places.next(),
+        path: first,
+        shadowed: second,
     }
 }
 
@@ -552,6 +562,24 @@ mod tests {
             find(Some(Path::new("/a")), Some("/v".into()), &places),
             named("/a")
         );
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "configurations are not in the store")]
+    fn a_file_at_the_second_place_beats_the_image_s_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let (first, second) = (directory.path().join("a.yml"), directory.path().join("b.yml"));
+        let places: [&Path; 2] = [&first, &second];
+        let found = |path: &Path, shadowed: Option<&Path>| Found {
+            path: Some(path.to_owned()),
+            shadowed: shadowed.map(Path::to_owned),
+        };
+        std::fs::write(&first, SHIPPED).unwrap();
+        assert_eq!(find(None, None, &places), found(&first, None));
+        std::fs::write(&second, "version: 0.1\n").unwrap();
+        assert_eq!(find(None, None, &places), found(&second, None));
+        std::fs::write(&first, format!("{SHIPPED}# mine\n")).unwrap();
+        assert_eq!(find(None, None, &places), found(&first, Some(&second)));
     }
 
     proptest::proptest! {

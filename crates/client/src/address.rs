@@ -1,0 +1,200 @@
+//! Where a registry is, and what an image is called.
+
+use std::{net::IpAddr, str::FromStr};
+
+use wharf_oci::{Reference, RepoName, Tag};
+
+/// A registry, as people write it: `localhost:5000`, `https://registry.example.com`, `http://10.0.0.5:5000/`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    scheme: Option<Scheme>,
+    host: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+/// An image: its registry, its repository, and a tag or digest, `latest` unless said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageName {
+    /// Where.
+    pub registry: Address,
+    /// Which repository.
+    pub repository: RepoName,
+    /// Which image.
+    pub reference: Reference,
+}
+
+/// The text names no registry, or no image.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AddressError {
+    /// Of a registry.
+    #[error("`{0}` names no registry; write `HOST`, `HOST:PORT` or `https://HOST:PORT`")]
+    Registry(String),
+    /// Of an image.
+    #[error("`{text}` names no image: {reason}; write `HOST:PORT/NAME:TAG` or `HOST:PORT/NAME@DIGEST`")]
+    Image {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl Address {
+    /// With the port, if there is one: as credentials are stored under.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// Whether it is this machine, with which everybody may speak as they like.
+    pub(crate) fn is_loopback(&self) -> bool {
+        let name = match self.host.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or(rest),
+            None => self.host.split(':').next().unwrap_or(&self.host),
+        };
+        name == "localhost" || name.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+    }
+
+    /// The schemes to try, in this order.
+    pub(crate) fn schemes(&self, insecure: bool) -> &'static [Scheme] {
+        match self.scheme {
+            Some(Scheme::Http) => &[Scheme::Http],
+            None if insecure || self.is_loopback() => &[Scheme::Https, Scheme::Http],
+            Some(Scheme::Https) | None => &[Scheme::Https],
+        }
+    }
+}
+
+impl Scheme {
+    pub(crate) fn text(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+impl FromStr for Address {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let (scheme, rest) = if let Some(rest) = text.strip_prefix("https://") {
+            (Some(Scheme::Https), rest)
+        } else if let Some(rest) = text.strip_prefix("http://") {
+            (Some(Scheme::Http), rest)
+        } else {
+            (None, text)
+        };
+        let host = rest.trim_end_matches('/');
+        let host = host.strip_suffix("/v2").unwrap_or(host);
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
+        if host.is_empty() || !host.bytes().all(is_host) || host.starts_with(':') {
+            return Err(AddressError::Registry(text.to_owned()));
+        }
+        let host = host.to_owned();
+        Ok(Self { scheme, host })
+    }
+}
+
+impl FromStr for ImageName {
+    type Err = AddressError;
+
+    fn from_str(text: &str) -> Result<Self, AddressError> {
+        let failed = |reason: String| AddressError::Image {
+            text: text.to_owned(),
+            reason,
+        };
+        let start = text.find("://").map_or(0, |at| at + 3);
+        let Some(slash) = text[start..].find('/').map(|at| at + start) else {
+            return Err(failed("there is no registry in front".to_owned()));
+        };
+        let (registry, name) = (&text[..slash], &text[slash + 1..]);
+        let (name, reference) = if let Some((name, digest)) = name.split_once('@') {
+            let digest = digest.parse().map_err(|error| failed(format!("{error}")))?;
+            // `NAME:TAG@DIGEST` means the digest, as for docker.
+            let name = name.split_once(':').map_or(name, |(name, _tag)| name);
+            (name, Reference::Digest(digest))
+        } else {
+            let (name, tag) = name.split_once(':').unwrap_or((name, "latest"));
+            let tag: Tag = tag.parse().map_err(|error| failed(format!("{error}")))?;
+            (name, Reference::Tag(tag))
+        };
+        Ok(Self {
+            registry: registry.parse()?,
+            repository: name.parse().map_err(|error| failed(format!("{error}")))?,
+            reference,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registries_are_read_as_people_write_them() {
+        let check = |text: &str, scheme, host: &str, is_loopback: bool| {
+            let address: Address = text.parse().unwrap();
+            assert_eq!((address.scheme, address.host()), (scheme, host), "{text}");
+            assert_eq!(address.is_loopback(), is_loopback, "{text}");
+        };
+        check("localhost:5000", None, "localhost:5000", true);
+        check(
+            "https://localhost:5443",
+            Some(Scheme::Https),
+            "localhost:5443",
+            true,
+        );
+        check(
+            "https://r.example.com/v2/",
+            Some(Scheme::Https),
+            "r.example.com",
+            false,
+        );
+        check(
+            "http://127.0.0.1:5000/",
+            Some(Scheme::Http),
+            "127.0.0.1:5000",
+            true,
+        );
+        check("[::1]:5000", None, "[::1]:5000", true);
+        check("localhost.example.com", None, "localhost.example.com", false);
+        for bad in ["", "https://", "a b", "r.example.com/name", ":5000", "user@host"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn images_are_read_as_docker_reads_them() {
+        let digest = Digest::sha256_of(b"");
+        let check = |text: &str, repository: &str, reference: &str| {
+            let image: ImageName = text.parse().unwrap();
+            assert_eq!(image.repository.as_str(), repository, "{text}");
+            assert_eq!(image.reference.to_string(), reference, "{text}");
+        };
+        check("localhost:5000/kyo/my-image:1.0", "kyo/my-image", "1.0");
+        check("https://r.example.com/app", "app", "latest");
+        check(&format!("r.example.com/app@{digest}"), "app", &digest.to_string());
+        check(
+            &format!("r.example.com/app:1@{digest}"),
+            "app",
+            &digest.to_string(),
+        );
+        for bad in [
+            "app",
+            "r.example.com/",
+            "r.example.com/App",
+            "r.example.com/app:",
+            "r.example.com/app@sha256:1",
+        ] {
+            let error = bad.parse::<ImageName>().unwrap_err().to_string();
+            assert!(error.contains("write `HOST"), "{bad}: {error}");
+        }
+    }
+
+    use wharf_oci::Digest;
+}

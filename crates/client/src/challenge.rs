@@ -1,0 +1,224 @@
+//! What a registry asks for with 401, and our answer: Basic, or a token that a server hands out.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderValue, Method, header};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::{
+    Credentials, Error, Result,
+    credentials::{Login, Secret},
+    wire::{Answer, Wire},
+};
+
+/// A token, with what comes along.
+const TOKEN_LIMIT: usize = 1 << 20;
+
+/// One challenge of a `WWW-Authenticate` header (RFC 9110, section 11.6.1).
+#[derive(Debug, PartialEq, Eq)]
+struct Challenge {
+    /// In lower case.
+    scheme: String,
+    parameters: Vec<(String, String)>,
+}
+
+/// What to send along with the request that `refusal` answered.
+pub(crate) async fn answer(
+    wire: &Wire,
+    credentials: &Credentials,
+    host: &str,
+    refusal: &Answer,
+    scope: &str,
+) -> Result<HeaderValue> {
+    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE);
+    let challenges: Vec<Challenge> = headers
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(parse)
+        .collect();
+    let login = credentials.for_host(host).await?;
+    let unauthorized = |login: Option<Login>| Error::Unauthorized {
+        host: host.to_owned(),
+        user: login.map(|login| login.user),
+    };
+    if let Some(Login {
+        secret: Secret::RegistryToken(token),
+        ..
+    }) = &login
+    {
+        return sensitive(format!("Bearer {token}"));
+    }
+    if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
+        let token = fetch_token(wire, bearer, login.as_ref(), scope).await?;
+        return sensitive(format!("Bearer {}", token.ok_or_else(|| unauthorized(login))?));
+    }
+    match login {
+        Some(Login {
+            user,
+            secret: Secret::Password(password),
+        }) if challenges.iter().any(|challenge| challenge.scheme == "basic") => {
+            sensitive(basic(&user, &password))
+        }
+        login => Err(unauthorized(login)),
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn sensitive(text: String) -> Result<HeaderValue> {
+    let mut value = HeaderValue::try_from(text).map_err(|_| {
+        Error::not_a_registry(
+            "Authorization",
+            "a token or password has characters that no header can carry",
+        )
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+/// Asks the token server; `None` when it does not know us.
+async fn fetch_token(
+    wire: &Wire,
+    challenge: &Challenge,
+    login: Option<&Login>,
+    scope: &str,
+) -> Result<Option<String>> {
+    let realm = challenge
+        .parameter("realm")
+        .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "a Bearer challenge without `realm`"))?;
+    // The registry's word for it counts; it may want more than we thought.
+    let scope = challenge.parameter("scope").unwrap_or(scope);
+    let service = challenge.parameter("service").unwrap_or_default();
+    let parameters = [("service", service), ("scope", scope), ("client_id", "wharf")];
+    let encoded = |pairs: &[(&str, &str)]| {
+        let pair =
+            |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
+        pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(pair)
+            .collect::<Vec<_>>()
+            .join("&")
+    };
+    let request = match login {
+        Some(Login {
+            secret: Secret::IdentityToken(token),
+            ..
+        }) => {
+            let more = [("grant_type", "refresh_token"), ("refresh_token", token)];
+            wire.elsewhere(Method::POST, realm)?
+                .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+                .body(encoded(&[&parameters[..], &more].concat()))
+        }
+        login => {
+            let separator = if realm.contains('?') { '&' } else { '?' };
+            let request = wire.elsewhere(
+                Method::GET,
+                &format!("{realm}{separator}{}", encoded(&parameters)),
+            )?;
+            match login {
+                Some(Login {
+                    user,
+                    secret: Secret::Password(password),
+                }) => request.header(header::AUTHORIZATION, sensitive(basic(user, password))?),
+                _ => request,
+            }
+        }
+    };
+    let answer = Answer::read(request, TOKEN_LIMIT).await?;
+    if answer.status == http::StatusCode::UNAUTHORIZED {
+        return Ok(None);
+    }
+    let answer = answer.successful(realm)?;
+    let json: Value =
+        serde_json::from_slice(&answer.body).map_err(|_| Error::not_a_registry(realm, "no JSON"))?;
+    let token = json["token"].as_str().or_else(|| json["access_token"].as_str());
+    token
+        .map(|token| Some(token.to_owned()))
+        .ok_or_else(|| Error::not_a_registry(realm, "an answer without `token`"))
+}
+
+impl Challenge {
+    fn parameter(&self, name: &str) -> Option<&str> {
+        let found = self.parameters.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.as_str())
+    }
+}
+
+/// The challenges of one header line. What is no challenge ends the list.
+fn parse(header: &str) -> Vec<Challenge> {
+    let mut challenges: Vec<Challenge> = Vec::new();
+    let mut rest = header;
+    loop {
+        rest = rest.trim_start_matches([' ', '\t', ',']);
+        let end = rest.find([' ', '\t', ',', '=']).unwrap_or(rest.len());
+        let (word, tail) = rest.split_at(end);
+        if word.is_empty() {
+            return challenges;
+        }
+        match tail.trim_start().strip_prefix('=') {
+            Some(value) => {
+                let Some((value, after)) = parameter_value(value.trim_start()) else {
+                    return challenges;
+                };
+                if let Some(challenge) = challenges.last_mut() {
+                    challenge.parameters.push((word.to_ascii_lowercase(), value));
+                }
+                rest = after;
+            }
+            None => {
+                challenges.push(Challenge {
+                    scheme: word.to_ascii_lowercase(),
+                    parameters: Vec::new(),
+                });
+                rest = tail;
+            }
+        }
+    }
+}
+
+/// A token or a quoted string, and what comes after it.
+fn parameter_value(text: &str) -> Option<(String, &str)> {
+    let Some(quoted) = text.strip_prefix('"') else {
+        let end = text.find([',', ' ', '\t']).unwrap_or(text.len());
+        return Some((text[..end].to_owned(), &text[end..]));
+    };
+    let mut value = String::new();
+    let mut characters = quoted.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match character {
+            '"' => return Some((value, &quoted[at + 1..])),
+            '\\' => value.push(characters.next()?.1),
+            other => value.push(other),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_are_read() {
+        let header = r#"Bearer realm="https://auth.test/auth?x=1",service="token-service", scope="repository:a/b:pull,push", error=x, Basic realm="a \"b\"""#;
+        let found = parse(header);
+        assert_eq!(found.len(), 2);
+        assert_eq!(found[0].parameter("realm"), Some("https://auth.test/auth?x=1"));
+        assert_eq!(found[0].parameter("scope"), Some("repository:a/b:pull,push"));
+        assert_eq!(found[0].parameter("error"), Some("x"));
+        assert_eq!(
+            (found[1].scheme.as_str(), found[1].parameter("realm")),
+            ("basic", Some("a \"b\""))
+        );
+        assert_eq!(parse("Basic").len(), 1);
+        for bad in ["", ",", "=", "Basic realm=\"", "Basic realm=\"\\"] {
+            assert!(
+                parse(bad).iter().all(|challenge| challenge.parameters.is_empty()),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! `wharf inspect`: what an image is.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use serde_json::{Value, json};
+use wharf_client::{Client, ImageName, Manifest};
+use wharf_oci::{Descriptor, ManifestKind, ManifestView, Platform, Reference};
+
+use crate::{
+    cli::Remote,
+    cmd::remote::{ask, print},
+};
+
+/// How it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum View {
+    Text,
+    Json,
+    Raw,
+}
+
+/// An image, as far as its registry tells.
+struct Image {
+    manifest: Manifest,
+    view: ManifestView,
+    /// The configuration, read where it is that of an image.
+    config: Option<Value>,
+}
+
+pub(crate) fn run(
+    name: &ImageName,
+    platform: Option<&str>,
+    view: View,
+    remote: Remote,
+) -> anyhow::Result<()> {
+    let repository = name.repository.to_string();
+    let image = ask(&name.registry, remote, async |client| {
+        let manifest = client.manifest(&repository, &name.reference).await?;
+        Ok(read(&client, &repository, manifest, platform).await)
+    })??;
+    match view {
+        View::Raw => print_bytes(&image.manifest.bytes),
+        View::Json => print(&format!("{:#}\n", image.json(name))),
+        View::Text => print(&image.text(name)),
+    }
+}
+
+/// Follows an index to `platform`, and reads the configuration.
+async fn read(
+    client: &Client,
+    repository: &str,
+    manifest: Manifest,
+    platform: Option<&str>,
+) -> anyhow::Result<Image> {
+    let parse = |manifest: &Manifest| {
+        ManifestView::parse_stored(&manifest.bytes).context("the manifest cannot be understood")
+    };
+    let (mut manifest, mut view) = (parse(&manifest).map(|view| (manifest, view)))?;
+    if let Some(wanted) = platform {
+        if view.kind != ManifestKind::Index {
+            bail!("this is one image, no index with platforms to choose from");
+        }
+        let child = view
+            .manifests
+            .iter()
+            .find(|child| names(child.platform.as_ref(), wanted));
+        let Some(child) = child else {
+            let there: Vec<String> = view
+                .manifests
+                .iter()
+                .filter_map(|child| child.platform.as_ref())
+                .map(shown)
+                .collect();
+            bail!(
+                "there is no image for `{wanted}`; there are: {}",
+                there.join(", ")
+            );
+        };
+        manifest = client
+            .manifest(repository, &Reference::Digest(child.digest))
+            .await?;
+        view = parse(&manifest)?;
+    }
+    let config = match &view.config {
+        Some(config) if is_image_config(&config.media_type) => {
+            let bytes = client.small_blob(repository, &config.digest).await?;
+            serde_json::from_slice(&bytes).ok()
+        }
+        _ => None,
+    };
+    Ok(Image {
+        manifest,
+        view,
+        config,
+    })
+}
+
+fn is_image_config(media_type: &str) -> bool {
+    [
+        "application/vnd.oci.image.config.v1+json",
+        "application/vnd.docker.container.image.v1+json",
+    ]
+    .contains(&media_type)
+}
+
+/// Whether `wanted`, such as `linux/arm64` or `linux/arm/v7`, names the platform.
+fn names(platform: Option<&Platform>, wanted: &str) -> bool {
+    platform.is_some_and(|platform| {
+        let full = shown(platform);
+        full == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
+    })
+}
+
+fn shown(platform: &Platform) -> String {
+    let Platform {
+        os,
+        architecture,
+        variant,
+    } = platform;
+    match variant.as_deref().filter(|variant| !variant.is_empty()) {
+        Some(variant) => format!("{os}/{architecture}/{variant}"),
+        None => format!("{os}/{architecture}"),
+    }
+}
+
+impl Image {
+    fn platforms(&self) -> Vec<String> {
+        let of_children = self
+            .view
+            .manifests
+            .iter()
+            .filter_map(|child| child.platform.as_ref())
+            .map(shown);
+        let own = self.config.as_ref().and_then(|config| {
+            Some(shown(&Platform {
+                os: config["os"].as_str()?.to_owned(),
+                architecture: config["architecture"].as_str()?.to_owned(),
+                variant: config["variant"].as_str().map(str::to_owned),
+            }))
+        });
+        // Attestations are for no platform, and say so.
+        of_children
+            .chain(own)
+            .filter(|platform| platform != "unknown/unknown")
+            .collect()
+    }
+
+    /// Of the configuration and all layers, or of the children's manifests; in bytes.
+    fn size(&self) -> u64 {
+        let parts = self
+            .view
+            .config
+            .iter()
+            .chain(&self.view.layers)
+            .chain(&self.view.manifests);
+        parts.map(|part| part.size).fold(0, u64::saturating_add)
+    }
+
+    fn json(&self, name: &ImageName) -> Value {
+        let part = |part: &Descriptor| {
+            json!({
+                "mediaType": part.media_type, "digest": part.digest.to_string(), "size": part.size,
+                "platform": part.platform.as_ref().map(shown),
+            })
+        };
+        let parts = |parts: &[Descriptor]| parts.iter().map(part).collect::<Vec<_>>();
+        json!({
+            "name": name.repository.to_string(),
+            "reference": name.reference.to_string(),
+            "digest": self.manifest.digest.to_string(),
+            "mediaType": self.view.media_type,
+            "artifactType": self.view.effective_artifact_type(),
+            "manifestSize": self.manifest.bytes.len(),
+            "size": self.size(),
+            "platforms": self.platforms(),
+            "config": self.view.config.as_ref().map(part),
+            "layers": parts(&self.view.layers),
+            "manifests": parts(&self.view.manifests),
+            "subject": self.view.subject.as_ref().map(part),
+            "annotations": self.view.annotations,
+            "created": self.config.as_ref().map(|config| &config["created"]),
+            "history": self.config.as_ref().map(|config| &config["history"]),
+        })
+    }
+
+    fn text(&self, name: &ImageName) -> String {
+        let mut text = String::new();
+        let mut line = |label: &str, value: &str| {
+            // A foreign registry's text goes to somebody's terminal.
+            let value: String = value
+                .chars()
+                .map(|character| if character.is_control() { ' ' } else { character })
+                .collect();
+            _ = writeln!(text, "{label:<10}{value}");
+        };
+        line("name", &format!("{}/{}", name.registry.host(), name.repository));
+        line("digest", &self.manifest.digest.to_string());
+        line("type", &self.view.media_type);
+        if let Some(artifact) = self.view.effective_artifact_type() {
+            line("artifact", artifact);
+        }
+        line("size", &format!("{} bytes", self.size()));
+        line("platforms", &self.platforms().join(", "));
+        if let Some(created) = self.config.as_ref().and_then(|config| config["created"].as_str()) {
+            line("created", created);
+        }
+        if let Some(subject) = &self.view.subject {
+            line("subject", &subject.digest.to_string());
+        }
+        let part = |part: &Descriptor| {
+            let platform = part.platform.as_ref().map(shown).unwrap_or_default();
+            format!(
+                "{}  {:>12}  {} {platform}",
+                part.digest, part.size, part.media_type
+            )
+            .trim_end()
+            .to_owned()
+        };
+        if let Some(config) = &self.view.config {
+            line("config", &part(config));
+        }
+        for layer in &self.view.layers {
+            line("layer", &part(layer));
+        }
+        for child in &self.view.manifests {
+            line("manifest", &part(child));
+        }
+        for (key, value) in &self.view.annotations {
+            line("note", &format!("{key}={value}"));
+        }
+        let history = self
+            .config
+            .as_ref()
+            .and_then(|config| config["history"].as_array());
+        for step in history.into_iter().flatten() {
+            line(
+                "history",
+                step["created_by"]
+                    .as_str()
+                    .or(step["comment"].as_str())
+                    .unwrap_or_default(),
+            );
+        }
+        text
+    }
+}
+
+/// As stored: a manifest is its bytes.
+fn print_bytes(bytes: &Bytes) -> anyhow::Result<()> {
+    use std::io::Write as _;
+    Ok(std::io::stdout().lock().write_all(bytes)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn platforms_are_named_with_and_without_variant() {
+        let platform = Platform {
+            os: "linux".to_owned(),
+            architecture: "arm".to_owned(),
+            variant: Some("v7".to_owned()),
+        };
+        assert!(names(Some(&platform), "linux/arm/v7"));
+        assert!(names(Some(&platform), "linux/arm"));
+        assert!(!names(Some(&platform), "linux/arm64"));
+        assert!(!names(None, "linux/arm"));
+    }
+}

@@ -1,0 +1,63 @@
+//! What the commands that ask a registry share: how it is reached, and where their answers go.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use anyhow::{Context as _, bail};
+use tokio::runtime;
+use wharf_client::{Address, Client, Credentials, Login, Options, Secret};
+
+use crate::{cli::Remote, prompt};
+
+/// Asks the registry at `address`, in a runtime of the command's own.
+pub(crate) fn ask<T>(
+    address: &Address,
+    remote: Remote,
+    question: impl AsyncFnOnce(Client) -> wharf_client::Result<T>,
+) -> anyhow::Result<T> {
+    let options = Options {
+        credentials: Credentials {
+            given: login(remote.user, remote.password_stdin)?,
+            directory: remote.config,
+        },
+        authorities: remote.cacert,
+        insecure: remote.insecure,
+    };
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(async { question(Client::connect(address, options).await?).await })?)
+}
+
+/// `NAME`, with the password from standard input or the terminal, or `NAME:PASSWORD`.
+fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Login>> {
+    let Some(user) = user else {
+        if password_stdin {
+            bail!("`--password-stdin` needs `--user NAME`");
+        }
+        return Ok(None);
+    };
+    let (user, password) = match user.split_once(':') {
+        Some((user, password)) if !password_stdin => (user.to_owned(), password.to_owned()),
+        _ => {
+            let bytes = if password_stdin {
+                prompt::line_of_stdin()?
+            } else if io::stdin().is_terminal() {
+                prompt::password(&format!("Password of {user}: "))?
+            } else {
+                bail!("`--user {user}` needs a password: `--password-stdin` reads it from standard input");
+            };
+            (
+                user,
+                String::from_utf8(bytes).context("the password is no UTF-8")?,
+            )
+        }
+    };
+    let secret = Secret::Password(password);
+    Ok(Some(Login { user, secret }))
+}
+
+/// Prints `text`. Whoever reads may have read enough, as `head` does.
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    match io::stdout().lock().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
+}

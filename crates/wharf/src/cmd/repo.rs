@@ -1,0 +1,54 @@
+//! `wharf repo` and `wharf tag`: what a registry has.
+
+use crate::{
+    cli::{Repo, Tag},
+    cmd::remote::{ask, print},
+};
+
+pub(crate) fn run(command: Repo) -> anyhow::Result<()> {
+    let Repo::Ls { registry, list } = command;
+    let names = ask(&registry, list.remote, async |client| client.repositories().await)?;
+    show(&names, list.json)
+}
+
+pub(crate) fn run_tag(command: Tag) -> anyhow::Result<()> {
+    let Tag::Ls { repository, list } = command;
+    let name = repository.repository.to_string();
+    let tags = ask(&repository.registry, list.remote, async |client| {
+        client.tags(&name).await
+    })?;
+    show(&tags, list.json)
+}
+
+/// One a line, or all as JSON.
+fn show(names: &[String], json: bool) -> anyhow::Result<()> {
+    if json {
+        return print(&format!("{}\n", serde_json::to_string(names)?));
+    }
+    // A foreign registry's text goes to somebody's terminal.
+    let lines = names.iter().map(|name| format!("{}\n", name.escape_default()));
+    print(&lines.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use crate::cli::{Cli, Command};
+
+    #[test]
+    fn what_is_no_registry_is_said_before_anything_is_asked() {
+        for words in [
+            ["wharf", "repo", "ls", "a b"],
+            ["wharf", "tag", "ls", "no-registry"],
+        ] {
+            let error = Cli::try_parse_from(words).unwrap_err().to_string();
+            assert!(error.contains("HOST:PORT"), "{error}");
+        }
+        let words = ["wharf", "repo", "ls", "https://localhost:5443", "--config", "dir"];
+        assert!(matches!(
+            Cli::try_parse_from(words).unwrap().command,
+            Command::Repo { .. }
+        ));
+    }
+}

@@ -1,0 +1,18 @@
+//! The container image, in a real Docker Engine: its contract, and stacks that were written for registry:2.
+//!
+//! `cargo xtask image --rootfs-only` lays out what is in it; `test.sh` does that first.
+
+mod contract;
+mod stack;
+mod subject;
+
+use wharf_testkit::outside::suite::Suite;
+
+fn main() {
+    let mut suite = Suite::default();
+    contract::add_to(&mut suite);
+    stack::add_to(&mut suite);
+    let conclusion = suite.run();
+    wharf_testkit::outside::docker::stop();
+    conclusion.exit();
+}
