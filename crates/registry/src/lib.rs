@@ -19,6 +19,7 @@ mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
+pub use links::LinkLookups;
 pub use manifests::{PushedManifest, StoredManifest};
 pub use referrers::ReferrersPage;
 pub use rules::{Children, UrlRules};

@@ -397,6 +397,10 @@ impl Storage for Faulty {
         let work = self.inner.abandoned_uploads(cutoff);
         self.faults.around(Operation::PurgeUploads, "", work).await
     }
+
+    async fn check(&self) -> Result<()> {
+        self.faults.around(Operation::Stat, "", self.inner.check()).await
+    }
 }
 
 struct FaultyBlob {

@@ -299,6 +299,15 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.run(move |engine| engine.purge_uploads(cutoff, Purge::Look))
             .await
     }
+
+    async fn check(&self) -> Result<()> {
+        // A file server that is gone lets even a stat wait.
+        self.run(|engine| {
+            let check = engine.disk.check();
+            check.map_err(|error| Error::io("look at the root of the store", error))
+        })
+        .await
+    }
 }
 
 impl<D: Disk> fmt::Debug for FsStorage<D> {

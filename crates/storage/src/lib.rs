@@ -112,6 +112,10 @@ pub trait Storage: std::fmt::Debug + Send + Sync + 'static {
     /// How many uploads [`purge_uploads`](Self::purge_uploads) would discard. Changes nothing; each of them is
     /// named in the log.
     async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64>;
+
+    /// Whether the store can be used at the moment, cheaply enough to be asked every second. [`ErrorKind::ReadOnly`]
+    /// when it can only be read.
+    async fn check(&self) -> Result<()>;
 }
 
 /// One small object to write.

@@ -833,4 +833,8 @@ impl Disk for SimulatedDisk {
             |state| state.remove(*directory, name, true),
         )
     }
+
+    fn check(&self) -> io::Result<()> {
+        self.look(|_| Ok(()))
+    }
 }

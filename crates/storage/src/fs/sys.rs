@@ -17,8 +17,8 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, fadvise, flock, fstat, fstatfs, fsync,
-        ftruncate, mkdirat, openat, renameat, statat, unlinkat,
+        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, StatVfsMountFlags, fadvise, flock,
+        fstat, fstatfs, fstatvfs, fsync, ftruncate, mkdirat, openat, renameat, statat, unlinkat,
     },
     io::{Errno, ReadWriteFlags, pread, preadv2, pwritev, retry_on_intr},
 };
@@ -100,6 +100,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn remove_directory(&self, path: &str) -> io::Result<()>;
     /// Removes an empty directory in an open directory.
     fn remove_directory_at(&self, directory: &Self::Directory, name: &str) -> io::Result<()>;
+    /// Whether the root is where it was, and can be written to, as far as the kernel says so without a write.
+    fn check(&self) -> io::Result<()>;
 }
 
 /// What lies at a path.
@@ -392,6 +394,20 @@ impl Disk for RealDisk {
     fn remove_directory_at(&self, directory: &OwnedFd, name: &str) -> io::Result<()> {
         Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?)
     }
+
+    fn check(&self) -> io::Result<()> {
+        let (held, there) = (fstat(&self.root)?, statat(CWD, &self.path, AtFlags::empty())?);
+        if (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino) {
+            return Err(io::Error::other(
+                "another directory lies there now: it was renamed or mounted over; restart the registry to use it",
+            ));
+        }
+        let is_read_only = fstatvfs(&self.root)?.f_flag.contains(StatVfsMountFlags::RDONLY);
+        if is_read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(())
+    }
 }
 
 /// Creates `root` and what is missing above it, each synced into the directory that holds it.
@@ -475,6 +491,19 @@ mod tests {
         for good in ["4.14.1", "5.8.18", "5.11.0", "5.100.0", "6.18.44-x"] {
             assert!(kernel_reads_at_once(good), "{good}");
         }
+    }
+
+    #[test]
+    fn a_root_that_is_gone_or_replaced_is_noticed() {
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("data");
+        let disk = RealDisk::open(&root).unwrap();
+        disk.check().unwrap();
+        renameat(CWD, &root, CWD, above.path().join("moved")).unwrap();
+        assert_eq!(disk.check().unwrap_err().kind(), io::ErrorKind::NotFound);
+        mkdirat(CWD, &root, DIRECTORY_MODE).unwrap();
+        let error = disk.check().unwrap_err().to_string();
+        assert!(error.contains("another directory"), "{error}");
     }
 
     #[test]
