@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request};
 use jiff::Timestamp;
 
-use crate::v2::User;
+use crate::{redact, v2::User};
 
 /// Lines that the sink has not taken yet may not fill the memory: beyond this they are dropped and counted.
 const PENDING_LIMIT: usize = 1 << 20;
@@ -22,7 +22,18 @@ const GATHER: Duration = Duration::from_millis(50);
 /// Where the lines go. Clones share it.
 #[derive(Clone)]
 pub struct AccessLog {
+    format: AccessLogFormat,
     shared: Arc<Shared>,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessLogFormat {
+    /// Apache's.
+    #[default]
+    Combined,
+    /// An object of JSON, with the names of the application log.
+    Json,
 }
 
 struct Shared {
@@ -58,6 +69,14 @@ impl AccessLog {
     /// # Errors
     /// When the system gives no thread.
     pub fn new(sink: impl Write + Send + 'static) -> std::io::Result<Self> {
+        Self::with_format(sink, AccessLogFormat::default())
+    }
+
+    /// The same with lines of another form.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn with_format(sink: impl Write + Send + 'static, format: AccessLogFormat) -> std::io::Result<Self> {
         let pending = Pending {
             lines: Vec::new(),
             lost: 0,
@@ -81,7 +100,7 @@ impl AccessLog {
                     writer.flush();
                 }
             })?;
-        Ok(Self { shared })
+        Ok(Self { format, shared })
     }
 
     /// Writes what waits, and returns when the sink has it.
@@ -102,7 +121,10 @@ impl AccessLog {
             pending.stamp = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
         }
         let Pending { lines, stamp, .. } = &mut *pending;
-        line.append_to(lines, stamp);
+        match self.format {
+            AccessLogFormat::Combined => line.append_combined(lines, stamp),
+            AccessLogFormat::Json => line.append_json(lines, now),
+        }
         drop(pending);
         if was_empty {
             self.shared.has_lines.notify_one();
@@ -173,11 +195,37 @@ impl Line {
         self.bytes += bytes;
     }
 
-    fn append_to(&self, out: &mut Vec<u8>, stamp: &str) {
+    fn append_json(&self, out: &mut Vec<u8>, now: Timestamp) {
+        let text = |value: &Option<HeaderValue>| {
+            let value = value.as_ref()?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let referer = text(&self.referer).map(|referer| redact::url(&referer).into_owned());
+        let line = serde_json::json!({
+            "time": now.to_string(),
+            "http.request.remoteaddr": self.client.map(|client| client.to_string()),
+            "auth.user.name": self.user.as_ref().map(|User(name)| &**name),
+            "http.request.method": self.method.as_str(),
+            "http.request.uri": redact::target(self.target()),
+            "http.request.version": format!("{:?}", self.version),
+            "http.request.referer": referer,
+            "http.request.useragent": text(&self.user_agent),
+            "http.response.status": self.status.as_u16(),
+            "http.response.written": self.bytes,
+        });
+        // Writing to a vector cannot fail.
+        _ = writeln!(out, "{line}");
+    }
+
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    fn append_combined(&self, out: &mut Vec<u8>, stamp: &str) {
         let Self {
             client,
             method,
-            uri,
+            uri: _,
             version,
             referer,
             user_agent,
@@ -185,7 +233,6 @@ impl Line {
             status,
             bytes,
         } = self;
-        let target = uri.path_and_query().map_or("/", |target| target.as_str());
         // Writing to a vector cannot fail.
         _ = match client {
             Some(client) => write!(out, "{client} - "),
@@ -193,9 +240,13 @@ impl Line {
         };
         append_user(out, user.as_ref().map(|User(name)| &**name));
         _ = write!(out, " [{stamp}] \"{method} ");
-        append_escaped(out, target.as_bytes());
+        append_escaped(out, redact::target(self.target()).as_bytes());
         _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
-        append_escaped(out, referer.as_ref().map_or(b"", HeaderValue::as_bytes));
+        match referer.as_ref().map(|referer| referer.to_str()) {
+            Some(Ok(referer)) => append_escaped(out, redact::url(referer).as_bytes()),
+            Some(Err(_)) => append_escaped(out, b"not ASCII"),
+            None => {}
+        }
         out.extend_from_slice(b"\" \"");
         append_escaped(out, user_agent.as_ref().map_or(b"", HeaderValue::as_bytes));
         out.extend_from_slice(b"\"\n");
@@ -299,5 +350,38 @@ mod tests {
             append_user(&mut out, user);
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{user:?}");
         }
+    }
+
+    #[test]
+    fn a_line_may_be_json_and_shows_no_secret() {
+        let (sender, receiver) = mpsc::channel();
+        let log = AccessLog::with_format(Sink(sender), AccessLogFormat::Json).unwrap();
+        let (parts, ()) = http::Request::put("/v2/a/blobs/uploads/u?_state=hunter2&digest=d")
+            .header("referer", "http://joe:hunter2@example.com/x")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let mut line = Line::new(None, &parts);
+        line.sent(12);
+        log.write(&line);
+        log.flush();
+
+        let text = String::from_utf8(receiver.recv().unwrap()).unwrap();
+        assert!(text.ends_with("}\n") && !text.contains("hunter2"), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            line["http.request.uri"],
+            "/v2/a/blobs/uploads/u?_state=REDACTED&digest=d"
+        );
+        assert_eq!(line["http.request.referer"], "http://REDACTED@example.com/x");
+        assert_eq!(line["http.response.written"], 12);
+        assert_eq!(line["http.request.remoteaddr"], serde_json::Value::Null);
+        let mut combined = Vec::new();
+        Line::new(None, &parts).append_combined(&mut combined, "now");
+        let combined = String::from_utf8(combined).unwrap();
+        assert!(
+            combined.contains("_state=REDACTED&digest=d") && !combined.contains("hunter2"),
+            "{combined}"
+        );
     }
 }

@@ -16,10 +16,11 @@ use tokio::{io::AsyncWriteExt as _, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    App,
+    App, Metrics,
     access_log::Line,
     activity::{Activity, Watch},
     body::{Attendant, ResponseBody},
+    observation::Observation,
     peer::Peer,
     socket::{Socket, Stream, WatchedSocket},
     tls::Tls,
@@ -72,6 +73,7 @@ pub(crate) async fn serve(
     mut drain: watch::Receiver<bool>,
 ) {
     let limits = app.options.limits;
+    let _counted = app.options.metrics.clone().map(Metrics::connection);
     let opened = tokio::select! {
         opened = time::timeout(limits.headers, open(app, socket, client)) => opened,
         _ = drain.wait_for(|&is_draining| is_draining) => return,
@@ -226,18 +228,25 @@ async fn answer(
         let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
         Box::new(Line::new(client, &parts))
     });
-    let mut exchange = Exchange { connection, line };
+    let observation = Observation::new(&parts, options);
+    let mut exchange = Exchange {
+        connection,
+        line,
+        observation,
+    };
     let Connection {
         app,
         peer,
         is_misdirected,
         ..
     } = &*exchange.connection;
+    let observation = &mut exchange.observation;
     let response = if *is_misdirected {
         v2::refuse_plain_http(app, peer, &parts, body)
     } else {
-        v2::respond(app, peer, parts, body).await
+        v2::respond(app, peer, observation, parts, body).await
     };
+    exchange.observation.answered(response.status());
     if let Some(line) = &mut exchange.line {
         line.answered(response.status(), response.extensions().get::<v2::User>());
     }
@@ -248,10 +257,12 @@ async fn answer(
 struct Exchange {
     connection: Arc<Connection>,
     line: Option<Box<Line>>,
+    observation: Observation,
 }
 
 impl Attendant for Exchange {
     fn sent(&mut self, bytes: usize) {
+        self.observation.sent(bytes as u64);
         if let Some(line) = &mut self.line {
             line.sent(bytes as u64);
         }
@@ -261,6 +272,7 @@ impl Attendant for Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.connection.activity.request_finished();
+        self.observation.finish(&self.connection.app.options);
         if let (Some(line), Some(log)) = (&self.line, &self.connection.app.options.access_log) {
             log.write(line);
         }

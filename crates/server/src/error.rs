@@ -17,6 +17,8 @@ struct Parts {
     errors: Vec<ApiError>,
     headers: HeaderMap,
     is_out_of_space: bool,
+    /// What only the log learns.
+    cause: Option<String>,
 }
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
@@ -49,6 +51,22 @@ impl Failure {
         self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
+    /// With what only the log is to learn.
+    pub(crate) fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
+        self.0.cause = Some(cause.to_string());
+        self
+    }
+
+    /// What only the log learns.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// What the client is told.
+    pub(crate) fn errors(&self) -> &[ApiError] {
+        &self.0.errors
+    }
+
     /// Whether the store had no room.
     pub(crate) fn is_out_of_space(&self) -> bool {
         self.0.is_out_of_space
@@ -59,6 +77,7 @@ impl Failure {
             errors,
             headers,
             is_out_of_space: _,
+            cause: _,
         } = *self.0;
         let mut response = Response::new(Content::Full(Bytes::from(error_body(&errors))));
         *response.status_mut() = errors
@@ -76,6 +95,7 @@ impl From<ApiError> for Failure {
             errors: vec![error],
             headers: HeaderMap::new(),
             is_out_of_space: false,
+            cause: None,
         }))
     }
 }
@@ -86,6 +106,7 @@ impl From<Vec<ApiError>> for Failure {
             errors,
             headers: HeaderMap::new(),
             is_out_of_space: false,
+            cause: None,
         }))
     }
 }
@@ -169,9 +190,8 @@ impl From<RegistryError> for Failure {
     }
 }
 
-/// The store failed: all detail goes to the log, once, here; the wire learns what a client can act on.
+/// The store failed: all detail goes to the log, once, with the request; the wire learns what a client can act on.
 fn storage_failure(error: &wharf_storage::Error) -> Failure {
-    tracing::error!(%error, kind = ?error.kind(), "a request failed in the store");
     let (code, text) = match error.kind() {
         ErrorKind::NoSpace => (
             ErrorCode::Unavailable,
@@ -198,7 +218,7 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
             "the registry could not use its storage; its operator finds the reason in the log",
         ),
     };
-    let mut failure = Failure::new(code, text);
+    let mut failure = Failure::new(code, text).caused_by(error);
     failure.0.is_out_of_space = error.kind() == ErrorKind::NoSpace;
     failure
 }

@@ -10,22 +10,34 @@ mod activity;
 mod body;
 mod conn;
 mod cors;
+mod debug;
 mod error;
+mod health;
 mod listen;
 mod location;
+mod metrics;
+mod observation;
+mod outgoing;
 mod peer;
 mod port_owner;
 mod proxies;
+mod redact;
+mod request_log;
 mod socket;
 mod tls;
+mod trace;
 mod v2;
 mod webhooks;
 
-pub use access_log::AccessLog;
+pub use access_log::{AccessLog, AccessLogFormat};
 pub use cors::{Cors, OriginError};
+pub use debug::DebugServer;
+pub use health::{Check, DEFAULT_INTERVAL, Health, HealthMetrics, HttpProbe, Probe};
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use metrics::{CacheMetrics, Exposition, Family, Kind, METRICS, Metric, Metrics, Source, StoreMetrics};
 pub use proxies::{Network, NetworkError, TrustedProxies};
 pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};
+pub use trace::{TraceMetrics, TraceSettings, Tracer};
 pub use webhooks::{
     Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,
     Webhooks,
@@ -76,6 +88,12 @@ pub struct ServerOptions {
     pub access_log: Option<AccessLog>,
     /// Who is told what happened.
     pub webhooks: Option<Webhooks>,
+    /// What is counted. `None`: nothing.
+    pub metrics: Option<Arc<Metrics>>,
+    /// Refuse every request while a check fails. `None`: nothing is checked.
+    pub health: Option<Arc<Health>>,
+    /// Who is told what each request did and how long it took. `None`: nobody.
+    pub tracer: Option<Arc<Tracer>>,
 }
 
 impl Default for ServerOptions {
@@ -98,6 +116,9 @@ impl Default for ServerOptions {
             limits: Limits::default(),
             access_log: None,
             webhooks: None,
+            metrics: None,
+            health: None,
+            tracer: None,
         }
     }
 }

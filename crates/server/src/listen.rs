@@ -141,6 +141,14 @@ impl Listener {
         })
     }
 
+    /// Takes connections from it; for those who do without [`run`].
+    pub(crate) fn into_acceptor(self) -> Acceptor {
+        Acceptor {
+            listener: self,
+            is_failing: false,
+        }
+    }
+
     async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
         match &self.socket {
             ListeningSocket::Tcp(listener) => {
@@ -251,10 +259,7 @@ pub(crate) async fn run(app: Arc<App>, listener: Listener, shutdown: impl Future
     }
 
     let accept_all = async {
-        let mut acceptor = Acceptor {
-            listener,
-            is_failing: false,
-        };
+        let mut acceptor = listener.into_acceptor();
         loop {
             let slot = acquire(&slots).await;
             let (socket, client) = acceptor.accept().await;
@@ -287,14 +292,16 @@ async fn acquire(slots: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePe
     Arc::clone(slots).acquire_owned().await.ok()
 }
 
-struct Acceptor {
+/// Waits out what fails, so that there is always a next connection.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
     listener: Listener,
     is_failing: bool,
 }
 
 impl Acceptor {
     /// The next connection. A failure is logged once until it is over, and waited out.
-    async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
+    pub(crate) async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
         loop {
             match self.listener.accept().await {
                 Ok((socket, client)) => {

@@ -20,7 +20,7 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use wharf_access::Identity;
-use wharf_oci::{Digest, ErrorCode, Route};
+use wharf_oci::{ApiError, Digest, ErrorCode, Route};
 
 use crate::{
     App,
@@ -28,7 +28,10 @@ use crate::{
     cors,
     error::{Failure, Result},
     location,
+    metrics::Handler,
+    observation::Observation,
     peer::Peer,
+    request_log,
 };
 
 /// As registry:2 spells it.
@@ -46,10 +49,10 @@ const DRAIN_BYTES: u64 = 64 << 20;
 
 /// A request whose body is still to be read.
 #[derive(Clone, Copy)]
-struct Call<'a> {
-    app: &'a App,
-    peer: &'a Peer,
-    parts: &'a Parts,
+pub(crate) struct Call<'a> {
+    pub(crate) app: &'a App,
+    pub(crate) peer: &'a Peer,
+    pub(crate) parts: &'a Parts,
     /// Who asks, once that is known.
     actor: Option<&'a str>,
 }
@@ -63,7 +66,13 @@ pub(crate) struct User(pub(crate) Arc<str>);
 /// Answers one request.
 ///
 /// The answer carries the [`User`] in whose name it was given, if that is known.
-pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Incoming) -> Response<Content> {
+pub(crate) async fn respond(
+    app: &App,
+    peer: &Peer,
+    observation: &mut Observation,
+    parts: Parts,
+    mut body: Incoming,
+) -> Response<Content> {
     let call = Call {
         app,
         peer,
@@ -71,10 +80,16 @@ pub(crate) async fn respond(app: &App, peer: &Peer, parts: Parts, mut body: Inco
         actor: None,
     };
     let mut identity = Identity::Anonymous;
-    let mut response = call
-        .dispatch(&mut body, &mut identity)
-        .await
-        .unwrap_or_else(Failure::into_response);
+    let mut response = match call.dispatch(&mut body, &mut identity, observation).await {
+        Ok(response) => {
+            request_log::answered(call, observation, &identity, &response);
+            response
+        }
+        Err(failure) => {
+            request_log::failed(call, observation, &identity, &failure);
+            failure.into_response()
+        }
+    };
     call.complete(&mut response);
     if let Identity::User(name) = identity {
         response.extensions_mut().insert(User(name));
@@ -101,18 +116,28 @@ pub(crate) fn refuse_plain_http(app: &App, peer: &Peer, parts: &Parts, body: Inc
 
 impl<'a> Call<'a> {
     /// `identity` becomes whose request it is, as soon as that is known, also when the request fails.
-    async fn dispatch(self, body: &mut Incoming, identity: &mut Identity) -> Answer {
+    async fn dispatch(
+        self,
+        body: &mut Incoming,
+        identity: &mut Identity,
+        observation: &mut Observation,
+    ) -> Answer {
+        let options = &self.app.options;
         let method = &self.parts.method;
         if *method == Method::OPTIONS && self.is_preflight() {
             return Ok(empty(StatusCode::NO_CONTENT));
+        }
+        if options.health.as_deref().is_some_and(|health| !health.is_well()) {
+            return Err(unhealthy());
         }
         let path = self.parts.uri.path();
         if path == "/" {
             return base::liveness(self);
         }
         let route = self.route(path)?;
+        observation.routed(Handler::of(&route), options.metrics.as_deref());
         // Before anything is done, and before the first byte of the body is asked for.
-        if let Some(access) = &self.app.options.access {
+        if let Some(access) = &options.access {
             *identity = auth::authorize(self, access, &route).await?;
         }
         let actor = match &*identity {
@@ -121,7 +146,7 @@ impl<'a> Call<'a> {
         };
         let call = Call { actor, ..self };
         let reads = *method == Method::GET || *method == Method::HEAD;
-        if call.app.options.read_only && !reads && route.allows(method) {
+        if options.read_only && !reads && route.allows(method) {
             return Err(Self::read_only());
         }
         match (&route, method) {
@@ -152,7 +177,7 @@ impl<'a> Call<'a> {
         }
     }
 
-    fn route(self, path: &str) -> Result<Route> {
+    pub(crate) fn route(self, path: &str) -> Result<Route> {
         let prefix = &self.app.options.prefix;
         let Some(below) = path.strip_prefix(prefix.as_str()) else {
             let text = format!("no such path; the registry API lies below `{prefix}/v2/` here");
@@ -216,7 +241,7 @@ impl<'a> Call<'a> {
             .is_some_and(|agent| agent.starts_with("curl/"))
     }
 
-    fn header(self, name: &HeaderName) -> Option<&'a str> {
+    pub(crate) fn header(self, name: &HeaderName) -> Option<&'a str> {
         self.parts.headers.get(name)?.to_str().ok()
     }
 
@@ -242,6 +267,13 @@ impl<'a> Call<'a> {
             .filter_map(|value| value.to_str().ok())
             .any(|list| names_entity(list, digest))
     }
+}
+
+/// Why a request is refused while a health check fails; word for word as registry:2 has it.
+fn unhealthy() -> Failure {
+    ApiError::new(ErrorCode::Unavailable)
+        .with_detail("health check failed: please see /debug/health")
+        .into()
 }
 
 /// Whether a list of entity tags names `digest`. Unquoted ones count: registry:2 takes them.
@@ -279,11 +311,8 @@ async fn to_the_end<T: Send + 'static>(
     match tokio::spawn(work).await {
         Ok(result) => Ok(result?),
         Err(error) => {
-            tracing::error!(%error, "a request failed by a bug in the registry");
-            Err(Failure::new(
-                ErrorCode::Unknown,
-                "the registry failed; its operator finds the reason in the log",
-            ))
+            let text = "the registry failed; its operator finds the reason in the log";
+            Err(Failure::new(ErrorCode::Unknown, text).caused_by(error))
         }
     }
 }

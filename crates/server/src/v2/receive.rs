@@ -30,6 +30,15 @@ pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<B
     }
 }
 
+/// The same of a blob, counted.
+pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
+    let bytes = next(call, body).await?;
+    if let (Some(bytes), Some(metrics)) = (&bytes, &call.app.options.metrics) {
+        metrics.http.blob_received(bytes.len() as u64);
+    }
+    Ok(bytes)
+}
+
 /// The connection is gone, or is no HTTP any more; whoever still reads gets this.
 fn broken_off(error: &hyper::Error) -> Failure {
     tracing::debug!(%error, "a request body broke off");

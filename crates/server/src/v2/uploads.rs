@@ -9,6 +9,7 @@ use wharf_registry::{BlobInfo, UploadSession};
 
 use super::{Answer, CONTENT_DIGEST, Call, content_digest, empty, receive, to_the_end, value};
 use crate::{
+    Metrics,
     body::Content,
     error::{Failure, Result},
 };
@@ -192,8 +193,9 @@ async fn receive_chunk(
     session: &mut UploadSession,
     body: &mut Incoming,
 ) -> Result<()> {
+    let _counted = call.app.options.metrics.clone().map(Metrics::upload);
     let Some(chunk) = chunk else {
-        while let Some(bytes) = receive::next(call, body).await? {
+        while let Some(bytes) = receive::next_of_blob(call, body).await? {
             session.write(bytes).await?;
         }
         return Ok(());
@@ -208,7 +210,7 @@ async fn receive_chunk(
         return Err(with_progress(failure, call, name, id, held));
     }
     let mut missing = chunk.len();
-    while let Some(mut bytes) = receive::next(call, body).await? {
+    while let Some(mut bytes) = receive::next_of_blob(call, body).await? {
         let more = bytes.split_off(bytes.len().min(usize::try_from(missing).unwrap_or(usize::MAX)));
         missing -= bytes.len() as u64;
         session.write(bytes).await?;

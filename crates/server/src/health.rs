@@ -1,0 +1,220 @@
+//! Whether the server is well: checks that run beside the requests, and the one word that requests read.
+//!
+//! As registry:2 has it, a failing check takes the whole API down, also pulls that would have worked: its operator has
+//! configured the check in order to take this server out of a load balancer. So no check exists that was not asked for.
+
+mod probe;
+
+pub use self::probe::{HttpProbe, Probe};
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::time;
+
+use crate::metrics::{Exposition, HEALTH, Source};
+
+/// Of a check that does not say how often it runs; registry:2 has the same.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// One thing to look at.
+#[derive(Debug)]
+pub struct Check {
+    /// Its key in `/debug/health`, as registry:2 names it: `storagedriver_filesystem`, or what it looks at.
+    pub name: String,
+    /// What is looked at.
+    pub probe: Probe,
+    /// Between two looks, and before the first.
+    pub interval: Duration,
+    /// How many looks in a row must fail before the check does. 0 is as 1.
+    pub threshold: u32,
+}
+
+/// The state of all checks.
+pub struct Health {
+    checks: Vec<Watched>,
+    failing: AtomicUsize,
+}
+
+struct Watched {
+    check: Check,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    failures: u32,
+    /// Why it fails, once it does.
+    why: Option<String>,
+}
+
+impl Health {
+    /// All is well until a check has run.
+    pub fn new(checks: Vec<Check>) -> Self {
+        let watched = |check| Watched {
+            check,
+            state: Mutex::default(),
+        };
+        Self {
+            checks: checks.into_iter().map(watched).collect(),
+            failing: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether no check fails.
+    pub fn is_well(&self) -> bool {
+        self.failing.load(Relaxed) == 0
+    }
+
+    /// The checks that fail, each with its reason.
+    pub fn failing(&self) -> BTreeMap<&str, String> {
+        let failing = self.checks.iter().filter_map(|watched| {
+            let why = lock(&watched.state).why.clone()?;
+            Some((watched.check.name.as_str(), why))
+        });
+        failing.collect()
+    }
+
+    /// Looks, for ever. Each check goes at its own pace: one that hangs delays no other.
+    pub async fn watch(self: Arc<Self>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for index in 0..self.checks.len() {
+            let health = Arc::clone(&self);
+            tasks.spawn(async move {
+                let Check { interval, .. } = health.checks[index].check;
+                loop {
+                    time::sleep(interval).await;
+                    health.look(index).await;
+                }
+            });
+        }
+        // They end with this future; none ends before.
+        while tasks.join_next().await.is_some() {}
+    }
+
+    async fn look(&self, index: usize) {
+        let Watched { check, state } = &self.checks[index];
+        let result = check.probe.look().await;
+        let mut state = lock(state);
+        let was_failing = state.why.is_some();
+        match result {
+            Ok(()) => *state = State::default(),
+            Err(why) => {
+                state.failures = state.failures.saturating_add(1);
+                if state.failures >= check.threshold {
+                    state.why = Some(why);
+                }
+            }
+        }
+        // Under the lock of the check, so that the count cannot lag behind it.
+        match (&state.why, was_failing) {
+            (Some(why), false) => {
+                self.failing.fetch_add(1, Relaxed);
+                tracing::error!(
+                    check = check.name, reason = %why,
+                    "a health check fails; every request is answered with 503 until it does not"
+                );
+            }
+            (None, true) => {
+                self.failing.fetch_sub(1, Relaxed);
+                tracing::info!(check = check.name, "a health check is well again");
+            }
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+}
+
+/// Of the checks of a server.
+#[derive(Debug)]
+pub struct HealthMetrics(
+    /// Whose.
+    pub Arc<Health>,
+);
+
+impl Source for HealthMetrics {
+    fn write(&self, page: &mut Exposition) {
+        let failing = self.0.failing();
+        let mut family = page.family(&HEALTH);
+        for Watched { check, .. } in &self.0.checks {
+            let fails = failing.contains_key(check.name.as_str());
+            family.value(&[&check.name], f64::from(u8::from(fails)));
+        }
+    }
+}
+
+impl fmt::Debug for Health {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Health")
+            .field("checks", &self.checks.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "files that the checks look at")]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn file_check(path: &std::path::Path, threshold: u32) -> Check {
+        Check {
+            name: "down".to_owned(),
+            probe: Probe::File(path.to_owned()),
+            interval: Duration::from_millis(1),
+            threshold,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_check_fails_after_its_threshold_and_is_well_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("down");
+        let health = Arc::new(Health::new(vec![file_check(&path, 3)]));
+        std::fs::write(&path, "").unwrap();
+        for _ in 0..2 {
+            health.look(0).await;
+            assert!(health.is_well() && health.failing().is_empty());
+        }
+        health.look(0).await;
+        assert!(!health.is_well());
+        assert!(health.failing()["down"].starts_with("file exists"), "{health:?}");
+        let page = Metrics::new().with(HealthMetrics(Arc::clone(&health))).page();
+        assert!(
+            page.contains("wharf_health_check_failing{check=\"down\"} 1\n"),
+            "{page}"
+        );
+
+        std::fs::remove_file(&path).unwrap();
+        health.look(0).await;
+        assert!(health.is_well() && health.failing().is_empty());
+        // The count starts anew.
+        std::fs::write(&path, "").unwrap();
+        health.look(0).await;
+        assert!(health.is_well());
+    }
+
+    #[tokio::test]
+    async fn without_a_threshold_the_first_failure_counts() {
+        let directory = tempfile::tempdir().unwrap();
+        let health = Health::new(vec![
+            file_check(directory.path(), 0),
+            file_check(directory.path(), 1),
+        ]);
+        health.look(0).await;
+        health.look(1).await;
+        assert_eq!(health.failing.load(Relaxed), 2);
+        health.look(0).await;
+        assert_eq!(health.failing.load(Relaxed), 2, "each counts once");
+    }
+}

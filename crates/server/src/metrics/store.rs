@@ -1,0 +1,135 @@
+//! What is counted of the store and of what is remembered of it, under the names of registry:2.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use wharf_registry::Registry;
+use wharf_storage::{
+    Operation,
+    metered::{BUCKETS, Measured, Meters},
+};
+
+use super::{
+    Source,
+    table::{CACHE_ERRORS, CACHE_HITS, CACHE_REQUESTS, CACHE_TOTAL, STORAGE_ACTION, STORAGE_FAILURES},
+    text::{Exposition, number},
+};
+
+/// The counters of a [metered](wharf_storage::metered::Metered) store.
+#[derive(Debug)]
+pub struct StoreMetrics {
+    /// Whose.
+    pub meters: Meters,
+    /// What registry:2 calls its engine: `filesystem`, `inmemory`.
+    pub driver: &'static str,
+}
+
+impl Source for StoreMetrics {
+    fn write(&self, page: &mut Exposition) {
+        let mut by_action = BTreeMap::<&str, Measured>::new();
+        for measured in self.meters.snapshot() {
+            by_action
+                .entry(action(measured.operation))
+                .and_modify(|sum| add(sum, &measured))
+                .or_insert(measured);
+        }
+        let mut actions = page.family(&STORAGE_ACTION);
+        for (action, measured) in &by_action {
+            let bounds = BUCKETS.into_iter().zip(measured.cumulative);
+            actions.histogram(
+                &[action, self.driver],
+                bounds,
+                measured.calls,
+                measured.total.as_secs_f64(),
+            );
+        }
+        let mut failures = page.family(&STORAGE_FAILURES);
+        for (action, measured) in &by_action {
+            failures.value(&[action, self.driver], number(measured.failures));
+        }
+    }
+}
+
+fn add(sum: &mut Measured, other: &Measured) {
+    sum.calls += other.calls;
+    sum.failures += other.failures;
+    sum.total = sum.total.saturating_add(other.total).min(Duration::MAX);
+    for (sum, other) in sum.cumulative.iter_mut().zip(other.cumulative) {
+        *sum += other;
+    }
+}
+
+/// The method of registry:2's storage drivers that does the same. What has no counterpart there is spelled likewise.
+fn action(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Stat | Operation::UploadSize => "Stat",
+        Operation::Read => "GetContent",
+        Operation::Open | Operation::Stream => "Reader",
+        Operation::Publish => "PutContent",
+        Operation::Remove | Operation::RemoveTree | Operation::Discard => "Delete",
+        Operation::List => "List",
+        Operation::OpenUpload => "Writer",
+        Operation::PublishBlob => "Move",
+        Operation::CreateUpload => "CreateUpload",
+        Operation::PurgeUploads => "PurgeUploads",
+        Operation::Write => "Write",
+        Operation::Suspend => "Suspend",
+        Operation::Finish => "Finish",
+    }
+}
+
+/// The counters of what a registry remembers of its tree.
+#[derive(Debug)]
+pub struct CacheMetrics(
+    /// Whose.
+    pub Arc<Registry>,
+);
+
+impl Source for CacheMetrics {
+    fn write(&self, page: &mut Exposition) {
+        let counts = self.0.link_lookups();
+        let (requests, hits) = (number(counts.requests), number(counts.hits));
+        page.family(&CACHE_REQUESTS).value(&[], requests);
+        page.family(&CACHE_HITS).value(&[], hits);
+        page.family(&CACHE_ERRORS).value(&[], 0.0);
+        let mut total = page.family(&CACHE_TOTAL);
+        total.value(&["Hit"], hits);
+        total.value(&["Miss"], (requests - hits).max(0.0));
+        total.value(&["Request"], requests);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use wharf_storage::{Key, Put, Storage as _, metered::Metered, object::ObjectStorage};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn operations_count_as_the_actions_of_registry_2() {
+        let storage = Metered::new(Arc::new(ObjectStorage::in_memory()));
+        let metrics = StoreMetrics {
+            meters: storage.meters(),
+            driver: "inmemory",
+        };
+        let key = Key::new("a/b").unwrap();
+        let put = Put {
+            key: key.clone(),
+            bytes: Bytes::from_static(b"x"),
+        };
+        storage.publish(&[put]).await.unwrap();
+        storage.remove(&key, &Key::new("a").unwrap()).await.unwrap();
+        storage.remove_tree(&key).await.unwrap_err();
+        let mut page = Exposition::default();
+        metrics.write(&mut page);
+        let page = page.finish();
+        for line in [
+            "registry_storage_action_seconds_count{action=\"PutContent\",driver=\"inmemory\"} 1",
+            "registry_storage_action_seconds_count{action=\"Delete\",driver=\"inmemory\"} 2",
+            "registry_storage_action_seconds_bucket{action=\"Delete\",driver=\"inmemory\",le=\"+Inf\"} 2",
+            "wharf_storage_failures_total{action=\"Delete\",driver=\"inmemory\"} 0",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+}

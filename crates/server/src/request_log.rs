@@ -1,0 +1,176 @@
+//! What the application log says of a request: once, at its end, with the fields that registry:2 has.
+//!
+//! registry:2 reports every 404 as an error, and there is one for each new layer that is pushed. Here an error is what
+//! the operator has to look at.
+
+use http::{Method, Response, StatusCode, header};
+use wharf_access::Identity;
+use wharf_oci::{ApiError, Route};
+
+use crate::{body::Content, error::Failure, observation::Observation, redact, v2::Call};
+
+/// What of a request is logged. The names of registry:2 are written where the events are.
+macro_rules! event {
+    ($level:ident, $request:expr, $($rest:tt)+) => {{
+        let request = $request;
+        tracing::$level!(
+            http.request.id = %request.observation.id(),
+            http.request.method = %request.call.parts.method,
+            http.request.host = request.host(),
+            http.request.uri = %request.uri(),
+            http.request.referer = request.url_in(&header::REFERER).map(display),
+            http.request.useragent = request.call.header(&header::USER_AGENT),
+            http.request.remoteaddr = request.client().map(display),
+            http.request.contenttype = request.call.header(&header::CONTENT_TYPE),
+            http.response.duration = ?request.observation.took(),
+            vars.name = request.name().map(display),
+            vars.reference = request.reference().map(display),
+            vars.digest = request.digest().map(display),
+            vars.uuid = request.upload().map(display),
+            auth.user.name = request.user(),
+            $($rest)+
+        );
+    }};
+}
+
+/// A request was answered as it wished.
+pub(crate) fn answered(
+    call: Call<'_>,
+    observation: &Observation,
+    identity: &Identity,
+    response: &Response<Content>,
+) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        let content_type = response.headers().get(header::CONTENT_TYPE);
+        event!(
+            debug,
+            Described::new(call, observation, identity),
+            http.response.status = response.status().as_u16(),
+            http.response.written = response.body().len(),
+            http.response.contenttype = content_type.and_then(|value| value.to_str().ok()),
+            "response completed"
+        );
+    }
+}
+
+/// A request was refused, or failed.
+pub(crate) fn failed(call: Call<'_>, observation: &Observation, identity: &Identity, failure: &Failure) {
+    let [error, ..] = failure.errors() else { return };
+    let status = error.status();
+    macro_rules! failed {
+        ($level:ident) => {
+            event!(
+                $level,
+                Described::new(call, observation, identity),
+                http.response.status = status.as_u16(),
+                http.response.written = wharf_oci::error_body(failure.errors()).len(),
+                http.response.contenttype = "application/json; charset=utf-8",
+                err.code = %code(error),
+                err.message = %error.message,
+                err.detail = failure.cause().or_else(|| error.detail.as_str()),
+                "response completed with error"
+            )
+        };
+    }
+    if status.is_server_error() {
+        failed!(error);
+    } else if is_everyday(call, status) {
+        if tracing::enabled!(tracing::Level::DEBUG) {
+            failed!(debug);
+        }
+    } else if tracing::enabled!(tracing::Level::INFO) {
+        failed!(info);
+    }
+}
+
+/// Clients ask for what is not there before they push it, and learn from a 401 that they must log in. A wrong password,
+/// and a health check that fails, have been logged themselves.
+fn is_everyday(call: Call<'_>, status: StatusCode) -> bool {
+    match status {
+        StatusCode::NOT_FOUND => matches!(call.parts.method, Method::GET | Method::HEAD),
+        StatusCode::UNAUTHORIZED => true,
+        StatusCode::SERVICE_UNAVAILABLE => {
+            let health = call.app.options.health.as_deref();
+            health.is_some_and(|health| !health.is_well())
+        }
+        _ => false,
+    }
+}
+
+/// As registry:2 writes it: `manifest unknown`.
+fn code(error: &ApiError) -> String {
+    error.code.code().to_ascii_lowercase().replace('_', " ")
+}
+
+/// A request, taken apart for the log.
+struct Described<'a> {
+    call: Call<'a>,
+    observation: &'a Observation,
+    identity: &'a Identity,
+    route: Option<Route>,
+}
+
+impl<'a> Described<'a> {
+    fn new(call: Call<'a>, observation: &'a Observation, identity: &'a Identity) -> Self {
+        Self {
+            call,
+            observation,
+            identity,
+            route: call.route(call.parts.uri.path()).ok(),
+        }
+    }
+
+    fn host(&self) -> Option<&'a str> {
+        let authority = self.call.parts.uri.authority().map(http::uri::Authority::as_str);
+        self.call
+            .header(&header::HOST)
+            .or(authority)
+            .map(|host| host.rsplit('@').next().unwrap_or(host))
+    }
+
+    fn uri(&self) -> std::borrow::Cow<'a, str> {
+        let target = self.call.parts.uri.path_and_query();
+        redact::target(target.map_or("/", |target| target.as_str()))
+    }
+
+    fn url_in(&self, name: &header::HeaderName) -> Option<std::borrow::Cow<'a, str>> {
+        self.call.header(name).map(redact::url)
+    }
+
+    fn client(&self) -> Option<std::net::IpAddr> {
+        let proxies = &self.call.app.options.trusted_proxies;
+        self.call.peer.client(&self.call.parts.headers, proxies)
+    }
+
+    fn name(&self) -> Option<&wharf_oci::RepoName> {
+        self.route.as_ref()?.repository()
+    }
+
+    fn user(&self) -> Option<&'a str> {
+        match self.identity {
+            Identity::User(name) => Some(name),
+            Identity::Anonymous => None,
+        }
+    }
+
+    fn reference(&self) -> Option<String> {
+        match self.route.as_ref()? {
+            Route::Manifest(_, reference) => Some(reference.to_string()),
+            _ => None,
+        }
+    }
+
+    fn digest(&self) -> Option<&wharf_oci::Digest> {
+        match self.route.as_ref()? {
+            Route::Blob(_, digest) | Route::Referrers(_, digest) => Some(digest),
+            _ => None,
+        }
+    }
+
+    fn upload(&self) -> Option<&wharf_oci::UploadId> {
+        match self.route.as_ref()? {
+            Route::Upload(_, id) => Some(id),
+            _ => None,
+        }
+    }
+}
