@@ -3,6 +3,7 @@
 
 mod differential;
 mod events;
+mod observe;
 mod ours;
 mod referrers;
 mod serving;
@@ -21,5 +22,6 @@ fn main() {
     differential::add_to(&mut suite);
     serving::add_to(&mut suite);
     events::add_to(&mut suite);
+    observe::add_to(&mut suite);
     suite.run().exit();
 }

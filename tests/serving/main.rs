@@ -74,6 +74,6 @@ pub(crate) fn refuses_to_start(builder: &ServerBuilder, expected: &str) {
 /// The lines of a log that warn or worse.
 pub(crate) fn complaints(log: &str) -> Vec<&str> {
     log.lines()
-        .filter(|line| line.contains(" WARN ") || line.contains(" ERROR "))
+        .filter(|line| line.contains(" level=warning ") || line.contains(" level=error "))
         .collect()
 }

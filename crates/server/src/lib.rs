@@ -34,7 +34,9 @@ pub use cors::{Cors, OriginError};
 pub use debug::DebugServer;
 pub use health::{Check, DEFAULT_INTERVAL, Health, HealthMetrics, HttpProbe, Probe};
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
-pub use metrics::{CacheMetrics, Exposition, Family, Kind, METRICS, Metric, Metrics, Source, StoreMetrics};
+pub use metrics::{
+    CacheMetrics, Exposition, Family, Kind, METRICS, Metric, Metrics, Source, StoreMetrics, WebhookMetrics,
+};
 pub use proxies::{Network, NetworkError, TrustedProxies};
 pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};
 pub use trace::{TraceMetrics, TraceSettings, Tracer};

@@ -4,21 +4,23 @@
 //! known when its route is: a library would look each label up in a map behind a lock, or keep a handle for each of
 //! some thousand combinations. What is left of such a library, the text format, is the hundred lines of [`text`].
 
+mod events;
 mod http;
 mod process;
 mod store;
 mod table;
 mod text;
 
+pub use self::{
+    events::WebhookMetrics,
+    store::{CacheMetrics, StoreMetrics},
+    table::{Kind, METRICS, Metric},
+    text::{Exposition, Family},
+};
 pub(crate) use self::{
     http::{Handler, HttpMeters, MethodLabel, Sample},
     table::{HEALTH, SPANS},
     text::number,
-};
-pub use self::{
-    store::{CacheMetrics, StoreMetrics},
-    table::{Kind, METRICS, Metric},
-    text::{Exposition, Family},
 };
 
 use std::fmt;

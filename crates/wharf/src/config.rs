@@ -31,7 +31,7 @@ pub(crate) use show::examine;
 
 use std::{path::PathBuf, time::Duration};
 
-use wharf_server::{ServerOptions, TlsOptions, WebhookOptions};
+use wharf_server::{AccessLogFormat, Check, ServerOptions, TlsOptions, WebhookOptions};
 
 /// Everything that an operator can choose, checked.
 #[derive(Debug)]
@@ -43,6 +43,9 @@ pub(crate) struct Config {
     /// What to tell those who look closely.
     pub(crate) notes: Vec<String>,
     pub(crate) log: Log,
+    /// `None`: there is no second port.
+    pub(crate) debug: Option<Debug>,
+    pub(crate) health: Health,
     pub(crate) storage: Storage,
     /// Where to listen, unless a socket is handed over.
     pub(crate) listen: Listen,
@@ -82,17 +85,46 @@ pub(crate) enum Storage {
     InMemory,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Log {
     pub(crate) level: tracing::Level,
     pub(crate) format: LogFormat,
-    pub(crate) access_log: bool,
+    /// Each line names the line of the program that it comes from.
+    pub(crate) with_caller: bool,
+    /// What every line has.
+    pub(crate) fields: Vec<(String, String)>,
+    /// `None`: there is none.
+    pub(crate) access_log: Option<AccessLogFormat>,
+}
+
+/// The second port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Debug {
+    /// `host:port` or `:port`.
+    pub(crate) address: String,
+    /// `None`: nothing is counted.
+    pub(crate) metrics_path: Option<String>,
+}
+
+/// What tells whether the server is well.
+#[derive(Debug, Default)]
+pub(crate) struct Health {
+    /// `None`: the store is not looked at.
+    pub(crate) storage: Option<StorageCheck>,
+    pub(crate) checks: Vec<Check>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StorageCheck {
+    pub(crate) interval: Duration,
+    pub(crate) threshold: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum LogFormat {
     Text,
     Json,
+    Logstash,
 }
 
 /// When unfinished uploads are forgotten.

@@ -3,6 +3,7 @@
 mod cli;
 mod cmd;
 mod config;
+mod log;
 mod prompt;
 mod systemd;
 

@@ -37,10 +37,11 @@ pub enum Probe {
 }
 
 /// A request to make.
+#[derive(Debug)]
 pub struct HttpProbe {
     /// `http://…`
     pub uri: Uri,
-    /// May hold secrets: they are never shown.
+    /// Those that may be secrets must be marked as sensitive.
     pub headers: HeaderMap,
     /// What is expected.
     pub status: StatusCode,
@@ -158,12 +159,22 @@ fn redirected(from: &Uri, location: &str) -> Result<Uri, String> {
 
 impl fmt::Debug for Probe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Storage { .. } => "Storage",
-            Self::File(_) => "File",
-            Self::Tcp { .. } => "Tcp",
-            Self::Http(_) => "Http",
-        })
+        match self {
+            Self::Storage {
+                only_read, timeout, ..
+            } => f
+                .debug_struct("Storage")
+                .field("only_read", only_read)
+                .field("timeout", timeout)
+                .finish_non_exhaustive(),
+            Self::File(path) => f.debug_tuple("File").field(path).finish(),
+            Self::Tcp { address, timeout } => f
+                .debug_struct("Tcp")
+                .field("address", address)
+                .field("timeout", timeout)
+                .finish(),
+            Self::Http(probe) => probe.fmt(f),
+        }
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
     if config.source.is_none() {
         bail!("configuration error: configuration path unspecified\n{}", usage());
     }
-    super::serve::start_log(config.log);
+    crate::log::start(config.log);
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }

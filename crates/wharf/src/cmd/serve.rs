@@ -1,6 +1,7 @@
 //! `wharf serve`: opens the store, listens, and answers until it is told to stop.
 
 mod access;
+mod watchers;
 
 use std::{
     io::{self, Write as _},
@@ -15,17 +16,15 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time,
 };
-use tracing::Level;
-use tracing_subscriber::{
-    Layer as _, filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
-};
 use wharf_registry::Registry;
 use wharf_server::{AccessLog, ListenAddress, Listener, Server, Tls};
 use wharf_storage::spool::{MemorySpools, Spools};
 
+use self::watchers::Watchers;
 use crate::{
     cmd::webhooks,
-    config::{self, Config, Listen, Log, LogFormat, Purge, Storage},
+    config::{self, Config, Listen, Purge, Storage},
+    log,
     systemd::{self, Inherited, Notifier},
 };
 
@@ -39,7 +38,7 @@ const FIRST_PURGE: Duration = Duration::from_secs(15 * 60);
 /// Runs the registry until SIGTERM or SIGINT.
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let config = config::load(path)?;
-    start_log(config.log);
+    log::start(config.log.clone());
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
@@ -71,6 +70,8 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         webhooks,
         mut server,
         log,
+        debug,
+        health,
         source,
         auth,
         ..
@@ -78,6 +79,7 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
     let stop = stop_signal()?;
     server.tls = tls.map(Tls::open).transpose()?;
     let (store, spools) = open(&storage).await?;
+    let (store, mut watchers) = Watchers::new(store, &storage, debug.as_ref()).await?;
     let listener = bind(&listen, inherited).await?;
     let listening_on = listener.address().context("cannot listen")?;
     let notifier = Notifier::new();
@@ -88,16 +90,16 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
         access::warn_of_clear_text(server.tls.is_some(), stays_here, server.host.as_deref());
     }
     registry.delete_enabled = delete_enabled.unwrap_or(auth.is_some() || listening_on.is_loopback());
-    let registry = Arc::new(Registry::new(store, registry));
-    let access_log = if log.access_log {
-        Some(AccessLog::new(io::stdout())?)
-    } else {
-        None
-    };
+    let registry = Arc::new(Registry::new(Arc::clone(&store), registry));
+    let access_log = log
+        .access_log
+        .map(|format| AccessLog::with_format(io::stdout(), format))
+        .transpose()?;
     server.access_log = access_log.clone();
     let webhooks = webhooks::start(webhooks, &listening_on, &*spools)?;
     server.webhooks = webhooks.clone();
     let drain = server.limits.drain;
+    watchers.attach(&mut server, health, &store, &registry);
     if let Some(purge) = purge {
         tokio::spawn(purge_uploads(Arc::clone(&registry), purge));
     }
@@ -129,6 +131,7 @@ async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<(
     if let Some(webhooks) = webhooks {
         webhooks::finish(&webhooks, drain, stopped.get().copied()).await;
     }
+    watchers.stop().await;
     if let Some(log) = access_log {
         log.flush();
     }
@@ -297,34 +300,6 @@ impl Announcement<'_> {
                 address.to_string()
             }),
             ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
-        }
-    }
-}
-
-pub(super) fn start_log(log: Log) {
-    // Libraries speak up from warnings on; our own crates as much as the operator wants.
-    let ours = [
-        "wharf",
-        "wharf_access",
-        "wharf_server",
-        "wharf_registry",
-        "wharf_storage",
-    ];
-    let targets = Targets::new()
-        .with_default(Level::WARN)
-        .with_targets(ours.map(|target| (target, log.level)));
-    let layer = tracing_subscriber::fmt::layer().with_writer(io::stderr);
-    let subscriber = tracing_subscriber::registry();
-    match log.format {
-        LogFormat::Text => {
-            use std::io::IsTerminal as _;
-            let text = layer.with_ansi(io::stderr().is_terminal());
-            subscriber.with(text.with_filter(targets)).init();
-        }
-        LogFormat::Json => {
-            subscriber
-                .with(layer.json().flatten_event(true).with_filter(targets))
-                .init();
         }
     }
 }

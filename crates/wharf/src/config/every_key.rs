@@ -43,6 +43,33 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         TLS,
         "[TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384]",
     ),
+    ("http.debug.prometheus.enabled", DEBUG, "true"),
+    (
+        "http.debug.prometheus.path",
+        "http: {debug: {addr: ':1', prometheus: {enabled: true}}}",
+        "/m",
+    ),
+    (
+        "health.storagedriver.interval",
+        "health: {storagedriver: {enabled: true}}",
+        "7h",
+    ),
+    (
+        "health.storagedriver.threshold",
+        "health: {storagedriver: {enabled: true}}",
+        "7",
+    ),
+    ("health.file[].interval", "", "7h, file: f"),
+    ("health.http[].uri", "", "'http://h/'"),
+    ("health.http[].headers", "", "{X: [v]}, uri: 'http://h/'"),
+    ("health.http[].statuscode", "", "204, uri: 'http://h/'"),
+    ("health.http[].timeout", "", "7h, uri: 'http://h/'"),
+    ("health.http[].interval", "", "7h, uri: 'http://h/'"),
+    ("health.http[].threshold", "", "7, uri: 'http://h/'"),
+    ("health.tcp[].addr", "", "'h:1'"),
+    ("health.tcp[].timeout", "", "7h, addr: 'h:1'"),
+    ("health.tcp[].interval", "", "7h, addr: 'h:1'"),
+    ("health.tcp[].threshold", "", "7, addr: 'h:1'"),
     ("validation.enabled", "validation: {disabled: true}", "true"),
     ("validation.manifests.indexes.platforms", "", "none"),
     (
@@ -122,6 +149,9 @@ const SPECIAL: &[(&str, &str, &str)] = &[
 /// The values of keys of an endpoint have one beside them, which no endpoint can be without.
 const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
 
+/// Without a port there is nothing to show.
+const DEBUG: &str = "http: {debug: {addr: ':1'}}";
+
 const TLS: &str = "http: {tls: {certificate: c, key: k}}";
 
 /// Keys that have an effect only through those below them, or that say what is so anyway.
@@ -136,6 +166,9 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "validation.manifests.indexes.platformlist",
     "notifications.events",
     "notifications.endpoints",
+    "health.file",
+    "health.http",
+    "health.tcp",
 ];
 
 /// A store, so that there is one; from the environment, so that the file is free.

@@ -12,7 +12,7 @@ use anyhow::bail;
 use wharf_server::ServerOptions;
 
 use super::{
-    Config, Storage, auth, check, compat, environment, http, log, notifications, paging,
+    Config, Storage, auth, check, compat, debug, environment, health, http, log, notifications, paging,
     raw::{Report, Section},
     storage,
     tree::{Map, Place},
@@ -182,6 +182,8 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
         warnings: Vec::new(),
         notes: Vec::new(),
         log: log::read(&root.section("log")),
+        debug: debug::read(&root.section("http").section("debug")),
+        health: health::read(&root.section("health")),
         storage: storage.engine.unwrap_or(Storage::InMemory),
         listen: http.listen,
         tls: http.tls,
@@ -294,13 +296,10 @@ mod tests {
         );
         assert_eq!(config.delete_enabled, Some(true));
         assert_eq!(config.server.headers["x-content-type-options"], "nosniff");
-        assert_eq!(
-            config.warnings,
-            [
-                "config.yml:3: `log.fields` is not supported yet and has no effect",
-                "config.yml:15: `health.storagedriver` is not supported yet and has no effect"
-            ]
-        );
+        assert_eq!(config.log.fields, [("service".to_owned(), "registry".to_owned())]);
+        let check = config.health.storage.unwrap();
+        assert_eq!((check.interval, check.threshold), (Duration::from_secs(10), 3));
+        assert_eq!(config.warnings, Vec::<String>::new());
     }
 
     #[test]

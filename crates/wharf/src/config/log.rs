@@ -1,5 +1,7 @@
 //! `log`: how much is said, and in which form.
 
+use wharf_server::AccessLogFormat;
+
 use super::{
     Log, LogFormat,
     keys::{Default, Key, Kind, Since},
@@ -25,12 +27,13 @@ pub(super) const KEYS: &[Key] = &[
         "log.formatter",
         Kind::Word(&["text", "json", "logstash"]),
         Default::Value("text"),
-        "The form of what is said; `logstash` is written as `json`",
+        "The form of what is said",
     ),
-    Key::warned(
+    Key::works(
         "log.fields",
         Kind::Fields,
-        "is not supported yet and has no effect",
+        Default::None,
+        "Names and values that every line has, to tell servers apart",
     ),
     Key::works(
         "log.accesslog.disabled",
@@ -38,10 +41,18 @@ pub(super) const KEYS: &[Key] = &[
         Default::Value("false"),
         "Do not write a line for each request to stdout",
     ),
-    Key::accepted(
+    Key::works(
+        "log.accesslog.format",
+        Kind::Word(&["combined", "json"]),
+        Default::Value("combined"),
+        "The form of those lines: Apache's, or an object of JSON",
+    )
+    .since(Since::Ours),
+    Key::works(
         "log.reportcaller",
         Kind::Boolean,
-        "each line names the part of the program that wrote it anyway",
+        Default::Value("false"),
+        "Name the line of the program that speaks",
     )
     .since(Since::From3("3.0")),
 ];
@@ -50,12 +61,23 @@ pub(super) fn read(log: &Section<'_>) -> Log {
     let formats = [
         ("text", LogFormat::Text),
         ("json", LogFormat::Json),
-        ("logstash", LogFormat::Json),
+        ("logstash", LogFormat::Logstash),
     ];
-    let is_disabled = log.section("accesslog").boolean("disabled").unwrap_or(false);
+    let access_formats = [
+        ("combined", AccessLogFormat::Combined),
+        ("json", AccessLogFormat::Json),
+    ];
+    let access_log = log.section("accesslog");
+    let access_format = access_log.choice("format", &access_formats).unwrap_or_default();
+    let is_disabled = access_log.boolean("disabled").unwrap_or(false);
+    let fields = log.pairs("fields").into_iter();
     Log {
         level: log.choice("level", &LEVELS).unwrap_or(tracing::Level::INFO),
         format: log.choice("formatter", &formats).unwrap_or(LogFormat::Text),
-        access_log: !is_disabled,
+        with_caller: log.boolean("reportcaller").unwrap_or(false),
+        fields: fields
+            .map(|(name, values)| (name.to_owned(), values.join(", ")))
+            .collect(),
+        access_log: (!is_disabled).then_some(access_format),
     }
 }

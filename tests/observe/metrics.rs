@@ -1,0 +1,185 @@
+//! Metrics: that each counts what it says.
+
+use std::cell::Cell;
+
+use wharf_testkit::{Server, eventually, image, run};
+
+use crate::{value, watched, watcher};
+
+/// The page, once `line` has `expected`: a request is counted when its client has the answer already.
+async fn page_with(server: &Server, line: &str, expected: f64) -> String {
+    let watcher = watcher(server).await;
+    let page = Cell::new(String::new());
+    eventually(line, async || {
+        let now = watcher.get("/metrics").await.expect(200).text();
+        let is_there = value(&now, line) == Some(expected);
+        page.set(now);
+        is_there
+    })
+    .await;
+    page.into_inner()
+}
+
+pub(crate) async fn requests_are_counted_by_handler_method_and_code(server: Server) {
+    let repository = server.anonymous().repository("team/app");
+    let image = image::oci(1);
+    repository.push_image("1.0", &image).await;
+    repository.get_manifest("1.0").await.expect(200);
+    repository.get_manifest("nope").await.expect(404);
+    server.anonymous().get("/v2/").await.expect(200);
+    server.anonymous().get("/v2/_catalog").await.expect(200);
+    server.anonymous().get("/v2/team/app/tags/list").await.expect(200);
+    server.anonymous().get("/").await.expect(200);
+    server.anonymous().get("/nowhere").await.expect(404);
+    let bytes = repository
+        .get_blob(&image.blobs[0].digest)
+        .await
+        .expect(200)
+        .body
+        .len();
+
+    let page = page_with(
+        &server,
+        "registry_http_requests_total{code=\"200\",handler=\"blob\",method=\"get\"}",
+        1.0,
+    )
+    .await;
+    for (line, expected) in [
+        (
+            "registry_http_requests_total{code=\"200\",handler=\"manifest\",method=\"get\"}",
+            1.0,
+        ),
+        (
+            "registry_http_requests_total{code=\"404\",handler=\"manifest\",method=\"get\"}",
+            1.0,
+        ),
+        (
+            "registry_http_requests_total{code=\"201\",handler=\"manifest\",method=\"put\"}",
+            1.0,
+        ),
+        (
+            "registry_http_requests_total{code=\"200\",handler=\"base\",method=\"get\"}",
+            1.0,
+        ),
+        (
+            "registry_http_requests_total{code=\"200\",handler=\"catalog\",method=\"get\"}",
+            1.0,
+        ),
+        (
+            "registry_http_requests_total{code=\"200\",handler=\"tags\",method=\"get\"}",
+            1.0,
+        ),
+        (
+            "registry_http_request_duration_seconds_count{handler=\"manifest\",method=\"get\"}",
+            2.0,
+        ),
+        ("registry_http_response_size_bytes_count{handler=\"blob\"}", 1.0),
+    ] {
+        assert_eq!(value(&page, line), Some(expected), "{line}\n{page}");
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a small layer")]
+    let bytes = bytes as f64;
+    assert_eq!(
+        value(&page, "registry_http_response_size_bytes_sum{handler=\"blob\"}"),
+        Some(bytes)
+    );
+    assert_eq!(
+        value(&page, "wharf_blob_bytes_total{direction=\"out\"}"),
+        Some(bytes)
+    );
+    assert!(
+        value(&page, "wharf_blob_bytes_total{direction=\"in\"}").unwrap() >= bytes,
+        "{page}"
+    );
+    assert!(
+        value(&page, "registry_storage_cache_requests_total").unwrap() >= 2.0,
+        "{page}"
+    );
+    assert_eq!(
+        page.matches("registry_http_requests_total{code=\"404\"").count(),
+        1,
+        "what is no route counts for no handler\n{page}"
+    );
+    let action = format!("driver=\"{}\"", driver(&server));
+    for name in ["GetContent", "Stat", "PutContent"] {
+        let line = format!("registry_storage_action_seconds_count{{action=\"{name}\",{action}}}");
+        assert!(value(&page, &line).unwrap_or_default() >= 1.0, "{line}\n{page}");
+    }
+}
+
+fn driver(server: &Server) -> &'static str {
+    match server.engine() {
+        wharf_testkit::Engine::Filesystem => "filesystem",
+        wharf_testkit::Engine::Inmemory => "inmemory",
+    }
+}
+
+mod both {
+    use super::*;
+
+    #[test]
+    fn filesystem() {
+        run(async { requests_are_counted_by_handler_method_and_code(watched().start()).await });
+    }
+
+    #[test]
+    fn inmemory() {
+        run(async { requests_are_counted_by_handler_method_and_code(watched().inmemory().start()).await });
+    }
+}
+
+#[test]
+fn nothing_stays_in_flight() {
+    run(async {
+        let server = watched().start();
+        // A client that leaves in the middle of its upload.
+        let repository = server.anonymous().repository("a");
+        let started = server
+            .anonymous()
+            .post(&repository.uploads_path())
+            .await
+            .expect(202);
+        let mut left = server.raw().await;
+        let head = format!(
+            "PATCH {} HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc",
+            started.location()
+        );
+        left.send(head.as_bytes()).await;
+        page_with(&server, "wharf_uploads_in_progress", 1.0).await;
+        drop(left);
+        let page = page_with(&server, "wharf_uploads_in_progress", 0.0).await;
+        assert_eq!(
+            value(&page, "wharf_blob_bytes_total{direction=\"in\"}"),
+            Some(3.0)
+        );
+        let page = page_with(
+            &server,
+            "registry_http_in_flight_requests{handler=\"blob_upload_chunk\"}",
+            0.0,
+        )
+        .await;
+        assert!(value(&page, "wharf_connections_total").unwrap() >= 2.0, "{page}");
+    });
+}
+
+#[test]
+fn the_process_is_among_them() {
+    run(async {
+        let server = watched().start();
+        let page = watcher(&server).await.get("/metrics").await.expect(200).text();
+        assert!(
+            value(&page, "process_resident_memory_bytes").unwrap() > 1e6,
+            "{page}"
+        );
+        assert!(value(&page, "process_open_fds").unwrap() > 3.0, "{page}");
+        assert!(
+            value(&page, "process_start_time_seconds").unwrap() > 1e9,
+            "{page}"
+        );
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(
+            value(&page, &format!("wharf_build_info{{version=\"{version}\"}}")),
+            Some(1.0)
+        );
+    });
+}
