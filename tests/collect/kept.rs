@@ -46,6 +46,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("names_that_no_request_can_have_keep_their_blobs", &[], odd_names);
     suite.test("what_one_repository_drops_another_keeps", &[], shared);
     suite.test("nothing_goes_when_a_directory_cannot_be_listed", &[], unlistable);
+    suite.test("nothing_goes_when_a_name_is_out_of_reach", &[], unreachable_names);
     suite.test("thousands_of_tags", &[], thousands_of_tags);
 }
 
@@ -507,6 +508,32 @@ fn unlistable() {
     std::fs::remove_dir_all(tree.repository("broken")).unwrap();
     tree.check();
     assert_eq!(tree.collect(&[]).doomed_blobs, [garbage].into());
+}
+
+/// A copy that somebody made by hand, beside the repositories or below one.
+fn unreachable_names() {
+    for name in ["app (copy)", "app/back up", "ünicode"] {
+        let tree = Tree::new();
+        tree.image("app", Some("1"), &image::oci(1));
+        tree.image("app", Some("2"), &image::oci(2));
+        let garbage = tree.layer("app", "garbage");
+        let hidden = tree.repository(name);
+        std::fs::create_dir_all(hidden.parent().unwrap()).unwrap();
+        std::fs::create_dir(&hidden).unwrap();
+        let said = crate::tree::Said::of(&mut tree.command(&["-m"]));
+        assert_eq!((said.code, said.doomed_blobs.len()), (Some(1), 0), "{said:?}");
+        let last = name.rsplit('/').next().unwrap();
+        assert!(said.errors.contains(&format!("`{last}`")), "{}", said.errors);
+        assert!(tree.has(&garbage));
+        std::fs::remove_dir(&hidden).unwrap();
+        assert_eq!(tree.collect(&["-m"]).doomed_blobs, [garbage].into());
+        tree.check();
+    }
+    // A file is nobody's repository.
+    let tree = Tree::new();
+    tree.image("app", Some("1"), &image::oci(1));
+    std::fs::write(tree.repository("read me"), "").unwrap();
+    assert_eq!(tree.collect(&["-m"]).counts, Some([4, 0, 0]));
 }
 
 fn thousands_of_tags() {

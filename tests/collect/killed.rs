@@ -7,7 +7,7 @@ use wharf_testkit::{image, outside::suite::Suite};
 use crate::tree::{Files, Tree, below};
 
 /// How many images go.
-const GARBAGE: u64 = 250;
+const GARBAGE: u64 = 150;
 
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test(

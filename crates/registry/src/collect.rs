@@ -18,8 +18,8 @@
 //! In doubt everything stays, and the [`Doubt`] is told: a link that holds no digest keeps what its path names; a tag
 //! whose link holds none keeps all of its history; a repository with a manifest that cannot be read, or whose
 //! bytes are damaged, is kept whole, because nobody knows what that manifest needs. A manifest of an unknown media type
-//! keeps whatever digest stands in it. Only a directory that cannot be *listed* ends the collection, with nothing
-//! removed: what is in it is unknown, so nothing can be known to be garbage.
+//! keeps whatever digest stands in it. Only a directory that cannot be *listed*, or whose name no key can have, ends the
+//! collection, with nothing removed: what is in it is unknown, so nothing can be known to be garbage.
 //!
 //! # Why nothing that is needed goes
 //!
@@ -60,8 +60,11 @@ use crate::Result;
 
 pub use self::sweep::{Alone, Guard, Step};
 
-/// How many jobs run at once: enough to keep a few threads and a slow disk busy, few enough to bound what is in memory.
+/// How many jobs that read run at once: enough to keep a few threads and a slow disk busy.
 const PARALLEL: usize = 8;
+
+/// How many repositories are marked at once. What is known of each is in memory, some hundred bytes a digest.
+const REPOSITORIES: usize = 4;
 
 /// What a collection is to remove.
 #[derive(Debug, Clone, Copy, Default)]
@@ -91,7 +94,7 @@ impl Collector {
                 let storage = Arc::clone(&storage);
                 tokio::spawn(async move { mark::examine(storage, directory?, options).await })
             })
-            .buffered(PARALLEL)
+            .buffered(REPOSITORIES)
             .map(|job| job.map_err(walk::failed_job)?);
         Marking {
             examined: Box::pin(examined),

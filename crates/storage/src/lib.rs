@@ -172,6 +172,9 @@ pub struct Page {
     /// Of the whole directory, not of this page: equal versions mean that names were neither added
     /// nor removed (what lies below them may have changed). `None`: not known.
     pub version: Option<Version>,
+    /// One of the directories in here, if there are any, whose names no [`Key`] can have. They are not among the
+    /// entries: nobody can reach what is in them through this trait.
+    pub unreachable: Option<Box<str>>,
 }
 
 /// One name in a directory.

@@ -6,11 +6,15 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use wharf_oci::Digest;
 use wharf_storage::{Key, Removal, Storage, layout};
 
-use super::{DoomedBlob, Garbage, PARALLEL, RepositoryGarbage, Swept};
+use super::{DoomedBlob, Garbage, RepositoryGarbage, Swept};
 use crate::Result;
 
 /// How many things go in one step. A step costs one sync for each directory that it takes something out of.
 const STEP: usize = 512;
+
+/// How many steps are taken at once. Removing is work for the kernel's journal, which more do not speed up: they
+/// get in each other's way.
+const SWEEPERS: usize = 2;
 
 /// Some things of one kind that are to go at once.
 #[derive(Debug, Clone, Copy)]
@@ -52,12 +56,12 @@ pub(super) async fn sweep<G: Guard>(
     // All pointers are gone, durably, before the first bytes go.
     stream::iter(&garbage.repositories)
         .map(|repository| sweep_repository(storage, repository, guard))
-        .buffer_unordered(PARALLEL)
+        .buffer_unordered(SWEEPERS)
         .try_for_each(|()| ready(Ok(())))
         .await?;
     stream::iter(garbage.blobs.chunks(STEP))
         .map(|blobs| sweep_blobs(storage, blobs, guard))
-        .buffer_unordered(PARALLEL)
+        .buffer_unordered(SWEEPERS)
         .try_fold(Swept::default(), |total, swept| {
             ready(Ok(Swept {
                 blobs: total.blobs + swept.blobs,

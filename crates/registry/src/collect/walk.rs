@@ -38,13 +38,17 @@ pub(super) fn repositories(
             let key = directory
                 .as_ref()
                 .map_or_else(layout::repositories, |directory| directory.key().clone());
-            let entries = names(&*walk.storage, &key).await?;
-            let below = entries.iter().rev().filter(|entry| entry.is_dir);
-            let below = below
-                .filter(|entry| !entry.name.starts_with('_'))
-                .filter_map(|entry| RepositoryDirectory::find(directory.as_ref(), &entry.name).ok());
-            walk.ahead
-                .extend(below.filter(|below| below.name().len() <= LONGEST_NAME).map(Some));
+            let entries = reachable_names(&*walk.storage, &key).await?;
+            for entry in entries.iter().rev().filter(|entry| entry.is_dir) {
+                if entry.name.starts_with('_') {
+                    continue;
+                }
+                let below = RepositoryDirectory::find(directory.as_ref(), &entry.name)
+                    .map_err(|_| out_of_reach(&key, &entry.name))?;
+                if below.name().len() <= LONGEST_NAME {
+                    walk.ahead.push(Some(below));
+                }
+            }
             let holds_something = entries
                 .iter()
                 .any(|entry| matches!(&*entry.name, "_manifests" | "_layers"));
@@ -58,13 +62,35 @@ pub(super) fn repositories(
 
 /// All names in a directory, in ascending order.
 pub(super) async fn names(storage: &dyn Storage, directory: &Key) -> Result<Vec<Entry>> {
+    let (names, _) = all_names(storage, directory).await?;
+    Ok(names)
+}
+
+/// The same, provided that no directory is hidden from us: somebody may have copied a repository to a name that none can
+/// have, and what is in there may need blobs.
+async fn reachable_names(storage: &dyn Storage, directory: &Key) -> Result<Vec<Entry>> {
+    match all_names(storage, directory).await? {
+        (names, None) => Ok(names),
+        (_, Some(hidden)) => Err(out_of_reach(directory, &hidden).into()),
+    }
+}
+
+fn out_of_reach(directory: &Key, name: &str) -> Error {
+    Error::with_source(
+        ErrorKind::Other,
+        format!("look into `{name}` in `{directory}`"),
+        "no repository can have that name, and nobody knows what it needs, so nothing is removed; move it elsewhere",
+    )
+}
+
+async fn all_names(storage: &dyn Storage, directory: &Key) -> Result<(Vec<Entry>, Option<Box<str>>)> {
     let mut names: Vec<Entry> = Vec::new();
     loop {
         let after = names.last().map(|entry| entry.name.clone());
         let page = storage.list(directory, after.as_deref(), PAGE).await?;
         names.extend(page.entries);
         if !page.more {
-            return Ok(names);
+            return Ok((names, page.unreachable));
         }
     }
 }

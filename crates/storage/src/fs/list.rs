@@ -24,6 +24,7 @@ pub(super) struct Listing {
     names: Box<str>,
     /// Where each name ends, doubled, plus one for a directory.
     ends: Box<[u64]>,
+    unreachable: Option<Box<str>>,
 }
 
 /// Weighs a listing by the memory that it takes.
@@ -83,10 +84,12 @@ impl<D: Disk> Engine<D> {
     fn try_read_listing(&self, directory: &str) -> io::Result<Listing> {
         let before = version(&self.disk.stat(directory)?);
         let mut entries: Vec<(Box<str>, Kind)> = Vec::new();
+        let mut unreachable = None;
         self.disk.read_directory(directory, &mut |name, kind| {
             // A name that cannot be part of a key is not ours, nor registry:2's.
             match std::str::from_utf8(name) {
                 Ok(name) if is_component(name) && kind != Kind::Other => entries.push((name.into(), kind)),
+                _ if kind == Kind::Directory => unreachable = Some(String::from_utf8_lossy(name).into()),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -100,7 +103,10 @@ impl<D: Disk> Engine<D> {
         }
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let after = version(&self.disk.stat(directory)?);
-        Ok(Listing::new(before.filter(|_| before == after), &entries))
+        Ok(Listing {
+            unreachable,
+            ..Listing::new(before.filter(|_| before == after), &entries)
+        })
     }
 }
 
@@ -116,6 +122,7 @@ impl Listing {
             version,
             names: names.into(),
             ends,
+            unreachable: None,
         }
     }
 
@@ -130,6 +137,7 @@ impl Listing {
             entries: entries.collect(),
             more: end < self.ends.len(),
             version: self.version,
+            unreachable: self.unreachable.clone(),
         }
     }
 

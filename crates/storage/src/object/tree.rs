@@ -50,6 +50,7 @@ pub(super) async fn list(bucket: &Bucket, dir: &Key, after: Option<&str>, limit:
         entries,
         more,
         version: None,
+        unreachable: None,
     })
 }
 
