@@ -269,7 +269,7 @@ pub(crate) struct PasswordFile {
 pub(crate) enum Repo {
     /// List the repositories that you may see, one a line.
     Ls {
-        /// The registry, such as localhost:5000 or https://registry.example.com.
+        /// The registry, such as `localhost:5000` or `https://registry.example.com`.
         registry: Address,
 
         #[command(flatten)]
