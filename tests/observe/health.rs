@@ -9,7 +9,10 @@ use std::{
     },
 };
 
-use wharf_testkit::{Client, Server, eventually, json, run};
+use wharf_testkit::{
+    Client, Server, eventually, json, run,
+    tls::{Authority, Wanted},
+};
 
 use crate::{builder, watched, watcher};
 
@@ -166,6 +169,33 @@ fn c1_2_health_http_asks_with_headers_for_a_status() {
 }
 
 #[test]
+fn c1_2_health_http_asks_over_tls_whom_it_trusts() {
+    run(async {
+        let authority = Authority::new("Company");
+        let trusted = builder().tls(&Wanted::localhost().signed_by(&authority)).start();
+        let stranger = builder().tls(&Wanted::localhost().self_signed()).start();
+        for (asked, status) in [(&trusted, 200), (&stranger, 503)] {
+            let line = format!(
+                "health: {{http: [{{uri: 'https://localhost:{}/', timeout: 20s, interval: 10ms}}]}}",
+                asked.address().port()
+            );
+            let builder = watched().config(line).environment("SSL_CERT_FILE", "ca.pem");
+            builder.write("ca.pem", authority.certificate());
+            let server = builder.start();
+            let watcher = watcher(&server).await;
+            until_health_is(&watcher, status).await;
+            if status == 503 {
+                let failing = watcher.get("/debug/health").await.text();
+                assert!(
+                    failing.contains("TLS failed: invalid peer certificate"),
+                    "{failing}"
+                );
+            }
+        }
+    });
+}
+
+#[test]
 fn without_checks_all_is_well() {
     run(async {
         let server = watched().start();
@@ -183,7 +213,7 @@ fn checks_that_cannot_work_are_refused_with_a_reason() {
             "tcp: [{addr: localhost}]",
             "`health.tcp[0].addr` must be `host:port`",
         ),
-        ("http: [{uri: 'https://localhost/'}]", "checks do not speak TLS"),
+        ("http: [{uri: 'ftp://localhost/'}]", "must be a URL"),
         (
             "http: [{uri: 'http://u:hunter2@localhost/'}]",
             "must not have a password",

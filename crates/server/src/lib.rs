@@ -26,6 +26,7 @@ mod request_log;
 mod socket;
 mod tls;
 mod trace;
+mod trust;
 mod v2;
 mod webhooks;
 
@@ -40,6 +41,7 @@ pub use metrics::{
 pub use proxies::{Network, NetworkError, TrustedProxies};
 pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};
 pub use trace::{TraceMetrics, TraceSettings, Tracer};
+pub use trust::TrustError;
 pub use webhooks::{
     Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,
     Webhooks,

@@ -120,7 +120,8 @@ impl HttpProbe {
     async fn status_after_redirects(&self) -> Result<StatusCode, String> {
         let mut uri = self.uri.clone();
         for _ in 0..=REDIRECTS {
-            let is_elsewhere = uri.authority() != self.uri.authority();
+            let place = |uri: &Uri| (uri.scheme().cloned(), uri.authority().cloned());
+            let is_elsewhere = place(&uri) != place(&self.uri);
             let (status, location) = self.head(&uri, is_elsewhere).await?;
             match location.filter(|_| status.is_redirection()) {
                 Some(location) => uri = redirected(&uri, &location)?,
@@ -130,7 +131,8 @@ impl HttpProbe {
         Err(format!("more than {REDIRECTS} redirects"))
     }
 
-    /// Headers may hold a password: they go nowhere but to the host that they were configured for.
+    /// Headers may hold a password: they go nowhere but to the host that they were configured for, and never in the
+    /// clear where TLS was meant.
     async fn head(&self, uri: &Uri, is_elsewhere: bool) -> Result<(StatusCode, Option<String>), String> {
         let mut request = Request::new(Full::default());
         *request.method_mut() = Method::HEAD;
@@ -145,15 +147,15 @@ impl HttpProbe {
 }
 
 fn redirected(from: &Uri, location: &str) -> Result<Uri, String> {
-    let to = match from.authority() {
-        Some(authority) if location.starts_with('/') && !location.starts_with("//") => {
-            format!("http://{authority}{location}")
+    let to = match (from.scheme_str(), from.authority()) {
+        (Some(scheme), Some(authority)) if location.starts_with('/') && !location.starts_with("//") => {
+            format!("{scheme}://{authority}{location}")
         }
         _ => location.to_owned(),
     };
     match to.parse::<Uri>() {
-        Ok(uri) if uri.scheme_str() == Some("http") => Ok(uri),
-        _ => Err("the answer leads to where this check cannot go: only `http://` is followed".to_owned()),
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => Ok(uri),
+        _ => Err("the answer leads to what is no `http://` or `https://` URL".to_owned()),
     }
 }
 
@@ -269,7 +271,8 @@ mod tests {
             asked[0].starts_with("HEAD /x ") && !asked[0].contains("secret"),
             "{asked:?}"
         );
-        assert!(redirected(&"http://a/".parse().unwrap(), "https://a/").is_err());
+        assert!(redirected(&"https://a/".parse().unwrap(), "/b").is_ok_and(|uri| uri == "https://a/b"));
+        assert!(redirected(&"http://a/".parse().unwrap(), "file:///a/").is_err());
         assert!(redirected(&"http://a/".parse().unwrap(), "//b/").is_err());
     }
 

@@ -111,10 +111,7 @@ fn endpoint(variable: &impl Fn(&str) -> Option<String>) -> Result<Uri, String> {
         }
     };
     match text.parse::<Uri>() {
-        Ok(uri) if uri.scheme_str() == Some("http") && uri.authority().is_some() => Ok(uri),
-        Ok(uri) if uri.scheme_str() == Some("https") => Err(format!(
-            "`{name}` must begin with `http://`: traces are sent without TLS, to a collector on this machine or in its network, which can send them on"
-        )),
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => Ok(uri),
         _ => Err(format!("`{name}` must be a URL such as `{DEFAULT_ENDPOINT}`")),
     }
 }
@@ -289,7 +286,11 @@ mod tests {
     fn what_cannot_be_done_is_refused_without_showing_secrets() {
         for (name, value, expected) in [
             ("OTEL_TRACES_EXPORTER", "zipkin", "`otlp` or `none`"),
-            ("OTEL_EXPORTER_OTLP_ENDPOINT", "https://u:hunter2@c", "`http://`"),
+            (
+                "OTEL_EXPORTER_OTLP_ENDPOINT",
+                "ftp://u:hunter2@c",
+                "must be a URL",
+            ),
             ("OTEL_EXPORTER_OTLP_ENDPOINT", "c:4318", "must be a URL"),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "4318"),
             ("OTEL_EXPORTER_OTLP_HEADERS", "a b=hunter2", "name=value"),

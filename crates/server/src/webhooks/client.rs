@@ -1,9 +1,6 @@
 //! A client that posts to one place over HTTP/1.1, with or without TLS, and follows nobody elsewhere.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -13,11 +10,7 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use rustls::{
-    ClientConfig, RootCertStore,
-    crypto::aws_lc_rs,
-    pki_types::{InvalidDnsNameError, ServerName},
-};
+use rustls::pki_types::{InvalidDnsNameError, ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -30,6 +23,7 @@ use super::{
     Endpoint, EndpointError, EventFormat, cloud_event, envelope,
     options::{self, Url},
 };
+use crate::trust;
 
 /// Of an answer's body, so much is read, so that the connection can be used again.
 const BODY_LIMIT: usize = 64 << 10;
@@ -68,7 +62,7 @@ impl Client {
             url: endpoint.url.clone(),
             headers: options::headers(endpoint, content_type),
             timeout: endpoint.timeout,
-            tls: endpoint.url.is_encrypted.then(connector).transpose()?,
+            tls: endpoint.url.is_encrypted.then(trust::connector).transpose()?,
             open: None,
         })
     }
@@ -186,25 +180,6 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => httpdate::parse_http_date(text).ok()?.duration_since(now).ok(),
     }
-}
-
-/// Trusts whom this machine trusts (or `SSL_CERT_FILE` and `SSL_CERT_DIR` name), as registry:2 does: endpoints inside
-/// a company have certificates of its own authority.
-fn connector() -> Result<TlsConnector, EndpointError> {
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "cannot read certificate authorities");
-    }
-    let mut roots = RootCertStore::empty();
-    let (added, _damaged) = roots.add_parsable_certificates(found.certs);
-    if added == 0 {
-        return Err(EndpointError::NoRoots);
-    }
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 #[cfg(test)]

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
 use wharf_storage::spool::SpoolLimits;
 
+use crate::TrustError;
+
 /// All that `notifications` says.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookOptions {
@@ -93,14 +95,9 @@ pub enum EndpointError {
     /// The text is no URL of the kind that we can post to.
     #[error("must be a URL such as `https://hooks.example.com/registry`{0}")]
     Url(&'static str),
-    /// There is nobody to trust.
-    #[error(
-        "no certificate authorities are installed, so `https` cannot be checked; install `ca-certificates`, or set `SSL_CERT_FILE`"
-    )]
-    NoRoots,
-    /// The TLS library refuses.
-    #[error("TLS cannot be used: {0}")]
-    Tls(#[from] rustls::Error),
+    /// With `https` it cannot be checked who answers.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
 }
 
 impl Endpoint {

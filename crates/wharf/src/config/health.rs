@@ -185,11 +185,7 @@ fn url(section: &Section<'_>) -> Option<Check> {
             );
             return None;
         }
-        Ok(uri) if uri.scheme_str() == Some("http") && uri.authority().is_some() => uri,
-        Ok(uri) if uri.scheme_str() == Some("https") => {
-            section.problem("uri", "must begin with `http://`: checks do not speak TLS; `health.tcp` can look whether the port answers");
-            return None;
-        }
+        Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => uri,
         _ => {
             section.problem("uri", "must be a URL such as `http://127.0.0.1:8080/healthz`");
             return None;
