@@ -23,6 +23,11 @@ pub(crate) fn add_to(suite: &mut Suite) {
         compose_with_config,
     );
     suite.test(
+        "s3_09_compose_with_a_home_made_certificate",
+        &needs(&["docker-compose", "curl", "htpasswd", "openssl"]),
+        compose_with_home_made_certificate,
+    );
+    suite.test(
         "s1_08_compose_with_tls_from_an_env_file",
         &needs(&["docker-compose", "curl", "htpasswd", "openssl"]),
         compose_with_tls,
@@ -275,5 +280,74 @@ fn compose_with_tls() {
     assert_eq!(
         docker.run(&["inspect", "--format", "{{.State.ExitCode}}", &container]),
         "0"
+    );
+}
+
+/// The certificate is made by the notes' own recipe, without a name that Docker looks at, and the password is the
+/// account's name: both work, and both are warned about.
+fn compose_with_home_made_certificate() {
+    let docker = docker("at home");
+    let directory = "s3/etc/registry28";
+    let account = htpasswd(&docker, "docker-registry", "docker-registry");
+    docker
+        .bench
+        .write(&format!("{directory}/auth/htpasswd"), &account);
+    docker
+        .bench
+        .write("s3/.env", "COMPOSE_PROJECT_NAME=my-registry\nREGISTRY_PORT=0\n");
+    docker.bench.write("s3/data/certs/keep", "");
+    let certs = docker.bench.path("s3/data/certs");
+    let (key, certificate) = (certs.join("default.key"), certs.join("default.crt"));
+    let (key, certificate) = (key.display().to_string(), certificate.display().to_string());
+    let recipe = [
+        "req",
+        "-newkey",
+        "rsa:4096",
+        "-nodes",
+        "-sha256",
+        "-keyout",
+        &key,
+        "-x509",
+        "-days",
+        "3650",
+        "-out",
+        &certificate,
+        "-subj",
+        "/CN=my.registry.com",
+    ];
+    docker.bench.run("openssl", &recipe);
+    docker.bench.write(
+        &format!("{directory}/config.yml"),
+        "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: /var/lib/registry\n  delete:\n    \
+         enabled: true\nauth:\n  htpasswd:\n    realm: basic-realm\n    path: /etc/docker/registry/auth/htpasswd\nhttp:\n  addr: \
+         :5000\n  tls:\n    certificate: /certs/default.crt\n    key: /certs/default.key\n",
+    );
+    let stack = Stack::up(
+        &docker,
+        "s3",
+        "version: '3'\nservices:\n  registry:\n    image: registry:2\n    restart: unless-stopped\n    ports:\n      - \
+         \"127.0.0.1:${REGISTRY_PORT}:5000\"\n    volumes:\n      - ./etc/registry28:/etc/docker/registry\n      - \
+         ./data/certs:/certs\n      - ./data/registry:/var/lib/registry\n",
+    );
+    use_it(
+        &docker,
+        &stack.authority(),
+        "docker-registry",
+        "docker-registry",
+        "at home",
+    );
+    let log = || stack.compose(&["logs", "--no-color"]);
+    assert!(
+        log().contains("Docker refuses"),
+        "the certificate is warned about: {}",
+        log()
+    );
+    // Trying passwords takes its time, beside the requests.
+    wait_for(|| log().contains("password"), log);
+    assert!(
+        docker
+            .bench
+            .path("s3/data/registry/docker/registry/v2/repositories/kyo")
+            .is_dir()
     );
 }
