@@ -13,12 +13,7 @@ HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/bin/registry", 
 ENTRYPOINT ["/bin/registry"]
 CMD ["serve"]
 
-FROM scratch AS full
-COPY full/ /
-ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-WORKDIR /
-VOLUME ["/var/lib/registry"]
-EXPOSE 5000
-HEALTHCHECK --interval=30s --timeout=5s --start-period=5s CMD ["/bin/registry", "healthcheck"]
+FROM minimal AS full
+COPY shell/ /
 ENTRYPOINT ["/entrypoint.sh"]
 CMD ["serve"]

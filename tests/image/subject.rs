@@ -18,7 +18,7 @@ pub(crate) const NEEDS: &[Part] = &[
     docker::NEEDS[2],
     docker::NEEDS[3],
     Part::Made {
-        path: "image/full/bin/registry",
+        path: "image/minimal/bin/registry",
         by: "cargo xtask image --rootfs-only",
     },
 ];

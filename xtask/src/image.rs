@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context as _, bail, ensure};
 
+use crate::project::{self, succeed};
+
 /// Where the file systems are laid out, from the root of the project; the context of the build.
 const CONTEXT: &str = "target/image";
 
@@ -40,10 +42,10 @@ pub(crate) struct Options {
 
 /// Builds it.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let root = project::root();
     let binary = match &options.binary {
         Some(binary) => binary.clone(),
-        None => build_binary(&root)?,
+        None => build_binary()?,
     };
     let context = root.join(CONTEXT);
     match fs::remove_dir_all(&context) {
@@ -51,9 +53,8 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
         _ => {}
     }
     lay_out(&context.join("minimal"), &root, &binary)?;
-    lay_out(&context.join("full"), &root, &binary)?;
-    add_shell(&context.join("full"), &root)?;
-    println!("laid out {CONTEXT}/minimal and {CONTEXT}/full");
+    lay_out_shell(&context.join("shell"), &root)?;
+    println!("laid out {CONTEXT}/minimal and {CONTEXT}/shell");
     if options.rootfs_only {
         return Ok(());
     }
@@ -73,13 +74,13 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
 }
 
 /// The release binary, without any library.
-fn build_binary(root: &Path) -> anyhow::Result<PathBuf> {
+fn build_binary() -> anyhow::Result<PathBuf> {
     let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
     if succeed(Command::new("rustup").args(["target", "add", &target])).is_err() {
         eprintln!("no rustup here; cargo says if the target {target} is missing");
     }
-    let mut build = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
-    build.current_dir(root).args([
+    let mut build = project::cargo();
+    build.args([
         "build",
         "--release",
         "--locked",
@@ -90,8 +91,7 @@ fn build_binary(root: &Path) -> anyhow::Result<PathBuf> {
     ]);
     succeed(&mut build)
         .context("the static binary needs a C compiler for musl; on Debian: apt-get install musl-tools")?;
-    let directory = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
-    Ok(directory.join(target).join("release/wharf"))
+    Ok(project::target().join(target).join("release/wharf"))
 }
 
 /// What both images have.
@@ -133,8 +133,9 @@ fn lay_out(image: &Path, root: &Path, binary: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The shell, the tools that operators' notes use, and the entry point that is a script.
-fn add_shell(image: &Path, root: &Path) -> anyhow::Result<()> {
+/// What the full image has beside it: the shell, the tools that operators' notes use, and the entry point that is a script.
+fn lay_out_shell(image: &Path, root: &Path) -> anyhow::Result<()> {
+    fs::create_dir_all(image.join("bin"))?;
     let busybox = ["/bin/busybox", "/usr/bin/busybox"]
         .map(Path::new)
         .into_iter()
@@ -184,12 +185,4 @@ fn copy(from: &Path, to: &Path, mode: u32) -> anyhow::Result<()> {
 fn write(to: &Path, text: &str) -> anyhow::Result<()> {
     fs::write(to, text)?;
     Ok(fs::set_permissions(to, fs::Permissions::from_mode(0o644))?)
-}
-
-fn succeed(command: &mut Command) -> anyhow::Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot run {command:?}"))?;
-    ensure!(status.success(), "{command:?} failed");
-    Ok(())
 }

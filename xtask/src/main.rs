@@ -12,6 +12,7 @@
 mod bench;
 mod image;
 mod package;
+mod project;
 
 use clap::{Parser, Subcommand};
 

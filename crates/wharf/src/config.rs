@@ -9,6 +9,7 @@ mod documentation;
 mod environment;
 #[cfg(test)]
 mod every_key;
+mod headers;
 mod health;
 mod http;
 mod keys;

@@ -6,12 +6,15 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
 use wharf_client::{Client, ImageName, Manifest};
-use wharf_oci::{Descriptor, ManifestKind, ManifestView, Platform, Reference};
+use wharf_oci::{Descriptor, ManifestKind, ManifestView, Platform, Reference, media_type};
 
 use crate::{
     cli::Remote,
     cmd::remote::{ask, print},
 };
+
+/// The configurations that say what an image runs on, and how it was made.
+const IMAGE_CONFIGS: [&str; 2] = [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG];
 
 /// How it is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +41,8 @@ pub(crate) fn run(
     let repository = name.repository.to_string();
     let image = ask(&name.registry, remote, async |client| {
         let manifest = client.manifest(&repository, &name.reference).await?;
-        Ok(read(&client, &repository, manifest, platform).await)
-    })??;
+        read(&client, &repository, manifest, platform).await
+    })?;
     match view {
         View::Raw => print_bytes(&image.manifest.bytes),
         View::Json => print(&format!("{:#}\n", image.json(name))),
@@ -51,13 +54,13 @@ pub(crate) fn run(
 async fn read(
     client: &Client,
     repository: &str,
-    manifest: Manifest,
+    mut manifest: Manifest,
     platform: Option<&str>,
 ) -> anyhow::Result<Image> {
     let parse = |manifest: &Manifest| {
         ManifestView::parse_stored(&manifest.bytes).context("the manifest cannot be understood")
     };
-    let (mut manifest, mut view) = (parse(&manifest).map(|view| (manifest, view)))?;
+    let mut view = parse(&manifest)?;
     if let Some(wanted) = platform {
         if view.kind != ManifestKind::Index {
             bail!("this is one image, no index with platforms to choose from");
@@ -84,7 +87,7 @@ async fn read(
         view = parse(&manifest)?;
     }
     let config = match &view.config {
-        Some(config) if is_image_config(&config.media_type) => {
+        Some(config) if IMAGE_CONFIGS.contains(&&*config.media_type) => {
             let bytes = client.small_blob(repository, &config.digest).await?;
             serde_json::from_slice(&bytes).ok()
         }
@@ -95,14 +98,6 @@ async fn read(
         view,
         config,
     })
-}
-
-fn is_image_config(media_type: &str) -> bool {
-    [
-        "application/vnd.oci.image.config.v1+json",
-        "application/vnd.docker.container.image.v1+json",
-    ]
-    .contains(&media_type)
 }
 
 /// Whether `wanted`, such as `linux/arm64` or `linux/arm/v7`, names the platform.

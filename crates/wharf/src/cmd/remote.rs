@@ -12,7 +12,7 @@ use crate::{cli::Remote, prompt};
 pub(crate) fn ask<T>(
     address: &Address,
     remote: Remote,
-    question: impl AsyncFnOnce(Client) -> wharf_client::Result<T>,
+    question: impl AsyncFnOnce(Client) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let options = Options {
         credentials: Credentials {
@@ -23,7 +23,7 @@ pub(crate) fn ask<T>(
         insecure: remote.insecure,
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    Ok(runtime.block_on(async { question(Client::connect(address, options).await?).await })?)
+    runtime.block_on(async { question(Client::connect(address, options).await?).await })
 }
 
 /// `NAME`, with the password from standard input or the terminal, or `NAME:PASSWORD`.

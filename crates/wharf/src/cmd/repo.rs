@@ -7,7 +7,9 @@ use crate::{
 
 pub(crate) fn run(command: Repo) -> anyhow::Result<()> {
     let Repo::Ls { registry, list } = command;
-    let names = ask(&registry, list.remote, async |client| client.repositories().await)?;
+    let names = ask(&registry, list.remote, async |client| {
+        Ok(client.repositories().await?)
+    })?;
     show(&names, list.json)
 }
 
@@ -15,7 +17,7 @@ pub(crate) fn run_tag(command: Tag) -> anyhow::Result<()> {
     let Tag::Ls { repository, list } = command;
     let name = repository.repository.to_string();
     let tags = ask(&repository.registry, list.remote, async |client| {
-        client.tags(&name).await
+        Ok(client.tags(&name).await?)
     })?;
     show(&tags, list.json)
 }

@@ -2,11 +2,11 @@
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use http::{StatusCode, Uri};
 use wharf_server::{Check, DEFAULT_INTERVAL, HttpProbe, Probe};
 
 use super::{
-    Health, StorageCheck,
+    Health, StorageCheck, headers,
     keys::{Default, Key, Kind},
     raw::Section,
 };
@@ -206,7 +206,7 @@ fn url(section: &Section<'_>) -> Option<Check> {
         name: text,
         probe: Probe::Http(Box::new(HttpProbe {
             uri,
-            headers: headers(section),
+            headers: headers::read_secret(section, |_| true),
             status,
             timeout: timeout(section),
         })),
@@ -239,30 +239,6 @@ fn required(section: &Section<'_>, key: &str) -> Option<String> {
         section.problem(key, "is missing: there is nothing to look at without it");
     }
     text
-}
-
-fn headers(section: &Section<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, values) in section.pairs("headers") {
-        let Ok(header) = name.parse::<HeaderName>() else {
-            let text = format!("has `{}`, which is not the name of a header", name.escape_debug());
-            section.problem("headers", &text);
-            continue;
-        };
-        for value in values {
-            match HeaderValue::try_from(value) {
-                Ok(mut value) => {
-                    value.set_sensitive(true);
-                    headers.append(header.clone(), value);
-                }
-                Err(_) => section.problem(
-                    "headers",
-                    &format!("has a value of `{header}` that no header can have"),
-                ),
-            }
-        }
-    }
-    headers
 }
 
 fn interval(section: &Section<'_>) -> Duration {

@@ -4,11 +4,11 @@ pub(super) mod tls;
 
 use std::{path::PathBuf, time::Duration};
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderMap, header};
 use wharf_server::{Cors, Limits, Network, ServerOptions, TlsOptions, TrustedProxies};
 
 use super::{
-    Listen,
+    Listen, headers,
     keys::{Default, Key, Kind, Since},
     raw::Section,
 };
@@ -136,7 +136,7 @@ pub(super) fn read(http: &Section<'_>, options: &mut ServerOptions) -> Read {
         options.trusted_proxies = proxies;
     }
     options.limits = limits(http);
-    options.headers = headers(http);
+    options.headers = headers::read(http, |_| true);
     options.cors = cors(http, &mut options.headers);
     let http2 = http2(http, options);
     let tls = tls::read(&http.section("tls"), http2);
@@ -287,25 +287,4 @@ fn limits(http: &Section<'_>) -> Limits {
         drain,
         ..default
     }
-}
-
-fn headers(http: &Section<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, values) in http.pairs("headers") {
-        let Ok(header) = name.parse::<HeaderName>() else {
-            let text = format!("has `{}`, which is not the name of a header", name.escape_debug());
-            http.problem("headers", &text);
-            continue;
-        };
-        for value in values {
-            match HeaderValue::try_from(value) {
-                Ok(value) => _ = headers.append(header.clone(), value),
-                Err(_) => http.problem(
-                    "headers",
-                    &format!("has a value of `{header}` that no header can have"),
-                ),
-            }
-        }
-    }
-    headers
 }

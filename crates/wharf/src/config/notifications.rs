@@ -1,9 +1,10 @@
 //! `notifications`: who is told of pushes and pulls.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header};
+use http::{HeaderName, header};
 use wharf_server::{Action, Endpoint, EventFormat, WebhookOptions};
 
 use super::{
+    headers,
     keys::{Default, Key, Kind, Since},
     raw::Section,
 };
@@ -171,7 +172,14 @@ fn endpoint(section: &Section<'_>) -> Option<Endpoint> {
         }
     };
     endpoint.is_disabled = is_disabled;
-    endpoint.headers = headers(section);
+    endpoint.headers = headers::read_secret(section, |header| {
+        let is_ours = OUR_OWN.contains(header);
+        if is_ours {
+            let text = format!("has `{header}`, which cannot be chosen and has no effect");
+            section.warning("headers", &text);
+        }
+        !is_ours
+    });
     endpoint.format = section.choice("format", &FORMATS).unwrap_or_default();
     times(section, &mut endpoint);
     endpoint.ignored_media_types = section.strings("ignoredmediatypes");
@@ -195,37 +203,6 @@ fn times(section: &Section<'_>, endpoint: &mut Endpoint) {
         Some(Ok(threshold)) if threshold > 0 => endpoint.threshold = threshold,
         _ => {}
     }
-}
-
-fn headers(section: &Section<'_>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, values) in section.pairs("headers") {
-        let Ok(header) = name.parse::<HeaderName>() else {
-            let text = format!("has `{}`, which is not the name of a header", name.escape_debug());
-            section.problem("headers", &text);
-            continue;
-        };
-        if OUR_OWN.contains(&header) {
-            section.warning(
-                "headers",
-                &format!("has `{header}`, which cannot be chosen and has no effect"),
-            );
-            continue;
-        }
-        for value in values {
-            match HeaderValue::try_from(value) {
-                Ok(mut value) => {
-                    value.set_sensitive(true);
-                    headers.append(header.clone(), value);
-                }
-                Err(_) => {
-                    let text = format!("has a value of `{header}` that no header can have");
-                    section.problem("headers", &text);
-                }
-            }
-        }
-    }
-    headers
 }
 
 fn actions(ignore: &Section<'_>) -> Vec<Action> {
