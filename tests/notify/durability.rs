@@ -123,7 +123,7 @@ async fn a_torn_end_of_the_queue_is_cut_off(builder: ServerBuilder) {
     file.write_all(&[40, 0, 0, 0, 1, 2, 3]).unwrap();
     let receiver = port.open();
     server.start_again();
-    assert!(server.log().contains("it is cut off"), "{}", server.log());
+    server.says("it is cut off").await;
     push(&server, &blobs[3..]).await;
     assert_eq!(digests(&receiver.wait_for(4).await), digests_of(&blobs));
 }
@@ -133,11 +133,7 @@ async fn an_endpoint_that_is_down_gets_everything_when_it_is_back(builder: Serve
     let server = telling(builder, &port.url(), QUICK).start();
     let blobs = blobs(20);
     push(&server, &blobs[..10]).await;
-    eventually("the server has noticed", || {
-        let has_noticed = server.log().contains("does not take an event");
-        async move { has_noticed }
-    })
-    .await;
+    server.says("does not take an event").await;
     let receiver = port.open();
     receiver.wait_for(10).await;
     receiver.behave(Behaviour::Close);

@@ -409,6 +409,19 @@ impl Server {
         self.process.log.text()
     }
 
+    /// Waits until the server has said `text`. Its words come through a pipe, a moment after what they speak of.
+    ///
+    /// # Panics
+    ///
+    /// When it still has not after [`PATIENCE`], with all that it has said.
+    pub async fn says(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.log().contains(text) {
+            assert!(Instant::now() < deadline, "`{text}` is not in:\n{}", self.log());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// What the store may look like in the end; see [`ServerBuilder::rules`].
     pub fn allow(&mut self, rules: store::Rules) {
         self.how.rules = Some(rules);
