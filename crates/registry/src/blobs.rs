@@ -149,10 +149,7 @@ impl Registry {
             Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
-        let link = Put {
-            key: layout::layer_link(name, digest),
-            bytes: layout::link_content(&stored),
-        };
+        let link = Put::new(layout::layer_link(name, digest), layout::link_content(&stored));
         self.storage.publish(&[link]).await?;
         Ok(Some(BlobInfo {
             digest: *digest,

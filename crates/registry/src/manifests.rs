@@ -289,24 +289,15 @@ fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
 fn puts(name: &RepoName, digest: &Digest, bytes: Bytes, tags: &[Tag]) -> Vec<Put> {
     let link = layout::link_content(digest);
     let mut puts = vec![
-        Put {
-            key: layout::blob(digest),
-            bytes,
-        },
-        Put {
-            key: layout::revision_link(name, digest),
-            bytes: link.clone(),
-        },
+        Put::new(layout::blob(digest), bytes),
+        Put::new(layout::revision_link(name, digest), link.clone()),
     ];
     for tag in tags {
-        puts.push(Put {
-            key: layout::tag_history_link(name, tag, digest),
-            bytes: link.clone(),
-        });
-        puts.push(Put {
-            key: layout::tag_link(name, tag),
-            bytes: link.clone(),
-        });
+        puts.push(Put::new(
+            layout::tag_history_link(name, tag, digest),
+            link.clone(),
+        ));
+        puts.push(Put::new(layout::tag_link(name, tag), link.clone()));
     }
     puts
 }

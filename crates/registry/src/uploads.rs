@@ -124,10 +124,10 @@ impl UploadSession {
             });
         }
         let _lock = registry.locks.rely_on(std::iter::once(actual)).await;
-        let link = Put {
-            key: layout::layer_link(&key.repository, &actual),
-            bytes: layout::link_content(&actual),
-        };
+        let link = Put::new(
+            layout::layer_link(&key.repository, &actual),
+            layout::link_content(&actual),
+        );
         finished.publish(&layout::blob(&actual), &[link]).await?;
         registry.damaged.healed(&actual);
         Ok(BlobInfo { digest: actual, size })

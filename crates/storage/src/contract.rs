@@ -125,10 +125,7 @@ fn key(path: impl Into<String>) -> Key {
 }
 
 fn put(key: &Key, bytes: impl Into<Bytes>) -> Put {
-    Put {
-        key: key.clone(),
-        bytes: bytes.into(),
-    }
+    Put::new(key.clone(), bytes)
 }
 
 fn upload_key(repository: &str, id: &str) -> UploadKey {

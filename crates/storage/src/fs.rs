@@ -258,10 +258,10 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.run(move |engine| engine.remove(&key, &keep)).await
     }
 
-    async fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+    async fn remove_many(&self, removals: &[Removal]) -> Result<()> {
         self.require_lock()?;
         let removals = removals.to_vec();
-        self.run(move |engine| engine.remove_all(&removals)).await
+        self.run(move |engine| engine.remove_many(&removals)).await
     }
 
     async fn remove_tree(&self, dir: &Key) -> Result<()> {

@@ -77,7 +77,7 @@ pub trait Storage: std::fmt::Debug + Send + Sync + 'static {
     /// and directories above it that are empty go all the same.
     /// All of it is durable when this returns, and cheaper than one by one: what a cut of power leaves of a call that
     /// did not return may be any part of it, so what must go before something else goes in an earlier call.
-    async fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+    async fn remove_many(&self, removals: &[Removal]) -> Result<()> {
         for Removal { key, keep } in removals {
             match self.remove(key, keep).await {
                 Err(error) if !error.is_not_found() => return Err(error),
@@ -125,6 +125,16 @@ pub struct Put {
     pub key: Key,
     /// The whole content.
     pub bytes: Bytes,
+}
+
+impl Put {
+    /// Writes `bytes` at `key`, whatever lies there.
+    pub fn new(key: Key, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            key,
+            bytes: bytes.into(),
+        }
+    }
 }
 
 /// One object to remove, with the directories above it that become empty, up to and not including `keep`.

@@ -159,9 +159,9 @@ impl Storage for Metered {
             .await
     }
 
-    async fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+    async fn remove_many(&self, removals: &[Removal]) -> Result<()> {
         self.meters
-            .time(Operation::Remove, self.inner.remove_all(removals))
+            .time(Operation::Remove, self.inner.remove_many(removals))
             .await
     }
 
@@ -307,10 +307,7 @@ mod tests {
         assert_eq!(meters.snapshot(), [], "nothing happened so far");
 
         let key = Key::new("a/b").unwrap();
-        let put = Put {
-            key: key.clone(),
-            bytes: Bytes::from_static(b"x"),
-        };
+        let put = Put::new(key.clone(), Bytes::from_static(b"x"));
         storage.publish(std::slice::from_ref(&put)).await.unwrap();
         storage.read(&key, 1).await.unwrap();
         storage.read(&Key::new("a/c").unwrap(), 1).await.unwrap_err();

@@ -130,7 +130,7 @@ async fn step<G: Guard>(
             Some(Removal { key, keep })
         })
         .collect();
-    storage.remove_all(&removals).await?;
+    storage.remove_many(&removals).await?;
     drop(hold);
     Ok(admitted)
 }
@@ -151,7 +151,7 @@ async fn remove_repository(storage: &Arc<dyn Storage>, garbage: &RepositoryGarba
     let left = [directory.uploads(), directory.key().clone()].map(|above| above.join("nothing"));
     for key in left.into_iter().flatten() {
         let keep = layout::repositories();
-        storage.remove_all(&[Removal { key, keep }]).await?;
+        storage.remove_many(&[Removal { key, keep }]).await?;
     }
     Ok(())
 }

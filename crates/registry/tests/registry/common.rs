@@ -84,10 +84,7 @@ pub(crate) async fn put(
 /// Writes behind the registry's back.
 pub(crate) async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
     storage
-        .publish(&[Put {
-            key: key.clone(),
-            bytes: Bytes::copy_from_slice(bytes.as_bytes()),
-        }])
+        .publish(&[Put::new(key.clone(), Bytes::copy_from_slice(bytes.as_bytes()))])
         .await
         .unwrap();
 }

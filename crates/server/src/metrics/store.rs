@@ -113,10 +113,7 @@ mod tests {
             driver: "inmemory",
         };
         let key = Key::new("a/b").unwrap();
-        let put = Put {
-            key: key.clone(),
-            bytes: Bytes::from_static(b"x"),
-        };
+        let put = Put::new(key.clone(), Bytes::from_static(b"x"));
         storage.publish(&[put]).await.unwrap();
         storage.remove(&key, &Key::new("a").unwrap()).await.unwrap();
         storage.remove_tree(&key).await.unwrap_err();

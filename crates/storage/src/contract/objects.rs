@@ -431,15 +431,15 @@ pub async fn remove_all_is_many_removes(storage: &Arc<dyn Storage>) {
         removal("a/1/link", "a"),
         removal("whole", ""),
     ];
-    storage.remove_all(&removals).await.expect("remove_all");
+    storage.remove_many(&removals).await.expect("remove_many");
     assert_eq!(names(storage, &top).await, ["a"]);
     assert_eq!(names(storage, &at("a")).await, ["2"]);
     assert_eq!(names(storage, &at("a/2")).await, ["other"]);
     storage
-        .remove_all(&removals)
+        .remove_many(&removals)
         .await
-        .expect("remove_all for the second time");
-    storage.remove_all(&[]).await.expect("remove_all of nothing");
+        .expect("remove_many for the second time");
+    storage.remove_many(&[]).await.expect("remove_many of nothing");
     assert_eq!(read(storage, &at("a/2/other")).await, "a/2/other");
 }
 

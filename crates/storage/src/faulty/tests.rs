@@ -23,10 +23,7 @@ fn key(path: &str) -> Key {
 }
 
 fn put(path: &str, content: &'static str) -> Put {
-    Put {
-        key: key(path),
-        bytes: Bytes::from_static(content.as_bytes()),
-    }
+    Put::new(key(path), Bytes::from_static(content.as_bytes()))
 }
 
 fn upload_key() -> UploadKey {
@@ -143,10 +140,7 @@ async fn a_delay_is_waited_for() {
 async fn a_stream_fails_at_its_start_or_half_way() {
     let storage = faulty();
     storage
-        .publish(&[Put {
-            key: key("a"),
-            bytes: vec![1; 1000].into(),
-        }])
+        .publish(&[Put::new(key("a"), vec![1; 1000])])
         .await
         .unwrap();
     for (fault, expected) in [
@@ -331,10 +325,7 @@ impl Client {
         let finished = held.finish(None).await?;
         let digest = finished.digest(Algorithm::Sha256).unwrap();
         assert_eq!(digest, Digest::sha256_of(&bytes_of(content)));
-        let link = |key| Put {
-            key,
-            bytes: layout::link_content(&digest),
-        };
+        let link = |key| Put::new(key, layout::link_content(&digest));
         let layer = link(layout::layer_link(&self.repository, &digest));
         finished.publish(&layout::blob(&digest), &[layer]).await?;
 

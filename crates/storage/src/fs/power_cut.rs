@@ -154,7 +154,7 @@ impl Client {
 }
 
 fn put(key: Key, bytes: Bytes) -> Put {
-    Put { key, bytes }
+    Put::new(key, bytes)
 }
 
 fn pattern(seed: u8, size: usize) -> Bytes {

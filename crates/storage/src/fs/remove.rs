@@ -67,7 +67,7 @@ impl<D: Disk> Engine<D> {
     /// Of removals that follow each other, those in one directory share its being opened, and its sync: it comes
     /// when the walk leaves the directory. So it is the very directory out of which something was removed that is
     /// synced, as in [`remove`](Self::remove), and nothing but the lowest one that stays.
-    pub(super) fn remove_all(&self, removals: &[Removal]) -> Result<()> {
+    pub(super) fn remove_many(&self, removals: &[Removal]) -> Result<()> {
         let mut walk = Walk { opened: Vec::new() };
         for Removal { key, keep } in removals {
             walk.remove(self, key.as_str(), keep.as_str())

@@ -86,10 +86,7 @@ async fn files_and_directories_get_ordinary_modes() {
     let (directory, storage) = opened();
     let key = Key::new("docker/registry/v2/blobs/sha256/aa/aabb/data").unwrap();
     storage
-        .publish(&[Put {
-            key,
-            bytes: Bytes::from_static(b"x"),
-        }])
+        .publish(&[Put::new(key, Bytes::from_static(b"x"))])
         .await
         .unwrap();
     fs::create_dir(directory.path().join("directory")).unwrap();
@@ -222,10 +219,7 @@ async fn an_upload_that_shares_its_file_starts_over() {
 async fn a_blob_that_is_cut_short_while_it_is_read_is_an_error() {
     let (directory, storage) = opened();
     let key = Key::new("a/blob").unwrap();
-    let put = Put {
-        key: key.clone(),
-        bytes: Bytes::from(vec![1; 1_000_000]),
-    };
+    let put = Put::new(key.clone(), Bytes::from(vec![1; 1_000_000]));
     storage.publish(&[put]).await.unwrap();
     let blob = storage.open(&key).await.unwrap();
     let file = fs::OpenOptions::new()
@@ -252,10 +246,7 @@ async fn versions_come_with_age_and_see_every_change() {
     let (directory, storage) = opened();
     let key = Key::new("a/link").unwrap();
     storage
-        .publish(&[Put {
-            key: key.clone(),
-            bytes: Bytes::from_static(b"one"),
-        }])
+        .publish(&[Put::new(key.clone(), Bytes::from_static(b"one"))])
         .await
         .unwrap();
     assert_eq!(
@@ -316,10 +307,7 @@ async fn a_tree_that_was_removed_behind_our_back_is_built_again() {
     let (directory, storage) = opened();
     let key = Key::new("docker/registry/v2/repositories/a/_manifests/tags/latest/current/link").unwrap();
     for content in ["one", "two"] {
-        let put = Put {
-            key: key.clone(),
-            bytes: Bytes::from_static(content.as_bytes()),
-        };
+        let put = Put::new(key.clone(), Bytes::from_static(content.as_bytes()));
         storage.publish(std::slice::from_ref(&put)).await.unwrap();
         storage.publish(&[put]).await.unwrap();
         assert_eq!(storage.read(&key, 10).await.unwrap().bytes, content);

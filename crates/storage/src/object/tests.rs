@@ -372,10 +372,7 @@ async fn a_tree_is_removed_from_its_pointers_on() {
     for path in paths {
         let key = Key::new(format!("{repository}/{path}")).unwrap();
         storage
-            .publish(&[Put {
-                key,
-                bytes: Bytes::from_static(b"x"),
-            }])
+            .publish(&[Put::new(key, Bytes::from_static(b"x"))])
             .await
             .unwrap();
     }
@@ -401,10 +398,7 @@ async fn a_store_that_sends_too_little_is_noticed() {
     let storage = ObjectStorage::new(Arc::new(store), Path::default());
     let key = Key::new("docker/object").unwrap();
     storage
-        .publish(&[Put {
-            key: key.clone(),
-            bytes: vec![1; 1000].into(),
-        }])
+        .publish(&[Put::new(key.clone(), vec![1; 1000])])
         .await
         .unwrap();
     assert_eq!(

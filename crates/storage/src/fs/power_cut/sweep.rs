@@ -49,7 +49,7 @@ async fn delete_all(client: &Client, keys: &[Key]) -> Result<()> {
             keep: key.parent().and_then(|above| above.parent()).unwrap(),
         })
         .collect();
-    client.storage.remove_all(&removals).await?;
+    client.storage.remove_many(&removals).await?;
     keys.iter().for_each(|key| client.ledger.acknowledge(key, None));
     Ok(())
 }
