@@ -4,3 +4,5 @@
 mod catalog;
 mod common;
 mod manifests;
+mod replicas;
+mod round_trips;
