@@ -139,7 +139,7 @@ impl UploadSession {
             key,
             upload,
         } = self;
-        let finished = upload.finish(extra_algorithm(expected)).await?;
+        let mut finished = upload.finish(extra_algorithm(expected)).await?;
         let size = finished.size();
         let actual = finished.digest(expected.algorithm()).ok_or_else(|| {
             wharf_storage::Error::new(
@@ -155,6 +155,8 @@ impl UploadSession {
                 size,
             });
         }
+        // Many bytes are synced before the lock is taken, which then covers the rename and the link.
+        finished.prepare().await?;
         let lock = registry.locks.lock_shared(std::slice::from_ref(&actual)).await?;
         lock.publish_blob(&key.repository, &actual, finished).await?;
         registry.damaged.healed(&actual);

@@ -4,6 +4,7 @@
 //! everything that was acknowledged, stands in a [`Ledger`]. The disk is then looked at in several
 //! of the states in which it may be found when the power is back.
 
+mod prepare;
 mod sweep;
 
 use std::{
