@@ -9,8 +9,12 @@ use wharf_storage::layout::{self, InTree as _};
 use crate::{
     error::Result,
     registry::Registry,
-    tree::{directory::exists, parallel::PARALLEL, repositories, tags::NamePage},
+    tree::{directory::exists, repositories, tags::NamePage},
 };
+
+/// How many directories are looked into while the walk goes on. The walk lists each of them one after the other, so more
+/// would not end sooner, and at the end of a page they are looked into in vain.
+const AHEAD: usize = 4;
 
 impl Registry {
     /// The repositories after `page.last`: `page.n` of them, or all. Those without a tag are left out, unless
@@ -35,7 +39,7 @@ impl Registry {
         let last = page.last.as_deref().unwrap_or("");
         let walk = repositories::by_name(Arc::clone(&self.storage), last)
             .map_ok(|repository| self.listed(repository))
-            .try_buffered(PARALLEL);
+            .try_buffered(AHEAD);
         let mut walk = pin!(walk);
         while let Some(name) = walk.next().await.transpose()? {
             let Some(name) = name else { continue };

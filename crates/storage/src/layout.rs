@@ -26,10 +26,7 @@
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, DigestError, RepoName, UploadId};
 
-use crate::{
-    Key,
-    key::{KeyError, is_component},
-};
+use crate::key::{Key, KeyError, is_component};
 
 const V2: &str = "docker/registry/v2";
 

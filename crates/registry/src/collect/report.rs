@@ -1,4 +1,4 @@
-//! What a collection finds, and what it does: plain values, for those who carry it out and for those who print it.
+//! What a collection finds, and what it has done, as plain values for the sweep and for reports.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ use crate::cache::FEW;
 /// never goes stale; whether a repository may read one is asked of the tree each time.
 const BYTES_IN_MEMORY: u64 = 16 << 20;
 
-/// How many bytes of facts are kept in memory, estimated: those of about 20,000 images.
+/// How many bytes of facts are kept in memory, estimated: those of some 10,000 images.
 const FACTS_IN_MEMORY: u64 = 16 << 20;
 
 /// The largest manifest that is read. Other registries may have accepted larger ones than we do.

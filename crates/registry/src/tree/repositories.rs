@@ -12,7 +12,7 @@ use std::{
 use futures_util::{Stream, stream};
 use wharf_storage::{
     Entry, Error, ErrorKind, Key, Storage, layout,
-    layout::{InTree as _, Repository},
+    layout::{InTree, Repository},
 };
 
 use crate::error::Result;
@@ -38,7 +38,7 @@ pub(crate) fn by_name(
 /// All directories in the places of repositories, each before those below it. Those that only hold other repositories
 /// are among them.
 ///
-/// Fails where a directory has a name that no key can have: somebody may have copied a repository there, and what it
+/// Fails where a directory has a name that no key can have: an operator may have copied a repository there, and what it
 /// needs is unknown.
 pub(crate) fn parents_first(storage: Arc<dyn Storage>) -> impl Stream<Item = Result<Repository>> + Send {
     Walk::start(storage, Order::ParentsFirst, "").stream()
@@ -87,9 +87,13 @@ impl Walk {
                     continue;
                 }
             };
-            // Not every name is a key's: `last` is whatever the client sent.
-            let Ok(repository) = Repository::find(directory.repository.as_ref(), &name) else {
-                continue;
+            let repository = match Repository::find(directory.repository.as_ref(), &name) {
+                Ok(repository) => repository,
+                Err(_) if self.order == Order::ParentsFirst => {
+                    return Err(out_of_reach(&directory.key(), &name).into());
+                }
+                // Not every name is a key's: `last` is whatever the client sent.
+                Err(_) => continue,
             };
             if repository.path().len() > LONGEST_NAME {
                 continue;
@@ -160,7 +164,7 @@ impl Directory {
 
     /// What the names of all repositories in it begin with.
     fn prefix(&self) -> String {
-        let path = self.repository.as_ref().map(|repository| repository.path());
+        let path = self.repository.as_ref().map(InTree::path);
         path.map_or_else(String::new, |path| format!("{path}/"))
     }
 

@@ -1,43 +1,17 @@
 //! On a bucket each operation is a round trip: many reads of one request must not wait for each other.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::{
-    memory::InMemory,
-    path::Path,
-    throttle::{ThrottleConfig, ThrottledStore},
-};
 use tokio::time::Instant;
 use wharf_oci::{Digest, PageRequest, Reference, RepoName, media_type};
 use wharf_registry::{
-    Options, Registry,
+    Registry,
     collect::{CollectOptions, Collector},
 };
-use wharf_storage::{Put, Storage, layout, object::ObjectStorage};
+use wharf_storage::{Put, layout};
 
-use crate::common::{image, index, name, push_blob, put, tag};
-
-/// Virtual time that each operation takes; the tests' clock only moves while they wait for it.
-const ROUND_TRIP: Duration = Duration::from_millis(100);
-
-fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
-    let delays = ThrottleConfig {
-        wait_delete_per_call: ROUND_TRIP,
-        wait_get_per_call: ROUND_TRIP,
-        wait_list_per_call: ROUND_TRIP,
-        wait_list_with_delimiter_per_call: ROUND_TRIP,
-        wait_put_per_call: ROUND_TRIP,
-        ..ThrottleConfig::default()
-    };
-    let store = ThrottledStore::new(InMemory::new(), delays);
-    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
-    let options = Options {
-        delete_enabled: true,
-        ..Options::default()
-    };
-    (Arc::new(Registry::new(Arc::clone(&storage), options)), storage)
-}
+use crate::common::{ROUND_TRIP, far_away, image, index, name, push_blob, put, tag};
 
 /// How many round trips `work` waits for, one after the other.
 async fn round_trips<T>(work: impl Future<Output = T>) -> (T, u128) {
