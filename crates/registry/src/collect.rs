@@ -1,12 +1,12 @@
-//! Garbage collection: finds what nothing needs any more, shows it, and takes it away, pointers first.
+//! Garbage collection: finds what is not needed any more, shows it, and removes it, pointers first.
 //!
 //! # Three phases, three types
 //!
 //! 1. [`Collector::mark`] goes from repository to repository and works out what each one needs. It gives a
 //!    [`Marking`], to be followed to its end, where it becomes [`Marked`].
-//! 2. [`Collector::garbage`] looks for what is stored and not marked. Up to here nothing has changed; whoever only
-//!    wants to know stops at this [`Garbage`].
-//! 3. [`Collector::sweep`] takes it away.
+//! 2. [`Collector::garbage`] looks for what is stored and not marked. Up to here nothing has changed; a dry run stops at
+//!    this [`Garbage`].
+//! 3. [`Collector::sweep`] removes it.
 //!
 //! # What is live
 //!
@@ -15,25 +15,26 @@
 //! config, layers, the children of an index and theirs, its `subject`; and each manifest of R whose `subject` it is.
 //! A layer link of R stays if its digest is live in R; a blob stays if its digest is live anywhere.
 //!
-//! In doubt everything stays, and the [`Doubt`] is told: a link that holds no digest keeps what its path names; a tag
+//! In doubt everything stays, and a [`Finding`] says so: a link that holds no digest keeps what its path names; a tag
 //! whose link holds none keeps all of its history; a repository with a manifest that cannot be read, or whose
-//! bytes are damaged, is kept whole, because nobody knows what that manifest needs. A manifest of an unknown media type
+//! bytes are damaged, is kept whole, because it is unknown what that manifest needs. A manifest of an unknown media type
 //! keeps whatever digest stands in it. Only a directory that cannot be *listed*, or whose name no key can have, ends the
 //! collection, with nothing removed: what is in it is unknown, so nothing can be known to be garbage.
 //!
 //! # Why nothing that is needed goes
 //!
 //! *Offline* (`garbage-collect`): the caller holds the lock of the store from before the mark begins until the
-//! sweep ends, so no other wharf process has the store open, and this one serves nobody ([`Alone`]). The tree
+//! sweep ends, so no other wharf process has the store open, and this one serves no requests ([`Offline`]). The tree
 //! changes by the sweep alone; what was unreachable when it was marked stays so. That also makes it safe to remove the
 //! layer link of a blob that no manifest names yet: its push was interrupted, and when the client comes back it
-//! asks for the blob again, is told that it is not there, and sends it. (A registry that knows no such lock
-//! must be stopped by whoever runs the collection.)
+//! asks for the blob again, is told that it is not there, and sends it. (The operator must stop a registry that
+//! knows no such lock.)
 //!
 //! *Online* the same phases run beside requests. Three decision points are there for it, each marked in the code:
 //! what is pinned or younger than the grace period is added to the roots (`mark::roots`), and is no garbage
-//! (`garbage::doomed`); and every step of the sweep asks its [`Guard`] for leave, which takes the locks of the digests,
-//! looks again whether somebody relies on one since the mark, and holds them until the step is durable.
+//! (`garbage::doomed`); and every step of the sweep is admitted by its [`Guard`], which takes the locks of the digests,
+//! looks again whether a request relies on one since the mark, and holds them until the step is durable. A step of
+//! blobs is in ascending order of their digests, so its locks are few stripes.
 //!
 //! # Why a crash leaves nothing dangling
 //!
@@ -43,59 +44,66 @@
 
 mod digests;
 mod garbage;
+mod live;
 mod mark;
-mod references;
+mod report;
 mod survey;
 mod sweep;
-mod walk;
 
 use std::{fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
-use wharf_oci::Digest;
-use wharf_storage::{Storage, layout::RepositoryDirectory};
+use wharf_storage::Storage;
 
 use self::{digests::DigestSet, mark::Examined};
-use crate::Result;
+use crate::{
+    error::Result,
+    tree::{manifest::Manifests, parallel::failed_job, repositories},
+};
 
-pub use self::sweep::{Alone, Guard, Step};
-
-/// How many jobs that read run at once: enough to keep a few threads and a slow disk busy.
-const PARALLEL: usize = 8;
+pub use self::{
+    report::{
+        CollectOptions, DoomedBlob, DoomedManifest, Finding, Garbage, Mark, RepositoryGarbage,
+        RepositoryMarks, Swept,
+    },
+    sweep::{Guard, Offline, Step},
+};
 
 /// How many repositories are marked at once. What is known of each is in memory, some hundred bytes a digest.
 const REPOSITORIES: usize = 4;
-
-/// What a collection is to remove.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct CollectOptions {
-    /// Also manifests that no tag reaches, with their entries in the histories of tags.
-    pub delete_untagged: bool,
-}
 
 /// Finds and removes the garbage of one store.
 #[derive(Debug)]
 pub struct Collector {
     storage: Arc<dyn Storage>,
+    manifests: Arc<Manifests>,
     options: CollectOptions,
 }
 
 impl Collector {
-    /// For `storage`. Does no I/O.
+    /// A collector for `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: CollectOptions) -> Self {
-        Self { storage, options }
+        Self {
+            manifests: Arc::new(Manifests::new(Arc::clone(&storage))),
+            storage,
+            options,
+        }
     }
 
     /// Begins to work out what is needed.
     pub fn mark(&self) -> Marking {
-        let (storage, options) = (Arc::clone(&self.storage), self.options);
-        let examined = walk::repositories(Arc::clone(&storage))
-            .map(move |directory| {
-                let storage = Arc::clone(&storage);
-                tokio::spawn(async move { mark::examine(storage, directory?, options).await })
+        let (storage, manifests, options) = (
+            Arc::clone(&self.storage),
+            Arc::clone(&self.manifests),
+            self.options,
+        );
+        let examined = repositories::parents_first(Arc::clone(&storage))
+            .map(move |repository| {
+                let (storage, manifests) = (Arc::clone(&storage), Arc::clone(&manifests));
+                tokio::spawn(async move { mark::examine(storage, manifests, repository?, options).await })
             })
             .buffered(REPOSITORIES)
-            .map(|job| job.map_err(walk::failed_job)?);
+            .map(|job| job.map_err(failed_job)?);
         Marking {
             examined: Box::pin(examined),
             marked: Marked::default(),
@@ -103,6 +111,10 @@ impl Collector {
     }
 
     /// Looks for what is stored and not marked.
+    ///
+    /// # Errors
+    ///
+    /// Those of listing the blobs.
     pub async fn garbage(&self, marked: Marked) -> Result<Garbage> {
         let live = Arc::new(marked.live);
         let blobs = garbage::blobs(&self.storage, &live).await?;
@@ -110,11 +122,15 @@ impl Collector {
             marked: live.len(),
             blobs,
             repositories: marked.repositories,
-            doubts: marked.doubts,
+            findings: marked.findings,
         })
     }
 
-    /// Removes `garbage`, as far as `guard` gives leave. May be repeated after an error or a crash, from the mark on.
+    /// Removes `garbage`, as far as `guard` admits it. May be repeated after an error or a crash, from the mark on.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
     pub async fn sweep<G: Guard>(&self, garbage: &Garbage, guard: &G) -> Result<Swept> {
         sweep::sweep(&self.storage, garbage, guard).await
     }
@@ -122,31 +138,40 @@ impl Collector {
 
 /// A mark under way, repository by repository.
 pub struct Marking {
-    examined: std::pin::Pin<Box<dyn Stream<Item = Result<Examined>> + Send>>,
+    examined: std::pin::Pin<Box<dyn Stream<Item = Result<Option<Examined>>> + Send>>,
     marked: Marked,
 }
 
 impl Marking {
     /// What the next repository needs; `None` when it was the last one.
+    ///
+    /// # Errors
+    ///
+    /// Those of listing a directory. Nothing may be removed then: what is in it is unknown.
     pub async fn next(&mut self) -> Result<Option<RepositoryMarks>> {
-        let Some(examined) = self.examined.next().await.transpose()? else {
-            return Ok(None);
-        };
-        let Examined {
-            name,
-            marks,
-            garbage,
-            doubts,
-        } = examined;
-        for mark in &marks {
-            self.marked.live.insert(mark.digest());
+        while let Some(examined) = self.examined.next().await.transpose()? {
+            let Some(examined) = examined else { continue };
+            let Examined {
+                name,
+                marks,
+                garbage,
+                findings,
+            } = examined;
+            for mark in &marks {
+                self.marked.live.insert(mark.digest());
+            }
+            self.marked.repositories.extend(garbage);
+            self.marked.findings.extend(findings);
+            return Ok(Some(RepositoryMarks { name, marks }));
         }
-        self.marked.repositories.extend(garbage);
-        self.marked.doubts.extend(doubts);
-        Ok(Some(RepositoryMarks { name, marks }))
+        Ok(None)
     }
 
-    /// Goes on to the end: only what all repositories need tells what nobody needs.
+    /// Goes on to the end: a digest is garbage only if no repository at all needs it.
+    ///
+    /// # Errors
+    ///
+    /// As [`next`](Self::next).
     pub async fn finish(mut self) -> Result<Marked> {
         while self.next().await?.is_some() {}
         Ok(self.marked)
@@ -161,131 +186,10 @@ impl fmt::Debug for Marking {
     }
 }
 
-/// What one repository needs, in the order in which it was found.
-#[derive(Debug)]
-pub struct RepositoryMarks {
-    /// The repository's name, or the path of what stands in its place.
-    pub name: Box<str>,
-    /// Each digest at most once in each form.
-    pub marks: Vec<Mark>,
-}
-
-/// One thing that is needed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mark {
-    /// A manifest that is a root, or that refers to a live one.
-    Manifest(Digest),
-    /// Whatever a live manifest names: a config, a layer, a child.
-    Blob(Digest),
-}
-
-impl Mark {
-    /// Of what is needed.
-    pub fn digest(&self) -> &Digest {
-        match self {
-            Self::Manifest(digest) | Self::Blob(digest) => digest,
-        }
-    }
-}
-
-/// What all repositories need, and what some of them need no more.
+/// What all repositories need, and what some of them no longer need.
 #[derive(Debug, Default)]
 pub struct Marked {
     live: DigestSet,
     repositories: Vec<RepositoryGarbage>,
-    doubts: Vec<Doubt>,
-}
-
-/// What may go. Nothing has been removed yet.
-#[derive(Debug)]
-pub struct Garbage {
-    /// How many digests are needed, stored or not.
-    pub marked: usize,
-    /// In ascending order of their digests.
-    pub blobs: Vec<DoomedBlob>,
-    /// Only repositories that lose something.
-    pub repositories: Vec<RepositoryGarbage>,
-    /// What was kept because it is not understood.
-    pub doubts: Vec<Doubt>,
-}
-
-impl Garbage {
-    /// How many manifests repositories lose.
-    pub fn manifests(&self) -> usize {
-        let manifests = self
-            .repositories
-            .iter()
-            .map(|repository| repository.manifests.len());
-        manifests.sum()
-    }
-
-    /// How many bytes the blobs hold.
-    pub fn bytes(&self) -> u64 {
-        self.blobs.iter().map(|blob| blob.size).sum()
-    }
-}
-
-/// A blob that no repository needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DoomedBlob {
-    /// Which one.
-    pub digest: Digest,
-    /// In bytes.
-    pub size: u64,
-}
-
-/// What one repository loses.
-#[derive(Debug)]
-pub struct RepositoryGarbage {
-    directory: RepositoryDirectory,
-    /// In the order in which they may go: an index before its children, a referrer before its subject.
-    pub manifests: Vec<DoomedManifest>,
-    /// Blobs that it may read and has no use for.
-    pub layers: Vec<Digest>,
-    /// Entries of tags' histories that lead to no manifest of the repository, or to one that goes.
-    pub history: Vec<(Box<str>, Digest)>,
-    /// Whether nothing is left of it, and so the repository itself goes.
-    pub vanishes: bool,
-}
-
-impl RepositoryGarbage {
-    /// The repository's name, or the path of what stands in its place.
-    pub fn name(&self) -> &str {
-        self.directory.name()
-    }
-}
-
-/// A manifest that its repository no longer needs; another one may.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DoomedManifest {
-    /// Which one.
-    pub digest: Digest,
-    /// The tags that once pointed at it.
-    pub tags: Vec<Box<str>>,
-    /// Those of the same generation do not name each other; lower ones go first.
-    generation: u32,
-}
-
-/// Something that was kept because it is not understood, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doubt {
-    /// The repository's name, or the path of what stands in its place.
-    pub repository: Box<str>,
-    /// A sentence without a full stop.
-    pub what: String,
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "repository `{}`: {}", self.repository, self.what)
-    }
-}
-
-/// What a sweep has removed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Blobs, manifests and layers among them.
-    pub blobs: u64,
-    /// What they held.
-    pub bytes: u64,
+    findings: Vec<Finding>,
 }

@@ -1,121 +1,187 @@
-//! Taking away tags and manifests: pointers first, then what they pointed at; never what a tagged index needs.
+//! Deleting tags and manifests: pointers first, then what they pointed at; never what a tagged index needs.
 
 use std::collections::{HashMap, HashSet};
 
-use wharf_oci::{Digest, ManifestView, RepoName, Tag};
-use wharf_storage::{Key, layout};
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_storage::layout;
 
-use crate::{Error, Registry, Result};
+use crate::{
+    coordination::Watch,
+    error::{Error, Result},
+    locks::TagsLocked,
+    registry::Registry,
+    tree::{
+        graph::Graph,
+        parallel::{PARALLEL, in_parallel},
+    },
+};
 
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
 
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::DeleteDisabled`]; those of the store.
     pub async fn delete_tag(&self, name: &RepoName, tag: &Tag) -> Result<()> {
         self.require_delete()?;
-        let _lock = self.locks.tags(name, std::slice::from_ref(tag)).await;
-        if self.link(&layout::tag_link(name, tag)).await?.is_none() {
+        let lock = self.locks.lock_tags(name, vec![tag.clone()]).await?;
+        if self.tag_target(name, tag).await?.is_none() {
             return Err(unknown(name, tag.as_str().to_owned(), None));
         }
-        Ok(self.storage.remove_tree(&layout::tag(name, tag)).await?)
+        Ok(lock.remove(tag).await?)
     }
 
     /// Removes the manifest `digest` from `name`, and every tag that points at it. Its bytes stay until they are
-    /// collected; other repositories keep it.
+    /// collected; other repositories keep it. Returns the tags that went with it.
     ///
-    /// Refused when a tagged index lists it (decision D4), unless `force`. Returns the tags that went with it.
+    /// What is to go is found without a lock, under a watch. When the watch was not disturbed before the exclusive lock was
+    /// granted, no manifest that names `digest` or an index above it, and no tag of these, has been pushed since, and
+    /// none can be while the lock is held. Otherwise the search begins anew: each time because such a push succeeded.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`] when a tagged index lists it
+    /// (decision D4), unless `force`; those of the store.
     pub async fn delete_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
         self.require_delete()?;
-        let _lock = self.locks.take_away(digest).await;
-        let link = layout::revision_link(name, digest);
-        if self.link(&link).await?.is_none() {
-            let hint = self.owner_of(name, digest).await?;
-            return Err(unknown(name, digest.to_string(), hint));
-        }
-        let mut tags = self.tags_by_digest(name).await?;
-        if !force {
-            let indexes = self.tagged_ancestors(name, digest, &tags).await?;
-            if !indexes.is_empty() {
-                return Err(Error::NeededByIndex {
-                    digest: *digest,
-                    indexes,
-                });
+        loop {
+            let (tags, watch) = self.find_tags_to_delete(name, digest, force).await?;
+            let lock = self.locks.lock_exclusive(digest).await?;
+            if watch.is_disturbed().await? {
+                continue;
             }
+            // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
+            let tags = lock.lock_tags(name, tags).await?;
+            let removals = tags.tags().iter();
+            let removals = removals.map(|tag| self.remove_tag_of(digest, name, tag, &tags));
+            let removed: Vec<Option<Tag>> = in_parallel(removals).await?;
+            ignore_absent(lock.unlink_revision(name).await)?;
+            return Ok(removed.into_iter().flatten().collect());
         }
-        // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
-        let mut removed = Vec::new();
-        for tag in tags.remove(digest).unwrap_or_default() {
-            let _lock = self.locks.tags(name, std::slice::from_ref(&tag)).await;
-            // Looked at again under its lock: a push may have moved it elsewhere since.
-            if self.link(&layout::tag_link(name, &tag)).await?.as_ref() == Some(digest) {
-                ignore_absent(self.storage.remove_tree(&layout::tag(name, &tag)).await)?;
-                removed.push(tag);
+    }
+
+    /// Removes the locked tag `tag` if it points at `digest`.
+    async fn remove_tag_of(
+        &self,
+        digest: &Digest,
+        name: &RepoName,
+        tag: &Tag,
+        lock: &TagsLocked<'_>,
+    ) -> Result<Option<Tag>> {
+        // Looked at under its lock: a push may have moved it elsewhere since it was found.
+        if self.tag_target(name, tag).await?.as_ref() != Some(digest) {
+            return Ok(None);
+        }
+        ignore_absent(lock.remove(tag).await)?;
+        Ok(Some(tag.clone()))
+    }
+
+    /// The tags of `name` that point at the manifest `digest`, if it may be deleted. As long as the watch is not
+    /// disturbed, no other tag does, and no tagged index needs it.
+    async fn find_tags_to_delete(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+    ) -> Result<(Vec<Tag>, Box<dyn Watch>)> {
+        let mut watched = vec![*digest];
+        loop {
+            let watch = self.locks.watch(&watched).await?;
+            if !self.has_revision(name, digest).await? {
+                let hint = self.owner_of(name, digest).await?;
+                return Err(unknown(name, digest.to_string(), hint));
             }
+            let ancestors = if force {
+                Vec::new()
+            } else {
+                let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+                self.ancestors(name, digest, &graph).await?
+            };
+            // A tag of an index comes with a push of that index, which only a watch over it sees.
+            let unwatched: Vec<Digest> = ancestors
+                .iter()
+                .copied()
+                .filter(|ancestor| !watched.contains(ancestor))
+                .collect();
+            if !unwatched.is_empty() {
+                watched.extend(unwatched);
+                continue;
+            }
+            let mut tags = self.tags_by_digest(name).await?;
+            let tagged = ancestors
+                .iter()
+                .filter_map(|ancestor| tags.get(ancestor))
+                .flatten();
+            let mut indexes: Vec<String> = tagged.map(|tag| format!("{name}:{tag}")).collect();
+            if indexes.is_empty() {
+                return Ok((tags.remove(digest).unwrap_or_default(), watch));
+            }
+            indexes.sort_unstable();
+            return Err(Error::NeededByIndex {
+                digest: *digest,
+                indexes,
+            });
         }
-        ignore_absent(self.storage.remove(&link, &layout::revisions(name)).await)?;
-        Ok(removed)
+    }
+
+    /// What the tag `tag` of `name` points at.
+    async fn tag_target(&self, name: &RepoName, tag: &Tag) -> Result<Option<Digest>> {
+        Ok(self.tree.links.target(&layout::tag_link(name, tag)).await?)
     }
 
     /// What every tag of `name` points at.
-    pub(crate) async fn tags_by_digest(&self, name: &RepoName) -> Result<HashMap<Digest, Vec<Tag>>> {
+    async fn tags_by_digest(&self, name: &RepoName) -> Result<HashMap<Digest, Vec<Tag>>> {
+        let all = self.tree.tags.all(name).await?;
+        let targets = in_parallel(all.iter().map(|tag| self.tag_target(name, tag))).await?;
         let mut tags: HashMap<Digest, Vec<Tag>> = HashMap::new();
-        for tag in self.all_tags(name).await? {
-            if let Some(digest) = self.link(&layout::tag_link(name, &tag)).await? {
+        for (tag, target) in all.into_iter().zip(targets) {
+            if let Some(digest) = target {
                 tags.entry(digest).or_default().push(tag);
             }
         }
         Ok(tags)
     }
 
-    /// The tagged indexes that list `digest`, themselves or through an index between, as `name:tag`.
-    async fn tagged_ancestors(
-        &self,
-        name: &RepoName,
-        digest: &Digest,
-        tags: &HashMap<Digest, Vec<Tag>>,
-    ) -> Result<Vec<String>> {
-        let graph = self.graph(name).await?;
+    /// The indexes of `name` that list `digest`, themselves or through an index between.
+    async fn ancestors(&self, name: &RepoName, digest: &Digest, graph: &Graph) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         let mut seen = HashSet::from([*digest]);
         let mut next = graph.parents(digest);
         while let Some(parent) = next.pop() {
-            if !seen.insert(parent) || self.revision(name, &parent).await?.is_none() {
+            if !seen.insert(parent) || !self.has_revision(name, &parent).await? {
                 continue;
             }
-            found.extend(
-                tags.get(&parent)
-                    .into_iter()
-                    .flatten()
-                    .map(|tag| format!("{name}:{tag}")),
-            );
+            found.push(parent);
             next.extend(graph.parents(&parent));
         }
-        found.sort_unstable();
         Ok(found)
     }
 
     /// What the caller most likely wanted when `digest` is no manifest: older notes take the digest of the config for
     /// that of the image.
     async fn owner_of(&self, name: &RepoName, digest: &Digest) -> Result<Option<String>> {
-        if self.link(&layout::layer_link(name, digest)).await?.is_none() {
+        let link = layout::layer_link(name, digest);
+        if self.tree.links.target(&link).await?.is_none() {
             return Ok(None);
         }
-        let tags = self.tags_by_digest(name).await?;
-        for manifest in self.graph(name).await?.digests().into_iter().take(HINT_LIMIT) {
-            let Some(stored) = self.revision(name, &manifest).await? else {
-                continue;
-            };
-            let Ok(view) = ManifestView::parse_stored(&stored.bytes) else {
-                continue;
-            };
-            let is_config = view
-                .config
-                .as_ref()
-                .is_some_and(|config| config.digest == *digest);
-            if is_config || view.layers.iter().any(|layer| layer.digest == *digest) {
+        let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+        let mut manifests = graph.digests();
+        manifests.truncate(HINT_LIMIT);
+        for manifests in manifests.chunks(PARALLEL) {
+            let facts = in_parallel(manifests.iter().map(|digest| self.tree.manifests.facts(digest))).await?;
+            for (manifest, facts) in manifests.iter().zip(facts) {
+                let Some(facts) = facts else { continue };
+                let is_config = facts.config.as_ref() == Some(digest);
+                let is_part = is_config || facts.layers.contains(digest);
+                if !is_part || !self.has_revision(name, manifest).await? {
+                    continue;
+                }
                 let role = if is_config { "config" } else { "layer" };
-                let image = tags.get(&manifest).and_then(|tags| tags.first());
+                let tags = self.tags_by_digest(name).await?;
+                let image = tags.get(manifest).and_then(|tags| tags.first());
                 let image = image.map_or_else(
                     || format!("an untagged image of {name}"),
                     |tag| format!("{name}:{tag}"),
@@ -129,12 +195,6 @@ impl Registry {
             "that digest is a blob of this repository, not a manifest".to_owned(),
         ))
     }
-
-    /// Whether anything is at or below `directory`.
-    pub(crate) async fn exists(&self, directory: &Key) -> Result<bool> {
-        let page = self.storage.list(directory, None, 1).await?;
-        Ok(!page.entries.is_empty())
-    }
 }
 
 fn unknown(name: &RepoName, reference: String, hint: Option<String>) -> Error {
@@ -145,7 +205,7 @@ fn unknown(name: &RepoName, reference: String, hint: Option<String>) -> Error {
     }
 }
 
-/// Somebody else removed it first: what was wanted is so.
+/// Another request removed it first: the outcome is the same.
 fn ignore_absent(result: wharf_storage::Result<()>) -> Result<()> {
     match result {
         Err(error) if !error.is_not_found() => Err(error.into()),

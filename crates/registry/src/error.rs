@@ -12,13 +12,13 @@ pub enum Error {
     /// The repository has no such blob.
     #[error("blob `{digest}` is not in this repository; push it first, or mount it from another one")]
     BlobUnknown {
-        /// What was asked for.
+        /// Digest that the client asked for.
         digest: Digest,
     },
     /// There is no such upload, or no longer.
     #[error("upload `{id}` does not exist: it was finished, cancelled, or it expired; start a new one")]
     UploadUnknown {
-        /// What was asked for.
+        /// Identifier that the client asked for.
         id: UploadId,
     },
     /// Another request is writing to that upload.
@@ -26,7 +26,7 @@ pub enum Error {
         "another request is writing to upload `{id}`; wait for it to end, then ask for the upload's state"
     )]
     UploadBusy {
-        /// What was asked for.
+        /// Identifier that the client asked for.
         id: UploadId,
     },
     /// What was pushed is not what its digest says.
@@ -34,21 +34,21 @@ pub enum Error {
         "the {size} bytes received have digest `{actual}`, not `{expected}`; nothing was stored, push again"
     )]
     DigestMismatch {
-        /// What the client named.
+        /// Digest that the client named.
         expected: Digest,
-        /// What came.
+        /// Digest of the bytes that the client sent.
         actual: Digest,
-        /// How many bytes came.
+        /// How many bytes the client sent.
         size: u64,
     },
     /// The repository has no such manifest or tag.
     #[error("manifest `{reference}` is not in repository `{name}`{}", hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default())]
     ManifestUnknown {
-        /// Where it was looked for.
+        /// Repository that was searched.
         name: RepoName,
         /// The tag or digest that was asked for.
         reference: String,
-        /// What the caller may have meant.
+        /// What the client may have meant.
         hint: Option<String>,
     },
     /// The manifest cannot be accepted as it is.
@@ -62,7 +62,7 @@ pub enum Error {
         "the manifest is larger than {limit} bytes; large content belongs into a blob that the manifest names"
     )]
     ManifestTooLarge {
-        /// In bytes.
+        /// Largest size that is accepted, in bytes.
         limit: usize,
     },
     /// The manifest names content that the repository does not have. All of it is listed.
@@ -71,7 +71,7 @@ pub enum Error {
     /// There is no such repository.
     #[error("repository `{name}` does not exist; it comes into being with the first push")]
     NameUnknown {
-        /// What was asked for.
+        /// Name that the client asked for.
         name: RepoName,
     },
     /// The name of a repository that a parameter gave is not one.
@@ -86,7 +86,7 @@ pub enum Error {
         list(indexes)
     )]
     NeededByIndex {
-        /// What was to be deleted.
+        /// Manifest that the client wanted to delete.
         digest: Digest,
         /// The tagged indexes that need it, as `name:tag`.
         indexes: Vec<String>,
@@ -99,7 +99,7 @@ pub enum Error {
 /// Content that a manifest names and the repository does not have.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MissingReference {
-    /// Its digest.
+    /// Digest of the content.
     pub digest: Digest,
     /// What the manifest uses it for.
     pub role: ReferenceRole,
@@ -150,7 +150,7 @@ impl std::fmt::Display for MissingReference {
 }
 
 impl Error {
-    /// Whether the cause is the store, not the request.
+    /// The kind of the store's error, if the cause is the store and not the request.
     pub fn storage_kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Storage(error) => Some(error.kind()),

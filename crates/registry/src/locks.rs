@@ -1,86 +1,212 @@
-//! Who may change what a digest or a tag means, while someone else relies on it.
-//!
-//! Two families of locks, each a fixed number of stripes, so memory does not grow with the store:
-//!
-//! - **Digests.** Who makes something point at a digest (a manifest that names layers, a link to a blob)
-//!   holds the *shared* side from the check that it is there until the pointer is durable. Who takes
-//!   a digest away (delete, and later the collector's sweep) holds the *exclusive* side from the
-//!   check that nothing needs it until it is gone. So no pointer is ever made to something
-//!   that is being removed: the check of the one cannot fall between the check and the act of the other.
-//! - **Tags.** Who moves or removes a tag holds its lock from reading what it points at until the change is durable.
-//!   So "remove every tag of this digest" cannot remove a tag that was moved elsewhere in between.
-//!
-//! **No deadlock**: every task takes all its digest stripes in ascending order, then its tag stripes in
-//! ascending order, and nothing after that; so the stripes have one global order.
+//! The only code that writes and removes pointers: each act is a method of the guard whose lock makes it safe.
 
-use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 
-use tokio::sync::{Mutex, MutexGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use bytes::Bytes;
 use wharf_oci::{Digest, RepoName, Tag};
+use wharf_storage::{Finished, Put, Storage, layout};
 
-const STRIPES: usize = 256;
+use crate::{
+    coordination::{Coordination, Hold, Watch},
+    error::Result,
+};
 
+/// The locks of a store.
 #[derive(Debug)]
 pub(crate) struct Locks {
-    digests: Vec<RwLock<()>>,
-    tags: Vec<Mutex<()>>,
-    hasher: RandomState,
+    storage: Arc<dyn Storage>,
+    coordination: Arc<dyn Coordination>,
 }
 
 impl Locks {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, coordination: Arc<dyn Coordination>) -> Self {
         Self {
-            digests: (0..STRIPES).map(|_| RwLock::new(())).collect(),
-            tags: (0..STRIPES).map(|_| Mutex::new(())).collect(),
-            hasher: RandomState::new(),
+            storage,
+            coordination,
         }
     }
 
-    /// Keeps all of `digests` from being taken away.
-    pub(crate) async fn rely_on(
-        &self,
-        digests: impl Iterator<Item = Digest>,
-    ) -> Vec<RwLockReadGuard<'_, ()>> {
-        let stripes = ascending(digests.map(|digest| self.digest_stripe(&digest)));
-        let mut guards = Vec::with_capacity(stripes.len());
-        for stripe in stripes {
-            guards.push(self.digests[stripe].read().await);
-        }
-        guards
+    /// Waits until all of `digests` may be relied on, and keeps them from being removed.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [`Coordination`].
+    pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared<'_>> {
+        Ok(Shared {
+            _hold: self.coordination.lock_shared(digests).await?,
+            locks: self,
+        })
     }
 
-    /// Keeps everybody from relying on `digest` anew.
-    pub(crate) async fn take_away(&self, digest: &Digest) -> RwLockWriteGuard<'_, ()> {
-        self.digests[self.digest_stripe(digest)].write().await
+    /// Waits until no request relies on `digest` any more, and keeps it so.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [`Coordination`].
+    pub(crate) async fn lock_exclusive(&self, digest: &Digest) -> Result<Exclusive<'_>> {
+        Ok(Exclusive {
+            _hold: self
+                .coordination
+                .lock_exclusive(std::slice::from_ref(digest))
+                .await?,
+            locks: self,
+            digest: *digest,
+        })
     }
 
-    /// Keeps `tags` of `name` as they are for everybody else.
-    pub(crate) async fn tags(&self, name: &RepoName, tags: &[Tag]) -> Vec<MutexGuard<'_, ()>> {
-        let stripes = ascending(tags.iter().map(|tag| self.tag_stripe(name, tag)));
-        let mut guards = Vec::with_capacity(stripes.len());
-        for stripe in stripes {
-            guards.push(self.tags[stripe].lock().await);
-        }
-        guards
+    /// Waits until no request changes one of `tags`, and keeps it so.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [`Coordination`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'_>> {
+        Ok(TagsLocked {
+            _hold: self.coordination.lock_tags(name, &tags).await?,
+            locks: self,
+            name: name.clone(),
+            tags,
+        })
     }
 
-    fn digest_stripe(&self, digest: &Digest) -> usize {
-        usize::from(digest.bytes()[0]) % STRIPES
-    }
-
-    fn tag_stripe(&self, name: &RepoName, tag: &Tag) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a stripe is chosen by the low bits"
-        )]
-        let hash = self.hasher.hash_one((name, tag)) as usize;
-        hash % STRIPES
+    /// Watches `digests`: see [`Coordination::watch`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the [`Coordination`].
+    pub(crate) async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>> {
+        self.coordination.watch(digests).await
     }
 }
 
-fn ascending(stripes: impl Iterator<Item = usize>) -> Vec<usize> {
-    let mut stripes: Vec<usize> = stripes.collect();
-    stripes.sort_unstable();
-    stripes.dedup();
-    stripes
+/// Shared locks on some digests: they stay, and may be pointed at.
+pub(crate) struct Shared<'a> {
+    locks: &'a Locks,
+    _hold: Hold,
+}
+
+impl<'a> Shared<'a> {
+    /// Locks tags in addition.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [`Coordination`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'a>> {
+        self.locks.lock_tags(name, tags).await
+    }
+
+    /// Lets `name` read, as `digest`, the blob that is stored under `stored`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub(crate) async fn link_layer(&self, name: &RepoName, digest: &Digest, stored: &Digest) -> Result<()> {
+        let link = Put::new(layout::layer_link(name, digest), layout::link_content(stored));
+        Ok(self.locks.storage.publish(&[link]).await?)
+    }
+
+    /// Makes an upload the blob `digest`, and lets `name` read it.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub(crate) async fn publish_blob(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        finished: Box<dyn Finished>,
+    ) -> Result<()> {
+        let link = Put::new(layout::layer_link(name, digest), layout::link_content(digest));
+        Ok(finished.publish(&layout::blob(digest), &[link]).await?)
+    }
+
+    /// Makes `digest` a manifest of the repository of `tags`, and points these at it, in the order that never lets a
+    /// pointer dangle (invariant I3): bytes, revision, then for each tag its history and the tag itself. Without `bytes`
+    /// they are stored already.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub(crate) async fn publish_manifest(
+        &self,
+        digest: &Digest,
+        bytes: Option<Bytes>,
+        tags: &TagsLocked<'_>,
+    ) -> Result<()> {
+        let (name, link) = (&tags.name, layout::link_content(digest));
+        let mut puts: Vec<Put> = bytes
+            .map(|bytes| Put::new(layout::blob(digest), bytes))
+            .into_iter()
+            .collect();
+        puts.push(Put::new(layout::revision_link(name, digest), link.clone()));
+        for tag in &tags.tags {
+            let history = layout::tag_history_link(name, tag, digest);
+            puts.push(Put::new(history, link.clone()));
+            puts.push(Put::new(layout::tag_link(name, tag), link.clone()));
+        }
+        Ok(self.locks.storage.publish(&puts).await?)
+    }
+}
+
+/// The exclusive lock on a digest: it may be removed.
+pub(crate) struct Exclusive<'a> {
+    locks: &'a Locks,
+    digest: Digest,
+    _hold: Hold,
+}
+
+impl<'a> Exclusive<'a> {
+    /// Locks tags in addition.
+    ///
+    /// # Errors
+    ///
+    /// Those of the [`Coordination`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'a>> {
+        self.locks.lock_tags(name, tags).await
+    }
+
+    /// Removes the layer link of the digest from `name`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; not found when there is no link.
+    pub(crate) async fn unlink_layer(&self, name: &RepoName) -> wharf_storage::Result<()> {
+        let link = layout::layer_link(name, &self.digest);
+        self.locks.storage.remove(&link, &layout::layers(name)).await
+    }
+
+    /// Removes the revision link of the digest from `name`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; not found when there is no link.
+    pub(crate) async fn unlink_revision(&self, name: &RepoName) -> wharf_storage::Result<()> {
+        let link = layout::revision_link(name, &self.digest);
+        self.locks.storage.remove(&link, &layout::revisions(name)).await
+    }
+}
+
+/// The locks of some tags of a repository: they may be moved and removed.
+pub(crate) struct TagsLocked<'a> {
+    locks: &'a Locks,
+    name: RepoName,
+    tags: Vec<Tag>,
+    _hold: Hold,
+}
+
+impl TagsLocked<'_> {
+    /// The tags that are locked.
+    pub(crate) fn tags(&self) -> &[Tag] {
+        &self.tags
+    }
+
+    /// Removes one of the locked tags, with its history.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; not found when there is no such tag.
+    pub(crate) async fn remove(&self, tag: &Tag) -> wharf_storage::Result<()> {
+        debug_assert!(self.tags.contains(tag), "the tag `{tag}` is not locked");
+        let directory = layout::tag(&self.name, tag);
+        self.locks.storage.remove_tree(&directory).await
+    }
 }

@@ -3,59 +3,34 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use quick_cache::{Weighter, sync::Cache};
-use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag, media_type};
+use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::{Put, layout};
 
-use crate::{Error, MissingReference, ReferenceRole, Registry, Result};
+use crate::{
+    error::{Error, MissingReference, ReferenceRole, Result},
+    registry::Registry,
+    tree::{manifest::StoredManifest, parallel::in_parallel},
+};
 
-/// How many bytes of manifests are kept in memory. Manifests are immutable under their digest, so what is kept
-/// never goes stale; whether a repository may read one is asked of the tree each time.
-const CACHE_BYTES: u64 = 16 << 20;
+/// A manifest of more bytes is stored before any lock is taken, so that the lock is not held while much is synced.
+/// Smaller ones share the syncs of their pointers, which on most disks halves what a push costs.
+const LARGE: usize = 64 << 10;
 
-/// The largest manifest that is read. Other registries may have accepted larger ones than we do.
-const READ_LIMIT: u64 = 64 << 20;
-
-/// A manifest as it was pushed.
-#[derive(Debug)]
-pub struct StoredManifest {
-    /// Of `bytes`.
-    pub digest: Digest,
-    /// Exactly what was pushed.
-    pub bytes: Bytes,
-    /// What `bytes` say they are; registry:2's layout stores no media types.
-    pub media_type: Box<str>,
-}
-
-/// What became of a pushed manifest.
+/// Outcome of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PushedManifest {
-    /// Its digest.
+    /// Digest of the manifest.
     pub digest: Digest,
-    /// The manifest that it refers to, if it has a `subject`.
+    /// Digest of the manifest that it refers to, if it has a `subject`.
     pub subject: Option<Digest>,
-}
-
-#[derive(Debug)]
-pub(crate) struct ManifestCache(Cache<Digest, Arc<StoredManifest>, ByBytes>);
-
-#[derive(Debug, Clone)]
-struct ByBytes;
-
-impl Weighter<Digest, Arc<StoredManifest>> for ByBytes {
-    fn weight(&self, _: &Digest, manifest: &Arc<StoredManifest>) -> u64 {
-        256 + manifest.bytes.len() as u64
-    }
-}
-
-impl ManifestCache {
-    pub(crate) fn new() -> Self {
-        Self(Cache::with_weighter(crate::FEW, CACHE_BYTES, ByBytes))
-    }
 }
 
 impl Registry {
     /// The manifest that `reference` names in `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestUnknown`]; those of the store.
     pub async fn manifest(&self, name: &RepoName, reference: &Reference) -> Result<Arc<StoredManifest>> {
         let unknown = || Error::ManifestUnknown {
             name: name.clone(),
@@ -63,60 +38,38 @@ impl Registry {
             hint: None,
         };
         let digest = match reference {
-            Reference::Tag(tag) => self
-                .link(&layout::tag_link(name, tag))
-                .await?
-                .ok_or_else(unknown)?,
+            Reference::Tag(tag) => {
+                let link = self.tree.links.target(&layout::tag_link(name, tag)).await?;
+                link.ok_or_else(unknown)?
+            }
             Reference::Digest(digest) => *digest,
         };
         self.revision(name, &digest).await?.ok_or_else(unknown)
     }
 
     /// The manifest `digest` of `name`, `None` when the repository does not have it.
-    pub(crate) async fn revision(
-        &self,
-        name: &RepoName,
-        digest: &Digest,
-    ) -> Result<Option<Arc<StoredManifest>>> {
-        if self.link(&layout::revision_link(name, digest)).await?.is_none() {
-            return Ok(None);
+    async fn revision(&self, name: &RepoName, digest: &Digest) -> Result<Option<Arc<StoredManifest>>> {
+        if self.has_revision(name, digest).await? {
+            Ok(self.tree.manifests.load(digest).await?)
+        } else {
+            Ok(None)
         }
-        self.load_manifest(digest).await
     }
 
-    /// The manifest `digest`, whatever repository has it. `None` when it is not stored, or not whole: damaged
-    /// bytes are never served, and pushing the manifest again heals them.
-    pub(crate) async fn load_manifest(&self, digest: &Digest) -> Result<Option<Arc<StoredManifest>>> {
-        if let Some(manifest) = self.manifests.0.get(digest) {
-            return Ok(Some(manifest));
-        }
-        let bytes = match self.storage.read(&layout::blob(digest), READ_LIMIT).await {
-            Ok(object) => object.bytes,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
-        };
-        if Digest::of(digest.algorithm(), &bytes) != *digest {
-            tracing::error!(manifest.digest = %digest, size = bytes.len(), "the stored bytes of a manifest are damaged; it counts as absent until it is pushed again");
-            return Ok(None);
-        }
-        let media_type = ManifestView::parse_stored(&bytes)
-            .map_or_else(|_| media_type::OCTET_STREAM.into(), |view| view.media_type.into());
-        Ok(Some(self.remember(StoredManifest {
-            digest: *digest,
-            bytes,
-            media_type,
-        })))
-    }
-
-    fn remember(&self, manifest: StoredManifest) -> Arc<StoredManifest> {
-        let manifest = Arc::new(manifest);
-        self.manifests.0.insert(manifest.digest, Arc::clone(&manifest));
-        manifest
+    /// Whether `name` has the link of the manifest `digest`.
+    pub(crate) async fn has_revision(&self, name: &RepoName, digest: &Digest) -> Result<bool> {
+        let link = layout::revision_link(name, digest);
+        Ok(self.tree.links.target(&link).await?.is_some())
     }
 
     /// Stores a manifest in `name`, durably, and points `reference` (if it is a tag) and `tags` at it.
     ///
     /// All that it names must be there already, except its `subject` (spec: "Pushing Manifests with Subject").
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when `reference` is the digest of
+    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing; those of the store.
     pub async fn put_manifest(
         &self,
         name: &RepoName,
@@ -134,26 +87,10 @@ impl Registry {
                 reason: error.to_string(),
             })?;
         let digest = pushed_digest(reference, &bytes)?;
-        let mut tags = tags.to_vec();
-        if let Reference::Tag(tag) = reference {
-            tags.push(tag.clone());
-        }
-        tags.sort_unstable();
-        tags.dedup();
-
         self.options.url_rules.check(&view)?;
-        let references = references(&view);
-        let relied_on = references
-            .iter()
-            .map(|(_, descriptor)| descriptor.digest)
-            .chain([digest]);
-        let _digests = self.locks.rely_on(relied_on).await;
-        self.require_references(name, &references).await?;
-        let _tags = self.locks.tags(name, &tags).await;
-        self.storage
-            .publish(&puts(name, &digest, bytes.clone(), &tags))
+        self.publish_manifest(name, &digest, &view, &bytes, all_tags(reference, tags))
             .await?;
-        self.remember(StoredManifest {
+        self.tree.manifests.remember(StoredManifest {
             digest,
             bytes,
             media_type: view.media_type.into(),
@@ -164,39 +101,76 @@ impl Registry {
         })
     }
 
+    /// Checks what a manifest refers to, and stores it with its pointers.
+    ///
+    /// The shared lock on all that it names, and on itself, is held from the check until the pointers are durable, so
+    /// nothing of it can be removed in between. Bytes that were stored before the lock was taken may have been
+    /// collected since, because nothing pointed at them; then they are stored again with their pointers.
+    async fn publish_manifest(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        view: &ManifestView,
+        bytes: &Bytes,
+        tags: Vec<Tag>,
+    ) -> Result<()> {
+        let references = references(view);
+        let blob = layout::blob(digest);
+        let is_large = bytes.len() > LARGE;
+        if is_large {
+            self.require_references(name, &references).await?;
+            let put = Put::new(blob.clone(), bytes.clone());
+            self.storage.publish(&[put]).await?;
+        }
+        let named = references.iter().map(|(_, descriptor)| descriptor.digest);
+        let digests: Vec<Digest> = named.chain([*digest]).collect();
+        let lock = self.locks.lock_shared(&digests).await?;
+        self.require_references(name, &references).await?;
+        let is_stored = is_large && self.storage.stat(&blob).await.is_ok();
+        let tags = lock.lock_tags(name, tags).await?;
+        lock.publish_manifest(digest, (!is_stored).then(|| bytes.clone()), &tags)
+            .await
+    }
+
     /// Checks that `name` has everything in `references`; names all that is missing at once.
     async fn require_references(
         &self,
         name: &RepoName,
         references: &[(ReferenceRole, &Descriptor)],
     ) -> Result<()> {
-        let mut missing = Vec::new();
-        for (role, descriptor) in references {
-            let tolerated = self.options.allow_missing_references
-                || (*role == ReferenceRole::Layer
-                    && descriptor.is_foreign()
-                    && self.options.allow_foreign_layers)
-                || (*role == ReferenceRole::Manifest && !self.options.required_children.include(descriptor));
-            if tolerated {
-                continue;
-            }
-            let found = match role {
-                ReferenceRole::Manifest => self.find_child(name, descriptor).await?,
-                ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor).await?,
-            };
-            if let Some(damaged) = found.missing() {
-                missing.push(MissingReference {
-                    digest: descriptor.digest,
-                    role: *role,
-                    damaged,
-                });
-            }
-        }
+        let checks = references
+            .iter()
+            .map(|(role, descriptor)| self.missing_reference(name, *role, descriptor));
+        let missing: Vec<MissingReference> = in_parallel(checks).await?.into_iter().flatten().collect();
         if missing.is_empty() {
             Ok(())
         } else {
             Err(Error::ManifestReferencesUnknown(missing))
         }
+    }
+
+    /// What is missing when `name` does not have what a manifest refers to, and has to.
+    async fn missing_reference(
+        &self,
+        name: &RepoName,
+        role: ReferenceRole,
+        descriptor: &Descriptor,
+    ) -> Result<Option<MissingReference>> {
+        let is_optional = self.options.allow_missing_references
+            || (role == ReferenceRole::Layer && descriptor.is_foreign() && self.options.allow_foreign_layers)
+            || (role == ReferenceRole::Manifest && !self.options.required_children.include(descriptor));
+        if is_optional {
+            return Ok(None);
+        }
+        let found = match role {
+            ReferenceRole::Manifest => self.find_child(name, descriptor).await?,
+            ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor).await?,
+        };
+        Ok(found.missing().map(|damaged| MissingReference {
+            digest: descriptor.digest,
+            role,
+            damaged,
+        }))
     }
 
     async fn find_child(&self, name: &RepoName, descriptor: &Descriptor) -> Result<Found> {
@@ -226,6 +200,7 @@ impl Registry {
     }
 }
 
+/// State of what a manifest refers to.
 enum Found {
     Sound,
     Absent,
@@ -241,6 +216,17 @@ impl Found {
             Self::Damaged => Some(true),
         }
     }
+}
+
+/// The tags that a push points at its manifest, each once.
+fn all_tags(reference: &Reference, tags: &[Tag]) -> Vec<Tag> {
+    let mut tags = tags.to_vec();
+    if let Reference::Tag(tag) = reference {
+        tags.push(tag.clone());
+    }
+    tags.sort_unstable();
+    tags.dedup();
+    tags
 }
 
 fn pushed_digest(reference: &Reference, bytes: &[u8]) -> Result<Digest> {
@@ -262,7 +248,7 @@ fn pushed_digest(reference: &Reference, bytes: &[u8]) -> Result<Digest> {
     }
 }
 
-/// All that a manifest needs in its repository, each digest once.
+/// Everything that a manifest needs in its repository, each digest once.
 fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
     let config = view
         .config
@@ -282,22 +268,4 @@ fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
         .chain(children)
         .filter(|(_, descriptor)| seen.insert(descriptor.digest))
         .collect()
-}
-
-/// What a push writes, in the order that never lets a pointer dangle (invariant I3): bytes, revision, then for
-/// each tag its history and the tag itself.
-fn puts(name: &RepoName, digest: &Digest, bytes: Bytes, tags: &[Tag]) -> Vec<Put> {
-    let link = layout::link_content(digest);
-    let mut puts = vec![
-        Put::new(layout::blob(digest), bytes),
-        Put::new(layout::revision_link(name, digest), link.clone()),
-    ];
-    for tag in tags {
-        puts.push(Put::new(
-            layout::tag_history_link(name, tag, digest),
-            link.clone(),
-        ));
-        puts.push(Put::new(layout::tag_link(name, tag), link.clone()));
-    }
-    puts
 }

@@ -3,7 +3,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 use wharf_oci::{Descriptor, ManifestView};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// The most bytes that one compiled pattern takes.
 const PATTERN_LIMIT: usize = 256 << 10;

@@ -7,10 +7,14 @@ use std::{
 
 use bytes::Bytes;
 use uuid::Uuid;
-use wharf_oci::{Digest, RepoName, UploadId, UploadIdError};
-use wharf_storage::{ErrorKind, Put, Upload, layout, layout::UploadKey};
+use wharf_oci::{Algorithm, Digest, RepoName, UploadId, UploadIdError};
+use wharf_storage::{ErrorKind, Upload, layout::UploadKey};
 
-use crate::{BlobInfo, Error, Registry, Result, blobs::extra_algorithm};
+use crate::{
+    blobs::BlobInfo,
+    error::{Error, Result},
+    registry::Registry,
+};
 
 /// Exclusive hold of an upload by one request.
 ///
@@ -23,6 +27,10 @@ pub struct UploadSession {
 
 impl Registry {
     /// Starts an upload into `name`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
     pub async fn start_upload(&self, name: &RepoName) -> Result<UploadId> {
         let id = Uuid::new_v4()
             .to_string()
@@ -39,6 +47,10 @@ impl Registry {
     }
 
     /// How many bytes the upload has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UploadUnknown`]; those of the store.
     pub async fn upload_size(&self, name: &RepoName, id: &UploadId) -> Result<u64> {
         self.storage
             .upload_size(&key(name, id))
@@ -46,7 +58,11 @@ impl Registry {
             .map_err(|error| upload_error(error, id))
     }
 
-    /// Takes hold of the upload, for one request.
+    /// Opens the upload for one request, exclusively.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`] while another request holds it; those of the store.
     pub async fn open_upload(self: &Arc<Self>, name: &RepoName, id: &UploadId) -> Result<UploadSession> {
         let key = key(name, id);
         let upload = self
@@ -62,6 +78,10 @@ impl Registry {
     }
 
     /// Ends the upload and forgets its bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`open_upload`](Self::open_upload).
     pub async fn cancel_upload(self: &Arc<Self>, name: &RepoName, id: &UploadId) -> Result<()> {
         self.open_upload(name, id).await?.discard().await
     }
@@ -84,30 +104,42 @@ fn before(age: Duration) -> SystemTime {
 }
 
 impl UploadSession {
-    /// Bytes so far.
+    /// How many bytes the upload has so far.
     pub fn size(&self) -> u64 {
         self.upload.size()
     }
 
-    /// Appends.
+    /// Appends `bytes`.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store; one of an earlier write may show here.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         Ok(self.upload.write(bytes).await?)
     }
 
-    /// Lets go; the next request goes on from the size returned.
+    /// Lets the upload go; the next request goes on from the size returned.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
     pub async fn suspend(self) -> Result<u64> {
         Ok(self.upload.suspend().await?)
     }
 
     /// Ends the upload as the blob `expected` of its repository: durable when this returns. When the bytes have
     /// another digest nothing is stored, and the upload is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DigestMismatch`]; those of the store.
     pub async fn finish(self, expected: &Digest) -> Result<BlobInfo> {
         let Self {
             registry,
             key,
             upload,
         } = self;
-        let finished = upload.finish(extra_algorithm(expected)).await?;
+        let mut finished = upload.finish(extra_algorithm(expected)).await?;
         let size = finished.size();
         let actual = finished.digest(expected.algorithm()).ok_or_else(|| {
             wharf_storage::Error::new(
@@ -123,17 +155,19 @@ impl UploadSession {
                 size,
             });
         }
-        let _lock = registry.locks.rely_on(std::iter::once(actual)).await;
-        let link = Put::new(
-            layout::layer_link(&key.repository, &actual),
-            layout::link_content(&actual),
-        );
-        finished.publish(&layout::blob(&actual), &[link]).await?;
+        // Many bytes are synced before the lock is taken, which then covers the rename and the link.
+        finished.prepare().await?;
+        let lock = registry.locks.lock_shared(std::slice::from_ref(&actual)).await?;
+        lock.publish_blob(&key.repository, &actual, finished).await?;
         registry.damaged.healed(&actual);
         Ok(BlobInfo { digest: actual, size })
     }
 
     /// Ends the upload and forgets its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
     pub async fn discard(self) -> Result<()> {
         Ok(self.upload.discard().await?)
     }
@@ -160,5 +194,13 @@ fn upload_error(error: wharf_storage::Error, id: &UploadId) -> Error {
         ErrorKind::NotFound => Error::UploadUnknown { id: id.clone() },
         ErrorKind::Busy => Error::UploadBusy { id: id.clone() },
         _ => error.into(),
+    }
+}
+
+/// The algorithm to ask the store for beside SHA-256, which it always has.
+fn extra_algorithm(digest: &Digest) -> Option<Algorithm> {
+    match digest.algorithm() {
+        Algorithm::Sha256 => None,
+        Algorithm::Sha512 => Some(Algorithm::Sha512),
     }
 }

@@ -493,6 +493,10 @@ impl Finished for FaultyFinished {
         self.inner.digest(algorithm)
     }
 
+    async fn prepare(&mut self) -> Result<()> {
+        self.inner.prepare().await
+    }
+
     async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
         let Self {
             inner,

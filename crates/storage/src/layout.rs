@@ -24,9 +24,9 @@
 //! the other digest. It reads both forms, and so do we; we write the one that survives.
 
 use bytes::Bytes;
-use wharf_oci::{Algorithm, Digest, DigestError, RepoName, Tag, UploadId};
+use wharf_oci::{Algorithm, Digest, DigestError, RepoName, UploadId};
 
-use crate::{Key, KeyError};
+use crate::key::{Key, KeyError, is_component};
 
 const V2: &str = "docker/registry/v2";
 
@@ -42,177 +42,151 @@ pub fn blob(digest: &Digest) -> Key {
     ))
 }
 
-/// Where all blobs lie.
+/// The directory of all blobs.
 pub fn blobs() -> Key {
     Key::from_safe(format!("{V2}/blobs"))
 }
 
-/// Where all repositories lie.
+/// The directory of all repositories.
 pub fn repositories() -> Key {
     Key::from_safe(format!("{V2}/repositories"))
 }
 
+/// A repository in the tree: one with a valid name, or whatever directory stands in its place.
+///
+/// All paths of a repository are made from one of the two by the same functions.
+pub trait InTree {
+    /// The path below `repositories/`.
+    fn path(&self) -> &str;
+}
+
+impl InTree for RepoName {
+    fn path(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// A directory in the place of a repository, whatever its name: one whose name no request can have needs its blobs
+/// as well.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Repository(Box<str>);
+
+impl Repository {
+    /// The directory `name` among all repositories, or in the repository `above`.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] when no key can have that name.
+    pub fn find(above: Option<&Self>, name: &str) -> Result<Self, KeyError> {
+        if !is_component(name) {
+            return Err(KeyError(name.to_owned()));
+        }
+        let path = above.map_or_else(|| name.to_owned(), |above| format!("{}/{name}", above.0));
+        Ok(Self(path.into()))
+    }
+}
+
+impl InTree for Repository {
+    fn path(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&RepoName> for Repository {
+    fn from(name: &RepoName) -> Self {
+        Self(name.as_str().into())
+    }
+}
+
 /// The directory of one repository; other repositories may lie below it.
-pub fn repository(name: &RepoName) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}"))
+pub fn repository(repository: &impl InTree) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{}", repository.path()))
 }
 
-/// That `name` may read the blob `digest`.
-pub fn layer_link(name: &RepoName, digest: &Digest) -> Key {
-    Key::from_safe(format!(
-        "{V2}/repositories/{name}/_layers/{}/{}/link",
-        digest.algorithm(),
-        digest.hex()
-    ))
+/// The link that lets the repository read the blob `digest`.
+pub fn layer_link(repository: &impl InTree, digest: &Digest) -> Key {
+    link(repository, "_layers", digest)
 }
 
-/// The directory of all layer links of a repository.
-pub fn layers(name: &RepoName) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_layers"))
+/// The directory whose names are the algorithms, and below them the hex digits, of all layer links of a repository.
+pub fn layers(repository: &impl InTree) -> Key {
+    below(repository, "_layers")
 }
 
-/// That `name` may read the manifest `digest`.
-pub fn revision_link(name: &RepoName, digest: &Digest) -> Key {
-    Key::from_safe(format!(
-        "{V2}/repositories/{name}/_manifests/revisions/{}/{}/link",
-        digest.algorithm(),
-        digest.hex()
-    ))
+/// The link that lets the repository read the manifest `digest`.
+pub fn revision_link(repository: &impl InTree, digest: &Digest) -> Key {
+    link(repository, "_manifests/revisions", digest)
 }
 
 /// The directory whose names are the algorithms, and below them the hex digits, of all manifests of a repository.
-pub fn revisions(name: &RepoName) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/revisions"))
+pub fn revisions(repository: &impl InTree) -> Key {
+    below(repository, "_manifests/revisions")
 }
 
 /// The directory whose names are the hex digits of the manifests that are known by `algorithm`.
-pub fn revisions_of(name: &RepoName, algorithm: Algorithm) -> Key {
+pub fn revisions_of(repository: &impl InTree, algorithm: Algorithm) -> Key {
+    let path = repository.path();
     Key::from_safe(format!(
-        "{V2}/repositories/{name}/_manifests/revisions/{algorithm}"
+        "{V2}/repositories/{path}/_manifests/revisions/{algorithm}"
     ))
 }
 
 /// The directory of everything that is a manifest or a tag.
-pub fn manifests(name: &RepoName) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_manifests"))
+pub fn manifests(repository: &impl InTree) -> Key {
+    below(repository, "_manifests")
 }
 
 /// The directory whose names are the tags of a repository.
-pub fn tags(name: &RepoName) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/tags"))
+pub fn tags(repository: &impl InTree) -> Key {
+    below(repository, "_manifests/tags")
 }
 
-/// Everything about one tag: what it points at, and its history.
-pub fn tag(name: &RepoName, tag: &Tag) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_manifests/tags/{tag}"))
+/// The directory of one tag, which holds its link and its history. Here and below, `tag` is a valid tag, or the name of
+/// a directory in [`tags`].
+pub fn tag(repository: &impl InTree, tag: &(impl AsRef<str> + ?Sized)) -> Key {
+    let (path, tag) = (repository.path(), tag.as_ref());
+    Key::from_safe(format!("{V2}/repositories/{path}/_manifests/tags/{tag}"))
 }
 
-/// What a tag points at.
-pub fn tag_link(name: &RepoName, tag: &Tag) -> Key {
+/// The link of the manifest that a tag points at.
+pub fn tag_link(repository: &impl InTree, tag: &(impl AsRef<str> + ?Sized)) -> Key {
+    let (path, tag) = (repository.path(), tag.as_ref());
     Key::from_safe(format!(
-        "{V2}/repositories/{name}/_manifests/tags/{tag}/current/link"
+        "{V2}/repositories/{path}/_manifests/tags/{tag}/current/link"
     ))
 }
 
-/// That a tag once pointed at `digest`.
-pub fn tag_history_link(name: &RepoName, tag: &Tag, digest: &Digest) -> Key {
-    Key::from_safe(format!(
-        "{V2}/repositories/{name}/_manifests/tags/{tag}/index/{}/{}/link",
-        digest.algorithm(),
-        digest.hex()
-    ))
+/// The directory whose names are the algorithms, and below them the hex digits, of all digests that a tag ever had.
+pub fn tag_history(repository: &impl InTree, tag: &(impl AsRef<str> + ?Sized)) -> Key {
+    let (path, tag) = (repository.path(), tag.as_ref());
+    Key::from_safe(format!("{V2}/repositories/{path}/_manifests/tags/{tag}/index"))
 }
 
-/// A repository as it lies in the tree, whatever its name: one that no request can have needs its blobs as well.
-/// What the functions of this module say of a [`RepoName`], its methods say of a directory.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RepositoryDirectory(Key);
-
-impl RepositoryDirectory {
-    /// The directory `name` among all repositories, or in the repository `above`.
-    pub fn find(above: Option<&Self>, name: &str) -> Result<Self, KeyError> {
-        above
-            .map_or_else(repositories, |above| above.0.clone())
-            .join(name)
-            .map(Self)
-    }
-
-    /// What comes after `repositories/`.
-    pub fn name(&self) -> &str {
-        &self.0.as_str()[V2.len() + "/repositories/".len()..]
-    }
-
-    /// The directory itself; other repositories may lie below it.
-    pub fn key(&self) -> &Key {
-        &self.0
-    }
-
-    /// The directory of everything that is a manifest or a tag.
-    pub fn manifests(&self) -> Key {
-        self.below("_manifests")
-    }
-
-    /// The directory of the uploads.
-    pub fn uploads(&self) -> Key {
-        self.below("_uploads")
-    }
-
-    /// The directory of the algorithms of all manifests.
-    pub fn revisions(&self) -> Key {
-        self.below("_manifests/revisions")
-    }
-
-    /// That the repository may read the manifest `digest`.
-    pub fn revision_link(&self, digest: &Digest) -> Key {
-        self.link_below("_manifests/revisions", digest)
-    }
-
-    /// The directory of the algorithms of all layer links.
-    pub fn layers(&self) -> Key {
-        self.below("_layers")
-    }
-
-    /// That the repository may read the blob `digest`.
-    pub fn layer_link(&self, digest: &Digest) -> Key {
-        self.link_below("_layers", digest)
-    }
-
-    /// The directory whose names are the tags.
-    pub fn tags(&self) -> Key {
-        self.below("_manifests/tags")
-    }
-
-    /// What the tag `tag`, the name of a directory in [`tags`](Self::tags), points at.
-    pub fn tag_link(&self, tag: &str) -> Key {
-        self.below(&format!("_manifests/tags/{tag}/current/link"))
-    }
-
-    /// The directory of the algorithms of all that the tag ever pointed at.
-    pub fn tag_history(&self, tag: &str) -> Key {
-        self.below(&format!("_manifests/tags/{tag}/index"))
-    }
-
-    /// That the tag once pointed at `digest`.
-    pub fn tag_history_link(&self, tag: &str, digest: &Digest) -> Key {
-        self.link_below(&format!("_manifests/tags/{tag}/index"), digest)
-    }
-
-    fn below(&self, path: &str) -> Key {
-        Key::from_safe(format!("{}/{path}", self.0))
-    }
-
-    fn link_below(&self, path: &str, digest: &Digest) -> Key {
-        let (algorithm, hex) = (digest.algorithm(), digest.hex());
-        Key::from_safe(format!("{}/{path}/{algorithm}/{hex}/link", self.0))
-    }
+/// The link that says that a tag once pointed at `digest`.
+pub fn tag_history_link(repository: &impl InTree, tag: &(impl AsRef<str> + ?Sized), digest: &Digest) -> Key {
+    let (path, tag) = (repository.path(), tag.as_ref());
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(format!(
+        "{V2}/repositories/{path}/_manifests/tags/{tag}/index/{algorithm}/{hex}/link"
+    ))
 }
 
 /// The directory of the uploads of a repository.
-pub fn uploads(name: &RepoName) -> Key {
-    Key::from_safe(format!("{V2}/repositories/{name}/_uploads"))
+pub fn uploads(repository: &impl InTree) -> Key {
+    below(repository, "_uploads")
 }
 
-/// Where the object engine keeps all uploads.
+fn below(repository: &impl InTree, kind: &str) -> Key {
+    Key::from_safe(format!("{V2}/repositories/{}/{kind}", repository.path()))
+}
+
+fn link(repository: &impl InTree, kind: &str, digest: &Digest) -> Key {
+    let path = repository.path();
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(format!("{V2}/repositories/{path}/{kind}/{algorithm}/{hex}/link"))
+}
+
+/// The directory of all uploads in the object engine.
 pub(crate) fn object_uploads() -> Key {
     Key::from_safe("wharf/uploads".to_owned())
 }
@@ -224,12 +198,12 @@ pub(crate) fn object_upload(upload: &UploadKey) -> Key {
     Key::from_safe(format!("wharf/uploads/{repository}/{}", upload.id))
 }
 
-/// What the upload in `dir` consists of.
+/// The list of the chunks of the upload in `dir`.
 pub(crate) fn object_upload_state(dir: &Key) -> Key {
     Key::from_safe(format!("{dir}/state"))
 }
 
-/// Bytes of the upload in `dir`.
+/// One chunk of the upload in `dir`.
 pub(crate) fn object_upload_chunk(dir: &Key, name: &str) -> Key {
     Key::from_safe(format!("{dir}/chunks/{name}"))
 }
@@ -260,18 +234,22 @@ pub(crate) fn removal_rank(path: &str) -> u8 {
 /// One upload of one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct UploadKey {
-    /// Where it will go.
+    /// Repository that the blob is uploaded into.
     pub repository: RepoName,
-    /// Which one.
+    /// Identifier that the registry gave the upload.
     pub id: UploadId,
 }
 
-/// What a link to `digest` holds.
+/// The content of a link to `digest`.
 pub fn link_content(digest: &Digest) -> Bytes {
     Bytes::from(digest.to_string())
 }
 
-/// The digest that a link holds. White space around it is forgiven: people edit these files.
+/// The digest that a link holds. White space around it is ignored, because operators edit these files.
+///
+/// # Errors
+///
+/// [`DigestError`] when the content is no digest.
 pub fn parse_link(content: &[u8]) -> Result<Digest, DigestError> {
     let text = std::str::from_utf8(content).unwrap_or("");
     text.trim().parse()

@@ -245,6 +245,17 @@ pub trait Finished: Send {
     /// The digest of the bytes with `algorithm`; `None` when that was not asked for.
     fn digest(&self, algorithm: Algorithm) -> Option<Digest>;
 
+    /// Does ahead of [`publish`](Self::publish) the part of it that takes long and that no reader can see, such as syncing
+    /// many bytes, so that a caller can do it before it takes a lock. It may be left out. After an error the upload is
+    /// of no use.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    async fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes the bytes the object at `key`, durably and atomically, then publishes `then` in order
     /// as [`Storage::publish`] does; the upload is gone afterwards. An object that is already at
     /// `key` is replaced: that heals a damaged one (I4).

@@ -268,6 +268,10 @@ impl Finished for MeteredFinished {
         self.inner.digest(algorithm)
     }
 
+    async fn prepare(&mut self) -> Result<()> {
+        self.inner.prepare().await
+    }
+
     async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
         self.meters
             .time(Operation::PublishBlob, self.inner.publish(key, then))

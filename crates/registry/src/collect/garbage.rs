@@ -2,18 +2,23 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use wharf_oci::{Algorithm, Digest};
 use wharf_storage::{Key, Storage, layout};
 
 use super::{
-    CollectOptions, DoomedBlob, DoomedManifest, PARALLEL, RepositoryGarbage,
     digests::DigestSet,
-    mark::Live,
-    survey::{Survey, take_turns},
-    walk::{self, Link, failed_job, in_chunks, names},
+    live::Live,
+    report::{CollectOptions, DoomedBlob, DoomedManifest, RepositoryGarbage},
+    survey::Survey,
 };
-use crate::Result;
+use crate::{
+    error::Result,
+    tree::{
+        directory::{self, names, no_key},
+        link::Link,
+        parallel::in_jobs,
+    },
+};
 
 /// What a repository has beyond what is `live` in it; `None` when that is nothing.
 pub(super) async fn of_repository(
@@ -38,8 +43,8 @@ pub(super) async fn of_repository(
     let is_used =
         survey.revisions.len() > manifests.len() || survey.layers.iter().any(|layer| live.contains(layer));
     let garbage = RepositoryGarbage {
-        directory: survey.directory.clone(),
-        vanishes: !has_tags && !is_used && !survey.has_strangers,
+        repository: survey.repository.clone(),
+        vanishes: !has_tags && !is_used && !survey.has_unknown_entries,
         manifests,
         layers,
         history,
@@ -55,23 +60,19 @@ async fn linked_layers(
     survey: &Survey,
     digests: Vec<Digest>,
 ) -> Result<Vec<Digest>> {
-    let (storage, directory) = (Arc::clone(storage), survey.directory.clone());
-    in_chunks(digests, move |digests| {
-        let (storage, directory) = (Arc::clone(&storage), directory.clone());
+    let (storage, repository) = (Arc::clone(storage), survey.repository.clone());
+    let linked = in_jobs(digests, move |digest| {
+        let (storage, link) = (Arc::clone(&storage), layout::layer_link(&repository, &digest));
         async move {
-            let mut linked = Vec::new();
-            for (count, digest) in digests.into_iter().enumerate() {
-                match storage.stat(&directory.layer_link(&digest)).await {
-                    Err(error) if error.is_not_found() => {}
-                    // One that cannot be looked at is tried all the same.
-                    Ok(_) | Err(_) => linked.push(digest),
-                }
-                take_turns(count).await;
+            match storage.stat(&link).await {
+                Err(error) if error.is_not_found() => Ok(None),
+                // One that cannot be looked at is tried all the same.
+                Ok(_) | Err(_) => Ok(Some(digest)),
             }
-            Ok(linked)
         }
-    })
-    .await
+    });
+    let linked: Vec<Option<Digest>> = linked.await?;
+    Ok(linked.into_iter().flatten().collect())
 }
 
 /// The manifests that go, in the order in which they may: what names another one goes before it, so that what is left
@@ -83,14 +84,8 @@ fn doomed_manifests<'a>(
 ) -> Vec<DoomedManifest> {
     let mut named: HashMap<Digest, u32> = dead.map(|digest| (*digest, 0)).collect();
     let names = |digest: &Digest| {
-        let references = survey.manifests.get(digest);
-        references.into_iter().flat_map(|references| {
-            references
-                .manifests
-                .iter()
-                .chain(&references.blobs)
-                .chain(&references.subject)
-        })
+        let facts = survey.manifests.get(digest);
+        facts.into_iter().flat_map(|facts| facts.all())
     };
     let dead: Vec<Digest> = named.keys().copied().collect();
     for other in dead.iter().flat_map(names) {
@@ -111,7 +106,7 @@ fn doomed_manifests<'a>(
     let mut generation = 0;
     while !named.is_empty() {
         if free.is_empty() {
-            // Nobody can make a circle of digests; should somebody, it goes as a whole.
+            // A circle of digests cannot be made; one that is there all the same goes as a whole.
             free = named.keys().copied().collect();
         }
         free.sort_unstable();
@@ -139,32 +134,25 @@ fn doomed_manifests<'a>(
 }
 
 /// All blobs that are stored and not `live`, in ascending order.
+///
+/// # Errors
+///
+/// Those of listing a directory, and of looking at a blob.
 pub(super) async fn blobs(storage: &Arc<dyn Storage>, live: &Arc<DigestSet>) -> Result<Vec<DoomedBlob>> {
     let mut prefixes = Vec::new();
     for algorithm in Algorithm::ALL {
-        let below = layout::blobs().join(algorithm.as_str()).map_err(walk::no_key)?;
+        let below = layout::blobs().join(algorithm.as_str()).map_err(no_key)?;
         for prefix in names(&**storage, &below).await? {
             if prefix.is_dir {
-                prefixes.push((algorithm, below.join(&prefix.name).map_err(walk::no_key)?));
+                prefixes.push((algorithm, below.join(&prefix.name).map_err(no_key)?));
             }
         }
     }
-    let mut jobs = stream::iter(prefixes)
-        .map(|(algorithm, directory)| {
-            tokio::spawn(doomed(
-                Arc::clone(storage),
-                Arc::clone(live),
-                algorithm,
-                directory,
-            ))
-        })
-        .buffered(PARALLEL)
-        .map(|job| job.map_err(failed_job)?);
-    let mut found = Vec::new();
-    while let Some(blobs) = jobs.try_next().await? {
-        found.extend(blobs);
-    }
-    Ok(found)
+    let (storage, live) = (Arc::clone(storage), Arc::clone(live));
+    let found = in_jobs(prefixes, move |(algorithm, directory)| {
+        doomed(Arc::clone(&storage), Arc::clone(&live), algorithm, directory)
+    });
+    Ok(found.await?.into_iter().flatten().collect())
 }
 
 /// The blobs in one directory that are not `live`.
@@ -177,23 +165,25 @@ async fn doomed(
     algorithm: Algorithm,
     directory: Key,
 ) -> Result<Vec<DoomedBlob>> {
-    let mut found = Vec::new();
-    for (count, entry) in names(&*storage, &directory).await?.into_iter().enumerate() {
-        let digest =
-            walk::digest(algorithm, &entry.name).filter(|_| entry.name.starts_with(directory.name()));
-        let Some(digest) = digest.filter(|digest| !live.contains(digest)) else {
-            continue;
-        };
-        match storage.stat(&layout::blob(&digest)).await {
-            Ok(stat) => found.push(DoomedBlob {
-                digest,
-                size: stat.size,
-            }),
-            // A directory that a crash left.
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error.into()),
+    let names = names(&*storage, &directory).await?.into_iter();
+    let digests = names.filter_map(|entry| {
+        let digest = directory::digest(algorithm, &entry.name)?;
+        (entry.name.starts_with(directory.name()) && !live.contains(&digest)).then_some(digest)
+    });
+    let found = in_jobs(digests.collect(), move |digest| {
+        let storage = Arc::clone(&storage);
+        async move {
+            match storage.stat(&layout::blob(&digest)).await {
+                Ok(stat) => Ok(Some(DoomedBlob {
+                    digest,
+                    size: stat.size,
+                })),
+                // A directory that a crash left.
+                Err(error) if error.is_not_found() => Ok(None),
+                Err(error) => Err(error.into()),
+            }
         }
-        take_turns(count).await;
-    }
-    Ok(found)
+    });
+    let found: Vec<Option<DoomedBlob>> = found.await?;
+    Ok(found.into_iter().flatten().collect())
 }

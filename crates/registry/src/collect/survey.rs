@@ -1,38 +1,42 @@
-//! What one repository holds: its tags, manifests and layer links, and what is odd about them.
+//! What one repository holds: its tags, manifests and layer links, and findings about damaged ones.
 
 use std::{collections::HashMap, sync::Arc};
 
 use wharf_oci::Digest;
-use wharf_storage::{Storage, layout::RepositoryDirectory};
-
-use super::{
-    CollectOptions, Doubt,
-    references::{self, References, Stored},
-    walk::{self, Link, by_digest, in_chunks, names},
+use wharf_storage::{
+    Key, Storage,
+    layout::{self, InTree as _, Repository},
 };
-use crate::Result;
 
-/// After how many reads a job lets others have its thread.
-const TURN: usize = 16;
+use super::report::{CollectOptions, Finding};
+use crate::{
+    error::Result,
+    tree::{
+        directory::{ByDigest, by_digest, names, no_key},
+        link::{self, Link},
+        manifest::{Facts, Manifests, Stored},
+        parallel::in_jobs,
+    },
+};
 
 /// One repository, as it was found.
 #[derive(Debug)]
 pub(super) struct Survey {
-    pub(super) directory: RepositoryDirectory,
+    pub(super) repository: Repository,
     pub(super) tags: Vec<FoundTag>,
-    /// In ascending order.
+    /// Manifests that the repository has links of, in ascending order.
     pub(super) revisions: Vec<Digest>,
-    /// Of all revisions.
-    pub(super) manifests: HashMap<Digest, References>,
+    /// Facts of the revisions that could be read.
+    pub(super) manifests: HashMap<Digest, Arc<Facts>>,
     /// Names of layer links, in ascending order; a directory without its link is among them.
     pub(super) layers: Vec<Digest>,
-    /// What is kept whoever needs it: odd links name it.
+    /// Digests that are kept whether or not something needs them, because damaged links name them.
     pub(super) pinned: Vec<Digest>,
-    /// Whether everything is kept, because nobody knows what is needed.
+    /// Whether everything is kept, because it is unknown what is needed.
     pub(super) is_kept_whole: bool,
-    /// Whether something lies in it that belongs to no registry.
-    pub(super) has_strangers: bool,
-    pub(super) doubts: Vec<Doubt>,
+    /// Whether there are entries in it that belong to no registry.
+    pub(super) has_unknown_entries: bool,
+    pub(super) findings: Vec<Finding>,
 }
 
 /// A directory of a tag.
@@ -40,39 +44,49 @@ pub(super) struct Survey {
 pub(super) struct FoundTag {
     pub(super) name: Box<str>,
     pub(super) current: Link,
-    /// Not read when nobody will ask.
+    /// Digests in the history of the tag; not read when they are not needed.
     pub(super) history: Vec<Digest>,
-    has_strangers: bool,
+    has_unknown_entries: bool,
 }
 
 impl Survey {
-    /// Looks at everything in `directory`, except its uploads.
+    /// Looks at everything in `repository`, except its uploads. `None` when the directory has no place for manifests or
+    /// layers, and so only holds other repositories.
+    ///
+    /// # Errors
+    ///
+    /// Those of listing a directory: what is in it is unknown.
     pub(super) async fn take(
         storage: &Arc<dyn Storage>,
-        directory: RepositoryDirectory,
+        manifests: &Arc<Manifests>,
+        repository: Repository,
         options: CollectOptions,
-    ) -> Result<Self> {
+    ) -> Result<Option<Self>> {
+        if !is_repository(&**storage, &repository).await? {
+            return Ok(None);
+        }
         let mut survey = Self {
-            directory,
+            repository,
             tags: Vec::new(),
             revisions: Vec::new(),
             manifests: HashMap::new(),
             layers: Vec::new(),
             pinned: Vec::new(),
             is_kept_whole: false,
-            has_strangers: false,
-            doubts: Vec::new(),
+            has_unknown_entries: false,
+            findings: Vec::new(),
         };
         survey.find_tags(storage, options).await?;
         survey.find_revisions(storage).await?;
-        survey.read_manifests(storage).await?;
+        survey.read_manifests(manifests).await?;
         survey.find_layers(storage).await?;
-        Ok(survey)
+        Ok(Some(survey))
     }
 
-    pub(super) fn doubt(&mut self, what: String) {
-        self.doubts.push(Doubt {
-            repository: self.directory.name().into(),
+    /// Adds a finding about the repository.
+    pub(super) fn report(&mut self, what: String) {
+        self.findings.push(Finding {
+            repository: self.repository.path().into(),
             what,
         });
     }
@@ -83,19 +97,19 @@ impl Survey {
     }
 
     async fn find_tags(&mut self, storage: &Arc<dyn Storage>, options: CollectOptions) -> Result<()> {
-        let entries = names(&**storage, &self.directory.tags()).await?;
-        self.has_strangers |= entries.iter().any(|entry| !entry.is_dir);
+        let entries = names(&**storage, &layout::tags(&self.repository)).await?;
+        self.has_unknown_entries |= entries.iter().any(|entry| !entry.is_dir);
         let tags: Vec<Box<str>> = entries
             .into_iter()
             .filter(|entry| entry.is_dir)
             .map(|entry| entry.name)
             .collect();
-        let (storage, directory) = (Arc::clone(storage), self.directory.clone());
-        self.tags = in_chunks(tags, move |tags| {
-            find_tags(Arc::clone(&storage), directory.clone(), tags, options)
+        let (storage, repository) = (Arc::clone(storage), self.repository.clone());
+        self.tags = in_jobs(tags, move |tag| {
+            find_tag(Arc::clone(&storage), repository.clone(), tag, options)
         })
         .await?;
-        self.has_strangers |= self.tags.iter().any(|tag| tag.has_strangers);
+        self.has_unknown_entries |= self.tags.iter().any(|tag| tag.has_unknown_entries);
         let damaged: Vec<String> = self
             .tags
             .iter()
@@ -107,22 +121,22 @@ impl Survey {
                 Link::Absent | Link::Points(_) => None,
             })
             .collect();
-        damaged.into_iter().for_each(|what| self.doubt(what));
+        damaged.into_iter().for_each(|what| self.report(what));
         Ok(())
     }
 
     async fn find_revisions(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
-        let found = by_digest(&**storage, &self.directory.revisions()).await?;
-        self.has_strangers |= found.has_strangers;
+        let found = by_digest(&**storage, &layout::revisions(&self.repository)).await?;
+        self.has_unknown_entries |= found.has_unknown_entries;
         for algorithm in found.unknown_algorithms {
             self.is_kept_whole = true;
-            self.doubt(format!(
+            self.report(format!(
                 "it may have manifests by the unknown digest algorithm `{algorithm}`; all of it is kept"
             ));
         }
-        let directory = self.directory.clone();
+        let repository = self.repository.clone();
         let links = links(storage, found.digests, move |digest| {
-            directory.revision_link(digest)
+            layout::revision_link(&repository, digest)
         });
         for (digest, link) in links.await? {
             match link {
@@ -130,11 +144,11 @@ impl Survey {
                 Link::Points(target) if target == digest => {}
                 Link::Points(target) => {
                     self.pinned.extend([digest, target]);
-                    self.doubt(format!("the link of the manifest `{digest}` points at `{target}`; both are kept; push the manifest again, or delete it"));
+                    self.report(format!("the link of the manifest `{digest}` points at `{target}`; both are kept; push the manifest again, or delete it"));
                 }
                 Link::Damaged(why) => {
                     self.pinned.push(digest);
-                    self.doubt(format!("the link of the manifest `{digest}` points nowhere ({why}); the manifest is kept; push it again, or delete it"));
+                    self.report(format!("the link of the manifest `{digest}` points nowhere ({why}); the manifest is kept; push it again, or delete it"));
                 }
             }
             self.revisions.push(digest);
@@ -142,32 +156,32 @@ impl Survey {
         Ok(())
     }
 
-    async fn read_manifests(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
-        for (digest, stored) in read_all(storage, self.revisions.clone()).await? {
+    async fn read_manifests(&mut self, manifests: &Arc<Manifests>) -> Result<()> {
+        for (digest, stored) in look_up_all(manifests, self.revisions.clone()).await? {
             let why = match stored {
-                Stored::Understood(references) => {
-                    self.manifests.insert(digest, references);
+                Stored::Understood(facts) => {
+                    self.manifests.insert(digest, facts);
                     continue;
                 }
                 Stored::Absent => "its bytes are not there".to_owned(),
                 Stored::Unreadable(why) => why,
             };
             self.is_kept_whole = true;
-            self.doubt(format!("nobody knows what the manifest `{digest}` needs ({why}); all of the repository is kept; push the manifest again, or delete it"));
+            self.report(format!("cannot read the manifest `{digest}` ({why}); all of the repository is kept; push the manifest again, or delete it"));
         }
         Ok(())
     }
 
     async fn find_layers(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
-        let layers = self.directory.layers();
+        let layers = layout::layers(&self.repository);
         let found = by_digest(&**storage, &layers).await?;
-        self.has_strangers |= found.has_strangers;
+        self.has_unknown_entries |= found.has_unknown_entries;
         self.layers = found.digests;
         for algorithm in found.unknown_algorithms {
-            let below = layers.join(&algorithm).map_err(walk::no_key)?;
+            let below = layers.join(&algorithm).map_err(no_key)?;
             for entry in names(&**storage, &below).await? {
                 let link = below.join(&entry.name).and_then(|layer| layer.join("link"));
-                if let Link::Points(target) = walk::link(&**storage, &link.map_err(walk::no_key)?).await {
+                if let Link::Points(target) = link::read(&**storage, &link.map_err(no_key)?).await {
                     self.pinned.push(target);
                 }
             }
@@ -176,78 +190,67 @@ impl Survey {
     }
 }
 
+/// Whether a directory is more than one that holds other repositories: it has a place for manifests or layers.
+async fn is_repository(storage: &dyn Storage, repository: &Repository) -> Result<bool> {
+    let directory = layout::repository(repository);
+    // Names of the layout begin with an underscore, and nothing else does.
+    let page = storage.list(&directory, Some("_"), 8).await?;
+    let mut names = page.entries.iter().map(|entry| &*entry.name);
+    Ok(names.any(|name| matches!(name, "_manifests" | "_layers")))
+}
+
 /// Reads some links, each named by its digest.
+///
+/// # Errors
+///
+/// A task that did not end.
 pub(super) async fn links(
     storage: &Arc<dyn Storage>,
     digests: Vec<Digest>,
-    key: impl Fn(&Digest) -> wharf_storage::Key + Clone + Send + Sync + 'static,
+    key: impl Fn(&Digest) -> Key + Clone + Send + Sync + 'static,
 ) -> Result<Vec<(Digest, Link)>> {
     let storage = Arc::clone(storage);
-    in_chunks(digests, move |digests| {
-        let (storage, key) = (Arc::clone(&storage), key.clone());
-        async move {
-            let mut found = Vec::with_capacity(digests.len());
-            for (count, digest) in digests.into_iter().enumerate() {
-                let link = walk::link(&*storage, &key(&digest)).await;
-                found.push((digest, link));
-                take_turns(count).await;
-            }
-            Ok(found)
-        }
+    in_jobs(digests, move |digest| {
+        let (storage, key) = (Arc::clone(&storage), key(&digest));
+        async move { Ok((digest, link::read(&*storage, &key).await)) }
     })
     .await
 }
 
-/// Reads some manifests.
-pub(super) async fn read_all(
-    storage: &Arc<dyn Storage>,
+/// Looks some manifests up.
+///
+/// # Errors
+///
+/// A task that did not end.
+pub(super) async fn look_up_all(
+    manifests: &Arc<Manifests>,
     digests: Vec<Digest>,
 ) -> Result<Vec<(Digest, Stored)>> {
-    let storage = Arc::clone(storage);
-    in_chunks(digests, move |digests| {
-        let storage = Arc::clone(&storage);
-        async move {
-            let mut found = Vec::with_capacity(digests.len());
-            for (count, digest) in digests.into_iter().enumerate() {
-                let stored = references::read(&*storage, &digest).await;
-                found.push((digest, stored));
-                take_turns(count).await;
-            }
-            Ok(found)
-        }
+    let manifests = Arc::clone(manifests);
+    in_jobs(digests, move |digest| {
+        let manifests = Arc::clone(&manifests);
+        async move { Ok((digest, manifests.look_up(&digest).await)) }
     })
     .await
 }
 
-async fn find_tags(
+async fn find_tag(
     storage: Arc<dyn Storage>,
-    directory: RepositoryDirectory,
-    tags: Vec<Box<str>>,
+    repository: Repository,
+    name: Box<str>,
     options: CollectOptions,
-) -> Result<Vec<FoundTag>> {
-    let mut found = Vec::with_capacity(tags.len());
-    for (count, name) in tags.into_iter().enumerate() {
-        let current = walk::link(&*storage, &directory.tag_link(&name)).await;
-        let is_history_needed = options.delete_untagged || matches!(current, Link::Damaged(_));
-        let history = if is_history_needed {
-            by_digest(&*storage, &directory.tag_history(&name)).await?
-        } else {
-            walk::ByDigest::default()
-        };
-        found.push(FoundTag {
-            name,
-            current,
-            history: history.digests,
-            has_strangers: history.has_strangers,
-        });
-        take_turns(count).await;
-    }
-    Ok(found)
-}
-
-/// Reads from the page cache never wait, so a job that makes many of them has to let go by itself.
-pub(super) async fn take_turns(count: usize) {
-    if count % TURN == TURN - 1 {
-        tokio::task::yield_now().await;
-    }
+) -> Result<FoundTag> {
+    let current = link::read(&*storage, &layout::tag_link(&repository, &name)).await;
+    let is_history_needed = options.delete_untagged || matches!(current, Link::Damaged(_));
+    let history = if is_history_needed {
+        by_digest(&*storage, &layout::tag_history(&repository, &name)).await?
+    } else {
+        ByDigest::default()
+    };
+    Ok(FoundTag {
+        name,
+        current,
+        history: history.digests,
+        has_unknown_entries: history.has_unknown_entries,
+    })
 }

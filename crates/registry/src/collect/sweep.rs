@@ -1,4 +1,4 @@
-//! Taking garbage away: pointers before what they point to, many at a time, each kind durable before the next.
+//! Removing garbage: pointers before what they point to, many at a time, each kind durable before the next.
 
 use std::{future::ready, sync::Arc};
 
@@ -6,41 +6,41 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use wharf_oci::Digest;
 use wharf_storage::{Key, Removal, Storage, layout};
 
-use super::{DoomedBlob, Garbage, RepositoryGarbage, Swept};
-use crate::Result;
+use super::report::{DoomedBlob, Garbage, RepositoryGarbage, Swept};
+use crate::error::Result;
 
 /// How many things go in one step. A step costs one sync for each directory that it takes something out of.
 const STEP: usize = 512;
 
-/// How many steps are taken at once. Removing is work for the kernel's journal, which more do not speed up: they
-/// get in each other's way.
+/// How many steps run at once. Removing is work for the kernel's journal, which more steps do not speed up: they get in
+/// each other's way.
 const SWEEPERS: usize = 2;
 
-/// Some things of one kind that are to go at once.
+/// Objects of one kind that are to be removed at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// The repository that loses them; `None` for the bytes themselves.
+    /// Repository that loses pointers to the digests; `None` for the bytes themselves.
     pub repository: Option<&'a str>,
-    /// What goes, or the pointers to which go.
+    /// Digests of the blobs, or of what the pointers point to.
     pub digests: &'a [Digest],
 }
 
-/// Who is asked before a step, because others may have come to rely on what goes since it was marked.
+/// Admission of the steps of a sweep: requests may rely on a digest since it was marked.
 pub trait Guard: Sync {
-    /// While it lives, nobody comes to rely on what the step takes away.
+    /// Locks that keep requests from relying on what the step removes, until it is dropped.
     type Hold: Send;
 
-    /// Takes hold of all that `step` takes away, and answers, with the hold, for each of `step.digests` whether it may
+    /// Locks everything that `step` removes, and answers, with the hold, for each of `step.digests` whether it may
     /// still go. The hold is dropped when the step is durable.
     fn admit(&self, step: Step<'_>) -> impl Future<Output = (Self::Hold, Vec<bool>)> + Send;
 }
 
-/// The guard of the offline form: this process has the lock of the store and serves nobody, so nothing has changed since
-/// the mark, and nothing will.
+/// The guard of the offline form: this process has the lock of the store and serves no requests, so nothing has changed
+/// since the mark, and nothing will.
 #[derive(Debug, Clone, Copy)]
-pub struct Alone;
+pub struct Offline;
 
-impl Guard for Alone {
+impl Guard for Offline {
     type Hold = ();
 
     fn admit(&self, step: Step<'_>) -> impl Future<Output = ((), Vec<bool>)> + Send {
@@ -48,6 +48,11 @@ impl Guard for Alone {
     }
 }
 
+/// Removes `garbage`, as far as `guard` admits it.
+///
+/// # Errors
+///
+/// Those of the store.
 pub(super) async fn sweep<G: Guard>(
     storage: &Arc<dyn Storage>,
     garbage: &Garbage,
@@ -76,25 +81,29 @@ async fn sweep_repository<G: Guard>(
     garbage: &RepositoryGarbage,
     guard: &G,
 ) -> Result<()> {
-    let directory = &garbage.directory;
+    let repository = &garbage.repository;
     let name = Some(garbage.name());
     for entries in garbage.history.chunks(STEP) {
         let digests: Vec<Digest> = entries.iter().map(|(_, digest)| *digest).collect();
         let keys = entries
             .iter()
-            .map(|(tag, digest)| directory.tag_history_link(tag, digest));
+            .map(|(tag, digest)| layout::tag_history_link(repository, tag, digest));
         step(storage, guard, name, &digests, keys).await?;
     }
     // A step holds manifests of one generation only: within a step, what a cut of power leaves may be anything.
     for generation in garbage.manifests.chunk_by(|a, b| a.generation == b.generation) {
         for manifests in generation.chunks(STEP) {
             let digests: Vec<Digest> = manifests.iter().map(|manifest| manifest.digest).collect();
-            let keys = digests.iter().map(|digest| directory.revision_link(digest));
+            let keys = digests
+                .iter()
+                .map(|digest| layout::revision_link(repository, digest));
             step(storage, guard, name, &digests, keys).await?;
         }
     }
     for digests in garbage.layers.chunks(STEP) {
-        let keys = digests.iter().map(|digest| directory.layer_link(digest));
+        let keys = digests
+            .iter()
+            .map(|digest| layout::layer_link(repository, digest));
         step(storage, guard, name, digests, keys).await?;
     }
     if garbage.vanishes {
@@ -114,7 +123,7 @@ async fn sweep_blobs<G: Guard>(storage: &Arc<dyn Storage>, blobs: &[DoomedBlob],
 }
 
 /// Removes `keys`, each of which belongs to one of `digests`, as far as the guard admits it. The directory above
-/// the one that holds it, which it shares with others of its kind, stays. Answers what went.
+/// the one that holds it, which it shares with others of its kind, stays. Answers which of them went.
 async fn step<G: Guard>(
     storage: &Arc<dyn Storage>,
     guard: &G,
@@ -140,15 +149,16 @@ async fn step<G: Guard>(
 ///
 /// *Online*, the repository's tags have to be locked here: a push may bring it back.
 async fn remove_repository(storage: &Arc<dyn Storage>, garbage: &RepositoryGarbage) -> Result<()> {
-    let directory = &garbage.directory;
-    for tree in [directory.manifests(), directory.layers()] {
+    let repository = &garbage.repository;
+    for tree in [layout::manifests(repository), layout::layers(repository)] {
         match storage.remove_tree(&tree).await {
             Err(error) if !error.is_not_found() => return Err(error.into()),
             _ => {}
         }
     }
     // There is nothing at these keys: it is the directories above them that go, as far as they are empty.
-    let left = [directory.uploads(), directory.key().clone()].map(|above| above.join("nothing"));
+    let left = [layout::uploads(repository), layout::repository(repository)];
+    let left = left.map(|above| above.join("nothing"));
     for key in left.into_iter().flatten() {
         let keep = layout::repositories();
         storage.remove_many(&[Removal { key, keep }]).await?;

@@ -1,8 +1,13 @@
 //! What the tests of this crate share: a registry on a store in memory, and small images.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use object_store::{
+    memory::InMemory,
+    path::Path,
+    throttle::{ThrottleConfig, ThrottledStore},
+};
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
 use wharf_registry::{Options, Registry};
 use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
@@ -20,6 +25,28 @@ pub(crate) fn registry() -> (Arc<Registry>, Arc<dyn Storage>) {
         )),
         storage,
     )
+}
+
+/// Virtual time that each operation takes; the tests' clock only moves while they wait for it.
+pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(100);
+
+/// A registry over a bucket that answers after [`ROUND_TRIP`], and its store.
+pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
+    let delays = ThrottleConfig {
+        wait_delete_per_call: ROUND_TRIP,
+        wait_get_per_call: ROUND_TRIP,
+        wait_list_per_call: ROUND_TRIP,
+        wait_list_with_delimiter_per_call: ROUND_TRIP,
+        wait_put_per_call: ROUND_TRIP,
+        ..ThrottleConfig::default()
+    };
+    let store = ThrottledStore::new(InMemory::new(), delays);
+    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
+    let options = Options {
+        delete_enabled: true,
+        ..Options::default()
+    };
+    (Arc::new(Registry::new(Arc::clone(&storage), options)), storage)
 }
 
 pub(crate) fn name(name: &str) -> RepoName {

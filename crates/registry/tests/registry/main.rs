@@ -4,3 +4,6 @@
 mod catalog;
 mod common;
 mod manifests;
+mod races;
+mod replicas;
+mod round_trips;

@@ -289,3 +289,28 @@ async fn a_tag_that_points_nowhere_is_not_listed() {
     let page = registry.tags(&app, &PageRequest::default()).await.unwrap();
     assert_eq!(page.names, ["bad".into(), "good".into()]);
 }
+
+#[tokio::test]
+async fn a_large_manifest_is_stored_when_all_that_it_names_is_there() {
+    let (registry, storage) = registry();
+    let app = name("app");
+    let annotations = format!(r#","annotations":{{"note":"{}"}}"#, "x".repeat(100_000));
+    let elsewhere = image(&registry, &name("elsewhere"), "missing", &annotations).await;
+    let push = |manifest: &str| {
+        let (reference, bytes) = (Reference::from(tag("1")), Bytes::from(manifest.to_owned()));
+        let (registry, app) = (&registry, &app);
+        async move { registry.put_manifest(app, &reference, None, bytes, &[]).await }
+    };
+    assert!(matches!(
+        push(&elsewhere).await,
+        Err(Error::ManifestReferencesUnknown(_))
+    ));
+    let refused = layout::blob(&Digest::sha256_of(elsewhere.as_bytes()));
+    assert!(storage.stat(&refused).await.unwrap_err().is_not_found());
+
+    let manifest = image(&registry, &app, "content", &annotations).await;
+    push(&manifest).await.unwrap();
+    let fresh = wharf_registry::Registry::new(storage, registry.options().clone());
+    let pulled = fresh.manifest(&app, &tag("1").into()).await.unwrap();
+    assert_eq!(pulled.bytes, manifest.as_bytes());
+}

@@ -4,6 +4,7 @@
 //! everything that was acknowledged, stands in a [`Ledger`]. The disk is then looked at in several
 //! of the states in which it may be found when the power is back.
 
+mod prepare;
 mod sweep;
 
 use std::{
@@ -135,7 +136,7 @@ impl Client {
     }
 
     async fn delete_tag(&self, tag: &str) -> Result<()> {
-        let directory = layout::tag(&self.repository, &tag.parse().unwrap());
+        let directory = layout::tag(&self.repository, tag);
         let keys = self.ledger.below(&directory);
         keys.iter().for_each(|key| self.ledger.begin(key, None));
         self.storage.remove_tree(&directory).await?;
@@ -553,7 +554,7 @@ fn concurrent_requests_survive() {
 fn concurrent_pushes_of_one_tag_survive() {
     survives_cuts(3, async |client| {
         client.push_manifest("latest", "first").await?;
-        let tag = layout::tag_link(&client.repository, &"latest".parse().unwrap());
+        let tag = layout::tag_link(&client.repository, "latest");
         let (one, two) = (client.manifest("latest", "one"), client.manifest("latest", "two"));
         for put in one.iter().chain(&two) {
             client.ledger.begin(&put.key, Some(put.bytes.clone()));

@@ -390,6 +390,23 @@ impl<D: Disk> Session<D> {
         Ok(digests)
     }
 
+    /// Syncs the file when much of it may be unsynced. A smaller one is synced together with what is published after it,
+    /// which costs the journal less.
+    fn prepare(&mut self) -> Result<()> {
+        if self.written < WRITEBACK {
+            return Ok(());
+        }
+        let file = self.file()?;
+        let disk = &self.engine.disk;
+        disk.sync_file(&file).map_err(|error| {
+            // A second sync would not tell what of the file is on the disk: it is as good as not written.
+            if let Err(error) = disk.remove_file(&self.data) {
+                tracing::warn!(path = self.data, %error, "could not remove an upload that was not synced");
+            }
+            writing(&self.data, error)
+        })
+    }
+
     /// Publishes the file, or the frames that were never written to it, and removes what is left of the upload.
     fn publish(&mut self, key: &Key, frames: Option<Vec<Bytes>>, then: &[Put]) -> Result<()> {
         let first = match frames {
@@ -737,6 +754,22 @@ impl<D: Disk> Finished for FsFinished<D> {
             .iter()
             .find(|digest| digest.algorithm() == algorithm)
             .copied()
+    }
+
+    async fn prepare(&mut self) -> Result<()> {
+        if self.frames.is_some() {
+            return Ok(());
+        }
+        let Some(mut session) = self.session.take() else {
+            return Ok(());
+        };
+        let (session, result) = blocking(move || {
+            let result = session.prepare();
+            Ok((session, result))
+        })
+        .await?;
+        self.session = Some(session);
+        result
     }
 
     async fn publish(mut self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
 use tokio::runtime;
-use wharf_registry::collect::{Alone, CollectOptions, Collector, Doubt, Garbage, Mark, RepositoryMarks};
+use wharf_registry::collect::{CollectOptions, Collector, Finding, Garbage, Mark, Offline, RepositoryMarks};
 use wharf_storage::{ErrorKind, fs::FsStorage, layout};
 
 use crate::{
@@ -64,12 +64,12 @@ async fn collect(root: &Path, arguments: &GarbageCollect) -> anyhow::Result<()> 
     if arguments.dry_run {
         said.total(garbage.bytes(), "would be freed")?;
     } else {
-        let swept = collector.sweep(&garbage, &Alone).await.context(
+        let swept = collector.sweep(&garbage, &Offline).await.context(
             "the collection stopped half-way; nothing that is needed is gone, run it again to go on",
         )?;
         said.total(swept.bytes, "freed")?;
     }
-    said.doubts(&garbage.doubts);
+    said.findings(&garbage.findings);
     Ok(())
 }
 
@@ -194,9 +194,9 @@ impl Said {
 
     /// To standard error, also when standard output is to be quiet.
     #[expect(clippy::print_stderr, reason = "the report of a command, not a line of a log")]
-    fn doubts(&self, doubts: &[Doubt]) {
-        for doubt in doubts {
-            eprintln!("warning: {doubt}");
+    fn findings(&self, findings: &[Finding]) {
+        for finding in findings {
+            eprintln!("warning: {finding}");
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::{Key, Removal, Result, Storage, layout};
 fn a_sweep_survives() {
     survives_a_cut_anywhere(async |client| {
         let name = client.repository.clone();
-        let latest = "latest".parse().unwrap();
+        let latest = "latest";
         let layers = [
             client.push_blob("a", &[pattern(1, 100)]).await?,
             client.push_blob("b", &[pattern(2, 100)]).await?,

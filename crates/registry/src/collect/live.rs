@@ -1,0 +1,198 @@
+//! What is live in one repository: everything that its roots reach, in the order in which it is found.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use wharf_oci::Digest;
+use wharf_storage::{Storage, layout};
+
+use super::{
+    report::Mark,
+    survey::{self, Survey},
+};
+use crate::{
+    error::Result,
+    tree::{
+        link::Link,
+        manifest::{Facts, Manifests, Stored},
+    },
+};
+
+/// What has been reached so far.
+#[derive(Default)]
+pub(super) struct Live {
+    marks: Vec<Mark>,
+    /// Marked as manifests.
+    manifests: HashSet<Digest>,
+    /// Named by something live.
+    named: HashSet<Digest>,
+    /// Manifests whose references have been followed.
+    followed: HashSet<Digest>,
+    /// What must be followed although the repository has no such manifest: children and targets of tags.
+    unlinked: Vec<Digest>,
+    /// The manifests of the repository by their subject; filled when it is first needed.
+    referrers: Option<HashMap<Digest, Vec<Digest>>>,
+}
+
+impl Live {
+    /// Whether the repository needs `digest`.
+    pub(super) fn contains(&self, digest: &Digest) -> bool {
+        self.named.contains(digest) || self.manifests.contains(digest)
+    }
+
+    /// The marks, in the order in which they were made.
+    pub(super) fn into_marks(self) -> Vec<Mark> {
+        self.marks
+    }
+
+    /// Marks everything that the manifests `ahead`, which are marked, reach.
+    pub(super) fn reach(&mut self, survey: &Survey, mut ahead: Vec<Digest>) {
+        while let Some(digest) = ahead.pop() {
+            if !self.followed.insert(digest) {
+                continue;
+            }
+            for referrer in self.referrers_of(survey, &digest) {
+                self.mark_manifest(referrer);
+                ahead.push(referrer);
+            }
+            match survey.manifests.get(&digest) {
+                Some(facts) => self.follow(survey, facts, &mut ahead),
+                None => self.unlinked.push(digest),
+            }
+        }
+    }
+
+    /// Marks everything that a manifest names, and puts the manifests among it into `ahead`.
+    fn follow(&mut self, survey: &Survey, facts: &Facts, ahead: &mut Vec<Digest>) {
+        for blob in facts.blobs() {
+            self.name(*blob);
+            // Where a manifest stands as a layer it is still a manifest.
+            if survey.has_revision(blob) {
+                ahead.push(*blob);
+            }
+        }
+        for child in &facts.children {
+            self.name(*child);
+            ahead.push(*child);
+        }
+        // What is not in the repository is not what the `subject` means: it may be pushed later.
+        if let Some(subject) = facts.subject.filter(|subject| survey.has_revision(subject)) {
+            self.mark_manifest(subject);
+            ahead.push(subject);
+        }
+    }
+
+    /// Follows what is named as a manifest and is none of the repository's: it may be linked as a layer, which is how
+    /// registry 2.1.0 did it, or its link is lost. Its bytes, if they are there, say what it needs.
+    ///
+    /// # Errors
+    ///
+    /// A task that did not end.
+    pub(super) async fn reach_unlinked(
+        &mut self,
+        manifests: &Arc<Manifests>,
+        survey: &mut Survey,
+    ) -> Result<()> {
+        let tagged = survey.tags.iter().filter_map(|tag| match &tag.current {
+            Link::Points(digest) => Some((*digest, tag.name.clone())),
+            Link::Absent | Link::Damaged(_) => None,
+        });
+        let tagged: HashMap<Digest, Box<str>> = tagged.collect();
+        while !self.unlinked.is_empty() {
+            let wanted = std::mem::take(&mut self.unlinked);
+            for (digest, stored) in survey::look_up_all(manifests, wanted).await? {
+                // A manifest of the repository that cannot be read is among the findings already.
+                if survey.has_revision(&digest) {
+                    continue;
+                }
+                let tag = tagged.get(&digest);
+                match (stored, tag) {
+                    (Stored::Understood(facts), _) => {
+                        let mut ahead = Vec::new();
+                        self.follow(survey, &facts, &mut ahead);
+                        self.reach(survey, ahead);
+                    }
+                    // No client can pull anything through it in this repository.
+                    (Stored::Absent | Stored::Unreadable(_), None) => {}
+                    (Stored::Absent, Some(tag)) => survey.report(format!(
+                        "the tag `{tag}` points at `{digest}`, which is not there; push the tag again, or delete it"
+                    )),
+                    (Stored::Unreadable(why), Some(tag)) => {
+                        survey.is_kept_whole = true;
+                        survey.report(format!("cannot read the manifest `{digest}`, at which the tag `{tag}` points ({why}); all of the repository is kept; push the tag again, or delete it"));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows the layer links of what is live to the bytes: registry:2 stores by SHA-256 what it was sent by SHA-512.
+    ///
+    /// # Errors
+    ///
+    /// A task that did not end.
+    pub(super) async fn follow_links(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        survey: &mut Survey,
+    ) -> Result<()> {
+        let live = survey.layers.iter().filter(|digest| self.contains(digest));
+        let repository = survey.repository.clone();
+        let links = survey::links(storage, live.copied().collect(), move |digest| {
+            layout::layer_link(&repository, digest)
+        });
+        for (digest, link) in links.await? {
+            match link {
+                Link::Points(target) if target != digest => self.name(target),
+                Link::Points(_) | Link::Absent => {}
+                Link::Damaged(why) => survey.report(format!(
+                    "the link of the layer `{digest}` points nowhere ({why}); the layer is kept; push it again"
+                )),
+            }
+        }
+        Ok(())
+    }
+
+    /// Marks everything that the repository has.
+    pub(super) fn reach_everything(&mut self, survey: &Survey) {
+        for revision in &survey.revisions {
+            self.mark_manifest(*revision);
+        }
+        self.reach(survey, survey.revisions.clone());
+        let history = survey.tags.iter().flat_map(|tag| &tag.history);
+        for digest in survey.layers.iter().chain(history) {
+            self.name(*digest);
+        }
+    }
+
+    /// Marks `digest` as a manifest.
+    pub(super) fn mark_manifest(&mut self, digest: Digest) {
+        if self.manifests.insert(digest) {
+            self.marks.push(Mark::Manifest(digest));
+        }
+    }
+
+    /// Marks `digest` as something that is named.
+    pub(super) fn name(&mut self, digest: Digest) {
+        if self.named.insert(digest) {
+            self.marks.push(Mark::Blob(digest));
+        }
+    }
+
+    fn referrers_of(&mut self, survey: &Survey, subject: &Digest) -> Vec<Digest> {
+        let referrers = self.referrers.get_or_insert_with(|| {
+            let mut referrers: HashMap<Digest, Vec<Digest>> = HashMap::new();
+            for revision in &survey.revisions {
+                let facts = survey.manifests.get(revision);
+                if let Some(subject) = facts.and_then(|facts| facts.subject) {
+                    referrers.entry(subject).or_default().push(*revision);
+                }
+            }
+            referrers
+        });
+        referrers.get(subject).cloned().unwrap_or_default()
+    }
+}

@@ -1,0 +1,134 @@
+//! What a collection finds, and what it has done, as plain values for the sweep and for reports.
+
+use std::fmt;
+
+use wharf_oci::Digest;
+use wharf_storage::layout::{InTree as _, Repository};
+
+/// What a collection is to remove.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CollectOptions {
+    /// Also manifests that no tag reaches, with their entries in the histories of tags.
+    pub delete_untagged: bool,
+}
+
+/// The digests that one repository needs, in the order in which they were found.
+#[derive(Debug)]
+pub struct RepositoryMarks {
+    /// The repository's name, or the path of what stands in its place.
+    pub name: Box<str>,
+    /// The marks; each digest at most once in each form.
+    pub marks: Vec<Mark>,
+}
+
+/// One digest that is needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// A manifest that is a root, or that refers to a live one.
+    Manifest(Digest),
+    /// A digest that a live manifest names: a config, a layer, a child.
+    Blob(Digest),
+}
+
+impl Mark {
+    /// The digest that is needed.
+    pub fn digest(&self) -> &Digest {
+        match self {
+            Self::Manifest(digest) | Self::Blob(digest) => digest,
+        }
+    }
+}
+
+/// What may be removed. Nothing has been removed yet.
+#[derive(Debug)]
+pub struct Garbage {
+    /// How many digests are needed, stored or not.
+    pub marked: usize,
+    /// Blobs that no repository needs, in ascending order of their digests.
+    pub blobs: Vec<DoomedBlob>,
+    /// The repositories that lose something.
+    pub repositories: Vec<RepositoryGarbage>,
+    /// What was kept because it could not be understood.
+    pub findings: Vec<Finding>,
+}
+
+impl Garbage {
+    /// How many manifests repositories lose.
+    pub fn manifests(&self) -> usize {
+        let manifests = self
+            .repositories
+            .iter()
+            .map(|repository| repository.manifests.len());
+        manifests.sum()
+    }
+
+    /// How many bytes the blobs hold.
+    pub fn bytes(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.size).sum()
+    }
+}
+
+/// A blob that no repository needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DoomedBlob {
+    /// Digest that the blob is stored under.
+    pub digest: Digest,
+    /// Size of the blob in bytes.
+    pub size: u64,
+}
+
+/// What one repository loses.
+#[derive(Debug)]
+pub struct RepositoryGarbage {
+    pub(super) repository: Repository,
+    /// Manifests, in the order in which they may go: an index before its children, a referrer before its subject.
+    pub manifests: Vec<DoomedManifest>,
+    /// Blobs that the repository may read and does not need.
+    pub layers: Vec<Digest>,
+    /// Entries of tags' histories that lead to no manifest of the repository, or to one that goes.
+    pub history: Vec<(Box<str>, Digest)>,
+    /// Whether nothing is left of it, and so the repository itself goes.
+    pub vanishes: bool,
+}
+
+impl RepositoryGarbage {
+    /// The repository's name, or the path of what stands in its place.
+    pub fn name(&self) -> &str {
+        self.repository.path()
+    }
+}
+
+/// A manifest that its repository no longer needs; another one may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DoomedManifest {
+    /// Digest of the manifest.
+    pub digest: Digest,
+    /// The tags that once pointed at it.
+    pub tags: Vec<Box<str>>,
+    /// Manifests of the same generation do not name each other; lower generations go first.
+    pub(super) generation: u32,
+}
+
+/// Something that was kept because it could not be understood, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The repository's name, or the path of what stands in its place.
+    pub repository: Box<str>,
+    /// A sentence without a full stop.
+    pub what: String,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "repository `{}`: {}", self.repository, self.what)
+    }
+}
+
+/// What a sweep has removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Number of blobs, manifests and layers among them.
+    pub blobs: u64,
+    /// Number of bytes that they held.
+    pub bytes: u64,
+}

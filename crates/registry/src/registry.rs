@@ -1,0 +1,103 @@
+//! The registry itself: its options and its parts. What it does stands in the modules beside this one.
+
+use std::sync::Arc;
+
+use wharf_oci::{PageRequest, RepoName};
+use wharf_storage::Storage;
+
+use crate::{
+    coordination::InProcess,
+    damaged::DamagedBlobs,
+    error::{Error, Result},
+    locks::Locks,
+    rounds::Rounds,
+    rules::{Children, UrlRules},
+    tree::{Tree, link::LinkLookups, tags::NamePage},
+};
+
+/// How a registry behaves, as far as an operator may choose.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whether manifests, tags and blobs may be deleted (`storage.delete.enabled`).
+    pub delete_enabled: bool,
+    /// Whether the catalogue shows repositories without a tag (decision D5).
+    pub show_empty_repositories: bool,
+    /// The largest manifest that may be pushed, in bytes.
+    pub manifest_limit: usize,
+    /// Accept manifests whose layers, config or children are not (all) in the repository.
+    pub allow_missing_references: bool,
+    /// Accept layers that lie elsewhere: of a non-distributable media type, or with `urls`.
+    pub allow_foreign_layers: bool,
+    /// At which URLs layers may lie.
+    pub url_rules: UrlRules,
+    /// Which children of an index must be in the repository before it.
+    pub required_children: Children,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            delete_enabled: false,
+            show_empty_repositories: false,
+            manifest_limit: 4 << 20,
+            allow_missing_references: false,
+            allow_foreign_layers: false,
+            url_rules: UrlRules::default(),
+            required_children: Children::All,
+        }
+    }
+}
+
+/// A registry over a store. Many requests use it at once.
+#[derive(Debug)]
+pub struct Registry {
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) options: Options,
+    pub(crate) tree: Tree,
+    pub(crate) damaged: DamagedBlobs,
+    pub(crate) locks: Locks,
+    pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
+}
+
+impl Registry {
+    /// A registry over `storage`. Does no I/O.
+    pub fn new(storage: Arc<dyn Storage>, options: Options) -> Self {
+        Self {
+            tree: Tree::new(&storage),
+            damaged: DamagedBlobs::new(),
+            locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
+            catalog_rounds: Rounds::default(),
+            storage,
+            options,
+        }
+    }
+
+    /// The options that it was made with.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// How often links were looked up so far. Lookups that end meanwhile may be in one number and not in the other.
+    pub fn link_lookups(&self) -> LinkLookups {
+        self.tree.links.lookups()
+    }
+
+    /// The tags of `name` after `page.last`: `page.n` of them, or all.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameUnknown`] when there is no such repository; those of the store.
+    pub async fn tags(&self, name: &RepoName, page: &PageRequest) -> Result<NamePage> {
+        let page = self.tree.tags.page(name, page).await?;
+        page.ok_or_else(|| Error::NameUnknown { name: name.clone() })
+    }
+
+    /// Refuses a deletion when deleting is switched off.
+    pub(crate) fn require_delete(&self) -> Result<()> {
+        if self.options.delete_enabled {
+            Ok(())
+        } else {
+            Err(Error::DeleteDisabled)
+        }
+    }
+}

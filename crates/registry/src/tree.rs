@@ -1,0 +1,47 @@
+//! The one reading of the tree: repositories, tags, manifests, layers, links, and what manifests refer to.
+//!
+//! Requests read it strictly: a damaged link or manifest counts as absent, with a line in the log, and an error of the
+//! store ends the request. The collector, and whatever else looks at the whole tree, reads it tolerantly: damage is a
+//! part of the answer ([`Link::Damaged`], [`Stored::Unreadable`]), because it decides what must be kept.
+//!
+//! Reads of many links or manifests are under way [`PARALLEL`] at once, so that on a bucket they do not wait for one
+//! round trip after the other.
+
+pub(crate) mod directory;
+pub(crate) mod graph;
+pub(crate) mod link;
+pub(crate) mod manifest;
+pub(crate) mod parallel;
+pub(crate) mod repositories;
+pub(crate) mod tags;
+
+use std::sync::Arc;
+
+use wharf_storage::Storage;
+
+use self::{graph::Graphs, link::Links, manifest::Manifests, tags::Tags};
+
+#[cfg(doc)]
+use self::{link::Link, manifest::Stored, parallel::PARALLEL};
+
+/// What requests read strictly, with the caches in between. None of them can hide a change by another process: each
+/// entry is immutable under its digest, or is compared with the tree at every use.
+#[derive(Debug)]
+pub(crate) struct Tree {
+    pub(crate) links: Links,
+    pub(crate) manifests: Manifests,
+    pub(crate) graphs: Graphs,
+    pub(crate) tags: Tags,
+}
+
+impl Tree {
+    /// Reads `storage`. Does no I/O.
+    pub(crate) fn new(storage: &Arc<dyn Storage>) -> Self {
+        Self {
+            links: Links::new(Arc::clone(storage)),
+            manifests: Manifests::new(Arc::clone(storage)),
+            graphs: Graphs::new(Arc::clone(storage)),
+            tags: Tags::new(Arc::clone(storage)),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Directories of the tree: all names in one, and all digests in one that keeps them as `<algorithm>/<hex>`.
+
+use wharf_oci::{Algorithm, Digest};
+use wharf_storage::{Entry, Error, ErrorKind, Key, KeyError, Storage};
+
+use crate::error::Result;
+
+/// How many names are asked of the store at once when all are wanted.
+const PAGE: usize = 10_000;
+
+/// All names in a directory, in ascending order of their bytes. A directory that does not exist has none.
+///
+/// # Errors
+///
+/// Those of the store.
+pub(crate) async fn names(storage: &dyn Storage, directory: &Key) -> Result<Vec<Entry>> {
+    let mut names: Vec<Entry> = Vec::new();
+    loop {
+        let after = names.last().map(|entry| entry.name.clone());
+        let page = storage.list(directory, after.as_deref(), PAGE).await?;
+        names.extend(page.entries);
+        if !page.more {
+            return Ok(names);
+        }
+    }
+}
+
+/// Whether there is anything at or below `directory`.
+///
+/// # Errors
+///
+/// Those of the store.
+pub(crate) async fn exists(storage: &dyn Storage, directory: &Key) -> Result<bool> {
+    let page = storage.list(directory, None, 1).await?;
+    Ok(!page.entries.is_empty())
+}
+
+/// The content of a directory that keeps digests as `<algorithm>/<hex>`.
+#[derive(Debug, Default)]
+pub(crate) struct ByDigest {
+    /// The digests, in ascending order. One whose link is gone may be among them, because registry:2 leaves the
+    /// directories of deleted links behind.
+    pub(crate) digests: Vec<Digest>,
+    /// Names of algorithms that we cannot compute.
+    pub(crate) unknown_algorithms: Vec<Box<str>>,
+    /// Whether there is anything else.
+    pub(crate) has_unknown_entries: bool,
+}
+
+/// Lists a directory that keeps digests as `<algorithm>/<hex>`.
+///
+/// # Errors
+///
+/// Those of the store.
+pub(crate) async fn by_digest(storage: &dyn Storage, directory: &Key) -> Result<ByDigest> {
+    let mut found = ByDigest::default();
+    for algorithm in names(storage, directory).await? {
+        let Ok(known) = algorithm.name.parse::<Algorithm>() else {
+            found.has_unknown_entries = true;
+            found
+                .unknown_algorithms
+                .extend(algorithm.is_dir.then_some(algorithm.name));
+            continue;
+        };
+        let below = directory.join(&algorithm.name).map_err(no_key)?;
+        found.has_unknown_entries |= digests_of(storage, &below, known, &mut found.digests).await?;
+    }
+    Ok(found)
+}
+
+/// Adds the digests of `algorithm` whose hex digits are the names in `directory`. Answers whether there are other
+/// names.
+///
+/// # Errors
+///
+/// Those of the store.
+pub(crate) async fn digests_of(
+    storage: &dyn Storage,
+    directory: &Key,
+    algorithm: Algorithm,
+    digests: &mut Vec<Digest>,
+) -> Result<bool> {
+    let mut has_unknown_entries = false;
+    let mut after: Option<Box<str>> = None;
+    loop {
+        let page = storage.list(directory, after.as_deref(), PAGE).await?;
+        for entry in &page.entries {
+            match digest(algorithm, &entry.name) {
+                Some(digest) => digests.push(digest),
+                None => has_unknown_entries = true,
+            }
+        }
+        match page.entries.last() {
+            Some(last) if page.more => after = Some(last.name.clone()),
+            _ => return Ok(has_unknown_entries),
+        }
+    }
+}
+
+/// The digest of `algorithm` with the digits `hex`.
+pub(crate) fn digest(algorithm: Algorithm, hex: &str) -> Option<Digest> {
+    format!("{algorithm}:{hex}").parse().ok()
+}
+
+/// The error of a name that was listed and that no key can have, which no engine lists.
+pub(crate) fn no_key(error: KeyError) -> Error {
+    Error::with_source(ErrorKind::Other, "go through a directory", error)
+}

@@ -1,0 +1,92 @@
+//! Many small reads at once: bounded, in order, and fair to other tasks of the thread.
+
+use std::collections::VecDeque;
+
+use futures_util::{FutureExt, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
+use tokio::task::JoinError;
+use wharf_storage::{Error, ErrorKind};
+
+/// How many reads of one request are under way at once. On a bucket each takes a round trip of milliseconds.
+pub(crate) const PARALLEL: usize = 16;
+
+/// How many jobs of [`in_jobs`] run at once: enough to keep a few threads and a slow disk busy.
+const JOBS: usize = 8;
+
+/// How many small reads one job makes. From the page cache of a file system each takes some microseconds.
+const CHUNK: usize = 64;
+
+/// After how many results a task lets others have its thread: reads from the page cache never wait.
+const TURN: usize = 16;
+
+/// Runs `reads`, at most [`PARALLEL`] of them at once. The results come in the order of the reads; the first error ends
+/// them all.
+///
+/// The types are erased here, because the compiler cannot prove of closures in the state of a future that the future
+/// may move between threads.
+///
+/// # Errors
+///
+/// The first error, in the order of the reads.
+pub(crate) fn in_parallel<'a, T, E, F>(
+    reads: impl IntoIterator<Item = F, IntoIter: Send + 'a>,
+) -> BoxFuture<'a, Result<Vec<T>, E>>
+where
+    T: Send + 'a,
+    E: Send + 'a,
+    F: Future<Output = Result<T, E>> + Send + 'a,
+{
+    let reads: Box<dyn Iterator<Item = BoxFuture<'a, Result<T, E>>> + Send + 'a> =
+        Box::new(reads.into_iter().map(FutureExt::boxed));
+    async move {
+        let mut results = Vec::with_capacity(reads.size_hint().0);
+        let mut running = stream::iter(reads).buffered(PARALLEL);
+        while let Some(result) = running.next().await {
+            results.push(result?);
+            if results.len() % TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(results)
+    }
+    .boxed()
+}
+
+/// Runs `read` for all of `items`, in tasks of their own that run on several threads; within a task as
+/// [`in_parallel`] does. The results come in the order of the items.
+///
+/// # Errors
+///
+/// The first error, in the order of the items, and a task that did not end.
+pub(crate) async fn in_jobs<T, R, F>(
+    items: Vec<T>,
+    read: impl Fn(T) -> F + Clone + Send + 'static,
+) -> crate::error::Result<Vec<R>>
+where
+    T: Send + 'static,
+    R: Send + 'static,
+    F: Future<Output = crate::error::Result<R>> + Send + 'static,
+{
+    if items.len() <= CHUNK {
+        return in_parallel(items.into_iter().map(read)).await;
+    }
+    let mut items = VecDeque::from(items);
+    let chunks = std::iter::from_fn(|| {
+        let chunk: Vec<T> = items.drain(..CHUNK.min(items.len())).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    let chunks: Vec<Vec<T>> = chunks.collect();
+    let mut jobs = stream::iter(chunks)
+        .map(|chunk| tokio::spawn(in_parallel(chunk.into_iter().map(read.clone()))))
+        .buffered(JOBS)
+        .map(|job| job.map_err(failed_job)?);
+    let mut results = Vec::new();
+    while let Some(done) = jobs.try_next().await? {
+        results.extend(done);
+    }
+    Ok(results)
+}
+
+/// The error of a task that panicked, or that the end of the process overtook.
+pub(crate) fn failed_job(error: JoinError) -> Error {
+    Error::with_source(ErrorKind::Other, "read the tree: a task did not end", error)
+}

@@ -1,0 +1,91 @@
+//! A deletion finds out what it may remove without a lock; pushes that come in between must not be overlooked.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use bytes::Bytes;
+use tokio::{join, time::sleep};
+use wharf_oci::{Digest, PageRequest, Reference, RepoName};
+use wharf_registry::{Error, PushedManifest, Registry, Result};
+
+use crate::common::{ROUND_TRIP, far_away, image, index, name, put, tag};
+
+/// The pushes begin after so many halves of a round trip; a deletion takes fewer than all of them.
+const DELAYS: std::ops::Range<u32> = 0..40;
+
+async fn push_later(
+    registry: &Arc<Registry>,
+    name: &RepoName,
+    reference: impl Into<Reference>,
+    manifest: &str,
+    delay: u32,
+) -> Result<PushedManifest> {
+    sleep(ROUND_TRIP / 2 * delay).await;
+    let bytes = Bytes::copy_from_slice(manifest.as_bytes());
+    registry
+        .put_manifest(name, &reference.into(), None, bytes, &[])
+        .await
+}
+
+/// Deletes the child of an index while the index is pushed; whether the index is there before, untagged.
+async fn exactly_one_succeeds(is_known: bool) {
+    let app = name("app");
+    let mut deleted_when = BTreeSet::new();
+    for delay in DELAYS {
+        let (registry, _) = far_away();
+        let child = image(&registry, &app, "content", "").await;
+        let digest = put(&registry, &app, Digest::sha256_of(child.as_bytes()), &child).await;
+        let list = index(&[(digest, child.len())]);
+        if is_known {
+            put(&registry, &app, Digest::sha256_of(list.as_bytes()), &list).await;
+        }
+        let (deleted, pushed) = join!(
+            registry.delete_manifest(&app, &digest, false),
+            push_later(&registry, &app, tag("multi"), &list, delay),
+        );
+        match (&deleted, &pushed) {
+            (Ok(_), Err(Error::ManifestReferencesUnknown(_))) | (Err(Error::NeededByIndex { .. }), Ok(_)) => {
+            }
+            both => panic!("after {delay}: {both:?}"),
+        }
+        deleted_when.insert(deleted.is_ok());
+    }
+    assert_eq!(deleted_when.len(), 2, "both orders were seen");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_child_of_an_index_that_is_being_pushed_stays_or_the_push_is_refused() {
+    exactly_one_succeeds(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_child_of_an_index_that_is_being_tagged_stays_or_the_push_is_refused() {
+    exactly_one_succeeds(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tag_that_comes_while_its_manifest_is_deleted_never_dangles() {
+    let app = name("app");
+    let mut left = BTreeSet::new();
+    for delay in DELAYS {
+        let (registry, _) = far_away();
+        let manifest = image(&registry, &app, "content", "").await;
+        let digest = put(&registry, &app, tag("early"), &manifest).await;
+        let (deleted, pushed) = join!(
+            registry.delete_manifest(&app, &digest, false),
+            push_later(&registry, &app, tag("late"), &manifest, delay),
+        );
+        deleted.unwrap();
+        pushed.unwrap();
+        let tags = registry
+            .tags(&app, &PageRequest::default())
+            .await
+            .unwrap_or_default()
+            .names;
+        for name in &tags {
+            let found = registry.manifest(&app, &tag(name).into()).await;
+            assert!(found.is_ok(), "after {delay}: `{name}` points nowhere");
+        }
+        left.insert(tags.len());
+    }
+    assert_eq!(left, BTreeSet::from([0, 1]), "both orders were seen");
+}
