@@ -6,7 +6,10 @@ use wharf_oci::{ApiError, DigestError, ErrorCode, PageError, RouteError, TagErro
 use wharf_registry::Error as RegistryError;
 use wharf_storage::ErrorKind;
 
-use crate::{body::Content, v2::JSON};
+use crate::body::Content;
+
+/// The media type of answers, as registry:2 spells it.
+pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 /// An answer that is an error. Boxed: the way of success should not carry its size.
 #[derive(Debug)]

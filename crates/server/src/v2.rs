@@ -12,30 +12,23 @@ mod referrers;
 mod tags;
 mod uploads;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use wharf_access::Identity;
+use wharf_http::{RequestContext, Surface, is_preflight};
 use wharf_oci::{ApiError, Digest, ErrorCode, Route};
 
 use crate::{
-    App,
     body::Content,
-    cors,
-    error::{Failure, Result},
-    location,
-    metrics::Handler,
-    observation::Observation,
-    peer::Peer,
-    request_log,
+    call::{App, Call},
+    error::{Failure, JSON, Result},
+    handlers, location, request_log,
 };
-
-/// As registry:2 spells it.
-pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -47,136 +40,109 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// The same in bytes.
 const DRAIN_BYTES: u64 = 64 << 20;
 
-/// A request whose body is still to be read.
-#[derive(Clone, Copy)]
-pub(crate) struct Call<'a> {
-    pub(crate) app: &'a App,
-    pub(crate) peer: &'a Peer,
-    pub(crate) parts: &'a Parts,
-    /// Who asks, once that is known.
-    actor: Option<&'a str>,
-}
-
 type Answer = Result<Response<Content>>;
 
-/// In whose name a request was carried out.
-#[derive(Debug, Clone)]
-pub(crate) struct User(pub(crate) Arc<str>);
-
-/// Answers one request.
-///
-/// The answer carries the [`User`] in whose name it was given, if that is known.
-pub(crate) async fn respond(
-    app: &App,
-    peer: &Peer,
-    observation: &mut Observation,
-    parts: Parts,
-    mut body: Incoming,
-) -> Response<Content> {
-    let call = Call {
-        app,
-        peer,
-        parts: &parts,
-        actor: None,
-    };
-    let mut identity = Identity::Anonymous;
-    let mut response = match call.dispatch(&mut body, &mut identity, observation).await {
-        Ok(response) => {
-            request_log::answered(call, observation, &identity, &response);
-            response
-        }
-        Err(failure) => {
-            request_log::failed(call, observation, &identity, &failure);
-            failure.into_response()
-        }
-    };
-    call.complete(&mut response);
-    if let Identity::User(name) = identity {
-        response.extensions_mut().insert(User(name));
-    }
-    if !body.is_end_stream() {
-        abandon(&parts, body);
-    }
-    response
+/// The distribution API.
+#[derive(Debug)]
+pub(crate) struct Distribution {
+    app: App,
 }
 
-/// Answers a request that was sent without TLS to where TLS is spoken: with the URL that was meant.
-pub(crate) fn refuse_plain_http(app: &App, peer: &Peer, parts: &Parts, body: Incoming) -> Response<Content> {
-    let call = Call {
-        app,
-        peer,
-        parts,
-        actor: None,
-    };
-    let mut response = base::https_only(call);
-    call.complete(&mut response);
-    abandon(parts, body);
-    response
+impl Distribution {
+    pub(crate) fn new(app: App) -> Self {
+        Self { app }
+    }
+}
+
+impl Surface for Distribution {
+    type Body = Content;
+
+    async fn respond(&self, context: &mut RequestContext, request: Request<Incoming>) -> Response<Content> {
+        let (parts, mut body) = request.into_parts();
+        let app = &self.app;
+        let result = dispatch(app, context, &parts, &mut body).await;
+        let call = Call {
+            app,
+            context,
+            parts: &parts,
+        };
+        let mut response = match result {
+            Ok(response) => {
+                request_log::answered(call, &response);
+                response
+            }
+            Err(failure) => {
+                request_log::failed(call, &failure);
+                failure.into_response()
+            }
+        };
+        call.complete(&mut response);
+        if !body.is_end_stream() {
+            abandon(&parts, body);
+        }
+        response
+    }
+}
+
+/// `context` gets the handler and the actor as soon as they are known, also when the request fails.
+async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: &mut Incoming) -> Answer {
+    let options = &app.options;
+    let method = &parts.method;
+    let call = Call { app, context, parts };
+    if context.lacks_tls() {
+        return Ok(base::https_only(call));
+    }
+    if *method == Method::OPTIONS && call.is_preflight() {
+        return Ok(empty(StatusCode::NO_CONTENT));
+    }
+    if options.health.as_deref().is_some_and(|health| !health.is_well()) {
+        return Err(unhealthy());
+    }
+    let path = parts.uri.path();
+    if path == "/" {
+        return base::liveness(call);
+    }
+    let route = call.route(path)?;
+    context.set_handler(handlers::of(&route));
+    let call = Call { app, context, parts };
+    // Before anything is done, and before the first byte of the body is asked for.
+    if let Some(access) = &options.access
+        && let Identity::User(name) = auth::authorize(call, access, &route).await?
+    {
+        context.set_actor(name);
+    }
+    let call = Call { app, context, parts };
+    let reads = *method == Method::GET || *method == Method::HEAD;
+    if options.read_only && !reads && route.allows(method) {
+        return Err(Call::read_only());
+    }
+    match (&route, method) {
+        (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,
+        (Route::Blob(name, digest), _) if reads => blobs::get(call, name, digest).await,
+        (Route::Base, _) if reads => Ok(base::version_check()),
+        // What follows is rare, or costs far more than an allocation: it must not make the future
+        // of every request as large as its own.
+        (Route::Catalog, _) if reads => Box::pin(catalog::list(call)).await,
+        (Route::Tags(name), _) if reads => Box::pin(tags::list(call, name)).await,
+        (Route::Referrers(name, digest), _) if reads => Box::pin(referrers::list(call, name, digest)).await,
+        (Route::Manifest(name, reference), &Method::PUT) => {
+            Box::pin(manifests::put(call, name, reference, body)).await
+        }
+        (Route::Manifest(name, reference), &Method::DELETE) => {
+            Box::pin(manifests::delete(call, name, reference)).await
+        }
+        (Route::Blob(name, digest), &Method::DELETE) => Box::pin(blobs::delete(call, name, digest)).await,
+        (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(call, name, body)).await,
+        (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(call, name, id)).await,
+        (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(call, name, id, body)).await,
+        (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(call, name, id, body)).await,
+        (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(call, name, id)).await,
+        (_, &Method::OPTIONS) => Ok(base::options(&route)),
+        _ => Err(call.not_allowed(route.allowed_methods())),
+    }
 }
 
 impl<'a> Call<'a> {
-    /// `identity` becomes whose request it is, as soon as that is known, also when the request fails.
-    async fn dispatch(
-        self,
-        body: &mut Incoming,
-        identity: &mut Identity,
-        observation: &mut Observation,
-    ) -> Answer {
-        let options = &self.app.options;
-        let method = &self.parts.method;
-        if *method == Method::OPTIONS && self.is_preflight() {
-            return Ok(empty(StatusCode::NO_CONTENT));
-        }
-        if options.health.as_deref().is_some_and(|health| !health.is_well()) {
-            return Err(unhealthy());
-        }
-        let path = self.parts.uri.path();
-        if path == "/" {
-            return base::liveness(self);
-        }
-        let route = self.route(path)?;
-        observation.routed(Handler::of(&route), options.metrics.as_deref());
-        // Before anything is done, and before the first byte of the body is asked for.
-        if let Some(access) = &options.access {
-            *identity = auth::authorize(self, access, &route).await?;
-        }
-        let actor = match &*identity {
-            Identity::User(name) => Some(&**name),
-            Identity::Anonymous => None,
-        };
-        let call = Call { actor, ..self };
-        let reads = *method == Method::GET || *method == Method::HEAD;
-        if options.read_only && !reads && route.allows(method) {
-            return Err(Self::read_only());
-        }
-        match (&route, method) {
-            (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,
-            (Route::Blob(name, digest), _) if reads => blobs::get(call, name, digest).await,
-            (Route::Base, _) if reads => Ok(base::version_check()),
-            // What follows is rare, or costs far more than an allocation: it must not make the future
-            // of every request as large as its own.
-            (Route::Catalog, _) if reads => Box::pin(catalog::list(call)).await,
-            (Route::Tags(name), _) if reads => Box::pin(tags::list(call, name)).await,
-            (Route::Referrers(name, digest), _) if reads => {
-                Box::pin(referrers::list(call, name, digest)).await
-            }
-            (Route::Manifest(name, reference), &Method::PUT) => {
-                Box::pin(manifests::put(call, name, reference, body)).await
-            }
-            (Route::Manifest(name, reference), &Method::DELETE) => {
-                Box::pin(manifests::delete(call, name, reference)).await
-            }
-            (Route::Blob(name, digest), &Method::DELETE) => Box::pin(blobs::delete(call, name, digest)).await,
-            (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(call, name, body)).await,
-            (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(call, name, id)).await,
-            (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(call, name, id, body)).await,
-            (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(call, name, id, body)).await,
-            (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(call, name, id)).await,
-            (_, &Method::OPTIONS) => Ok(base::options(&route)),
-            _ => Err(call.not_allowed(route.allowed_methods())),
-        }
-    }
-
     pub(crate) fn route(self, path: &str) -> Result<Route> {
         let prefix = &self.app.options.prefix;
         let Some(below) = path.strip_prefix(prefix.as_str()) else {
@@ -191,7 +157,7 @@ impl<'a> Call<'a> {
         let options = &self.app.options;
         let is_configured =
             options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-        is_configured && cors::is_preflight(self.parts)
+        is_configured && is_preflight(self.parts)
     }
 
     fn read_only() -> Failure {
@@ -241,17 +207,9 @@ impl<'a> Call<'a> {
             .is_some_and(|agent| agent.starts_with("curl/"))
     }
 
-    pub(crate) fn header(self, name: &HeaderName) -> Option<&'a str> {
-        self.parts.headers.get(name)?.to_str().ok()
-    }
-
-    fn query(self) -> &'a str {
-        self.parts.uri.query().unwrap_or("")
-    }
-
     /// A `Location`, as the operator and the proxies in between want it.
     fn location(self, route: &Route) -> HeaderValue {
-        location::of(self.app, self.peer, self.parts, route)
+        location::of(self, route)
     }
 
     /// The path of a route, as clients see it.

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use wharf_access::{Access, Action, Credentials, Decision, Identity, Reason, Resource, Verb};
 use wharf_oci::{ApiError, ErrorCode, RepoName, Route, query_value};
 
-use super::Call;
-use crate::error::{Failure, Result};
+use crate::{
+    call::Call,
+    error::{Failure, Result},
+};
 
 /// After so many seconds, one of the checks that wait now will have ended.
 const BUSY_SECONDS: HeaderValue = HeaderValue::from_static("1");

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
-
+use wharf_http::location;
 use wharf_oci::Route;
 
-use super::{Answer, Call, JSON, empty};
-use crate::{body::Content, location};
+use super::{Answer, empty};
+use crate::{body::Content, call::Call, error::JSON};
 
 pub(super) fn version_check() -> Response<Content> {
     let mut response = Response::new(Content::Full(Bytes::from_static(b"{}")));

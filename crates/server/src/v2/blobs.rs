@@ -6,8 +6,8 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
 use wharf_registry::{BlobInfo, OpenBlob};
 
-use super::{Answer, CONTENT_DIGEST, Call, empty, entity_tag, to_the_end, value};
-use crate::{body::Content, error::Failure};
+use super::{Answer, CONTENT_DIGEST, empty, entity_tag, to_the_end, value};
+use crate::{body::Content, call::Call, error::Failure};
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {

@@ -9,11 +9,10 @@ use hyper::body::Incoming;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
 use wharf_registry::{Error as RegistryError, StoredManifest};
 
-use super::{
-    Answer, CONTENT_DIGEST, Call, accept, content_digest, empty, entity_tag, receive, to_the_end, value,
-};
+use super::{Answer, CONTENT_DIGEST, accept, content_digest, empty, entity_tag, receive, to_the_end, value};
 use crate::{
     body::Content,
+    call::Call,
     error::{Failure, Result},
 };
 

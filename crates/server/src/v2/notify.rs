@@ -1,11 +1,12 @@
 //! What requests tell the webhooks: which of them is an event, and what it says.
 
 use http::header;
+use wharf_http::location::authority;
 use wharf_oci::{Descriptor, Digest, ManifestView, Reference, RepoName, Route, Tag, media_type};
 use wharf_registry::{BlobInfo, StoredManifest};
 
-use super::Call;
 use crate::{
+    call::Call,
     location,
     webhooks::{
         Action, Webhooks,
@@ -59,19 +60,17 @@ impl Notice {
     fn new(call: Call<'_>, webhooks: &Webhooks) -> Self {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let request = Request {
-            id: uuid::Uuid::new_v4().to_string(),
-            addr: call
-                .peer
-                .client_text(&call.parts.headers, &call.app.options.trusted_proxies),
-            host: text(location::authority(call.parts)),
+            id: call.context.id().to_string(),
+            addr: call.context.client_text(&call.parts.headers),
+            host: text(authority(call.parts)),
             method: call.parts.method.to_string(),
             user_agent: text(call.header(&header::USER_AGENT)),
         };
         Self {
             webhooks: webhooks.clone(),
             request,
-            actor: text(call.actor),
-            base: location::base(call.app, call.peer, call.parts),
+            actor: text(call.context.actor()),
+            base: location::base(call),
         }
     }
 

@@ -5,7 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use wharf_oci::{Digest, RepoName, Route, media_type, query_value};
 
-use super::{Answer, Call, json as json_answer, value};
+use super::{Answer, json as json_answer, value};
+use crate::call::Call;
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 

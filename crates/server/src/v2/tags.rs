@@ -4,8 +4,8 @@ use http::{Response, header};
 use wharf_oci::{PageRequest, RepoName, Route, link};
 use wharf_registry::NamePage;
 
-use super::{Answer, Call, json, value};
-use crate::body::Content;
+use super::{Answer, json, value};
+use crate::{body::Content, call::Call};
 
 pub(super) async fn list(call: Call<'_>, name: &RepoName) -> Answer {
     let mut page = PageRequest::parse(call.query())?;

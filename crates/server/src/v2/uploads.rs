@@ -7,10 +7,10 @@ use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
 use wharf_registry::{BlobInfo, UploadSession};
 
-use super::{Answer, CONTENT_DIGEST, Call, content_digest, empty, receive, to_the_end, value};
+use super::{Answer, CONTENT_DIGEST, content_digest, empty, receive, to_the_end, value};
 use crate::{
-    Metrics,
     body::Content,
+    call::Call,
     error::{Failure, Result},
 };
 
@@ -193,7 +193,8 @@ async fn receive_chunk(
     session: &mut UploadSession,
     body: &mut Incoming,
 ) -> Result<()> {
-    let _counted = call.app.options.metrics.clone().map(Metrics::upload);
+    let metrics = call.app.options.metrics.as_deref();
+    let _counted = metrics.map(|metrics| metrics.transfers().upload());
     let Some(chunk) = chunk else {
         while let Some(bytes) = receive::next_of_blob(call, body).await? {
             session.write(bytes).await?;

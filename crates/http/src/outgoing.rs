@@ -20,7 +20,7 @@ use crate::trust::{self, TrustError};
 ///
 /// # Errors
 /// A sentence for operators. It names no header, which may hold secrets, and no part of `uri`.
-pub(crate) async fn send(uri: &Uri, request: Request<Full<Bytes>>) -> Result<Response<()>, String> {
+pub async fn send(uri: &Uri, request: Request<Full<Bytes>>) -> Result<Response<()>, String> {
     let authority = uri.authority().ok_or("no host to connect to")?;
     let is_encrypted = uri.scheme_str() == Some("https");
     let host = authority.host().trim_matches(['[', ']']);

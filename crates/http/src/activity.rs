@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use crate::Limits;
+use crate::limits::Limits;
 
 /// What has happened on one connection so far.
 #[derive(Debug, Default)]

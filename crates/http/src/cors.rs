@@ -79,7 +79,7 @@ impl Cors {
     }
 
     /// Adds what the answer to `request` says to the browser.
-    pub(crate) fn add_to(&self, headers: &mut HeaderMap, request: &request::Parts) {
+    pub fn add_to(&self, headers: &mut HeaderMap, request: &request::Parts) {
         if !self.is_for_all {
             // Else a cache would give one origin's answer to another.
             headers.append(header::VARY, HeaderValue::from_static("Origin"));
@@ -107,7 +107,7 @@ impl Cors {
 }
 
 /// Whether this is a browser's question whether it may ask. It carries no credentials, so it must be answered without.
-pub(crate) fn is_preflight(request: &request::Parts) -> bool {
+pub fn is_preflight(request: &request::Parts) -> bool {
     request.method == Method::OPTIONS
         && request.headers.contains_key(header::ORIGIN)
         && request

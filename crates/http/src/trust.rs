@@ -20,7 +20,7 @@ pub enum TrustError {
 
 /// Trusts whom this machine trusts (or `SSL_CERT_FILE` and `SSL_CERT_DIR` name), as registry:2 does: servers inside
 /// a company have certificates of its own authority.
-pub(crate) fn connector() -> Result<TlsConnector, TrustError> {
+pub fn connector() -> Result<TlsConnector, TrustError> {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!(%error, "cannot read certificate authorities");

@@ -18,7 +18,7 @@ const SECRET: [&str; 9] = [
 const REDACTED: &str = "REDACTED";
 
 /// A path with its query, without the values of secret parameters.
-pub(crate) fn target(target: &str) -> Cow<'_, str> {
+pub fn target(target: &str) -> Cow<'_, str> {
     let Some((path, query)) = target.split_once('?') else {
         return Cow::Borrowed(target);
     };
@@ -34,7 +34,7 @@ pub(crate) fn target(target: &str) -> Cow<'_, str> {
 }
 
 /// A URL, without user and password and the values of secret parameters.
-pub(crate) fn url(url: &str) -> Cow<'_, str> {
+pub fn url(url: &str) -> Cow<'_, str> {
     let Some((scheme, rest)) = url.split_once("://") else {
         return target(url);
     };

@@ -10,14 +10,23 @@ use super::{
     table::{
         PROCESS_CPU, PROCESS_MAX_FDS, PROCESS_OPEN_FDS, PROCESS_RESIDENT, PROCESS_START, PROCESS_VIRTUAL,
     },
-    text::{Exposition, number},
+    text::{Exposition, Source, number},
 };
 
 /// In which `/proc` counts the time of processes: fixed for programs since Linux 2.6.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// What cannot be read is left out.
-pub(super) fn write(page: &mut Exposition) {
+/// The metrics of the process. Those that cannot be read are left out.
+#[derive(Debug, Clone, Copy)]
+pub struct ProcessMetrics;
+
+impl Source for ProcessMetrics {
+    fn write(&self, page: &mut Exposition) {
+        write(page);
+    }
+}
+
+fn write(page: &mut Exposition) {
     let stat = fs::read_to_string("/proc/self/stat").ok();
     if let Some(stat) = stat.as_deref().and_then(Stat::parse) {
         page.family(&PROCESS_CPU)

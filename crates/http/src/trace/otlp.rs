@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::time;
 
 use super::{Span, TraceSettings};
-use crate::{metrics::Handler, outgoing};
+use crate::outgoing;
 
 /// `SPAN_KIND_SERVER`
 const SERVER: u8 = 2;
@@ -67,7 +67,7 @@ impl Exporter {
 /// With the attributes of the semantic conventions for HTTP servers, 1.23.
 fn document_of(span: &Span) -> Value {
     let method = span.method.as_str();
-    let route = span.handler.map(route);
+    let route = span.handler.map(|handler| handler.route);
     let mut attributes = vec![
         text("http.request.method", method),
         text("url.path", &span.path),
@@ -104,19 +104,6 @@ fn document_of(span: &Span) -> Value {
         document["status"] = json!({"code": ERROR});
     }
     document
-}
-
-fn route(handler: Handler) -> &'static str {
-    match handler {
-        Handler::Base => "/v2/",
-        Handler::Blob => "/v2/{name}/blobs/{digest}",
-        Handler::BlobUpload => "/v2/{name}/blobs/uploads/",
-        Handler::BlobUploadChunk => "/v2/{name}/blobs/uploads/{uuid}",
-        Handler::Catalog => "/v2/_catalog",
-        Handler::Manifest => "/v2/{name}/manifests/{reference}",
-        Handler::Referrers => "/v2/{name}/referrers/{digest}",
-        Handler::Tags => "/v2/{name}/tags/list",
-    }
 }
 
 fn text(key: &str, value: &str) -> Value {

@@ -1,4 +1,4 @@
-//! Where clients come in: binding an address, accepting within limits, and draining at the end.
+//! Where clients come in: binding an address, and accepting connections on it.
 
 mod unix;
 
@@ -7,19 +7,16 @@ use std::{
     net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::net as unix_net,
     path::{Path, PathBuf},
-    pin::pin,
-    sync::Arc,
     time::Duration,
 };
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpSocket, UnixListener, lookup_host},
-    sync::{Semaphore, watch},
     time,
 };
 
-use crate::{App, conn, port_owner, socket::Socket};
+use crate::{port_owner, socket::Socket};
 
 /// Connections that the kernel holds for us while we are at our limit.
 const BACKLOG: u32 = 1024;
@@ -141,8 +138,17 @@ impl Listener {
         })
     }
 
-    /// Takes connections from it; for those who do without [`run`].
+    /// Takes connections from it.
     pub(crate) fn into_acceptor(self) -> Acceptor {
+        // Linux hands these options on to every accepted socket: no calls for each connection.
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 6);
+        if let ListeningSocket::Tcp(listener) = &self.socket
+            && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&keepalive)
+        {
+            tracing::debug!(%error, "keep-alive probes are off");
+        }
         Acceptor {
             listener: self,
             is_failing: false,
@@ -241,55 +247,6 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
-}
-
-/// Accepts until `shutdown`, then drains. Returns how many connections had to be cut.
-pub(crate) async fn run(app: Arc<App>, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {
-    let limits = app.options.limits;
-    let slots = Arc::new(Semaphore::new(limits.connections));
-    let (drain, draining) = watch::channel(false);
-    // Linux hands these options on to every accepted socket: no calls for each connection.
-    let keepalive = TcpKeepalive::new()
-        .with_time(KEEPALIVE)
-        .with_interval(KEEPALIVE / 6);
-    if let ListeningSocket::Tcp(listener) = &listener.socket
-        && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&keepalive)
-    {
-        tracing::debug!(%error, "keep-alive probes are off");
-    }
-
-    let accept_all = async {
-        let mut acceptor = listener.into_acceptor();
-        loop {
-            let slot = acquire(&slots).await;
-            let (socket, client) = acceptor.accept().await;
-            let (app, draining) = (Arc::clone(&app), draining.clone());
-            tokio::spawn(async move {
-                conn::serve(app, socket, client, draining).await;
-                drop(slot);
-            });
-        }
-    };
-    tokio::select! {
-        () = shutdown => {}
-        never = pin!(accept_all) => match never {},
-    }
-
-    drain.send_replace(true);
-    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-    match time::timeout(limits.drain, slots.acquire_many(all)).await {
-        Ok(_all_slots) => 0,
-        Err(_elapsed) => limits.connections - slots.available_permits(),
-    }
-}
-
-/// A slot for one more connection; says so once when all are taken.
-async fn acquire(slots: &Arc<Semaphore>) -> Option<tokio::sync::OwnedSemaphorePermit> {
-    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-        return Some(slot);
-    }
-    tracing::warn!("all connections that the limit allows are in use; new ones wait");
-    Arc::clone(slots).acquire_owned().await.ok()
 }
 
 /// Waits out what fails, so that there is always a next connection.

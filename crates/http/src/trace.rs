@@ -31,7 +31,8 @@ use self::{
     otlp::Exporter,
 };
 use crate::{
-    metrics::{Exposition, Handler, SPANS, Source},
+    handler::Handler,
+    metrics::{Exposition, SPANS, Source, number},
     redact,
 };
 
@@ -62,7 +63,7 @@ pub(crate) struct Span {
     query: Option<String>,
     user_agent: Option<String>,
     protocol: &'static str,
-    handler: Option<Handler>,
+    handler: Option<&'static Handler>,
     status: StatusCode,
     sent: u64,
 }
@@ -127,7 +128,13 @@ impl Tracer {
     }
 
     /// A request that [began](Self::begin) is over.
-    pub(crate) fn end(&self, mut span: Box<Span>, handler: Option<Handler>, status: StatusCode, sent: u64) {
+    pub(crate) fn end(
+        &self,
+        mut span: Box<Span>,
+        handler: Option<&'static Handler>,
+        status: StatusCode,
+        sent: u64,
+    ) {
         span.ended = SystemTime::now();
         (span.handler, span.status, span.sent) = (handler, status, sent);
         if self.queue.try_send(span).is_err() {
@@ -241,8 +248,8 @@ impl Source for TraceMetrics {
     fn write(&self, page: &mut Exposition) {
         let Counts { exported, dropped } = &*self.0.counts;
         let mut spans = page.family(&SPANS);
-        spans.value(&["dropped"], crate::metrics::number(dropped.load(Relaxed)));
-        spans.value(&["exported"], crate::metrics::number(exported.load(Relaxed)));
+        spans.value(&["dropped"], number(dropped.load(Relaxed)));
+        spans.value(&["exported"], number(exported.load(Relaxed)));
     }
 }
 

@@ -5,7 +5,16 @@
 
 use std::fmt::Write as _;
 
-use super::{Kind, Metric};
+use super::table::{Kind, Metric};
+
+/// The type of the page.
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// A source of metrics.
+pub trait Source: Send + Sync + 'static {
+    /// Adds them to the page. Runs on an async thread: what it reads must lie in memory.
+    fn write(&self, page: &mut Exposition);
+}
 
 /// A page that is being written.
 #[derive(Debug, Default)]
@@ -31,7 +40,8 @@ impl Exposition {
         }
     }
 
-    pub(super) fn finish(self) -> String {
+    /// The whole page.
+    pub fn finish(self) -> String {
         self.text
     }
 }
@@ -92,7 +102,7 @@ impl Family<'_> {
 
 /// A count as a number of the format, which has 53 bits: enough for 9 petabytes.
 #[expect(clippy::cast_precision_loss, reason = "the format has no integers")]
-pub(crate) fn number(count: u64) -> f64 {
+pub fn number(count: u64) -> f64 {
     count as f64
 }
 

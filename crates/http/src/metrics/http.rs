@@ -9,15 +9,15 @@ use std::{
 };
 
 use http::{Method, StatusCode};
-use wharf_oci::Route;
 
 use super::{
     table::{
-        BLOB_BYTES, BUILD_INFO, CONNECTIONS, CONNECTIONS_TOTAL, HTTP_DURATION, HTTP_IN_FLIGHT,
-        HTTP_REQUEST_SIZE, HTTP_REQUESTS, HTTP_RESPONSE_SIZE, UPLOADS,
+        BUILD_INFO, CONNECTIONS, CONNECTIONS_TOTAL, HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUEST_SIZE,
+        HTTP_REQUESTS, HTTP_RESPONSE_SIZE,
     },
-    text::{Exposition, number},
+    text::{Exposition, Source, number},
 };
+use crate::handler::Handler;
 
 /// Seconds; registry:2 has the same.
 const DURATIONS: [f64; 13] = [
@@ -34,58 +34,6 @@ const CODES: [u16; 27] = [
     429, 499, 500, 501, 503, 507,
 ];
 const OTHER_CODE: &str = "other";
-
-/// Which part of the API a request is for, as registry:2 calls it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Handler {
-    Base,
-    Blob,
-    BlobUpload,
-    BlobUploadChunk,
-    Catalog,
-    Manifest,
-    Referrers,
-    Tags,
-}
-
-impl Handler {
-    const ALL: [Self; 8] = [
-        Self::Base,
-        Self::Blob,
-        Self::BlobUpload,
-        Self::BlobUploadChunk,
-        Self::Catalog,
-        Self::Manifest,
-        Self::Referrers,
-        Self::Tags,
-    ];
-
-    pub(crate) fn of(route: &Route) -> Self {
-        match route {
-            Route::Base => Self::Base,
-            Route::Catalog => Self::Catalog,
-            Route::Tags(_) => Self::Tags,
-            Route::Manifest(..) => Self::Manifest,
-            Route::Blob(..) => Self::Blob,
-            Route::Uploads(_) => Self::BlobUpload,
-            Route::Upload(..) => Self::BlobUploadChunk,
-            Route::Referrers(..) => Self::Referrers,
-        }
-    }
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Base => "base",
-            Self::Blob => "blob",
-            Self::BlobUpload => "blob_upload",
-            Self::BlobUploadChunk => "blob_upload_chunk",
-            Self::Catalog => "catalog",
-            Self::Manifest => "manifest",
-            Self::Referrers => "referrers",
-            Self::Tags => "tags",
-        }
-    }
-}
 
 /// A method as a label. Methods that nobody has heard of share one: labels must not be for clients to invent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,7 +90,7 @@ impl MethodLabel {
 /// What is known of a request at its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
-    pub(crate) handler: Handler,
+    pub(crate) handler: &'static Handler,
     pub(crate) method: MethodLabel,
     pub(crate) status: StatusCode,
     pub(crate) took: Duration,
@@ -152,19 +100,17 @@ pub(crate) struct Sample {
     pub(crate) response: u64,
 }
 
-/// The counters of the server.
-#[derive(Debug, Default)]
-pub(crate) struct HttpMeters {
-    handlers: [HandlerMeter; Handler::ALL.len()],
+/// The counters of requests, by the handlers of one surface, and of connections.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    handlers: Box<[HandlerMeter]>,
     connections: AtomicU64,
     connections_total: AtomicU64,
-    uploads: AtomicU64,
-    blob_bytes_in: AtomicU64,
-    blob_bytes_out: AtomicU64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct HandlerMeter {
+    name: &'static str,
     in_flight: AtomicU64,
     methods: [MethodMeter; MethodLabel::ALL.len()],
     request_sizes: Histogram<{ SIZES + 1 }>,
@@ -210,46 +156,60 @@ impl<const BUCKETS: usize> Histogram<BUCKETS> {
     }
 }
 
-/// Counts something for as long as it lives.
+/// Counts a connection for as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Counted {
-    metrics: Arc<super::Metrics>,
-    gauge: fn(&HttpMeters) -> &AtomicU64,
-}
+pub(crate) struct CountedConnection(Arc<HttpMetrics>);
 
-impl Drop for Counted {
+impl Drop for CountedConnection {
     fn drop(&mut self) {
-        (self.gauge)(&self.metrics.http).fetch_sub(1, Relaxed);
+        self.0.connections.fetch_sub(1, Relaxed);
     }
 }
 
-impl super::Metrics {
+impl HttpMetrics {
+    /// Counters for requests to these handlers, whose indices are their places in the list.
+    pub fn new(handlers: &[Handler]) -> Self {
+        debug_assert!(
+            handlers
+                .iter()
+                .enumerate()
+                .all(|(place, handler)| handler.index == place)
+        );
+        Self {
+            handlers: handlers
+                .iter()
+                .map(|handler| HandlerMeter::new(handler.name))
+                .collect(),
+            connections: AtomicU64::new(0),
+            connections_total: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of answers that this handler has sent.
+    pub fn response_bytes(&self, handler: &Handler) -> u64 {
+        let meter = self.handlers.get(handler.index);
+        meter.map_or(0, |meter| meter.response_sizes.sum.load(Relaxed))
+    }
+
     /// A connection was accepted; it is open until the result is dropped.
-    pub(crate) fn connection(self: Arc<Self>) -> Counted {
-        self.http.connections_total.fetch_add(1, Relaxed);
-        self.counted(|meters| &meters.connections)
+    pub(crate) fn connection(self: Arc<Self>) -> CountedConnection {
+        self.connections_total.fetch_add(1, Relaxed);
+        self.connections.fetch_add(1, Relaxed);
+        CountedConnection(self)
     }
 
-    /// A request sends the bytes of a blob until the result is dropped.
-    pub(crate) fn upload(self: Arc<Self>) -> Counted {
-        self.counted(|meters| &meters.uploads)
-    }
-
-    fn counted(self: Arc<Self>, gauge: fn(&HttpMeters) -> &AtomicU64) -> Counted {
-        gauge(&self.http).fetch_add(1, Relaxed);
-        Counted { metrics: self, gauge }
-    }
-}
-
-impl HttpMeters {
     /// A request has found its handler.
-    pub(crate) fn began(&self, handler: Handler) {
-        self.handlers[handler as usize].in_flight.fetch_add(1, Relaxed);
+    pub(crate) fn began(&self, handler: &Handler) {
+        if let Some(meter) = self.handlers.get(handler.index) {
+            meter.in_flight.fetch_add(1, Relaxed);
+        }
     }
 
     /// A request that [began](Self::began) is over.
     pub(crate) fn ended(&self, sample: &Sample) {
-        let handler = &self.handlers[sample.handler as usize];
+        let Some(handler) = self.handlers.get(sample.handler.index) else {
+            return;
+        };
         handler.in_flight.fetch_sub(1, Relaxed);
         handler
             .request_sizes
@@ -263,28 +223,6 @@ impl HttpMeters {
         method
             .durations
             .observe(duration_bucket(sample.took), nanoseconds);
-        if sample.handler == Handler::Blob {
-            self.blob_bytes_out.fetch_add(sample.response, Relaxed);
-        }
-    }
-
-    /// Bytes of a blob came from a client.
-    pub(crate) fn blob_received(&self, bytes: u64) {
-        self.blob_bytes_in.fetch_add(bytes, Relaxed);
-    }
-
-    pub(super) fn write(&self, page: &mut Exposition) {
-        page.family(&BUILD_INFO).value(&[env!("CARGO_PKG_VERSION")], 1.0);
-        self.write_requests(page);
-        self.write_sizes(page);
-        let read = |counter: &AtomicU64| number(counter.load(Relaxed));
-        page.family(&CONNECTIONS).value(&[], read(&self.connections));
-        page.family(&CONNECTIONS_TOTAL)
-            .value(&[], read(&self.connections_total));
-        page.family(&UPLOADS).value(&[], read(&self.uploads));
-        let mut bytes = page.family(&BLOB_BYTES);
-        bytes.value(&["in"], read(&self.blob_bytes_in));
-        bytes.value(&["out"], read(&self.blob_bytes_out));
     }
 
     fn write_requests(&self, page: &mut Exposition) {
@@ -333,10 +271,7 @@ impl HttpMeters {
     }
 
     fn by_handler(&self) -> impl Iterator<Item = (&'static str, &HandlerMeter)> {
-        Handler::ALL
-            .iter()
-            .map(|handler| handler.name())
-            .zip(&self.handlers)
+        self.handlers.iter().map(|meter| (meter.name, meter))
     }
 
     fn by_method(&self) -> impl Iterator<Item = (&'static str, &'static str, &MethodMeter)> {
@@ -344,6 +279,30 @@ impl HttpMeters {
             let methods = MethodLabel::ALL.iter().zip(&meter.methods);
             methods.map(move |(method, meter)| (handler, method.name(), meter))
         })
+    }
+}
+
+impl Source for HttpMetrics {
+    fn write(&self, page: &mut Exposition) {
+        page.family(&BUILD_INFO).value(&[env!("CARGO_PKG_VERSION")], 1.0);
+        self.write_requests(page);
+        self.write_sizes(page);
+        let read = |counter: &AtomicU64| number(counter.load(Relaxed));
+        page.family(&CONNECTIONS).value(&[], read(&self.connections));
+        page.family(&CONNECTIONS_TOTAL)
+            .value(&[], read(&self.connections_total));
+    }
+}
+
+impl HandlerMeter {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            in_flight: AtomicU64::new(0),
+            methods: Default::default(),
+            request_sizes: Histogram::default(),
+            response_sizes: Histogram::default(),
+        }
     }
 }
 
@@ -374,9 +333,29 @@ fn size_bucket(bytes: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metrics::Metrics;
 
-    fn sample(handler: Handler) -> Sample {
+    static HANDLERS: [Handler; 2] = [
+        Handler {
+            index: 0,
+            name: "tags",
+            route: "/tags",
+        },
+        Handler {
+            index: 1,
+            name: "blob",
+            route: "/blob",
+        },
+    ];
+    const TAGS: &Handler = &HANDLERS[0];
+    const BLOB: &Handler = &HANDLERS[1];
+
+    fn page(metrics: &HttpMetrics) -> String {
+        let mut page = Exposition::default();
+        metrics.write(&mut page);
+        page.finish()
+    }
+
+    fn sample(handler: &'static Handler) -> Sample {
         Sample {
             handler,
             method: MethodLabel::Get,
@@ -389,9 +368,6 @@ mod tests {
 
     #[test]
     fn numbers_of_enums_are_their_places() {
-        for (place, handler) in Handler::ALL.into_iter().enumerate() {
-            assert_eq!(handler as usize, place, "{handler:?}");
-        }
         for (place, method) in MethodLabel::ALL.into_iter().enumerate() {
             assert_eq!(method as usize, place, "{method:?}");
         }
@@ -416,15 +392,11 @@ mod tests {
 
     #[test]
     fn a_request_shows_once_in_each_of_its_metrics() {
-        let metrics = Metrics::new();
-        metrics.http.began(Handler::Blob);
-        assert!(
-            metrics
-                .page()
-                .contains("registry_http_in_flight_requests{handler=\"blob\"} 1\n")
-        );
-        metrics.http.ended(&sample(Handler::Blob));
-        let page = metrics.page();
+        let metrics = HttpMetrics::new(&HANDLERS);
+        metrics.began(BLOB);
+        assert!(page(&metrics).contains("registry_http_in_flight_requests{handler=\"blob\"} 1\n"));
+        metrics.ended(&sample(BLOB));
+        let page = page(&metrics);
         for line in [
             "registry_http_in_flight_requests{handler=\"blob\"} 0",
             "registry_http_requests_total{code=\"200\",handler=\"blob\",method=\"get\"} 1",
@@ -437,7 +409,6 @@ mod tests {
             "registry_http_response_size_bytes_bucket{handler=\"blob\",le=\"8192\"} 1",
             "registry_http_response_size_bytes_bucket{handler=\"blob\",le=\"2.147483648e+09\"} 1",
             "registry_http_response_size_bytes_sum{handler=\"blob\"} 5000",
-            "wharf_blob_bytes_total{direction=\"out\"} 5000",
         ] {
             assert!(page.lines().any(|found| found == line), "{line}\n{page}");
         }
@@ -449,27 +420,24 @@ mod tests {
 
     #[test]
     fn a_status_and_a_method_that_nobody_knows_share_a_label() {
-        let metrics = Metrics::new();
-        metrics.http.began(Handler::Tags);
-        metrics.http.ended(&Sample {
+        let metrics = HttpMetrics::new(&HANDLERS);
+        metrics.began(TAGS);
+        metrics.ended(&Sample {
             method: MethodLabel::of(&Method::from_bytes(b"BREW").unwrap()),
             status: StatusCode::IM_A_TEAPOT,
-            ..sample(Handler::Tags)
+            ..sample(TAGS)
         });
         let expected = "registry_http_requests_total{code=\"other\",handler=\"tags\",method=\"unknown\"} 1\n";
-        assert!(metrics.page().contains(expected));
+        assert!(page(&metrics).contains(expected));
     }
 
     #[test]
-    fn connections_and_uploads_count_while_they_last() {
-        let metrics = Arc::new(Metrics::new());
+    fn connections_count_while_they_last() {
+        let metrics = Arc::new(HttpMetrics::new(&HANDLERS));
         let connection = Arc::clone(&metrics).connection();
-        let upload = Arc::clone(&metrics).upload();
-        let page = metrics.page();
-        assert!(page.contains("wharf_connections 1\n") && page.contains("wharf_uploads_in_progress 1\n"));
-        drop((connection, upload));
-        let page = metrics.page();
-        assert!(page.contains("wharf_connections 0\n") && page.contains("wharf_uploads_in_progress 0\n"));
-        assert!(page.contains("wharf_connections_total 1\n"), "{page}");
+        assert!(page(&metrics).contains("wharf_connections 1\n"));
+        drop(connection);
+        let page = page(&metrics);
+        assert!(page.contains("wharf_connections 0\n") && page.contains("wharf_connections_total 1\n"));
     }
 }

@@ -16,15 +16,15 @@ use tokio::{io::AsyncWriteExt as _, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 
 use crate::{
-    App, Metrics,
-    access_log::Line,
     activity::{Activity, Watch},
-    body::{Attendant, ResponseBody},
-    observation::Observation,
+    body::ObservedBody,
+    context::{Connection, RequestContext},
+    metrics::HttpMetrics,
+    options::TransportOptions,
     peer::Peer,
     socket::{Socket, Stream, WatchedSocket},
+    surface::Surface,
     tls::Tls,
-    v2,
 };
 
 /// The most that is read from, or gathered for, a connection at a time. Bodies pass in pieces of up
@@ -49,13 +49,11 @@ const MAX_STREAMS: u32 = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What the requests of one connection share.
-struct Connection {
-    app: Arc<App>,
-    peer: Peer,
-    /// Its client speaks HTTP where HTTPS is spoken: it is told so, and nothing else.
-    is_misdirected: bool,
-    activity: Arc<Activity>,
+/// What answers the requests of one connection. It is shared as a whole, because counters of references that all
+/// connections touch would be contended.
+struct Answering<S> {
+    surface: Arc<S>,
+    connection: Arc<Connection>,
 }
 
 /// A connection of which is known what is spoken on it.
@@ -65,17 +63,17 @@ struct Opened {
     protocol: Protocol,
 }
 
-/// Serves `socket` until the client goes, stalls, or the server drains.
-pub(crate) async fn serve(
-    app: Arc<App>,
-    socket: Socket,
-    client: Option<SocketAddr>,
+/// Lets `surface` answer on `socket` until the client goes, stalls, or the server drains.
+pub(crate) async fn serve<S: Surface>(
+    surface: Arc<S>,
+    options: Arc<TransportOptions>,
+    (socket, client): (Socket, Option<SocketAddr>),
     mut drain: watch::Receiver<bool>,
 ) {
-    let limits = app.options.limits;
-    let _counted = app.options.metrics.clone().map(Metrics::connection);
+    let limits = options.limits;
+    let _counted = options.metrics.clone().map(HttpMetrics::connection);
     let opened = tokio::select! {
-        opened = time::timeout(limits.headers, open(app, socket, client)) => opened,
+        opened = time::timeout(limits.headers, open(options, socket, client)) => opened,
         _ = drain.wait_for(|&is_draining| is_draining) => return,
     };
     let Opened {
@@ -93,10 +91,11 @@ pub(crate) async fn serve(
             return;
         }
     };
-    let service = service_fn({
-        let connection = Arc::clone(&connection);
-        move |request| answer(Arc::clone(&connection), request)
+    let answering = Arc::new(Answering {
+        surface,
+        connection: Arc::clone(&connection),
     });
+    let service = service_fn(move |request| answer(Arc::clone(&answering), request));
     match protocol {
         Protocol::Http1 => {
             let http = http1().serve_connection(TokioIo::new(stream), service);
@@ -111,24 +110,27 @@ pub(crate) async fn serve(
 }
 
 /// Finds out what the client speaks, and shakes hands where that is TLS and ours, too.
-async fn open(app: Arc<App>, socket: Socket, client: Option<SocketAddr>) -> io::Result<Opened> {
+async fn open(
+    options: Arc<TransportOptions>,
+    socket: Socket,
+    client: Option<SocketAddr>,
+) -> io::Result<Opened> {
     let spoken = recognise(&socket).await?;
-    let options = &app.options;
     let is_encrypted = options.tls.is_some() && spoken == Protocol::Tls;
-    let is_misdirected = options.tls.is_some() && !is_encrypted;
+    let lacks_tls = options.tls.is_some() && !is_encrypted;
     let protocol = match spoken {
-        Protocol::Http2 if is_misdirected || !options.h2c => Protocol::Http1,
+        Protocol::Http2 if lacks_tls || !options.h2c => Protocol::Http1,
         spoken => spoken,
     };
     let activity = Arc::new(Activity::default());
     let socket = WatchedSocket::new(socket, Arc::clone(&activity));
     let connection = Arc::new(Connection {
         peer: Peer::new(client, &options.trusted_proxies, is_encrypted),
-        is_misdirected,
+        lacks_tls,
         activity,
-        app,
+        options,
     });
-    let (stream, protocol) = match &connection.app.options.tls {
+    let (stream, protocol) = match &connection.options.tls {
         // Boxed: a handshake is rare and large, and connections without one should not carry its size.
         Some(tls) if is_encrypted => Box::pin(shake_hands(tls, socket)).await?,
         _ => (Stream::Plain(socket), protocol),
@@ -217,66 +219,16 @@ async fn attend<C: GracefulConnection>(
     }
 }
 
-async fn answer(
-    connection: Arc<Connection>,
+async fn answer<S: Surface>(
+    answering: Arc<Answering<S>>,
     request: Request<Incoming>,
-) -> Result<Response<ResponseBody<Exchange>>, Infallible> {
-    connection.activity.request_started();
+) -> Result<Response<ObservedBody<S::Body, RequestContext>>, Infallible> {
     let (parts, body) = request.into_parts();
-    let options = &connection.app.options;
-    let line = options.access_log.is_some().then(|| {
-        let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
-        Box::new(Line::new(client, &parts))
-    });
-    let observation = Observation::new(&parts, options);
-    let mut exchange = Exchange {
-        connection,
-        line,
-        observation,
-    };
-    let Connection {
-        app,
-        peer,
-        is_misdirected,
-        ..
-    } = &*exchange.connection;
-    let observation = &mut exchange.observation;
-    let response = if *is_misdirected {
-        v2::refuse_plain_http(app, peer, &parts, body)
-    } else {
-        v2::respond(app, peer, observation, parts, body).await
-    };
-    exchange.observation.answered(response.status());
-    if let Some(line) = &mut exchange.line {
-        line.answered(response.status(), response.extensions().get::<v2::User>());
-    }
-    Ok(response.map(|content| ResponseBody::new(content, exchange)))
-}
-
-/// A request and its answer; dropped when the answer is complete or given up.
-struct Exchange {
-    connection: Arc<Connection>,
-    line: Option<Box<Line>>,
-    observation: Observation,
-}
-
-impl Attendant for Exchange {
-    fn sent(&mut self, bytes: usize) {
-        self.observation.sent(bytes as u64);
-        if let Some(line) = &mut self.line {
-            line.sent(bytes as u64);
-        }
-    }
-}
-
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.connection.activity.request_finished();
-        self.observation.finish(&self.connection.app.options);
-        if let (Some(line), Some(log)) = (&self.line, &self.connection.app.options.access_log) {
-            log.write(line);
-        }
-    }
+    let mut context = RequestContext::new(Arc::clone(&answering.connection), &parts);
+    let request = Request::from_parts(parts, body);
+    let response = answering.surface.respond(&mut context, request).await;
+    context.set_status(response.status());
+    Ok(response.map(|body| ObservedBody::new(body, context)))
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

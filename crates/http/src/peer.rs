@@ -11,18 +11,18 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Peer {
-    /// `None` on a unix socket.
-    pub(crate) address: Option<SocketAddr>,
+pub struct Peer {
+    /// Its address; `None` on a unix socket.
+    pub address: Option<SocketAddr>,
     /// Whether what it says about its own clients is believed.
-    pub(crate) is_trusted: bool,
+    pub is_trusted: bool,
     /// Whether it speaks TLS with us.
-    pub(crate) is_encrypted: bool,
+    pub is_encrypted: bool,
 }
 
 impl Peer {
     /// Who may connect to a unix socket is for its directory to say; such a peer is as trusted as this machine.
-    pub(crate) fn new(address: Option<SocketAddr>, proxies: &TrustedProxies, is_encrypted: bool) -> Self {
+    pub fn new(address: Option<SocketAddr>, proxies: &TrustedProxies, is_encrypted: bool) -> Self {
         Self {
             address,
             is_trusted: address.is_none_or(|address| proxies.contains(address.ip())),
@@ -34,7 +34,7 @@ impl Peer {
     ///
     /// Each proxy appends the address that it was asked from, so the list is read from its end, for as long as those
     /// who wrote it are trusted: what stands further left may be the client's own invention.
-    pub(crate) fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+    pub fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
         let direct = self.address.map(|address| address.ip().to_canonical());
         if !self.is_trusted {
             return direct;
@@ -59,7 +59,7 @@ impl Peer {
     }
 
     /// The same as registry:2 writes it into events: with the port when nobody lies between, empty when nobody says.
-    pub(crate) fn client_text(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> String {
+    pub fn client_text(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> String {
         match (self.client(headers, proxies), self.address) {
             (Some(client), Some(direct)) if client == direct.ip().to_canonical() => {
                 SocketAddr::new(client, direct.port()).to_string()

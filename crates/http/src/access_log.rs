@@ -11,7 +11,7 @@ use std::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request};
 use jiff::Timestamp;
 
-use crate::{redact, v2::User};
+use crate::redact;
 
 /// Lines that the sink has not taken yet may not fill the memory: beyond this they are dropped and counted.
 const PENDING_LIMIT: usize = 1 << 20;
@@ -51,6 +51,7 @@ struct Pending {
 }
 
 /// What is known of a request before it is answered.
+#[derive(Debug)]
 pub(crate) struct Line {
     client: Option<IpAddr>,
     method: Method,
@@ -58,7 +59,7 @@ pub(crate) struct Line {
     version: Version,
     referer: Option<HeaderValue>,
     user_agent: Option<HeaderValue>,
-    user: Option<User>,
+    user: Option<Arc<str>>,
     status: StatusCode,
     bytes: u64,
 }
@@ -186,13 +187,9 @@ impl Line {
         }
     }
 
-    pub(crate) fn answered(&mut self, status: StatusCode, user: Option<&User>) {
-        self.status = status;
-        self.user = user.cloned();
-    }
-
-    pub(crate) fn sent(&mut self, bytes: u64) {
-        self.bytes += bytes;
+    /// The answer is complete, or given up.
+    pub(crate) fn finished(&mut self, status: StatusCode, user: Option<Arc<str>>, bytes: u64) {
+        (self.status, self.user, self.bytes) = (status, user, bytes);
     }
 
     fn append_json(&self, out: &mut Vec<u8>, now: Timestamp) {
@@ -204,7 +201,7 @@ impl Line {
         let line = serde_json::json!({
             "time": now.to_string(),
             "http.request.remoteaddr": self.client.map(|client| client.to_string()),
-            "auth.user.name": self.user.as_ref().map(|User(name)| &**name),
+            "auth.user.name": self.user.as_deref(),
             "http.request.method": self.method.as_str(),
             "http.request.uri": redact::target(self.target()),
             "http.request.version": format!("{:?}", self.version),
@@ -238,7 +235,7 @@ impl Line {
             Some(client) => write!(out, "{client} - "),
             None => write!(out, "- - "),
         };
-        append_user(out, user.as_ref().map(|User(name)| &**name));
+        append_user(out, user.as_deref());
         _ = write!(out, " [{stamp}] \"{method} ");
         append_escaped(out, redact::target(self.target()).as_bytes());
         _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
@@ -324,8 +321,7 @@ mod tests {
             .unwrap()
             .into_parts();
         let mut line = Line::new(Some([127, 0, 0, 1].into()), &parts);
-        line.answered(StatusCode::NOT_FOUND, None);
-        line.sent(12);
+        line.finished(StatusCode::NOT_FOUND, None, 12);
         log.write(&line);
         log.flush();
 
@@ -362,7 +358,7 @@ mod tests {
             .unwrap()
             .into_parts();
         let mut line = Line::new(None, &parts);
-        line.sent(12);
+        line.finished(StatusCode::OK, None, 12);
         log.write(&line);
         log.flush();
 
