@@ -1,6 +1,9 @@
 //! Where clients come in: binding an address, and accepting connections on it.
 
+mod error;
 mod unix;
+
+pub use self::error::BindError;
 
 use std::{
     fmt, io,
@@ -26,45 +29,6 @@ const KEEPALIVE: Duration = Duration::from_secs(180);
 
 /// How long to wait when the system has no descriptor or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(200);
-
-/// Why an address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The text is not an address.
-    #[error("`{address}` is not an address to listen on; write `host:port` or `:port`")]
-    Address {
-        /// What was given.
-        address: String,
-    },
-    /// Someone listens there.
-    #[error("cannot listen on {address}: the port is in use{}", owner.as_deref().map(|owner| format!(" by {owner}")).unwrap_or_default())]
-    InUse {
-        /// Where.
-        address: SocketAddr,
-        /// Who, where that can be found out: `pid 123 (nginx)`.
-        owner: Option<String>,
-    },
-    /// Someone listens there.
-    #[error("cannot listen on `{}`: another process answers there", path.display())]
-    Answered {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// A file that is not ours to replace lies there.
-    #[error("cannot listen on `{}`: a file lies there that is no socket; remove it, or choose another path", path.display())]
-    NotASocket {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Anything else.
-    #[error("cannot listen on {address}: {source}")]
-    Other {
-        /// What was given.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-}
 
 /// A socket on which clients may connect. Dropping it closes it, and removes the file that it made.
 #[derive(Debug)]

@@ -6,10 +6,12 @@
 
 mod certificate;
 mod client;
+mod error;
 mod files;
 mod suites;
 
 pub use client::ClientAuth;
+pub use error::TlsError;
 pub use suites::{CipherSuite, CipherSuiteError};
 
 use std::{
@@ -62,17 +64,6 @@ pub struct TlsOptions {
     pub cipher_suites: Vec<CipherSuite>,
     /// Whether HTTP/2 is offered (ALPN).
     pub http2: bool,
-}
-
-/// TLS with these files cannot be served; the text says which file, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct TlsError(String);
-
-impl TlsError {
-    fn new(text: String) -> Self {
-        Self(text)
-    }
 }
 
 /// How the server speaks TLS, always by the newest files that can be used. Clones share it.

@@ -9,7 +9,7 @@ use std::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-use super::BindError;
+use super::error::BindError;
 
 /// The file of a socket; removed when dropped, if it is still the one that we made.
 #[derive(Debug)]

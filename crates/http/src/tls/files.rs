@@ -15,8 +15,8 @@ use rustls::{
 };
 
 use super::{
-    TlsError,
     certificate::{Certificate, public_key_of_info},
+    error::TlsError,
 };
 
 /// A chain and its key, which fit.
