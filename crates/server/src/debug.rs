@@ -3,7 +3,7 @@
 use std::{future, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, routing};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use tower_service::Service as _;
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
@@ -64,7 +64,7 @@ impl DebugServer {
     }
 }
 
-/// The debug port shows nothing that needs rights, also while checks fail: that is what it is looked at for.
+/// The debug port shows nothing that needs rights, and answers while checks fail, because that is when it is read.
 const GATES: Gates = Gates {
     tls: false,
     cors: false,
@@ -100,8 +100,7 @@ impl DebugSurface {
 impl Surface for DebugSurface {
     type Body = Body;
 
-    async fn respond(&self, _context: &mut RequestContext, request: Request<Incoming>) -> Response<Body> {
-        let (parts, body) = request.into_parts();
+    async fn respond(&self, _context: &mut RequestContext, parts: Parts, body: Incoming) -> Response<Body> {
         let request = Request::from_parts(parts.clone(), body);
         let mut response = match self.router.clone().call(request).await {
             Ok(response) => response,

@@ -16,7 +16,7 @@ mod uploads;
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -65,8 +65,12 @@ impl Distribution {
 impl Surface for Distribution {
     type Body = Content;
 
-    async fn respond(&self, context: &mut RequestContext, request: Request<Incoming>) -> Response<Content> {
-        let (parts, mut body) = request.into_parts();
+    async fn respond(
+        &self,
+        context: &mut RequestContext,
+        parts: Parts,
+        mut body: Incoming,
+    ) -> Response<Content> {
         let app = &self.app;
         let result = dispatch(app, context, &parts, &mut body).await;
         let call = Call {

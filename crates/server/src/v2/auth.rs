@@ -1,4 +1,4 @@
-//! From a request to the rights that it needs, and from a refusal to the words that the client gets.
+//! The rights that a request needs, and the answer to one that lacks them.
 
 use http::{HeaderValue, Method, header, request::Parts};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! `GET /v2/`: is this a registry; `GET /`: is it alive; and what is answered to those who ask in the wrong way.
+//! `GET /v2/`: is this a registry; `GET /`: is it alive; `OPTIONS`; and requests that came without TLS.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};

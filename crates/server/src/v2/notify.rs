@@ -1,4 +1,4 @@
-//! What requests tell the webhooks: which of them is an event, and what it says.
+//! The events of requests: which request is an event, and what the event contains.
 
 use http::header;
 use wharf_http::location::authority;

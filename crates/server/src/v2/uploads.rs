@@ -101,7 +101,7 @@ async fn let_go(
     }
 }
 
-/// An upload that found no room is given up: its bytes would keep the store full for everybody.
+/// An upload that found no room is given up: its bytes would keep the store full for every client.
 async fn without_leftovers(call: Call<'_>, name: &RepoName, id: &UploadId, failure: Failure) -> Failure {
     if failure.is_out_of_space()
         && let Err(error) = call.app.registry.cancel_upload(name, id).await
