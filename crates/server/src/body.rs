@@ -1,4 +1,4 @@
-//! What an answer carries: nothing, bytes, or a stream whose length is known and kept.
+//! The body of an answer: nothing, bytes, or a stream whose length is known and kept.
 
 use std::{
     pin::Pin,
@@ -6,22 +6,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use http_body::{Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use wharf_storage::ByteStream;
 
-/// Something that wants to know when an answer is complete, or given up: it is dropped then.
-pub(crate) trait Attendant: Send + 'static {
-    /// `bytes` of the body went to the connection.
-    fn sent(&mut self, bytes: usize);
-}
-
 /// The body of an answer.
-pub(crate) struct ResponseBody<A> {
-    content: Content,
-    attendant: Option<A>,
-}
-
-/// What an answer carries.
 pub(crate) enum Content {
     Empty,
     Full(Bytes),
@@ -44,21 +32,12 @@ pub(crate) enum BodyError {
 }
 
 impl Content {
-    /// Bytes in all.
+    /// How many bytes are still to come.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
             Self::Full(bytes) => bytes.len() as u64,
             Self::Stream { remaining, .. } => *remaining,
-        }
-    }
-}
-
-impl<A> ResponseBody<A> {
-    pub(crate) fn new(content: Content, attendant: A) -> Self {
-        Self {
-            content,
-            attendant: Some(attendant),
         }
     }
 }
@@ -97,7 +76,7 @@ impl Content {
     }
 }
 
-impl<A: Attendant + Unpin> http_body::Body for ResponseBody<A> {
+impl Body for Content {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -105,19 +84,16 @@ impl<A: Attendant + Unpin> http_body::Body for ResponseBody<A> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let item = ready!(self.content.poll_bytes(cx));
-        if let (Some(Ok(bytes)), Some(attendant)) = (&item, &mut self.attendant) {
-            attendant.sent(bytes.len());
-        }
+        let item = ready!(self.poll_bytes(cx));
         Poll::Ready(item.map(|item| item.map(Frame::data)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.content.len() == 0
+        self.len() == 0
     }
 
     fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.content.len())
+        SizeHint::with_exact(self.len())
     }
 }
 
@@ -129,28 +105,21 @@ mod tests {
 
     use super::*;
 
-    impl Attendant for () {
-        fn sent(&mut self, _bytes: usize) {}
+    fn streamed(items: Vec<Result<Bytes, Error>>, remaining: u64) -> Content {
+        Content::Stream {
+            stream: Box::pin(stream::iter(items)),
+            remaining,
+        }
     }
 
-    fn streamed(items: Vec<Result<Bytes, Error>>, remaining: u64) -> ResponseBody<()> {
-        ResponseBody::new(
-            Content::Stream {
-                stream: Box::pin(stream::iter(items)),
-                remaining,
-            },
-            (),
-        )
-    }
-
-    async fn read(body: ResponseBody<()>) -> Result<Bytes, BodyError> {
+    async fn read(body: Content) -> Result<Bytes, BodyError> {
         body.collect().await.map(http_body_util::Collected::to_bytes)
     }
 
     #[tokio::test]
     async fn a_stream_that_keeps_its_word_is_whole() {
         let body = streamed(vec![Ok("abc".into()), Ok("de".into())], 5);
-        assert_eq!(http_body::Body::size_hint(&body).exact(), Some(5));
+        assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(read(body).await.unwrap(), "abcde");
     }
 

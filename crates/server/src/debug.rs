@@ -1,15 +1,19 @@
-//! The second port, for those who watch: health and metrics. Never reachable through the first one.
+//! The debug port: health and metrics on a listener of their own. Never reachable through the registry's.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{future, sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::Full;
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::sync::Semaphore;
+use axum::{Router, body::Body, extract::State, routing};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
+use hyper::body::Incoming;
+use tower_service::Service as _;
+use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
 
-use crate::{Health, Listener, Metrics, metrics, socket::Socket};
+use crate::{
+    gates::{Gates, SecurityHeaders},
+    health::Health,
+    metrics::Metrics,
+    options::ServerOptions,
+};
 
 /// Prometheus holds one connection, a person a few. More wait.
 const CONNECTIONS: usize = 32;
@@ -17,10 +21,7 @@ const CONNECTIONS: usize = 32;
 /// For the head of a request, and from one to the next: longer than a usual scrape interval.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// A head of this size has every header that anybody needs here.
-const HEAD_LIMIT: usize = 16 << 10;
-
-/// What the second port shows.
+/// The content of the debug port.
 #[derive(Debug, Clone, Default)]
 pub struct DebugServer {
     /// The state of the checks; `None`: there are none, and all is well.
@@ -32,67 +33,18 @@ pub struct DebugServer {
 impl DebugServer {
     /// Answers what comes in on `listener`, for ever.
     pub async fn serve(self, listener: Listener) {
-        let server = Arc::new(self);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut acceptor = listener.into_acceptor();
-        loop {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            let (socket, _client) = acceptor.accept().await;
-            let server = Arc::clone(&server);
-            tokio::spawn(async move {
-                match socket {
-                    Socket::Tcp(stream) => server.attend(TokioIo::new(stream)).await,
-                    Socket::Unix(stream) => server.attend(TokioIo::new(stream)).await,
-                }
-                drop(slot);
-            });
-        }
-    }
-
-    async fn attend(self: Arc<Self>, io: impl hyper::rt::Read + hyper::rt::Write + Unpin) {
-        let service = service_fn(|request: Request<Incoming>| {
-            let response = self.answer(request.method(), request.uri().path());
-            async move { Ok::<_, Infallible>(response) }
-        });
-        let connection = http1::Builder::new()
-            .title_case_headers(true)
-            .timer(TokioTimer::new())
-            .header_read_timeout(PATIENCE)
-            .max_buf_size(HEAD_LIMIT)
-            .serve_connection(io, service);
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "a connection to the debug port ended early");
-        }
-    }
-
-    fn answer(&self, method: &Method, path: &str) -> Response<Full<Bytes>> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut response = text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "there is only something to read here: GET",
-            );
-            let allowed = HeaderValue::from_static("GET, HEAD");
-            response.headers_mut().insert(header::ALLOW, allowed);
-            return response;
-        }
-        match (path, &self.metrics) {
-            ("/debug/health", _) => self.health(),
-            (path, Some((there, metrics))) if path == there => {
-                page(StatusCode::OK, metrics::CONTENT_TYPE, metrics.page())
-            }
-            _ => text(StatusCode::NOT_FOUND, &self.nothing_at(path)),
-        }
-    }
-
-    fn health(&self) -> Response<Full<Bytes>> {
-        let failing = self.health.as_deref().map(Health::failing).unwrap_or_default();
-        let status = if failing.is_empty() {
-            StatusCode::OK
-        } else {
-            StatusCode::SERVICE_UNAVAILABLE
+        let transport = TransportOptions {
+            h2c: false,
+            limits: Limits {
+                connections: CONNECTIONS,
+                headers: PATIENCE,
+                keep_alive: PATIENCE,
+                ..Limits::default()
+            },
+            ..TransportOptions::default()
         };
-        let body = serde_json::json!(failing).to_string();
-        page(status, "application/json; charset=utf-8", body)
+        let server = wharf_http::Server::new(DebugSurface::new(self), transport);
+        server.serve(listener, future::pending()).await;
     }
 
     fn nothing_at(&self, path: &str) -> String {
@@ -112,16 +64,93 @@ impl DebugServer {
     }
 }
 
-fn text(status: StatusCode, text: &str) -> Response<Full<Bytes>> {
+/// The debug port shows nothing that needs rights, and answers while checks fail, because that is when it is read.
+const GATES: Gates = Gates {
+    tls: false,
+    cors: false,
+    health: false,
+    authentication: false,
+    read_only: false,
+    security_headers: SecurityHeaders::NoSniff,
+};
+
+// A surface whose gates stop requests has to find the words for that.
+const _: () = assert!(!GATES.can_stop());
+
+/// The routes of the debug port.
+struct DebugSurface {
+    router: Router,
+    options: ServerOptions,
+}
+
+impl DebugSurface {
+    fn new(content: DebugServer) -> Self {
+        let router = Router::new()
+            .route("/debug/health", routing::get(health))
+            .method_not_allowed_fallback(method_not_allowed)
+            .fallback(other)
+            .with_state(Arc::new(content));
+        Self {
+            router,
+            options: ServerOptions::default(),
+        }
+    }
+}
+
+impl Surface for DebugSurface {
+    type Body = Body;
+
+    async fn respond(&self, _context: &mut RequestContext, parts: Parts, body: Incoming) -> Response<Body> {
+        let request = Request::from_parts(parts.clone(), body);
+        let mut response = match self.router.clone().call(request).await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        GATES.leave(&self.options, &parts, response.headers_mut());
+        response
+    }
+}
+
+async fn health(State(content): State<Arc<DebugServer>>) -> Response<Body> {
+    let failing = content.health.as_deref().map(Health::failing).unwrap_or_default();
+    let status = if failing.is_empty() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let body = serde_json::json!(failing).to_string();
+    page(status, "application/json; charset=utf-8", body)
+}
+
+/// The metrics, whose path the operator chooses, and every other path.
+async fn other(State(content): State<Arc<DebugServer>>, method: Method, uri: Uri) -> Response<Body> {
+    if !matches!(method, Method::GET | Method::HEAD) {
+        return method_not_allowed().await;
+    }
+    match &content.metrics {
+        Some((path, metrics)) if path == uri.path() => page(StatusCode::OK, CONTENT_TYPE, metrics.page()),
+        _ => text(StatusCode::NOT_FOUND, &content.nothing_at(uri.path())),
+    }
+}
+
+async fn method_not_allowed() -> Response<Body> {
+    let mut response = text(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "there is only something to read here: GET",
+    );
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(header::ALLOW, allowed);
+    response
+}
+
+fn text(status: StatusCode, text: &str) -> Response<Body> {
     page(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
 
-fn page(status: StatusCode, media_type: &'static str, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(body)));
+fn page(status: StatusCode, media_type: &'static str, body: String) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let media_type = HeaderValue::from_static(media_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
 }

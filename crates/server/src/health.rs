@@ -18,8 +18,9 @@ use std::{
 };
 
 use tokio::time;
+use wharf_http::{Exposition, Source};
 
-use crate::metrics::{Exposition, HEALTH, Source};
+use crate::metrics::HEALTH;
 
 /// Of a check that does not say how often it runs; registry:2 has the same.
 pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
@@ -131,10 +132,10 @@ impl Health {
     }
 }
 
-/// Of the checks of a server.
+/// The metrics of health checks.
 #[derive(Debug)]
 pub struct HealthMetrics(
-    /// Whose.
+    /// The checks.
     pub Arc<Health>,
 );
 

@@ -1,183 +1,34 @@
-//! URLs of this server, as the client sees it through whatever proxies lie between.
+//! URLs of the distribution API, as the client sees it through whatever proxies lie between.
 
-use http::{HeaderMap, HeaderName, HeaderValue, header, request};
+use http::HeaderValue;
 use wharf_oci::Route;
 
-use crate::{
-    App,
-    peer::{Peer, parameter},
-};
-
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+use crate::call::Call;
 
 /// The value of a `Location` header for `route`.
-pub(crate) fn of(app: &App, peer: &Peer, request: &request::Parts, route: &Route) -> HeaderValue {
-    let url = format!("{}{}", base(app, peer, request), route.path());
+pub(crate) fn of(call: Call<'_>, route: &Route) -> HeaderValue {
+    let url = format!("{}{}", base(call), route.path());
     // Paths that we build are ASCII; a host that is no header value cannot have come in one.
     HeaderValue::try_from(url).unwrap_or_else(|_| HeaderValue::from_static("/"))
 }
 
 /// What stands before `/v2/` in the URLs that this client gets.
-pub(crate) fn base(app: &App, peer: &Peer, request: &request::Parts) -> String {
-    let prefix = &app.options.prefix;
-    if app.options.relative_urls {
-        return prefix.clone();
+pub(crate) fn base(call: Call<'_>) -> String {
+    let options = &call.app.options;
+    if options.relative_urls {
+        return options.prefix.clone();
     }
-    match &app.options.host {
+    match &options.host {
         // The whole URL as clients see it, with whatever path a proxy turns into our prefix.
         Some(host) => host.clone(),
-        None => base_of(peer, request).unwrap_or_default() + prefix,
+        None => {
+            let base = wharf_http::location::base(call.context.peer(), call.parts);
+            base.unwrap_or_default() + &options.prefix
+        }
     }
 }
 
 /// The path under which clients find `route`.
-pub(crate) fn path(app: &App, route: &Route) -> String {
-    format!("{}{}", app.options.prefix, route.path())
-}
-
-/// Scheme and host of a request. A trusted proxy is believed, by the precedence of registry:2: `Forwarded`, else
-/// `X-Forwarded-Proto` and `X-Forwarded-Host`, else the request itself.
-///
-/// `None` when the request names no host, or nothing that can be one: a relative URL is then right, and leads
-/// nobody elsewhere.
-fn base_of(peer: &Peer, request: &request::Parts) -> Option<String> {
-    let mut scheme = if peer.is_encrypted { "https" } else { "http" };
-    let mut host = authority(request).map(str::to_owned);
-    if peer.is_trusted {
-        let headers = &request.headers;
-        if let Some(forwarded) = text(headers, &header::FORWARDED) {
-            let first = forwarded.split(',').next().unwrap_or_default();
-            scheme = parameter(first, "proto").unwrap_or(scheme);
-            host = parameter(first, "host").map(str::to_owned).or(host);
-        } else {
-            scheme = first(headers, &X_FORWARDED_PROTO).unwrap_or(scheme);
-            host = first(headers, &X_FORWARDED_HOST).map(str::to_owned).or(host);
-            host = host.map(|host| with_port(host, first(headers, &X_FORWARDED_PORT)));
-        }
-    }
-    let scheme = if scheme.eq_ignore_ascii_case("https") {
-        "https"
-    } else {
-        "http"
-    };
-    let host = host.filter(|host| is_host(host))?;
-    Some(format!("{scheme}://{host}"))
-}
-
-/// Host and port that the request is for.
-pub(crate) fn authority(request: &request::Parts) -> Option<&str> {
-    let of_target = request.uri.authority().map(http::uri::Authority::as_str);
-    of_target.or_else(|| text(&request.headers, &header::HOST))
-}
-
-/// A host without a port, with the port at which the proxy was asked: many are told to pass `$host` on, which has none.
-/// The usual ports are left out, as clients do.
-fn with_port(host: String, port: Option<&str>) -> String {
-    let has_port = match host.rfind(']') {
-        Some(end) => host[end..].contains(':'),
-        None => host.contains(':'),
-    };
-    match port.and_then(|port| port.parse::<u16>().ok()) {
-        Some(port) if !has_port && !matches!(port, 0 | 80 | 443) => format!("{host}:{port}"),
-        _ => host,
-    }
-}
-
-/// The first element of a header's list: what the proxy next to the client said.
-fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    text(headers, name)?
-        .split(',')
-        .next()
-        .map(str::trim)
-        .filter(|text| !text.is_empty())
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
-}
-
-/// Whether the text can be a host and port: nothing that would start a path, a user name or a query.
-pub(crate) fn is_host(text: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    !text.is_empty() && text.bytes().all(is_part)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn base_by(is_trusted: bool, headers: &[(&str, &str)]) -> Option<String> {
-        let request = headers
-            .iter()
-            .fold(http::Request::get("/v2/"), |request, (name, value)| {
-                request.header(*name, *value)
-            });
-        let peer = Peer {
-            address: None,
-            is_trusted,
-            is_encrypted: false,
-        };
-        base_of(&peer, &request.body(()).unwrap().into_parts().0)
-    }
-
-    fn base(headers: &[(&str, &str)]) -> Option<String> {
-        base_by(true, headers)
-    }
-
-    #[test]
-    fn the_host_is_what_the_client_sees() {
-        assert_eq!(
-            base(&[("host", "localhost:5000")]).unwrap(),
-            "http://localhost:5000"
-        );
-        assert_eq!(base(&[]), None);
-        assert_eq!(base(&[("host", "evil/..?")]), None);
-        let proxied = [
-            ("host", "inside"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "a.example, b"),
-        ];
-        assert_eq!(base(&proxied).unwrap(), "https://a.example");
-        let only_proto = [("host", "a.example:5443"), ("x-forwarded-proto", "https")];
-        assert_eq!(base(&only_proto).unwrap(), "https://a.example:5443");
-        let forwarded = [
-            ("host", "inside"),
-            ("x-forwarded-host", "ignored"),
-            (
-                "forwarded",
-                "for=1.2.3.4;Proto=https; host=\"a.example:8443\", for=5.6.7.8;host=b",
-            ),
-        ];
-        assert_eq!(base(&forwarded).unwrap(), "https://a.example:8443");
-    }
-
-    #[test]
-    fn a_port_that_the_proxy_names_is_added_where_none_is() {
-        let with = |host: &str, port: &str| {
-            base(&[
-                ("host", host),
-                ("x-forwarded-proto", "https"),
-                ("x-forwarded-port", port),
-            ])
-            .unwrap()
-        };
-        assert_eq!(with("a.example", "8443"), "https://a.example:8443");
-        assert_eq!(with("a.example", "443"), "https://a.example");
-        assert_eq!(with("a.example:5000", "8443"), "https://a.example:5000");
-        assert_eq!(with("[::1]", "8443"), "https://[::1]:8443");
-        assert_eq!(with("a.example", "evil"), "https://a.example");
-    }
-
-    #[test]
-    fn a_stranger_leads_nobody_elsewhere() {
-        let says = [
-            ("host", "a.example"),
-            ("x-forwarded-proto", "https"),
-            ("x-forwarded-host", "evil.example"),
-            ("forwarded", "host=evil.example"),
-        ];
-        assert_eq!(base_by(false, &says).unwrap(), "http://a.example");
-    }
+pub(crate) fn path(call: Call<'_>, route: &Route) -> String {
+    format!("{}{}", call.app.options.prefix, route.path())
 }

@@ -1,53 +1,43 @@
-//! What there is to measure: the table of all metrics, the counters behind them, and the page that Prometheus reads.
-//!
-//! The encoder and the counters are our own. A request costs about ten relaxed additions to numbers whose place is
-//! known when its route is: a library would look each label up in a map behind a lock, or keep a handle for each of
-//! some thousand combinations. What is left of such a library, the text format, is the hundred lines of [`text`].
+//! Metrics: those of the surfaces and of the registry, and the page that has them and the transport's.
 
 mod events;
-mod http;
-mod process;
 mod store;
 mod table;
-mod text;
+mod transfers;
 
+pub(crate) use self::table::HEALTH;
 pub use self::{
     events::WebhookMetrics,
     store::{CacheMetrics, StoreMetrics},
-    table::{Kind, METRICS, Metric},
-    text::{Exposition, Family},
-};
-pub(crate) use self::{
-    http::{Handler, HttpMeters, MethodLabel, Sample},
-    table::{HEALTH, SPANS},
-    text::number,
+    table::METRICS,
 };
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
-/// What the page of Prometheus is called, as a type.
-pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+use wharf_http::{Exposition, HttpMetrics, ProcessMetrics, Source};
 
-/// Somebody who has numbers for the page.
-pub trait Source: Send + Sync + 'static {
-    /// Adds them. Runs on an async thread: what it reads must lie in memory.
-    fn write(&self, page: &mut Exposition);
-}
+use self::transfers::TransferMetrics;
+use crate::handlers::HANDLERS;
 
 /// Everything that is measured.
-#[derive(Default)]
 pub struct Metrics {
-    pub(crate) http: HttpMeters,
+    http: Arc<HttpMetrics>,
+    transfers: TransferMetrics,
     sources: Vec<Box<dyn Source>>,
 }
 
 impl Metrics {
-    /// What the server itself measures.
+    /// The metrics of the server itself.
     pub fn new() -> Self {
-        Self::default()
+        let http = Arc::new(HttpMetrics::new(&HANDLERS));
+        Self {
+            transfers: TransferMetrics::new(Arc::clone(&http)),
+            http,
+            sources: Vec::new(),
+        }
     }
 
-    /// With the numbers of somebody else. Each metric belongs to one source, and stands in [`METRICS`].
+    /// With the metrics of `source`. Each metric belongs to one source, and stands in the table of its crate.
     #[must_use]
     pub fn with(mut self, source: impl Source) -> Self {
         self.sources.push(Box::new(source));
@@ -58,11 +48,28 @@ impl Metrics {
     pub fn page(&self) -> String {
         let mut page = Exposition::default();
         self.http.write(&mut page);
+        self.transfers.write(&mut page);
         for source in &self.sources {
             source.write(&mut page);
         }
-        process::write(&mut page);
+        ProcessMetrics.write(&mut page);
         page.finish()
+    }
+
+    /// The counters of requests and connections.
+    pub(crate) fn http(&self) -> Arc<HttpMetrics> {
+        Arc::clone(&self.http)
+    }
+
+    /// The counters of blobs on their way.
+    pub(crate) fn transfers(&self) -> &TransferMetrics {
+        &self.transfers
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -1,20 +1,20 @@
-//! What the application log says of a request: once, at its end, with the fields that registry:2 has.
+//! The line of a request in the application log: one, at its end, with the fields that registry:2 has.
 //!
 //! registry:2 reports every 404 as an error, and there is one for each new layer that is pushed. Here an error is what
 //! the operator has to look at.
 
 use http::{Method, Response, StatusCode, header};
-use wharf_access::Identity;
+use wharf_http::redact;
 use wharf_oci::{ApiError, Route};
 
-use crate::{body::Content, error::Failure, observation::Observation, redact, v2::Call};
+use crate::{body::Content, call::Call, error::Failure};
 
 /// What of a request is logged. The names of registry:2 are written where the events are.
 macro_rules! event {
     ($level:ident, $request:expr, $($rest:tt)+) => {{
         let request = $request;
         tracing::$level!(
-            http.request.id = %request.observation.id(),
+            http.request.id = %request.call.context.id(),
             http.request.method = %request.call.parts.method,
             http.request.host = request.host(),
             http.request.uri = %request.uri(),
@@ -22,29 +22,24 @@ macro_rules! event {
             http.request.useragent = request.call.header(&header::USER_AGENT),
             http.request.remoteaddr = request.client().map(display),
             http.request.contenttype = request.call.header(&header::CONTENT_TYPE),
-            http.response.duration = ?request.observation.took(),
+            http.response.duration = ?request.call.context.elapsed(),
             vars.name = request.name().map(display),
             vars.reference = request.reference().map(display),
             vars.digest = request.digest().map(display),
             vars.uuid = request.upload().map(display),
-            auth.user.name = request.user(),
+            auth.user.name = request.call.context.actor(),
             $($rest)+
         );
     }};
 }
 
 /// A request was answered as it wished.
-pub(crate) fn answered(
-    call: Call<'_>,
-    observation: &Observation,
-    identity: &Identity,
-    response: &Response<Content>,
-) {
+pub(crate) fn answered(call: Call<'_>, response: &Response<Content>) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         let content_type = response.headers().get(header::CONTENT_TYPE);
         event!(
             debug,
-            Described::new(call, observation, identity),
+            Described::new(call),
             http.response.status = response.status().as_u16(),
             http.response.written = response.body().len(),
             http.response.contenttype = content_type.and_then(|value| value.to_str().ok()),
@@ -54,14 +49,14 @@ pub(crate) fn answered(
 }
 
 /// A request was refused, or failed.
-pub(crate) fn failed(call: Call<'_>, observation: &Observation, identity: &Identity, failure: &Failure) {
+pub(crate) fn failed(call: Call<'_>, failure: &Failure) {
     let [error, ..] = failure.errors() else { return };
     let status = error.status();
     macro_rules! failed {
         ($level:ident) => {
             event!(
                 $level,
-                Described::new(call, observation, identity),
+                Described::new(call),
                 http.response.status = status.as_u16(),
                 http.response.written = wharf_oci::error_body(failure.errors()).len(),
                 http.response.contenttype = "application/json; charset=utf-8",
@@ -105,17 +100,13 @@ fn code(error: &ApiError) -> String {
 /// A request, taken apart for the log.
 struct Described<'a> {
     call: Call<'a>,
-    observation: &'a Observation,
-    identity: &'a Identity,
     route: Option<Route>,
 }
 
 impl<'a> Described<'a> {
-    fn new(call: Call<'a>, observation: &'a Observation, identity: &'a Identity) -> Self {
+    fn new(call: Call<'a>) -> Self {
         Self {
             call,
-            observation,
-            identity,
             route: call.route(call.parts.uri.path()).ok(),
         }
     }
@@ -138,19 +129,11 @@ impl<'a> Described<'a> {
     }
 
     fn client(&self) -> Option<std::net::IpAddr> {
-        let proxies = &self.call.app.options.trusted_proxies;
-        self.call.peer.client(&self.call.parts.headers, proxies)
+        self.call.context.client(&self.call.parts.headers)
     }
 
     fn name(&self) -> Option<&wharf_oci::RepoName> {
         self.route.as_ref()?.repository()
-    }
-
-    fn user(&self) -> Option<&'a str> {
-        match self.identity {
-            Identity::User(name) => Some(name),
-            Identity::Anonymous => None,
-        }
     }
 
     fn reference(&self) -> Option<String> {

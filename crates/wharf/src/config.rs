@@ -32,7 +32,8 @@ pub(crate) use show::examine;
 
 use std::{path::PathBuf, time::Duration};
 
-use wharf_server::{AccessLogFormat, Check, ServerOptions, TlsOptions, WebhookOptions};
+use wharf_http::{AccessLogFormat, TlsOptions};
+use wharf_server::{Check, ServerOptions, WebhookOptions};
 
 /// Everything that an operator can choose, checked.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use http_body_util::Full;
 use tokio::{net::TcpStream, time};
 use wharf_storage::{ErrorKind, Storage};
 
-use crate::outgoing;
+use wharf_http::outgoing;
 
 /// registry:2 follows as many.
 const REDIRECTS: usize = 10;

@@ -1,16 +1,14 @@
-//! What is counted of those who are told of events, under the names of registry:2.
+//! The metrics of webhook endpoints, under the names of registry:2.
 
-use super::{
-    Source,
-    table::{EVENTS, EVENTS_DROPPED, EVENTS_PENDING, EVENTS_STATUS},
-    text::{Exposition, number},
-};
-use crate::Webhooks;
+use wharf_http::{Exposition, Source, number};
+
+use super::table::{EVENTS, EVENTS_DROPPED, EVENTS_PENDING, EVENTS_STATUS};
+use crate::webhooks::Webhooks;
 
 /// The counters of a server's endpoints.
 #[derive(Debug)]
 pub struct WebhookMetrics(
-    /// Whose.
+    /// The endpoints.
     pub Webhooks,
 );
 

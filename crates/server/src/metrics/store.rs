@@ -2,24 +2,21 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use wharf_http::{Exposition, Source, number};
 use wharf_registry::Registry;
 use wharf_storage::{
     Operation,
     metered::{BUCKETS, Measured, Meters},
 };
 
-use super::{
-    Source,
-    table::{CACHE_ERRORS, CACHE_HITS, CACHE_REQUESTS, CACHE_TOTAL, STORAGE_ACTION, STORAGE_FAILURES},
-    text::{Exposition, number},
-};
+use super::table::{CACHE_ERRORS, CACHE_HITS, CACHE_REQUESTS, CACHE_TOTAL, STORAGE_ACTION, STORAGE_FAILURES};
 
 /// The counters of a [metered](wharf_storage::metered::Metered) store.
 #[derive(Debug)]
 pub struct StoreMetrics {
-    /// Whose.
+    /// The counters of the store.
     pub meters: Meters,
-    /// What registry:2 calls its engine: `filesystem`, `inmemory`.
+    /// The name of its engine in registry:2: `filesystem`, `inmemory`.
     pub driver: &'static str,
 }
 
@@ -80,7 +77,7 @@ fn action(operation: Operation) -> &'static str {
 /// The counters of what a registry remembers of its tree.
 #[derive(Debug)]
 pub struct CacheMetrics(
-    /// Whose.
+    /// The registry that has the cache.
     pub Arc<Registry>,
 );
 

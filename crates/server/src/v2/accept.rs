@@ -6,8 +6,10 @@ use http::header;
 use wharf_oci::{Descriptor, ErrorCode, ManifestView, Reference, RepoName, media_type};
 use wharf_registry::StoredManifest;
 
-use super::Call;
-use crate::error::{Failure, Result};
+use crate::{
+    call::Call,
+    error::{Failure, Result},
+};
 
 /// The stored manifest, the `linux/amd64` child of a Docker list that the client does not accept, or a 404.
 pub(super) async fn choose(

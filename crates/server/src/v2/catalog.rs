@@ -3,9 +3,10 @@
 use wharf_oci::{PageRequest, Route};
 
 use super::{
-    Answer, Call, json,
+    answer::{Answer, json},
     tags::{append_names, with_link},
 };
+use crate::call::Call;
 
 pub(super) async fn list(call: Call<'_>) -> Answer {
     let options = &call.app.options;

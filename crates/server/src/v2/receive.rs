@@ -7,15 +7,17 @@ use hyper::body::Incoming;
 use tokio::time;
 use wharf_oci::ErrorCode;
 
-use super::Call;
-use crate::error::{Failure, Result};
+use crate::{
+    call::Call,
+    error::{Failure, Result},
+};
 
 /// The next bytes of `body`; `None` at its end.
 ///
-/// An error ends the request: the client went away, or sent nothing for [`crate::Limits::idle`].
+/// An error ends the request: the client went away, or sent nothing for [`Limits::idle`](wharf_http::Limits::idle).
 pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
     loop {
-        let frame = match time::timeout(call.app.options.limits.idle, body.frame()).await {
+        let frame = match time::timeout(call.context.limits().idle, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
             Ok(Some(Err(error))) => return Err(broken_off(&error)),
             Ok(None) => return Ok(None),
@@ -34,12 +36,12 @@ pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<B
 pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
     let bytes = next(call, body).await?;
     if let (Some(bytes), Some(metrics)) = (&bytes, &call.app.options.metrics) {
-        metrics.http.blob_received(bytes.len() as u64);
+        metrics.transfers().received(bytes.len() as u64);
     }
     Ok(bytes)
 }
 
-/// The connection is gone, or is no HTTP any more; whoever still reads gets this.
+/// The connection is broken, or its bytes are no HTTP any more; a client that still reads gets this.
 fn broken_off(error: &hyper::Error) -> Failure {
     tracing::debug!(%error, "a request body broke off");
     let text = "the request body ended before its announced length";
@@ -47,7 +49,7 @@ fn broken_off(error: &hyper::Error) -> Failure {
 }
 
 fn too_slow(call: Call<'_>) -> Failure {
-    let patience = call.app.options.limits.idle;
+    let patience = call.context.limits().idle;
     let text = format!(
         "no byte of the request body came for {patience:?}; what came before is kept, an upload can be resumed"
     );

@@ -23,7 +23,7 @@ use super::{
     Endpoint, EndpointError, EventFormat, cloud_event, envelope,
     options::{self, Url},
 };
-use crate::trust;
+use wharf_http::trust;
 
 /// Of an answer's body, so much is read, so that the connection can be used again.
 const BODY_LIMIT: usize = 64 << 10;

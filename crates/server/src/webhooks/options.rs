@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
 use wharf_storage::spool::SpoolLimits;
 
-use crate::TrustError;
+use wharf_http::TrustError;
 
 /// All that `notifications` says.
 #[derive(Debug, Clone, Default)]

@@ -16,8 +16,9 @@ use tokio::{
     signal::unix::{SignalKind, signal},
     time,
 };
+use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{AccessLog, ListenAddress, Listener, Server, Tls};
+use wharf_server::Server;
 use wharf_storage::spool::{MemorySpools, Spools};
 
 use self::watchers::Watchers;
@@ -154,8 +155,8 @@ async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<L
     let listener = match (inherited, listen) {
         (Some(Inherited::Tcp(listener)), _) => Listener::of_tcp(listener).context("cannot listen")?,
         (Some(Inherited::Unix(listener)), _) => Listener::of_unix(listener).context("cannot listen")?,
-        (None, Listen::Tcp(address)) => wharf_server::bind(address).await?,
-        (None, Listen::Unix(path)) => wharf_server::bind_unix(path)?,
+        (None, Listen::Tcp(address)) => wharf_http::bind(address).await?,
+        (None, Listen::Unix(path)) => wharf_http::bind_unix(path)?,
     };
     Ok(listener)
 }

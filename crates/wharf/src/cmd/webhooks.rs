@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use wharf_server::{ListenAddress, WebhookOptions, Webhooks};
+use wharf_http::ListenAddress;
+use wharf_server::{WebhookOptions, Webhooks};
 use wharf_storage::spool::Spools;
 
 /// However late it is: what waits for an endpoint that answers is gone in that time.

@@ -5,7 +5,8 @@ pub(super) mod tls;
 use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderMap, header};
-use wharf_server::{Cors, Limits, Network, ServerOptions, TlsOptions, TrustedProxies};
+use wharf_http::{Cors, Limits, Network, TlsOptions, TrustedProxies};
+use wharf_server::ServerOptions;
 
 use super::{
     Listen, headers,

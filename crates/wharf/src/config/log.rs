@@ -1,6 +1,6 @@
 //! `log`: how much is said, and in which form.
 
-use wharf_server::AccessLogFormat;
+use wharf_http::AccessLogFormat;
 
 use super::{
     Log, LogFormat,

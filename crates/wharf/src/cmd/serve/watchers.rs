@@ -3,10 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use wharf_http::{Listener, TraceMetrics, TraceSettings, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    CacheMetrics, Check, DebugServer, Health, HealthMetrics, Listener, Metrics, Probe, ServerOptions,
-    StoreMetrics, TraceMetrics, TraceSettings, Tracer, WebhookMetrics,
+    CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerOptions, StoreMetrics,
+    WebhookMetrics,
 };
 use wharf_storage::metered::{Metered, Meters};
 
@@ -44,7 +45,7 @@ impl Watchers {
         let Some(debug) = debug else {
             return Ok((store, watchers));
         };
-        let bound = wharf_server::bind(&debug.address).await;
+        let bound = wharf_http::bind(&debug.address).await;
         let port = bound.context("the debug server of `http.debug.addr` cannot start")?;
         tracing::info!(
             "debug server listening {}",

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use wharf_server::{CipherSuite, CipherSuiteError, ClientAuth, TlsOptions};
+use wharf_http::{CipherSuite, CipherSuiteError, ClientAuth, TlsOptions};
 
 use super::super::{
     keys::{Default, Key, Kind, Since},

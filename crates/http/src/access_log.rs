@@ -1,0 +1,383 @@
+//! One line for each request, in Apache's combined format as registry:2 writes it, off the request's path.
+
+use std::{
+    io::Write,
+    net::IpAddr,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::Duration,
+};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request};
+use jiff::Timestamp;
+
+use crate::redact;
+
+/// Lines that the sink has not taken yet may not fill the memory: beyond this they are dropped and counted.
+const PENDING_LIMIT: usize = 1 << 20;
+
+/// How long lines are gathered before they are written together.
+const GATHER: Duration = Duration::from_millis(50);
+
+/// The access log. Clones share it.
+#[derive(Clone)]
+pub struct AccessLog {
+    format: AccessLogFormat,
+    shared: Arc<Shared>,
+}
+
+/// The form of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessLogFormat {
+    /// Apache's combined format.
+    #[default]
+    Combined,
+    /// An object of JSON, with the names of fields of the application log.
+    Json,
+}
+
+struct Shared {
+    pending: Mutex<Pending>,
+    has_lines: Condvar,
+    sink: Mutex<Box<dyn Write + Send>>,
+}
+
+struct Pending {
+    lines: Vec<u8>,
+    lost: u64,
+    /// The time stamp of the second in which the last line was written.
+    second: i64,
+    stamp: String,
+}
+
+/// The line of a request. What is known only at its end is filled in then.
+#[derive(Debug)]
+pub(crate) struct Line {
+    client: Option<IpAddr>,
+    method: Method,
+    uri: Uri,
+    version: Version,
+    referer: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    user: Option<Arc<str>>,
+    status: StatusCode,
+    bytes: u64,
+}
+
+impl AccessLog {
+    /// A log that writes to `sink`, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn new(sink: impl Write + Send + 'static) -> std::io::Result<Self> {
+        Self::with_format(sink, AccessLogFormat::default())
+    }
+
+    /// A log whose lines have the form `format`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn with_format(sink: impl Write + Send + 'static, format: AccessLogFormat) -> std::io::Result<Self> {
+        let pending = Pending {
+            lines: Vec::new(),
+            lost: 0,
+            second: i64::MIN,
+            stamp: String::new(),
+        };
+        let shared = Arc::new(Shared {
+            pending: Mutex::new(pending),
+            has_lines: Condvar::new(),
+            sink: Mutex::new(Box::new(sink)),
+        });
+        let writer = Arc::clone(&shared);
+        thread::Builder::new()
+            .name("access-log".to_owned())
+            .stack_size(64 << 10)
+            .spawn(move || {
+                loop {
+                    writer.wait_for_lines();
+                    // Requests wake this thread only for the first line of a batch.
+                    thread::sleep(GATHER);
+                    writer.flush();
+                }
+            })?;
+        Ok(Self { format, shared })
+    }
+
+    /// Writes what waits, and returns when the sink has it.
+    pub fn flush(&self) {
+        self.shared.flush();
+    }
+
+    pub(crate) fn write(&self, line: &Line) {
+        let mut pending = lock(&self.shared.pending);
+        if pending.lines.len() > PENDING_LIMIT {
+            pending.lost += 1;
+            return;
+        }
+        let was_empty = pending.lines.is_empty();
+        let now = Timestamp::now();
+        if now.as_second() != pending.second {
+            pending.second = now.as_second();
+            pending.stamp = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+        }
+        let Pending { lines, stamp, .. } = &mut *pending;
+        match self.format {
+            AccessLogFormat::Combined => line.append_combined(lines, stamp),
+            AccessLogFormat::Json => line.append_json(lines, now),
+        }
+        drop(pending);
+        if was_empty {
+            self.shared.has_lines.notify_one();
+        }
+    }
+}
+
+impl Shared {
+    fn wait_for_lines(&self) {
+        let mut pending = lock(&self.pending);
+        while pending.lines.is_empty() {
+            pending = self
+                .has_lines
+                .wait(pending)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn flush(&self) {
+        let mut sink = lock(&self.sink);
+        let (mut lines, lost) = {
+            let mut pending = lock(&self.pending);
+            (
+                std::mem::take(&mut pending.lines),
+                std::mem::take(&mut pending.lost),
+            )
+        };
+        // A sink that fails (a closed pipe) loses lines; the registry goes on.
+        if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() || lost > 0 {
+            tracing::warn!(
+                lines = lost,
+                "the access log could not be written as fast as requests came"
+            );
+        }
+        drop(sink);
+        // Give the buffer back, so that it is not grown anew for each batch.
+        lines.clear();
+        let mut pending = lock(&self.pending);
+        if pending.lines.capacity() == 0 {
+            pending.lines = lines;
+        }
+    }
+}
+
+impl Line {
+    /// `client`: the address of the client behind trusted proxies; `None` if it is unknown.
+    pub(crate) fn new(client: Option<IpAddr>, request: &request::Parts) -> Self {
+        let header = |name: header::HeaderName| header_of(&request.headers, &name);
+        Self {
+            client,
+            method: request.method.clone(),
+            uri: request.uri.clone(),
+            version: request.version,
+            referer: header(header::REFERER),
+            user_agent: header(header::USER_AGENT),
+            user: None,
+            status: StatusCode::OK,
+            bytes: 0,
+        }
+    }
+
+    /// The answer is complete, or given up.
+    pub(crate) fn finished(&mut self, status: StatusCode, user: Option<Arc<str>>, bytes: u64) {
+        (self.status, self.user, self.bytes) = (status, user, bytes);
+    }
+
+    fn append_json(&self, out: &mut Vec<u8>, now: Timestamp) {
+        let text = |value: &Option<HeaderValue>| {
+            let value = value.as_ref()?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let referer = text(&self.referer).map(|referer| redact::url(&referer).into_owned());
+        let line = serde_json::json!({
+            "time": now.to_string(),
+            "http.request.remoteaddr": self.client.map(|client| client.to_string()),
+            "auth.user.name": self.user.as_deref(),
+            "http.request.method": self.method.as_str(),
+            "http.request.uri": redact::target(self.target()),
+            "http.request.version": format!("{:?}", self.version),
+            "http.request.referer": referer,
+            "http.request.useragent": text(&self.user_agent),
+            "http.response.status": self.status.as_u16(),
+            "http.response.written": self.bytes,
+        });
+        // Writing to a vector cannot fail.
+        _ = writeln!(out, "{line}");
+    }
+
+    fn target(&self) -> &str {
+        self.uri.path_and_query().map_or("/", |target| target.as_str())
+    }
+
+    fn append_combined(&self, out: &mut Vec<u8>, stamp: &str) {
+        let Self {
+            client,
+            method,
+            uri: _,
+            version,
+            referer,
+            user_agent,
+            user,
+            status,
+            bytes,
+        } = self;
+        // Writing to a vector cannot fail.
+        _ = match client {
+            Some(client) => write!(out, "{client} - "),
+            None => write!(out, "- - "),
+        };
+        append_user(out, user.as_deref());
+        _ = write!(out, " [{stamp}] \"{method} ");
+        append_escaped(out, redact::target(self.target()).as_bytes());
+        _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
+        match referer.as_ref().map(|referer| referer.to_str()) {
+            Some(Ok(referer)) => append_escaped(out, redact::url(referer).as_bytes()),
+            Some(Err(_)) => append_escaped(out, b"not ASCII"),
+            None => {}
+        }
+        out.extend_from_slice(b"\" \"");
+        append_escaped(out, user_agent.as_ref().map_or(b"", HeaderValue::as_bytes));
+        out.extend_from_slice(b"\"\n");
+    }
+}
+
+impl std::fmt::Debug for AccessLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("AccessLog")
+    }
+}
+
+fn header_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<HeaderValue> {
+    headers.get(name).cloned()
+}
+
+/// The field that only spaces separate from its neighbours: a name with spaces must stay one word, and one
+/// that is `-` must not look like none.
+fn append_user(out: &mut Vec<u8>, user: Option<&str>) {
+    match user {
+        None => out.push(b'-'),
+        Some("-") => out.extend_from_slice(b"\\x2d"),
+        Some(name) => {
+            for (index, word) in name.split(' ').enumerate() {
+                if index > 0 {
+                    out.extend_from_slice(b"\\x20");
+                }
+                append_escaped(out, word.as_bytes());
+            }
+        }
+    }
+}
+
+/// What a client wrote must not be able to end its field, or the line.
+fn append_escaped(out: &mut Vec<u8>, text: &[u8]) {
+    for &byte in text {
+        match byte {
+            b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
+            b' '..=b'~' => out.push(byte),
+            _ => _ = write!(out, "\\x{byte:02x}"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    struct Sink(mpsc::Sender<Vec<u8>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.send(bytes.to_vec()).map_err(std::io::Error::other)?;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_combined_format_and_stays_one_line() {
+        let (sender, receiver) = mpsc::channel();
+        let log = AccessLog::new(Sink(sender)).unwrap();
+        let (parts, ()) = http::Request::get("/v2/a/tags/list?n=1")
+            .header("user-agent", HeaderValue::from_bytes(b"evil\" \\ \xff").unwrap())
+            .body(())
+            .unwrap()
+            .into_parts();
+        let mut line = Line::new(Some([127, 0, 0, 1].into()), &parts);
+        line.finished(StatusCode::NOT_FOUND, None, 12);
+        log.write(&line);
+        log.flush();
+
+        let text = String::from_utf8(receiver.recv().unwrap()).unwrap();
+        assert!(text.starts_with("127.0.0.1 - - ["), "{text}");
+        let rest = text.split_once("] ").unwrap().1;
+        assert_eq!(
+            rest,
+            "\"GET /v2/a/tags/list?n=1 HTTP/1.1\" 404 12 \"\" \"evil\\\" \\\\ \\xff\"\n"
+        );
+    }
+
+    #[test]
+    fn a_user_stays_one_word() {
+        for (user, expected) in [
+            (None, "-"),
+            (Some("alice"), "alice"),
+            (Some("-"), "\\x2d"),
+            (Some("a b\"] \u{e9}"), "a\\x20b\\\"]\\x20\\xc3\\xa9"),
+        ] {
+            let mut out = Vec::new();
+            append_user(&mut out, user);
+            assert_eq!(String::from_utf8(out).unwrap(), expected, "{user:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_may_be_json_and_shows_no_secret() {
+        let (sender, receiver) = mpsc::channel();
+        let log = AccessLog::with_format(Sink(sender), AccessLogFormat::Json).unwrap();
+        let (parts, ()) = http::Request::put("/v2/a/blobs/uploads/u?_state=hunter2&digest=d")
+            .header("referer", "http://joe:hunter2@example.com/x")
+            .body(())
+            .unwrap()
+            .into_parts();
+        let mut line = Line::new(None, &parts);
+        line.finished(StatusCode::OK, None, 12);
+        log.write(&line);
+        log.flush();
+
+        let text = String::from_utf8(receiver.recv().unwrap()).unwrap();
+        assert!(text.ends_with("}\n") && !text.contains("hunter2"), "{text}");
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            line["http.request.uri"],
+            "/v2/a/blobs/uploads/u?_state=REDACTED&digest=d"
+        );
+        assert_eq!(line["http.request.referer"], "http://REDACTED@example.com/x");
+        assert_eq!(line["http.response.written"], 12);
+        assert_eq!(line["http.request.remoteaddr"], serde_json::Value::Null);
+        let mut combined = Vec::new();
+        Line::new(None, &parts).append_combined(&mut combined, "now");
+        let combined = String::from_utf8(combined).unwrap();
+        assert!(
+            combined.contains("_state=REDACTED&digest=d") && !combined.contains("hunter2"),
+            "{combined}"
+        );
+    }
+}

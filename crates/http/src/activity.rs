@@ -1,0 +1,209 @@
+//! Detects clients that stall: counters so cheap that every read can afford them, and a watch that compares them.
+//!
+//! Deadlines that are set and cleared for each request cost clock reads and timer updates on the
+//! hot path. Here the path only counts; a few times in each limit the connection's task looks
+//! whether the counts moved.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::limits::Limits;
+
+/// Counts of the events on one connection so far.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    reads: AtomicU64,
+    writes: AtomicU64,
+    write_blocked: AtomicBool,
+    started: AtomicU64,
+    finished: AtomicU64,
+    reads_at_finish: AtomicU64,
+}
+
+impl Activity {
+    /// Bytes came.
+    pub(crate) fn read(&self) {
+        self.reads.fetch_add(1, Relaxed);
+    }
+
+    /// The client took bytes.
+    pub(crate) fn wrote(&self) {
+        self.writes.fetch_add(1, Relaxed);
+        self.write_blocked.store(false, Relaxed);
+    }
+
+    /// Bytes wait for the client to take them.
+    pub(crate) fn write_blocked(&self) {
+        self.write_blocked.store(true, Relaxed);
+    }
+
+    /// The head of a request is complete.
+    pub(crate) fn request_started(&self) {
+        self.started.fetch_add(1, Relaxed);
+    }
+
+    /// The answer to a request is complete, or given up.
+    pub(crate) fn request_finished(&self) {
+        self.reads_at_finish.store(self.reads.load(Relaxed), Relaxed);
+        self.finished.fetch_add(1, Relaxed);
+    }
+}
+
+/// Why a connection is to be closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stalled {
+    /// No complete request head in time.
+    Headers,
+    /// No new request in time.
+    Idle,
+    /// The client does not take its answer.
+    Write,
+}
+
+/// Judges the [`Activity`] of one connection at regular intervals.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    limits: Limits,
+    interval: Duration,
+    /// On HTTP/2, bytes between requests are pings and windows, not the beginning of a request.
+    heads_show_as_reads: bool,
+    started: u64,
+    writes: u64,
+    in_headers: Duration,
+    in_idle: Duration,
+    in_write: Duration,
+}
+
+impl Watch {
+    pub(crate) fn new(limits: Limits, heads_show_as_reads: bool) -> Self {
+        let interval = limits.headers.min(limits.idle).min(limits.keep_alive) / 2;
+        Self {
+            limits,
+            interval: interval.max(Duration::from_millis(10)),
+            heads_show_as_reads,
+            started: 0,
+            writes: 0,
+            in_headers: Duration::ZERO,
+            in_idle: Duration::ZERO,
+            in_write: Duration::ZERO,
+        }
+    }
+
+    /// How often [`check`](Self::check) is to be called.
+    pub(crate) fn interval(&self) -> Duration {
+        self.interval
+    }
+
+    /// One interval has passed.
+    pub(crate) fn check(&mut self, activity: &Activity) -> Option<Stalled> {
+        let started = activity.started.load(Relaxed);
+        let writes = activity.writes.load(Relaxed);
+        let is_new_request = std::mem::replace(&mut self.started, started) != started;
+        let has_written = std::mem::replace(&mut self.writes, writes) != writes;
+
+        if activity.write_blocked.load(Relaxed) && !has_written {
+            self.in_write += self.interval;
+        } else {
+            self.in_write = Duration::ZERO;
+        }
+
+        let is_busy = started != activity.finished.load(Relaxed);
+        if is_busy || is_new_request {
+            (self.in_headers, self.in_idle) = (Duration::ZERO, Duration::ZERO);
+        } else {
+            self.in_idle += self.interval;
+            let has_begun = activity.reads.load(Relaxed) != activity.reads_at_finish.load(Relaxed);
+            if self.heads_show_as_reads && (has_begun || started == 0) {
+                self.in_headers += self.interval;
+            } else {
+                self.in_headers = Duration::ZERO;
+            }
+        }
+
+        if self.in_write >= self.limits.idle {
+            Some(Stalled::Write)
+        } else if self.in_headers >= self.limits.headers {
+            Some(Stalled::Headers)
+        } else if self.in_idle >= self.limits.keep_alive {
+            Some(Stalled::Idle)
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watch(heads_show_as_reads: bool) -> (Activity, Watch) {
+        let limits = Limits {
+            headers: Duration::from_secs(2),
+            idle: Duration::from_secs(3),
+            keep_alive: Duration::from_secs(4),
+            ..Limits::default()
+        };
+        (Activity::default(), Watch::new(limits, heads_show_as_reads))
+    }
+
+    /// Checks until the watch closes the connection; how many checks were fine before.
+    fn fine_checks(activity: &Activity, watch: &mut Watch) -> (usize, Stalled) {
+        (0..100)
+            .find_map(|n| watch.check(activity).map(|why| (n, why)))
+            .expect("the connection is closed")
+    }
+
+    #[test]
+    fn a_connection_that_says_nothing_is_closed() {
+        let (activity, mut watch) = watch(true);
+        assert_eq!(fine_checks(&activity, &mut watch), (1, Stalled::Headers));
+    }
+
+    #[test]
+    fn a_head_that_trickles_is_closed_though_bytes_keep_coming() {
+        let (activity, mut watch) = watch(true);
+        activity.request_started();
+        activity.request_finished();
+        assert_eq!(watch.check(&activity), None);
+        for _ in 0..1 {
+            activity.read();
+            assert_eq!(watch.check(&activity), None);
+        }
+        activity.read();
+        assert_eq!(watch.check(&activity), Some(Stalled::Headers));
+    }
+
+    #[test]
+    fn between_requests_the_idle_limit_counts() {
+        let (activity, mut watch) = watch(true);
+        activity.read();
+        activity.request_started();
+        activity.request_finished();
+        assert_eq!(fine_checks(&activity, &mut watch), (4, Stalled::Idle));
+    }
+
+    #[test]
+    fn a_busy_connection_is_left_alone_until_the_client_stops_reading() {
+        let (activity, mut watch) = watch(true);
+        activity.request_started();
+        for _ in 0..20 {
+            assert_eq!(watch.check(&activity), None);
+        }
+        activity.write_blocked();
+        activity.wrote();
+        activity.write_blocked();
+        assert_eq!(fine_checks(&activity, &mut watch), (3, Stalled::Write));
+    }
+
+    #[test]
+    fn pings_do_not_look_like_a_slow_request() {
+        let (activity, mut watch) = watch(false);
+        activity.request_started();
+        activity.request_finished();
+        assert_eq!(watch.check(&activity), None);
+        activity.read();
+        assert_eq!(fine_checks(&activity, &mut watch), (3, Stalled::Idle));
+    }
+}

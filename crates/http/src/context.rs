@@ -1,0 +1,219 @@
+//! The context of one request: everything that is known of it, from its head to the end of its answer.
+
+use std::{
+    net::IpAddr,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use http::{HeaderMap, StatusCode, header, request::Parts};
+use uuid::Uuid;
+
+use crate::{
+    access_log::Line,
+    activity::Activity,
+    body::BodyObserver,
+    handler::Handler,
+    limits::Limits,
+    metrics::{MethodLabel, Sample},
+    options::TransportOptions,
+    peer::Peer,
+    trace::Span,
+};
+
+/// What the requests of one connection share.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) options: Arc<TransportOptions>,
+    pub(crate) peer: Peer,
+    /// The client speaks HTTP where HTTPS is spoken.
+    pub(crate) lacks_tls: bool,
+    pub(crate) activity: Arc<Activity>,
+}
+
+/// The context of a request, from its head to the end of its answer.
+///
+/// On the way of a request only numbers are noted here; what costs more waits until it is asked for. When the context
+/// is dropped the request is over: it is then counted, logged and traced.
+#[derive(Debug)]
+pub struct RequestContext {
+    connection: Arc<Connection>,
+    started: Instant,
+    id: OnceLock<Uuid>,
+    method: MethodLabel,
+    handler: Option<&'static Handler>,
+    actor: Option<Arc<str>>,
+    status: StatusCode,
+    request_bytes: u64,
+    sent: u64,
+    line: Option<Box<Line>>,
+    span: Option<Box<Span>>,
+}
+
+impl RequestContext {
+    pub(crate) fn new(connection: Arc<Connection>, parts: &Parts) -> Self {
+        connection.activity.request_started();
+        let options = &*connection.options;
+        Self {
+            started: Instant::now(),
+            id: OnceLock::new(),
+            method: MethodLabel::of(&parts.method),
+            handler: None,
+            actor: None,
+            status: StatusCode::OK,
+            request_bytes: options.metrics.as_ref().map_or(0, |_| size_of_request(parts)),
+            sent: 0,
+            line: options.access_log.is_some().then(|| {
+                let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
+                Box::new(Line::new(client, parts))
+            }),
+            span: options.tracer.as_ref().and_then(|tracer| tracer.begin(parts)),
+            connection,
+        }
+    }
+
+    /// The id of the request: the same in the application log, in traces, and in events.
+    pub fn id(&self) -> &Uuid {
+        self.id.get_or_init(Uuid::new_v4)
+    }
+
+    /// The other end of the connection.
+    pub fn peer(&self) -> &Peer {
+        &self.connection.peer
+    }
+
+    /// Whether the request came without TLS to where TLS is spoken.
+    pub fn lacks_tls(&self) -> bool {
+        self.connection.lacks_tls
+    }
+
+    /// The limits that the client may not exceed.
+    pub fn limits(&self) -> &Limits {
+        &self.connection.options.limits
+    }
+
+    /// The address of the client, behind trusted proxies, by the headers of its request; `None` if it is unknown.
+    pub fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let proxies = &self.connection.options.trusted_proxies;
+        self.connection.peer.client(headers, proxies)
+    }
+
+    /// The address of the client as registry:2 writes it into events: with the port if no proxy lies between, empty if
+    /// it is unknown.
+    pub fn client_text(&self, headers: &HeaderMap) -> String {
+        let proxies = &self.connection.options.trusted_proxies;
+        self.connection.peer.client_text(headers, proxies)
+    }
+
+    /// The time since the end of the head.
+    pub fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Notes the handler that answers the request. Only requests with a handler are counted.
+    pub fn set_handler(&mut self, handler: &'static Handler) {
+        if self.handler.replace(handler).is_none()
+            && let Some(metrics) = &self.connection.options.metrics
+        {
+            metrics.began(handler);
+        }
+    }
+
+    /// Notes the name of the account that makes the request.
+    pub fn set_actor(&mut self, actor: Arc<str>) {
+        self.actor = Some(actor);
+    }
+
+    /// The name of the account that makes the request; `None` until it is known, and for anonymous requests.
+    pub fn actor(&self) -> Option<&str> {
+        self.actor.as_deref()
+    }
+
+    pub(crate) fn set_status(&mut self, status: StatusCode) {
+        self.status = status;
+    }
+}
+
+impl BodyObserver for RequestContext {
+    fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+}
+
+impl Drop for RequestContext {
+    fn drop(&mut self) {
+        self.connection.activity.request_finished();
+        let options = &*self.connection.options;
+        if let (Some(handler), Some(metrics)) = (self.handler, &options.metrics) {
+            metrics.ended(&Sample {
+                handler,
+                method: self.method,
+                status: self.status,
+                took: self.started.elapsed(),
+                request: self.request_bytes,
+                response: self.sent,
+            });
+        }
+        if let (Some(span), Some(tracer)) = (self.span.take(), &options.tracer) {
+            tracer.end(span, *self.id(), self.handler, self.status, self.sent);
+        }
+        if let (Some(mut line), Some(log)) = (self.line.take(), &options.access_log) {
+            line.finished(self.status, self.actor.take(), self.sent);
+            log.write(&line);
+        }
+    }
+}
+
+/// The head as HTTP/1.1 would write it, and the body as it is announced: what registry:2 counts.
+fn size_of_request(parts: &Parts) -> u64 {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(1, |target| target.as_str().len());
+    let first_line = parts.method.as_str().len() + target + "HTTP/1.1".len();
+    let headers = parts.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    let announced = parts.headers.get(header::CONTENT_LENGTH);
+    let body = announced.and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    ((first_line + headers) as u64).saturating_add(body.unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parts(length: Option<&str>) -> Parts {
+        let mut request = http::Request::put("/v2/a?b=c").header("x-y", "12345");
+        if let Some(length) = length {
+            request = request.header(header::CONTENT_LENGTH, length);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    fn connection(options: TransportOptions) -> Arc<Connection> {
+        Arc::new(Connection {
+            peer: Peer::new(None, &options.trusted_proxies, false),
+            options: Arc::new(options),
+            lacks_tls: false,
+            activity: Arc::default(),
+        })
+    }
+
+    #[test]
+    fn a_size_is_that_of_the_head_and_of_the_announced_body() {
+        assert_eq!(size_of_request(&parts(None)), 3 + 9 + 8 + 8);
+        assert_eq!(size_of_request(&parts(Some("70"))), 28 + 14 + 2 + 70);
+        for nonsense in ["x", "-1", "99999999999999999999"] {
+            assert!(size_of_request(&parts(Some(nonsense))) < 100, "{nonsense}");
+        }
+        assert_eq!(size_of_request(&parts(Some("18446744073709551615"))), u64::MAX);
+    }
+
+    #[test]
+    fn a_request_keeps_its_id() {
+        let context = RequestContext::new(connection(TransportOptions::default()), &parts(None));
+        assert_eq!(context.id(), context.id());
+    }
+}

@@ -1,0 +1,59 @@
+//! HTTP transport without a surface: listening, TLS, connections and their limits, and what is recorded of each
+//! request.
+//!
+//! The way of a request: [`Listener`] accepts a connection, [`Server`] bounds how many there are, the connection finds
+//! out which protocol is spoken and watches that the client keeps moving, a [`RequestContext`] is made for each
+//! request, and a [`Surface`] answers it. The context follows the answer to its last byte; then the access log, the
+//! metrics and the trace of the request are written from it.
+//!
+//! # Invariants
+//!
+//! - Only this crate accepts connections. Every surface is served with the same TLS, limits, access log, metrics and
+//!   traces.
+//! - This crate knows no surface: no route, no error body, no rights, and nothing of a registry or its storage. A
+//!   surface hands it [`Handler`]s to count and trace by.
+//! - A request costs no allocation, lock or dynamic dispatch here unless the operator asks for a log or a trace of it:
+//!   surfaces are type parameters, and counters lie at fixed places.
+
+mod access_log;
+mod activity;
+mod body;
+mod connection;
+mod context;
+mod cors;
+mod handler;
+mod limits;
+mod listen;
+pub mod location;
+mod metrics;
+mod options;
+pub mod outgoing;
+mod peer;
+mod port_owner;
+mod proxies;
+pub mod redact;
+mod server;
+mod socket;
+mod surface;
+mod tls;
+mod trace;
+pub mod trust;
+
+pub use access_log::{AccessLog, AccessLogFormat};
+pub use body::{BodyObserver, ObservedBody};
+pub use context::RequestContext;
+pub use cors::{Cors, OriginError, is_preflight};
+pub use handler::Handler;
+pub use limits::Limits;
+pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use metrics::{
+    CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics, Source, number,
+};
+pub use options::TransportOptions;
+pub use peer::Peer;
+pub use proxies::{Network, NetworkError, TrustedProxies};
+pub use server::Server;
+pub use surface::Surface;
+pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};
+pub use trace::{TraceMetrics, TraceSettings, Tracer};
+pub use trust::TrustError;

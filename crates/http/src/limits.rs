@@ -1,0 +1,33 @@
+//! The limits that no client may exceed.
+
+use std::time::Duration;
+
+/// Limits that no client may exceed. Times are checked at intervals, so each may take up to a half longer.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at a time; more wait in the kernel's queue.
+    pub connections: usize,
+    /// From the first byte of a request, or the start of the connection, to the end of its headers.
+    pub headers: Duration,
+    /// Within a request: without a byte of its body that we wait for, or without the client taking a
+    /// byte of the answer that waits for it.
+    pub idle: Duration,
+    /// Between two requests.
+    pub keep_alive: Duration,
+    /// From the order to stop until running requests are given up.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 4096,
+            headers: Duration::from_secs(10),
+            idle: Duration::from_secs(60),
+            // Longer than the 90 s for which Go's HTTP client, and so docker, keeps a connection:
+            // else a request could cross our closing it.
+            keep_alive: Duration::from_secs(120),
+            drain: Duration::from_secs(8),
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! Listening: binding an address, and accepting connections on it.
+
+mod error;
+mod unix;
+
+pub use self::error::BindError;
+
+use std::{
+    fmt, io,
+    net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::unix::net as unix_net,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpListener, TcpSocket, UnixListener, lookup_host},
+    time,
+};
+
+use crate::{port_owner, socket::Socket};
+
+/// Connections that the kernel holds for us while we are at our limit.
+const BACKLOG: u32 = 1024;
+
+/// registry:2 sends keep-alive probes after three minutes of silence, too.
+const KEEPALIVE: Duration = Duration::from_secs(180);
+
+/// How long to wait when the system has no descriptor or memory for another connection.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// A socket on which clients may connect. Dropping it closes it, and removes the file that it made.
+#[derive(Debug)]
+pub struct Listener {
+    socket: ListeningSocket,
+    _file: Option<unix::SocketFile>,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// The address of a [`Listener`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenAddress {
+    /// Host and port.
+    Tcp(SocketAddr),
+    /// A unix socket; `None`: one without a path.
+    Unix(Option<PathBuf>),
+}
+
+impl ListenAddress {
+    /// Whether only this machine can connect, and no proxy lets others do so.
+    pub fn is_loopback(&self) -> bool {
+        // A unix socket is made for a proxy, which stands where other machines can connect.
+        matches!(self, Self::Tcp(address) if address.ip().is_loopback())
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(Some(path)) => path.display().fmt(f),
+            Self::Unix(None) => f.write_str("a socket without a path"),
+        }
+    }
+}
+
+impl Listener {
+    /// A listener of a TCP socket that another process has made, such as systemd. Needs a runtime.
+    ///
+    /// # Errors
+    /// When the runtime cannot use it.
+    pub fn of_tcp(listener: net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(ListeningSocket::Tcp(TcpListener::from_std(listener)?).into())
+    }
+
+    /// A listener of a unix socket that another process has made; its file stays when the listener is dropped.
+    ///
+    /// # Errors
+    /// When the runtime cannot use it.
+    pub fn of_unix(listener: unix_net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(ListeningSocket::Unix(UnixListener::from_std(listener)?).into())
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    pub fn address(&self) -> io::Result<ListenAddress> {
+        Ok(match &self.socket {
+            ListeningSocket::Tcp(listener) => ListenAddress::Tcp(listener.local_addr()?),
+            ListeningSocket::Unix(listener) => {
+                ListenAddress::Unix(listener.local_addr()?.as_pathname().map(Path::to_owned))
+            }
+        })
+    }
+
+    /// Takes connections from it.
+    pub(crate) fn into_acceptor(self) -> Acceptor {
+        // Linux hands these options on to every accepted socket: no calls for each connection.
+        let keepalive = TcpKeepalive::new()
+            .with_time(KEEPALIVE)
+            .with_interval(KEEPALIVE / 6);
+        if let ListeningSocket::Tcp(listener) = &self.socket
+            && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&keepalive)
+        {
+            tracing::debug!(%error, "keep-alive probes are off");
+        }
+        Acceptor {
+            listener: self,
+            is_failing: false,
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(Socket, Option<SocketAddr>)> {
+        match &self.socket {
+            ListeningSocket::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                Ok((Socket::Tcp(stream), Some(client)))
+            }
+            ListeningSocket::Unix(listener) => {
+                let (stream, _nameless) = listener.accept().await?;
+                Ok((Socket::Unix(stream), None))
+            }
+        }
+    }
+}
+
+impl From<ListeningSocket> for Listener {
+    fn from(socket: ListeningSocket) -> Self {
+        Self { socket, _file: None }
+    }
+}
+
+/// Listens on the unix socket at `path`. One that was left behind is replaced; the file goes with the listener. Its
+/// mode is 0777 less the umask, as registry:2 has it: with the usual one only its own user can connect.
+///
+/// # Errors
+/// When another process answers on it, or a file that is no socket lies there.
+pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
+    let (listener, file) = unix::bind(path)?;
+    Ok(Listener {
+        socket: ListeningSocket::Unix(listener),
+        _file: Some(file),
+    })
+}
+
+/// Listens on `address`: `host:port`, or `:port` for all addresses, IPv6 and IPv4.
+///
+/// # Errors
+/// When the address cannot be listened on; names the process that holds a port that is in use, where `/proc` tells.
+pub async fn bind(address: &str) -> Result<Listener, BindError> {
+    let mut last = None;
+    for candidate in candidates(address).await? {
+        match listen_on(candidate) {
+            Ok(listener) => return Ok(ListeningSocket::Tcp(listener).into()),
+            Err(source) if source.kind() == io::ErrorKind::AddrInUse => {
+                return Err(BindError::InUse {
+                    address: candidate,
+                    owner: port_owner::find(candidate.port()),
+                });
+            }
+            Err(source) => {
+                last = Some(BindError::Other {
+                    address: candidate.to_string(),
+                    source,
+                });
+            }
+        }
+    }
+    Err(last.unwrap_or_else(|| BindError::Address {
+        address: address.to_owned(),
+    }))
+}
+
+/// The socket addresses to try, in this order.
+async fn candidates(address: &str) -> Result<Vec<SocketAddr>, BindError> {
+    let not_an_address = || BindError::Address {
+        address: address.to_owned(),
+    };
+    let (host, port) = address.rsplit_once(':').ok_or_else(not_an_address)?;
+    let port: u16 = port.parse().map_err(|_| not_an_address())?;
+    if host.is_empty() {
+        // An IPv6 socket takes IPv4 as well; a machine without IPv6 needs the second.
+        let any: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
+        return Ok(any.map(|ip| SocketAddr::new(ip, port)).to_vec());
+    }
+    match lookup_host(address).await {
+        Ok(found) => Ok(found.collect()),
+        Err(source) => Err(BindError::Other {
+            address: address.to_owned(),
+            source,
+        }),
+    }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // A restart must not wait for connections of the last run to time out.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+/// Accepts connections, and waits out failures, so that there is always a next connection.
+#[derive(Debug)]
+pub(crate) struct Acceptor {
+    listener: Listener,
+    is_failing: bool,
+}
+
+impl Acceptor {
+    /// The next connection. A failure is logged once until it is over, and waited out.
+    pub(crate) async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
+        loop {
+            match self.listener.accept().await {
+                Ok((socket, client)) => {
+                    self.is_failing = false;
+                    // Without it, small answers wait for the client's delayed acknowledgement.
+                    if let Socket::Tcp(stream) = &socket
+                        && let Err(error) = stream.set_nodelay(true)
+                    {
+                        tracing::debug!(?client, %error, "a connection broke");
+                        continue;
+                    }
+                    return (socket, client);
+                }
+                Err(error) if is_of_one_connection(&error) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut self.is_failing, true) {
+                        tracing::error!(%error, "cannot accept connections; trying again until it works");
+                    }
+                    time::sleep(BACK_OFF).await;
+                }
+            }
+        }
+    }
+}
+
+/// Whether the error ends one connection, not our ability to accept others.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_names_its_owner() {
+        let first = bind("127.0.0.1:0").await.unwrap();
+        let address = first.address().unwrap();
+        let error = bind(&address.to_string()).await.unwrap_err().to_string();
+        let pid = std::process::id();
+        assert!(error.contains(&format!("in use by pid {pid} (")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_port_alone_means_all_addresses() {
+        let listener = bind(":0").await.unwrap();
+        let address = listener.address().unwrap();
+        assert!(
+            matches!(address, ListenAddress::Tcp(address) if address.ip().is_unspecified()),
+            "{address}"
+        );
+    }
+
+    #[tokio::test]
+    async fn nonsense_is_named() {
+        for bad in ["", "5000", "localhost", "localhost:http", "localhost:70000"] {
+            let error = bind(bad).await.unwrap_err().to_string();
+            assert!(error.contains("write `host:port`"), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Metrics: the table of those that the transport has, the counters behind them, and the page that Prometheus reads.
+//!
+//! The encoder and the counters are our own. A request costs about ten relaxed additions to numbers whose place is
+//! known when its route is: a library would look each label up in a map behind a lock, or keep a handle for each of
+//! some thousand combinations. What is left of such a library, the text format, is the hundred lines of [`text`].
+
+mod http;
+mod process;
+mod table;
+mod text;
+
+pub use self::{
+    http::HttpMetrics,
+    process::ProcessMetrics,
+    table::{Kind, METRICS, Metric},
+    text::{CONTENT_TYPE, Exposition, Family, Source, number},
+};
+pub(crate) use self::{
+    http::{MethodLabel, Sample},
+    table::SPANS,
+};

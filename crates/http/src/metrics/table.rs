@@ -1,0 +1,85 @@
+//! What a metric is, and the table of those that the transport has.
+
+/// How a metric behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It only grows, until the process ends.
+    Counter,
+    /// It goes up and down.
+    Gauge,
+    /// How many observations were no larger than each of some bounds, and their sum.
+    Histogram,
+}
+
+impl Kind {
+    /// As the text format calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// One metric.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// How it behaves.
+    pub kind: Kind,
+    /// Its labels, in the order in which values are given: that of the alphabet, as registry:2 has it.
+    pub labels: &'static [&'static str],
+    /// What it counts, in one sentence without a full stop.
+    pub help: &'static str,
+}
+
+/// Makes a static of each metric of a table, and the list `METRICS` of all of them in the order of the table.
+#[macro_export]
+macro_rules! metrics {
+    ($($constant:ident $name:literal $kind:ident [$($label:literal),*] $help:literal;)+) => {
+        $(pub(crate) static $constant: $crate::Metric = $crate::Metric {
+            name: $name,
+            kind: $crate::Kind::$kind,
+            labels: &[$($label),*],
+            help: $help,
+        };)+
+
+        /// All metrics of this table, in the order in which they are documented.
+        pub static METRICS: &[&$crate::Metric] = &[$(&$constant),+];
+    };
+}
+
+crate::metrics! {
+    HTTP_IN_FLIGHT "registry_http_in_flight_requests" Gauge ["handler"]
+        "The in-flight HTTP requests";
+    HTTP_REQUESTS "registry_http_requests_total" Counter ["code", "handler", "method"]
+        "Total number of HTTP requests made";
+    HTTP_DURATION "registry_http_request_duration_seconds" Histogram ["handler", "method"]
+        "The HTTP request latencies in seconds, from the end of the request's head to the end of the answer";
+    HTTP_REQUEST_SIZE "registry_http_request_size_bytes" Histogram ["handler"]
+        "The HTTP request sizes in bytes, with the head, as far as they were announced";
+    HTTP_RESPONSE_SIZE "registry_http_response_size_bytes" Histogram ["handler"]
+        "The HTTP response sizes in bytes, without the head, as far as they were sent";
+    BUILD_INFO "wharf_build_info" Gauge ["version"]
+        "Always 1; the version of the program is in the label";
+    CONNECTIONS "wharf_connections" Gauge []
+        "Connections that are open";
+    CONNECTIONS_TOTAL "wharf_connections_total" Counter []
+        "Connections that were accepted";
+    SPANS "wharf_trace_spans_total" Counter ["result"]
+        "Spans of requests that a collector has taken, and that were dropped because it did not";
+    PROCESS_CPU "process_cpu_seconds_total" Counter []
+        "Total user and system CPU time spent in seconds";
+    PROCESS_MAX_FDS "process_max_fds" Gauge []
+        "Maximum number of open file descriptors";
+    PROCESS_OPEN_FDS "process_open_fds" Gauge []
+        "Number of open file descriptors";
+    PROCESS_RESIDENT "process_resident_memory_bytes" Gauge []
+        "Resident memory size in bytes";
+    PROCESS_START "process_start_time_seconds" Gauge []
+        "Start time of the process since unix epoch in seconds";
+    PROCESS_VIRTUAL "process_virtual_memory_bytes" Gauge []
+        "Virtual memory size in bytes";
+}

@@ -1,0 +1,41 @@
+//! How connections are served, as far as an operator may choose.
+
+use std::sync::Arc;
+
+use crate::{
+    access_log::AccessLog, limits::Limits, metrics::HttpMetrics, proxies::TrustedProxies, tls::Tls,
+    trace::Tracer,
+};
+
+/// How connections are served, whatever surface answers on them.
+#[derive(Debug, Clone)]
+pub struct TransportOptions {
+    /// Trusted reverse proxies: peers whose `Forwarded` and `X-Forwarded-*` headers count.
+    pub trusted_proxies: TrustedProxies,
+    /// How TLS is spoken; `None`: connections are not encrypted.
+    pub tls: Option<Tls>,
+    /// Whether HTTP/2 is spoken without TLS with clients that begin with it. The server never proposes it.
+    pub h2c: bool,
+    /// The limits that no client may exceed.
+    pub limits: Limits,
+    /// The log that has a line for each request.
+    pub access_log: Option<AccessLog>,
+    /// The counters of requests and connections; `None`: nothing is counted.
+    pub metrics: Option<Arc<HttpMetrics>>,
+    /// The tracer that samples requests; `None`: nothing is traced.
+    pub tracer: Option<Arc<Tracer>>,
+}
+
+impl Default for TransportOptions {
+    fn default() -> Self {
+        Self {
+            trusted_proxies: TrustedProxies::default(),
+            tls: None,
+            h2c: true,
+            limits: Limits::default(),
+            access_log: None,
+            metrics: None,
+            tracer: None,
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The other end of a connection, and the client behind it when that is a proxy.
+
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, header};
+
+use crate::proxies::TrustedProxies;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer {
+    /// Its address; `None` on a unix socket.
+    pub address: Option<SocketAddr>,
+    /// Whether it is a trusted proxy, whose headers about its own clients count.
+    pub is_trusted: bool,
+    /// Whether the connection is encrypted.
+    pub is_encrypted: bool,
+}
+
+impl Peer {
+    /// The permissions of its directory decide which processes may connect to a unix socket; such a peer is as trusted
+    /// as this machine.
+    pub fn new(address: Option<SocketAddr>, proxies: &TrustedProxies, is_encrypted: bool) -> Self {
+        Self {
+            address,
+            is_trusted: address.is_none_or(|address| proxies.contains(address.ip())),
+            is_encrypted,
+        }
+    }
+
+    /// The address of the client that a request came from, through whatever trusted proxies lie between.
+    ///
+    /// Each proxy appends the address of its own client, so the list is read from its end, for as long as its writers are
+    /// trusted proxies: what stands further left may be the client's own invention.
+    pub fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+        let direct = self.address.map(|address| address.ip().to_canonical());
+        if !self.is_trusted {
+            return direct;
+        }
+        let mut nearest = direct;
+        let mut hops = 0;
+        for hop in forwarded_for(headers).rev() {
+            hops += 1;
+            let Some(address) = hop.and_then(address_in) else {
+                return nearest;
+            };
+            nearest = Some(address);
+            if !proxies.contains(address) {
+                return nearest;
+            }
+        }
+        if hops == 0 {
+            let real = headers.get(X_REAL_IP).and_then(|value| value.to_str().ok());
+            return real.and_then(address_in).or(direct);
+        }
+        nearest
+    }
+
+    /// The same as registry:2 writes it into events: with the port if no proxy lies between, empty if it is unknown.
+    pub fn client_text(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> String {
+        match (self.client(headers, proxies), self.address) {
+            (Some(client), Some(direct)) if client == direct.ip().to_canonical() => {
+                SocketAddr::new(client, direct.port()).to_string()
+            }
+            (Some(client), _) => client.to_string(),
+            (None, _) => String::new(),
+        }
+    }
+}
+
+/// The hops that `X-Forwarded-For` names, or `Forwarded` when that is what the proxy speaks, from the client on.
+///
+/// `X-Forwarded-For` goes first: proxies that write it often let the other one pass as the client wrote it.
+fn forwarded_for(headers: &HeaderMap) -> impl DoubleEndedIterator<Item = Option<&str>> {
+    let old = !headers.contains_key(header::FORWARDED) || headers.contains_key(X_FORWARDED_FOR);
+    let name = if old { X_FORWARDED_FOR } else { header::FORWARDED };
+    let values = headers.get_all(name).iter().collect::<Vec<_>>().into_iter();
+    values
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .map(move |hop| if old { Some(hop) } else { parameter(hop, "for") })
+}
+
+/// A parameter of one element of a `Forwarded` header (RFC 7239).
+pub(crate) fn parameter<'a>(element: &'a str, wanted: &str) -> Option<&'a str> {
+    element.split(';').find_map(|pair| {
+        let (name, value) = pair.split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.trim().eq_ignore_ascii_case(wanted) && !value.is_empty()).then_some(value)
+    })
+}
+
+/// An address, with or without a port: `192.0.2.1`, `192.0.2.1:4711`, `2001:db8::1`, `[2001:db8::1]:4711`.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let address = text
+        .parse::<IpAddr>()
+        .ok()
+        .or_else(|| Some(text.parse::<SocketAddr>().ok()?.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
+    Some(address.to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, headers: &[(&str, &str)]) -> String {
+        let proxies = TrustedProxies::default();
+        let peer = Peer::new(
+            Some(SocketAddr::new(peer.parse().unwrap(), 4711)),
+            &proxies,
+            false,
+        );
+        seen(&peer, headers)
+    }
+
+    fn seen(peer: &Peer, headers: &[(&str, &str)]) -> String {
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(name.parse::<HeaderName>().unwrap(), value.parse().unwrap());
+        }
+        let client = peer.client(&map, &TrustedProxies::default());
+        client.map_or_else(|| "-".to_owned(), |client| client.to_string())
+    }
+
+    #[test]
+    fn the_client_is_the_last_hop_that_is_no_proxy_of_ours() {
+        assert_eq!(
+            client("127.0.0.1", &[("x-forwarded-for", "203.0.113.9")]),
+            "203.0.113.9"
+        );
+        let chain = [
+            ("x-forwarded-for", "1.2.3.4, 203.0.113.9"),
+            ("x-forwarded-for", "10.0.0.2"),
+        ];
+        assert_eq!(client("127.0.0.1", &chain), "203.0.113.9");
+        // Every hop is a trusted proxy, so the first one is the client.
+        assert_eq!(
+            client("127.0.0.1", &[("x-forwarded-for", "10.0.0.7, 10.0.0.2")]),
+            "10.0.0.7"
+        );
+        assert_eq!(
+            client("10.0.0.2", &[("x-forwarded-for", "unknown, 10.0.0.3")]),
+            "10.0.0.3"
+        );
+        assert_eq!(
+            client("10.0.0.2", &[("x-forwarded-for", "[2001:db8::7]:80")]),
+            "2001:db8::7"
+        );
+        assert_eq!(client("10.0.0.2", &[("x-real-ip", "203.0.113.9")]), "203.0.113.9");
+        assert_eq!(client("10.0.0.2", &[]), "10.0.0.2");
+        let forwarded = [("forwarded", "for=1.2.3.4, for=\"[2001:db8::7]:4711\";proto=https")];
+        assert_eq!(client("10.0.0.2", &forwarded), "2001:db8::7");
+        let both = [("forwarded", "for=1.2.3.4"), ("x-forwarded-for", "203.0.113.9")];
+        assert_eq!(client("10.0.0.2", &both), "203.0.113.9");
+    }
+
+    #[test]
+    fn headers_of_an_untrusted_peer_do_not_count() {
+        let says = [
+            ("x-forwarded-for", "1.2.3.4"),
+            ("x-real-ip", "1.2.3.4"),
+            ("forwarded", "for=1.2.3.4"),
+        ];
+        assert_eq!(client("203.0.113.9", &says), "203.0.113.9");
+        assert_eq!(client("::ffff:203.0.113.9", &says), "203.0.113.9");
+    }
+
+    #[test]
+    fn a_unix_socket_has_no_address_but_may_name_one() {
+        let peer = Peer::new(None, &TrustedProxies::new(Vec::new()), false);
+        assert_eq!(seen(&peer, &[]), "-");
+        assert_eq!(seen(&peer, &[("x-forwarded-for", "203.0.113.9")]), "203.0.113.9");
+    }
+}

@@ -1,0 +1,305 @@
+//! TLS: which certificate is shown, what is asked of clients, and how both are renewed while the server runs.
+//!
+//! The files are looked at when a handshake begins, at most a few times a second, so a renewed certificate is in
+//! force with the next connection and nothing has to be restarted or signalled. A certificate and its key are two
+//! files that cannot be replaced at once; only a pair that fits is taken, and until then the last good one stays.
+
+mod certificate;
+mod client;
+mod error;
+mod files;
+mod suites;
+
+pub use client::ClientAuth;
+pub use error::TlsError;
+pub use suites::{CipherSuite, CipherSuiteError};
+
+use std::{
+    fmt,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock, TryLockError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant, SystemTime},
+};
+
+use jiff::Timestamp;
+use rustls::{
+    ServerConfig,
+    crypto::{CryptoProvider, aws_lc_rs},
+    pki_types::CertificateDer,
+    sign::SingleCertAndKey,
+    version,
+};
+use tokio::time;
+
+/// Two looks at the files lie at least this many milliseconds apart.
+const LOOK_INTERVAL: u64 = 250;
+
+/// A handshake waits no longer than this for the look that it began.
+const LOOK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// For so long files may not fit together before that is an error: they may be being replaced.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A file that changed so shortly ago may change again without its time stamp telling.
+const UNSETTLED: Duration = Duration::from_secs(2);
+
+/// What of `http.tls` an operator can choose.
+#[derive(Debug, Clone)]
+pub struct TlsOptions {
+    /// PEM: the server's own certificate, then those that lead to a root.
+    pub certificate: PathBuf,
+    /// PEM: its private key, in any of the usual forms, not encrypted.
+    pub key: PathBuf,
+    /// PEM: the authorities that sign the certificates of clients; empty: clients are not asked for certificates.
+    pub client_authorities: Vec<PathBuf>,
+    /// What is asked of clients, if there are authorities.
+    pub client_auth: ClientAuth,
+    /// Whether clients that know TLS 1.2 only are turned away.
+    pub tls13_only: bool,
+    /// The suites of TLS 1.2 that are on offer; empty: all that we have. Those of TLS 1.3 always are.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// Whether HTTP/2 is offered (ALPN).
+    pub http2: bool,
+}
+
+/// How the server speaks TLS, always by the newest files that can be used. Clones share it.
+#[derive(Clone)]
+pub struct Tls(Arc<Shared>);
+
+struct Shared {
+    options: TlsOptions,
+    opened: Instant,
+    /// Milliseconds from `opened` to the last look at the files.
+    looked: AtomicU64,
+    current: RwLock<Arc<ServerConfig>>,
+    files: Mutex<Files>,
+}
+
+/// What was last seen of the files.
+#[derive(Debug)]
+struct Files {
+    /// Those that `current` was made of; `None`: to be read again in any case.
+    stamps: Option<Vec<Stamp>>,
+    /// The certificates in them.
+    certificates: Vec<CertificateDer<'static>>,
+    /// Since when they cannot be used, and what was said about it.
+    failing: Option<(Instant, Option<String>)>,
+}
+
+/// What changes when a file does.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+/// What the files say.
+struct Loaded {
+    config: ServerConfig,
+    /// Everything that was read, but the key, which belongs to the first of these.
+    certificates: Vec<CertificateDer<'static>>,
+    warnings: Vec<String>,
+    not_after: Timestamp,
+}
+
+impl Tls {
+    /// Reads the files, and warns of what clients will not like about them.
+    ///
+    /// # Errors
+    /// When no server can be made of them.
+    pub fn open(options: TlsOptions) -> Result<Self, TlsError> {
+        let stamps = settled_stamps(&options);
+        let loaded = load(&options)?;
+        loaded.warn();
+        Ok(Self(Arc::new(Shared {
+            options,
+            opened: Instant::now(),
+            looked: AtomicU64::new(0),
+            current: RwLock::new(Arc::new(loaded.config)),
+            files: Mutex::new(Files {
+                stamps,
+                certificates: loaded.certificates,
+                failing: None,
+            }),
+        })))
+    }
+
+    /// What the next handshake is to go by.
+    pub(crate) async fn current(&self) -> Arc<ServerConfig> {
+        if self.is_due() {
+            let shared = Arc::clone(&self.0);
+            // The files may lie on a disk that takes its time. Other handshakes go on meanwhile, and this one does when
+            // it takes too long.
+            let look = tokio::task::spawn_blocking(move || shared.look());
+            if let Ok(Err(error)) = time::timeout(LOOK_PATIENCE, look).await {
+                tracing::error!(%error, "cannot look for a new certificate");
+            }
+        }
+        let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&current)
+    }
+
+    /// Whether it is time for another look; says so to one caller only.
+    fn is_due(&self) -> bool {
+        let Shared { opened, looked, .. } = &*self.0;
+        let now = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let last = looked.load(Relaxed);
+        now.saturating_sub(last) >= LOOK_INTERVAL
+            && looked.compare_exchange(last, now, Relaxed, Relaxed).is_ok()
+    }
+}
+
+impl Shared {
+    /// Takes what is new in the files, if it can be used.
+    fn look(&self) {
+        let mut files = match self.files.try_lock() {
+            Ok(files) => files,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            // The last look still waits for its disk: one thread is enough for that.
+            Err(TryLockError::WouldBlock) => return,
+        };
+        // Before reading: what changes meanwhile is seen by the next look.
+        let stamps = settled_stamps(&self.options);
+        if stamps.is_some() && stamps == files.stamps && files.failing.is_none() {
+            return;
+        }
+        match load(&self.options) {
+            Ok(loaded) => {
+                if files.certificates != loaded.certificates {
+                    self.replace(&mut files, loaded);
+                } else if let Some((_, Some(_))) = files.failing {
+                    tracing::info!("the files of `http.tls` can be used again");
+                }
+                (files.stamps, files.failing) = (stamps, None);
+            }
+            Err(error) => files.note(&error),
+        }
+    }
+
+    fn replace(&self, files: &mut Files, loaded: Loaded) {
+        loaded.warn();
+        tracing::info!(
+            certificate = %self.options.certificate.display(),
+            valid_until = %loaded.not_after,
+            "the certificates have changed; new connections go by the new ones"
+        );
+        files.certificates = loaded.certificates;
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.config);
+    }
+}
+
+impl Files {
+    /// Complains once about each way in which the files cannot be used, when it lasts.
+    fn note(&mut self, error: &TlsError) {
+        let (since, said) = self.failing.get_or_insert_with(|| (Instant::now(), None));
+        if since.elapsed() < GRACE || said.as_ref() == Some(&error.0) {
+            return;
+        }
+        tracing::error!("{error}; the last good certificate stays in force");
+        *said = Some(error.0.clone());
+    }
+}
+
+impl Loaded {
+    fn warn(&self) {
+        for warning in &self.warnings {
+            tracing::warn!("{warning}");
+        }
+    }
+}
+
+/// Keys stay out of whatever prints this.
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Tls").field(&self.0.options).finish()
+    }
+}
+
+/// The stamps of all files; `None` when one is not there, or so new that it may change again unseen.
+fn settled_stamps(options: &TlsOptions) -> Option<Vec<Stamp>> {
+    let files = [&options.certificate, &options.key];
+    let files = files.into_iter().chain(&options.client_authorities);
+    files.map(|path| settled_stamp(path)).collect()
+}
+
+fn settled_stamp(path: &Path) -> Option<Stamp> {
+    let metadata = std::fs::metadata(path).ok()?;
+    let age = SystemTime::now().duration_since(metadata.modified().ok()?);
+    // A time in the future says nothing about how new the file is.
+    if age.is_ok_and(|age| age < UNSETTLED) {
+        return None;
+    }
+    Some(Stamp {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+        size: metadata.size(),
+        modified: (metadata.mtime(), metadata.mtime_nsec()),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+    })
+}
+
+fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
+    let provider = Arc::new(provider(&options.cipher_suites));
+    let identity = files::identity(&options.certificate, &options.key, &provider)?;
+    let versions: &[_] = if options.tls13_only || !offers_tls12(&provider) {
+        &[&version::TLS13]
+    } else {
+        &[&version::TLS13, &version::TLS12]
+    };
+    let cannot = |error: &dyn fmt::Display| TlsError::new(format!("`http.tls` cannot be used: {error}"));
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|error| cannot(&error))?;
+    let mut certificates = identity.key.cert.clone();
+    let asks_clients = !options.client_authorities.is_empty();
+    let builder = if asks_clients {
+        let authorities = files::authorities(&options.client_authorities)?;
+        certificates.extend(authorities.certificates);
+        let verifier = client::verifier(options.client_auth, authorities.store, &provider)
+            .map_err(|error| cannot(&error))?;
+        builder.with_client_cert_verifier(verifier)
+    } else {
+        builder.with_no_client_auth()
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(identity.key)));
+    config.alpn_protocols = match options.http2 {
+        true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+        false => vec![b"http/1.1".to_vec()],
+    };
+    if asks_clients {
+        // A resumed session would not show its certificate again: it would outlive its expiry, and the authority.
+        config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    } else {
+        // The state of a session stays with its client: nothing grows here. The key changes every six hours.
+        config.ticketer = aws_lc_rs::Ticketer::new().map_err(|error| cannot(&error))?;
+    }
+    Ok(Loaded {
+        config,
+        certificates,
+        warnings: identity.warnings,
+        not_after: identity.not_after,
+    })
+}
+
+/// aws-lc, with the suites of TLS 1.2 that were asked for.
+fn provider(wanted: &[CipherSuite]) -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    if !wanted.is_empty() {
+        provider
+            .cipher_suites
+            .retain(|suite| suite.tls13().is_some() || wanted.contains(&CipherSuite(*suite)));
+    }
+    provider
+}
+
+fn offers_tls12(provider: &CryptoProvider) -> bool {
+    provider.cipher_suites.iter().any(|suite| suite.tls13().is_none())
+}
