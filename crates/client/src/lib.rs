@@ -9,6 +9,7 @@ mod address;
 mod challenge;
 mod credentials;
 mod error;
+pub mod outgoing;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};

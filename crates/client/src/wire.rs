@@ -1,16 +1,21 @@
 //! Requests and answers: one HTTP client, what it trusts, and bounds on what it reads.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use reqwest::{Certificate, Request, RequestBuilder};
+use reqwest::{Request, RequestBuilder, redirect};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::Value;
 
-use crate::{Address, Error, Options, Result, address::Scheme};
+use crate::{
+    Address, Error, Options, Result,
+    address::Scheme,
+    outgoing::{self, Trust, Versions},
+};
 
-/// To open a connection.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+/// Redirects that are followed in one request, as docker does: blobs often come from another server.
+const REDIRECTS: usize = 10;
 /// Without a byte.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Of a text that a server sends with an error.
@@ -80,7 +85,7 @@ impl Answer {
                 .url()
                 .map(|url| host_and_path(url.as_str()))
                 .unwrap_or_default(),
-            reason: root_cause(error),
+            reason: outgoing::cause(error),
         };
         let mut response = request.send().await.map_err(|error| failed(&error))?;
         let status = response.status();
@@ -141,34 +146,43 @@ pub(crate) fn next_page(link: &str) -> Option<String> {
 }
 
 fn client(address: &Address, options: &Options) -> Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_PATIENCE)
+    let refused = |reason: String| Error::Authorities {
+        path: "the system".to_owned(),
+        reason,
+    };
+    // As docker: no other machine is in between, and certificates of this one are often made at home.
+    let trust = match options.insecure || address.is_loopback() {
+        true => Trust::Anything,
+        false if options.authorities.is_empty() => Trust::System,
+        false => Trust::SystemAnd(authorities(&options.authorities)?),
+    };
+    outgoing::builder(trust, Versions::Http1And2)
+        .map_err(|error| refused(error.to_string()))?
+        .redirect(redirect::Policy::limited(REDIRECTS))
         .read_timeout(PATIENCE)
-        // As docker: on this machine nobody is in between, and certificates are often made at home.
-        .danger_accept_invalid_certs(options.insecure || address.is_loopback());
-    if address.is_loopback() {
-        builder = builder.no_proxy();
-    }
-    for path in &options.authorities {
+        .build()
+        .map_err(|error| refused(outgoing::reason(&error)))
+}
+
+/// The certificates in PEM files.
+fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
+    let mut authorities = Vec::new();
+    for path in paths {
         let failed = |reason: String| Error::Authorities {
             path: path.display().to_string(),
             reason,
         };
         #[expect(clippy::disallowed_methods, reason = "certificates are not in the store")]
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?;
-        if certificates.is_empty() {
+        let before = authorities.len();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            authorities.push(certificate.map_err(|error| failed(error.to_string()))?);
+        }
+        if authorities.len() == before {
             return Err(failed("there is none in it".to_owned()));
         }
-        builder = certificates
-            .into_iter()
-            .fold(builder, reqwest::ClientBuilder::add_root_certificate);
     }
-    builder.build().map_err(|error| Error::Authorities {
-        path: "the system".to_owned(),
-        reason: root_cause(&error),
-    })
+    Ok(authorities)
 }
 
 /// What the version check may answer: anybody is welcome, or has to say who they are.
@@ -177,7 +191,7 @@ fn is_registry(status: StatusCode) -> bool {
 }
 
 fn explain(error: &reqwest::Error, scheme: Scheme, address: &Address) -> String {
-    let cause = root_cause(error);
+    let cause = outgoing::cause(error);
     let host = address.host();
     if cause.contains("certificate") || cause.contains("UnknownIssuer") {
         return format!(
@@ -188,15 +202,6 @@ fn explain(error: &reqwest::Error, scheme: Scheme, address: &Address) -> String 
         return format!("it speaks no TLS; `http://{host}` says that plain HTTP is meant");
     }
     format!("{}: {cause}", scheme.text())
-}
-
-/// The innermost reason; those around it say less each.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
 
 /// Of a URL, without user, password and query.
