@@ -4,15 +4,12 @@
 mod proxies;
 mod trust;
 
-use std::time::Duration;
+use std::sync::OnceLock;
 
 use reqwest::{ClientBuilder, Proxy, redirect};
 
 use self::proxies::Proxies;
 pub use self::trust::{Trust, TrustError, load_system_authorities};
-
-/// Time limit for opening a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Versions of HTTP that a client offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +22,8 @@ pub enum Versions {
 
 /// A client with what all of them have in common: TLS by `trust`, the proxies of the environment as
 /// registry:2 takes them (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), no redirects, no cookies, no `Referer`. Making one
-/// is cheap: the authorities of the system are read when a certificate has to be checked for the first time.
+/// is cheap: the authorities of the system are read when a certificate has to be checked for the first time. The caller
+/// bounds the time.
 ///
 /// # Errors
 /// When the TLS library refuses what `trust` says.
@@ -33,7 +31,6 @@ pub fn builder(trust: Trust, versions: Versions) -> Result<ClientBuilder, TrustE
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let builder = reqwest::Client::builder()
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(CONNECT_TIMEOUT)
         .redirect(redirect::Policy::none())
         .referer(false)
         .proxy(Proxy::custom(|url| {
@@ -47,6 +44,23 @@ pub fn builder(trust: Trust, versions: Versions) -> Result<ClientBuilder, TrustE
         Some(config) => builder.tls_backend_preconfigured(config),
         None => builder.tls_danger_accept_invalid_certs(true),
     })
+}
+
+/// A client for requests that are rare, such as those of health checks and traces. It uses each connection once: no
+/// request may fail because the other side closed a connection that waited. Made when it is needed, and shared.
+///
+/// # Errors
+/// A sentence for operators, when TLS cannot be used.
+pub fn occasional() -> Result<&'static reqwest::Client, String> {
+    static CLIENT: OnceLock<Result<reqwest::Client, String>> = OnceLock::new();
+    let make = || {
+        let builder = builder(Trust::System, Versions::Http1).map_err(|error| error.to_string())?;
+        builder
+            .pool_max_idle_per_host(0)
+            .build()
+            .map_err(|error| cause(&error))
+    };
+    CLIENT.get_or_init(make).as_ref().map_err(Clone::clone)
 }
 
 impl Versions {

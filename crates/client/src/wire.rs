@@ -14,11 +14,13 @@ use crate::{
     outgoing::{self, Trust, Versions},
 };
 
+/// Time limit for opening a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
 /// Redirects that are followed in one request, as docker does: blobs often come from another server.
 const REDIRECTS: usize = 10;
-/// Without a byte.
+/// Time limit for the next byte of an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Of a text that a server sends with an error.
+/// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
 
 /// A way to a registry.
@@ -118,7 +120,7 @@ impl Answer {
         Err(Error::Refused {
             path: path.to_owned(),
             status: self.status,
-            // A server's text goes to somebody's terminal.
+            // The text of a server goes to the terminal of the user.
             message: message
                 .chars()
                 .filter(|character| !character.is_control())
@@ -159,6 +161,7 @@ fn client(address: &Address, options: &Options) -> Result<reqwest::Client> {
     outgoing::builder(trust, Versions::Http1And2)
         .map_err(|error| refused(error.to_string()))?
         .redirect(redirect::Policy::limited(REDIRECTS))
+        .connect_timeout(CONNECT_PATIENCE)
         .read_timeout(PATIENCE)
         .build()
         .map_err(|error| refused(outgoing::reason(&error)))
@@ -185,7 +188,7 @@ fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
     Ok(authorities)
 }
 
-/// What the version check may answer: anybody is welcome, or has to say who they are.
+/// Whether a registry may answer the version check with `status`: everything is allowed, or the user must log in.
 fn is_registry(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
 }
@@ -204,7 +207,7 @@ fn explain(error: &reqwest::Error, scheme: Scheme, address: &Address) -> String 
     format!("{}: {cause}", scheme.text())
 }
 
-/// Of a URL, without user, password and query.
+/// Host and path of a URL, without user, password and query.
 fn host_and_path(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.split('?').next().unwrap_or(rest);

@@ -77,16 +77,19 @@ pub fn load_system_authorities() -> Result<(), TrustError> {
 pub(super) fn tls_error(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {
-        let inside = error
-            .downcast_ref::<io::Error>()
-            .and_then(|error| error.get_ref()?.downcast_ref::<rustls::Error>());
-        match inside.or_else(|| error.downcast_ref::<rustls::Error>()) {
+        match innermost(error).downcast_ref() {
             Some(rustls::Error::Other(OtherError(ours))) => return Some(ours.to_string()),
             Some(tls) => return Some(tls.to_string()),
             None => cause = error.source(),
         }
     }
     None
+}
+
+/// What an I/O error wraps, however often: its `source` leaves that out.
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let wrapped = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    wrapped.map_or(error, |wrapped| innermost(wrapped))
 }
 
 fn system_verifier() -> Result<&'static WebPkiServerVerifier, TrustError> {
@@ -157,5 +160,24 @@ impl ServerCertVerifier for SystemVerifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_tls_says_is_found_below_other_errors() {
+        let ours = rustls::Error::Other(OtherError(Arc::new(TrustError::NoAuthorities)));
+        let wrapped = io::Error::other(io::Error::other(ours));
+        let text = tls_error(&wrapped).unwrap();
+        assert!(
+            text.starts_with("no certificate authorities are installed"),
+            "{text}"
+        );
+        let tls = io::Error::other(rustls::Error::DecryptError);
+        assert_eq!(tls_error(&tls).unwrap(), rustls::Error::DecryptError.to_string());
+        assert_eq!(tls_error(&io::Error::other("another")), None);
     }
 }
