@@ -19,6 +19,7 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Versi
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use tracing::Instrument as _;
 use wharf_access::Identity;
 use wharf_http::{RequestContext, Surface, is_preflight};
 use wharf_oci::{ApiError, Digest, ErrorCode, Route};
@@ -266,7 +267,7 @@ fn abandon(parts: &Parts, mut body: Incoming) {
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = wharf_registry::Result<T>> + Send + 'static,
 ) -> Result<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(result) => Ok(result?),
         Err(error) => {
             let text = "the registry failed; its operator finds the reason in the log";
