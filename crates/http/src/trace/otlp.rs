@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tokio::time;
 use wharf_client::outgoing;
 
-use super::{Span, TraceSettings};
+use super::{settings::TraceSettings, span::Span};
 
 /// `SPAN_KIND_SERVER`
 const SERVER: u8 = 2;
@@ -67,6 +67,7 @@ fn document_of(span: &Span) -> Value {
     let route = span.handler.map(|handler| handler.route);
     let mut attributes = vec![
         text("http.request.method", method),
+        text("http.request.id", &span.request_id.to_string()),
         text("url.path", &span.path),
         text("network.protocol.version", span.protocol),
         integer("http.response.status_code", span.status.as_u16().into()),
