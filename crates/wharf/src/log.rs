@@ -18,7 +18,7 @@ use tracing::{
 use tracing_subscriber::{
     Layer, Registry,
     layer::{Context, SubscriberExt as _},
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 use self::form::Line;
@@ -82,11 +82,7 @@ impl StderrLog {
         for (name, value) in &self.context {
             line.text(name, value);
         }
-        for span in within
-            .event_scope(event)
-            .into_iter()
-            .flat_map(|scope| scope.from_root())
-        {
+        for span in within.event_scope(event).into_iter().flat_map(Scope::from_root) {
             if let Some(SpanFields(fields)) = span.extensions().get() {
                 for (name, value) in fields {
                     line.value(name, value.clone());

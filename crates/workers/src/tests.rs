@@ -14,6 +14,11 @@ use tokio::{
     time::{self, Instant},
 };
 
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt as _},
+};
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -253,6 +258,36 @@ async fn an_error_or_a_panic_is_not_the_end() {
     let status = handle.status();
     assert_eq!((status.state, status.units, status.failures), (State::Idle, 1, 2));
     assert_eq!(status.last_error.as_deref(), Some("panic: oh no"));
+}
+
+/// The levels of the lines that were logged.
+#[derive(Clone, Default)]
+struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
+
+impl<S: tracing::Subscriber> Layer<S> for Levels {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        self.0.lock().push(*event.metadata().level());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_series_of_failures_is_logged_at_its_start_and_its_end() {
+    use tracing::{Level, subscriber};
+
+    let levels = Levels::default();
+    let _log = subscriber::set_default(Registry::default().with(levels.clone()));
+    let worker = Scripted::new(&[
+        Step::Fail,
+        Step::Panic,
+        Step::Fail,
+        Step::Return(Work::Busy),
+        Step::Return(Work::Busy),
+        Step::Fail,
+    ]);
+    let _handle = Supervisor::default().spawn(worker);
+    pass(60 * SECOND).await;
+    let expected = [Level::ERROR, Level::INFO, Level::ERROR, Level::INFO];
+    assert_eq!(*levels.0.lock(), expected);
 }
 
 #[tokio::test(start_paused = true)]
