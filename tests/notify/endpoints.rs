@@ -19,6 +19,7 @@ wharf_testkit::configured_on_both_engines![
     events_become_cloud_events,
     events_become_those_of_registry_3,
     tls_is_spoken_with_those_who_are_trusted,
+    events_go_through_the_proxy_of_the_environment,
 ];
 
 const QUICK: &str = ", backoff: 50ms, maxbackoff: 100ms";
@@ -277,4 +278,51 @@ async fn tls_is_spoken_with_those_who_are_trusted(builder: ServerBuilder) {
     assert_eq!(digests(&trusted.wait_for(3).await), digests_of(&blobs));
     server.says("TLS failed: invalid peer certificate").await;
     assert!(stranger.received().is_empty());
+}
+
+async fn events_go_through_the_proxy_of_the_environment(builder: ServerBuilder) {
+    let (proxy, direct) = (Receiver::start(), Receiver::start());
+    // Not the loopback address, which is reached without a proxy whatever `NO_PROXY` says.
+    let excepted = direct.url().replace("127.0.0.1", "0.0.0.0");
+    let mut server = builder
+        .config(format!(
+            "notifications: {{endpoints: [{{name: a, url: 'http://events.example.test/hook?a=b'}}, \
+             {{name: b, url: '{excepted}'}}]}}"
+        ))
+        .environment(
+            "HTTP_PROXY",
+            &format!("http://user:pa55word@{}", proxy.authority()),
+        )
+        .environment("NO_PROXY", "example.com, 0.0.0.0")
+        .start();
+    let blobs = blobs(3);
+    for blob in &blobs {
+        server.anonymous().repository("app").push_blob(blob).await;
+    }
+    let received = proxy.wait_for(3).await;
+    assert_eq!(digests(&received), digests_of(&blobs));
+    for received in &received {
+        let head = &received.head;
+        assert!(
+            head.starts_with("POST http://events.example.test/hook?a=b HTTP/1.1\r\n"),
+            "{head}"
+        );
+        assert_eq!(received.header("Host"), Some("events.example.test"));
+        assert_eq!(
+            received.header("Proxy-Authorization"),
+            Some("Basic dXNlcjpwYTU1d29yZA==")
+        );
+    }
+    let received = direct.wait_for(3).await;
+    assert!(received[0].head.starts_with("POST /events HTTP/1.1\r\n"));
+    assert_eq!(received[0].header("Proxy-Authorization"), None);
+    proxy.behave(Behaviour::Close);
+    server
+        .anonymous()
+        .repository("app")
+        .push_blob(&Blob::random(9, 9))
+        .await;
+    server.says("does not take an event").await;
+    server.stop();
+    assert!(!server.log().contains("pa55word"));
 }

@@ -1,6 +1,6 @@
 //! The application log and the access log: their forms, and what must never be in them.
 
-use wharf_testkit::{Server, Value, eventually, run, serde_json};
+use wharf_testkit::{Server, Value, eventually, image, run, serde_json};
 
 use crate::builder;
 
@@ -181,7 +181,7 @@ fn failures_of_the_store_are_errors_with_their_cause() {
     run(async {
         let server = builder().config("log: {formatter: json}").unchecked().start();
         let repository = server.anonymous().repository("app");
-        repository.push_image("1.0", &wharf_testkit::image::oci(1)).await;
+        repository.push_image("1.0", &image::oci(1)).await;
         // A link of the file system that leads to itself: the kernel refuses to follow it.
         let link = server
             .tree()
@@ -224,6 +224,40 @@ fn no_secret_is_in_anything_that_a_server_says() {
                 for secret in ["hunter2", "aHVudGVyMjpodW50ZXIy"] {
                     assert!(!said.contains(secret), "{said}");
                 }
+            }
+        }
+    });
+}
+
+/// Warnings come from deep inside, where nothing is known of requests.
+#[test]
+fn a_warning_of_the_registry_has_the_id_of_its_request() {
+    run(async {
+        for level in ["debug", "warn"] {
+            let mut server = builder()
+                .config(format!("log: {{level: {level}, formatter: json}}"))
+                .start();
+            server.leave_unchecked();
+            let client = server.anonymous();
+            client.repository("app").push_image("1.0", &image::oci(1)).await;
+            let tag = server.tree().join("repositories/app/_manifests/tags/1.0");
+            std::fs::write(tag.join("current/link"), "").unwrap();
+            client.get("/v2/app/manifests/1.0").await.expect(404);
+            let warning = object(&server, "the damaged link is named", |line| {
+                line["msg"]
+                    .as_str()
+                    .is_some_and(|text| text.contains("does not hold a digest"))
+            })
+            .await;
+            let id = warning["http.request.id"].as_str().unwrap();
+            assert_eq!(id.len(), 36, "{warning}");
+            if level == "debug" {
+                let answer = object(&server, "the answer is logged", |line| {
+                    line["http.request.method"] == "GET"
+                        && line["http.request.uri"] == "/v2/app/manifests/1.0"
+                })
+                .await;
+                assert_eq!(answer["http.request.id"], id, "{answer}");
             }
         }
     });

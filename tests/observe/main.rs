@@ -9,6 +9,7 @@ mod debug;
 mod health;
 mod logs;
 mod metrics;
+mod outgoing;
 mod traces;
 
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@ use base64::{
 };
 use subtle::ConstantTimeEq as _;
 
-use crate::password;
+use crate::random::{self, NoRandomness};
 
 /// bcrypt looks at no more bytes of a password than these, in every implementation.
 pub const PASSWORD_BYTES: usize = 72;
@@ -88,9 +88,9 @@ impl Bcrypt {
     }
 
     /// A fresh hash of `password`, as a file has it. `cost` is brought into the range that is used here.
-    pub(crate) fn of(password: &[u8], cost: u8) -> Result<String, password::NoRandomness> {
+    pub(crate) fn of(password: &[u8], cost: u8) -> Result<String, NoRandomness> {
         let cost = cost.clamp(MIN_COST, MAX_COST);
-        let salt = password::random()?;
+        let salt = random::bytes()?;
         let digest = digest(password, cost, salt);
         // `$2y$` is what Apache writes, and all that take bcrypt read it.
         Ok(format!(

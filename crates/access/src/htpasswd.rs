@@ -16,6 +16,7 @@
 mod checks;
 mod edit;
 mod list;
+mod memory;
 mod status;
 
 pub use edit::{EditError, Edited, User, Verdict, add, list_users, remove, set, start_anew, verify};
@@ -223,7 +224,9 @@ impl Shared {
         }
         let began = Instant::now();
         let shared = Arc::clone(self);
-        if let Err(error) = tokio::task::spawn_blocking(move || shared.look()).await {
+        let span = tracing::Span::current();
+        let look = move || span.in_scope(|| shared.look());
+        if let Err(error) = tokio::task::spawn_blocking(look).await {
             tracing::error!(%error, "cannot look at the password file; the last good list stays in force");
         }
         *looking = Some(began);

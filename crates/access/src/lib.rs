@@ -16,6 +16,7 @@ mod decision;
 mod files;
 pub mod htpasswd;
 pub mod password;
+mod random;
 
 pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};

@@ -1,13 +1,11 @@
 //! Random passwords, and those that everybody tries first.
 
-pub use crate::bcrypt::{DEFAULT_COST, MAX_COST, MIN_COST, PASSWORD_BYTES};
+pub use crate::{
+    bcrypt::{DEFAULT_COST, MAX_COST, MIN_COST, PASSWORD_BYTES},
+    random::NoRandomness,
+};
 
-use crate::bcrypt::Bcrypt;
-
-/// The system gives no random bytes. Nothing that should be secret can be made then.
-#[derive(Debug, thiserror::Error)]
-#[error("the system gives no random numbers: {0}")]
-pub struct NoRandomness(#[from] getrandom::Error);
+use crate::{bcrypt::Bcrypt, random};
 
 /// 62 characters that need no quoting anywhere: 5.95 bits each.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
@@ -51,7 +49,7 @@ pub fn hash(password: &[u8], cost: u8) -> Result<String, NoRandomness> {
 pub fn generate(length: usize) -> Result<String, NoRandomness> {
     let mut password = String::with_capacity(length);
     while password.len() < length {
-        let bytes: [u8; 64] = random()?;
+        let bytes: [u8; 64] = random::bytes()?;
         // The remainder of a byte would prefer the first characters; bytes past the last whole round are thrown away.
         let characters = bytes.iter().filter(|&&byte| byte < 248);
         let characters = characters.map(|&byte| char::from(ALPHABET[usize::from(byte % 62)]));
@@ -69,12 +67,6 @@ pub(crate) fn well_known(user: &str) -> impl Iterator<Item = &str> {
             .copied()
             .filter(move |&password| password != user),
     )
-}
-
-pub(crate) fn random<const N: usize>() -> Result<[u8; N], NoRandomness> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -20,24 +20,24 @@ pub(crate) enum Scheme {
 /// An image: its registry, its repository, and a tag or digest, `latest` unless said.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName {
-    /// Where.
+    /// Registry that has the image.
     pub registry: Address,
-    /// Which repository.
+    /// Repository in that registry.
     pub repository: RepoName,
-    /// Which image.
+    /// Tag or digest in that repository.
     pub reference: Reference,
 }
 
 /// The text names no registry, or no image.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Of a registry.
+    /// The text names no registry.
     #[error("`{0}` names no registry; write `HOST`, `HOST:PORT` or `https://HOST:PORT`")]
     Registry(String),
-    /// Of an image.
+    /// The text names no image.
     #[error("`{text}` names no image: {reason}; write `HOST:PORT/NAME:TAG` or `HOST:PORT/NAME@DIGEST`")]
     Image {
-        /// What was given.
+        /// Text that was given.
         text: String,
         /// What is wrong with it.
         reason: String,
@@ -45,12 +45,12 @@ pub enum AddressError {
 }
 
 impl Address {
-    /// With the port, if there is one: as credentials are stored under.
+    /// Host, with the port if there is one: the name under which docker stores credentials.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// Whether it is this machine, with which everybody may speak as they like.
+    /// Whether the registry is on this machine: docker takes plain HTTP and any certificate there.
     pub(crate) fn is_loopback(&self) -> bool {
         let name = match self.host.strip_prefix('[') {
             Some(rest) => rest.split(']').next().unwrap_or(rest),

@@ -1,4 +1,4 @@
-//! Who we are: what was said on the command line, and what docker and its relatives have stored.
+//! Credentials: those of the command line, and those that docker and similar tools have stored.
 //!
 //! Looked at in this order: a user that was given; `$DOCKER_AUTH_CONFIG`, the text of a configuration; the file
 //! that `$REGISTRY_AUTH_FILE` names (podman, skopeo); docker's `config.json` in the directory that was given, in
@@ -22,28 +22,28 @@ const NOT_FOUND: &str = "credentials not found in native keychain";
 /// The user name with which helpers mark a secret that is a token.
 const TOKEN_USER: &str = "<token>";
 
-/// Where to look for who we are.
+/// Places to look for credentials.
 #[derive(Clone, Default)]
 pub struct Credentials {
-    /// What was given, for every registry.
+    /// Credentials that were given, for every registry.
     pub given: Option<Login>,
-    /// The directory of docker's `config.json`, when it is not the usual one.
+    /// Directory of docker's `config.json`, when it is not the usual one.
     pub directory: Option<PathBuf>,
 }
 
 /// A user, and how they prove it.
 #[derive(Clone)]
 pub struct Login {
-    /// The name.
+    /// Name of the user.
     pub user: String,
-    /// The proof.
+    /// Proof that it is this user.
     pub secret: Secret,
 }
 
-/// How a user is proved to be one.
+/// The proof of a user.
 #[derive(Clone)]
 pub enum Secret {
-    /// For the registry, or for its token server.
+    /// A password, for the registry or for its token server.
     Password(String),
     /// A refresh token, for the token server (`identitytoken`).
     IdentityToken(String),
@@ -57,23 +57,23 @@ pub enum CredentialsError {
     /// A configuration cannot be read.
     #[error("cannot read the credentials in `{place}`: {reason}")]
     Configuration {
-        /// Which.
+        /// File or variable that has them.
         place: String,
-        /// Why.
+        /// Reason why they cannot be read.
         reason: String,
     },
     /// A helper failed.
     #[error("the credential helper `{program}` failed: {reason}")]
     Helper {
-        /// Which.
+        /// Name of the program.
         program: String,
-        /// Why.
+        /// Reason why it failed.
         reason: String,
     },
 }
 
 impl Credentials {
-    /// What we have for `host`; `None`: nothing, we come as nobody.
+    /// The credentials for `host`; `None`: there are none, and requests are anonymous.
     ///
     /// # Errors
     /// When a configuration is damaged, or a helper fails otherwise than by knowing nothing.
@@ -173,7 +173,7 @@ async fn in_configuration(
     })
 }
 
-/// Of a key such as `https://registry.example.com:5000/v2/`.
+/// The host of a key such as `https://registry.example.com:5000/v2/`.
 fn host_of(key: &str) -> &str {
     let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
     rest.split('/').next().unwrap_or(rest)

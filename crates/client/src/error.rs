@@ -11,38 +11,38 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Why a registry could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Nobody answered.
+    /// No server answers at the address.
     #[error("cannot reach `{url}`: {reason}")]
     Unreachable {
-        /// Where.
+        /// URL or host that was asked.
         url: String,
-        /// Why, with a remedy where there is one.
+        /// Reason, with a remedy where there is one.
         reason: String,
     },
-    /// What answers is no registry, or not a sound one.
+    /// The server that answers is no registry, or a faulty one.
     #[error("`{what}` is not answered as a registry does: {reason}")]
     NotARegistry {
-        /// What was asked.
+        /// Path or header that was not as a registry has it.
         what: String,
-        /// What is wrong.
+        /// What is wrong with it.
         reason: String,
     },
-    /// The registry does not know us.
+    /// The registry does not accept the credentials, or wants some.
     #[error("{}", unauthorized(host, user.as_deref()))]
     Unauthorized {
-        /// Where.
+        /// Host and port of the registry.
         host: String,
-        /// As whom we came.
+        /// User whose password was sent; `None`: no credentials were sent.
         user: Option<String>,
     },
-    /// The registry says no.
+    /// The registry refuses the request.
     #[error("`{path}` is refused with {status}: {message}")]
     Refused {
-        /// What was asked.
+        /// Path that was asked for.
         path: String,
-        /// The status.
+        /// Status of the answer.
         status: StatusCode,
-        /// In the registry's words.
+        /// Reason in the registry's words.
         message: String,
     },
     /// The bytes are not what their digest says.
@@ -50,30 +50,30 @@ pub enum Error {
         "`{path}` should be {expected}, but what came is {actual}; it was changed on the way, or in the registry"
     )]
     Damaged {
-        /// What was asked.
+        /// Path that was asked for.
         path: String,
-        /// Asked for, or announced.
+        /// Digest that was asked for, or announced by the registry.
         expected: Digest,
-        /// Of what came.
+        /// Digest of the bytes that came.
         actual: Digest,
     },
     /// The answer is larger than anything of its kind.
     #[error("the answer to `{path}` has more than {limit} bytes")]
     TooLarge {
-        /// What was asked.
+        /// Path that was asked for.
         path: String,
-        /// In bytes.
+        /// Limit of the body, in bytes.
         limit: usize,
     },
     /// A file with certificates cannot be used.
     #[error("the certificates in `{path}` cannot be used: {reason}")]
     Authorities {
-        /// Which.
+        /// Path of the file.
         path: String,
-        /// Why.
+        /// Reason why it cannot be used.
         reason: String,
     },
-    /// Our own credentials cannot be found out.
+    /// The credentials of the user cannot be read.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
 }

@@ -9,6 +9,7 @@ mod address;
 mod challenge;
 mod credentials;
 mod error;
+pub mod outgoing;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};
@@ -33,7 +34,7 @@ const PAGE_LIMIT: usize = 32 << 20;
 /// Entries that are asked for at a time.
 const PAGE: usize = 1000;
 
-/// Every kind of manifest that there is.
+/// Media types of all kinds of manifests.
 const ACCEPT: [&str; 5] = [
     media_type::OCI_INDEX,
     media_type::OCI_MANIFEST,
@@ -42,35 +43,35 @@ const ACCEPT: [&str; 5] = [
     "*/*",
 ];
 
-/// How a registry is reached.
+/// Options of a connection to a registry.
 #[derive(Debug, Default)]
 pub struct Options {
-    /// Who we are.
+    /// Credentials to log in with.
     pub credentials: Credentials,
     /// Certificates of authorities to trust beside the system's, in PEM.
     pub authorities: Vec<PathBuf>,
-    /// Trust any certificate, and speak plain HTTP where nobody speaks TLS.
+    /// Trust any certificate, and speak plain HTTP to servers that do not speak TLS.
     pub insecure: bool,
 }
 
-/// A registry that answered.
+/// A connection to a registry that has answered.
 #[derive(Debug)]
 pub struct Client {
     wire: Wire,
     credentials: Credentials,
     host: String,
-    /// What to send along, by the scope that it is for.
+    /// `Authorization` headers by the scope that they are for.
     authorizations: Mutex<HashMap<String, HeaderValue>>,
 }
 
 /// A manifest as it is stored.
 #[derive(Debug)]
 pub struct Manifest {
-    /// What the registry says that it is.
+    /// Media type by the registry's `Content-Type`.
     pub media_type: String,
-    /// Of the bytes.
+    /// Digest of the bytes.
     pub digest: Digest,
-    /// As stored.
+    /// Bytes as they are stored.
     pub bytes: Bytes,
 }
 
@@ -78,7 +79,7 @@ impl Client {
     /// Finds out how the registry at `address` is spoken to.
     ///
     /// # Errors
-    /// When nobody answers there, or no registry does.
+    /// When no server answers there, or one that is no registry.
     pub async fn connect(address: &Address, options: Options) -> Result<Self> {
         let wire = Wire::connect(address, &options).await?;
         Ok(Self {
@@ -133,7 +134,7 @@ impl Client {
     /// A small blob, such as the configuration of an image.
     ///
     /// # Errors
-    /// As of [`manifest`](Self::manifest), and when it has more than 16 MiB.
+    /// The errors of [`manifest`](Self::manifest), and when it has more than 16 MiB.
     pub async fn small_blob(&self, repository: &str, digest: &Digest) -> Result<Bytes> {
         let path = format!("/v2/{repository}/blobs/{digest}");
         let answer = self.get(&path, &pull(repository), CONFIG_LIMIT).await?;
@@ -154,7 +155,7 @@ impl Client {
             let entries = json[member].as_array().into_iter().flatten();
             names.extend(entries.filter_map(|name| name.as_str().map(str::to_owned)));
             let link = answer.header(&header::LINK).and_then(wire::next_page);
-            // A registry that sends us round in circles is left.
+            // A registry whose pages lead round in circles is left.
             next = link.filter(|_| names.len() > before);
         }
         Ok(names)
@@ -212,7 +213,7 @@ fn announced(answer: &Answer) -> Result<Option<Digest>> {
         .map_err(|_| Error::not_a_registry(text, "it announces a digest that is none"))
 }
 
-/// Nothing is believed that is not what its digest says.
+/// Checks that `bytes` have the digest that was asked for.
 fn check(path: &str, expected: &Digest, bytes: &[u8]) -> Result<()> {
     let actual = Digest::of(expected.algorithm(), bytes);
     if actual == *expected {

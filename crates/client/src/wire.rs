@@ -1,19 +1,26 @@
 //! Requests and answers: one HTTP client, what it trusts, and bounds on what it reads.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
-use reqwest::{Certificate, Request, RequestBuilder};
+use reqwest::{Request, RequestBuilder, redirect};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::Value;
 
-use crate::{Address, Error, Options, Result, address::Scheme};
+use crate::{
+    Address, Error, Options, Result,
+    address::Scheme,
+    outgoing::{self, Trust, Versions},
+};
 
-/// To open a connection.
+/// Time limit for opening a connection.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-/// Without a byte.
+/// Redirects that are followed in one request, as docker does: blobs often come from another server.
+const REDIRECTS: usize = 10;
+/// Time limit for the next byte of an answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Of a text that a server sends with an error.
+/// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
 
 /// A way to a registry.
@@ -80,7 +87,7 @@ impl Answer {
                 .url()
                 .map(|url| host_and_path(url.as_str()))
                 .unwrap_or_default(),
-            reason: root_cause(error),
+            reason: outgoing::cause(error),
         };
         let mut response = request.send().await.map_err(|error| failed(&error))?;
         let status = response.status();
@@ -113,7 +120,7 @@ impl Answer {
         Err(Error::Refused {
             path: path.to_owned(),
             status: self.status,
-            // A server's text goes to somebody's terminal.
+            // The text of a server goes to the terminal of the user.
             message: message
                 .chars()
                 .filter(|character| !character.is_control())
@@ -141,43 +148,53 @@ pub(crate) fn next_page(link: &str) -> Option<String> {
 }
 
 fn client(address: &Address, options: &Options) -> Result<reqwest::Client> {
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
+    let refused = |reason: String| Error::Authorities {
+        path: "the system".to_owned(),
+        reason,
+    };
+    // As docker: no other machine is in between, and certificates of this one are often made at home.
+    let trust = match options.insecure || address.is_loopback() {
+        true => Trust::Anything,
+        false if options.authorities.is_empty() => Trust::System,
+        false => Trust::SystemAnd(authorities(&options.authorities)?),
+    };
+    outgoing::builder(trust, Versions::Http1And2)
+        .map_err(|error| refused(error.to_string()))?
+        .redirect(redirect::Policy::limited(REDIRECTS))
         .connect_timeout(CONNECT_PATIENCE)
         .read_timeout(PATIENCE)
-        // As docker: on this machine nobody is in between, and certificates are often made at home.
-        .danger_accept_invalid_certs(options.insecure || address.is_loopback());
-    if address.is_loopback() {
-        builder = builder.no_proxy();
-    }
-    for path in &options.authorities {
+        .build()
+        .map_err(|error| refused(outgoing::reason(&error)))
+}
+
+/// The certificates in PEM files.
+fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
+    let mut authorities = Vec::new();
+    for path in paths {
         let failed = |reason: String| Error::Authorities {
             path: path.display().to_string(),
             reason,
         };
         #[expect(clippy::disallowed_methods, reason = "certificates are not in the store")]
         let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| failed(root_cause(&error)))?;
-        if certificates.is_empty() {
+        let before = authorities.len();
+        for certificate in CertificateDer::pem_slice_iter(&pem) {
+            authorities.push(certificate.map_err(|error| failed(error.to_string()))?);
+        }
+        if authorities.len() == before {
             return Err(failed("there is none in it".to_owned()));
         }
-        builder = certificates
-            .into_iter()
-            .fold(builder, reqwest::ClientBuilder::add_root_certificate);
     }
-    builder.build().map_err(|error| Error::Authorities {
-        path: "the system".to_owned(),
-        reason: root_cause(&error),
-    })
+    Ok(authorities)
 }
 
-/// What the version check may answer: anybody is welcome, or has to say who they are.
+/// Whether a registry may answer the version check with `status`: everything is allowed, or the user must log in.
 fn is_registry(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
 }
 
 fn explain(error: &reqwest::Error, scheme: Scheme, address: &Address) -> String {
-    let cause = root_cause(error);
+    let cause = outgoing::cause(error);
     let host = address.host();
     if cause.contains("certificate") || cause.contains("UnknownIssuer") {
         return format!(
@@ -190,16 +207,7 @@ fn explain(error: &reqwest::Error, scheme: Scheme, address: &Address) -> String 
     format!("{}: {cause}", scheme.text())
 }
 
-/// The innermost reason; those around it say less each.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
-/// Of a URL, without user, password and query.
+/// Host and path of a URL, without user, password and query.
 fn host_and_path(url: &str) -> String {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let rest = rest.split('?').next().unwrap_or(rest);

@@ -12,6 +12,9 @@ use http_body::{Body, Frame, SizeHint};
 pub trait BodyObserver: Send + Unpin + 'static {
     /// `bytes` of the body went to the connection.
     fn sent(&mut self, bytes: usize);
+
+    /// The span of the application log in which the body is made.
+    fn log_span(&self) -> &tracing::Span;
 }
 
 /// A body with its observer.
@@ -36,11 +39,13 @@ impl<B: Body<Data = Bytes> + Unpin, O: BodyObserver> Body for ObservedBody<B, O>
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let Self { body, observer } = &mut *self;
+        let frame = observer.log_span().in_scope(|| Pin::new(body).poll_frame(cx));
+        let frame = ready!(frame);
         if let Some(Ok(frame)) = &frame
             && let Some(bytes) = frame.data_ref()
         {
-            self.observer.sent(bytes.len());
+            observer.sent(bytes.len());
         }
         Poll::Ready(frame)
     }
@@ -62,18 +67,25 @@ mod tests {
 
     use super::*;
 
-    struct Counter(mpsc::Sender<usize>);
+    struct Counter(mpsc::Sender<usize>, tracing::Span);
 
     impl BodyObserver for Counter {
         fn sent(&mut self, bytes: usize) {
             self.0.send(bytes).unwrap();
+        }
+
+        fn log_span(&self) -> &tracing::Span {
+            &self.1
         }
     }
 
     #[tokio::test]
     async fn an_observer_sees_every_byte_and_the_end() {
         let (sender, receiver) = mpsc::channel();
-        let body = ObservedBody::new(Full::new(Bytes::from_static(b"abcde")), Counter(sender));
+        let body = ObservedBody::new(
+            Full::new(Bytes::from_static(b"abcde")),
+            Counter(sender, tracing::Span::none()),
+        );
         assert_eq!(body.size_hint().exact(), Some(5));
         assert_eq!(body.collect().await.unwrap().to_bytes(), "abcde");
         assert_eq!(receiver.try_recv(), Ok(5));

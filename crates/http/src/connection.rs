@@ -14,6 +14,7 @@ use hyper_util::{
 };
 use tokio::{io::AsyncWriteExt as _, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
+use tracing::Instrument as _;
 
 use crate::{
     activity::{Activity, Watch},
@@ -225,7 +226,12 @@ async fn answer<S: Surface>(
 ) -> Result<Response<ObservedBody<S::Body, RequestContext>>, Infallible> {
     let (parts, body) = request.into_parts();
     let mut context = RequestContext::new(Arc::clone(&answering.connection), &parts);
-    let response = answering.surface.respond(&mut context, parts, body).await;
+    let log_span = context.log_span().clone();
+    let response = answering
+        .surface
+        .respond(&mut context, parts, body)
+        .instrument(log_span)
+        .await;
     context.set_status(response.status());
     Ok(response.map(|body| ObservedBody::new(body, context)))
 }

@@ -40,6 +40,8 @@ pub struct RequestContext {
     connection: Arc<Connection>,
     started: Instant,
     id: OnceLock<Uuid>,
+    /// The span of the request in the application log: each line that is written in it has the id.
+    log_span: tracing::Span,
     method: MethodLabel,
     handler: Option<&'static Handler>,
     actor: Option<Arc<str>>,
@@ -54,9 +56,14 @@ impl RequestContext {
     pub(crate) fn new(connection: Arc<Connection>, parts: &Parts) -> Self {
         connection.activity.request_started();
         let options = &*connection.options;
+        let id = OnceLock::new();
+        // At the level of errors, so that warnings have the id whatever else is logged. Without a log, nothing of this
+        // line is evaluated.
+        let log_span = tracing::error_span!("request", http.request.id = %id.get_or_init(Uuid::new_v4));
         Self {
             started: Instant::now(),
-            id: OnceLock::new(),
+            id,
+            log_span,
             method: MethodLabel::of(&parts.method),
             handler: None,
             actor: None,
@@ -129,6 +136,11 @@ impl RequestContext {
         self.actor.as_deref()
     }
 
+    /// The span of the request in the application log.
+    pub(crate) fn log_span(&self) -> &tracing::Span {
+        &self.log_span
+    }
+
     pub(crate) fn set_status(&mut self, status: StatusCode) {
         self.status = status;
     }
@@ -137,6 +149,10 @@ impl RequestContext {
 impl BodyObserver for RequestContext {
     fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
+    }
+
+    fn log_span(&self) -> &tracing::Span {
+        &self.log_span
     }
 }
 

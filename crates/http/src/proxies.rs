@@ -6,16 +6,15 @@ use std::{
     str::FromStr,
 };
 
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
 /// Networks whose members may speak for others (`http.trustedproxies`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
 /// An address, or all addresses that begin alike: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    first: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 /// The text is no [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -31,7 +30,7 @@ impl TrustedProxies {
     /// Whether a peer at this address is believed.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.0.iter().any(|network| network.contains(address))
+        self.0.iter().any(|network| network.0.contains(&address))
     }
 }
 
@@ -39,13 +38,9 @@ impl TrustedProxies {
 /// another machine of the house has one of those, and nobody on the Internet does.
 impl Default for TrustedProxies {
     fn default() -> Self {
-        let v4 = |a, b, bits| Network {
-            first: Ipv4Addr::new(a, b, 0, 0).into(),
-            bits,
-        };
-        let v6 = |first, last, bits| Network {
-            first: Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last).into(),
-            bits,
+        let v4 = |a, b, bits| Network(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), bits).into());
+        let v6 = |first, last, bits| {
+            Network(Ipv6Net::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last), bits).into())
         };
         Self(vec![
             v4(127, 0, 8),
@@ -60,39 +55,18 @@ impl Default for TrustedProxies {
     }
 }
 
-impl Network {
-    fn contains(&self, address: IpAddr) -> bool {
-        let differs = match (self.first, address) {
-            // As if both were 128 bits long, the shorter ones filled with zeros.
-            (IpAddr::V4(first), IpAddr::V4(address)) => u128::from(first.to_bits() ^ address.to_bits()) << 96,
-            (IpAddr::V6(first), IpAddr::V6(address)) => first.to_bits() ^ address.to_bits(),
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return false,
-        };
-        differs.leading_zeros() >= u32::from(self.bits)
-    }
-}
-
 impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        let error = || NetworkError(text.to_owned());
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits.parse::<u8>().map_err(|_| error())?)),
-            None => (text, None),
-        };
-        let first: IpAddr = address.parse().map_err(|_| error())?;
-        let all = if first.is_ipv4() { 32 } else { 128 };
-        match bits.unwrap_or(all) {
-            bits if bits <= all => Ok(Self { first, bits }),
-            _ => Err(error()),
-        }
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Self).map_err(|_| NetworkError(text.to_owned()))
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.first, self.bits)
+        self.0.fmt(f)
     }
 }
 

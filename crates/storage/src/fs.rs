@@ -320,6 +320,8 @@ impl<D: Disk> fmt::Debug for FsStorage<D> {
 
 /// Runs `work` on a blocking thread. It runs to its end even when the caller goes away.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    let span = tracing::Span::current();
+    let work = move || span.in_scope(work);
     tokio::task::spawn_blocking(work).await.map_err(failed_job)?
 }
 

@@ -8,12 +8,17 @@ use std::{
 };
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tracing::{
     Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
     level_filters::LevelFilter,
-    span,
-    subscriber::Interest,
+    span::{Attributes, Id},
+};
+use tracing_subscriber::{
+    Layer, Registry,
+    layer::{Context, SubscriberExt as _},
+    registry::{LookupSpan, Scope},
 };
 
 use self::form::Line;
@@ -31,7 +36,7 @@ pub(crate) fn start(settings: Log) {
         context: context(settings.fields),
     };
     // It fails when there is a log already: then that one goes on.
-    _ = tracing::subscriber::set_global_default(log);
+    _ = tracing::subscriber::set_global_default(Registry::default().with(log));
 }
 
 /// What every line has: which process it is, and what the operator wants to tell apart.
@@ -44,7 +49,8 @@ fn context(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     own.into_iter().chain(fields).collect()
 }
 
-/// Events are all there is: no spans, no filters but the level, and so nothing to pay for when a level is off.
+/// Writes events, each with the fields of the spans that it happened in. A level that is off costs nothing; of spans
+/// only those at the level of errors are wanted, which is the one that each request has.
 struct StderrLog {
     level: Level,
     format: LogFormat,
@@ -52,22 +58,36 @@ struct StderrLog {
     context: Vec<(String, String)>,
 }
 
+/// The fields of a span, kept for the events in it.
+#[derive(Default)]
+struct SpanFields(Vec<(&'static str, Value)>);
+
 impl StderrLog {
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
         let is_ours = metadata.target().starts_with(OURS);
-        let level = if is_ours {
-            self.level
-        } else {
-            self.level.min(Level::WARN)
+        let level = match is_ours {
+            _ if metadata.is_span() => return is_ours && *metadata.level() == Level::ERROR,
+            true => self.level,
+            false => self.level.min(Level::WARN),
         };
-        !metadata.is_span() && *metadata.level() <= level
+        *metadata.level() <= level
     }
 
-    fn line(&self, event: &Event<'_>) -> String {
+    fn line<S>(&self, event: &Event<'_>, within: &Context<'_, S>) -> String
+    where
+        S: Subscriber + for<'a> LookupSpan<'a>,
+    {
         let metadata = event.metadata();
         let mut line = Line::new(Timestamp::now(), *metadata.level());
         for (name, value) in &self.context {
             line.text(name, value);
+        }
+        for span in within.event_scope(event).into_iter().flat_map(Scope::from_root) {
+            if let Some(SpanFields(fields)) = span.extensions().get() {
+                for (name, value) in fields {
+                    line.value(name, value.clone());
+                }
+            }
         }
         event.record(&mut Fields(&mut line));
         if let (true, Some(file)) = (self.with_caller, metadata.file()) {
@@ -83,16 +103,8 @@ impl StderrLog {
     }
 }
 
-impl Subscriber for StderrLog {
-    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.is_wanted(metadata) {
-            Interest::always()
-        } else {
-            Interest::never()
-        }
-    }
-
-    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for StderrLog {
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         self.is_wanted(metadata)
     }
 
@@ -100,48 +112,64 @@ impl Subscriber for StderrLog {
         Some(self.level.into())
     }
 
-    fn event(&self, event: &Event<'_>) {
-        // In one call, so that lines of two threads cannot mix. A closed stderr is no reason not to serve.
-        _ = io::stderr().write_all(self.line(event).as_bytes());
-    }
-
-    // Spans are never enabled; one that is made nevertheless means nothing.
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-struct Fields<'a>(&'a mut Line);
-
-impl Visit for Fields<'_> {
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.record_str(field, &format!("{value:?}"));
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        match field.name() {
-            "message" => self.0.message(value),
-            name => self.0.text(name, value),
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let mut fields = SpanFields::default();
+        attributes.record(&mut Fields(&mut fields));
+        if let Some(span) = context.span(id) {
+            span.extensions_mut().insert(fields);
         }
     }
 
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        // In one call, so that lines of two threads cannot mix. A closed stderr is no reason not to serve.
+        _ = io::stderr().write_all(self.line(event, &context).as_bytes());
+    }
+}
+
+/// A destination of fields.
+trait Sink {
+    fn put(&mut self, name: &'static str, value: Value);
+}
+
+impl Sink for SpanFields {
+    fn put(&mut self, name: &'static str, value: Value) {
+        self.0.push((name, value));
+    }
+}
+
+impl Sink for Line {
+    fn put(&mut self, name: &'static str, value: Value) {
+        match (name, value) {
+            ("message", Value::String(text)) => self.message(&text),
+            (name, value) => self.value(name, value),
+        }
+    }
+}
+
+struct Fields<'a, T>(&'a mut T);
+
+impl<T: Sink> Visit for Fields<'_, T> {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.put(field.name(), format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.put(field.name(), value.into());
+    }
+
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.value(field.name(), value.into());
+        self.0.put(field.name(), value.into());
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.value(field.name(), value.into());
+        self.0.put(field.name(), value.into());
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.value(field.name(), value.into());
+        self.0.put(field.name(), value.into());
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.value(field.name(), value.into());
+        self.0.put(field.name(), value.into());
     }
 }

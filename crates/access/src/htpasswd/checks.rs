@@ -21,27 +21,32 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use tokio::{
     sync::{Semaphore, watch},
     time::sleep,
 };
+use tracing::Instrument as _;
 
-use super::list::{User, Users};
+use super::{
+    list::{User, Users},
+    memory::Tag,
+};
 use crate::{
     bcrypt::{Bcrypt, significant},
     credentials::Basic,
     decision::Reason,
-    password::{self, NoRandomness},
+    password,
+    random::{self, NoRandomness},
 };
 
 /// The work, in rounds of bcrypt (`2^cost`), of all checks that run or wait: 128 at our cost, which one processor does in
@@ -63,8 +68,6 @@ const SWEEP: Duration = Duration::from_secs(60);
 /// The most time, of a processor, that is spent on looking for weak passwords.
 const WEAK_BUDGET: Duration = Duration::from_secs(20);
 
-type Tag = [u8; 32];
-
 /// The work of checking.
 #[derive(Debug)]
 pub(super) struct Checks {
@@ -84,14 +87,6 @@ enum Purpose {
     Decoy,
 }
 
-/// What is remembered of one line: the keyed hash of its right password.
-#[derive(Default)]
-pub(super) struct Memory {
-    tag: RwLock<Option<Tag>>,
-    /// Seconds on [`Sweeper`]'s clock.
-    last_used: AtomicU64,
-}
-
 /// The checks that run or wait.
 #[derive(Debug, Default)]
 struct Running {
@@ -106,7 +101,7 @@ struct Key(Hmac<Sha256>);
 
 impl Checks {
     pub(super) fn new() -> Result<Self, NoRandomness> {
-        let key: [u8; 32] = password::random()?;
+        let key: [u8; 32] = random::bytes()?;
         // A key of any length is taken; this one is as long as it should be.
         let key = Key(Hmac::new(&pad(&key).into()));
         // Half of the processors stay for those who are known.
@@ -194,12 +189,14 @@ impl Checks {
         let user = user.cloned();
         let password = significant(password).to_vec();
         // A task of its own: it goes on, for the others that wait for it, when its first client leaves.
-        tokio::spawn(async move {
+        let span = tracing::Span::current();
+        let check = async move {
             let _entry = entry;
             let Ok(_permit) = permits.acquire_owned().await else {
                 return;
             };
             let checked = tokio::task::spawn_blocking(move || {
+                let _request = span.enter();
                 let is_right = hash.verify(&password);
                 match user {
                     Some(user) if is_right => {
@@ -221,7 +218,8 @@ impl Checks {
                 Ok(is_right) => _ = sender.send(Some(is_right)),
                 Err(error) => tracing::error!(%error, "the check of a password failed by a bug"),
             }
-        });
+        };
+        tokio::spawn(check.in_current_span());
         Ok(outcome)
     }
 
@@ -280,12 +278,6 @@ impl Key {
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Key")
-    }
-}
-
-impl std::fmt::Debug for Memory {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Memory")
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use super::checks::Memory;
+use super::memory::Memory;
 use crate::bcrypt::{Bcrypt, NotUsable};
 
 /// The users of one state of the file.

@@ -2,14 +2,12 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, HeaderValue, Uri, header};
 use serde_json::{Value, json};
 use tokio::time;
+use wharf_client::outgoing;
 
 use super::{settings::TraceSettings, span::Span};
-use crate::outgoing;
 
 /// `SPAN_KIND_SERVER`
 const SERVER: u8 = 2;
@@ -41,13 +39,12 @@ impl Exporter {
     /// Sends one batch. It is not tried again: by the time that a collector is back, others have taken its place.
     pub(super) async fn export(&self, batch: &[Span]) -> Result<(), String> {
         let body = self.document(batch).to_string();
-        let mut request = Request::new(Full::new(Bytes::from(body)));
-        *request.method_mut() = Method::POST;
-        *request.headers_mut() = self.headers.clone();
-        match time::timeout(self.timeout, outgoing::send(&self.endpoint, request)).await {
+        let request = outgoing::occasional()?.post(self.endpoint.to_string());
+        let request = request.headers(self.headers.clone()).body(body);
+        match time::timeout(self.timeout, request.send()).await {
             Ok(Ok(response)) if response.status().is_success() => Ok(()),
             Ok(Ok(response)) => Err(format!("the collector answers {}", response.status())),
-            Ok(Err(why)) => Err(why),
+            Ok(Err(error)) => Err(outgoing::reason(&error)),
             Err(_elapsed) => Err(format!("no answer within {:?}", self.timeout)),
         }
     }

@@ -2,12 +2,11 @@
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use http::{HeaderMap, Method, Request, StatusCode, Uri, header};
-use http_body_util::Full;
+use http::{HeaderMap, StatusCode, Uri, header};
 use tokio::{net::TcpStream, time};
 use wharf_storage::{ErrorKind, Storage};
 
-use wharf_http::outgoing;
+use wharf_client::outgoing;
 
 /// registry:2 follows as many.
 const REDIRECTS: usize = 10;
@@ -134,12 +133,11 @@ impl HttpProbe {
     /// Headers may hold a password: they go nowhere but to the host that they were configured for, and never in the
     /// clear where TLS was meant.
     async fn head(&self, uri: &Uri, is_elsewhere: bool) -> Result<(StatusCode, Option<String>), String> {
-        let mut request = Request::new(Full::default());
-        *request.method_mut() = Method::HEAD;
+        let mut request = outgoing::occasional()?.head(uri.to_string());
         if !is_elsewhere {
-            *request.headers_mut() = self.headers.clone();
+            request = request.headers(self.headers.clone());
         }
-        let response = outgoing::send(uri, request).await?;
+        let response = request.send().await.map_err(|error| outgoing::reason(&error))?;
         let location = response.headers().get(header::LOCATION);
         let location = location.and_then(|location| location.to_str().ok());
         Ok((response.status(), location.map(str::to_owned)))

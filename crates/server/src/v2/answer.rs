@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use tracing::Instrument as _;
 use wharf_oci::{Digest, ErrorCode};
 
 use crate::{
@@ -28,7 +29,7 @@ pub(super) fn not_allowed(call: Call<'_>, allowed: &'static str) -> Failure {
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = wharf_registry::Result<T>> + Send + 'static,
 ) -> Result<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(result) => Ok(result?),
         Err(error) => {
             let text = "the registry failed; its operator finds the reason in the log";

@@ -3,44 +3,22 @@
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{self, SendRequest},
-};
-use hyper_util::rt::TokioIo;
-use rustls::pki_types::{InvalidDnsNameError, ServerName};
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::TcpStream,
-    task::AbortHandle,
-    time,
-};
-use tokio_rustls::TlsConnector;
+use http::{HeaderMap, StatusCode, header};
+use tokio::time;
+use wharf_client::outgoing::{self, Trust, Versions};
 
-use super::{
-    Endpoint, EndpointError, EventFormat, cloud_event, envelope,
-    options::{self, Url},
-};
-use wharf_http::trust;
+use super::{Endpoint, EndpointError, EventFormat, cloud_event, envelope, options};
 
 /// Of an answer's body, so much is read, so that the connection can be used again.
 const BODY_LIMIT: usize = 64 << 10;
 
 /// Posts to one endpoint.
 pub(super) struct Client {
-    url: Url,
+    url: String,
     headers: HeaderMap,
     timeout: Duration,
-    tls: Option<TlsConnector>,
-    open: Option<Open>,
-}
-
-/// A connection that waits for the next request.
-struct Open {
-    sender: SendRequest<Full<Bytes>>,
-    driver: AbortHandle,
+    /// The client that got the last answer, with the connection that waits for the next request.
+    open: Option<reqwest::Client>,
 }
 
 /// What counts of an answer.
@@ -58,11 +36,14 @@ impl Client {
             EventFormat::V2 => envelope::V2_MEDIA_TYPE,
             EventFormat::CloudEvents => cloud_event::MEDIA_TYPE,
         };
+        if endpoint.url.is_encrypted {
+            // Now, so that a machine without authorities says so at the start.
+            outgoing::load_system_authorities()?;
+        }
         Ok(Self {
-            url: endpoint.url.clone(),
+            url: endpoint.url.without_credentials(),
             headers: options::headers(endpoint, content_type),
             timeout: endpoint.timeout,
-            tls: endpoint.url.is_encrypted.then(trust::connector).transpose()?,
             open: None,
         })
     }
@@ -89,87 +70,44 @@ impl Client {
         {
             return Ok(answer);
         }
-        let open = self.connect().await?;
-        self.send(open, body).await.map_err(|error| text_of(&error))
+        self.send(connector()?, body)
+            .await
+            .map_err(|error| outgoing::reason(&error))
     }
 
-    async fn send(&mut self, mut open: Open, body: Bytes) -> Result<Answer, hyper::Error> {
-        let mut request = Request::new(Full::new(body));
-        *request.method_mut() = Method::POST;
-        // It was parsed when the configuration was read.
-        *request.uri_mut() = self.url.target.parse().unwrap_or_default();
-        *request.headers_mut() = self.headers.clone();
-        open.sender.ready().await?;
-        let response = open.sender.send_request(request).await?;
+    async fn send(&mut self, client: reqwest::Client, body: Bytes) -> reqwest::Result<Answer> {
+        let request = client.post(&self.url).headers(self.headers.clone()).body(body);
+        let response = request.send().await?;
         let answer = Answer {
             status: response.status(),
             retry_after: retry_after(response.headers(), SystemTime::now()),
             has_location: response.headers().contains_key(header::LOCATION),
         };
         if read_to_end(response).await {
-            self.open = Some(open);
+            self.open = Some(client);
         }
         Ok(answer)
     }
-
-    async fn connect(&self) -> Result<Open, String> {
-        let Url { host, port, .. } = &self.url;
-        let stream = TcpStream::connect((host.as_str(), *port))
-            .await
-            .map_err(|error| format!("cannot connect: {error}"))?;
-        // Without it, small requests may wait for a delayed acknowledgement; where it fails they do.
-        _ = stream.set_nodelay(true);
-        let Some(tls) = &self.tls else {
-            return open(stream).await;
-        };
-        let name = ServerName::try_from(host.clone())
-            .map_err(|error: InvalidDnsNameError| format!("the host cannot be checked: {error}"))?;
-        let stream = tls
-            .connect(name, stream)
-            .await
-            .map_err(|error| format!("TLS failed: {error}"))?;
-        open(stream).await
-    }
 }
 
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.driver.abort();
-    }
-}
-
-async fn open(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Open, String> {
-    let (sender, connection) = http1::Builder::new()
-        .title_case_headers(true)
-        .handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| text_of(&error))?;
-    // Its end shows at the sender.
-    let driver = tokio::spawn(async move { _ = connection.await }).abort_handle();
-    Ok(Open { sender, driver })
+/// A client without a connection yet.
+fn connector() -> Result<reqwest::Client, String> {
+    outgoing::builder(Trust::System, Versions::Http1)
+        .map_err(|error| error.to_string())?
+        .http1_title_case_headers()
+        .build()
+        .map_err(|error| outgoing::reason(&error))
 }
 
 /// Whether the body ended, and early enough.
-async fn read_to_end(response: Response<Incoming>) -> bool {
-    let mut body = response.into_body();
+async fn read_to_end(mut response: reqwest::Response) -> bool {
     let mut left = BODY_LIMIT;
-    while let Some(frame) = body.frame().await {
-        let Ok(frame) = frame else {
-            return false;
-        };
-        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
-            Some(rest) => left = rest,
-            None => return false,
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) if chunk.len() <= left => left -= chunk.len(),
+            Ok(None) => return true,
+            Ok(Some(_)) | Err(_) => return false,
         }
-    }
-    true
-}
-
-/// With what caused it: hyper's own words are short.
-fn text_of(error: &hyper::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Uri, header};
 use serde::{Deserialize, Serialize};
 use wharf_storage::spool::SpoolLimits;
 
-use wharf_http::TrustError;
+use wharf_client::outgoing::TrustError;
 
 /// All that `notifications` says.
 #[derive(Debug, Clone, Default)]
@@ -206,6 +206,12 @@ fn credentials(user: &str) -> Result<HeaderValue, EndpointError> {
 }
 
 impl Url {
+    /// The target of requests. User and password go into a header instead.
+    pub(super) fn without_credentials(&self) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority, self.target)
+    }
+
     /// All of it, secrets included.
     pub(super) fn whole(&self) -> &str {
         &self.whole

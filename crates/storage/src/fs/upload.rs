@@ -587,8 +587,9 @@ impl<D: Disk> FsUpload<D> {
         };
         self.run = session.engine.uploads.run();
         let frames = self.gathered.take();
+        let span = tracing::Span::current();
         self.work = Work::Running(tokio::task::spawn_blocking(move || {
-            let result = session.append(&frames);
+            let result = span.in_scope(|| session.append(&frames));
             (session, result)
         }));
         Ok(())
@@ -700,7 +701,9 @@ fn digests_of(frames: &[Bytes], also: Option<Algorithm>) -> Vec<Digest> {
 
 /// Writes what was taken from the client but not written yet; the session goes with it.
 fn write_behind<D: Disk>(mut session: Box<Session<D>>, frames: Vec<Bytes>) {
+    let span = tracing::Span::current();
     let mut write = move || {
+        let _request = span.enter();
         if let Err(error) = session.append(&frames) {
             tracing::warn!(upload = session.directory, %error, "could not keep the last bytes of an upload");
         }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::{ObjectStoreExt, UpdateVersion};
 use tokio::{sync::mpsc, task::JoinHandle};
+use tracing::Instrument as _;
 use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest};
 
@@ -97,7 +98,7 @@ impl ObjectUpload {
             let (commands, queue) = mpsc::channel(1);
             self.appending = Some(Appending {
                 commands,
-                task: tokio::spawn(session.append(queue)),
+                task: tokio::spawn(session.append(queue).in_current_span()),
             });
         }
         self.appending.as_ref().ok_or_else(lost)
@@ -488,7 +489,7 @@ pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime, is
 
 /// Runs `work` to its end, whether or not the caller stays to see it.
 async fn run<T: Send + 'static>(work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    match tokio::spawn(work).await {
+    match tokio::spawn(work.in_current_span()).await {
         Ok(result) => result,
         Err(error) => Err(Error::with_source(ErrorKind::Other, "work on an upload", error)),
     }
