@@ -97,7 +97,7 @@ impl Registry {
 
     /// The names on `page` (or in the whole directory) that point nowhere at this moment.
     async fn unresolved_tags(&self, name: &RepoName, page: &Page) -> Result<Vec<Box<str>>> {
-        let Some(version) = page.version else {
+        let Some(version) = page.version.clone() else {
             return self
                 .unresolved_among(name, page.entries.iter().map(|entry| &entry.name))
                 .await;
@@ -110,7 +110,7 @@ impl Registry {
         let candidates = match known {
             Some(known) => known.names,
             None => {
-                let names = self.unresolved_in_directory(name, version).await?;
+                let names = self.unresolved_in_directory(name, &version).await?;
                 self.unresolved_tags.0.insert(
                     name.clone(),
                     Unresolved {
@@ -127,7 +127,7 @@ impl Registry {
         self.unresolved_among(name, candidates.iter()).await
     }
 
-    async fn unresolved_in_directory(&self, name: &RepoName, version: Version) -> Result<Arc<[Box<str>]>> {
+    async fn unresolved_in_directory(&self, name: &RepoName, version: &Version) -> Result<Arc<[Box<str>]>> {
         let mut unresolved = Vec::new();
         let mut after: Option<Box<str>> = None;
         loop {
@@ -140,7 +140,7 @@ impl Registry {
                     .await?,
             );
             // A directory that changes under our hands is read again by the next request: its version differs.
-            let changed = page.version != Some(version);
+            let changed = page.version.as_ref() != Some(version);
             match page.entries.last() {
                 Some(last) if page.more && !changed => after = Some(last.name.clone()),
                 _ => return Ok(unresolved.into()),

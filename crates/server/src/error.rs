@@ -211,6 +211,7 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
         ),
         ErrorKind::NotFound
         | ErrorKind::Busy
+        | ErrorKind::Precondition
         | ErrorKind::TooLarge
         | ErrorKind::Locked
         | ErrorKind::Other => (

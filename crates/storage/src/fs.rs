@@ -38,10 +38,14 @@
 
 mod commit;
 mod directories;
+mod keys;
 mod list;
+mod list_uploads;
 mod pool;
 mod read;
 mod remove;
+mod rename;
+mod scan;
 mod spool;
 pub mod sys;
 mod upload;
@@ -54,7 +58,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -62,14 +66,15 @@ use async_trait::async_trait;
 use self::{
     commit::Item,
     directories::Directories,
+    keys::KeyLocks,
     list::Listings,
     pool::Pool,
-    remove::Purge,
     sys::{Disk, RealDisk},
-    upload::Uploads,
+    upload::KnownUploads,
 };
 use crate::{
-    Blob, Error, ErrorKind, Key, Object, Page, Put, Removal, Result, Stat, Storage, Upload, layout::UploadKey,
+    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
+    Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -85,7 +90,8 @@ pub struct FsStorage<D: Disk = RealDisk> {
 struct Engine<D: Disk> {
     disk: D,
     directories: Directories,
-    uploads: Uploads,
+    keys: KeyLocks,
+    uploads: KnownUploads,
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
@@ -205,7 +211,8 @@ impl<D: Disk> Engine<D> {
         Self {
             disk,
             directories: Directories::default(),
-            uploads: Uploads::new(),
+            keys: KeyLocks::default(),
+            uploads: KnownUploads::new(),
             listings: list::listings(),
             pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
@@ -233,7 +240,7 @@ impl<D: Disk> Engine<D> {
 }
 
 #[async_trait]
-impl<D: Disk> Storage for FsStorage<D> {
+impl<D: Disk> Objects for FsStorage<D> {
     async fn stat(&self, key: &Key) -> Result<Stat> {
         self.engine.stat(key)
     }
@@ -250,6 +257,12 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.require_lock()?;
         let items = puts.iter().map(Item::put).collect();
         self.run(move |engine| engine.commit(items)).await
+    }
+
+    async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
+        self.require_lock()?;
+        let (from, to) = (from.clone(), to.clone());
+        self.run(move |engine| engine.rename_object(&from, &to)).await
     }
 
     async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
@@ -274,6 +287,29 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.engine.list(dir, after, limit).await
     }
 
+    async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
+        let (prefix, after) = (prefix.clone(), after.cloned());
+        self.run(move |engine| engine.scan(&prefix, after.as_ref(), limit))
+            .await
+    }
+
+    /// Clients do not reach the files.
+    async fn location(&self, _key: &Key, _ttl: Duration) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn check(&self) -> Result<()> {
+        // A file server that is gone lets even a stat wait.
+        self.run(|engine| {
+            let check = engine.disk.check();
+            check.map_err(|error| Error::io("look at the root of the store", error))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl<D: Disk> Uploads for FsStorage<D> {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         self.require_lock()?;
         let upload = upload.clone();
@@ -289,24 +325,15 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.engine.upload_size(upload)
     }
 
-    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+    async fn list_uploads(&self) -> Result<UploadStream> {
+        Ok(list_uploads::stream(Arc::clone(&self.engine)))
+    }
+
+    async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()> {
         self.require_lock()?;
-        self.run(move |engine| engine.purge_uploads(cutoff, Purge::Discard))
+        let upload = upload.clone();
+        self.run(move |engine| engine.remove_upload(&upload, untouched_since))
             .await
-    }
-
-    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        self.run(move |engine| engine.purge_uploads(cutoff, Purge::Look))
-            .await
-    }
-
-    async fn check(&self) -> Result<()> {
-        // A file server that is gone lets even a stat wait.
-        self.run(|engine| {
-            let check = engine.disk.check();
-            check.map_err(|error| Error::io("look at the root of the store", error))
-        })
-        .await
     }
 }
 

@@ -17,8 +17,9 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, StatVfsMountFlags, fadvise, flock,
-        fstat, fstatfs, fstatvfs, fsync, ftruncate, mkdirat, openat, renameat, statat, unlinkat,
+        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, StatVfsMountFlags,
+        fadvise, flock, fstat, fstatfs, fstatvfs, fsync, ftruncate, linkat, mkdirat, openat, renameat,
+        renameat_with, statat, unlinkat,
     },
     io::{Errno, ReadWriteFlags, pread, preadv2, pwritev, retry_on_intr},
 };
@@ -46,6 +47,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
 
     /// What is at `path`; symbolic links are followed.
     fn stat(&self, path: &str) -> io::Result<Metadata>;
+    /// What is at `name` in an open directory; symbolic links are followed.
+    fn stat_at(&self, directory: &Self::Directory, name: &str) -> io::Result<Metadata>;
     /// The state of an open file.
     fn stat_file(&self, file: &Self::File) -> io::Result<Metadata>;
     /// The names in a directory, in no order, without `.` and `..`.
@@ -90,6 +93,10 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
 
     /// Moves what is at `from` to `name` in `to`, in place of a file or an empty directory there.
     fn rename(&self, from: &str, to: &Self::Directory, name: &str) -> io::Result<()>;
+    /// Moves the file at `from` to `name` in `to`; [`io::ErrorKind::AlreadyExists`] when something is there.
+    fn rename_new(&self, from: &str, to: &Self::Directory, name: &str) -> io::Result<()>;
+    /// Moves a file from one open directory to another, in place of a file there.
+    fn rename_at(&self, from: (&Self::Directory, &str), to: (&Self::Directory, &str)) -> io::Result<()>;
     /// Creates a directory.
     fn create_directory(&self, path: &str) -> io::Result<()>;
     /// Removes a file.
@@ -258,6 +265,10 @@ impl Disk for RealDisk {
         Ok(self.metadata(&statat(&self.root, path, AtFlags::empty())?))
     }
 
+    fn stat_at(&self, directory: &OwnedFd, name: &str) -> io::Result<Metadata> {
+        Ok(self.metadata(&statat(directory, name, AtFlags::empty())?))
+    }
+
     fn stat_file(&self, file: &OwnedFd) -> io::Result<Metadata> {
         Ok(self.metadata(&fstat(file)?))
     }
@@ -373,6 +384,21 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
         Ok(renameat(&self.root, from, to, name)?)
+    }
+
+    fn rename_new(&self, from: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
+        match renameat_with(&self.root, from, to, name, RenameFlags::NOREPLACE) {
+            // File systems that have no such rename (NFS, some of FUSE). A link refuses to replace as well.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                linkat(&self.root, from, to, name, AtFlags::empty())?;
+                Ok(unlinkat(&self.root, from, AtFlags::empty())?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn rename_at(&self, from: (&OwnedFd, &str), to: (&OwnedFd, &str)) -> io::Result<()> {
+        Ok(renameat(from.0, from.1, to.0, to.1)?)
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {

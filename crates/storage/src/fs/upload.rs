@@ -50,7 +50,7 @@ const REMEMBERED: u64 = 4096;
 
 /// What one process knows about uploads.
 #[derive(Debug)]
-pub(super) struct Uploads {
+pub(super) struct KnownUploads {
     held: Arc<Mutex<HashSet<UploadKey>>>,
     pool: Arc<Pool>,
     hashes: Cache<UploadKey, Arc<Remembered>>,
@@ -79,7 +79,7 @@ struct Fingerprint {
     changed: Stamp,
 }
 
-impl Uploads {
+impl KnownUploads {
     pub(super) fn new() -> Self {
         Self {
             held: Arc::default(),
@@ -95,6 +95,11 @@ impl Uploads {
             upload: upload.clone(),
             held: Arc::clone(&self.held),
         })
+    }
+
+    /// Whether a request holds an upload at the moment.
+    pub(super) fn is_held(&self, upload: &UploadKey) -> bool {
+        self.held.lock().contains(upload)
     }
 
     /// How many bytes each upload is to gather, as many as there are: shared memory, in equal parts.

@@ -31,7 +31,7 @@ fn kind_of(error: &object_store::Error) -> ErrorKind {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             ErrorKind::PermissionDenied
         }
-        _ if is_conflict(error) => ErrorKind::Busy,
+        _ if is_conflict(error) => ErrorKind::Precondition,
         _ => kind_of_cause(error),
     }
 }

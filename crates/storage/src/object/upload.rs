@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::{ObjectStoreExt, UpdateVersion};
+use object_store::UpdateVersion;
 use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest};
@@ -20,11 +20,12 @@ use super::{
     blob::Pieces,
     error::failed,
     hold::{Hold, Holds},
+    rename::copy_into,
     state::{Chunk, State},
     tree,
     writer::{Hashes, ObjectWriter},
 };
-use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout};
+use crate::{Error, ErrorKind, Finished, Key, ListedUpload, Put, Result, Upload, layout};
 
 /// An upload that a request of this process holds.
 ///
@@ -366,11 +367,7 @@ impl Session {
     }
 
     async fn copy_into(&self, writer: &mut ObjectWriter, chunk: &Chunk) -> Result<()> {
-        let mut pieces = Pieces::of(&self.bucket, &self.chunk_key(chunk), chunk.size).await?;
-        while let Some(piece) = pieces.next().await? {
-            writer.write(&piece).await?;
-        }
-        Ok(())
+        copy_into(writer, &self.bucket, &self.chunk_key(chunk), chunk.size).await
     }
 
     async fn publish(mut self, digest: &Digest, key: &Key, then: &[Put]) -> Result<()> {
@@ -379,7 +376,9 @@ impl Session {
         self.replace(self.state.seal()).await?;
         match &self.state.chunks[..] {
             [] => self.bucket.put(key, Bytes::new()).await?,
-            [chunk] if chunk.size <= self.bucket.limits.copy_size => self.copy(chunk, key).await?,
+            [chunk] if chunk.size <= self.bucket.limits.copy_size => {
+                self.bucket.copy(&self.chunk_key(chunk), key).await?;
+            }
             chunks => {
                 let mut writer = ObjectWriter::new(&self.bucket, key, None);
                 for chunk in chunks {
@@ -396,15 +395,6 @@ impl Session {
             tracing::warn!(upload = %self.dir, %error, "could not remove a published upload; a purge will");
         }
         Ok(())
-    }
-
-    async fn copy(&self, chunk: &Chunk, key: &Key) -> Result<()> {
-        let (from, to) = (self.bucket.path(&self.chunk_key(chunk)), self.bucket.path(key));
-        self.bucket
-            .store
-            .copy(&from, &to)
-            .await
-            .map_err(|error| failed(format!("copy `{from}` to `{to}`"), error))
     }
 }
 
@@ -445,45 +435,73 @@ async fn remove(bucket: &Bucket, dir: &Key) -> Result<()> {
     tree::remove_below(bucket, dir, |_| true).await
 }
 
-/// Removes the uploads whose newest object is older than `cutoff` and that nobody holds, or only names them.
-pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime, is_dry: bool) -> Result<u64> {
+/// All uploads, each with the times of its objects, and what requests left behind whose upload is gone.
+pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpload>> {
     let root = layout::object_uploads();
-    let mut newest: HashMap<Key, SystemTime> = HashMap::new();
+    let mut found: HashMap<Key, ListedUpload> = HashMap::new();
     let mut listed = bucket.store.list(Some(&bucket.path(&root)));
     while let Some(meta) = listed
         .try_next()
         .await
         .map_err(|error| failed(format!("list `{root}`"), error))?
     {
-        if let Some(dir) = bucket
-            .key(&meta.location)
-            .and_then(|key| layout::object_upload_of(&key))
-        {
-            let modified = SystemTime::from(meta.last_modified);
-            newest
-                .entry(dir)
-                .and_modify(|newest| *newest = modified.max(*newest))
-                .or_insert(modified);
-        }
-    }
-    let mut purged = 0;
-    for (dir, _) in newest.into_iter().filter(|(_, newest)| *newest < cutoff) {
-        let Ok(_hold) = holds.take(&dir) else { continue };
-        // Somebody may have gone on with it since it was listed.
-        let state = match bucket.head(&layout::object_upload_state(&dir)).await {
-            Ok(meta) if SystemTime::from(meta.last_modified) >= cutoff => continue,
-            Ok(_) => true,
-            Err(error) if error.is_not_found() => false,
-            Err(error) => return Err(error),
+        let Some(key) = bucket.key(&meta.location) else {
+            continue;
         };
-        if is_dry {
-            tracing::info!(upload = dir.as_str(), "would forget an unfinished upload");
+        let Some(dir) = layout::object_upload_of(&key) else {
+            continue;
+        };
+        let modified = SystemTime::from(meta.last_modified);
+        let is_held = holds.contains(&dir);
+        let upload = found.entry(dir.clone()).or_insert_with(|| ListedUpload {
+            repository: repository_of(&dir),
+            id: dir.name().into(),
+            started: None,
+            touched: modified,
+            size: 0,
+            is_held,
+            is_remnant: true,
+        });
+        upload.touched = upload.touched.max(modified);
+        if key == layout::object_upload_state(&dir) {
+            upload.is_remnant = false;
         } else {
-            remove(bucket, &dir).await?;
+            upload.size += meta.size;
         }
-        purged += u64::from(state);
     }
-    Ok(purged)
+    Ok(found.into_values().collect())
+}
+
+/// The name of the repository that an upload is for, whatever it is.
+fn repository_of(dir: &Key) -> Box<str> {
+    let parent = dir.parent();
+    let repository = parent.as_ref().map_or("", Key::name);
+    repository.replace('=', "/").into()
+}
+
+/// Removes an upload that is not held and was not touched since.
+pub(super) async fn remove_untouched(
+    bucket: &Bucket,
+    holds: &Holds,
+    upload: &ListedUpload,
+    untouched_since: SystemTime,
+) -> Result<()> {
+    let dir = layout::object_uploads()
+        .join(&upload.repository.replace('/', "="))
+        .and_then(|above| above.join(&upload.id))
+        .map_err(|error| Error::with_source(ErrorKind::NotFound, "remove an upload", error))?;
+    let _hold = holds.take(&dir)?;
+    // A request may have gone on with it since it was listed.
+    let touched = match bucket.head(&layout::object_upload_state(&dir)).await {
+        Ok(meta) => SystemTime::from(meta.last_modified).max(upload.touched),
+        Err(error) if error.is_not_found() && upload.is_remnant => upload.touched,
+        Err(error) => return Err(error),
+    };
+    if touched >= untouched_since {
+        let context = format!("remove upload `{dir}`, which a request has gone on with");
+        return Err(Error::new(ErrorKind::Precondition, context));
+    }
+    remove(bucket, &dir).await
 }
 
 /// Runs `work` to its end, whether or not the caller stays to see it.
