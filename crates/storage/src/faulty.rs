@@ -45,11 +45,11 @@ pub struct Fault {
     pub operations: Vec<Operation>,
     /// It is for keys that contain this. An upload's key is `<repository>/<id>`, that of a listing of uploads is empty.
     pub key_contains: String,
-    /// How many matching calls succeed before it strikes.
+    /// Number of matching calls that succeed before it strikes
     pub after: u64,
-    /// How many matching calls it then strikes.
+    /// Number of matching calls that it then strikes
     pub times: u64,
-    /// What goes wrong.
+    /// What goes wrong
     pub kind: FaultKind,
 }
 

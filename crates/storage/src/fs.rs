@@ -8,9 +8,9 @@
 //! `docker/registry/v2` there is never a temporary file, never half a file, and never a tag
 //! directory without its link.
 //!
-//! That a file's contents are synced before it gets its name, and the name before anybody is told,
-//! leaves `close` nothing to report. An fsync that fails is an error for whoever waits for it, and
-//! is not tried again: after it, nobody knows what is on the disk.
+//! That a file's contents are synced before it gets its name, and the name before the request is answered,
+//! leaves `close` nothing to report. An fsync that fails is an error for each request that waits for it, and
+//! is not tried again: after it, the state of the disk is unknown.
 //!
 //! # How many syncs that takes
 //!
@@ -95,13 +95,16 @@ struct Engine<D: Disk> {
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
-    /// `None` when the store was opened to read only.
+    /// Exclusive use of the store; `None` when it was opened to read only
     lock: Option<D::Lock>,
 }
 
 impl FsStorage {
-    /// Opens the store in the directory `root` to read it, beside whoever may be using it: takes no lock, creates
+    /// Opens the store in the directory `root` to read it, beside a process that may be using it: takes no lock, creates
     /// nothing, and refuses everything that changes something with [`ErrorKind::ReadOnly`].
+    ///
+    /// # Errors
+    ///
     /// [`ErrorKind::NotFound`] when there is no such directory.
     pub fn open_to_read(root: &Path) -> Result<Self> {
         let disk =
@@ -113,8 +116,11 @@ impl FsStorage {
 
     /// Opens the store in the directory `root`, which is created when there is none.
     ///
-    /// What a process that was killed left in staging is removed. [`ErrorKind::Locked`] when
-    /// another process has the store open; the text names it.
+    /// What a process that was killed left in staging is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`] when another process has the store open; the text names it.
     pub fn open(root: &Path) -> Result<Self> {
         let place = root.display().to_string();
         let disk = RealDisk::open(root).map_err(|error| opening(&place, error))?;
@@ -124,6 +130,10 @@ impl FsStorage {
 
 impl<D: Disk> FsStorage<D> {
     /// Opens the store on `disk`, which errors call `place`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](FsStorage::open).
     pub fn on(disk: D, place: &str) -> Result<Self> {
         let lock = prepare(&disk, place)?;
         let engine = Engine::new(disk, Some(lock));

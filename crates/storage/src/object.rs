@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Each request writes its bytes as an object of its own and then adds it to `state` with a put that
-//! succeeds only when nobody else has changed `state` since this request read it. Of two requests at
+//! succeeds only when no other request has changed `state` since this request read it. Of two requests at
 //! once on one upload, in whichever processes, exactly one gets its bytes accepted; the other one's
 //! chunk is deleted and it is told [`ErrorKind::Busy`]. Inside one process a table of holds tells it
 //! so before it sends anything.
@@ -93,7 +93,7 @@ pub struct ObjectStorage {
 /// store along.
 #[async_trait]
 pub trait UrlSigner: fmt::Debug + Send + Sync + 'static {
-    /// Returns a URL that lets whoever has it read the object at `path` for `ttl`.
+    /// Returns a URL that lets its bearer read the object at `path` for `ttl`.
     ///
     /// # Errors
     ///

@@ -147,7 +147,7 @@ pub async fn condition_ends_a_call(storage: &Arc<dyn Storage>) {
     assert_eq!(read(storage, &twice).await, "1");
 }
 
-/// Of many who create one object at once, exactly one does, also when its directory is new to all of them.
+/// Of many requests that create one object at once, exactly one does, also when its directory is new to all of them.
 pub async fn condition_absent_has_one_winner(storage: &Arc<dyn Storage>) {
     for round in 0..10 {
         let at = key(format!(

@@ -69,7 +69,7 @@ pub async fn rename_of_nothing(storage: &Arc<dyn Storage>) {
     assert_eq!(read(storage, &at("a/there")).await, "stays");
 }
 
-/// A reader who looks under the old key and then under the new one finds the object, all the time.
+/// A reader that looks under the old key and then under the new one finds the object, all the time.
 pub async fn rename_is_never_missed(storage: &Arc<dyn Storage>) {
     let dir = key("contract/rename_is_never_missed");
     let at = |number: u32| dir.join(&format!("{number:02}/object")).expect("a key");

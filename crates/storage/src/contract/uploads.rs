@@ -219,7 +219,7 @@ pub async fn upload_digests(storage: &Arc<dyn Storage>) {
         assert_eq!(
             finished.digest(Algorithm::Sha512),
             None,
-            "nobody asked for SHA-512"
+            "SHA-512 was not asked for"
         );
         finished.discard().await.expect("discard");
     }
@@ -658,7 +658,7 @@ pub async fn remove_upload_looks_again(storage: &Arc<dyn Storage>) {
     );
 }
 
-/// I6: what was touched after the cutoff stays, what somebody holds stays whatever its age; the rest
+/// I6: what was touched after the cutoff stays, what a request holds stays whatever its age; the rest
 /// goes without a trace.
 pub async fn purge_spares_held_and_recent_uploads(storage: &Arc<dyn Storage>) {
     // Time stamps of some stores have whole seconds.

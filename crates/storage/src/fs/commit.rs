@@ -33,38 +33,38 @@ const ATTEMPTS: u32 = 100;
 
 /// One object on its way to its place.
 pub(super) struct Item<D: Disk> {
-    /// Where it belongs.
+    /// Path at which it belongs
     path: String,
     content: Content<D>,
     condition: Condition,
-    /// Where to move it back to when the commit fails; otherwise it is removed.
+    /// Path to move it back to when the commit fails; otherwise it is removed.
     home: Option<String>,
 }
 
 enum Content<D: Disk> {
-    /// To be written.
+    /// Bytes that are still to be written
     Bytes(Vec<Bytes>),
-    /// Written whole, to `path`.
+    /// A file that was written whole, to `path`
     File {
         path: String,
         unsynced: Option<Arc<D::File>>,
     },
-    /// Where it belongs.
+    /// At the path where it belongs
     Placed,
 }
 
 /// What one rename puts in place.
 struct Unit {
-    /// How many items it holds.
+    /// Number of items that it holds
     items: usize,
     tree: Option<Tree>,
 }
 
 /// A chain of missing directories, and maybe branches of it.
 struct Tree {
-    /// Where its top belongs.
+    /// Path at which its top belongs
     top: String,
-    /// Where it is staged.
+    /// Path at which it is staged
     staged: String,
     /// The directories in it, relative to the top, whose name is the empty string.
     directories: BTreeSet<String>,
@@ -262,7 +262,7 @@ impl<D: Disk> Engine<D> {
         Ok(())
     }
 
-    /// After a failed sync nobody knows what of the file is on the disk, and a second sync would
+    /// After a failed sync it is unknown what of the file is on the disk, and a second sync would
     /// not tell either: the file is as good as not written, and is removed.
     fn sync_file(&self, item: &mut Item<D>) -> Result<()> {
         let Content::File { unsynced, .. } = &mut item.content else {
@@ -278,7 +278,7 @@ impl<D: Disk> Engine<D> {
     }
 
     fn sync_tree(&self, tree: &Tree) -> Result<()> {
-        // Longest first is deepest first; the order does not matter here, nobody sees the tree yet.
+        // Longest first is deepest first; the order does not matter here, no reader sees the tree yet.
         let mut directories = tree.directories.iter().rev();
         directories
             .try_for_each(|inside| self.sync_staged(tree, inside))
@@ -325,7 +325,10 @@ impl<D: Disk> Engine<D> {
             return Ok(missing);
         };
         match self.rename_if_allowed(item, from, chain.directory()) {
-            Ok(true) => self.directories.settle(&self.disk, &chain).map(|_| Outcome::Done),
+            Ok(true) => self
+                .directories
+                .sync_chain(&self.disk, &chain)
+                .map(|_| Outcome::Done),
             Ok(false) => {
                 self.directories.release(&chain);
                 Ok(Outcome::Refused)
@@ -390,7 +393,7 @@ impl<D: Disk> Engine<D> {
         let rename = || self.disk.rename(&tree.staged, chain.directory(), name(&tree.top));
         match self.directories.place(&tree.top, rename) {
             Ok(placed) => {
-                let result = self.directories.settle(&self.disk, &chain);
+                let result = self.directories.sync_chain(&self.disk, &chain);
                 // A directory of one digest is seldom written to again: not worth remembering.
                 if matches!(result, Ok(true)) && tree.directories.len() > 1 {
                     let inside = tree.directories.iter().filter(|inside| !inside.is_empty());

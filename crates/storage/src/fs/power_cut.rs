@@ -247,7 +247,7 @@ where
     (finished, ledger)
 }
 
-/// Everything acknowledged is there, and nothing that nobody wrote.
+/// Everything acknowledged is there, and nothing that was not written.
 fn check_promises(disk: &SimulatedDisk, ledger: &Ledger) -> Result<(), String> {
     let files = disk.files();
     for (key, possible) in &*ledger.0.lock() {
@@ -274,7 +274,7 @@ fn check_promises(disk: &SimulatedDisk, ledger: &Ledger) -> Result<(), String> {
             let ours = path == "wharf/lock"
                 || path.starts_with("wharf/staging/")
                 || ledger.0.lock().contains_key(path);
-            check(ours, || format!("`{path}` is nobody's"))?;
+            check(ours, || format!("`{path}` was written by no request"))?;
         }
     }
     for directory in disk

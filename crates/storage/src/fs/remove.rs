@@ -48,7 +48,7 @@ impl<D: Disk> Engine<D> {
             let remove = || self.disk.remove_directory_at(&above.1, last_component(empty));
             match self.directories.change(empty, remove) {
                 Ok(()) => {}
-                // Another request removed it; whether that is durable is for us to see to.
+                // Another request removed it; its durability is up to this request.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // Not empty, or we may not: the object is gone all the same.
                 Err(_) => break,
@@ -122,7 +122,7 @@ impl<D: Disk> Engine<D> {
                     Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                         self.remove_recursively(&path)?;
                     }
-                    // Somebody else did it, or the name is not text.
+                    // Another request did it, or the name is not text.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     other => other?,
                 }
@@ -268,7 +268,7 @@ impl<'a, D: Disk> Walk<'a, D> {
             let remove = || engine.disk.remove_directory_at(&above.directory, name);
             match engine.directories.change(empty.path, remove) {
                 Ok(()) => above.changed = true,
-                // Another request removed it; whether that is durable is for us to see to.
+                // Another request removed it; its durability is up to this request.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => above.changed = true,
                 // Not empty, or we may not: the object is gone all the same.
                 Err(_) => break,

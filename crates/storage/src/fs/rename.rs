@@ -32,7 +32,7 @@ impl<D: Disk> Engine<D> {
             return Err(io::ErrorKind::NotFound.into());
         }
         let chain = self.rename_between(&walk, from.key.as_str(), to.as_str())?;
-        self.directories.settle(&self.disk, &chain)?;
+        self.directories.sync_chain(&self.disk, &chain)?;
         walk.mark_changed();
         walk.remove_empty(self);
         walk.leave_all(self)

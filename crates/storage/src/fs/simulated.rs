@@ -727,7 +727,7 @@ impl Disk for SimulatedDisk {
             |state| {
                 bytes.truncate(usize::try_from(state.space).unwrap_or(usize::MAX));
                 if bytes.is_empty() {
-                    // Nobody says that a write which failed left the file as it was.
+                    // A write which failed need not have left the file as it was.
                     if let Content::File { now, .. } = &mut state.node(*file)?.content {
                         now.extend(b"rest of a failed write");
                     }

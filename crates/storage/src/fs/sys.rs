@@ -32,6 +32,14 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 ///
 /// Everything takes `&self` and may block, except [`read_at_once`](Self::read_at_once), and what
 /// only looks at metadata is quick enough for an async thread.
+///
+/// # Errors
+///
+/// Each method fails as the system call of its name does; the methods say what else.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "thirty system calls; their errors are those of the manual"
+)]
 pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     /// An open regular file.
     type File: Send + Sync + 'static;
@@ -127,19 +135,19 @@ pub enum Kind {
 /// The state of a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it is.
+    /// Kind of the file or directory
     pub kind: Kind,
-    /// Bytes.
+    /// Size in bytes
     pub size: u64,
-    /// The file system it lies on.
+    /// Number of the file system that it lies on
     pub device: u64,
-    /// Its number there. It may be used again once the file is gone.
+    /// Number within the file system. It may be used again once the file is gone.
     pub inode: u64,
     /// Whether it lies under another name as well.
     pub has_other_names: bool,
-    /// When its content changed.
+    /// When the content changed
     pub modified: Stamp,
-    /// When anything about it changed; nobody can set this one back.
+    /// When anything about it changed; no program can set this one back.
     pub changed: Stamp,
     /// Whether the stamps come from a clock that is ours, not from a file server's.
     pub stamped_here: bool,
@@ -148,9 +156,9 @@ pub struct Metadata {
 /// A file system's time stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
-    /// Since the epoch.
+    /// Seconds since the epoch
     pub seconds: i64,
-    /// Below a second.
+    /// Nanoseconds within the second
     pub nanoseconds: u32,
 }
 
@@ -192,12 +200,20 @@ pub struct RealDisk {
 
 impl RealDisk {
     /// Opens the directory `root`; creates it, durably, with the directories above it, when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it can be neither opened nor created.
     pub fn open(root: &Path) -> io::Result<Self> {
         create_root(root)?;
         Self::open_existing(root)
     }
 
     /// Opens the directory `root`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
     pub fn open_existing(root: &Path) -> io::Result<Self> {
         let fd = open_directory_at(CWD, root)?;
         let stamped_here = !is_remote(u64::try_from(fstatfs(&fd)?.f_type).unwrap_or(0));

@@ -120,7 +120,7 @@ async fn an_upload_lies_where_registry_2_looks() {
     assert_eq!(fs::read(data_of(directory.path(), &upload)).unwrap(), b"abc");
 }
 
-/// I1: the digest is that of the bytes in the file, whoever wrote them.
+/// I1: the digest is that of the bytes in the file, whichever process wrote them.
 #[tokio::test]
 async fn a_file_that_changed_between_requests_is_hashed_again() {
     let (directory, storage) = opened();

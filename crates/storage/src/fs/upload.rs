@@ -5,11 +5,11 @@
 //! two runs are in memory. Bytes are copied into the run: a frame is a part of what was read from the
 //! connection and would keep all of that in memory, and memory that is used again is in the processor's
 //! cache, and costs the kernel no new pages. What makes all of it safe is the [`Session`]: the exclusive hold, the open file
-//! and the state of the hash travel together, from job to job, and whoever drops the session last
+//! and the state of the hash travel together, from job to job, and the last drop of the session
 //! lets go. A request that is cancelled while a job runs cannot let go before that job has ended.
 //!
 //! The hash covers bytes *after* they were written, at the offset at which they were written, and
-//! the file is opened by nobody else meanwhile (I1). Between requests the state of the hash waits
+//! no other request opens the file meanwhile (I1). Between requests the state of the hash waits
 //! in memory, with the size, number and time stamps of the file; when any of them differs, or the
 //! state is gone, the file is read again from its start.
 

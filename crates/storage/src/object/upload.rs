@@ -105,7 +105,7 @@ impl ObjectUpload {
     }
 
     /// Ends the task, if there is one, and gets the session back. An error is of what was appended.
-    async fn settle(&mut self) -> Result<()> {
+    async fn end_appending(&mut self) -> Result<()> {
         let Some(Appending { commands, task }) = self.appending.take() else {
             return Ok(());
         };
@@ -118,8 +118,8 @@ impl ObjectUpload {
         result
     }
 
-    async fn settled(mut self: Box<Self>) -> Result<Session> {
-        self.settle().await?;
+    async fn into_session(mut self: Box<Self>) -> Result<Session> {
+        self.end_appending().await?;
         if self.failed {
             return Err(Error::new(
                 ErrorKind::Other,
@@ -153,17 +153,17 @@ impl Upload for ObjectUpload {
         }
         // The task has ended before its time, so it has an error to tell.
         self.failed = true;
-        self.settle().await?;
+        self.end_appending().await?;
         Err(lost())
     }
 
     async fn suspend(self: Box<Self>) -> Result<u64> {
-        Ok(self.settled().await?.state.size())
+        Ok(self.into_session().await?.state.size())
     }
 
     async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
-        let session = self.settled().await?;
-        // In a task of its own: whoever waits for it may go away, but a multipart upload is completed or aborted.
+        let session = self.into_session().await?;
+        // In a task of its own: the caller may go away, but a multipart upload is completed or aborted.
         let finished = run(async move { session.finish(also).await }).await?;
         Ok(Box::new(finished))
     }
@@ -173,7 +173,7 @@ impl Upload for ObjectUpload {
             // When the task has ended with an error there is nothing to abort.
             drop(appending.commands.send(Command::Abort).await);
         }
-        drop(self.settle().await);
+        drop(self.end_appending().await);
         let session = self.session.take().ok_or_else(lost)?;
         run(async move { remove(&session.bucket, &session.dir).await }).await
     }
@@ -251,7 +251,7 @@ impl Session {
         self.replace_or_remove(state, &chunk).await
     }
 
-    /// Makes `state` the upload's state. When another request was first, `chunk` is nobody's and goes.
+    /// Makes `state` the upload's state. When another request was first, `chunk` belongs to no state and is removed.
     async fn replace_or_remove(&mut self, state: State, chunk: &Chunk) -> Result<()> {
         let result = self.replace(state).await;
         if let Err(error) = &result
@@ -371,7 +371,7 @@ impl Session {
     }
 
     async fn publish(mut self, digest: &Digest, key: &Key, then: &[Put]) -> Result<()> {
-        // From here on no other request can add to it: whoever read the state before fails to replace it, whoever
+        // From here on no other request can add to it: a request that read the state before fails to replace it, one that
         // reads it from now on sees the seal.
         self.replace(self.state.seal()).await?;
         match &self.state.chunks[..] {
@@ -420,7 +420,7 @@ impl Finished for ObjectFinished {
 
     async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
         let (key, then) = (key.clone(), then.to_vec());
-        // In a task of its own: hold is let go when all is done, also when nobody waits for it any more.
+        // In a task of its own: hold is let go when all is done, also when the caller does not wait for it any more.
         run(async move { self.session.publish(&self.sha256, &key, &then).await }).await
     }
 
@@ -429,7 +429,7 @@ impl Finished for ObjectFinished {
     }
 }
 
-/// Removes an upload, the state first: without it nobody can take hold of the rest.
+/// Removes an upload, the state first: without it no request can take hold of the rest.
 async fn remove(bucket: &Bucket, dir: &Key) -> Result<()> {
     bucket.delete(&layout::object_upload_state(dir)).await?;
     tree::remove_below(bucket, dir, |_| true).await
