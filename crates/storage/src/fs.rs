@@ -30,6 +30,13 @@
 //! system with a journal only the first sync of a commit and one for each rename wait for the
 //! journal; the others find their work done, and cost a flush of the disk's cache at most.
 //!
+//! # Conditions and moves
+//!
+//! An object that must be absent is renamed to its place with `RENAME_NOREPLACE`, or linked there where a file system
+//! has no such rename, so that not even another process can come in between. Whether an object is still of a version
+//! is looked at under a lock on its key, which every rename and removal in this process takes as well. A move is one
+//! rename; the directory that gets the object is synced before the one that loses it.
+//!
 //! # What blocks where
 //!
 //! Metadata and what lies in the page cache are read on the async thread. Everything that writes,

@@ -113,6 +113,9 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// Returns the names directly below `dir`, in ascending order of their bytes, strictly after `after`,
     /// at most `limit` of them. A directory that does not exist gives an empty page.
     ///
+    /// On a bucket every page costs a listing of the whole directory, because a bucket sorts whole keys and not
+    /// names: to read many names there, use [`scan`](Self::scan).
+    ///
     /// # Errors
     ///
     /// Only those of the engine.
