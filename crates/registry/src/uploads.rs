@@ -1,14 +1,16 @@
 //! Uploads: from a session that grows, over requests and restarts, to a blob that is durable.
 
 use std::{
+    future::ready,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt};
 use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId, UploadIdError};
-use wharf_storage::{ErrorKind, Upload, layout::UploadKey};
+use wharf_storage::{ErrorKind, ListedUpload, Upload, layout::UploadKey};
 
 use crate::{
     blobs::BlobInfo,
@@ -86,14 +88,57 @@ impl Registry {
         self.open_upload(name, id).await?.discard().await
     }
 
-    /// Forgets the uploads that nobody has touched for `age`; never one that a request holds (invariant I6).
+    /// Removes the uploads that no request has touched for `age`; never one that a request holds (invariant I6).
+    /// Returns how many uploads were removed. One that cannot be removed is logged and does not keep the others.
+    ///
+    /// # Errors
+    ///
+    /// When the uploads cannot be listed.
     pub async fn purge_uploads(&self, age: Duration) -> Result<u64> {
-        Ok(self.storage.purge_uploads(before(age)).await?)
+        let untouched_since = before(age);
+        let mut purged = 0;
+        let mut uploads = self.untouched_uploads(untouched_since).await?;
+        while let Some(upload) = uploads.try_next().await? {
+            match self.storage.remove_upload(&upload, untouched_since).await {
+                Ok(()) => purged += u64::from(!upload.is_remnant()),
+                // A request holds it, has gone on with it, or has ended it since it was listed.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::Busy | ErrorKind::Precondition | ErrorKind::NotFound
+                    ) => {}
+                Err(error) => {
+                    let (repository, upload) = (upload.repository(), upload.id());
+                    tracing::warn!(repository, upload, %error, "could not forget an unfinished upload");
+                }
+            }
+        }
+        Ok(purged)
     }
 
-    /// How many uploads [`purge_uploads`](Self::purge_uploads) would forget. Each of them is named in the log.
+    /// Returns how many uploads [`purge_uploads`](Self::purge_uploads) would remove. Each of them is named in the log.
+    ///
+    /// # Errors
+    ///
+    /// When the uploads cannot be listed.
     pub async fn abandoned_uploads(&self, age: Duration) -> Result<u64> {
-        Ok(self.storage.abandoned_uploads(before(age)).await?)
+        let mut abandoned = 0;
+        let mut uploads = self.untouched_uploads(before(age)).await?;
+        while let Some(upload) = uploads.try_next().await? {
+            let (repository, id) = (upload.repository(), upload.id());
+            tracing::info!(repository, upload = id, "would forget an unfinished upload");
+            abandoned += u64::from(!upload.is_remnant());
+        }
+        Ok(abandoned)
+    }
+
+    /// The uploads that are not held and were last touched before `since`, as they are found.
+    async fn untouched_uploads(
+        &self,
+        since: SystemTime,
+    ) -> Result<impl Stream<Item = wharf_storage::Result<ListedUpload>> + Unpin + Send> {
+        let listed = self.storage.list_uploads().await?;
+        Ok(listed.try_filter(move |upload| ready(!upload.is_held() && upload.touched() < since)))
     }
 }
 

@@ -214,6 +214,7 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
         ),
         ErrorKind::NotFound
         | ErrorKind::Busy
+        | ErrorKind::Precondition
         | ErrorKind::TooLarge
         | ErrorKind::Locked
         | ErrorKind::Other => (

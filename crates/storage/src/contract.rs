@@ -20,17 +20,29 @@
 //!
 //! What only a cut of power or several processes can show is not tested here.
 
+mod conditions;
 mod listing;
+mod moving;
 mod objects;
 mod races;
+mod scans;
 mod uploads;
 
+pub use conditions::*;
 pub use listing::*;
+pub use moving::*;
 pub use objects::*;
 pub use races::*;
+pub use scans::*;
 pub use uploads::*;
 
-use std::{collections::BTreeSet, future::Future, ops::Range, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    ops::Range,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -38,14 +50,23 @@ use wharf_oci::{RepoName, UploadId};
 
 use crate::{Blob, Error, ErrorKind, Key, Put, Result, Storage, Upload, layout::UploadKey};
 
-/// The one list of cases: [`all`] and [`contract_tests`](crate::contract_tests) are made of it.
+/// The one list of cases: [`all`], [`unconditional`] and [`contract_tests`](crate::contract_tests) are made of it.
 macro_rules! cases {
-    ($dollar:tt $($name:ident)*) => {
+    ($dollar:tt always { $($name:ident)* } if conditions are honoured { $($conditional:ident)* }) => {
         /// Runs every case, one after another, on one store.
         pub async fn all(storage: &Arc<dyn Storage>) {
+            unconditional(storage).await;
+            $(Box::pin($conditional(storage)).await;)*
+        }
+
+        /// Runs every case that a store passes which does not honour the conditions of puts.
+        pub async fn unconditional(storage: &Arc<dyn Storage>) {
             $(Box::pin($name(storage)).await;)*
         }
 
+        cases! { $dollar tests { $($name)* $($conditional)* } }
+    };
+    ($dollar:tt tests { $($name:ident)* }) => {
         /// One test for each case of [`contract`](crate::contract), each on a fresh store: the argument is a closure
         /// that returns a future of a tuple of `Arc<dyn Storage>` and whatever must outlive it.
         #[macro_export]
@@ -63,7 +84,7 @@ macro_rules! cases {
     };
 }
 
-cases! {$
+cases! {$ always {
     // objects
     publish_then_read
     publish_replaces
@@ -82,6 +103,10 @@ cases! {$
     remove_spares_neighbours
     remove_all_is_many_removes
     remove_tree_takes_everything_below
+    // moving
+    rename_moves_an_object
+    rename_of_nothing
+    rename_is_never_missed
     // listing
     list_is_sorted_by_bytes
     list_pages
@@ -91,6 +116,13 @@ cases! {$
     list_deep_keys
     list_versions_tell_name_sets_apart
     list_never_misses_a_name_that_stays
+    // scans
+    scan_is_sorted_by_keys
+    scan_pages
+    scan_starts_after
+    scan_tells_sizes_and_times
+    scan_of_nothing_is_empty
+    scan_never_misses_an_object_that_stays
     // uploads
     upload_in_one_request
     upload_of_nothing
@@ -107,6 +139,8 @@ cases! {$
     finished_publish_leaves_only_what_was_asked
     finished_publish_heals_damage
     discard_leaves_nothing
+    uploads_are_listed
+    remove_upload_looks_again
     purge_spares_held_and_recent_uploads
     // races
     concurrent_publishes_of_one_key
@@ -117,6 +151,32 @@ cases! {$
     concurrent_removal_of_neighbours
     concurrent_removal_of_a_tree
     concurrent_replacement_while_streaming
+} if conditions are honoured {
+    condition_absent
+    condition_matches
+    condition_takes_any_version
+    condition_ends_a_call
+    condition_absent_has_one_winner
+    condition_counts_without_loss
+}}
+
+/// Removes the uploads that are not held and were last touched before `untouched_since`, as a registry does, and
+/// returns how many there were.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn purge(storage: &dyn Storage, untouched_since: SystemTime) -> Result<u64> {
+    let mut purged = 0;
+    let mut uploads = storage.list_uploads().await?;
+    while let Some(upload) = uploads.next().await.transpose()? {
+        match storage.remove_upload(&upload, untouched_since).await {
+            Ok(()) => purged += u64::from(!upload.is_remnant()),
+            Err(error) if matches!(error.kind(), ErrorKind::Busy | ErrorKind::Precondition) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(purged)
 }
 
 /// A key from parts that a case has written down itself.

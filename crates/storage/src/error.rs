@@ -20,6 +20,8 @@ pub enum ErrorKind {
     NotFound,
     /// Another request holds that upload.
     Busy,
+    /// The condition of an operation does not hold: another request was first.
+    Precondition,
     /// The object is larger than the caller's limit.
     TooLarge,
     /// The disk, the quota or the bucket is full.
@@ -106,6 +108,7 @@ impl fmt::Display for ErrorKind {
         f.write_str(match self {
             Self::NotFound => "not found",
             Self::Busy => "held by another request",
+            Self::Precondition => "changed by another request",
             Self::TooLarge => "larger than allowed here",
             Self::NoSpace => "no space left",
             Self::ReadOnly => "the file system is read-only",

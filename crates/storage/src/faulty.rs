@@ -34,8 +34,8 @@ use parking_lot::Mutex;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Blob, ByteStream, Error, ErrorKind, Finished, Key, Object, Operation, Page, Put, Result, Stat, Storage,
-    Upload, layout::UploadKey,
+    Blob, ByteStream, Error, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put,
+    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 /// A rule: what goes wrong, where, and when.
@@ -43,13 +43,13 @@ use crate::{
 pub struct Fault {
     /// The operations that it is for; all when empty.
     pub operations: Vec<Operation>,
-    /// It is for keys that contain this. An upload's key is `<repository>/<id>`, that of a purge is empty.
+    /// It is for keys that contain this. An upload's key is `<repository>/<id>`, that of a listing of uploads is empty.
     pub key_contains: String,
-    /// How many matching calls succeed before it strikes.
+    /// Number of matching calls that succeed before it strikes
     pub after: u64,
-    /// How many matching calls it then strikes.
+    /// Number of matching calls that it then strikes
     pub times: u64,
-    /// What goes wrong.
+    /// What goes wrong
     pub kind: FaultKind,
 }
 
@@ -311,7 +311,7 @@ fn name_of(upload: &UploadKey) -> String {
 }
 
 #[async_trait]
-impl Storage for Faulty {
+impl Objects for Faulty {
     async fn stat(&self, key: &Key) -> Result<Stat> {
         self.faults
             .around(Operation::Stat, key.as_str(), self.inner.stat(key))
@@ -342,10 +342,30 @@ impl Storage for Faulty {
         end
     }
 
+    async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
+        self.faults
+            .around(Operation::Rename, from.key.as_str(), self.inner.rename(from, to))
+            .await
+    }
+
     async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
         self.faults
             .around(Operation::Remove, key.as_str(), self.inner.remove(key, keep))
             .await
+    }
+
+    async fn remove_many(&self, removals: &[Removal]) -> Result<()> {
+        for (index, removal) in removals.iter().enumerate() {
+            if let Some(failure) = self.faults.meet(Operation::Remove, removal.key.as_str()).await {
+                let done = index + usize::from(failure.after_effect);
+                return self
+                    .inner
+                    .remove_many(&removals[..done])
+                    .await
+                    .and(Err(failure.error));
+            }
+        }
+        self.inner.remove_many(removals).await
     }
 
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
@@ -360,6 +380,24 @@ impl Storage for Faulty {
             .await
     }
 
+    async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
+        let work = self.inner.scan(prefix, after, limit);
+        self.faults.around(Operation::Scan, prefix.as_str(), work).await
+    }
+
+    async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
+        self.faults
+            .around(Operation::Location, key.as_str(), self.inner.location(key, ttl))
+            .await
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.faults.around(Operation::Stat, "", self.inner.check()).await
+    }
+}
+
+#[async_trait]
+impl Uploads for Faulty {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         let work = self.inner.create_upload(upload);
         self.faults
@@ -387,19 +425,16 @@ impl Storage for Faulty {
             .await
     }
 
-    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+    async fn list_uploads(&self) -> Result<UploadStream> {
         self.faults
-            .around(Operation::PurgeUploads, "", self.inner.purge_uploads(cutoff))
+            .around(Operation::ListUploads, "", self.inner.list_uploads())
             .await
     }
 
-    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        let work = self.inner.abandoned_uploads(cutoff);
-        self.faults.around(Operation::PurgeUploads, "", work).await
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.faults.around(Operation::Stat, "", self.inner.check()).await
+    async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()> {
+        let name = format!("{}/{}", upload.repository(), upload.id());
+        let work = self.inner.remove_upload(upload, untouched_since);
+        self.faults.around(Operation::RemoveUpload, &name, work).await
     }
 }
 

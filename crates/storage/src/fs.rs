@@ -8,9 +8,9 @@
 //! `docker/registry/v2` there is never a temporary file, never half a file, and never a tag
 //! directory without its link.
 //!
-//! That a file's contents are synced before it gets its name, and the name before anybody is told,
-//! leaves `close` nothing to report. An fsync that fails is an error for whoever waits for it, and
-//! is not tried again: after it, nobody knows what is on the disk.
+//! That a file's contents are synced before it gets its name, and the name before the request is answered,
+//! leaves `close` nothing to report. An fsync that fails is an error for each request that waits for it, and
+//! is not tried again: after it, the state of the disk is unknown.
 //!
 //! # How many syncs that takes
 //!
@@ -30,6 +30,13 @@
 //! system with a journal only the first sync of a commit and one for each rename wait for the
 //! journal; the others find their work done, and cost a flush of the disk's cache at most.
 //!
+//! # Conditions and moves
+//!
+//! An object that must be absent is renamed to its place with `RENAME_NOREPLACE`, or linked there where a file system
+//! has no such rename, so that not even another process can come in between. Whether an object is still of a version
+//! is looked at under a lock on its key, which every rename and removal in this process takes as well. A move is one
+//! rename; the directory that gets the object is synced before the one that loses it.
+//!
 //! # What blocks where
 //!
 //! Metadata and what lies in the page cache are read on the async thread. Everything that writes,
@@ -38,10 +45,14 @@
 
 mod commit;
 mod directories;
+mod keys;
 mod list;
+mod list_uploads;
 mod pool;
 mod read;
 mod remove;
+mod rename;
+mod scan;
 mod spool;
 pub mod sys;
 mod upload;
@@ -54,7 +65,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -62,14 +73,15 @@ use async_trait::async_trait;
 use self::{
     commit::Item,
     directories::Directories,
+    keys::KeyLocks,
     list::Listings,
     pool::Pool,
-    remove::Purge,
     sys::{Disk, RealDisk},
-    upload::Uploads,
+    upload::KnownUploads,
 };
 use crate::{
-    Blob, Error, ErrorKind, Key, Object, Page, Put, Removal, Result, Stat, Storage, Upload, layout::UploadKey,
+    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
+    Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -85,17 +97,21 @@ pub struct FsStorage<D: Disk = RealDisk> {
 struct Engine<D: Disk> {
     disk: D,
     directories: Directories,
-    uploads: Uploads,
+    keys: KeyLocks,
+    uploads: KnownUploads,
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
-    /// `None` when the store was opened to read only.
+    /// Exclusive use of the store; `None` when it was opened to read only
     lock: Option<D::Lock>,
 }
 
 impl FsStorage {
-    /// Opens the store in the directory `root` to read it, beside whoever may be using it: takes no lock, creates
+    /// Opens the store in the directory `root` to read it, beside a process that may be using it: takes no lock, creates
     /// nothing, and refuses everything that changes something with [`ErrorKind::ReadOnly`].
+    ///
+    /// # Errors
+    ///
     /// [`ErrorKind::NotFound`] when there is no such directory.
     pub fn open_to_read(root: &Path) -> Result<Self> {
         let disk =
@@ -107,8 +123,11 @@ impl FsStorage {
 
     /// Opens the store in the directory `root`, which is created when there is none.
     ///
-    /// What a process that was killed left in staging is removed. [`ErrorKind::Locked`] when
-    /// another process has the store open; the text names it.
+    /// What a process that was killed left in staging is removed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Locked`] when another process has the store open; the text names it.
     pub fn open(root: &Path) -> Result<Self> {
         let place = root.display().to_string();
         let disk = RealDisk::open(root).map_err(|error| opening(&place, error))?;
@@ -118,6 +137,10 @@ impl FsStorage {
 
 impl<D: Disk> FsStorage<D> {
     /// Opens the store on `disk`, which errors call `place`.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](FsStorage::open).
     pub fn on(disk: D, place: &str) -> Result<Self> {
         let lock = prepare(&disk, place)?;
         let engine = Engine::new(disk, Some(lock));
@@ -205,7 +228,8 @@ impl<D: Disk> Engine<D> {
         Self {
             disk,
             directories: Directories::default(),
-            uploads: Uploads::new(),
+            keys: KeyLocks::default(),
+            uploads: KnownUploads::new(),
             listings: list::listings(),
             pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
@@ -233,7 +257,7 @@ impl<D: Disk> Engine<D> {
 }
 
 #[async_trait]
-impl<D: Disk> Storage for FsStorage<D> {
+impl<D: Disk> Objects for FsStorage<D> {
     async fn stat(&self, key: &Key) -> Result<Stat> {
         self.engine.stat(key)
     }
@@ -250,6 +274,12 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.require_lock()?;
         let items = puts.iter().map(Item::put).collect();
         self.run(move |engine| engine.commit(items)).await
+    }
+
+    async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
+        self.require_lock()?;
+        let (from, to) = (from.clone(), to.clone());
+        self.run(move |engine| engine.rename_object(&from, &to)).await
     }
 
     async fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
@@ -274,6 +304,29 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.engine.list(dir, after, limit).await
     }
 
+    async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
+        let (prefix, after) = (prefix.clone(), after.cloned());
+        self.run(move |engine| engine.scan(&prefix, after.as_ref(), limit))
+            .await
+    }
+
+    /// Clients do not reach the files.
+    async fn location(&self, _key: &Key, _ttl: Duration) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn check(&self) -> Result<()> {
+        // A file server that is gone lets even a stat wait.
+        self.run(|engine| {
+            let check = engine.disk.check();
+            check.map_err(|error| Error::io("look at the root of the store", error))
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl<D: Disk> Uploads for FsStorage<D> {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         self.require_lock()?;
         let upload = upload.clone();
@@ -289,24 +342,15 @@ impl<D: Disk> Storage for FsStorage<D> {
         self.engine.upload_size(upload)
     }
 
-    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+    async fn list_uploads(&self) -> Result<UploadStream> {
+        Ok(list_uploads::stream(Arc::clone(&self.engine)))
+    }
+
+    async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()> {
         self.require_lock()?;
-        self.run(move |engine| engine.purge_uploads(cutoff, Purge::Discard))
+        let upload = upload.clone();
+        self.run(move |engine| engine.remove_upload(&upload, untouched_since))
             .await
-    }
-
-    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        self.run(move |engine| engine.purge_uploads(cutoff, Purge::Look))
-            .await
-    }
-
-    async fn check(&self) -> Result<()> {
-        // A file server that is gone lets even a stat wait.
-        self.run(|engine| {
-            let check = engine.disk.check();
-            check.map_err(|error| Error::io("look at the root of the store", error))
-        })
-        .await
     }
 }
 

@@ -17,6 +17,10 @@ pub struct KeyError(pub String);
 
 impl Key {
     /// Checks `path`.
+    ///
+    /// # Errors
+    ///
+    /// When a component is empty, `.` or `..`, or has a character that keys cannot have.
     pub fn new(path: impl Into<String>) -> Result<Self, KeyError> {
         let path = path.into();
         if path.split('/').all(is_component) {
@@ -27,6 +31,10 @@ impl Key {
     }
 
     /// The path with `name` below it.
+    ///
+    /// # Errors
+    ///
+    /// When `name` cannot be a part of a key.
     pub fn join(&self, name: &str) -> Result<Self, KeyError> {
         Self::new(format!("{}/{name}", self.0))
     }

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Blob, ErrorKind, Finished, Key, Object, Operation, Page, Put, Removal, Result, Stat, Storage, Upload,
-    layout::UploadKey,
+    Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Removal, Result,
+    ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -45,16 +45,16 @@ struct Meter {
 /// What has been counted of one operation, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
-    /// Which one.
+    /// The operation that was counted
     pub operation: Operation,
-    /// How many have ended, well or badly.
+    /// How many calls have ended, well or badly
     pub calls: u64,
-    /// How many of them ended with an error that tells of trouble with the store. That something is not there, is
-    /// held by another request, or is too large is an ordinary answer.
+    /// How many calls ended with an error that tells of trouble with the store. That something is not there, is
+    /// held or was changed by another request, or is too large is an ordinary answer.
     pub failures: u64,
-    /// How long they took together.
+    /// How long all calls took together
     pub total: Duration,
-    /// How many took no longer than each bound of [`BUCKETS`]; the last number is that of all. Each
+    /// How many calls took no longer than each bound of [`BUCKETS`]; the last number is that of all. Each
     /// includes the ones before it, as in the text format of Prometheus.
     pub cumulative: [u64; BUCKETS.len() + 1],
 }
@@ -128,11 +128,14 @@ impl Meter {
 }
 
 fn is_trouble(kind: ErrorKind) -> bool {
-    !matches!(kind, ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::TooLarge)
+    !matches!(
+        kind,
+        ErrorKind::NotFound | ErrorKind::Busy | ErrorKind::Precondition | ErrorKind::TooLarge
+    )
 }
 
 #[async_trait]
-impl Storage for Metered {
+impl Objects for Metered {
     async fn stat(&self, key: &Key) -> Result<Stat> {
         self.meters.time(Operation::Stat, self.inner.stat(key)).await
     }
@@ -150,6 +153,12 @@ impl Storage for Metered {
     async fn publish(&self, puts: &[Put]) -> Result<()> {
         self.meters
             .time(Operation::Publish, self.inner.publish(puts))
+            .await
+    }
+
+    async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
+        self.meters
+            .time(Operation::Rename, self.inner.rename(from, to))
             .await
     }
 
@@ -177,6 +186,26 @@ impl Storage for Metered {
             .await
     }
 
+    async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
+        self.meters
+            .time(Operation::Scan, self.inner.scan(prefix, after, limit))
+            .await
+    }
+
+    async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
+        self.meters
+            .time(Operation::Location, self.inner.location(key, ttl))
+            .await
+    }
+
+    // Of the same cost and meaning as a stat of the root, which registry:2 makes of it.
+    async fn check(&self) -> Result<()> {
+        self.meters.time(Operation::Stat, self.inner.check()).await
+    }
+}
+
+#[async_trait]
+impl Uploads for Metered {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         self.meters
             .time(Operation::CreateUpload, self.inner.create_upload(upload))
@@ -200,21 +229,15 @@ impl Storage for Metered {
             .await
     }
 
-    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
+    async fn list_uploads(&self) -> Result<UploadStream> {
         self.meters
-            .time(Operation::PurgeUploads, self.inner.purge_uploads(cutoff))
+            .time(Operation::ListUploads, self.inner.list_uploads())
             .await
     }
 
-    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        self.meters
-            .time(Operation::PurgeUploads, self.inner.abandoned_uploads(cutoff))
-            .await
-    }
-
-    // Of the same cost and meaning as a stat of the root, which registry:2 makes of it.
-    async fn check(&self) -> Result<()> {
-        self.meters.time(Operation::Stat, self.inner.check()).await
+    async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()> {
+        let work = self.inner.remove_upload(upload, untouched_since);
+        self.meters.time(Operation::RemoveUpload, work).await
     }
 }
 

@@ -17,7 +17,7 @@
 //! ```
 //!
 //! Each request writes its bytes as an object of its own and then adds it to `state` with a put that
-//! succeeds only when nobody else has changed `state` since this request read it. Of two requests at
+//! succeeds only when no other request has changed `state` since this request read it. Of two requests at
 //! once on one upload, in whichever processes, exactly one gets its bytes accepted; the other one's
 //! chunk is deleted and it is told [`ErrorKind::Busy`]. Inside one process a table of holds tells it
 //! so before it sends anything.
@@ -44,28 +44,41 @@
 mod blob;
 mod error;
 mod hold;
+mod listing;
+mod rename;
 mod state;
 mod tree;
 mod upload;
 mod writer;
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
+use futures_util::{StreamExt, stream};
+use object_store::{
+    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion, list::PaginatedListStore,
+    memory::InMemory, path::Path,
+};
 
-use self::{blob::ObjectBlob, error::failed, hold::Holds, state::State, upload::ObjectUpload};
+use self::{
+    blob::ObjectBlob,
+    error::{failed, is_conflict},
+    hold::Holds,
+    state::State,
+    upload::ObjectUpload,
+};
 use crate::{
-    Blob, Error, ErrorKind, Key, Object, Page, Put, Result, Stat, Storage, Upload, Version, layout,
-    layout::UploadKey,
+    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result,
+    ScanPage, Stat, Upload, UploadStream, Uploads, Version, layout, layout::UploadKey, version::ObjectMark,
 };
 
 #[cfg(doc)]
-use crate::Finished;
+use crate::{Finished, Storage};
 
 /// A [`Storage`] over any [`ObjectStore`]; see the [module](self).
 #[derive(Debug)]
@@ -74,12 +87,38 @@ pub struct ObjectStorage {
     holds: Holds,
 }
 
+/// Signs URLs under which clients read from the store themselves.
+///
+/// The seam to `object_store::signer::Signer`, which exists only with the features of that crate that bring a cloud
+/// store along.
+#[async_trait]
+pub trait UrlSigner: fmt::Debug + Send + Sync + 'static {
+    /// Returns a URL that lets its bearer read the object at `path` for `ttl`.
+    ///
+    /// # Errors
+    ///
+    /// When the store's credentials cannot be obtained.
+    async fn sign(&self, path: &Path, ttl: Duration) -> object_store::Result<String>;
+}
+
 /// The store, and where in it we are.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Bucket {
     store: Arc<dyn ObjectStore>,
     prefix: Path,
     limits: Limits,
+    pages: Option<Pages>,
+    signer: Option<Arc<dyn UrlSigner>>,
+}
+
+/// The same store, where it gives listings page by page.
+#[derive(Clone)]
+struct Pages(Arc<dyn PaginatedListStore>);
+
+impl fmt::Debug for Pages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pages")
+    }
 }
 
 /// Numbers that stores impose, or that balance costs; tests make them small.
@@ -123,14 +162,32 @@ impl ObjectStorage {
                 store,
                 prefix,
                 limits,
+                pages: None,
+                signer: None,
             }),
             holds: Holds::default(),
         }
     }
+
+    /// Scans with the pages of `store`, which must be the same store, sort keys by their bytes, and honour an offset.
+    /// Without it a scan reads the listing from its offset on and stops, which takes pages as large as the store makes
+    /// them.
+    #[must_use]
+    pub fn with_pages(mut self, store: Arc<dyn PaginatedListStore>) -> Self {
+        Arc::make_mut(&mut self.bucket).pages = Some(Pages(store));
+        self
+    }
+
+    /// Lets `signer` sign the URLs that clients may be sent to.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Arc<dyn UrlSigner>) -> Self {
+        Arc::make_mut(&mut self.bucket).signer = Some(signer);
+        self
+    }
 }
 
 #[async_trait]
-impl Storage for ObjectStorage {
+impl Objects for ObjectStorage {
     async fn stat(&self, key: &Key) -> Result<Stat> {
         self.bucket.head(key).await.map(|meta| stat_of(&meta))
     }
@@ -156,6 +213,10 @@ impl Storage for ObjectStorage {
         self.bucket.publish(puts).await
     }
 
+    async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
+        rename::rename(&self.bucket, &from.key, to).await
+    }
+
     /// There are no directories that could become empty, so `keep` has nothing to do.
     ///
     /// A store does not say whether a deletion found something, so this asks first. Of two removals
@@ -165,14 +226,49 @@ impl Storage for ObjectStorage {
         self.bucket.delete(key).await
     }
 
+    /// One request for as many objects as the store takes in one.
+    async fn remove_many(&self, removals: &[Removal]) -> Result<()> {
+        let paths: Vec<_> = removals
+            .iter()
+            .map(|removal| Ok(self.bucket.path(&removal.key)))
+            .collect();
+        tree::remove_all(&self.bucket, stream::iter(paths).boxed(), "remove objects").await
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         tree::remove(&self.bucket, dir).await
     }
 
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
-        tree::list(&self.bucket, dir, after, limit).await
+        listing::list(&self.bucket, dir, after, limit).await
     }
 
+    async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
+        listing::scan(&self.bucket, prefix, after, limit).await
+    }
+
+    async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
+        let Some(signer) = &self.bucket.signer else {
+            return Ok(None);
+        };
+        let signed = signer.sign(&self.bucket.path(key), ttl).await;
+        signed
+            .map(Some)
+            .map_err(|error| failed(format!("sign a URL for `{key}`"), error))
+    }
+
+    /// Asks for an object that is not there: an answer is all that is wanted.
+    async fn check(&self) -> Result<()> {
+        let Ok(key) = Key::new("wharf") else { return Ok(()) };
+        match self.bucket.head(&key).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+}
+
+#[async_trait]
+impl Uploads for ObjectStorage {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         State::create(&self.bucket, &layout::object_upload(upload)).await
     }
@@ -190,23 +286,14 @@ impl Storage for ObjectStorage {
         Ok(state.size())
     }
 
-    /// An upload's age is that of its newest object. Uploads that this process holds stay, and so do those that
-    /// another one holds, as long as `cutoff` is more than ten minutes ago: holders renew `state` that often.
-    async fn purge_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        upload::purge(&self.bucket, &self.holds, cutoff, false).await
+    /// An upload was last touched when its newest object was written.
+    async fn list_uploads(&self) -> Result<UploadStream> {
+        let found = upload::list(&self.bucket, &self.holds).await?;
+        Ok(stream::iter(found.into_iter().map(Ok)).boxed())
     }
 
-    async fn abandoned_uploads(&self, cutoff: SystemTime) -> Result<u64> {
-        upload::purge(&self.bucket, &self.holds, cutoff, true).await
-    }
-
-    /// Asks for an object that is not there: an answer is all that is wanted.
-    async fn check(&self) -> Result<()> {
-        let Ok(key) = Key::new("wharf") else { return Ok(()) };
-        match self.bucket.head(&key).await {
-            Err(error) if !error.is_not_found() => Err(error),
-            Ok(_) | Err(_) => Ok(()),
-        }
+    async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()> {
+        upload::remove_untouched(&self.bucket, &self.holds, upload, untouched_since).await
     }
 }
 
@@ -247,9 +334,40 @@ impl Bucket {
     async fn publish(&self, puts: &[Put]) -> Result<()> {
         for put in puts {
             // A copy, because a store in memory would keep the whole network buffer that this may be a slice of.
-            self.put(&put.key, Bytes::copy_from_slice(&put.bytes)).await?;
+            let bytes = Bytes::copy_from_slice(&put.bytes);
+            match &put.condition {
+                Condition::None => self.put(&put.key, bytes).await?,
+                Condition::Absent => self.put_if(&put.key, bytes, PutMode::Create).await?,
+                Condition::Matches(version) => {
+                    let mode = update_of(version).ok_or_else(|| refused(&put.key))?;
+                    self.put_if(&put.key, bytes, PutMode::Update(mode)).await?;
+                }
+            }
         }
         Ok(())
+    }
+
+    async fn put_if(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<()> {
+        let replaces = matches!(mode, PutMode::Update(_));
+        match self
+            .store
+            .put_opts(&self.path(key), bytes.into(), mode.into())
+            .await
+        {
+            Ok(_) => Ok(()),
+            // What was to be replaced is gone.
+            Err(object_store::Error::NotFound { .. }) if replaces => Err(refused(key)),
+            Err(error) if is_conflict(&error) => Err(refused(key)),
+            Err(error) => Err(failed(format!("write `{key}` under a condition"), error)),
+        }
+    }
+
+    /// Has the store copy an object that is not too large for that.
+    async fn copy(&self, from: &Key, to: &Key) -> Result<()> {
+        self.store
+            .copy(&self.path(from), &self.path(to))
+            .await
+            .map_err(|error| failed(format!("copy `{from}` to `{to}`"), error))
     }
 
     /// Succeeds also when there is nothing.
@@ -269,17 +387,28 @@ fn stat_of(meta: &ObjectMeta) -> Stat {
     }
 }
 
-/// A strong entity tag changes with the content (RFC 9110, section 8.8.1). Size and time are added because on S3 it is
-/// an MD5, of which two contents could be made to agree.
+/// A strong entity tag changes with the content (RFC 9110, section 8.8.1).
 fn version_of(meta: &ObjectMeta) -> Option<Version> {
-    let e_tag = meta.e_tag.as_deref().filter(|e_tag| !e_tag.starts_with("W/"))?;
-    let text = format!("{}\n{e_tag}\n{:?}", meta.size, meta.last_modified);
-    let digest = wharf_oci::Digest::sha256_of(text.as_bytes());
-    let mut words = [0; 4];
-    for (word, bytes) in words.iter_mut().zip(digest.bytes().chunks_exact(8)) {
-        *word = bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-    }
-    Some(Version(words))
+    let e_tag = meta.e_tag.clone().filter(|e_tag| !e_tag.starts_with("W/"))?;
+    Some(Version::object(ObjectMark {
+        e_tag,
+        version: meta.version.clone(),
+        size: meta.size,
+        modified: meta.last_modified.into(),
+    }))
+}
+
+/// What the store is told about the version to replace; `None` for a version of another engine.
+fn update_of(version: &Version) -> Option<UpdateVersion> {
+    version.as_object().map(|mark| UpdateVersion {
+        e_tag: Some(mark.e_tag.clone()),
+        version: mark.version.clone(),
+    })
+}
+
+fn refused(key: &Key) -> Error {
+    let context = format!("write `{key}`: another request has written or removed it");
+    Error::new(ErrorKind::Precondition, context)
 }
 
 #[cfg(test)]

@@ -2,33 +2,42 @@
 
 use std::fmt;
 
-/// One operation of [`Storage`](crate::Storage), [`Upload`](crate::Upload) or [`Finished`](crate::Finished).
+/// One operation of [`Objects`](crate::Objects), [`Uploads`](crate::Uploads), [`Upload`](crate::Upload) or
+/// [`Finished`](crate::Finished).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Operation {
-    /// [`Storage::stat`](crate::Storage::stat)
+    /// [`Objects::stat`](crate::Objects::stat)
     Stat,
-    /// [`Storage::read`](crate::Storage::read)
+    /// [`Objects::read`](crate::Objects::read)
     Read,
-    /// [`Storage::open`](crate::Storage::open)
+    /// [`Objects::open`](crate::Objects::open)
     Open,
     /// [`Blob::stream`](crate::Blob::stream)
     Stream,
-    /// [`Storage::publish`](crate::Storage::publish), and the links of [`Finished::publish`](crate::Finished::publish)
+    /// [`Objects::publish`](crate::Objects::publish), and the links of [`Finished::publish`](crate::Finished::publish)
     Publish,
-    /// [`Storage::remove`](crate::Storage::remove)
+    /// [`Objects::rename`](crate::Objects::rename)
+    Rename,
+    /// [`Objects::remove`](crate::Objects::remove) and [`Objects::remove_many`](crate::Objects::remove_many)
     Remove,
-    /// [`Storage::remove_tree`](crate::Storage::remove_tree)
+    /// [`Objects::remove_tree`](crate::Objects::remove_tree)
     RemoveTree,
-    /// [`Storage::list`](crate::Storage::list)
+    /// [`Objects::list`](crate::Objects::list)
     List,
-    /// [`Storage::create_upload`](crate::Storage::create_upload)
+    /// [`Objects::scan`](crate::Objects::scan)
+    Scan,
+    /// [`Objects::location`](crate::Objects::location)
+    Location,
+    /// [`Uploads::create_upload`](crate::Uploads::create_upload)
     CreateUpload,
-    /// [`Storage::open_upload`](crate::Storage::open_upload)
+    /// [`Uploads::open_upload`](crate::Uploads::open_upload)
     OpenUpload,
-    /// [`Storage::upload_size`](crate::Storage::upload_size)
+    /// [`Uploads::upload_size`](crate::Uploads::upload_size)
     UploadSize,
-    /// [`Storage::purge_uploads`](crate::Storage::purge_uploads)
-    PurgeUploads,
+    /// [`Uploads::list_uploads`](crate::Uploads::list_uploads)
+    ListUploads,
+    /// [`Uploads::remove_upload`](crate::Uploads::remove_upload)
+    RemoveUpload,
     /// [`Upload::write`](crate::Upload::write)
     Write,
     /// [`Upload::suspend`](crate::Upload::suspend)
@@ -42,23 +51,27 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// How many there are.
+    /// How many operations there are.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 17] = [
+    /// All operations, in the order of their numbers.
+    pub const ALL: [Self; 21] = [
         Self::Stat,
         Self::Read,
         Self::Open,
         Self::Stream,
         Self::Publish,
+        Self::Rename,
         Self::Remove,
         Self::RemoveTree,
         Self::List,
+        Self::Scan,
+        Self::Location,
         Self::CreateUpload,
         Self::OpenUpload,
         Self::UploadSize,
-        Self::PurgeUploads,
+        Self::ListUploads,
+        Self::RemoveUpload,
         Self::Write,
         Self::Suspend,
         Self::Finish,
@@ -66,7 +79,7 @@ impl Operation {
         Self::Discard,
     ];
 
-    /// Its name as a label of metrics, `publish_blob`.
+    /// The name as a label of metrics, `publish_blob`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Stat => "stat",
@@ -74,13 +87,17 @@ impl Operation {
             Self::Open => "open",
             Self::Stream => "stream",
             Self::Publish => "publish",
+            Self::Rename => "rename",
             Self::Remove => "remove",
             Self::RemoveTree => "remove_tree",
             Self::List => "list",
+            Self::Scan => "scan",
+            Self::Location => "location",
             Self::CreateUpload => "create_upload",
             Self::OpenUpload => "open_upload",
             Self::UploadSize => "upload_size",
-            Self::PurgeUploads => "purge_uploads",
+            Self::ListUploads => "list_uploads",
+            Self::RemoveUpload => "remove_upload",
             Self::Write => "write",
             Self::Suspend => "suspend",
             Self::Finish => "finish",
@@ -89,7 +106,7 @@ impl Operation {
         }
     }
 
-    /// Whether it makes the store hold more; on a full disk these fail.
+    /// Whether the operation makes the store hold more; on a full disk these fail.
     pub fn needs_space(self) -> bool {
         matches!(
             self,
@@ -102,12 +119,12 @@ impl Operation {
         )
     }
 
-    /// Whether it changes the store; on a read-only disk these fail.
+    /// Whether the operation changes the store; on a read-only disk these fail.
     pub fn changes(self) -> bool {
         self.needs_space()
             || matches!(
                 self,
-                Self::Remove | Self::RemoveTree | Self::PurgeUploads | Self::Discard
+                Self::Rename | Self::Remove | Self::RemoveTree | Self::RemoveUpload | Self::Discard
             )
     }
 }

@@ -5,7 +5,7 @@
 //! dealt with. The place of a removal is written down without a sync, so after a cut of power a record may come
 //! again: a queue says everything at least once, in order.
 //!
-//! A full queue drops its oldest records to make room, because whoever listens again after a long time is better
+//! A full queue drops its oldest records to make room, because a receiver that listens again after a long time is better
 //! served with what is the case now.
 
 mod memory;
@@ -23,9 +23,9 @@ use crate::Result;
 /// How much a queue holds at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolLimits {
-    /// Records.
+    /// Number of records
     pub records: u64,
-    /// Bytes of records.
+    /// Bytes of all records together
     pub bytes: u64,
 }
 
@@ -38,24 +38,32 @@ impl Default for SpoolLimits {
     }
 }
 
-/// Where queues are.
+/// A place for queues.
 pub trait Spools: fmt::Debug + Send + Sync {
     /// Opens the queue `name`, with what an earlier process left in it; creates it when there is none.
     ///
     /// A queue must not be open twice. Blocks: reads all that is in the queue, to count and to check it.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be read or created.
     fn open(&self, name: &SpoolName, limits: SpoolLimits) -> Result<Arc<dyn Spool>>;
 
     /// Looks at the queues that are not in `in_use`: those that nothing was appended to since `cutoff` go, and all
     /// are reported. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// When the queues cannot be listed or removed.
     fn tidy(&self, in_use: &[SpoolName], cutoff: SystemTime) -> Result<Vec<AbandonedSpool>>;
 }
 
-/// A queue that nobody uses any more.
+/// A queue that is not used any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AbandonedSpool {
-    /// As [`SpoolName`] spells it.
+    /// Name of the queue, as [`SpoolName`] spells it
     pub name: String,
-    /// Whether it was removed.
+    /// Whether the queue was removed
     pub is_removed: bool,
 }
 
@@ -64,16 +72,30 @@ pub trait Spool: fmt::Debug + Send + Sync {
     /// Adds a record at the end. Returns how many records had to go for it; a record that is larger than the whole
     /// queue may be goes itself.
     ///
-    /// On an error the queue is as it was, but for records that made room.
+    /// # Errors
+    ///
+    /// When the record cannot be written. The queue is then as it was, but for records that made room.
     fn append(&self, record: &[u8]) -> Result<u64>;
 
     /// Makes all that was appended, and all that was removed, durable.
+    ///
+    /// # Errors
+    ///
+    /// When a sync fails; what was appended may then be lost in a cut of power.
     fn sync(&self) -> Result<()>;
 
     /// The oldest record. Damaged ones are passed over, and logged.
+    ///
+    /// # Errors
+    ///
+    /// When the queue cannot be read.
     fn first(&self) -> Result<Option<SpoolEntry>>;
 
     /// Takes away the entry that [`first`](Self::first) returned. Does nothing when it is no longer the oldest.
+    ///
+    /// # Errors
+    ///
+    /// When the place of the removal cannot be written down.
     fn remove(&self, entry: &SpoolEntry) -> Result<()>;
 
     /// How many records there are.
@@ -91,8 +113,8 @@ pub trait Spool: fmt::Debug + Send + Sync {
 /// The oldest record of a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpoolEntry {
-    /// What was appended.
+    /// Content of the record
     pub record: Bytes,
-    /// The segment and the offset in it; a running number in memory.
+    /// Segment and offset in it; a running number in memory
     pub(crate) position: (u64, u64),
 }

@@ -7,3 +7,4 @@ mod manifests;
 mod races;
 mod replicas;
 mod round_trips;
+mod uploads;

@@ -65,9 +65,11 @@ fn action(operation: Operation) -> &'static str {
         Operation::Remove | Operation::RemoveTree | Operation::Discard => "Delete",
         Operation::List => "List",
         Operation::OpenUpload => "Writer",
-        Operation::PublishBlob => "Move",
+        Operation::PublishBlob | Operation::Rename => "Move",
+        Operation::Location => "Location",
+        Operation::Scan => "Scan",
         Operation::CreateUpload => "CreateUpload",
-        Operation::PurgeUploads => "PurgeUploads",
+        Operation::ListUploads | Operation::RemoveUpload => "PurgeUploads",
         Operation::Write => "Write",
         Operation::Suspend => "Suspend",
         Operation::Finish => "Finish",
@@ -98,7 +100,7 @@ impl Source for CacheMetrics {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use wharf_storage::{Key, Put, Storage as _, metered::Metered, object::ObjectStorage};
+    use wharf_storage::{Key, Objects as _, Put, metered::Metered, object::ObjectStorage};
 
     use super::*;
 

@@ -76,7 +76,7 @@ pub async fn publish_one_key_twice_in_a_call(storage: &Arc<dyn Storage>) {
     assert_eq!(read(storage, &at).await, "third");
 }
 
-/// I3: whoever sees the third object of a call sees the second and the first as well, of the same
+/// I3: a reader that sees the third object of a call sees the second and the first as well, of the same
 /// call or of a later one.
 pub async fn publish_is_ordered(storage: &Arc<dyn Storage>) {
     const ROUNDS: u32 = 40;

@@ -52,7 +52,11 @@ pub async fn concurrent_publishes_of_one_key(storage: &Arc<dyn Storage>) {
     while writers.iter().any(|writer| !writer.is_finished()) {
         let bytes = read(storage, &at).await;
         let text = std::str::from_utf8(&bytes).expect("text");
-        assert!(allowed.contains(text), "{} bytes that nobody wrote", text.len());
+        assert!(
+            allowed.contains(text),
+            "{} bytes that no request wrote",
+            text.len()
+        );
     }
     all_done(writers).await;
 
@@ -63,7 +67,7 @@ pub async fn concurrent_publishes_of_one_key(storage: &Arc<dyn Storage>) {
     assert_eq!(winners, 1, "the last value of one writer stays");
 }
 
-/// All succeed, and whoever reads meanwhile sees the whole blob or none.
+/// All succeed, and a reader meanwhile sees the whole blob or none.
 pub async fn concurrent_uploads_of_one_digest(storage: &Arc<dyn Storage>) {
     let content = pattern(31, 3_000_000);
     let blob = layout::blob(&Digest::sha256_of(&content));

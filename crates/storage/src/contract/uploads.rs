@@ -10,10 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::StreamExt;
 use wharf_oci::{Algorithm, Digest};
 
-use super::{all_objects, assert_kind, exists, key, open_when_free, pattern, publish, put, read, upload_key};
-use crate::{ErrorKind, Key, Storage, Upload, layout, layout::UploadKey};
+use super::{
+    all_objects, assert_kind, exists, key, open_when_free, pattern, publish, purge, put, read, upload_key,
+};
+use crate::{ErrorKind, Key, ListedUpload, Storage, Upload, layout, layout::UploadKey};
 
 pub(super) async fn create(storage: &Arc<dyn Storage>, upload: &UploadKey) {
     storage
@@ -216,7 +219,7 @@ pub async fn upload_digests(storage: &Arc<dyn Storage>) {
         assert_eq!(
             finished.digest(Algorithm::Sha512),
             None,
-            "nobody asked for SHA-512"
+            "SHA-512 was not asked for"
         );
         finished.discard().await.expect("discard");
     }
@@ -536,14 +539,132 @@ pub async fn discard_leaves_nothing(storage: &Arc<dyn Storage>) {
     }
 }
 
-/// I6: what was touched after the cutoff stays, what somebody holds stays whatever its age; the rest
+async fn listed(storage: &Arc<dyn Storage>) -> Vec<ListedUpload> {
+    let uploads = storage.list_uploads().await.expect("list_uploads");
+    uploads
+        .map(|upload| upload.expect("a listed upload"))
+        .collect()
+        .await
+}
+
+/// Each upload is listed once, with its names, its size, when it was touched, and whether it is held.
+pub async fn uploads_are_listed(storage: &Arc<dyn Storage>) {
+    let started = SystemTime::now() - Duration::from_secs(2);
+    let names = [
+        "contract/listed",
+        "contract/listed/below",
+        "contract/listed-beside",
+    ];
+    for repository in names {
+        for (id, size) in [("empty", 0), ("some", 70_000)] {
+            let upload = upload_key(repository, id);
+            create(storage, &upload).await;
+            let mut held = open(storage, &upload).await;
+            write_all(&mut held, &pattern(31, size)).await;
+            held.suspend().await.expect("suspend");
+        }
+    }
+    let holds = open(storage, &upload_key(names[1], "some")).await;
+
+    let mut found = listed(storage).await;
+    found.retain(|upload| names.contains(&upload.repository()));
+    found.sort_by(|one, other| (one.repository(), one.id()).cmp(&(other.repository(), other.id())));
+    let seen: Vec<_> = found
+        .iter()
+        .map(|upload| (upload.repository(), upload.id(), upload.size(), upload.is_held()))
+        .collect();
+    let expected = [
+        (names[0], "empty", 0, false),
+        (names[0], "some", 70_000, false),
+        (names[2], "empty", 0, false),
+        (names[2], "some", 70_000, false),
+        (names[1], "empty", 0, false),
+        (names[1], "some", 70_000, true),
+    ];
+    assert_eq!(seen, expected);
+    let soon = SystemTime::now() + Duration::from_secs(2);
+    for upload in &found {
+        assert!(
+            started < upload.touched() && upload.touched() < soon,
+            "{upload:?}"
+        );
+        assert!(
+            upload.started().is_none_or(|at| at <= upload.touched()),
+            "{upload:?}"
+        );
+        assert!(!upload.is_remnant());
+        let key = upload_key(upload.repository(), upload.id());
+        assert_eq!(upload.key(), Some(key.clone()));
+    }
+    holds.discard().await.expect("discard");
+    for upload in &found {
+        match storage
+            .remove_upload(upload, soon + Duration::from_secs(60))
+            .await
+        {
+            Err(error) if error.is_not_found() => assert!(upload.is_held(), "{upload:?}"),
+            other => other.expect("remove_upload"),
+        }
+    }
+    let left = listed(storage).await;
+    assert!(
+        left.iter().all(|upload| !names.contains(&upload.repository())),
+        "{left:?}"
+    );
+}
+
+/// What was listed as forgotten and has come to life since is not removed (I6).
+pub async fn remove_upload_looks_again(storage: &Arc<dyn Storage>) {
+    let upload = upload_key("contract/looks-again", "u");
+    create(storage, &upload).await;
+    let found = listed(storage).await;
+    let listed = found
+        .iter()
+        .find(|found| found.key().as_ref() == Some(&upload))
+        .expect("the upload");
+    // Time stamps of some stores have whole seconds.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    let since = SystemTime::now();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+
+    let mut held = open(storage, &upload).await;
+    assert_kind(
+        storage.remove_upload(listed, since).await,
+        ErrorKind::Busy,
+        "a held upload",
+    );
+    write_all(&mut held, &pattern(32, 1000)).await;
+    held.suspend().await.expect("suspend");
+    assert_kind(
+        storage.remove_upload(listed, since).await,
+        ErrorKind::Precondition,
+        "an upload that was touched since",
+    );
+    assert_eq!(storage.upload_size(&upload).await.expect("size"), 1000);
+
+    let later = SystemTime::now() + Duration::from_secs(60);
+    storage.remove_upload(listed, later).await.expect("remove_upload");
+    for _ in 0..2 {
+        assert_kind(
+            storage.remove_upload(listed, later).await,
+            ErrorKind::NotFound,
+            "an upload that is gone",
+        );
+    }
+    assert_kind(
+        storage.upload_size(&upload).await,
+        ErrorKind::NotFound,
+        "a removed upload",
+    );
+}
+
+/// I6: what was touched after the cutoff stays, what a request holds stays whatever its age; the rest
 /// goes without a trace.
 pub async fn purge_spares_held_and_recent_uploads(storage: &Arc<dyn Storage>) {
     // Time stamps of some stores have whole seconds.
     const TICK: Duration = Duration::from_millis(1100);
     let far_future = || SystemTime::now() + Duration::from_secs(3600);
-    storage
-        .purge_uploads(far_future())
+    purge(&**storage, far_future())
         .await
         .expect("purge what other cases left");
     let before = all_objects(storage).await;
@@ -558,13 +679,7 @@ pub async fn purge_spares_held_and_recent_uploads(storage: &Arc<dyn Storage>) {
         write_all(&mut held, &content.slice(..50_000)).await;
         held.suspend().await.expect("suspend");
     }
-    assert_eq!(
-        storage
-            .purge_uploads(SystemTime::UNIX_EPOCH)
-            .await
-            .expect("purge"),
-        0
-    );
+    assert_eq!(purge(&**storage, SystemTime::UNIX_EPOCH).await.expect("purge"), 0);
 
     let mut held = open(storage, &upload("held")).await;
     let finished = open(storage, &upload("finished"))
@@ -580,14 +695,14 @@ pub async fn purge_spares_held_and_recent_uploads(storage: &Arc<dyn Storage>) {
     touched.suspend().await.expect("suspend");
 
     let all = all_objects(storage).await;
-    assert_eq!(
-        storage.abandoned_uploads(cutoff).await.expect("look"),
-        2,
-        "`empty` and `idle` would go"
-    );
+    let mut abandoned: Vec<_> = listed(storage).await;
+    abandoned.retain(|upload| !upload.is_held() && upload.touched() < cutoff);
+    let mut abandoned: Vec<_> = abandoned.iter().map(ListedUpload::id).collect();
+    abandoned.sort_unstable();
+    assert_eq!(abandoned, ["empty", "idle"], "these would go");
     assert_eq!(all_objects(storage).await, all, "looking changes nothing");
     assert_eq!(
-        storage.purge_uploads(cutoff).await.expect("purge"),
+        purge(&**storage, cutoff).await.expect("purge"),
         2,
         "`empty` and `idle`"
     );
@@ -602,7 +717,7 @@ pub async fn purge_spares_held_and_recent_uploads(storage: &Arc<dyn Storage>) {
     // Held ones survive a cutoff in the future, while they are being written.
     for piece in content.slice(50_000..).chunks(10_000) {
         assert!(
-            storage.purge_uploads(far_future()).await.expect("purge") <= 1,
+            purge(&**storage, far_future()).await.expect("purge") <= 1,
             "only `touched` may go"
         );
         held.write(Bytes::copy_from_slice(piece)).await.expect("write");

@@ -23,46 +23,48 @@ use bytes::Bytes;
 use super::{
     Engine,
     directories::{Opened, is_at_or_below, parent},
+    read::is_of_version,
     sys::Disk,
 };
-use crate::{Error, ErrorKind, Put, Result};
+use crate::{Condition, Error, ErrorKind, Put, Result};
 
 /// Other requests can come in between only so often: each of them got something done.
 const ATTEMPTS: u32 = 100;
 
 /// One object on its way to its place.
 pub(super) struct Item<D: Disk> {
-    /// Where it belongs.
+    /// Path at which it belongs
     path: String,
     content: Content<D>,
-    /// Where to move it back to when the commit fails; otherwise it is removed.
+    condition: Condition,
+    /// Path to move it back to when the commit fails; otherwise it is removed.
     home: Option<String>,
 }
 
 enum Content<D: Disk> {
-    /// To be written.
+    /// Bytes that are still to be written
     Bytes(Vec<Bytes>),
-    /// Written whole, to `path`.
+    /// A file that was written whole, to `path`
     File {
         path: String,
         unsynced: Option<Arc<D::File>>,
     },
-    /// Where it belongs.
+    /// At the path where it belongs
     Placed,
 }
 
 /// What one rename puts in place.
 struct Unit {
-    /// How many items it holds.
+    /// Number of items that it holds
     items: usize,
     tree: Option<Tree>,
 }
 
 /// A chain of missing directories, and maybe branches of it.
 struct Tree {
-    /// Where its top belongs.
+    /// Path at which its top belongs
     top: String,
-    /// Where it is staged.
+    /// Path at which it is staged
     staged: String,
     /// The directories in it, relative to the top, whose name is the empty string.
     directories: BTreeSet<String>,
@@ -72,12 +74,17 @@ enum Outcome {
     Done,
     /// A directory appeared or vanished.
     Overtaken,
+    /// The condition of the object does not hold.
+    Refused,
 }
 
 impl<D: Disk> Item<D> {
     /// A small object.
     pub(super) fn put(put: &Put) -> Self {
-        Self::bytes(put.key.as_str(), vec![put.bytes.clone()])
+        Self {
+            condition: put.condition.clone(),
+            ..Self::bytes(put.key.as_str(), vec![put.bytes.clone()])
+        }
     }
 
     /// An object of `frames`.
@@ -85,6 +92,7 @@ impl<D: Disk> Item<D> {
         Self {
             path: path.to_owned(),
             content: Content::Bytes(frames),
+            condition: Condition::None,
             home: None,
         }
     }
@@ -98,8 +106,14 @@ impl<D: Disk> Item<D> {
         Self {
             path: path.to_owned(),
             content,
+            condition: Condition::None,
             home: Some(home),
         }
+    }
+
+    /// Whether there must be an object for it to take the place of.
+    fn replaces(&self) -> bool {
+        matches!(self.condition, Condition::Matches(_))
     }
 }
 
@@ -118,9 +132,10 @@ impl<D: Disk> Engine<D> {
         let mut placed = 0;
         for _ in 0..ATTEMPTS {
             self.stage(&mut items[placed..], units)?;
-            let outcome = self.place(items, &mut placed, units)?;
-            if matches!(outcome, Outcome::Done) {
-                return Ok(());
+            match self.place(items, &mut placed, units)? {
+                Outcome::Done => return Ok(()),
+                Outcome::Overtaken => {}
+                Outcome::Refused => return Err(refused(&items[placed])),
             }
             self.take_apart(&mut items[placed..], units)?;
         }
@@ -162,6 +177,10 @@ impl<D: Disk> Engine<D> {
     /// How many of the first `items` go together, and the tree that they need.
     fn plan(&self, items: &[Item<D>]) -> Result<(usize, Option<Tree>)> {
         let path = &items[0].path;
+        // What is to replace an object needs its directory; whether that is there counts when it is placed.
+        if items[0].replaces() {
+            return Ok((1, None));
+        }
         let opened = self
             .directories
             .open(&self.disk, parent(path))
@@ -175,7 +194,7 @@ impl<D: Disk> Engine<D> {
                 let mut seen = BTreeSet::new();
                 let together = items.iter().take_while(|item| {
                     // A tree has room for one file of a name; a later one takes its place afterwards.
-                    is_at_or_below(parent(&item.path), &top) && seen.insert(&item.path)
+                    is_at_or_below(parent(&item.path), &top) && !item.replaces() && seen.insert(&item.path)
                 });
                 let together = together.count();
                 let tree = Tree {
@@ -243,7 +262,7 @@ impl<D: Disk> Engine<D> {
         Ok(())
     }
 
-    /// After a failed sync nobody knows what of the file is on the disk, and a second sync would
+    /// After a failed sync it is unknown what of the file is on the disk, and a second sync would
     /// not tell either: the file is as good as not written, and is removed.
     fn sync_file(&self, item: &mut Item<D>) -> Result<()> {
         let Content::File { unsynced, .. } = &mut item.content else {
@@ -259,14 +278,18 @@ impl<D: Disk> Engine<D> {
     }
 
     fn sync_tree(&self, tree: &Tree) -> Result<()> {
-        // Longest first is deepest first; the order does not matter here, nobody sees the tree yet.
-        for inside in tree.directories.iter().rev() {
-            self.disk
-                .open_directory(tree.staged_path(inside).trim_end_matches('/'))
-                .and_then(|directory| self.disk.sync_directory(&directory))
-                .map_err(|error| writing(&tree.top, error))?;
-        }
-        Ok(())
+        // Longest first is deepest first; the order does not matter here, no reader sees the tree yet.
+        let mut directories = tree.directories.iter().rev();
+        directories
+            .try_for_each(|inside| self.sync_staged(tree, inside))
+            .map_err(|error| writing(&tree.top, error))
+    }
+
+    fn sync_staged(&self, tree: &Tree, inside: &str) -> io::Result<()> {
+        let directory = self
+            .disk
+            .open_directory(tree.staged_path(inside).trim_end_matches('/'))?;
+        self.disk.sync_directory(&directory)
     }
 
     /// Renames each unit to its place, durably before the next one.
@@ -279,7 +302,7 @@ impl<D: Disk> Engine<D> {
                     .place_file(&these[0])
                     .map_err(|error| writing(&these[0].path, error))?,
             };
-            if matches!(outcome, Outcome::Overtaken) {
+            if !matches!(outcome, Outcome::Done) {
                 return Ok(outcome);
             }
             these.iter_mut().for_each(|item| item.content = Content::Placed);
@@ -294,15 +317,73 @@ impl<D: Disk> Engine<D> {
             return Ok(Outcome::Done);
         };
         let Opened::Found(chain) = self.directories.open(&self.disk, parent(&item.path))? else {
-            return Ok(Outcome::Overtaken);
+            let missing = if item.replaces() {
+                Outcome::Refused
+            } else {
+                Outcome::Overtaken
+            };
+            return Ok(missing);
         };
-        match self.disk.rename(from, chain.directory(), name(&item.path)) {
-            Ok(()) => self.directories.settle(&self.disk, &chain).map(|_| Outcome::Done),
+        match self.rename_if_allowed(item, from, chain.directory()) {
+            Ok(true) => self
+                .directories
+                .sync_chain(&self.disk, &chain)
+                .map(|_| Outcome::Done),
+            Ok(false) => {
+                self.directories.release(&chain);
+                Ok(Outcome::Refused)
+            }
             Err(error) => {
                 self.directories.release(&chain);
                 self.overtaken(error, from)
             }
         }
+    }
+
+    /// Renames the file `from` to the place of `item`, if the item's condition holds: nothing else in this process
+    /// writes or removes that object between the check and the rename. Returns whether it did.
+    ///
+    /// A tree needs no check: it is placed only where no directory is, and so no object.
+    fn rename_if_allowed(&self, item: &Item<D>, from: &str, directory: &D::Directory) -> io::Result<bool> {
+        let name = name(&item.path);
+        let _lock = self.keys.lock(&item.path);
+        match &item.condition {
+            Condition::None => {}
+            Condition::Absent => {
+                return match self.disk.rename_new(from, directory, name) {
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+                    other => other.map(|()| true),
+                };
+            }
+            Condition::Matches(version) => match self.disk.stat_at(directory, name) {
+                Ok(found) if is_of_version(&found, version) => {}
+                Err(error) if ErrorKind::of(&error) != ErrorKind::NotFound => return Err(error),
+                _ => return Ok(false),
+            },
+        }
+        self.disk.rename(from, directory, name).map(|()| true)
+    }
+
+    /// Makes the missing directories from `top` down to `path`, durably, except that the last one may be found empty.
+    pub(super) fn make_directories(&self, top: String, path: &str) -> io::Result<()> {
+        let mut tree = Tree {
+            top,
+            staged: self.staging_path(),
+            directories: BTreeSet::new(),
+        };
+        let inside = path[tree.top.len()..].trim_start_matches('/');
+        let placed = self.create_in_tree(&mut tree, inside).and_then(|()| {
+            // The last one holds no name yet; it is synced when it gets one.
+            tree.directories
+                .iter()
+                .filter(|directory| *directory != inside)
+                .try_for_each(|directory| self.sync_staged(&tree, directory))?;
+            self.place_tree(&tree)
+        });
+        if !matches!(placed, Ok(Outcome::Done)) {
+            self.remove_recursively(&tree.staged)?;
+        }
+        placed.map(drop)
     }
 
     fn place_tree(&self, tree: &Tree) -> io::Result<Outcome> {
@@ -312,7 +393,7 @@ impl<D: Disk> Engine<D> {
         let rename = || self.disk.rename(&tree.staged, chain.directory(), name(&tree.top));
         match self.directories.place(&tree.top, rename) {
             Ok(placed) => {
-                let result = self.directories.settle(&self.disk, &chain);
+                let result = self.directories.sync_chain(&self.disk, &chain);
                 // A directory of one digest is seldom written to again: not worth remembering.
                 if matches!(result, Ok(true)) && tree.directories.len() > 1 {
                     let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
@@ -423,6 +504,14 @@ pub(super) fn write_frames<D: Disk>(
         }
     }
     (written, Ok(()))
+}
+
+fn refused<D: Disk>(item: &Item<D>) -> Error {
+    let why = match item.condition {
+        Condition::Absent => "there is an object already",
+        _ => "it is no longer of the version that was to be replaced",
+    };
+    Error::new(ErrorKind::Precondition, format!("write `{}`: {why}", item.path))
 }
 
 fn name(path: &str) -> &str {

@@ -1,18 +1,18 @@
-//! Which directories are known to be durable, and one sync for all who wait for the same directory.
+//! Which directories are known to be durable, and one sync for all requests that wait for the same directory.
 //!
 //! "Durable" of a directory means that it will still be found after a cut of power: its entry in
 //! the directory above is synced, and so on up to the root. That a directory *exists* says nothing
 //! about it: another request may have made it a moment ago, or an earlier process that was killed
-//! before it could sync. So whoever puts something into a directory either finds it in the set of
-//! those known to be durable, or syncs the chain above it himself.
+//! before it could sync. So a request that puts something into a directory either finds it in the set of
+//! those known to be durable, or syncs the chain above it itself.
 //!
 //! # Why the set is never wrong
 //!
-//! A path enters the set when a [`Chain`] through it was settled: each directory of the chain was
+//! A path enters the set when a [`Chain`] through it was synced: each directory of the chain was
 //! open, and synced, while the path did not change. A path leaves it in the same critical section
 //! as the system call that creates, moves or removes the directory ([`Directories::change`]), so
-//! nobody sees the new directory and the old verdict. A change also spoils the chains through that
-//! path that are being settled. What people do behind our back (`rm -rf`) shows as a directory
+//! no request sees the new directory and the old verdict. A change also invalidates the chains through that
+//! path that are being synced. What people do behind our back (`rm -rf`) shows as a directory
 //! that is missing; it is then created by us, which is a change.
 
 use std::{
@@ -65,10 +65,11 @@ struct Known {
 struct Check {
     id: u64,
     path: Box<str>,
-    spoiled: bool,
+    /// Whether the path changed since the check began
+    invalidated: bool,
 }
 
-/// Those who wait for a sync of one directory.
+/// The requests that wait for a sync of one directory.
 #[derive(Debug, Default)]
 struct Group {
     state: Mutex<Rounds>,
@@ -131,7 +132,7 @@ impl Directories {
 
     /// Syncs the directory that `chain` ends in, and makes it durable itself. What was put into it
     /// before is durable afterwards. Returns whether the path led to this very directory all the time.
-    pub(super) fn settle<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<bool> {
+    pub(super) fn sync_chain<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<bool> {
         let result = chain
             .opened
             .iter()
@@ -154,7 +155,7 @@ impl Directories {
     }
 
     /// As [`change`](Self::change), for a tree whose own directories are all synced, put in place
-    /// below a directory that is about to be settled: [`Placed::durable`] to be called after that.
+    /// below a directory that is about to be synced: [`Placed::durable`] to be called after that.
     pub(super) fn place(&self, path: &str, change: impl FnOnce() -> io::Result<()>) -> io::Result<Placed> {
         let mut known = self.known.lock();
         known.forget(path);
@@ -172,7 +173,7 @@ impl Directories {
         let result = group.sync(|| disk.sync_directory(directory));
         let mut groups = self.groups.lock();
         drop(group);
-        // Nobody can get hold of it while the map is locked.
+        // No request can get hold of it while the map is locked.
         if groups
             .get(&identity)
             .is_some_and(|group| Arc::strong_count(group) == 1)
@@ -196,7 +197,7 @@ pub(super) struct Placed {
 }
 
 impl Placed {
-    /// The directory above was settled: the tree's top and the directories `inside` it are durable.
+    /// The directory above was synced: the tree's top and the directories `inside` it are durable.
     pub(super) fn durable(self, directories: &Directories, inside: impl Iterator<Item = String>) {
         let mut known = directories.known.lock();
         if known.end(&[self.check], true) {
@@ -255,7 +256,7 @@ impl Known {
             });
         }
         for check in &mut self.checks {
-            check.spoiled |= is_at_or_below(&check.path, path);
+            check.invalidated |= is_at_or_below(&check.path, path);
         }
     }
 
@@ -264,7 +265,7 @@ impl Known {
         self.checks.push(Check {
             id: self.next_check,
             path: path.into(),
-            spoiled: false,
+            invalidated: false,
         });
         self.next_check
     }
@@ -274,7 +275,7 @@ impl Known {
         for id in ids {
             if let Some(position) = self.checks.iter().position(|check| check.id == *id) {
                 let check = self.checks.swap_remove(position);
-                durable &= !check.spoiled;
+                durable &= !check.invalidated;
                 if durable {
                     self.insert(check.path);
                 }
@@ -358,7 +359,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_forgets_what_is_below_and_spoils_checks() {
+    fn a_change_forgets_what_is_below_and_invalidates_checks() {
         let mut known = Known::default();
         for path in ["a", "a/b", "a/b/c", "a/bc", "a/b-c", "d"] {
             known.insert(path.into());
@@ -384,13 +385,13 @@ mod tests {
             Opened::Found(chain) => chain,
             Opened::Missing(path) => panic!("`{path}` is missing"),
         };
-        assert!(directories.settle(&disk, &open()).unwrap());
+        assert!(directories.sync_chain(&disk, &open()).unwrap());
         assert_eq!(directories.known.lock().deepest("a/b"), "a");
         for _ in 0..2 {
             // First while it is known to be durable, then while it is not.
             let chain = open();
             directories.change("a", || Ok(())).unwrap();
-            assert!(!directories.settle(&disk, &chain).unwrap());
+            assert!(!directories.sync_chain(&disk, &chain).unwrap());
             assert_eq!(directories.known.lock().deepest("a/b"), "");
         }
         assert!(directories.known.lock().checks.is_empty());

@@ -63,6 +63,14 @@ impl<D: Disk> Engine<D> {
         (listing.version.is_some() && listing.version == version(&now)).then_some(listing)
     }
 
+    /// All names of a directory. Blocks.
+    pub(super) fn listing(&self, directory: &Key) -> Result<Arc<Listing>> {
+        match self.unchanged_listing(directory) {
+            Some(listing) => Ok(listing),
+            None => self.read_listing(directory),
+        }
+    }
+
     /// Blocks.
     fn read_listing(&self, directory: &Key) -> Result<Arc<Listing>> {
         match self.try_read_listing(directory.as_str()) {
@@ -102,10 +110,10 @@ impl<D: Disk> Engine<D> {
                 .map_or(Kind::Unknown, |found| found.kind);
         }
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-        let after = version(&self.disk.stat(directory)?);
+        let unchanged = before == version(&self.disk.stat(directory)?);
         Ok(Listing {
             unreachable,
-            ..Listing::new(before.filter(|_| before == after), &entries)
+            ..Listing::new(before.filter(|_| unchanged), &entries)
         })
     }
 }
@@ -131,12 +139,12 @@ impl Listing {
         let end = start.saturating_add(limit).min(self.ends.len());
         let entries = (start..end).map(|index| Entry {
             name: self.name(index).into(),
-            is_dir: self.ends[index] & 1 == 1,
+            is_dir: self.is_dir(index),
         });
         Page {
             entries: entries.collect(),
             more: end < self.ends.len(),
-            version: self.version,
+            version: self.version.clone(),
             unreachable: self.unreachable.clone(),
         }
     }
@@ -153,6 +161,15 @@ impl Listing {
             }
         }
         low
+    }
+
+    /// Each name, and whether it is a directory.
+    pub(super) fn names(&self) -> impl Iterator<Item = (&str, bool)> {
+        (0..self.ends.len()).map(|index| (self.name(index), self.is_dir(index)))
+    }
+
+    fn is_dir(&self, index: usize) -> bool {
+        self.ends[index] & 1 == 1
     }
 
     fn name(&self, index: usize) -> &str {

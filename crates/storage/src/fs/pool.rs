@@ -81,7 +81,7 @@ impl Buffer {
         self.freeze()
     }
 
-    /// Copies as much of `bytes` behind what is there as there is room for; returns how much.
+    /// Copies as much of `bytes` behind the filled part as there is room for; returns how much.
     pub(super) fn add(&mut self, bytes: &[u8]) -> usize {
         let filled = self.filled;
         let room = &mut self.space()[filled..];

@@ -20,9 +20,9 @@ use tokio::task::JoinHandle;
 use super::{
     Engine, blocking, failed_job,
     pool::Buffer,
-    sys::{Disk, Kind, Metadata},
+    sys::{Disk, Kind, Metadata, Stamp},
 };
-use crate::{Blob, ByteStream, Error, ErrorKind, Key, Object, Result, Stat, Version};
+use crate::{Blob, ByteStream, Error, ErrorKind, Key, Object, Result, Stat, Version, version::FileMark};
 
 /// A file that changed more recently than this may change again without its time stamp telling
 /// (the kernel's clock ticks every 10 ms at the slowest; git calls such files racily clean).
@@ -116,7 +116,7 @@ pub(super) struct FsBlob<D: Disk> {
 
 impl<D: Disk> Blob for FsBlob<D> {
     fn stat(&self) -> Stat {
-        self.stat
+        self.stat.clone()
     }
 
     fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream {
@@ -240,7 +240,7 @@ impl Space {
 }
 
 /// What a caller learns of a regular file; anything else at a key is not an object.
-fn file_stat(key: &Key, metadata: &Metadata) -> Result<Stat> {
+pub(super) fn file_stat(key: &Key, metadata: &Metadata) -> Result<Stat> {
     if metadata.kind != Kind::File {
         return Err(Error::new(
             ErrorKind::NotFound,
@@ -256,7 +256,7 @@ fn file_stat(key: &Key, metadata: &Metadata) -> Result<Stat> {
 
 /// A mark of the state that `metadata` shows, when a later change would surely show in it.
 pub(super) fn version(metadata: &Metadata) -> Option<Version> {
-    let (modified, changed) = (metadata.modified, metadata.changed);
+    let changed = metadata.changed;
     let racy = if changed.nanoseconds == 0 {
         RACY_SECONDS
     } else {
@@ -266,20 +266,29 @@ pub(super) fn version(metadata: &Metadata) -> Option<Version> {
         && SystemTime::now()
             .duration_since(changed.into())
             .is_ok_and(|age| age > racy);
-    let stamp = |seconds: i64, nanoseconds: u32| {
-        seconds
+    settled.then(|| Version::file(mark(metadata)))
+}
+
+/// Whether `metadata` still shows the state that `version` stands for. That a change is too recent for a version of
+/// its own does not matter here: it differs from every version that was given out before.
+pub(super) fn is_of_version(metadata: &Metadata, version: &Version) -> bool {
+    metadata.kind == Kind::File && version.as_file() == Some(mark(metadata))
+}
+
+fn mark(metadata: &Metadata) -> FileMark {
+    let stamp = |stamp: Stamp| {
+        stamp
+            .seconds
             .cast_unsigned()
             .wrapping_mul(1_000_000_000)
-            .wrapping_add(nanoseconds.into())
+            .wrapping_add(stamp.nanoseconds.into())
     };
-    settled.then(|| {
-        Version([
-            metadata.inode,
-            metadata.size,
-            stamp(modified.seconds, modified.nanoseconds),
-            stamp(changed.seconds, changed.nanoseconds),
-        ])
-    })
+    [
+        metadata.inode,
+        metadata.size,
+        stamp(metadata.modified),
+        stamp(metadata.changed),
+    ]
 }
 
 fn damaged(key: &Key, size: u64, offset: u64) -> Error {

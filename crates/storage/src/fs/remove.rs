@@ -1,6 +1,6 @@
-//! Removing: objects with the directories that become empty, whole trees, forgotten uploads.
+//! Removing: objects with the directories that become empty, and whole trees.
 
-use std::{io, ops::ControlFlow, time::SystemTime};
+use std::{io, ops::ControlFlow};
 
 use super::{
     Engine,
@@ -8,17 +8,10 @@ use super::{
     sys::{Disk, Kind},
     upload::directory_of,
 };
-use crate::{Error, ErrorKind, Key, Removal, Result, layout, layout::UploadKey};
+use crate::{Error, ErrorKind, Key, Removal, Result, layout::UploadKey};
 
 /// How many names are held in memory while a directory is emptied or searched.
 const BATCH: usize = 1024;
-
-/// What becomes of abandoned uploads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purge {
-    Discard,
-    Look,
-}
 
 impl<D: Disk> Engine<D> {
     /// Removes a file and the directories above it that became empty. Blocks.
@@ -46,13 +39,16 @@ impl<D: Disk> Engine<D> {
             opened.push((&lowest[..end], next));
             start = end;
         }
-        self.disk
-            .remove_file_at(&opened[opened.len() - 1].1, last_component(path))?;
+        {
+            let _lock = self.keys.lock(path);
+            self.disk
+                .remove_file_at(&opened[opened.len() - 1].1, last_component(path))?;
+        }
         while let [.., above, (empty, _)] = &opened[..] {
             let remove = || self.disk.remove_directory_at(&above.1, last_component(empty));
             match self.directories.change(empty, remove) {
                 Ok(()) => {}
-                // Another request removed it; whether that is durable is for us to see to.
+                // Another request removed it; its durability is up to this request.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 // Not empty, or we may not: the object is gone all the same.
                 Err(_) => break,
@@ -68,12 +64,12 @@ impl<D: Disk> Engine<D> {
     /// when the walk leaves the directory. So it is the very directory out of which something was removed that is
     /// synced, as in [`remove`](Self::remove), and nothing but the lowest one that stays.
     pub(super) fn remove_many(&self, removals: &[Removal]) -> Result<()> {
-        let mut walk = Walk { opened: Vec::new() };
-        for Removal { key, keep } in removals {
-            walk.remove(self, key.as_str(), keep.as_str())
-                .map_err(|error| Error::io(format!("remove `{key}`"), error))?;
+        let mut walk = Walk::default();
+        for removal in removals {
+            walk.remove(self, removal)
+                .map_err(|error| Error::io(format!("remove `{}`", removal.key), error))?;
         }
-        walk.leave(self, |_| false)
+        walk.leave_all(self)
             .map_err(|error| Error::io("sync what was removed", error))
     }
 
@@ -126,7 +122,7 @@ impl<D: Disk> Engine<D> {
                     Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                         self.remove_recursively(&path)?;
                     }
-                    // Somebody else did it, or the name is not text.
+                    // Another request did it, or the name is not text.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     other => other?,
                 }
@@ -141,109 +137,6 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// Discards uploads that nobody holds and that were last touched before `cutoff`, or only names them. Blocks.
-    pub(super) fn purge_uploads(&self, cutoff: SystemTime, purge: Purge) -> Result<u64> {
-        let repositories = layout::repositories();
-        let mut purged = 0;
-        self.purge_below(repositories.as_str(), "", (cutoff, purge), &mut purged)
-            .map_err(|error| Error::io("purge uploads", error))?;
-        Ok(purged)
-    }
-
-    /// Walks the repositories depth first; in memory is one buffer of names for each level.
-    fn purge_below(
-        &self,
-        path: &str,
-        repository: &str,
-        how: (SystemTime, Purge),
-        purged: &mut u64,
-    ) -> io::Result<()> {
-        let mut result = Ok(());
-        let listed = self.disk.read_directory(path, &mut |name, kind| {
-            let Ok(name) = std::str::from_utf8(name) else {
-                return ControlFlow::Continue(());
-            };
-            let below = format!("{path}/{name}");
-            if name == "_uploads" {
-                // One directory that cannot be read must not keep all others.
-                if let Err(error) = self.purge_repository(&below, repository, how, purged) {
-                    tracing::warn!(repository, %error, "could not purge the uploads of a repository");
-                }
-            } else if !name.starts_with('_') && matches!(kind, Kind::Directory | Kind::Unknown) {
-                let repository = format!(
-                    "{repository}{}{name}",
-                    if repository.is_empty() { "" } else { "/" }
-                );
-                result = self.purge_below(&below, &repository, how, purged);
-            }
-            if result.is_ok() {
-                ControlFlow::Continue(())
-            } else {
-                ControlFlow::Break(())
-            }
-        });
-        match listed {
-            Err(error) if ErrorKind::of(&error) != ErrorKind::NotFound => Err(error),
-            _ => result,
-        }
-    }
-
-    fn purge_repository(
-        &self,
-        path: &str,
-        repository: &str,
-        (cutoff, purge): (SystemTime, Purge),
-        purged: &mut u64,
-    ) -> io::Result<()> {
-        let mut old = Vec::new();
-        self.disk.read_directory(path, &mut |name, _| {
-            old.extend(std::str::from_utf8(name).map(Box::<str>::from));
-            ControlFlow::Continue(())
-        })?;
-        for id in old {
-            let directory = format!("{path}/{id}");
-            // Somebody holds it, or it has a name that no request can have.
-            let held = match (repository.parse(), id.parse()) {
-                (Ok(repository), Ok(id)) => match self.uploads.hold(&UploadKey { repository, id }) {
-                    Some(hold) => Some(hold),
-                    None => continue,
-                },
-                _ => None,
-            };
-            if self
-                .last_touched(&directory)?
-                .is_some_and(|touched| touched < cutoff)
-            {
-                match purge {
-                    Purge::Discard => self.remove_recursively(&directory)?,
-                    Purge::Look => {
-                        tracing::info!(repository, upload = &*id, "would forget an unfinished upload");
-                    }
-                }
-                *purged += 1;
-            }
-            drop(held);
-        }
-        Ok(())
-    }
-
-    /// When an upload last got bytes, or was started; `None` when it is gone.
-    fn last_touched(&self, directory: &str) -> io::Result<Option<SystemTime>> {
-        let mut touched = None;
-        for path in [
-            directory,
-            &format!("{directory}/data"),
-            &format!("{directory}/startedat"),
-        ] {
-            match self.disk.stat(path) {
-                Ok(found) => touched = touched.max(Some(SystemTime::from(found.modified))),
-                Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(touched)
-    }
-
     /// Removes an upload with everything that it wrote. Blocks.
     pub(super) fn discard_upload(&self, upload: &UploadKey) -> Result<()> {
         let directory = directory_of(upload);
@@ -253,8 +146,14 @@ impl<D: Disk> Engine<D> {
 }
 
 /// The directories on the way to what was removed last, each open, from the highest that must stay.
-struct Walk<'a, D: Disk> {
+pub(super) struct Walk<'a, D: Disk> {
     opened: Vec<Step<'a, D>>,
+}
+
+impl<D: Disk> Default for Walk<'_, D> {
+    fn default() -> Self {
+        Self { opened: Vec::new() }
+    }
 }
 
 struct Step<'a, D: Disk> {
@@ -265,25 +164,19 @@ struct Step<'a, D: Disk> {
 }
 
 impl<'a, D: Disk> Walk<'a, D> {
-    fn remove(&mut self, engine: &Engine<D>, path: &'a str, keep: &'a str) -> io::Result<()> {
-        let lowest = parent(path);
-        let highest = if is_at_or_below(lowest, keep) {
-            keep
-        } else {
-            lowest
-        };
-        if self.opened.first().is_some_and(|step| step.path != highest) {
-            self.leave(engine, |_| false)?;
-        }
-        self.leave(engine, |step| is_at_or_below(lowest, step.path))?;
-        if !self.open(engine, highest, lowest)? {
+    fn remove(&mut self, engine: &Engine<D>, removal: &'a Removal) -> io::Result<()> {
+        if !self.open_above(engine, removal)? {
             return Ok(());
         }
+        let path = removal.key.as_str();
         let last = self.opened.len() - 1;
-        match engine
-            .disk
-            .remove_file_at(&self.opened[last].directory, last_component(path))
-        {
+        let removed = {
+            let _lock = engine.keys.lock(path);
+            engine
+                .disk
+                .remove_file_at(&self.opened[last].directory, last_component(path))
+        };
+        match removed {
             Ok(()) => self.opened[last].changed = true,
             // An earlier run that was killed may have left the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -291,6 +184,39 @@ impl<'a, D: Disk> Walk<'a, D> {
         }
         self.remove_empty(engine);
         Ok(())
+    }
+
+    /// Goes to the directory of an object; false when there is no such directory.
+    pub(super) fn open_above(&mut self, engine: &Engine<D>, removal: &'a Removal) -> io::Result<bool> {
+        let lowest = parent(removal.key.as_str());
+        let keep = removal.keep.as_str();
+        let highest = if is_at_or_below(lowest, keep) {
+            keep
+        } else {
+            lowest
+        };
+        if self.opened.first().is_some_and(|step| step.path != highest) {
+            self.leave_all(engine)?;
+        }
+        self.leave(engine, |step| is_at_or_below(lowest, step.path))?;
+        self.open(engine, highest, lowest)
+    }
+
+    /// The directory that the walk has gone to.
+    pub(super) fn lowest(&self) -> Option<&D::Directory> {
+        self.opened.last().map(|step| &step.directory)
+    }
+
+    /// A name in the lowest directory went.
+    pub(super) fn mark_changed(&mut self) {
+        if let Some(step) = self.opened.last_mut() {
+            step.changed = true;
+        }
+    }
+
+    /// Syncs and closes all directories, where a name went.
+    pub(super) fn leave_all(&mut self, engine: &Engine<D>) -> io::Result<()> {
+        self.leave(engine, |_| false)
     }
 
     /// Syncs and closes the lowest directories, as long as they are not to be `kept` open.
@@ -336,13 +262,13 @@ impl<'a, D: Disk> Walk<'a, D> {
     }
 
     /// Removes the lowest directories while they are empty, up to the one that stays.
-    fn remove_empty(&mut self, engine: &Engine<D>) {
+    pub(super) fn remove_empty(&mut self, engine: &Engine<D>) {
         while let [.., above, empty] = &mut self.opened[..] {
             let name = last_component(empty.path);
             let remove = || engine.disk.remove_directory_at(&above.directory, name);
             match engine.directories.change(empty.path, remove) {
                 Ok(()) => above.changed = true,
-                // Another request removed it; whether that is durable is for us to see to.
+                // Another request removed it; its durability is up to this request.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => above.changed = true,
                 // Not empty, or we may not: the object is gone all the same.
                 Err(_) => break,
@@ -352,6 +278,6 @@ impl<'a, D: Disk> Walk<'a, D> {
     }
 }
 
-fn last_component(path: &str) -> &str {
+pub(super) fn last_component(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }

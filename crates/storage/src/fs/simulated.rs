@@ -1,7 +1,8 @@
 //! A disk in memory whose power can be cut after any effect, and that then forgets what was not synced.
 //!
 //! It promises as little as POSIX and a file system with a journal do: a synced file keeps its
-//! content, a synced directory its names, and a rename happens as a whole. Everything else that
+//! content, a synced directory its names, and a rename happens as a whole, except that one from directory to
+//! directory of the tree may be found to have left both names, and needs a sync of either side. Everything else that
 //! was done since may be lost or kept, each effect for itself, in any combination. What is not
 //! synced of a file may be missing, zero, or old, block by block.
 
@@ -89,9 +90,14 @@ enum Content {
     },
 }
 
-/// One change of names, kept or lost as a whole: where, which name, and what it then stands for.
+/// One change of names, kept or lost as a whole.
 #[derive(Debug, Clone)]
-struct Change(Vec<(u64, String, Option<u64>)>);
+struct Change {
+    /// The directory, the name in it, and what the name then stands for
+    names: Vec<(u64, String, Option<u64>)>,
+    /// Directory and name without whose change this one is not kept
+    builds_on: Option<(u64, String)>,
+}
 
 impl Default for State {
     fn default() -> Self {
@@ -302,13 +308,13 @@ impl State {
                 changed,
             },
         );
-        self.change(vec![(parent, name.to_owned(), Some(inode))]);
+        self.change(vec![(parent, name.to_owned(), Some(inode))], None);
         Ok(inode)
     }
 
-    fn change(&mut self, changes: Vec<(u64, String, Option<u64>)>) {
+    fn change(&mut self, names: Vec<(u64, String, Option<u64>)>, builds_on: Option<(u64, String)>) {
         let clock = self.clock;
-        for (directory, name, target) in &changes {
+        for (directory, name, target) in &names {
             if let Some(node) = self.nodes.get_mut(directory) {
                 (node.modified, node.changed) = (clock, clock);
                 if let Content::Directory { now, .. } = &mut node.content {
@@ -316,7 +322,7 @@ impl State {
                 }
             }
         }
-        self.pending.push(Change(changes));
+        self.pending.push(Change { names, builds_on });
     }
 
     fn remove(&mut self, directory: u64, name: &str, want_directory: bool) -> io::Result<()> {
@@ -332,12 +338,12 @@ impl State {
                 *removed = true;
             }
         }
-        self.change(vec![(directory, name.to_owned(), None)]);
+        self.change(vec![(directory, name.to_owned(), None)], None);
         Ok(())
     }
 
-    fn rename(&mut self, from: &str, to: u64, name: &str) -> io::Result<()> {
-        let (from_directory, from_name) = self.parent_of(from)?;
+    fn rename(&mut self, from: (u64, &str), to: u64, name: &str, is_whole: bool) -> io::Result<()> {
+        let (from_directory, from_name) = from;
         let inode = self.child(from_directory, from_name)?;
         if let Some(&there) = self.names(to)?.get(name) {
             if there == inode {
@@ -358,10 +364,14 @@ impl State {
         }
         let clock = self.clock;
         self.node(inode)?.changed = clock;
-        self.change(vec![
-            (from_directory, from_name.to_owned(), None),
-            (to, name.to_owned(), Some(inode)),
-        ]);
+        let old = (from_directory, from_name.to_owned(), None);
+        let new = (to, name.to_owned(), Some(inode));
+        if is_whole {
+            self.change(vec![old, new], None);
+        } else {
+            self.change(vec![new], None);
+            self.change(vec![old], Some((to, name.to_owned())));
+        }
         Ok(())
     }
 
@@ -369,13 +379,13 @@ impl State {
     fn sync_names(&mut self, directory: u64) {
         let mut wanted: BTreeSet<(u64, String)> = BTreeSet::new();
         let mut kept = vec![false; self.pending.len()];
-        for (index, Change(changes)) in self.pending.iter().enumerate().rev() {
-            if changes
+        for (index, Change { names, .. }) in self.pending.iter().enumerate().rev() {
+            if names
                 .iter()
                 .any(|(at, name, _)| *at == directory || wanted.contains(&(*at, name.clone())))
             {
                 kept[index] = true;
-                wanted.extend(changes.iter().map(|(at, name, _)| (*at, name.clone())));
+                wanted.extend(names.iter().map(|(at, name, _)| (*at, name.clone())));
             }
         }
         let mut kept = kept.into_iter();
@@ -387,7 +397,7 @@ impl State {
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
-        for (directory, name, target) in changes.into_iter().flat_map(|Change(changes)| changes) {
+        for (directory, name, target) in changes.into_iter().flat_map(|change| change.names) {
             if let Some(Node {
                 content: Content::Directory { durable, .. },
                 ..
@@ -405,7 +415,12 @@ impl State {
         let mut lost: BTreeSet<(u64, String)> = BTreeSet::new();
         let mut kept = Vec::new();
         for (index, change) in pending.into_iter().enumerate() {
-            let keys: Vec<_> = change.0.iter().map(|(at, name, _)| (*at, name.clone())).collect();
+            let keys: Vec<_> = change
+                .names
+                .iter()
+                .map(|(at, name, _)| (*at, name.clone()))
+                .chain(change.builds_on.clone())
+                .collect();
             // What builds on a lost change is lost with it.
             if chooser.keep(index, total) && !keys.iter().any(|key| lost.contains(key)) {
                 kept.push(change);
@@ -607,6 +622,10 @@ impl Disk for SimulatedDisk {
         self.look(|state| state.metadata(state.find(path)?))
     }
 
+    fn stat_at(&self, directory: &u64, name: &str) -> io::Result<Metadata> {
+        self.look(|state| state.metadata(state.child(*directory, name)?))
+    }
+
     fn stat_file(&self, file: &u64) -> io::Result<Metadata> {
         self.look(|state| state.metadata(*file))
     }
@@ -708,7 +727,7 @@ impl Disk for SimulatedDisk {
             |state| {
                 bytes.truncate(usize::try_from(state.space).unwrap_or(usize::MAX));
                 if bytes.is_empty() {
-                    // Nobody says that a write which failed left the file as it was.
+                    // A write which failed need not have left the file as it was.
                     if let Content::File { now, .. } = &mut state.node(*file)?.content {
                         now.extend(b"rest of a failed write");
                     }
@@ -789,7 +808,24 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &str, to: &u64, name: &str) -> io::Result<()> {
         self.effect(
             || format!("rename {from} to {name} in {to}"),
-            |state| state.rename(from, *to, name),
+            |state| state.rename(state.parent_of(from)?, *to, name, true),
+        )
+    }
+
+    fn rename_new(&self, from: &str, to: &u64, name: &str) -> io::Result<()> {
+        self.effect(
+            || format!("rename {from} to {name} in {to}, where nothing is"),
+            |state| match state.child(*to, name) {
+                Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) => state.rename(state.parent_of(from)?, *to, name, true),
+            },
+        )
+    }
+
+    fn rename_at(&self, from: (&u64, &str), to: (&u64, &str)) -> io::Result<()> {
+        self.effect(
+            || format!("rename {} in {} to {} in {}", from.1, from.0, to.1, to.0),
+            |state| state.rename((*from.0, from.1), *to.0, to.1, false),
         )
     }
 

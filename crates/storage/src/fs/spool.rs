@@ -388,7 +388,7 @@ fn open_or_create<D: Disk>(disk: &D, path: &str) -> io::Result<D::File> {
     }
 }
 
-/// The segment and the offset of the oldest record; `None` when nobody says.
+/// The segment and the offset of the oldest record; `None` when no cursor says.
 fn read_cursor<D: Disk>(disk: &D, file: &D::File) -> io::Result<Option<(u64, u64)>> {
     let mut bytes = [0; 24];
     if !read_exactly(disk, file, &mut bytes, 0)? {

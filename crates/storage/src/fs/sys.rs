@@ -17,8 +17,9 @@ use std::{
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, StatVfsMountFlags, fadvise, flock,
-        fstat, fstatfs, fstatvfs, fsync, ftruncate, mkdirat, openat, renameat, statat, unlinkat,
+        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, StatVfsMountFlags,
+        fadvise, flock, fstat, fstatfs, fstatvfs, fsync, ftruncate, linkat, mkdirat, openat, renameat,
+        renameat_with, statat, unlinkat,
     },
     io::{Errno, ReadWriteFlags, pread, preadv2, pwritev, retry_on_intr},
 };
@@ -31,6 +32,14 @@ const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
 ///
 /// Everything takes `&self` and may block, except [`read_at_once`](Self::read_at_once), and what
 /// only looks at metadata is quick enough for an async thread.
+///
+/// # Errors
+///
+/// Each method fails as the system call of its name does; the methods say what else.
+#[expect(
+    clippy::missing_errors_doc,
+    reason = "thirty system calls; their errors are those of the manual"
+)]
 pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     /// An open regular file.
     type File: Send + Sync + 'static;
@@ -46,6 +55,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
 
     /// What is at `path`; symbolic links are followed.
     fn stat(&self, path: &str) -> io::Result<Metadata>;
+    /// What is at `name` in an open directory; symbolic links are followed.
+    fn stat_at(&self, directory: &Self::Directory, name: &str) -> io::Result<Metadata>;
     /// The state of an open file.
     fn stat_file(&self, file: &Self::File) -> io::Result<Metadata>;
     /// The names in a directory, in no order, without `.` and `..`.
@@ -90,6 +101,10 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
 
     /// Moves what is at `from` to `name` in `to`, in place of a file or an empty directory there.
     fn rename(&self, from: &str, to: &Self::Directory, name: &str) -> io::Result<()>;
+    /// Moves the file at `from` to `name` in `to`; [`io::ErrorKind::AlreadyExists`] when something is there.
+    fn rename_new(&self, from: &str, to: &Self::Directory, name: &str) -> io::Result<()>;
+    /// Moves a file from one open directory to another, in place of a file there.
+    fn rename_at(&self, from: (&Self::Directory, &str), to: (&Self::Directory, &str)) -> io::Result<()>;
     /// Creates a directory.
     fn create_directory(&self, path: &str) -> io::Result<()>;
     /// Removes a file.
@@ -120,19 +135,19 @@ pub enum Kind {
 /// The state of a file or a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it is.
+    /// Kind of the file or directory
     pub kind: Kind,
-    /// Bytes.
+    /// Size in bytes
     pub size: u64,
-    /// The file system it lies on.
+    /// Number of the file system that it lies on
     pub device: u64,
-    /// Its number there. It may be used again once the file is gone.
+    /// Number within the file system. It may be used again once the file is gone.
     pub inode: u64,
     /// Whether it lies under another name as well.
     pub has_other_names: bool,
-    /// When its content changed.
+    /// When the content changed
     pub modified: Stamp,
-    /// When anything about it changed; nobody can set this one back.
+    /// When anything about it changed; no program can set this one back.
     pub changed: Stamp,
     /// Whether the stamps come from a clock that is ours, not from a file server's.
     pub stamped_here: bool,
@@ -141,9 +156,9 @@ pub struct Metadata {
 /// A file system's time stamp.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Stamp {
-    /// Since the epoch.
+    /// Seconds since the epoch
     pub seconds: i64,
-    /// Below a second.
+    /// Nanoseconds within the second
     pub nanoseconds: u32,
 }
 
@@ -185,12 +200,20 @@ pub struct RealDisk {
 
 impl RealDisk {
     /// Opens the directory `root`; creates it, durably, with the directories above it, when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When it can be neither opened nor created.
     pub fn open(root: &Path) -> io::Result<Self> {
         create_root(root)?;
         Self::open_existing(root)
     }
 
     /// Opens the directory `root`, which must exist.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened.
     pub fn open_existing(root: &Path) -> io::Result<Self> {
         let fd = open_directory_at(CWD, root)?;
         let stamped_here = !is_remote(u64::try_from(fstatfs(&fd)?.f_type).unwrap_or(0));
@@ -256,6 +279,10 @@ impl Disk for RealDisk {
 
     fn stat(&self, path: &str) -> io::Result<Metadata> {
         Ok(self.metadata(&statat(&self.root, path, AtFlags::empty())?))
+    }
+
+    fn stat_at(&self, directory: &OwnedFd, name: &str) -> io::Result<Metadata> {
+        Ok(self.metadata(&statat(directory, name, AtFlags::empty())?))
     }
 
     fn stat_file(&self, file: &OwnedFd) -> io::Result<Metadata> {
@@ -373,6 +400,21 @@ impl Disk for RealDisk {
 
     fn rename(&self, from: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
         Ok(renameat(&self.root, from, to, name)?)
+    }
+
+    fn rename_new(&self, from: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
+        match renameat_with(&self.root, from, to, name, RenameFlags::NOREPLACE) {
+            // File systems that have no such rename (NFS, some of FUSE). A link refuses to replace as well.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+                linkat(&self.root, from, to, name, AtFlags::empty())?;
+                Ok(unlinkat(&self.root, from, AtFlags::empty())?)
+            }
+            other => Ok(other?),
+        }
+    }
+
+    fn rename_at(&self, from: (&OwnedFd, &str), to: (&OwnedFd, &str)) -> io::Result<()> {
+        Ok(renameat(from.0, from.1, to.0, to.1)?)
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {

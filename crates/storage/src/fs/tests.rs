@@ -16,7 +16,7 @@ use futures_util::TryStreamExt;
 use wharf_oci::{Algorithm, Digest};
 
 use super::FsStorage;
-use crate::{ErrorKind, Key, Put, Storage, layout, layout::UploadKey};
+use crate::{ErrorKind, Key, Objects, Put, Uploads, contract::purge, layout, layout::UploadKey};
 
 fn opened() -> (tempfile::TempDir, FsStorage) {
     let directory = tempfile::tempdir().unwrap();
@@ -120,7 +120,7 @@ async fn an_upload_lies_where_registry_2_looks() {
     assert_eq!(fs::read(data_of(directory.path(), &upload)).unwrap(), b"abc");
 }
 
-/// I1: the digest is that of the bytes in the file, whoever wrote them.
+/// I1: the digest is that of the bytes in the file, whichever process wrote them.
 #[tokio::test]
 async fn a_file_that_changed_between_requests_is_hashed_again() {
     let (directory, storage) = opened();
@@ -261,9 +261,12 @@ async fn versions_come_with_age_and_see_every_change() {
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
     let first = settled().await;
-    assert_eq!(storage.read(&key, 10).await.unwrap().stat.version, Some(first));
+    assert_eq!(
+        storage.read(&key, 10).await.unwrap().stat.version,
+        Some(first.clone())
+    );
     fs::write(directory.path().join("a/link"), "two").unwrap();
-    assert_ne!(storage.stat(&key).await.unwrap().version, Some(first));
+    assert_ne!(storage.stat(&key).await.unwrap().version, Some(first.clone()));
     assert_ne!(settled().await, first);
 }
 
@@ -293,7 +296,7 @@ async fn listings_see_what_happens_behind_our_back() {
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     };
-    assert_eq!(names().await.1, Some(version), "from the cache");
+    assert_eq!(names().await.1, Some(version.clone()), "from the cache");
     fs::remove_dir(root.join("one")).unwrap();
     fs::create_dir(root.join("two")).unwrap();
     let (listed, now) = names().await;
@@ -331,15 +334,13 @@ async fn purge_takes_what_registry_2_left() {
     let hold = storage.open_upload(&held).await.unwrap();
 
     assert_eq!(
-        storage
-            .purge_uploads(SystemTime::now() - Duration::from_secs(60))
+        purge(&storage, SystemTime::now() - Duration::from_secs(60))
             .await
             .unwrap(),
         0
     );
     assert_eq!(
-        storage
-            .purge_uploads(SystemTime::now() + Duration::from_secs(60))
+        purge(&storage, SystemTime::now() + Duration::from_secs(60))
             .await
             .unwrap(),
         2
@@ -348,8 +349,7 @@ async fn purge_takes_what_registry_2_left() {
     assert_eq!(fs::read_dir(repositories.join("a/_uploads")).unwrap().count(), 1);
     drop(hold);
     assert_eq!(
-        storage
-            .purge_uploads(SystemTime::now() + Duration::from_secs(60))
+        purge(&storage, SystemTime::now() + Duration::from_secs(60))
             .await
             .unwrap(),
         1

@@ -5,11 +5,11 @@
 //! two runs are in memory. Bytes are copied into the run: a frame is a part of what was read from the
 //! connection and would keep all of that in memory, and memory that is used again is in the processor's
 //! cache, and costs the kernel no new pages. What makes all of it safe is the [`Session`]: the exclusive hold, the open file
-//! and the state of the hash travel together, from job to job, and whoever drops the session last
+//! and the state of the hash travel together, from job to job, and the last drop of the session
 //! lets go. A request that is cancelled while a job runs cannot let go before that job has ended.
 //!
 //! The hash covers bytes *after* they were written, at the offset at which they were written, and
-//! the file is opened by nobody else meanwhile (I1). Between requests the state of the hash waits
+//! no other request opens the file meanwhile (I1). Between requests the state of the hash waits
 //! in memory, with the size, number and time stamps of the file; when any of them differs, or the
 //! state is gone, the file is read again from its start.
 
@@ -50,7 +50,7 @@ const REMEMBERED: u64 = 4096;
 
 /// What one process knows about uploads.
 #[derive(Debug)]
-pub(super) struct Uploads {
+pub(super) struct KnownUploads {
     held: Arc<Mutex<HashSet<UploadKey>>>,
     pool: Arc<Pool>,
     hashes: Cache<UploadKey, Arc<Remembered>>,
@@ -79,7 +79,7 @@ struct Fingerprint {
     changed: Stamp,
 }
 
-impl Uploads {
+impl KnownUploads {
     pub(super) fn new() -> Self {
         Self {
             held: Arc::default(),
@@ -95,6 +95,11 @@ impl Uploads {
             upload: upload.clone(),
             held: Arc::clone(&self.held),
         })
+    }
+
+    /// Whether a request holds an upload at the moment.
+    pub(super) fn is_held(&self, upload: &UploadKey) -> bool {
+        self.held.lock().contains(upload)
     }
 
     /// How many bytes each upload is to gather, as many as there are: shared memory, in equal parts.
@@ -777,7 +782,8 @@ impl<D: Disk> Finished for FsFinished<D> {
 
     async fn publish(mut self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
         let (Some(mut session), frames) = (self.session.take(), self.frames.take()) else {
-            return Ok(());
+            let context = format!("publish `{key}`: an earlier step of this upload did not end");
+            return Err(Error::new(ErrorKind::Other, context));
         };
         let (key, then) = (key.clone(), then.to_vec());
         blocking(move || session.publish(&key, frames, &then)).await

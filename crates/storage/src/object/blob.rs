@@ -91,7 +91,7 @@ impl ObjectBlob {
 
 impl Blob for ObjectBlob {
     fn stat(&self) -> Stat {
-        self.stat
+        self.stat.clone()
     }
 
     fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream {

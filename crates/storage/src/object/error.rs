@@ -9,7 +9,7 @@ pub(super) fn failed(context: impl Into<Box<str>>, error: object_store::Error) -
     Error::with_source(kind_of(&error), context, error)
 }
 
-/// Whether a put was refused because somebody else had written that object.
+/// Whether a put was refused because another request had written that object.
 pub(super) fn is_conflict(error: &object_store::Error) -> bool {
     matches!(
         error,
@@ -31,7 +31,7 @@ fn kind_of(error: &object_store::Error) -> ErrorKind {
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => {
             ErrorKind::PermissionDenied
         }
-        _ if is_conflict(error) => ErrorKind::Busy,
+        _ if is_conflict(error) => ErrorKind::Precondition,
         _ => kind_of_cause(error),
     }
 }

@@ -21,6 +21,11 @@ pub(super) struct Hold {
 }
 
 impl Holds {
+    /// Whether a request of this process holds it.
+    pub(super) fn contains(&self, dir: &Key) -> bool {
+        self.0.lock().contains(dir)
+    }
+
     /// [`ErrorKind::Busy`] when it is held already.
     pub(super) fn take(&self, dir: &Key) -> Result<Hold> {
         if self.0.lock().insert(dir.clone()) {

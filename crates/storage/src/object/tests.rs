@@ -4,12 +4,14 @@ use std::fmt;
 
 use futures_util::stream::BoxStream;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult,
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult,
+    list::{PaginatedListOptions, PaginatedListResult},
 };
 use wharf_oci::{Algorithm, Digest};
 
 use super::*;
+use crate::{Storage, contract::purge};
 
 /// Limits that make multipart uploads, copies by streaming and heartbeats of small contents.
 const SMALL: Limits = Limits {
@@ -41,7 +43,7 @@ async fn contract_below_a_prefix_with_small_limits() {
     ))
     .await;
     let mut all = store.list(None);
-    while let Some(meta) = futures_util::StreamExt::next(&mut all).await {
+    while let Some(meta) = all.next().await {
         let location = meta.unwrap().location;
         assert!(
             location.prefix_matches(&below),
@@ -53,11 +55,9 @@ async fn contract_below_a_prefix_with_small_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contract_on_stores_that_do_not_honour_conditions() {
     for conditions in [Conditions::Ignored, Conditions::Refused] {
-        contract_holds(ObjectStorage::new(
-            Arc::new(Store::new(conditions)),
-            Path::default(),
-        ))
-        .await;
+        let store = Arc::new(Store::new(conditions));
+        let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(store, Path::default()));
+        Box::pin(crate::contract::unconditional(&storage)).await;
     }
 }
 
@@ -249,7 +249,7 @@ async fn a_long_request_shows_other_replicas_that_it_lives() {
     for _ in 0..3 {
         held.write(Bytes::from_static(b"piece ")).await.unwrap();
     }
-    assert_eq!(two.purge_uploads(cutoff).await.unwrap(), 0);
+    assert_eq!(purge(&two, cutoff).await.unwrap(), 0);
     assert_eq!(held.suspend().await.unwrap(), 18);
     assert_eq!(publish(&two, "u").await.unwrap(), "piece piece piece ");
 }
@@ -264,11 +264,11 @@ async fn purge_removes_chunks_without_a_state() {
         .put(&orphan, Bytes::from_static(b"x").into())
         .await
         .unwrap();
-    assert_eq!(storage.purge_uploads(SystemTime::UNIX_EPOCH).await.unwrap(), 0);
+    assert_eq!(purge(&storage, SystemTime::UNIX_EPOCH).await.unwrap(), 0);
     assert_eq!(objects(&storage).await.len(), 1);
     let future = SystemTime::now() + Duration::from_secs(60);
     assert_eq!(
-        storage.purge_uploads(future).await.unwrap(),
+        purge(&storage, future).await.unwrap(),
         0,
         "it was no upload any more"
     );
@@ -390,7 +390,6 @@ async fn a_tree_is_removed_from_its_pointers_on() {
 
 #[tokio::test]
 async fn a_store_that_sends_too_little_is_noticed() {
-    use futures_util::StreamExt;
     let store = Store {
         send_short: true,
         ..Store::new(Conditions::Honoured)
@@ -415,6 +414,181 @@ async fn a_store_that_sends_too_little_is_noticed() {
     assert!(stream.next().await.is_none(), "a stream ends after its error");
 }
 
+/// A signer that writes down what it was asked for.
+#[derive(Debug)]
+struct FakeSigner;
+
+#[async_trait]
+impl UrlSigner for FakeSigner {
+    async fn sign(&self, path: &Path, ttl: Duration) -> object_store::Result<String> {
+        if ttl.is_zero() {
+            return Err(object_store::Error::Unauthenticated {
+                path: path.to_string(),
+                source: "the credentials have expired".into(),
+            });
+        }
+        Ok(format!("https://bucket.example/{path}?expires={}", ttl.as_secs()))
+    }
+}
+
+#[tokio::test]
+async fn clients_are_sent_where_the_signer_says() {
+    let key = Key::new("docker/object").unwrap();
+    let storage = ObjectStorage::new(Arc::new(InMemory::new()), Path::from("below"));
+    let minute = Duration::from_secs(60);
+    assert_eq!(storage.location(&key, minute).await.unwrap(), None);
+    let storage = storage.with_signer(Arc::new(FakeSigner));
+    assert_eq!(
+        storage.location(&key, minute).await.unwrap().as_deref(),
+        Some("https://bucket.example/below/docker/object?expires=60")
+    );
+    let error = storage.location(&key, Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
+}
+
+/// A store in memory that gives listings in small pages, and counts them.
+#[derive(Debug, Default)]
+struct Paged {
+    inner: InMemory,
+    asked: parking_lot::Mutex<Vec<PaginatedListOptions>>,
+}
+
+impl Paged {
+    const PAGE: usize = 3;
+}
+
+#[async_trait]
+impl PaginatedListStore for Paged {
+    async fn list_paginated(
+        &self,
+        prefix: Option<&str>,
+        options: PaginatedListOptions,
+    ) -> object_store::Result<PaginatedListResult> {
+        use futures_util::TryStreamExt;
+        let all: Vec<ObjectMeta> = self.inner.list(None).try_collect().await?;
+        let start = options.page_token.clone().or(options.offset.clone());
+        let mut objects: Vec<_> = all
+            .into_iter()
+            .filter(|meta| prefix.is_none_or(|prefix| meta.location.as_ref().starts_with(prefix)))
+            .filter(|meta| {
+                start
+                    .as_ref()
+                    .is_none_or(|start| meta.location.as_ref() > start.as_str())
+            })
+            .collect();
+        let most = options.max_keys.unwrap_or(1000).min(Self::PAGE);
+        let more = objects.len() > most;
+        objects.truncate(most);
+        self.asked.lock().push(options);
+        let page_token = objects
+            .last()
+            .filter(|_| more)
+            .map(|meta| meta.location.to_string());
+        Ok(PaginatedListResult {
+            result: ListResult {
+                common_prefixes: Vec::new(),
+                objects,
+                extensions: Default::default(),
+            },
+            page_token,
+        })
+    }
+}
+
+/// The listing cases of the contract, with the store's own pages, which are smaller than what is asked for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn contract_holds_with_pages_of_the_store() {
+    use crate::contract;
+    let paged = Arc::new(Paged::default());
+    let storage = ObjectStorage::new(Arc::new(paged.inner.clone()), Path::from("be low"))
+        .with_pages(Arc::clone(&paged) as _);
+    let storage: Arc<dyn Storage> = Arc::new(storage);
+    contract::scan_is_sorted_by_keys(&storage).await;
+    contract::scan_pages(&storage).await;
+    contract::scan_starts_after(&storage).await;
+    contract::scan_tells_sizes_and_times(&storage).await;
+    contract::scan_of_nothing_is_empty(&storage).await;
+    assert!(!paged.asked.lock().is_empty());
+}
+
+/// A page costs what is on it, not what lies below the prefix.
+#[tokio::test]
+async fn a_scan_asks_for_no_more_than_its_page() {
+    let paged = Arc::new(Paged::default());
+    let storage = ObjectStorage::new(Arc::new(paged.inner.clone()), Path::default())
+        .with_pages(Arc::clone(&paged) as _);
+    for number in 0..100 {
+        let key = Key::new(format!("docker/{number:03}")).unwrap();
+        storage.publish(&[Put::new(key, "x")]).await.unwrap();
+    }
+    let (prefix, after) = (Key::new("docker").unwrap(), Key::new("docker/041").unwrap());
+    let page = storage.scan(&prefix, Some(&after), 4).await.unwrap();
+    assert!(page.more);
+    let keys: Vec<_> = page.objects.iter().map(|object| object.key.as_str()).collect();
+    assert_eq!(keys, ["docker/042", "docker/043", "docker/044", "docker/045"]);
+    let asked: Vec<_> = paged
+        .asked
+        .lock()
+        .iter()
+        .map(|options| (options.max_keys, options.offset.clone()))
+        .collect();
+    let offset = Some("docker/041".to_owned());
+    assert_eq!(asked, [(Some(5), offset.clone()), (Some(2), offset)]);
+}
+
+/// Many removals are one stream of deletions, without a look at each object before.
+#[tokio::test]
+async fn many_objects_are_removed_without_a_look() {
+    let store = Store::new(Conditions::Honoured);
+    let (deleted, looks) = (Arc::clone(&store.deleted), Arc::clone(&store.looks));
+    let storage = ObjectStorage::new(Arc::new(store), Path::default());
+    let removals: Vec<_> = (0..5)
+        .map(|number| Removal {
+            key: Key::new(format!("docker/{number}/object")).unwrap(),
+            keep: Key::new("docker").unwrap(),
+        })
+        .collect();
+    for removal in &removals[1..] {
+        storage
+            .publish(&[Put::new(removal.key.clone(), "x")])
+            .await
+            .unwrap();
+    }
+    storage.remove_many(&removals).await.unwrap();
+    assert_eq!(deleted.lock().len(), 5);
+    assert_eq!(looks.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(objects(&storage).await, [""; 0]);
+}
+
+/// A conditional put whose answer got lost and that the client library repeated is refused, though it took effect:
+/// the caller reads back what it wrote.
+#[tokio::test]
+async fn a_conditional_put_whose_answer_was_lost_is_refused() {
+    let store = Store {
+        lose_answers: true,
+        ..Store::new(Conditions::Honoured)
+    };
+    let storage = ObjectStorage::new(Arc::new(store), Path::default());
+    let key = Key::new("wharf/lease").unwrap();
+    let put = Put::new(key.clone(), "nonce").if_absent();
+    let error = storage.publish(&[put]).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
+    assert_eq!(storage.read(&key, 10).await.unwrap().bytes, "nonce");
+}
+
+/// A store without conditional puts says so, and nothing is written.
+#[tokio::test]
+async fn a_store_without_conditions_refuses_them() {
+    let storage = ObjectStorage::new(Arc::new(Store::new(Conditions::Refused)), Path::default());
+    let key = Key::new("wharf/lease").unwrap();
+    let error = storage
+        .publish(&[Put::new(key, "nonce").if_absent()])
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other, "{error}");
+    assert_eq!(objects(&storage).await, [""; 0]);
+}
+
 /// What a store makes of the condition of a put.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Conditions {
@@ -433,6 +607,8 @@ struct Store {
     /// The last byte of each object gets lost on the way.
     send_short: bool,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
+    /// How often an object was looked at or read
+    looks: Arc<std::sync::atomic::AtomicU32>,
 }
 
 impl Store {
@@ -443,6 +619,7 @@ impl Store {
             lose_answers: false,
             send_short: false,
             deleted: Arc::default(),
+            looks: Arc::default(),
         }
     }
 }
@@ -490,12 +667,13 @@ impl ObjectStore for Store {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         let mut got = self.inner.get_opts(location, options).await?;
         if self.send_short {
             let (meta, range, attributes) = (got.meta.clone(), got.range.clone(), got.attributes.clone());
             let bytes = got.bytes().await?;
             let short = bytes.slice(..bytes.len() - 1);
-            let sent = futures_util::stream::once(async { Ok(short) });
+            let sent = stream::once(async { Ok(short) });
             got = GetResult {
                 payload: object_store::GetResultPayload::Stream(Box::pin(sent)),
                 meta,

@@ -1,4 +1,4 @@
-//! What looks like directories: listing one, removing one.
+//! Removing what looks like a directory, and many objects at once.
 
 use std::{
     future::ready,
@@ -8,51 +8,11 @@ use std::{
     },
 };
 
-use futures_util::{StreamExt, TryStreamExt};
+use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use object_store::path::Path;
 
 use super::{Bucket, error::failed};
-use crate::{Entry, Error, ErrorKind, Key, Page, Result, layout};
-
-/// A page of the names below `dir`.
-///
-/// The store is asked for the names of the whole directory, because buckets sort whole keys, in
-/// which `a-b/x` comes before `a/x`, while we promise the order of the names, and because
-/// `object_store` gives a listing with a delimiter in one piece only. That is one request for each
-/// thousand names, and some 200 bytes of memory for each name while the call lasts.
-pub(super) async fn list(bucket: &Bucket, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
-    let listed = match bucket.store.list_with_delimiter(Some(&bucket.path(dir))).await {
-        Ok(listed) => listed,
-        Err(object_store::Error::NotFound { .. }) => return Ok(Page::default()),
-        Err(error) => return Err(failed(format!("list `{dir}`"), error)),
-    };
-    let directories = listed.common_prefixes.iter().map(|path| (path, true));
-    let objects = listed.objects.iter().map(|meta| (&meta.location, false));
-    let mut names: Vec<(&str, bool)> = directories
-        .chain(objects)
-        .filter_map(|(path, is_dir)| Some((path.filename()?, is_dir)))
-        .filter(|(name, _)| after.is_none_or(|after| *name > after))
-        .collect();
-    // A name may be an object and a directory at once; then it is a directory.
-    names.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
-    names.dedup_by_key(|(name, _)| *name);
-
-    let more = names.len() > limit;
-    let entries = names
-        .iter()
-        .take(limit)
-        .map(|&(name, is_dir)| Entry {
-            name: name.into(),
-            is_dir,
-        })
-        .collect();
-    Ok(Page {
-        entries,
-        more,
-        version: None,
-        unreachable: None,
-    })
-}
+use crate::{Error, ErrorKind, Key, Result, layout};
 
 /// Removes what is at and below `dir`, pointers before what they point to (I3).
 ///
@@ -98,12 +58,21 @@ pub(super) async fn remove_below(
         let doomed = doomed(&meta.location);
         ready(Ok(doomed.then_some(meta.location)))
     });
-    let mut removed = bucket.store.delete_stream(paths.boxed());
+    remove_all(bucket, paths.boxed(), &format!("remove `{dir}`")).await
+}
+
+/// Removes the objects at `paths`, many with each request where the store can. An object that does not exist is no
+/// error.
+pub(super) async fn remove_all(
+    bucket: &Bucket,
+    paths: BoxStream<'static, object_store::Result<Path>>,
+    context: &str,
+) -> Result<()> {
+    let mut removed = bucket.store.delete_stream(paths);
     while let Some(result) = removed.next().await {
         match result {
-            // Somebody else may have removed it as well.
             Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => return Err(failed(format!("remove `{dir}`"), error)),
+            Err(error) => return Err(failed(context, error)),
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
-use object_store::{ObjectStoreExt, UpdateVersion};
+use object_store::UpdateVersion;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tracing::Instrument as _;
 use uuid::Uuid;
@@ -21,11 +21,12 @@ use super::{
     blob::Pieces,
     error::failed,
     hold::{Hold, Holds},
+    rename::copy_into,
     state::{Chunk, State},
     tree,
     writer::{Hashes, ObjectWriter},
 };
-use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout};
+use crate::{Error, ErrorKind, Finished, Key, ListedUpload, Put, Result, Upload, layout};
 
 /// An upload that a request of this process holds.
 ///
@@ -105,7 +106,7 @@ impl ObjectUpload {
     }
 
     /// Ends the task, if there is one, and gets the session back. An error is of what was appended.
-    async fn settle(&mut self) -> Result<()> {
+    async fn end_appending(&mut self) -> Result<()> {
         let Some(Appending { commands, task }) = self.appending.take() else {
             return Ok(());
         };
@@ -118,8 +119,8 @@ impl ObjectUpload {
         result
     }
 
-    async fn settled(mut self: Box<Self>) -> Result<Session> {
-        self.settle().await?;
+    async fn into_session(mut self: Box<Self>) -> Result<Session> {
+        self.end_appending().await?;
         if self.failed {
             return Err(Error::new(
                 ErrorKind::Other,
@@ -153,17 +154,17 @@ impl Upload for ObjectUpload {
         }
         // The task has ended before its time, so it has an error to tell.
         self.failed = true;
-        self.settle().await?;
+        self.end_appending().await?;
         Err(lost())
     }
 
     async fn suspend(self: Box<Self>) -> Result<u64> {
-        Ok(self.settled().await?.state.size())
+        Ok(self.into_session().await?.state.size())
     }
 
     async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
-        let session = self.settled().await?;
-        // In a task of its own: whoever waits for it may go away, but a multipart upload is completed or aborted.
+        let session = self.into_session().await?;
+        // In a task of its own: the caller may go away, but a multipart upload is completed or aborted.
         let finished = run(async move { session.finish(also).await }).await?;
         Ok(Box::new(finished))
     }
@@ -173,7 +174,7 @@ impl Upload for ObjectUpload {
             // When the task has ended with an error there is nothing to abort.
             drop(appending.commands.send(Command::Abort).await);
         }
-        drop(self.settle().await);
+        drop(self.end_appending().await);
         let session = self.session.take().ok_or_else(lost)?;
         run(async move { remove(&session.bucket, &session.dir).await }).await
     }
@@ -251,7 +252,7 @@ impl Session {
         self.replace_or_remove(state, &chunk).await
     }
 
-    /// Makes `state` the upload's state. When another request was first, `chunk` is nobody's and goes.
+    /// Makes `state` the upload's state. When another request was first, `chunk` belongs to no state and is removed.
     async fn replace_or_remove(&mut self, state: State, chunk: &Chunk) -> Result<()> {
         let result = self.replace(state).await;
         if let Err(error) = &result
@@ -367,20 +368,18 @@ impl Session {
     }
 
     async fn copy_into(&self, writer: &mut ObjectWriter, chunk: &Chunk) -> Result<()> {
-        let mut pieces = Pieces::of(&self.bucket, &self.chunk_key(chunk), chunk.size).await?;
-        while let Some(piece) = pieces.next().await? {
-            writer.write(&piece).await?;
-        }
-        Ok(())
+        copy_into(writer, &self.bucket, &self.chunk_key(chunk), chunk.size).await
     }
 
     async fn publish(mut self, digest: &Digest, key: &Key, then: &[Put]) -> Result<()> {
-        // From here on no other request can add to it: whoever read the state before fails to replace it, whoever
+        // From here on no other request can add to it: a request that read the state before fails to replace it, one that
         // reads it from now on sees the seal.
         self.replace(self.state.seal()).await?;
         match &self.state.chunks[..] {
             [] => self.bucket.put(key, Bytes::new()).await?,
-            [chunk] if chunk.size <= self.bucket.limits.copy_size => self.copy(chunk, key).await?,
+            [chunk] if chunk.size <= self.bucket.limits.copy_size => {
+                self.bucket.copy(&self.chunk_key(chunk), key).await?;
+            }
             chunks => {
                 let mut writer = ObjectWriter::new(&self.bucket, key, None);
                 for chunk in chunks {
@@ -397,15 +396,6 @@ impl Session {
             tracing::warn!(upload = %self.dir, %error, "could not remove a published upload; a purge will");
         }
         Ok(())
-    }
-
-    async fn copy(&self, chunk: &Chunk, key: &Key) -> Result<()> {
-        let (from, to) = (self.bucket.path(&self.chunk_key(chunk)), self.bucket.path(key));
-        self.bucket
-            .store
-            .copy(&from, &to)
-            .await
-            .map_err(|error| failed(format!("copy `{from}` to `{to}`"), error))
     }
 }
 
@@ -429,9 +419,14 @@ impl Finished for ObjectFinished {
             .find(|digest| digest.algorithm() == algorithm)
     }
 
+    /// Nothing: the chunks are durable since they were acknowledged, and a copy inside the store can be seen.
+    async fn prepare(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()> {
         let (key, then) = (key.clone(), then.to_vec());
-        // In a task of its own: hold is let go when all is done, also when nobody waits for it any more.
+        // In a task of its own: hold is let go when all is done, also when the caller does not wait for it any more.
         run(async move { self.session.publish(&self.sha256, &key, &then).await }).await
     }
 
@@ -440,51 +435,79 @@ impl Finished for ObjectFinished {
     }
 }
 
-/// Removes an upload, the state first: without it nobody can take hold of the rest.
+/// Removes an upload, the state first: without it no request can take hold of the rest.
 async fn remove(bucket: &Bucket, dir: &Key) -> Result<()> {
     bucket.delete(&layout::object_upload_state(dir)).await?;
     tree::remove_below(bucket, dir, |_| true).await
 }
 
-/// Removes the uploads whose newest object is older than `cutoff` and that nobody holds, or only names them.
-pub(super) async fn purge(bucket: &Bucket, holds: &Holds, cutoff: SystemTime, is_dry: bool) -> Result<u64> {
+/// All uploads, each with the times of its objects, and what requests left behind whose upload is gone.
+pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpload>> {
     let root = layout::object_uploads();
-    let mut newest: HashMap<Key, SystemTime> = HashMap::new();
+    let mut found: HashMap<Key, ListedUpload> = HashMap::new();
     let mut listed = bucket.store.list(Some(&bucket.path(&root)));
     while let Some(meta) = listed
         .try_next()
         .await
         .map_err(|error| failed(format!("list `{root}`"), error))?
     {
-        if let Some(dir) = bucket
-            .key(&meta.location)
-            .and_then(|key| layout::object_upload_of(&key))
-        {
-            let modified = SystemTime::from(meta.last_modified);
-            newest
-                .entry(dir)
-                .and_modify(|newest| *newest = modified.max(*newest))
-                .or_insert(modified);
-        }
-    }
-    let mut purged = 0;
-    for (dir, _) in newest.into_iter().filter(|(_, newest)| *newest < cutoff) {
-        let Ok(_hold) = holds.take(&dir) else { continue };
-        // Somebody may have gone on with it since it was listed.
-        let state = match bucket.head(&layout::object_upload_state(&dir)).await {
-            Ok(meta) if SystemTime::from(meta.last_modified) >= cutoff => continue,
-            Ok(_) => true,
-            Err(error) if error.is_not_found() => false,
-            Err(error) => return Err(error),
+        let Some(key) = bucket.key(&meta.location) else {
+            continue;
         };
-        if is_dry {
-            tracing::info!(upload = dir.as_str(), "would forget an unfinished upload");
+        let Some(dir) = layout::object_upload_of(&key) else {
+            continue;
+        };
+        let modified = SystemTime::from(meta.last_modified);
+        let is_held = holds.contains(&dir);
+        let upload = found.entry(dir.clone()).or_insert_with(|| ListedUpload {
+            repository: repository_of(&dir),
+            id: dir.name().into(),
+            started: None,
+            touched: modified,
+            size: 0,
+            is_held,
+            is_remnant: true,
+        });
+        upload.touched = upload.touched.max(modified);
+        if key == layout::object_upload_state(&dir) {
+            upload.is_remnant = false;
         } else {
-            remove(bucket, &dir).await?;
+            upload.size += meta.size;
         }
-        purged += u64::from(state);
     }
-    Ok(purged)
+    Ok(found.into_values().collect())
+}
+
+/// The name of the repository that an upload is for, whatever it is.
+fn repository_of(dir: &Key) -> Box<str> {
+    let parent = dir.parent();
+    let repository = parent.as_ref().map_or("", Key::name);
+    repository.replace('=', "/").into()
+}
+
+/// Removes an upload that is not held and was not touched since.
+pub(super) async fn remove_untouched(
+    bucket: &Bucket,
+    holds: &Holds,
+    upload: &ListedUpload,
+    untouched_since: SystemTime,
+) -> Result<()> {
+    let dir = layout::object_uploads()
+        .join(&upload.repository.replace('/', "="))
+        .and_then(|above| above.join(&upload.id))
+        .map_err(|error| Error::with_source(ErrorKind::NotFound, "remove an upload", error))?;
+    let _hold = holds.take(&dir)?;
+    // A request may have gone on with it since it was listed.
+    let touched = match bucket.head(&layout::object_upload_state(&dir)).await {
+        Ok(meta) => SystemTime::from(meta.last_modified).max(upload.touched),
+        Err(error) if error.is_not_found() && upload.is_remnant => upload.touched,
+        Err(error) => return Err(error),
+    };
+    if touched >= untouched_since {
+        let context = format!("remove upload `{dir}`, which a request has gone on with");
+        return Err(Error::new(ErrorKind::Precondition, context));
+    }
+    remove(bucket, &dir).await
 }
 
 /// Runs `work` to its end, whether or not the caller stays to see it.

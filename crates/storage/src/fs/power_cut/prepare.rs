@@ -4,7 +4,7 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use super::{Client, opened, pattern};
-use crate::{ErrorKind, Finished, Storage, layout};
+use crate::{ErrorKind, Finished, Objects as _, Uploads as _, layout};
 
 async fn finished(client: &Client, content: &Bytes) -> Box<dyn Finished> {
     let upload = client.upload("u");

@@ -3,7 +3,7 @@
 use wharf_oci::Digest;
 
 use super::{Client, pattern, survives_a_cut_anywhere};
-use crate::{Key, Removal, Result, Storage, layout};
+use crate::{Key, Objects, Removal, Result, layout};
 
 /// As a collection does it: history, revisions, layer links, blobs, each kind in one call.
 #[test]

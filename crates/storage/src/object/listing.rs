@@ -1,0 +1,128 @@
+//! Listing: the names of what looks like a directory, and all objects below a prefix.
+
+use futures_util::{StreamExt, TryStreamExt};
+use object_store::{ObjectMeta, list::PaginatedListOptions, path::Path};
+
+use super::{Bucket, Pages, error::failed, stat_of};
+use crate::{Entry, Key, Page, Result, ScanPage, Scanned};
+
+/// A page of the objects below `prefix`, as the store sorts whole keys. Objects that no [`Key`] stands for are left out.
+pub(super) async fn scan(
+    bucket: &Bucket,
+    prefix: &Key,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<ScanPage> {
+    let (below, after) = (bucket.path(prefix), after.map(|after| bucket.path(after)));
+    // One more, to know whether there is more.
+    let wanted = limit.saturating_add(1);
+    let found = match &bucket.pages {
+        Some(pages) => pages.first(bucket, &below, after.as_ref(), wanted).await,
+        None => first(bucket, &below, after.as_ref(), wanted).await,
+    };
+    let mut objects = found.map_err(|error| failed(format!("list `{prefix}`"), error))?;
+    let more = objects.len() > limit;
+    objects.truncate(limit);
+    Ok(ScanPage { objects, more })
+}
+
+/// The first `wanted` objects of a listing, which is not read any further.
+async fn first(
+    bucket: &Bucket,
+    below: &Path,
+    after: Option<&Path>,
+    wanted: usize,
+) -> object_store::Result<Vec<Scanned>> {
+    let listed = match after {
+        Some(after) => bucket.store.list_with_offset(Some(below), after),
+        None => bucket.store.list(Some(below)),
+    };
+    listed
+        .try_filter_map(async |meta| Ok(scanned(bucket, &meta)))
+        .take(wanted)
+        .try_collect()
+        .await
+}
+
+impl Pages {
+    /// The first `wanted` objects, in as many pages as that takes.
+    async fn first(
+        &self,
+        bucket: &Bucket,
+        below: &Path,
+        after: Option<&Path>,
+        wanted: usize,
+    ) -> object_store::Result<Vec<Scanned>> {
+        let prefix = format!("{below}/");
+        let mut objects = Vec::new();
+        let mut page_token = None;
+        loop {
+            let options = PaginatedListOptions {
+                offset: after.map(ToString::to_string),
+                max_keys: Some(wanted - objects.len()),
+                page_token,
+                ..PaginatedListOptions::default()
+            };
+            let page = self.0.list_paginated(Some(&prefix), options).await?;
+            objects.extend(
+                page.result
+                    .objects
+                    .iter()
+                    .filter_map(|meta| scanned(bucket, meta)),
+            );
+            objects.truncate(wanted);
+            page_token = page.page_token;
+            if page_token.is_none() || objects.len() == wanted {
+                return Ok(objects);
+            }
+        }
+    }
+}
+
+fn scanned(bucket: &Bucket, meta: &ObjectMeta) -> Option<Scanned> {
+    let key = bucket.key(&meta.location)?;
+    Some(Scanned {
+        key,
+        stat: stat_of(meta),
+    })
+}
+
+/// A page of the names below `dir`.
+///
+/// The store is asked for the names of the whole directory, because buckets sort whole keys, in
+/// which `a-b/x` comes before `a/x`, while we promise the order of the names, and because
+/// `object_store` gives a listing with a delimiter in one piece only. That is one request for each
+/// thousand names, and some 200 bytes of memory for each name while the call lasts.
+pub(super) async fn list(bucket: &Bucket, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
+    let listed = match bucket.store.list_with_delimiter(Some(&bucket.path(dir))).await {
+        Ok(listed) => listed,
+        Err(object_store::Error::NotFound { .. }) => return Ok(Page::default()),
+        Err(error) => return Err(failed(format!("list `{dir}`"), error)),
+    };
+    let directories = listed.common_prefixes.iter().map(|path| (path, true));
+    let objects = listed.objects.iter().map(|meta| (&meta.location, false));
+    let mut names: Vec<(&str, bool)> = directories
+        .chain(objects)
+        .filter_map(|(path, is_dir)| Some((path.filename()?, is_dir)))
+        .filter(|(name, _)| after.is_none_or(|after| *name > after))
+        .collect();
+    // A name may be an object and a directory at once; then it is a directory.
+    names.sort_unstable_by(|a, b| a.0.cmp(b.0).then(b.1.cmp(&a.1)));
+    names.dedup_by_key(|(name, _)| *name);
+
+    let more = names.len() > limit;
+    let entries = names
+        .iter()
+        .take(limit)
+        .map(|&(name, is_dir)| Entry {
+            name: name.into(),
+            is_dir,
+        })
+        .collect();
+    Ok(Page {
+        entries,
+        more,
+        version: None,
+        unreachable: None,
+    })
+}

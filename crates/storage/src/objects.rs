@@ -1,0 +1,287 @@
+//! The trait [`Objects`]: bytes at keys, read, written under a condition, moved, removed and listed.
+
+use std::{
+    ops::Range,
+    pin::Pin,
+    time::{Duration, SystemTime},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+
+use crate::{Key, Result, Version};
+
+#[cfg(doc)]
+use crate::ErrorKind;
+
+/// A store of bytes at keys.
+///
+/// # Invariants that every engine keeps
+///
+/// - **Atomic**: a reader sees the old bytes of a key or the new ones, never a mixture or a part.
+/// - **Durable**: when [`publish`](Self::publish), [`rename`](Self::rename) or a removal returns `Ok`, a cut of power
+///   loses none of it.
+/// - **Ordered**: what is published by one call becomes visible, and durable, in the order given;
+///   each entry is durable before the next one becomes visible (invariant I3).
+///
+/// # Errors
+///
+/// Every method fails with the kinds that its engine's trouble amounts to: [`ErrorKind::NoSpace`],
+/// [`ErrorKind::ReadOnly`], [`ErrorKind::PermissionDenied`], [`ErrorKind::Other`]. Further kinds stand at the methods.
+/// An operation that fails may or may not have taken effect: the caller must treat an error as
+/// "unknown", and every operation may be repeated safely.
+#[async_trait]
+pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
+    /// Returns size and version of the object at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is no object, and for a directory.
+    async fn stat(&self, key: &Key) -> Result<Stat>;
+
+    /// Reads the whole object at `key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is no object, [`ErrorKind::TooLarge`] when it holds more than `limit` bytes,
+    /// [`ErrorKind::Damaged`] when it holds fewer bytes than its size promises.
+    async fn read(&self, key: &Key, limit: u64) -> Result<Object>;
+
+    /// Opens the object at `key` for streaming. What is opened stays readable to its end even
+    /// when the key is replaced or removed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is no object.
+    async fn open(&self, key: &Key) -> Result<Box<dyn Blob>>;
+
+    /// Writes small objects, each wholly and durably, in order.
+    ///
+    /// On a file system, conditions hold among all tasks of the process that has the store open. On a bucket they hold
+    /// among all processes, if the store honours conditional puts.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Precondition`] when the [`Condition`] of a put does not hold. That put and those after it are then
+    /// not published; those before it are. On a bucket this may also be said of a put that did take effect, when its
+    /// answer was lost and the client library tried again: a caller that must know puts a nonce into the content and
+    /// reads it back.
+    async fn publish(&self, puts: &[Put]) -> Result<()>;
+
+    /// Moves the object at `from.key` to `to`, in place of an object that is there, and removes the directories above
+    /// `from.key` that became empty, as [`remove`](Self::remove) does.
+    ///
+    /// On a file system the move is atomic, and a cut of power before it is acknowledged leaves the object under the
+    /// old key, the new one or both, never under neither. On a bucket it is a copy and a removal: a crash in between
+    /// leaves both keys, and a write to `from.key` in between is lost. A move may be repeated: when it
+    /// took effect before, the second one finds nothing at `from.key`.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is no object at `from.key`.
+    async fn rename(&self, from: &Removal, to: &Key) -> Result<()>;
+
+    /// Removes the object at `key`, and directories above it that became empty, up to and not
+    /// including `keep`. Durable.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is no object.
+    async fn remove(&self, key: &Key, keep: &Key) -> Result<()>;
+
+    /// Removes many objects. An object that does not exist is no error, and directories above it that are empty go
+    /// all the same.
+    ///
+    /// All of it is durable when this returns, and cheaper than one by one. The order is the engine's, and
+    /// a call that did not return may have removed any part: what must go before something else goes in an earlier
+    /// call.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; further removals may or may not have been tried.
+    async fn remove_many(&self, removals: &[Removal]) -> Result<()>;
+
+    /// Removes everything at and below `dir`. It vanishes at once for readers on engines with
+    /// directories, piece by piece elsewhere. Durable.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is nothing.
+    async fn remove_tree(&self, dir: &Key) -> Result<()>;
+
+    /// Returns the names directly below `dir`, in ascending order of their bytes, strictly after `after`,
+    /// at most `limit` of them. A directory that does not exist gives an empty page.
+    ///
+    /// On a bucket every page costs a listing of the whole directory, because a bucket sorts whole keys and not
+    /// names: to read many names there, use [`scan`](Self::scan).
+    ///
+    /// # Errors
+    ///
+    /// Only those of the engine.
+    async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page>;
+
+    /// Returns the objects below `prefix` at any depth, in ascending order of the bytes of their keys, strictly
+    /// after `after`, at most `limit` of them.
+    ///
+    /// The order is that of whole keys: `a-b/x` and `a.b` come before `a/x`. A page costs what is on it, not what the
+    /// prefix holds: a file system reads only the directories on the way, a bucket pages on its side.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the engine.
+    async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage>;
+
+    /// Returns a URL under which a client can read the object at `key` from the store itself for `ttl`, without
+    /// credentials. `None` when the store cannot be reached by clients. Whether there is an object is not looked up.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the engine, such as credentials that cannot be renewed.
+    async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>>;
+
+    /// Checks whether the store can be used at the moment, cheaply enough to be asked every second.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::ReadOnly`] when the store can only be read.
+    async fn check(&self) -> Result<()>;
+}
+
+/// One small object to write.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Put {
+    /// Key of the object
+    pub key: Key,
+    /// Whole content of the object
+    pub bytes: Bytes,
+    /// What must be true of the key for the object to be written
+    pub condition: Condition,
+}
+
+/// What must be true of a key at the moment when an object is put there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing: an existing object is replaced.
+    #[default]
+    None,
+    /// There is no object at the key.
+    Absent,
+    /// The object at the key is still of this version.
+    Matches(Version),
+}
+
+impl Put {
+    /// Writes `bytes` at `key`, in place of an object that is there.
+    pub fn new(key: Key, bytes: impl Into<Bytes>) -> Self {
+        Self {
+            key,
+            bytes: bytes.into(),
+            condition: Condition::None,
+        }
+    }
+
+    /// The same put, if there is no object at its key.
+    #[must_use]
+    pub fn if_absent(self) -> Self {
+        Self {
+            condition: Condition::Absent,
+            ..self
+        }
+    }
+
+    /// The same put, if the object at its key is still of `version`.
+    #[must_use]
+    pub fn only_if(self, version: Version) -> Self {
+        Self {
+            condition: Condition::Matches(version),
+            ..self
+        }
+    }
+}
+
+/// One object to remove, with the directories above it that become empty, up to and not including `keep`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removal {
+    /// Key of the object
+    pub key: Key,
+    /// Lowest directory that stays, even empty
+    pub keep: Key,
+}
+
+/// What is known of an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stat {
+    /// Size in bytes
+    pub size: u64,
+    /// When the object was written
+    pub modified: SystemTime,
+    /// Equal versions of one key mean equal content. `None` when the engine cannot promise that
+    /// at the moment, for example because the file was written within the resolution of its own
+    /// time stamp; a cache must then not keep what it read, and a conditional write must wait.
+    pub version: Option<Version>,
+}
+
+/// A small object, read whole.
+#[derive(Debug, Clone)]
+pub struct Object {
+    /// Content of the object
+    pub bytes: Bytes,
+    /// Size and version of exactly these bytes
+    pub stat: Stat,
+}
+
+/// A page of a directory listing.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// Names, in ascending order of their bytes
+    pub entries: Vec<Entry>,
+    /// Whether there are names after the last entry
+    pub more: bool,
+    /// Version of the whole directory, not of this page: equal versions mean that names were neither added
+    /// nor removed (what lies below them may have changed). `None` when it is not known.
+    pub version: Option<Version>,
+    /// One of the directories in this one, if there are any, whose names no [`Key`] can have. They are not among the
+    /// entries: nothing in them can be reached through this trait.
+    pub unreachable: Option<Box<str>>,
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Last component of the key
+    pub name: Box<str>,
+    /// Whether there is something below the name
+    pub is_dir: bool,
+}
+
+/// A page of a [scan](Objects::scan).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ScanPage {
+    /// Objects, in ascending order of the bytes of their keys
+    pub objects: Vec<Scanned>,
+    /// Whether there are objects after the last one
+    pub more: bool,
+}
+
+/// One object that a scan found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Scanned {
+    /// Key of the object
+    pub key: Key,
+    /// Size, time and version of the object
+    pub stat: Stat,
+}
+
+/// A stream of bytes, in pieces of at most 256 KiB.
+pub type ByteStream = Pin<Box<dyn Stream<Item = Result<Bytes>> + Send>>;
+
+/// An object opened for streaming.
+pub trait Blob: Send {
+    /// Size and version of the opened object.
+    fn stat(&self) -> Stat;
+
+    /// The bytes of `range`, which must lie within the object. Ends with an error, never early
+    /// and never silently, when the object turns out shorter than [`Stat::size`].
+    fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream;
+}

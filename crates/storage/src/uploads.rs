@@ -1,0 +1,200 @@
+//! The trait [`Uploads`]: bytes that arrive piece by piece, until they are a whole object.
+
+use std::{pin::Pin, time::SystemTime};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::Stream;
+use wharf_oci::{Algorithm, Digest};
+
+use crate::{Key, Put, Result, layout::UploadKey};
+
+#[cfg(doc)]
+use crate::{ErrorKind, Objects};
+
+/// A store of unfinished uploads.
+///
+/// At most one [`Upload`] of an [`UploadKey`] exists at a time (invariant I1). Errors are as in [`Objects`]; further
+/// kinds stand at the methods.
+#[async_trait]
+pub trait Uploads: std::fmt::Debug + Send + Sync + 'static {
+    /// Starts an empty upload. Cheap: nothing of it need be durable.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] when a request holds an upload of that name.
+    async fn create_upload(&self, upload: &UploadKey) -> Result<()>;
+
+    /// Takes hold of an upload, at the end of what earlier holders left.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] when another request holds it, [`ErrorKind::NotFound`] when there is none.
+    async fn open_upload(&self, upload: &UploadKey) -> Result<Box<dyn Upload>>;
+
+    /// Returns how many bytes an upload has so far, without taking hold of it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::NotFound`] when there is none.
+    async fn upload_size(&self, upload: &UploadKey) -> Result<u64>;
+
+    /// Lists all uploads of all repositories, in no order, with what crashed requests left behind. A repository whose
+    /// uploads cannot be listed is logged and passed over.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the engine, at once or as an item of the stream, which then ends.
+    async fn list_uploads(&self) -> Result<UploadStream>;
+
+    /// Removes an upload, if it is not held and was last touched before `untouched_since`. Both are looked at again
+    /// while the upload is held by this call, so that an upload that came to life since it was listed stays (I6).
+    ///
+    /// On a bucket an upload that another process holds counts as touched at least every ten minutes, because holders
+    /// renew its state that often.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`] when a request holds it, [`ErrorKind::Precondition`] when it was touched since,
+    /// [`ErrorKind::NotFound`] when it is gone. The upload is then untouched.
+    async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()>;
+}
+
+/// Unfinished uploads, one after the other.
+pub type UploadStream = Pin<Box<dyn Stream<Item = Result<ListedUpload>> + Send>>;
+
+/// One unfinished upload, as a listing found it.
+///
+/// Its names need not be ones that an [`UploadKey`] can have: other registries and backups leave such directories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedUpload {
+    pub(crate) repository: Box<str>,
+    pub(crate) id: Box<str>,
+    pub(crate) started: Option<SystemTime>,
+    pub(crate) touched: SystemTime,
+    pub(crate) size: u64,
+    pub(crate) is_held: bool,
+    pub(crate) is_remnant: bool,
+}
+
+impl ListedUpload {
+    /// Name of the repository that the upload is for.
+    pub fn repository(&self) -> &str {
+        &self.repository
+    }
+
+    /// Identifier of the upload.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// When the upload was started, as far as the store knows.
+    pub fn started(&self) -> Option<SystemTime> {
+        self.started
+    }
+
+    /// When the upload last got bytes, or was started.
+    pub fn touched(&self) -> SystemTime {
+        self.touched
+    }
+
+    /// How many bytes the upload takes in the store.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Whether a request of this process held the upload when it was listed.
+    pub fn is_held(&self) -> bool {
+        self.is_held
+    }
+
+    /// Whether these are only pieces that a crashed request left behind, which no request can go on with.
+    pub fn is_remnant(&self) -> bool {
+        self.is_remnant
+    }
+
+    /// The key that requests know the upload by; `None` when its names are none that a request can have.
+    pub fn key(&self) -> Option<UploadKey> {
+        Some(UploadKey {
+            repository: self.repository.parse().ok()?,
+            id: self.id.parse().ok()?,
+        })
+    }
+}
+
+/// Exclusive hold of an upload.
+///
+/// Dropping it lets go without losing what was written: the upload stays, and the next holder goes
+/// on from there. Hold is released only when no work on the upload is under way any more.
+#[async_trait]
+pub trait Upload: Send {
+    /// Bytes so far, from all holders.
+    fn size(&self) -> u64;
+
+    /// Appends. Returns as soon as the engine can take more, with a bounded amount waiting inside:
+    /// 512 KiB on a file system, two parts of a multipart upload on an object store.
+    ///
+    /// # Errors
+    ///
+    /// That of this write, or of an earlier one.
+    async fn write(&mut self, bytes: Bytes) -> Result<()>;
+
+    /// Waits until all that was written is in the store (not necessarily durable), and lets go.
+    ///
+    /// # Errors
+    ///
+    /// That of an earlier write; on a bucket [`ErrorKind::Busy`] when another process added to the upload meanwhile.
+    async fn suspend(self: Box<Self>) -> Result<u64>;
+
+    /// Ends the upload and computes the digests of its bytes, as they lie in the store. SHA-256 is always among them;
+    /// `also` asks for another one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`suspend`](Self::suspend), and [`ErrorKind::Damaged`] when bytes went missing in the store.
+    async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>>;
+
+    /// Removes the upload and everything it wrote.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the engine.
+    async fn discard(self: Box<Self>) -> Result<()>;
+}
+
+/// An upload whose bytes are complete and hashed, still held exclusively.
+///
+/// Dropping it without publishing keeps the upload.
+#[async_trait]
+pub trait Finished: Send {
+    /// Size in bytes.
+    fn size(&self) -> u64;
+
+    /// The digest of the bytes with `algorithm`; `None` when that was not asked for.
+    fn digest(&self, algorithm: Algorithm) -> Option<Digest>;
+
+    /// Does ahead of [`publish`](Self::publish) the part of it that takes long and that no reader can see, such as syncing
+    /// many bytes, so that a caller can do it before it takes a lock. It may be left out. After an error the upload is
+    /// of no use.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    async fn prepare(&mut self) -> Result<()>;
+
+    /// Makes the bytes the object at `key`, durably and atomically, then publishes `then` in order
+    /// as [`Objects::publish`] does; the upload is gone afterwards. An object that is already at
+    /// `key` is replaced: that heals a damaged one (I4).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Objects::publish`]. When the object itself could not be published, the upload keeps its bytes.
+    async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()>;
+
+    /// Removes the upload and its bytes.
+    ///
+    /// # Errors
+    ///
+    /// Only those of the engine.
+    async fn discard(self: Box<Self>) -> Result<()>;
+}
