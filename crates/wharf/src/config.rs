@@ -1,4 +1,4 @@
-//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`mod@load`]'s; each section
+//! What the configuration means. How it is said is [`section`]'s business, where it is found [`mod@load`]'s; each section
 //! of it has a module that reads it.
 
 mod auth;
@@ -13,20 +13,22 @@ mod headers;
 mod health;
 mod http;
 mod keys;
-mod later;
+mod kind;
 mod load;
 mod log;
 mod notifications;
 mod paging;
-mod proxy;
-mod raw;
+mod report;
+mod section;
 mod show;
 mod storage;
+mod table;
 mod tree;
+mod unsupported;
 mod validation;
 mod yaml;
 
-pub(crate) use documentation::table;
+pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use show::examine;
 

@@ -28,7 +28,7 @@ pub(crate) fn show(file: Option<&Path>, origins: bool) -> ExitCode {
 
 /// Lists all keys.
 pub(crate) fn keys() -> ExitCode {
-    say(&config::table());
+    say(&config::documentation());
     ExitCode::SUCCESS
 }
 

@@ -2,14 +2,15 @@
 //!
 //! Names are taken in order, those of sections before those of their keys, and numbers as numbers: `REGISTRY_STORAGE`,
 //! then `REGISTRY_STORAGE_DELETE_ENABLED`; `…_2`, then `…_10`. What a name stands for is looked up in the
-//! [table of keys](super::keys), so keys that have a `_` themselves can be named as well.
+//! [table of keys](super::table), so keys that have a `_` themselves can be named as well.
 
 use std::{cmp::Ordering, ffi::OsString, io, path::Path, rc::Rc};
 
 use super::{
-    check::cut,
-    keys::{Kind, Schema, Status, below, schema},
-    raw::Report,
+    keys::Status,
+    kind::{Kind, cut},
+    report::Report,
+    table::{Schema, below, schema},
     tree::{Map, Node, Place, Scalar, Value},
     yaml,
 };
@@ -392,9 +393,12 @@ fn resolve_section<'a>(here: &'a Schema, parts: &[&str]) -> Option<&'a Schema> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, io::Write as _};
+    use std::{cell::RefCell, io::Write as _, time::Duration};
 
-    use super::{super::raw::Section, *};
+    use super::{
+        super::{keys::Key, section::Section},
+        *,
+    };
 
     /// What is left of a file and variables, as flow YAML, and what there is to say.
     fn applied(file: &str, variables: &[(&str, &str)]) -> (String, Report) {
@@ -674,11 +678,14 @@ mod tests {
         ]
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         apply(&mut root, variables, &mut report.borrow_mut());
-        let http = Section::root(&root, &report).section("http");
-        assert_eq!(http.boolean("relativeurls"), Some(true));
+        let root = Section::root(&root, &report);
         assert_eq!(
-            http.duration("draintimeout").map(|time| time.as_secs()),
-            Some(5400)
+            root.get(Key::<Option<bool>>::new("http.relativeurls")),
+            Some(true)
+        );
+        assert_eq!(
+            root.get(Key::<Option<Duration>>::new("http.draintimeout")),
+            Some(Duration::from_secs(5400))
         );
     }
 }

@@ -13,9 +13,13 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Config, Storage, auth, check, compat, debug, environment, health, http, log, notifications, paging,
-    raw::{Report, Section},
+    Config, Storage, auth, check, compat, debug, environment, health, http,
+    kind::cut,
+    log, notifications, paging,
+    report::Report,
+    section::Section,
     storage,
+    table::VERSION,
     tree::{Map, Place},
     validation, yaml,
 };
@@ -182,23 +186,23 @@ pub(super) fn understand(
 /// What the keys mean.
 fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
     version(root, has_file);
-    let storage = storage::read(&root.section("storage"), has_file);
+    let storage = storage::read(root, has_file);
     let mut registry = wharf_registry::Options::default();
     let mut server = ServerOptions::default();
-    let http = http::read(&root.section("http"), &mut server);
+    let http = http::read(root, &mut server);
     server.read_only = storage.read_only;
-    paging::read(&root.section("catalog"), &root.section("tags"), &mut server);
-    validation::read(&root.section("validation"), &mut registry);
-    compat::read(&root.section("compat"), &mut registry, &mut server);
-    let auth = auth::read(&root.section("auth"));
-    let webhooks = notifications::read(&root.section("notifications"));
+    paging::read(root, &mut server);
+    validation::read(root, &mut registry);
+    compat::read(root, &mut registry, &mut server);
+    let auth = auth::read(root);
+    let webhooks = notifications::read(root);
     Config {
         source,
         warnings: Vec::new(),
         notes: Vec::new(),
-        log: log::read(&root.section("log")),
-        debug: debug::read(&root.section("http").section("debug")),
-        health: health::read(&root.section("health")),
+        log: log::read(root),
+        debug: debug::read(root),
+        health: health::read(root),
         traces: None,
         storage: storage.engine.unwrap_or(Storage::InMemory),
         listen: http.listen,
@@ -230,11 +234,11 @@ fn traces(variables: &[(OsString, OsString)], report: &mut Report) -> Option<Tra
 }
 
 fn version(root: &Section<'_>, has_file: bool) {
-    match root.string("version").as_deref() {
+    match root.get(VERSION).as_deref() {
         Some("0.1") => {}
-        Some(other) => root.problem("version", &format!("must be `0.1`, not `{}`", check::cut(other))),
+        Some(other) => root.problem(VERSION, &format!("must be `0.1`, not `{}`", cut(other))),
         None if has_file => root.problem(
-            "version",
+            VERSION,
             "is missing; the first line of a configuration is `version: 0.1`",
         ),
         None => {}

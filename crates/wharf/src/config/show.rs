@@ -3,8 +3,10 @@
 use std::{fmt::Write as _, path::Path};
 
 use super::{
-    keys::{Default, Kind, Schema, Status, schema},
+    keys::{Default, Status},
+    kind::Kind,
     load::{self, Loaded},
+    table::{Schema, schema},
     tree::{Map, Node, Place, Scalar, Value},
 };
 
