@@ -6,13 +6,14 @@ use http::{HeaderName, request::Parts};
 use wharf_http::RequestContext;
 use wharf_registry::Registry;
 
-use crate::options::ServerOptions;
+use crate::options::{ServerOptions, ServerServices};
 
-/// The registry and the options that all requests share.
+/// The registry, the options and the services that all requests share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) registry: Arc<Registry>,
     pub(crate) options: ServerOptions,
+    pub(crate) services: ServerServices,
 }
 
 /// A request whose body is still to be read.

@@ -95,7 +95,12 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
     if *method == Method::OPTIONS && call.is_preflight() {
         return Ok(empty(StatusCode::NO_CONTENT));
     }
-    if options.health.as_deref().is_some_and(|health| !health.is_well()) {
+    if app
+        .services
+        .health
+        .as_deref()
+        .is_some_and(|health| !health.is_well())
+    {
         return Err(unhealthy());
     }
     let path = parts.uri.path();
@@ -106,7 +111,7 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
     context.set_handler(handlers::of(&route));
     let call = Call { app, context, parts };
     // Before anything is done, and before the first byte of the body is asked for.
-    if let Some(access) = &options.access
+    if let Some(access) = &app.services.access
         && let Identity::User(name) = auth::authorize(call, access, &route).await?
     {
         context.set_actor(name);

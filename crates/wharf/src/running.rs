@@ -26,8 +26,8 @@ pub async fn start(
     configuration: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<Running> {
-    let mut config = config::parse(configuration, environment)?;
-    let services = Services::assemble(&mut config, None).await?;
+    let settings = config::parse(configuration, environment)?;
+    let services = Services::assemble(&settings, None).await?;
     let (stop, stopped) = oneshot::channel();
     Ok(Running {
         address: services.address().clone(),

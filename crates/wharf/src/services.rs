@@ -13,85 +13,71 @@ use std::{
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
+use wharf_access::Access;
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{Server, Webhooks};
+use wharf_server::{DebugServer, Server, ServerServices};
 use wharf_storage::spool::{MemorySpools, Spools};
 
-use self::telemetry::Telemetry;
 use crate::{
-    config::{Config, Listen, Storage},
+    config::{Listen, Settings, Storage},
     systemd::Inherited,
 };
+
+/// Traces that wait when the server ends may take so much time.
+const LAST_TRACES: Duration = Duration::from_secs(2);
 
 /// All parts of one server, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Services {
     server: Server,
     registry: Arc<Registry>,
+    /// The services that the server uses.
+    used: ServerServices,
     listener: Listener,
-    is_encrypted: bool,
     address: ListenAddress,
     debug_address: Option<ListenAddress>,
-    webhooks: Option<Webhooks>,
-    telemetry: Telemetry,
-    access_log: Option<AccessLog>,
+    /// How long running requests and waiting events may take at the end.
     drain: Duration,
     /// What runs beside the requests; aborted when this is dropped.
     tasks: JoinSet<()>,
 }
 
 impl Services {
-    /// Opens the store, the listeners and all else that `config` names. Needs a runtime.
-    pub(crate) async fn assemble(config: &mut Config, inherited: Option<Inherited>) -> anyhow::Result<Self> {
-        let mut server = config.server.clone();
-        server.tls = config.tls.take().map(Tls::open).transpose()?;
-        let (store, spools) = open(&config.storage).await?;
-        let (store, mut telemetry) = Telemetry::new(
-            store,
-            &config.storage,
-            config.debug.as_ref(),
-            config.traces.clone(),
-        )
-        .await?;
-        let listener = bind(&config.listen, inherited).await?;
+    /// Opens the store, the listeners and all else that `settings` name. Needs a runtime.
+    pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
+        let tls = settings.tls.clone().map(Tls::open).transpose()?;
+        let (store, spools) = open(&settings.storage).await?;
+        let (store, meters) = telemetry::meter(store, settings);
+        let tracer = settings.traces.as_ref().map(telemetry::tracer);
+        let debug_listener = match &settings.debug {
+            Some(debug) => Some(telemetry::bind(debug).await?),
+            None => None,
+        };
+        let debug_address = debug_listener.as_ref().map(Listener::address).transpose()?;
+        let listener = bind(&settings.listen, inherited).await?;
         let address = listener.address().context("cannot listen")?;
+        let registry = registry(settings, &store, &address);
 
-        server.access = config.auth.as_ref().map(access::open).transpose()?;
-        if server.access.is_some() {
-            let stays_here = address.is_loopback() || matches!(address, ListenAddress::Unix(_));
-            access::warn_of_clear_text(server.tls.is_some(), stays_here, server.host.as_deref());
-        }
-        let mut options = config.registry.clone();
-        options.delete_enabled = config
-            .delete_enabled
-            .unwrap_or(config.auth.is_some() || address.is_loopback());
-        let registry = Arc::new(Registry::new(Arc::clone(&store), options));
-        server.access_log = config
-            .log
-            .access_log
-            .map(|format| AccessLog::with_format(io::stdout(), format))
-            .transpose()?;
-        server.webhooks = webhooks::start(config.webhooks.clone(), &address, &*spools)?;
-        let mut tasks = JoinSet::new();
-        let debug_address = telemetry.debug_address()?;
-        let health = std::mem::take(&mut config.health);
-        telemetry.attach(&mut server, health, &store, &registry, &mut tasks);
-        if let Some(purge) = config.purge {
-            tasks.spawn(purge::run(Arc::clone(&registry), purge));
-        }
+        let mut used = ServerServices {
+            access: access(settings, &address)?,
+            tls,
+            access_log: access_log(settings)?,
+            webhooks: webhooks::start(&settings.webhooks, &address, &*spools)?,
+            metrics: None,
+            health: telemetry::health(settings, &store),
+            tracer,
+        };
+        used.metrics = meters.map(|meters| telemetry::metrics(settings, meters, &registry, &used));
         Ok(Self {
-            webhooks: server.webhooks.clone(),
-            access_log: server.access_log.clone(),
-            is_encrypted: server.tls.is_some(),
-            drain: server.limits.drain,
-            server: Server::new(Arc::clone(&registry), server),
+            tasks: tasks(settings, &registry, &used, debug_listener),
+            server: Server::new(Arc::clone(&registry), settings.server.clone(), used.clone()),
             registry,
+            used,
             listener,
             address,
             debug_address,
-            telemetry,
-            tasks,
+            drain: settings.server.limits.drain,
         })
     }
 
@@ -103,11 +89,6 @@ impl Services {
     /// Address of the debug listener.
     pub(crate) fn debug_address(&self) -> Option<&ListenAddress> {
         self.debug_address.as_ref()
-    }
-
-    /// Whether the registry's listener speaks TLS.
-    pub(crate) fn is_encrypted(&self) -> bool {
-        self.is_encrypted
     }
 
     /// Whether clients may delete manifests, tags and blobs.
@@ -131,16 +112,78 @@ impl Services {
                 "stopped; requests that took too long were cut, uploads can be resumed"
             ),
         }
-        if let Some(webhooks) = &self.webhooks {
+        if let Some(webhooks) = &self.used.webhooks {
             webhooks::finish(webhooks, self.drain, stopped.get().copied()).await;
         }
-        self.telemetry.stop().await;
-        if let Some(log) = &self.access_log {
+        if let Some(tracer) = &self.used.tracer {
+            tracer.stop(LAST_TRACES).await;
+        }
+        if let Some(log) = &self.used.access_log {
             log.flush();
         }
         self.tasks.shutdown().await;
         cut
     }
+}
+
+fn registry(
+    settings: &Settings,
+    store: &Arc<dyn wharf_storage::Storage>,
+    address: &ListenAddress,
+) -> Arc<Registry> {
+    let options = wharf_registry::Options {
+        delete_enabled: settings
+            .deletion
+            .is_enabled(settings.auth.is_some(), address.is_loopback()),
+        ..settings.registry.clone()
+    };
+    Arc::new(Registry::new(Arc::clone(store), options))
+}
+
+/// The users. Warns where their passwords would cross a network in clear text.
+fn access(settings: &Settings, address: &ListenAddress) -> anyhow::Result<Option<Arc<Access>>> {
+    let Some(auth) = &settings.auth else {
+        return Ok(None);
+    };
+    let access = access::open(auth)?;
+    let stays_here = address.is_loopback() || matches!(address, ListenAddress::Unix(_));
+    access::warn_of_clear_text(
+        settings.tls.is_some(),
+        stays_here,
+        settings.server.host.as_deref(),
+    );
+    Ok(Some(access))
+}
+
+fn access_log(settings: &Settings) -> io::Result<Option<AccessLog>> {
+    let format = settings.log.access_log;
+    format
+        .map(|format| AccessLog::with_format(io::stdout(), format))
+        .transpose()
+}
+
+/// Starts what runs beside the requests.
+fn tasks(
+    settings: &Settings,
+    registry: &Arc<Registry>,
+    used: &ServerServices,
+    debug_listener: Option<Listener>,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if let Some(purge) = settings.purge {
+        tasks.spawn(purge::run(Arc::clone(registry), purge));
+    }
+    if let Some(health) = &used.health {
+        tasks.spawn(Arc::clone(health).watch());
+    }
+    if let (Some(listener), Some(debug)) = (debug_listener, &settings.debug) {
+        let server = DebugServer {
+            health: used.health.clone(),
+            metrics: debug.metrics_path.clone().zip(used.metrics.clone()),
+        };
+        tasks.spawn(server.serve(listener));
+    }
+    tasks
 }
 
 /// Listens at the configured address, or on the socket that systemd has opened.

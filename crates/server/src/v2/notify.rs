@@ -26,13 +26,13 @@ pub(super) struct Notice {
 impl Call<'_> {
     /// `None`: nobody wants to know.
     pub(super) fn notice(self) -> Option<Notice> {
-        let webhooks = self.app.options.webhooks.as_ref()?;
+        let webhooks = self.app.services.webhooks.as_ref()?;
         Some(Notice::new(self, webhooks))
     }
 
     /// A blob was asked for, and is there.
     pub(super) fn pulled_blob(self, name: &RepoName, blob: &BlobInfo) {
-        if let Some(webhooks) = &self.app.options.webhooks {
+        if let Some(webhooks) = &self.app.services.webhooks {
             let notice = Notice::new(self, webhooks);
             let event = notice.event(Action::Pull, Subject::Blob, notice.blob(name, blob));
             webhooks.tell_soon(&event);
@@ -41,7 +41,7 @@ impl Call<'_> {
 
     /// A manifest is answered.
     pub(super) fn pulled_manifest(self, name: &RepoName, reference: &Reference, manifest: &StoredManifest) {
-        if let Some(webhooks) = &self.app.options.webhooks {
+        if let Some(webhooks) = &self.app.services.webhooks {
             let notice = Notice::new(self, webhooks);
             let target = Target {
                 tag: reference.tag().map(Tag::to_string),

@@ -22,15 +22,15 @@ const LEAST_THREADS: usize = 4;
 
 /// Collects, or says what would be collected.
 pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
-    let config = config::load(arguments.config.as_deref())?;
-    if config.source.is_none() {
+    let settings = config::load(arguments.config.as_deref())?;
+    if settings.source.is_none() {
         bail!("configuration error: configuration path unspecified\n{}", usage());
     }
-    crate::log::start(config.log);
-    for warning in &config.warnings {
+    crate::log::start(settings.log);
+    for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let root = match &config.storage {
+    let root = match &settings.storage {
         Storage::Filesystem { root } => root,
         Storage::InMemory => bail!(
             "cannot collect: `storage: inmemory` keeps everything in the memory of the server, and nothing between two runs; restart the server to empty it"

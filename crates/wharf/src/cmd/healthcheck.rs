@@ -22,8 +22,8 @@ const REQUEST: &[u8] = b"GET / HTTP/1.0\r\nHost: localhost\r\nUser-Agent: wharf-
 /// Succeeds when the registry answers, and does not answer that it is unhealthy.
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let served = path.map(Path::to_owned).or_else(configuration_of_the_container);
-    let config = config::load(served.as_deref())?;
-    let status = match &config.listen {
+    let settings = config::load(served.as_deref())?;
+    let status = match &settings.listen {
         Listen::Tcp(address) => ask(connect(address)?),
         Listen::Unix(path) => {
             let stream = UnixStream::connect(path)

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use http::{StatusCode, Uri};
-use wharf_server::{Check, HttpProbe, Probe};
+use wharf_server::{Check, HttpProbe, Target};
 
 use super::{
     Health, StorageCheck, headers,
@@ -95,17 +95,17 @@ pub(super) fn read(root: &Section<'_>) -> Health {
     Health { storage, checks }
 }
 
-fn file(section: &Section<'_>) -> Option<Check> {
+fn file(section: &Section<'_>) -> Option<Check<Target>> {
     let path = required(section, FILE)?;
     Some(Check {
-        probe: Probe::File(PathBuf::from(&path)),
+        probe: Target::File(PathBuf::from(&path)),
         name: path,
         interval: interval(section, FILE_INTERVAL),
         threshold: 1,
     })
 }
 
-fn url(section: &Section<'_>) -> Option<Check> {
+fn url(section: &Section<'_>) -> Option<Check<Target>> {
     let text = required(section, URI)?;
     let uri = match text.parse::<Uri>() {
         Ok(uri)
@@ -128,7 +128,7 @@ fn url(section: &Section<'_>) -> Option<Check> {
     let interval = interval(section, URL_INTERVAL);
     Some(Check {
         name: text,
-        probe: Probe::Http(Box::new(HttpProbe {
+        probe: Target::Http(Box::new(HttpProbe {
             uri,
             headers: headers::read_secret(section, HEADERS, |_| true),
             status: status(section)?,
@@ -149,7 +149,7 @@ fn status(section: &Section<'_>) -> Option<StatusCode> {
     status
 }
 
-fn address(section: &Section<'_>) -> Option<Check> {
+fn address(section: &Section<'_>) -> Option<Check<Target>> {
     let address = required(section, ADDRESS)?;
     let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
     if !matches!(port, Some(Ok(_))) {
@@ -159,7 +159,7 @@ fn address(section: &Section<'_>) -> Option<Check> {
     let interval = interval(section, ADDRESS_INTERVAL);
     Some(Check {
         name: address.clone(),
-        probe: Probe::Tcp {
+        probe: Target::Tcp {
             address,
             timeout: timeout(section, ADDRESS_TIMEOUT, interval),
         },

@@ -13,7 +13,7 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Config, Storage, auth, check, compat, debug, environment, health, http,
+    Settings, Storage, auth, check, compat, debug, environment, health, http,
     kind::cut,
     log, notifications, paging,
     report::Report,
@@ -42,24 +42,24 @@ pub(super) struct Loaded {
     /// The file and the environment, with the names of the table of keys.
     pub(super) root: Map,
     pub(super) report: Report,
-    /// What it means; as far as there are no problems.
-    config: Config,
+    /// What it means, as far as there are no problems.
+    settings: Settings,
 }
 
 /// Reads the file that `argument` names, or the first of the usual ones, and the environment over it.
-pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Config> {
-    read_all(argument).into_config()
+pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Settings> {
+    read_all(argument).into_settings()
 }
 
 /// Reads `text` as a file, and `variables` over it.
 pub(crate) fn parse(
     text: &str,
     variables: impl IntoIterator<Item = (String, String)>,
-) -> anyhow::Result<Config> {
+) -> anyhow::Result<Settings> {
     let variables = variables
         .into_iter()
         .map(|(name, value)| (name.into(), value.into()));
-    understand(None, Some(text), variables, Report::new(None)).into_config()
+    understand(None, Some(text), variables, Report::new(None)).into_settings()
 }
 
 /// The same, to look at it: what is wrong is told, and does not end it.
@@ -173,18 +173,22 @@ pub(super) fn understand(
     check::expand_names(&mut root);
     check::check(&root, &mut report);
     let report = RefCell::new(report);
-    let mut config = mean(&Section::root(&root, &report), has_file, source.clone());
-    config.traces = traces;
+    let settings = mean(&Section::root(&root, &report), has_file, source.clone(), traces);
     Loaded {
         source,
         root,
         report: report.into_inner(),
-        config,
+        settings,
     }
 }
 
 /// What the keys mean.
-fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
+fn mean(
+    root: &Section<'_>,
+    has_file: bool,
+    source: Option<PathBuf>,
+    traces: Option<TraceSettings>,
+) -> Settings {
     version(root, has_file);
     let storage = storage::read(root, has_file);
     let mut registry = wharf_registry::Options::default();
@@ -196,18 +200,18 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
     compat::read(root, &mut registry, &mut server);
     let auth = auth::read(root);
     let webhooks = notifications::read(root);
-    Config {
+    Settings {
         source,
         warnings: Vec::new(),
         notes: Vec::new(),
         log: log::read(root),
         debug: debug::read(root),
         health: health::read(root),
-        traces: None,
+        traces,
         storage: storage.engine.unwrap_or(Storage::InMemory),
         listen: http.listen,
         tls: http.tls,
-        delete_enabled: storage.delete_enabled,
+        deletion: storage.deletion,
         purge: storage.purge,
         auth,
         registry,
@@ -247,19 +251,19 @@ fn version(root: &Section<'_>, has_file: bool) {
 
 impl Loaded {
     /// The configuration, if there are no problems.
-    pub(super) fn into_config(self) -> anyhow::Result<Config> {
+    pub(super) fn into_settings(self) -> anyhow::Result<Settings> {
         let Self {
             source,
             report,
-            mut config,
+            mut settings,
             ..
         } = self;
         if !report.problems.is_empty() {
             bail!(complaint(source.as_deref(), &report));
         }
-        config.warnings = report.lines(&report.warnings);
-        config.notes = report.lines(&report.notes);
-        Ok(config)
+        settings.warnings = report.lines(&report.warnings);
+        settings.notes = report.lines(&report.notes);
+        Ok(settings)
     }
 }
 
@@ -283,7 +287,7 @@ mod tests {
 
     use super::{
         super::storage::REGISTRY_2_ROOT,
-        super::{Listen, Purge},
+        super::{DeletePolicy, Listen, Purge},
         *,
     };
 
@@ -296,8 +300,8 @@ mod tests {
         understand(source, Some(file), variables, report)
     }
 
-    fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
-        loaded(file, variables).into_config()
+    fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        loaded(file, variables).into_settings()
     }
 
     #[test]
@@ -310,12 +314,43 @@ mod tests {
                 root: "./data".into()
             }
         );
-        assert_eq!(config.delete_enabled, None);
+        assert_eq!(config.deletion, DeletePolicy::WhenUsersOrLoopback);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        // The defaults of the keys are those of the crates that the settings are for.
+        assert_eq!(config.server, ServerOptions::default());
+        assert_eq!(config.registry, wharf_registry::Options::default());
         let empty = understand(Some("/dev/null".into()), Some(""), [], Report::new(None))
-            .into_config()
+            .into_settings()
             .unwrap();
-        assert_eq!((empty.listen, empty.storage), (config.listen, config.storage));
+        let source = config.source.clone();
+        assert_eq!(Settings { source, ..empty }, config);
+    }
+
+    #[test]
+    fn settings_differ_when_a_pattern_does() {
+        let rules = |pattern: &str| {
+            let file = format!(
+                "version: 0.1\nstorage: inmemory\nvalidation: {{manifests: {{urls: {{deny: [{pattern}]}}}}}}\n"
+            );
+            understood(&file, &[]).unwrap()
+        };
+        assert_eq!(rules("a"), rules("a"));
+        assert_ne!(rules("a"), rules("b"));
+    }
+
+    #[test]
+    fn deletion_is_on_where_nobody_else_could_delete() {
+        for (written, has_users, is_loopback, expected) in [
+            ("", false, false, false),
+            ("", true, false, true),
+            ("", false, true, true),
+            ("delete: {enabled: true}, ", false, false, true),
+            ("delete: {enabled: false}, ", true, true, false),
+        ] {
+            let file = format!("version: 0.1\nstorage: {{{written}inmemory: {{}}}}\n");
+            let deletion = understood(&file, &[]).unwrap().deletion;
+            assert_eq!(deletion.is_enabled(has_users, is_loopback), expected, "{file}");
+        }
     }
 
     #[test]
@@ -331,7 +366,7 @@ mod tests {
                 root: "/var/lib/registry".into()
             }
         );
-        assert_eq!(config.delete_enabled, Some(true));
+        assert_eq!(config.deletion, DeletePolicy::Always);
         assert_eq!(config.server.headers["x-content-type-options"], "nosniff");
         assert_eq!(config.log.fields, [("service".to_owned(), "registry".to_owned())]);
         let check = config.health.storage.unwrap();

@@ -71,7 +71,7 @@ const OUR_OWN: [HeaderName; 5] = [
     header::EXPECT,
 ];
 
-/// The endpoints. The source of their events is that of the listener, which is not known yet.
+/// Reads the endpoints and what is sent to them.
 pub(super) fn read(root: &Section<'_>) -> WebhookOptions {
     let endpoints: Vec<Endpoint> = root.elements(ENDPOINTS).iter().filter_map(endpoint).collect();
     for (index, endpoint) in endpoints.iter().enumerate() {
@@ -87,7 +87,6 @@ pub(super) fn read(root: &Section<'_>) -> WebhookOptions {
     WebhookOptions {
         endpoints,
         include_references: root.get(INCLUDE_REFERENCES),
-        source: String::new(),
     }
 }
 

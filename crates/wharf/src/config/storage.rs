@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Purge, Storage,
+    DeletePolicy, Purge, Storage,
     keys::{Default, Group, Key, KeyInfo, keys},
     section::Section,
     unsupported,
@@ -47,7 +47,7 @@ keys! {
 pub(super) struct Read {
     /// `None`: what is wrong has been reported.
     pub(super) engine: Option<Storage>,
-    pub(super) delete_enabled: Option<bool>,
+    pub(super) deletion: DeletePolicy,
     pub(super) purge: Option<Purge>,
     pub(super) read_only: bool,
 }
@@ -56,7 +56,11 @@ pub(super) struct Read {
 pub(super) fn read(root: &Section<'_>, has_file: bool) -> Read {
     let read_only = root.get(READ_ONLY);
     Read {
-        delete_enabled: root.get(DELETE),
+        deletion: match root.get(DELETE) {
+            Some(true) => DeletePolicy::Always,
+            Some(false) => DeletePolicy::Never,
+            None => DeletePolicy::WhenUsersOrLoopback,
+        },
         purge: purge(root).filter(|_| !read_only),
         read_only,
         engine: engine(root, has_file),

@@ -11,12 +11,11 @@ const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
 /// Opens the queues in `spools`. `None` when there is no endpoint.
 pub(super) fn start(
-    mut options: WebhookOptions,
+    options: &WebhookOptions,
     listening_on: &ListenAddress,
     spools: &dyn Spools,
 ) -> anyhow::Result<Option<Webhooks>> {
-    options.source = source(listening_on);
-    Ok(Webhooks::start(options, spools)?)
+    Ok(Webhooks::start(options.clone(), source(listening_on), spools)?)
 }
 
 /// Delivers what can be delivered until `drain` has passed since `stopped`.
