@@ -1,5 +1,5 @@
-//! What the configuration means. How it is said is [`section`]'s business, where it is found [`mod@load`]'s; each section
-//! of it has a module that reads it.
+//! The configuration: [`mod@load`] finds and reads it, [`Settings`] are what it means. Each section of it has a module
+//! with its keys, which a [`section`] reads.
 
 mod auth;
 mod check;

@@ -17,7 +17,7 @@ use super::{
 
 const PREFIX: &str = "REGISTRY_";
 
-/// Where the configuration file is, not a part of it.
+/// The path of the configuration file; not a key.
 pub(super) const CONFIGURATION_PATH: &str = "REGISTRY_CONFIGURATION_PATH";
 
 /// The most bytes that a file with a secret has.
@@ -117,7 +117,7 @@ fn apply_one(root: &mut Map, variable: &Variable, names: &[String], report: &mut
     if is_of_kubernetes(&parts) {
         report.note(
             &place,
-            "is taken for what Kubernetes says about a service, not for a key",
+            "is taken for a variable of Kubernetes about a service, not for a key",
         );
     } else {
         report.warning(
@@ -162,7 +162,7 @@ fn read_secret(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// What `parts` stand for at `here`, to which `way` leads.
+/// The key that `parts` name at `here`, to which `way` leads.
 fn resolve(here: &Schema, way: Vec<Step>, parts: &[&str]) -> Option<Target> {
     if let Status::Alias(of) = here.status() {
         let way = of.split('.').map(|name| Step::Key(name.to_owned())).collect();
@@ -322,7 +322,7 @@ fn choose(root: &mut Map, key: &str, node: Node, report: &mut Report) {
     if is_empty {
         if key == "auth" && !old.is_nothing() {
             let text =
-                "is empty, which would let everybody in; take it out, or write `none` if that is meant";
+                "is empty, which would let every client in; take it out, or write `none` if that is meant";
             report.problem(&node.place, text);
         }
         return;
@@ -400,7 +400,7 @@ mod tests {
         *,
     };
 
-    /// What is left of a file and variables, as flow YAML, and what there is to say.
+    /// The tree of a file and variables, as flow YAML, and the report about them.
     fn applied(file: &str, variables: &[(&str, &str)]) -> (String, Report) {
         let mut report = Report::new(None);
         let mut root = yaml::parse(file, &Place::Line).unwrap().root;
@@ -496,7 +496,7 @@ mod tests {
         is_refused(
             "auth: {htpasswd: {realm: r}}\n",
             &[("REGISTRY_AUTH", "")],
-            "$REGISTRY_AUTH: is empty, which would let everybody in",
+            "$REGISTRY_AUTH: is empty, which would let every client in",
         );
     }
 

@@ -286,7 +286,7 @@ fn every_key_has_its_effect_or_its_sentence() {
                 let without = loaded(&format!("{beside}\n"), store(key)).into_settings();
                 let with = found.into_settings().expect("there are no problems");
                 assert!(
-                    without.is_err() || !means_the_same(without.expect("it is"), with),
+                    without.is_err() || !means_the_same(without.expect("it is"), &with),
                     "no effect: {context}"
                 );
             }
@@ -308,9 +308,9 @@ fn every_key_has_its_effect_or_its_sentence() {
     }
 }
 
-fn means_the_same(mut one: Settings, other: Settings) -> bool {
+fn means_the_same(mut one: Settings, other: &Settings) -> bool {
     one.warnings.clone_from(&other.warnings);
-    one == other
+    one == *other
 }
 
 #[test]

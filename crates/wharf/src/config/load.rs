@@ -1,4 +1,4 @@
-//! Finds the configuration, and reads what each key means.
+//! Finds the configuration, reads it with the environment over it, and makes the settings of it.
 
 use std::{
     cell::RefCell,
@@ -34,7 +34,7 @@ const SHIPPED: &str = include_str!("../../../../packaging/config.yml");
 /// The most bytes that a configuration file may have.
 const FILE_LIMIT: u64 = 4 << 20;
 
-/// A configuration that was read: what it says, what is wrong with it, and what follows from it.
+/// A configuration that was read: what is written, the report about it, and the settings that follow.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// The file that it was read from.
@@ -42,7 +42,7 @@ pub(super) struct Loaded {
     /// The file and the environment, with the names of the table of keys.
     pub(super) root: Map,
     pub(super) report: Report,
-    /// What it means, as far as there are no problems.
+    /// The settings, as far as there are no problems.
     settings: Settings,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn parse(
     understand(None, Some(text), variables, Report::new(None)).into_settings()
 }
 
-/// The same, to look at it: what is wrong is told, and does not end it.
+/// Reads what [`load`] would, and keeps the problems for a report.
 pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
     let variable = std::env::var_os(environment::CONFIGURATION_PATH);
     let found = find(argument, variable, &PLACES.map(Path::new));
@@ -85,7 +85,7 @@ pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     path: Option<PathBuf>,
-    /// One that is not read, because the first counts.
+    /// A second file that is not read, because the first counts.
     shadowed: Option<PathBuf>,
 }
 
@@ -133,7 +133,7 @@ fn read(path: &Path) -> io::Result<String> {
     })
 }
 
-/// Makes sense of a file and variables.
+/// Reads the text of a file, and variables over it.
 pub(super) fn understand(
     source: Option<PathBuf>,
     text: Option<&str>,
@@ -152,8 +152,8 @@ pub(super) fn understand(
             Default::default()
         }
     };
-    // An empty file, such as `/dev/null`, says nothing, like no file. One that cannot be read is no empty one, but what
-    // follows from that need not be said.
+    // An empty file, such as `/dev/null`, counts as no file. One that cannot be read is no empty one, but what follows
+    // from that need not be reported.
     let has_file = !root.is_nothing();
     if root.map().is_none() && has_file {
         let text = format!(
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn deletion_is_on_where_nobody_else_could_delete() {
+    fn deletion_follows_its_key_or_else_users_and_address() {
         for (written, has_users, is_loopback, expected) in [
             ("", false, false, false),
             ("", true, false, true),
@@ -664,7 +664,7 @@ mod tests {
             let built: String = lines.iter().map(|(a, b, c, d)| format!("{a}{b}{c}{d}\n")).collect();
             let variables: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
             for text in [file.as_str(), built.as_str(), &format!("version: 0.1\nstorage: inmemory\n{built}")] {
-                // What it says does not matter; that it says it, does.
+                // The report does not matter; that there is one, does.
                 drop(understood(text, &variables));
                 let examined = super::super::show::Examined::of(loaded(text, &variables));
                 drop((examined.remarks(), examined.yaml(true)));

@@ -80,7 +80,7 @@ impl<'a> Section<'a> {
         self.report.borrow_mut().problem(&self.find(key).1, text);
     }
 
-    /// The same of a mistake with which the server may start.
+    /// Reports a mistake with `key` with which the server may start: `text` follows its name.
     pub(super) fn warning(&self, key: impl Into<KeyInfo>, text: &str) {
         let key = key.into();
         let text = format!("`{}` {text}", self.shown(key));

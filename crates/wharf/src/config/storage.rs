@@ -74,14 +74,14 @@ fn purge(root: &Section<'_>) -> Option<Purge> {
     if age.is_zero() {
         root.problem(
             PURGE_AGE,
-            "must not be 0: uploads that are under way would be forgotten; write `168h`",
+            "must not be 0: uploads that are under way would be removed; write `168h`",
         );
     }
     let interval = root.get(PURGE_INTERVAL);
     if interval < SHORTEST {
         root.warning(
             PURGE_INTERVAL,
-            "is too short; uploads are looked at once a minute",
+            "is too short; unfinished uploads are searched for once a minute",
         );
     }
     let purge = Purge {
@@ -112,7 +112,7 @@ fn engine(root: &Section<'_>, has_file: bool) -> Option<Storage> {
     match &stores[..] {
         [] if has_file => root.problem(
             FILESYSTEM,
-            "is missing; say where the data lies: `storage: {filesystem: {rootdirectory: /var/lib/registry}}`",
+            "is missing; name the place of the data: `storage: {filesystem: {rootdirectory: /var/lib/registry}}`",
         ),
         [] => {
             return Some(Storage::Filesystem {

@@ -14,8 +14,8 @@ use super::{
 
 const NO_BUCKETS: &str = "is not supported yet; use `storage.filesystem`, or stay with registry:2 for now";
 const NOT_IN_3: &str = "is not supported; registry:3 dropped it as well. Copy the data to a file system";
-const NO_TOKEN: &str = "is not supported yet, and this server would let everybody in; use `auth.htpasswd`";
-const NO_SILLY: &str = "lets in whoever sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let everybody in";
+const NO_TOKEN: &str = "is not supported yet, and this server would let every client in; use `auth.htpasswd`";
+const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
 const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
 const NO_HOOKS: &str = "has no effect: no mail is sent; let what collects the log do that";
 const NO_MIDDLEWARE: &str = "is not supported yet; without it clients would get other addresses, or other rights, than were configured";

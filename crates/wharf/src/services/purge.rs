@@ -22,9 +22,9 @@ pub(super) async fn run(registry: Arc<Registry>, how: Purge) {
         match purged {
             Ok(0) => {}
             Ok(uploads) if how.is_dry => {
-                tracing::info!(uploads, "would forget unfinished uploads, but `dryrun` is set");
+                tracing::info!(uploads, "would remove unfinished uploads, but `dryrun` is set");
             }
-            Ok(uploads) => tracing::info!(uploads, "forgot unfinished uploads"),
+            Ok(uploads) => tracing::info!(uploads, "removed unfinished uploads"),
             Err(error) => tracing::error!(%error, "cannot look for unfinished uploads"),
         }
         time::sleep(how.interval).await;

@@ -104,7 +104,7 @@ fn client_auth(root: &Section<'_>, has_authorities: bool) -> ClientAuth {
         match mode {
             ClientAuth::RequireAndVerify | ClientAuth::RequireAny => root.problem(
                 CLIENT_AUTH,
-                "needs `http.tls.clientcas`, the certificates of those who sign clients' certificates: without it clients are not asked, and everybody gets in",
+                "needs `http.tls.clientcas`, the CA certificates that clients' certificates are verified with: without it clients are not asked, and every client gets in",
             ),
             ClientAuth::VerifyIfGiven | ClientAuth::Request => root.warning(
                 CLIENT_AUTH,
@@ -150,7 +150,7 @@ fn cipher_suites(root: &Section<'_>, tls13_only: bool) -> Vec<CipherSuite> {
         }
     }
     if is_wrong {
-        // Said already.
+        // Each unknown name has been reported.
     } else if suites.is_empty() {
         root.problem(CIPHER_SUITES, "lists none that can be offered");
     } else if suites.iter().all(|suite| suite.is_tls13()) {
