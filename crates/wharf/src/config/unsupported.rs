@@ -98,218 +98,119 @@ const FEATURES: &[KeyInfo] = &[
     ),
 ];
 
-/// Names below these features; their types are checked.
-const PARTS: &[(Kind, Since, &[&str])] = &[
+/// Names below these features, by their type, which is checked, and the registries that know them.
+const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Boolean,
         Both,
-        &[
-            "storage.s3.forcepathstyle",
-            "storage.s3.accelerate",
-            "storage.s3.secure",
-            "storage.s3.skipverify",
-            "storage.s3.v4auth",
-            "log.hooks[].disabled",
-            "log.hooks[].options.smtp.insecure",
-            "middleware.registry[].disabled",
-            "middleware.repository[].disabled",
-            "middleware.storage[].disabled",
-            "auth.token.autoredirect",
-        ],
+        "storage.s3.forcepathstyle storage.s3.accelerate storage.s3.secure storage.s3.skipverify
+         storage.s3.v4auth log.hooks[].disabled log.hooks[].options.smtp.insecure
+         middleware.registry[].disabled middleware.repository[].disabled middleware.storage[].disabled
+         auth.token.autoredirect",
     ),
     (
         Kind::Number,
         Both,
-        &[
-            "storage.s3.multipartcopymaxconcurrency",
-            "storage.azure.max_retries",
-            "storage.gcs.chunksize",
-            "storage.gcs.maxconcurrency",
-            "redis.db",
-        ],
+        "storage.s3.multipartcopymaxconcurrency storage.azure.max_retries storage.gcs.chunksize
+         storage.gcs.maxconcurrency redis.db",
     ),
     (
         Kind::Text,
         Both,
-        &[
-            "storage.s3.rootdirectory",
-            "storage.s3.storageclass",
-            "storage.s3.objectacl",
-            "storage.s3.useragent",
-            "storage.azure.accountname",
-            "storage.azure.credentials.clientid",
-            "storage.azure.credentials.tenantid",
-            "storage.azure.realm",
-            "storage.azure.rootdirectory",
-            "storage.azure.serviceurl",
-            "storage.gcs.keyfile",
-            "storage.gcs.rootdirectory",
-            "storage.gcs.useragent",
-            "log.hooks[].type",
-            "log.hooks[].options.smtp.addr",
-            "log.hooks[].options.smtp.username",
-            "log.hooks[].options.from",
-            "middleware.registry[].name",
-            "middleware.repository[].name",
-            "middleware.storage[].name",
-            "middleware.storage[].options.baseurl",
-            "middleware.storage[].options.privatekey",
-            "middleware.storage[].options.keypairid",
-            "middleware.storage[].options.iprangesurl",
-            "auth.token.realm",
-            "auth.token.service",
-            "auth.token.issuer",
-            "auth.token.rootcertbundle",
-            "auth.silly.realm",
-            "auth.silly.service",
-            "http.tls.letsencrypt.cachefile",
-            "http.tls.letsencrypt.email",
-            "proxy.remoteurl",
-            "proxy.username",
-        ],
+        "storage.s3.rootdirectory storage.s3.storageclass storage.s3.objectacl storage.s3.useragent
+         storage.azure.accountname storage.azure.credentials.clientid storage.azure.credentials.tenantid
+         storage.azure.realm storage.azure.rootdirectory storage.azure.serviceurl storage.gcs.keyfile
+         storage.gcs.rootdirectory storage.gcs.useragent log.hooks[].type log.hooks[].options.smtp.addr
+         log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
+         middleware.repository[].name middleware.storage[].name middleware.storage[].options.baseurl
+         middleware.storage[].options.privatekey middleware.storage[].options.keypairid
+         middleware.storage[].options.iprangesurl auth.token.realm auth.token.service auth.token.issuer
+         auth.token.rootcertbundle auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
+         http.tls.letsencrypt.email proxy.remoteurl proxy.username",
     ),
     (
         Kind::Secret,
         Both,
-        &[
-            "storage.azure.accountkey",
-            "storage.azure.credentials.secret",
-            "storage.azure.connectionstring",
-            "log.hooks[].options.smtp.password",
-            "redis.password",
-            "proxy.password",
-        ],
+        "storage.azure.accountkey storage.azure.credentials.secret storage.azure.connectionstring
+         log.hooks[].options.smtp.password redis.password proxy.password",
     ),
     (
         Kind::Word(&["client_secret", "shared_key", "default_credentials"]),
         Both,
-        &["storage.azure.credentials.type"],
+        "storage.azure.credentials.type",
     ),
     (
         Kind::Duration,
         Both,
-        &[
-            "storage.azure.retry_delay",
-            "middleware.storage[].options.duration",
-            "middleware.storage[].options.updatefrequency",
-            "middleware.storage[].options.updatefrenquency",
-            "redis.dialtimeout",
-            "redis.readtimeout",
-            "redis.writetimeout",
-        ],
+        "storage.azure.retry_delay middleware.storage[].options.duration
+         middleware.storage[].options.updatefrequency middleware.storage[].options.updatefrenquency
+         redis.dialtimeout redis.readtimeout redis.writetimeout",
     ),
     (
         Kind::Any,
         Both,
-        &[
-            "storage.gcs.credentials",
-            "middleware.registry[].options",
-            "middleware.repository[].options",
-            "middleware.storage[].options.awsregion",
-        ],
+        "storage.gcs.credentials middleware.registry[].options middleware.repository[].options
+         middleware.storage[].options.awsregion",
     ),
     (
         Kind::Texts,
         Both,
-        &[
-            "log.hooks[].levels",
-            "log.hooks[].options.to",
-            "http.tls.letsencrypt.hosts",
-        ],
+        "log.hooks[].levels log.hooks[].options.to http.tls.letsencrypt.hosts",
     ),
-    (Kind::Section, Both, &["log.hooks[].options"]),
+    (Kind::Section, Both, "log.hooks[].options"),
     (
         Kind::Word(&["none", "aws", "awsregion"]),
         Both,
-        &["middleware.storage[].options.ipfilteredby"],
+        "middleware.storage[].options.ipfilteredby",
     ),
     (
         Kind::Text,
         Only2,
-        &["redis.addr", "compatibility.schema1.signingkeyfile"],
+        "redis.addr compatibility.schema1.signingkeyfile",
     ),
-    (
-        Kind::Number,
-        Only2,
-        &["redis.pool.maxidle", "redis.pool.maxactive"],
-    ),
-    (Kind::Duration, Only2, &["redis.pool.idletimeout"]),
+    (Kind::Number, Only2, "redis.pool.maxidle redis.pool.maxactive"),
+    (Kind::Duration, Only2, "redis.pool.idletimeout"),
     (
         Kind::Boolean,
         Only2,
-        &["redis.tls.enabled", "compatibility.schema1.enabled"],
+        "redis.tls.enabled compatibility.schema1.enabled",
     ),
     (
         Kind::Boolean,
         From3("3.0"),
-        &[
-            "storage.s3.usedualstack",
-            "storage.azure.skipverify",
-            "redis.contexttimeoutenabled",
-            "redis.poolfifo",
-            "redis.readonly",
-            "redis.routebylatency",
-            "redis.routerandomly",
-            "redis.disableidentity",
-            "redis.unstableresp3",
-        ],
+        "storage.s3.usedualstack storage.azure.skipverify redis.contexttimeoutenabled redis.poolfifo
+         redis.readonly redis.routebylatency redis.routerandomly redis.disableidentity
+         redis.unstableresp3",
     ),
     (
         Kind::Text,
         From3("3.0"),
-        &[
-            "storage.s3.loglevel",
-            "middleware.storage[].options.scheme",
-            "middleware.storage[].options.host",
-            "middleware.storage[].options.trimpathprefix",
-            "redis.clientname",
-            "redis.username",
-            "redis.sentinelusername",
-            "redis.mastername",
-            "redis.identitysuffix",
-            "redis.tls.certificate",
-            "redis.tls.key",
-            "auth.token.jwks",
-            "auth.token.autoredirectpath",
-            "http.tls.letsencrypt.directoryurl",
-            "proxy.exec.command",
-        ],
+        "storage.s3.loglevel middleware.storage[].options.scheme middleware.storage[].options.host
+         middleware.storage[].options.trimpathprefix redis.clientname redis.username
+         redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
+         auth.token.jwks auth.token.autoredirectpath http.tls.letsencrypt.directoryurl proxy.exec.command",
     ),
     (
         Kind::Texts,
         From3("3.0"),
-        &["redis.addrs", "redis.tls.rootcas", "auth.token.signingalgorithms"],
+        "redis.addrs redis.tls.rootcas auth.token.signingalgorithms",
     ),
     (
         Kind::Number,
         From3("3.0"),
-        &[
-            "redis.protocol",
-            "redis.maxretries",
-            "redis.poolsize",
-            "redis.minidleconns",
-            "redis.maxidleconns",
-            "redis.maxactiveconns",
-            "redis.maxredirects",
-        ],
+        "redis.protocol redis.maxretries redis.poolsize redis.minidleconns redis.maxidleconns
+         redis.maxactiveconns redis.maxredirects",
     ),
-    (Kind::Secret, From3("3.0"), &["redis.sentinelpassword"]),
+    (Kind::Secret, From3("3.0"), "redis.sentinelpassword"),
     (
         Kind::Duration,
         From3("3.0"),
-        &[
-            "redis.minretrybackoff",
-            "redis.maxretrybackoff",
-            "redis.pooltimeout",
-            "redis.connmaxidletime",
-            "redis.connmaxlifetime",
-            "proxy.exec.lifetime",
-            "proxy.ttl",
-        ],
+        "redis.minretrybackoff redis.maxretrybackoff redis.pooltimeout redis.connmaxidletime
+         redis.connmaxlifetime proxy.exec.lifetime proxy.ttl",
     ),
-    (Kind::Boolean, From3("3.1"), &["storage.s3.usefipsendpoint"]),
-    (Kind::Duration, From3("3.1"), &["proxy.cachewritetimeout"]),
-    (Kind::Text, From3("3.2"), &["storage.s3.redirectendpoint"]),
+    (Kind::Boolean, From3("3.1"), "storage.s3.usefipsendpoint"),
+    (Kind::Duration, From3("3.1"), "proxy.cachewritetimeout"),
+    (Kind::Text, From3("3.2"), "storage.s3.redirectendpoint"),
 ];
 
 /// Names of parts in variables of the environment, where registry:2 has other ones there.
@@ -337,7 +238,7 @@ keys! {
 /// All keys of this file.
 pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
     let parts = PARTS.iter().flat_map(|&(kind, since, names)| {
-        names.iter().map(move |&path| {
+        names.split_whitespace().map(move |path| {
             let variable = VARIABLES.iter().find(|(part, _)| *part == path);
             KeyInfo {
                 variable: variable.map(|(_, variable)| *variable),
