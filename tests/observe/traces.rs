@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use wharf_testkit::{Value, eventually, run, serde_json};
+use wharf_testkit::{Receiver, Value, eventually, run, serde_json};
 
 use crate::builder;
 
@@ -176,4 +176,41 @@ fn what_cannot_be_done_is_refused() {
         !status.success() && said.contains("`OTEL_EXPORTER_OTLP_PROTOCOL` must be"),
         "{said}"
     );
+}
+
+#[test]
+fn a_request_has_one_id_in_the_log_in_its_trace_and_in_its_event() {
+    run(async {
+        let (collector, receiver) = (Collector::default(), Receiver::start());
+        let endpoint = format!("http://{}", collector.start());
+        let url = receiver.url();
+        let server = builder()
+            .environment("OTEL_EXPORTER_OTLP_ENDPOINT", &endpoint)
+            .environment("OTEL_BSP_SCHEDULE_DELAY", "1")
+            .config("log: {level: debug, formatter: json}")
+            .config(format!(
+                "notifications: {{endpoints: [{{name: alice, url: '{url}', ignoredmediatypes: [application/octet-stream]}}]}}"
+            ))
+            .start();
+        let repository = server.anonymous().repository("team/app");
+        repository.push_image("1.0", &wharf_testkit::image::oci(1)).await;
+        let event = receiver.wait_for(1).await.pop().unwrap().event();
+        let id = event["request"]["id"].as_str().unwrap();
+
+        let line = format!("\"http.request.id\":\"{id}\"");
+        eventually("the id is in the log", async || {
+            let log = server.log();
+            log.lines()
+                .any(|found| found.contains(&line) && found.contains("/v2/team/app/manifests/1.0"))
+        })
+        .await;
+        eventually("the id is in a span", async || {
+            let spans = collector.spans();
+            spans.iter().any(|span| {
+                span["name"] == "PUT /v2/{name}/manifests/{reference}"
+                    && attribute(span, "http.request.id")["stringValue"] == id
+            })
+        })
+        .await;
+    });
 }

@@ -19,7 +19,7 @@ const PENDING_LIMIT: usize = 1 << 20;
 /// How long lines are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(50);
 
-/// Where the lines go. Clones share it.
+/// The access log. Clones share it.
 #[derive(Clone)]
 pub struct AccessLog {
     format: AccessLogFormat,
@@ -29,10 +29,10 @@ pub struct AccessLog {
 /// The form of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccessLogFormat {
-    /// Apache's.
+    /// Apache's combined format.
     #[default]
     Combined,
-    /// An object of JSON, with the names of the application log.
+    /// An object of JSON, with the names of fields of the application log.
     Json,
 }
 
@@ -50,7 +50,7 @@ struct Pending {
     stamp: String,
 }
 
-/// What is known of a request before it is answered.
+/// The line of a request. What is known only at its end is filled in then.
 #[derive(Debug)]
 pub(crate) struct Line {
     client: Option<IpAddr>,
@@ -73,7 +73,7 @@ impl AccessLog {
         Self::with_format(sink, AccessLogFormat::default())
     }
 
-    /// The same with lines of another form.
+    /// A log whose lines have the form `format`.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -171,7 +171,7 @@ impl Shared {
 }
 
 impl Line {
-    /// `client`: who asked, in the end; `None` when nobody says.
+    /// `client`: the address of the client behind trusted proxies; `None` if it is unknown.
     pub(crate) fn new(client: Option<IpAddr>, request: &request::Parts) -> Self {
         let header = |name: header::HeaderName| header_of(&request.headers, &name);
         Self {

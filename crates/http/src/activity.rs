@@ -1,4 +1,4 @@
-//! Whether a client keeps moving: counters so cheap that every read can afford them, and a watch that compares them.
+//! Detects clients that stall: counters so cheap that every read can afford them, and a watch that compares them.
 //!
 //! Deadlines that are set and cleared for each request cost clock reads and timer updates on the
 //! hot path. Here the path only counts; a few times in each limit the connection's task looks
@@ -11,7 +11,7 @@ use std::{
 
 use crate::limits::Limits;
 
-/// What has happened on one connection so far.
+/// Counts of the events on one connection so far.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     reads: AtomicU64,

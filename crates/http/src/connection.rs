@@ -56,7 +56,7 @@ struct Answering<S> {
     connection: Arc<Connection>,
 }
 
-/// A connection of which is known what is spoken on it.
+/// A connection whose protocol is known.
 struct Opened {
     connection: Arc<Connection>,
     stream: Stream,
@@ -99,17 +99,17 @@ pub(crate) async fn serve<S: Surface>(
     match protocol {
         Protocol::Http1 => {
             let http = http1().serve_connection(TokioIo::new(stream), service);
-            attend(http, Watch::new(limits, true), &connection, drain).await;
+            drive(http, Watch::new(limits, true), &connection, drain).await;
         }
         Protocol::Http2 => {
             let http = http2().serve_connection(TokioIo::new(stream), service);
-            attend(http, Watch::new(limits, false), &connection, drain).await;
+            drive(http, Watch::new(limits, false), &connection, drain).await;
         }
         Protocol::Tls => refuse_tls(stream).await,
     }
 }
 
-/// Finds out what the client speaks, and shakes hands where that is TLS and ours, too.
+/// Finds out which protocol the client speaks, and shakes hands if that is TLS and the server has a certificate.
 async fn open(
     options: Arc<TransportOptions>,
     socket: Socket,
@@ -182,7 +182,7 @@ fn http2() -> http2::Builder<TokioExecutor> {
 }
 
 /// Drives `http` until it ends, its watch closes it, or it has finished what ran when draining began.
-async fn attend<C: GracefulConnection>(
+async fn drive<C: GracefulConnection>(
     http: C,
     mut watch: Watch,
     connection: &Connection,
@@ -200,7 +200,7 @@ async fn attend<C: GracefulConnection>(
             biased;
             result = http.as_mut() => {
                 if let Err(error) = result {
-                    // Clients go away; that is not our failure.
+                    // Clients disconnect; that is no failure of the server.
                     tracing::debug!(?client, ?error, "a connection ended early");
                 }
                 return;
@@ -225,8 +225,7 @@ async fn answer<S: Surface>(
 ) -> Result<Response<ObservedBody<S::Body, RequestContext>>, Infallible> {
     let (parts, body) = request.into_parts();
     let mut context = RequestContext::new(Arc::clone(&answering.connection), &parts);
-    let request = Request::from_parts(parts, body);
-    let response = answering.surface.respond(&mut context, request).await;
+    let response = answering.surface.respond(&mut context, parts, body).await;
     context.set_status(response.status());
     Ok(response.map(|body| ObservedBody::new(body, context)))
 }

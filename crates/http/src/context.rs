@@ -155,7 +155,7 @@ impl Drop for RequestContext {
             });
         }
         if let (Some(span), Some(tracer)) = (self.span.take(), &options.tracer) {
-            tracer.end(span, self.handler, self.status, self.sent);
+            tracer.end(span, *self.id(), self.handler, self.status, self.sent);
         }
         if let (Some(mut line), Some(log)) = (self.line.take(), &options.access_log) {
             line.finished(self.status, self.actor.take(), self.sent);

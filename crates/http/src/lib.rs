@@ -1,4 +1,5 @@
-//! HTTP transport without a surface: who may connect, how, and what is recorded of each request.
+//! HTTP transport without a surface: listening, TLS, connections and their limits, and what is recorded of each
+//! request.
 //!
 //! The way of a request: [`Listener`] accepts a connection, [`Server`] bounds how many there are, the connection finds
 //! out which protocol is spoken and watches that the client keeps moving, a [`RequestContext`] is made for each

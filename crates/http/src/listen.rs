@@ -1,6 +1,9 @@
-//! Where clients come in: binding an address, and accepting connections on it.
+//! Listening: binding an address, and accepting connections on it.
 
+mod error;
 mod unix;
+
+pub use self::error::BindError;
 
 use std::{
     fmt, io,
@@ -27,45 +30,6 @@ const KEEPALIVE: Duration = Duration::from_secs(180);
 /// How long to wait when the system has no descriptor or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
-/// Why an address cannot be listened on.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    /// The text is not an address.
-    #[error("`{address}` is not an address to listen on; write `host:port` or `:port`")]
-    Address {
-        /// What was given.
-        address: String,
-    },
-    /// Someone listens there.
-    #[error("cannot listen on {address}: the port is in use{}", owner.as_deref().map(|owner| format!(" by {owner}")).unwrap_or_default())]
-    InUse {
-        /// Where.
-        address: SocketAddr,
-        /// Who, where that can be found out: `pid 123 (nginx)`.
-        owner: Option<String>,
-    },
-    /// Someone listens there.
-    #[error("cannot listen on `{}`: another process answers there", path.display())]
-    Answered {
-        /// The socket.
-        path: PathBuf,
-    },
-    /// A file that is not ours to replace lies there.
-    #[error("cannot listen on `{}`: a file lies there that is no socket; remove it, or choose another path", path.display())]
-    NotASocket {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Anything else.
-    #[error("cannot listen on {address}: {source}")]
-    Other {
-        /// What was given.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-}
-
 /// A socket on which clients may connect. Dropping it closes it, and removes the file that it made.
 #[derive(Debug)]
 pub struct Listener {
@@ -79,7 +43,7 @@ enum ListeningSocket {
     Unix(UnixListener),
 }
 
-/// Where a [`Listener`] is found.
+/// The address of a [`Listener`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// Host and port.
@@ -91,7 +55,7 @@ pub enum ListenAddress {
 impl ListenAddress {
     /// Whether only this machine can connect, and no proxy lets others do so.
     pub fn is_loopback(&self) -> bool {
-        // A unix socket is made for a proxy, which stands where everybody can connect.
+        // A unix socket is made for a proxy, which stands where other machines can connect.
         matches!(self, Self::Tcp(address) if address.ip().is_loopback())
     }
 }
@@ -107,7 +71,7 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Listener {
-    /// One that another process has made, such as systemd. Needs a runtime.
+    /// A listener of a TCP socket that another process has made, such as systemd. Needs a runtime.
     ///
     /// # Errors
     /// When the runtime cannot use it.
@@ -116,7 +80,7 @@ impl Listener {
         Ok(ListeningSocket::Tcp(TcpListener::from_std(listener)?).into())
     }
 
-    /// The same of a unix socket; its file is not ours to remove.
+    /// A listener of a unix socket that another process has made; its file stays when the listener is dropped.
     ///
     /// # Errors
     /// When the runtime cannot use it.
@@ -125,7 +89,7 @@ impl Listener {
         Ok(ListeningSocket::Unix(UnixListener::from_std(listener)?).into())
     }
 
-    /// Where it is found.
+    /// The address that it listens on.
     ///
     /// # Errors
     /// When the system does not say.
@@ -179,7 +143,7 @@ impl From<ListeningSocket> for Listener {
 /// mode is 0777 less the umask, as registry:2 has it: with the usual one only its own user can connect.
 ///
 /// # Errors
-/// When somebody answers there, or something else lies there.
+/// When another process answers on it, or a file that is no socket lies there.
 pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
     let (listener, file) = unix::bind(path)?;
     Ok(Listener {
@@ -191,7 +155,7 @@ pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
 /// Listens on `address`: `host:port`, or `:port` for all addresses, IPv6 and IPv4.
 ///
 /// # Errors
-/// Names who holds a port that is in use, where `/proc` tells.
+/// When the address cannot be listened on; names the process that holds a port that is in use, where `/proc` tells.
 pub async fn bind(address: &str) -> Result<Listener, BindError> {
     let mut last = None;
     for candidate in candidates(address).await? {
@@ -216,7 +180,7 @@ pub async fn bind(address: &str) -> Result<Listener, BindError> {
     }))
 }
 
-/// What to try, in this order.
+/// The socket addresses to try, in this order.
 async fn candidates(address: &str) -> Result<Vec<SocketAddr>, BindError> {
     let not_an_address = || BindError::Address {
         address: address.to_owned(),
@@ -249,7 +213,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
-/// Waits out what fails, so that there is always a next connection.
+/// Accepts connections, and waits out failures, so that there is always a next connection.
 #[derive(Debug)]
 pub(crate) struct Acceptor {
     listener: Listener,

@@ -8,11 +8,11 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Scheme and host of a request. A trusted proxy is believed, by the precedence of registry:2: `Forwarded`, else
+/// Scheme and host of a request. The headers of a trusted proxy count, by the precedence of registry:2: `Forwarded`, else
 /// `X-Forwarded-Proto` and `X-Forwarded-Host`, else the request itself.
 ///
 /// `None` when the request names no host, or nothing that can be one: a relative URL is then right, and leads
-/// nobody elsewhere.
+/// no client elsewhere.
 pub fn base(peer: &Peer, request: &request::Parts) -> Option<String> {
     let mut scheme = if peer.is_encrypted { "https" } else { "http" };
     let mut host = authority(request).map(str::to_owned);
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_leads_nobody_elsewhere() {
+    fn headers_of_an_untrusted_peer_lead_no_client_elsewhere() {
         let says = [
             ("host", "a.example"),
             ("x-forwarded-proto", "https"),

@@ -14,14 +14,15 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 pub struct Peer {
     /// Its address; `None` on a unix socket.
     pub address: Option<SocketAddr>,
-    /// Whether what it says about its own clients is believed.
+    /// Whether it is a trusted proxy, whose headers about its own clients count.
     pub is_trusted: bool,
-    /// Whether it speaks TLS with us.
+    /// Whether the connection is encrypted.
     pub is_encrypted: bool,
 }
 
 impl Peer {
-    /// Who may connect to a unix socket is for its directory to say; such a peer is as trusted as this machine.
+    /// The permissions of its directory decide which processes may connect to a unix socket; such a peer is as trusted
+    /// as this machine.
     pub fn new(address: Option<SocketAddr>, proxies: &TrustedProxies, is_encrypted: bool) -> Self {
         Self {
             address,
@@ -32,8 +33,8 @@ impl Peer {
 
     /// The address of the client that a request came from, through whatever trusted proxies lie between.
     ///
-    /// Each proxy appends the address that it was asked from, so the list is read from its end, for as long as those
-    /// who wrote it are trusted: what stands further left may be the client's own invention.
+    /// Each proxy appends the address of its own client, so the list is read from its end, for as long as its writers are
+    /// trusted proxies: what stands further left may be the client's own invention.
     pub fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
         let direct = self.address.map(|address| address.ip().to_canonical());
         if !self.is_trusted {
@@ -58,7 +59,7 @@ impl Peer {
         nearest
     }
 
-    /// The same as registry:2 writes it into events: with the port when nobody lies between, empty when nobody says.
+    /// The same as registry:2 writes it into events: with the port if no proxy lies between, empty if it is unknown.
     pub fn client_text(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> String {
         match (self.client(headers, proxies), self.address) {
             (Some(client), Some(direct)) if client == direct.ip().to_canonical() => {
@@ -136,7 +137,7 @@ mod tests {
             ("x-forwarded-for", "10.0.0.2"),
         ];
         assert_eq!(client("127.0.0.1", &chain), "203.0.113.9");
-        // Everybody in between is ours, so the first one is the client.
+        // Every hop is a trusted proxy, so the first one is the client.
         assert_eq!(
             client("127.0.0.1", &[("x-forwarded-for", "10.0.0.7, 10.0.0.2")]),
             "10.0.0.7"
@@ -158,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stranger_speaks_for_nobody() {
+    fn headers_of_an_untrusted_peer_do_not_count() {
         let says = [
             ("x-forwarded-for", "1.2.3.4"),
             ("x-real-ip", "1.2.3.4"),

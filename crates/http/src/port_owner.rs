@@ -1,4 +1,4 @@
-//! Who listens on a port: what `lsof -iTCP -sTCP:LISTEN` would say, read from `/proc`.
+//! The process that listens on a port: what `lsof -iTCP -sTCP:LISTEN` would say, read from `/proc`.
 #![expect(
     clippy::disallowed_methods,
     reason = "`/proc` is the kernel's answer, not a file of the store"

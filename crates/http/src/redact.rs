@@ -1,8 +1,8 @@
-//! What of a request is not for logs: logs are copied.
+//! Redaction of secrets in targets and URLs: logs are copied.
 
 use std::borrow::Cow;
 
-/// Parameters of a query whose values let somebody in, or finish an upload.
+/// Parameters of a query whose values grant access, or finish an upload.
 const SECRET: [&str; 9] = [
     "_state",
     "access_token",
@@ -47,7 +47,7 @@ pub fn url(url: &str) -> Cow<'_, str> {
 
 fn is_secret(parameter: &str) -> bool {
     let name = parameter.split('=').next().unwrap_or_default();
-    // An encoded name is decoded by whoever reads it.
+    // An encoded name is decoded by the server that reads it.
     let name = percent_encoding::percent_decode_str(name).decode_utf8_lossy();
     SECRET.iter().any(|secret| secret.eq_ignore_ascii_case(&name))
 }

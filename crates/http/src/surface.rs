@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Response, request::Parts};
 use hyper::body::{Body, Incoming};
 
 use crate::context::RequestContext;
@@ -22,6 +22,7 @@ pub trait Surface: Send + Sync + 'static {
     fn respond(
         &self,
         context: &mut RequestContext,
-        request: Request<Incoming>,
+        parts: Parts,
+        body: Incoming,
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }

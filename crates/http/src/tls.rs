@@ -2,14 +2,16 @@
 //!
 //! The files are looked at when a handshake begins, at most a few times a second, so a renewed certificate is in
 //! force with the next connection and nothing has to be restarted or signalled. A certificate and its key are two
-//! files that nobody can replace at once; only a pair that fits is taken, and until then the last good one stays.
+//! files that cannot be replaced at once; only a pair that fits is taken, and until then the last good one stays.
 
 mod certificate;
 mod client;
+mod error;
 mod files;
 mod suites;
 
 pub use client::ClientAuth;
+pub use error::TlsError;
 pub use suites::{CipherSuite, CipherSuiteError};
 
 use std::{
@@ -39,7 +41,7 @@ const LOOK_INTERVAL: u64 = 250;
 /// A handshake waits no longer than this for the look that it began.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// For so long files may not fit together before that is an error: somebody is just replacing them.
+/// For so long files may not fit together before that is an error: they may be being replaced.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// A file that changed so shortly ago may change again without its time stamp telling.
@@ -52,7 +54,7 @@ pub struct TlsOptions {
     pub certificate: PathBuf,
     /// PEM: its private key, in any of the usual forms, not encrypted.
     pub key: PathBuf,
-    /// PEM: who may sign the certificates of clients. None: clients are not asked.
+    /// PEM: the authorities that sign the certificates of clients; empty: clients are not asked for certificates.
     pub client_authorities: Vec<PathBuf>,
     /// What is asked of clients, if there are authorities.
     pub client_auth: ClientAuth,
@@ -62,17 +64,6 @@ pub struct TlsOptions {
     pub cipher_suites: Vec<CipherSuite>,
     /// Whether HTTP/2 is offered (ALPN).
     pub http2: bool,
-}
-
-/// TLS with these files cannot be served; the text says which file, and why.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct TlsError(String);
-
-impl TlsError {
-    fn new(text: String) -> Self {
-        Self(text)
-    }
 }
 
 /// How the server speaks TLS, always by the newest files that can be used. Clones share it.

@@ -7,6 +7,7 @@
 mod context;
 mod otlp;
 mod settings;
+mod span;
 
 pub use self::settings::TraceSettings;
 
@@ -25,11 +26,10 @@ use tokio::{
     task::JoinHandle,
     time,
 };
+use uuid::Uuid;
 
-use self::{
-    context::{Parent, SpanContext},
-    otlp::Exporter,
-};
+pub(crate) use self::span::Span;
+use self::{context::Parent, otlp::Exporter};
 use crate::{
     handler::Handler,
     metrics::{Exposition, SPANS, Source, number},
@@ -49,23 +49,6 @@ pub struct Tracer {
 struct Counts {
     exported: AtomicU64,
     dropped: AtomicU64,
-}
-
-/// A request that is traced.
-#[derive(Debug)]
-pub(crate) struct Span {
-    context: SpanContext,
-    parent: Option<u64>,
-    started: SystemTime,
-    ended: SystemTime,
-    method: http::Method,
-    path: String,
-    query: Option<String>,
-    user_agent: Option<String>,
-    protocol: &'static str,
-    handler: Option<&'static Handler>,
-    status: StatusCode,
-    sent: u64,
 }
 
 impl Tracer {
@@ -109,6 +92,7 @@ impl Tracer {
         let user_agent = parts.headers.get(header::USER_AGENT);
         Some(Box::new(Span {
             context,
+            request_id: Uuid::nil(),
             parent: parent.map(|parent| parent.span),
             started: now,
             ended: now,
@@ -131,11 +115,13 @@ impl Tracer {
     pub(crate) fn end(
         &self,
         mut span: Box<Span>,
+        request_id: Uuid,
         handler: Option<&'static Handler>,
         status: StatusCode,
         sent: u64,
     ) {
         span.ended = SystemTime::now();
+        span.request_id = request_id;
         (span.handler, span.status, span.sent) = (handler, status, sent);
         if self.queue.try_send(span).is_err() {
             self.counts.dropped.fetch_add(1, Relaxed);

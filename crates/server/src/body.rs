@@ -1,4 +1,4 @@
-//! What an answer carries: nothing, bytes, or a stream whose length is known and kept.
+//! The body of an answer: nothing, bytes, or a stream whose length is known and kept.
 
 use std::{
     pin::Pin,
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use wharf_storage::ByteStream;
 
-/// What an answer carries.
+/// The body of an answer.
 pub(crate) enum Content {
     Empty,
     Full(Bytes),

@@ -3,12 +3,17 @@
 use std::{future, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, routing};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
 use tower_service::Service as _;
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
 
-use crate::{health::Health, metrics::Metrics};
+use crate::{
+    gates::{Gates, SecurityHeaders},
+    health::Health,
+    metrics::Metrics,
+    options::ServerOptions,
+};
 
 /// Prometheus holds one connection, a person a few. More wait.
 const CONNECTIONS: usize = 32;
@@ -59,8 +64,24 @@ impl DebugServer {
     }
 }
 
+/// The debug port shows nothing that needs rights, and answers while checks fail, because that is when it is read.
+const GATES: Gates = Gates {
+    tls: false,
+    cors: false,
+    health: false,
+    authentication: false,
+    read_only: false,
+    security_headers: SecurityHeaders::NoSniff,
+};
+
+// A surface whose gates stop requests has to find the words for that.
+const _: () = assert!(!GATES.can_stop());
+
 /// The routes of the debug port.
-struct DebugSurface(Router);
+struct DebugSurface {
+    router: Router,
+    options: ServerOptions,
+}
 
 impl DebugSurface {
     fn new(content: DebugServer) -> Self {
@@ -69,18 +90,24 @@ impl DebugSurface {
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(other)
             .with_state(Arc::new(content));
-        Self(router)
+        Self {
+            router,
+            options: ServerOptions::default(),
+        }
     }
 }
 
 impl Surface for DebugSurface {
     type Body = Body;
 
-    async fn respond(&self, _context: &mut RequestContext, request: Request<Incoming>) -> Response<Body> {
-        match self.0.clone().call(request).await {
+    async fn respond(&self, _context: &mut RequestContext, parts: Parts, body: Incoming) -> Response<Body> {
+        let request = Request::from_parts(parts.clone(), body);
+        let mut response = match self.router.clone().call(request).await {
             Ok(response) => response,
             Err(never) => match never {},
-        }
+        };
+        GATES.leave(&self.options, &parts, response.headers_mut());
+        response
     }
 }
 
@@ -123,9 +150,7 @@ fn text(status: StatusCode, text: &str) -> Response<Body> {
 fn page(status: StatusCode, media_type: &'static str, body: String) -> Response<Body> {
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    let nosniff = HeaderValue::from_static("nosniff");
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+    let media_type = HeaderValue::from_static(media_type);
+    response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
 }

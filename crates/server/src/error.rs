@@ -1,4 +1,4 @@
-//! From what went wrong to what the client is told: the one place where that is decided.
+//! The table of errors on the wire: which code, status and text each failure has.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -115,8 +115,8 @@ impl From<Vec<ApiError>> for Failure {
 }
 
 impl Failure {
-    /// A path that is no route. Whoever does not want to write there asks for something that does not
-    /// exist: no tag can have a name that is not one.
+    /// A path that is no route. To read an invalid tag is to ask for something that does not exist: no tag can have
+    /// that name.
     pub(crate) fn of_route(error: RouteError, is_write: bool) -> Self {
         let text = error.to_string();
         match error {

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use wharf_oci::Route;
 
-use crate::call::{App, Call};
+use crate::call::Call;
 
 /// The value of a `Location` header for `route`.
 pub(crate) fn of(call: Call<'_>, route: &Route) -> HeaderValue {
@@ -29,6 +29,6 @@ pub(crate) fn base(call: Call<'_>) -> String {
 }
 
 /// The path under which clients find `route`.
-pub(crate) fn path(app: &App, route: &Route) -> String {
-    format!("{}{}", app.options.prefix, route.path())
+pub(crate) fn path(call: Call<'_>, route: &Route) -> String {
+    format!("{}{}", call.app.options.prefix, route.path())
 }

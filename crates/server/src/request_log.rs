@@ -1,4 +1,4 @@
-//! What the application log says of a request: once, at its end, with the fields that registry:2 has.
+//! The line of a request in the application log: one, at its end, with the fields that registry:2 has.
 //!
 //! registry:2 reports every 404 as an error, and there is one for each new layer that is pushed. Here an error is what
 //! the operator has to look at.

@@ -1,10 +1,12 @@
 //! The distribution API: finds the handler of a request, and gives every answer what all answers have.
 
 mod accept;
+mod answer;
 mod auth;
 mod base;
 mod blobs;
 mod catalog;
+mod conditions;
 mod manifests;
 mod notify;
 mod receive;
@@ -14,24 +16,32 @@ mod uploads;
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header, request::Parts};
+use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wharf_access::Identity;
-use wharf_http::{RequestContext, Surface, is_preflight};
-use wharf_oci::{ApiError, Digest, ErrorCode, Route};
+use wharf_http::{RequestContext, Surface};
+use wharf_oci::{ApiError, ErrorCode, Route};
 
+use self::answer::{Answer, empty, not_allowed};
 use crate::{
     body::Content,
     call::{App, Call},
-    error::{Failure, JSON, Result},
-    handlers, location, request_log,
+    error::{Failure, Result},
+    gates::{Demand, Gates, Refusal, SecurityHeaders, Stop},
+    handlers, request_log,
 };
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
-const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+
+const GATES: Gates = Gates {
+    tls: true,
+    cors: true,
+    health: true,
+    authentication: true,
+    read_only: true,
+    security_headers: SecurityHeaders::Configured,
+};
 
 /// After an early error the rest of the body is read and dropped for this long, so that a client that
 /// sends first and reads later still gets its answer.
@@ -39,8 +49,6 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 /// The same in bytes.
 const DRAIN_BYTES: u64 = 64 << 20;
-
-type Answer = Result<Response<Content>>;
 
 /// The distribution API.
 #[derive(Debug)]
@@ -57,8 +65,12 @@ impl Distribution {
 impl Surface for Distribution {
     type Body = Content;
 
-    async fn respond(&self, context: &mut RequestContext, request: Request<Incoming>) -> Response<Content> {
-        let (parts, mut body) = request.into_parts();
+    async fn respond(
+        &self,
+        context: &mut RequestContext,
+        parts: Parts,
+        mut body: Incoming,
+    ) -> Response<Content> {
         let app = &self.app;
         let result = dispatch(app, context, &parts, &mut body).await;
         let call = Call {
@@ -76,7 +88,7 @@ impl Surface for Distribution {
                 failure.into_response()
             }
         };
-        call.complete(&mut response);
+        complete(call, &mut response);
         if !body.is_end_stream() {
             abandon(&parts, body);
         }
@@ -86,41 +98,19 @@ impl Surface for Distribution {
 
 /// `context` gets the handler and the actor as soon as they are known, also when the request fails.
 async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: &mut Incoming) -> Answer {
-    let options = &app.options;
     let method = &parts.method;
-    let call = Call { app, context, parts };
-    if context.lacks_tls() {
-        return Ok(base::https_only(call));
-    }
-    if *method == Method::OPTIONS && call.is_preflight() {
-        return Ok(empty(StatusCode::NO_CONTENT));
-    }
-    if app
-        .services
-        .health
-        .as_deref()
-        .is_some_and(|health| !health.is_well())
-    {
-        return Err(unhealthy());
+    if let Err(stop) = GATES.enter((&app.options, &app.services), context, parts) {
+        return stopped(Call { app, context, parts }, stop);
     }
     let path = parts.uri.path();
     if path == "/" {
-        return base::liveness(call);
+        return base::liveness(Call { app, context, parts });
     }
-    let route = call.route(path)?;
+    let route = Call { app, context, parts }.route(path)?;
     context.set_handler(handlers::of(&route));
+    pass_gates(app, context, parts, &route).await?;
+    let reads = matches!(*method, Method::GET | Method::HEAD);
     let call = Call { app, context, parts };
-    // Before anything is done, and before the first byte of the body is asked for.
-    if let Some(access) = &app.services.access
-        && let Identity::User(name) = auth::authorize(call, access, &route).await?
-    {
-        context.set_actor(name);
-    }
-    let call = Call { app, context, parts };
-    let reads = *method == Method::GET || *method == Method::HEAD;
-    if options.read_only && !reads && route.allows(method) {
-        return Err(Call::read_only());
-    }
     match (&route, method) {
         (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,
         (Route::Blob(name, digest), _) if reads => blobs::get(call, name, digest).await,
@@ -143,93 +133,65 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
         (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(call, name, id, body)).await,
         (Route::Upload(name, id), &Method::DELETE) => Box::pin(uploads::cancel(call, name, id)).await,
         (_, &Method::OPTIONS) => Ok(base::options(&route)),
-        _ => Err(call.not_allowed(route.allowed_methods())),
+        _ => Err(not_allowed(call, route.allowed_methods())),
     }
 }
 
-impl<'a> Call<'a> {
-    pub(crate) fn route(self, path: &str) -> Result<Route> {
-        let prefix = &self.app.options.prefix;
-        let Some(below) = path.strip_prefix(prefix.as_str()) else {
-            let text = format!("no such path; the registry API lies below `{prefix}/v2/` here");
-            return Err(Failure::new(ErrorCode::Unsupported, text).with_status(StatusCode::NOT_FOUND));
-        };
-        Route::parse(below).map_err(|error| Failure::of_route(error, self.parts.method == Method::PUT))
+/// The answer to a request that ends before it is known what it asks for.
+fn stopped(call: Call<'_>, stop: Stop) -> Answer {
+    match stop {
+        Stop::NeedsTls => Ok(base::https_only(call)),
+        Stop::Preflight => Ok(empty(StatusCode::NO_CONTENT)),
+        Stop::Unhealthy => Err(unhealthy()),
     }
+}
 
-    /// Whether a browser asks what a page may do, and the operator has said something about that.
-    fn is_preflight(self) -> bool {
-        let options = &self.app.options;
-        let is_configured =
-            options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-        is_configured && is_preflight(self.parts)
+/// The gates that depend on what the request asks for. Apart from its handler, whose future should not carry the size
+/// of this.
+async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, route: &Route) -> Result<()> {
+    let source = auth::source_of_mount(parts, route);
+    let actions = auth::Actions::of(route, &parts.method, source.as_ref());
+    let reads = matches!(parts.method, Method::GET | Method::HEAD);
+    let demand = Demand {
+        actions: actions.as_slice(),
+        changes_store: !reads && route.allows(&parts.method),
+    };
+    match GATES
+        .pass((&app.options, &app.services), context, parts, demand)
+        .await
+    {
+        Ok(()) => Ok(()),
+        Err(Refusal::Denied(access, reason)) => Err(auth::refusal(access, reason, demand.actions)),
+        Err(Refusal::ReadOnly) => Err(read_only()),
     }
+}
 
-    fn read_only() -> Failure {
-        let text = "the registry is read-only at the moment; its operator has set `storage.maintenance.readonly.enabled`";
-        Failure::new(ErrorCode::Unsupported, text)
-            .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
-    }
-
-    fn not_allowed(self, allowed: &'static str) -> Failure {
-        let text = format!(
-            "`{}` is not possible here; these methods are: {allowed}",
-            self.parts.method
-        );
-        Failure::new(ErrorCode::Unsupported, text)
-            .with_header(header::ALLOW, HeaderValue::from_static(allowed))
-    }
-
-    /// What all answers have.
-    fn complete(self, response: &mut Response<Content>) {
-        let is_head = self.parts.method == Method::HEAD;
-        if is_head {
-            let length = response.body().len();
-            // A handler that knows the length of the body that it did not make has said so.
-            if length > 0 {
-                *response.body_mut() = Content::Empty;
-                response
-                    .headers_mut()
-                    .insert(header::CONTENT_LENGTH, length.into());
-            }
-        }
-        let headers = response.headers_mut();
-        headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
-        for (name, value) in &self.app.options.headers {
-            headers.append(name, value.clone());
-        }
-        if let Some(cors) = &self.app.options.cors {
-            cors.add_to(headers, self.parts);
-        }
-        // `curl -X HEAD` waits for a body until the connection ends.
-        if is_head && self.parts.version == Version::HTTP_11 && self.is_curl() {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+/// What all answers have.
+fn complete(call: Call<'_>, response: &mut Response<Content>) {
+    let parts = call.parts;
+    let is_head = parts.method == Method::HEAD;
+    if is_head {
+        let length = response.body().len();
+        // A handler that knows the length of the body that it did not make has said so.
+        if length > 0 {
+            *response.body_mut() = Content::Empty;
+            response
+                .headers_mut()
+                .insert(header::CONTENT_LENGTH, length.into());
         }
     }
-
-    fn is_curl(self) -> bool {
-        self.header(&header::USER_AGENT)
-            .is_some_and(|agent| agent.starts_with("curl/"))
+    let headers = response.headers_mut();
+    headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
+    GATES.leave(&call.app.options, parts, headers);
+    // `curl -X HEAD` waits for a body until the connection ends.
+    if is_head && parts.version == Version::HTTP_11 && is_curl(call) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+}
 
-    /// A `Location`, as the operator and the proxies in between want it.
-    fn location(self, route: &Route) -> HeaderValue {
-        location::of(self, route)
-    }
-
-    /// The path of a route, as clients see it.
-    fn path(self, route: &Route) -> String {
-        location::path(self.app, route)
-    }
-
-    /// Whether the client has already what `digest` names (RFC 9110, section 13.1.2; weak comparison).
-    fn has_already(self, digest: &str) -> bool {
-        let values = self.parts.headers.get_all(header::IF_NONE_MATCH);
-        values
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .any(|list| names_entity(list, digest))
-    }
+fn is_curl(call: Call<'_>) -> bool {
+    call.header(&header::USER_AGENT)
+        .is_some_and(|agent| agent.starts_with("curl/"))
 }
 
 /// Why a request is refused while a health check fails; word for word as registry:2 has it.
@@ -239,12 +201,10 @@ fn unhealthy() -> Failure {
         .into()
 }
 
-/// Whether a list of entity tags names `digest`. Unquoted ones count: registry:2 takes them.
-fn names_entity(list: &str, digest: &str) -> bool {
-    list.split(',').map(str::trim).any(|tag| {
-        let opaque = tag.strip_prefix("W/").unwrap_or(tag);
-        tag == "*" || opaque.trim_matches('"') == digest
-    })
+fn read_only() -> Failure {
+    let text = "the registry is read-only at the moment; its operator has set `storage.maintenance.readonly.enabled`";
+    Failure::new(ErrorCode::Unsupported, text)
+        .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
 /// Reads on for a bounded time, beside the answer, so that the client sees it: closing a connection with
@@ -264,84 +224,4 @@ fn abandon(parts: &Parts, mut body: Incoming) {
         }
     };
     tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain));
-}
-
-/// Carries out what a complete request asks for, to its end, also when its client leaves meanwhile: nothing is
-/// left half done, and what the registry holds locked while it works stays locked.
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = wharf_registry::Result<T>> + Send + 'static,
-) -> Result<T> {
-    match tokio::spawn(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => {
-            let text = "the registry failed; its operator finds the reason in the log";
-            Err(Failure::new(ErrorCode::Unknown, text).caused_by(error))
-        }
-    }
-}
-
-fn empty(status: StatusCode) -> Response<Content> {
-    let mut response = Response::new(Content::Empty);
-    *response.status_mut() = status;
-    response
-}
-
-fn json(bytes: Vec<u8>) -> Response<Content> {
-    let mut response = Response::new(Content::Full(Bytes::from(bytes)));
-    response.headers_mut().insert(header::CONTENT_TYPE, JSON);
-    response
-}
-
-/// A header value of text that we made, or checked the grammar of: ASCII.
-fn value(text: impl Into<String>) -> HeaderValue {
-    HeaderValue::try_from(text.into()).unwrap_or_else(|_| HeaderValue::from_static(""))
-}
-
-/// The value of an `Etag` header for `digest`, which is its text.
-fn entity_tag(digest: &str) -> HeaderValue {
-    value(format!("\"{digest}\""))
-}
-
-fn content_digest(digest: &Digest) -> HeaderValue {
-    value(digest.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_client_that_leaves_ends_nothing_half_way() {
-        let (started, has_started) = tokio::sync::oneshot::channel();
-        let (proceed, may_proceed) = tokio::sync::oneshot::channel::<()>();
-        let (done, is_done) = tokio::sync::oneshot::channel();
-        let request = tokio::spawn(to_the_end(async move {
-            started.send(()).unwrap();
-            may_proceed.await.unwrap();
-            done.send(()).unwrap();
-            Ok(())
-        }));
-        has_started.await.unwrap();
-        request.abort();
-        assert!(request.await.unwrap_err().is_cancelled());
-        proceed.send(()).unwrap();
-        is_done.await.unwrap();
-    }
-
-    #[test]
-    fn entity_tags_are_read_in_every_spelling() {
-        for list in [
-            "sha256:a",
-            "\"sha256:a\"",
-            "W/\"sha256:a\"",
-            "*",
-            "\"x\", \"sha256:a\"",
-            "x,sha256:a",
-        ] {
-            assert!(names_entity(list, "sha256:a"), "{list}");
-        }
-        for list in ["", "\"\"", "sha256:b", "\"sha256:ab\"", "\"sha256:b\", \"c\""] {
-            assert!(!names_entity(list, "sha256:a"), "{list}");
-        }
-    }
 }

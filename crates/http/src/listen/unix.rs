@@ -9,7 +9,7 @@ use std::{
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-use super::BindError;
+use super::error::BindError;
 
 /// The file of a socket; removed when dropped, if it is still the one that we made.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct SocketFile {
     identity: (u64, u64),
 }
 
-/// Listens at `path`. A socket that nobody answers on any more is replaced, anything else is not.
+/// Listens at `path`. A socket on which no process answers any more is replaced, anything else is not.
 pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
     let cannot = |source| BindError::Other {
         address: path.display().to_string(),
@@ -51,7 +51,7 @@ fn remove_abandoned(path: &Path) -> Result<(), BindError> {
     }
     match connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove(path).map_err(cannot),
-        // Somebody listens, or has a full queue, or we may not ask.
+        // A process listens, or has a full queue, or we may not ask.
         Ok(()) | Err(_) => Err(BindError::Answered {
             path: path.to_owned(),
         }),
@@ -101,7 +101,7 @@ mod tests {
         let path = directory.path().join("s");
         let abandoned = std::os::unix::net::UnixListener::bind(&path).unwrap();
         assert!(matches!(bind(&path), Err(BindError::Answered { .. })));
-        // As after `kill -9`: the file is there, and nobody listens.
+        // As after `kill -9`: the file exists, and no process listens.
         drop(abandoned);
         let bound = bind(&path).unwrap();
         assert!(matches!(bind(&path), Err(BindError::Answered { .. })));

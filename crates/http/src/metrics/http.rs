@@ -1,4 +1,4 @@
-//! What is counted of requests and connections: numbers at fixed places, added to without locks.
+//! The metrics of requests and connections: counters at fixed places, added to without locks.
 
 use std::{
     sync::{
@@ -35,7 +35,7 @@ const CODES: [u16; 27] = [
 ];
 const OTHER_CODE: &str = "other";
 
-/// A method as a label. Methods that nobody has heard of share one: labels must not be for clients to invent.
+/// A method as a label. Unknown methods share one: clients must not be able to invent labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MethodLabel {
     Delete,
@@ -87,7 +87,7 @@ impl MethodLabel {
     }
 }
 
-/// What is known of a request at its end.
+/// The measures of a request at its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) handler: &'static Handler,
@@ -123,7 +123,7 @@ struct MethodMeter {
     durations: Histogram<{ DURATIONS.len() + 1 }>,
 }
 
-/// Each observation counts in one bucket only; they are added up when somebody asks.
+/// Each observation counts in one bucket only; they are added up when the page is read.
 #[derive(Debug)]
 struct Histogram<const BUCKETS: usize> {
     buckets: [AtomicU64; BUCKETS],
@@ -419,7 +419,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_and_a_method_that_nobody_knows_share_a_label() {
+    fn unknown_statuses_and_methods_share_a_label() {
         let metrics = HttpMetrics::new(&HANDLERS);
         metrics.began(TAGS);
         metrics.ended(&Sample {

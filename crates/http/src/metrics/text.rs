@@ -1,7 +1,7 @@
 //! The text format of Prometheus, version 0.0.4, with numbers written as Go writes them.
 //!
 //! The bounds of buckets are labels, and labels are compared as texts: `1.048576e+06` and `1048576` would be two buckets
-//! for whoever adds up the numbers of a registry:2 and ours.
+//! where numbers of a registry:2 and ours are added up.
 
 use std::fmt::Write as _;
 

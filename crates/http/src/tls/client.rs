@@ -17,19 +17,19 @@ use rustls::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAuth {
     /// A certificate that one of our authorities has signed, for clients, valid today; and the handshake proves that
-    /// the client holds its key. Whoever gets in was let in by an authority.
+    /// the client holds its key. Every client that connects was admitted by an authority.
     #[default]
     RequireAndVerify,
     /// The same of a client that shows one; a client without gets in as well. Proves nothing by itself: something
     /// else (a password) must decide about those.
     VerifyIfGiven,
-    /// Any certificate, whoever made it. Proves only that the client holds the key of what it shows.
+    /// Any certificate, whatever its issuer. Proves only that the client holds the key of what it shows.
     RequireAny,
     /// A certificate is asked for, and nothing follows from it.
     Request,
 }
 
-/// The verifier for `mode`, with `authorities` as those who may sign.
+/// The verifier for `mode`, with `authorities` as the issuers that are trusted.
 pub(super) fn verifier(
     mode: ClientAuth,
     authorities: RootCertStore,
@@ -52,7 +52,7 @@ pub(super) fn verifier(
 }
 
 /// Takes every certificate whose key the client holds. The signature of the handshake is checked all the same: a
-/// certificate is public, and who shows one must at least be the one that it names.
+/// certificate is public, and a client that shows one must at least be the one that it names.
 #[derive(Debug)]
 struct Unverified {
     must_show: bool,

@@ -15,8 +15,8 @@ use rustls::{
 };
 
 use super::{
-    TlsError,
     certificate::{Certificate, public_key_of_info},
+    error::TlsError,
 };
 
 /// A chain and its key, which fit.
@@ -100,7 +100,7 @@ fn complaints(certificate: &Certificate<'_>, path: &Path, now: Timestamp) -> Vec
     complaints
 }
 
-/// Those who may sign the certificates of clients.
+/// The authorities that sign the certificates of clients.
 pub(super) struct Authorities {
     pub(super) store: RootCertStore,
     pub(super) certificates: Vec<CertificateDer<'static>>,

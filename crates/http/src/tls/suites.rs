@@ -20,7 +20,7 @@ pub enum CipherSuiteError {
     /// registry:2 knows it, and it is no longer safe: static RSA keys, CBC, RC4 or 3DES.
     #[error("is not safe any more and not offered")]
     Unsafe,
-    /// Nobody knows it.
+    /// The name is unknown.
     #[error("is no cipher suite that is known here; `TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256` is one")]
     Unknown,
 }

@@ -67,7 +67,7 @@ impl Sampler {
         })
     }
 
-    /// Decides by the trace's id, so that all who have the same ratio decide alike.
+    /// Decides by the trace's id, so that all services with the same ratio decide alike.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,

@@ -8,7 +8,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tokio::time;
 
-use super::{Span, TraceSettings};
+use super::{settings::TraceSettings, span::Span};
 use crate::outgoing;
 
 /// `SPAN_KIND_SERVER`
@@ -70,6 +70,7 @@ fn document_of(span: &Span) -> Value {
     let route = span.handler.map(|handler| handler.route);
     let mut attributes = vec![
         text("http.request.method", method),
+        text("http.request.id", &span.request_id.to_string()),
         text("url.path", &span.path),
         text("network.protocol.version", span.protocol),
         integer("http.response.status_code", span.status.as_u16().into()),

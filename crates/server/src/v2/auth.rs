@@ -1,44 +1,27 @@
-//! From a request to the rights that it needs, and from a refusal to the words that the client gets.
+//! The rights that a request needs, and the answer to one that lacks them.
 
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, Method, header, request::Parts};
 use serde_json::{Value, json};
-use wharf_access::{Access, Action, Credentials, Decision, Identity, Reason, Resource, Verb};
+use wharf_access::{Access, Action, Reason, Resource, Verb};
 use wharf_oci::{ApiError, ErrorCode, RepoName, Route, query_value};
 
-use crate::{
-    call::Call,
-    error::{Failure, Result},
-};
+use crate::error::Failure;
 
 /// After so many seconds, one of the checks that wait now will have ended.
 const BUSY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// Finds out whose request this is, and that they may do what it asks for.
-pub(super) async fn authorize(call: Call<'_>, access: &Access, route: &Route) -> Result<Identity> {
-    let values = call.parts.headers.get_all(header::AUTHORIZATION);
-    let credentials = Credentials::of_headers(values.iter().map(HeaderValue::as_bytes));
-    let source = source_of_mount(call, route);
-    let actions = Actions::of(route, &call.parts.method, source.as_ref());
-    let decision = match access.check_at_once(&credentials, actions.as_slice()) {
-        Some(decision) => decision,
-        None => Box::pin(access.check(&credentials, actions.as_slice())).await,
-    };
-    match decision {
-        Decision::Allowed(identity) => Ok(identity),
-        Decision::Denied(reason) => Err(refusal(access, reason, actions.as_slice())),
-    }
-}
-
 /// The repository that a mount takes from. What is no name is refused later, or ignored.
-fn source_of_mount(call: Call<'_>, route: &Route) -> Option<RepoName> {
+pub(super) fn source_of_mount(request: &Parts, route: &Route) -> Option<RepoName> {
     match route {
-        Route::Uploads(_) => query_value(call.query(), "from")?.parse().ok(),
+        Route::Uploads(_) => query_value(request.uri.query().unwrap_or(""), "from")?
+            .parse()
+            .ok(),
         _ => None,
     }
 }
 
 /// The few rights that one request needs, without a list on the heap.
-struct Actions<'a> {
+pub(super) struct Actions<'a> {
     list: [Action<'a>; 3],
     count: usize,
 }
@@ -46,7 +29,7 @@ struct Actions<'a> {
 impl<'a> Actions<'a> {
     /// As registry:2 has them: reading is pull, writing is pull and push, removing is delete. A cancelled upload
     /// counts as a removal there, so it does here.
-    fn of(route: &'a Route, method: &Method, source: Option<&'a RepoName>) -> Self {
+    pub(super) fn of(route: &'a Route, method: &Method, source: Option<&'a RepoName>) -> Self {
         let catalog = Action {
             resource: Resource::Catalog,
             verb: Verb::All,
@@ -89,7 +72,7 @@ impl<'a> Actions<'a> {
         }
     }
 
-    fn as_slice(&self) -> &[Action<'a>] {
+    pub(super) fn as_slice(&self) -> &[Action<'a>] {
         &self.list[..self.count]
     }
 }
@@ -104,7 +87,7 @@ fn verbs(method: &Method) -> &'static [Verb] {
 }
 
 /// What the client is told. Never which of name and password was wrong.
-fn refusal(access: &Access, reason: Reason, actions: &[Action<'_>]) -> Failure {
+pub(super) fn refusal(access: &Access, reason: Reason, actions: &[Action<'_>]) -> Failure {
     let why = match reason {
         Reason::NoCredentials => {
             "say who you are: `docker login` for docker, `-u NAME` for curl; both ask for the password"

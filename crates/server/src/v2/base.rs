@@ -1,11 +1,11 @@
-//! `GET /v2/`: is this a registry; `GET /`: is it alive; and what is answered to those who ask in the wrong way.
+//! `GET /v2/`: is this a registry; `GET /`: is it alive; `OPTIONS`; and requests that came without TLS.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use wharf_http::location;
 use wharf_oci::Route;
 
-use super::{Answer, empty};
+use super::answer::{Answer, empty, not_allowed};
 use crate::{body::Content, call::Call, error::JSON};
 
 pub(super) fn version_check() -> Response<Content> {
@@ -16,7 +16,7 @@ pub(super) fn version_check() -> Response<Content> {
 
 pub(super) fn liveness(call: Call<'_>) -> Answer {
     if !matches!(call.parts.method, Method::GET | Method::HEAD) {
-        return Err(call.not_allowed("GET, HEAD"));
+        return Err(not_allowed(call, "GET, HEAD"));
     }
     let mut response = empty(StatusCode::OK);
     response

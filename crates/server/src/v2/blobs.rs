@@ -6,19 +6,23 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
 use wharf_registry::{BlobInfo, OpenBlob};
 
-use super::{Answer, CONTENT_DIGEST, empty, entity_tag, to_the_end, value};
+use super::{
+    answer::{Answer, CONTENT_DIGEST, empty, entity_tag, to_the_end, value},
+    conditions::has_already,
+    notify::{EventContext, pulled_blob},
+};
 use crate::{body::Content, call::Call, error::Failure};
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {
         let info = call.app.registry.blob(name, digest).await?;
-        call.pulled_blob(name, &info);
+        pulled_blob(call, name, &info);
         return Ok(head(call, &info));
     }
     let blob = call.app.registry.open_blob(name, digest).await?;
     let info = blob.info;
     let digest = info.digest.to_string();
-    let response = if call.has_already(&digest) {
+    let response = if has_already(call, &digest) {
         not_modified(&digest)
     } else {
         match wanted_range(call, &digest, info.size) {
@@ -27,17 +31,17 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
             RangeRequest::Unsatisfiable => return Err(unsatisfiable(info.size)),
         }
     };
-    call.pulled_blob(name, &info);
+    pulled_blob(call, name, &info);
     Ok(response)
 }
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
-    let notice = call.notice();
+    let events = EventContext::of(call);
     let delete = async move {
         registry.delete_blob(&name, &digest).await?;
-        if let Some(notice) = notice {
-            notice.deleted_blob(&name, &digest).await;
+        if let Some(events) = events {
+            events.deleted_blob(&name, &digest).await;
         }
         Ok(())
     };
@@ -47,7 +51,7 @@ pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> 
 
 fn head(call: Call<'_>, info: &BlobInfo) -> Response<Content> {
     let digest = info.digest.to_string();
-    if call.has_already(&digest) {
+    if has_already(call, &digest) {
         return not_modified(&digest);
     }
     let mut response = empty(StatusCode::OK);

@@ -3,7 +3,7 @@
 use wharf_oci::{PageRequest, Route};
 
 use super::{
-    Answer, json,
+    answer::{Answer, json},
     tags::{append_names, with_link},
 };
 use crate::call::Call;

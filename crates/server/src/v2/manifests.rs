@@ -9,11 +9,18 @@ use hyper::body::Incoming;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
 use wharf_registry::{Error as RegistryError, StoredManifest};
 
-use super::{Answer, CONTENT_DIGEST, accept, content_digest, empty, entity_tag, receive, to_the_end, value};
+use super::{
+    accept,
+    answer::{Answer, CONTENT_DIGEST, content_digest, empty, entity_tag, to_the_end, value},
+    conditions::has_already,
+    notify::{EventContext, pulled_manifest},
+    receive,
+};
 use crate::{
     body::Content,
     call::Call,
     error::{Failure, Result},
+    location,
 };
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -39,9 +46,9 @@ fn answer(
     manifest: &StoredManifest,
 ) -> Response<Content> {
     let digest = manifest.digest.to_string();
-    let is_known = call.has_already(&digest);
+    let is_known = has_already(call, &digest);
     if !is_known {
-        call.pulled_manifest(name, reference, manifest);
+        pulled_manifest(call, name, reference, manifest);
     }
     let mut response = match is_known {
         true => empty(StatusCode::NOT_MODIFIED),
@@ -75,15 +82,15 @@ pub(super) async fn put(
         let registry = Arc::clone(&call.app.registry);
         let (name, reference, tags) = (name.clone(), reference.clone(), tags.clone());
         let content_type = content_type.map(str::to_owned);
-        let notice = call.notice();
+        let events = EventContext::of(call);
         let push = async move {
             let stored = bytes.clone();
             let pushed = registry
                 .put_manifest(&name, &reference, content_type.as_deref(), bytes, &tags)
                 .await?;
-            if let Some(notice) = notice {
+            if let Some(events) = events {
                 let tags: Vec<Tag> = reference.tag().cloned().into_iter().chain(tags).collect();
-                notice
+                events
                     .pushed_manifest(&name, &pushed.digest, &stored, &tags)
                     .await;
             }
@@ -95,7 +102,7 @@ pub(super) async fn put(
     let mut response = empty(StatusCode::CREATED);
     let headers = response.headers_mut();
     let location = Route::Manifest(name.clone(), pushed.digest.into());
-    headers.insert(header::LOCATION, call.location(&location));
+    headers.insert(header::LOCATION, location::of(call, &location));
     headers.insert(CONTENT_DIGEST, content_digest(&pushed.digest));
     if let Some(subject) = &pushed.subject {
         headers.insert(OCI_SUBJECT, content_digest(subject));
@@ -110,19 +117,19 @@ pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Referenc
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     let registry = Arc::clone(&call.app.registry);
     let (name, reference) = (name.clone(), reference.clone());
-    let notice = call.notice();
+    let events = EventContext::of(call);
     let delete = async move {
         match reference {
             Reference::Tag(tag) => {
                 registry.delete_tag(&name, &tag).await?;
-                if let Some(notice) = notice {
-                    notice.deleted_tag(&name, &tag).await;
+                if let Some(events) = events {
+                    events.deleted_tag(&name, &tag).await;
                 }
             }
             Reference::Digest(digest) => {
                 let tags = registry.delete_manifest(&name, &digest, force).await?;
-                if let Some(notice) = notice {
-                    notice.deleted_manifest(&name, &digest, &tags).await;
+                if let Some(events) = events {
+                    events.deleted_manifest(&name, &digest, &tags).await;
                 }
             }
         }

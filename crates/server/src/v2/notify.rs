@@ -1,4 +1,4 @@
-//! What requests tell the webhooks: which of them is an event, and what it says.
+//! The events of requests: which request is an event, and what the event contains.
 
 use http::header;
 use wharf_http::location::authority;
@@ -14,8 +14,8 @@ use crate::{
     },
 };
 
-/// A request that may have something to tell. It outlives the request, because what it asks for does.
-pub(super) struct Notice {
+/// The context of the events of a request. It outlives the request, because the work of the request does.
+pub(super) struct EventContext {
     webhooks: Webhooks,
     request: Request,
     actor: String,
@@ -23,40 +23,43 @@ pub(super) struct Notice {
     base: String,
 }
 
-impl Call<'_> {
-    /// `None`: nobody wants to know.
-    pub(super) fn notice(self) -> Option<Notice> {
-        let webhooks = self.app.services.webhooks.as_ref()?;
-        Some(Notice::new(self, webhooks))
-    }
-
-    /// A blob was asked for, and is there.
-    pub(super) fn pulled_blob(self, name: &RepoName, blob: &BlobInfo) {
-        if let Some(webhooks) = &self.app.services.webhooks {
-            let notice = Notice::new(self, webhooks);
-            let event = notice.event(Action::Pull, Subject::Blob, notice.blob(name, blob));
-            webhooks.tell_soon(&event);
-        }
-    }
-
-    /// A manifest is answered.
-    pub(super) fn pulled_manifest(self, name: &RepoName, reference: &Reference, manifest: &StoredManifest) {
-        if let Some(webhooks) = &self.app.services.webhooks {
-            let notice = Notice::new(self, webhooks);
-            let target = Target {
-                tag: reference.tag().map(Tag::to_string),
-                references: match webhooks.includes_references() {
-                    true => ManifestView::parse_stored(&manifest.bytes).map_or(Vec::new(), references),
-                    false => Vec::new(),
-                },
-                ..notice.manifest(name, &manifest.digest, &manifest.media_type, manifest.bytes.len())
-            };
-            webhooks.tell_soon(&notice.event(Action::Pull, Subject::Manifest, target));
-        }
+/// Reports that a blob was asked for, and exists.
+pub(super) fn pulled_blob(call: Call<'_>, name: &RepoName, blob: &BlobInfo) {
+    if let Some(webhooks) = &call.app.services.webhooks {
+        let context = EventContext::new(call, webhooks);
+        let event = context.event(Action::Pull, Subject::Blob, context.blob(name, blob));
+        webhooks.tell_soon(&event);
     }
 }
 
-impl Notice {
+/// Reports that a manifest is answered.
+pub(super) fn pulled_manifest(
+    call: Call<'_>,
+    name: &RepoName,
+    reference: &Reference,
+    manifest: &StoredManifest,
+) {
+    if let Some(webhooks) = &call.app.services.webhooks {
+        let context = EventContext::new(call, webhooks);
+        let target = Target {
+            tag: reference.tag().map(Tag::to_string),
+            references: match webhooks.includes_references() {
+                true => ManifestView::parse_stored(&manifest.bytes).map_or(Vec::new(), references),
+                false => Vec::new(),
+            },
+            ..context.manifest(name, &manifest.digest, &manifest.media_type, manifest.bytes.len())
+        };
+        webhooks.tell_soon(&context.event(Action::Pull, Subject::Manifest, target));
+    }
+}
+
+impl EventContext {
+    /// The context of the events of this request; `None`: there are no endpoints.
+    pub(super) fn of(call: Call<'_>) -> Option<Self> {
+        let webhooks = call.app.services.webhooks.as_ref()?;
+        Some(Self::new(call, webhooks))
+    }
+
     fn new(call: Call<'_>, webhooks: &Webhooks) -> Self {
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         let request = Request {

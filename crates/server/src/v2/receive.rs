@@ -41,7 +41,7 @@ pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<
     Ok(bytes)
 }
 
-/// The connection is gone, or is no HTTP any more; whoever still reads gets this.
+/// The connection is broken, or its bytes are no HTTP any more; a client that still reads gets this.
 fn broken_off(error: &hyper::Error) -> Failure {
     tracing::debug!(%error, "a request body broke off");
     let text = "the request body ended before its announced length";

@@ -5,8 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use wharf_oci::{Digest, RepoName, Route, media_type, query_value};
 
-use super::{Answer, json as json_answer, value};
-use crate::call::Call;
+use super::answer::{Answer, json as json_answer, value};
+use crate::{call::Call, location};
 
 const FILTERS_APPLIED: HeaderName = HeaderName::from_static("oci-filters-applied");
 
@@ -42,7 +42,7 @@ pub(super) async fn list(call: Call<'_>, name: &RepoName, subject: &Digest) -> A
         headers.insert(FILTERS_APPLIED, HeaderValue::from_static("artifactType"));
     }
     if let (true, Some(last)) = (page.more, page.descriptors.last()) {
-        let path = call.path(&Route::Referrers(name.clone(), *subject));
+        let path = location::path(call, &Route::Referrers(name.clone(), *subject));
         let filter = artifact_type
             .map(|wanted| format!("&artifactType={}", utf8_percent_encode(&wanted, NON_ALPHANUMERIC)))
             .unwrap_or_default();

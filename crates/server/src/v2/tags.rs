@@ -4,8 +4,8 @@ use http::{Response, header};
 use wharf_oci::{PageRequest, RepoName, Route, link};
 use wharf_registry::NamePage;
 
-use super::{Answer, json, value};
-use crate::{body::Content, call::Call};
+use super::answer::{Answer, json, value};
+use crate::{body::Content, call::Call, location};
 
 pub(super) async fn list(call: Call<'_>, name: &RepoName) -> Answer {
     let mut page = PageRequest::parse(call.query())?;
@@ -32,7 +32,7 @@ pub(super) fn with_link(
     if let (true, Some(n), Some(last)) = (found.more, page.n, found.names.last()) {
         response
             .headers_mut()
-            .insert(header::LINK, value(link(&call.path(route), last, n)));
+            .insert(header::LINK, value(link(&location::path(call, route), last, n)));
     }
     response
 }
@@ -49,7 +49,7 @@ pub(super) fn append_names(body: &mut Vec<u8>, names: &[Box<str>]) {
     body.push(b']');
 }
 
-/// A JSON string. Names and tags need no escapes; what someone laid into the tree by hand may.
+/// A JSON string. Names and tags need no escapes; entries that were laid into the tree by hand may.
 fn append_string(body: &mut Vec<u8>, text: &str) {
     let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {

@@ -7,11 +7,16 @@ use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
 use wharf_registry::{BlobInfo, UploadSession};
 
-use super::{Answer, CONTENT_DIGEST, content_digest, empty, receive, to_the_end, value};
+use super::{
+    answer::{Answer, CONTENT_DIGEST, content_digest, empty, to_the_end, value},
+    notify::EventContext,
+    receive,
+};
 use crate::{
     body::Content,
     call::Call,
     error::{Failure, Result},
+    location,
 };
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
@@ -70,11 +75,11 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
 
 /// All bytes came. Whether the client waits for the answer or not, they become a blob.
 async fn finish(call: Call<'_>, name: &RepoName, session: UploadSession, digest: Digest) -> Result<BlobInfo> {
-    let (notice, name) = (call.notice(), name.clone());
+    let (events, name) = (EventContext::of(call), name.clone());
     let finish = async move {
         let blob = session.finish(&digest).await?;
-        if let Some(notice) = notice {
-            notice.pushed_blob(&name, &blob).await;
+        if let Some(events) = events {
+            events.pushed_blob(&name, &blob).await;
         }
         Ok(blob)
     };
@@ -96,7 +101,7 @@ async fn let_go(
     }
 }
 
-/// An upload that found no room is given up: its bytes would keep the store full for everybody.
+/// An upload that found no room is given up: its bytes would keep the store full for every client.
 async fn without_leftovers(call: Call<'_>, name: &RepoName, id: &UploadId, failure: Failure) -> Failure {
     if failure.is_out_of_space()
         && let Err(error) = call.app.registry.cancel_upload(name, id).await
@@ -129,11 +134,11 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
         return Ok(None);
     };
     let (registry, to) = (Arc::clone(&call.app.registry), name.clone());
-    let notice = call.notice();
+    let events = EventContext::of(call);
     let mount = async move {
         let blob = registry.mount_blob(&to, &digest, from.as_ref()).await?;
-        if let (Some(notice), Some(blob)) = (notice, &blob) {
-            notice.mounted_blob(&to, blob, from.as_ref()).await;
+        if let (Some(events), Some(blob)) = (events, &blob) {
+            events.mounted_blob(&to, blob, from.as_ref()).await;
         }
         Ok(blob)
     };
@@ -271,7 +276,7 @@ fn with_progress(failure: Failure, call: Call<'_>, name: &RepoName, id: &UploadI
 fn describe(headers: &mut HeaderMap, call: Call<'_>, name: &RepoName, id: &UploadId, size: u64) {
     headers.insert(
         header::LOCATION,
-        call.location(&Route::Upload(name.clone(), id.clone())),
+        location::of(call, &Route::Upload(name.clone(), id.clone())),
     );
     // registry:2 says `0-0` of an empty upload, too.
     headers.insert(header::RANGE, value(format!("0-{}", size.saturating_sub(1))));
@@ -284,7 +289,7 @@ fn created(call: Call<'_>, name: &RepoName, digest: &Digest) -> Response<Content
     let headers = response.headers_mut();
     headers.insert(
         header::LOCATION,
-        call.location(&Route::Blob(name.clone(), *digest)),
+        location::of(call, &Route::Blob(name.clone(), *digest)),
     );
     headers.insert(CONTENT_DIGEST, content_digest(digest));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));

@@ -1,0 +1,201 @@
+//! The gates between clients and surfaces: each surface declares those that apply to it; here is their order.
+//!
+//! A gate decides, and the surface finds the words: an error of the distribution API looks different from a page.
+
+use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
+use wharf_access::{Access, Action, Credentials, Decision, Identity, Reason};
+use wharf_http::{RequestContext, is_preflight};
+
+use crate::{
+    health::Health,
+    options::{ServerOptions, ServerServices},
+};
+
+/// The gates that apply to the requests of a surface, in the order in which they are passed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gates {
+    /// Refuse requests that came without TLS to where TLS is spoken.
+    pub(crate) tls: bool,
+    /// Answer the preflights of browsers, and tell them which pages may read answers.
+    pub(crate) cors: bool,
+    /// Refuse requests while a health check fails.
+    pub(crate) health: bool,
+    /// Refuse requests without the rights that they need.
+    pub(crate) authentication: bool,
+    /// Refuse changes of a store that is read-only.
+    pub(crate) read_only: bool,
+    /// Headers that every answer gets.
+    pub(crate) security_headers: SecurityHeaders,
+}
+
+/// Headers that tell browsers to be careful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SecurityHeaders {
+    /// Those of `http.headers`, where the configuration of registry:2's image has `X-Content-Type-Options`.
+    Configured,
+    /// `X-Content-Type-Options: nosniff`.
+    NoSniff,
+}
+
+/// What a request needs in order to be carried out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Demand<'a> {
+    pub(crate) actions: &'a [Action<'a>],
+    pub(crate) changes_store: bool,
+}
+
+/// Why a request ends before it is known what it asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// It came without TLS to where TLS is spoken, perhaps with a password: it is never carried out.
+    NeedsTls,
+    /// It is a preflight, which has its answer in the headers. It carries no credentials, so none are asked for.
+    Preflight,
+    /// A health check fails.
+    Unhealthy,
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(crate) enum Refusal<'a> {
+    /// It lacks rights.
+    Denied(&'a Access, Reason),
+    /// It would change a store that is read-only.
+    ReadOnly,
+}
+
+impl Gates {
+    /// Whether a request may end at one of them.
+    pub(crate) const fn can_stop(self) -> bool {
+        self.tls || self.cors || self.health || self.authentication || self.read_only
+    }
+
+    /// The gates before it is known what the request asks for.
+    pub(crate) fn enter(
+        self,
+        (options, services): (&ServerOptions, &ServerServices),
+        context: &RequestContext,
+        request: &Parts,
+    ) -> Result<(), Stop> {
+        if self.tls && context.lacks_tls() {
+            Err(Stop::NeedsTls)
+        } else if self.cors && request.method == Method::OPTIONS && answers_preflight(options, request) {
+            Err(Stop::Preflight)
+        } else if self.health && !services.health.as_deref().is_none_or(Health::is_well) {
+            Err(Stop::Unhealthy)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// The gates before anything is done, and before the first byte of the body is asked for. Notes the actor in
+    /// `context`.
+    pub(crate) async fn pass<'a>(
+        self,
+        (options, services): (&ServerOptions, &'a ServerServices),
+        context: &mut RequestContext,
+        request: &Parts,
+        demand: Demand<'_>,
+    ) -> Result<(), Refusal<'a>> {
+        if self.authentication
+            && let Some(access) = &services.access
+        {
+            match decide(access, request, demand.actions).await {
+                Decision::Allowed(Identity::User(name)) => context.set_actor(name),
+                Decision::Allowed(Identity::Anonymous) => {}
+                Decision::Denied(reason) => return Err(Refusal::Denied(access, reason)),
+            }
+        }
+        if self.read_only && options.read_only && demand.changes_store {
+            return Err(Refusal::ReadOnly);
+        }
+        Ok(())
+    }
+
+    /// The headers that an answer gets on its way out, whether the request was carried out or stopped.
+    pub(crate) fn leave(self, options: &ServerOptions, request: &Parts, headers: &mut HeaderMap) {
+        match self.security_headers {
+            SecurityHeaders::Configured => {
+                for (name, value) in &options.headers {
+                    headers.append(name, value.clone());
+                }
+            }
+            SecurityHeaders::NoSniff => {
+                let nosniff = HeaderValue::from_static("nosniff");
+                headers.insert(header::X_CONTENT_TYPE_OPTIONS, nosniff);
+            }
+        }
+        if let (true, Some(cors)) = (self.cors, &options.cors) {
+            cors.add_to(headers, request);
+        }
+    }
+}
+
+/// Whether a browser asks what a page may do, and the operator has said something about that.
+fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
+    let is_configured =
+        options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
+    is_configured && is_preflight(request)
+}
+
+async fn decide(access: &Access, request: &Parts, actions: &[Action<'_>]) -> Decision {
+    let values = request.headers.get_all(header::AUTHORIZATION);
+    let credentials = Credentials::of_headers(values.iter().map(HeaderValue::as_bytes));
+    match access.check_at_once(&credentials, actions) {
+        Some(decision) => decision,
+        None => Box::pin(access.check(&credentials, actions)).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_http::Cors;
+
+    use super::*;
+
+    const NONE: Gates = Gates {
+        tls: false,
+        cors: false,
+        health: false,
+        authentication: false,
+        read_only: false,
+        security_headers: SecurityHeaders::NoSniff,
+    };
+
+    fn headers_of(gates: Gates) -> Vec<String> {
+        let options = ServerOptions {
+            headers: [(header::SERVER, HeaderValue::from_static("x"))]
+                .into_iter()
+                .collect(),
+            cors: Some(Cors::new(&["*".to_owned()], false).unwrap()),
+            ..ServerOptions::default()
+        };
+        let request = http::Request::get("/")
+            .header("origin", "http://ui.example")
+            .body(());
+        let mut headers = HeaderMap::new();
+        gates.leave(&options, &request.unwrap().into_parts().0, &mut headers);
+        headers.keys().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn answers_get_the_headers_of_the_gates_that_apply() {
+        assert_eq!(headers_of(NONE), ["x-content-type-options"]);
+        let configured = Gates {
+            security_headers: SecurityHeaders::Configured,
+            ..NONE
+        };
+        assert_eq!(headers_of(configured), ["server"]);
+        let with_cors = Gates {
+            cors: true,
+            ..configured
+        };
+        assert!(headers_of(with_cors).contains(&"access-control-allow-origin".to_owned()));
+    }
+
+    #[test]
+    fn only_gates_that_look_at_requests_can_stop_them() {
+        assert!(!NONE.can_stop());
+        assert!(Gates { health: true, ..NONE }.can_stop());
+    }
+}
