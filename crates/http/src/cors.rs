@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
 
 /// Which pages may use the registry from a browser (`http.cors`, or several origins among `http.headers`).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
     /// `http://ui.example`, as browsers write them.
     origins: Vec<HeaderValue>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Limits that no client may exceed. Times are checked at intervals, so each may take up to a half longer.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at a time; more wait in the kernel's queue.
     pub connections: usize,

@@ -48,7 +48,7 @@ const GRACE: Duration = Duration::from_secs(1);
 const UNSETTLED: Duration = Duration::from_secs(2);
 
 /// What of `http.tls` an operator can choose.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TlsOptions {
     /// PEM: the server's own certificate, then those that lead to a root.
     pub certificate: PathBuf,

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How a registry behaves, as far as an operator may choose.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Whether manifests, tags and blobs may be deleted (`storage.delete.enabled`).
     pub delete_enabled: bool,

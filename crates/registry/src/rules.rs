@@ -43,6 +43,22 @@ pub struct UrlRules {
     deny: Vec<Regex>,
 }
 
+/// Compares the patterns as they were written.
+impl PartialEq for UrlRules {
+    fn eq(&self, other: &Self) -> bool {
+        let written = |rules: &Self| {
+            let texts = |patterns: &[Regex]| -> Vec<String> {
+                patterns
+                    .iter()
+                    .map(|pattern| pattern.as_str().to_owned())
+                    .collect()
+            };
+            (texts(&rules.allow), texts(&rules.deny))
+        };
+        written(self) == written(other)
+    }
+}
+
 impl UrlRules {
     /// Every URL must match one of the patterns that are allowed, as soon as there is one.
     pub fn allow(&mut self, pattern: &str) -> std::result::Result<(), regex::Error> {

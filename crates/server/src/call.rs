@@ -9,14 +9,15 @@ use wharf_registry::Registry;
 
 use crate::{
     error::{Failure, Result},
-    options::ServerOptions,
+    options::{ServerOptions, ServerServices},
 };
 
-/// The registry and the options that all requests share.
+/// The registry, the options and the services that all requests share.
 #[derive(Debug)]
 pub(crate) struct App {
     pub(crate) registry: Arc<Registry>,
     pub(crate) options: ServerOptions,
+    pub(crate) services: ServerServices,
 }
 
 /// A request whose body is still to be read.

@@ -6,7 +6,10 @@ use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use wharf_access::{Access, Action, Credentials, Decision, Identity, Reason};
 use wharf_http::{RequestContext, is_preflight};
 
-use crate::{health::Health, options::ServerOptions};
+use crate::{
+    health::Health,
+    options::{ServerOptions, ServerServices},
+};
 
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
 #[derive(Debug, Clone, Copy)]
@@ -70,7 +73,7 @@ impl Gates {
     /// The gates before it is known what the request asks for.
     pub(crate) fn enter(
         self,
-        options: &ServerOptions,
+        (options, services): (&ServerOptions, &ServerServices),
         context: &RequestContext,
         request: &Parts,
     ) -> Result<(), Stop> {
@@ -78,7 +81,7 @@ impl Gates {
             Err(Stop::NeedsTls)
         } else if self.cors && request.method == Method::OPTIONS && answers_preflight(options, request) {
             Err(Stop::Preflight)
-        } else if self.health && !options.health.as_deref().is_none_or(Health::is_well) {
+        } else if self.health && !services.health.as_deref().is_none_or(Health::is_well) {
             Err(Stop::Unhealthy)
         } else {
             Ok(())
@@ -89,13 +92,13 @@ impl Gates {
     /// `context`.
     pub(crate) async fn pass<'a>(
         self,
-        options: &'a ServerOptions,
+        (options, services): (&ServerOptions, &'a ServerServices),
         context: &mut RequestContext,
         request: &Parts,
         demand: Demand<'_>,
     ) -> Result<(), Refusal<'a>> {
         if self.authentication
-            && let Some(access) = &options.access
+            && let Some(access) = &services.access
         {
             match decide(access, request, demand.actions).await {
                 Decision::Allowed(Identity::User(name)) => context.set_actor(name),

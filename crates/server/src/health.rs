@@ -5,7 +5,7 @@
 
 mod probe;
 
-pub use self::probe::{HttpProbe, Probe};
+pub use self::probe::{HttpProbe, Probe, Target};
 
 use std::{
     collections::BTreeMap,
@@ -22,20 +22,28 @@ use wharf_http::{Exposition, Source};
 
 use crate::metrics::HEALTH;
 
-/// Of a check that does not say how often it runs; registry:2 has the same.
-pub const DEFAULT_INTERVAL: Duration = Duration::from_secs(10);
-
-/// One thing to look at.
-#[derive(Debug)]
-pub struct Check {
+/// One thing to look at; a `Check<Target>` is data only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Check<P = Probe> {
     /// Its key in `/debug/health`, as registry:2 names it: `storagedriver_filesystem`, or what it looks at.
     pub name: String,
     /// What is looked at.
-    pub probe: Probe,
+    pub probe: P,
     /// Between two looks, and before the first.
     pub interval: Duration,
     /// How many looks in a row must fail before the check does. 0 is as 1.
     pub threshold: u32,
+}
+
+impl From<Check<Target>> for Check {
+    fn from(check: Check<Target>) -> Self {
+        Self {
+            name: check.name,
+            probe: Probe::Target(check.probe),
+            interval: check.interval,
+            threshold: check.threshold,
+        }
+    }
 }
 
 /// The state of all checks.
@@ -171,7 +179,7 @@ mod tests {
     fn file_check(path: &std::path::Path, threshold: u32) -> Check {
         Check {
             name: "down".to_owned(),
-            probe: Probe::File(path.to_owned()),
+            probe: Probe::Target(Target::File(path.to_owned())),
             interval: Duration::from_millis(1),
             threshold,
         }

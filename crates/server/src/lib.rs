@@ -19,9 +19,9 @@ mod v2;
 mod webhooks;
 
 pub use debug::DebugServer;
-pub use health::{Check, DEFAULT_INTERVAL, Health, HealthMetrics, HttpProbe, Probe};
+pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics};
-pub use options::ServerOptions;
+pub use options::{ServerOptions, ServerServices};
 pub use webhooks::{
     Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,
     Webhooks,
@@ -40,9 +40,13 @@ pub struct Server(wharf_http::Server<Distribution>);
 
 impl Server {
     /// A server for `registry`.
-    pub fn new(registry: Arc<Registry>, options: ServerOptions) -> Self {
-        let transport = options.transport();
-        let surface = Distribution::new(App { registry, options });
+    pub fn new(registry: Arc<Registry>, options: ServerOptions, services: ServerServices) -> Self {
+        let transport = options::transport(&options, &services);
+        let surface = Distribution::new(App {
+            registry,
+            options,
+            services,
+        });
         Self(wharf_http::Server::new(surface, transport))
     }
 

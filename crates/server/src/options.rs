@@ -1,4 +1,4 @@
-//! How the server behaves, as far as an operator may choose.
+//! How the server behaves, as far as an operator may choose, and the services that it uses.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, Trusted
 
 use crate::{health::Health, metrics::Metrics, webhooks::Webhooks};
 
-/// How the server behaves, as far as an operator may choose.
-#[derive(Debug, Clone)]
+/// How the server behaves, as far as an operator may choose: data only.
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerOptions {
     /// The absolute URL under which clients reach the server (`http.host`), without a final slash, and with the path
     /// that lies before `/v2/` there, if there is one; [`prefix`](Self::prefix) is not added.
@@ -25,14 +25,10 @@ pub struct ServerOptions {
     pub headers: HeaderMap<HeaderValue>,
     /// Pages that may use the registry from a browser, beyond what `headers` says.
     pub cors: Option<Cors>,
-    /// How TLS is spoken; `None`: connections are not encrypted.
-    pub tls: Option<Tls>,
     /// Whether HTTP/2 is spoken without TLS with clients that begin with it. The server never proposes it.
     pub h2c: bool,
     /// Refuse what would change the store.
     pub read_only: bool,
-    /// Authentication and rights; `None`: every client may do everything.
-    pub access: Option<Arc<Access>>,
     /// Answer manifests as registry:2 does, by what `Accept` names (decision D2).
     pub strict_accept: bool,
     /// How many repositories a page of the catalogue has when the client does not say.
@@ -43,6 +39,15 @@ pub struct ServerOptions {
     pub tags_limit: usize,
     /// The limits that no client may exceed.
     pub limits: Limits,
+}
+
+/// The services that the server uses, each optional.
+#[derive(Debug, Clone, Default)]
+pub struct ServerServices {
+    /// How TLS is spoken; `None`: connections are not encrypted.
+    pub tls: Option<Tls>,
+    /// Authentication and rights; `None`: every client may do everything.
+    pub access: Option<Arc<Access>>,
     /// The log that has a line for each request.
     pub access_log: Option<AccessLog>,
     /// The endpoints that are told of events.
@@ -55,18 +60,16 @@ pub struct ServerOptions {
     pub tracer: Option<Arc<Tracer>>,
 }
 
-impl ServerOptions {
-    /// How the connections are served.
-    pub(crate) fn transport(&self) -> TransportOptions {
-        TransportOptions {
-            trusted_proxies: self.trusted_proxies.clone(),
-            tls: self.tls.clone(),
-            h2c: self.h2c,
-            limits: self.limits,
-            access_log: self.access_log.clone(),
-            metrics: self.metrics.as_ref().map(|metrics| metrics.http()),
-            tracer: self.tracer.clone(),
-        }
+/// How the connections are served.
+pub(crate) fn transport(options: &ServerOptions, services: &ServerServices) -> TransportOptions {
+    TransportOptions {
+        trusted_proxies: options.trusted_proxies.clone(),
+        tls: services.tls.clone(),
+        h2c: options.h2c,
+        limits: options.limits,
+        access_log: services.access_log.clone(),
+        metrics: services.metrics.as_ref().map(|metrics| metrics.http()),
+        tracer: services.tracer.clone(),
     }
 }
 
@@ -79,20 +82,13 @@ impl Default for ServerOptions {
             trusted_proxies: TrustedProxies::default(),
             headers: HeaderMap::new(),
             cors: None,
-            tls: None,
             h2c: true,
             read_only: false,
-            access: None,
             strict_accept: false,
             catalog_page: 100,
             catalog_limit: 1000,
             tags_limit: 1000,
             limits: Limits::default(),
-            access_log: None,
-            webhooks: None,
-            metrics: None,
-            health: None,
-            tracer: None,
         }
     }
 }

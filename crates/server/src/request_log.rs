@@ -85,7 +85,7 @@ fn is_everyday(call: Call<'_>, status: StatusCode) -> bool {
         StatusCode::NOT_FOUND => matches!(call.parts.method, Method::GET | Method::HEAD),
         StatusCode::UNAUTHORIZED => true,
         StatusCode::SERVICE_UNAVAILABLE => {
-            let health = call.app.options.health.as_deref();
+            let health = call.app.services.health.as_deref();
             health.is_some_and(|health| !health.is_well())
         }
         _ => false,

@@ -98,9 +98,8 @@ impl Surface for Distribution {
 
 /// `context` gets the handler and the actor as soon as they are known, also when the request fails.
 async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: &mut Incoming) -> Answer {
-    let options = &app.options;
     let method = &parts.method;
-    if let Err(stop) = GATES.enter(options, context, parts) {
+    if let Err(stop) = GATES.enter((&app.options, &app.services), context, parts) {
         return stopped(Call { app, context, parts }, stop);
     }
     let path = parts.uri.path();
@@ -157,7 +156,10 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
         actions: actions.as_slice(),
         changes_store: !reads && route.allows(&parts.method),
     };
-    match GATES.pass(&app.options, context, parts, demand).await {
+    match GATES
+        .pass((&app.options, &app.services), context, parts, demand)
+        .await
+    {
         Ok(()) => Ok(()),
         Err(Refusal::Denied(access, reason)) => Err(auth::refusal(access, reason, demand.actions)),
         Err(Refusal::ReadOnly) => Err(read_only()),

@@ -106,12 +106,17 @@ pub enum WebhookError {
 }
 
 impl Webhooks {
-    /// Opens the queues, and starts to deliver what is in them. `None` when there is no endpoint. Must be called on
+    /// Opens the queues, and starts to deliver what is in them. Events say that they come from `source`, `host:port` of
+    /// this server. `None` when there is no endpoint. Must be called on
     /// a tokio runtime; blocks while it reads what is in the queues.
     ///
     /// # Errors
     /// When a queue cannot be opened, or an endpoint wants TLS and there is nobody to trust.
-    pub fn start(options: WebhookOptions, spools: &dyn Spools) -> Result<Option<Self>, WebhookError> {
+    pub fn start(
+        options: WebhookOptions,
+        source: String,
+        spools: &dyn Spools,
+    ) -> Result<Option<Self>, WebhookError> {
         let names = names(&options.endpoints);
         report_abandoned(spools, &names);
         let endpoints: Vec<_> = options
@@ -150,7 +155,7 @@ impl Webhooks {
             .spawn(move || write_all(&todo, &is_dirty))?;
         let shared = Shared {
             include_references: options.include_references,
-            source: event::Source::new(options.source),
+            source: event::Source::new(source),
             queues,
             jobs,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),

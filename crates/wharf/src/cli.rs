@@ -35,7 +35,7 @@ pub(crate) enum Command {
         config: Option<PathBuf>,
     },
 
-    /// Look at the configuration without starting.
+    /// Check and show the configuration without starting.
     Config {
         #[command(subcommand)]
         command: Config,
@@ -46,11 +46,10 @@ pub(crate) enum Command {
     /// The server must be stopped meanwhile, except for --dry-run. An image that is tagged, everything that it needs, and
     /// everything that refers to it stays.
     GarbageCollect(GarbageCollect),
-    /// Ask the registry of this machine or container whether it is well.
+    /// Ask the registry of this machine or container whether it is healthy.
     ///
     /// Reads the address from the same configuration as `serve`; inside a container, from the file that the
-    /// registry there was told to serve. Exit status 0 when it answers, 1 when it does not, or says that it
-    /// is unhealthy.
+    /// registry there serves. Exit status 0 when it answers, 1 when it does not, or is unhealthy.
     Healthcheck {
         /// The registry's config.yml.
         config: Option<PathBuf>,
@@ -95,14 +94,14 @@ pub(crate) enum Command {
     ///
     /// For example: wharf completion bash > /usr/share/bash-completion/completions/wharf
     Completion {
-        /// Which shell.
+        /// Name of the shell.
         shell: clap_complete::Shell,
     },
 
     /// Write the manual pages into a directory.
     #[command(hide = true)]
     Man {
-        /// Where to, such as /usr/share/man/man1.
+        /// Target directory, such as /usr/share/man/man1.
         directory: PathBuf,
     },
 
@@ -132,29 +131,29 @@ pub(crate) enum Command {
 
     /// Print random passwords of letters and digits.
     Pwgen {
-        /// Characters in each.
+        /// Characters in each password.
         #[arg(default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1024))]
         length: u16,
 
-        /// How many, each on a line.
+        /// Number of passwords, each on a line.
         #[arg(default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
         count: u16,
     },
 }
 
-/// What is looked at.
+/// Subcommands of `wharf config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Say what is wrong with it: exit status 0 if the server would start with it, 1 if not.
+    /// Print its problems and warnings: exit status 0 if the server would start with it, 1 if not.
     Check {
         /// As for `serve`.
         file: Option<PathBuf>,
     },
-    /// Say what counts in the end, as YAML. Secrets are left out.
+    /// Print the values that count in the end, as YAML. Secrets are left out.
     Show {
         /// As for `serve`.
         file: Option<PathBuf>,
-        /// Say behind each value where it comes from: default, file and line, or environment variable.
+        /// Print behind each value where it comes from: default, file and line, or environment variable.
         #[arg(long)]
         origin: bool,
     },
@@ -162,7 +161,7 @@ pub(crate) enum Config {
     Keys,
 }
 
-/// What is done about certificates.
+/// Subcommands of `wharf cert`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cert {
     /// Make a key and a certificate that is its own authority: what trusts it trusts this server, and nothing else.
@@ -200,7 +199,7 @@ pub(crate) enum Cert {
     },
 }
 
-/// What is done to users.
+/// Subcommands of `wharf user`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// Add a user; makes the file and its directories, for their owner alone, if there are none.
@@ -218,7 +217,7 @@ pub(crate) enum User {
         file: PasswordFile,
     },
 
-    /// List the users, and who of them cannot log in, and why.
+    /// List the users, and for those that cannot log in the reason.
     Ls {
         /// Only the names.
         #[arg(short, long)]
@@ -229,7 +228,7 @@ pub(crate) enum User {
     },
 }
 
-/// A user, and where the password comes from. Never from the command line, which everybody on the machine can read.
+/// A user, and where the password comes from. Never from the command line, which every user of the machine can read.
 #[derive(Debug, Args)]
 pub(crate) struct UserAndPassword {
     /// The user.
@@ -255,7 +254,7 @@ pub(crate) struct UserAndPassword {
     pub(crate) cost: u8,
 }
 
-/// Which password file.
+/// The choice of a password file.
 #[derive(Debug, Args)]
 pub(crate) struct PasswordFile {
     /// The password file.
@@ -306,9 +305,9 @@ pub(crate) struct List {
 /// credential helpers that these name.
 #[derive(Debug, Args)]
 pub(crate) struct Remote {
-    /// Who you are. The password is asked for, or read with --password-stdin.
+    /// Your user name. The password is asked for, or read with --password-stdin.
     ///
-    /// NAME:PASSWORD is taken as well; everybody on the machine can read that in the list of processes.
+    /// NAME:PASSWORD is taken as well; every user of the machine can read that in the list of processes.
     #[arg(short, long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
@@ -324,7 +323,7 @@ pub(crate) struct Remote {
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Vec<PathBuf>,
 
-    /// Trust any certificate, and speak plain HTTP where nobody speaks TLS. Always so with this machine itself.
+    /// Trust any certificate, and fall back to plain HTTP where there is no TLS. Always so with this machine itself.
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
 }

@@ -1,5 +1,5 @@
-//! What the configuration means. How it is said is [`raw`]'s business, where it is found [`mod@load`]'s; each section
-//! of it has a module that reads it.
+//! The configuration: [`mod@load`] finds and reads it, [`Settings`] are what it means. Each section of it has a module
+//! with its keys, which a [`section`] reads.
 
 mod auth;
 mod check;
@@ -13,60 +13,82 @@ mod headers;
 mod health;
 mod http;
 mod keys;
-mod later;
+mod kind;
 mod load;
 mod log;
 mod notifications;
 mod paging;
-mod proxy;
-mod raw;
+mod report;
+mod section;
 mod show;
 mod storage;
+mod table;
 mod tree;
+mod unsupported;
 mod validation;
 mod yaml;
 
-pub(crate) use documentation::table;
-pub(crate) use load::load;
+pub(crate) use documentation::documentation;
+pub(crate) use load::{load, parse};
 pub(crate) use show::examine;
 
 use std::{path::PathBuf, time::Duration};
 
-use wharf_http::{AccessLogFormat, TlsOptions};
-use wharf_server::{Check, ServerOptions, WebhookOptions};
+use wharf_http::{AccessLogFormat, TlsOptions, TraceSettings};
+use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 
-/// Everything that an operator can choose, checked.
-#[derive(Debug)]
-pub(crate) struct Config {
-    /// The file that it was read from.
+/// Everything that an operator can choose, checked: data only, and complete.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Settings {
+    /// The file that they were read from.
     pub(crate) source: Option<PathBuf>,
-    /// What to tell the operator; the server starts anyway.
+    /// Mistakes with which the server starts anyway.
     pub(crate) warnings: Vec<String>,
-    /// What to tell those who look closely.
+    /// Details of how the configuration was read.
     pub(crate) notes: Vec<String>,
     pub(crate) log: Log,
-    /// `None`: there is no second port.
+    /// The debug listener; `None`: there is none.
     pub(crate) debug: Option<Debug>,
     pub(crate) health: Health,
+    /// How requests are traced; `None`: they are not.
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) storage: Storage,
-    /// Where to listen, unless a socket is handed over.
+    /// Where to listen, unless systemd hands a socket over.
     pub(crate) listen: Listen,
-    /// The files in here are not yet read.
+    /// The files of TLS; `None`: connections are not encrypted.
     pub(crate) tls: Option<TlsOptions>,
-    /// `None`: on for a loopback address, and where users log in (decision D1).
-    pub(crate) delete_enabled: Option<bool>,
+    /// Decides about `delete_enabled` of the registry.
+    pub(crate) deletion: DeletePolicy,
+    /// When unfinished uploads are removed; `None`: never.
     pub(crate) purge: Option<Purge>,
-    /// `delete_enabled` in here is not yet decided.
     pub(crate) registry: wharf_registry::Options,
-    /// Who is let in. `None`: everybody.
+    /// The password file; `None`: every client may do everything.
     pub(crate) auth: Option<Htpasswd>,
-    /// Where events come from is not yet known in here.
     pub(crate) webhooks: WebhookOptions,
-    /// The access log, TLS, who is let in and who is told are not yet in here.
     pub(crate) server: ServerOptions,
 }
 
-/// A password file. Whoever is in it may do everything.
+/// Whether clients may delete manifests, tags and blobs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum DeletePolicy {
+    Always,
+    Never,
+    /// Where users log in, and where only this machine can connect (decision D1).
+    WhenUsersOrLoopback,
+}
+
+impl DeletePolicy {
+    /// Whether deletion is on for a server with these properties.
+    pub(crate) fn is_enabled(self, has_users: bool, is_loopback: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::WhenUsersOrLoopback => has_users || is_loopback,
+        }
+    }
+}
+
+/// A password file. Every user in it may do everything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Htpasswd {
     pub(crate) realm: String,
@@ -87,33 +109,34 @@ pub(crate) enum Storage {
     InMemory,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Log {
     pub(crate) level: tracing::Level,
     pub(crate) format: LogFormat,
-    /// Each line names the line of the program that it comes from.
+    /// Whether each line names the line of the source code that it comes from.
     pub(crate) with_caller: bool,
-    /// What every line has.
+    /// Names and values that every line has.
     pub(crate) fields: Vec<(String, String)>,
-    /// `None`: there is none.
+    /// The form of the access log; `None`: there is none.
     pub(crate) access_log: Option<AccessLogFormat>,
 }
 
-/// The second port.
+/// The debug listener.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Debug {
     /// `host:port` or `:port`.
     pub(crate) address: String,
-    /// `None`: nothing is counted.
+    /// The path of the metrics; `None`: nothing is counted.
     pub(crate) metrics_path: Option<String>,
 }
 
-/// What tells whether the server is well.
-#[derive(Debug, Default)]
+/// The checks that tell whether the server is healthy.
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Health {
-    /// `None`: the store is not looked at.
+    /// The check of the store; `None`: it is not checked.
     pub(crate) storage: Option<StorageCheck>,
-    pub(crate) checks: Vec<Check>,
+    /// Checks of files, URLs and addresses.
+    pub(crate) checks: Vec<Check<Target>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,13 +152,13 @@ pub(crate) enum LogFormat {
     Logstash,
 }
 
-/// When unfinished uploads are forgotten.
+/// When unfinished uploads are removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Purge {
-    /// Since the last byte.
+    /// Time since their last byte.
     pub(crate) age: Duration,
-    /// Between two looks.
+    /// Time between two searches.
     pub(crate) interval: Duration,
-    /// Only say which.
+    /// Only log which would be removed.
     pub(crate) is_dry: bool,
 }

@@ -79,7 +79,7 @@ impl<'a> Silent<'a> {
 
 impl Drop for Silent<'_> {
     fn drop(&mut self) {
-        // The terminal may be gone; there is nobody to tell then.
+        // The terminal may be gone; then there is no other way to report.
         _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
     }
 }

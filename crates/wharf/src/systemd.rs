@@ -1,4 +1,4 @@
-//! What systemd hands over and wants to hear: the socket that it opened for us, and how far we are.
+//! The protocol of systemd: the socket that it passes, and the messages about our state.
 //!
 //! Both are a few environment variables and one datagram (`sd_listen_fds(3)`, `sd_notify(3)`); no library is needed.
 
@@ -20,7 +20,7 @@ use listenfd::ListenFd;
 use rustix::net::{AddressFamily, SocketType};
 use tokio::time;
 
-/// A socket that was opened before we were started.
+/// A socket that the service manager has opened.
 #[derive(Debug)]
 pub(crate) enum Inherited {
     Tcp(TcpListener),
@@ -53,7 +53,7 @@ pub(crate) fn inherited_socket() -> anyhow::Result<Option<Inherited>> {
     Ok(listener.map(Inherited::Unix))
 }
 
-/// Tells the service manager how far we are, if there is one that wants to know (`NOTIFY_SOCKET`).
+/// Tells the service manager about our state, if there is one (`NOTIFY_SOCKET`).
 #[derive(Debug)]
 pub(crate) struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
@@ -74,12 +74,12 @@ impl Notifier {
 
     /// Clients can connect.
     pub(crate) fn ready(&self, address: &str) {
-        self.say(&format!("READY=1\nSTATUS=listening on {address}"));
+        self.send(&format!("READY=1\nSTATUS=listening on {address}"));
     }
 
-    /// It will not be long.
+    /// Running requests end; the server is about to stop.
     pub(crate) fn stopping(&self) {
-        self.say("STOPPING=1\nSTATUS=stopping; running requests may finish");
+        self.send("STOPPING=1\nSTATUS=stopping; running requests may finish");
     }
 
     /// Says again and again that we are alive, where the manager restarts us otherwise (`WATCHDOG_USEC`). Runs beside
@@ -89,16 +89,16 @@ impl Notifier {
             let mut interval = time::interval(limit / 2);
             loop {
                 interval.tick().await;
-                self.say("WATCHDOG=1");
+                self.send("WATCHDOG=1");
             }
         }
     }
 
-    fn say(&self, text: &str) {
+    fn send(&self, text: &str) {
         if let Some((socket, manager)) = &self.manager
             && let Err(error) = socket.send_to_addr(text.as_bytes(), manager)
         {
-            tracing::warn!(%error, "cannot tell the service manager how far we are");
+            tracing::warn!(%error, "cannot notify the service manager");
         }
     }
 }
@@ -115,7 +115,7 @@ fn connect(name: &[u8]) -> io::Result<(UnixDatagram, SocketAddr)> {
     Ok((socket, manager))
 }
 
-/// How long we may be silent; `None` when nobody listens for us.
+/// The longest silence that the manager accepts; `None`: it has no watchdog.
 fn watchdog_limit() -> Option<Duration> {
     let text = |name| env::var(name).ok();
     if text("WATCHDOG_PID").is_some_and(|pid| pid != std::process::id().to_string()) {

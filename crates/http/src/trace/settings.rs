@@ -10,7 +10,7 @@ use super::context::Sampler;
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 
 /// How requests are traced.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct TraceSettings {
     pub(super) endpoint: Uri,
     /// May hold secrets.

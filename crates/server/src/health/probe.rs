@@ -15,20 +15,27 @@ const REDIRECTS: usize = 10;
 pub enum Probe {
     /// Whether the store can be used.
     Storage {
-        /// Which one.
+        /// The store of the registry.
         storage: Arc<dyn Storage>,
         /// Whether it is enough that it can be read: the registry is read-only.
         only_read: bool,
         /// An engine that does not answer for so long fails.
         timeout: Duration,
     },
-    /// Fails as long as a file lies there.
+    /// Something outside the server.
+    Target(Target),
+}
+
+/// What is looked at outside the server: data only.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Target {
+    /// Fails as long as a file exists at the path.
     File(PathBuf),
     /// Whether something listens at `host:port`.
     Tcp {
-        /// Where.
+        /// `host:port`.
         address: String,
-        /// Until it must have answered.
+        /// Longest time until a connection.
         timeout: Duration,
     },
     /// Whether a URL gives the expected status.
@@ -36,7 +43,7 @@ pub enum Probe {
 }
 
 /// A request to make.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct HttpProbe {
     /// `http://…`
     pub uri: Uri,
@@ -57,9 +64,9 @@ impl Probe {
                 only_read,
                 timeout,
             } => storage_works(&**storage, *only_read, *timeout).await,
-            Self::File(path) => no_file(path.clone()).await,
-            Self::Tcp { address, timeout } => listens(address, *timeout).await,
-            Self::Http(probe) => probe.look().await,
+            Self::Target(Target::File(path)) => no_file(path.clone()).await,
+            Self::Target(Target::Tcp { address, timeout }) => listens(address, *timeout).await,
+            Self::Target(Target::Http(probe)) => probe.look().await,
         }
     }
 }
@@ -167,13 +174,7 @@ impl fmt::Debug for Probe {
                 .field("only_read", only_read)
                 .field("timeout", timeout)
                 .finish_non_exhaustive(),
-            Self::File(path) => f.debug_tuple("File").field(path).finish(),
-            Self::Tcp { address, timeout } => f
-                .debug_struct("Tcp")
-                .field("address", address)
-                .field("timeout", timeout)
-                .finish(),
-            Self::Http(probe) => probe.fmt(f),
+            Self::Target(target) => target.fmt(f),
         }
     }
 }
@@ -216,12 +217,12 @@ mod tests {
     fn probe(address: &str, status: u16) -> Probe {
         let mut headers = HeaderMap::new();
         headers.insert("x-key", "secret".parse().unwrap());
-        Probe::Http(Box::new(HttpProbe {
+        Probe::Target(Target::Http(Box::new(HttpProbe {
             uri: format!("http://{address}/up?x=1").parse().unwrap(),
             headers,
             status: StatusCode::from_u16(status).unwrap(),
             timeout: PATIENCE,
-        }))
+        })))
     }
 
     fn answer(status: &str, headers: &str) -> String {
@@ -278,10 +279,10 @@ mod tests {
     async fn somebody_must_listen() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let tcp = Probe::Tcp {
+        let tcp = Probe::Target(Target::Tcp {
             address: address.clone(),
             timeout: PATIENCE,
-        };
+        });
         tcp.look().await.unwrap();
         drop(listener);
         for probe in [tcp, probe(&address, 200)] {

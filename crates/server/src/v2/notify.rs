@@ -25,7 +25,7 @@ pub(super) struct EventContext {
 
 /// Reports that a blob was asked for, and exists.
 pub(super) fn pulled_blob(call: Call<'_>, name: &RepoName, blob: &BlobInfo) {
-    if let Some(webhooks) = &call.app.options.webhooks {
+    if let Some(webhooks) = &call.app.services.webhooks {
         let context = EventContext::new(call, webhooks);
         let event = context.event(Action::Pull, Subject::Blob, context.blob(name, blob));
         webhooks.tell_soon(&event);
@@ -39,7 +39,7 @@ pub(super) fn pulled_manifest(
     reference: &Reference,
     manifest: &StoredManifest,
 ) {
-    if let Some(webhooks) = &call.app.options.webhooks {
+    if let Some(webhooks) = &call.app.services.webhooks {
         let context = EventContext::new(call, webhooks);
         let target = Target {
             tag: reference.tag().map(Tag::to_string),
@@ -56,7 +56,7 @@ pub(super) fn pulled_manifest(
 impl EventContext {
     /// The context of the events of this request; `None`: there are no endpoints.
     pub(super) fn of(call: Call<'_>) -> Option<Self> {
-        let webhooks = call.app.options.webhooks.as_ref()?;
+        let webhooks = call.app.services.webhooks.as_ref()?;
         Some(Self::new(call, webhooks))
     }
 

@@ -35,7 +35,7 @@ pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<B
 /// The same of a blob, counted.
 pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
     let bytes = next(call, body).await?;
-    if let (Some(bytes), Some(metrics)) = (&bytes, &call.app.options.metrics) {
+    if let (Some(bytes), Some(metrics)) = (&bytes, &call.app.services.metrics) {
         metrics.transfers().received(bytes.len() as u64);
     }
     Ok(bytes)

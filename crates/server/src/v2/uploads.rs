@@ -198,7 +198,7 @@ async fn receive_chunk(
     session: &mut UploadSession,
     body: &mut Incoming,
 ) -> Result<()> {
-    let metrics = call.app.options.metrics.as_deref();
+    let metrics = call.app.services.metrics.as_deref();
     let _counted = metrics.map(|metrics| metrics.transfers().upload());
     let Some(chunk) = chunk else {
         while let Some(bytes) = receive::next_of_blob(call, body).await? {

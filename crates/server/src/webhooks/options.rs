@@ -9,18 +9,16 @@ use wharf_storage::spool::SpoolLimits;
 use wharf_client::outgoing::TrustError;
 
 /// All that `notifications` says.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct WebhookOptions {
     /// Who is told.
     pub endpoints: Vec<Endpoint>,
     /// Whether events of manifests list what they consist of (`events.includereferences`).
     pub include_references: bool,
-    /// Where events come from: `host:port` of this server.
-    pub source: String,
 }
 
 /// One service that wants to know.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct Endpoint {
     /// What logs and metrics call it.
     pub name: String,

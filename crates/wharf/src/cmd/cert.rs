@@ -44,7 +44,7 @@ pub(crate) fn run(command: Cert) -> anyhow::Result<()> {
     }
 }
 
-/// What a certificate is to say.
+/// The contents of a certificate.
 struct Wanted {
     names: Vec<String>,
     addresses: Vec<IpAddr>,
@@ -113,7 +113,7 @@ impl Wanted {
             .find(|name| name.len() <= COMMON_NAME)
             .map_or("wharf", String::as_str);
         params.distinguished_name.push(DnType::CommonName, name);
-        // Whoever gets this key can pretend to be this server, and cannot sign certificates for others.
+        // A thief of this key can pretend to be this server, and cannot sign certificates for others.
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         if self.is_rsa {

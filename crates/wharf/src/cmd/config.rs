@@ -8,19 +8,19 @@ use std::{
 
 use crate::config;
 
-/// Says what is wrong with it. Fails if the server would not start with it.
+/// Prints its problems and warnings. Fails if the server would not start with it.
 pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     let examined = config::examine(file);
-    say(&examined.remarks());
+    print(&examined.remarks());
     code(examined.is_sound())
 }
 
-/// Says what counts in the end, and with `origins` where it comes from. Problems go to stderr.
+/// Prints the values that count in the end, with `origins` also where each comes from. Problems go to stderr.
 pub(crate) fn show(file: Option<&Path>, origins: bool) -> ExitCode {
     let examined = config::examine(file);
-    say(&examined.yaml(origins));
+    print(&examined.yaml(origins));
     if !examined.is_sound() {
-        // There is nobody else to tell.
+        // A closed stderr leaves no other way to report.
         _ = io::stderr().lock().write_all(examined.remarks().as_bytes());
     }
     code(examined.is_sound())
@@ -28,7 +28,7 @@ pub(crate) fn show(file: Option<&Path>, origins: bool) -> ExitCode {
 
 /// Lists all keys.
 pub(crate) fn keys() -> ExitCode {
-    say(&config::table());
+    print(&config::documentation());
     ExitCode::SUCCESS
 }
 
@@ -40,7 +40,7 @@ fn code(is_sound: bool) -> ExitCode {
     }
 }
 
-fn say(text: &str) {
-    // Whoever closes stdout has read enough.
+fn print(text: &str) {
+    // A reader that closes the pipe early, such as `head`, is no failure.
     _ = io::stdout().lock().write_all(text.as_bytes());
 }

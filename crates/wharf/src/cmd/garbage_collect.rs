@@ -1,4 +1,4 @@
-//! `wharf garbage-collect`: the collection of a store that no server uses, with the words of registry:2.
+//! `wharf garbage-collect`: the collection of a store that no server uses, with the output of registry:2.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -20,17 +20,17 @@ use crate::{
 /// A disk that turns answers four readers sooner than one.
 const LEAST_THREADS: usize = 4;
 
-/// Collects, or says what would be collected.
+/// Collects, or with `--dry-run` prints what would be collected.
 pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
-    let config = config::load(arguments.config.as_deref())?;
-    if config.source.is_none() {
+    let settings = config::load(arguments.config.as_deref())?;
+    if settings.source.is_none() {
         bail!("configuration error: configuration path unspecified\n{}", usage());
     }
-    crate::log::start(config.log);
-    for warning in &config.warnings {
+    crate::log::start(settings.log);
+    for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let root = match &config.storage {
+    let root = match &settings.storage {
         Storage::Filesystem { root } => root,
         Storage::InMemory => bail!(
             "cannot collect: `storage: inmemory` keeps everything in the memory of the server, and nothing between two runs; restart the server to empty it"
@@ -51,25 +51,25 @@ async fn collect(root: &Path, arguments: &GarbageCollect) -> anyhow::Result<()> 
         delete_untagged: arguments.delete_untagged,
     };
     let collector = Collector::new(storage, options);
-    let mut said = Said::new(arguments.quiet);
+    let mut output = Output::new(arguments.quiet);
 
     let mut marking = collector.mark();
     while let Some(repository) = marking.next().await.context("cannot collect")? {
-        said.repository(&repository)?;
+        output.repository(&repository)?;
     }
     let marked = marking.finish().await.context("cannot collect")?;
     let garbage = collector.garbage(marked).await.context("cannot collect")?;
-    // What could not be said is not done: the reader of a pipe that went away has seen enough.
-    said.garbage(&garbage)?;
+    // Garbage that could not be listed is not removed: the reader of the pipe has gone away.
+    output.garbage(&garbage)?;
     if arguments.dry_run {
-        said.total(garbage.bytes(), "would be freed")?;
+        output.total(garbage.bytes(), "would be freed")?;
     } else {
         let swept = collector.sweep(&garbage, &Offline).await.context(
             "the collection stopped half-way; nothing that is needed is gone, run it again to go on",
         )?;
-        said.total(swept.bytes, "freed")?;
+        output.total(swept.bytes, "freed")?;
     }
-    said.findings(&garbage.findings);
+    output.findings(&garbage.findings);
     Ok(())
 }
 
@@ -107,27 +107,27 @@ fn usage() -> String {
 }
 
 /// Standard output, in the lines of registry:2 and registry:3.
-struct Said {
-    /// `None` when the operator wants to hear nothing.
-    output: Option<BufWriter<io::StdoutLock<'static>>>,
+struct Output {
+    /// `None` with `--quiet`.
+    sink: Option<BufWriter<io::StdoutLock<'static>>>,
 }
 
-impl Said {
+impl Output {
     fn new(quiet: bool) -> Self {
         Self {
-            output: (!quiet).then(|| BufWriter::with_capacity(64 * 1024, io::stdout().lock())),
+            sink: (!quiet).then(|| BufWriter::with_capacity(64 * 1024, io::stdout().lock())),
         }
     }
 
-    fn say(&mut self, what: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
-        match &mut self.output {
-            Some(output) => what(output).context("cannot write to standard output; nothing more is done"),
+    fn print(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
+        match &mut self.sink {
+            Some(sink) => write(sink).context("cannot write to standard output; nothing more is done"),
             None => Ok(()),
         }
     }
 
     fn repository(&mut self, repository: &RepositoryMarks) -> anyhow::Result<()> {
-        self.say(|output| {
+        self.print(|output| {
             let name = &repository.name;
             writeln!(output, "{name}")?;
             for mark in &repository.marks {
@@ -142,7 +142,7 @@ impl Said {
     }
 
     fn garbage(&mut self, garbage: &Garbage) -> anyhow::Result<()> {
-        self.say(|output| {
+        self.print(|output| {
             for repository in &garbage.repositories {
                 for manifest in &repository.manifests {
                     writeln!(
@@ -186,7 +186,7 @@ impl Said {
     }
 
     fn total(&mut self, bytes: u64, what: &str) -> anyhow::Result<()> {
-        self.say(|output| {
+        self.print(|output| {
             writeln!(output, "{bytes} bytes ({}) {what}", readable(bytes))?;
             output.flush()
         })

@@ -1,4 +1,4 @@
-//! `wharf healthcheck`: asks the registry of this machine or container whether it is well.
+//! `wharf healthcheck`: asks the registry of this machine or container whether it is healthy.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -13,7 +13,7 @@ use anyhow::{Context as _, bail};
 
 use crate::config::{self, Listen};
 
-/// For each step; a registry that needs longer to say that it lives does not.
+/// Time-out of each step; a registry that needs longer counts as down.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Plain HTTP, to a TLS port as well: its refusal is a sign of life, and needs no trust in its certificate.
@@ -22,8 +22,8 @@ const REQUEST: &[u8] = b"GET / HTTP/1.0\r\nHost: localhost\r\nUser-Agent: wharf-
 /// Succeeds when the registry answers, and does not answer that it is unhealthy.
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let served = path.map(Path::to_owned).or_else(configuration_of_the_container);
-    let config = config::load(served.as_deref())?;
-    let status = match &config.listen {
+    let settings = config::load(served.as_deref())?;
+    let status = match &settings.listen {
         Listen::Tcp(address) => ask(connect(address)?),
         Listen::Unix(path) => {
             let stream = UnixStream::connect(path)
@@ -85,7 +85,7 @@ fn status(start: &[u8; 12]) -> Option<u16> {
     status.parse().ok()
 }
 
-/// What the registry that is the first process of this container was told to serve. The environment, the other
+/// The configuration file of the registry that is the first process of this container. The environment, the other
 /// source of its configuration, is the container's and so ours.
 fn configuration_of_the_container() -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "it is no file of the store")]

@@ -57,10 +57,10 @@ struct Failure(Code, String);
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// Runs it. Everything that there is to say has been said when it returns.
+/// Runs it, and prints all messages.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     if words.iter().take(1).any(|word| word == "--help" || word == "-h") {
-        // Nobody listens, then nobody misses it.
+        // A closed stream has no reader that could miss the text.
         _ = io::stdout().write_all(USAGE.as_bytes());
         return ExitCode::SUCCESS;
     }
@@ -389,7 +389,7 @@ impl From<EditError> for Failure {
 }
 
 fn say(text: &str) {
-    // Without a standard error there is nobody to tell.
+    // A closed standard error leaves no other way to report.
     _ = writeln!(io::stderr(), "{}", text.trim_end());
 }
 

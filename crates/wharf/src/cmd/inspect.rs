@@ -13,7 +13,7 @@ use crate::{
     cmd::remote::{ask, print},
 };
 
-/// The configurations that say what an image runs on, and how it was made.
+/// Media types of configurations: the platform of an image and its history.
 const IMAGE_CONFIGS: [&str; 2] = [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG];
 
 /// How it is shown.
@@ -24,7 +24,7 @@ pub(crate) enum View {
     Raw,
 }
 
-/// An image, as far as its registry tells.
+/// An image as its registry describes it.
 struct Image {
     manifest: Manifest,
     view: ManifestView,
@@ -183,7 +183,7 @@ impl Image {
     fn text(&self, name: &ImageName) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: &str| {
-            // A foreign registry's text goes to somebody's terminal.
+            // The text of a foreign registry goes to a terminal.
             let value: String = value
                 .chars()
                 .map(|character| if character.is_control() { ' ' } else { character })

@@ -1,4 +1,4 @@
-//! `wharf completion` and `wharf man`: what the definitions of the command line say to shells and to `man`.
+//! `wharf completion` and `wharf man`: completions and manual pages, made from the definitions of the command line.
 
 use std::{
     io::{self, Write as _},

@@ -54,7 +54,7 @@ fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Lo
     Ok(Some(Login { user, secret }))
 }
 
-/// Prints `text`. Whoever reads may have read enough, as `head` does.
+/// Prints `text`. A reader that closes the pipe early, such as `head`, is no failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -27,7 +27,7 @@ fn show(names: &[String], json: bool) -> anyhow::Result<()> {
     if json {
         return print(&format!("{}\n", serde_json::to_string(names)?));
     }
-    // A foreign registry's text goes to somebody's terminal.
+    // The text of a foreign registry goes to a terminal.
     let lines = names.iter().map(|name| format!("{}\n", name.escape_default()));
     print(&lines.collect::<String>())
 }

@@ -60,7 +60,7 @@ fn set_password(user: &UserAndPassword) -> anyhow::Result<()> {
 }
 
 /// Finds the password, hands it over, and puts its hash in force. A file for the password is filled before anything is
-/// changed: a password that nobody can learn is never set.
+/// changed: a password that cannot be shown is never set.
 fn give(user: &UserAndPassword, put: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let Some(out) = &user.out else {
         let password = password_for(user)?;
@@ -143,7 +143,7 @@ fn password_for(user: &UserAndPassword) -> anyhow::Result<Vec<u8>> {
         ask_twice()?
     };
     if password.is_empty() {
-        bail!("an empty password lets everybody in; `--generate` makes a good one");
+        bail!("an empty password lets every client in; `--generate` makes a good one");
     }
     if password.len() > prompt::LENGTH_LIMIT {
         bail!("the password is longer than {} bytes", prompt::LENGTH_LIMIT);

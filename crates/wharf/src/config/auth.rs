@@ -1,98 +1,54 @@
-//! `auth`: who is let in.
+//! `auth`: how clients log in.
 
 use super::{
     Htpasswd,
-    keys::{Default, Key, Kind, Since},
-    raw::Section,
+    keys::{Group, Key, keys},
+    section::Section,
+    unsupported,
 };
 
-/// Shown by browsers beside the question for the password.
-const DEFAULT_REALM: &str = "Registry Realm";
-
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "auth",
-        Kind::Choice,
-        Default::Words("`none`"),
-        "Who is let in: one of the ways below, or its name",
-    ),
-    Key::works("auth.none", Kind::Named, Default::None, "Everybody"),
-    Key::works(
-        "auth.htpasswd",
-        Kind::Named,
-        Default::None,
-        "Who is in a password file",
-    ),
-    Key::works(
-        "auth.htpasswd.realm",
-        Kind::Text,
-        Default::Value(DEFAULT_REALM),
-        "Shown by browsers beside the question for the password",
-    ),
-    Key::works(
-        "auth.htpasswd.path",
-        Kind::Text,
-        Default::None,
-        "The password file; see [users](users.md)",
-    ),
-    Key::refused(
-        "auth.token",
-        Kind::Named,
-        "is not supported yet, and this server would let everybody in; use `auth.htpasswd`",
-    ),
-    Key::below("auth.token.realm", Kind::Text),
-    Key::below("auth.token.service", Kind::Text),
-    Key::below("auth.token.issuer", Kind::Text),
-    Key::below("auth.token.rootcertbundle", Kind::Text),
-    Key::below("auth.token.jwks", Kind::Text).since(Since::From3("3.0")),
-    Key::below("auth.token.autoredirect", Kind::Boolean),
-    Key::below("auth.token.autoredirectpath", Kind::Text).since(Since::From3("3.0")),
-    Key::below("auth.token.signingalgorithms", Kind::Texts).since(Since::From3("3.0")),
-    Key::refused(
-        "auth.silly",
-        Kind::Named,
-        "lets in whoever sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let everybody in",
-    ),
-    Key::below("auth.silly.realm", Kind::Text),
-    Key::below("auth.silly.service", Kind::Text),
-];
-
-/// The ways of `auth`.
-const WAYS: [&str; 4] = ["none", "htpasswd", "token", "silly"];
-
-/// Reads who is let in. What cannot be kept out as the file says is a problem: to go on would let everybody in.
-pub(super) fn read(auth: &Section<'_>) -> Option<Htpasswd> {
-    let ways: Vec<String> = WAYS
-        .iter()
-        .filter(|way| auth.has(way))
-        .map(|way| format!("`{way}` ({})", auth.whence(way)))
-        .collect();
-    if ways.len() > 1 {
-        auth.problem_here(&format!(
-            "names {} ways to let people in, {}; take out all but one",
-            ways.len(),
-            ways.join(" and ")
-        ));
-    }
-    if auth.has("htpasswd") {
-        htpasswd(&auth.section("htpasswd"))
-    } else {
-        None
-    }
+keys! {
+    AUTH: Group = Key::choice("auth", "`none`").says("How clients log in: one of the sections below, or its name");
+    NONE: Group = Key::named("auth.none").says("Not at all: every client may do everything");
+    HTPASSWD: Group = Key::named("auth.htpasswd").says("With a user of a password file");
+    REALM: String = Key::new("auth.htpasswd.realm")
+        .default("Registry Realm")
+        .says("Shown by browsers beside the question for the password");
+    PATH: Option<String> = Key::new("auth.htpasswd.path").says("The password file; see [users](users.md)");
 }
 
-fn htpasswd(section: &Section<'_>) -> Option<Htpasswd> {
-    let path = section.string("path");
+/// Reads how clients log in. What cannot be kept out as the file says is a problem: without it every client gets in.
+pub(super) fn read(root: &Section<'_>) -> Option<Htpasswd> {
+    let ways = [NONE.info(), HTPASSWD.info()]
+        .into_iter()
+        .chain(unsupported::LOGINS);
+    let ways: Vec<String> = ways
+        .filter(|&way| root.has(way))
+        .map(|way| format!("`{}` ({})", way.name(), root.origin(way)))
+        .collect();
+    if ways.len() > 1 {
+        root.problem(
+            AUTH,
+            &format!(
+                "names {} ways to let people in, {}; take out all but one",
+                ways.len(),
+                ways.join(" and ")
+            ),
+        );
+    }
+    root.has(HTPASSWD).then(|| htpasswd(root)).flatten()
+}
+
+fn htpasswd(root: &Section<'_>) -> Option<Htpasswd> {
+    let path = root.get(PATH);
     if path.is_none() {
-        section.problem(
-            "path",
+        root.problem(
+            PATH,
             "is missing; say where the password file is, such as `/auth/htpasswd`",
         );
     }
     Some(Htpasswd {
-        realm: section
-            .string("realm")
-            .unwrap_or_else(|| DEFAULT_REALM.to_owned()),
+        realm: root.get(REALM),
         path: path?.into(),
     })
 }

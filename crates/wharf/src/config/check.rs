@@ -1,9 +1,11 @@
 //! Compares what was written with the table of keys: unknown keys, wrong types, and keys whose feature is not here.
 
 use super::{
-    keys::{self, Kind, Schema, Status},
-    raw::Report,
-    tree::{Map, Node, Scalar, Value},
+    keys::Status,
+    kind::{Kind, cut},
+    report::Report,
+    table::{self, Schema},
+    tree::{Map, Node, Value},
 };
 
 /// A bare number that is smaller than this many nanoseconds was meant to be seconds.
@@ -11,7 +13,7 @@ const SURELY_NOT_NANOSECONDS: i64 = 1_000_000;
 
 /// Replaces other names of keys by their own.
 pub(super) fn rename(root: &mut Map, report: &mut Report) {
-    for key in keys::all() {
+    for key in table::all() {
         let Status::Alias(of) = key.status else { continue };
         let (above, name) = split(key.path);
         let Some(node) = section_mut(root, above).and_then(|section| section.remove(name)) else {
@@ -50,7 +52,7 @@ fn section_or_new<'a>(root: &'a mut Map, path: &str) -> &'a mut Map {
 
 /// A name stands for the section of that name: `storage: inmemory`.
 pub(super) fn expand_names(root: &mut Map) {
-    for (name, schema) in keys::schema().children() {
+    for (name, schema) in table::schema().children() {
         if schema.kind() == Kind::Choice
             && let Some(node) = root.get_mut(name)
             && node.scalar().is_some()
@@ -63,12 +65,12 @@ pub(super) fn expand_names(root: &mut Map) {
 
 /// Says what is wrong with `root` as far as the table of keys can tell.
 pub(super) fn check(root: &Map, report: &mut Report) {
-    section("", root, keys::schema(), report);
+    section("", root, table::schema(), report);
 }
 
 fn section(path: &str, map: &Map, schema: &'static Schema, report: &mut Report) {
     for (name, node) in map.iter() {
-        let path = keys::below(path, name);
+        let path = table::below(path, name);
         match schema.child(name) {
             Some(known) => value(&path, node, known, report),
             // A way to keep the data, or to let people in, that we do not know: to go on without it would be another one.
@@ -88,7 +90,7 @@ fn value(path: &str, node: &Node, schema: &'static Schema, report: &mut Report) 
         Status::Warned(why) if counts => report.warning(&node.place, format!("`{path}` {why}")),
         _ => {}
     }
-    if let Some(text) = type_problem(kind, node) {
+    if let Some(text) = kind.problem(node) {
         report.problem(&node.place, format!("`{path}` {text}"));
         return;
     }
@@ -137,88 +139,6 @@ pub(super) fn asks_for_something(node: &Node, schema: &Schema) -> bool {
     }
 }
 
-/// Why a value is not of a kind; what says nothing is of every kind.
-pub(super) fn type_problem(kind: Kind, node: &Node) -> Option<String> {
-    if node.is_nothing() {
-        return None;
-    }
-    let scalar = node.scalar();
-    let texts = |node: &Node| match &node.value {
-        Value::Scalar(_) => true,
-        Value::List(list) => list.iter().all(|node| node.scalar().is_some()),
-        Value::Map(_) => false,
-    };
-    let not_text = |must: &str| Some(format!("must be {must}, not {}", node.kind()));
-    let not = |must: &str| match scalar {
-        Some(scalar) => Some(format!("must be {must}, not `{}`", cut(&scalar.text))),
-        None => not_text(must),
-    };
-    match kind {
-        Kind::Any => None,
-        Kind::Section | Kind::Named | Kind::Choice => match &node.value {
-            Value::Map(_) => None,
-            Value::Scalar(_) if kind == Kind::Choice => None,
-            Value::Scalar(scalar) if scalar.text.is_empty() => None,
-            Value::Scalar(_) | Value::List(_) => {
-                Some(format!("must have keys below it, not {}", node.kind()))
-            }
-        },
-        Kind::List => match &node.value {
-            Value::List(_) => None,
-            Value::Scalar(_) | Value::Map(_) => not_text("a list"),
-        },
-        Kind::Text | Kind::Secret => match scalar {
-            Some(_) => None,
-            None => not_text("a text"),
-        },
-        Kind::Boolean => match scalar.and_then(Scalar::boolean) {
-            Some(_) => None,
-            None => not("`true` or `false`"),
-        },
-        Kind::Number => match scalar.and_then(Scalar::integer) {
-            Some(_) => None,
-            None => not("a whole number"),
-        },
-        Kind::Duration => match scalar.and_then(Scalar::duration) {
-            Some(_) => None,
-            None => not("a duration such as `168h` or `1m30s`"),
-        },
-        Kind::Word(words) => match scalar {
-            Some(scalar) if scalar.text.is_empty() => None,
-            Some(scalar) if words.iter().any(|word| word.eq_ignore_ascii_case(&scalar.text)) => None,
-            _ => not(&alternatives(words)),
-        },
-        Kind::Texts => (!texts(node)).then(|| "must be a list of texts".to_owned()),
-        Kind::Headers { .. } => match &node.value {
-            Value::Map(map) if map.iter().all(|(_, node)| texts(node)) => None,
-            _ => Some("must have names of headers below it, each with a list of values".to_owned()),
-        },
-        Kind::Fields => match &node.value {
-            Value::Map(map) if map.iter().all(|(_, node)| node.scalar().is_some()) => None,
-            _ => Some("must have names below it, each with a text".to_owned()),
-        },
-    }
-}
-
-fn alternatives(words: &[&str]) -> String {
-    let words: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
-    match &words[..] {
-        [one, other] => format!("{one} or {other}"),
-        words => format!("one of {}", words.join(", ")),
-    }
-}
-
-/// A text for a message: printable, and short.
-pub(super) fn cut(text: &str) -> String {
-    const MOST: usize = 80;
-
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
-}
-
 fn unknown(path: &str, name: &str, schema: &Schema) -> String {
     let begin = format!("`{}` is not a key of the configuration", cut(path));
     let end = if schema.kind() == Kind::Choice {
@@ -243,11 +163,14 @@ fn meant(name: &str, schema: &Schema) -> Option<String> {
     }
     // A section or key of that name in another place, if there is only one.
     let mut found: Option<String> = None;
-    for path in keys::all().map(|key| key.path).filter(|path| !path.contains('[')) {
+    for path in table::all()
+        .map(|key| key.path)
+        .filter(|path| !path.contains('['))
+    {
         let mut parts = path.split('.');
         let mut here = String::new();
         if parts.any(|part| {
-            here = keys::below(&here, part);
+            here = table::below(&here, part);
             part == name
         }) {
             match &found {

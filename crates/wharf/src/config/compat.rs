@@ -1,47 +1,35 @@
-//! `compat`, our own section: where to be as registry:2 is although it is the lesser way.
+//! `compat`, our own section: where to behave as registry:2 does although there is a better way.
 
 use wharf_server::ServerOptions;
 
 use super::{
-    keys::{Default, Key, Kind, Since},
-    raw::Section,
+    keys::{Key, Since, keys},
+    section::Section,
 };
 
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "compat.strict_accept",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Answer manifests as registry:2 does, by what `Accept` names",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "compat.sparse_manifests",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Accept manifests whose layers, config or children are not in the repository",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "compat.foreign_layers",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Accept layers that lie elsewhere, at any URL",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "compat.show_empty_repositories",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Show repositories without tags in `_catalog`",
-    )
-    .since(Since::Ours),
-];
+keys! {
+    STRICT_ACCEPT: bool = Key::new("compat.strict_accept")
+        .default("false")
+        .says("Answer manifests as registry:2 does, by the media types in `Accept`")
+        .since(Since::Ours);
+    SPARSE_MANIFESTS: bool = Key::new("compat.sparse_manifests")
+        .default("false")
+        .says("Accept manifests whose layers, config or children are not in the repository")
+        .since(Since::Ours);
+    FOREIGN_LAYERS: bool = Key::new("compat.foreign_layers")
+        .default("false")
+        .says("Accept layers that are stored elsewhere, at any URL")
+        .since(Since::Ours);
+    SHOW_EMPTY_REPOSITORIES: bool = Key::new("compat.show_empty_repositories")
+        .default("false")
+        .says("Show repositories without tags in `_catalog`")
+        .since(Since::Ours);
+}
 
 /// Sets in `registry` and `server` what the section asks for.
-pub(super) fn read(compat: &Section<'_>, registry: &mut wharf_registry::Options, server: &mut ServerOptions) {
-    server.strict_accept = compat.boolean("strict_accept").unwrap_or(false);
-    registry.allow_missing_references |= compat.boolean("sparse_manifests").unwrap_or(false);
-    registry.allow_foreign_layers |= compat.boolean("foreign_layers").unwrap_or(false);
-    registry.show_empty_repositories = compat.boolean("show_empty_repositories").unwrap_or(false);
+pub(super) fn read(root: &Section<'_>, registry: &mut wharf_registry::Options, server: &mut ServerOptions) {
+    server.strict_accept = root.get(STRICT_ACCEPT);
+    registry.allow_missing_references |= root.get(SPARSE_MANIFESTS);
+    registry.allow_foreign_layers |= root.get(FOREIGN_LAYERS);
+    registry.show_empty_repositories = root.get(SHOW_EMPTY_REPOSITORIES);
 }

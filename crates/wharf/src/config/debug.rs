@@ -1,49 +1,33 @@
-//! `http.debug`: a second port, for those who watch.
+//! `http.debug`: the second listener, for monitoring.
 
 use super::{
     Debug,
-    keys::{Default, Key, Kind},
-    raw::Section,
+    keys::{Default, Key, keys},
+    section::Section,
 };
 
-const DEFAULT_PATH: &str = "/metrics";
-
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "http.debug.addr",
-        Kind::Text,
-        Default::Words("none"),
+keys! {
+    ADDRESS: Option<String> = Key::new("http.debug.addr").shown_default(Default::Words("none")).says(
         "Where health and metrics are shown, apart from the registry: `host:port`, best one that only monitoring reaches",
-    ),
-    Key::works(
-        "http.debug.prometheus.enabled",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Count requests and more, and show the numbers there",
-    ),
-    Key::works(
-        "http.debug.prometheus.path",
-        Kind::Text,
-        Default::Value(DEFAULT_PATH),
-        "The path at which the numbers are",
-    ),
-];
+    );
+    PROMETHEUS: bool = Key::new("http.debug.prometheus.enabled")
+        .default("false")
+        .says("Collect metrics of requests, the store and more, and show them there");
+    PATH: String = Key::new("http.debug.prometheus.path").default("/metrics").says("The path of the metrics");
+}
 
-pub(super) fn read(debug: &Section<'_>) -> Option<Debug> {
-    let prometheus = debug.section("prometheus");
-    let is_enabled = prometheus.boolean("enabled").unwrap_or(false);
-    let path = prometheus
-        .string("path")
-        .unwrap_or_else(|| DEFAULT_PATH.to_owned());
+pub(super) fn read(root: &Section<'_>) -> Option<Debug> {
+    let is_enabled = root.get(PROMETHEUS);
+    let path = root.get(PATH);
     if !path.starts_with('/') {
-        prometheus.problem("path", "must begin with `/`");
+        root.problem(PATH, "must begin with `/`");
     } else if path == "/debug/health" {
-        prometheus.problem("path", "must be another: health is there");
+        root.problem(PATH, "must be another: health is there");
     }
-    let Some(address) = debug.string("addr") else {
+    let Some(address) = root.get(ADDRESS) else {
         if is_enabled {
             let text = "has no effect without `http.debug.addr`: metrics have a port of their own, such as `127.0.0.1:5001`";
-            prometheus.warning("enabled", text);
+            root.warning(PROMETHEUS, text);
         }
         return None;
     };

@@ -2,21 +2,22 @@
 //!
 //! Names are taken in order, those of sections before those of their keys, and numbers as numbers: `REGISTRY_STORAGE`,
 //! then `REGISTRY_STORAGE_DELETE_ENABLED`; `…_2`, then `…_10`. What a name stands for is looked up in the
-//! [table of keys](super::keys), so keys that have a `_` themselves can be named as well.
+//! [table of keys](super::table), so keys that have a `_` themselves can be named as well.
 
 use std::{cmp::Ordering, ffi::OsString, io, path::Path, rc::Rc};
 
 use super::{
-    check::cut,
-    keys::{Kind, Schema, Status, below, schema},
-    raw::Report,
+    keys::Status,
+    kind::{Kind, cut},
+    report::Report,
+    table::{Schema, below, schema},
     tree::{Map, Node, Place, Scalar, Value},
     yaml,
 };
 
 const PREFIX: &str = "REGISTRY_";
 
-/// Where the configuration file is, not a part of it.
+/// The path of the configuration file; not a key.
 pub(super) const CONFIGURATION_PATH: &str = "REGISTRY_CONFIGURATION_PATH";
 
 /// The most bytes that a file with a secret has.
@@ -116,7 +117,7 @@ fn apply_one(root: &mut Map, variable: &Variable, names: &[String], report: &mut
     if is_of_kubernetes(&parts) {
         report.note(
             &place,
-            "is taken for what Kubernetes says about a service, not for a key",
+            "is taken for a variable of Kubernetes about a service, not for a key",
         );
     } else {
         report.warning(
@@ -161,7 +162,7 @@ fn read_secret(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// What `parts` stand for at `here`, to which `way` leads.
+/// The key that `parts` name at `here`, to which `way` leads.
 fn resolve(here: &Schema, way: Vec<Step>, parts: &[&str]) -> Option<Target> {
     if let Status::Alias(of) = here.status() {
         let way = of.split('.').map(|name| Step::Key(name.to_owned())).collect();
@@ -321,7 +322,7 @@ fn choose(root: &mut Map, key: &str, node: Node, report: &mut Report) {
     if is_empty {
         if key == "auth" && !old.is_nothing() {
             let text =
-                "is empty, which would let everybody in; take it out, or write `none` if that is meant";
+                "is empty, which would let every client in; take it out, or write `none` if that is meant";
             report.problem(&node.place, text);
         }
         return;
@@ -392,11 +393,14 @@ fn resolve_section<'a>(here: &'a Schema, parts: &[&str]) -> Option<&'a Schema> {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, io::Write as _};
+    use std::{cell::RefCell, io::Write as _, time::Duration};
 
-    use super::{super::raw::Section, *};
+    use super::{
+        super::{keys::Key, section::Section},
+        *,
+    };
 
-    /// What is left of a file and variables, as flow YAML, and what there is to say.
+    /// The tree of a file and variables, as flow YAML, and the report about them.
     fn applied(file: &str, variables: &[(&str, &str)]) -> (String, Report) {
         let mut report = Report::new(None);
         let mut root = yaml::parse(file, &Place::Line).unwrap().root;
@@ -492,7 +496,7 @@ mod tests {
         is_refused(
             "auth: {htpasswd: {realm: r}}\n",
             &[("REGISTRY_AUTH", "")],
-            "$REGISTRY_AUTH: is empty, which would let everybody in",
+            "$REGISTRY_AUTH: is empty, which would let every client in",
         );
     }
 
@@ -674,11 +678,14 @@ mod tests {
         ]
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         apply(&mut root, variables, &mut report.borrow_mut());
-        let http = Section::root(&root, &report).section("http");
-        assert_eq!(http.boolean("relativeurls"), Some(true));
+        let root = Section::root(&root, &report);
         assert_eq!(
-            http.duration("draintimeout").map(|time| time.as_secs()),
-            Some(5400)
+            root.get(Key::<Option<bool>>::new("http.relativeurls")),
+            Some(true)
+        );
+        assert_eq!(
+            root.get(Key::<Option<Duration>>::new("http.draintimeout")),
+            Some(Duration::from_secs(5400))
         );
     }
 }

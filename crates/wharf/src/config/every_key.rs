@@ -3,11 +3,13 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use super::{
-    Config,
-    keys::{self, Default, Key, Kind, Schema, Status, schema},
+    Settings,
+    keys::{Default, KeyInfo, Status},
+    kind::Kind,
     load::{Loaded, understand},
-    raw::Report,
+    report::Report,
     show::Examined,
+    table::{self, Schema, schema},
 };
 
 /// Keys whose effect shows only beside others, or with certain values: the key, what stands beside it, its value.
@@ -175,7 +177,7 @@ const NO_EFFECT_ALONE: &[&str] = &[
 const STORE: &[(&str, &str)] = &[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/d")];
 
 /// The variables for a key; its own value must not be hidden by them.
-fn store(key: &Key) -> &'static [(&'static str, &'static str)] {
+fn store(key: &KeyInfo) -> &'static [(&'static str, &'static str)] {
     if key.path.starts_with("storage.filesystem") {
         &[]
     } else {
@@ -213,7 +215,7 @@ fn entry(name: &str, value: &str) -> String {
 }
 
 /// A value of the right type that is not the default.
-fn sample(key: &Key) -> String {
+fn sample(key: &KeyInfo) -> String {
     match key.kind {
         Kind::Boolean if key.default == Default::Value("true") => "false".to_owned(),
         Kind::Boolean => "true".to_owned(),
@@ -238,7 +240,7 @@ fn said(loaded: &Loaded) -> (String, String) {
 }
 
 /// What decides about a key: itself, or the section above it.
-fn deciding(key: &Key) -> (String, Status) {
+fn deciding(key: &KeyInfo) -> (String, Status) {
     let path = key.path.replace("[]", "");
     let mut decided = (path.clone(), key.status);
     let mut here: &Schema = schema();
@@ -259,7 +261,7 @@ fn deciding(key: &Key) -> (String, Status) {
 
 #[test]
 fn every_key_has_its_effect_or_its_sentence() {
-    for key in keys::all() {
+    for key in table::all() {
         let special = SPECIAL.iter().find(|(path, ..)| *path == key.path);
         let (beside, value) = special.map_or(("", sample(key)), |(_, beside, value)| {
             (*beside, (*value).to_owned())
@@ -281,10 +283,10 @@ fn every_key_has_its_effect_or_its_sentence() {
                 let last = key.path.rsplit(['.', ']']).next().unwrap_or_default();
                 let is_shown = |line: &str| line.contains(last) && line.contains("# config.yml:");
                 assert!(shown.lines().any(is_shown), "{context}\n{shown}");
-                let without = loaded(&format!("{beside}\n"), store(key)).into_config();
-                let with = found.into_config().expect("there are no problems");
+                let without = loaded(&format!("{beside}\n"), store(key)).into_settings();
+                let with = found.into_settings().expect("there are no problems");
                 assert!(
-                    without.is_err() || differ(without.expect("it is"), with),
+                    without.is_err() || !means_the_same(without.expect("it is"), &with),
                     "no effect: {context}"
                 );
             }
@@ -306,18 +308,14 @@ fn every_key_has_its_effect_or_its_sentence() {
     }
 }
 
-/// All that is chosen is in what a configuration shows of itself.
-fn differ(one: Config, other: Config) -> bool {
-    let [one, other] = [one, other].map(|mut config| {
-        config.warnings.clear();
-        format!("{config:?}")
-    });
-    one != other
+fn means_the_same(mut one: Settings, other: &Settings) -> bool {
+    one.warnings.clone_from(&other.warnings);
+    one == *other
 }
 
 #[test]
 fn every_key_refuses_what_it_cannot_be_and_says_where() {
-    for key in keys::all().filter(|key| key.kind != Kind::Any) {
+    for key in table::all().filter(|key| key.kind != Kind::Any) {
         let file = format!("# a comment\n{}\n", line(key.path, "[[x]]"));
         let (problems, _) = said(&loaded(&file, store(key)));
         let path = key.path.replace("[]", "[0]");
@@ -331,7 +329,7 @@ fn every_key_refuses_what_it_cannot_be_and_says_where() {
 
 #[test]
 fn every_key_can_be_set_in_the_environment() {
-    for key in keys::all() {
+    for key in table::all() {
         if matches!(key.kind, Kind::List | Kind::Section) || matches!(key.status, Status::Alias(_)) {
             continue;
         }

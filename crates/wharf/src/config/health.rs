@@ -1,155 +1,89 @@
-//! `health`: what is looked at to tell whether the server is well.
+//! `health`: the checks that tell whether the server is healthy.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use http::{StatusCode, Uri};
-use wharf_server::{Check, DEFAULT_INTERVAL, HttpProbe, Probe};
+use wharf_server::{Check, HttpProbe, Target};
 
 use super::{
     Health, StorageCheck, headers,
-    keys::{Default, Key, Kind},
-    raw::Section,
+    keys::{Default, Key, List, NonZero, Pairs, Positive, keys},
+    section::Section,
 };
 
-/// A check that never waits between two looks would do nothing else.
+/// A check without a pause would do nothing else.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-const INTERVAL: Default = Default::Value("10s");
-const TIMEOUT: Default = Default::Words("the interval");
-const THRESHOLD: &str = "How many looks in a row must fail";
+const THRESHOLD: &str = "How many checks in a row must fail";
 
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "health.storagedriver.enabled",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Look whether the store can be used; while a check fails, every request is answered with 503",
-    ),
-    Key::works(
-        "health.storagedriver.interval",
-        Kind::Duration,
-        INTERVAL,
-        "How often",
-    ),
-    Key::works(
-        "health.storagedriver.threshold",
-        Kind::Number,
-        Default::Value("0"),
-        THRESHOLD,
-    ),
-    Key::works(
-        "health.file",
-        Kind::List,
-        Default::None,
-        "Files that make the server unhealthy as long as they exist",
-    )
-    .variable("FILECHECKERS"),
-    Key::works(
-        "health.file[].file",
-        Kind::Text,
-        Default::None,
-        "The path of the file",
-    ),
-    Key::works(
-        "health.file[].interval",
-        Kind::Duration,
-        INTERVAL,
-        "How often to look",
-    ),
-    Key::accepted(
-        "health.file[].threshold",
-        Kind::Number,
-        "a file that exists is no accident: it counts at once",
-    ),
-    Key::works(
-        "health.http",
-        Kind::List,
-        Default::None,
-        "URLs that must answer `HEAD` with the expected status",
-    )
-    .variable("HTTPCHECKERS"),
-    Key::works(
-        "health.http[].uri",
-        Kind::Text,
-        Default::None,
-        "The URL, `http://…`",
-    ),
-    Key::works(
-        "health.http[].headers",
-        Kind::Headers { is_secret: true },
-        Default::None,
-        "Headers to send",
-    ),
-    Key::works(
-        "health.http[].statuscode",
-        Kind::Number,
-        Default::Value("200"),
-        "The expected status",
-    ),
-    Key::works(
-        "health.http[].timeout",
-        Kind::Duration,
-        TIMEOUT,
-        "How long the answer may take",
-    ),
-    Key::works(
-        "health.http[].interval",
-        Kind::Duration,
-        INTERVAL,
-        "How often to ask",
-    ),
-    Key::works(
-        "health.http[].threshold",
-        Kind::Number,
-        Default::Value("0"),
-        THRESHOLD,
-    ),
-    Key::works(
-        "health.tcp",
-        Kind::List,
-        Default::None,
-        "Addresses at which somebody must listen",
-    )
-    .variable("TCPCHECKERS"),
-    Key::works("health.tcp[].addr", Kind::Text, Default::None, "`host:port`"),
-    Key::works(
-        "health.tcp[].timeout",
-        Kind::Duration,
-        TIMEOUT,
-        "How long connecting may take",
-    ),
-    Key::works(
-        "health.tcp[].interval",
-        Kind::Duration,
-        INTERVAL,
-        "How often to connect",
-    ),
-    Key::works(
-        "health.tcp[].threshold",
-        Kind::Number,
-        Default::Value("0"),
-        THRESHOLD,
-    ),
-];
+keys! {
+    STORAGE_ENABLED: bool = Key::new("health.storagedriver.enabled")
+        .default("false")
+        .says("Check that the store can be used; while a check fails, every request is answered with 503");
+    STORAGE_INTERVAL: Positive<Duration> = Key::new("health.storagedriver.interval")
+        .default("10s")
+        .says("Time between two checks");
+    STORAGE_THRESHOLD: i64 = Key::new("health.storagedriver.threshold")
+        .default("0")
+        .says(THRESHOLD);
+    FILES: List = Key::sections("health.file")
+        .says("Files that make the server unhealthy as long as they exist")
+        .variable("FILECHECKERS");
+    FILE: Option<String> = Key::new("health.file[].file").says("Path of the file");
+    FILE_INTERVAL: Positive<Duration> = Key::new("health.file[].interval")
+        .default("10s")
+        .says("Time between two checks");
+    URLS: List = Key::sections("health.http")
+        .says("URLs that must answer `HEAD` with the expected status")
+        .variable("HTTPCHECKERS");
+    URI: Option<String> = Key::new("health.http[].uri").says("The URL, `http://…`");
+    HEADERS: Pairs = Key::secret_headers("health.http[].headers").says("Headers to send");
+    STATUS: NonZero = Key::new("health.http[].statuscode")
+        .default("200")
+        .says("Expected status");
+    URL_TIMEOUT: Option<Positive<Duration>> = Key::new("health.http[].timeout")
+        .shown_default(Default::Words("the interval"))
+        .says("Longest time until the answer");
+    URL_INTERVAL: Positive<Duration> = Key::new("health.http[].interval")
+        .default("10s")
+        .says("Time between two checks");
+    URL_THRESHOLD: i64 = Key::new("health.http[].threshold")
+        .default("0")
+        .says(THRESHOLD);
+    ADDRESSES: List = Key::sections("health.tcp")
+        .says("Addresses that must accept connections")
+        .variable("TCPCHECKERS");
+    ADDRESS: Option<String> = Key::new("health.tcp[].addr").says("`host:port`");
+    ADDRESS_TIMEOUT: Option<Positive<Duration>> = Key::new("health.tcp[].timeout")
+        .shown_default(Default::Words("the interval"))
+        .says("Longest time until a connection");
+    ADDRESS_INTERVAL: Positive<Duration> = Key::new("health.tcp[].interval")
+        .default("10s")
+        .says("Time between two checks");
+    ADDRESS_THRESHOLD: i64 = Key::new("health.tcp[].threshold")
+        .default("0")
+        .says(THRESHOLD);
+}
 
-pub(super) fn read(health: &Section<'_>) -> Health {
-    let storage = health.section("storagedriver");
-    let storage = storage.boolean("enabled").unwrap_or(false).then(|| StorageCheck {
-        interval: interval(&storage),
-        threshold: threshold(&storage),
+pub(super) fn read(root: &Section<'_>) -> Health {
+    let storage = root.get(STORAGE_ENABLED).then(|| StorageCheck {
+        interval: interval(root, STORAGE_INTERVAL),
+        threshold: threshold(root, STORAGE_THRESHOLD),
     });
-    let files = health.sections("file");
-    let urls = health.sections("http");
-    let addresses = health.sections("tcp");
-    let mut names = BTreeSet::new();
-    let mut checks = Vec::new();
-    let found = (files.iter().map(|section| (section, "file", file(section))))
-        .chain(urls.iter().map(|section| (section, "uri", url(section))))
+    let (files, urls, addresses) = (
+        root.elements(FILES),
+        root.elements(URLS),
+        root.elements(ADDRESSES),
+    );
+    let found = (files.iter().map(|section| (section, FILE, file(section))))
+        .chain(urls.iter().map(|section| (section, URI, url(section))))
         .chain(
             addresses
                 .iter()
-                .map(|section| (section, "addr", address(section))),
+                .map(|section| (section, ADDRESS, address(section))),
         );
+    let mut names = BTreeSet::new();
+    let mut checks = Vec::new();
     for (section, key, check) in found {
         let Some(check) = check else { continue };
         if names.insert(check.name.clone()) {
@@ -161,18 +95,18 @@ pub(super) fn read(health: &Section<'_>) -> Health {
     Health { storage, checks }
 }
 
-fn file(section: &Section<'_>) -> Option<Check> {
-    let path = required(section, "file")?;
+fn file(section: &Section<'_>) -> Option<Check<Target>> {
+    let path = required(section, FILE)?;
     Some(Check {
-        probe: Probe::File(PathBuf::from(&path)),
+        probe: Target::File(PathBuf::from(&path)),
         name: path,
-        interval: interval(section),
+        interval: interval(section, FILE_INTERVAL),
         threshold: 1,
     })
 }
 
-fn url(section: &Section<'_>) -> Option<Check> {
-    let text = required(section, "uri")?;
+fn url(section: &Section<'_>) -> Option<Check<Target>> {
+    let text = required(section, URI)?;
     let uri = match text.parse::<Uri>() {
         Ok(uri)
             if uri
@@ -180,84 +114,80 @@ fn url(section: &Section<'_>) -> Option<Check> {
                 .is_some_and(|authority| authority.as_str().contains('@')) =>
         {
             section.problem(
-                "uri",
+                URI,
                 "must not have a password in it, it would be shown; put `Authorization` into `headers`",
             );
             return None;
         }
         Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => uri,
         _ => {
-            section.problem("uri", "must be a URL such as `http://127.0.0.1:8080/healthz`");
+            section.problem(URI, "must be a URL such as `http://127.0.0.1:8080/healthz`");
             return None;
         }
     };
-    let status = section
-        .number("statuscode")
-        .filter(|&status| status != 0)
-        .unwrap_or(200);
-    let status = u16::try_from(status)
-        .ok()
-        .and_then(|status| StatusCode::from_u16(status).ok());
-    let Some(status) = status else {
-        section.problem("statuscode", "must be a status of HTTP, from 100 to 999");
-        return None;
-    };
+    let interval = interval(section, URL_INTERVAL);
     Some(Check {
         name: text,
-        probe: Probe::Http(Box::new(HttpProbe {
+        probe: Target::Http(Box::new(HttpProbe {
             uri,
-            headers: headers::read_secret(section, |_| true),
-            status,
-            timeout: timeout(section),
+            headers: headers::read_secret(section, HEADERS, |_| true),
+            status: status(section)?,
+            timeout: timeout(section, URL_TIMEOUT, interval),
         })),
-        interval: interval(section),
-        threshold: threshold(section),
+        interval,
+        threshold: threshold(section, URL_THRESHOLD),
     })
 }
 
-fn address(section: &Section<'_>) -> Option<Check> {
-    let address = required(section, "addr")?;
+fn status(section: &Section<'_>) -> Option<StatusCode> {
+    let NonZero(number) = section.get(STATUS);
+    let status = u16::try_from(number).ok();
+    let status = status.and_then(|status| StatusCode::from_u16(status).ok());
+    if status.is_none() {
+        section.problem(STATUS, "must be a status of HTTP, from 100 to 999");
+    }
+    status
+}
+
+fn address(section: &Section<'_>) -> Option<Check<Target>> {
+    let address = required(section, ADDRESS)?;
     let port = address.rsplit_once(':').map(|(_, port)| port.parse::<u16>());
     if !matches!(port, Some(Ok(_))) {
-        section.problem("addr", "must be `host:port`");
+        section.problem(ADDRESS, "must be `host:port`");
         return None;
     }
+    let interval = interval(section, ADDRESS_INTERVAL);
     Some(Check {
         name: address.clone(),
-        probe: Probe::Tcp {
+        probe: Target::Tcp {
             address,
-            timeout: timeout(section),
+            timeout: timeout(section, ADDRESS_TIMEOUT, interval),
         },
-        interval: interval(section),
-        threshold: threshold(section),
+        interval,
+        threshold: threshold(section, ADDRESS_THRESHOLD),
     })
 }
 
-fn required(section: &Section<'_>, key: &str) -> Option<String> {
-    let text = section.string(key);
+fn required(section: &Section<'_>, key: Key<Option<String>>) -> Option<String> {
+    let text = section.get(key);
     if text.is_none() {
         section.problem(key, "is missing: there is nothing to look at without it");
     }
     text
 }
 
-fn interval(section: &Section<'_>) -> Duration {
-    let interval = section
-        .duration("interval")
-        .filter(|interval| !interval.is_zero());
-    interval.unwrap_or(DEFAULT_INTERVAL).max(SHORTEST)
+fn interval(section: &Section<'_>, key: Key<Positive<Duration>>) -> Duration {
+    section.get(key).0.max(SHORTEST)
 }
 
-/// registry:2 waits for ever when nothing is said; a check that hangs would then never fail.
-fn timeout(section: &Section<'_>) -> Duration {
-    let timeout = section.duration("timeout").filter(|timeout| !timeout.is_zero());
-    timeout.unwrap_or_else(|| interval(section))
+/// registry:2 waits for ever when the key is absent; a check that hangs would then never fail.
+fn timeout(section: &Section<'_>, key: Key<Option<Positive<Duration>>>, interval: Duration) -> Duration {
+    section.get(key).map_or(interval, |timeout| timeout.0)
 }
 
-fn threshold(section: &Section<'_>) -> u32 {
-    let threshold = section.number("threshold").unwrap_or(0);
-    u32::try_from(threshold).unwrap_or_else(|_| {
-        section.problem("threshold", "must be a number from 0 on");
+fn threshold(section: &Section<'_>, key: Key<i64>) -> u32 {
+    u32::try_from(section.get(key)).unwrap_or_else(|_| {
+        section.problem(key, "must be a number from 0 on");
         0
     })
 }

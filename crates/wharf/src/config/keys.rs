@@ -1,67 +1,47 @@
-//! Every key of the configuration: its type, its default, and what becomes of it.
+//! A key of the configuration: its name, type, default and effect, each of which stands once, where the key is read.
 //!
-//! The one place of truth. Each section's module has the keys of its section; from them come the search for unknown
-//! keys, the types, the refusals, the names of the environment's variables, `wharf config show` and the table in
-//! `docs/configuration.md`.
+//! [`table`](super::table) has all keys. From them come the search for unknown keys, the types, the refusals, the names
+//! of the environment's variables, `wharf config show` and the table in `docs/configuration.md`.
 
-use std::sync::OnceLock;
+use std::{marker::PhantomData, time::Duration};
 
 use super::{
-    auth, compat, debug, health, http, later, log, notifications, paging, proxy, storage, validation,
+    kind::Kind,
+    tree::{Node, Place, Scalar, Value as Written},
 };
 
-/// A key. Below a list stands `[]`: `health.http[].uri`.
-#[derive(Debug)]
-pub(super) struct Key {
+/// A key whose value is read as a `T`.
+///
+/// A key with a default has the type of its value. Without one it is an `Option`; and lists, headers and fields are
+/// empty where the key is absent.
+pub(super) struct Key<T> {
+    info: KeyInfo,
+    value: PhantomData<fn() -> T>,
+}
+
+/// A key without its type, for tables of keys.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyInfo {
+    /// The dotted name. Below a list stands `[]`: `health.http[].uri`.
     pub(super) path: &'static str,
     pub(super) kind: Kind,
     pub(super) default: Default,
     pub(super) status: Status,
-    /// What it is, in one sentence without a full stop.
+    /// Its effect, in one sentence without a full stop.
     pub(super) says: &'static str,
-    /// Which registries know it.
+    /// The registries that know the key.
     pub(super) since: Since,
-    /// How registry:2 calls it in names of variables, if otherwise.
+    /// Its name in variables of the environment, where registry:2 has another one there.
     pub(super) variable: Option<&'static str>,
 }
 
-/// What may be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// Keys.
-    Section,
-    /// Keys, or none; that it is there means something.
-    Named,
-    /// Keys, or the name of one that has none: `storage: inmemory`.
-    Choice,
-    /// A list of sections.
-    List,
-    Text,
-    /// A text that nobody is to see.
-    Secret,
-    Boolean,
-    Number,
-    Duration,
-    /// One of these, in any letter case.
-    Word(&'static [&'static str]),
-    /// A list of texts; one text is a list of one.
-    Texts,
-    /// Names of headers, each with a list of values.
-    Headers {
-        is_secret: bool,
-    },
-    /// Any names, each with a text.
-    Fields,
-    /// Anything.
-    Any,
-}
-
+/// The value that counts where a key is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Default {
     None,
     /// As YAML.
     Value(&'static str),
-    /// It depends; in words.
+    /// One that depends on other keys; in words.
     Words(&'static str),
 }
 
@@ -69,9 +49,9 @@ pub(super) enum Default {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Works,
-    /// It asks for what we do anyway, or for nothing; why.
+    /// It asks for what wharf does anyway, or for nothing; why.
     Accepted(&'static str),
-    /// It has no effect, and the operator is told; why.
+    /// It has no effect, and a warning says so; why.
     Warned(&'static str),
     /// The server does not start with it; why, and what to do.
     Refused(&'static str),
@@ -93,45 +73,167 @@ pub(super) enum Since {
     Ours,
 }
 
-impl Key {
-    pub(super) const fn works(path: &'static str, kind: Kind, default: Default, says: &'static str) -> Self {
-        Self::new(path, kind, default, Status::Works, says)
+/// A type that a value in the configuration is read as.
+pub(super) trait Value: Sized {
+    const KIND: Kind;
+
+    /// Reads what is of the kind. `None`: the default counts, for example for an empty text.
+    fn read(node: &Node) -> Option<Self>;
+}
+
+/// A type that a key may have: a [`Value`], or an `Option` of one.
+pub(super) trait Setting {
+    /// Reads what stands at `key`, if that is of its kind.
+    fn of(key: &KeyInfo, node: Option<&Node>) -> Self;
+}
+
+/// The type of keys that have keys below them.
+pub(super) enum Group {}
+
+/// The type of keys that have a list of sections.
+pub(super) enum List {}
+
+/// A text that is never shown.
+pub(super) struct Secret;
+
+/// A number or a duration above zero; for others the default counts.
+pub(super) struct Positive<T>(pub(super) T);
+
+/// A number other than zero, for which the default counts.
+pub(super) struct NonZero(pub(super) i64);
+
+/// Names, each with its texts: headers, or fields.
+pub(super) type Pairs = Vec<(String, Vec<String>)>;
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Key<T> {}
+
+impl<T> From<Key<T>> for KeyInfo {
+    fn from(key: Key<T>) -> Self {
+        key.info
+    }
+}
+
+impl<T: Value> Key<Option<T>> {
+    pub(super) const fn new(path: &'static str) -> Self {
+        Self::of(path, T::KIND)
     }
 
-    pub(super) const fn accepted(path: &'static str, kind: Kind, why: &'static str) -> Self {
-        Self::new(path, kind, Default::None, Status::Accepted(why), "")
+    /// The default, as YAML.
+    pub(super) const fn default(self, yaml: &'static str) -> Key<T> {
+        let mut key = Key::of(self.info.path, self.info.kind);
+        key.info.default = Default::Value(yaml);
+        key
     }
 
-    pub(super) const fn warned(path: &'static str, kind: Kind, why: &'static str) -> Self {
-        Self::new(path, kind, Default::None, Status::Warned(why), "")
+    /// A default that the table shows, and that the reader does not take: where the key is absent, it decides otherwise.
+    pub(super) const fn shown_default(mut self, default: Default) -> Self {
+        self.info.default = default;
+        self
+    }
+}
+
+impl Key<Vec<String>> {
+    pub(super) const fn list(path: &'static str) -> Self {
+        Self::of(path, Kind::Texts)
     }
 
-    pub(super) const fn refused(path: &'static str, kind: Kind, why: &'static str) -> Self {
-        Self::new(path, kind, Default::None, Status::Refused(why), "")
+    pub(super) const fn default_in_words(mut self, words: &'static str) -> Self {
+        self.info.default = Default::Words(words);
+        self
+    }
+}
+
+impl Key<Pairs> {
+    pub(super) const fn headers(path: &'static str) -> Self {
+        Self::of(path, Kind::Headers { is_secret: false })
     }
 
-    /// A key of a section that is itself refused, warned about, or accepted.
-    pub(super) const fn below(path: &'static str, kind: Kind) -> Self {
-        Self::new(path, kind, Default::None, Status::AsAbove, "")
+    /// Headers that wharf sends to others; they may hold a password.
+    pub(super) const fn secret_headers(path: &'static str) -> Self {
+        Self::of(path, Kind::Headers { is_secret: true })
     }
 
-    pub(super) const fn alias(path: &'static str, of: &'static str) -> Self {
-        Self::new(path, Kind::Any, Default::None, Status::Alias(of), "")
+    pub(super) const fn fields(path: &'static str) -> Self {
+        Self::of(path, Kind::Fields)
+    }
+}
+
+impl Key<Group> {
+    pub(super) const fn section(path: &'static str) -> Self {
+        Self::of(path, Kind::Section)
     }
 
-    const fn new(
-        path: &'static str,
-        kind: Kind,
-        default: Default,
-        status: Status,
-        says: &'static str,
-    ) -> Self {
+    /// A section whose presence means something.
+    pub(super) const fn named(path: &'static str) -> Self {
+        Self::of(path, Kind::Named)
+    }
+
+    /// A section, or the name of one in it; `default` in words.
+    pub(super) const fn choice(path: &'static str, default: &'static str) -> Self {
+        let mut key = Self::of(path, Kind::Choice);
+        key.info.default = Default::Words(default);
+        key
+    }
+}
+
+impl Key<List> {
+    pub(super) const fn sections(path: &'static str) -> Self {
+        Self::of(path, Kind::List)
+    }
+}
+
+impl<T> Key<T> {
+    const fn of(path: &'static str, kind: Kind) -> Self {
+        Self {
+            info: KeyInfo::new(path, kind, Status::Works),
+            value: PhantomData,
+        }
+    }
+
+    pub(super) const fn says(mut self, sentence: &'static str) -> Self {
+        self.info.says = sentence;
+        self
+    }
+
+    pub(super) const fn since(mut self, since: Since) -> Self {
+        self.info.since = since;
+        self
+    }
+
+    pub(super) const fn variable(mut self, name: &'static str) -> Self {
+        self.info.variable = Some(name);
+        self
+    }
+
+    pub(super) const fn status(mut self, status: Status) -> Self {
+        self.info.status = status;
+        self
+    }
+
+    pub(super) const fn info(self) -> KeyInfo {
+        self.info
+    }
+}
+
+impl KeyInfo {
+    /// The last part of its path.
+    pub(super) fn name(self) -> &'static str {
+        self.path.rsplit(['.', ']']).next().unwrap_or(self.path)
+    }
+
+    pub(super) const fn new(path: &'static str, kind: Kind, status: Status) -> Self {
         Self {
             path,
             kind,
-            default,
+            default: Default::None,
             status,
-            says,
+            says: "",
             since: Since::Both,
             variable: None,
         }
@@ -141,170 +243,166 @@ impl Key {
         self.since = since;
         self
     }
+}
 
-    pub(super) const fn variable(mut self, name: &'static str) -> Self {
-        self.variable = Some(name);
-        self
+impl<T: Value> Setting for Option<T> {
+    fn of(_: &KeyInfo, node: Option<&Node>) -> Self {
+        node.and_then(T::read)
     }
 }
 
-/// All keys, in the order of the documentation.
-pub(super) fn all() -> impl Iterator<Item = &'static Key> {
-    [
-        later::ROOT,
-        log::KEYS,
-        storage::KEYS,
-        later::STORAGE,
-        auth::KEYS,
-        http::KEYS,
-        http::tls::KEYS,
-        debug::KEYS,
-        notifications::KEYS,
-        health::KEYS,
-        paging::KEYS,
-        validation::KEYS,
-        proxy::KEYS,
-        compat::KEYS,
-        later::KEYS,
-    ]
-    .into_iter()
-    .flatten()
-}
-
-/// The keys as a tree.
-#[derive(Debug)]
-pub(super) struct Schema {
-    /// Dotted, with `[]` for the elements of a list.
-    pub(super) path: String,
-    pub(super) key: Option<&'static Key>,
-    children: Vec<(&'static str, Self)>,
-    /// What each element of a list is like.
-    element: Option<Box<Self>>,
-}
-
-/// The tree of all keys.
-pub(super) fn schema() -> &'static Schema {
-    static SCHEMA: OnceLock<Schema> = OnceLock::new();
-    SCHEMA.get_or_init(|| {
-        let mut root = Schema::at(String::new());
-        for key in all() {
-            let mut here = &mut root;
-            for part in key.path.split('.') {
-                let (name, is_list) = match part.strip_suffix("[]") {
-                    Some(name) => (name, true),
-                    None => (part, false),
-                };
-                here = here.child_or_new(name);
-                if is_list {
-                    let path = format!("{}[]", here.path);
-                    here = here.element.get_or_insert_with(|| Box::new(Schema::at(path)));
-                }
-            }
-            here.key = Some(key);
-        }
-        root
-    })
-}
-
-impl Schema {
-    fn at(path: String) -> Self {
-        Self {
-            path,
-            key: None,
-            children: Vec::new(),
-            element: None,
-        }
-    }
-
-    fn child_or_new(&mut self, name: &'static str) -> &mut Self {
-        let index = match self.children.iter().position(|(known, _)| *known == name) {
-            Some(index) => index,
-            None => {
-                let path = below(&self.path, name);
-                self.children.push((name, Self::at(path)));
-                self.children.len() - 1
-            }
+impl<T: Value> Setting for T {
+    fn of(key: &KeyInfo, node: Option<&Node>) -> Self {
+        let default = || {
+            let text = match key.default {
+                Default::Value(text) => text.to_owned(),
+                Default::None | Default::Words(_) => String::new(),
+            };
+            let is_plain = true;
+            T::read(&Node::new(
+                Place::Nowhere,
+                Written::Scalar(Scalar { text, is_plain }),
+            ))
         };
-        &mut self.children[index].1
-    }
-
-    pub(super) fn kind(&self) -> Kind {
-        self.key.map_or(Kind::Section, |key| key.kind)
-    }
-
-    pub(super) fn status(&self) -> Status {
-        self.key.map_or(Status::Works, |key| key.status)
-    }
-
-    pub(super) fn children(&self) -> impl Iterator<Item = (&'static str, &Self)> {
-        self.children.iter().map(|(name, child)| (*name, child))
-    }
-
-    pub(super) fn child(&self, name: &str) -> Option<&Self> {
-        self.children()
-            .find(|(known, _)| *known == name)
-            .map(|(_, child)| child)
-    }
-
-    pub(super) fn element(&self) -> Option<&Self> {
-        self.element.as_deref()
-    }
-
-    /// The key at a dotted path.
-    pub(super) fn find(&self, path: &str) -> Option<&Self> {
-        path.split('.').try_fold(self, |here, name| here.child(name))
-    }
-}
-
-/// `name` below `path`.
-pub(super) fn below(path: &str, name: &str) -> String {
-    if path.is_empty() {
-        name.to_owned()
-    } else {
-        format!("{path}.{name}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn the_table_is_consistent() {
-        let mut seen = HashSet::new();
-        for key in all() {
-            assert!(seen.insert(key.path), "{} stands twice", key.path);
-            assert_eq!(key.path, key.path.to_ascii_lowercase());
-            if let Status::Alias(of) = key.status {
-                assert!(
-                    schema().find(of).is_some_and(|key| key.key.is_some()),
-                    "{} is another name of nothing",
-                    key.path
-                );
-            }
-            if key.status == Status::Works {
-                assert!(!key.says.is_empty(), "{} has no sentence", key.path);
-            }
-            for words in [key.says, why(key)] {
-                assert!(!words.ends_with('.'), "{}: {words}", key.path);
-            }
-            if let Default::Value(text) = key.default {
-                let node = super::super::yaml::parse(text, &super::super::tree::Place::Line)
-                    .unwrap()
-                    .root;
-                let is_right = super::super::check::type_problem(key.kind, &node).is_none();
-                assert!(is_right, "the default of {}", key.path);
-            }
-        }
-        assert!(seen.len() > 200, "{}", seen.len());
-    }
-
-    fn why(key: &Key) -> &'static str {
-        match key.status {
-            Status::Accepted(why) | Status::Warned(why) | Status::Refused(why) => why,
-            Status::Works | Status::AsAbove | Status::Alias(_) => "",
+        match node.and_then(T::read).or_else(default) {
+            Some(value) => value,
+            None => unreachable!(
+                "a test reads the default of every key, also that of `{}`",
+                key.path
+            ),
         }
     }
 }
+
+impl Value for bool {
+    const KIND: Kind = Kind::Boolean;
+
+    fn read(node: &Node) -> Option<Self> {
+        node.scalar()?.boolean()
+    }
+}
+
+impl Value for i64 {
+    const KIND: Kind = Kind::Number;
+
+    fn read(node: &Node) -> Option<Self> {
+        node.scalar()?.integer()
+    }
+}
+
+impl Value for u32 {
+    const KIND: Kind = Kind::Number;
+
+    fn read(node: &Node) -> Option<Self> {
+        i64::read(node)?.try_into().ok()
+    }
+}
+
+impl Value for usize {
+    const KIND: Kind = Kind::Number;
+
+    fn read(node: &Node) -> Option<Self> {
+        i64::read(node)?.try_into().ok()
+    }
+}
+
+impl<T: Value + PartialOrd + std::default::Default> Value for Positive<T> {
+    const KIND: Kind = T::KIND;
+
+    fn read(node: &Node) -> Option<Self> {
+        T::read(node).filter(|value| *value > T::default()).map(Self)
+    }
+}
+
+impl Value for NonZero {
+    const KIND: Kind = Kind::Number;
+
+    fn read(node: &Node) -> Option<Self> {
+        i64::read(node).filter(|&number| number != 0).map(Self)
+    }
+}
+
+/// As Go writes them: `168h`, `1m30s`, or a number of nanoseconds.
+impl Value for Duration {
+    const KIND: Kind = Kind::Duration;
+
+    fn read(node: &Node) -> Option<Self> {
+        node.scalar()?.duration()
+    }
+}
+
+/// An empty text counts as none.
+impl Value for String {
+    const KIND: Kind = Kind::Text;
+
+    fn read(node: &Node) -> Option<Self> {
+        let text = &node.scalar()?.text;
+        (!text.is_empty()).then(|| text.clone())
+    }
+}
+
+impl Value for Secret {
+    const KIND: Kind = Kind::Secret;
+
+    fn read(node: &Node) -> Option<Self> {
+        String::read(node).map(|_| Self)
+    }
+}
+
+/// A single text counts as a list of one.
+impl Value for Vec<String> {
+    const KIND: Kind = Kind::Texts;
+
+    fn read(node: &Node) -> Option<Self> {
+        Some(texts(node))
+    }
+}
+
+impl Setting for Pairs {
+    fn of(_: &KeyInfo, node: Option<&Node>) -> Self {
+        let map = node.and_then(Node::map).into_iter();
+        map.flat_map(|map| map.iter().map(|(name, node)| (name.to_owned(), texts(node))))
+            .collect()
+    }
+}
+
+fn texts(node: &Node) -> Vec<String> {
+    match &node.value {
+        Written::List(list) => list
+            .iter()
+            .filter_map(Node::scalar)
+            .map(|scalar| scalar.text.clone())
+            .collect(),
+        Written::Scalar(scalar) if !scalar.is_nothing() => vec![scalar.text.clone()],
+        Written::Scalar(_) | Written::Map(_) => Vec::new(),
+    }
+}
+
+/// Defines keys, and `KEYS`, the list of all of them: a key that is read is in the table.
+macro_rules! keys {
+    ($($visibility:vis $name:ident: $type:ty = $key:expr;)+) => {
+        $($visibility const $name: $crate::config::keys::Key<$type> = $key;)+
+
+        /// The keys of this file.
+        pub(in $crate::config) const KEYS: &[$crate::config::keys::KeyInfo] = &[$($name.info()),+];
+    };
+}
+
+/// Makes a type one that is read from words.
+macro_rules! words {
+    ($type:ty: $($word:literal => $value:expr),+ $(,)?) => {
+        impl $crate::config::keys::Value for $type {
+            const KIND: $crate::config::kind::Kind = $crate::config::kind::Kind::Word(&[$($word),+]);
+
+            fn read(node: &$crate::config::tree::Node) -> Option<Self> {
+                let text = &node.scalar()?.text;
+                $(if text.eq_ignore_ascii_case($word) {
+                    return Some($value);
+                })+
+                None
+            }
+        }
+    };
+}
+
+pub(super) use {keys, words};

@@ -1,4 +1,4 @@
-//! Finds the configuration, and reads what each key means.
+//! Finds the configuration, reads it with the environment over it, and makes the settings of it.
 
 use std::{
     cell::RefCell,
@@ -9,12 +9,17 @@ use std::{
 };
 
 use anyhow::bail;
+use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Config, Storage, auth, check, compat, debug, environment, health, http, log, notifications, paging,
-    raw::{Report, Section},
+    Settings, Storage, auth, check, compat, debug, environment, health, http,
+    kind::cut,
+    log, notifications, paging,
+    report::Report,
+    section::Section,
     storage,
+    table::VERSION,
     tree::{Map, Place},
     validation, yaml,
 };
@@ -29,7 +34,7 @@ const SHIPPED: &str = include_str!("../../../../packaging/config.yml");
 /// The most bytes that a configuration file may have.
 const FILE_LIMIT: u64 = 4 << 20;
 
-/// A configuration that was read: what it says, what is wrong with it, and what follows from it.
+/// A configuration that was read: what is written, the report about it, and the settings that follow.
 #[derive(Debug)]
 pub(super) struct Loaded {
     /// The file that it was read from.
@@ -37,16 +42,27 @@ pub(super) struct Loaded {
     /// The file and the environment, with the names of the table of keys.
     pub(super) root: Map,
     pub(super) report: Report,
-    /// What it means; as far as there are no problems.
-    config: Config,
+    /// The settings, as far as there are no problems.
+    settings: Settings,
 }
 
 /// Reads the file that `argument` names, or the first of the usual ones, and the environment over it.
-pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Config> {
-    read_all(argument).into_config()
+pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Settings> {
+    read_all(argument).into_settings()
 }
 
-/// The same, to look at it: what is wrong is told, and does not end it.
+/// Reads `text` as a file, and `variables` over it.
+pub(crate) fn parse(
+    text: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<Settings> {
+    let variables = variables
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    understand(None, Some(text), variables, Report::new(None)).into_settings()
+}
+
+/// Reads what [`load`] would, and keeps the problems for a report.
 pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
     let variable = std::env::var_os(environment::CONFIGURATION_PATH);
     let found = find(argument, variable, &PLACES.map(Path::new));
@@ -69,7 +85,7 @@ pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     path: Option<PathBuf>,
-    /// One that is not read, because the first counts.
+    /// A second file that is not read, because the first counts.
     shadowed: Option<PathBuf>,
 }
 
@@ -117,7 +133,7 @@ fn read(path: &Path) -> io::Result<String> {
     })
 }
 
-/// Makes sense of a file and variables.
+/// Reads the text of a file, and variables over it.
 pub(super) fn understand(
     source: Option<PathBuf>,
     text: Option<&str>,
@@ -136,8 +152,8 @@ pub(super) fn understand(
             Default::default()
         }
     };
-    // An empty file, such as `/dev/null`, says nothing, like no file. One that cannot be read is no empty one, but what
-    // follows from that need not be said.
+    // An empty file, such as `/dev/null`, counts as no file. One that cannot be read is no empty one, but what follows
+    // from that need not be reported.
     let has_file = !root.is_nothing();
     if root.map().is_none() && has_file {
         let text = format!(
@@ -150,44 +166,52 @@ pub(super) fn understand(
     let mut root = std::mem::take(root.make_map());
     check::rename(&mut root, &mut report);
     check::expand_names(&mut root);
+    let variables: Vec<(OsString, OsString)> = variables.into_iter().collect();
+    let traces = traces(&variables, &mut report);
     environment::apply(&mut root, variables, &mut report);
     check::rename(&mut root, &mut report);
     check::expand_names(&mut root);
     check::check(&root, &mut report);
     let report = RefCell::new(report);
-    let config = mean(&Section::root(&root, &report), has_file, source.clone());
+    let settings = mean(&Section::root(&root, &report), has_file, source.clone(), traces);
     Loaded {
         source,
         root,
         report: report.into_inner(),
-        config,
+        settings,
     }
 }
 
 /// What the keys mean.
-fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
+fn mean(
+    root: &Section<'_>,
+    has_file: bool,
+    source: Option<PathBuf>,
+    traces: Option<TraceSettings>,
+) -> Settings {
     version(root, has_file);
-    let storage = storage::read(&root.section("storage"), has_file);
+    let storage = storage::read(root, has_file);
     let mut registry = wharf_registry::Options::default();
     let mut server = ServerOptions::default();
-    let http = http::read(&root.section("http"), &mut server);
+    let http = http::read(root, &mut server);
     server.read_only = storage.read_only;
-    paging::read(&root.section("catalog"), &root.section("tags"), &mut server);
-    validation::read(&root.section("validation"), &mut registry);
-    compat::read(&root.section("compat"), &mut registry, &mut server);
-    let auth = auth::read(&root.section("auth"));
-    let webhooks = notifications::read(&root.section("notifications"));
-    Config {
+    paging::read(root, &mut server);
+    validation::read(root, &mut registry);
+    compat::read(root, &mut registry, &mut server);
+    let auth = auth::read(root);
+    let webhooks = notifications::read(root);
+    Settings {
         source,
         warnings: Vec::new(),
         notes: Vec::new(),
-        log: log::read(&root.section("log")),
-        debug: debug::read(&root.section("http").section("debug")),
-        health: health::read(&root.section("health")),
+        log: log::read(root),
+        debug: debug::read(root),
+        health: health::read(root),
+        traces,
         storage: storage.engine.unwrap_or(Storage::InMemory),
         listen: http.listen,
         tls: http.tls,
-        delete_enabled: storage.delete_enabled,
+        deletion: storage.deletion,
         purge: storage.purge,
         auth,
         registry,
@@ -196,12 +220,29 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
     }
 }
 
+/// Reads the variables of OpenTelemetry (`OTEL_…`), which have no keys in the file.
+fn traces(variables: &[(OsString, OsString)], report: &mut Report) -> Option<TraceSettings> {
+    let value = |name: &str| {
+        let variable = variables.iter().find(|(known, _)| known == name);
+        variable.and_then(|(_, value)| value.to_str().map(str::to_owned))
+    };
+    let mut warnings = Vec::new();
+    let settings = TraceSettings::from_environment(value, &mut warnings);
+    for warning in warnings {
+        report.warning(&Place::Nowhere, warning);
+    }
+    settings.unwrap_or_else(|problem| {
+        report.problem(&Place::Nowhere, problem);
+        None
+    })
+}
+
 fn version(root: &Section<'_>, has_file: bool) {
-    match root.string("version").as_deref() {
+    match root.get(VERSION).as_deref() {
         Some("0.1") => {}
-        Some(other) => root.problem("version", &format!("must be `0.1`, not `{}`", check::cut(other))),
+        Some(other) => root.problem(VERSION, &format!("must be `0.1`, not `{}`", cut(other))),
         None if has_file => root.problem(
-            "version",
+            VERSION,
             "is missing; the first line of a configuration is `version: 0.1`",
         ),
         None => {}
@@ -210,19 +251,19 @@ fn version(root: &Section<'_>, has_file: bool) {
 
 impl Loaded {
     /// The configuration, if there are no problems.
-    pub(super) fn into_config(self) -> anyhow::Result<Config> {
+    pub(super) fn into_settings(self) -> anyhow::Result<Settings> {
         let Self {
             source,
             report,
-            mut config,
+            mut settings,
             ..
         } = self;
         if !report.problems.is_empty() {
             bail!(complaint(source.as_deref(), &report));
         }
-        config.warnings = report.lines(&report.warnings);
-        config.notes = report.lines(&report.notes);
-        Ok(config)
+        settings.warnings = report.lines(&report.warnings);
+        settings.notes = report.lines(&report.notes);
+        Ok(settings)
     }
 }
 
@@ -246,7 +287,7 @@ mod tests {
 
     use super::{
         super::storage::REGISTRY_2_ROOT,
-        super::{Listen, Purge},
+        super::{DeletePolicy, Listen, Purge},
         *,
     };
 
@@ -259,8 +300,8 @@ mod tests {
         understand(source, Some(file), variables, report)
     }
 
-    fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Config> {
-        loaded(file, variables).into_config()
+    fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
+        loaded(file, variables).into_settings()
     }
 
     #[test]
@@ -273,12 +314,43 @@ mod tests {
                 root: "./data".into()
             }
         );
-        assert_eq!(config.delete_enabled, None);
+        assert_eq!(config.deletion, DeletePolicy::WhenUsersOrLoopback);
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
+        // The defaults of the keys are those of the crates that the settings are for.
+        assert_eq!(config.server, ServerOptions::default());
+        assert_eq!(config.registry, wharf_registry::Options::default());
         let empty = understand(Some("/dev/null".into()), Some(""), [], Report::new(None))
-            .into_config()
+            .into_settings()
             .unwrap();
-        assert_eq!((empty.listen, empty.storage), (config.listen, config.storage));
+        let source = config.source.clone();
+        assert_eq!(Settings { source, ..empty }, config);
+    }
+
+    #[test]
+    fn settings_differ_when_a_pattern_does() {
+        let rules = |pattern: &str| {
+            let file = format!(
+                "version: 0.1\nstorage: inmemory\nvalidation: {{manifests: {{urls: {{deny: [{pattern}]}}}}}}\n"
+            );
+            understood(&file, &[]).unwrap()
+        };
+        assert_eq!(rules("a"), rules("a"));
+        assert_ne!(rules("a"), rules("b"));
+    }
+
+    #[test]
+    fn deletion_follows_its_key_or_else_users_and_address() {
+        for (written, has_users, is_loopback, expected) in [
+            ("", false, false, false),
+            ("", true, false, true),
+            ("", false, true, true),
+            ("delete: {enabled: true}, ", false, false, true),
+            ("delete: {enabled: false}, ", true, true, false),
+        ] {
+            let file = format!("version: 0.1\nstorage: {{{written}inmemory: {{}}}}\n");
+            let deletion = understood(&file, &[]).unwrap().deletion;
+            assert_eq!(deletion.is_enabled(has_users, is_loopback), expected, "{file}");
+        }
     }
 
     #[test]
@@ -294,7 +366,7 @@ mod tests {
                 root: "/var/lib/registry".into()
             }
         );
-        assert_eq!(config.delete_enabled, Some(true));
+        assert_eq!(config.deletion, DeletePolicy::Always);
         assert_eq!(config.server.headers["x-content-type-options"], "nosniff");
         assert_eq!(config.log.fields, [("service".to_owned(), "registry".to_owned())]);
         let check = config.health.storage.unwrap();
@@ -592,7 +664,7 @@ mod tests {
             let built: String = lines.iter().map(|(a, b, c, d)| format!("{a}{b}{c}{d}\n")).collect();
             let variables: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), value.as_str())).collect();
             for text in [file.as_str(), built.as_str(), &format!("version: 0.1\nstorage: inmemory\n{built}")] {
-                // What it says does not matter; that it says it, does.
+                // The report does not matter; that there is one, does.
                 drop(understood(text, &variables));
                 let examined = super::super::show::Examined::of(loaded(text, &variables));
                 drop((examined.remarks(), examined.yaml(true)));

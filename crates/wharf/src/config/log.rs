@@ -1,83 +1,44 @@
-//! `log`: how much is said, and in which form.
+//! `log`: how much is logged, and in which form.
 
+use tracing::Level;
 use wharf_http::AccessLogFormat;
 
 use super::{
     Log, LogFormat,
-    keys::{Default, Key, Kind, Since},
-    raw::Section,
+    keys::{Key, Pairs, Since, keys, words},
+    section::Section,
 };
 
-const LEVELS: [(&str, tracing::Level); 4] = [
-    ("error", tracing::Level::ERROR),
-    ("warn", tracing::Level::WARN),
-    ("info", tracing::Level::INFO),
-    ("debug", tracing::Level::DEBUG),
-];
+keys! {
+    LEVEL: Level = Key::new("log.level").default("info").says("The least severe lines that are logged to stderr");
+    FORMATTER: LogFormat = Key::new("log.formatter").default("text").says("The form of those lines");
+    FIELDS: Pairs = Key::fields("log.fields").says("Names and values that every line has, to tell servers apart");
+    ACCESS_LOG_DISABLED: bool = Key::new("log.accesslog.disabled")
+        .default("false")
+        .says("Do not write a line for each request to stdout");
+    ACCESS_LOG_FORMAT: AccessLogFormat = Key::new("log.accesslog.format")
+        .default("combined")
+        .says("The form of those lines: Apache's, or an object of JSON")
+        .since(Since::Ours);
+    REPORT_CALLER: bool = Key::new("log.reportcaller")
+        .default("false")
+        .says("Name the line of the source code that logs")
+        .since(Since::From3("3.0"));
+}
 
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "log.level",
-        Kind::Word(&["error", "warn", "info", "debug"]),
-        Default::Value("info"),
-        "How much is said on stderr",
-    ),
-    Key::alias("loglevel", "log.level"),
-    Key::works(
-        "log.formatter",
-        Kind::Word(&["text", "json", "logstash"]),
-        Default::Value("text"),
-        "The form of what is said",
-    ),
-    Key::works(
-        "log.fields",
-        Kind::Fields,
-        Default::None,
-        "Names and values that every line has, to tell servers apart",
-    ),
-    Key::works(
-        "log.accesslog.disabled",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Do not write a line for each request to stdout",
-    ),
-    Key::works(
-        "log.accesslog.format",
-        Kind::Word(&["combined", "json"]),
-        Default::Value("combined"),
-        "The form of those lines: Apache's, or an object of JSON",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "log.reportcaller",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Name the line of the program that speaks",
-    )
-    .since(Since::From3("3.0")),
-];
+words! { Level: "error" => Self::ERROR, "warn" => Self::WARN, "info" => Self::INFO, "debug" => Self::DEBUG }
 
-pub(super) fn read(log: &Section<'_>) -> Log {
-    let formats = [
-        ("text", LogFormat::Text),
-        ("json", LogFormat::Json),
-        ("logstash", LogFormat::Logstash),
-    ];
-    let access_formats = [
-        ("combined", AccessLogFormat::Combined),
-        ("json", AccessLogFormat::Json),
-    ];
-    let access_log = log.section("accesslog");
-    let access_format = access_log.choice("format", &access_formats).unwrap_or_default();
-    let is_disabled = access_log.boolean("disabled").unwrap_or(false);
-    let fields = log.pairs("fields").into_iter();
+words! { LogFormat: "text" => Self::Text, "json" => Self::Json, "logstash" => Self::Logstash }
+
+words! { AccessLogFormat: "combined" => Self::Combined, "json" => Self::Json }
+
+pub(super) fn read(root: &Section<'_>) -> Log {
+    let fields = root.get(FIELDS).into_iter();
     Log {
-        level: log.choice("level", &LEVELS).unwrap_or(tracing::Level::INFO),
-        format: log.choice("formatter", &formats).unwrap_or(LogFormat::Text),
-        with_caller: log.boolean("reportcaller").unwrap_or(false),
-        fields: fields
-            .map(|(name, values)| (name.to_owned(), values.join(", ")))
-            .collect(),
-        access_log: (!is_disabled).then_some(access_format),
+        level: root.get(LEVEL),
+        format: root.get(FORMATTER),
+        with_caller: root.get(REPORT_CALLER),
+        fields: fields.map(|(name, values)| (name, values.join(", "))).collect(),
+        access_log: (!root.get(ACCESS_LOG_DISABLED)).then(|| root.get(ACCESS_LOG_FORMAT)),
     }
 }

@@ -1,129 +1,66 @@
-//! `notifications`: who is told of pushes and pulls.
+//! `notifications`: the services that receive events about pushes and pulls.
+
+use std::time::Duration;
 
 use http::{HeaderName, header};
-use wharf_server::{Action, Endpoint, EventFormat, WebhookOptions};
+use wharf_server::{Action, Endpoint, EventFormat, Url, WebhookOptions};
+use wharf_storage::spool::SpoolLimits;
 
 use super::{
     headers,
-    keys::{Default, Key, Kind, Since},
-    raw::Section,
+    keys::{Group, Key, List, Pairs, Positive, Since, keys, words},
+    section::Section,
 };
 
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "notifications.events",
-        Kind::Section,
-        Default::None,
-        "What is in events",
-    )
-    .variable("EVENTCONFIG"),
-    Key::works(
-        "notifications.events.includereferences",
-        Kind::Boolean,
-        Default::Value("false"),
-        "List in events of manifests what they consist of",
-    ),
-    Key::works(
-        "notifications.endpoints",
-        Kind::List,
-        Default::None,
-        "Who is told of pushes, pulls, mounts and deletions",
-    ),
-    Key::works(
-        "notifications.endpoints[].name",
-        Kind::Text,
-        Default::None,
-        "What logs and metrics call it, and what its queue on the disk goes by",
-    ),
-    Key::works(
-        "notifications.endpoints[].disabled",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Tell it nothing, and keep its queue",
-    ),
-    Key::works(
-        "notifications.endpoints[].url",
-        Kind::Text,
-        Default::None,
-        "Where events are posted to, with user and password if need be",
-    ),
-    Key::works(
-        "notifications.endpoints[].headers",
-        Kind::Headers { is_secret: true },
-        Default::None,
-        "Sent with each event",
-    ),
-    Key::works(
-        "notifications.endpoints[].timeout",
-        Kind::Duration,
-        Default::Value("1s"),
-        "For one attempt, connecting included",
-    ),
-    Key::works(
-        "notifications.endpoints[].threshold",
-        Kind::Number,
-        Default::Value("10"),
-        "After so many failures in a row there are pauses",
-    ),
-    Key::works(
-        "notifications.endpoints[].backoff",
-        Kind::Duration,
-        Default::Value("1s"),
-        "The first pause; each further one is twice as long",
-    ),
-    Key::works(
-        "notifications.endpoints[].maxbackoff",
-        Kind::Duration,
-        Default::Value("30s"),
-        "The longest pause",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "notifications.endpoints[].format",
-        Kind::Word(&["v1", "v2", "cloudevents"]),
-        Default::Value("v1"),
-        "What is posted: the events of registry:2, those of registry:3, or CloudEvents 1.0",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "notifications.endpoints[].queue.events",
-        Kind::Number,
-        Default::Value("10000"),
-        "So many wait at most; then the oldest go",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "notifications.endpoints[].queue.bytes",
-        Kind::Number,
-        Default::Value("33554432"),
-        "So many bytes of them at most",
-    )
-    .since(Since::Ours),
-    Key::works(
-        "notifications.endpoints[].ignoredmediatypes",
-        Kind::Texts,
-        Default::None,
-        "Tell nothing of these media types",
-    ),
-    Key::works(
-        "notifications.endpoints[].ignore.mediatypes",
-        Kind::Texts,
-        Default::None,
-        "The same",
-    ),
-    Key::works(
-        "notifications.endpoints[].ignore.actions",
-        Kind::Texts,
-        Default::None,
-        "Tell nothing of these: `pull`, `push`, `mount`, `delete`",
-    ),
-];
+keys! {
+    EVENTS: Group = Key::section("notifications.events").says("The contents of events").variable("EVENTCONFIG");
+    INCLUDE_REFERENCES: bool = Key::new("notifications.events.includereferences")
+        .default("false")
+        .says("List the layers, config and children of a manifest in its events");
+    ENDPOINTS: List = Key::sections("notifications.endpoints")
+        .says("Services that receive an event for each push, pull, mount and deletion");
+    NAME: Option<String> = Key::new("notifications.endpoints[].name")
+        .says("The name of the endpoint in logs and metrics, and of its queue on the disk");
+    IS_DISABLED: bool = Key::new("notifications.endpoints[].disabled")
+        .default("false")
+        .says("Send it nothing, and keep its queue");
+    URL: Option<String> = Key::new("notifications.endpoints[].url")
+        .says("Where events are posted to, with user and password if need be");
+    HEADERS: Pairs = Key::secret_headers("notifications.endpoints[].headers").says("Sent with each event");
+    TIMEOUT: Positive<Duration> = Key::new("notifications.endpoints[].timeout")
+        .default("1s")
+        .says("For one attempt, connecting included");
+    THRESHOLD: Positive<u32> = Key::new("notifications.endpoints[].threshold")
+        .default("10")
+        .says("After so many failures in a row there are pauses");
+    BACKOFF: Positive<Duration> = Key::new("notifications.endpoints[].backoff")
+        .default("1s")
+        .says("The first pause; each further one is twice as long");
+    MAX_BACKOFF: Positive<Duration> = Key::new("notifications.endpoints[].maxbackoff")
+        .default("30s")
+        .says("The longest pause")
+        .since(Since::Ours);
+    FORMAT: EventFormat = Key::new("notifications.endpoints[].format")
+        .default("v1")
+        .says("The form of what is posted: events of registry:2, those of registry:3, or CloudEvents 1.0")
+        .since(Since::Ours);
+    QUEUE_EVENTS: i64 = Key::new("notifications.endpoints[].queue.events")
+        .default("10000")
+        .says("The most events that wait; beyond it the oldest are dropped")
+        .since(Since::Ours);
+    QUEUE_BYTES: i64 = Key::new("notifications.endpoints[].queue.bytes")
+        .default("33554432")
+        .says("The most bytes that they take")
+        .since(Since::Ours);
+    IGNORED_MEDIA_TYPES: Vec<String> = Key::list("notifications.endpoints[].ignoredmediatypes")
+        .says("Send no events about these media types");
+    IGNORE_MEDIA_TYPES: Vec<String> = Key::list("notifications.endpoints[].ignore.mediatypes")
+        .says("Send no events about these media types, too");
+    IGNORE_ACTIONS: Vec<String> = Key::list("notifications.endpoints[].ignore.actions")
+        .says("Send no events about these: `pull`, `push`, `mount`, `delete`");
+}
 
-const FORMATS: [(&str, EventFormat); 3] = [
-    ("v1", EventFormat::V1),
-    ("v2", EventFormat::V2),
-    ("cloudevents", EventFormat::CloudEvents),
-];
+words! { EventFormat: "v1" => Self::V1, "v2" => Self::V2, "cloudevents" => Self::CloudEvents }
 
 /// They belong to the connection, or to what is sent; registry:2 does not let them through either.
 const OUR_OWN: [HeaderName; 5] = [
@@ -134,12 +71,9 @@ const OUR_OWN: [HeaderName; 5] = [
     header::EXPECT,
 ];
 
-/// Who is told; where events come from is not yet known.
-pub(super) fn read(notifications: &Section<'_>) -> WebhookOptions {
-    let events = notifications.section("events");
-    let include_references = events.boolean("includereferences").unwrap_or(false);
-    let endpoints = notifications.sections("endpoints");
-    let endpoints: Vec<Endpoint> = endpoints.iter().filter_map(endpoint).collect();
+/// Reads the endpoints and what is sent to them.
+pub(super) fn read(root: &Section<'_>) -> WebhookOptions {
+    let endpoints: Vec<Endpoint> = root.elements(ENDPOINTS).iter().filter_map(endpoint).collect();
     for (index, endpoint) in endpoints.iter().enumerate() {
         let is_taken = |other: &Endpoint| other.name == endpoint.name;
         if !endpoint.name.is_empty() && endpoints[..index].iter().any(is_taken) {
@@ -147,71 +81,61 @@ pub(super) fn read(notifications: &Section<'_>) -> WebhookOptions {
                 "names several endpoints `{}`; their queues and metrics go by their order then, so give each a name of its own",
                 endpoint.name.escape_debug()
             );
-            notifications.warning("endpoints", &text);
+            root.warning(ENDPOINTS, &text);
         }
     }
     WebhookOptions {
         endpoints,
-        include_references,
-        source: String::new(),
+        include_references: root.get(INCLUDE_REFERENCES),
     }
 }
 
-/// `None`: what is wrong has been said.
+/// `None`: what is wrong has been reported.
 fn endpoint(section: &Section<'_>) -> Option<Endpoint> {
-    let name = section.string("name").unwrap_or_default();
-    let url = section.string("url");
-    let is_disabled = section.boolean("disabled").unwrap_or(false);
-    let mut endpoint = match url.as_deref().unwrap_or_default().parse() {
-        Ok(url) => Endpoint::new(name, url),
+    let is_disabled = section.get(IS_DISABLED);
+    let url = match section.get(URL).unwrap_or_default().parse::<Url>() {
+        Ok(url) => url,
         // As in registry:2, one that is disabled need not be complete.
         Err(_) if is_disabled => return None,
         Err(error) => {
-            section.problem("url", &error.to_string());
+            section.problem(URL, &error.to_string());
             return None;
         }
     };
+    let mut endpoint = Endpoint::new(section.get(NAME).unwrap_or_default(), url);
     endpoint.is_disabled = is_disabled;
-    endpoint.headers = headers::read_secret(section, |header| {
+    endpoint.headers = headers::read_secret(section, HEADERS, |header| {
         let is_ours = OUR_OWN.contains(header);
         if is_ours {
             let text = format!("has `{header}`, which cannot be chosen and has no effect");
-            section.warning("headers", &text);
+            section.warning(HEADERS, &text);
         }
         !is_ours
     });
-    endpoint.format = section.choice("format", &FORMATS).unwrap_or_default();
-    times(section, &mut endpoint);
-    endpoint.ignored_media_types = section.strings("ignoredmediatypes");
-    let ignore = section.section("ignore");
-    endpoint.ignored_media_types.extend(ignore.strings("mediatypes"));
-    endpoint.ignored_actions = actions(&ignore);
-    queue(&section.section("queue"), &mut endpoint);
+    endpoint.format = section.get(FORMAT);
+    endpoint.timeout = section.get(TIMEOUT).0;
+    endpoint.threshold = section.get(THRESHOLD).0;
+    endpoint.backoff = section.get(BACKOFF).0;
+    endpoint.max_backoff = section.get(MAX_BACKOFF).0;
+    endpoint.ignored_media_types = section.get(IGNORED_MEDIA_TYPES);
+    endpoint
+        .ignored_media_types
+        .extend(section.get(IGNORE_MEDIA_TYPES));
+    endpoint.ignored_actions = actions(section);
+    endpoint.queue = SpoolLimits {
+        records: limit(section, QUEUE_EVENTS),
+        bytes: limit(section, QUEUE_BYTES),
+    };
     Some(endpoint)
 }
 
-/// Nothing and less mean the default, as in registry:2.
-fn times(section: &Section<'_>, endpoint: &mut Endpoint) {
-    let time = |key: &str, place: &mut std::time::Duration| match section.duration(key) {
-        Some(duration) if !duration.is_zero() => *place = duration,
-        _ => {}
-    };
-    time("timeout", &mut endpoint.timeout);
-    time("backoff", &mut endpoint.backoff);
-    time("maxbackoff", &mut endpoint.max_backoff);
-    match section.number("threshold").map(u32::try_from) {
-        Some(Ok(threshold)) if threshold > 0 => endpoint.threshold = threshold,
-        _ => {}
-    }
-}
-
-fn actions(ignore: &Section<'_>) -> Vec<Action> {
+fn actions(section: &Section<'_>) -> Vec<Action> {
     let mut actions = Vec::new();
-    for word in ignore.strings("actions") {
+    for word in section.get(IGNORE_ACTIONS) {
         match Action::ALL.into_iter().find(|action| action.as_str() == word) {
             Some(action) => actions.push(action),
-            None => ignore.problem(
-                "actions",
+            None => section.problem(
+                IGNORE_ACTIONS,
                 &format!(
                     "knows no `{}`; `pull`, `push`, `mount` and `delete` are actions",
                     word.escape_debug()
@@ -222,13 +146,11 @@ fn actions(ignore: &Section<'_>) -> Vec<Action> {
     actions
 }
 
-/// Our own: how much waits for an endpoint that does not answer.
-fn queue(section: &Section<'_>, endpoint: &mut Endpoint) {
-    let limit = |key: &str, place: &mut u64| match section.number(key).map(u64::try_from) {
-        None => {}
-        Some(Ok(limit)) if limit > 0 => *place = limit,
-        Some(_) => section.problem(key, "must be more than 0"),
-    };
-    limit("events", &mut endpoint.queue.records);
-    limit("bytes", &mut endpoint.queue.bytes);
+/// How much waits at most for an endpoint that does not answer.
+fn limit(section: &Section<'_>, key: Key<i64>) -> u64 {
+    let limit = u64::try_from(section.get(key)).unwrap_or(0);
+    if limit == 0 {
+        section.problem(key, "must be more than 0");
+    }
+    limit
 }

@@ -1,46 +1,28 @@
-//! `catalog` and `tags`: how much one page of a list holds.
+//! `catalog` and `tags`: how many entries one page of a list has.
 
 use wharf_server::ServerOptions;
 
 use super::{
-    keys::{Default, Key, Kind, Since},
-    raw::Section,
+    keys::{Key, NonZero, Positive, Since, keys},
+    section::Section,
 };
 
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "catalog.maxentries",
-        Kind::Number,
-        Default::Value("1000"),
-        "The most repositories on a page of `_catalog`; 0 and less is the default",
-    ),
-    Key::works(
-        "tags.maxtags",
-        Kind::Number,
-        Default::Value("1000"),
-        "The most tags on a page of `tags/list`, when a client asks for pages; 0 is the default",
-    )
-    .since(Since::From3("3.1")),
-];
-
-/// Sets the sizes of pages in `options`.
-pub(super) fn read(catalog: &Section<'_>, tags: &Section<'_>, options: &mut ServerOptions) {
-    if let Some(most) = positive(catalog, "maxentries") {
-        options.catalog_limit = most;
-    }
-    options.catalog_page = options.catalog_page.min(options.catalog_limit);
-    if let Some(most) = positive(tags, "maxtags") {
-        options.tags_limit = most;
-    }
-    if tags.number("maxtags").is_some_and(i64::is_negative) {
-        tags.problem("maxtags", "must not be negative");
-    }
+keys! {
+    MAX_ENTRIES: Positive<usize> = Key::new("catalog.maxentries")
+        .default("1000")
+        .says("The most repositories on a page of `_catalog`; 0 and less is the default");
+    MAX_TAGS: NonZero = Key::new("tags.maxtags")
+        .default("1000")
+        .says("The most tags on a page of `tags/list`, when a client asks for pages; 0 is the default")
+        .since(Since::From3("3.1"));
 }
 
-/// A number above zero; registry:2 takes others for the default.
-fn positive(section: &Section<'_>, key: &str) -> Option<usize> {
-    section
-        .number(key)
-        .and_then(|number| usize::try_from(number).ok())
-        .filter(|&number| number > 0)
+/// Sets the sizes of pages in `options`.
+pub(super) fn read(root: &Section<'_>, options: &mut ServerOptions) {
+    options.catalog_limit = root.get(MAX_ENTRIES).0;
+    options.catalog_page = options.catalog_page.min(options.catalog_limit);
+    match usize::try_from(root.get(MAX_TAGS).0) {
+        Ok(most) => options.tags_limit = most,
+        Err(_) => root.problem(MAX_TAGS, "must not be negative"),
+    }
 }

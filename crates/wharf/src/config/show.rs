@@ -1,14 +1,16 @@
-//! `wharf config`: what a configuration says, where each value comes from, and what is wrong with it.
+//! `wharf config`: the values of a configuration, where each comes from, and the problems in it.
 
 use std::{fmt::Write as _, path::Path};
 
 use super::{
-    keys::{Default, Kind, Schema, Status, schema},
+    keys::{Default, Status},
+    kind::Kind,
     load::{self, Loaded},
+    table::{Schema, schema},
     tree::{Map, Node, Place, Scalar, Value},
 };
 
-/// In the place of what nobody is to see.
+/// Stands in the place of secrets.
 const MASK: &str = "********";
 
 /// A configuration to look at.
@@ -31,7 +33,7 @@ impl Examined {
         self.0.report.problems.is_empty()
     }
 
-    /// All that there is to say about it: a line for each problem and warning, and one for the whole.
+    /// The report about it: a line for each problem and warning, and one for the whole.
     pub(crate) fn remarks(&self) -> String {
         let report = &self.0.report;
         let mut text = String::new();
@@ -59,7 +61,7 @@ impl Examined {
         text
     }
 
-    /// What counts in the end, as YAML; with `origins`, a comment behind each value says where it comes from.
+    /// The values that count in the end, as YAML; with `origins`, a comment behind each names its place.
     pub(crate) fn yaml(&self, origins: bool) -> String {
         let mut lines = Lines {
             report: &self.0,
@@ -95,7 +97,7 @@ struct Line {
 }
 
 impl Lines<'_> {
-    /// `effect` is what the section above says about what its keys do.
+    /// `effect` is that of the section above, in words.
     fn section(&mut self, schema: &Schema, map: Option<&Map>, depth: usize, effect: &str) {
         for (name, child) in schema.children() {
             let node = map.and_then(|map| map.get(name));

@@ -5,10 +5,10 @@
 
 use std::{rc::Rc, time::Duration};
 
-/// Who said something.
+/// Where something is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// Nobody.
+    /// Nowhere: a default.
     #[default]
     Nowhere,
     /// A line of the file, counted from 1.
@@ -121,7 +121,7 @@ impl Node {
         }
     }
 
-    /// What it is, for a complaint.
+    /// Its form in words, for a report.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) if scalar.is_nothing() => "nothing",
@@ -176,7 +176,7 @@ impl Scalar {
         self.is_plain && matches!(&*self.text, "" | "~" | "null" | "Null" | "NULL")
     }
 
-    /// YAML 1.1, "bool", as Go's yaml.v2 spells it; quoted ones count as well, because nobody means a text there.
+    /// YAML 1.1, "bool", as Go's yaml.v2 spells it; quoted ones count as well, because a text there is never meant.
     pub(super) fn boolean(&self) -> Option<bool> {
         match &*self.text {
             "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(true),

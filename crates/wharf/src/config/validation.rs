@@ -3,64 +3,36 @@
 use wharf_registry::{Children, UrlRules};
 
 use super::{
-    keys::{Default, Key, Kind, Since},
-    raw::Section,
+    keys::{Key, List, Since, keys, words},
+    kind::cut,
+    section::Section,
 };
 
-pub(super) const KEYS: &[Key] = &[
-    Key::works(
-        "validation.disabled",
-        Kind::Boolean,
-        Default::Value("false"),
-        "Accept layers at any URL, and indexes whose children are not in the repository",
-    ),
-    Key::works(
-        "validation.enabled",
-        Kind::Boolean,
-        Default::None,
-        "The old opposite of `disabled`; `true` wins over it",
-    ),
-    Key::works(
-        "validation.manifests.urls.allow",
-        Kind::Texts,
-        Default::None,
-        "Regular expressions; layers that lie elsewhere are accepted when each of their URLs matches one",
-    ),
-    Key::works(
-        "validation.manifests.urls.deny",
-        Kind::Texts,
-        Default::None,
-        "Regular expressions; manifests with a URL that matches one are refused",
-    ),
-    Key::works(
-        "validation.manifests.indexes.platforms",
-        Kind::Word(&["all", "none", "list"]),
-        Default::Value("all"),
-        "Which children of an index must be in the repository before it",
-    )
-    .since(Since::From3("3.0")),
-    Key::works(
-        "validation.manifests.indexes.platformlist",
-        Kind::List,
-        Default::None,
-        "The platforms of `platforms: list`",
-    )
-    .since(Since::From3("3.0")),
-    Key::works(
-        "validation.manifests.indexes.platformlist[].architecture",
-        Kind::Text,
-        Default::None,
-        "Such as `amd64`",
-    )
-    .since(Since::From3("3.0")),
-    Key::works(
-        "validation.manifests.indexes.platformlist[].os",
-        Kind::Text,
-        Default::None,
-        "Such as `linux`",
-    )
-    .since(Since::From3("3.0")),
-];
+keys! {
+    DISABLED: bool = Key::new("validation.disabled")
+        .default("false")
+        .says("Accept layers at any URL, and indexes whose children are not in the repository");
+    ENABLED: Option<bool> =
+        Key::new("validation.enabled").says("The old opposite of `disabled`; `true` wins over it");
+    ALLOW: Vec<String> = Key::list("validation.manifests.urls.allow").says(
+        "Regular expressions; layers that are stored elsewhere are accepted when each of their URLs matches one",
+    );
+    DENY: Vec<String> = Key::list("validation.manifests.urls.deny")
+        .says("Regular expressions; manifests with a URL that matches one are refused");
+    PLATFORMS: Platforms = Key::new("validation.manifests.indexes.platforms")
+        .default("all")
+        .says("Which children of an index must be in the repository before it")
+        .since(Since::From3("3.0"));
+    PLATFORM_LIST: List = Key::sections("validation.manifests.indexes.platformlist")
+        .says("The platforms of `platforms: list`")
+        .since(Since::From3("3.0"));
+    ARCHITECTURE: Option<String> = Key::new("validation.manifests.indexes.platformlist[].architecture")
+        .says("Such as `amd64`")
+        .since(Since::From3("3.0"));
+    OS: Option<String> = Key::new("validation.manifests.indexes.platformlist[].os")
+        .says("Such as `linux`")
+        .since(Since::From3("3.0"));
+}
 
 #[derive(Debug, Clone, Copy)]
 enum Platforms {
@@ -69,23 +41,23 @@ enum Platforms {
     List,
 }
 
-/// Sets in `registry` what manifests may be like.
-pub(super) fn read(validation: &Section<'_>, registry: &mut wharf_registry::Options) {
-    let is_disabled = validation.boolean("disabled").unwrap_or(false);
-    if is_disabled && validation.boolean("enabled") != Some(true) {
+words! { Platforms: "all" => Self::All, "none" => Self::None, "list" => Self::List }
+
+/// Sets in `registry` which manifests are accepted.
+pub(super) fn read(root: &Section<'_>, registry: &mut wharf_registry::Options) {
+    if root.get(DISABLED) && root.get(ENABLED) != Some(true) {
         registry.allow_foreign_layers = true;
         registry.required_children = Children::None;
         return;
     }
-    let manifests = validation.section("manifests");
-    urls(&manifests.section("urls"), registry);
-    registry.required_children = children(&manifests.section("indexes"));
+    urls(root, registry);
+    registry.required_children = children(root);
 }
 
-fn urls(urls: &Section<'_>, registry: &mut wharf_registry::Options) {
+fn urls(root: &Section<'_>, registry: &mut wharf_registry::Options) {
     let mut rules = UrlRules::default();
-    for (key, is_allowed) in [("allow", true), ("deny", false)] {
-        let patterns = urls.strings(key);
+    for (key, is_allowed) in [(ALLOW, true), (DENY, false)] {
+        let patterns = root.get(key);
         registry.allow_foreign_layers |= !patterns.is_empty();
         for pattern in &patterns {
             let added = if is_allowed {
@@ -94,51 +66,44 @@ fn urls(urls: &Section<'_>, registry: &mut wharf_registry::Options) {
                 rules.deny(pattern)
             };
             if let Err(error) = added {
-                let text = format!(
-                    "has `{}`, which is no regular expression: {error}",
-                    super::check::cut(pattern)
-                );
-                urls.problem(key, &text);
+                let text = format!("has `{}`, which is no regular expression: {error}", cut(pattern));
+                root.problem(key, &text);
             }
         }
     }
     registry.url_rules = rules;
 }
 
-fn children(indexes: &Section<'_>) -> Children {
-    let words = [
-        ("all", Platforms::All),
-        ("none", Platforms::None),
-        ("list", Platforms::List),
-    ];
-    let list: Vec<(String, String)> = indexes
-        .sections("platformlist")
+fn children(root: &Section<'_>) -> Children {
+    let list: Vec<(String, String)> = root
+        .elements(PLATFORM_LIST)
         .iter()
         .map(|platform| {
-            for key in ["architecture", "os"] {
-                if platform.string(key).is_none() {
+            let required = |key: Key<Option<String>>| {
+                let text = platform.get(key);
+                if text.is_none() {
                     platform.problem(key, "is missing");
                 }
-            }
-            let text = |key| platform.string(key).unwrap_or_default();
-            (text("architecture"), text("os"))
+                text.unwrap_or_default()
+            };
+            (required(ARCHITECTURE), required(OS))
         })
         .collect();
-    match indexes.choice("platforms", &words) {
-        None | Some(Platforms::All) => {
+    match root.get(PLATFORMS) {
+        Platforms::All => {
             if !list.is_empty() {
-                indexes.warning("platformlist", "has no effect without `platforms: list`");
+                root.warning(PLATFORM_LIST, "has no effect without `platforms: list`");
             }
             Children::All
         }
-        Some(Platforms::None) => Children::None,
-        Some(Platforms::List) if list.is_empty() => {
-            indexes.warning(
-                "platforms",
+        Platforms::None => Children::None,
+        Platforms::List if list.is_empty() => {
+            root.warning(
+                PLATFORMS,
                 "is `list`, but `platformlist` is empty: all children must be there",
             );
             Children::All
         }
-        Some(Platforms::List) => Children::OfPlatforms(list),
+        Platforms::List => Children::OfPlatforms(list),
     }
 }

@@ -16,7 +16,7 @@ const DEPTH: usize = 48;
 /// How many values there may be after aliases are replaced by what they stand for, which can grow without bound.
 const NODES: usize = 50_000;
 
-/// What a text says.
+/// A text that was parsed.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     pub(super) root: Node,

@@ -85,7 +85,7 @@ impl Line {
         line
     }
 
-    /// A field may not take the place of what the line itself says.
+    /// A field may not replace a part of the line itself.
     fn fields_beside(&self, own: &[&str]) -> impl Iterator<Item = (String, &Value)> {
         self.fields.iter().map(|(name, value)| match &**name {
             name if own.contains(&name) => (format!("fields.{name}"), value),

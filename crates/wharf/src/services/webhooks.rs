@@ -6,28 +6,27 @@ use wharf_http::ListenAddress;
 use wharf_server::{WebhookOptions, Webhooks};
 use wharf_storage::spool::Spools;
 
-/// However late it is: what waits for an endpoint that answers is gone in that time.
+/// The least time for the last delivery, however late it is.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
 /// Opens the queues in `spools`. `None` when there is no endpoint.
-pub(crate) fn start(
-    mut options: WebhookOptions,
+pub(super) fn start(
+    options: &WebhookOptions,
     listening_on: &ListenAddress,
     spools: &dyn Spools,
 ) -> anyhow::Result<Option<Webhooks>> {
-    options.source = source(listening_on);
-    Ok(Webhooks::start(options, spools)?)
+    Ok(Webhooks::start(options.clone(), source(listening_on), spools)?)
 }
 
 /// Delivers what can be delivered until `drain` has passed since `stopped`.
-pub(crate) async fn finish(webhooks: &Webhooks, drain: Duration, stopped: Option<Instant>) {
+pub(super) async fn finish(webhooks: &Webhooks, drain: Duration, stopped: Option<Instant>) {
     let passed = stopped.map_or(Duration::ZERO, |stopped| stopped.elapsed());
     webhooks
         .finish(drain.saturating_sub(passed).max(SHORTEST_FLUSH))
         .await;
 }
 
-/// Where events come from, as registry:2 says it: the name of this machine, and the port.
+/// Where events come from, in the form of registry:2: the name of this machine, and the port.
 fn source(listening_on: &ListenAddress) -> String {
     let uname = rustix::system::uname();
     let host = uname.nodename().to_string_lossy();

@@ -1,4 +1,4 @@
-//! Who is let in, at the start of the server: the password file, and what its operator has to know.
+//! The password file when the server starts, and warnings about passwords for the operator.
 
 use std::{
     io::{self, Write as _},

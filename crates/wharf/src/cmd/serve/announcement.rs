@@ -1,0 +1,149 @@
+//! The first lines on standard output: where the server listens, and what it is set up to do.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+};
+
+use wharf_http::ListenAddress;
+
+use crate::{
+    config::{DeletePolicy, Settings, Storage},
+    services::Services,
+};
+
+/// What an operator wants to know when the server starts.
+pub(super) struct Announcement<'a> {
+    listening_on: ListenAddress,
+    is_encrypted: bool,
+    prefix: &'a str,
+    is_read_only: bool,
+    storage: &'a Storage,
+    source: Option<&'a Path>,
+    /// Path of the password file.
+    users: Option<&'a Path>,
+    is_delete_enabled: bool,
+    is_delete_decided: bool,
+}
+
+impl<'a> Announcement<'a> {
+    pub(super) fn of(settings: &'a Settings, services: &Services) -> Self {
+        Self {
+            listening_on: services.address().clone(),
+            is_encrypted: settings.tls.is_some(),
+            prefix: &settings.server.prefix,
+            is_read_only: settings.server.read_only,
+            storage: &settings.storage,
+            source: settings.source.as_deref(),
+            users: settings.auth.as_ref().map(|auth| auth.path.as_path()),
+            is_delete_enabled: services.is_delete_enabled(),
+            is_delete_decided: settings.deletion != DeletePolicy::WhenUsersOrLoopback,
+        }
+    }
+
+    /// Prints it to standard output.
+    pub(super) fn print(&self) {
+        // A closed stdout is no reason not to serve.
+        _ = io::stdout().lock().write_all(self.text().as_bytes());
+    }
+
+    fn text(&self) -> String {
+        let version = env!("CARGO_PKG_VERSION");
+        let data = match self.storage {
+            Storage::Filesystem { root } => std::path::absolute(root)
+                .unwrap_or(root.clone())
+                .display()
+                .to_string(),
+            Storage::InMemory => "in memory, gone at the end".to_owned(),
+        };
+        let configuration = match self.source {
+            Some(path) => path.display().to_string(),
+            None => "none".to_owned(),
+        };
+        let users = match self.users {
+            Some(path) => format!("those in {}", path.display()),
+            None => "everybody, without a password".to_owned(),
+        };
+        let switch = if self.is_delete_enabled { "on" } else { "off" };
+        let reason = match (self.is_delete_decided, self.is_delete_enabled) {
+            (true, _) => "as configured".to_owned(),
+            (false, true) if self.users.is_some() => {
+                "because users log in; `storage.delete.enabled` decides otherwise".to_owned()
+            }
+            (false, true) => {
+                "because only this machine can connect; `storage.delete.enabled` decides otherwise".to_owned()
+            }
+            (false, false) => {
+                "because anyone who connects could; `storage.delete.enabled: true` allows it".to_owned()
+            }
+        };
+        let mut text = format!(
+            "wharf {version} listening on {url}\n  \
+               data           {data}\n  \
+               configuration  {configuration}\n  \
+               users          {users}\n  \
+               deleting       {switch}, {reason}\n",
+            url = self.url(),
+        );
+        if self.is_read_only {
+            text.push_str(
+                "  pushing        off, because of `storage.maintenance.readonly.enabled`; deleting as well\n",
+            );
+        } else if let Some(host) = self.host() {
+            text.push_str(&format!(
+                "  try            docker tag my-image {host}/my-image && docker push {host}/my-image\n"
+            ));
+        }
+        text
+    }
+
+    pub(super) fn url(&self) -> String {
+        let scheme = if self.is_encrypted { "https" } else { "http" };
+        match &self.listening_on {
+            ListenAddress::Tcp(address) => format!("{scheme}://{address}{}", self.prefix),
+            unix @ ListenAddress::Unix(_) => format!("{scheme} at {unix}"),
+        }
+    }
+
+    /// What to write before the name of an image; `None` when docker cannot come here directly.
+    fn host(&self) -> Option<String> {
+        match &self.listening_on {
+            ListenAddress::Tcp(address) if self.prefix.is_empty() => Some(if address.ip().is_unspecified() {
+                format!("localhost:{}", address.port())
+            } else {
+                address.to_string()
+            }),
+            ListenAddress::Tcp(_) | ListenAddress::Unix(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_words_say_what_to_do() {
+        let text = Announcement {
+            listening_on: ListenAddress::Tcp("[::]:5000".parse().unwrap()),
+            is_encrypted: false,
+            prefix: "",
+            is_read_only: false,
+            storage: &Storage::Filesystem { root: "/d".into() },
+            source: None,
+            users: None,
+            is_delete_enabled: false,
+            is_delete_decided: false,
+        }
+        .text();
+        for expected in [
+            "listening on http://[::]:5000\n",
+            "data           /d\n",
+            "users          everybody",
+            "deleting       off, because anyone",
+            "docker push localhost:5000/my-image",
+        ] {
+            assert!(text.contains(expected), "{expected}: {text}");
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Keys of registry:2 and registry:3 whose feature wharf does not have, or does not need: the reason for each, and the
+//! names below it.
+
+use super::{
+    keys::{
+        Key, KeyInfo, Secret, Since,
+        Since::{Both, From3, Only2},
+        Status::{Accepted, AsAbove, Refused, Warned},
+        keys,
+    },
+    kind::Kind,
+    section::Section,
+};
+
+const NO_BUCKETS: &str = "is not supported yet; use `storage.filesystem`, or stay with registry:2 for now";
+const NOT_IN_3: &str = "is not supported; registry:3 dropped it as well. Copy the data to a file system";
+const NO_TOKEN: &str = "is not supported yet, and this server would let every client in; use `auth.htpasswd`";
+const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
+const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
+const NO_HOOKS: &str = "has no effect: no mail is sent; let what collects the log do that";
+const NO_MIDDLEWARE: &str = "is not supported yet; without it clients would get other addresses, or other rights, than were configured";
+const NO_REDIS: &str =
+    "is not used: there is nothing to share, every answer of the cache is compared with the store; it can go";
+const NO_PROXY: &str =
+    "is not supported yet; this server would be an ordinary registry, not a cache of another one";
+const NO_CLASSES: &str =
+    "has no effect: classes come with the tokens of `auth.token`, and no others are asked for them";
+const NO_REPORTING: &str = "has no effect: nothing is sent to third parties; registry:3 dropped it as well";
+const NO_SCHEMA_1: &str =
+    "has no effect: schema 1 is read, and never written or signed; registry:3 dropped it as well";
+const OWN_CACHE: &str =
+    "what is cached is bounded, needs no setting, and is compared with the store at every use";
+
+/// Stores that are refused.
+pub(super) const STORES: [KeyInfo; 6] = [
+    KeyInfo::new("storage.s3", Kind::Named, Refused(NO_BUCKETS)),
+    KeyInfo::new("storage.azure", Kind::Named, Refused(NO_BUCKETS)),
+    KeyInfo::new("storage.gcs", Kind::Named, Refused(NO_BUCKETS)),
+    KeyInfo::new("storage.oss", Kind::Any, Refused(NOT_IN_3)).since(Only2),
+    KeyInfo::new("storage.swift", Kind::Any, Refused(NOT_IN_3)).since(Only2),
+    KeyInfo::new("storage.rados", Kind::Any, Refused(NOT_IN_3)).since(Only2),
+];
+
+/// Ways to log in that are refused.
+pub(super) const LOGINS: [KeyInfo; 2] = [
+    KeyInfo::new("auth.token", Kind::Named, Refused(NO_TOKEN)),
+    KeyInfo::new("auth.silly", Kind::Named, Refused(NO_SILLY)),
+];
+
+/// Other features that wharf does not have, and keys that it does not need.
+const FEATURES: &[KeyInfo] = &[
+    KeyInfo::new("http.tls.letsencrypt", Kind::Section, Refused(NO_LETSENCRYPT)),
+    KeyInfo::new("log.hooks", Kind::List, Warned(NO_HOOKS)),
+    KeyInfo::new("middleware.registry", Kind::List, Refused(NO_MIDDLEWARE)),
+    KeyInfo::new("middleware.repository", Kind::List, Refused(NO_MIDDLEWARE)),
+    KeyInfo::new("middleware.storage", Kind::List, Refused(NO_MIDDLEWARE)),
+    KeyInfo::new("proxy", Kind::Section, Refused(NO_PROXY)),
+    KeyInfo::new("redis", Kind::Section, Warned(NO_REDIS)),
+    KeyInfo::new("policy.repository.classes", Kind::Texts, Warned(NO_CLASSES)),
+    KeyInfo::new("reporting", Kind::Any, Warned(NO_REPORTING)).since(Only2),
+    KeyInfo::new("compatibility", Kind::Section, Warned(NO_SCHEMA_1)).since(Only2),
+    KeyInfo::new(
+        "storage.cache.blobdescriptor",
+        Kind::Word(&["inmemory", "redis"]),
+        Accepted(OWN_CACHE),
+    ),
+    KeyInfo::new(
+        "storage.cache.blobdescriptorsize",
+        Kind::Number,
+        Accepted(OWN_CACHE),
+    )
+    .since(From3("3.0")),
+    KeyInfo::new(
+        "storage.filesystem.maxthreads",
+        Kind::Number,
+        Accepted("threads are bounded without it"),
+    ),
+    KeyInfo::new(
+        "storage.redirect.disable",
+        Kind::Boolean,
+        Accepted("clients are never sent elsewhere"),
+    ),
+    KeyInfo::new(
+        "storage.tag.concurrencylimit",
+        Kind::Number,
+        Accepted("reads are bounded without it"),
+    )
+    .since(From3("3.0")),
+    KeyInfo::new(
+        "health.file[].threshold",
+        Kind::Number,
+        Accepted("a file that exists is no accident: it counts at once"),
+    ),
+    KeyInfo::new(
+        "http.secret",
+        Kind::Secret,
+        Accepted("there is nothing in our `Location`s that would need a signature"),
+    ),
+];
+
+/// Names below these features, by their type, which is checked, and the registries that know them.
+const PARTS: &[(Kind, Since, &str)] = &[
+    (
+        Kind::Boolean,
+        Both,
+        "storage.s3.forcepathstyle storage.s3.accelerate storage.s3.secure storage.s3.skipverify
+         storage.s3.v4auth log.hooks[].disabled log.hooks[].options.smtp.insecure
+         middleware.registry[].disabled middleware.repository[].disabled middleware.storage[].disabled
+         auth.token.autoredirect",
+    ),
+    (
+        Kind::Number,
+        Both,
+        "storage.s3.multipartcopymaxconcurrency storage.azure.max_retries storage.gcs.chunksize
+         storage.gcs.maxconcurrency redis.db",
+    ),
+    (
+        Kind::Text,
+        Both,
+        "storage.s3.rootdirectory storage.s3.storageclass storage.s3.objectacl storage.s3.useragent
+         storage.azure.accountname storage.azure.credentials.clientid storage.azure.credentials.tenantid
+         storage.azure.realm storage.azure.rootdirectory storage.azure.serviceurl storage.gcs.keyfile
+         storage.gcs.rootdirectory storage.gcs.useragent log.hooks[].type log.hooks[].options.smtp.addr
+         log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
+         middleware.repository[].name middleware.storage[].name middleware.storage[].options.baseurl
+         middleware.storage[].options.privatekey middleware.storage[].options.keypairid
+         middleware.storage[].options.iprangesurl auth.token.realm auth.token.service auth.token.issuer
+         auth.token.rootcertbundle auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
+         http.tls.letsencrypt.email proxy.remoteurl proxy.username",
+    ),
+    (
+        Kind::Secret,
+        Both,
+        "storage.azure.accountkey storage.azure.credentials.secret storage.azure.connectionstring
+         log.hooks[].options.smtp.password redis.password proxy.password",
+    ),
+    (
+        Kind::Word(&["client_secret", "shared_key", "default_credentials"]),
+        Both,
+        "storage.azure.credentials.type",
+    ),
+    (
+        Kind::Duration,
+        Both,
+        "storage.azure.retry_delay middleware.storage[].options.duration
+         middleware.storage[].options.updatefrequency middleware.storage[].options.updatefrenquency
+         redis.dialtimeout redis.readtimeout redis.writetimeout",
+    ),
+    (
+        Kind::Any,
+        Both,
+        "storage.gcs.credentials middleware.registry[].options middleware.repository[].options
+         middleware.storage[].options.awsregion",
+    ),
+    (
+        Kind::Texts,
+        Both,
+        "log.hooks[].levels log.hooks[].options.to http.tls.letsencrypt.hosts",
+    ),
+    (Kind::Section, Both, "log.hooks[].options"),
+    (
+        Kind::Word(&["none", "aws", "awsregion"]),
+        Both,
+        "middleware.storage[].options.ipfilteredby",
+    ),
+    (
+        Kind::Text,
+        Only2,
+        "redis.addr compatibility.schema1.signingkeyfile",
+    ),
+    (Kind::Number, Only2, "redis.pool.maxidle redis.pool.maxactive"),
+    (Kind::Duration, Only2, "redis.pool.idletimeout"),
+    (
+        Kind::Boolean,
+        Only2,
+        "redis.tls.enabled compatibility.schema1.enabled",
+    ),
+    (
+        Kind::Boolean,
+        From3("3.0"),
+        "storage.s3.usedualstack storage.azure.skipverify redis.contexttimeoutenabled redis.poolfifo
+         redis.readonly redis.routebylatency redis.routerandomly redis.disableidentity
+         redis.unstableresp3",
+    ),
+    (
+        Kind::Text,
+        From3("3.0"),
+        "storage.s3.loglevel middleware.storage[].options.scheme middleware.storage[].options.host
+         middleware.storage[].options.trimpathprefix redis.clientname redis.username
+         redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
+         auth.token.jwks auth.token.autoredirectpath http.tls.letsencrypt.directoryurl proxy.exec.command",
+    ),
+    (
+        Kind::Texts,
+        From3("3.0"),
+        "redis.addrs redis.tls.rootcas auth.token.signingalgorithms",
+    ),
+    (
+        Kind::Number,
+        From3("3.0"),
+        "redis.protocol redis.maxretries redis.poolsize redis.minidleconns redis.maxidleconns
+         redis.maxactiveconns redis.maxredirects",
+    ),
+    (Kind::Secret, From3("3.0"), "redis.sentinelpassword"),
+    (
+        Kind::Duration,
+        From3("3.0"),
+        "redis.minretrybackoff redis.maxretrybackoff redis.pooltimeout redis.connmaxidletime
+         redis.connmaxlifetime proxy.exec.lifetime proxy.ttl",
+    ),
+    (Kind::Boolean, From3("3.1"), "storage.s3.usefipsendpoint"),
+    (Kind::Duration, From3("3.1"), "proxy.cachewritetimeout"),
+    (Kind::Text, From3("3.2"), "storage.s3.redirectendpoint"),
+];
+
+/// Names of parts in variables of the environment, where registry:2 has other ones there.
+const VARIABLES: [(&str, &str); 2] = [
+    ("log.hooks[].options", "MAILOPTIONS"),
+    ("compatibility.schema1.signingkeyfile", "TRUSTKEY"),
+];
+
+// What registry:2 checks of a store is checked here, too, so that operators correct it once, not twice.
+keys! {
+    S3_ACCESS_KEY: Option<Secret> = Key::new("storage.s3.accesskey").status(AsAbove);
+    S3_SECRET_KEY: Option<Secret> = Key::new("storage.s3.secretkey").status(AsAbove);
+    S3_BUCKET: Option<String> = Key::new("storage.s3.bucket").status(AsAbove);
+    S3_REGION: Option<String> = Key::new("storage.s3.region").status(AsAbove);
+    S3_ENDPOINT: Option<String> = Key::new("storage.s3.regionendpoint").status(AsAbove);
+    S3_ENCRYPT: Option<bool> = Key::new("storage.s3.encrypt").status(AsAbove);
+    S3_KEY_ID: Option<String> = Key::new("storage.s3.keyid").status(AsAbove);
+    S3_CHUNK: Option<i64> = Key::new("storage.s3.chunksize").status(AsAbove);
+    S3_COPY_CHUNK: Option<i64> = Key::new("storage.s3.multipartcopychunksize").status(AsAbove);
+    S3_COPY_THRESHOLD: Option<i64> = Key::new("storage.s3.multipartcopythresholdsize").status(AsAbove);
+    AZURE_CONTAINER: Option<String> = Key::new("storage.azure.container").status(AsAbove);
+    GCS_BUCKET: Option<String> = Key::new("storage.gcs.bucket").status(AsAbove);
+}
+
+/// All keys of this file.
+pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
+    let parts = PARTS.iter().flat_map(|&(kind, since, names)| {
+        names.split_whitespace().map(move |path| {
+            let variable = VARIABLES.iter().find(|(part, _)| *part == path);
+            KeyInfo {
+                variable: variable.map(|(_, variable)| *variable),
+                ..KeyInfo::new(path, kind, AsAbove).since(since)
+            }
+        })
+    });
+    let features = STORES.iter().chain(&LOGINS).chain(FEATURES).chain(KEYS);
+    features.copied().chain(parts)
+}
+
+/// Reports what registry:2 would refuse of the stores that are configured.
+pub(super) fn check_stores(root: &Section<'_>) {
+    for (store, required) in STORES.into_iter().zip([S3_BUCKET, AZURE_CONTAINER, GCS_BUCKET]) {
+        if root.has(store) && root.get(required).is_none() {
+            root.problem(required, "is missing");
+        }
+    }
+    if root.has(STORES[0]) {
+        check_s3(root);
+    }
+}
+
+fn check_s3(root: &Section<'_>) {
+    const MIB: i64 = 1 << 20;
+    const GIB: i64 = 1 << 30;
+    const CHUNK: &str = "must be between 5242880 (5 MiB) and 5368709120 (5 GiB)";
+
+    if root.get(S3_REGION).is_none() && root.get(S3_ENDPOINT).is_none() {
+        root.problem(S3_REGION, "is missing; name the region, or a `regionendpoint`");
+    }
+    if root.has(S3_ACCESS_KEY) != root.has(S3_SECRET_KEY) {
+        root.problem(
+            STORES[0],
+            "must have both `accesskey` and `secretkey`, or none of them",
+        );
+    }
+    for (key, low, words) in [
+        (S3_CHUNK, 5 * MIB, CHUNK),
+        (S3_COPY_CHUNK, 5 * MIB, CHUNK),
+        (S3_COPY_THRESHOLD, 0, "must be between 0 and 5368709120 (5 GiB)"),
+    ] {
+        if root
+            .get(key)
+            .is_some_and(|number| !(low..=5 * GIB).contains(&number))
+        {
+            root.problem(key, words);
+        }
+    }
+    if root.get(S3_KEY_ID).is_some() && root.get(S3_ENCRYPT) != Some(true) {
+        root.warning(S3_KEY_ID, "has no effect without `encrypt: true`");
+    }
+}

@@ -1,0 +1,90 @@
+//! Telemetry of a running server: metrics, health checks, traces, and the debug listener that shows them.
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use wharf_http::{Listener, TraceMetrics, TraceSettings, Tracer};
+use wharf_registry::Registry;
+use wharf_server::{
+    CacheMetrics, Check, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics,
+};
+use wharf_storage::metered::{Metered, Meters};
+
+use crate::config::{Debug, Settings, Storage};
+
+/// Counts the operations of `store` if metrics are on.
+pub(super) fn meter(
+    store: Arc<dyn wharf_storage::Storage>,
+    settings: &Settings,
+) -> (Arc<dyn wharf_storage::Storage>, Option<Meters>) {
+    let debug = settings.debug.as_ref();
+    if debug.is_none_or(|debug| debug.metrics_path.is_none()) {
+        return (store, None);
+    }
+    let metered = Metered::new(store);
+    let meters = metered.meters();
+    (Arc::new(metered), Some(meters))
+}
+
+/// Starts to send traces.
+pub(super) fn tracer(settings: &TraceSettings) -> Arc<Tracer> {
+    tracing::info!("traces of requests go to {}", settings.endpoint());
+    Tracer::start(settings.clone())
+}
+
+/// Opens the debug listener.
+pub(super) async fn bind(debug: &Debug) -> anyhow::Result<Listener> {
+    let bound = wharf_http::bind(&debug.address).await;
+    let listener = bound.context("the debug server of `http.debug.addr` cannot start")?;
+    let address = listener.address().context("cannot listen")?;
+    tracing::info!("debug server listening {address}");
+    Ok(listener)
+}
+
+/// The checks that are configured. `None`: there are none.
+pub(super) fn health(settings: &Settings, store: &Arc<dyn wharf_storage::Storage>) -> Option<Arc<Health>> {
+    let storage = settings.health.storage.map(|check| Check {
+        name: format!("storagedriver_{}", driver(&settings.storage)),
+        probe: Probe::Storage {
+            storage: Arc::clone(store),
+            only_read: settings.server.read_only,
+            timeout: check.interval.max(Duration::from_secs(1)),
+        },
+        interval: check.interval,
+        threshold: check.threshold,
+    });
+    let checks = settings.health.checks.iter().cloned().map(Check::from);
+    let checks: Vec<Check> = storage.into_iter().chain(checks).collect();
+    (!checks.is_empty()).then(|| Arc::new(Health::new(checks)))
+}
+
+/// The metrics of the store and of all services that have some.
+pub(super) fn metrics(
+    settings: &Settings,
+    meters: Meters,
+    registry: &Arc<Registry>,
+    services: &ServerServices,
+) -> Arc<Metrics> {
+    let driver = driver(&settings.storage);
+    let mut metrics = Metrics::new()
+        .with(StoreMetrics { meters, driver })
+        .with(CacheMetrics(Arc::clone(registry)));
+    if let Some(health) = &services.health {
+        metrics = metrics.with(HealthMetrics(Arc::clone(health)));
+    }
+    if let Some(tracer) = &services.tracer {
+        metrics = metrics.with(TraceMetrics(Arc::clone(tracer)));
+    }
+    if let Some(webhooks) = &services.webhooks {
+        metrics = metrics.with(WebhookMetrics(webhooks.clone()));
+    }
+    Arc::new(metrics)
+}
+
+/// The name of the engine in metrics and checks, as registry:2 has it.
+fn driver(storage: &Storage) -> &'static str {
+    match storage {
+        Storage::Filesystem { .. } => "filesystem",
+        Storage::InMemory => "inmemory",
+    }
+}
