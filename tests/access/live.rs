@@ -2,8 +2,8 @@
 
 use std::fs::{self, File};
 
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::Suite;
+use wharf_testkit::tool::Bench;
 
 use crate::scene::{APACHE, WHARF, builder_with, check, entry, file_of, mentions, says, status_for, tests};
 

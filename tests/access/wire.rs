@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 use wharf_testkit::{Bytes, Method, Server, Value, basic, eventually, json};
 
 use crate::scene::{WHARF, builder_with, entry, mentions, says, tests};
@@ -304,8 +304,7 @@ async fn a_flood_of_guesses_is_bounded_and_disturbs_nobody_known() {
     let server = builder_with(entry("alice", "pw")).start();
     let alice = server.anonymous().as_user("alice", "pw");
     alice.get("/v2/").await.expect(200);
-    let slow =
-        wharf_testkit::outside::tool::Bench::new().run(WHARF, &["htpasswd", "-nbC", "13", "bob", "pw"]);
+    let slow = wharf_testkit::tool::Bench::new().run(WHARF, &["htpasswd", "-nbC", "13", "bob", "pw"]);
     let file = server.directory().join("htpasswd");
     let text = std::fs::read_to_string(&file).unwrap() + &slow;
     std::fs::write(&file, text).unwrap();

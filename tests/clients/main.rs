@@ -15,7 +15,7 @@ mod regctl;
 mod skopeo;
 mod subject;
 
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();
@@ -29,6 +29,6 @@ fn main() {
     oci_client::add_to(&mut suite);
     matrix::add_to(&mut suite);
     let conclusion = suite.run();
-    wharf_testkit::outside::docker::stop();
+    wharf_testkit::docker::stop();
     conclusion.exit();
 }

@@ -1,8 +1,8 @@
 //! The `oci-client` crate, as the program in `oci-client/`: push, pull, tags, manifests, referrers, mount.
 
-use wharf_testkit::outside::image::{Content, Packing};
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
+use wharf_testkit::{Content, image};
 
 use crate::subject::Subject;
 
@@ -39,7 +39,7 @@ fn pushes_and_pulls() {
 
 fn reads_what_others_pushed() {
     let registry = Subject::start();
-    let content = Content::oci_index_with_attestations("oci-client");
+    let content = Content::of(image::oci_index("oci-client"));
     content.push(registry.authority(), "others/index", "1");
     let read = client(&["manifest", &format!("{}/others/index:1", registry.authority())]);
     let (root, children) = content.manifests.split_last().expect("content has a root");
@@ -55,15 +55,20 @@ fn reads_what_others_pushed() {
 
 fn sees_referrers() {
     let registry = Subject::start();
-    let image = Content::oci_image("referred", Packing::Gzip);
+    let image = Content::of(image::oci("referred"));
     image.push(registry.authority(), "app", "1");
-    let wanted = Content::artifact("note", "application/vnd.example.note", Some(image.root()));
+    let wanted = Content::of(image::artifact(
+        "note",
+        "application/vnd.example.note",
+        image.root(),
+    ));
     wanted.push(registry.authority(), "app", "");
-    Content::artifact("other", "application/vnd.example.other", Some(image.root())).push(
-        registry.authority(),
-        "app",
-        "",
-    );
+    Content::of(image::artifact(
+        "other",
+        "application/vnd.example.other",
+        image.root(),
+    ))
+    .push(registry.authority(), "app", "");
     let by_digest = format!("{}/app@{}", registry.authority(), image.root().digest);
     let found = client(&["referrers", &by_digest, "application/vnd.example.note"]);
     assert_eq!(found, [wanted.root().digest.clone()]);
@@ -71,7 +76,7 @@ fn sees_referrers() {
 
 fn mounts_a_blob() {
     let registry = Subject::start();
-    let image = Content::oci_image("mounted", Packing::Gzip);
+    let image = Content::of(image::oci("mounted"));
     image.push(registry.authority(), "from/here", "1");
     let reference = |name: &str| format!("{}/{name}:1", registry.authority());
     let mounted = client(&["mount", &reference("from/here"), &reference("to/there")]);

@@ -3,9 +3,8 @@
 use wharf_testkit::{
     digest, image,
     image::{Blob, Manifest, OCI_INDEX},
-    json,
-    outside::suite::Suite,
-    store,
+    json, store,
+    suite::Suite,
 };
 
 use crate::tree::{Tree, below};

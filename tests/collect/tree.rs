@@ -10,12 +10,9 @@ use tempfile::TempDir;
 use wharf_testkit::{
     Bytes, Value,
     image::{Image, Index, Manifest},
-    outside::{
-        peer::{Peer, REGISTRY_2},
-        tool,
-        wire::Request,
-    },
-    store,
+    peer::{Peer, REGISTRY_2},
+    store, tool,
+    wire::Request,
 };
 
 /// What a client of today accepts.

@@ -1,6 +1,6 @@
 //! Compose files and commands that were written for registry:2, with no change but the image's name.
 
-use wharf_testkit::outside::{
+use wharf_testkit::{
     docker::Docker,
     suite::{Part, Suite},
 };

@@ -25,7 +25,7 @@ async fn refused(server: &Server, request: &str) {
     raw.try_send(request).await.ok();
     if let Some(answer) = raw.try_answer().await {
         assert!(
-            matches!(answer.status(), 400 | 404 | 413 | 414 | 431),
+            matches!(answer.status, 400 | 404 | 413 | 414 | 431),
             "{}{}",
             answer.head,
             answer.text()

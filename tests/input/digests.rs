@@ -60,7 +60,7 @@ async fn a_digest_that_is_a_path_is_refused(server: Server) {
         raw.send(format!("GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\n\r\n"))
             .await;
         let answer = raw.answer().await;
-        assert_eq!(answer.status(), 400, "{digest}: {}{}", answer.head, answer.text());
+        assert_eq!(answer.status, 400, "{digest}: {}{}", answer.head, answer.text());
     }
 }
 

@@ -13,3 +13,6 @@ mod manifests;
 mod names;
 mod ranges;
 mod uploads;
+
+/// The tests run the real binary.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");

@@ -76,7 +76,7 @@ async fn dots_lead_nowhere(server: Server) {
             .await;
             let answer = raw.answer().await;
             assert!(
-                matches!(answer.status(), 400 | 404),
+                matches!(answer.status, 400 | 404),
                 "{target}: {}{}",
                 answer.head,
                 answer.text()
@@ -178,7 +178,7 @@ async fn upload_ids_that_are_paths_are_refused(server: Server) {
             .await;
             let answer = raw.answer().await;
             assert!(
-                matches!(answer.status(), 400 | 404 | 405),
+                matches!(answer.status, 400 | 404 | 405),
                 "{method} {target}: {}{}",
                 answer.head,
                 answer.text()

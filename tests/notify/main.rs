@@ -12,6 +12,9 @@ mod endpoints;
 mod events;
 mod secrets;
 
+/// The tests run the real binary.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");
+
 use wharf_testkit::{Received, ServerBuilder, image::Blob};
 
 /// Lets the server tell `url`; `more` are further keys of the endpoint, each with a comma before it.

@@ -9,6 +9,9 @@ mod blobs;
 mod repositories;
 mod tags;
 
+/// The tests run the real binary.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");
+
 use std::future::Future;
 
 /// Runs all of them at once, on all threads, and gives their results in order.

@@ -1,6 +1,6 @@
 //! Where the server listens: unix sockets, ports that are taken, and addresses that are none.
 
-use wharf_testkit::{RawConnection, ServerBuilder, image, outside::suite::Suite};
+use wharf_testkit::{RawConnection, ServerBuilder, image, suite::Suite};
 
 use crate::{complaints, refuses_to_start, stories};
 

@@ -1,6 +1,6 @@
 //! A user interface on another host, such as Joxit's, in a browser: preflights and what its pages may read.
 
-use wharf_testkit::{Answer, Client, Method, ServerBuilder, outside::suite::Suite};
+use wharf_testkit::{Answer, Client, Method, ServerBuilder, suite::Suite};
 
 use crate::{complaints, refuses_to_start, stories};
 

@@ -2,11 +2,9 @@
 
 use wharf_testkit::{
     Server, ServerBuilder, eventually,
-    outside::{
-        suite::{Part, Suite},
-        tool::Bench,
-    },
+    suite::{Part, Suite},
     tls::{Authority, Identity, Trust, Wanted},
+    tool::Bench,
 };
 
 use crate::{complaints, refuses_to_start, stories};

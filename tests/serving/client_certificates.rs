@@ -2,7 +2,7 @@
 
 use wharf_testkit::{
     ServerBuilder, eventually,
-    outside::suite::Suite,
+    suite::Suite,
     tls::{Authority, Identity, Trust, Wanted},
 };
 

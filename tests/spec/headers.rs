@@ -128,7 +128,7 @@ async fn a_body_is_not_asked_for_when_it_would_be_refused(server: Server) {
     )
     .await;
     let answer = raw.answer().await;
-    assert_eq!(answer.status(), 404, "{}", answer.head);
+    assert_eq!(answer.status, 404, "{}", answer.head);
 }
 
 async fn expect_continue_is_answered(server: Server) {

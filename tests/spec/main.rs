@@ -24,3 +24,6 @@ mod names;
 mod referrers;
 mod tags;
 mod version_check;
+
+/// The tests run the real binary.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");

@@ -1,19 +1,14 @@
 //! nginx with the recipes of `docs/nginx.md`, each on a port of its own.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "development only: the configuration of another program"
-)]
-
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::{
+    net::{SocketAddr, TcpListener, TcpStream},
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
-use super::tool;
-use crate::tls::Identity;
+use crate::{process::Process, tls::Identity, tool};
 
 /// How long nginx may take to listen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,9 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A running nginx; it is killed when dropped.
 #[derive(Debug)]
 pub struct Nginx {
-    child: Child,
+    process: Process,
     address: SocketAddr,
-    directory: TempDir,
+    _directory: TempDir,
 }
 
 impl Nginx {
@@ -31,8 +26,8 @@ impl Nginx {
     /// recipe and what to write instead. `listen` and the files of TLS are changed without asking.
     ///
     /// # Panics
+    ///
     /// When the recipe has no such text, nginx is not installed or does not start; the message holds what it says.
-    #[must_use]
     pub fn start(heading: &str, changes: &[(&str, &str)], identity: &Identity) -> Nginx {
         // Another program may take the port between our asking for a free one and nginx's taking it.
         for _ in 0..10 {
@@ -51,15 +46,13 @@ impl Nginx {
     }
 
     /// Where it listens.
-    #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has complained about.
-    #[must_use]
+    /// What it has printed.
     pub fn log(&self) -> String {
-        std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+        self.process.log()
     }
 
     fn launch(heading: &str, changes: &[(&str, &str)], identity: &Identity, address: SocketAddr) -> Nginx {
@@ -95,18 +88,20 @@ impl Nginx {
                 path("pid")
             ),
         );
-        let log = std::fs::File::create(path("log")).expect("a log file");
-        let child = Command::new(tool::find("nginx").expect("nginx was looked for"))
-            .args(["-p", &path(""), "-c", &path("nginx.conf"), "-e", "stderr"])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log)
-            .spawn()
-            .expect("nginx starts");
+        let process = Process::start(
+            Command::new(tool::find("nginx").expect("nginx was looked for")).args([
+                "-p",
+                &path(""),
+                "-c",
+                &path("nginx.conf"),
+                "-e",
+                "stderr",
+            ]),
+        );
         Nginx {
-            child,
+            process,
             address,
-            directory,
+            _directory: directory,
         }
     }
 
@@ -114,12 +109,7 @@ impl Nginx {
     fn listens(&mut self) -> bool {
         let started = Instant::now();
         while TcpStream::connect(self.address).is_err() {
-            if self
-                .child
-                .try_wait()
-                .expect("our own child can be asked")
-                .is_some()
-            {
+            if self.process.ended().is_some() {
                 return false;
             }
             assert!(
@@ -129,26 +119,15 @@ impl Nginx {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
-        // It might be somebody else who answers there.
-        self.child
-            .try_wait()
-            .expect("our own child can be asked")
-            .is_none()
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        // It may have ended by itself; there is nothing left to do then.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        // The answer may be that of another program, if nginx has ended meanwhile.
+        self.process.ended().is_none()
     }
 }
 
 /// The first block of configuration under a heading of `docs/nginx.md`.
 fn recipe(heading: &str) -> String {
-    let document = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/nginx.md");
-    let text = std::fs::read_to_string(document).expect("the document is there");
+    let text =
+        std::fs::read_to_string(tool::root_directory().join("docs/nginx.md")).expect("the document is there");
     let block = text
         .split_once(&format!("\n## {heading}\n"))
         .and_then(|(_, below)| below.split_once("```nginx\n"))

@@ -1,11 +1,10 @@
-//! A test binary whose tests name the parts that they need: a missing part is said, and counted as ignored.
+//! A test binary whose tests name the parts that they need: a test whose part is missing is reported and ignored.
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::{collections::BTreeMap, io::Write as _};
 
 use libtest_mimic::{Arguments, Conclusion, Failed};
 
-use super::tool;
+use crate::tool;
 
 /// Something outside of this project that a test stands on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,26 +1,24 @@
-//! Finding other people's programs and running them away from the user's own files.
+//! Programs of other projects: finding them, and running them away from the user's own files.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "development only: reads what other programs printed"
-)]
-
-use std::collections::BTreeMap;
-use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{Seek, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, OnceLock};
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    fs::File,
+    io::{Seek, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{Mutex, OnceLock},
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
+
+use crate::digest;
 
 /// How long one run of a program may take before it is killed and the test fails.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 /// Where a program is: in `PATH`, in the system's directories, in Go's, or where `test.sh` puts it.
-#[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
     static FOUND: OnceLock<Mutex<BTreeMap<String, Option<PathBuf>>>> = OnceLock::new();
     let mut found = FOUND
@@ -34,19 +32,16 @@ pub fn find(program: &str) -> Option<PathBuf> {
 }
 
 /// The directory that `test.sh` installs tools into.
-#[must_use]
 pub fn tools_directory() -> PathBuf {
     target_directory().join("tools")
 }
 
 /// The directory that the project's chores put what they make into, wherever cargo builds.
-#[must_use]
 pub fn target_directory() -> PathBuf {
     root_directory().join("target")
 }
 
 /// The directory of the project.
-#[must_use]
 pub fn root_directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
@@ -78,8 +73,8 @@ impl Bench {
     /// A fresh directory that is gone when the bench is dropped.
     ///
     /// # Panics
+    ///
     /// When the system has no room for temporary files.
-    #[must_use]
     pub fn new() -> Bench {
         let directory = TempDir::with_prefix("wharf-test-").expect("a temporary directory");
         let home = directory.path().display().to_string();
@@ -102,13 +97,11 @@ impl Bench {
     }
 
     /// The path of a file or directory in here; it need not exist.
-    #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// Adds a variable to the environment of every program that runs from here on.
-    #[must_use]
     pub fn environment(mut self, key: &str, value: impl Into<String>) -> Bench {
         self.environment.push((key.to_owned(), value.into()));
         self
@@ -117,6 +110,7 @@ impl Bench {
     /// Writes a file, with the directories above it.
     ///
     /// # Panics
+    ///
     /// When it cannot be written.
     pub fn write(&self, name: &str, text: &str) {
         let path = self.path(name);
@@ -128,6 +122,7 @@ impl Bench {
     /// Copies a file of the machine in here, with its permissions.
     ///
     /// # Panics
+    ///
     /// When it cannot be copied.
     pub fn copy_in(&self, from: &Path, name: &str) {
         let path = self.path(name);
@@ -139,8 +134,8 @@ impl Bench {
     /// The text of a file in here.
     ///
     /// # Panics
+    ///
     /// When it is not there.
-    #[must_use]
     pub fn read(&self, name: &str) -> String {
         String::from_utf8_lossy(&self.read_bytes(name)).into_owned()
     }
@@ -148,8 +143,8 @@ impl Bench {
     /// The bytes of a file in here.
     ///
     /// # Panics
+    ///
     /// When it is not there.
-    #[must_use]
     pub fn read_bytes(&self, name: &str) -> Vec<u8> {
         std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("cannot read `{name}`: {error}"))
     }
@@ -157,6 +152,7 @@ impl Bench {
     /// Runs a program to its end and answers what it said.
     ///
     /// # Panics
+    ///
     /// When the program is not installed, or runs longer than 300 s.
     pub fn try_run<Argument: AsRef<OsStr>>(&self, program: &str, arguments: &[Argument]) -> Ran {
         self.try_run_with_input(program, arguments, &[])
@@ -165,6 +161,7 @@ impl Bench {
     /// As [`Bench::try_run`], with these bytes on standard input.
     ///
     /// # Panics
+    ///
     /// As [`Bench::try_run`].
     pub fn try_run_with_input<Argument: AsRef<OsStr>>(
         &self,
@@ -220,6 +217,7 @@ impl Bench {
     /// Runs a program that must succeed and answers its standard output.
     ///
     /// # Panics
+    ///
     /// When it fails; the message holds all that it said.
     pub fn run<Argument: AsRef<OsStr>>(&self, program: &str, arguments: &[Argument]) -> String {
         let ran = self.try_run(program, arguments);
@@ -234,8 +232,8 @@ impl Bench {
     /// Every regular file below a directory of this bench: `sha256:…` of it, and its bytes.
     ///
     /// # Panics
+    ///
     /// When the directory cannot be read.
-    #[must_use]
     pub fn files_by_digest(&self, directory: &str) -> BTreeMap<String, Vec<u8>> {
         let mut files = BTreeMap::new();
         let mut left = vec![self.path(directory)];
@@ -246,7 +244,7 @@ impl Bench {
                     left.push(entry.path());
                 } else {
                     let bytes = std::fs::read(entry.path()).expect("the file can be read");
-                    files.insert(super::image::digest(&bytes), bytes);
+                    files.insert(digest::sha256(&bytes), bytes);
                 }
             }
         }

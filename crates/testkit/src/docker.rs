@@ -1,18 +1,18 @@
 //! Docker Engine: a daemon of our own, without networks, and its command line.
 
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the daemon's files are not the registry's"
-)]
-
-use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::{
+    process::Command,
+    sync::{Mutex, mpsc},
+    time::{Duration, Instant},
+};
 
 use tempfile::TempDir;
 
-use super::suite::Part;
-use super::tool::{self, Bench};
+use crate::{
+    process::Process,
+    suite::Part,
+    tool::{self, Bench},
+};
 
 /// What a test with [`Docker`] stands on.
 pub const NEEDS: &[Part] = &[
@@ -22,7 +22,7 @@ pub const NEEDS: &[Part] = &[
     Part::Root,
 ];
 
-/// How long the daemon may take to start, and to stop.
+/// How long the daemon may take to start.
 const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The one daemon of this process, started by the first test that needs it.
@@ -35,7 +35,8 @@ pub fn stop() {
         .unwrap_or_else(std::sync::PoisonError::into_inner)
         .take();
     if let Some(mut daemon) = daemon {
-        daemon.stop();
+        // The daemon also ends its containerd.
+        daemon.process.stop();
     }
 }
 
@@ -50,8 +51,8 @@ impl Docker {
     /// A home of its own; the image that [`build`](Self::build) builds prints `greeting`.
     ///
     /// # Panics
+    ///
     /// When the daemon does not start.
-    #[must_use]
     pub fn new(greeting: &str) -> Docker {
         let socket = Daemon::shared();
         let bench = Bench::new()
@@ -82,7 +83,7 @@ impl Docker {
 /// A Docker daemon with directories of its own, without networks.
 #[derive(Debug)]
 struct Daemon {
-    child: Child,
+    process: Process,
     directory: TempDir,
     /// Ends the thread that is the daemon's parent.
     _parent: mpsc::Sender<()>,
@@ -102,7 +103,6 @@ impl Daemon {
     fn start() -> Daemon {
         let directory = TempDir::with_prefix("wharf-dockerd-").expect("a temporary directory");
         let path = |name: &str| directory.path().join(name).display().to_string();
-        let log = std::fs::File::create(path("log")).expect("a log file");
         // The kernel ends the daemon when the thread that started it ends, even if this process is killed.
         let mut command = Command::new(tool::find("setpriv").expect("`setpriv` is part of every Debian"));
         command
@@ -128,14 +128,11 @@ impl Daemon {
                 &path("exec"),
                 "--pidfile",
                 &path("pid"),
-            ])
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().expect("a second handle"))
-            .stderr(log);
+            ]);
         std::fs::write(path("daemon.json"), "{}").expect("the configuration is written");
-        let (parent, child) = start_in_thread(command);
+        let (parent, process) = start_in_thread(command);
         let mut daemon = Daemon {
-            child,
+            process,
             directory,
             _parent: parent,
         };
@@ -147,56 +144,25 @@ impl Daemon {
         let bench = Bench::new().environment("DOCKER_HOST", self.address());
         let started = Instant::now();
         while !bench.try_run("docker", &["version"]).succeeded {
-            let log = std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
-            let ended = self
-                .child
-                .try_wait()
-                .expect("our own child can be asked")
-                .is_some();
+            let ended = self.process.ended().is_some();
             assert!(
                 !ended && started.elapsed() < PATIENCE,
-                "the Docker daemon does not start:\n{log}"
+                "the Docker daemon does not start:\n{}",
+                self.process.log()
             );
             std::thread::sleep(Duration::from_millis(100));
-        }
-    }
-
-    /// Asks the daemon to end, which also ends its containerd, and waits for both.
-    fn stop(&mut self) {
-        rustix::process::kill_process(
-            rustix::process::Pid::from_child(&self.child),
-            rustix::process::Signal::TERM,
-        )
-        .expect("our own child can be asked to end");
-        let asked = Instant::now();
-        while self
-            .child
-            .try_wait()
-            .expect("our own child can be asked")
-            .is_none()
-        {
-            if asked.elapsed() > PATIENCE {
-                self.child.kill().expect("our own child can be killed");
-            }
-            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
 
 /// Starts a command in a thread that lives until the sender is dropped.
-fn start_in_thread(mut command: Command) -> (mpsc::Sender<()>, Child) {
+fn start_in_thread(mut command: Command) -> (mpsc::Sender<()>, Process) {
     let (parent, ended) = mpsc::channel::<()>();
-    let (started, child) = mpsc::channel();
+    let (started, process) = mpsc::channel();
     std::thread::spawn(move || {
-        started
-            .send(command.spawn())
-            .expect("the test waits for its daemon");
+        started.send(Process::start(&mut command)).unwrap();
         // The other side never sends: this returns when it is dropped.
         ended.recv().unwrap_or(());
     });
-    let child = child
-        .recv()
-        .expect("the thread answers")
-        .expect("the Docker daemon starts");
-    (parent, child)
+    (parent, process.recv().unwrap())
 }
