@@ -12,4 +12,3 @@ pub(crate) mod remote;
 pub(crate) mod repo;
 pub(crate) mod serve;
 pub(crate) mod user;
-mod webhooks;

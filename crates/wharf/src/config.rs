@@ -27,12 +27,12 @@ mod validation;
 mod yaml;
 
 pub(crate) use documentation::table;
-pub(crate) use load::load;
+pub(crate) use load::{load, parse};
 pub(crate) use show::examine;
 
 use std::{path::PathBuf, time::Duration};
 
-use wharf_server::{AccessLogFormat, Check, ServerOptions, TlsOptions, WebhookOptions};
+use wharf_server::{AccessLogFormat, Check, ServerOptions, TlsOptions, TraceSettings, WebhookOptions};
 
 /// Everything that an operator can choose, checked.
 #[derive(Debug)]
@@ -47,6 +47,8 @@ pub(crate) struct Config {
     /// `None`: there is no second port.
     pub(crate) debug: Option<Debug>,
     pub(crate) health: Health,
+    /// `None`: requests are not traced.
+    pub(crate) traces: Option<TraceSettings>,
     pub(crate) storage: Storage,
     /// Where to listen, unless a socket is handed over.
     pub(crate) listen: Listen,

@@ -1,39 +1,28 @@
 //! `wharf serve`: opens the store, listens, and answers until it is told to stop.
 
-mod access;
-mod watchers;
-
 use std::{
     io::{self, Write as _},
     path::Path,
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
-    time,
 };
-use wharf_registry::Registry;
-use wharf_server::{AccessLog, ListenAddress, Listener, Server, Tls};
-use wharf_storage::spool::{MemorySpools, Spools};
+use wharf_server::ListenAddress;
 
-use self::watchers::Watchers;
 use crate::{
-    cmd::webhooks,
-    config::{self, Config, Listen, Purge, Storage},
+    config::{self, Config, Storage},
     log,
+    services::Services,
     systemd::{self, Inherited, Notifier},
 };
 
 /// Each transfer that waits for the disk holds one; they go when nothing waits.
 const BLOCKING_THREADS: usize = 32;
 const BLOCKING_THREADS_LINGER: Duration = Duration::from_secs(5);
-
-/// After the start, before unfinished uploads are looked at for the first time: the first requests come first.
-const FIRST_PURGE: Duration = Duration::from_secs(15 * 60);
 
 /// Runs the registry until SIGTERM or SIGINT.
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
@@ -59,118 +48,33 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     result
 }
 
-async fn serve(config: Config, inherited: Option<Inherited>) -> anyhow::Result<()> {
-    let Config {
-        storage,
-        listen,
-        tls,
-        delete_enabled,
-        purge,
-        mut registry,
-        webhooks,
-        mut server,
-        log,
-        debug,
-        health,
-        source,
-        auth,
-        ..
-    } = config;
+async fn serve(mut config: Config, inherited: Option<Inherited>) -> anyhow::Result<()> {
     let stop = stop_signal()?;
-    server.tls = tls.map(Tls::open).transpose()?;
-    let (store, spools) = open(&storage).await?;
-    let (store, mut watchers) = Watchers::new(store, &storage, debug.as_ref()).await?;
-    let listener = bind(&listen, inherited).await?;
-    let listening_on = listener.address().context("cannot listen")?;
+    let services = Services::assemble(&mut config, inherited).await?;
     let notifier = Notifier::new();
-
-    server.access = auth.as_ref().map(access::open).transpose()?;
-    if server.access.is_some() {
-        let stays_here = listening_on.is_loopback() || matches!(listening_on, ListenAddress::Unix(_));
-        access::warn_of_clear_text(server.tls.is_some(), stays_here, server.host.as_deref());
-    }
-    registry.delete_enabled = delete_enabled.unwrap_or(auth.is_some() || listening_on.is_loopback());
-    let registry = Arc::new(Registry::new(Arc::clone(&store), registry));
-    let access_log = log
-        .access_log
-        .map(|format| AccessLog::with_format(io::stdout(), format))
-        .transpose()?;
-    server.access_log = access_log.clone();
-    let webhooks = webhooks::start(webhooks, &listening_on, &*spools)?;
-    server.webhooks = webhooks.clone();
-    let drain = server.limits.drain;
-    watchers.attach(&mut server, health, &store, &registry);
-    if let Some(purge) = purge {
-        tokio::spawn(purge_uploads(Arc::clone(&registry), purge));
-    }
     let announcement = Announcement {
-        listening_on,
-        is_encrypted: server.tls.is_some(),
-        prefix: &server.prefix.clone(),
-        is_read_only: server.read_only,
-        storage: &storage,
-        source: source.as_deref(),
-        users: auth.as_ref().map(|auth| auth.path.as_path()),
-        is_delete_enabled: registry.options().delete_enabled,
-        is_delete_decided: delete_enabled.is_some(),
+        listening_on: services.address().clone(),
+        is_encrypted: services.is_encrypted(),
+        prefix: &config.server.prefix,
+        is_read_only: config.server.read_only,
+        storage: &config.storage,
+        source: config.source.as_deref(),
+        users: config.auth.as_ref().map(|auth| auth.path.as_path()),
+        is_delete_enabled: services.is_delete_enabled(),
+        is_delete_decided: config.delete_enabled.is_some(),
     };
     announce(&announcement);
     notifier.ready(&announcement.url());
-    let stopped = OnceLock::new();
     let stop = async {
         stop.await;
-        stopped.get_or_init(Instant::now);
         notifier.stopping();
     };
-    let server = Server::new(registry, server);
     tokio::select! {
-        () = answer(&server, listener, stop) => {}
+        _cut = services.serve(stop) => {}
         // Ends at once where there is no watchdog.
         () = async { notifier.keep_watchdog_quiet().await; std::future::pending().await } => {}
     }
-    if let Some(webhooks) = webhooks {
-        webhooks::finish(&webhooks, drain, stopped.get().copied()).await;
-    }
-    watchers.stop().await;
-    if let Some(log) = access_log {
-        log.flush();
-    }
     Ok(())
-}
-
-async fn answer(server: &Server, listener: Listener, stop: impl Future<Output = ()>) {
-    let cut = server.serve(listener, stop).await;
-    match cut {
-        0 => tracing::info!("stopped"),
-        cut => tracing::warn!(
-            connections = cut,
-            "stopped; requests that took too long were cut, uploads can be resumed"
-        ),
-    }
-}
-
-/// Listens where the configuration says, unless systemd does so for us.
-async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<Listener> {
-    let listener = match (inherited, listen) {
-        (Some(Inherited::Tcp(listener)), _) => Listener::of_tcp(listener).context("cannot listen")?,
-        (Some(Inherited::Unix(listener)), _) => Listener::of_unix(listener).context("cannot listen")?,
-        (None, Listen::Tcp(address)) => wharf_server::bind(address).await?,
-        (None, Listen::Unix(path)) => wharf_server::bind_unix(path)?,
-    };
-    Ok(listener)
-}
-
-async fn open(storage: &Storage) -> anyhow::Result<(Arc<dyn wharf_storage::Storage>, Arc<dyn Spools>)> {
-    Ok(match storage {
-        Storage::Filesystem { root } => {
-            let storage = Arc::new(wharf_storage::fs::FsStorage::open(root)?);
-            (Arc::clone(&storage) as _, storage)
-        }
-        Storage::InMemory => (
-            Arc::new(wharf_storage::object::ObjectStorage::in_memory()),
-            Arc::new(MemorySpools),
-        ),
-    })
 }
 
 /// Completes on the first signal. On the second, the process ends without waiting for anything.
@@ -191,26 +95,6 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
             std::process::exit(1);
         });
     })
-}
-
-async fn purge_uploads(registry: Arc<Registry>, how: Purge) {
-    time::sleep(FIRST_PURGE.min(how.interval)).await;
-    loop {
-        let purged = if how.is_dry {
-            registry.abandoned_uploads(how.age).await
-        } else {
-            registry.purge_uploads(how.age).await
-        };
-        match purged {
-            Ok(0) => {}
-            Ok(uploads) if how.is_dry => {
-                tracing::info!(uploads, "would forget unfinished uploads, but `dryrun` is set");
-            }
-            Ok(uploads) => tracing::info!(uploads, "forgot unfinished uploads"),
-            Err(error) => tracing::error!(%error, "cannot look for unfinished uploads"),
-        }
-        time::sleep(how.interval).await;
-    }
 }
 
 /// What an operator wants to know at the start.

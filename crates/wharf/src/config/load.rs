@@ -9,7 +9,7 @@ use std::{
 };
 
 use anyhow::bail;
-use wharf_server::ServerOptions;
+use wharf_server::{ServerOptions, TraceSettings};
 
 use super::{
     Config, Storage, auth, check, compat, debug, environment, health, http, log, notifications, paging,
@@ -44,6 +44,17 @@ pub(super) struct Loaded {
 /// Reads the file that `argument` names, or the first of the usual ones, and the environment over it.
 pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Config> {
     read_all(argument).into_config()
+}
+
+/// Reads `text` as a file, and `variables` over it.
+pub(crate) fn parse(
+    text: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<Config> {
+    let variables = variables
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.into()));
+    understand(None, Some(text), variables, Report::new(None)).into_config()
 }
 
 /// The same, to look at it: what is wrong is told, and does not end it.
@@ -150,12 +161,15 @@ pub(super) fn understand(
     let mut root = std::mem::take(root.make_map());
     check::rename(&mut root, &mut report);
     check::expand_names(&mut root);
+    let variables: Vec<(OsString, OsString)> = variables.into_iter().collect();
+    let traces = traces(&variables, &mut report);
     environment::apply(&mut root, variables, &mut report);
     check::rename(&mut root, &mut report);
     check::expand_names(&mut root);
     check::check(&root, &mut report);
     let report = RefCell::new(report);
-    let config = mean(&Section::root(&root, &report), has_file, source.clone());
+    let mut config = mean(&Section::root(&root, &report), has_file, source.clone());
+    config.traces = traces;
     Loaded {
         source,
         root,
@@ -184,6 +198,7 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
         log: log::read(&root.section("log")),
         debug: debug::read(&root.section("http").section("debug")),
         health: health::read(&root.section("health")),
+        traces: None,
         storage: storage.engine.unwrap_or(Storage::InMemory),
         listen: http.listen,
         tls: http.tls,
@@ -194,6 +209,23 @@ fn mean(root: &Section<'_>, has_file: bool, source: Option<PathBuf>) -> Config {
         webhooks,
         server,
     }
+}
+
+/// Reads the variables of OpenTelemetry (`OTEL_…`), which have no keys in the file.
+fn traces(variables: &[(OsString, OsString)], report: &mut Report) -> Option<TraceSettings> {
+    let value = |name: &str| {
+        let variable = variables.iter().find(|(known, _)| known == name);
+        variable.and_then(|(_, value)| value.to_str().map(str::to_owned))
+    };
+    let mut warnings = Vec::new();
+    let settings = TraceSettings::from_environment(value, &mut warnings);
+    for warning in warnings {
+        report.warning(&Place::Nowhere, warning);
+    }
+    settings.unwrap_or_else(|problem| {
+        report.problem(&Place::Nowhere, problem);
+        None
+    })
 }
 
 fn version(root: &Section<'_>, has_file: bool) {

@@ -1,12 +1,13 @@
-//! What is there for those who watch a running server: metrics, health checks, traces, and the port that shows them.
+//! Telemetry of a running server: metrics, health checks, traces, and the debug listener that shows them.
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
+use tokio::task::JoinSet;
 use wharf_registry::Registry;
 use wharf_server::{
-    CacheMetrics, Check, DebugServer, Health, HealthMetrics, Listener, Metrics, Probe, ServerOptions,
-    StoreMetrics, TraceMetrics, TraceSettings, Tracer, WebhookMetrics,
+    CacheMetrics, Check, DebugServer, Health, HealthMetrics, ListenAddress, Listener, Metrics, Probe,
+    ServerOptions, StoreMetrics, TraceMetrics, TraceSettings, Tracer, WebhookMetrics,
 };
 use wharf_storage::metered::{Metered, Meters};
 
@@ -15,8 +16,9 @@ use crate::config::{self, Debug, Storage};
 /// Traces that wait when the server ends get so much time.
 const LAST_TRACES: Duration = Duration::from_secs(2);
 
-/// Those who watch. Without configuration there is nobody, and nothing is counted or looked at.
-pub(super) struct Watchers {
+/// Telemetry as it is configured. Without configuration nothing is counted or checked.
+#[derive(Debug)]
+pub(super) struct Telemetry {
     port: Option<Listener>,
     metrics_path: Option<String>,
     meters: Option<Meters>,
@@ -24,14 +26,15 @@ pub(super) struct Watchers {
     tracer: Option<Arc<Tracer>>,
 }
 
-impl Watchers {
-    /// Opens the second port, and counts what `store` does if somebody wants to know.
+impl Telemetry {
+    /// Opens the debug listener, and counts the operations of `store` if metrics are on.
     pub(super) async fn new(
         store: Arc<dyn wharf_storage::Storage>,
         storage: &Storage,
         debug: Option<&Debug>,
+        traces: Option<TraceSettings>,
     ) -> anyhow::Result<(Arc<dyn wharf_storage::Storage>, Self)> {
-        let mut watchers = Self {
+        let mut telemetry = Self {
             port: None,
             metrics_path: None,
             meters: None,
@@ -39,10 +42,10 @@ impl Watchers {
                 Storage::Filesystem { .. } => "filesystem",
                 Storage::InMemory => "inmemory",
             },
-            tracer: tracer()?,
+            tracer: traces.map(tracer),
         };
         let Some(debug) = debug else {
-            return Ok((store, watchers));
+            return Ok((store, telemetry));
         };
         let bound = wharf_server::bind(&debug.address).await;
         let port = bound.context("the debug server of `http.debug.addr` cannot start")?;
@@ -50,23 +53,24 @@ impl Watchers {
             "debug server listening {}",
             port.address().context("cannot listen")?
         );
-        watchers.port = Some(port);
-        watchers.metrics_path.clone_from(&debug.metrics_path);
+        telemetry.port = Some(port);
+        telemetry.metrics_path.clone_from(&debug.metrics_path);
         if debug.metrics_path.is_none() {
-            return Ok((store, watchers));
+            return Ok((store, telemetry));
         }
         let metered = Metered::new(store);
-        watchers.meters = Some(metered.meters());
-        Ok((Arc::new(metered), watchers))
+        telemetry.meters = Some(metered.meters());
+        Ok((Arc::new(metered), telemetry))
     }
 
-    /// Lets `server` tell what it does, and starts to look and to show.
+    /// Gives `server` its telemetry, and starts the checks and the debug server in `tasks`.
     pub(super) fn attach(
         &mut self,
         server: &mut ServerOptions,
         health: config::Health,
         store: &Arc<dyn wharf_storage::Storage>,
         registry: &Arc<Registry>,
+        tasks: &mut JoinSet<()>,
     ) {
         let checks = self.checks(health, store, server.read_only);
         server.health = (!checks.is_empty()).then(|| Arc::new(Health::new(checks)));
@@ -85,19 +89,24 @@ impl Watchers {
             if let Some(webhooks) = &server.webhooks {
                 metrics = metrics.with(WebhookMetrics(webhooks.clone()));
             }
-            // Whoever else has numbers adds itself here.
             server.metrics = Some(Arc::new(metrics));
         }
         if let Some(health) = &server.health {
-            tokio::spawn(Arc::clone(health).watch());
+            tasks.spawn(Arc::clone(health).watch());
         }
         if let Some(port) = self.port.take() {
             let debug = DebugServer {
                 health: server.health.clone(),
                 metrics: self.metrics_path.take().zip(server.metrics.clone()),
             };
-            tokio::spawn(debug.serve(port));
+            tasks.spawn(debug.serve(port));
         }
+    }
+
+    /// Address of the debug listener.
+    pub(super) fn debug_address(&self) -> anyhow::Result<Option<ListenAddress>> {
+        let port = self.port.as_ref();
+        port.map(Listener::address).transpose().context("cannot listen")
     }
 
     fn checks(
@@ -127,15 +136,7 @@ impl Watchers {
     }
 }
 
-fn tracer() -> anyhow::Result<Option<Arc<Tracer>>> {
-    let mut warnings = Vec::new();
-    let settings = TraceSettings::from_environment(|name| std::env::var(name).ok(), &mut warnings)
-        .map_err(anyhow::Error::msg)?;
-    for warning in warnings {
-        tracing::warn!("{warning}");
-    }
-    Ok(settings.map(|settings| {
-        tracing::info!("traces of requests go to {}", settings.endpoint());
-        Tracer::start(settings)
-    }))
+fn tracer(settings: TraceSettings) -> Arc<Tracer> {
+    tracing::info!("traces of requests go to {}", settings.endpoint());
+    Tracer::start(settings)
 }

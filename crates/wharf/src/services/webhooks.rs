@@ -9,7 +9,7 @@ use wharf_storage::spool::Spools;
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
 
 /// Opens the queues in `spools`. `None` when there is no endpoint.
-pub(crate) fn start(
+pub(super) fn start(
     mut options: WebhookOptions,
     listening_on: &ListenAddress,
     spools: &dyn Spools,
@@ -19,7 +19,7 @@ pub(crate) fn start(
 }
 
 /// Delivers what can be delivered until `drain` has passed since `stopped`.
-pub(crate) async fn finish(webhooks: &Webhooks, drain: Duration, stopped: Option<Instant>) {
+pub(super) async fn finish(webhooks: &Webhooks, drain: Duration, stopped: Option<Instant>) {
     let passed = stopped.map_or(Duration::ZERO, |stopped| stopped.elapsed());
     webhooks
         .finish(drain.saturating_sub(passed).max(SHORTEST_FLUSH))

@@ -1,0 +1,90 @@
+//! The program as a library: [`main`] is the command line, [`start`] a server within another process.
+
+mod cli;
+mod cmd;
+mod config;
+mod log;
+mod prompt;
+mod running;
+mod services;
+mod systemd;
+
+pub use running::{Running, start};
+
+use std::{ffi::OsString, path::Path, process::ExitCode};
+
+use clap::Parser as _;
+
+use crate::cmd::inspect::View;
+
+/// Reads the command line of this process and runs one command.
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os();
+    let result = if words.next().is_some_and(|program| is_htpasswd(&program)) {
+        Ok(cmd::htpasswd::run(&words.collect::<Vec<OsString>>()))
+    } else {
+        run(cli::Cli::parse().command)
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            print_error(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
+    match command {
+        cli::Command::Serve { config } => cmd::serve::run(config.as_deref())?,
+        cli::Command::Config { command } => {
+            return Ok(match command {
+                cli::Config::Check { file } => cmd::config::check(file.as_deref()),
+                cli::Config::Show { file, origin } => cmd::config::show(file.as_deref(), origin),
+                cli::Config::Keys => cmd::config::keys(),
+            });
+        }
+        cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
+        cli::Command::Healthcheck { config } => cmd::healthcheck::run(config.as_deref())?,
+        cli::Command::Repo { command } => cmd::repo::run(command)?,
+        cli::Command::Tag { command } => cmd::repo::run_tag(command)?,
+        cli::Command::Inspect {
+            image,
+            platform,
+            raw,
+            json,
+            remote,
+        } => {
+            let view = if raw {
+                View::Raw
+            } else if json {
+                View::Json
+            } else {
+                View::Text
+            };
+            cmd::inspect::run(&image, platform.as_deref(), view, remote)?;
+        }
+        cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
+        cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
+        cli::Command::User { command } => cmd::user::run(command)?,
+        cli::Command::Htpasswd { arguments } => return Ok(cmd::htpasswd::run(&arguments)),
+        cli::Command::Cert { command } => cmd::cert::run(command)?,
+        cli::Command::Pwgen { length, count } => cmd::pwgen::run(length, count)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Whether the program was started under the name of Apache's tool.
+fn is_htpasswd(program: &OsString) -> bool {
+    Path::new(program)
+        .file_name()
+        .is_some_and(|name| name == "htpasswd")
+}
+
+#[expect(
+    clippy::print_stderr,
+    reason = "the last words of a command belong on stderr, with or without a log"
+)]
+fn print_error(error: &anyhow::Error) {
+    eprintln!("wharf: {error:#}");
+}
