@@ -49,7 +49,7 @@ pub trait InProcess: Send + Sync {
     /// The address that it listens on.
     fn address(&self) -> SocketAddr;
 
-    /// Ends it, and waits until it has ended.
+    /// Lets running requests end, and waits until the server has ended. Dropping it cuts them instead.
     fn stop(self: Box<Self>);
 }
 
@@ -68,8 +68,7 @@ pub struct ServerBuilder {
     rules: Option<store::Rules>,
 }
 
-/// A running server with a directory of its own. Dropping it kills it, or stops it when it runs in the process of the
-/// test; when the test passed, the store that it leaves is checked.
+/// A running server with a directory of its own. Dropping it kills it; when the test passed, the store that it leaves is checked.
 #[derive(Debug)]
 pub struct Server {
     how: ServerBuilder,
@@ -256,6 +255,10 @@ impl ServerBuilder {
 
     fn text(&self) -> String {
         let mut text = String::from("version: 0.1\n");
+        // The access log of a server in this process would be printed between the results of the tests.
+        if let Launcher::InProcess(_) = self.launcher {
+            text.push_str("log: {accesslog: {disabled: true}}\n");
+        }
         for line in &self.top {
             writeln!(text, "{line}").unwrap();
         }
@@ -458,7 +461,11 @@ impl Server {
                 let status = process.stop();
                 assert!(status.success(), "after SIGTERM the server ended with {status}");
             }
-            instance => instance.end(),
+            instance => {
+                if let Instance::InProcess(server) = std::mem::replace(instance, Instance::Ended) {
+                    server.stop();
+                }
+            }
         }
     }
 
@@ -490,7 +497,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        self.instance.end();
+        self.instance.cut();
         if std::thread::panicking() {
             if let Instance::Process { process, .. } = &self.instance {
                 eprintln!("--- what the server said ---\n{}---", process.log());
@@ -506,16 +513,11 @@ impl Drop for Server {
 }
 
 impl Instance {
-    /// Kills a process, and stops a server in the process of the test.
-    fn end(&mut self) {
+    /// Ends it without letting requests end.
+    fn cut(&mut self) {
         match self {
             Self::Process { process, .. } => process.kill(),
-            Self::Ended => {}
-            Self::InProcess(_) => {
-                if let Self::InProcess(server) = std::mem::replace(self, Self::Ended) {
-                    server.stop();
-                }
-            }
+            Self::InProcess(_) | Self::Ended => *self = Self::Ended,
         }
     }
 }

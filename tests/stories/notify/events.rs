@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use wharf_testkit::{Receiver, ServerBuilder, Value, image};
 
-use crate::telling;
+use super::telling;
 
 wharf_testkit::configured_on_both_engines![
     a_push_and_a_pull_are_told,
@@ -215,7 +215,8 @@ async fn the_actor_is_who_asked(builder: ServerBuilder) {
         "htpasswd",
         "alice:$2y$04$DrAEUS8Ej6B0PO9neuvGQ.cX5amhaGYVsr8U0B4xJL4rXWzuW1j4a\n",
     );
-    let server = telling(builder, &receiver.url(), "").htpasswd("htpasswd").start();
+    let users = builder.path("htpasswd").display().to_string();
+    let server = telling(builder, &receiver.url(), "").htpasswd(&users).start();
     let alice = server.anonymous().as_user("alice", "wonderland");
     alice.repository("app").push_blob(&image::oci(1).blobs[0]).await;
     let event = receiver.wait_for(1).await[0].event();

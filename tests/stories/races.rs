@@ -1,16 +1,8 @@
-//! Requests that meet: whoever wins, nothing is ever mixed, torn or lost.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
-#![expect(
-    clippy::disallowed_methods,
-    reason = "one test removes a repository behind the server's back"
-)]
+//! Requests at the same time: whichever wins, nothing is ever mixed, torn or lost.
 
 mod blobs;
 mod repositories;
 mod tags;
-
-/// The tests run the real binary.
-const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");
 
 use std::future::Future;
 

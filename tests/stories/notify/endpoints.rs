@@ -6,9 +6,10 @@ use wharf_testkit::{
     tls::{Authority, Wanted},
 };
 
-use crate::{blobs, digests, digests_of, telling};
+use super::{blobs, digests, digests_of, telling};
 
 wharf_testkit::configured_on_both_engines![
+    crate::BINARY;
     headers_and_credentials_are_sent,
     every_4xx_and_5xx_is_tried_again,
     an_answer_of_3xx_is_accepted_but_a_redirect_is_not,

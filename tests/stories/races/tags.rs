@@ -10,7 +10,7 @@ use wharf_testkit::{
     image::{self, Image},
 };
 
-use crate::at_once;
+use super::at_once;
 
 wharf_testkit::on_both_engines![
     one_push_of_a_tag_wins_and_the_tag_is_never_absent,

@@ -1,10 +1,10 @@
-//! What an endpoint is told to keep its visitors apart is nobody else's business.
+//! Credentials of endpoints stay out of the log.
 
 use wharf_testkit::{Behaviour, Receiver, ServerBuilder, image::Blob};
 
-use crate::telling;
+use super::telling;
 
-wharf_testkit::configured_on_both_engines![credentials_of_endpoints_reach_no_log];
+wharf_testkit::configured_on_both_engines![crate::BINARY; credentials_of_endpoints_reach_no_log];
 
 async fn credentials_of_endpoints_reach_no_log(builder: ServerBuilder) {
     let receiver = Receiver::start();

@@ -23,7 +23,7 @@ wharf_testkit::on_both_engines![
     an_empty_patch_changes_nothing,
 ];
 
-wharf_testkit::on_disk![a_session_goes_on_after_a_restart];
+wharf_testkit::on_disk![crate::BINARY; a_session_goes_on_after_a_restart];
 
 impl Chunked {
     async fn start(server: &Server) -> Self {

@@ -2,7 +2,7 @@
 
 use wharf_testkit::{Server, digest, image::Blob};
 
-use crate::at_once;
+use super::at_once;
 
 wharf_testkit::on_both_engines![
     many_clients_push_the_same_blob,

@@ -13,6 +13,7 @@ use wharf_testkit::{
 };
 
 wharf_testkit::on_disk![
+    crate::BINARY;
     a_full_disk_refuses_pushes_and_serves_pulls,
     a_read_only_disk_refuses_pushes_and_serves_pulls,
     a_forbidden_directory_refuses_pushes_and_serves_pulls,
@@ -183,7 +184,7 @@ async fn a_read_only_disk_refuses_pushes_and_serves_pulls(builder: ServerBuilder
     assert_eq!(report.problems, Vec::<String>::new());
 }
 
-/// Root may do everything, so root runs the server as nobody.
+/// Root may do everything, so root runs the server as user `nobody`.
 async fn a_forbidden_directory_refuses_pushes_and_serves_pulls(builder: ServerBuilder) {
     const NOBODY: u32 = 65_534;
     let root = builder.root();

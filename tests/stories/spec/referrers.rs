@@ -26,6 +26,7 @@ wharf_testkit::on_both_engines![
 ];
 
 wharf_testkit::on_disk![
+    crate::BINARY;
     a_fallback_tag_of_an_older_registry_is_merged,
     a_broken_fallback_tag_does_no_harm,
     a_restart_forgets_no_referrer,

@@ -2,7 +2,7 @@
 
 use wharf_testkit::ServerBuilder;
 
-wharf_testkit::on_disk![mistakes_are_named, what_is_not_needed_may_be_missing];
+wharf_testkit::on_disk![crate::BINARY; mistakes_are_named, what_is_not_needed_may_be_missing];
 
 async fn mistakes_are_named(builder: ServerBuilder) {
     for (endpoint, expected) in [

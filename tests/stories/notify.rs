@@ -1,19 +1,10 @@
-//! Events: what is told to whom, and that nothing of it gets lost.
-
-#![expect(
-    clippy::unwrap_used,
-    clippy::disallowed_methods,
-    reason = "a test fails by panicking, and looks at files behind the server's back"
-)]
+//! Events: what is delivered to which endpoint, and that nothing of it gets lost.
 
 mod configuration;
 mod durability;
 mod endpoints;
 mod events;
 mod secrets;
-
-/// The tests run the real binary.
-const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");
 
 use wharf_testkit::{Received, ServerBuilder, image::Blob};
 

@@ -9,9 +9,9 @@ use std::{
 
 use wharf_testkit::{Behaviour, ClosedPort, Receiver, Server, ServerBuilder, eventually, image::Blob};
 
-use crate::{blobs, digests, digests_of, telling};
+use super::{blobs, digests, digests_of, telling};
 
-wharf_testkit::on_disk![
+wharf_testkit::on_disk![crate::BINARY;
     an_event_of_an_acknowledged_push_survives_kill_9,
     kill_9_under_load_loses_nothing_that_was_acknowledged,
     a_restart_keeps_events_in_order,
@@ -19,7 +19,7 @@ wharf_testkit::on_disk![
     a_torn_end_of_the_queue_is_cut_off,
 ];
 
-wharf_testkit::configured_on_both_engines![
+wharf_testkit::configured_on_both_engines![crate::BINARY;
     an_endpoint_that_is_down_gets_everything_when_it_is_back,
     an_endpoint_that_hangs_holds_up_nobody,
     a_full_queue_drops_the_oldest_and_says_so,
