@@ -1,4 +1,4 @@
-//! Clients that no one here wrote, each against a registry of its own on loopback.
+//! Clients of other projects, each against a registry of its own on loopback.
 //!
 //! The program that a test needs is named beside it; without that program the test is ignored, and a
 //! line says so. `CLIENTS_AGAINST=docker-registry` (or `registry`) runs the same tests against
