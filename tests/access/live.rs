@@ -1,4 +1,4 @@
-//! A3: users come and go while the server runs, and no edit locks everybody out.
+//! A3: users come and go while the server runs, and no edit locks all users out.
 
 use std::fs::{self, File};
 
@@ -197,7 +197,7 @@ async fn a3_entries_glued_together_are_named() {
     check(&server, &[("docker", 200), ("newuser", 200)]).await;
 }
 
-/// Whoever stays in the file is let in through every kind of edit.
+/// A user that stays in the file is let in through every kind of edit.
 async fn edits_under_load_never_refuse_who_stays() {
     let server = builder_with(entry("alice", "pw")).start();
     let alice = server.anonymous().as_user("alice", "pw");

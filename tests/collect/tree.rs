@@ -163,7 +163,7 @@ impl Tree {
         said
     }
 
-    /// Collects with somebody else's.
+    /// Collects with the program of another project.
     pub(crate) fn collect_with(&self, program: &str, words: &[&str]) -> Said {
         let mut command = Command::new(tool::find(program).unwrap());
         command

@@ -246,7 +246,7 @@ fn send(peer: &Peer, row: &Row) {
             );
         }
         (None, method) => {
-            // Of a 416, 2.8 announces a body that it does not send; nobody needs the answer.
+            // Of a 416, 2.8 announces a body that it does not send; no check reads it.
             if let Err(error) = request(method, &row.path).send(peer.authority()) {
                 assert!(
                     row.name.starts_with("blob: range beyond"),

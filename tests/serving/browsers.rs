@@ -179,7 +179,7 @@ async fn options_is_no_preflight_without_an_origin(builder: ServerBuilder) {
         .await
         .expect(204)
         .expect_header("access-control-allow-origin", "*");
-    // Nobody has said anything about other origins: this is a request like any other.
+    // The configuration names no other origin: this is a request like any other.
     preflight(&without.anonymous(), UI)
         .await
         .expect_error(400, "DIGEST_INVALID")

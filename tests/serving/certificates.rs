@@ -180,7 +180,7 @@ async fn s1_04_a_certificate_is_renewed_without_a_restart(builder: ServerBuilder
     client.get("/v2/").await.expect(200);
     assert_eq!(shown(&server, &trust).await, first.der());
 
-    // One file after the other, as everybody replaces them: a pair that does not fit is not taken.
+    // One file after the other, as operators replace them: a pair that does not fit is not taken.
     server.write("tls.crt", &second.certificate);
     eventually("the server has seen half of it", async || {
         assert_eq!(shown(&server, &trust).await, first.der());

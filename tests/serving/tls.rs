@@ -1,4 +1,4 @@
-//! TLS: what is spoken on it, and what happens to those who speak something else.
+//! TLS: what is spoken on it, and what happens to clients that speak something else.
 
 use wharf_testkit::{
     RawConnection, ServerBuilder, eventually,
@@ -240,7 +240,7 @@ async fn a_handshake_that_does_not_end_is_ended(builder: ServerBuilder) {
         raw.send(beginning).await;
         hanging.push(raw);
     }
-    // They hold nobody up.
+    // They delay no other client.
     server.over_tls(&trust).get("/v2/").await.expect(200);
     for raw in hanging {
         // Gives up after a minute by itself.

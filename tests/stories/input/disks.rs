@@ -23,7 +23,7 @@ wharf_testkit::on_disk![
 ];
 
 /// Starts a server that sees a small disk of its own at its root, in a mount namespace that ends
-/// with it. Works for root, and for everybody where user namespaces are allowed.
+/// with it. Works for root, and for every user where user namespaces are allowed.
 ///
 /// Gives `None`, and says so, where neither is the case.
 fn on_small_disk(builder: ServerBuilder) -> Option<Server> {

@@ -1,4 +1,4 @@
-//! A repository that somebody removes with `rm -rf` while others push to it.
+//! A repository that an operator removes with `rm -rf` while clients push to it.
 
 use std::sync::{
     Arc,

@@ -120,7 +120,7 @@ async fn mount_from_an_unknown_repository_starts_a_session(server: Server) {
         .expect(202);
 }
 
-/// Whoever names a source must be able to read there what he wants: no way around rights.
+/// A client that names a source must be allowed to read it: mounting is no way around rights.
 async fn mount_from_a_repository_without_the_blob_starts_a_session(server: Server) {
     let (_, to, blob) = source(&server).await;
     to.client()

@@ -43,7 +43,7 @@ async fn get_by_tag_gives_the_manifest(server: Server) {
         .expect_header("docker-content-digest", &image.manifest.digest)
         .expect_header("content-length", image.manifest.bytes.len().to_string())
         .expect_header("etag", format!("\"{}\"", image.manifest.digest))
-        // A tag may move: nobody may keep it.
+        // A tag may move: no cache may keep it.
         .expect_no_header("cache-control")
         .expect_body(&image.manifest.bytes);
 }
