@@ -215,7 +215,7 @@ use_memory() {
     memory=$(mktemp -d /dev/shm/wharf-tests-XXXXXX)
     chmod 1777 "$memory"
     # Tests run copies of the binary from their directories.
-    cp "$(command -v true)" "$memory/true"
+    cp "$(type -P true)" "$memory/true"
     if "$memory/true" 2>/dev/null; then export TMPDIR=$memory; fi
 }
 

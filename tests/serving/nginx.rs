@@ -63,11 +63,7 @@ async fn works(client: &Client, base: &str) {
         put.header("location"),
         format!("{base}{}", repository.blob_path(&blob.digest))
     );
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 async fn s2_01_nginx_with_tls(builder: ServerBuilder) {

@@ -514,11 +514,16 @@ impl Repository {
             .expect_header("docker-content-digest", &image.manifest.digest)
             .expect_body(&image.manifest.bytes);
         for blob in &image.blobs {
-            self.get_blob(&blob.digest)
-                .await
-                .expect(200)
-                .expect_body(&blob.bytes);
+            self.expect_blob(blob).await;
         }
+    }
+
+    /// Pulls a blob, and checks that all its bytes come.
+    pub async fn expect_blob(&self, blob: &Blob) -> Answer {
+        self.get_blob(&blob.digest)
+            .await
+            .expect(200)
+            .expect_body(&blob.bytes)
     }
 
     /// All tags.

@@ -153,11 +153,7 @@ async fn a_slow_body_loses_its_connection_and_frees_the_upload(builder: ServerBu
         .finish(&location, &blob.digest, blob.bytes.slice(held..))
         .await
         .expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// The time-out counts since the last byte, not since the first: a slow line is no offence.

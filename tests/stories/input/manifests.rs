@@ -335,11 +335,7 @@ async fn a_layer_digest_cannot_be_deleted_as_a_manifest(server: Server) {
         .delete_manifest(&orphan.digest)
         .await
         .expect_error(404, "MANIFEST_UNKNOWN");
-    repository
-        .get_blob(&orphan.digest)
-        .await
-        .expect(200)
-        .expect_body(&orphan.bytes);
+    repository.expect_blob(&orphan).await;
     repository.pull_image("v1", &image).await;
 }
 

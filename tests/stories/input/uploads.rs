@@ -41,11 +41,7 @@ async fn replayed_and_overlapping_chunks_are_416(server: Server) {
     }
     chunk(500, 999).await.expect(202).expect_header("range", "0-999");
     repository.finish(&location, &blob.digest, "").await.expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 async fn ranges_that_make_no_sense_are_refused(server: Server) {
@@ -104,11 +100,7 @@ async fn two_requests_at_once_on_one_upload_are_not_mixed(server: Server) {
     first.send(&blob.bytes[50_000..]).await;
     first.answer().await.expect(202);
     repository.finish(&location, &blob.digest, "").await.expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// Begins a request that holds its upload: the server asks for a body only once it does.
@@ -163,11 +155,7 @@ async fn a_body_shorter_than_promised_stores_nothing_but_progress(server: Server
         .finish(&location, &blob.digest, blob.bytes.slice(held..))
         .await
         .expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// "client gone half-way (upload resumable)"
@@ -190,11 +178,7 @@ async fn a_client_that_vanishes_can_go_on(server: Server) {
         .expect(202)
         .expect_header("range", "0-1999999");
     repository.finish(&location, &blob.digest, "").await.expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// The client sent everything, never saw the 201, and asks again: the blob is there, or what is
@@ -220,11 +204,7 @@ async fn a_put_that_vanishes_can_be_repeated(server: Server) {
         answer.status == 201
     })
     .await;
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 async fn a_cancel_during_a_patch_is_refused_or_ends_it(server: Server) {

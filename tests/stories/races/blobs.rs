@@ -33,11 +33,7 @@ async fn many_clients_push_the_same_blob(server: Server) {
                         .expect(201);
                 }
                 // Acknowledged to one is readable by all, whole, while the others still push.
-                repository
-                    .get_blob(&blob.digest)
-                    .await
-                    .expect(200)
-                    .expect_body(&blob.bytes);
+                repository.expect_blob(&blob).await;
             }
         }
     }))
@@ -51,11 +47,7 @@ async fn many_clients_push_the_same_blob_into_many_repositories(server: Server) 
         let (repository, blob) = (client.repository(&format!("team/{n}")), blob.clone());
         async move {
             repository.push_blob(&blob).await;
-            repository
-                .get_blob(&blob.digest)
-                .await
-                .expect(200)
-                .expect_body(&blob.bytes);
+            repository.expect_blob(&blob).await;
         }
     }))
     .await;
@@ -137,13 +129,7 @@ async fn two_puts_that_end_one_upload_have_one_winner(server: Server) {
         assert_eq!(winners, 1, "{statuses:?}");
         for (blob, status) in blobs.iter().zip(&statuses) {
             match status {
-                201 => drop(
-                    repository
-                        .get_blob(&blob.digest)
-                        .await
-                        .expect(200)
-                        .expect_body(&blob.bytes),
-                ),
+                201 => drop(repository.expect_blob(&blob).await),
                 404 | 409 => drop(repository.head_blob(&blob.digest).await.expect(404)),
                 _ => panic!("{statuses:?}"),
             }
@@ -177,9 +163,5 @@ async fn a_blob_deleted_while_it_is_pushed_is_there_or_not(server: Server) {
     }
     pusher.await.unwrap();
     repository.push_blob(&blob).await;
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }

@@ -62,11 +62,7 @@ async fn deleting_a_blob_leaves_other_repositories_alone(server: Server) {
     other.push_blob(&blob).await;
     client.delete(&one.blob_path(&blob.digest)).await.expect(202);
     one.head_blob(&blob.digest).await.expect(404);
-    other
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    other.expect_blob(&blob).await;
 }
 
 async fn a_deleted_blob_can_be_pushed_again(server: Server) {
@@ -74,11 +70,7 @@ async fn a_deleted_blob_can_be_pushed_again(server: Server) {
     let blob = Blob::random(1, 100);
     for _ in 0..2 {
         repository.push_blob(&blob).await;
-        repository
-            .get_blob(&blob.digest)
-            .await
-            .expect(200)
-            .expect_body(&blob.bytes);
+        repository.expect_blob(&blob).await;
         repository
             .client()
             .delete(&repository.blob_path(&blob.digest))
@@ -107,9 +99,5 @@ async fn delete_can_be_switched_off(builder: ServerBuilder) {
         .delete(&repository.blob_path(&blob.digest))
         .await
         .expect_error(405, "UNSUPPORTED");
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }

@@ -37,10 +37,7 @@ async fn a_blob_is_mounted_from_another_repository(server: Server) {
         .expect(201)
         .expect_header("docker-content-digest", &blob.digest);
     assert_eq!(answer.location(), to.blob_path(&blob.digest), "{answer}");
-    to.get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    to.expect_blob(&blob).await;
 }
 
 async fn a_blob_is_mounted_by_sha512(server: Server) {
@@ -68,10 +65,7 @@ async fn a_mounted_blob_stays_when_its_source_goes(server: Server) {
         .delete(&from.blob_path(&blob.digest))
         .await
         .expect(202);
-    to.get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    to.expect_blob(&blob).await;
 }
 
 /// "The registry MAY treat the `from` parameter as optional, and it MAY cross-mount the blob if it
@@ -80,10 +74,7 @@ async fn mount_without_from_gives_the_blob_or_a_session(server: Server) {
     let (_, to, blob) = source(&server).await;
     let answer = mount(&to, &format!("mount={}", blob.digest)).await;
     if answer.status == 201 {
-        to.get_blob(&blob.digest)
-            .await
-            .expect(200)
-            .expect_body(&blob.bytes);
+        to.expect_blob(&blob).await;
     } else {
         let location = answer.expect(202).location();
         to.finish(&location, &blob.digest, blob.bytes.clone())
@@ -147,8 +138,5 @@ async fn a_blob_can_be_mounted_on_its_own_repository(server: Server) {
     mount(&from, &format!("mount={}&from={}", blob.digest, from.name))
         .await
         .expect(201);
-    from.get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    from.expect_blob(&blob).await;
 }

@@ -79,11 +79,7 @@ async fn an_empty_blob_can_be_pulled(server: Server) {
 /// Larger than any buffer on the way.
 async fn a_large_blob_comes_back_whole(server: Server) {
     let (repository, blob) = pushed(&server, 9 * 1024 * 1024 + 17).await;
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
     let (start, end) = (3_000_001, 8_999_999);
     repository
         .get_blob(&blob.digest)
@@ -287,9 +283,5 @@ async fn a_percent_encoded_digest_is_the_same_digest(server: Server) {
 async fn pulls_over_http2(server: Server) {
     let (_, blob) = pushed(&server, 3_000_000).await;
     let repository = server.anonymous_http2().repository("kyo/my-image");
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }

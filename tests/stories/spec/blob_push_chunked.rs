@@ -60,11 +60,7 @@ async fn a_streamed_patch_is_appended(server: Server) {
         .finish(&answer.location(), &blob.digest, "")
         .await
         .expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 async fn a_patch_without_a_range_is_appended(server: Server) {
@@ -81,11 +77,7 @@ async fn a_patch_without_a_range_is_appended(server: Server) {
         .expect(202)
         .expect_header("range", "0-999");
     repository.finish(&location, &blob.digest, "").await.expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// "The response for each successful chunk upload MUST be `202 Accepted`, and MUST have" `Location`
@@ -113,12 +105,7 @@ async fn chunks_in_order_make_the_blob(server: Server) {
         upload.repository.blob_path(&blob.digest),
         "{answer}"
     );
-    upload
-        .repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    upload.repository.expect_blob(&blob).await;
 }
 
 /// RFC 9110, 14.4, writes `bytes 0-9/*`; several clients do, although the specification does not.
@@ -140,12 +127,7 @@ async fn chunks_in_the_other_dialect_make_the_blob(server: Server) {
         .finish(&upload.location, &blob.digest, "")
         .await
         .expect(201);
-    upload
-        .repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    upload.repository.expect_blob(&blob).await;
 }
 
 /// "The final chunk MAY be uploaded using a `PATCH` request or it MAY be uploaded in the closing
@@ -160,12 +142,7 @@ async fn the_final_chunk_may_come_with_the_put(server: Server) {
         .header("Content-Range", "600-999")
         .await
         .expect(201);
-    upload
-        .repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    upload.repository.expect_blob(&blob).await;
 }
 
 /// "If the final chunk is uploaded out of order, the registry MUST respond with a `416 Requested
@@ -207,12 +184,7 @@ async fn a_chunk_out_of_order_is_416_and_says_what_we_hold(server: Server) {
         .finish(&upload.location, &blob.digest, "")
         .await
         .expect(201);
-    upload
-        .repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    upload.repository.expect_blob(&blob).await;
 }
 
 /// "The first chunk's range MUST begin with `0`."
@@ -389,11 +361,7 @@ async fn a_minimum_chunk_length_is_not_exceeded_by_what_is_accepted(server: Serv
         .finish(&answer.location(), &blob.digest, last)
         .await
         .expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// end-4c: "When pushing a blob with a digest algorithm other than `sha256`, the post request
@@ -486,9 +454,5 @@ async fn a_session_goes_on_after_a_restart(builder: ServerBuilder) {
         .finish(&location, &blob.digest, blob.bytes.slice(2_000_000..))
         .await
         .expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }

@@ -122,11 +122,7 @@ async fn put_of_a_streamed_body_stores_the_blob(server: Server) {
         .streamed(&blob.bytes, 7_000)
         .await
         .expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// end-4b: "Successful completion of the request MUST return a `201 Created` and MUST include"
@@ -143,11 +139,7 @@ async fn single_post_stores_the_blob(server: Server) {
         .expect(201)
         .expect_header("docker-content-digest", &blob.digest);
     assert_eq!(answer.location(), repository.blob_path(&blob.digest), "{answer}");
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 async fn single_post_by_sha512_stores_the_blob(server: Server) {
@@ -201,11 +193,7 @@ async fn pushing_the_same_blob_again_succeeds(server: Server) {
     let blob = Blob::random(1, 1000);
     repository.push_blob(&blob).await;
     repository.push_blob(&blob).await;
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// "if the client provided digest is invalid or uses an unsupported algorithm, the registry SHOULD
@@ -271,9 +259,5 @@ async fn pushes_over_http2(server: Server) {
     let repository = server.anonymous_http2().repository("a");
     let blob = Blob::random(1, 3_000_000);
     repository.push_blob(&blob).await;
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }

@@ -147,11 +147,7 @@ async fn expect_continue_is_answered(server: Server) {
     );
     raw.send(&blob.bytes).await;
     raw.answer().await.expect(201);
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 /// S0-10: behind a proxy, `Location` must lead back to where the client came from. A relative one
