@@ -67,3 +67,154 @@ async fn acquire(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     tracing::warn!("all connections that the limit allows are in use; new ones wait");
     Arc::clone(slots).acquire_owned().await.ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        sync::{Mutex, PoisonError},
+        time::Duration,
+    };
+
+    use bytes::Bytes;
+    use http::{Response, request::Parts};
+    use http_body_util::Full;
+    use hyper::body::Incoming;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpStream,
+        sync::{Notify, oneshot},
+    };
+
+    use super::*;
+    use crate::{
+        access_log::AccessLog,
+        context::RequestContext,
+        handler::Handler,
+        limits::Limits,
+        listen::{ListenAddress, bind},
+        metrics::{Exposition, HttpMetrics, Source as _},
+    };
+
+    static HANDLERS: [Handler; 1] = [Handler {
+        index: 0,
+        name: "greeting",
+        route: "/{name}",
+    }];
+
+    /// Greets clients by the path that they ask for. Those that ask for `/wait` are kept waiting, and that is notified.
+    #[derive(Default)]
+    struct Greeting {
+        waiting: Arc<Notify>,
+    }
+
+    impl Surface for Greeting {
+        type Body = Full<Bytes>;
+
+        async fn respond(
+            &self,
+            context: &mut RequestContext,
+            parts: Parts,
+            _body: Incoming,
+        ) -> Response<Full<Bytes>> {
+            context.set_handler(&HANDLERS[0]);
+            context.set_actor("alice".into());
+            if parts.uri.path() == "/wait" {
+                self.waiting.notify_one();
+                std::future::pending::<()>().await;
+            }
+            Response::new(Full::new(Bytes::from(format!("hello {}", parts.uri.path()))))
+        }
+    }
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    async fn send(address: &ListenAddress, path: &str) -> TcpStream {
+        let mut client = TcpStream::connect(address.to_string()).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        client
+    }
+
+    #[tokio::test]
+    async fn a_request_to_any_surface_is_answered_logged_and_counted() {
+        let (sink, metrics) = (Sink::default(), Arc::new(HttpMetrics::new(&HANDLERS)));
+        let log = AccessLog::new(sink.clone()).unwrap();
+        let options = TransportOptions {
+            access_log: Some(log.clone()),
+            metrics: Some(Arc::clone(&metrics)),
+            ..TransportOptions::default()
+        };
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        let address = listener.address().unwrap();
+        let client = async {
+            let mut answer = String::new();
+            let mut stream = send(&address, "/bob").await;
+            stream.read_to_string(&mut answer).await.unwrap();
+            answer
+        };
+        let (done, is_done) = oneshot::channel::<()>();
+        let server = Server::new(Greeting::default(), options);
+        let serve = server.serve(listener, async { drop(is_done.await) });
+        let (cut, answer) = tokio::join!(serve, async {
+            let answer = client.await;
+            done.send(()).unwrap();
+            answer
+        });
+        assert_eq!(cut, 0);
+        assert!(
+            answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\nhello /bob"),
+            "{answer}"
+        );
+
+        log.flush();
+        let lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert!(lines.starts_with("127.0.0.1 - alice ["), "{lines}");
+        assert!(lines.contains("\"GET /bob HTTP/1.1\" 200 10 "), "{lines}");
+        let mut page = Exposition::default();
+        metrics.write(&mut page);
+        let page = page.finish();
+        for line in [
+            "registry_http_requests_total{code=\"200\",handler=\"greeting\",method=\"get\"} 1",
+            "registry_http_in_flight_requests{handler=\"greeting\"} 0",
+            "registry_http_response_size_bytes_sum{handler=\"greeting\"} 10",
+            "wharf_connections_total 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}\n{page}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_that_does_not_end_is_cut_when_the_server_has_drained() {
+        let options = TransportOptions {
+            limits: Limits {
+                drain: Duration::from_millis(20),
+                ..Limits::default()
+            },
+            ..TransportOptions::default()
+        };
+        let listener = bind("127.0.0.1:0").await.unwrap();
+        let address = listener.address().unwrap();
+        let surface = Greeting::default();
+        let waiting = Arc::clone(&surface.waiting);
+        let client = std::sync::OnceLock::new();
+        let shutdown = async {
+            client.set(send(&address, "/wait").await).unwrap();
+            waiting.notified().await;
+        };
+        assert_eq!(Server::new(surface, options).serve(listener, shutdown).await, 1);
+    }
+}
