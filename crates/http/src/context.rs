@@ -136,9 +136,14 @@ impl RequestContext {
         self.actor.as_deref()
     }
 
-    /// The span of the request in the application log.
-    pub(crate) fn log_span(&self) -> &tracing::Span {
-        &self.log_span
+    /// The span of the request in the application log, while the answer is made.
+    pub(crate) fn lend_log_span(&mut self) -> tracing::Span {
+        std::mem::replace(&mut self.log_span, tracing::Span::none())
+    }
+
+    /// Takes the span back, for the body of the answer.
+    pub(crate) fn return_log_span(&mut self, span: tracing::Span) {
+        self.log_span = span;
     }
 
     pub(crate) fn set_status(&mut self, status: StatusCode) {

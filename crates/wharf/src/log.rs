@@ -65,9 +65,10 @@ struct SpanFields(Vec<(&'static str, Value)>);
 impl StderrLog {
     fn is_wanted(&self, metadata: &Metadata<'_>) -> bool {
         let is_ours = metadata.target().starts_with(OURS);
-        let level = match is_ours {
-            _ if metadata.is_span() => return is_ours && *metadata.level() == Level::ERROR,
-            true => self.level,
+        let level = match metadata.is_span() {
+            true if is_ours => Level::ERROR,
+            true => return false,
+            false if is_ours => self.level,
             false => self.level.min(Level::WARN),
         };
         *metadata.level() <= level
