@@ -309,5 +309,5 @@ async fn carry_on(client: &Client, upload: &Interrupted) {
             .await
             .expect(201);
     }
-    repository.expect_blob(&blob).await;
+    repository.expect_blob(blob).await;
 }

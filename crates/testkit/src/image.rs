@@ -191,7 +191,7 @@ pub fn zstd(seed: impl Display) -> Image {
 
 /// A Docker manifest list for two platforms.
 pub fn docker_list(seed: impl Display) -> Index {
-    let (seed, architectures) = (format!("listed {seed}"), ["amd64", "arm64"]);
+    let (seed, architectures) = (format!("{seed} listed"), ["amd64", "arm64"]);
     let images = architectures.map(|architecture| built(&DOCKER, &seed, architecture));
     index(DOCKER_LIST, images.into(), &architectures)
 }
@@ -199,7 +199,7 @@ pub fn docker_list(seed: impl Display) -> Index {
 /// What `docker buildx build --provenance` sends: two platforms, and for each an attestation
 /// manifest of platform `unknown/unknown`.
 pub fn oci_index(seed: impl Display) -> Index {
-    let (seed, architectures) = (format!("listed {seed}"), ["amd64", "arm64"]);
+    let (seed, architectures) = (format!("{seed} listed"), ["amd64", "arm64"]);
     let platforms = architectures.map(|architecture| built(&OCI, &seed, architecture));
     let attestations = platforms.each_ref().map(|of| attestation(&seed, &of.manifest));
     let images: Vec<Image> = platforms.into_iter().chain(attestations).collect();

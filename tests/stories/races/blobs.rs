@@ -129,7 +129,7 @@ async fn two_puts_that_end_one_upload_have_one_winner(server: Server) {
         assert_eq!(winners, 1, "{statuses:?}");
         for (blob, status) in blobs.iter().zip(&statuses) {
             match status {
-                201 => drop(repository.expect_blob(&blob).await),
+                201 => drop(repository.expect_blob(blob).await),
                 404 | 409 => drop(repository.head_blob(&blob.digest).await.expect(404)),
                 _ => panic!("{statuses:?}"),
             }

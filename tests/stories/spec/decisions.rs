@@ -249,7 +249,7 @@ async fn pushing_a_damaged_blob_again_heals_it(builder: ServerBuilder) {
     for damage in [Vec::new(), layer.bytes[..10].to_vec(), flipped] {
         std::fs::write(&file, damage).unwrap();
         repository.push_blob(layer).await;
-        repository.expect_blob(&layer).await;
+        repository.expect_blob(layer).await;
     }
     std::fs::remove_file(&file).unwrap();
     repository.head_blob(&layer.digest).await.expect(404);
