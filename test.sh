@@ -35,11 +35,12 @@ for argument in "$@"; do
 done
 
 scratch=$(mktemp -d)
+memory=
 server=
 cleanup() {
     # Only what this run started itself.
     if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
-    rm -rf "$scratch"
+    rm -rf "$scratch" ${memory:+"$memory"}
 }
 trap cleanup EXIT
 trap 'exit 130' INT
@@ -49,7 +50,7 @@ left_out=$scratch/left-out
 : >"$left_out"
 passed=0 failed=0 ignored=0
 
-say() { printf '\n== %s\n' "$*"; }
+say() { printf '\n== %s (at %d s)\n' "$*" $SECONDS; }
 leave_out() { echo "left out: $*" | tee -a "$left_out"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -57,8 +58,10 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 # Runs a command quietly; shows the end of what it said only when it fails.
 quietly() {
-    if ! "$@" >"$scratch/said" 2>&1; then
-        tail -n 5 "$scratch/said" | sed 's/^/    /'
+    local said
+    said=$(mktemp -p "$scratch")
+    if ! "$@" >"$said" 2>&1; then
+        tail -n 5 "$said" | sed 's/^/    /'
         return 1
     fi
 }
@@ -78,8 +81,6 @@ provided=(
     "setpriv util-linux"
     "docker-compose docker-compose"
     "htpasswd apache2-utils"
-    "curl curl"
-    "openssl openssl"
     "musl-gcc musl-tools"
     "python3-venv python3-venv"
 )
@@ -145,7 +146,6 @@ install_go_tools() {
         helm=helm.sh/helm/v3/cmd/helm@v3.22.0
         registry=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
     )
-    if have go; then PATH="$PATH:$(go env GOPATH)/bin"; fi
     local tool version missing=()
     for tool in "${wanted[@]}"; do
         if ! have "${tool%%=*}"; then missing+=("$tool"); fi
@@ -179,34 +179,48 @@ install_python_tools() {
     fi
 }
 
-install_oci_client() {
-    say "building the oci-client program"
-    quietly cargo install --locked --debug --path tests/clients/oci-client --root "$tools" \
-        --target-dir "$root/target/oci-client" --force || leave_out "oci-client (it cannot be built, see above)"
+# What the image tests put into containers: a static binary, and busybox. Optimising it as a whole takes as long as
+# compiling it, and changes nothing that these tests look at.
+lay_out_image() {
+    say "laying out the container image"
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 quietly cargo xtask image --rootfs-only ||
+        leave_out "the container image (it cannot be built, see above)"
 }
 
 mkdir -p "$tools/bin"
+if have go; then PATH="$PATH:$(go env GOPATH)/bin"; fi
 if [ $quick = no ]; then
     # Two runs at a time install one after the other.
     exec 9>"$tools/lock"
     flock 9
     install_missing_packages
-    install_go_tools
-    install_python_tools
-    install_oci_client
+    # These wait for the network, while the image keeps the processors busy.
+    (
+        install_go_tools
+        install_python_tools
+    ) &
+    lay_out_image
+    wait $! || leave_out "tools (their installation failed, see above)"
     exec 9>&-
 fi
 
-# What the image tests put into containers: a static binary, and busybox.
-lay_out_image() {
-    say "laying out the container image"
-    quietly cargo xtask image --rootfs-only || leave_out "the container image (it cannot be built, see above)"
-}
-if [ $quick = no ]; then lay_out_image; fi
-
 # --- the tests -----------------------------------------------------------------------------------
 
+# Most of the time of a test is waiting for the disk: each acknowledged request is durable. What a power cut leaves is
+# proven on the simulated disk, so the directories of tests lie in memory where there is room for them.
+use_memory() {
+    local available
+    available=$(df --output=avail --block-size=1M /dev/shm 2>/dev/null | tail -n 1)
+    if [ -n "${TMPDIR:-}" ] || [ "${available:-0}" -lt 4096 ]; then return; fi
+    memory=$(mktemp -d /dev/shm/wharf-tests-XXXXXX)
+    chmod 1777 "$memory"
+    # Tests run copies of the binary from their directories.
+    cp "$(type -P true)" "$memory/true"
+    if "$memory/true" 2>/dev/null; then export TMPDIR=$memory; fi
+}
+
 say "cargo test"
+use_memory
 status=0
 WHARF_LEFT_OUT=$left_out cargo test --workspace --no-fail-fast 2>&1 | tee "$scratch/cargo" || status=1
 read -r passed failed ignored < <(

@@ -4,9 +4,10 @@
 
 use std::os::unix::fs::symlink;
 
-use wharf_testkit::outside::{
+use wharf_testkit::{
+    Content,
     docker::{self, Docker},
-    image::{Content, Packing},
+    image,
     suite::{Part, Suite},
     tool::{self, Bench},
 };
@@ -70,10 +71,10 @@ fn play_with(bench: &Bench, script: &str, variables: &[(&str, &str)]) {
 /// What a tag may point at, pushed to a registry that the script starts.
 fn contents() -> [(&'static str, Content); 4] {
     [
-        ("docker", Content::docker_image("a5")),
-        ("list", Content::docker_list("a5")),
-        ("oci", Content::oci_image("a5", Packing::Gzip)),
-        ("index", Content::oci_index_with_attestations("a5")),
+        ("docker", Content::of(image::docker("a5"))),
+        ("list", Content::of(image::docker_list("a5"))),
+        ("oci", Content::of(image::oci("a5"))),
+        ("index", Content::of(image::oci_index("a5"))),
     ]
 }
 

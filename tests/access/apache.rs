@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::tool::{Bench, Ran};
+use wharf_testkit::suite::Suite;
+use wharf_testkit::tool::{Bench, Ran};
 
 use crate::scene::{APACHE, WHARF, tests};
 

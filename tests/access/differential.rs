@@ -5,10 +5,10 @@ use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use wharf_testkit::outside::peer::REGISTRY_2;
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::{self, Bench};
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::peer::REGISTRY_2;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::{self, Bench};
+use wharf_testkit::{RawAnswer, wire::Request};
 use wharf_testkit::{Server, basic};
 
 use crate::scene::{APACHE, WHARF, entry, tests};
@@ -94,7 +94,7 @@ fn wharf(file: &str) -> Server {
 }
 
 /// What counts of an answer: not the words of an error.
-fn outcome(answer: &Response) -> String {
+fn outcome(answer: &RawAnswer) -> String {
     let mut json = answer.json();
     if let Some(errors) = json["errors"].as_array_mut() {
         errors

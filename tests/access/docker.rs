@@ -1,7 +1,7 @@
 //! A2, as far as it needs no daemon: `docker login` in all its forms.
 
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
 use wharf_testkit::{Server, basic};
 
 use crate::scene::{builder_with, entry, tests};

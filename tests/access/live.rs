@@ -1,9 +1,9 @@
-//! A3: users come and go while the server runs, and no edit locks everybody out.
+//! A3: users come and go while the server runs, and no edit locks all users out.
 
 use std::fs::{self, File};
 
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::Suite;
+use wharf_testkit::tool::Bench;
 
 use crate::scene::{APACHE, WHARF, builder_with, check, entry, file_of, mentions, says, status_for, tests};
 
@@ -197,7 +197,7 @@ async fn a3_entries_glued_together_are_named() {
     check(&server, &[("docker", 200), ("newuser", 200)]).await;
 }
 
-/// Whoever stays in the file is let in through every kind of edit.
+/// A user that stays in the file is let in through every kind of edit.
 async fn edits_under_load_never_refuse_who_stays() {
     let server = builder_with(entry("alice", "pw")).start();
     let alice = server.anonymous().as_user("alice", "pw");

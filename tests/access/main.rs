@@ -17,7 +17,7 @@ mod terminal;
 mod users;
 mod wire;
 
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use wharf_testkit::outside::suite::{Part, Suite};
+use wharf_testkit::suite::{Part, Suite};
 use wharf_testkit::{Server, ServerBuilder, eventually, run};
 
 pub(crate) const WHARF: &str = env!("CARGO_BIN_EXE_wharf");

@@ -3,8 +3,8 @@
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use wharf_testkit::Server;
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
 
 use crate::scene::{APACHE, CURL, WHARF, mentions, says, tests};
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use wharf_testkit::outside::suite::{Part, Suite};
+use wharf_testkit::suite::{Part, Suite};
 use wharf_testkit::{Server, eventually};
 
 use crate::scene::{WHARF, builder_with, entry, mentions, says, status_for, tests};

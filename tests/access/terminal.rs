@@ -5,8 +5,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 
 use wharf_testkit::PATIENCE;
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::{self, Bench};
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::{self, Bench};
 
 use crate::scene::{WHARF, tests};
 

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::Suite;
+use wharf_testkit::tool::Bench;
 
 use crate::scene::{WHARF, tests};
 

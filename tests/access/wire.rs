@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::timeout;
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 use wharf_testkit::{Bytes, Method, Server, Value, basic, eventually, json};
 
 use crate::scene::{WHARF, builder_with, entry, mentions, says, tests};
@@ -233,7 +233,7 @@ async fn names_go_to_the_logs_and_passwords_do_not() {
         .get("/v2/_catalog?n=13")
         .await
         .expect(401);
-    // Somebody typed the password where the name belongs.
+    // A user typed the password where the name belongs.
     anonymous
         .clone()
         .as_user("s3cretpw", "")
@@ -298,14 +298,13 @@ async fn two_authorization_headers_are_refused() {
     }
 }
 
-/// Guesses cost bounded work, and whoever is known is served meanwhile.
+/// Guesses cost bounded work, and known credentials are served meanwhile.
 async fn a_flood_of_guesses_is_bounded_and_disturbs_nobody_known() {
     // At this cost a check takes a good part of a second: the queue stays full for as long as this takes.
     let server = builder_with(entry("alice", "pw")).start();
     let alice = server.anonymous().as_user("alice", "pw");
     alice.get("/v2/").await.expect(200);
-    let slow =
-        wharf_testkit::outside::tool::Bench::new().run(WHARF, &["htpasswd", "-nbC", "13", "bob", "pw"]);
+    let slow = wharf_testkit::tool::Bench::new().run(WHARF, &["htpasswd", "-nbC", "13", "bob", "pw"]);
     let file = server.directory().join("htpasswd");
     let text = std::fs::read_to_string(&file).unwrap() + &slow;
     std::fs::write(&file, text).unwrap();
@@ -335,7 +334,7 @@ async fn a_flood_of_guesses_is_bounded_and_disturbs_nobody_known() {
         alice.get("/v2/").await.expect(200);
     }
     for guess in guesses {
-        // Those who wait are not waited for.
+        // Waiting requests do not delay a known user.
         guess.abort();
     }
 }

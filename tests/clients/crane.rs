@@ -1,8 +1,8 @@
 //! crane: push, pull, copy, ls, catalog, digest, manifest, tag, delete, validate.
 
-use wharf_testkit::outside::image::{Content, Packing};
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
+use wharf_testkit::{Content, image};
 
 use crate::subject::{Subject, assert_complete};
 
@@ -27,12 +27,12 @@ pub(crate) fn crane(bench: &Bench, arguments: &[&str]) -> String {
 fn pushes_and_pulls() {
     let (registry, bench) = (Subject::start(), Bench::new());
     for (name, content) in [
-        ("image", Content::docker_image("crane")),
-        ("zstd", Content::oci_image("crane", Packing::Zstd)),
-        ("index", Content::oci_index_with_attestations("crane")),
+        ("image", Content::of(image::docker("crane"))),
+        ("zstd", Content::of(image::zstd("crane"))),
+        ("index", Content::of(image::oci_index("crane"))),
     ] {
         let layout = bench.path(name);
-        content.write_layout(&layout, "1").expect("the layout is written");
+        content.write_layout(&layout, "1");
         let reference = format!("{}/crane/{name}:1", registry.authority());
         let said = crane(&bench, &["push", &layout.display().to_string(), &reference]);
         assert!(said.ends_with(&content.root().digest), "{said}");
@@ -54,7 +54,7 @@ fn pushes_and_pulls() {
 
 fn copies() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::oci_index_with_attestations("copied");
+    let content = Content::of(image::oci_index("copied"));
     content.push(registry.authority(), "from/here", "1");
     let reference = |name: &str| format!("{}/{name}", registry.authority());
     crane(
@@ -71,7 +71,7 @@ fn copies() {
 
 fn lists_and_reads() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::docker_list("read");
+    let content = Content::of(image::docker_list("read"));
     for (name, tag) in [("b/app", "2"), ("b/app", "1"), ("a", "latest")] {
         content.push(registry.authority(), name, tag);
     }
@@ -112,7 +112,7 @@ fn lists_and_reads() {
 
 fn tags_and_deletes() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::docker_image("tagged");
+    let content = Content::of(image::docker("tagged"));
     content.push(registry.authority(), "app", "1");
     let reference = format!("{}/app", registry.authority());
     crane(&bench, &["tag", &format!("{reference}:1"), "stable"]);
@@ -136,9 +136,9 @@ fn tags_and_deletes() {
 fn validates() {
     let (registry, bench) = (Subject::start(), Bench::new());
     for (tag, content) in [
-        ("docker", Content::docker_image("valid")),
-        ("oci", Content::oci_image("valid", Packing::Gzip)),
-        ("list", Content::docker_list("valid")),
+        ("docker", Content::of(image::docker("valid"))),
+        ("oci", Content::of(image::oci("valid"))),
+        ("list", Content::of(image::docker_list("valid"))),
     ] {
         content.push(registry.authority(), "valid", tag);
         let said = bench.try_run(

@@ -1,11 +1,11 @@
 //! Docker Engine: build, tag, push, remove, pull, run, with a daemon of our own.
 
 use wharf_testkit::Server;
-use wharf_testkit::outside::docker::{Docker, NEEDS};
-use wharf_testkit::outside::image::Content;
-use wharf_testkit::outside::nginx::Nginx;
-use wharf_testkit::outside::suite::{Part, Suite};
+use wharf_testkit::docker::{Docker, NEEDS};
+use wharf_testkit::nginx::Nginx;
+use wharf_testkit::suite::{Part, Suite};
 use wharf_testkit::tls::Wanted;
+use wharf_testkit::{Content, image};
 
 use crate::subject::Subject;
 
@@ -73,9 +73,9 @@ fn pulls_what_others_pushed() {
     let registry = Subject::start();
     let docker = Docker::new("");
     for (tag, content) in [
-        ("docker", Content::docker_image("for docker")),
-        ("list", Content::docker_list("for docker")),
-        ("index", Content::oci_index_with_attestations("for docker")),
+        ("docker", Content::of(image::docker("for docker"))),
+        ("list", Content::of(image::docker_list("for docker"))),
+        ("index", Content::of(image::oci_index("for docker"))),
     ] {
         content.push(registry.authority(), "others/app", tag);
         let reference = format!("{}/others/app:{tag}", registry.authority());

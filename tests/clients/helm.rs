@@ -1,7 +1,7 @@
 //! helm: a chart goes in, is shown, and comes out as the same file.
 
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
 
 use crate::subject::Subject;
 

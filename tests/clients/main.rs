@@ -1,4 +1,4 @@
-//! Clients that no one here wrote, each against a registry of its own on loopback.
+//! Clients of other projects, each against a registry of its own on loopback.
 //!
 //! The program that a test needs is named beside it; without that program the test is ignored, and a
 //! line says so. `CLIENTS_AGAINST=docker-registry` (or `registry`) runs the same tests against
@@ -15,7 +15,7 @@ mod regctl;
 mod skopeo;
 mod subject;
 
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();
@@ -29,6 +29,6 @@ fn main() {
     oci_client::add_to(&mut suite);
     matrix::add_to(&mut suite);
     let conclusion = suite.run();
-    wharf_testkit::outside::docker::stop();
+    wharf_testkit::docker::stop();
     conclusion.exit();
 }

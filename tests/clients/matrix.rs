@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use wharf_testkit::outside::image::{Content, Packing};
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
+use wharf_testkit::{Content, image};
 
 use crate::crane::crane;
 use crate::regctl::regctl;
@@ -83,20 +83,24 @@ impl Client {
 }
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    let subject = Content::oci_image(SUBJECT, Packing::Gzip);
+    let subject = Content::of(image::oci(SUBJECT));
     let kinds = [
-        ("docker_image", Content::docker_image("matrix")),
-        ("docker_list", Content::docker_list("matrix")),
-        ("oci_image", Content::oci_image("matrix", Packing::Gzip)),
+        ("docker_image", Content::of(image::docker("matrix"))),
+        ("docker_list", Content::of(image::docker_list("matrix"))),
+        ("oci_image", Content::of(image::oci("matrix"))),
         (
             "oci_index_with_attestations",
-            Content::oci_index_with_attestations("matrix"),
+            Content::of(image::oci_index("matrix")),
         ),
         (
             "artifact_with_subject",
-            Content::artifact("matrix", "application/vnd.example.note", Some(subject.root())),
+            Content::of(image::artifact(
+                "matrix",
+                "application/vnd.example.note",
+                subject.root(),
+            )),
         ),
-        ("zstd_layers", Content::oci_image("matrix", Packing::Zstd)),
+        ("zstd_layers", Content::of(image::zstd("matrix"))),
     ];
     for (kind, content) in kinds {
         for pusher in CLIENTS {
@@ -124,10 +128,10 @@ fn can(client: Client, kind: &str) -> bool {
 fn round_trip(content: &Content, pusher: Client, puller: Client) {
     let (registry, bench) = (Subject::start(), Bench::new());
     let layout = bench.path("layout");
-    content.write_layout(&layout, "1").expect("the layout is written");
+    content.write_layout(&layout, "1");
     for name in NAMES {
         let reference = format!("{}/{name}:1", registry.authority());
-        Content::oci_image(SUBJECT, Packing::Gzip).push(registry.authority(), name, "subject");
+        Content::of(image::oci(SUBJECT)).push(registry.authority(), name, "subject");
         pusher.push(&registry, &bench, &layout, &reference);
         registry.assert_holds(name, "1", content);
         let directory = name.replace('/', "-");

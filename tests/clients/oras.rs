@@ -1,7 +1,7 @@
 //! oras for Python: push, pull, attach and referrers, by a script that PyPI's package runs.
 
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
 
 use crate::subject::Subject;
 

@@ -1,7 +1,7 @@
 //! podman and buildah: build from scratch, push, pull, with storage of their own.
 
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
 
 use crate::subject::Subject;
 

@@ -1,8 +1,8 @@
 //! regctl: image copy, tags, manifests, blobs, artifacts and their trees.
 
-use wharf_testkit::outside::image::{Content, Packing, digest};
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
+use wharf_testkit::{Content, digest::sha256, image};
 
 use crate::subject::{Subject, assert_complete};
 
@@ -38,12 +38,12 @@ fn regctl_with_input(registry: &Subject, bench: &Bench, arguments: &[&str], inpu
 
 fn copies_with_referrers() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let image = Content::oci_image("subject", Packing::Gzip);
-    let signature = Content::artifact(
+    let image = Content::of(image::oci("subject"));
+    let signature = Content::of(image::artifact(
         "signature",
         "application/vnd.example.signature",
-        Some(image.root()),
-    );
+        image.root(),
+    ));
     image.push(registry.authority(), "signed", "1");
     signature.push(registry.authority(), "signed", "");
 
@@ -82,7 +82,7 @@ fn copies_with_referrers() {
 
 fn lists_and_deletes_tags() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::docker_image("regctl");
+    let content = Content::of(image::docker("regctl"));
     for tag in ["1", "2", "3"] {
         content.push(registry.authority(), "kyo/my-image", tag);
     }
@@ -102,7 +102,7 @@ fn lists_and_deletes_tags() {
 
 fn manifests() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::oci_index_with_attestations("manifests");
+    let content = Content::of(image::oci_index("manifests"));
     content.push(registry.authority(), "app", "1");
     let reference = format!("{}/app:1", registry.authority());
     let head = regctl(&registry, &bench, &["manifest", "head", &reference]);
@@ -135,7 +135,7 @@ fn blobs() {
     let bytes = "some bytes of our own, ".repeat(5000);
     let repository = format!("{}/education/engineer1-6.2.2", registry.authority());
     let said = regctl_with_input(&registry, &bench, &["blob", "put", &repository], bytes.as_bytes());
-    let expected = digest(bytes.as_bytes());
+    let expected = sha256(bytes.as_bytes());
     assert!(said.contains(&expected), "{said}");
     assert_eq!(
         regctl(&registry, &bench, &["blob", "get", &repository, &expected]),
@@ -156,7 +156,7 @@ fn blobs() {
 
 fn artifacts() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let image = Content::oci_image("with artifacts", Packing::Gzip);
+    let image = Content::of(image::oci("with artifacts"));
     image.push(registry.authority(), "app", "1");
     let reference = format!("{}/app:1", registry.authority());
     let put = |artifact_type: &str, text: &str| {

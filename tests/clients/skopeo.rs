@@ -1,8 +1,8 @@
 //! skopeo: copy, inspect, list-tags, delete, sync.
 
-use wharf_testkit::outside::image::{Content, Packing};
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
+use wharf_testkit::{Content, image};
 
 use crate::subject::{Subject, assert_complete};
 
@@ -37,10 +37,8 @@ pub(crate) fn copy(bench: &Bench, extra: &[&str], from: &str, to: &str) {
 
 fn copies_there_and_back() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::oci_image("skopeo", Packing::Gzip);
-    content
-        .write_layout(&bench.path("image"), "1")
-        .expect("the layout is written");
+    let content = Content::of(image::oci("skopeo"));
+    content.write_layout(&bench.path("image"), "1");
 
     let remote = format!("docker://{}/team/app:1", registry.authority());
     copy(
@@ -69,10 +67,8 @@ fn copies_there_and_back() {
 
 fn converts() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::oci_image("convert", Packing::Gzip);
-    content
-        .write_layout(&bench.path("image"), "1")
-        .expect("the layout is written");
+    let content = Content::of(image::oci("convert"));
+    content.write_layout(&bench.path("image"), "1");
     let source = format!("oci:{}:1", bench.path("image").display());
 
     for (format, expected) in [
@@ -106,7 +102,7 @@ fn converts() {
 
 fn copies_all_platforms() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::docker_list("skopeo");
+    let content = Content::of(image::docker_list("skopeo"));
     content.push(registry.authority(), "team/list", "1");
     let remote = |name: &str| format!("docker://{}/{name}:1", registry.authority());
 
@@ -123,7 +119,7 @@ fn copies_all_platforms() {
 
 fn inspects_and_lists() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let content = Content::docker_image("inspect");
+    let content = Content::of(image::docker("inspect"));
     for tag in ["2.0", "1.0", "latest"] {
         content.push(registry.authority(), "kyo/my-image", tag);
     }
@@ -145,8 +141,8 @@ fn inspects_and_lists() {
 
 fn deletes() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    Content::docker_image("stays").push(registry.authority(), "app", "stays");
-    Content::docker_image("goes").push(registry.authority(), "app", "goes");
+    Content::of(image::docker("stays")).push(registry.authority(), "app", "stays");
+    Content::of(image::docker("goes")).push(registry.authority(), "app", "goes");
     let remote = |tag: &str| format!("docker://{}/app:{tag}", registry.authority());
 
     skopeo(&bench, &["delete", "--tls-verify=false", &remote("goes")]);
@@ -170,7 +166,7 @@ fn deletes() {
 
 fn syncs() {
     let (registry, bench) = (Subject::start(), Bench::new());
-    let contents = ["1", "2"].map(|tag| (tag, Content::docker_image(tag)));
+    let contents = ["1", "2"].map(|tag| (tag, Content::of(image::docker(tag))));
     for (tag, content) in &contents {
         content.push(registry.authority(), "fleet/app", tag);
     }

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use tempfile::TempDir;
-use wharf_testkit::outside::image::{Content, digest};
-use wharf_testkit::outside::peer::Peer;
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::peer::Peer;
+use wharf_testkit::{Content, digest::sha256};
+use wharf_testkit::{RawAnswer, wire::Request};
 
 /// Every manifest type that the tests push, as a client would accept them.
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
@@ -36,13 +36,13 @@ impl Subject {
     }
 
     /// Our own look at the registry, past any client.
-    pub(crate) fn get(&self, path: &str) -> Response {
+    pub(crate) fn get(&self, path: &str) -> RawAnswer {
         let request = Request::new("GET", path).header("Accept", ACCEPT);
         self.peer.send(&request).expect("the registry answers")
     }
 
     /// What `name:reference` is: status, digest and bytes of the stored manifest.
-    pub(crate) fn manifest(&self, name: &str, reference: &str) -> Response {
+    pub(crate) fn manifest(&self, name: &str, reference: &str) -> RawAnswer {
         self.get(&format!("/v2/{name}/manifests/{reference}"))
     }
 
@@ -54,7 +54,7 @@ impl Subject {
             .header("Docker-Content-Digest")
             .expect("a manifest has a digest")
             .to_owned();
-        assert_eq!(announced, digest(&answer.body), "the digest is that of the bytes");
+        assert_eq!(announced, sha256(&answer.body), "the digest is that of the bytes");
         announced
     }
 

@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use wharf_testkit::{Server, image, outside::suite::Suite, store};
+use wharf_testkit::{Server, image, store, suite::Suite};
 
 use crate::tree::{Said, Tree, binary, names};
 

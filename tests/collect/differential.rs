@@ -2,10 +2,8 @@
 
 use wharf_testkit::{
     image,
-    outside::{
-        peer::{REGISTRY_2, REGISTRY_3},
-        suite::{Part, Suite},
-    },
+    peer::{REGISTRY_2, REGISTRY_3},
+    suite::{Part, Suite},
 };
 
 use crate::tree::{Said, Tree, below};

@@ -1,11 +1,10 @@
-//! What must survive a collection, with `--delete-untagged` as well, and what is kept because nobody understands it.
+//! What must survive a collection, with `--delete-untagged` as well, and what is kept because it cannot be read.
 
 use wharf_testkit::{
     digest, image,
     image::{Blob, Manifest, OCI_INDEX},
-    json,
-    outside::suite::Suite,
-    store,
+    json, store,
+    suite::Suite,
 };
 
 use crate::tree::{Tree, below};
@@ -185,7 +184,7 @@ fn unknown_type() {
     tree.check_pull("app", &child);
 }
 
-/// Overwrites a link behind everybody's back.
+/// Overwrites a link behind the server's back.
 fn write_link(tree: &Tree, link: &str, content: &str) {
     std::fs::write(tree.repository(link).join("link"), content).unwrap();
 }
@@ -439,7 +438,7 @@ fn unknown_algorithm() {
     let garbage = tree.layer("app", "garbage");
     assert_eq!(tree.collect(&["-m"]).doomed_blobs, [garbage].into());
     assert!(tree.has(&layer));
-    // A manifest that nobody can read may need anything.
+    // A manifest that cannot be read may need anything.
     let garbage = tree.layer("app", "garbage");
     store::write_link(
         &tree.root(),
@@ -492,7 +491,7 @@ fn shared() {
     tree.check();
 }
 
-/// Where links cannot be listed, nobody knows what is needed.
+/// Where links cannot be listed, it is unknown what is needed.
 fn unlistable() {
     let tree = Tree::new();
     tree.image("app", Some("1"), &image::oci(1));
@@ -510,7 +509,7 @@ fn unlistable() {
     assert_eq!(tree.collect(&[]).doomed_blobs, [garbage].into());
 }
 
-/// A copy that somebody made by hand, beside the repositories or below one.
+/// A copy made by hand, beside the repositories or below one.
 fn unreachable_names() {
     for name in ["app (copy)", "app/back up", "ünicode"] {
         let tree = Tree::new();
@@ -529,7 +528,7 @@ fn unreachable_names() {
         assert_eq!(tree.collect(&["-m"]).doomed_blobs, [garbage].into());
         tree.check();
     }
-    // A file is nobody's repository.
+    // A file is no repository.
     let tree = Tree::new();
     tree.image("app", Some("1"), &image::oci(1));
     std::fs::write(tree.repository("read me"), "").unwrap();

@@ -2,7 +2,7 @@
 
 use std::{os::unix::process::ExitStatusExt as _, path::PathBuf, process::Stdio};
 
-use wharf_testkit::{image, outside::suite::Suite};
+use wharf_testkit::{image, suite::Suite};
 
 use crate::tree::{Files, Tree, below};
 

@@ -15,7 +15,7 @@ mod model;
 mod pruned;
 mod tree;
 
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();

@@ -6,7 +6,7 @@ use wharf_testkit::{
     Bytes,
     image::{Manifest, OCI_CONFIG, OCI_INDEX, OCI_MANIFEST},
     json,
-    outside::suite::Suite,
+    suite::Suite,
 };
 
 use crate::tree::{Files, Tree, below};

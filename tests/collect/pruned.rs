@@ -1,6 +1,6 @@
 //! What a collection removes beside blobs: histories of tags, layer links, empty repositories.
 
-use wharf_testkit::{Server, image, outside::suite::Suite, store};
+use wharf_testkit::{Server, image, store, suite::Suite};
 
 use crate::tree::{Said, Tree, binary};
 

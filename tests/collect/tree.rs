@@ -10,12 +10,9 @@ use tempfile::TempDir;
 use wharf_testkit::{
     Bytes, Value,
     image::{Image, Index, Manifest},
-    outside::{
-        peer::{Peer, REGISTRY_2},
-        tool,
-        wire::Request,
-    },
-    store,
+    peer::{Peer, REGISTRY_2},
+    store, tool,
+    wire::Request,
 };
 
 /// What a client of today accepts.
@@ -166,7 +163,7 @@ impl Tree {
         said
     }
 
-    /// Collects with somebody else's.
+    /// Collects with the program of another project.
     pub(crate) fn collect_with(&self, program: &str, words: &[&str]) -> Said {
         let mut command = Command::new(tool::find(program).unwrap());
         command

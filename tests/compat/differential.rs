@@ -1,8 +1,8 @@
 //! Sends the table to wharf and to another registry, and compares the answers.
 
 use tempfile::TempDir;
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::wire::Response;
+use wharf_testkit::RawAnswer;
+use wharf_testkit::suite::Suite;
 
 use crate::site::{Kind, Site};
 use crate::table::{Difference, Fixture, Row, TABLE, With};
@@ -128,7 +128,7 @@ fn normal(name: &str, value: &str, site: &Site) -> String {
 }
 
 /// The body; of a list only its names, sorted, for 2.8 answers tags in any order.
-fn body(answer: &Response) -> String {
+fn body(answer: &RawAnswer) -> String {
     let json = answer.json();
     let Some(names) = json["tags"].as_array().or(json["repositories"].as_array()) else {
         return answer.text().trim_end().to_owned();

@@ -3,12 +3,7 @@
 use std::collections::BTreeMap;
 
 use tempfile::TempDir;
-use wharf_testkit::outside::{
-    image::{Content, Packing, digest},
-    peer::Peer,
-    suite::Suite,
-    wire::Request,
-};
+use wharf_testkit::{Content, digest::sha256, image, peer::Peer, suite::Suite, wire::Request};
 use wharf_testkit::{Received, Receiver};
 
 use crate::site::{ACCEPT, Kind};
@@ -65,10 +60,10 @@ impl Row {
 
 fn rows() -> Vec<Row> {
     let (image, oci) = (
-        Content::docker_image("events"),
-        Content::oci_image("events", Packing::Gzip),
+        Content::of(image::docker("events")),
+        Content::of(image::oci("events")),
     );
-    let index = Content::oci_index_with_attestations("events");
+    let index = Content::of(image::oci_index("events"));
     let mut rows = Vec::new();
     for content in [&image, &oci, &index] {
         for (digest, bytes) in &content.blobs {
@@ -143,7 +138,7 @@ fn rows() -> Vec<Row> {
     rows.push(row("blob: delete", "DELETE", &*blob));
     rows.push(row("blob: delete again", "DELETE", &*blob));
     rows.push(
-        row(LAST, "POST", format!("last {}", digest(b"last"))).body("application/octet-stream", b"last"),
+        row(LAST, "POST", format!("last {}", sha256(b"last"))).body("application/octet-stream", b"last"),
     );
     rows
 }
@@ -251,7 +246,7 @@ fn send(peer: &Peer, row: &Row) {
             );
         }
         (None, method) => {
-            // Of a 416, 2.8 announces a body that it does not send; nobody needs the answer.
+            // Of a 416, 2.8 announces a body that it does not send; no check reads it.
             if let Err(error) = request(method, &row.path).send(peer.authority()) {
                 assert!(
                     row.name.starts_with("blob: range beyond"),

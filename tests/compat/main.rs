@@ -12,7 +12,7 @@ mod table;
 mod theirs;
 mod tree;
 
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();

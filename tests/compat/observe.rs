@@ -9,9 +9,9 @@ use std::{
 };
 
 use tempfile::TempDir;
-use wharf_testkit::outside::peer::Peer;
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::peer::Peer;
+use wharf_testkit::suite::Suite;
+use wharf_testkit::{RawAnswer, wire::Request};
 
 use crate::site::Kind;
 
@@ -70,12 +70,12 @@ impl Watched {
         watched
     }
 
-    fn send(&self, method: &str, path: &str) -> Response {
+    fn send(&self, method: &str, path: &str) -> RawAnswer {
         let answer = self.peer.send(&Request::new(method, path));
         answer.unwrap_or_else(|error| panic!("{method} {path}: {error}\n{}", self.peer.log()))
     }
 
-    fn health(&self) -> std::io::Result<Response> {
+    fn health(&self) -> std::io::Result<RawAnswer> {
         Request::new("GET", "/debug/health").send(&self.debug)
     }
 
@@ -98,7 +98,7 @@ impl Watched {
 }
 
 /// What counts of an answer.
-fn outcome(answer: &Response) -> String {
+fn outcome(answer: &RawAnswer) -> String {
     format!(
         "{} {:?} {}",
         answer.status,

@@ -1,8 +1,8 @@
 //! What wharf wrote, pushed and deleted is served by registry:2 and registry:3 afterwards.
 
 use tempfile::TempDir;
-use wharf_testkit::outside::peer::Peer;
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::peer::Peer;
+use wharf_testkit::suite::Suite;
 
 use crate::site::Kind;
 use crate::tree::History;

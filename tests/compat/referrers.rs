@@ -2,10 +2,10 @@
 
 use serde_json::json;
 use tempfile::TempDir;
-use wharf_testkit::outside::image::{Content, Packing};
-use wharf_testkit::outside::suite::{Part, Suite};
-use wharf_testkit::outside::tool::Bench;
-use wharf_testkit::outside::wire::Request;
+use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
+use wharf_testkit::wire::Request;
+use wharf_testkit::{Content, image};
 
 use crate::site::{Kind, Site};
 
@@ -45,8 +45,8 @@ fn referrers(site: &Site, name: &str, subject: &str) -> Vec<(String, String)> {
 /// As the specification tells clients: push the artifact, then an index under the tag `sha256-<hex>`.
 fn by_hand(kind: Kind) {
     let root = TempDir::with_prefix("wharf-compat-").expect("a temporary directory");
-    let image = Content::oci_image("subject", Packing::Gzip);
-    let old = Content::artifact("before", NOTE, Some(image.root()));
+    let image = Content::of(image::oci("subject"));
+    let old = Content::of(image::artifact("before", NOTE, image.root()));
     let site = kind.serve(root.path());
     image.push(site.authority(), "app", "1");
     old.push(site.authority(), "app", "");
@@ -67,7 +67,7 @@ fn by_hand(kind: Kind) {
         std::slice::from_ref(&listed)
     );
     // One pushed to us joins the one from before, and none is listed twice.
-    let new = Content::artifact("after", NOTE, Some(image.root()));
+    let new = Content::of(image::artifact("after", NOTE, image.root()));
     new.push(site.authority(), "app", "");
     old.push(site.authority(), "app", "");
     let mut both = [listed, (new.root().digest.clone(), NOTE.to_owned())];
@@ -78,7 +78,7 @@ fn by_hand(kind: Kind) {
 fn by_regctl(kind: Kind) {
     let root = TempDir::with_prefix("wharf-compat-").expect("a temporary directory");
     let bench = Bench::new();
-    let image = Content::docker_image("subject");
+    let image = Content::of(image::docker("subject"));
     let put = |site: &Site, artifact_type: &str| {
         let host = format!("reg={},tls=disabled", site.authority());
         let subject = format!("{}/app:1", site.authority());

@@ -1,8 +1,8 @@
 //! Where clients are led, and what a read-only registry refuses: each row a configuration and a request, for both.
 
 use tempfile::TempDir;
-use wharf_testkit::outside::suite::Suite;
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::suite::Suite;
+use wharf_testkit::{RawAnswer, wire::Request};
 
 use crate::site::{Kind, Site};
 
@@ -155,7 +155,7 @@ fn answer(kind: Kind, row: &Row) -> String {
 }
 
 /// The status, where the client is led, and what it may do.
-fn summary(site: &Site, answer: &Response) -> String {
+fn summary(site: &Site, answer: &RawAnswer) -> String {
     let location = answer.header("Location").unwrap_or_default();
     let location = location.replace(site.authority(), "(the server)");
     let location = match location.split_once("/blobs/uploads/") {

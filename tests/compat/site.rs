@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use wharf_testkit::outside::peer::{Peer, REGISTRY_2, REGISTRY_3};
-use wharf_testkit::outside::suite::Part;
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::peer::{Peer, REGISTRY_2, REGISTRY_3};
+use wharf_testkit::suite::Part;
+use wharf_testkit::{RawAnswer, wire::Request};
 
 /// What a client of today accepts; with less than this, registry:2 refuses or converts.
 pub(crate) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
@@ -75,13 +75,13 @@ impl Site {
     }
 
     /// Sends a request that must be answered.
-    pub(crate) fn send(&self, request: &Request) -> Response {
+    pub(crate) fn send(&self, request: &Request) -> RawAnswer {
         let answer = self.peer.send(request);
         answer.unwrap_or_else(|error| panic!("{request:?}: {error}\n{}", self.peer.log()))
     }
 
     /// A request without a body, accepting every manifest type.
-    pub(crate) fn ask(&self, method: &str, path: &str) -> Response {
+    pub(crate) fn ask(&self, method: &str, path: &str) -> RawAnswer {
         self.send(&Request::new(method, path).header("Accept", ACCEPT))
     }
 

@@ -3,8 +3,8 @@
 //! A row without a difference must be answered alike. A row with one must be answered by wharf as the row
 //! says, and otherwise by the other registry: a difference that has gone fails as well, so the table stays true.
 
-use wharf_testkit::outside::image::{Content, Packing, digest, push_blob};
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::{Content, digest::sha256, image, push_blob};
+use wharf_testkit::{RawAnswer, wire::Request};
 
 use crate::site::Site;
 
@@ -19,10 +19,10 @@ pub(crate) struct Fixture {
 impl Fixture {
     pub(crate) fn new() -> Fixture {
         Fixture {
-            image: Content::docker_image("table"),
-            list: Content::docker_list("table"),
-            oci: Content::oci_image("table", Packing::Gzip),
-            index: Content::oci_index_with_attestations("table"),
+            image: Content::of(image::docker("table")),
+            list: Content::of(image::docker_list("table")),
+            oci: Content::of(image::oci("table")),
+            index: Content::of(image::oci_index("table")),
         }
     }
 
@@ -37,7 +37,7 @@ impl Fixture {
         self.oci.push(site.authority(), "oci", "1");
         self.index.push(site.authority(), "index", "1");
         self.image.push(site.authority(), "blobs", "1");
-        push_blob(site.authority(), "blobs", &digest(BLOB), BLOB);
+        push_blob(site.authority(), "blobs", &sha256(BLOB), BLOB);
     }
 
     fn layer(&self) -> &str {
@@ -65,7 +65,7 @@ pub(crate) struct Difference {
 }
 
 /// What one row sends.
-pub(crate) type Script = fn(&Site, &Fixture) -> Response;
+pub(crate) type Script = fn(&Site, &Fixture) -> RawAnswer;
 
 /// One row.
 pub(crate) struct Row {
@@ -132,11 +132,11 @@ const fn three(ours: &'static str, reason: &'static str) -> Difference {
     }
 }
 
-fn get(site: &Site, path: &str) -> Response {
+fn get(site: &Site, path: &str) -> RawAnswer {
     site.ask("GET", path)
 }
 
-fn with(site: &Site, method: &str, path: &str, headers: &[(&str, &str)]) -> Response {
+fn with(site: &Site, method: &str, path: &str, headers: &[(&str, &str)]) -> RawAnswer {
     let request = Request::new(method, path);
     site.send(
         &headers
@@ -145,12 +145,12 @@ fn with(site: &Site, method: &str, path: &str, headers: &[(&str, &str)]) -> Resp
     )
 }
 
-fn put_manifest(site: &Site, reference: &str, media_type: &str, body: &[u8]) -> Response {
+fn put_manifest(site: &Site, reference: &str, media_type: &str, body: &[u8]) -> RawAnswer {
     let request = Request::new("PUT", &format!("/v2/{reference}"));
     site.send(&request.header("Content-Type", media_type).body(body))
 }
 
-fn patch(site: &Site, location: &str, range: Option<&str>, body: &[u8]) -> Response {
+fn patch(site: &Site, location: &str, range: Option<&str>, body: &[u8]) -> RawAnswer {
     let request = Request::new("PATCH", location).header("Content-Type", "application/octet-stream");
     let request = match range {
         Some(range) => request.header("Content-Range", range),
@@ -159,7 +159,7 @@ fn patch(site: &Site, location: &str, range: Option<&str>, body: &[u8]) -> Respo
     site.send(&request.body(body))
 }
 
-fn location(answer: &Response) -> String {
+fn location(answer: &RawAnswer) -> String {
     answer
         .header("Location")
         .expect("an upload has a location")
@@ -400,11 +400,11 @@ const MANIFEST_PUSHES: &[Row] = &[
     differs(
         "push what has a subject",
         |site, fixture| {
-            let artifact = Content::artifact(
+            let artifact = Content::of(image::artifact(
                 "subject",
                 "application/vnd.example.note",
-                Some(fixture.oci.root()),
-            );
+                fixture.oci.root(),
+            ));
             for (digest, bytes) in &artifact.blobs {
                 push_blob(site.authority(), "oci", digest, bytes);
             }
@@ -419,10 +419,10 @@ const MANIFEST_PUSHES: &[Row] = &[
 
 const BLOBS: &[Row] = &[
     same("blob", |site, _| {
-        get(site, &format!("/v2/blobs/blobs/{}", digest(BLOB)))
+        get(site, &format!("/v2/blobs/blobs/{}", sha256(BLOB)))
     }),
     same("blob, HEAD", |site, _| {
-        site.ask("HEAD", &format!("/v2/blobs/blobs/{}", digest(BLOB)))
+        site.ask("HEAD", &format!("/v2/blobs/blobs/{}", sha256(BLOB)))
     }),
     same("blob, range", |site, _| range(site, "bytes=5-9")),
     same("blob, open range", |site, _| range(site, "bytes=30-")),
@@ -434,7 +434,7 @@ const BLOBS: &[Row] = &[
         &[both("416 RANGE_INVALID", ONE_FORM)],
     ),
     same("blob not modified", |site, _| {
-        let digest = digest(BLOB);
+        let digest = sha256(BLOB);
         let etag = format!("\"{digest}\"");
         with(
             site,
@@ -447,10 +447,10 @@ const BLOBS: &[Row] = &[
         get(site, &format!("/v2/app/blobs/{UNKNOWN}"))
     }),
     same("blob of another repository", |site, _| {
-        get(site, &format!("/v2/app/blobs/{}", digest(BLOB)))
+        get(site, &format!("/v2/app/blobs/{}", sha256(BLOB)))
     }),
     same("blob of an unknown repository", |site, _| {
-        get(site, &format!("/v2/nobody/blobs/{}", digest(BLOB)))
+        get(site, &format!("/v2/nobody/blobs/{}", sha256(BLOB)))
     }),
     same("a manifest as a blob", |site, fixture| {
         get(site, &format!("/v2/app/blobs/{}", fixture.image.root().digest))
@@ -465,11 +465,11 @@ const BLOBS: &[Row] = &[
     ),
 ];
 
-fn range(site: &Site, range: &str) -> Response {
+fn range(site: &Site, range: &str) -> RawAnswer {
     with(
         site,
         "GET",
-        &format!("/v2/blobs/blobs/{}", digest(BLOB)),
+        &format!("/v2/blobs/blobs/{}", sha256(BLOB)),
         &[("Range", range)],
     )
 }
@@ -480,7 +480,7 @@ const UPLOADS: &[Row] = &[
         patch(site, &site.start_upload("up"), None, b"hello")
     }),
     same("finish with the body", |site, _| {
-        let finish = plus(&site.start_upload("up"), &format!("digest={}", digest(b"whole")));
+        let finish = plus(&site.start_upload("up"), &format!("digest={}", sha256(b"whole")));
         site.send(
             &Request::new("PUT", &finish)
                 .header("Content-Type", "application/octet-stream")
@@ -491,7 +491,7 @@ const UPLOADS: &[Row] = &[
         let next = location(&patch(site, &site.start_upload("up"), None, b"streamed"));
         site.send(&Request::new(
             "PUT",
-            &plus(&next, &format!("digest={}", digest(b"streamed"))),
+            &plus(&next, &format!("digest={}", sha256(b"streamed"))),
         ))
     }),
     same("chunks in order", |site, _| {
@@ -597,7 +597,7 @@ const UPLOADS: &[Row] = &[
     differs(
         "everything in the POST",
         |site, _| {
-            let target = format!("/v2/up/blobs/uploads/?digest={}", digest(b"at once"));
+            let target = format!("/v2/up/blobs/uploads/?digest={}", sha256(b"at once"));
             let request = Request::new("POST", &target).header("Content-Type", "application/octet-stream");
             site.send(&request.body("at once"))
         },
@@ -666,9 +666,9 @@ const DELETES: &[Row] = &[
         &[both("200", "D5: what is empty is not shown")],
     ),
     same("delete a blob", |site, _| {
-        site.ask("DELETE", &format!("/v2/blobs/blobs/{}", digest(BLOB)))
+        site.ask("DELETE", &format!("/v2/blobs/blobs/{}", sha256(BLOB)))
     }),
     same("a deleted blob", |site, _| {
-        get(site, &format!("/v2/blobs/blobs/{}", digest(BLOB)))
+        get(site, &format!("/v2/blobs/blobs/{}", sha256(BLOB)))
     }),
 ];

@@ -8,8 +8,8 @@
 use std::path::Path;
 
 use tempfile::TempDir;
-use wharf_testkit::outside::image::Content;
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
+use wharf_testkit::{Content, image};
 
 use crate::site::Kind;
 use crate::tree::History;
@@ -58,7 +58,7 @@ fn goes_on(kind: Kind) {
     let history = History::write(&site);
     site.stop();
 
-    let added = Content::docker_image("added by wharf");
+    let added = Content::of(image::docker("added by wharf"));
     let site = Kind::Wharf.serve(root.path());
     added.push(site.authority(), "plain", "2");
     site.delete("/v2/plain/manifests/1");
@@ -69,7 +69,7 @@ fn goes_on(kind: Kind) {
     history.read(&site).assert_equals(&ours, kind.name());
     assert_eq!(site.ask("GET", "/v2/plain/manifests/2").body, added.root().bytes);
     site.delete(&format!("/v2/plain/manifests/{}", added.root().digest));
-    Content::docker_image("added by them").push(site.authority(), "plain", "3");
+    Content::of(image::docker("added by them")).push(site.authority(), "plain", "3");
     let theirs = history.read(&site);
     site.stop();
 
@@ -116,7 +116,7 @@ fn damaged(kind: Kind) {
         "the rest is served"
     );
     // A push of the same content mends the tags.
-    Content::docker_image("a").push(site.authority(), "a", "1");
+    Content::of(image::docker("a")).push(site.authority(), "a", "1");
     assert_eq!(site.ask("GET", "/v2/a/manifests/1").status, 200);
 }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use wharf_testkit::outside::image::{Content, Packing};
-use wharf_testkit::outside::wire::{Request, Response};
+use wharf_testkit::{Content, image};
+use wharf_testkit::{RawAnswer, wire::Request};
 
 use crate::site::{ACCEPT, Site};
 
@@ -27,39 +27,40 @@ const HEADERS: &[&str] = &[
 impl History {
     /// Writes the history through `site`, whichever registry that is.
     pub(crate) fn write(site: &Site) -> History {
-        let image = Content::docker_image("plain");
-        let signature = Content::artifact(
+        let image = Content::of(image::docker("plain"));
+        let signature = Content::of(image::artifact(
             "signature",
             "application/vnd.example.signature",
-            Some(image.root()),
-        );
+            image.root(),
+        ));
         let history = History {
             pushed: vec![
                 ("plain", "1", image.clone()),
-                ("plain", "latest", image),
+                ("plain", "latest", image.clone()),
                 ("plain", "signature", signature),
-                ("kyo/my-image", "1.0", Content::docker_list("list")),
+                ("shared/with-plain", "1", image),
+                ("kyo/my-image", "1.0", Content::of(image::docker_list("list"))),
                 (
                     "education/engineer1-6.2.2",
                     "latest",
-                    Content::oci_image("oci", Packing::Gzip),
+                    Content::of(image::oci("oci")),
                 ),
+                ("a/b/c/d/e", "index", Content::of(image::oci_index("index"))),
+                ("a", "1", Content::of(image::docker("a"))),
+                ("a/b", "1", Content::of(image::zstd("zstd"))),
+                ("overwritten", "moving", Content::of(image::docker("first"))),
+                ("overwritten", "moving", Content::of(image::docker("second"))),
+                ("overwritten", "moving", Content::of(image::docker("third"))),
+                ("deleted/manifest", "goes", Content::of(image::docker("goes"))),
+                ("deleted/manifest", "goes-too", Content::of(image::docker("goes"))),
+                ("deleted/manifest", "stays", Content::of(image::docker("stays"))),
                 (
-                    "a/b/c/d/e",
-                    "index",
-                    Content::oci_index_with_attestations("index"),
+                    "deleted/blob",
+                    "broken",
+                    Content::of(image::docker("a layer goes")),
                 ),
-                ("a", "1", Content::docker_image("a")),
-                ("a/b", "1", Content::oci_image("zstd", Packing::Zstd)),
-                ("overwritten", "moving", Content::docker_image("first")),
-                ("overwritten", "moving", Content::docker_image("second")),
-                ("overwritten", "moving", Content::docker_image("third")),
-                ("deleted/manifest", "goes", Content::docker_image("goes")),
-                ("deleted/manifest", "goes-too", Content::docker_image("goes")),
-                ("deleted/manifest", "stays", Content::docker_image("stays")),
-                ("deleted/blob", "broken", Content::docker_image("a layer goes")),
-                ("emptied", "only", Content::docker_image("only")),
-                ("unfinished", "1", Content::docker_image("unfinished")),
+                ("emptied", "only", Content::of(image::docker("only"))),
+                ("unfinished", "1", Content::of(image::docker("unfinished"))),
             ],
         };
         for (name, tag, content) in &history.pushed {
@@ -203,7 +204,7 @@ impl Reading {
 }
 
 /// An answer as text. Errors are compared by status and code: their texts are ours to improve.
-fn describe(path: &str, answer: &Response) -> String {
+fn describe(path: &str, answer: &RawAnswer) -> String {
     if answer.status >= 400 {
         return format!("{} {}", answer.status, answer.error_codes());
     }

@@ -5,3 +5,6 @@
 mod contract;
 mod effects;
 mod look;
+
+/// The tests run the real binary.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");

@@ -309,9 +309,5 @@ async fn carry_on(client: &Client, upload: &Interrupted) {
             .await
             .expect(201);
     }
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }

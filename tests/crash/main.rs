@@ -7,3 +7,6 @@
 
 mod kill;
 mod second_process;
+
+/// The tests run the real binary.
+const LAUNCHER: &str = env!("CARGO_BIN_EXE_wharf");

@@ -1,6 +1,6 @@
 //! What operators' notes and scripts rely on in the image itself (rows S0-07, S0-19 to S0-22, S1-12, S2-13, S4-25; decision D6).
 
-use wharf_testkit::outside::{image::Content, suite::Suite, wire::Request};
+use wharf_testkit::{Content, image, suite::Suite, wire::Request};
 
 use crate::subject::{Container, FULL, MINIMAL, NEEDS, docker, wait_for};
 
@@ -160,7 +160,7 @@ fn serves_and_stops() {
 fn minimal_serves() {
     let docker = docker("");
     let container = Container::run(&docker, &[MINIMAL]);
-    let content = Content::oci_index_with_attestations("minimal");
+    let content = Content::of(image::oci_index("minimal"));
     content.push(&container.authority(), "app", "1");
     assert_eq!(container.stop(), "0", "{}", container.log());
 }
@@ -171,7 +171,7 @@ fn any_user_read_only() {
         &docker,
         &["--user", "4711:4711", "--read-only", "--cap-drop", "ALL", FULL],
     );
-    Content::docker_image("as 4711").push(&container.authority(), "app", "1");
+    Content::of(image::docker("as 4711")).push(&container.authority(), "app", "1");
     let owner = container.exec(&["stat", "-c", "%u", "/var/lib/registry/docker"]);
     assert_eq!(owner, "4711");
 }
@@ -213,7 +213,7 @@ fn collects_offline() {
     );
     {
         let container = Container::run(&docker, &["--volume", &mount, "--volume", &config, FULL]);
-        let content = Content::docker_image("to be deleted");
+        let content = Content::of(image::docker("to be deleted"));
         content.push(&container.authority(), "app", "1");
         let delete = format!("/v2/app/manifests/{}", content.root().digest);
         let answer = Request::new("DELETE", &delete)

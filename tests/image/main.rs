@@ -6,13 +6,13 @@ mod contract;
 mod stack;
 mod subject;
 
-use wharf_testkit::outside::suite::Suite;
+use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();
     contract::add_to(&mut suite);
     stack::add_to(&mut suite);
     let conclusion = suite.run();
-    wharf_testkit::outside::docker::stop();
+    wharf_testkit::docker::stop();
     conclusion.exit();
 }

@@ -1,8 +1,9 @@
 //! Compose files and commands that were written for registry:2, with no change but the image's name.
 
-use wharf_testkit::outside::{
+use wharf_testkit::{
     docker::Docker,
     suite::{Part, Suite},
+    tls::{Identity, Wanted},
 };
 
 use crate::subject::{Container, FULL, NEEDS, authority_of, docker, wait_for};
@@ -29,7 +30,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     );
     suite.test(
         "s1_08_compose_with_tls_from_an_env_file",
-        &needs(&["docker-compose", "curl", "htpasswd", "openssl"]),
+        &needs(&["docker-compose", "curl", "htpasswd"]),
         compose_with_tls,
     );
 }
@@ -224,34 +225,11 @@ fn compose_with_tls() {
         "s1/basic-auth/registry.password",
         &htpasswd(&docker, "alice", "a:ä secret"),
     );
-    docker.bench.write("s1/certs/keep", "");
-    let certs = docker.bench.path("s1/certs");
-    let (key, certificate) = (
-        certs.join("docker-registry.key"),
-        certs.join("docker-registry.crt"),
-    );
-    let (key, certificate) = (key.display().to_string(), certificate.display().to_string());
-    docker.bench.run(
-        "openssl",
-        &[
-            "req",
-            "-newkey",
-            "rsa:2048",
-            "-nodes",
-            "-sha256",
-            "-keyout",
-            &key,
-            "-x509",
-            "-days",
-            "30",
-            "-out",
-            &certificate,
-            "-subj",
-            "/CN=localhost",
-            "-addext",
-            "subjectAltName=DNS:localhost,IP:127.0.0.1",
-        ],
-    );
+    let Identity { certificate, key } = Wanted::localhost().self_signed();
+    docker.bench.write("s1/certs/docker-registry.crt", &certificate);
+    docker.bench.write("s1/certs/docker-registry.key", &key);
+    let certificate = docker.bench.path("s1/certs/docker-registry.crt");
+    let certificate = certificate.display().to_string();
     docker.bench.write(
         "s1/.env.registry",
         "REGISTRY_HTTP_TLS_CERTIFICATE=/certs/docker-registry.crt\nREGISTRY_HTTP_TLS_KEY=/certs/docker-registry.key\nREGISTRY_AUTH=htpasswd\n\

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use wharf_testkit::outside::{
+use wharf_testkit::{
     docker::{self, Docker},
     suite::Part,
     tool,

@@ -1,4 +1,4 @@
-//! What those who watch see of the real server: health, metrics, logs, traces.
+//! What operators and their tools see of the real server: health, metrics, logs, traces.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -24,7 +24,7 @@ fn watched() -> ServerBuilder {
     builder().http("debug: {addr: '127.0.0.1:0', prometheus: {enabled: true}}")
 }
 
-/// Somebody at the second port.
+/// A client at the second port.
 async fn watcher(server: &Server) -> Client {
     eventually("the second port is named", async || {
         debug_address(&server.log()).is_some()

@@ -1,6 +1,6 @@
 //! Where the server listens: unix sockets, ports that are taken, and addresses that are none.
 
-use wharf_testkit::{RawConnection, ServerBuilder, image, outside::suite::Suite};
+use wharf_testkit::{RawConnection, ServerBuilder, image, suite::Suite};
 
 use crate::{complaints, refuses_to_start, stories};
 
@@ -25,7 +25,7 @@ async fn net_unix_serves_on_a_socket(builder: ServerBuilder) {
     let repository = client.repository("a");
     repository.push_image("1", &image::oci(1)).await;
     repository.pull_image("1", &image::oci(1)).await;
-    // Whoever connects is a proxy of this machine: it is believed.
+    // The peer of a unix socket is a proxy of this machine: its headers are trusted.
     let upload = client
         .post(&repository.uploads_path())
         .header("X-Forwarded-Proto", "https")

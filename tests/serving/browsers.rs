@@ -1,6 +1,6 @@
 //! A user interface on another host, such as Joxit's, in a browser: preflights and what its pages may read.
 
-use wharf_testkit::{Answer, Client, Method, ServerBuilder, outside::suite::Suite};
+use wharf_testkit::{Answer, Client, Method, ServerBuilder, suite::Suite};
 
 use crate::{complaints, refuses_to_start, stories};
 
@@ -179,7 +179,7 @@ async fn options_is_no_preflight_without_an_origin(builder: ServerBuilder) {
         .await
         .expect(204)
         .expect_header("access-control-allow-origin", "*");
-    // Nobody has said anything about other origins: this is a request like any other.
+    // The configuration names no other origin: this is a request like any other.
     preflight(&without.anonymous(), UI)
         .await
         .expect_error(400, "DIGEST_INVALID")

@@ -2,11 +2,9 @@
 
 use wharf_testkit::{
     Server, ServerBuilder, eventually,
-    outside::{
-        suite::{Part, Suite},
-        tool::Bench,
-    },
+    suite::{Part, Suite},
     tls::{Authority, Identity, Trust, Wanted},
+    tool::Bench,
 };
 
 use crate::{complaints, refuses_to_start, stories};
@@ -182,7 +180,7 @@ async fn s1_04_a_certificate_is_renewed_without_a_restart(builder: ServerBuilder
     client.get("/v2/").await.expect(200);
     assert_eq!(shown(&server, &trust).await, first.der());
 
-    // One file after the other, as everybody replaces them: a pair that does not fit is not taken.
+    // One file after the other, as operators replace them: a pair that does not fit is not taken.
     server.write("tls.crt", &second.certificate);
     eventually("the server has seen half of it", async || {
         assert_eq!(shown(&server, &trust).await, first.der());

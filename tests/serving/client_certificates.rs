@@ -2,7 +2,7 @@
 
 use wharf_testkit::{
     ServerBuilder, eventually,
-    outside::suite::Suite,
+    suite::Suite,
     tls::{Authority, Identity, Trust, Wanted},
 };
 
@@ -63,7 +63,7 @@ async fn the_four_modes_of_clientauth(builder: ServerBuilder) {
             for trust in [trust.clone(), trust.clone().tls12()] {
                 let result = trust.shake_hands(server.address()).await;
                 assert_eq!(result.is_ok(), gets_in, "{mode}: {who}: {result:?}");
-                // Nobody gets in by having been in before.
+                // An earlier session gives no access.
                 if let Ok(again) = trust.shake_hands(server.address()).await {
                     assert!(!again.is_resumed, "{mode}: {who}");
                 }

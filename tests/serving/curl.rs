@@ -2,11 +2,9 @@
 
 use wharf_testkit::{
     Server, ServerBuilder, image,
-    outside::{
-        suite::{Part, Suite},
-        tool::Bench,
-    },
+    suite::{Part, Suite},
     tls::Wanted,
+    tool::Bench,
 };
 
 use crate::stories;

@@ -20,7 +20,7 @@ mod tls;
 
 use wharf_testkit::{
     Server, ServerBuilder,
-    outside::suite::{Part, Suite},
+    suite::{Part, Suite},
 };
 
 fn main() {

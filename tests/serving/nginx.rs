@@ -1,15 +1,12 @@
 //! nginx in front, by the recipes of `docs/nginx.md`: pushes and pulls pass, of any size, and lead back to nginx.
 
 use wharf_testkit::{
-    Client, Server, ServerBuilder, eventually,
+    Client, Content, Server, ServerBuilder, eventually,
     image::{self, Blob},
-    outside::{
-        image::Content,
-        nginx::Nginx,
-        suite::{Part, Suite},
-        tool::Bench,
-    },
+    nginx::Nginx,
+    suite::{Part, Suite},
     tls::{Identity, Trust, Wanted},
+    tool::Bench,
 };
 
 use crate::stories;
@@ -66,11 +63,7 @@ async fn works(client: &Client, base: &str) {
         put.header("location"),
         format!("{base}{}", repository.blob_path(&blob.digest))
     );
-    repository
-        .get_blob(&blob.digest)
-        .await
-        .expect(200)
-        .expect_body(&blob.bytes);
+    repository.expect_blob(&blob).await;
 }
 
 async fn s2_01_nginx_with_tls(builder: ServerBuilder) {
@@ -175,9 +168,9 @@ async fn s2_01_crane_pushes_through_nginx(builder: ServerBuilder) {
     bench.write("crt", &identity.certificate);
     let bench_path = bench.path("crt").display().to_string();
     let bench = bench.environment("SSL_CERT_FILE", bench_path);
-    let content = Content::docker_list("through nginx");
+    let content = Content::of(image::docker_list("through nginx"));
     let layout = bench.path("image");
-    content.write_layout(&layout, "1").expect("the layout is written");
+    content.write_layout(&layout, "1");
     let reference = format!("localhost:{}/crane/app:1", nginx.address().port());
     let said = bench.run("crane", &["push", &layout.display().to_string(), &reference]);
     assert!(said.trim_end().ends_with(&content.root().digest), "{said}");

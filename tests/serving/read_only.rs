@@ -1,6 +1,6 @@
 //! `storage.maintenance.readonly`: everything can be read, and nothing changes.
 
-use wharf_testkit::{Method, ServerBuilder, image, outside::suite::Suite};
+use wharf_testkit::{Method, ServerBuilder, image, suite::Suite};
 
 use crate::stories;
 

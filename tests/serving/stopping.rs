@@ -3,7 +3,7 @@
 use wharf_testkit::{
     RawConnection, Server, ServerBuilder, eventually,
     image::{self, Blob},
-    outside::suite::Suite,
+    suite::Suite,
     tls::{Trust, Wanted},
 };
 

@@ -7,7 +7,7 @@ use std::os::{
 
 use wharf_testkit::{
     Client, PATIENCE, ServerBuilder,
-    outside::suite::{Part, Suite},
+    suite::{Part, Suite},
 };
 
 use crate::{refuses_to_start, stories};

@@ -1,9 +1,9 @@
-//! TLS: what is spoken on it, and what happens to those who speak something else.
+//! TLS: what is spoken on it, and what happens to clients that speak something else.
 
 use wharf_testkit::{
     RawConnection, ServerBuilder, eventually,
     image::{self, Blob},
-    outside::suite::Suite,
+    suite::Suite,
     tls::{Trust, Wanted},
 };
 
@@ -110,11 +110,7 @@ async fn large_blobs_pass_over_tls(builder: ServerBuilder) {
         let repository = client.repository("large");
         let blob = Blob::random(seed, 12 << 20);
         repository.push_blob(&blob).await;
-        repository
-            .get_blob(&blob.digest)
-            .await
-            .expect(200)
-            .expect_body(&blob.bytes);
+        repository.expect_blob(&blob).await;
         let streamed = Blob::random(seed + 2, 5 << 20);
         let location = repository.start_upload().await;
         let patch = client.patch(&location).streamed(&streamed.bytes, 100_000);
@@ -123,11 +119,7 @@ async fn large_blobs_pass_over_tls(builder: ServerBuilder) {
             .finish(&location, &streamed.digest, "")
             .await
             .expect(201);
-        repository
-            .get_blob(&streamed.digest)
-            .await
-            .expect(200)
-            .expect_body(&streamed.bytes);
+        repository.expect_blob(&streamed).await;
     }
 }
 
@@ -240,7 +232,7 @@ async fn a_handshake_that_does_not_end_is_ended(builder: ServerBuilder) {
         raw.send(beginning).await;
         hanging.push(raw);
     }
-    // They hold nobody up.
+    // They delay no other client.
     server.over_tls(&trust).get("/v2/").await.expect(200);
     for raw in hanging {
         // Gives up after a minute by itself.

@@ -2,6 +2,11 @@
 
 #![expect(clippy::disallowed_methods, reason = "reads the sources")]
 
+mod arrows;
+mod circles;
+mod source;
+mod words;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},

@@ -2,6 +2,7 @@
 
 mod client;
 mod content;
+mod feature;
 mod http;
 mod load;
 mod measure;
@@ -21,13 +22,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use feature::Feature;
 use measure::{Measure, Pushes, Turn};
 use process::Cores;
 use report::{Measured, Outcome, Report};
 use rows::{Goal, ROWS, Row};
 use secure::Materials;
 use seed::{Images, Seed, Seeds};
-use server::{Feature, NGINX, Search, Server, Stage, WHARF};
+use server::{NGINX, Search, Server, Stage, WHARF};
 
 #[derive(Args)]
 pub(crate) struct Options {

@@ -18,20 +18,20 @@ use hyper_util::{client::legacy, rt::TokioExecutor};
 use serde_json::Value;
 
 use crate::{
-    PATIENCE,
     connect::Way,
     digest,
     image::{Blob, Image, Index, Manifest},
     tls::Trust,
+    waiting::PATIENCE,
 };
 
-/// Somebody, without credentials unless given some, who talks to one server. Cheap to clone; clones share connections.
+/// A client of one server, without credentials unless given some. Cheap to clone; clones share connections.
 #[derive(Debug, Clone)]
 pub struct Client {
     address: SocketAddr,
     /// Scheme and host of the URLs.
     base: String,
-    /// Of the `Authorization` header.
+    /// Value of the `Authorization` header.
     authorization: Option<String>,
     http: legacy::Client<Way, Pieces>,
 }
@@ -102,7 +102,7 @@ impl Client {
         }
     }
 
-    /// The same client, who names itself in each request (`Basic`).
+    /// The same client, with these credentials in each request (`Basic`).
     pub fn as_user(mut self, name: &str, password: &str) -> Self {
         self.authorization = Some(basic(name, password));
         self
@@ -384,7 +384,7 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Who talks.
+    /// The client that talks to it.
     pub fn client(&self) -> &Client {
         &self.client
     }
@@ -514,11 +514,16 @@ impl Repository {
             .expect_header("docker-content-digest", &image.manifest.digest)
             .expect_body(&image.manifest.bytes);
         for blob in &image.blobs {
-            self.get_blob(&blob.digest)
-                .await
-                .expect(200)
-                .expect_body(&blob.bytes);
+            self.expect_blob(blob).await;
         }
+    }
+
+    /// Pulls a blob, and checks that all its bytes come.
+    pub async fn expect_blob(&self, blob: &Blob) -> Answer {
+        self.get_blob(&blob.digest)
+            .await
+            .expect(200)
+            .expect_body(&blob.bytes)
     }
 
     /// All tags.
@@ -548,7 +553,7 @@ impl Repository {
 }
 
 /// A location with `digest=` added to whatever query it has.
-fn with_digest(location: &str, digest: &str) -> String {
+pub(crate) fn with_digest(location: &str, digest: &str) -> String {
     let separator = if location.contains('?') { '&' } else { '?' };
     format!("{location}{separator}digest={digest}")
 }
@@ -564,7 +569,7 @@ fn strings(list: &Value) -> Vec<String> {
 }
 
 /// Path and query of a URL; a path stays as it is.
-fn path_of(url: &str) -> &str {
+pub(crate) fn path_of(url: &str) -> &str {
     match url
         .strip_prefix("http://")
         .or_else(|| url.strip_prefix("https://"))

@@ -21,9 +21,9 @@ pub fn same_algorithm(like: &str, bytes: &[u8]) -> String {
     }
 }
 
-/// A well-formed digest of nothing that any test pushes, different for each `seed`.
+/// A well-formed digest of bytes that no test pushes, different for each `seed`.
 pub fn unknown(seed: u64) -> String {
-    sha256(format!("nobody pushes this {seed}").as_bytes())
+    sha256(format!("never pushed {seed}").as_bytes())
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -1,9 +1,11 @@
 //! What actors push: blobs, images, indexes and artifacts, the same bytes for the same seed.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use serde_json::{Value, json};
 
-use crate::digest;
+use crate::{archive, digest};
 
 /// Docker's image manifest, version 2, schema 2.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -43,14 +45,6 @@ impl Blob {
     /// `length` bytes that do not compress, the same for the same `seed`.
     pub fn random(seed: u64, length: usize) -> Self {
         Self::new("application/octet-stream", noise(seed, length))
-    }
-
-    /// A small gzip-typed layer.
-    pub fn layer(seed: u64) -> Self {
-        Self::new(
-            "application/vnd.oci.image.layer.v1.tar+gzip",
-            noise(seed, 300 + (seed % 50) as usize),
-        )
     }
 
     /// SHA-512 of the content.
@@ -152,50 +146,62 @@ pub struct Index {
     pub manifest: Manifest,
 }
 
+/// The media types of an image, and how its layers are packed.
+struct Format {
+    manifest: &'static str,
+    config: &'static str,
+    layer: &'static str,
+    pack: fn(&[u8]) -> Vec<u8>,
+}
+
+const DOCKER: Format = Format {
+    manifest: DOCKER_MANIFEST,
+    config: "application/vnd.docker.container.image.v1+json",
+    layer: "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    pack: archive::gzip,
+};
+
+const OCI: Format = Format {
+    manifest: OCI_MANIFEST,
+    config: OCI_CONFIG,
+    layer: "application/vnd.oci.image.layer.v1.tar+gzip",
+    pack: archive::gzip,
+};
+
+const OCI_ZSTD: Format = Format {
+    layer: "application/vnd.oci.image.layer.v1.tar+zstd",
+    pack: archive::zstd,
+    ..OCI
+};
+
 /// What `docker push` sends: schema 2 with two layers.
-pub fn docker(seed: u64) -> Image {
-    let config = config(seed).of_type("application/vnd.docker.container.image.v1+json");
-    let layers: Vec<Blob> = [seed ^ 0x11, seed ^ 0x22]
-        .map(|seed| Blob::layer(seed).of_type("application/vnd.docker.image.rootfs.diff.tar.gzip"))
-        .into();
-    image(DOCKER_MANIFEST, config, layers)
+pub fn docker(seed: impl Display) -> Image {
+    built(&DOCKER, seed, "amd64")
 }
 
 /// What `BuildKit` sends: an OCI image with two layers.
-pub fn oci(seed: u64) -> Image {
-    image(
-        OCI_MANIFEST,
-        config(seed),
-        vec![Blob::layer(seed ^ 0x11), Blob::layer(seed ^ 0x22)],
-    )
+pub fn oci(seed: impl Display) -> Image {
+    built(&OCI, seed, "amd64")
 }
 
 /// An OCI image whose layers are compressed with zstd.
-pub fn zstd(seed: u64) -> Image {
-    let layer = Blob::layer(seed ^ 0x33).of_type("application/vnd.oci.image.layer.v1.tar+zstd");
-    image(OCI_MANIFEST, config(seed), vec![layer])
+pub fn zstd(seed: impl Display) -> Image {
+    built(&OCI_ZSTD, seed, "amd64")
 }
 
 /// A Docker manifest list for two platforms.
-pub fn docker_list(seed: u64) -> Index {
-    let images: Vec<Image> = vec![docker(seed ^ 0x100), docker(seed ^ 0x200)];
-    index(DOCKER_LIST, images, &["amd64", "arm64"])
+pub fn docker_list(seed: impl Display) -> Index {
+    let (seed, architectures) = (format!("listed {seed}"), ["amd64", "arm64"]);
+    let images = architectures.map(|architecture| built(&DOCKER, &seed, architecture));
+    index(DOCKER_LIST, images.into(), &architectures)
 }
 
 /// What `docker buildx build --provenance` sends: two platforms, and for each an attestation
 /// manifest of platform `unknown/unknown`.
-pub fn oci_index(seed: u64) -> Index {
-    let platforms = [oci(seed ^ 0x100), oci(seed ^ 0x200)];
-    let attestations: Vec<Image> = platforms
-        .iter()
-        .map(|of| {
-            let statement = Blob::new(
-                "application/vnd.in-toto+json",
-                format!("{{\"subject\":\"{}\"}}", of.manifest.digest),
-            );
-            image(OCI_MANIFEST, config(seed ^ 0x300), vec![statement])
-        })
-        .collect();
+pub fn oci_index(seed: impl Display) -> Index {
+    let (seed, architectures) = (format!("listed {seed}"), ["amd64", "arm64"]);
+    let platforms = architectures.map(|architecture| built(&OCI, &seed, architecture));
+    let attestations = platforms.each_ref().map(|of| attestation(&seed, &of.manifest));
     let images: Vec<Image> = platforms.into_iter().chain(attestations).collect();
     let mut index = index(OCI_INDEX, images, &["amd64", "arm64", "unknown", "unknown"]);
     let mut value = index.manifest.json();
@@ -210,9 +216,9 @@ pub fn oci_index(seed: u64) -> Index {
 }
 
 /// An artifact of type `artifact_type`, a signature for example, that belongs to `subject`.
-pub fn artifact(seed: u64, artifact_type: &str, subject: &Manifest) -> Image {
+pub fn artifact(seed: impl Display, artifact_type: &str, subject: &Manifest) -> Image {
     let empty = Blob::new("application/vnd.oci.empty.v1+json", "{}");
-    let content = Blob::random(seed ^ 0x44, 120);
+    let content = Blob::new("text/plain", format!("about {seed}\n"));
     let mut artifact = image(OCI_MANIFEST, empty, vec![content]);
     artifact.manifest = artifact.manifest.with(&json!({
         "artifactType": artifact_type,
@@ -270,14 +276,53 @@ pub fn index(media_type: &str, images: Vec<Image>, architectures: &[&str]) -> In
     Index { images, manifest }
 }
 
-fn config(seed: u64) -> Blob {
+/// An image of two layers, each an archive of one small file.
+fn built(format: &Format, seed: impl Display, architecture: &str) -> Image {
+    let archives = ["greeting", "farewell"]
+        .map(|name| archive::tar(&format!("etc/{name}"), &format!("{name} {seed} {architecture}")));
+    let layers = archives
+        .each_ref()
+        .map(|archive| Blob::new(format.layer, (format.pack)(archive)));
     let config = json!({
-        "architecture": "amd64",
+        "architecture": architecture,
         "os": "linux",
+        "created": "2026-01-02T03:04:05Z",
         "config": { "Labels": { "seed": seed.to_string() } },
-        "rootfs": { "type": "layers", "diff_ids": [] },
+        "rootfs": { "type": "layers", "diff_ids": archives.each_ref().map(|archive| digest::sha256(archive)) },
+        "history": layers.each_ref().map(|_| json!({ "created_by": "testkit" })),
     });
-    Blob::new(OCI_CONFIG, serde_json::to_vec(&config).unwrap())
+    image(
+        format.manifest,
+        Blob::new(format.config, config.to_string()),
+        layers.into(),
+    )
+}
+
+/// The provenance of `subject`, as `BuildKit` writes it.
+fn attestation(seed: impl Display, subject: &Manifest) -> Image {
+    let hex = subject.digest.trim_start_matches("sha256:");
+    let statement = json!({
+        "_type": "https://in-toto.io/Statement/v0.1",
+        "predicateType": "https://slsa.dev/provenance/v0.2",
+        "subject": [{ "name": seed.to_string(), "digest": { "sha256": hex } }],
+        "predicate": {},
+    });
+    let statement = Blob::new("application/vnd.in-toto+json", statement.to_string());
+    let config = json!({
+        "architecture": "unknown",
+        "os": "unknown",
+        "config": {},
+        "rootfs": { "type": "layers", "diff_ids": [statement.digest] },
+    });
+    let mut attestation = image(
+        OCI_MANIFEST,
+        Blob::new(OCI_CONFIG, config.to_string()),
+        vec![statement],
+    );
+    let mut layers = attestation.manifest.json()["layers"].take();
+    layers[0]["annotations"] = json!({ "in-toto.io/predicate-type": "https://slsa.dev/provenance/v0.2" });
+    attestation.manifest = attestation.manifest.with(&json!({ "layers": layers }));
+    attestation
 }
 
 /// Noise from a splitmix64 generator (Steele, Lea, Flood 2014).

@@ -1,4 +1,4 @@
-//! A service that is told of events, and behaves as the test wants.
+//! A receiver of webhook deliveries that answers, hangs or closes as the test wants.
 
 use std::{
     net::SocketAddr,
@@ -19,7 +19,7 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use crate::{eventually, tls::Identity};
+use crate::{tls::Identity, waiting::eventually};
 
 /// What a receiver does with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub struct Receiver {
     task: JoinHandle<()>,
 }
 
-/// A port that nobody listens on, and that nobody else gets.
+/// A port that is taken, so that no other process gets it, and does not listen.
 #[derive(Debug)]
 pub struct ClosedPort(TcpSocket);
 
@@ -71,12 +71,12 @@ impl ClosedPort {
         Self(socket)
     }
 
-    /// Where nobody listens.
+    /// The URL at which nothing listens.
     pub fn url(&self) -> String {
         format!("http://{}/events", self.0.local_addr().unwrap())
     }
 
-    /// Now somebody does.
+    /// Starts a receiver that listens on the port.
     pub fn open(self) -> Receiver {
         Receiver::on(self.0.listen(64).unwrap(), None)
     }
@@ -89,12 +89,12 @@ impl Default for ClosedPort {
 }
 
 impl Receiver {
-    /// One that answers 200 to everything.
+    /// A receiver that answers 200 to everything.
     pub fn start() -> Self {
         ClosedPort::new().open()
     }
 
-    /// The same over TLS.
+    /// A receiver over TLS that answers 200 to everything.
     pub fn over_tls(identity: &Identity) -> Self {
         let certificates = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
         let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
@@ -127,27 +127,27 @@ impl Receiver {
         self.address.to_string()
     }
 
-    /// Where it is.
+    /// The URL of the receiver.
     pub fn url(&self) -> String {
         format!("{}://{}/events", self.scheme, self.address)
     }
 
-    /// What it does from now on.
+    /// Changes what it does from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.lock().unwrap().behaviour = behaviour;
     }
 
-    /// All that came so far, accepted or not.
+    /// All requests so far, accepted or not.
     pub fn received(&self) -> Vec<Received> {
         self.shared.lock().unwrap().received.clone()
     }
 
-    /// How many connections there were.
+    /// Number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.lock().unwrap().connections
     }
 
-    /// What it accepted so far.
+    /// The requests that it accepted so far.
     pub fn accepted(&self) -> Vec<Received> {
         let received = self.received();
         received
@@ -215,7 +215,7 @@ async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, shared: Arc<Mut
     }
 }
 
-/// Its clients go when they like.
+/// Serves one connection until the client closes it.
 async fn serve(stream: TcpStream, tls: Option<TlsAcceptor>, shared: Arc<Mutex<Shared>>) {
     match tls {
         None => converse(stream, &shared).await,
@@ -243,7 +243,7 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Mute
         };
         match behaviour {
             Behaviour::Answer(status, headers) => {
-                let answer = format!("HTTP/1.1 {status} Whatever\r\n{headers}Content-Length: 2\r\n\r\nok");
+                let answer = format!("HTTP/1.1 {status} Chosen\r\n{headers}Content-Length: 2\r\n\r\nok");
                 if stream.write_all(answer.as_bytes()).await.is_err() {
                     return;
                 }

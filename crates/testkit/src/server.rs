@@ -1,22 +1,23 @@
-//! The real binary as a child process: started on a free port, watched, stopped, killed, restarted.
+//! The server under test on a free port: the real binary, or one in the process of the test.
 
 use std::{
-    fmt::Write as _,
-    io::{BufRead as _, BufReader, Read},
+    fmt::{self, Write as _},
     net::SocketAddr,
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Arc, Mutex, mpsc},
+    process::{Command, ExitStatus},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::{
-    Client, PATIENCE, RawConnection, store,
+    client::Client,
+    process::{Place, Process},
+    raw::RawConnection,
+    store,
     tls::{Identity, Trust},
+    waiting::PATIENCE,
 };
 
 /// Where a server keeps its bytes.
@@ -28,10 +29,34 @@ pub enum Engine {
     Inmemory,
 }
 
-/// How a server is to be started.
+/// What starts a server.
+///
+/// A server in the process of the test has no log of its own, no process to kill and no working directory; stories
+/// that need one of these run the binary.
+#[derive(Clone)]
+pub enum Launcher {
+    /// This program, with `serve` and the path of its configuration.
+    Binary(PathBuf),
+    /// A function of the test crate, given the configuration and the variables of the environment.
+    InProcess(StartInProcess),
+}
+
+/// Starts a server in the process of the test; an error says why it does not start.
+pub type StartInProcess = fn(&str, &[(String, String)]) -> Result<Box<dyn InProcess>, String>;
+
+/// A server in the process of the test.
+pub trait InProcess: Send + Sync {
+    /// The address that it listens on.
+    fn address(&self) -> SocketAddr;
+
+    /// Lets running requests end, and waits until the server has ended. Dropping it cuts them instead.
+    fn stop(self: Box<Self>);
+}
+
+/// The configuration of a server that is about to start.
 #[derive(Debug)]
 pub struct ServerBuilder {
-    binary: PathBuf,
+    launcher: Launcher,
     engine: Engine,
     directory: TempDir,
     top: Vec<String>,
@@ -43,37 +68,25 @@ pub struct ServerBuilder {
     rules: Option<store::Rules>,
 }
 
-/// A running server with a directory of its own. Dropping it kills it; when the test passed, the
-/// store that it leaves is checked.
+/// A running server with a directory of its own. Dropping it kills it; when the test passed, the store that it leaves is checked.
 #[derive(Debug)]
 pub struct Server {
     how: ServerBuilder,
-    process: Process,
+    instance: Instance,
 }
 
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    place: Place,
-    log: Log,
+enum Instance {
+    Process { process: Process, place: Place },
+    InProcess(Box<dyn InProcess>),
+    Ended,
 }
-
-/// Where a server says that it listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Place {
-    Tcp(SocketAddr),
-    Unix(PathBuf),
-}
-
-#[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<String>>);
 
 impl ServerBuilder {
-    /// A server of the same binary and engine, with a directory of its own and nothing configured.
+    /// A server of the same launcher and engine, with a directory of its own and nothing configured.
     pub fn another(&self) -> Self {
         Self {
             engine: self.engine,
-            ..Server::of_binary(self.binary.clone())
+            ..Server::launched_by(self.launcher.clone())
         }
     }
 
@@ -138,14 +151,14 @@ impl ServerBuilder {
         self
     }
 
-    /// Runs the server as another user; only root can. The binary is copied to where everybody may
+    /// Runs the server as another user; only root can. The binary is copied to where every user may
     /// read it.
     pub fn as_user(mut self, user: u32) -> Self {
         use std::os::unix::fs::PermissionsExt as _;
         let copy = self.directory.path().join("wharf");
-        std::fs::copy(&self.binary, &copy).unwrap();
+        std::fs::copy(self.binary(), &copy).unwrap();
         std::fs::set_permissions(self.directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
-        self.binary = copy;
+        self.launcher = Launcher::Binary(copy);
         self.user = Some(user);
         self
     }
@@ -162,7 +175,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Which engine.
+    /// The storage engine.
     pub fn engine(&self) -> Engine {
         self.engine
     }
@@ -172,7 +185,7 @@ impl ServerBuilder {
         self.directory.path()
     }
 
-    /// Lets in who is in this password file; a relative path begins at [`directory`](Self::directory).
+    /// Lets in the users of this password file; a relative path begins at [`directory`](Self::directory).
     pub fn htpasswd(self, path: &str) -> Self {
         self.config(format!(
             "auth: {{htpasswd: {{realm: Registry Realm, path: '{path}'}}}}"
@@ -190,56 +203,35 @@ impl ServerBuilder {
     ///
     /// When it does not say where it listens.
     pub fn start(self) -> Server {
-        let process = self.spawn();
-        Server { how: self, process }
+        let instance = self.launch();
+        Server { how: self, instance }
     }
 
     /// Runs it to its end, for servers that must not start.
     pub fn output(&self) -> (ExitStatus, String) {
-        let mut child = self.command().spawn().unwrap();
-        let log = Log::default();
-        let readers = [
-            log.follow(child.stdout.take().unwrap(), None),
-            log.follow(child.stderr.take().unwrap(), None),
-        ];
-        let deadline = Instant::now() + PATIENCE;
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break status;
-            }
-            if Instant::now() > deadline {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                panic!("the server did not end by itself\n{}", log.text());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        for reader in readers {
-            reader.join().unwrap();
-        }
-        (status, log.text())
+        Process::start(&mut self.command()).output()
     }
 
-    fn spawn(&self) -> Process {
-        let mut child = self
-            .command()
-            .spawn()
-            .unwrap_or_else(|e| panic!("start {}: {e}", self.binary.display()));
-        let log = Log::default();
-        let (found, place) = mpsc::channel();
-        log.follow(child.stdout.take().unwrap(), Some(found.clone()));
-        log.follow(child.stderr.take().unwrap(), Some(found));
-        match place.recv_timeout(PATIENCE) {
-            Ok(place) => Process { child, place, log },
-            Err(_) => {
-                child.kill().unwrap();
-                let status = child.wait().unwrap();
-                panic!(
-                    "the server does not say where it listens ({status})\n{}\n{}",
-                    self.text(),
-                    log.text()
-                )
+    fn launch(&self) -> Instance {
+        match &self.launcher {
+            Launcher::Binary(_) => {
+                let mut process = Process::start(&mut self.command());
+                let place = process
+                    .place()
+                    .unwrap_or_else(|why| panic!("{}\n{why}", self.text()));
+                Instance::Process { process, place }
             }
+            Launcher::InProcess(start) => Instance::InProcess(
+                start(&self.text(), &self.environment)
+                    .unwrap_or_else(|why| panic!("the server does not start: {why}\n{}", self.text())),
+            ),
+        }
+    }
+
+    fn binary(&self) -> &Path {
+        match &self.launcher {
+            Launcher::Binary(path) => path,
+            Launcher::InProcess(_) => panic!("this server has no process of its own"),
         }
     }
 
@@ -250,7 +242,7 @@ impl ServerBuilder {
             .wrapper
             .iter()
             .map(AsRef::as_ref)
-            .chain([self.binary.as_os_str()]);
+            .chain([self.binary().as_os_str()]);
         let mut command = Command::new(words.next().unwrap());
         command.args(words).arg("serve").arg(config);
         if let Some(user) = self.user {
@@ -259,14 +251,14 @@ impl ServerBuilder {
         command.current_dir(self.directory.path());
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        command
     }
 
     fn text(&self) -> String {
         let mut text = String::from("version: 0.1\n");
+        // The access log of a server in this process would be printed between the results of the tests.
+        if let Launcher::InProcess(_) = self.launcher {
+            text.push_str("log: {accesslog: {disabled: true}}\n");
+        }
         for line in &self.top {
             writeln!(text, "{line}").unwrap();
         }
@@ -292,15 +284,16 @@ impl ServerBuilder {
 }
 
 impl Server {
-    /// A server of the given binary, on a file system unless told otherwise. `$WHARF_BINARY` names
-    /// another one, a release build for example.
-    pub fn builder(binary: &str) -> ServerBuilder {
-        Self::of_binary(std::env::var_os("WHARF_BINARY").map_or_else(|| binary.into(), PathBuf::from))
+    /// A server of this launcher, on a file system unless told otherwise. `$WHARF_BINARY` names another binary, a
+    /// release build for example.
+    pub fn builder(launcher: impl Into<Launcher>) -> ServerBuilder {
+        let named = std::env::var_os("WHARF_BINARY").map(|path| Launcher::Binary(path.into()));
+        Self::launched_by(named.unwrap_or_else(|| launcher.into()))
     }
 
-    fn of_binary(binary: PathBuf) -> ServerBuilder {
+    fn launched_by(launcher: Launcher) -> ServerBuilder {
         ServerBuilder {
-            binary,
+            launcher,
             engine: Engine::Filesystem,
             directory: tempfile::Builder::new().prefix("wharf-test-").tempdir().unwrap(),
             top: Vec::new(),
@@ -319,9 +312,13 @@ impl Server {
     ///
     /// When that is a unix socket.
     pub fn address(&self) -> SocketAddr {
-        match &self.process.place {
-            Place::Tcp(address) => *address,
-            Place::Unix(path) => panic!("the server listens on {}", path.display()),
+        match &self.instance {
+            Instance::InProcess(server) => server.address(),
+            Instance::Process { place, .. } => match place {
+                Place::Tcp(address) => *address,
+                Place::Unix(path) => panic!("the server listens on {}", path.display()),
+            },
+            Instance::Ended => panic!("the server has ended"),
         }
     }
 
@@ -331,9 +328,12 @@ impl Server {
     ///
     /// When it listens on TCP.
     pub fn socket(&self) -> &Path {
-        match &self.process.place {
-            Place::Unix(path) => path,
-            Place::Tcp(address) => panic!("the server listens on {address}"),
+        match &self.instance {
+            Instance::Process {
+                place: Place::Unix(path),
+                ..
+            } => path,
+            _ => panic!("the server listens on {}", self.address()),
         }
     }
 
@@ -349,9 +349,9 @@ impl Server {
         self.how.path(name)
     }
 
-    /// Its process.
+    /// The id of its process.
     pub fn pid(&self) -> u32 {
-        self.process.child.id()
+        self.process().id()
     }
 
     /// Where the data lies.
@@ -369,44 +369,51 @@ impl Server {
         self.root().join(store::TREE)
     }
 
-    /// Which engine.
+    /// The storage engine.
     pub fn engine(&self) -> Engine {
         self.how.engine
     }
 
-    /// Somebody without credentials, over HTTP/1.1.
+    /// A client without credentials, over HTTP/1.1.
     pub fn anonymous(&self) -> Client {
         Client::http1(self.address())
     }
 
-    /// The same over HTTP/2.
+    /// A client without credentials, over HTTP/2.
     pub fn anonymous_http2(&self) -> Client {
         Client::http2(self.address())
     }
 
-    /// Somebody without credentials, over TLS.
+    /// A client without credentials, over TLS.
     pub fn over_tls(&self, trust: &Trust) -> Client {
         Client::tls(self.address(), trust)
     }
 
-    /// Somebody without credentials, on the unix socket.
+    /// A client without credentials, on the unix socket.
     pub fn on_socket(&self) -> Client {
         Client::unix(self.socket())
     }
 
-    /// Another server of the same binary, with a directory of its own.
+    /// Another server of the same launcher, with a directory of its own.
     pub fn another(&self) -> ServerBuilder {
         self.how.another()
     }
 
-    /// A connection without any manners.
+    /// A connection on which the test writes bytes as they are.
     pub async fn raw(&self) -> RawConnection {
         RawConnection::open(self.address()).await
     }
 
+    fn process(&self) -> &Process {
+        match &self.instance {
+            Instance::Process { process, .. } => process,
+            _ => panic!("this server has no process of its own"),
+        }
+    }
+
     /// All that the server has said so far.
     pub fn log(&self) -> String {
-        self.process.log.text()
+        self.process().log()
     }
 
     /// Waits until the server has said `text`. Its words come through a pipe, a moment after what they speak of.
@@ -432,34 +439,48 @@ impl Server {
         self.how.rules = None;
     }
 
-    /// Checks that the process is alive.
+    /// Checks that the server still runs.
     pub fn assert_alive(&mut self) {
-        let ended = self.process.child.try_wait().unwrap();
-        assert!(ended.is_none(), "the server has ended: {}", ended.unwrap());
+        match &mut self.instance {
+            Instance::Process { process, .. } => {
+                let ended = process.ended();
+                assert!(ended.is_none(), "the server has ended: {}", ended.unwrap());
+            }
+            Instance::InProcess(server) => {
+                let connected = std::net::TcpStream::connect(server.address());
+                assert!(connected.is_ok(), "the server no longer listens: {connected:?}");
+            }
+            Instance::Ended => panic!("the server has ended"),
+        }
     }
 
     /// Asks it to end (SIGTERM), as `docker stop` does, and checks that it ends well.
     pub fn stop(&mut self) {
-        kill_process(self.process.pid(), Signal::TERM).unwrap();
-        let deadline = Instant::now() + PATIENCE;
-        while self.process.child.try_wait().unwrap().is_none() {
-            assert!(Instant::now() < deadline, "the server does not end after SIGTERM");
-            std::thread::sleep(Duration::from_millis(5));
+        match &mut self.instance {
+            Instance::Process { process, .. } => {
+                let status = process.stop();
+                assert!(status.success(), "after SIGTERM the server ended with {status}");
+            }
+            instance => {
+                if let Instance::InProcess(server) = std::mem::replace(instance, Instance::Ended) {
+                    server.stop();
+                }
+            }
         }
-        let status = self.process.child.wait().unwrap();
-        assert!(status.success(), "after SIGTERM the server ended with {status}");
     }
 
     /// Kills it in the middle of whatever it does (`kill -9`).
     pub fn kill9(&mut self) {
-        self.process.child.kill().unwrap();
-        self.process.child.wait().unwrap();
+        match &mut self.instance {
+            Instance::Process { process, .. } => process.kill(),
+            _ => panic!("a server in the process of the test cannot be killed"),
+        }
     }
 
     /// Starts it again on the same data after [`stop`](Self::stop) or [`kill9`](Self::kill9). The
     /// port is a new one: actors must be made anew.
     pub fn start_again(&mut self) {
-        self.process = self.how.spawn();
+        self.instance = self.how.launch();
     }
 
     /// Stops it and starts it again.
@@ -476,13 +497,27 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both succeed for a child that has ended already; there is nobody to tell if not.
-        self.process.child.kill().ok();
-        self.process.child.wait().ok();
+        self.instance.cut();
         if std::thread::panicking() {
-            eprintln!("--- what the server said ---\n{}---", self.log());
+            if let Instance::Process { process, .. } = &self.instance {
+                eprintln!("--- what the server said ---\n{}---", process.log());
+            }
         } else if let (Engine::Filesystem, Some(rules)) = (self.how.engine, &self.how.rules) {
-            check(&self.root(), *rules, &self.log());
+            let log = match &self.instance {
+                Instance::Process { process, .. } => process.log(),
+                _ => String::new(),
+            };
+            check(&self.root(), *rules, &log);
+        }
+    }
+}
+
+impl Instance {
+    /// Ends it without letting requests end.
+    fn cut(&mut self) {
+        match self {
+            Self::Process { process, .. } => process.kill(),
+            Self::InProcess(_) | Self::Ended => *self = Self::Ended,
         }
     }
 }
@@ -496,69 +531,33 @@ fn check(root: &Path, rules: store::Rules, log: &str) {
     );
 }
 
-impl Process {
-    fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
+impl From<&str> for Launcher {
+    fn from(binary: &str) -> Self {
+        Self::Binary(binary.into())
     }
 }
 
-impl Log {
-    fn text(&self) -> String {
-        self.0.lock().unwrap().clone()
-    }
-
-    /// Keeps all that `output` says, and tells where the server listens as soon as it says so.
-    fn follow(
-        &self,
-        output: impl Read + Send + 'static,
-        found: Option<mpsc::Sender<Place>>,
-    ) -> std::thread::JoinHandle<()> {
-        let log = self.clone();
-        std::thread::spawn(move || {
-            for line in BufReader::new(output).split(b'\n').map_while(Result::ok) {
-                let line = String::from_utf8_lossy(&line);
-                if let (Some(found), Some(place)) = (&found, place_in(&line)) {
-                    // Nobody waits any more after the first line that tells.
-                    found.send(place).ok();
-                }
-                let mut text = log.0.lock().unwrap();
-                text.push_str(&line);
-                text.push('\n');
-            }
-        })
+impl From<StartInProcess> for Launcher {
+    fn from(start: StartInProcess) -> Self {
+        Self::InProcess(start)
     }
 }
 
-/// The address in `listening on http://127.0.0.1:41234`, or the path in `listening on http at /run/socket`.
-fn place_in(line: &str) -> Option<Place> {
-    let (_, rest) = line.split_once("listening on ")?;
-    if let Some((_, path)) = rest.split_once(" at ") {
-        return Some(Place::Unix(path.into()));
-    }
-    let (_, rest) = rest.split_once("://")?;
-    let end = rest
-        .find(|c: char| !(c.is_ascii_hexdigit() || matches!(c, '.' | ':' | '[' | ']')))
-        .unwrap_or(rest.len());
-    rest[..end].parse().ok().map(Place::Tcp)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn finds_the_address_in_a_line() {
-        let expected = Place::Tcp("127.0.0.1:41234".parse().unwrap());
-        for line in [
-            "listening on http://127.0.0.1:41234",
-            "INFO listening on https://127.0.0.1:41234/, data under x",
-        ] {
-            assert_eq!(place_in(line).as_ref(), Some(&expected), "{line}");
+impl fmt::Debug for Launcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Binary(path) => f.debug_tuple("Binary").field(path).finish(),
+            Self::InProcess(_) => f.write_str("InProcess"),
         }
-        let expected = Place::Tcp("[::1]:41234".parse().unwrap());
-        assert_eq!(place_in("listening on http://[::1]:41234"), Some(expected));
-        let socket = Place::Unix("/run/s".into());
-        assert_eq!(place_in("wharf 1 listening on http at /run/s"), Some(socket));
-        assert_eq!(place_in("listening"), None);
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Process { .. } => "Process",
+            Self::InProcess(_) => "InProcess",
+            Self::Ended => "Ended",
+        })
     }
 }

@@ -1,24 +1,17 @@
 //! Certificates of every kind, made in memory, and clients that trust some of them.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-};
+use std::sync::{Arc, OnceLock};
 
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair,
 };
 use rustls::{
-    ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
-use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
-
-use crate::{PATIENCE, connect};
-
-/// Somebody who signs certificates.
+/// A certificate authority.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
@@ -40,7 +33,7 @@ pub struct Wanted {
     algorithm: &'static rcgen::SignatureAlgorithm,
 }
 
-/// Which servers a client believes, what it shows of itself, and what it speaks.
+/// The authorities that a client trusts, the certificate that it shows, and the protocols that it speaks.
 #[derive(Debug, Clone)]
 pub struct Trust {
     roots: Vec<String>,
@@ -52,21 +45,6 @@ pub struct Trust {
     config: Arc<OnceLock<Arc<ClientConfig>>>,
 }
 
-/// How a handshake ended.
-#[derive(Debug, Clone)]
-pub struct Handshake {
-    /// What was agreed on by ALPN: `h2`.
-    pub alpn: Option<String>,
-    /// The version.
-    pub version: ProtocolVersion,
-    /// The cipher suite, as rustls names it.
-    pub suite: String,
-    /// The server's own certificate.
-    pub certificate: Vec<u8>,
-    /// Whether a session was resumed.
-    pub is_resumed: bool,
-}
-
 impl Wanted {
     /// For `localhost` and 127.0.0.1, from yesterday on, for years.
     pub fn localhost() -> Self {
@@ -74,7 +52,7 @@ impl Wanted {
         Self::of(CertificateParams::new(names).unwrap(), "localhost")
     }
 
-    /// For `localhost`, in the way that nobody believes any more.
+    /// For `localhost`, by the common name alone, which clients no longer accept.
     pub fn common_name_only() -> Self {
         Self::of(CertificateParams::default(), "localhost")
     }
@@ -247,36 +225,6 @@ impl Trust {
         };
         config.alpn_protocols = self.alpn.iter().map(|name| name.as_bytes().to_vec()).collect();
         config
-    }
-
-    /// Shakes hands with the server at `address`, and asks it for `/v2/` to be sure that it has accepted us. An error
-    /// is what the client's TLS says.
-    pub async fn shake_hands(&self, address: SocketAddr) -> Result<Handshake, String> {
-        use tokio::io::AsyncWriteExt as _;
-
-        let exchange = async {
-            let stream = TcpStream::connect(address).await?;
-            let mut stream = connect::shake_hands(stream, self).await?;
-            // A server of TLS 1.3 judges a client's certificate after the client is done.
-            stream
-                .write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
-                .await?;
-            stream.read_u8().await?;
-            let (_, tls) = stream.get_ref();
-            Ok(Handshake {
-                alpn: tls
-                    .alpn_protocol()
-                    .map(|name| String::from_utf8_lossy(name).into_owned()),
-                version: tls.protocol_version().unwrap(),
-                suite: format!("{:?}", tls.negotiated_cipher_suite().unwrap().suite()),
-                certificate: tls.peer_certificates().unwrap()[0].to_vec(),
-                is_resumed: tls.handshake_kind() == Some(rustls::HandshakeKind::Resumed),
-            })
-        };
-        let result: Result<_, std::io::Error> = timeout(PATIENCE, exchange)
-            .await
-            .unwrap_or_else(|_| panic!("no handshake with {address} within {PATIENCE:?}"));
-        result.map_err(|error| error.to_string())
     }
 }
 

@@ -24,7 +24,7 @@ impl Blob {
     }
 }
 
-/// An image whose blobs nobody else shares.
+/// An image whose blobs no other image shares.
 pub(crate) struct Image {
     pub(crate) config: Blob,
     pub(crate) layers: Vec<Blob>,

@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::content::{BigBlobs, Image, MANIFEST_TYPE};
+use super::feature::Feature;
 use super::load::{Limit, Load, Outcome, request};
 use super::process::{Meter, Span, memory_kib};
 use super::push;
 use super::seed::{BIG_BLOB, GARBAGE_BLOBS, IMAGE_REPOSITORY, TAG_REPOSITORY, count_blobs};
-use super::server::{Feature, Running, Server, Stage};
+use super::server::{Running, Server, Stage};
 
 const CONNECTIONS: usize = 16;
 const SMALL_REPOSITORIES: usize = 50;

@@ -87,7 +87,7 @@ pub(crate) struct Span {
     pub(crate) wall: f64,
     pub(crate) server_cpu: f64,
     pub(crate) client_cpu: f64,
-    /// Processor time of everybody else on the machine, kernel threads included.
+    /// Processor time of all other processes on the machine, kernel threads included.
     pub(crate) foreign_cpu: f64,
 }
 

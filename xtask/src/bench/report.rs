@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
+use super::feature::Feature;
 use super::measure::Reading;
 use super::process::Cores;
 use super::rows::{Better, Goal, Metric, Row, ZOT};
-use super::server::{Feature, REGISTRY_3, Server, WHARF, output_of};
+use super::server::{REGISTRY_3, Server, WHARF, output_of};
 
 /// What became of a row.
 pub(crate) enum Outcome {

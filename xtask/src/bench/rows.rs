@@ -1,8 +1,9 @@
 //! The target table: what is measured, what it was on the machine of the anchor run, and what we owe.
 
+use super::feature::Feature;
 use super::measure::{self, Measure};
 use super::seed::Seed;
-use super::server::{Feature, NGINX, REGISTRY_2, REGISTRY_3};
+use super::server::{NGINX, REGISTRY_2, REGISTRY_3};
 
 /// zot is measured when the caller brings it as `--peer zot=…`; otherwise its figure is derived.
 pub(crate) const ZOT: &str = "zot";

@@ -9,8 +9,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
+use super::feature::Feature;
 use super::seed::IMAGE_REPOSITORY;
-use super::server::Feature;
 
 /// `bench:bench-password`, bcrypt at cost 10.
 const HTPASSWD: &str = "bench:$2y$10$abcdefghijklmnopqrstuu5rhE8xjcfdvrsFKo7VUotU4ZZ7fEC/O\n";

@@ -189,7 +189,7 @@ fn remove_all(paths: &[PathBuf], remove: impl Fn(&Path) -> std::io::Result<()> +
     })
 }
 
-/// Writes back what the file system holds in memory, so that nobody pays for the work of another.
+/// Writes back what the file system holds in memory, so that no measurement pays for the work of another.
 fn settle(path: &Path) -> Result<()> {
     let directory = fs::File::open(path)?;
     rustix::fs::syncfs(&directory)

@@ -11,6 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::client::Client;
+use super::feature::Feature;
 use super::process::Cores;
 use super::secure::Materials;
 use super::seed::{IMAGE_REPOSITORY, Images, blob_path};
@@ -31,20 +32,6 @@ pub(crate) struct Server {
     pub(crate) command: Vec<String>,
     /// What it says about its own version.
     pub(crate) version: String,
-}
-
-/// What a server is asked to be beyond plain.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Feature {
-    Plain,
-    /// HTTPS, TLS 1.3.
-    Tls,
-    /// HTTP Basic against a bcrypt file.
-    Htpasswd,
-    /// Bearer tokens signed by somebody else.
-    Token,
-    /// A command that removes what nothing refers to.
-    Collection,
 }
 
 /// What all starts have in common.
