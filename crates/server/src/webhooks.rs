@@ -1,8 +1,8 @@
 //! Tells other services what happened here: `notifications` of registry:2, with queues that survive.
 //!
-//! The way of an event: a handler makes it when what it tells of is done ([`event`]), a thread appends it to the
-//! queue of each endpoint that wants it, and one task for each endpoint posts the queue in order ([`deliver`]),
-//! in the form that the endpoint asks for ([`envelope`], [`cloud_event`]).
+//! The way of an event: the registry reports it when the operation is done, and it becomes a record ([`subscriber`]);
+//! a thread appends the record to the queue of each endpoint that wants it, and one task for each endpoint posts the
+//! queue in order ([`deliver`]), in the form that the endpoint asks for ([`envelope`], [`cloud_event`]).
 //!
 //! # What is promised
 //!
@@ -17,9 +17,10 @@ mod client;
 mod cloud_event;
 mod deliver;
 mod envelope;
-pub(crate) mod event;
 mod metrics;
 mod options;
+mod record;
+mod subscriber;
 
 pub use metrics::EndpointMetrics;
 pub use options::{Action, Endpoint, EndpointError, EventFormat, Url, WebhookOptions};
@@ -39,7 +40,11 @@ use tokio::{
 };
 use wharf_storage::spool::{Spool, SpoolName, Spools};
 
-use self::{client::Client, event::Event, metrics::Counters};
+use self::{
+    client::Client,
+    metrics::Counters,
+    record::{Record, Source},
+};
 
 /// Kibibytes of events that are on their way to the queues.
 const IN_FLIGHT_KIB: u32 = 8 << 10;
@@ -58,7 +63,7 @@ pub struct Webhooks {
 
 struct Shared {
     include_references: bool,
-    source: event::Source,
+    source: Source,
     queues: Vec<Arc<Queue>>,
     jobs: mpsc::Sender<Job>,
     in_flight: Arc<Semaphore>,
@@ -155,7 +160,7 @@ impl Webhooks {
             .spawn(move || write_all(&todo, &is_dirty))?;
         let shared = Shared {
             include_references: options.include_references,
-            source: event::Source::new(source),
+            source: Source::new(source),
             queues,
             jobs,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
@@ -200,17 +205,9 @@ impl Webhooks {
         }
     }
 
-    pub(crate) fn includes_references(&self) -> bool {
-        self.shared.include_references
-    }
-
-    pub(crate) fn source(&self) -> &event::Source {
-        &self.shared.source
-    }
-
     /// Hands an event over; returns when no end of the process can lose it.
-    pub(crate) async fn tell(&self, event: &Event) {
-        let Some((record, to)) = self.prepare(event) else {
+    async fn tell(&self, record: &Record) {
+        let Some((record, to)) = self.prepare(record) else {
             return;
         };
         let (written, is_written) = oneshot::channel();
@@ -226,8 +223,8 @@ impl Webhooks {
     }
 
     /// Hands an event over without waiting. Under a load that the disk cannot follow, it may be dropped.
-    pub(crate) fn tell_soon(&self, event: &Event) {
-        let Some((record, to)) = self.prepare(event) else {
+    fn tell_soon(&self, record: &Record) {
+        let Some((record, to)) = self.prepare(record) else {
             return;
         };
         match Arc::clone(&self.shared.in_flight).try_acquire_many_owned(room_for(&record)) {
@@ -239,18 +236,18 @@ impl Webhooks {
     }
 
     /// The record of an event, and who wants it.
-    fn prepare(&self, event: &Event) -> Option<(Vec<u8>, Vec<Arc<Queue>>)> {
+    fn prepare(&self, record: &Record) -> Option<(Vec<u8>, Vec<Arc<Queue>>)> {
         let wanted = |queue: &&Arc<Queue>| {
             queue
                 .endpoint
-                .wants(event.action, event.target.media_type.as_deref())
+                .wants(record.action, record.target.media_type.as_deref())
         };
         let to: Vec<_> = self.shared.queues.iter().filter(wanted).cloned().collect();
         if to.is_empty() {
             return None;
         }
         to.iter().for_each(|queue| queue.counters.came_in());
-        Some((event.to_record(), to))
+        Some((record.to_bytes(), to))
     }
 
     fn append(

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{
     envelope::{Shown, Version},
-    event::{Event, Subject},
+    record::{Record, Subject},
 };
 
 /// Of one event in structured mode.
@@ -35,7 +35,7 @@ struct CloudEvent<'a> {
 }
 
 /// The body to post: the event of registry:3 is its data.
-pub(super) fn render(event: &Event) -> Vec<u8> {
+pub(super) fn render(event: &Record) -> Vec<u8> {
     let source = utf8_percent_encode(&event.source.addr, AUTHORITY);
     let cloud_event = CloudEvent {
         specversion: "1.0",
@@ -60,7 +60,7 @@ fn kind(subject: Subject) -> &'static str {
 }
 
 /// As one would write it after `docker pull`.
-fn subject(event: &Event) -> String {
+fn subject(event: &Record) -> String {
     let target = &event.target;
     match (&target.tag, &target.digest) {
         (Some(tag), _) => format!("{}:{tag}", target.repository),

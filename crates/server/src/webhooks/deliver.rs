@@ -12,7 +12,7 @@ use super::{
     client::{Answer, Client},
     cloud_event,
     envelope::{self, Version},
-    event::Event,
+    record::Record,
 };
 
 /// Runs until it is told to flush and the queue is empty, or an attempt fails after that.
@@ -117,7 +117,7 @@ async fn next(
 }
 
 fn body(queue: &Queue, record: &[u8]) -> Option<Bytes> {
-    let Some(event) = Event::from_record(record) else {
+    let Some(event) = Record::from_bytes(record) else {
         queue.dropped(1, "an event was written by another version and cannot be read");
         return None;
     };
