@@ -8,7 +8,7 @@ use super::{
     record::{Record, Subject},
 };
 
-/// Of one event in structured mode.
+/// Media type of one event in structured mode.
 pub(super) const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// What an authority of a URI holds as it is (RFC 3986).
@@ -59,7 +59,7 @@ fn kind(subject: Subject) -> &'static str {
     }
 }
 
-/// As one would write it after `docker pull`.
+/// The name of the content, as `docker pull` takes it.
 fn subject(event: &Record) -> String {
     let target = &event.target;
     match (&target.tag, &target.digest) {

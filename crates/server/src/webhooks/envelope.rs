@@ -11,12 +11,12 @@ use wharf_oci::Descriptor;
 
 use super::record::{Record, Request, Source, Target};
 
-/// Of registry:2. GitLab takes no other.
+/// Media type of the envelope of registry:2; GitLab takes no other.
 pub(super) const V1_MEDIA_TYPE: &str = "application/vnd.docker.distribution.events.v1+json";
-/// Of registry:3.
+/// Media type of the envelope of registry:3.
 pub(super) const V2_MEDIA_TYPE: &str = "application/vnd.docker.distribution.events.v2+json";
 
-/// Which registry's form.
+/// Version of the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     /// Fields of no value are left out, and the size stands before the digest.
