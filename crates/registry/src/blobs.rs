@@ -8,6 +8,7 @@ use wharf_storage::{Blob, ByteStream, ErrorKind, Stat, layout};
 
 use crate::{
     error::{Error, Result},
+    events::{Caller, EventKind},
     registry::Registry,
 };
 
@@ -70,13 +71,29 @@ impl Registry {
         })
     }
 
+    /// Reports that `caller` is sent the blob `blob` of `name`, or a part of it. The surface decides what counts as a
+    /// pull: it may have opened a blob of which it then sends nothing.
+    pub fn pulled_blob(&self, caller: &dyn Caller, name: &RepoName, blob: &BlobInfo) {
+        self.subscribers.pulled(caller, name, || EventKind::BlobPulled {
+            digest: blob.digest,
+            size: blob.size,
+        });
+    }
+
     /// Removes the blob `digest` from `name`. Other repositories keep it; its bytes stay until they are collected.
     ///
     /// # Errors
     ///
     /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], and those of the store.
-    pub async fn delete_blob(&self, name: &RepoName, digest: &Digest) -> Result<()> {
+    pub async fn delete_blob(&self, caller: &dyn Caller, name: &RepoName, digest: &Digest) -> Result<()> {
         self.require_delete()?;
+        self.unlink_blob(name, digest).await?;
+        let deleted = || vec![EventKind::BlobDeleted { digest: *digest }];
+        self.subscribers.changed(caller, name, deleted).await;
+        Ok(())
+    }
+
+    async fn unlink_blob(&self, name: &RepoName, digest: &Digest) -> Result<()> {
         let lock = self.locks.lock_exclusive(digest).await?;
         lock.unlink_layer(name)
             .await
@@ -90,6 +107,27 @@ impl Registry {
     ///
     /// Those of the store.
     pub async fn mount_blob(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+        from: Option<&RepoName>,
+    ) -> Result<Option<BlobInfo>> {
+        let Some(blob) = self.link_blob(name, digest, from).await? else {
+            return Ok(None);
+        };
+        let mounted = || {
+            vec![EventKind::BlobMounted {
+                digest: blob.digest,
+                size: blob.size,
+                from: from.cloned(),
+            }]
+        };
+        self.subscribers.changed(caller, name, mounted).await;
+        Ok(Some(blob))
+    }
+
+    async fn link_blob(
         &self,
         name: &RepoName,
         digest: &Digest,

@@ -8,6 +8,7 @@ use wharf_storage::layout;
 use crate::{
     coordination::Watch,
     error::{Error, Result},
+    events::{Caller, EventKind},
     locks::TagsLocked,
     registry::Registry,
     tree::{
@@ -25,8 +26,15 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::DeleteDisabled`]; those of the store.
-    pub async fn delete_tag(&self, name: &RepoName, tag: &Tag) -> Result<()> {
+    pub async fn delete_tag(&self, caller: &dyn Caller, name: &RepoName, tag: &Tag) -> Result<()> {
         self.require_delete()?;
+        self.remove_tag(name, tag).await?;
+        let deleted = || vec![EventKind::TagDeleted { tag: tag.clone() }];
+        self.subscribers.changed(caller, name, deleted).await;
+        Ok(())
+    }
+
+    async fn remove_tag(&self, name: &RepoName, tag: &Tag) -> Result<()> {
         let lock = self.locks.lock_tags(name, vec![tag.clone()]).await?;
         if self.tag_target(name, tag).await?.is_none() {
             return Err(unknown(name, tag.as_str().to_owned(), None));
@@ -35,18 +43,36 @@ impl Registry {
     }
 
     /// Removes the manifest `digest` from `name`, and every tag that points at it. Its bytes stay until they are
-    /// collected; other repositories keep it. Returns the tags that went with it.
+    /// collected; other repositories keep it. Refused when a tagged index lists it (decision D4), unless `force`. Returns
+    /// the tags that went with it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`]; those of the store.
+    pub async fn delete_manifest(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+    ) -> Result<Vec<Tag>> {
+        self.require_delete()?;
+        let tags = self.remove_manifest(name, digest, force).await?;
+        let deleted = || {
+            let tags = tags.iter().cloned().map(|tag| EventKind::TagDeleted { tag });
+            let manifest = EventKind::ManifestDeleted { digest: *digest };
+            std::iter::once(manifest).chain(tags).collect()
+        };
+        self.subscribers.changed(caller, name, deleted).await;
+        Ok(tags)
+    }
+
+    /// Removes a manifest and its tags, and returns these.
     ///
     /// What is to go is found without a lock, under a watch. When the watch was not disturbed before the exclusive lock was
     /// granted, no manifest that names `digest` or an index above it, and no tag of these, has been pushed since, and
     /// none can be while the lock is held. Otherwise the search begins anew: each time because such a push succeeded.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`] when a tagged index lists it
-    /// (decision D4), unless `force`; those of the store.
-    pub async fn delete_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
-        self.require_delete()?;
+    async fn remove_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
         loop {
             let (tags, watch) = self.find_tags_to_delete(name, digest, force).await?;
             let lock = self.locks.lock_exclusive(digest).await?;

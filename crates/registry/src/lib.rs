@@ -11,6 +11,7 @@ mod coordination;
 mod damaged;
 mod delete;
 mod error;
+mod events;
 mod locks;
 mod manifests;
 mod referrers;
@@ -22,7 +23,8 @@ mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
-pub use manifests::PushedManifest;
+pub use events::{Caller, Event, EventKind, Origin, RequestFacts, Subscriber, Surface};
+pub use manifests::{ManifestPush, PushedManifest};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};

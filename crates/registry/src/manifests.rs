@@ -1,6 +1,6 @@
 //! Manifests: read byte for byte, checked when they are pushed, published after all that they name.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
@@ -8,6 +8,7 @@ use wharf_storage::{Put, layout};
 
 use crate::{
     error::{Error, MissingReference, ReferenceRole, Result},
+    events::{Caller, EventKind},
     registry::Registry,
     tree::{manifest::StoredManifest, parallel::in_parallel},
 };
@@ -15,6 +16,19 @@ use crate::{
 /// A manifest of more bytes is stored before any lock is taken, so that the lock is not held while much is synced.
 /// Smaller ones share the syncs of their pointers, which on most disks halves what a push costs.
 const LARGE: usize = 64 << 10;
+
+/// A manifest to store, as a client sends it.
+#[derive(Debug, Clone, Copy)]
+pub struct ManifestPush<'a> {
+    /// Tag that is to point at it, or its digest.
+    pub reference: &'a Reference,
+    /// Further tags that are to point at it.
+    pub tags: &'a [Tag],
+    /// Media type that the client names.
+    pub content_type: Option<&'a str>,
+    /// Bytes of the manifest.
+    pub bytes: &'a Bytes,
+}
 
 /// Outcome of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,39 +76,61 @@ impl Registry {
         Ok(self.tree.links.target(&link).await?.is_some())
     }
 
-    /// Stores a manifest in `name`, durably, and points `reference` (if it is a tag) and `tags` at it.
+    /// Reports that `caller` is sent the manifest `manifest` of `name`, for which it asked by `reference`. The surface
+    /// decides what counts as a pull: the client may know the manifest already, or not take its type.
+    pub fn pulled_manifest(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        reference: &Reference,
+        manifest: &Arc<StoredManifest>,
+    ) {
+        self.subscribers
+            .pulled(caller, name, || EventKind::ManifestPulled {
+                manifest: Arc::clone(manifest),
+                tag: reference.tag().cloned(),
+            });
+    }
+
+    /// Stores a manifest in `name`, durably, and points its tags at it.
     ///
     /// All that it names must be there already, except its `subject` (spec: "Pushing Manifests with Subject").
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when `reference` is the digest of
+    /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when the reference is the digest of
     /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing; those of the store.
     pub async fn put_manifest(
         &self,
+        caller: &dyn Caller,
         name: &RepoName,
-        reference: &Reference,
-        content_type: Option<&str>,
-        bytes: Bytes,
-        tags: &[Tag],
+        push: ManifestPush<'_>,
     ) -> Result<PushedManifest> {
+        let ManifestPush {
+            reference,
+            tags,
+            content_type,
+            bytes,
+        } = push;
         let limit = self.options.manifest_limit;
         if bytes.len() > limit {
             return Err(Error::ManifestTooLarge { limit });
         }
         let view =
-            ManifestView::parse_pushed(content_type, &bytes).map_err(|error| Error::ManifestInvalid {
+            ManifestView::parse_pushed(content_type, bytes).map_err(|error| Error::ManifestInvalid {
                 reason: error.to_string(),
             })?;
-        let digest = pushed_digest(reference, &bytes)?;
+        let digest = pushed_digest(reference, bytes)?;
         self.options.url_rules.check(&view)?;
-        self.publish_manifest(name, &digest, &view, &bytes, all_tags(reference, tags))
+        self.publish_manifest(name, &digest, &view, bytes, all_tags(reference, tags))
             .await?;
-        self.tree.manifests.remember(StoredManifest {
+        let manifest = self.tree.manifests.remember(StoredManifest {
             digest,
-            bytes,
+            bytes: bytes.clone(),
             media_type: view.media_type.into(),
         });
+        let pushed = || pushes(&manifest, reference.tag().into_iter().chain(tags));
+        self.subscribers.changed(caller, name, pushed).await;
         Ok(PushedManifest {
             digest,
             subject: view.subject.map(|subject| subject.digest),
@@ -218,6 +254,20 @@ impl Found {
     }
 }
 
+/// The events of a push: one for each tag, in the order in which the client named them, or one without a tag.
+fn pushes<'a>(manifest: &Arc<StoredManifest>, tags: impl Iterator<Item = &'a Tag>) -> Vec<EventKind> {
+    let mut seen = HashSet::new();
+    let mut tags: Vec<Option<Tag>> = tags.filter(|tag| seen.insert(*tag)).cloned().map(Some).collect();
+    if tags.is_empty() {
+        tags.push(None);
+    }
+    let pushed = |tag| EventKind::ManifestPushed {
+        manifest: Arc::clone(manifest),
+        tag,
+    };
+    tags.into_iter().map(pushed).collect()
+}
+
 /// The tags that a push points at its manifest, each once.
 fn all_tags(reference: &Reference, tags: &[Tag]) -> Vec<Tag> {
     let mut tags = tags.to_vec();
@@ -262,7 +312,7 @@ fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
         .manifests
         .iter()
         .map(|descriptor| (ReferenceRole::Manifest, descriptor));
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = HashSet::new();
     config
         .chain(layers)
         .chain(children)

@@ -9,6 +9,7 @@ use crate::{
     coordination::InProcess,
     damaged::DamagedBlobs,
     error::{Error, Result},
+    events::{Subscriber, Subscribers},
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
@@ -57,6 +58,7 @@ pub struct Registry {
     pub(crate) damaged: DamagedBlobs,
     pub(crate) locks: Locks,
     pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
+    pub(crate) subscribers: Subscribers,
 }
 
 impl Registry {
@@ -67,9 +69,17 @@ impl Registry {
             damaged: DamagedBlobs::new(),
             locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
             catalog_rounds: Rounds::default(),
+            subscribers: Subscribers::default(),
             storage,
             options,
         }
+    }
+
+    /// Reports what happens from now on to `subscriber`, too.
+    #[must_use]
+    pub fn with_subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
+        self.subscribers.add(subscriber);
+        self
     }
 
     /// The options that it was made with.

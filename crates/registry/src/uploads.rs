@@ -15,6 +15,7 @@ use wharf_storage::{ErrorKind, ListedUpload, Upload, layout::UploadKey};
 use crate::{
     blobs::BlobInfo,
     error::{Error, Result},
+    events::{Caller, EventKind},
     registry::Registry,
 };
 
@@ -178,7 +179,7 @@ impl UploadSession {
     /// # Errors
     ///
     /// [`Error::DigestMismatch`]; those of the store.
-    pub async fn finish(self, expected: &Digest) -> Result<BlobInfo> {
+    pub async fn finish(self, caller: &dyn Caller, expected: &Digest) -> Result<BlobInfo> {
         let Self {
             registry,
             key,
@@ -202,9 +203,13 @@ impl UploadSession {
         }
         // Many bytes are synced before the lock is taken, which then covers the rename and the link.
         finished.prepare().await?;
+        let name = &key.repository;
         let lock = registry.locks.lock_shared(std::slice::from_ref(&actual)).await?;
-        lock.publish_blob(&key.repository, &actual, finished).await?;
+        lock.publish_blob(name, &actual, finished).await?;
+        drop(lock);
         registry.damaged.healed(&actual);
+        let pushed = || vec![EventKind::BlobPushed { digest: actual, size }];
+        registry.subscribers.changed(caller, name, pushed).await;
         Ok(BlobInfo { digest: actual, size })
     }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue};
 use wharf_access::Access;
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
 
-use crate::{health::Health, metrics::Metrics, webhooks::Webhooks};
+use crate::{health::Health, metrics::Metrics};
 
 /// How the server behaves, as far as an operator may choose: data only.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +50,6 @@ pub struct ServerServices {
     pub access: Option<Arc<Access>>,
     /// The log that has a line for each request.
     pub access_log: Option<AccessLog>,
-    /// The endpoints that are told of events.
-    pub webhooks: Option<Webhooks>,
     /// The metrics of the server; `None`: nothing is counted.
     pub metrics: Option<Arc<Metrics>>,
     /// Refuse every request while a check fails. `None`: nothing is checked.

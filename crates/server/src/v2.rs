@@ -8,7 +8,7 @@ mod blobs;
 mod catalog;
 mod conditions;
 mod manifests;
-mod notify;
+mod origin;
 mod receive;
 mod referrers;
 mod tags;

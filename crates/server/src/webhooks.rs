@@ -1,8 +1,8 @@
-//! Tells other services what happened here: `notifications` of registry:2, with queues that survive.
+//! Webhooks: the `notifications` of registry:2, with queues that outlive the process.
 //!
-//! The way of an event: a handler makes it when what it tells of is done ([`event`]), a thread appends it to the
-//! queue of each endpoint that wants it, and one task for each endpoint posts the queue in order ([`deliver`]),
-//! in the form that the endpoint asks for ([`envelope`], [`cloud_event`]).
+//! The way of an event: the registry reports it when the operation is done, and it becomes a record ([`subscriber`]);
+//! a thread appends the record to the queue of each endpoint that wants it, and one task for each endpoint posts the
+//! queue in order ([`deliver`]), in the form that the endpoint asks for ([`envelope`], [`cloud_event`]).
 //!
 //! # What is promised
 //!
@@ -17,9 +17,10 @@ mod client;
 mod cloud_event;
 mod deliver;
 mod envelope;
-pub(crate) mod event;
 mod metrics;
 mod options;
+mod record;
+mod subscriber;
 
 pub use metrics::EndpointMetrics;
 pub use options::{Action, Endpoint, EndpointError, EventFormat, Url, WebhookOptions};
@@ -39,18 +40,22 @@ use tokio::{
 };
 use wharf_storage::spool::{Spool, SpoolName, Spools};
 
-use self::{client::Client, event::Event, metrics::Counters};
+use self::{
+    client::Client,
+    metrics::Counters,
+    record::{Record, Source},
+};
 
 /// Kibibytes of events that are on their way to the queues.
 const IN_FLIGHT_KIB: u32 = 8 << 10;
 
-/// How long what is in a queue may be unsynced.
+/// How long an event in a queue may be unsynced.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The queue of an endpoint that is no longer configured is kept for so long.
+/// How long the queue of an endpoint is kept after it was removed from the configuration.
 const KEEP_ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// All endpoints, at work. Clones are the same.
+/// All endpoints with their queues and deliveries. Clones share them.
 #[derive(Clone)]
 pub struct Webhooks {
     shared: Arc<Shared>,
@@ -58,7 +63,7 @@ pub struct Webhooks {
 
 struct Shared {
     include_references: bool,
-    source: event::Source,
+    source: Source,
     queues: Vec<Arc<Queue>>,
     jobs: mpsc::Sender<Job>,
     in_flight: Arc<Semaphore>,
@@ -66,7 +71,7 @@ struct Shared {
     deliveries: parking_lot::Mutex<JoinSet<()>>,
 }
 
-/// One endpoint with what waits for it.
+/// One endpoint with the events that wait for it.
 struct Queue {
     endpoint: Endpoint,
     spool: Arc<dyn Spool>,
@@ -74,7 +79,7 @@ struct Queue {
     has_events: Notify,
 }
 
-/// What the writing thread has to do.
+/// A job of the thread that writes events.
 enum Job {
     Append {
         record: Vec<u8>,
@@ -82,7 +87,7 @@ enum Job {
         written: Option<oneshot::Sender<()>>,
         _room: OwnedSemaphorePermit,
     },
-    /// Says when all that came before is done.
+    /// Reports when all jobs before this one are done.
     Pass(oneshot::Sender<()>),
 }
 
@@ -95,23 +100,23 @@ pub enum WebhookError {
     /// An endpoint cannot be used.
     #[error("the notification endpoint `{name}` cannot be used: {source}")]
     Endpoint {
-        /// Which.
+        /// Name of the endpoint.
         name: String,
-        /// Why.
+        /// Reason why it cannot be used.
         source: EndpointError,
     },
-    /// The system gives no thread.
+    /// The thread that writes events cannot be started.
     #[error("cannot start to write events: {0}")]
     Thread(#[from] std::io::Error),
 }
 
 impl Webhooks {
-    /// Opens the queues, and starts to deliver what is in them. Events say that they come from `source`, `host:port` of
-    /// this server. `None` when there is no endpoint. Must be called on
-    /// a tokio runtime; blocks while it reads what is in the queues.
+    /// Opens the queues, and starts to deliver their events. Events name `source`, `host:port` of this server, as their
+    /// origin. `None` when there is no endpoint. Must be called on a tokio runtime; blocks while it reads the queues.
     ///
     /// # Errors
-    /// When a queue cannot be opened, or an endpoint wants TLS and there is nobody to trust.
+    ///
+    /// When a queue cannot be opened, or an endpoint needs TLS and there is no certificate authority to trust.
     pub fn start(
         options: WebhookOptions,
         source: String,
@@ -155,7 +160,7 @@ impl Webhooks {
             .spawn(move || write_all(&todo, &is_dirty))?;
         let shared = Shared {
             include_references: options.include_references,
-            source: event::Source::new(source),
+            source: Source::new(source),
             queues,
             jobs,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
@@ -167,7 +172,7 @@ impl Webhooks {
         }))
     }
 
-    /// How each endpoint does.
+    /// The counters of each endpoint.
     pub fn metrics(&self) -> Vec<EndpointMetrics> {
         let queues = self.shared.queues.iter();
         queues
@@ -175,7 +180,7 @@ impl Webhooks {
             .collect()
     }
 
-    /// Delivers what can be delivered at once, for at most `patience`; what is left stays in its queue.
+    /// Delivers what endpoints take at once, for at most `patience`; the rest stays in the queues.
     pub async fn finish(&self, patience: Duration) {
         let shared = &self.shared;
         let (passed, has_passed) = oneshot::channel();
@@ -200,21 +205,13 @@ impl Webhooks {
         }
     }
 
-    pub(crate) fn includes_references(&self) -> bool {
-        self.shared.include_references
-    }
-
-    pub(crate) fn source(&self) -> &event::Source {
-        &self.shared.source
-    }
-
-    /// Hands an event over; returns when no end of the process can lose it.
-    pub(crate) async fn tell(&self, event: &Event) {
-        let Some((record, to)) = self.prepare(event) else {
+    /// Appends an event to the queues; returns when no end of the process can lose it.
+    async fn tell(&self, record: &Record) {
+        let Some((record, to)) = self.prepare(record) else {
             return;
         };
         let (written, is_written) = oneshot::channel();
-        // Nobody closes the semaphore.
+        // The semaphore is never closed.
         if let Ok(room) = Arc::clone(&self.shared.in_flight)
             .acquire_many_owned(room_for(&record))
             .await
@@ -225,9 +222,9 @@ impl Webhooks {
         }
     }
 
-    /// Hands an event over without waiting. Under a load that the disk cannot follow, it may be dropped.
-    pub(crate) fn tell_soon(&self, event: &Event) {
-        let Some((record, to)) = self.prepare(event) else {
+    /// Appends an event to the queues without waiting. It may be dropped under a load that the disk cannot follow.
+    fn tell_soon(&self, record: &Record) {
+        let Some((record, to)) = self.prepare(record) else {
             return;
         };
         match Arc::clone(&self.shared.in_flight).try_acquire_many_owned(room_for(&record)) {
@@ -238,19 +235,19 @@ impl Webhooks {
         }
     }
 
-    /// The record of an event, and who wants it.
-    fn prepare(&self, event: &Event) -> Option<(Vec<u8>, Vec<Arc<Queue>>)> {
+    /// The bytes of a record, and the queues of the endpoints that want it. `None`: no endpoint wants it.
+    fn prepare(&self, record: &Record) -> Option<(Vec<u8>, Vec<Arc<Queue>>)> {
         let wanted = |queue: &&Arc<Queue>| {
             queue
                 .endpoint
-                .wants(event.action, event.target.media_type.as_deref())
+                .wants(record.action, record.target.media_type.as_deref())
         };
         let to: Vec<_> = self.shared.queues.iter().filter(wanted).cloned().collect();
         if to.is_empty() {
             return None;
         }
         to.iter().for_each(|queue| queue.counters.came_in());
-        Some((event.to_record(), to))
+        Some((record.to_bytes(), to))
     }
 
     fn append(
@@ -274,7 +271,7 @@ impl Webhooks {
 }
 
 impl Queue {
-    /// Counts events that nobody will hear of, and says so once until the queue was empty again.
+    /// Counts events that the endpoint will never get, and logs so once until the queue was empty again.
     fn dropped(&self, events: u64, why: &str) {
         if self.counters.dropped(events) {
             let endpoint = &self.endpoint.name;
@@ -356,7 +353,7 @@ fn write_all(jobs: &mpsc::Receiver<Job>, is_dirty: &Notify) {
                 to.iter().for_each(|queue| write(queue, &record));
                 is_dirty.notify_one();
                 if let Some(written) = written {
-                    // Whoever waited may be gone.
+                    // The request that waited may be over.
                     _ = written.send(());
                 }
             }

@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use wharf_access::Access;
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{DebugServer, Server, ServerServices};
+use wharf_server::{DebugServer, Server, ServerServices, Webhooks};
 use wharf_storage::spool::{MemorySpools, Spools};
 
 use crate::{
@@ -34,6 +34,7 @@ pub(crate) struct Services {
     registry: Arc<Registry>,
     /// The services that the server uses.
     used: ServerServices,
+    webhooks: Option<Webhooks>,
     listener: Listener,
     address: ListenAddress,
     debug_address: Option<ListenAddress>,
@@ -57,23 +58,25 @@ impl Services {
         let debug_address = debug_listener.as_ref().map(Listener::address).transpose()?;
         let listener = bind(&settings.listen, inherited).await?;
         let address = listener.address().context("cannot listen")?;
-        let registry = registry(settings, &store, &address);
+        let webhooks = webhooks::start(&settings.webhooks, &address, &*spools)?;
+        let registry = registry(settings, &store, &address, webhooks.as_ref());
 
         let mut used = ServerServices {
             access: access(settings, &address)?,
             tls,
             access_log: access_log(settings)?,
-            webhooks: webhooks::start(&settings.webhooks, &address, &*spools)?,
             metrics: None,
             health: telemetry::health(settings, &store),
             tracer,
         };
-        used.metrics = meters.map(|meters| telemetry::metrics(settings, meters, &registry, &used));
+        used.metrics =
+            meters.map(|meters| telemetry::metrics(settings, meters, &registry, &used, webhooks.as_ref()));
         Ok(Self {
             tasks: tasks(settings, &registry, &used, debug_listener),
             server: Server::new(Arc::clone(&registry), settings.server.clone(), used.clone()),
             registry,
             used,
+            webhooks,
             listener,
             address,
             debug_address,
@@ -112,7 +115,7 @@ impl Services {
                 "stopped; requests that took too long were cut, uploads can be resumed"
             ),
         }
-        if let Some(webhooks) = &self.used.webhooks {
+        if let Some(webhooks) = &self.webhooks {
             webhooks::finish(webhooks, self.drain, stopped.get().copied()).await;
         }
         if let Some(tracer) = &self.used.tracer {
@@ -130,6 +133,7 @@ fn registry(
     settings: &Settings,
     store: &Arc<dyn wharf_storage::Storage>,
     address: &ListenAddress,
+    webhooks: Option<&Webhooks>,
 ) -> Arc<Registry> {
     let options = wharf_registry::Options {
         delete_enabled: settings
@@ -137,7 +141,11 @@ fn registry(
             .is_enabled(settings.auth.is_some(), address.is_loopback()),
         ..settings.registry.clone()
     };
-    Arc::new(Registry::new(Arc::clone(store), options))
+    let mut registry = Registry::new(Arc::clone(store), options);
+    if let Some(webhooks) = webhooks {
+        registry = registry.with_subscriber(Arc::new(webhooks.clone()));
+    }
+    Arc::new(registry)
 }
 
 /// The users. Warns where their passwords would cross a network in clear text.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use crate::common::{image, name, put, registry, tag, write};
+use crate::common::{caller, image, name, put, registry, tag, write};
 use proptest::prelude::*;
 use wharf_oci::{Digest, PageRequest};
 use wharf_registry::Registry;
@@ -84,7 +84,7 @@ async fn a_repository_leaves_with_its_last_tag() {
     );
     put(&registry, &app, tag("1"), &manifest).await;
     assert_eq!(page(&registry, None, None).await.0, ["app"]);
-    registry.delete_tag(&app, &tag("1")).await.unwrap();
+    registry.delete_tag(&caller(), &app, &tag("1")).await.unwrap();
     assert_eq!(page(&registry, None, None).await.0, Vec::<String>::new());
 }
 

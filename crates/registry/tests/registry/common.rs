@@ -9,7 +9,7 @@ use object_store::{
     throttle::{ThrottleConfig, ThrottledStore},
 };
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
-use wharf_registry::{Options, Registry};
+use wharf_registry::{ManifestPush, Options, Origin, PushedManifest, Registry, Result};
 use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
 
 /// A registry in memory that may delete, and its store.
@@ -49,6 +49,11 @@ pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
     (Arc::new(Registry::new(Arc::clone(&storage), options)), storage)
 }
 
+/// The origin of what tests do.
+pub(crate) fn caller() -> Arc<Origin> {
+    Arc::new(Origin::worker("test"))
+}
+
 pub(crate) fn name(name: &str) -> RepoName {
     name.parse().unwrap()
 }
@@ -61,7 +66,8 @@ pub(crate) async fn push_blob(registry: &Arc<Registry>, name: &RepoName, bytes: 
     let id = registry.start_upload(name).await.unwrap();
     let mut upload = registry.open_upload(name, &id).await.unwrap();
     upload.write(Bytes::copy_from_slice(bytes)).await.unwrap();
-    upload.finish(&Digest::sha256_of(bytes)).await.unwrap().digest
+    let digest = Digest::sha256_of(bytes);
+    upload.finish(&caller(), &digest).await.unwrap().digest
 }
 
 /// The manifest of an image with one layer of `content`; its blobs are pushed, it is not.
@@ -100,12 +106,23 @@ pub(crate) async fn put(
     reference: impl Into<Reference>,
     manifest: &str,
 ) -> Digest {
-    let bytes = Bytes::copy_from_slice(manifest.as_bytes());
-    registry
-        .put_manifest(name, &reference.into(), None, bytes, &[])
-        .await
-        .unwrap()
-        .digest
+    try_put(registry, name, reference, manifest).await.unwrap().digest
+}
+
+/// Pushes a manifest that may be refused.
+pub(crate) async fn try_put(
+    registry: &Registry,
+    name: &RepoName,
+    reference: impl Into<Reference>,
+    manifest: &str,
+) -> Result<PushedManifest> {
+    let push = ManifestPush {
+        reference: &reference.into(),
+        tags: &[],
+        content_type: None,
+        bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
+    };
+    registry.put_manifest(&caller(), name, push).await
 }
 
 /// Writes behind the registry's back.

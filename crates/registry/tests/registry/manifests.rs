@@ -1,7 +1,6 @@
 //! Manifests, tags, referrers and their deletion, as the registry means them.
 
-use crate::common::{image, index, name, push_blob, put, registry, tag, write};
-use bytes::Bytes;
+use crate::common::{caller, image, index, name, push_blob, put, registry, tag, try_put, write};
 use wharf_oci::{Digest, PageRequest, Reference};
 use wharf_registry::{Error, ReferenceRole};
 use wharf_storage::layout;
@@ -10,8 +9,7 @@ use wharf_storage::layout;
 async fn all_missing_references_are_named_at_once() {
     let (registry, _) = registry();
     let manifest = image(&registry, &name("elsewhere"), "content", "").await;
-    let error = registry
-        .put_manifest(&name("app"), &tag("1").into(), None, Bytes::from(manifest), &[])
+    let error = try_put(&registry, &name("app"), tag("1"), &manifest)
         .await
         .unwrap_err();
     let Error::ManifestReferencesUnknown(missing) = error else {
@@ -32,12 +30,7 @@ async fn a_truncated_blob_counts_as_absent_until_it_is_pushed_again() {
     let digest = Digest::sha256_of(b"content");
     write(&*storage, &layout::blob(&digest), "con").await;
 
-    let put_manifest = || {
-        let bytes = Bytes::from(manifest.clone());
-        let reference = Reference::from(tag("1"));
-        let (registry, app) = (&registry, &app);
-        async move { registry.put_manifest(app, &reference, None, bytes, &[]).await }
-    };
+    let put_manifest = || try_put(&registry, &app, tag("1"), &manifest);
     let Err(Error::ManifestReferencesUnknown(missing)) = put_manifest().await else {
         panic!("accepted")
     };
@@ -51,7 +44,7 @@ async fn a_truncated_blob_counts_as_absent_until_it_is_pushed_again() {
     );
     assert_eq!(
         registry
-            .mount_blob(&name("other"), &digest, Some(&app))
+            .mount_blob(&caller(), &name("other"), &digest, Some(&app))
             .await
             .unwrap(),
         None
@@ -113,7 +106,7 @@ async fn deleting_a_tag_leaves_its_siblings_and_the_manifest() {
     let manifest = image(&registry, &app, "content", "").await;
     let digest = put(&registry, &app, tag("1.0"), &manifest).await;
     put(&registry, &app, tag("latest"), &manifest).await;
-    registry.delete_tag(&app, &tag("1.0")).await.unwrap();
+    registry.delete_tag(&caller(), &app, &tag("1.0")).await.unwrap();
     assert!(matches!(
         registry.manifest(&app, &tag("1.0").into()).await,
         Err(Error::ManifestUnknown { .. })
@@ -131,7 +124,7 @@ async fn deleting_a_tag_leaves_its_siblings_and_the_manifest() {
         digest
     );
     assert!(matches!(
-        registry.delete_tag(&app, &tag("1.0")).await,
+        registry.delete_tag(&caller(), &app, &tag("1.0")).await,
         Err(Error::ManifestUnknown { .. })
     ));
 }
@@ -145,7 +138,10 @@ async fn deleting_a_manifest_takes_its_tags_and_no_other() {
     let digest = put(&registry, &app, tag("1"), &first).await;
     put(&registry, &app, tag("also-1"), &first).await;
     put(&registry, &app, tag("2"), &second).await;
-    registry.delete_manifest(&app, &digest, false).await.unwrap();
+    registry
+        .delete_manifest(&caller(), &app, &digest, false)
+        .await
+        .unwrap();
     let tags = registry.tags(&app, &PageRequest::default()).await.unwrap();
     assert_eq!(tags.names, ["2".into()]);
     assert!(matches!(
@@ -162,7 +158,7 @@ async fn the_digest_of_a_config_is_answered_with_that_of_its_manifest() {
     let digest = put(&registry, &app, tag("latest"), &manifest).await;
     let config = Digest::sha256_of(b"{\"config\":\"content\"}");
     let error = registry
-        .delete_manifest(&app, &config, true)
+        .delete_manifest(&caller(), &app, &config, true)
         .await
         .unwrap_err()
         .to_string();
@@ -199,13 +195,17 @@ async fn the_child_of_a_tagged_index_is_kept_even_through_an_index_between() {
     let outer = index(&[(inner_digest, inner.len())]);
     put(&registry, &app, tag("multi"), &outer).await;
 
-    let Err(Error::NeededByIndex { indexes, .. }) = registry.delete_manifest(&app, &digest, false).await
+    let Err(Error::NeededByIndex { indexes, .. }) =
+        registry.delete_manifest(&caller(), &app, &digest, false).await
     else {
         panic!("deleted")
     };
     assert_eq!(indexes, ["app:multi"]);
-    registry.delete_tag(&app, &tag("multi")).await.unwrap();
-    registry.delete_manifest(&app, &digest, false).await.unwrap();
+    registry.delete_tag(&caller(), &app, &tag("multi")).await.unwrap();
+    registry
+        .delete_manifest(&caller(), &app, &digest, false)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]
@@ -250,7 +250,7 @@ async fn referrers_come_and_go_with_their_manifests() {
     assert!(other.descriptors.is_empty());
 
     registry
-        .delete_manifest(&app, &referrer_digest, false)
+        .delete_manifest(&caller(), &app, &referrer_digest, false)
         .await
         .unwrap();
     assert!(
@@ -296,20 +296,15 @@ async fn a_large_manifest_is_stored_when_all_that_it_names_is_there() {
     let app = name("app");
     let annotations = format!(r#","annotations":{{"note":"{}"}}"#, "x".repeat(100_000));
     let elsewhere = image(&registry, &name("elsewhere"), "missing", &annotations).await;
-    let push = |manifest: &str| {
-        let (reference, bytes) = (Reference::from(tag("1")), Bytes::from(manifest.to_owned()));
-        let (registry, app) = (&registry, &app);
-        async move { registry.put_manifest(app, &reference, None, bytes, &[]).await }
-    };
     assert!(matches!(
-        push(&elsewhere).await,
+        try_put(&registry, &app, tag("1"), &elsewhere).await,
         Err(Error::ManifestReferencesUnknown(_))
     ));
     let refused = layout::blob(&Digest::sha256_of(elsewhere.as_bytes()));
     assert!(storage.stat(&refused).await.unwrap_err().is_not_found());
 
     let manifest = image(&registry, &app, "content", &annotations).await;
-    push(&manifest).await.unwrap();
+    put(&registry, &app, tag("1"), &manifest).await;
     let fresh = wharf_registry::Registry::new(storage, registry.options().clone());
     let pulled = fresh.manifest(&app, &tag("1").into()).await.unwrap();
     assert_eq!(pulled.bytes, manifest.as_bytes());

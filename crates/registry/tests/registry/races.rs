@@ -2,12 +2,11 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use bytes::Bytes;
 use tokio::{join, time::sleep};
 use wharf_oci::{Digest, PageRequest, Reference, RepoName};
 use wharf_registry::{Error, PushedManifest, Registry, Result};
 
-use crate::common::{ROUND_TRIP, far_away, image, index, name, put, tag};
+use crate::common::{ROUND_TRIP, caller, far_away, image, index, name, put, tag, try_put};
 
 /// The pushes begin after so many halves of a round trip; a deletion takes fewer than all of them.
 const DELAYS: std::ops::Range<u32> = 0..40;
@@ -20,10 +19,7 @@ async fn push_later(
     delay: u32,
 ) -> Result<PushedManifest> {
     sleep(ROUND_TRIP / 2 * delay).await;
-    let bytes = Bytes::copy_from_slice(manifest.as_bytes());
-    registry
-        .put_manifest(name, &reference.into(), None, bytes, &[])
-        .await
+    try_put(registry, name, reference, manifest).await
 }
 
 /// Deletes the child of an index while the index is pushed; whether the index is there before, untagged.
@@ -38,8 +34,9 @@ async fn exactly_one_succeeds(is_known: bool) {
         if is_known {
             put(&registry, &app, Digest::sha256_of(list.as_bytes()), &list).await;
         }
+        let caller = caller();
         let (deleted, pushed) = join!(
-            registry.delete_manifest(&app, &digest, false),
+            registry.delete_manifest(&caller, &app, &digest, false),
             push_later(&registry, &app, tag("multi"), &list, delay),
         );
         match (&deleted, &pushed) {
@@ -70,8 +67,9 @@ async fn a_tag_that_comes_while_its_manifest_is_deleted_never_dangles() {
         let (registry, _) = far_away();
         let manifest = image(&registry, &app, "content", "").await;
         let digest = put(&registry, &app, tag("early"), &manifest).await;
+        let caller = caller();
         let (deleted, pushed) = join!(
-            registry.delete_manifest(&app, &digest, false),
+            registry.delete_manifest(&caller, &app, &digest, false),
             push_later(&registry, &app, tag("late"), &manifest, delay),
         );
         deleted.unwrap();

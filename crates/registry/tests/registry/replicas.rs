@@ -7,7 +7,7 @@ use wharf_oci::{Digest, PageRequest, Reference, RepoName, media_type};
 use wharf_registry::{Error, Options, Registry};
 use wharf_storage::{Storage, fs::FsStorage, layout, object::ObjectStorage};
 
-use crate::common::{image, index, name, push_blob, put, tag, write};
+use crate::common::{caller, image, index, name, push_blob, put, tag, try_put, write};
 
 /// Two registries over one store.
 struct Replicas {
@@ -136,16 +136,16 @@ async fn a_blob_uploaded_here_is_used_and_removed_there(replicas: Replicas) {
     let mut upload = replicas.one.open_upload(&app, &id).await.unwrap();
     upload.write(Bytes::from_static(b"second")).await.unwrap();
     let digest = Digest::sha256_of(b"first second");
-    upload.finish(&digest).await.unwrap();
+    upload.finish(&caller(), &digest).await.unwrap();
 
     let mounted = replicas
         .two
-        .mount_blob(&other, &digest, Some(&app))
+        .mount_blob(&caller(), &other, &digest, Some(&app))
         .await
         .unwrap();
     assert_eq!(mounted.unwrap().size, 12);
     assert_eq!(replicas.one.blob(&other, &digest).await.unwrap().size, 12);
-    replicas.two.delete_blob(&app, &digest).await.unwrap();
+    replicas.two.delete_blob(&caller(), &app, &digest).await.unwrap();
     for registry in [&replicas.one, &replicas.two] {
         let gone = registry.blob(&app, &digest).await;
         assert!(matches!(gone, Err(Error::BlobUnknown { .. })));
@@ -173,10 +173,14 @@ async fn a_tag_moves_and_goes_for_both(replicas: Replicas) {
     }
     put(&replicas.two, &app, tag("1.0"), &second).await;
     assert_eq!(replicas.tags(&app).await, ["1.0", "latest"]);
-    replicas.one.delete_tag(&app, &tag("latest")).await.unwrap();
+    replicas
+        .one
+        .delete_tag(&caller(), &app, &tag("latest"))
+        .await
+        .unwrap();
     assert_eq!(replicas.tags(&app).await, ["1.0"]);
     assert_eq!(replicas.points_at(&app, tag("latest")).await, None);
-    let again = replicas.two.delete_tag(&app, &tag("latest")).await;
+    let again = replicas.two.delete_tag(&caller(), &app, &tag("latest")).await;
     assert!(matches!(again, Err(Error::ManifestUnknown { .. })));
 }
 
@@ -186,7 +190,11 @@ async fn a_manifest_deleted_there_is_gone_here(replicas: Replicas) {
     let digest = put(&replicas.one, &app, tag("1"), &manifest).await;
     put(&replicas.two, &app, tag("2"), &manifest).await;
     assert_eq!(replicas.points_at(&app, digest).await, Some(digest));
-    let mut tags = replicas.two.delete_manifest(&app, &digest, false).await.unwrap();
+    let mut tags = replicas
+        .two
+        .delete_manifest(&caller(), &app, &digest, false)
+        .await
+        .unwrap();
     tags.sort_unstable();
     assert_eq!(tags, [tag("1"), tag("2")]);
     assert_eq!(replicas.points_at(&app, digest).await, None);
@@ -206,14 +214,22 @@ async fn an_index_pushed_there_keeps_its_children_here(replicas: Replicas) {
     // Known to one replica before it matters, and tagged by the other one.
     put(&replicas.one, &app, list_digest, &list).await;
     put(&replicas.two, &app, tag("multi"), &list).await;
-    let refused = replicas.one.delete_manifest(&app, &digest, false).await;
-    assert!(matches!(refused, Err(Error::NeededByIndex { .. })), "{refused:?}");
-    replicas.two.delete_tag(&app, &tag("multi")).await.unwrap();
-    replicas.one.delete_manifest(&app, &digest, false).await.unwrap();
-    let missing = replicas
-        .two
-        .put_manifest(&app, &tag("multi").into(), None, Bytes::from(list), &[])
+    let refused = replicas
+        .one
+        .delete_manifest(&caller(), &app, &digest, false)
         .await;
+    assert!(matches!(refused, Err(Error::NeededByIndex { .. })), "{refused:?}");
+    replicas
+        .two
+        .delete_tag(&caller(), &app, &tag("multi"))
+        .await
+        .unwrap();
+    replicas
+        .one
+        .delete_manifest(&caller(), &app, &digest, false)
+        .await
+        .unwrap();
+    let missing = try_put(&replicas.two, &app, tag("multi"), &list).await;
     assert!(matches!(missing, Err(Error::ManifestReferencesUnknown(_))));
 }
 
@@ -225,7 +241,11 @@ async fn repositories_come_and_go_for_both(replicas: Replicas) {
         put(registry, &name(repository), tag("1"), &manifest).await;
     }
     assert_eq!(replicas.catalog().await, ["a", "a/b", "b"]);
-    replicas.two.delete_tag(&name("a/b"), &tag("1")).await.unwrap();
+    replicas
+        .two
+        .delete_tag(&caller(), &name("a/b"), &tag("1"))
+        .await
+        .unwrap();
     assert_eq!(replicas.catalog().await, ["a", "b"]);
 }
 
@@ -248,7 +268,11 @@ async fn referrers_come_and_go_for_both(replicas: Replicas) {
         assert_eq!(replicas.referrers(&app, &subject_digest).await, referrers);
     }
     let gone = referrers.remove(0);
-    replicas.one.delete_manifest(&app, &gone, false).await.unwrap();
+    replicas
+        .one
+        .delete_manifest(&caller(), &app, &gone, false)
+        .await
+        .unwrap();
     assert_eq!(replicas.referrers(&app, &subject_digest).await, referrers);
 }
 
@@ -257,10 +281,7 @@ async fn a_blob_healed_there_is_sound_here(replicas: Replicas) {
     let manifest = image(&replicas.one, &app, "content", "").await;
     let digest = Digest::sha256_of(b"content");
     write(&*replicas.storage, &layout::blob(&digest), "con").await;
-    let found = replicas
-        .one
-        .put_manifest(&app, &tag("1").into(), None, Bytes::from(manifest.clone()), &[])
-        .await;
+    let found = try_put(&replicas.one, &app, tag("1"), &manifest).await;
     assert!(matches!(found, Err(Error::ManifestReferencesUnknown(_))));
     let damaged = replicas.one.blob(&app, &digest).await;
     assert!(matches!(damaged, Err(Error::BlobUnknown { .. })));

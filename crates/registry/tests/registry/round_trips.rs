@@ -6,12 +6,12 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use wharf_oci::{Digest, PageRequest, Reference, RepoName, media_type};
 use wharf_registry::{
-    Registry,
+    ManifestPush, Registry,
     collect::{CollectOptions, Collector},
 };
 use wharf_storage::{Put, layout};
 
-use crate::common::{ROUND_TRIP, far_away, image, index, name, push_blob, put, tag};
+use crate::common::{ROUND_TRIP, caller, far_away, image, index, name, push_blob, put, tag};
 
 /// How many round trips `work` waits for, one after the other.
 async fn round_trips<T>(work: impl Future<Output = T>) -> (T, u128) {
@@ -72,9 +72,15 @@ async fn the_tags_of_a_deleted_manifest_are_found_many_at_a_time() {
     let bytes = Bytes::from(manifest.clone());
     let tags: Vec<_> = (0..32).map(|number| tag(&format!("t{number}"))).collect();
     let reference = Reference::from(Digest::sha256_of(manifest.as_bytes()));
-    let pushed = registry.put_manifest(&app, &reference, None, bytes, &tags).await;
+    let push = ManifestPush {
+        reference: &reference,
+        tags: &tags,
+        content_type: None,
+        bytes: &bytes,
+    };
+    let pushed = registry.put_manifest(&caller(), &app, push).await;
     let digest = pushed.unwrap().digest;
-    let (removed, trips) = round_trips(registry.delete_manifest(&app, &digest, false)).await;
+    let (removed, trips) = round_trips(registry.delete_manifest(&caller(), &app, &digest, false)).await;
     assert_eq!(removed.unwrap().len(), 32);
     assert!(trips <= 36, "{trips} round trips");
 }

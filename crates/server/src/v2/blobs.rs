@@ -4,19 +4,18 @@ use std::{ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
-use wharf_registry::{BlobInfo, OpenBlob};
+use wharf_registry::{BlobInfo, Caller as _, OpenBlob};
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, empty, entity_tag, to_the_end, value},
     conditions::has_already,
-    notify::{EventContext, pulled_blob},
 };
 use crate::{body::Content, call::Call, error::Failure};
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {
         let info = call.app.registry.blob(name, digest).await?;
-        pulled_blob(call, name, &info);
+        call.app.registry.pulled_blob(&call, name, &info);
         return Ok(head(call, &info));
     }
     let blob = call.app.registry.open_blob(name, digest).await?;
@@ -31,21 +30,14 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
             RangeRequest::Unsatisfiable => return Err(unsatisfiable(info.size)),
         }
     };
-    pulled_blob(call, name, &info);
+    call.app.registry.pulled_blob(&call, name, &info);
     Ok(response)
 }
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
-    let events = EventContext::of(call);
-    let delete = async move {
-        registry.delete_blob(&name, &digest).await?;
-        if let Some(events) = events {
-            events.deleted_blob(&name, &digest).await;
-        }
-        Ok(())
-    };
-    to_the_end(delete).await?;
+    let origin = call.origin();
+    to_the_end(async move { registry.delete_blob(&origin, &name, &digest).await }).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

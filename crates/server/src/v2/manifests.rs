@@ -7,13 +7,12 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
-use wharf_registry::{Error as RegistryError, StoredManifest};
+use wharf_registry::{Caller as _, Error as RegistryError, ManifestPush, StoredManifest};
 
 use super::{
     accept,
     answer::{Answer, CONTENT_DIGEST, content_digest, empty, entity_tag, to_the_end, value},
     conditions::has_already,
-    notify::{EventContext, pulled_manifest},
     receive,
 };
 use crate::{
@@ -43,12 +42,14 @@ fn answer(
     call: Call<'_>,
     name: &RepoName,
     reference: &Reference,
-    manifest: &StoredManifest,
+    manifest: &Arc<StoredManifest>,
 ) -> Response<Content> {
     let digest = manifest.digest.to_string();
     let is_known = has_already(call, &digest);
     if !is_known {
-        pulled_manifest(call, name, reference, manifest);
+        call.app
+            .registry
+            .pulled_manifest(&call, name, reference, manifest);
     }
     let mut response = match is_known {
         true => empty(StatusCode::NOT_MODIFIED),
@@ -82,19 +83,15 @@ pub(super) async fn put(
         let registry = Arc::clone(&call.app.registry);
         let (name, reference, tags) = (name.clone(), reference.clone(), tags.clone());
         let content_type = content_type.map(str::to_owned);
-        let events = EventContext::of(call);
+        let origin = call.origin();
         let push = async move {
-            let stored = bytes.clone();
-            let pushed = registry
-                .put_manifest(&name, &reference, content_type.as_deref(), bytes, &tags)
-                .await?;
-            if let Some(events) = events {
-                let tags: Vec<Tag> = reference.tag().cloned().into_iter().chain(tags).collect();
-                events
-                    .pushed_manifest(&name, &pushed.digest, &stored, &tags)
-                    .await;
-            }
-            Ok(pushed)
+            let push = ManifestPush {
+                reference: &reference,
+                tags: &tags,
+                content_type: content_type.as_deref(),
+                bytes: &bytes,
+            };
+            registry.put_manifest(&origin, &name, push).await
         };
         to_the_end(push).await?
     };
@@ -117,23 +114,15 @@ pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Referenc
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     let registry = Arc::clone(&call.app.registry);
     let (name, reference) = (name.clone(), reference.clone());
-    let events = EventContext::of(call);
+    let origin = call.origin();
     let delete = async move {
         match reference {
-            Reference::Tag(tag) => {
-                registry.delete_tag(&name, &tag).await?;
-                if let Some(events) = events {
-                    events.deleted_tag(&name, &tag).await;
-                }
-            }
+            Reference::Tag(tag) => registry.delete_tag(&origin, &name, &tag).await,
             Reference::Digest(digest) => {
-                let tags = registry.delete_manifest(&name, &digest, force).await?;
-                if let Some(events) = events {
-                    events.deleted_manifest(&name, &digest, &tags).await;
-                }
+                let deleted = registry.delete_manifest(&origin, &name, &digest, force).await;
+                deleted.map(drop)
             }
         }
-        Ok(())
     };
     to_the_end(delete).await?;
     Ok(empty(StatusCode::ACCEPTED))

@@ -5,11 +5,10 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
-use wharf_registry::{BlobInfo, UploadSession};
+use wharf_registry::{BlobInfo, Caller as _, UploadSession};
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, content_digest, empty, to_the_end, value},
-    notify::EventContext,
     receive,
 };
 use crate::{
@@ -64,7 +63,7 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
     let chunk = announced_chunk(call)?;
     let mut session = call.app.registry.open_upload(name, id).await?;
     let blob = match receive_chunk(call, name, id, chunk, &mut session, body).await {
-        Ok(()) => finish(call, name, session, digest).await,
+        Ok(()) => finish(call, session, digest).await,
         Err(failure) => Err(let_go(call, name, id, session, failure).await),
     };
     match blob {
@@ -74,16 +73,9 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
 }
 
 /// All bytes came. Whether the client waits for the answer or not, they become a blob.
-async fn finish(call: Call<'_>, name: &RepoName, session: UploadSession, digest: Digest) -> Result<BlobInfo> {
-    let (events, name) = (EventContext::of(call), name.clone());
-    let finish = async move {
-        let blob = session.finish(&digest).await?;
-        if let Some(events) = events {
-            events.pushed_blob(&name, &blob).await;
-        }
-        Ok(blob)
-    };
-    to_the_end(finish).await
+async fn finish(call: Call<'_>, session: UploadSession, digest: Digest) -> Result<BlobInfo> {
+    let origin = call.origin();
+    to_the_end(async move { session.finish(&origin, &digest).await }).await
 }
 
 /// Ends a request that failed: what came is kept, so that the client can go on after it.
@@ -134,14 +126,8 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
         return Ok(None);
     };
     let (registry, to) = (Arc::clone(&call.app.registry), name.clone());
-    let events = EventContext::of(call);
-    let mount = async move {
-        let blob = registry.mount_blob(&to, &digest, from.as_ref()).await?;
-        if let (Some(events), Some(blob)) = (events, &blob) {
-            events.mounted_blob(&to, blob, from.as_ref()).await;
-        }
-        Ok(blob)
-    };
+    let origin = call.origin();
+    let mount = async move { registry.mount_blob(&origin, &to, &digest, from.as_ref()).await };
     let blob = to_the_end(mount).await?;
     Ok(blob.map(|blob| created(call, name, &blob.digest)))
 }
@@ -157,7 +143,7 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
         }
         return Err(failure);
     }
-    match finish(call, name, session, *digest).await {
+    match finish(call, session, *digest).await {
         Ok(blob) => Ok(created(call, name, &blob.digest)),
         Err(failure) => Err(without_leftovers(call, name, &id, failure).await),
     }

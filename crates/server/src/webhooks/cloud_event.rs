@@ -5,10 +5,10 @@ use serde::Serialize;
 
 use super::{
     envelope::{Shown, Version},
-    event::{Event, Subject},
+    record::{Record, Subject},
 };
 
-/// Of one event in structured mode.
+/// Media type of one event in structured mode.
 pub(super) const MEDIA_TYPE: &str = "application/cloudevents+json; charset=utf-8";
 
 /// What an authority of a URI holds as it is (RFC 3986).
@@ -35,7 +35,7 @@ struct CloudEvent<'a> {
 }
 
 /// The body to post: the event of registry:3 is its data.
-pub(super) fn render(event: &Event) -> Vec<u8> {
+pub(super) fn render(event: &Record) -> Vec<u8> {
     let source = utf8_percent_encode(&event.source.addr, AUTHORITY);
     let cloud_event = CloudEvent {
         specversion: "1.0",
@@ -59,8 +59,8 @@ fn kind(subject: Subject) -> &'static str {
     }
 }
 
-/// As one would write it after `docker pull`.
-fn subject(event: &Event) -> String {
+/// The name of the content, as `docker pull` takes it.
+fn subject(event: &Record) -> String {
     let target = &event.target;
     match (&target.tag, &target.digest) {
         (Some(tag), _) => format!("{}:{tag}", target.repository),

@@ -12,7 +12,7 @@ use super::{
     client::{Answer, Client},
     cloud_event,
     envelope::{self, Version},
-    event::Event,
+    record::Record,
 };
 
 /// Runs until it is told to flush and the queue is empty, or an attempt fails after that.
@@ -68,7 +68,7 @@ pub(super) async fn run(queue: Arc<Queue>, mut client: Client, mut flushing: wat
     }
 }
 
-/// Waits, unless somebody wants to end.
+/// Waits for `pause`. Whether the server began to end meanwhile.
 async fn was_told_to_flush(flushing: &mut watch::Receiver<bool>, pause: Duration) -> bool {
     tokio::select! {
         () = time::sleep(pause) => false,
@@ -117,7 +117,7 @@ async fn next(
 }
 
 fn body(queue: &Queue, record: &[u8]) -> Option<Bytes> {
-    let Some(event) = Event::from_record(record) else {
+    let Some(event) = Record::from_bytes(record) else {
         queue.dropped(1, "an event was written by another version and cannot be read");
         return None;
     };
@@ -134,8 +134,8 @@ struct Refusal {
     retry_after: Option<Duration>,
 }
 
-/// `None`: accepted. As in registry:2 that is any 2xx or 3xx; but where that one follows a redirect, we hold it for
-/// a refusal: whom events are sent to is for the configuration to say, and nothing may get lost in between.
+/// Why an answer refuses the event; `None`: it is accepted. As in registry:2, any 2xx or 3xx accepts it. But a redirect,
+/// which registry:2 follows, is a refusal: the configuration decides where events go, and none may get lost in between.
 fn judge(queue: &Queue, answer: &Answer) -> Option<Refusal> {
     let is_redirected = matches!(
         answer.status,

@@ -9,14 +9,14 @@ use serde::{
 use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 use wharf_oci::Descriptor;
 
-use super::event::{Event, Request, Source, Target};
+use super::record::{Record, Request, Source, Target};
 
-/// Of registry:2. GitLab takes no other.
+/// Media type of the envelope of registry:2; GitLab takes no other.
 pub(super) const V1_MEDIA_TYPE: &str = "application/vnd.docker.distribution.events.v1+json";
-/// Of registry:3.
+/// Media type of the envelope of registry:3.
 pub(super) const V2_MEDIA_TYPE: &str = "application/vnd.docker.distribution.events.v2+json";
 
-/// Which registry's form.
+/// Version of the envelope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Version {
     /// Fields of no value are left out, and the size stands before the digest.
@@ -26,7 +26,7 @@ pub(super) enum Version {
 }
 
 /// The body to post.
-pub(super) fn render(event: &Event, version: Version) -> Vec<u8> {
+pub(super) fn render(event: &Record, version: Version) -> Vec<u8> {
     let mut body = Vec::with_capacity(1024);
     let mut serializer = serde_json::Serializer::with_formatter(&mut body, GoFormatter::new());
     // Writing to memory cannot fail.
@@ -34,7 +34,7 @@ pub(super) fn render(event: &Event, version: Version) -> Vec<u8> {
     body
 }
 
-struct Envelope<'a>(&'a Event, Version);
+struct Envelope<'a>(&'a Record, Version);
 
 impl Serialize for Envelope<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -45,7 +45,7 @@ impl Serialize for Envelope<'_> {
 }
 
 /// One event in the form of a version.
-pub(super) struct Shown<'a>(pub(super) &'a Event, pub(super) Version);
+pub(super) struct Shown<'a>(pub(super) &'a Record, pub(super) Version);
 
 impl Serialize for Shown<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -284,12 +284,12 @@ impl Formatter for GoFormatter {
 #[cfg(test)]
 mod tests {
     use super::{
-        super::{Action, event::Subject},
+        super::{Action, record::Subject},
         *,
     };
 
-    fn event() -> Event {
-        Event {
+    fn event() -> Record {
+        Record {
             id: "i".to_owned(),
             timestamp: "2026-01-02T03:04:05.6Z".to_owned(),
             action: Action::Delete,

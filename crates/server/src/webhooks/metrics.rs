@@ -1,4 +1,4 @@
-//! What is counted of each endpoint.
+//! Counters of each endpoint.
 
 use std::{
     collections::BTreeMap,
@@ -8,12 +8,12 @@ use std::{
 use http::StatusCode;
 use parking_lot::Mutex;
 
-/// What was counted of one endpoint since the start. The names are those of registry:2.
+/// Counters of one endpoint since the start. The names are those of registry:2.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EndpointMetrics {
-    /// Of the endpoint.
+    /// Name of the endpoint.
     pub name: String,
-    /// Events that it was to be told (`registry_notifications_events_total{type="Events"}`).
+    /// Events for it (`registry_notifications_events_total{type="Events"}`).
     pub events: u64,
     /// Attempts that it accepted (`type="Successes"`).
     pub successes: u64,
@@ -21,11 +21,11 @@ pub struct EndpointMetrics {
     pub failures: u64,
     /// Attempts without an answer (`type="Errors"`).
     pub errors: u64,
-    /// Events that it will never be told (`wharf_notifications_dropped_total`).
+    /// Events that it will never get (`wharf_notifications_dropped_total`).
     pub dropped: u64,
     /// Events that wait (`registry_notifications_pending_total`).
     pub pending: u64,
-    /// How often it answered what (`registry_notifications_status_total{code="200 OK"}`).
+    /// How often it answered with each status (`registry_notifications_status_total{code="200 OK"}`).
     pub statuses: Vec<(StatusCode, u64)>,
 }
 
@@ -45,7 +45,7 @@ impl Counters {
         self.events.fetch_add(1, Relaxed);
     }
 
-    /// Returns whether none was dropped just before.
+    /// Counts dropped events. Returns whether they are the first of a series.
     pub(super) fn dropped(&self, events: u64) -> bool {
         self.dropped.fetch_add(events, Relaxed);
         !self.is_dropping.swap(true, Relaxed)

@@ -1,4 +1,4 @@
-//! Who is told, of what, and how.
+//! Settings of webhooks: the endpoints, the events that they get, and their form.
 
 use std::{fmt, time::Duration};
 
@@ -8,60 +8,60 @@ use wharf_storage::spool::SpoolLimits;
 
 use wharf_client::outgoing::TrustError;
 
-/// All that `notifications` says.
+/// The settings of `notifications`.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WebhookOptions {
-    /// Who is told.
+    /// Endpoints that events are posted to.
     pub endpoints: Vec<Endpoint>,
     /// Whether events of manifests list what they consist of (`events.includereferences`).
     pub include_references: bool,
 }
 
-/// One service that wants to know.
+/// One service that events are posted to.
 #[derive(Clone, PartialEq)]
 pub struct Endpoint {
-    /// What logs and metrics call it.
+    /// Name in logs and metrics.
     pub name: String,
-    /// Not told, but its queue is kept.
+    /// Whether no events are posted to it; its queue is kept.
     pub is_disabled: bool,
-    /// Where events are posted to.
+    /// URL that events are posted to.
     pub url: Url,
-    /// Added to each request, in place of ours of the same name. Never logged.
+    /// Headers that are added to each request, in place of those of the same name that wharf sends. Never logged.
     pub headers: HeaderMap<HeaderValue>,
-    /// For one attempt, from connecting to the end of the answer.
+    /// Limit for one attempt, from connecting to the end of the answer.
     pub timeout: Duration,
-    /// So many attempts may fail in a row before there is a pause.
+    /// How many attempts may fail in a row before there is a pause.
     pub threshold: u32,
     /// The pause; it doubles with each further failure.
     pub backoff: Duration,
-    /// The longest that it becomes.
+    /// The longest pause.
     pub max_backoff: Duration,
-    /// Of these media types nothing is told.
+    /// Media types whose events are not posted.
     pub ignored_media_types: Vec<String>,
-    /// Of these actions nothing is told.
+    /// Actions whose events are not posted.
     pub ignored_actions: Vec<Action>,
-    /// What is posted.
+    /// Form of what is posted.
     pub format: EventFormat,
-    /// How much waits at most.
+    /// Limits of its queue.
     pub queue: SpoolLimits,
 }
 
-/// Where events are posted to. Shown without what may be secret: user, password, path and query.
+/// URL that events are posted to. Shown without what may be secret: user, password, path and query.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Url {
     pub(super) is_encrypted: bool,
-    /// A name or an address, without brackets.
+    /// Name or address of the host, without brackets.
     pub(super) host: String,
     pub(super) port: u16,
-    /// For the `Host` header: as it was written, without user and password.
+    /// Value of the `Host` header: as it was written, without user and password.
     pub(super) authority: String,
     pub(super) target: String,
-    /// For the `Authorization` header.
+    /// Value of the `Authorization` header.
     pub(super) credentials: Option<HeaderValue>,
     whole: String,
 }
 
-/// What happened.
+/// Action that an event tells of, in the terms of registry:2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
@@ -75,13 +75,13 @@ pub enum Action {
     Delete,
 }
 
-/// What is posted.
+/// Form in which events are posted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum EventFormat {
-    /// As registry:2 does.
+    /// The envelope of registry:2.
     #[default]
     V1,
-    /// As registry:3 does.
+    /// The envelope of registry:3.
     V2,
     /// CloudEvents 1.0 in structured mode.
     CloudEvents,
@@ -93,7 +93,7 @@ pub enum EndpointError {
     /// The text is no URL of the kind that we can post to.
     #[error("must be a URL such as `https://hooks.example.com/registry`{0}")]
     Url(&'static str),
-    /// With `https` it cannot be checked who answers.
+    /// With `https` the certificate of the endpoint cannot be checked.
     #[error(transparent)]
     Trust(#[from] TrustError),
 }

@@ -7,6 +7,7 @@ use wharf_http::{Listener, TraceMetrics, TraceSettings, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
     CacheMetrics, Check, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics,
+    Webhooks,
 };
 use wharf_storage::metered::{Metered, Meters};
 
@@ -64,6 +65,7 @@ pub(super) fn metrics(
     meters: Meters,
     registry: &Arc<Registry>,
     services: &ServerServices,
+    webhooks: Option<&Webhooks>,
 ) -> Arc<Metrics> {
     let driver = driver(&settings.storage);
     let mut metrics = Metrics::new()
@@ -75,7 +77,7 @@ pub(super) fn metrics(
     if let Some(tracer) = &services.tracer {
         metrics = metrics.with(TraceMetrics(Arc::clone(tracer)));
     }
-    if let Some(webhooks) = &services.webhooks {
+    if let Some(webhooks) = webhooks {
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
     }
     Arc::new(metrics)
