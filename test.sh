@@ -207,7 +207,8 @@ fi
 # --- the tests -----------------------------------------------------------------------------------
 
 # Most of the time of a test is waiting for the disk: each acknowledged request is durable. What a power cut leaves is
-# proven on the simulated disk, so the directories of tests lie in memory where there is room for them.
+# proven on the simulated disk, so the directories of tests lie in memory where there is room for them; those of the
+# file system engine's own tests and of the crash tests stay on the disk.
 use_memory() {
     local available
     available=$(df --output=avail --block-size=1M /dev/shm 2>/dev/null | tail -n 1)
@@ -216,7 +217,7 @@ use_memory() {
     chmod 1777 "$memory"
     # Tests run copies of the binary from their directories.
     cp "$(type -P true)" "$memory/true"
-    if "$memory/true" 2>/dev/null; then export TMPDIR=$memory; fi
+    if "$memory/true" 2>/dev/null; then export TMPDIR=$memory WHARF_TEST_DISK=/tmp; fi
 }
 
 say "cargo test"

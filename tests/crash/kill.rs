@@ -51,7 +51,7 @@ type Book = Arc<Mutex<Acknowledged>>;
 
 async fn what_was_acknowledged_survives_kill_9(builder: ServerBuilder) {
     let cycles: u64 = std::env::var("WHARF_CRASH_CYCLES").map_or(8, |n| n.parse().unwrap());
-    let mut server = builder.start();
+    let mut server = builder.on_real_disk().start();
     let book = Book::default();
     let seeds = Arc::new(AtomicU64::new(1));
     let mut noise = u64::from(std::process::id()) ^ 0x9e37_79b9_7f4a_7c15;

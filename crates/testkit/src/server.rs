@@ -90,6 +90,15 @@ impl ServerBuilder {
         }
     }
 
+    /// Keeps its directory on a disk even where other tests keep theirs in memory; `$WHARF_TEST_DISK` names a directory
+    /// of that disk.
+    pub fn on_real_disk(mut self) -> Self {
+        if let Some(disk) = std::env::var_os("WHARF_TEST_DISK") {
+            self.directory = directory_builder().tempdir_in(disk).unwrap();
+        }
+        self
+    }
+
     /// Keeps everything in memory.
     pub fn inmemory(mut self) -> Self {
         self.engine = Engine::Inmemory;
@@ -283,6 +292,12 @@ impl ServerBuilder {
     }
 }
 
+fn directory_builder() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("wharf-test-");
+    builder
+}
+
 impl Server {
     /// A server of this launcher, on a file system unless told otherwise. `$WHARF_BINARY` names another binary, a
     /// release build for example.
@@ -295,7 +310,7 @@ impl Server {
         ServerBuilder {
             launcher,
             engine: Engine::Filesystem,
-            directory: tempfile::Builder::new().prefix("wharf-test-").tempdir().unwrap(),
+            directory: directory_builder().tempdir().unwrap(),
             top: Vec::new(),
             storage: Vec::new(),
             http: Vec::new(),

@@ -18,8 +18,10 @@ use wharf_oci::{Algorithm, Digest};
 use super::FsStorage;
 use crate::{ErrorKind, Key, Objects, Put, Uploads, contract::purge, layout, layout::UploadKey};
 
+/// On a disk, also where the directories of other tests lie in memory.
 fn opened() -> (tempfile::TempDir, FsStorage) {
-    let directory = tempfile::tempdir().unwrap();
+    let disk = std::env::var_os("WHARF_TEST_DISK").map_or_else(std::env::temp_dir, Into::into);
+    let directory = tempfile::tempdir_in(disk).unwrap();
     let storage = FsStorage::open(directory.path()).unwrap();
     (directory, storage)
 }
@@ -386,8 +388,7 @@ mod contract {
     use crate::{Storage, fs::FsStorage};
 
     contract_tests!(async || {
-        let directory = tempfile::tempdir().unwrap();
-        let storage: Arc<dyn Storage> = Arc::new(FsStorage::open(directory.path()).unwrap());
-        (storage, directory)
+        let (directory, storage) = super::opened();
+        (Arc::new(storage) as Arc<dyn Storage>, directory)
     });
 }
