@@ -32,7 +32,10 @@ fn what_go_programs_show_there_is_not_there_and_says_why() {
         for (path, why) in [
             ("/debug/vars", "among the metrics"),
             ("/debug/pprof/heap", "no Go profiler"),
-            ("/v2/", "no such page; there are `/debug/health` and `/metrics`"),
+            (
+                "/v2/",
+                "no such page; there are `/debug/health`, `/debug/workers` and `/metrics`",
+            ),
         ] {
             let answer = watcher.get(path).await.expect(404);
             assert!(answer.text().contains(why), "{}", answer.text());
@@ -44,7 +47,7 @@ fn what_go_programs_show_there_is_not_there_and_says_why() {
 fn the_first_port_shows_none_of_it() {
     run(async {
         let server = watched().start();
-        for path in ["/debug/health", "/metrics", "/debug/vars"] {
+        for path in ["/debug/health", "/debug/workers", "/metrics", "/debug/vars"] {
             server.anonymous().get(path).await.expect(404);
         }
     });

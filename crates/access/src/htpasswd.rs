@@ -31,6 +31,7 @@ use std::{
 };
 
 use parking_lot::{Mutex, RwLock};
+use wharf_workers::Worker;
 
 use crate::{
     credentials::Basic,
@@ -195,6 +196,12 @@ impl Htpasswd {
     /// What an operator should know.
     pub fn status(&self) -> Status {
         self.shared.report.lock().status(&self.shared.path)
+    }
+
+    /// The worker that forgets the passwords that were not used for some minutes. Without it they are remembered as
+    /// long as their lines are in the file.
+    pub fn worker(&self) -> impl Worker + use<> {
+        self.shared.checks.worker()
     }
 
     /// Looks for passwords that everybody tries first, on a thread of its own with the lowest priority, and warns.

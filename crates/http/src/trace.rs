@@ -12,7 +12,7 @@ mod span;
 pub use self::settings::TraceSettings;
 
 use std::{
-    fmt,
+    fmt, mem,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -21,12 +21,9 @@ use std::{
 };
 
 use http::{StatusCode, header, request::Parts};
-use tokio::{
-    sync::{Mutex, mpsc},
-    task::JoinHandle,
-    time,
-};
+use tokio::{sync::mpsc, time};
 use uuid::Uuid;
+use wharf_workers::{Error, Supervisor, Unit, Work, Worker};
 
 pub(crate) use self::span::Span;
 use self::{context::Parent, otlp::Exporter};
@@ -41,8 +38,6 @@ pub struct Tracer {
     settings: TraceSettings,
     queue: mpsc::Sender<Box<Span>>,
     counts: Arc<Counts>,
-    worker: Mutex<Option<JoinHandle<()>>>,
-    stop: tokio::sync::watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
@@ -52,26 +47,23 @@ struct Counts {
 }
 
 impl Tracer {
-    /// Starts the work of sending; needs a runtime.
-    pub fn start(settings: TraceSettings) -> Arc<Self> {
+    /// Starts the worker that sends; needs a runtime. When `supervisor` stops it, it sends what waits.
+    pub fn start(settings: TraceSettings, supervisor: &Supervisor) -> Arc<Self> {
         let (queue, spans) = mpsc::channel(settings.queue);
-        let (stop, stopping) = tokio::sync::watch::channel(false);
         let counts = Arc::new(Counts::default());
-        let worker = Worker {
+        supervisor.spawn(Export {
             spans,
-            stopping,
+            batch: Vec::new(),
+            size: settings.batch,
+            delay: settings.delay,
             exporter: Exporter::new(&settings),
             counts: Arc::clone(&counts),
-            batch: settings.batch,
-            delay: settings.delay,
             is_failing: false,
-        };
+        });
         Arc::new(Self {
             settings,
             queue,
             counts,
-            worker: Mutex::new(Some(tokio::spawn(worker.run()))),
-            stop,
         })
     }
 
@@ -127,91 +119,82 @@ impl Tracer {
             self.counts.dropped.fetch_add(1, Relaxed);
         }
     }
-
-    /// Sends what waits, for as long as `patience` lasts. Later spans are lost.
-    pub async fn stop(&self, patience: Duration) {
-        self.stop.send_replace(true);
-        if let Some(worker) = self.worker.lock().await.take()
-            && time::timeout(patience, worker).await.is_err()
-        {
-            tracing::warn!("the collector of traces did not take the last ones in time");
-        }
-    }
 }
 
-struct Worker {
+/// Sends spans in batches.
+struct Export {
     spans: mpsc::Receiver<Box<Span>>,
-    stopping: tokio::sync::watch::Receiver<bool>,
+    /// The spans that are sent next.
+    batch: Vec<Span>,
+    size: usize,
+    delay: Duration,
     exporter: Exporter,
     counts: Arc<Counts>,
-    batch: usize,
-    delay: Duration,
     is_failing: bool,
 }
 
-impl Worker {
-    async fn run(mut self) {
-        let mut batch = Vec::new();
+impl Worker for Export {
+    fn name(&self) -> String {
+        "trace export".to_owned()
+    }
+
+    /// Sends one batch.
+    async fn work(&mut self) -> Unit {
+        if self.batch.is_empty() {
+            return Ok(match self.spans.is_closed() && self.spans.is_empty() {
+                true => Work::Done,
+                false => Work::Idle,
+            });
+        }
+        let batch = mem::take(&mut self.batch);
+        let result = self.exporter.export(&batch).await;
+        self.count(batch.len(), &result);
+        match result {
+            Ok(()) => Ok(Work::Busy),
+            // The batch is gone, and the next one has its own chance.
+            Err(why) => Err(Error::expected(why, Duration::ZERO)),
+        }
+    }
+
+    /// Gathers a full batch, or what came in during the delay after the first span of one that is not.
+    async fn wait(&mut self) {
+        let Some(first) = self.spans.recv().await else {
+            return;
+        };
+        self.batch.push(*first);
+        let deadline = time::Instant::now() + self.delay;
+        while self.batch.len() < self.size
+            && let Ok(Some(span)) = time::timeout_at(deadline, self.spans.recv()).await
+        {
+            self.batch.push(*span);
+        }
+    }
+
+    async fn drain(&mut self) {
         loop {
-            let is_stopping = self.gather(&mut batch).await;
-            while !batch.is_empty() {
-                self.export(&batch).await;
-                batch.clear();
-                if is_stopping {
-                    self.take_what_waits(&mut batch);
-                }
+            while self.batch.len() < self.size
+                && let Ok(span) = self.spans.try_recv()
+            {
+                self.batch.push(*span);
             }
-            if is_stopping {
+            if self.batch.is_empty() {
                 return;
             }
+            // A failure was counted and logged.
+            _ = self.work().await;
         }
     }
+}
 
-    /// Waits for a full batch, or for the delay after the first span of one that is not. Whether it is the last.
-    async fn gather(&mut self, batch: &mut Vec<Span>) -> bool {
-        let mut deadline = None;
-        while batch.len() < self.batch {
-            let rest = async {
-                match deadline {
-                    Some(deadline) => time::sleep_until(deadline).await,
-                    None => std::future::pending().await,
-                }
-            };
-            let span = tokio::select! {
-                span = self.spans.recv() => span,
-                () = rest => return false,
-                stopping = self.stopping.wait_for(|&is_stopping| is_stopping) => {
-                    drop(stopping);
-                    None
-                }
-            };
-            let Some(span) = span else {
-                self.take_what_waits(batch);
-                return true;
-            };
-            batch.push(*span);
-            deadline.get_or_insert_with(|| time::Instant::now() + self.delay);
-        }
-        false
-    }
-
-    fn take_what_waits(&mut self, batch: &mut Vec<Span>) {
-        while batch.len() < self.batch
-            && let Ok(span) = self.spans.try_recv()
-        {
-            batch.push(*span);
-        }
-    }
-
+impl Export {
     /// A failure is logged once until it is over.
-    async fn export(&mut self, batch: &[Span]) {
-        let result = self.exporter.export(batch).await;
-        let was_failing = std::mem::replace(&mut self.is_failing, result.is_err());
-        let counter = match &result {
+    fn count(&mut self, spans: usize, result: &Result<(), String>) {
+        let was_failing = mem::replace(&mut self.is_failing, result.is_err());
+        let counter = match result {
             Ok(()) => &self.counts.exported,
             Err(_) => &self.counts.dropped,
         };
-        counter.fetch_add(batch.len() as u64, Relaxed);
+        counter.fetch_add(spans as u64, Relaxed);
         match result {
             Err(why) if !was_failing => tracing::warn!(
                 reason = why,

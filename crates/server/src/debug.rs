@@ -1,12 +1,14 @@
-//! The debug port: health and metrics on a listener of their own. Never reachable through the registry's.
+//! The debug port: health, workers and metrics on a listener of their own. Never reachable through the registry's.
 
 use std::{future, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, routing};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
 use hyper::body::Incoming;
+use serde_json::Value;
 use tower_service::Service as _;
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
+use wharf_workers::{Supervisor, WorkerStatus};
 
 use crate::{
     gates::{Gates, SecurityHeaders},
@@ -28,6 +30,8 @@ pub struct DebugServer {
     pub health: Option<Arc<Health>>,
     /// The metrics, and the path at which they are.
     pub metrics: Option<(String, Arc<Metrics>)>,
+    /// The supervisor of the workers beside the requests.
+    pub supervisor: Supervisor,
 }
 
 impl DebugServer {
@@ -58,8 +62,10 @@ impl DebugServer {
             "no such page"
         };
         match &self.metrics {
-            Some((metrics, _)) => format!("{why}; there are `/debug/health` and `{metrics}`"),
-            None => format!("{why}; there is `/debug/health`"),
+            Some((metrics, _)) => {
+                format!("{why}; there are `/debug/health`, `/debug/workers` and `{metrics}`")
+            }
+            None => format!("{why}; there are `/debug/health` and `/debug/workers`"),
         }
     }
 }
@@ -87,6 +93,7 @@ impl DebugSurface {
     fn new(content: DebugServer) -> Self {
         let router = Router::new()
             .route("/debug/health", routing::get(health))
+            .route("/debug/workers", routing::get(workers))
             .method_not_allowed_fallback(method_not_allowed)
             .fallback(other)
             .with_state(Arc::new(content));
@@ -118,8 +125,25 @@ async fn health(State(content): State<Arc<DebugServer>>) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    let body = serde_json::json!(failing).to_string();
-    page(status, "application/json; charset=utf-8", body)
+    json(status, &serde_json::json!(failing))
+}
+
+async fn workers(State(content): State<Arc<DebugServer>>) -> Response<Body> {
+    let statuses = content.supervisor.statuses();
+    json(StatusCode::OK, &statuses.iter().map(described).collect())
+}
+
+/// A worker's status as JSON.
+fn described(worker: &WorkerStatus) -> Value {
+    serde_json::json!({
+        "name": worker.name,
+        "state": worker.state.as_str(),
+        "since": jiff::Timestamp::try_from(worker.since).ok().map(|since| since.to_string()),
+        "units": worker.units,
+        "failures": worker.failures,
+        "last_error": worker.last_error,
+        "detail": worker.detail,
+    })
 }
 
 /// The metrics, whose path the operator chooses, and every other path.
@@ -145,6 +169,10 @@ async fn method_not_allowed() -> Response<Body> {
 
 fn text(status: StatusCode, text: &str) -> Response<Body> {
     page(status, "text/plain; charset=utf-8", format!("{text}\n"))
+}
+
+fn json(status: StatusCode, body: &Value) -> Response<Body> {
+    page(status, "application/json; charset=utf-8", body.to_string())
 }
 
 fn page(status: StatusCode, media_type: &'static str, body: String) -> Response<Body> {

@@ -17,8 +17,8 @@ use std::{
     time::Duration,
 };
 
-use tokio::time;
 use wharf_http::{Exposition, Source};
+use wharf_workers::{Error, Periodic, Worker};
 
 use crate::metrics::HEALTH;
 
@@ -91,34 +91,34 @@ impl Health {
         failing.collect()
     }
 
-    /// Looks, for ever. Each check goes at its own pace: one that hangs delays no other.
-    pub async fn watch(self: Arc<Self>) {
-        let mut tasks = tokio::task::JoinSet::new();
-        for index in 0..self.checks.len() {
-            let health = Arc::clone(&self);
-            tasks.spawn(async move {
-                let Check { interval, .. } = health.checks[index].check;
-                loop {
-                    time::sleep(interval).await;
-                    health.look(index).await;
+    /// A worker for each check, so that one that hangs delays no other. A worker fails as long as its check does.
+    pub fn workers(self: &Arc<Self>) -> impl Iterator<Item = impl Worker> {
+        (0..self.checks.len()).map(|index| {
+            let health = Arc::clone(self);
+            let Check { name, interval, .. } = &self.checks[index].check;
+            let interval = *interval;
+            Periodic::new(format!("health check {name}"), interval, interval, move || {
+                let health = Arc::clone(&health);
+                async move {
+                    let looked = health.look(index).await;
+                    looked.map_err(|why| Error::expected(why, interval))
                 }
-            });
-        }
-        // They end with this future; none ends before.
-        while tasks.join_next().await.is_some() {}
+            })
+        })
     }
 
-    async fn look(&self, index: usize) {
+    /// Looks once. The error is what this look has found; whether the check fails depends on those before as well.
+    async fn look(&self, index: usize) -> Result<String, String> {
         let Watched { check, state } = &self.checks[index];
         let result = check.probe.look().await;
         let mut state = lock(state);
         let was_failing = state.why.is_some();
-        match result {
+        match &result {
             Ok(()) => *state = State::default(),
             Err(why) => {
                 state.failures = state.failures.saturating_add(1);
                 if state.failures >= check.threshold {
-                    state.why = Some(why);
+                    state.why = Some(why.clone());
                 }
             }
         }
@@ -137,6 +137,7 @@ impl Health {
             }
             (Some(_), true) | (None, false) => {}
         }
+        result.map(|()| "the last look found all well".to_owned())
     }
 }
 
@@ -173,6 +174,9 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "files that the checks look at")]
 mod tests {
+    use tokio::time;
+    use wharf_workers::{Supervisor, WorkerStatus};
+
     use super::*;
     use crate::metrics::Metrics;
 
@@ -192,10 +196,10 @@ mod tests {
         let health = Arc::new(Health::new(vec![file_check(&path, 3)]));
         std::fs::write(&path, "").unwrap();
         for _ in 0..2 {
-            health.look(0).await;
+            health.look(0).await.unwrap_err();
             assert!(health.is_well() && health.failing().is_empty());
         }
-        health.look(0).await;
+        health.look(0).await.unwrap_err();
         assert!(!health.is_well());
         assert!(health.failing()["down"].starts_with("file exists"), "{health:?}");
         let page = Metrics::new().with(HealthMetrics(Arc::clone(&health))).page();
@@ -205,11 +209,11 @@ mod tests {
         );
 
         std::fs::remove_file(&path).unwrap();
-        health.look(0).await;
+        health.look(0).await.unwrap();
         assert!(health.is_well() && health.failing().is_empty());
         // The count starts anew.
         std::fs::write(&path, "").unwrap();
-        health.look(0).await;
+        health.look(0).await.unwrap_err();
         assert!(health.is_well());
     }
 
@@ -220,10 +224,38 @@ mod tests {
             file_check(directory.path(), 0),
             file_check(directory.path(), 1),
         ]);
-        health.look(0).await;
-        health.look(1).await;
+        health.look(0).await.unwrap_err();
+        health.look(1).await.unwrap_err();
         assert_eq!(health.failing.load(Relaxed), 2);
-        health.look(0).await;
+        health.look(0).await.unwrap_err();
         assert_eq!(health.failing.load(Relaxed), 2, "each counts once");
+    }
+
+    #[tokio::test]
+    async fn the_worker_of_a_failing_check_shows_its_last_error() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("down");
+        std::fs::write(&path, "").unwrap();
+        let health = Arc::new(Health::new(vec![file_check(&path, 3), file_check(&path, 1)]));
+        let supervisor = Supervisor::default();
+        health.workers().for_each(|worker| _ = supervisor.spawn(worker));
+        let until = async |is_reached: fn(&WorkerStatus) -> bool| {
+            while !supervisor.statuses().iter().all(is_reached) {
+                time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        until(|status| status.failures > 9).await;
+        assert_eq!(health.failing.load(Relaxed), 2);
+        let statuses = supervisor.statuses();
+        assert_eq!(statuses[0].name, "health check down");
+        for status in &statuses {
+            let error = status.last_error.as_deref().unwrap_or_default();
+            assert!(error.starts_with("file exists"), "{status:?}");
+            assert_eq!(status.units, 0);
+        }
+        std::fs::remove_file(&path).unwrap();
+        until(|status| status.units > 0).await;
+        assert!(health.is_well());
+        assert!(supervisor.stop(Duration::from_secs(9)).await.is_empty());
     }
 }

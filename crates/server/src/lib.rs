@@ -20,7 +20,7 @@ mod webhooks;
 
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
-pub use metrics::{CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics};
+pub use metrics::{CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics, WorkerMetrics};
 pub use options::{ServerOptions, ServerServices};
 pub use webhooks::{
     Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,

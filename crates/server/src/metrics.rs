@@ -4,12 +4,14 @@ mod events;
 mod store;
 mod table;
 mod transfers;
+mod workers;
 
 pub(crate) use self::table::HEALTH;
 pub use self::{
     events::WebhookMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,
+    workers::WorkerMetrics,
 };
 
 use std::{fmt, sync::Arc};

@@ -1,7 +1,7 @@
 //! Webhooks: the `notifications` of registry:2, with queues that outlive the process.
 //!
 //! The way of an event: the registry reports it when the operation is done, and it becomes a record ([`subscriber`]);
-//! a thread appends the record to the queue of each endpoint that wants it, and one task for each endpoint posts the
+//! a thread appends the record to the queue of each endpoint that wants it, and one worker for each endpoint posts the
 //! queue in order ([`deliver`]), in the form that the endpoint asks for ([`envelope`], [`cloud_event`]).
 //!
 //! # What is promised
@@ -21,6 +21,7 @@ mod metrics;
 mod options;
 mod record;
 mod subscriber;
+mod sync;
 
 pub use metrics::EndpointMetrics;
 pub use options::{Action, Endpoint, EndpointError, EventFormat, Url, WebhookOptions};
@@ -33,24 +34,21 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tokio::{
-    sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch},
-    task::JoinSet,
-    time,
-};
+use futures_util::future::join_all;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use wharf_storage::spool::{Spool, SpoolName, Spools};
+use wharf_workers::{Handle, Supervisor};
 
 use self::{
     client::Client,
+    deliver::Delivery,
     metrics::Counters,
     record::{Record, Source},
+    sync::Syncing,
 };
 
 /// Kibibytes of events that are on their way to the queues.
 const IN_FLIGHT_KIB: u32 = 8 << 10;
-
-/// How long an event in a queue may be unsynced.
-const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long the queue of an endpoint is kept after it was removed from the configuration.
 const KEEP_ABANDONED: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -67,8 +65,7 @@ struct Shared {
     queues: Vec<Arc<Queue>>,
     jobs: mpsc::Sender<Job>,
     in_flight: Arc<Semaphore>,
-    is_flushing: watch::Sender<bool>,
-    deliveries: parking_lot::Mutex<JoinSet<()>>,
+    deliveries: Vec<Handle>,
 }
 
 /// One endpoint with the events that wait for it.
@@ -111,8 +108,9 @@ pub enum WebhookError {
 }
 
 impl Webhooks {
-    /// Opens the queues, and starts to deliver their events. Events name `source`, `host:port` of this server, as their
-    /// origin. `None` when there is no endpoint. Must be called on a tokio runtime; blocks while it reads the queues.
+    /// Opens the queues, and starts to deliver their events: `supervisor` runs a worker for each endpoint. Events name
+    /// `source`, `host:port` of this server, as their origin. `None` when there is no endpoint. Must be called on a
+    /// tokio runtime; blocks while it reads the queues.
     ///
     /// # Errors
     ///
@@ -121,6 +119,7 @@ impl Webhooks {
         options: WebhookOptions,
         source: String,
         spools: &dyn Spools,
+        supervisor: &Supervisor,
     ) -> Result<Option<Self>, WebhookError> {
         let names = names(&options.endpoints);
         report_abandoned(spools, &names);
@@ -133,8 +132,7 @@ impl Webhooks {
         if endpoints.is_empty() {
             return Ok(None);
         }
-        let (is_flushing, flushing) = watch::channel(false);
-        let mut deliveries = JoinSet::new();
+        let mut deliveries = Vec::new();
         let mut queues = Vec::new();
         for (endpoint, name) in endpoints {
             let client = Client::new(&endpoint).map_err(|source| WebhookError::Endpoint {
@@ -148,24 +146,27 @@ impl Webhooks {
                 counters: Counters::default(),
                 has_events: Notify::new(),
             });
-            deliveries.spawn(deliver::run(Arc::clone(&queue), client, flushing.clone()));
+            deliveries.push(Delivery::new(Arc::clone(&queue), client));
             queues.push(queue);
         }
         let (jobs, todo) = mpsc::channel();
         let is_dirty = Arc::new(Notify::new());
-        tokio::spawn(keep_synced(queues.clone(), Arc::clone(&is_dirty)));
+        let syncing = Syncing::new(queues.clone(), Arc::clone(&is_dirty));
         thread::Builder::new()
             .name("events".to_owned())
             .stack_size(256 << 10)
             .spawn(move || write_all(&todo, &is_dirty))?;
+        supervisor.spawn(syncing);
         let shared = Shared {
             include_references: options.include_references,
             source: Source::new(source),
             queues,
             jobs,
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
-            is_flushing,
-            deliveries: parking_lot::Mutex::new(deliveries),
+            deliveries: deliveries
+                .into_iter()
+                .map(|delivery| supervisor.spawn(delivery))
+                .collect(),
         };
         Ok(Some(Self {
             shared: Arc::new(shared),
@@ -188,12 +189,7 @@ impl Webhooks {
             // An error means that the thread has ended; there is nothing to wait for then.
             _ = has_passed.await;
         }
-        shared.is_flushing.send_replace(true);
-        let mut deliveries = std::mem::take(&mut *shared.deliveries.lock());
-        let all = async { while deliveries.join_next().await.is_some() {} };
-        if time::timeout(patience, all).await.is_err() {
-            deliveries.shutdown().await;
-        }
+        join_all(shared.deliveries.iter().map(|delivery| delivery.stop(patience))).await;
         for queue in &shared.queues {
             queue.sync().await;
             let (events, endpoint) = (queue.spool.len(), &queue.endpoint.name);
@@ -369,18 +365,6 @@ fn write(queue: &Queue, record: &[u8]) {
         Err(error) => queue.dropped(1, &error.to_string()),
     }
     queue.has_events.notify_one();
-}
-
-async fn keep_synced(queues: Vec<Arc<Queue>>, is_dirty: Arc<Notify>) {
-    loop {
-        is_dirty.notified().await;
-        time::sleep(SYNC_INTERVAL).await;
-        for queue in &queues {
-            if queue.spool.is_durable() {
-                queue.sync().await;
-            }
-        }
-    }
 }
 
 #[cfg(test)]

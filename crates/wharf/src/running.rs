@@ -106,6 +106,57 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_debug_port_lists_all_workers() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = format!(
+            "{QUIET}auth: {{htpasswd: {{realm: r, path: {0}/htpasswd}}}}\n\
+            health: {{file: [{{file: {0}/a, interval: 1h}}, {{file: {0}/htpasswd, interval: 10ms}}]}}\n\
+            notifications: {{endpoints: [{{name: mail, url: 'http://127.0.0.1:9/'}}, {{url: 'http://u:pw@127.0.0.1:9/?k=v'}}]}}\n",
+            directory.path().display()
+        );
+        let traces = ("OTEL_TRACES_EXPORTER".to_owned(), "otlp".to_owned());
+        let server = start(&config, [traces]).await.unwrap();
+        let debug = server.debug_address().unwrap().clone();
+        let workers = loop {
+            let answer = get(&debug, "/debug/workers").await;
+            assert!(answer.contains("Content-Type: application/json"), "{answer}");
+            let (_, page) = answer.split_once("\r\n\r\n").unwrap();
+            let workers: Vec<serde_json::Value> = serde_json::from_str(page).unwrap();
+            let is_settled =
+                |worker: &serde_json::Value| worker["state"] == "idle" || worker["failures"] != 0;
+            if workers.iter().all(is_settled) && workers.iter().any(|worker| worker["failures"] != 0) {
+                break workers;
+            }
+        };
+        let names: Vec<_> = workers
+            .iter()
+            .map(|worker| worker["name"].as_str().unwrap())
+            .collect();
+        let path = directory.path().display();
+        let expected = [
+            "sync of event queues",
+            "webhook mail",
+            "webhook http://127.0.0.1:9/…",
+            "trace export",
+            "upload purge",
+            "password memory",
+            &format!("health check {path}/a"),
+            &format!("health check {path}/htpasswd"),
+        ];
+        assert_eq!(names, expected);
+        let failing = workers.last().unwrap();
+        let error = failing["last_error"].as_str().unwrap();
+        assert!(error.starts_with("file exists"), "{failing}");
+        let purge = &workers[4];
+        assert_eq!(purge["units"], 0, "{purge}");
+        assert!(
+            purge["last_error"].is_null() && purge["since"].is_string(),
+            "{purge}"
+        );
+        server.stop().await.unwrap();
+    }
+
+    #[tokio::test]
     async fn what_cannot_start_says_why() {
         let error = start("version: 0.1\nstorage: {}\n", []).await.unwrap_err();
         assert!(

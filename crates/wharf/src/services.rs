@@ -16,16 +16,17 @@ use tokio::task::JoinSet;
 use wharf_access::Access;
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{DebugServer, Server, ServerServices, Webhooks};
+use wharf_server::{Health, Server, ServerServices, Webhooks};
 use wharf_storage::spool::{MemorySpools, Spools};
+use wharf_workers::Supervisor;
 
 use crate::{
     config::{Listen, Settings, Storage},
     systemd::Inherited,
 };
 
-/// Traces that wait when the server ends may take so much time.
-const LAST_TRACES: Duration = Duration::from_secs(2);
+/// Units of work that run when the server ends, and traces that wait then, may take so much time.
+const LAST_UNITS: Duration = Duration::from_secs(2);
 
 /// All parts of one server, ready to answer.
 #[derive(Debug)]
@@ -40,8 +41,10 @@ pub(crate) struct Services {
     debug_address: Option<ListenAddress>,
     /// How long running requests and waiting events may take at the end.
     drain: Duration,
-    /// What runs beside the requests; aborted when this is dropped.
-    tasks: JoinSet<()>,
+    /// The workers beside the requests.
+    supervisor: Supervisor,
+    /// The debug server, if there is one; aborted when this is dropped.
+    debug: JoinSet<()>,
 }
 
 impl Services {
@@ -50,7 +53,7 @@ impl Services {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
         let (store, spools) = open(&settings.storage).await?;
         let (store, meters) = telemetry::meter(store, settings);
-        let tracer = settings.traces.as_ref().map(telemetry::tracer);
+        let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),
             None => None,
@@ -58,7 +61,7 @@ impl Services {
         let debug_address = debug_listener.as_ref().map(Listener::address).transpose()?;
         let listener = bind(&settings.listen, inherited).await?;
         let address = listener.address().context("cannot listen")?;
-        let webhooks = webhooks::start(&settings.webhooks, &address, &*spools)?;
+        let webhooks = webhooks::start(&settings.webhooks, &address, &*spools, &supervisor)?;
         let registry = registry(settings, &store, &address, webhooks.as_ref());
 
         let mut used = ServerServices {
@@ -67,12 +70,16 @@ impl Services {
             access_log: access_log(settings)?,
             metrics: None,
             health: telemetry::health(settings, &store),
-            tracer,
+            tracer: telemetry::tracer(settings, &supervisor),
         };
-        used.metrics =
-            meters.map(|meters| telemetry::metrics(settings, meters, &registry, &used, webhooks.as_ref()));
+        used.metrics = meters.map(|meters| {
+            let webhooks = webhooks.as_ref();
+            telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor)
+        });
+        start_workers(&supervisor, settings, &registry, &used);
         Ok(Self {
-            tasks: tasks(settings, &registry, &used, debug_listener),
+            debug: telemetry::serve(settings, debug_listener, &used, &supervisor),
+            supervisor,
             server: Server::new(Arc::clone(&registry), settings.server.clone(), used.clone()),
             registry,
             used,
@@ -92,6 +99,11 @@ impl Services {
     /// Address of the debug listener.
     pub(crate) fn debug_address(&self) -> Option<&ListenAddress> {
         self.debug_address.as_ref()
+    }
+
+    /// The supervisor of the workers beside the requests.
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 
     /// Whether clients may delete manifests, tags and blobs.
@@ -118,13 +130,13 @@ impl Services {
         if let Some(webhooks) = &self.webhooks {
             webhooks::finish(webhooks, self.drain, stopped.get().copied()).await;
         }
-        if let Some(tracer) = &self.used.tracer {
-            tracer.stop(LAST_TRACES).await;
+        for worker in self.supervisor.stop(LAST_UNITS).await {
+            tracing::warn!(worker, "a worker did not end in time and was cut");
         }
         if let Some(log) = &self.used.access_log {
             log.flush();
         }
-        self.tasks.shutdown().await;
+        self.debug.shutdown().await;
         cut
     }
 }
@@ -170,28 +182,22 @@ fn access_log(settings: &Settings) -> io::Result<Option<AccessLog>> {
         .transpose()
 }
 
-/// Starts what runs beside the requests.
-fn tasks(
+/// Starts the workers of services that do not start theirs themselves.
+fn start_workers(
+    supervisor: &Supervisor,
     settings: &Settings,
     registry: &Arc<Registry>,
     used: &ServerServices,
-    debug_listener: Option<Listener>,
-) -> JoinSet<()> {
-    let mut tasks = JoinSet::new();
+) {
     if let Some(purge) = settings.purge {
-        tasks.spawn(purge::run(Arc::clone(registry), purge));
+        supervisor.spawn(purge::worker(Arc::clone(registry), purge));
     }
-    if let Some(health) = &used.health {
-        tasks.spawn(Arc::clone(health).watch());
+    if let Some(access) = &used.access {
+        supervisor.spawn(access.htpasswd().worker());
     }
-    if let (Some(listener), Some(debug)) = (debug_listener, &settings.debug) {
-        let server = DebugServer {
-            health: used.health.clone(),
-            metrics: debug.metrics_path.clone().zip(used.metrics.clone()),
-        };
-        tasks.spawn(server.serve(listener));
+    for worker in used.health.iter().flat_map(Health::workers) {
+        supervisor.spawn(worker);
     }
-    tasks
 }
 
 /// Listens at the configured address, or on the socket that systemd has opened.

@@ -3,7 +3,7 @@
 //! Both are a few environment variables and one datagram (`sd_listen_fds(3)`, `sd_notify(3)`); no library is needed.
 
 use std::{
-    env, io,
+    env, future, io,
     net::TcpListener,
     os::{
         linux::net::SocketAddrExt as _,
@@ -12,13 +12,14 @@ use std::{
             net::{SocketAddr, UnixDatagram, UnixListener},
         },
     },
+    sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use listenfd::ListenFd;
 use rustix::net::{AddressFamily, SocketType};
-use tokio::time;
+use wharf_workers::{Periodic, Worker};
 
 /// A socket that the service manager has opened.
 #[derive(Debug)]
@@ -82,16 +83,15 @@ impl Notifier {
         self.send("STOPPING=1\nSTATUS=stopping; running requests may finish");
     }
 
-    /// Says again and again that we are alive, where the manager restarts us otherwise (`WATCHDOG_USEC`). Runs beside
-    /// the requests, so it falls silent when those no longer get their turn.
-    pub(crate) async fn keep_watchdog_quiet(&self) {
-        if let Some(limit) = watchdog_limit() {
-            let mut interval = time::interval(limit / 2);
-            loop {
-                interval.tick().await;
-                self.send("WATCHDOG=1");
-            }
-        }
+    /// The worker that says again and again that we are alive, where the manager restarts us otherwise
+    /// (`WATCHDOG_USEC`). It runs beside the requests, so it falls silent when those no longer get their turn.
+    pub(crate) fn watchdog(self: &Arc<Self>) -> Option<impl Worker + use<>> {
+        let interval = watchdog_limit()? / 2;
+        let notifier = Arc::clone(self);
+        Some(Periodic::new("watchdog", Duration::ZERO, interval, move || {
+            notifier.send("WATCHDOG=1");
+            future::ready(Ok(String::new()))
+        }))
     }
 
     fn send(&self, text: &str) {

@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     pace::Pace,
     status::{Record, State},
-    worker::{Work, Worker},
+    worker::{Error, Unit, Work, Worker},
 };
 
 /// The pause after the first failure of a series; it doubles with each further failure.
@@ -49,10 +49,10 @@ impl Runner {
             Some(()) => State::Done,
             None => {
                 if let Err(error) = caught(worker.drain()).await {
-                    self.record.failed(&error);
+                    self.record.failed(error.why());
                     tracing::error!(
                         worker = self.name,
-                        error,
+                        error = error.why(),
                         "a worker could not finish when it was stopped"
                     );
                 }
@@ -70,9 +70,13 @@ impl Runner {
             let work = match self.attempt(worker, is_idle).await? {
                 Ok(work) => work,
                 Err(error) => {
-                    failures = failures.saturating_add(1);
-                    self.failed(&error, failures);
-                    self.rest(State::Failed, pause_after(failures)).await?;
+                    self.record.failed(error.why());
+                    let pause = error.pause().unwrap_or_else(|| {
+                        failures = failures.saturating_add(1);
+                        self.log_first(&error, failures);
+                        pause_after(failures)
+                    });
+                    self.rest(State::Failed, pause).await?;
                     continue;
                 }
             };
@@ -92,7 +96,7 @@ impl Runner {
     }
 
     /// Waits if the worker is idle, then does one unit of work. `None`: told to stop.
-    async fn attempt(&self, worker: &mut impl Worker, is_idle: bool) -> Option<Result<Work, String>> {
+    async fn attempt(&self, worker: &mut impl Worker, is_idle: bool) -> Option<Unit> {
         if is_idle {
             self.record.enter(State::Idle);
             if let Err(error) = self.unless_stopped(caught(worker.wait())).await? {
@@ -102,10 +106,7 @@ impl Runner {
         self.wait_while_paused().await?;
         self.record.enter(State::Busy);
         let started = Instant::now();
-        let unit = match caught(worker.work()).await {
-            Ok(unit) => unit.map_err(|error| error.to_string()),
-            Err(panic) => Err(panic),
-        };
+        let unit = caught(worker.work()).await.flatten();
         if let Ok(work) = &unit {
             self.record.succeeded(worker.status(), *work != Work::Idle);
         }
@@ -142,12 +143,11 @@ impl Runner {
         }
     }
 
-    fn failed(&self, error: &str, failures: u32) {
-        self.record.failed(error);
+    fn log_first(&self, error: &Error, failures: u32) {
         if failures == 1 {
             tracing::error!(
                 worker = self.name,
-                error,
+                error = error.why(),
                 "a worker failed; it tries again, and says when it succeeds"
             );
         }
@@ -161,11 +161,11 @@ fn pause_after(failures: u32) -> Duration {
 }
 
 /// The result of `future`, or the text of its panic.
-async fn caught<T>(future: impl Future<Output = T>) -> Result<T, String> {
+async fn caught<T>(future: impl Future<Output = T>) -> Result<T, Error> {
     AssertUnwindSafe(future)
         .catch_unwind()
         .await
-        .map_err(|panic| format!("panic: {}", text_of(&*panic)))
+        .map_err(|panic| format!("panic: {}", text_of(&*panic)).into())
 }
 
 fn text_of(panic: &(dyn Any + Send)) -> &str {

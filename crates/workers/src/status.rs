@@ -43,6 +43,17 @@ pub struct WorkerStatus {
 }
 
 impl State {
+    /// All states.
+    pub const ALL: [Self; 7] = [
+        Self::Busy,
+        Self::Throttled,
+        Self::Idle,
+        Self::Paused,
+        Self::Failed,
+        Self::Done,
+        Self::Stopped,
+    ];
+
     /// Name of the state in metrics, JSON and tables.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,6 +1,6 @@
 //! Starts workers, stops them, slows them down, and tells how they do.
 
-use std::{sync::Arc, time::Duration};
+use std::{iter, sync::Arc, time::Duration};
 
 use tokio::{
     sync::Mutex,
@@ -31,9 +31,11 @@ pub struct Handle {
 }
 
 impl Supervisor {
-    /// Starts `worker`. Must be called on a tokio runtime.
+    /// Starts `worker`. Must be called on a tokio runtime. Of several workers with one name, the second and all later
+    /// ones get a number, so that each has a name of its own.
     pub fn spawn(&self, worker: impl Worker) -> Handle {
-        let name = worker.name();
+        let mut workers = self.workers.lock();
+        let name = unused(&worker.name(), &workers);
         let record = Arc::new(Record::new(name.clone()));
         let switches = Arc::new(Switches::default());
         let runner = Runner::new(name, Arc::clone(&record), Arc::clone(&switches));
@@ -42,7 +44,7 @@ impl Supervisor {
             switches,
             task: Arc::new(Mutex::new(Some(tokio::spawn(runner.run(worker))))),
         };
-        self.workers.lock().push(handle.clone());
+        workers.push(handle.clone());
         handle
     }
 
@@ -51,11 +53,11 @@ impl Supervisor {
         self.workers.lock().iter().map(Handle::status).collect()
     }
 
-    /// Sets the pace of the workers called `name`, and returns how many there are.
-    pub fn set_pace(&self, name: &str, pace: Pace) -> usize {
+    /// Sets the pace of the worker called `name`, and returns whether there is one.
+    pub fn set_pace(&self, name: &str, pace: Pace) -> bool {
         let workers = self.workers.lock();
-        let named = workers.iter().filter(|worker| worker.record.has_name(name));
-        named.map(|worker| worker.set_pace(pace)).count()
+        let named = workers.iter().find(|worker| worker.record.has_name(name));
+        named.map(|worker| worker.set_pace(pace)).is_some()
     }
 
     /// Stops all workers at once, as [`Handle::stop`] does, within one `deadline` for all. Returns the names of the
@@ -111,4 +113,12 @@ impl Handle {
         *slot = None;
         is_in_time
     }
+}
+
+/// `name`, with a number if one of `workers` has it already.
+fn unused(name: &str, workers: &[Handle]) -> String {
+    let is_used = |name: &str| workers.iter().any(|worker| worker.record.has_name(name));
+    let numbered = (2_usize..).map(|number| format!("{name} {number}"));
+    let mut names = iter::once(name.to_owned()).chain(numbered);
+    names.find(|name| !is_used(name)).unwrap_or_default()
 }

@@ -60,6 +60,8 @@ enum Step {
     Return(Work),
     Take(Duration),
     Fail,
+    /// Fails as the worker expects, and asks for this pause.
+    Refuse(Duration),
     Panic,
 }
 
@@ -102,6 +104,7 @@ impl Worker for Scripted {
                 Ok(Work::Busy)
             }
             Step::Fail => Err("no luck".into()),
+            Step::Refuse(pause) => Err(Error::expected("not now", pause)),
             Step::Panic => panic!("oh no"),
         }
     }
@@ -291,6 +294,38 @@ async fn a_series_of_failures_is_logged_at_its_start_and_its_end() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_expected_failure_has_a_pause_of_its_own_and_is_not_logged() {
+    let levels = Levels::default();
+    let _log = tracing::subscriber::set_default(Registry::default().with(levels.clone()));
+    let worker = Scripted::new(&[
+        Step::Refuse(7 * SECOND),
+        Step::Refuse(7 * SECOND),
+        Step::Return(Work::Busy),
+    ]);
+    let journal = worker.journal.clone();
+    let handle = Supervisor::default().spawn(worker);
+    pass(SECOND).await;
+    assert_eq!(handle.status().state, State::Failed);
+    pass(20 * SECOND).await;
+    assert_eq!(journal.times_of("unit"), [0, 7, 14, 14]);
+    let status = handle.status();
+    assert_eq!((status.state, status.units, status.failures), (State::Idle, 1, 2));
+    assert_eq!(status.last_error.as_deref(), Some("not now"));
+    assert!(levels.0.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_worker_has_a_name_of_its_own() {
+    let supervisor = Supervisor::default();
+    for _ in 0..3 {
+        supervisor.spawn(Scripted::new(&[]));
+    }
+    let statuses = supervisor.statuses();
+    let names: Vec<&str> = statuses.iter().map(|status| status.name.as_str()).collect();
+    assert_eq!(names, ["scripted", "scripted 2", "scripted 3"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_pause_after_failures_doubles_to_a_limit_and_starts_anew() {
     let mut steps = vec![Step::Fail; 11];
     steps.extend([Step::Return(Work::Busy), Step::Fail, Step::Return(Work::Done)]);
@@ -338,8 +373,8 @@ async fn the_pace_slows_down_or_pauses_between_units() {
     let journal = worker.journal.clone();
     let supervisor = Supervisor::default();
     supervisor.spawn(worker);
-    assert_eq!(supervisor.set_pace("scripted", Pace::Tranquil(3)), 1);
-    assert_eq!(supervisor.set_pace("another", Pace::Paused), 0);
+    assert!(supervisor.set_pace("scripted", Pace::Tranquil(3)));
+    assert!(!supervisor.set_pace("another", Pace::Paused));
     pass(2 * SECOND).await;
     assert_eq!(supervisor.statuses()[0].state, State::Throttled);
     pass(3 * SECOND).await;
@@ -391,7 +426,7 @@ async fn a_periodic_job_runs_at_intervals_and_again_soon_after_a_failure() {
         async move {
             match run {
                 1 => Err("no luck".into()),
-                _ => Ok(()),
+                _ => Ok(format!("run {run}")),
             }
         }
     }));
@@ -404,6 +439,7 @@ async fn a_periodic_job_runs_at_intervals_and_again_soon_after_a_failure() {
         (status.name.as_str(), status.units, status.failures),
         ("tick", 3, 1)
     );
+    assert_eq!(status.detail, "run 3");
     assert_eq!(status.state, State::Idle);
     assert!(handle.stop(SECOND).await);
 }

@@ -3,7 +3,12 @@
 use std::time::Duration;
 
 /// Why a unit of work failed.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error {
+    why: String,
+    /// The pause that the worker asked for.
+    pause: Option<Duration>,
+}
 
 /// The result of one unit of work.
 pub type Unit = Result<Work, Error>;
@@ -32,8 +37,7 @@ pub trait Worker: Send + 'static {
     /// Does one unit of work: an upload, a request, a batch. Short units keep a stop short.
     ///
     /// # Errors
-    /// When the unit failed and should be tried again later. An expected refusal that has its own pause is
-    /// [`Work::Throttled`].
+    /// When the unit failed and should be tried again later.
     fn work(&mut self) -> impl Future<Output = Unit> + Send;
 
     /// Completes when there may be something to do. May be dropped at any await point when the supervisor stops, so
@@ -53,5 +57,36 @@ pub trait Worker: Send + 'static {
     /// Progress in free text, such as `3 of 17 repositories`; empty: there is nothing to say. Asked after each unit.
     fn status(&self) -> String {
         String::new()
+    }
+}
+
+impl Error {
+    /// A failure that the worker expects: it has logged what the operator must know, and the next attempt comes after
+    /// `pause`.
+    pub fn expected(why: impl Into<String>, pause: Duration) -> Self {
+        Self {
+            why: why.into(),
+            pause: Some(pause),
+        }
+    }
+
+    /// The text of the error.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// The pause that the worker asked for; `None`: the supervisor logs the failure and finds a pause.
+    pub(crate) fn pause(&self) -> Option<Duration> {
+        self.pause
+    }
+}
+
+/// A failure that the worker does not expect.
+impl<E: Into<Box<dyn std::error::Error + Send + Sync>>> From<E> for Error {
+    fn from(error: E) -> Self {
+        Self {
+            why: error.into().to_string(),
+            pause: None,
+        }
     }
 }

@@ -19,10 +19,8 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc, Weak,
-        atomic::{AtomicBool, Ordering},
-    },
+    future,
+    sync::{Arc, Weak, atomic::Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -33,9 +31,10 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use tokio::{
     sync::{Semaphore, watch},
-    time::sleep,
+    time,
 };
 use tracing::Instrument as _;
+use wharf_workers::{Periodic, Worker};
 
 use super::{
     list::{User, Users},
@@ -118,6 +117,15 @@ impl Checks {
     /// A fingerprint of `bytes` that is good for this process only.
     pub(super) fn digest(&self, bytes: &[u8]) -> [u8; 32] {
         self.key.tag(Purpose::File, bytes)
+    }
+
+    /// The worker that forgets the passwords that were not used for some minutes.
+    pub(super) fn worker(&self) -> impl Worker + use<> {
+        let sweeper = Arc::clone(&self.sweeper);
+        Periodic::new("password memory", SWEEP, SWEEP, move || {
+            let left = sweeper.sweep(sweeper.now().saturating_sub(IDLE.as_secs()));
+            future::ready(Ok(format!("passwords that are remembered: {left}")))
+        })
     }
 
     /// Whether `password` is the one that was right for `user` before.
@@ -288,20 +296,18 @@ fn pad(key: &[u8; 32]) -> [u8; 64] {
     block
 }
 
-/// Forgets what has not been used. Its task runs only while something is remembered.
+/// Forgets what has not been used.
 #[derive(Debug)]
 struct Sweeper {
-    start: Instant,
+    start: time::Instant,
     remembered: Mutex<Vec<Weak<User>>>,
-    is_running: AtomicBool,
 }
 
 impl Default for Sweeper {
     fn default() -> Self {
         Self {
-            start: Instant::now(),
+            start: time::Instant::now(),
             remembered: Mutex::default(),
-            is_running: AtomicBool::new(false),
         }
     }
 }
@@ -312,29 +318,16 @@ impl Sweeper {
         self.start.elapsed().as_secs()
     }
 
-    fn remember(self: &Arc<Self>, user: &Arc<User>, tag: Tag) {
+    fn remember(&self, user: &Arc<User>, tag: Tag) {
         user.memory().last_used.store(self.now(), Ordering::Relaxed);
         let was_known = user.memory().tag.write().replace(tag).is_some();
         if !was_known {
             self.remembered.lock().push(Arc::downgrade(user));
         }
-        // Under the lock that the task takes before it ends, so that none is forgotten by both.
-        let _list = self.remembered.lock();
-        if !self.is_running.swap(true, Ordering::Relaxed) {
-            let sweeper = Arc::clone(self);
-            tokio::spawn(async move {
-                loop {
-                    sleep(SWEEP).await;
-                    if !sweeper.sweep(sweeper.now().saturating_sub(IDLE.as_secs())) {
-                        return;
-                    }
-                }
-            });
-        }
     }
 
-    /// Forgets what was last used before `limit`. Whether anything is left.
-    fn sweep(&self, limit: u64) -> bool {
+    /// Forgets what was last used before `limit`. Returns how many passwords are still remembered.
+    fn sweep(&self, limit: u64) -> usize {
         let mut remembered = self.remembered.lock();
         remembered.retain(|user| {
             let Some(user) = user.upgrade() else { return false };
@@ -344,9 +337,7 @@ impl Sweeper {
             }
             is_used
         });
-        let is_left = !remembered.is_empty();
-        self.is_running.store(is_left, Ordering::Relaxed);
-        is_left
+        remembered.len()
     }
 }
 
@@ -401,6 +392,8 @@ fn lower_priority() {
 
 #[cfg(test)]
 mod tests {
+    use wharf_workers::Supervisor;
+
     use super::*;
 
     fn users(lines: &str) -> Arc<Users> {
@@ -465,11 +458,27 @@ mod tests {
         let checks = Checks::new().unwrap();
         let users = users(&entry("alice", "pw"));
         checks.check(&users, &Basic::new("alice", b"pw")).await.unwrap();
-        assert!(checks.sweeper.sweep(0), "it was just used");
-        assert!(!checks.sweeper.sweep(u64::MAX));
+        assert_eq!(checks.sweeper.sweep(0), 1, "it was just used");
+        assert_eq!(checks.sweeper.sweep(u64::MAX), 0);
         assert!(!checks.remembers(users.find("alice").unwrap(), b"pw"));
         checks.check(&users, &Basic::new("alice", b"pw")).await.unwrap();
         assert!(checks.remembers(users.find("alice").unwrap(), b"pw"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_worker_forgets_what_is_idle_and_keeps_what_is_used() {
+        let checks = Checks::new().unwrap();
+        let users = users(&format!("{}{}", entry("alice", "pw"), entry("bob", "pw")));
+        for name in ["alice", "bob"] {
+            checks.check(&users, &Basic::new(name, b"pw")).await.unwrap();
+        }
+        let worker = Supervisor::default().spawn(checks.worker());
+        time::sleep(IDLE / 2).await;
+        assert!(checks.remembers(users.find("bob").unwrap(), b"pw"));
+        time::sleep(IDLE / 2 + 2 * SWEEP).await;
+        assert_eq!(worker.status().detail, "passwords that are remembered: 1");
+        assert!(!checks.remembers(users.find("alice").unwrap(), b"pw"));
+        assert!(checks.remembers(users.find("bob").unwrap(), b"pw"));
     }
 
     #[tokio::test]

@@ -27,6 +27,12 @@ wharf_http::metrics! {
         "Bytes of blobs that came in from clients, and that went out to them";
     HEALTH "wharf_health_check_failing" Gauge ["check"]
         "1 while a configured health check fails, 0 while it does not";
+    WORKER_STATE "wharf_worker_state" Gauge ["state", "worker"]
+        "1 for the state that a worker beside the requests is in, 0 for the others; `/debug/workers` says more";
+    WORKER_UNITS "wharf_worker_units_total" Counter ["worker"]
+        "Units of work that a worker has done, such as one upload purge or one event delivered";
+    WORKER_FAILURES "wharf_worker_failures_total" Counter ["worker"]
+        "Units of work that failed; the worker tries again";
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
-use tokio::{sync::watch, time};
 use wharf_storage::spool::SpoolEntry;
+use wharf_workers::{Error, Unit, Work, Worker};
 
 use super::{
     EventFormat, Queue, backoff,
@@ -15,104 +15,118 @@ use super::{
     record::Record,
 };
 
-/// Runs until it is told to flush and the queue is empty, or an attempt fails after that.
-pub(super) async fn run(queue: Arc<Queue>, mut client: Client, mut flushing: watch::Receiver<bool>) {
-    let mut failures: u32 = 0;
-    let mut done = None;
-    loop {
-        let Some(entry) = next(&queue, done.take(), &mut client, &mut flushing).await else {
-            return;
+/// Posts the events of one queue.
+pub(super) struct Delivery {
+    queue: Arc<Queue>,
+    client: Client,
+    /// The event that the endpoint accepted last, as long as it is in the queue.
+    done: Option<SpoolEntry>,
+    /// Number of attempts that failed in a row.
+    failures: u32,
+}
+
+impl Delivery {
+    pub(super) fn new(queue: Arc<Queue>, client: Client) -> Self {
+        Self {
+            queue,
+            client,
+            done: None,
+            failures: 0,
+        }
+    }
+
+    /// Takes the event that was accepted out of the queue, and returns the next one.
+    async fn next(&mut self) -> Result<Option<SpoolEntry>, Error> {
+        let queue = Arc::clone(&self.queue);
+        let done = self.done.take();
+        let look = move || {
+            done.map_or(Ok(()), |entry| queue.spool.remove(&entry))?;
+            queue.spool.first()
         };
-        let Some(body) = body(&queue, &entry.record) else {
-            done = Some(entry);
-            continue;
+        tokio::task::spawn_blocking(look).await?.map_err(|error| {
+            let endpoint = &self.queue.endpoint;
+            tracing::error!(endpoint = endpoint.name, %error, "cannot read the queue of events; trying again");
+            Error::expected(error.to_string(), endpoint.max_backoff)
+        })
+    }
+
+    fn accepted(&mut self, entry: SpoolEntry) {
+        if self.failures > 0 {
+            tracing::info!(
+                endpoint = self.queue.endpoint.name,
+                attempts = self.failures,
+                "an endpoint takes events again"
+            );
+        }
+        self.failures = 0;
+        self.done = Some(entry);
+    }
+
+    fn refused(&mut self, Refusal { why, retry_after }: Refusal) -> Error {
+        let endpoint = &self.queue.endpoint;
+        if self.failures == 0 {
+            tracing::warn!(
+                endpoint = endpoint.name,
+                url = ?endpoint.url,
+                why,
+                "an endpoint does not take an event; it is kept and tried again, and the others wait"
+            );
+        }
+        self.failures = self.failures.saturating_add(1);
+        let pause = backoff::pause(endpoint, self.failures, retry_after);
+        Error::expected(why, pause)
+    }
+}
+
+impl Worker for Delivery {
+    fn name(&self) -> String {
+        let endpoint = &self.queue.endpoint;
+        match endpoint.name.as_str() {
+            "" => format!("webhook {:?}", endpoint.url),
+            name => format!("webhook {name}"),
+        }
+    }
+
+    /// Posts one event.
+    async fn work(&mut self) -> Unit {
+        let Some(entry) = self.next().await? else {
+            self.queue.counters.emptied();
+            // The other side need not keep a connection open for whenever something happens again.
+            self.client.disconnect();
+            return Ok(Work::Idle);
         };
-        let refusal = match client.post(body).await {
-            Ok(answer) => judge(&queue, &answer),
-            Err(error) => {
-                queue.counters.failed();
+        let Some(body) = body(&self.queue, &entry.record) else {
+            self.done = Some(entry);
+            return Ok(Work::Busy);
+        };
+        let refusal = match self.client.post(body).await {
+            Ok(answer) => judge(&self.queue, &answer),
+            Err(why) => {
+                self.queue.counters.failed();
                 Some(Refusal {
-                    why: error,
+                    why,
                     retry_after: None,
                 })
             }
         };
         match refusal {
-            None => {
-                if failures > 0 {
-                    tracing::info!(
-                        endpoint = queue.endpoint.name,
-                        attempts = failures,
-                        "an endpoint takes events again"
-                    );
-                }
-                failures = 0;
-                done = Some(entry);
-            }
-            Some(Refusal { why, retry_after }) => {
-                if failures == 0 {
-                    tracing::warn!(
-                        endpoint = queue.endpoint.name,
-                        url = ?queue.endpoint.url,
-                        why,
-                        "an endpoint does not take an event; it is kept and tried again, and the others wait"
-                    );
-                }
-                failures = failures.saturating_add(1);
-                let pause = backoff::pause(&queue.endpoint, failures, retry_after);
-                if *flushing.borrow() || was_told_to_flush(&mut flushing, pause).await {
-                    return;
-                }
-            }
+            None => self.accepted(entry),
+            Some(refusal) => return Err(self.refused(refusal)),
         }
+        Ok(Work::Busy)
     }
-}
 
-/// Waits for `pause`. Whether the server began to end meanwhile.
-async fn was_told_to_flush(flushing: &mut watch::Receiver<bool>, pause: Duration) -> bool {
-    tokio::select! {
-        () = time::sleep(pause) => false,
-        _ = flushing.wait_for(|&flushing| flushing) => true,
+    async fn wait(&mut self) {
+        self.queue.has_events.notified().await;
     }
-}
 
-/// Takes `done` out of the queue, and waits for the next one. `None`: there is none, and there will be none.
-async fn next(
-    queue: &Arc<Queue>,
-    mut done: Option<SpoolEntry>,
-    client: &mut Client,
-    flushing: &mut watch::Receiver<bool>,
-) -> Option<SpoolEntry> {
-    loop {
-        let worker = Arc::clone(queue);
-        let finished = done.take();
-        let looked = tokio::task::spawn_blocking(move || {
-            finished.map_or(Ok(()), |entry| worker.spool.remove(&entry))?;
-            worker.spool.first()
-        });
-        match looked.await {
-            Ok(Ok(Some(entry))) => return Some(entry),
-            Ok(Ok(None)) => {
-                queue.counters.emptied();
-                // The other side need not keep a connection open for whenever something happens again.
-                client.disconnect();
-                if *flushing.borrow() {
-                    return None;
-                }
-                tokio::select! {
-                    () = queue.has_events.notified() => {}
-                    _ = flushing.wait_for(|&flushing| flushing) => {}
-                }
-            }
-            Ok(Err(error)) => {
-                tracing::error!(endpoint = queue.endpoint.name, %error, "cannot read the queue of events; trying again");
-                if was_told_to_flush(flushing, queue.endpoint.max_backoff).await {
-                    return None;
-                }
-            }
-            // The runtime is going down.
-            Err(_ended) => return None,
-        }
+    /// Posts what is left, until an attempt fails.
+    async fn drain(&mut self) {
+        while self.failures == 0 && matches!(self.work().await, Ok(Work::Busy)) {}
+    }
+
+    fn status(&self) -> String {
+        format!("events that wait: {}", self.queue.spool.len())
     }
 }
 

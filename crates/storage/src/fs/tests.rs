@@ -385,7 +385,7 @@ async fn finished_uploads_leave_an_empty_directory_of_uploads() {
 mod contract {
     use std::sync::Arc;
 
-    use crate::{Storage, fs::FsStorage};
+    use crate::Storage;
 
     contract_tests!(async || {
         let (directory, storage) = super::opened();

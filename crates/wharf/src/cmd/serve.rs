@@ -2,7 +2,7 @@
 
 mod announcement;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -49,7 +49,10 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
 async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<()> {
     let stop = stop_signal()?;
     let services = Services::assemble(settings, inherited).await?;
-    let notifier = Notifier::new();
+    let notifier = Arc::new(Notifier::new());
+    if let Some(watchdog) = notifier.watchdog() {
+        services.supervisor().spawn(watchdog);
+    }
     let announcement = Announcement::of(settings, &services);
     announcement.print();
     notifier.ready(&announcement.url());
@@ -57,11 +60,7 @@ async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Res
         stop.await;
         notifier.stopping();
     };
-    tokio::select! {
-        _cut = services.serve(stop) => {}
-        // Ends at once where there is no watchdog.
-        () = async { notifier.keep_watchdog_quiet().await; std::future::pending().await } => {}
-    }
+    services.serve(stop).await;
     Ok(())
 }
 

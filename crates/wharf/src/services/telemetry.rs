@@ -3,13 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use wharf_http::{Listener, TraceMetrics, TraceSettings, Tracer};
+use tokio::task::JoinSet;
+use wharf_http::{Listener, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    CacheMetrics, Check, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics,
-    Webhooks,
+    CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
+    WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::metered::{Metered, Meters};
+use wharf_workers::Supervisor;
 
 use crate::config::{Debug, Settings, Storage};
 
@@ -27,10 +29,11 @@ pub(super) fn meter(
     (Arc::new(metered), Some(meters))
 }
 
-/// Starts to send traces.
-pub(super) fn tracer(settings: &TraceSettings) -> Arc<Tracer> {
-    tracing::info!("traces of requests go to {}", settings.endpoint());
-    Tracer::start(settings.clone())
+/// Starts to send traces if they are on.
+pub(super) fn tracer(settings: &Settings, supervisor: &Supervisor) -> Option<Arc<Tracer>> {
+    let traces = settings.traces.as_ref()?;
+    tracing::info!("traces of requests go to {}", traces.endpoint());
+    Some(Tracer::start(traces.clone(), supervisor))
 }
 
 /// Opens the debug listener.
@@ -40,6 +43,25 @@ pub(super) async fn bind(debug: &Debug) -> anyhow::Result<Listener> {
     let address = listener.address().context("cannot listen")?;
     tracing::info!("debug server listening {address}");
     Ok(listener)
+}
+
+/// Starts the debug server if there is one.
+pub(super) fn serve(
+    settings: &Settings,
+    listener: Option<Listener>,
+    services: &ServerServices,
+    supervisor: &Supervisor,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    if let (Some(listener), Some(debug)) = (listener, &settings.debug) {
+        let server = DebugServer {
+            health: services.health.clone(),
+            metrics: debug.metrics_path.clone().zip(services.metrics.clone()),
+            supervisor: supervisor.clone(),
+        };
+        tasks.spawn(server.serve(listener));
+    }
+    tasks
 }
 
 /// The checks that are configured. `None`: there are none.
@@ -66,11 +88,13 @@ pub(super) fn metrics(
     registry: &Arc<Registry>,
     services: &ServerServices,
     webhooks: Option<&Webhooks>,
+    supervisor: &Supervisor,
 ) -> Arc<Metrics> {
     let driver = driver(&settings.storage);
     let mut metrics = Metrics::new()
         .with(StoreMetrics { meters, driver })
-        .with(CacheMetrics(Arc::clone(registry)));
+        .with(CacheMetrics(Arc::clone(registry)))
+        .with(WorkerMetrics(supervisor.clone()));
     if let Some(health) = &services.health {
         metrics = metrics.with(HealthMetrics(Arc::clone(health)));
     }

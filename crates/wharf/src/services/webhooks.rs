@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use wharf_http::ListenAddress;
 use wharf_server::{WebhookOptions, Webhooks};
 use wharf_storage::spool::Spools;
+use wharf_workers::Supervisor;
 
 /// The least time for the last delivery, however late it is.
 const SHORTEST_FLUSH: Duration = Duration::from_secs(1);
@@ -14,8 +15,10 @@ pub(super) fn start(
     options: &WebhookOptions,
     listening_on: &ListenAddress,
     spools: &dyn Spools,
+    supervisor: &Supervisor,
 ) -> anyhow::Result<Option<Webhooks>> {
-    Ok(Webhooks::start(options.clone(), source(listening_on), spools)?)
+    let source = source(listening_on);
+    Ok(Webhooks::start(options.clone(), source, spools, supervisor)?)
 }
 
 /// Delivers what can be delivered until `drain` has passed since `stopped`.
