@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a registry on a store in memory, and small images.
+//! Shared parts of the tests of this crate: a registry on a store in memory, and small images.
 
 use std::{sync::Arc, time::Duration};
 
@@ -108,7 +108,7 @@ pub(crate) async fn put(
         .digest
 }
 
-/// Writes behind the registry's back.
+/// Writes to the store directly, without the registry.
 pub(crate) async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
     storage
         .publish(&[Put::new(key.clone(), Bytes::copy_from_slice(bytes.as_bytes()))])
