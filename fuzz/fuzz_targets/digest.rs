@@ -1,4 +1,4 @@
-//! Digests: a text that is one is shown as it was, and the JSON form agrees.
+//! Digests: a valid text is shown unchanged, and the JSON form agrees.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Manifests as they are pushed: what is accepted is read the same way once it is stored.
+//! Pushed manifests: a manifest that is accepted is read the same way once it is stored.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -38,7 +38,7 @@ fn check(view: &ManifestView, content_type: Option<&str>, bytes: &[u8]) {
         // Only the header named its type, which no store keeps.
         return;
     }
-    // Stored, it may have more references, to be on the safe side; never fewer.
+    // A stored manifest may have more references, never fewer.
     for (ours, theirs) in [
         (&view.layers, &stored.layers),
         (&view.manifests, &stored.manifests),

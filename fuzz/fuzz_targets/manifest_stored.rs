@@ -1,4 +1,4 @@
-//! Manifests as they are stored: every JSON object is readable, and its media type fits a header.
+//! Stored manifests: every JSON object is readable, and its media type fits a header.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

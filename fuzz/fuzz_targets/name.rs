@@ -1,4 +1,4 @@
-//! Names, tags, upload ids and references: a text that is one is shown as it was, and is safe in a path.
+//! Names, tags, upload ids and references: a valid text is shown unchanged, and is safe in a path.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

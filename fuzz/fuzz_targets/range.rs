@@ -1,4 +1,4 @@
-//! The `Range` of a download: what is answered lies within what is there.
+//! The `Range` of a download: the range of the answer lies within the content.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! Routes: the path of what was parsed is parsed as the same, and needs no encoding.
+//! Routes: the path of a parsed route is parsed as the same route, and needs no encoding.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -124,13 +124,13 @@ async fn s3_02_default_passwords_are_warned_about() {
         .collect();
     let server = builder_with(file).start();
     for weak in ["docker-registry", "admin", "bob"] {
-        let warning = format!("the password of user `{weak}` is one that everybody tries first");
+        let warning = format!("the password of user `{weak}` is well known and easy to guess");
         eventually(&warning, || async { mentions(&server, &warning) == 1 }).await;
     }
     for (name, password) in users {
         assert_eq!(status_for(&server, name, password).await, 200, "{name}");
     }
-    says(&server, "everybody tries first", 3).await;
+    says(&server, "well known and easy to guess", 3).await;
     assert!(!server.log().contains("changeme"));
 
     // Of a line that came later, at the first login.
@@ -139,7 +139,7 @@ async fn s3_02_default_passwords_are_warned_about() {
     assert_eq!(status_for(&server, "carol", "carol").await, 200);
     says(
         &server,
-        "the password of user `carol` is one that everybody tries first",
+        "the password of user `carol` is well known and easy to guess",
         1,
     )
     .await;

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: wharf beside the servers it replaces, row by row, in one run on one machine.
+//! `cargo xtask bench`: wharf compared with the servers it replaces, row by row, in one run on one machine.
 
 mod client;
 mod content;
@@ -39,7 +39,7 @@ pub(crate) struct Options {
     /// Fewer and shorter rounds
     #[arg(long)]
     quick: bool,
-    /// Say which rows there are, and measure nothing
+    /// List the rows, and measure nothing
     #[arg(long)]
     list: bool,
     /// Add a server: `NAME=COMMAND`, where `{config}`, `{port}` and `{root}` are filled in
@@ -116,7 +116,7 @@ struct Bench {
     seeds: Seeds,
     pushes: Pushes,
     servers: Vec<Server>,
-    /// Whether a server, by its place, has a feature; asked once.
+    /// Whether a server, by its index, has a feature; tested once.
     able: HashMap<(usize, Feature), bool>,
     quick: bool,
 }
@@ -151,7 +151,7 @@ impl Bench {
                 self.seeds.give_back(row.seed, &root)?;
                 match reading {
                     Ok(reading) => readings.push(reading),
-                    // A server that fails leaves the row; the others go on.
+                    // A server that fails is left out of the row; the other servers continue.
                     Err(error) => measured.failures.push((name.clone(), format!("{error:#}"))),
                 }
             }
@@ -180,7 +180,7 @@ impl Bench {
     }
 }
 
-/// Shows where we are, on a terminal only, and wipes what was shown before.
+/// Shows the progress, on a terminal only, in place of the line before.
 fn progress(text: &str) {
     if std::io::stderr().is_terminal() {
         eprint!("\r{text:<60}\r");
@@ -210,7 +210,7 @@ fn turn(
     Ok(reading)
 }
 
-/// Asks a server to be what `feature` says and looks whether it is.
+/// Starts a server with `feature` and tests whether it has it.
 fn probe(stage: &Stage, server: &Server, feature: Feature, root: &Path) -> Result<bool> {
     if feature == Feature::Collection {
         return Ok(server.collect(stage, root, &["--dry-run"]).is_ok());
@@ -270,7 +270,7 @@ fn has_machine_goal<'a>(mut goals: impl Iterator<Item = &'a Goal>) -> bool {
     })
 }
 
-/// Ours first, then the others; one that is not to be had is said and left out.
+/// The servers to compare, wharf first; a server that is not installed is reported and left out.
 fn find_servers(options: &Options, target: &Path) -> Result<Vec<Server>> {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -311,7 +311,7 @@ fn find_servers(options: &Options, target: &Path) -> Result<Vec<Server>> {
     Ok(servers)
 }
 
-/// `target`, wherever it was moved to: this program lies in `target/debug`.
+/// The target directory: this program lies in `target/debug`.
 fn target_directory() -> Result<PathBuf> {
     let program = std::env::current_exe()?;
     let target = program
@@ -325,7 +325,7 @@ fn target_directory() -> Result<PathBuf> {
 struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Also removes what runs that were interrupted have left.
+    /// Creates it; also removes the directories of interrupted runs.
     fn make(parent: &Path) -> Result<Self> {
         fs::create_dir_all(parent).with_context(|| format!("cannot make `{}`", parent.display()))?;
         for entry in fs::read_dir(parent)? {

@@ -12,10 +12,10 @@ use anyhow::{Context as _, bail, ensure};
 
 use crate::project::{self, succeed};
 
-/// Where the file systems are laid out, from the root of the project; the context of the build.
+/// Directory of the file systems, from the root of the project; the context of the build.
 const CONTEXT: &str = "target/image";
 
-/// Where Debian and its relatives keep what is needed to trust https servers.
+/// Path of the certificate authorities on Debian and its relatives.
 const CERTIFICATES: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Users by name, for `docker run --user registry`.
@@ -40,7 +40,7 @@ pub(crate) struct Options {
     binary: Option<PathBuf>,
 }
 
-/// Builds it.
+/// Builds the image.
 pub(crate) fn run(options: &Options) -> anyhow::Result<()> {
     let root = project::root();
     let binary = match &options.binary {
@@ -94,7 +94,7 @@ fn build_binary() -> anyhow::Result<PathBuf> {
     Ok(project::target().join(target).join("release/wharf"))
 }
 
-/// What both images have.
+/// Files of both images.
 fn lay_out(image: &Path, root: &Path, binary: &Path) -> anyhow::Result<()> {
     for directory in [
         "bin",
@@ -133,7 +133,7 @@ fn lay_out(image: &Path, root: &Path, binary: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// What the full image has beside it: the shell, the tools that operators' notes use, and the entry point that is a script.
+/// Further files of the full image: the shell, the tools that operators use, and the script that is the entry point.
 fn lay_out_shell(image: &Path, root: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(image.join("bin"))?;
     let busybox = ["/bin/busybox", "/usr/bin/busybox"]

@@ -6,7 +6,7 @@ use anyhow::{Context as _, ensure};
 
 use crate::project::{self, succeed};
 
-/// Where the pages and completions go, from the root of the project; the package's list of files names them.
+/// Directory of the pages and completions, from the root of the project; the package's list of files names them.
 const MADE: &str = "target/package";
 
 /// Builds the package of the release binary.

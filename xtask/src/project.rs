@@ -1,4 +1,4 @@
-//! What chores share: where the project is, its cargo, and commands that must succeed.
+//! Shared parts of the chores: the root of the project, its cargo, and commands that must succeed.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Where cargo builds.
+/// The directory of cargo's output.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -5,13 +5,13 @@ use wharf_oci::RepoName;
 /// One right that a request needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Action<'a> {
-    /// On what.
+    /// The resource that is read or changed.
     pub resource: Resource<'a>,
-    /// What is done to it.
+    /// The operation on the resource.
     pub verb: Verb,
 }
 
-/// What an action is done to.
+/// What a request reads or changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource<'a> {
     /// The list of all repositories: `registry:catalog`.
@@ -20,21 +20,21 @@ pub enum Resource<'a> {
     Repository(&'a RepoName),
 }
 
-/// What is done.
+/// An operation on a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// Read.
+    /// Reading.
     Pull,
-    /// Add.
+    /// Adding.
     Push,
-    /// Remove.
+    /// Removing.
     Delete,
-    /// Whatever there is; the catalogue knows nothing finer.
+    /// Every operation; for the catalogue there is no finer right.
     All,
 }
 
 impl Action<'_> {
-    /// `registry` or `repository`.
+    /// Type of the resource in a token scope: `registry` or `repository`.
     pub fn kind(&self) -> &'static str {
         match self.resource {
             Resource::Catalog => "registry",
@@ -42,7 +42,7 @@ impl Action<'_> {
         }
     }
 
-    /// Of the resource: `catalog`, or the repository's.
+    /// Name of the resource in a token scope: `catalog`, or the repository's name.
     pub fn name(&self) -> &str {
         match self.resource {
             Resource::Catalog => "catalog",
@@ -52,7 +52,7 @@ impl Action<'_> {
 }
 
 impl Verb {
-    /// As token scopes spell it.
+    /// The action in a token scope.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pull => "pull",

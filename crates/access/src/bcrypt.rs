@@ -16,17 +16,17 @@ pub const PASSWORD_BYTES: usize = 72;
 /// The length of a hash in a file: `$2y$10$`, 22 characters of salt, 31 of digest.
 pub(crate) const TEXT_LENGTH: usize = 60;
 
-/// For new hashes (decision D8): what registry:2 uses for its own, and 32 times what Apache does by default.
+/// Cost of new hashes (decision D8): the cost that registry:2 uses, and 32 times the work of Apache's default.
 pub const DEFAULT_COST: u8 = 10;
 
-/// What bcrypt defines as its least.
+/// The lowest cost that bcrypt defines.
 pub const MIN_COST: u8 = 4;
 
-/// The most that Apache's `htpasswd` makes. One check takes about 10 s there; beyond it a stranger who knows
-/// a name could keep us busy for minutes with one request.
+/// The highest cost that Apache's `htpasswd` makes. One check takes about 10 s; with a higher one, an attacker with
+/// a valid user name could keep the server busy for minutes with one request.
 pub const MAX_COST: u8 = 17;
 
-/// Stray bits at the end are not looked at: some old programs leave them in the salt.
+/// Stray bits at the end are ignored: some old programs leave them in the salt.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::BCRYPT,
     GeneralPurposeConfig::new()
@@ -35,7 +35,7 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireNone),
 );
 
-/// A hash, taken apart.
+/// A parsed hash.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Bcrypt {
     cost: u8,
@@ -43,16 +43,16 @@ pub(crate) struct Bcrypt {
     digest: [u8; 23],
 }
 
-/// Why a text is no hash that is used here.
+/// Why a text is not a usable hash.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum NotUsable {
-    /// It is something else: what it looks like.
+    /// The text is another kind of hash, or none: what it looks like.
     NotBcrypt(&'static str),
-    /// It begins like one.
+    /// The text begins like a bcrypt hash and is not one.
     Malformed,
-    /// `$2x$`.
+    /// The hash is of the broken variant `$2x$`.
     Broken,
-    /// A check would take too long, or the number is none of bcrypt's.
+    /// The cost would make a check too long, or is not one of bcrypt's.
     Cost(u8),
 }
 
@@ -87,12 +87,12 @@ impl Bcrypt {
         Ok((hash, behind))
     }
 
-    /// A fresh hash of `password`, as a file has it. `cost` is brought into the range that is used here.
+    /// A new hash of `password`, in the form of a password file. `cost` is limited to `MIN_COST..=MAX_COST`.
     pub(crate) fn of(password: &[u8], cost: u8) -> Result<String, NoRandomness> {
         let cost = cost.clamp(MIN_COST, MAX_COST);
         let salt = random::bytes()?;
         let digest = digest(password, cost, salt);
-        // `$2y$` is what Apache writes, and all that take bcrypt read it.
+        // Apache writes `$2y$`, and every program that supports bcrypt reads it.
         Ok(format!(
             "$2y${cost:02}${}{}",
             BASE64.encode(salt),
@@ -100,7 +100,7 @@ impl Bcrypt {
         ))
     }
 
-    /// One that nobody's password matches, and that costs as much to find out.
+    /// A hash that no password matches, and whose check takes as long as that of a real one.
     pub(crate) fn decoy(cost: u8, salt: [u8; 16]) -> Self {
         Self {
             cost,
@@ -109,7 +109,7 @@ impl Bcrypt {
         }
     }
 
-    /// Whether it is that of `password`. Takes `2^cost` times about 75 microseconds, whatever comes out.
+    /// Whether it is the hash of `password`. Takes `2^cost` times about 75 microseconds, whatever the outcome.
     pub(crate) fn verify(&self, password: &[u8]) -> bool {
         digest(password, self.cost, self.salt).ct_eq(&self.digest).into()
     }
@@ -118,7 +118,7 @@ impl Bcrypt {
         self.cost
     }
 
-    /// What tells it from every other.
+    /// The parts that identify the hash: cost, salt, digest.
     pub(crate) fn parts(&self) -> [&[u8]; 3] {
         [std::slice::from_ref(&self.cost), &self.salt, &self.digest]
     }
@@ -154,7 +154,7 @@ fn decoded<const N: usize>(text: &str) -> Option<[u8; N]> {
     BASE64.decode(text).ok()?.try_into().ok()
 }
 
-/// A name for what is no bcrypt hash. The text itself may be somebody's password.
+/// A description of a text that is no bcrypt hash, without the text itself, which may be a password.
 fn looks_like(text: &str) -> &'static str {
     match text {
         "" => "no hash",
@@ -172,7 +172,7 @@ fn looks_like(text: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    /// Of `pw`, by Apache's `htpasswd -B`.
+    /// The hash of `pw`, made by Apache's `htpasswd -B`.
     const APACHE: &str = "$2y$05$C6EvN/6yM3afE0WBgWe6buXQcXS0w/SRk.dev6TgStfNyxpJevHpu";
 
     fn hash(text: &str) -> Bcrypt {

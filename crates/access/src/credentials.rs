@@ -7,7 +7,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-/// As Go's `base64.StdEncoding`, which registry:2 uses: padding is needed, stray bits at the end are not looked at.
+/// As Go's `base64.StdEncoding`, which registry:2 uses: padding is needed, stray bits at the end are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -15,16 +15,16 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// How a request says who asks.
+/// The credentials of a request.
 #[derive(Debug)]
 pub enum Credentials {
-    /// It does not.
+    /// The request has no credentials.
     None,
-    /// With a name and a password (RFC 7617).
+    /// A user name and a password (RFC 7617).
     Basic(Basic),
-    /// With a token (RFC 6750).
+    /// A token (RFC 6750).
     Bearer,
-    /// In a way that cannot be read: what is wrong with it.
+    /// The header cannot be read; the text says why.
     Malformed(&'static str),
 }
 
@@ -71,7 +71,7 @@ impl Credentials {
 }
 
 impl Basic {
-    /// A pair that did not come in a header.
+    /// Credentials that did not come in a header.
     pub fn new(name: &str, password: &[u8]) -> Self {
         let mut pair = Vec::with_capacity(name.len() + 1 + password.len());
         pair.extend_from_slice(name.as_bytes());
@@ -83,9 +83,9 @@ impl Basic {
         }
     }
 
-    /// Who asks.
+    /// The user name.
     pub fn name(&self) -> &str {
-        // Checked when it was made.
+        // Checked when the pair was made.
         std::str::from_utf8(&self.pair[..self.colon]).unwrap_or_default()
     }
 

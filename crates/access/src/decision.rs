@@ -1,44 +1,44 @@
-//! What is decided about a request, and why.
+//! The decision about a request, with its reason.
 
 use std::sync::Arc;
 
-/// What is decided about a request.
+/// The decision about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
-    /// It may go on, in the name of somebody.
+    /// The request may go on, with this identity.
     Allowed(Identity),
-    /// It may not.
+    /// The request is refused.
     Denied(Reason),
 }
 
-/// In whose name a request is carried out.
+/// The identity with which a request is carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Identity {
-    /// Nobody's: what it asks for is open to everybody.
+    /// Without a user: the resource is public.
     Anonymous,
-    /// A user's, by name.
+    /// The user of this name.
     User(Arc<str>),
 }
 
 /// Why a request is refused. Deliberately says nothing about whether a user exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// It does not say who asks.
+    /// The request has no credentials.
     NoCredentials,
     /// The user name or the password is wrong.
     WrongCredentials,
-    /// It says who asks in a way that is not accepted here, such as a bearer token.
+    /// The authentication scheme is not accepted here, such as a bearer token.
     WrongScheme,
-    /// What it says cannot be read: what is wrong with it.
+    /// The `Authorization` header cannot be read; the text says why.
     Malformed(&'static str),
     /// Too many passwords wait to be checked; the same request may succeed in a moment.
     Busy,
-    /// The check failed by a fault of ours.
+    /// The check failed because of a bug in wharf.
     Failed,
 }
 
 impl Identity {
-    /// The user's name.
+    /// The user's name; `None` without a user.
     pub fn name(&self) -> Option<&str> {
         match self {
             Self::Anonymous => None,

@@ -32,18 +32,18 @@ pub(crate) struct Signature {
     inode: u64,
     size: u64,
     modified: (i64, i64),
-    /// Of anything about it; nobody can set this one back.
+    /// Time of the last change of content or metadata; no program can set this one.
     changed: (i64, i64),
 }
 
-/// A file, read.
+/// The content of a file.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) bytes: Vec<u8>,
     pub(crate) signature: Signature,
     /// Whether every later change has another signature.
     pub(crate) is_settled: bool,
-    /// Since it was last changed; zero when its stamp lies in the future.
+    /// Time since the last change; zero when the time stamp lies in the future.
     pub(crate) age: Duration,
 }
 
@@ -58,7 +58,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
 
     let mut attempt = 1;
     loop {
-        // Without blocking: whoever opens a named pipe would wait for its other end.
+        // Without blocking: an open of a named pipe would wait for its other end.
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = File::from(retry_on_intr(|| open(path, flags, Mode::empty()))?);
         let before = rustix::fs::fstat(&file)?;
@@ -72,7 +72,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
             return Err(io::Error::other(format!("it has more than {limit} bytes")));
         }
         let signature = signature_of(&before);
-        // Somebody wrote while we read: what we have may be half of each.
+        // Another process wrote meanwhile: `bytes` may be a mixture of two contents.
         if signature_of(&rustix::fs::fstat(&file)?) != signature && attempt < ATTEMPTS {
             attempt += 1;
             continue;
@@ -118,7 +118,7 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = write_beside(path, bytes, None)?;
     let created = publish_new(&temporary, path);
     if created.is_err() {
-        // What is left over has a name of its own and disturbs nobody.
+        // A file that is left over has a unique name and does no harm.
         _ = unlink(&temporary);
     }
     created?;
@@ -162,14 +162,14 @@ pub(crate) fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Whether an edit by renaming fails with this where one in place succeeds.
+/// Whether a rename fails with this error where a write in place succeeds.
 fn is_unmovable(code: i32) -> bool {
     [Errno::BUSY, Errno::XDEV, Errno::ACCESS, Errno::PERM, Errno::ROFS]
         .iter()
         .any(|errno| errno.raw_os_error() == code)
 }
 
-/// The right to change a file, until dropped. Whoever changes it through this module waits.
+/// The right to change a file, until dropped. Other changes through this module wait.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: OwnedFd,
@@ -186,7 +186,7 @@ pub(crate) fn lock(path: &Path) -> io::Result<Lock> {
             )
         })?;
         retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
-        // Whoever had it before may have put another file in its place.
+        // The previous holder of the lock may have put another file in its place.
         let (held, there) = (rustix::fs::fstat(&file)?, stat(path)?);
         if (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino) {
             return Ok(Lock { _file: file });
@@ -241,7 +241,7 @@ fn take_after(file: &File, like: &rustix::fs::Stat) -> io::Result<()> {
 /// Gives a finished file its name, unless the name is taken.
 fn publish_new(temporary: &Path, path: &Path) -> io::Result<()> {
     match renameat_with(CWD, temporary, CWD, path, RenameFlags::NOREPLACE) {
-        // Not every file system can; all that matter can link.
+        // Not every file system has such a rename; those without it can link.
         Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
             linkat(CWD, temporary, CWD, path, AtFlags::empty())?;
             Ok(unlink(temporary)?)
@@ -252,7 +252,7 @@ fn publish_new(temporary: &Path, path: &Path) -> io::Result<()> {
 
 /// Longer content first overwrites, then the rest is cut: at no time is the file empty.
 fn write_in_place(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // The path is resolved: a symbolic link there now was put there by somebody else.
+    // The path is resolved: a symbolic link there now was put there by another process.
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let mut file = File::from(open(path, flags, Mode::empty())?);
     file.write_all(bytes)?;
@@ -271,7 +271,7 @@ fn sync_directory(path: &Path) -> io::Result<()> {
         Mode::empty(),
     )?;
     match fsync(&directory) {
-        // Some network file systems cannot.
+        // Some network file systems cannot sync a directory.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(error) => Err(error.into()),
     }

@@ -1,4 +1,4 @@
-//! A password file, read again as soon as it changes, and never a reason to lock everybody out.
+//! A password file, read again as soon as it changes, and never a reason to lock all users out.
 //!
 //! **Which list is in force.** Each check compares the file with what was read last: device, inode, size, and
 //! both time stamps, the one that can be set and the one that cannot. A file that changed a moment ago could change
@@ -6,8 +6,8 @@
 //! therefore in force for the very next request, also one that keeps size and modification time.
 //!
 //! **When it is damaged.** A line that is no entry, or whose hash is not usable, disables its own user and
-//! nobody else. A file that cannot be read, or in which nothing is an entry, is taken for an accident: the last good
-//! list stays in force. A file that is empty is taken at its word: it has no users.
+//! no other. A file that cannot be read, or in which nothing is an entry, is taken for an accident: the last good
+//! list stays in force. An empty file has no users.
 //!
 //! **What a check costs.** A right password is remembered as a keyed hash inside the entry that it belongs to, so
 //! it is forgotten with its line, by construction. Everything else pays the price of bcrypt on another thread; see
@@ -76,13 +76,13 @@ struct Shared {
 #[derive(Debug)]
 struct State {
     seen: Seen,
-    /// What was in it, as a keyed hash. Also of a damaged one.
+    /// Keyed hash of the file's content, also of a damaged one.
     content: Option<[u8; 32]>,
-    /// The last good ones.
+    /// Users of the last good content.
     users: Arc<Users>,
 }
 
-/// What was at the path when it was last looked at.
+/// What was at the path at the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Nothing,
@@ -91,40 +91,40 @@ enum Seen {
     Error(io::ErrorKind),
 }
 
-/// What went wrong before the first request.
+/// Why the password file cannot be used at the start.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// There is a file that cannot be read.
+    /// The file exists and cannot be read.
     #[error("cannot read the password file `{}`: {error}{hint}", path.display())]
     Read {
-        /// Which.
+        /// Path of the password file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
-        /// What to do.
+        /// What the operator can do.
         hint: &'static str,
     },
-    /// There is none, and none can be made.
+    /// The file does not exist and cannot be created.
     #[error(
         "there is no password file `{}`, and it cannot be created: {error}; create it with `wharf user add NAME --file …`",
         path.display()
     )]
     Create {
-        /// Which.
+        /// Path of the password file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// Nothing secret can be made.
+    /// No random password or key can be made.
     #[error(transparent)]
     Random(#[from] NoRandomness),
 }
 
-/// A file that was made because there was none. The password is nowhere else.
+/// A password file that was created because there was none. Only this value holds the password.
 pub struct Provisioned {
-    /// The name of its only user.
+    /// Name of the only user.
     pub user: &'static str,
-    /// To be shown once, to the operator alone.
+    /// Password of the user, to be shown once and only to the operator.
     pub password: String,
 }
 
@@ -132,8 +132,8 @@ impl Htpasswd {
     /// Reads the file at `path`, or makes one with a user and a random password if there is none.
     ///
     /// # Errors
-    /// When there is something that cannot be read, or nothing can be made. A file that can be read but is
-    /// damaged is no error: it is logged, and nobody can log in until it is mended.
+    /// When the file exists and cannot be read, or cannot be created. A file that can be read but is
+    /// damaged is no error: it is logged, and no user can log in until it is mended.
     pub fn open(path: &Path) -> Result<(Self, Option<Provisioned>), OpenError> {
         let mut provisioned = None;
         if matches!(files::signature(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -171,7 +171,7 @@ impl Htpasswd {
         ))
     }
 
-    /// Whose credentials these are, if that can be told at once: the file is unchanged, and this password was
+    /// The user of these credentials, if it is known at once: the file is unchanged, and this password was
     /// checked not long ago. One system call and one hash of a few bytes.
     pub fn recognise(&self, basic: &Basic) -> Option<Arc<str>> {
         let users = self.shared.users_if_current()?;
@@ -182,18 +182,18 @@ impl Htpasswd {
             .then(|| Arc::clone(user.name()))
     }
 
-    /// Whose credentials these are.
+    /// The user of these credentials.
     ///
     /// # Errors
-    /// [`Reason::WrongCredentials`], after the same time whether there is such a user or not; or that there is no
-    /// time for it now.
+    /// [`Reason::WrongCredentials`], after the same time whether there is such a user or not; [`Reason::Busy`] and
+    /// [`Reason::Failed`] when the password was not checked.
     pub async fn authenticate(&self, basic: &Basic) -> Result<Arc<str>, Reason> {
         self.shared.refresh().await;
         let users = Arc::clone(&self.shared.state.read().users);
         self.shared.checks.check(&users, basic).await
     }
 
-    /// What an operator should know.
+    /// The state of the file, for the operator.
     pub fn status(&self) -> Status {
         self.shared.report.lock().status(&self.shared.path)
     }
@@ -204,7 +204,7 @@ impl Htpasswd {
         self.shared.checks.worker()
     }
 
-    /// Looks for passwords that everybody tries first, on a thread of its own with the lowest priority, and warns.
+    /// Looks for well-known passwords, on a thread of its own with the lowest priority, and warns.
     pub fn look_for_weak_passwords(&self) {
         let users = Arc::clone(&self.shared.state.read().users);
         checks::look_for_weak_passwords(users);
@@ -212,14 +212,14 @@ impl Htpasswd {
 }
 
 impl Shared {
-    /// The users, unless the file must be looked at first.
+    /// The users; `None` when the file must be looked at first.
     fn users_if_current(&self) -> Option<Arc<Users>> {
         let now = Seen::at(&self.path);
         let state = self.state.read();
         (state.seen == now).then(|| Arc::clone(&state.users))
     }
 
-    /// Looks at the file if it changed. A look that began after this call began is as good as one's own.
+    /// Looks at the file if it changed. A look that began after this call began is as good as a new one.
     async fn refresh(self: &Arc<Self>) {
         let called = Instant::now();
         if self.users_if_current().is_some() {
@@ -283,7 +283,7 @@ impl Shared {
 }
 
 impl Seen {
-    /// What is there now, as something that equals what was seen only if nothing can have changed.
+    /// What is at the path now; equal to an earlier value only if nothing can have changed.
     fn at(path: &Path) -> Self {
         match files::signature(path) {
             Ok(signature) => Self::File(signature, true),
@@ -300,7 +300,7 @@ impl std::fmt::Debug for Provisioned {
     }
 }
 
-/// Reads the file; waits a moment when somebody seems to be writing it in more than one piece.
+/// Reads the file; waits a moment when another process seems to be writing it in several pieces.
 fn read_whole(path: &Path) -> io::Result<Contents> {
     let contents = files::read(path, SIZE_LIMIT)?;
     let is_complete = contents.bytes.ends_with(b"\n") || contents.bytes.ends_with(b"\n\0");
@@ -311,9 +311,9 @@ fn read_whole(path: &Path) -> io::Result<Contents> {
     files::read(path, SIZE_LIMIT)
 }
 
-/// Makes the file. `None`: somebody else just did.
+/// Creates the file. `None`: another process just did.
 fn provision(path: &Path) -> Result<Option<Provisioned>, OpenError> {
-    // As much as registry:2: 43 characters are 256 bits.
+    // As long as that of registry:2: 43 characters are 256 bits.
     let password = password::generate(43)?;
     let line = format!(
         "{FIRST_USER}:{}\n",

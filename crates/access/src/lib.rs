@@ -1,13 +1,13 @@
-//! Who asks, and may they: credentials, password files, and a decision with its reason.
+//! Authentication and authorization: credentials, password files, and a decision with its reason.
 //!
 //! [`Access`] is what a server holds. It is handed the [`Credentials`] of a request and the
 //! [`Action`]s that the request needs, and answers a [`Decision`]. Nothing here knows HTTP beyond the
 //! text of an `Authorization` header, or what a repository contains.
 //!
-//! Today there is one way in, a password file ([`htpasswd`]), and whoever is in it may do everything, as in
+//! Today there is one way in, a password file ([`htpasswd`]), and every user in it may do everything, as in
 //! registry:2. The shapes are made for what comes next: a decision is about *actions*, so rules
-//! for each repository have something to look at; an identity may be anonymous, so what is public can be;
-//! credentials may be a bearer token; and a refusal distinguishes "say who you are" from "you may not".
+//! for each repository have something to look at; an identity may be anonymous, so a repository can be public;
+//! credentials may be a bearer token; and a refusal distinguishes "not authenticated" from "not permitted".
 
 mod action;
 mod bcrypt;
@@ -24,7 +24,7 @@ pub use decision::{Decision, Identity, Reason};
 
 use htpasswd::Htpasswd;
 
-/// How clients have to prove who they are, and what they may do then.
+/// The authentication that the server demands, and the permissions of its users.
 #[derive(Debug)]
 pub struct Access {
     realm: String,
@@ -32,14 +32,14 @@ pub struct Access {
 }
 
 impl Access {
-    /// Everybody in a password file may do everything. Clients are shown `realm` when they are asked
+    /// Every user in a password file may do everything. Clients are shown `realm` when they are asked
     /// for their password.
     pub fn with_htpasswd(realm: String, users: Htpasswd) -> Self {
         Self { realm, users }
     }
 
-    /// Decides, if that takes neither a file nor a hash: the way of nearly every request. `None`:
-    /// ask [`check`](Self::check).
+    /// Decides without reading a file or computing a bcrypt hash, as for nearly every request. `None`:
+    /// call [`check`](Self::check).
     pub fn check_at_once(&self, credentials: &Credentials, _actions: &[Action<'_>]) -> Option<Decision> {
         match credentials {
             Credentials::Basic(basic) => {
@@ -53,7 +53,7 @@ impl Access {
     }
 
     /// Decides. Passwords that have not been seen lately are hashed on another thread, a few at a
-    /// time; everybody who cannot be served within reason is refused with [`Reason::Busy`].
+    /// time; requests that would wait too long are refused with [`Reason::Busy`].
     pub async fn check(&self, credentials: &Credentials, actions: &[Action<'_>]) -> Decision {
         if let Some(decision) = self.check_at_once(credentials, actions) {
             return decision;

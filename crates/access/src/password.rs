@@ -1,4 +1,4 @@
-//! Random passwords, and those that everybody tries first.
+//! Random passwords, and a list of well-known ones.
 
 pub use crate::{
     bcrypt::{DEFAULT_COST, MAX_COST, MIN_COST, PASSWORD_BYTES},
@@ -10,7 +10,7 @@ use crate::{bcrypt::Bcrypt, random};
 /// 62 characters that need no quoting anywhere: 5.95 bits each.
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 
-/// The most that is said about a user's password before somebody guesses it, in the order in which it is tried.
+/// Well-known passwords, in the order in which they are tried.
 const WELL_KNOWN: &[&str] = &[
     "",
     "password",
@@ -59,7 +59,7 @@ pub fn generate(length: usize) -> Result<String, NoRandomness> {
     Ok(password)
 }
 
-/// What a stranger would try first as the password of `user`.
+/// The well-known passwords to try for `user`, the user's own name first.
 pub(crate) fn well_known(user: &str) -> impl Iterator<Item = &str> {
     [user].into_iter().chain(
         WELL_KNOWN

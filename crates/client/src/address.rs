@@ -1,4 +1,4 @@
-//! Where a registry is, and what an image is called.
+//! Addresses of registries, and names of images.
 
 use std::{net::IpAddr, str::FromStr};
 
@@ -17,7 +17,7 @@ pub(crate) enum Scheme {
     Https,
 }
 
-/// An image: its registry, its repository, and a tag or digest, `latest` unless said.
+/// An image: its registry, its repository, and a tag or digest, by default `latest`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageName {
     /// Registry that has the image.
@@ -37,7 +37,7 @@ pub enum AddressError {
     /// The text names no image.
     #[error("`{text}` names no image: {reason}; write `HOST:PORT/NAME:TAG` or `HOST:PORT/NAME@DIGEST`")]
     Image {
-        /// Text that was given.
+        /// The text.
         text: String,
         /// What is wrong with it.
         reason: String,

@@ -1,4 +1,4 @@
-//! What a registry asks for with 401, and our answer: Basic, or a token that a server hands out.
+//! Authentication challenges of a registry (status 401), and the answer: Basic, or a token of a token server.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, Method, header};
@@ -11,18 +11,18 @@ use crate::{
     wire::{Answer, Wire},
 };
 
-/// A token, with what comes along.
+/// Bytes of the answer of a token server.
 const TOKEN_LIMIT: usize = 1 << 20;
 
 /// One challenge of a `WWW-Authenticate` header (RFC 9110, section 11.6.1).
 #[derive(Debug, PartialEq, Eq)]
 struct Challenge {
-    /// In lower case.
+    /// Name of the scheme, in lower case.
     scheme: String,
     parameters: Vec<(String, String)>,
 }
 
-/// What to send along with the request that `refusal` answered.
+/// The `Authorization` header with which to repeat the request that `refusal` answered.
 pub(crate) async fn answer(
     wire: &Wire,
     credentials: &Credentials,
@@ -78,7 +78,7 @@ fn sensitive(text: String) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// Asks the token server; `None` when it does not know us.
+/// Asks the token server; `None` when it refuses the credentials.
 async fn fetch_token(
     wire: &Wire,
     challenge: &Challenge,
@@ -88,7 +88,7 @@ async fn fetch_token(
     let realm = challenge
         .parameter("realm")
         .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "a Bearer challenge without `realm`"))?;
-    // The registry's word for it counts; it may want more than we thought.
+    // The scope of the challenge takes precedence: the registry may want more than the caller asked for.
     let scope = challenge.parameter("scope").unwrap_or(scope);
     let service = challenge.parameter("service").unwrap_or_default();
     let parameters = [("service", service), ("scope", scope), ("client_id", "wharf")];
@@ -147,7 +147,7 @@ impl Challenge {
     }
 }
 
-/// The challenges of one header line. What is no challenge ends the list.
+/// The challenges of one header line. Text that is no challenge ends the list.
 fn parse(header: &str) -> Vec<Challenge> {
     let mut challenges: Vec<Challenge> = Vec::new();
     let mut rest = header;

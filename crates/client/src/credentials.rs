@@ -1,4 +1,4 @@
-//! Credentials: those of the command line, and those that docker and similar tools have stored.
+//! Credentials: of the command line, and of the files of docker and similar tools.
 //!
 //! Looked at in this order: a user that was given; `$DOCKER_AUTH_CONFIG`, the text of a configuration; the file
 //! that `$REGISTRY_AUTH_FILE` names (podman, skopeo); docker's `config.json` in the directory that was given, in
@@ -16,7 +16,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
-/// What a helper says when it knows nothing of a host, by the protocol of docker's helpers.
+/// The answer of a helper without credentials for a host, by the protocol of docker's helpers.
 const NOT_FOUND: &str = "credentials not found in native keychain";
 
 /// The user name with which helpers mark a secret that is a token.
@@ -31,16 +31,16 @@ pub struct Credentials {
     pub directory: Option<PathBuf>,
 }
 
-/// A user, and how they prove it.
+/// A user with a secret.
 #[derive(Clone)]
 pub struct Login {
     /// Name of the user.
     pub user: String,
-    /// Proof that it is this user.
+    /// Secret of the user.
     pub secret: Secret,
 }
 
-/// The proof of a user.
+/// The secret of a user.
 #[derive(Clone)]
 pub enum Secret {
     /// A password, for the registry or for its token server.
@@ -51,7 +51,7 @@ pub enum Secret {
     RegistryToken(String),
 }
 
-/// Credentials cannot be found out.
+/// Why credentials cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialsError {
     /// A configuration cannot be read.
@@ -76,7 +76,7 @@ impl Credentials {
     /// The credentials for `host`; `None`: there are none, and requests are anonymous.
     ///
     /// # Errors
-    /// When a configuration is damaged, or a helper fails otherwise than by knowing nothing.
+    /// When a configuration is damaged, or a helper fails. A helper without credentials for the host is no failure.
     pub async fn for_host(&self, host: &str) -> Result<Option<Login>, CredentialsError> {
         if let Some(given) = &self.given {
             return Ok(Some(given.clone()));
@@ -94,7 +94,7 @@ impl Credentials {
         Ok(None)
     }
 
-    /// The configurations that are there, with their names.
+    /// The configurations that exist, with their names.
     fn configurations(&self) -> Result<Vec<(String, String)>, CredentialsError> {
         let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         let mut found = Vec::new();
@@ -127,7 +127,7 @@ impl std::fmt::Debug for Credentials {
     }
 }
 
-/// A file's name and text; `None` when it is not there.
+/// A file's name and text; `None` when the file does not exist.
 fn read(path: &Path) -> Result<Option<(String, String)>, CredentialsError> {
     #[expect(
         clippy::disallowed_methods,
@@ -157,7 +157,7 @@ async fn in_configuration(
     }
     let stored = match configuration.get("auths") {
         Some(auths) => auths,
-        // From before `auths` existed: the hosts are at the top.
+        // A file from before `auths` existed: the hosts are at the top.
         None => configuration,
     };
     let Some(entry) = stored.as_object().and_then(|entries| {
@@ -238,7 +238,7 @@ async fn ask_helper(name: &str, host: &str) -> Result<Option<Login>, Credentials
         .map_err(|error| failed(error.to_string()))?;
     let said = String::from_utf8_lossy(&output.stdout);
     if !output.status.success() {
-        // What it says on failure holds no secret, and is made for people.
+        // The message of a failed helper holds no secret, and is meant for people.
         let errors = String::from_utf8_lossy(&output.stderr);
         let words = [said.trim(), errors.trim()].join(" ");
         return if words.contains(NOT_FOUND) {

@@ -22,12 +22,12 @@ pub enum Error {
     /// The server that answers is no registry, or a faulty one.
     #[error("`{what}` is not answered as a registry does: {reason}")]
     NotARegistry {
-        /// Path or header that was not as a registry has it.
+        /// Path or header that was not as a registry answers it.
         what: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The registry does not accept the credentials, or wants some.
+    /// The registry does not accept the credentials, or requires some.
     #[error("{}", unauthorized(host, user.as_deref()))]
     Unauthorized {
         /// Host and port of the registry.
@@ -45,7 +45,7 @@ pub enum Error {
         /// Reason in the registry's words.
         message: String,
     },
-    /// The bytes are not what their digest says.
+    /// The bytes do not have their digest.
     #[error(
         "`{path}` should be {expected}, but what came is {actual}; it was changed on the way, or in the registry"
     )]
@@ -93,7 +93,7 @@ fn unauthorized(host: &str, user: Option<&str>) -> String {
             format!("`{host}` does not accept the password of `{user}`; `docker login {host}` stores another")
         }
         None => {
-            format!("`{host}` wants to know who asks; add `--user NAME`, or run `docker login {host}` first")
+            format!("`{host}` requires a login; add `--user NAME`, or run `docker login {host}` first")
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A registry client, for our command line and against any registry.
+//! A registry client, for the command line of wharf and against any registry.
 //!
 //! It finds credentials where docker keeps them ([`Credentials`]), speaks to a registry as docker does
 //! ([`Client::connect`]): HTTPS first, plain HTTP only to loopback or when told to, answers Basic and
@@ -27,7 +27,7 @@ use wire::{Answer, Wire};
 
 /// Bytes of a manifest, as registries limit them.
 const MANIFEST_LIMIT: usize = 4 << 20;
-/// Bytes of the configuration of an image: far more than any has.
+/// Bytes of the configuration of an image: far more than real ones have.
 const CONFIG_LIMIT: usize = 16 << 20;
 /// Bytes of one page of a list.
 const PAGE_LIMIT: usize = 32 << 20;
@@ -76,10 +76,10 @@ pub struct Manifest {
 }
 
 impl Client {
-    /// Finds out how the registry at `address` is spoken to.
+    /// Finds out which protocol the registry at `address` speaks.
     ///
     /// # Errors
-    /// When no server answers there, or one that is no registry.
+    /// When no server answers there, or a server that is not a registry.
     pub async fn connect(address: &Address, options: Options) -> Result<Self> {
         let wire = Wire::connect(address, &options).await?;
         Ok(Self {
@@ -90,7 +90,7 @@ impl Client {
         })
     }
 
-    /// The names of all repositories that we may see, in the registry's order.
+    /// The names of all repositories that the user may see, in the registry's order.
     ///
     /// # Errors
     /// When the registry refuses, as some do for their catalogue.
@@ -102,7 +102,7 @@ impl Client {
     /// The tags of `repository`, in the registry's order.
     ///
     /// # Errors
-    /// When there is no such repository, or we may not see it.
+    /// When there is no such repository, or the user may not see it.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
         let scope = pull(repository);
         self.list(&format!("/v2/{repository}/tags/list"), "tags", &scope)
@@ -112,7 +112,7 @@ impl Client {
     /// A manifest.
     ///
     /// # Errors
-    /// When it is not there, we may not read it, or it is not what its digest says.
+    /// When it does not exist, the user may not read it, or its bytes do not have its digest.
     pub async fn manifest(&self, repository: &str, reference: &Reference) -> Result<Manifest> {
         let path = format!("/v2/{repository}/manifests/{reference}");
         let answer = self.get(&path, &pull(repository), MANIFEST_LIMIT).await?;
@@ -155,7 +155,7 @@ impl Client {
             let entries = json[member].as_array().into_iter().flatten();
             names.extend(entries.filter_map(|name| name.as_str().map(str::to_owned)));
             let link = answer.header(&header::LINK).and_then(wire::next_page);
-            // A registry whose pages lead round in circles is left.
+            // A page without new names ends the list: the pages of a faulty registry may form a circle.
             next = link.filter(|_| names.len() > before);
         }
         Ok(names)
@@ -201,7 +201,7 @@ fn pull(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
-/// The digest that the registry says, if it says one.
+/// The digest in the header of the answer, if there is one.
 fn announced(answer: &Answer) -> Result<Option<Digest>> {
     let name = http::HeaderName::from_static("docker-content-digest");
     let Some(text) = answer.header(&name) else {

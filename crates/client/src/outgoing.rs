@@ -1,4 +1,4 @@
-//! Outgoing HTTP: the one place where clients are made, so that all of them trust the same authorities, take the same
+//! Outgoing HTTP: the one place where clients are made, so that all of them trust the same authorities, use the same
 //! proxies, and follow no redirect unless told to.
 
 mod proxies;
@@ -20,13 +20,13 @@ pub enum Versions {
     Http1And2,
 }
 
-/// A client with what all of them have in common: TLS by `trust`, the proxies of the environment as
+/// A client with the settings that all clients share: TLS by `trust`, the proxies of the environment as
 /// registry:2 takes them (`HTTP_PROXY`, `HTTPS_PROXY`, `NO_PROXY`), no redirects, no cookies, no `Referer`. Making one
 /// is cheap: the authorities of the system are read when a certificate has to be checked for the first time. The caller
 /// bounds the time.
 ///
 /// # Errors
-/// When the TLS library refuses what `trust` says.
+/// When the TLS library refuses the authorities of `trust`.
 pub fn builder(trust: Trust, versions: Versions) -> Result<ClientBuilder, TrustError> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let builder = reqwest::Client::builder()

@@ -1,4 +1,4 @@
-//! Requests and answers: one HTTP client, what it trusts, and bounds on what it reads.
+//! Requests and answers: one HTTP client, the certificates that it trusts, and limits on what it reads.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -23,15 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
 
-/// A way to a registry.
+/// A connection to a registry.
 #[derive(Debug)]
 pub(crate) struct Wire {
     http: reqwest::Client,
-    /// `https://registry.example.com:5000`
+    /// Scheme, host and port: `https://registry.example.com:5000`.
     base: String,
 }
 
-/// What came back.
+/// An answer of a registry.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -40,7 +40,7 @@ pub(crate) struct Answer {
 }
 
 impl Wire {
-    /// Tries the schemes that come into question, until one is answered.
+    /// Tries the possible schemes until the registry answers one.
     pub(crate) async fn connect(address: &Address, options: &Options) -> Result<Self> {
         let http = client(address, options)?;
         let mut reasons = Vec::new();
@@ -66,12 +66,11 @@ impl Wire {
         self.elsewhere(method, &format!("{}{path}", self.base))
     }
 
-    /// A request to wherever the registry sent us.
+    /// A request to a URL that the registry named.
     pub(crate) fn elsewhere(&self, method: Method, url: &str) -> Result<RequestBuilder> {
         let is_web = url.starts_with("https://") || url.starts_with("http://");
         let url = url.parse().ok().filter(|_| is_web);
-        let url =
-            url.ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "it sends us to what is no URL"))?;
+        let url = url.ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "it names an invalid URL"))?;
         Ok(RequestBuilder::from_parts(
             self.http.clone(),
             Request::new(method, url),
@@ -115,7 +114,7 @@ impl Answer {
         let json: Value = serde_json::from_slice(&self.body).unwrap_or_default();
         let error = &json["errors"][0];
         let code = error["code"].as_str();
-        let message = error["message"].as_str().unwrap_or("without a word why");
+        let message = error["message"].as_str().unwrap_or("without a reason");
         let message = code.map_or(message.to_owned(), |code| format!("{code}: {message}"));
         Err(Error::Refused {
             path: path.to_owned(),
@@ -152,7 +151,7 @@ fn client(address: &Address, options: &Options) -> Result<reqwest::Client> {
         path: "the system".to_owned(),
         reason,
     };
-    // As docker: no other machine is in between, and certificates of this one are often made at home.
+    // As docker does: no other machine is in between, and certificates for loopback are often self-signed.
     let trust = match options.insecure || address.is_loopback() {
         true => Trust::Anything,
         false if options.authorities.is_empty() => Trust::System,

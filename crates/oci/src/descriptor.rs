@@ -1,4 +1,4 @@
-//! Descriptors: how a manifest names what it is made of, and how the referrers list names manifests.
+//! Descriptors: how a manifest names its parts, and how the referrers list names manifests.
 
 use std::collections::BTreeMap;
 
@@ -6,47 +6,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Digest, media_type};
 
-/// What a manifest says of a piece of content (OCI image specification, descriptor.md).
+/// The description of a piece of content in a manifest (OCI image specification, descriptor.md).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Descriptor {
-    /// What kind of content it is.
+    /// Media type of the content.
     pub media_type: String,
-    /// Which content it is.
+    /// Digest of the content.
     pub digest: Digest,
-    /// How many bytes it has; fits an `i64`.
+    /// Size of the content in bytes; fits an `i64`.
     pub size: u64,
-    /// What an artifact is about.
+    /// Type of the artifact, if the content is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact_type: Option<String>,
-    /// Whatever else the pusher wanted to say.
+    /// Annotations: free text by key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub annotations: Option<BTreeMap<String, String>>,
-    /// Where else the content can be had.
+    /// URLs at which the content can be downloaded as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub urls: Vec<String>,
-    /// What an image runs on, in the children of an index.
+    /// Platform of an image, for the children of an index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub platform: Option<Platform>,
 }
 
 impl Descriptor {
     /// Whether the content may be missing from the registry: a layer whose licence keeps it elsewhere, or
-    /// content that names other places where it can be had.
+    /// content with URLs of other places.
     pub fn is_foreign(&self) -> bool {
         media_type::is_foreign_layer(&self.media_type) || !self.urls.is_empty()
     }
 }
 
-/// What an image runs on (OCI image specification, image-index.md).
+/// The platform of an image (OCI image specification, image-index.md).
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Platform {
-    /// Such as `amd64`.
+    /// Architecture, such as `amd64`.
     pub architecture: String,
-    /// Such as `linux`.
+    /// Operating system, such as `linux`.
     pub os: String,
-    /// Such as `v7` of `arm`.
+    /// Variant of the architecture, such as `v7` of `arm`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }

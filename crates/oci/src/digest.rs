@@ -7,10 +7,10 @@ use sha2::Digest as _;
 
 use crate::text::{Quoted, QuotedChar, shortened};
 
-/// The bytes of the longest digest that we know.
+/// Length in bytes of the longest digest that is supported.
 const MAX_BYTES: usize = 64;
 const MAX_HEX: usize = 2 * MAX_BYTES;
-/// `sha512:` and its hex digits.
+/// Length of the longest text: `sha512:` and its hex digits.
 const MAX_TEXT: usize = 7 + MAX_HEX;
 
 /// A content digest: an algorithm and the bytes that it gave. Small, `Copy`, and always valid.
@@ -20,7 +20,7 @@ const MAX_TEXT: usize = 7 + MAX_HEX;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    /// Filled with zeros behind the algorithm's own length.
+    /// The raw bytes, filled with zeros behind the algorithm's own length.
     bytes: [u8; MAX_BYTES],
 }
 
@@ -50,7 +50,7 @@ impl Digest {
         })
     }
 
-    /// Which function gave this digest.
+    /// The function that gave this digest.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
@@ -143,7 +143,7 @@ impl<'de> Deserialize<'de> for Digest {
 /// A digest function that the registry accepts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Algorithm {
-    /// SHA-256, what nearly everything uses.
+    /// SHA-256, which nearly all content uses.
     Sha256,
     /// SHA-512, used only when a client names it.
     Sha512,
@@ -247,7 +247,7 @@ impl fmt::Debug for DigestText {
     }
 }
 
-/// Computes a digest of bytes that come piece by piece. A clone continues on its own.
+/// Computes a digest of bytes that come piece by piece. A clone continues independently.
 #[derive(Debug, Clone)]
 pub struct Hasher(State);
 
@@ -258,7 +258,7 @@ enum State {
 }
 
 impl Hasher {
-    /// Nothing hashed yet.
+    /// A hasher without any bytes.
     pub fn new(algorithm: Algorithm) -> Self {
         Self(match algorithm {
             Algorithm::Sha256 => State::Sha256(sha2::Sha256::new()),
@@ -266,7 +266,7 @@ impl Hasher {
         })
     }
 
-    /// Takes the next bytes.
+    /// Adds the next bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match &mut self.0 {
             State::Sha256(state) => state.update(bytes),
@@ -285,7 +285,7 @@ impl Hasher {
         Digest { algorithm, bytes }
     }
 
-    /// Which digest this computes.
+    /// The algorithm of the digest.
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
             State::Sha256(_) => Algorithm::Sha256,
@@ -297,39 +297,39 @@ impl Hasher {
 /// Why a text is not a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DigestError {
-    /// There is no `<algorithm>:` in front.
+    /// The text has no `<algorithm>:` in front.
     #[error(
         "a digest is written `<algorithm>:<hex digits>`, such as `sha256:` and 64 hex digits; the colon is missing"
     )]
     MissingColon,
-    /// An algorithm that we cannot compute.
+    /// The algorithm is not supported.
     #[error("unknown digest algorithm {}; supported are `sha256` and `sha512`", Quoted(.algorithm))]
     UnknownAlgorithm {
-        /// What stands in front of the colon.
+        /// Text in front of the colon.
         algorithm: String,
     },
-    /// Too few or too many digits.
+    /// The text has too few or too many digits.
     #[error(
         "{expected} hex digits expected after `{algorithm}:`, got {got}; {}",
         if .got < .expected { "the digest was cut off" } else { "the digest is too long" }
     )]
     WrongLength {
-        /// The algorithm that was named.
+        /// Algorithm in front of the colon.
         algorithm: Algorithm,
-        /// How many digits it gives.
+        /// Number of digits of that algorithm.
         expected: usize,
-        /// How many characters there were.
+        /// Number of characters behind the colon.
         got: usize,
     },
-    /// A character that is no hex digit.
+    /// A character is no hex digit.
     #[error("a digest holds only the hex digits `0-9` and `a-f`; character {position} after the colon is {}", QuotedChar(*.character))]
     NotHex {
         /// The first such character.
         character: char,
-        /// Its place among the digits, counted from 1.
+        /// Position of the character among the digits, counted from 1.
         position: usize,
     },
-    /// `A-F` among the digits.
+    /// The hex digits are not all in lower case.
     #[error("the hex digits of a digest are written in lower case; write `a-f`, not `A-F`")]
     UpperCase,
 }
@@ -371,7 +371,7 @@ fn encode(bytes: &[u8], digits: &mut [u8]) {
     }
 }
 
-/// What is wrong with digits that did not decode.
+/// The error of digits that did not decode.
 fn explain(algorithm: Algorithm, hex: &str) -> DigestError {
     let (expected, got) = (algorithm.hex_len(), hex.chars().count());
     if got != expected {

@@ -1,4 +1,4 @@
-//! THE error table: every code that the API can answer, its status and its default message.
+//! The error table: every code that the API can answer, its status and its default message.
 
 use http::StatusCode;
 use serde::{Serialize, Serializer, ser::SerializeStruct};
@@ -13,14 +13,14 @@ macro_rules! error_codes {
         }
 
         impl ErrorCode {
-            /// The code as it stands in a body, such as `BLOB_UNKNOWN`.
+            /// The code in the body of an answer, such as `BLOB_UNKNOWN`.
             pub fn code(self) -> &'static str {
                 match self {
                     $(Self::$variant => $code,)+
                 }
             }
 
-            /// The status that goes with it; [`ApiError::with_status`] overrides it.
+            /// The default status of the code; [`ApiError::with_status`] overrides it.
             pub fn status(self) -> StatusCode {
                 match self {
                     $(Self::$variant => StatusCode::$status,)+
@@ -49,7 +49,7 @@ error_codes! {
     BlobUploadInvalid "BLOB_UPLOAD_INVALID" NOT_FOUND "blob upload invalid";
     /// There is no such upload, or no longer.
     BlobUploadUnknown "BLOB_UPLOAD_UNKNOWN" NOT_FOUND "blob upload unknown to registry";
-    /// We know who it is, and they may not.
+    /// The user is authenticated, and lacks the permission.
     Denied "DENIED" FORBIDDEN "requested access to the resource is denied";
     /// The digest is malformed, or is not that of the content.
     DigestInvalid "DIGEST_INVALID" BAD_REQUEST "provided digest did not match uploaded content";
@@ -69,38 +69,38 @@ error_codes! {
     PaginationNumberInvalid "PAGINATION_NUMBER_INVALID" BAD_REQUEST "invalid number of results requested";
     /// A chunk does not continue the upload.
     RangeInvalid "RANGE_INVALID" RANGE_NOT_SATISFIABLE "invalid content range";
-    /// The body has not the length that was announced.
+    /// The body does not have the announced length.
     SizeInvalid "SIZE_INVALID" BAD_REQUEST "provided length did not match content length";
     /// The tag is malformed.
     TagInvalid "TAG_INVALID" BAD_REQUEST "manifest tag did not match URI";
-    /// Slow down.
+    /// The client sends too many requests.
     TooManyRequests "TOOMANYREQUESTS" TOO_MANY_REQUESTS "too many requests";
-    /// We do not know who it is.
+    /// The request is not authenticated.
     Unauthorized "UNAUTHORIZED" UNAUTHORIZED "authentication required";
-    /// Not now.
+    /// The registry cannot answer at the moment.
     Unavailable "UNAVAILABLE" SERVICE_UNAVAILABLE "service unavailable";
-    /// Our own fault.
+    /// A failure inside the registry.
     Unknown "UNKNOWN" INTERNAL_SERVER_ERROR "unknown error";
-    /// Not here, or switched off.
+    /// The operation does not exist here, or is switched off.
     Unsupported "UNSUPPORTED" METHOD_NOT_ALLOWED "The operation is unsupported.";
 }
 
-/// One error as the wire has it.
+/// One error of an answer.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ApiError {
-    /// Which row of the table.
+    /// Code of the error.
     pub code: ErrorCode,
-    /// What was wrong and what to do, for a person.
+    /// What is wrong and what to do, for people.
     pub message: String,
-    /// What was wrong, for a program; left out of the body when null, except of [`ErrorCode::Unauthorized`], as in
+    /// What is wrong, for programs; left out of the body when null, except of [`ErrorCode::Unauthorized`], as in
     /// `registry:2`.
     pub detail: Value,
-    /// A status other than the table's.
+    /// A status other than the default of the code.
     pub status: Option<StatusCode>,
 }
 
 impl ApiError {
-    /// With the table's message and status, and no detail.
+    /// An error with the default message and status, and without detail.
     pub fn new(code: ErrorCode) -> Self {
         Self {
             code,
@@ -110,21 +110,21 @@ impl ApiError {
         }
     }
 
-    /// With another message.
+    /// This error with another message.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.message = message.into();
         self
     }
 
-    /// With a detail.
+    /// This error with a detail.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<Value>) -> Self {
         self.detail = detail.into();
         self
     }
 
-    /// With another status than the table's, such as 413 for a manifest that is too large.
+    /// This error with another status than the default, such as 413 for a manifest that is too large.
     #[must_use]
     pub fn with_status(mut self, status: StatusCode) -> Self {
         self.status = Some(status);

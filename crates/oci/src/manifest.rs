@@ -1,4 +1,4 @@
-//! What a registry reads in a manifest: its media type, what it refers to, and what it is about.
+//! The parts of a manifest that a registry reads: its media type, its references and its subject.
 
 mod json;
 mod read;
@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 pub use self::read::MAX_DEPTH;
 use crate::{Descriptor, Digest, DigestError, Tag, media_type, text::Quoted};
 
-/// What the registry needs to know of a manifest. The bytes themselves are kept and served as they came.
+/// The facts of a manifest that the registry needs. The bytes themselves are stored and served unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ManifestView {
-    /// What it is; always valid as a header value.
+    /// Media type of the manifest; always valid as a header value.
     pub media_type: String,
-    /// What that means to us.
+    /// Kind of manifest that the media type stands for.
     pub kind: ManifestKind,
     /// The configuration of an image.
     pub config: Option<Descriptor>,
@@ -25,11 +25,11 @@ pub struct ManifestView {
     pub subject: Option<Descriptor>,
     /// The field `artifactType`; see [`ManifestView::effective_artifact_type`].
     pub artifact_type: Option<String>,
-    /// What the pusher wanted to say.
+    /// Annotations: free text by key.
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What a manifest's media type means to the registry.
+/// The kinds of manifests that the registry distinguishes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ManifestKind {
     /// A Docker or OCI image: a configuration and layers.
@@ -45,7 +45,7 @@ pub enum ManifestKind {
 }
 
 impl ManifestKind {
-    /// What a media type means; letter case does not matter (RFC 9110, section 8.3.1).
+    /// The kind of a media type; letter case does not matter (RFC 9110, section 8.3.1).
     pub fn of(media_type: &str) -> Self {
         let is = |known: &str| media_type.eq_ignore_ascii_case(known);
         if is(media_type::OCI_MANIFEST) || is(media_type::DOCKER_MANIFEST) {
@@ -80,19 +80,19 @@ impl ManifestView {
         read::pushed(content_type, bytes)
     }
 
-    /// Reads a manifest that is stored, by us or by `registry:2`.
+    /// Reads a stored manifest, of wharf or of `registry:2`.
     ///
     /// The media type is the field `mediaType`; without it, an index if there are `manifests`, schema 1 if
     /// `schemaVersion` says so, else an OCI image. Tolerant: what is missing is empty, what has the wrong type is
     /// missing, and a descriptor needs no more than a digest that we can compute. Everything that may be a reference
-    /// is read, whatever the media type, so that nothing is collected which somebody may still need.
+    /// is read, whatever the media type, so that nothing is collected which an image may still need.
     ///
     /// Fails only when the bytes are not a JSON object.
     pub fn parse_stored(bytes: &[u8]) -> Result<Self, ManifestError> {
         read::stored(bytes)
     }
 
-    /// What a referrers list says that this manifest is (distribution specification, "Listing Referrers"): its
+    /// The type of this manifest in a referrers list (distribution specification, "Listing Referrers"): its
     /// `artifactType`, else the media type of an image's configuration.
     pub fn effective_artifact_type(&self) -> Option<&str> {
         let own = self.artifact_type.as_deref().filter(|own| !own.is_empty());
@@ -115,13 +115,13 @@ impl ManifestView {
         }
     }
 
-    /// All blobs that it refers to: the configuration, then the layers.
+    /// All blobs of the manifest: the configuration, then the layers.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
         self.config.iter().chain(&self.layers)
     }
 }
 
-/// The tag under which clients of registries without a referrers API keep the list of what refers to `subject`
+/// The tag under which clients of registries without a referrers API keep the list of referrers of `subject`
 /// (distribution specification, "Referrers Tag Schema"): algorithm and digits, each cut to 32 and 64 characters.
 pub fn referrers_tag(subject: &Digest) -> Tag {
     let hex = subject.hex();
@@ -132,88 +132,88 @@ pub fn referrers_tag(subject: &Digest) -> Tag {
 /// Why a manifest is not acceptable. Paths are written like `layers[3].digest`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// No bytes at all.
+    /// The manifest has no bytes.
     #[error("the manifest is empty; send it as the body of the request")]
     Empty,
-    /// Not UTF-8.
+    /// The manifest is not UTF-8.
     #[error("the manifest is not JSON: byte {position} is not UTF-8")]
     NotUtf8 {
-        /// The first bad byte, counted from 0.
+        /// Position of the first bad byte, counted from 0.
         position: usize,
     },
-    /// Nested deeper than any manifest is.
+    /// The manifest is nested too deeply.
     #[error("the manifest is nested more than {limit} levels deep")]
     TooDeep {
-        /// [`MAX_DEPTH`].
+        /// Deepest nesting that is allowed: [`MAX_DEPTH`].
         limit: usize,
     },
-    /// Not JSON, or followed by something.
+    /// The manifest is not JSON, or is followed by more text.
     #[error("the manifest is not JSON: {message} at line {line} column {column}")]
     NotJson {
-        /// What the JSON parser says.
+        /// Message of the JSON parser.
         message: String,
-        /// Counted from 1.
+        /// Number of the line, counted from 1.
         line: usize,
-        /// Counted from 1; 0 before the first byte of a line.
+        /// Number of the column, counted from 1; 0 before the first byte of a line.
         column: usize,
     },
-    /// JSON, but no object.
+    /// The manifest is JSON, but no object.
     #[error("a manifest is a JSON object, not {found}")]
     NotAnObject {
-        /// What it is, such as `an array`.
+        /// Type of the value, such as `an array`.
         found: &'static str,
     },
-    /// A key that we read occurs twice in one object.
+    /// A known key occurs twice in one object.
     #[error("`{path}` occurs twice in the manifest; programs disagree on which one counts, so write it once")]
     DuplicateKey {
-        /// Where.
+        /// Path of the value.
         path: String,
     },
-    /// A key is one that we read, but for letter case.
+    /// A key differs from a known key only in letter case.
     #[error(
         "`{path}` in the manifest differs from `{known}` only in letter case; some programs would read it as that, so write `{known}` or rename it"
     )]
     KeyInOtherCase {
-        /// Where.
+        /// Path of the value.
         path: String,
-        /// The key that we read.
+        /// The known key.
         known: &'static str,
     },
     /// A value has the wrong JSON type.
     #[error("`{path}` in the manifest must be {expected}, not {found}")]
     WrongType {
-        /// Where.
+        /// Path of the value.
         path: String,
-        /// What it must be, such as `a string`.
+        /// Type that the value must have, such as `a string`.
         expected: &'static str,
-        /// What it is.
+        /// Type that the value has.
         found: &'static str,
     },
-    /// Something required is missing, null or empty.
+    /// A required value is missing, null or empty.
     #[error("`{path}` is missing in the manifest")]
     Missing {
-        /// Where it should be.
+        /// Path of the missing value.
         path: String,
     },
     /// `schemaVersion` is neither 2 nor 1.
     #[error("`schemaVersion` of a manifest must be 2, not {}", Quoted(.got))]
     SchemaVersion {
-        /// What it is, as JSON.
+        /// The value, as JSON.
         got: String,
     },
     /// Docker's schema 1.
     #[error("schema 1 is not accepted any more; push with a Docker newer than 2017")]
     Schema1,
-    /// Neither `Content-Type` nor `mediaType` says what it is.
+    /// Neither `Content-Type` nor `mediaType` names the media type.
     #[error(
         "neither the `Content-Type` of the request nor `mediaType` in the manifest says what it is; set one, such as `{}`",
         media_type::OCI_MANIFEST
     )]
     NoMediaType,
-    /// What should be a media type is none.
+    /// The text of a media type is not one.
     #[error("{} is not a media type; write one such as `{}`", Quoted(.media_type), media_type::OCI_MANIFEST)]
     InvalidMediaType {
-        /// What was sent.
+        /// Text that the client sent.
         media_type: String,
     },
     /// `Content-Type` and `mediaType` disagree.
@@ -222,41 +222,41 @@ pub enum ManifestError {
         Quoted(.content_type), Quoted(.media_type)
     )]
     MediaTypeMismatch {
-        /// The header, without parameters.
+        /// Value of the header, without parameters.
         content_type: String,
-        /// The field.
+        /// Value of the field.
         media_type: String,
     },
-    /// A media type that must stand in the manifest itself.
+    /// The manifest itself must name its media type, and does not.
     #[error("`mediaType` is missing in the manifest; a `{media_type}` must name its type itself")]
     MediaTypeNotInside {
-        /// The header, without parameters.
+        /// Value of the header, without parameters.
         media_type: String,
     },
-    /// A field that belongs to the other kind of manifest.
+    /// The manifest has a field of another kind of manifest.
     #[error(
         "the manifest is a `{media_type}` and cannot have `{key}`; programs disagree on what such a manifest is, so remove one or the other"
     )]
     MixedKinds {
-        /// What it says it is.
+        /// Media type of the manifest.
         media_type: String,
-        /// What it has nevertheless.
+        /// Key of the field that it cannot have.
         key: &'static str,
     },
     /// A digest is malformed or of an algorithm that we cannot compute.
     #[error("`{path}` in the manifest: {source}")]
     Digest {
-        /// Where.
+        /// Path of the value.
         path: String,
-        /// What is wrong with it.
+        /// Reason why it is not a digest.
         source: DigestError,
     },
-    /// A size is no size.
+    /// A size is not a valid number of bytes.
     #[error("`{path}` in the manifest must be a whole number of bytes from 0 to 2^63 - 1, not {}", Quoted(.got))]
     Size {
-        /// Where.
+        /// Path of the value.
         path: String,
-        /// What it is, as JSON.
+        /// The value, as JSON.
         got: String,
     },
 }

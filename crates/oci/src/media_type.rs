@@ -1,4 +1,4 @@
-//! The media types that a registry meets, and what they say.
+//! The media types of manifests, configurations and layers, and their properties.
 
 /// Docker image manifest, version 2, schema 2.
 pub const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -12,7 +12,7 @@ pub const DOCKER_SCHEMA1_SIGNED: &str = "application/vnd.docker.distribution.man
 pub const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 /// Layer of a Docker image.
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
-/// Layer of a Docker image that lies elsewhere and is not to be pushed (Windows base layers).
+/// Layer of a Docker image that is stored elsewhere and not pushed (Windows base layers).
 pub const DOCKER_FOREIGN_LAYER: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
 /// Uncompressed form of [`DOCKER_FOREIGN_LAYER`].
 pub const DOCKER_FOREIGN_LAYER_TAR: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar";
@@ -36,9 +36,9 @@ pub const OCI_LAYER_ZSTD: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 /// Layers of this type, with or without a compression suffix, may be missing from a registry.
 pub const OCI_LAYER_NONDISTRIBUTABLE: &str = "application/vnd.oci.image.layer.nondistributable.v1.tar";
 
-/// Bytes of no particular kind: every blob.
+/// Bytes of no particular type: every blob.
 pub const OCTET_STREAM: &str = "application/octet-stream";
-/// JSON of no particular kind: lists and errors.
+/// JSON of no particular type: lists and errors.
 pub const JSON: &str = "application/json";
 
 /// The manifest media types that the registry understands and accepts, as clients send them in `Accept`.

@@ -58,35 +58,35 @@ impl fmt::Debug for RepoName {
 /// Why a text is not a repository name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the repository name is empty")]
     Empty,
-    /// More than 255 characters.
+    /// The text has more than 255 characters.
     #[error("a repository name has at most {} characters, got {got}", RepoName::MAX_LEN)]
     TooLong {
-        /// How many characters there were.
+        /// Number of characters.
         got: usize,
     },
-    /// `A-Z` somewhere.
+    /// The text contains `A-Z`.
     #[error("repository names are lower case; use {} instead of {}", Quoted(.lower), Quoted(.name))]
     UpperCase {
-        /// What was asked for.
+        /// Name that the client sent.
         name: String,
-        /// The same in lower case.
+        /// That name in lower case.
         lower: String,
     },
-    /// A component `.` or `..`.
+    /// A component is `.` or `..`.
     #[error("the repository name contains the component `{component}`; names are not paths and cannot climb")]
     DotComponent {
-        /// `.` or `..`.
+        /// The component: `.` or `..`.
         component: &'static str,
     },
-    /// `//`, or a slash at either end.
+    /// The text contains `//`, or has a slash at either end.
     #[error(
         "the repository name contains an empty component; write single slashes, and none at the start or end"
     )]
     EmptyComponent,
-    /// A component that begins or ends with `.`, `_` or `-`.
+    /// A component begins or ends with `.`, `_` or `-`.
     #[error(
         "the component {} of the repository name starts or ends with a separator; a component starts and ends with a letter or digit",
         Quoted(.component)
@@ -95,7 +95,7 @@ pub enum NameError {
         /// The whole component.
         component: String,
     },
-    /// Separators within a component that do not go together, such as `..`, `___` or `._`.
+    /// A component contains a sequence of separators that is not allowed, such as `..`, `___` or `._`.
     #[error(
         "the component {} of the repository name has {} between its words; allowed are `.`, `_`, `__` or any number of `-`",
         Quoted(.component),
@@ -107,16 +107,16 @@ pub enum NameError {
         /// The run of separators.
         separator: String,
     },
-    /// A slash that was sent as `%2F`.
+    /// A slash was sent as `%2F`.
     #[error("the repository name contains an encoded slash (`%2F`); write the slashes of a name as they are")]
     EncodedSlash,
-    /// NUL or another control character.
+    /// The text contains NUL or another control character.
     #[error("the repository name contains the control character U+{:04X}", u32::from(*.character))]
     ControlCharacter {
         /// The first such character.
         character: char,
     },
-    /// Any other character that no name has.
+    /// The text contains another character that names cannot have.
     #[error(
         "the repository name contains {}; allowed are `a-z`, `0-9`, the separators `.`, `_`, `-`, and `/` between components",
         QuotedChar(*.character)
@@ -127,7 +127,7 @@ pub enum NameError {
     },
 }
 
-/// What stands before a byte of a name.
+/// The kind of character before a byte of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Before {
     Slash,
@@ -145,7 +145,7 @@ fn validate(name: &str) -> Result<(), NameError> {
     Ok(())
 }
 
-/// One pass over the bytes; what was wrong is found out by [`explain`] when it is needed.
+/// One pass over the bytes; [`explain`] finds the error when there is one.
 fn matches_grammar(name: &[u8]) -> bool {
     let mut before = Before::Slash;
     for byte in name {
@@ -163,7 +163,7 @@ fn matches_grammar(name: &[u8]) -> bool {
     before == Before::Word
 }
 
-/// What is wrong with a name that does not match, the most telling fault first.
+/// The error of a name that does not match, the most useful one first.
 fn explain(name: &str) -> NameError {
     if name.is_empty() {
         return NameError::Empty;
@@ -203,7 +203,7 @@ fn explain(name: &str) -> NameError {
     explain_component(component)
 }
 
-/// What is wrong with a component that is made of the right characters only.
+/// The error of a component that has allowed characters only.
 fn explain_component(component: &str) -> NameError {
     let is_separator = |character: char| matches!(character, '.' | '_' | '-');
     if component.starts_with(is_separator) || component.ends_with(is_separator) {

@@ -6,12 +6,12 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 
 use crate::text::{Quoted, shortened};
 
-/// Which page of a list is wanted.
+/// The page of a list that a client requests.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct PageRequest {
-    /// At most so many names; `None` leaves it to the registry.
+    /// Largest number of names on the page; `None` leaves it to the registry.
     pub n: Option<usize>,
-    /// Only names behind this one.
+    /// Name after which the page begins.
     pub last: Option<String>,
 }
 
@@ -42,24 +42,24 @@ fn number(value: &str) -> Result<usize, PageError> {
     Err(PageError::NotANumber { value: value_shown })
 }
 
-/// Why `n` is no number of names.
+/// Why `n` is not a valid number of names.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
-    /// Not a whole number.
+    /// The value is not a whole number.
     #[error("`n`, how many names a page has, must be a whole number such as `100`, not {}", Quoted(.value))]
     NotANumber {
-        /// What was sent.
+        /// Text that the client sent.
         value: String,
     },
-    /// Less than nothing.
+    /// The value is negative.
     #[error("`n`, how many names a page has, must not be negative, but is {}", Quoted(.value))]
     Negative {
-        /// What was sent.
+        /// Text that the client sent.
         value: String,
     },
 }
 
-/// What a query value must not hold as it is; like Go's `url.QueryEscape`.
+/// Characters that a query value must encode, as Go's `url.QueryEscape` does.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

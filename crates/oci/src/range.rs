@@ -4,15 +4,15 @@ use std::{fmt, ops::Range, str::FromStr};
 
 use crate::text::{Quoted, shortened};
 
-/// What a `Range` header asks of content of a known size.
+/// The bytes that a `Range` header requests, of content of a known size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RangeRequest {
-    /// Everything: answer 200 as if there were no header. Also for what is not understood, and for several
+    /// The whole content: answer 200 as without the header. Also for headers that cannot be read, and for several
     /// ranges at once, which a server need not serve (RFC 9110, section 14.2).
     Whole,
     /// These bytes, at least one, none beyond the end: answer 206.
     One(Range<u64>),
-    /// Nothing that exists: answer 416.
+    /// No byte of the content: answer 416.
     Unsatisfiable,
 }
 
@@ -72,9 +72,9 @@ fn position(digits: &str) -> Option<u64> {
 /// `bytes 5-9/10` or `bytes 5-9/*`, as HTTP has it. Shown in the former.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChunkRange {
-    /// The first byte's place in the blob.
+    /// Position of the first byte in the blob.
     pub start: u64,
-    /// The last byte's place in the blob; not before `start`, and below `i64::MAX`.
+    /// Position of the last byte in the blob; not before `start`, and below `i64::MAX`.
     pub end_inclusive: u64,
 }
 
@@ -86,7 +86,7 @@ impl ChunkRange {
         self.end().saturating_sub(self.start)
     }
 
-    /// Where the next chunk starts.
+    /// Position at which the next chunk starts.
     pub fn end(&self) -> u64 {
         self.end_inclusive.saturating_add(1)
     }
@@ -141,39 +141,39 @@ impl fmt::Display for ChunkRange {
     }
 }
 
-/// What stands behind `bytes` and white space.
+/// The text behind `bytes` and white space.
 fn strip_unit(text: &str) -> Option<&str> {
     let (unit, rest) = text.split_once(WHITE)?;
     unit.eq_ignore_ascii_case("bytes")
         .then(|| rest.trim_start_matches(WHITE))
 }
 
-/// Why a `Content-Range` is not one of a chunk.
+/// Why a `Content-Range` is not valid for a chunk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ChunkRangeError {
-    /// Neither dialect.
+    /// The header is in neither dialect.
     #[error("`Content-Range` of a chunk is written `5-9` or `bytes 5-9/10`, not {}", Quoted(.header))]
     Malformed {
-        /// What was sent.
+        /// Text that the client sent.
         header: String,
     },
-    /// It ends before it starts.
+    /// The range ends before it starts.
     #[error("`Content-Range` ends at byte {end}, before it starts at byte {start}")]
     Reversed {
-        /// The first number.
+        /// First number of the range.
         start: u64,
-        /// The second number.
+        /// Second number of the range.
         end: u64,
     },
-    /// It ends behind the total that it names itself.
+    /// The range ends behind its own total.
     #[error("`Content-Range` ends at byte {end} of only {total}; the last byte of n is n - 1")]
     BeyondTotal {
-        /// The second number.
+        /// Second number of the range.
         end: u64,
-        /// The number behind the slash.
+        /// Number behind the slash.
         total: u64,
     },
-    /// No blob is so large.
+    /// The range lies beyond the largest possible blob.
     #[error("`Content-Range` lies beyond the largest possible blob, 2^63 - 1 bytes")]
     TooLarge,
 }

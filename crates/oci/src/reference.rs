@@ -1,4 +1,4 @@
-//! What names a manifest in a URL: a tag or a digest.
+//! References: a tag or a digest, which names a manifest in a URL.
 
 use std::{fmt, str::FromStr};
 
@@ -7,9 +7,9 @@ use crate::{Digest, DigestError, Tag, TagError};
 /// A tag or a digest. A tag has no colon and a digest has one, so the text form is never ambiguous.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Reference {
-    /// A name that can be moved.
+    /// A tag, which can be moved to another manifest.
     Tag(Tag),
-    /// The content itself.
+    /// The digest of the manifest.
     Digest(Digest),
 }
 
@@ -67,10 +67,10 @@ impl From<Digest> for Reference {
 /// Why a text is neither a tag nor a digest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// It has no colon, and is no tag.
+    /// The text has no colon, and is not a tag.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// It has a colon, and is no digest.
+    /// The text has a colon, and is not a digest.
     #[error(transparent)]
     Digest(#[from] DigestError),
 }

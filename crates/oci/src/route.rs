@@ -1,4 +1,4 @@
-//! All of `/v2` on one page: which request path means what.
+//! The routes of `/v2`: from a request path to the resource that it names.
 
 use std::{borrow::Cow, fmt};
 
@@ -12,7 +12,7 @@ use crate::{
 /// What a request path below `/v2` names (distribution specification, "Endpoints").
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Route {
-    /// `/v2/`: is this a registry, and may I use it.
+    /// `/v2/`: the version check.
     Base,
     /// `/v2/_catalog`: all repositories.
     Catalog,
@@ -72,7 +72,7 @@ impl Route {
         self.to_string()
     }
 
-    /// The repository that it is about, if it is about one.
+    /// The repository of the route, if it has one.
     pub fn repository(&self) -> Option<&RepoName> {
         match self {
             Self::Base | Self::Catalog => None,
@@ -133,24 +133,24 @@ impl fmt::Display for Route {
     }
 }
 
-/// Why a path is no route.
+/// Why a path is not a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// It has none of the shapes of the API.
+    /// The path has none of the forms of the API.
     #[error(
         "no such path; those of the registry API are `/v2/`, `/v2/_catalog` and `/v2/<name>/(manifests|blobs|tags|referrers)/…`"
     )]
     NotFound,
-    /// The shape is right, the name of the repository is not.
+    /// The name of the repository is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The shape is right, the tag is not.
+    /// The tag is not valid.
     #[error(transparent)]
     Tag(#[from] TagError),
-    /// The shape is right, the digest is not.
+    /// The digest is not valid.
     #[error(transparent)]
     Digest(#[from] DigestError),
-    /// The shape is right, the id of the upload is not.
+    /// The identifier of the upload is not valid.
     #[error(transparent)]
     UploadId(#[from] UploadIdError),
 }
@@ -164,13 +164,13 @@ impl From<ReferenceError> for RouteError {
     }
 }
 
-/// What stands before the last slash, raw, and the decoded segment behind it.
+/// The raw path before the last slash, and the decoded segment behind it.
 fn split_last(path: &str) -> Option<(&str, Cow<'_, str>)> {
     let (rest, last) = path.rsplit_once('/')?;
     Some((rest, decoded(last)))
 }
 
-/// One segment, percent-decoded. Bytes that are no UTF-8 become U+FFFD, which no grammar of ours allows.
+/// One segment, percent-decoded. Bytes that are no UTF-8 become U+FFFD, which no name, tag or digest may contain.
 fn decoded(segment: &str) -> Cow<'_, str> {
     if segment.contains('%') {
         percent_decode_str(segment).decode_utf8_lossy()

@@ -72,22 +72,22 @@ impl fmt::Debug for Tag {
 /// Why a text is not a tag.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TagError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the tag is empty")]
     Empty,
-    /// More than 128 characters.
+    /// The text has more than 128 characters.
     #[error("a tag has at most {} characters, got {got}", Tag::MAX_LEN)]
     TooLong {
-        /// How many characters there were.
+        /// Number of characters.
         got: usize,
     },
-    /// `.` or `-` in front.
+    /// The text begins with `.` or `-`.
     #[error("a tag starts with a letter, a digit or `_`, not with `{character}`")]
     BadStart {
         /// The first character.
         character: char,
     },
-    /// A character that no tag has.
+    /// The text contains a character that tags cannot have.
     #[error("a tag cannot contain {}; allowed are letters, digits, `_`, `.` and `-`", QuotedChar(*.character))]
     BadCharacter {
         /// The first such character.

@@ -1,11 +1,11 @@
-//! How text that a stranger sent is shown in our messages: escaped, and never long.
+//! Client-supplied text in messages: escaped, and cut when it is long.
 
 use std::fmt;
 
-/// The most characters of foreign text that a message repeats.
+/// The most characters of client-supplied text that a message repeats.
 const LIMIT: usize = 80;
 
-/// Shows foreign text between backticks: control characters escaped, long text cut with an ellipsis.
+/// Shows client-supplied text between backticks: control characters escaped, long text cut with an ellipsis.
 pub(crate) struct Quoted<'a>(pub(crate) &'a str);
 
 impl fmt::Display for Quoted<'_> {
@@ -27,7 +27,7 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Shows one foreign character between backticks, escaped when it is not printable.
+/// Shows one client-supplied character between backticks, escaped when it is not printable.
 pub(crate) struct QuotedChar(pub(crate) char);
 
 impl fmt::Display for QuotedChar {
@@ -38,7 +38,7 @@ impl fmt::Display for QuotedChar {
     }
 }
 
-/// Quotes stay as they are, unlike in [`char::escape_debug`]: our messages quote with backticks.
+/// Quotes stay as they are, unlike in [`char::escape_debug`]: the messages quote with backticks.
 fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     match character {
         '"' | '\'' => write!(f, "{character}"),
@@ -46,8 +46,8 @@ fn write_escaped(f: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
     }
 }
 
-/// The first `LIMIT` characters and one more of foreign text: enough for [`Quoted`] to show that it was cut,
-/// so that an error never holds on to what may be a megabyte.
+/// The first `LIMIT` characters and one more of a text: enough for [`Quoted`] to show that it was cut,
+/// so that an error never keeps a text of a megabyte.
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(LIMIT + 1).collect()
 }

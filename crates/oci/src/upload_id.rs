@@ -60,25 +60,25 @@ impl fmt::Debug for UploadId {
     }
 }
 
-/// Why a text is not an upload id. Ids are the registry's to give: use the `Location` of the last answer.
+/// Why a text is not an upload id. The registry chooses the ids: use the `Location` of the last answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UploadIdError {
-    /// Nothing there.
+    /// The text is empty.
     #[error("the upload id is empty; use the `Location` of the last answer")]
     Empty,
-    /// More than 128 characters.
+    /// The text has more than 128 characters.
     #[error(
         "an upload id has at most {} characters, got {got}; use the `Location` of the last answer",
         UploadId::MAX_LEN
     )]
     TooLong {
-        /// How many characters there were.
+        /// Number of characters.
         got: usize,
     },
-    /// `.` or `..`.
+    /// The text is `.` or `..`.
     #[error("`.` and `..` are no upload ids; use the `Location` of the last answer")]
     Dots,
-    /// A character that no id has.
+    /// The text contains a character that ids cannot have.
     #[error("an upload id cannot contain {}; use the `Location` of the last answer", QuotedChar(*.character))]
     BadCharacter {
         /// The first such character.

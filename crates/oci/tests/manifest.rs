@@ -554,7 +554,7 @@ fn keys_that_we_read_are_written_once() {
             "{insert}"
         );
     }
-    // Others are none of our business.
+    // Unknown keys are not checked.
     let other = image.replacen(
         '{',
         r#"{"x": 1, "x": 2, "X": 3, "y": {"layers": 1, "layers": 2},"#,

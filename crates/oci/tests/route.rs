@@ -1,4 +1,4 @@
-//! Which paths are routes, and what the others are told.
+//! Which paths are routes, and the errors of all other paths.
 
 use wharf_oci::{DigestError, NameError, RepoName, Route, RouteError, TagError, UploadIdError};
 

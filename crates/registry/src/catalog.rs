@@ -25,7 +25,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn catalog(&self, page: &PageRequest) -> Result<Arc<NamePage>> {
         self.catalog_rounds.share(page, || self.walk_catalog(page)).await
     }

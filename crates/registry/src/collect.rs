@@ -19,7 +19,7 @@
 //! whose link holds none keeps all of its history; a repository with a manifest that cannot be read, or whose
 //! bytes are damaged, is kept whole, because it is unknown what that manifest needs. A manifest of an unknown media type
 //! keeps whatever digest stands in it. Only a directory that cannot be *listed*, or whose name no key can have, ends the
-//! collection, with nothing removed: what is in it is unknown, so nothing can be known to be garbage.
+//! collection, with nothing removed: its content is unknown, so nothing can be known to be garbage.
 //!
 //! # Why nothing that is needed goes
 //!
@@ -69,7 +69,7 @@ pub use self::{
     sweep::{Guard, Offline, Step},
 };
 
-/// How many repositories are marked at once. What is known of each is in memory, some hundred bytes a digest.
+/// How many repositories are marked at once. The facts of each are in memory, some hundred bytes a digest.
 const REPOSITORIES: usize = 4;
 
 /// Finds and removes the garbage of one store.
@@ -90,7 +90,7 @@ impl Collector {
         }
     }
 
-    /// Begins to work out what is needed.
+    /// Begins to mark what is needed.
     pub fn mark(&self) -> Marking {
         let (storage, manifests, options) = (
             Arc::clone(&self.storage),
@@ -114,7 +114,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// Those of listing the blobs.
+    /// Errors of listing the blobs.
     pub async fn garbage(&self, marked: Marked) -> Result<Garbage> {
         let live = Arc::new(marked.live);
         let blobs = garbage::blobs(&self.storage, &live).await?;
@@ -130,7 +130,7 @@ impl Collector {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn sweep<G: Guard>(&self, garbage: &Garbage, guard: &G) -> Result<Swept> {
         sweep::sweep(&self.storage, garbage, guard).await
     }
@@ -147,7 +147,7 @@ impl Marking {
     ///
     /// # Errors
     ///
-    /// Those of listing a directory. Nothing may be removed then: what is in it is unknown.
+    /// Errors of listing a directory. Nothing may be removed then: the content of the directory is unknown.
     pub async fn next(&mut self) -> Result<Option<RepositoryMarks>> {
         while let Some(examined) = self.examined.next().await.transpose()? {
             let Some(examined) = examined else { continue };
@@ -167,7 +167,7 @@ impl Marking {
         Ok(None)
     }
 
-    /// Goes on to the end: a digest is garbage only if no repository at all needs it.
+    /// Marks all remaining repositories: a digest is garbage only if no repository at all needs it.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Where requests, and later replicas and the collector, agree who relies on a digest and who removes it.
+//! The locks with which requests, and later replicas and the collector, agree on the use and the removal of digests.
 //!
 //! # Three locks
 //!

@@ -1,4 +1,4 @@
-//! What is known of blobs whose stored bytes are wrong, and of those that were read whole and found right.
+//! Memory of the blobs that were read whole: whether their stored bytes were right or wrong.
 
 use std::collections::HashMap;
 
@@ -46,7 +46,7 @@ impl DamagedBlobs {
         version.is_some() && self.verified.get(digest).as_ref() == version
     }
 
-    /// Remembers what reading the bytes of `digest` told.
+    /// Remembers whether the bytes of `digest` were found right.
     pub(crate) fn insert(&self, digest: &Digest, version: Option<Version>, is_sound: bool) {
         if is_sound {
             if let Some(version) = version {

@@ -29,7 +29,7 @@ pub enum Error {
         /// Identifier that the client asked for.
         id: UploadId,
     },
-    /// What was pushed is not what its digest says.
+    /// The pushed bytes do not have their digest.
     #[error(
         "the {size} bytes received have digest `{actual}`, not `{expected}`; nothing was stored, push again"
     )]
@@ -103,7 +103,7 @@ pub struct MissingReference {
     pub digest: Digest,
     /// What the manifest uses it for.
     pub role: ReferenceRole,
-    /// Whether the store has something under that digest whose bytes are wrong: pushing the blob again heals it.
+    /// Whether the store has damaged bytes under that digest: pushing the blob again heals it.
     pub damaged: bool,
 }
 

@@ -1,6 +1,6 @@
 //! What a registry means: repositories, uploads, manifests, tags, referrers, deletion. No HTTP, no files.
 //!
-//! Everything here reads and writes the storage tree and believes nothing else. What is cached is
+//! Everything here reads and writes the storage tree, the only source of truth. A cache entry is
 //! either keyed by digest, and so immutable, or compared with the tree at every use.
 
 mod blobs;

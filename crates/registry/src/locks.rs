@@ -30,7 +30,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Those of the [`Coordination`].
+    /// Errors of the [`Coordination`].
     pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared<'_>> {
         Ok(Shared {
             _hold: self.coordination.lock_shared(digests).await?,
@@ -42,7 +42,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Those of the [`Coordination`].
+    /// Errors of the [`Coordination`].
     pub(crate) async fn lock_exclusive(&self, digest: &Digest) -> Result<Exclusive<'_>> {
         Ok(Exclusive {
             _hold: self
@@ -58,7 +58,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Those of the [`Coordination`].
+    /// Errors of the [`Coordination`].
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'_>> {
         Ok(TagsLocked {
             _hold: self.coordination.lock_tags(name, &tags).await?,
@@ -72,13 +72,13 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Those of the [`Coordination`].
+    /// Errors of the [`Coordination`].
     pub(crate) async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>> {
         self.coordination.watch(digests).await
     }
 }
 
-/// Shared locks on some digests: they stay, and may be pointed at.
+/// Shared locks on some digests: no request removes them, and pointers to them may be written.
 pub(crate) struct Shared<'a> {
     locks: &'a Locks,
     _hold: Hold,
@@ -89,7 +89,7 @@ impl<'a> Shared<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the [`Coordination`].
+    /// Errors of the [`Coordination`].
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'a>> {
         self.locks.lock_tags(name, tags).await
     }
@@ -98,7 +98,7 @@ impl<'a> Shared<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn link_layer(&self, name: &RepoName, digest: &Digest, stored: &Digest) -> Result<()> {
         let link = Put::new(layout::layer_link(name, digest), layout::link_content(stored));
         Ok(self.locks.storage.publish(&[link]).await?)
@@ -108,7 +108,7 @@ impl<'a> Shared<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn publish_blob(
         &self,
         name: &RepoName,
@@ -125,7 +125,7 @@ impl<'a> Shared<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn publish_manifest(
         &self,
         digest: &Digest,
@@ -159,7 +159,7 @@ impl<'a> Exclusive<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the [`Coordination`].
+    /// Errors of the [`Coordination`].
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'a>> {
         self.locks.lock_tags(name, tags).await
     }
@@ -168,7 +168,7 @@ impl<'a> Exclusive<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the store; not found when there is no link.
+    /// Errors of the store; not found when there is no link.
     pub(crate) async fn unlink_layer(&self, name: &RepoName) -> wharf_storage::Result<()> {
         let link = layout::layer_link(name, &self.digest);
         self.locks.storage.remove(&link, &layout::layers(name)).await
@@ -178,7 +178,7 @@ impl<'a> Exclusive<'a> {
     ///
     /// # Errors
     ///
-    /// Those of the store; not found when there is no link.
+    /// Errors of the store; not found when there is no link.
     pub(crate) async fn unlink_revision(&self, name: &RepoName) -> wharf_storage::Result<()> {
         let link = layout::revision_link(name, &self.digest);
         self.locks.storage.remove(&link, &layout::revisions(name)).await
@@ -203,7 +203,7 @@ impl TagsLocked<'_> {
     ///
     /// # Errors
     ///
-    /// Those of the store; not found when there is no such tag.
+    /// Errors of the store; not found when there is no such tag.
     pub(crate) async fn remove(&self, tag: &Tag) -> wharf_storage::Result<()> {
         debug_assert!(self.tags.contains(tag), "the tag `{tag}` is not locked");
         let directory = layout::tag(&self.name, tag);

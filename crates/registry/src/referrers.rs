@@ -20,7 +20,7 @@ const PAGE_BYTES: usize = 3 << 20;
 /// Some of the manifests that refer to another one.
 #[derive(Debug, Clone, Default)]
 pub struct ReferrersPage {
-    /// In ascending order of their digests.
+    /// Descriptors of the referrers, in ascending order of their digests.
     pub descriptors: Vec<Descriptor>,
     /// Whether there are more after the last one.
     pub more: bool,
@@ -32,7 +32,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn referrers(
         &self,
         name: &RepoName,
@@ -73,7 +73,7 @@ impl Registry {
     }
 }
 
-/// Roughly, and never much too little.
+/// Estimated size of a descriptor in an answer, never much too small.
 fn serialized_size(descriptor: &Descriptor) -> usize {
     let annotations: usize = descriptor
         .annotations

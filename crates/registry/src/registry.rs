@@ -1,4 +1,4 @@
-//! The registry itself: its options and its parts. What it does stands in the modules beside this one.
+//! The registry itself: its options and its parts. Its operations are in the modules beside this one.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::{
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
 
-/// How a registry behaves, as far as an operator may choose.
+/// Options of a registry that an operator may set.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
     /// Whether manifests, tags and blobs may be deleted (`storage.delete.enabled`).
@@ -25,11 +25,11 @@ pub struct Options {
     pub show_empty_repositories: bool,
     /// The largest manifest that may be pushed, in bytes.
     pub manifest_limit: usize,
-    /// Accept manifests whose layers, config or children are not (all) in the repository.
+    /// Whether manifests are accepted whose layers, config or children are not (all) in the repository.
     pub allow_missing_references: bool,
-    /// Accept layers that lie elsewhere: of a non-distributable media type, or with `urls`.
+    /// Whether layers may be stored elsewhere: of a non-distributable media type, or with `urls`.
     pub allow_foreign_layers: bool,
-    /// At which URLs layers may lie.
+    /// URLs at which layers may be stored.
     pub url_rules: UrlRules,
     /// Which children of an index must be in the repository before it.
     pub required_children: Children,
@@ -96,7 +96,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NameUnknown`] when there is no such repository; those of the store.
+    /// [`Error::NameUnknown`] when there is no such repository; errors of the store.
     pub async fn tags(&self, name: &RepoName, page: &PageRequest) -> Result<NamePage> {
         let page = self.tree.tags.page(name, page).await?;
         page.ok_or_else(|| Error::NameUnknown { name: name.clone() })

@@ -5,7 +5,7 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-/// The rounds that are about to begin, by what they work out, each with the requests that wait for its answer.
+/// The rounds that are about to begin, by key, each with the requests that wait for its answer.
 #[derive(Debug)]
 pub(crate) struct Rounds<K, T>(Mutex<HashMap<K, Waiting<T>>>);
 
@@ -19,11 +19,11 @@ impl<K, T> Default for Rounds<K, T> {
 
 impl<K: Eq + Hash + Clone, T> Rounds<K, T> {
     /// The outcome of `work`, which the first request for `key` does, for all that come before it begins. When that
-    /// request fails or goes away, the others try themselves.
+    /// request fails or goes away, the waiting requests do the work themselves.
     ///
     /// # Errors
     ///
-    /// Those of `work`.
+    /// Errors of `work`.
     pub(crate) async fn share<E, F>(&self, key: &K, work: impl Fn() -> F) -> Result<Arc<T>, E>
     where
         F: Future<Output = Result<T, E>>,
@@ -73,7 +73,7 @@ enum Role<'a, K: Eq + Hash, T> {
 /// A round that has not begun. Dropping it, with the request that leads it, lets its followers know.
 struct Round<'a, K: Eq + Hash, T> {
     rounds: &'a Rounds<K, T>,
-    /// Taken when the work begins.
+    /// Key of the round; taken when the work begins.
     key: Option<K>,
 }
 

@@ -1,4 +1,4 @@
-//! What an operator may demand of a pushed manifest: the URLs of its layers, and the children that must be there.
+//! Rules of the operator for pushed manifests: the URLs of layers, and the children that must exist.
 
 use regex::bytes::{Regex, RegexBuilder};
 use wharf_oci::{Descriptor, ManifestView};
@@ -11,12 +11,12 @@ const PATTERN_LIMIT: usize = 256 << 10;
 /// Which children of an index must be in the repository before it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Children {
-    /// All of them.
+    /// All children.
     #[default]
     All,
-    /// None.
+    /// No children.
     None,
-    /// Those for one of these platforms, each an architecture and an operating system.
+    /// Children for one of these platforms, each an architecture and an operating system.
     OfPlatforms(Vec<(String, String)>),
 }
 
@@ -34,7 +34,7 @@ impl Children {
     }
 }
 
-/// At which URLs layers may lie (`validation.manifests.urls` of registry:2). Without any pattern, at all.
+/// URLs at which layers may be stored (`validation.manifests.urls` of registry:2). Without any pattern, at all URLs.
 ///
 /// The patterns are those of Go, without look-around and back references, so matching takes linear time.
 #[derive(Debug, Clone, Default)]
@@ -60,19 +60,19 @@ impl PartialEq for UrlRules {
 }
 
 impl UrlRules {
-    /// Every URL must match one of the patterns that are allowed, as soon as there is one.
+    /// Adds an allowed pattern. Once there is one, every URL must match one of them.
     pub fn allow(&mut self, pattern: &str) -> std::result::Result<(), regex::Error> {
         self.allow.push(compile(pattern)?);
         Ok(())
     }
 
-    /// No URL may match one of the patterns that are denied.
+    /// Adds a denied pattern. No URL may match one of them.
     pub fn deny(&mut self, pattern: &str) -> std::result::Result<(), regex::Error> {
         self.deny.push(compile(pattern)?);
         Ok(())
     }
 
-    /// Refuses a manifest that names a URL which must not be there.
+    /// Refuses a manifest that names a URL which is not allowed.
     pub(crate) fn check(&self, view: &ManifestView) -> Result<()> {
         if self.allow.is_empty() && self.deny.is_empty() {
             return Ok(());

@@ -1,7 +1,7 @@
 //! The one reading of the tree: repositories, tags, manifests, layers, links, and what manifests refer to.
 //!
 //! Requests read it strictly: a damaged link or manifest counts as absent, with a line in the log, and an error of the
-//! store ends the request. The collector, and whatever else looks at the whole tree, reads it tolerantly: damage is a
+//! store ends the request. The collector, and other readers of the whole tree, read it tolerantly: damage is a
 //! part of the answer ([`Link::Damaged`], [`Stored::Unreadable`]), because it decides what must be kept.
 //!
 //! Reads of many links or manifests are under way [`PARALLEL`] at once, so that on a bucket they do not wait for one
@@ -24,7 +24,7 @@ use self::{graph::Graphs, link::Links, manifest::Manifests, tags::Tags};
 #[cfg(doc)]
 use self::{link::Link, manifest::Stored, parallel::PARALLEL};
 
-/// What requests read strictly, with the caches in between. None of them can hide a change by another process: each
+/// The strict readers of requests, with their caches. No cache can hide a change by another process: each
 /// entry is immutable under its digest, or is compared with the tree at every use.
 #[derive(Debug)]
 pub(crate) struct Tree {

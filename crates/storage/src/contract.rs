@@ -165,7 +165,7 @@ cases! {$ always {
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Errors of the store.
 pub async fn purge(storage: &dyn Storage, untouched_since: SystemTime) -> Result<u64> {
     let mut purged = 0;
     let mut uploads = storage.list_uploads().await?;

@@ -48,7 +48,7 @@ impl Error {
         }
     }
 
-    /// The same, caused by `source`.
+    /// An error of `kind`, caused by `source`, while doing what `context` says.
     pub fn with_source(
         kind: ErrorKind,
         context: impl Into<Box<str>>,

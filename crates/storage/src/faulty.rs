@@ -41,9 +41,9 @@ use crate::{
 /// A rule: what goes wrong, where, and when.
 #[derive(Debug, Clone)]
 pub struct Fault {
-    /// The operations that it is for; all when empty.
+    /// Operations that the rule is for; all when empty.
     pub operations: Vec<Operation>,
-    /// It is for keys that contain this. An upload's key is `<repository>/<id>`, that of a listing of uploads is empty.
+    /// Part of the keys that the rule is for. That of an upload is `<repository>/<id>`, that of a listing is empty.
     pub key_contains: String,
     /// Number of matching calls that succeed before it strikes
     pub after: u64,
@@ -65,7 +65,7 @@ pub enum FaultKind {
 }
 
 impl Fault {
-    /// Every operation on every key goes wrong for ever, until the methods below say otherwise.
+    /// A fault of every operation on every key, for ever, unless the methods below restrict it.
     pub fn new(kind: FaultKind) -> Self {
         Self {
             operations: Vec::new(),
@@ -216,7 +216,7 @@ impl Faulty {
         self.faults.0.lock().struck
     }
 
-    /// What is inside, where nothing goes wrong.
+    /// The store inside, which has no faults.
     pub fn inner(&self) -> &Arc<dyn Storage> {
         &self.inner
     }
@@ -235,7 +235,7 @@ impl Faults {
         kind
     }
 
-    /// Waits if that is what is to happen; otherwise says how the call is to fail.
+    /// Waits when the fault is a delay; otherwise answers how the call is to fail.
     async fn meet(&self, operation: Operation, key: &str) -> Option<Failure> {
         let (after_effect, kind) = match self.draw(operation, key)? {
             FaultKind::Delay(delay) => {
@@ -266,7 +266,7 @@ impl Faults {
                 after_effect: false,
                 error,
             }) => Err(error),
-            // Should it fail by itself, that is what the caller gets to know.
+            // When the work fails by itself, the caller gets that error.
             Some(Failure {
                 after_effect: true,
                 error,

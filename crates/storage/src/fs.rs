@@ -28,7 +28,7 @@
 //!
 //! Not one of them can go: a test lets each do nothing and finds a promise broken. But on a file
 //! system with a journal only the first sync of a commit and one for each rename wait for the
-//! journal; the others find their work done, and cost a flush of the disk's cache at most.
+//! journal; the other syncs find their work done, and cost a flush of the disk's cache at most.
 //!
 //! # Conditions and moves
 //!
@@ -159,7 +159,7 @@ impl<D: Disk> FsStorage<D> {
         blocking(move || work(&engine)).await
     }
 
-    /// Everything that changes the store asks first.
+    /// Fails when the store was opened to read only; every change of the store calls this first.
     fn require_lock(&self) -> Result<()> {
         match self.engine.lock {
             Some(_) => Ok(()),
@@ -171,7 +171,7 @@ impl<D: Disk> FsStorage<D> {
     }
 }
 
-/// Creates what is ours, checks that the store can be used, and takes its lock.
+/// Creates wharf's own directories, checks that the store can be used, and takes its lock.
 fn prepare<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
     let failed = |error| opening(place, error);
     create_directory(disk, OURS).map_err(failed)?;
@@ -197,7 +197,7 @@ fn prepare<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
     }
 }
 
-/// Not synced: what is ours may be lost, and nothing is acknowledged while it lies in staging.
+/// Not synced: wharf's own directories may be lost, and nothing is acknowledged while it lies in staging.
 fn create_directory<D: Disk>(disk: &D, path: &str) -> io::Result<()> {
     match disk.create_directory(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -237,7 +237,7 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// A path in staging that nothing has. Names are unique among the processes that have the
+    /// A path in staging that is not in use. Names are unique among the processes that have the
     /// store, because each of them empties staging first.
     fn staging_path(&self) -> String {
         format!("{STAGING}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
@@ -310,7 +310,7 @@ impl<D: Disk> Objects for FsStorage<D> {
             .await
     }
 
-    /// Clients do not reach the files.
+    /// `None`: clients cannot reach the files of the store.
     async fn location(&self, _key: &Key, _ttl: Duration) -> Result<Option<String>> {
         Ok(None)
     }
@@ -369,7 +369,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + '
     tokio::task::spawn_blocking(work).await.map_err(failed_job)?
 }
 
-/// A job that panicked, or that the end of the process overtook.
+/// The error of a job that panicked, or that was cancelled at the end of the process.
 fn failed_job(error: tokio::task::JoinError) -> Error {
     Error::with_source(ErrorKind::Other, "a background job did not end", error)
 }

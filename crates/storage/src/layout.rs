@@ -1,4 +1,4 @@
-//! Every path that we ever read or write: registry:2's tree, and our own beside it.
+//! Every path that wharf reads or writes: registry:2's tree, and wharf's own files beside it.
 //!
 //! ```text
 //! docker/registry/v2/
@@ -9,10 +9,10 @@
 //!    ├─ _manifests/tags/<tag>/current/link                            what the tag points at
 //!    ├─ _manifests/tags/<tag>/index/<alg>/<hex>/link                  every digest the tag ever had
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
-//! wharf/                                                              ours; losing it loses no image
+//! wharf/                                                              wharf's own; losing it loses no image
 //! ├─ lock                                                             the process that uses this store
-//! ├─ events/<endpoint>/…                                              what others are still to be told
-//! ├─ staging/…                                                        files on their way to a rename
+//! ├─ events/<endpoint>/…                                              events that are still to be delivered
+//! ├─ staging/…                                                        files that are not renamed to their place yet
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,chunks/…}                uploads of the object engine
 //! ```
 //!
@@ -21,7 +21,7 @@
 //!
 //! What is pushed by SHA-512 lies under `blobs/sha512/`. registry:2 stores it under its SHA-256 instead, with the
 //! SHA-256 in `_layers/sha512/<hex>/link`, and then its own collector deletes it, because the manifest names
-//! the other digest. It reads both forms, and so do we; we write the one that survives.
+//! the other digest. registry:2 reads both forms, and so does wharf, which writes the form that survives.
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest, DigestError, RepoName, UploadId};

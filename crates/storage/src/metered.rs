@@ -22,7 +22,7 @@ pub const BUCKETS: [f64; 11] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2
 
 /// A [`Storage`] that counts its operations and takes their time.
 ///
-/// An operation is counted when it ends; one whose caller goes away is not. What a stream takes is not
+/// An operation is counted when it ends; one whose caller goes away is not. The time of a stream is not
 /// counted, because it is the reader's time.
 #[derive(Debug)]
 pub struct Metered {
@@ -49,8 +49,8 @@ pub struct Measured {
     pub operation: Operation,
     /// How many calls have ended, well or badly
     pub calls: u64,
-    /// How many calls ended with an error that tells of trouble with the store. That something is not there, is
-    /// held or was changed by another request, or is too large is an ordinary answer.
+    /// How many calls ended with an error of the store itself. A missing object, an upload that another request
+    /// holds, a condition that does not hold and an object above the limit are ordinary answers.
     pub failures: u64,
     /// How long all calls took together
     pub total: Duration,
@@ -104,7 +104,7 @@ impl Meter {
             .unwrap_or(BUCKETS.len());
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.failures.fetch_add(u64::from(failed), Ordering::Relaxed);
-        // Half a millennium fits.
+        // 64 bits hold the nanoseconds of 584 years.
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }

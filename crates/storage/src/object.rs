@@ -2,7 +2,7 @@
 //!
 //! # What a bucket is not
 //!
-//! It has no rename, no append and no directories, and next to this process others may work on it:
+//! It has no rename, no append and no directories, and other processes may work on it at the same time:
 //! several replicas behind a load balancer share one bucket, and the next request of an upload may
 //! reach another of them. So nothing that matters is kept in the memory of a process, and nothing
 //! relies on another process being slow. What a bucket has instead: a put, a copy and the
@@ -101,7 +101,7 @@ pub trait UrlSigner: fmt::Debug + Send + Sync + 'static {
     async fn sign(&self, path: &Path, ttl: Duration) -> object_store::Result<String>;
 }
 
-/// The store, and where in it we are.
+/// The store, and the prefix in it below which all objects lie.
 #[derive(Debug, Clone)]
 struct Bucket {
     store: Arc<dyn ObjectStore>,
@@ -257,7 +257,7 @@ impl Objects for ObjectStorage {
             .map_err(|error| failed(format!("sign a URL for `{key}`"), error))
     }
 
-    /// Asks for an object that is not there: an answer is all that is wanted.
+    /// Asks for an object that does not exist: any answer shows that the store works.
     async fn check(&self) -> Result<()> {
         let Ok(key) = Key::new("wharf") else { return Ok(()) };
         match self.bucket.head(&key).await {
@@ -355,7 +355,7 @@ impl Bucket {
             .await
         {
             Ok(_) => Ok(()),
-            // What was to be replaced is gone.
+            // The object that was to be replaced is gone.
             Err(object_store::Error::NotFound { .. }) if replaces => Err(refused(key)),
             Err(error) if is_conflict(&error) => Err(refused(key)),
             Err(error) => Err(failed(format!("write `{key}` under a condition"), error)),
@@ -370,7 +370,7 @@ impl Bucket {
             .map_err(|error| failed(format!("copy `{from}` to `{to}`"), error))
     }
 
-    /// Succeeds also when there is nothing.
+    /// Removes an object; succeeds also when there is none.
     async fn delete(&self, key: &Key) -> Result<()> {
         match self.store.delete(&self.path(key)).await {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

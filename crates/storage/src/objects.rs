@@ -27,8 +27,8 @@ use crate::ErrorKind;
 ///
 /// # Errors
 ///
-/// Every method fails with the kinds that its engine's trouble amounts to: [`ErrorKind::NoSpace`],
-/// [`ErrorKind::ReadOnly`], [`ErrorKind::PermissionDenied`], [`ErrorKind::Other`]. Further kinds stand at the methods.
+/// Every method fails with the kinds of its engine's errors: [`ErrorKind::NoSpace`],
+/// [`ErrorKind::ReadOnly`], [`ErrorKind::PermissionDenied`], [`ErrorKind::Other`]. The methods name further kinds.
 /// An operation that fails may or may not have taken effect: the caller must treat an error as
 /// "unknown", and every operation may be repeated safely.
 #[async_trait]
@@ -118,7 +118,7 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only those of the engine.
+    /// Only errors of the engine.
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page>;
 
     /// Returns the objects below `prefix` at any depth, in ascending order of the bytes of their keys, strictly
@@ -129,7 +129,7 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only those of the engine.
+    /// Only errors of the engine.
     async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage>;
 
     /// Returns a URL under which a client can read the object at `key` from the store itself for `ttl`, without
@@ -137,7 +137,7 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only those of the engine, such as credentials that cannot be renewed.
+    /// Only errors of the engine, such as credentials that cannot be renewed.
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>>;
 
     /// Checks whether the store can be used at the moment, cheaply enough to be asked every second.

@@ -1,12 +1,12 @@
-//! Bounded queues of small records that outlive the process: what others are to be told later, in order.
+//! Bounded queues of small records that outlive the process: events that are to be delivered later, in order.
 //!
 //! A record that was [appended](Spool::append) survives the end of the process, however it comes; a cut of power
 //! it survives from the next [`sync`](Spool::sync) on. It is taken away by [`remove`](Spool::remove) when it has been
 //! dealt with. The place of a removal is written down without a sync, so after a cut of power a record may come
-//! again: a queue says everything at least once, in order.
+//! again: a queue delivers every record at least once, in order.
 //!
 //! A full queue drops its oldest records to make room, because a receiver that listens again after a long time is better
-//! served with what is the case now.
+//! served with the newest events.
 
 mod memory;
 mod name;
@@ -81,7 +81,7 @@ pub trait Spool: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// When a sync fails; what was appended may then be lost in a cut of power.
+    /// When a sync fails; a cut of power may then lose what was appended.
     fn sync(&self) -> Result<()>;
 
     /// The oldest record. Damaged ones are passed over, and logged.

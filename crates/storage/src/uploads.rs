@@ -14,8 +14,8 @@ use crate::{ErrorKind, Objects};
 
 /// A store of unfinished uploads.
 ///
-/// At most one [`Upload`] of an [`UploadKey`] exists at a time (invariant I1). Errors are as in [`Objects`]; further
-/// kinds stand at the methods.
+/// At most one [`Upload`] of an [`UploadKey`] exists at a time (invariant I1). Errors are as in [`Objects`]; the
+/// methods name further kinds.
 #[async_trait]
 pub trait Uploads: std::fmt::Debug + Send + Sync + 'static {
     /// Starts an empty upload. Cheap: nothing of it need be durable.
@@ -44,7 +44,7 @@ pub trait Uploads: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// Only those of the engine, at once or as an item of the stream, which then ends.
+    /// Only errors of the engine, at once or as an item of the stream, which then ends.
     async fn list_uploads(&self) -> Result<UploadStream>;
 
     /// Removes an upload, if it is not held and was last touched before `untouched_since`. Both are looked at again
@@ -136,14 +136,14 @@ pub trait Upload: Send {
     ///
     /// # Errors
     ///
-    /// That of this write, or of an earlier one.
+    /// The error of this write, or of an earlier one.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
     /// Waits until all that was written is in the store (not necessarily durable), and lets go.
     ///
     /// # Errors
     ///
-    /// That of an earlier write; on a bucket [`ErrorKind::Busy`] when another process added to the upload meanwhile.
+    /// The error of an earlier write; on a bucket [`ErrorKind::Busy`] when another process appended meanwhile.
     async fn suspend(self: Box<Self>) -> Result<u64>;
 
     /// Ends the upload and computes the digests of its bytes, as they lie in the store. SHA-256 is always among them;
@@ -151,14 +151,14 @@ pub trait Upload: Send {
     ///
     /// # Errors
     ///
-    /// Those of [`suspend`](Self::suspend), and [`ErrorKind::Damaged`] when bytes went missing in the store.
+    /// The errors of [`suspend`](Self::suspend), and [`ErrorKind::Damaged`] when bytes went missing in the store.
     async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>>;
 
     /// Removes the upload and everything it wrote.
     ///
     /// # Errors
     ///
-    /// Only those of the engine.
+    /// Only errors of the engine.
     async fn discard(self: Box<Self>) -> Result<()>;
 }
 
@@ -179,7 +179,7 @@ pub trait Finished: Send {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     async fn prepare(&mut self) -> Result<()>;
 
     /// Makes the bytes the object at `key`, durably and atomically, then publishes `then` in order
@@ -188,13 +188,13 @@ pub trait Finished: Send {
     ///
     /// # Errors
     ///
-    /// Those of [`Objects::publish`]. When the object itself could not be published, the upload keeps its bytes.
+    /// The errors of [`Objects::publish`]. When the object itself could not be published, the upload keeps its bytes.
     async fn publish(self: Box<Self>, key: &Key, then: &[Put]) -> Result<()>;
 
     /// Removes the upload and its bytes.
     ///
     /// # Errors
     ///
-    /// Only those of the engine.
+    /// Only errors of the engine.
     async fn discard(self: Box<Self>) -> Result<()>;
 }

@@ -1,4 +1,4 @@
-//! The anonymous actor: requests, answers that explain themselves, and the usual pushes and pulls.
+//! A client without credentials: requests, answers with checks, and the usual pushes and pulls.
 
 use std::{
     collections::VecDeque,
@@ -46,10 +46,10 @@ pub struct Request {
     body: Pieces,
 }
 
-/// What the server answered. Checks that fail print the request and the whole answer.
+/// An answer of the server. Checks that fail print the request and the whole answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The request, for messages.
+    /// Text of the request, for messages.
     pub request: String,
     /// The status.
     pub status: StatusCode,
@@ -59,7 +59,7 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Why there is no answer: the connection failed or ended early.
+/// The error of a request without an answer: the connection failed or ended early.
 #[derive(Debug)]
 pub struct Unanswered(pub String);
 
@@ -108,7 +108,7 @@ impl Client {
         self
     }
 
-    /// Where the server listens.
+    /// Address at which the server listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -379,7 +379,7 @@ impl fmt::Display for Answer {
 #[derive(Debug, Clone)]
 pub struct Repository {
     client: Client,
-    /// Its name.
+    /// Name of the repository.
     pub name: String,
 }
 
@@ -475,7 +475,7 @@ impl Repository {
             .expect(201);
     }
 
-    /// Pushes what the manifest of `image` needs, but not the manifest.
+    /// Pushes the blobs of `image`, but not its manifest.
     pub async fn push_blobs(&self, image: &Image) {
         for blob in &image.blobs {
             self.push_blob(blob).await;

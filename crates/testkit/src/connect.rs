@@ -18,7 +18,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream, rustls::pki_types::ServerNam
 
 use crate::tls::Trust;
 
-/// A way to one server; what a URL says about host and port does not matter.
+/// A connector to one server; host and port of URLs are ignored.
 #[derive(Debug, Clone)]
 pub(crate) enum Way {
     Tcp(SocketAddr),

@@ -1,4 +1,4 @@
-//! Content as other programs see it: every manifest and blob that a root reaches, pushed or laid out on a disk.
+//! Content for other programs: every manifest and blob that a root reaches, pushed or written to disk.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -13,7 +13,7 @@ use crate::{
 /// A root with everything that it reaches.
 #[derive(Clone, Debug)]
 pub struct Content {
-    /// Children before parents; the last one is the root.
+    /// Manifests, children before parents; the last one is the root.
     pub manifests: Vec<Manifest>,
     /// Layers and configs by digest.
     pub blobs: BTreeMap<String, Bytes>,

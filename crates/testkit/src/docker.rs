@@ -1,4 +1,4 @@
-//! Docker Engine: a daemon of our own, without networks, and its command line.
+//! Docker Engine: a daemon for the tests, without networks, and its command line.
 
 use std::{
     process::Command,
@@ -14,7 +14,7 @@ use crate::{
     tool::{self, Bench},
 };
 
-/// What a test with [`Docker`] stands on.
+/// The parts that a test with [`Docker`] needs.
 pub const NEEDS: &[Part] = &[
     Part::Program("dockerd"),
     Part::Program("docker"),
@@ -40,15 +40,15 @@ pub fn stop() {
     }
 }
 
-/// The `docker` command line on our daemon, with a build context that greets.
+/// The `docker` command line on the daemon of the tests, with the build context of a small image.
 #[derive(Debug)]
 pub struct Docker {
-    /// Where it runs.
+    /// Temporary home of the command.
     pub bench: Bench,
 }
 
 impl Docker {
-    /// A home of its own; the image that [`build`](Self::build) builds prints `greeting`.
+    /// A command line with a home of its own; the image that [`build`](Self::build) builds prints `greeting`.
     ///
     /// # Panics
     ///
@@ -69,12 +69,12 @@ impl Docker {
         Docker { bench }
     }
 
-    /// Builds the image that greets.
+    /// Builds the image that prints the greeting.
     pub fn build(&self, reference: &str) {
         self.run(&["build", "--no-cache", "--tag", reference, "context"]);
     }
 
-    /// What `docker` with `arguments` prints; the test fails when it fails.
+    /// The output of `docker` with `arguments`; the test fails when the command fails.
     pub fn run(&self, arguments: &[&str]) -> String {
         self.bench.run("docker", arguments).trim_end().to_owned()
     }
@@ -85,7 +85,7 @@ impl Docker {
 struct Daemon {
     process: Process,
     directory: TempDir,
-    /// Ends the thread that is the daemon's parent.
+    /// Dropping it ends the thread that is the daemon's parent.
     _parent: mpsc::Sender<()>,
 }
 

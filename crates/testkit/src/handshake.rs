@@ -1,4 +1,4 @@
-//! TLS handshakes, for tests of what a server agrees on.
+//! TLS handshakes, for tests of the parameters that a server negotiates.
 
 use std::net::SocketAddr;
 
@@ -11,14 +11,14 @@ use tokio::{
 
 use crate::{connect, tls::Trust, waiting::PATIENCE};
 
-/// How a handshake ended.
+/// The result of a handshake.
 #[derive(Debug, Clone)]
 pub struct Handshake {
-    /// What was agreed on by ALPN: `h2`.
+    /// Protocol of ALPN, such as `h2`.
     pub alpn: Option<String>,
-    /// The version.
+    /// Version of TLS.
     pub version: ProtocolVersion,
-    /// The cipher suite, as rustls names it.
+    /// Cipher suite, by its name in rustls.
     pub suite: String,
     /// The server's own certificate.
     pub certificate: Vec<u8>,
@@ -27,13 +27,13 @@ pub struct Handshake {
 }
 
 impl Trust {
-    /// Shakes hands with the server at `address`, and asks it for `/v2/` to be sure that it has accepted us. An error
-    /// is what the client's TLS says.
+    /// Makes a handshake with the server at `address`, and requests `/v2/` to be sure that it accepts the client. An error
+    /// is the message of the client's TLS library.
     pub async fn shake_hands(&self, address: SocketAddr) -> Result<Handshake, String> {
         let exchange = async {
             let stream = TcpStream::connect(address).await?;
             let mut stream = connect::shake_hands(stream, self).await?;
-            // A server of TLS 1.3 judges a client's certificate after the client is done.
+            // A server of TLS 1.3 checks the client's certificate after the client has finished its handshake.
             stream
                 .write_all(b"GET /v2/ HTTP/1.1\r\nHost: localhost\r\n\r\n")
                 .await?;

@@ -1,4 +1,4 @@
-//! What actors push: blobs, images, indexes and artifacts, the same bytes for the same seed.
+//! Content for pushes: blobs, images, indexes and artifacts, the same bytes for the same seed.
 
 use std::fmt::Display;
 
@@ -23,11 +23,11 @@ pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 /// Bytes with a media type: a layer or a config.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blob {
-    /// The content.
+    /// Bytes of the blob.
     pub bytes: Bytes,
     /// SHA-256 of the content.
     pub digest: String,
-    /// As a descriptor names it; the registry never sees it on its own.
+    /// Media type in descriptors; the registry never gets it separately.
     pub media_type: String,
 }
 
@@ -69,9 +69,9 @@ impl Blob {
 pub struct Manifest {
     /// The exact bytes.
     pub bytes: Bytes,
-    /// SHA-256 of them.
+    /// SHA-256 of the bytes.
     pub digest: String,
-    /// What a client sends as `Content-Type`.
+    /// Value of `Content-Type` in a push.
     pub media_type: String,
 }
 
@@ -133,16 +133,16 @@ impl Manifest {
 pub struct Image {
     /// The config and the layers.
     pub blobs: Vec<Blob>,
-    /// Refers to all of them.
+    /// Manifest that refers to all of them.
     pub manifest: Manifest,
 }
 
 /// An index with the images that it lists.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// The children.
+    /// Images that the index lists.
     pub images: Vec<Image>,
-    /// Refers to all of them.
+    /// Manifest that refers to all of them.
     pub manifest: Manifest,
 }
 
@@ -174,12 +174,12 @@ const OCI_ZSTD: Format = Format {
     ..OCI
 };
 
-/// What `docker push` sends: schema 2 with two layers.
+/// An image as `docker push` sends it: schema 2 with two layers.
 pub fn docker(seed: impl Display) -> Image {
     built(&DOCKER, seed, "amd64")
 }
 
-/// What `BuildKit` sends: an OCI image with two layers.
+/// An image as `BuildKit` sends it: an OCI image with two layers.
 pub fn oci(seed: impl Display) -> Image {
     built(&OCI, seed, "amd64")
 }
@@ -196,7 +196,7 @@ pub fn docker_list(seed: impl Display) -> Index {
     index(DOCKER_LIST, images.into(), &architectures)
 }
 
-/// What `docker buildx build --provenance` sends: two platforms, and for each an attestation
+/// An index as `docker buildx build --provenance` sends it: two platforms, and for each an attestation
 /// manifest of platform `unknown/unknown`.
 pub fn oci_index(seed: impl Display) -> Index {
     let (seed, architectures) = (format!("{seed} listed"), ["amd64", "arm64"]);
@@ -228,7 +228,7 @@ pub fn artifact(seed: impl Display, artifact_type: &str, subject: &Manifest) -> 
     artifact
 }
 
-/// A manifest of a media type that no registry has heard of, and that says so itself.
+/// A manifest of a media type that no registry knows, named in its field `mediaType`.
 pub fn unheard_of(seed: u64) -> Manifest {
     let media_type = "application/vnd.example.mystery.v7+json";
     Manifest::new(

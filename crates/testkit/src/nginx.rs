@@ -22,14 +22,14 @@ pub struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx with the recipe under `heading`, on loopback, with these changes: pairs of what stands in the
-    /// recipe and what to write instead. `listen` and the files of TLS are changed without asking.
+    /// Starts nginx with the recipe under `heading`, on loopback, with these changes: pairs of a text in the
+    /// recipe and its replacement. `listen` and the files of TLS are always replaced.
     ///
     /// # Panics
     ///
-    /// When the recipe has no such text, nginx is not installed or does not start; the message holds what it says.
+    /// When the recipe has no such text, nginx is not installed or does not start; the message holds its output.
     pub fn start(heading: &str, changes: &[(&str, &str)], identity: &Identity) -> Nginx {
-        // Another program may take the port between our asking for a free one and nginx's taking it.
+        // Another program may take the free port before nginx does.
         for _ in 0..10 {
             let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
             let mut nginx = Nginx::launch(heading, changes, identity, free.expect("a free port"));
@@ -45,12 +45,12 @@ impl Nginx {
         panic!("no port stays free until nginx has it");
     }
 
-    /// Where it listens.
+    /// Address at which nginx listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it has printed.
+    /// The output of nginx so far.
     pub fn log(&self) -> String {
         self.process.log()
     }

@@ -58,7 +58,7 @@ impl Process {
         }
     }
 
-    /// Waits until the log names the address that the program listens on; an error is how it ended instead.
+    /// Waits until the log names the address that the program listens on. The error tells how a program ended before.
     pub(crate) fn place(&mut self) -> Result<Place, String> {
         self.places.recv_timeout(PATIENCE).map_err(|_| {
             self.kill();
@@ -84,13 +84,13 @@ impl Process {
         self.child.try_wait().unwrap()
     }
 
-    /// Sends SIGTERM, and gives the status with which the program then ends.
+    /// Sends SIGTERM, and returns the status with which the program then ends.
     pub(crate) fn stop(&mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         self.wait("the program does not end after SIGTERM")
     }
 
-    /// Waits until the program ends by itself, and gives its status and all that it printed.
+    /// Waits until the program ends by itself, and returns its status and its output.
     pub(crate) fn output(mut self) -> (ExitStatus, String) {
         let status = self.wait("the program does not end by itself");
         for reader in self.readers.drain(..) {
@@ -127,7 +127,7 @@ impl Drop for Process {
 }
 
 impl Log {
-    /// Keeps all that `output` says, and sends each address that it names.
+    /// Keeps the lines of `output`, and sends each address that they name.
     fn follow(&self, output: impl Read + Send + 'static, found: mpsc::Sender<Place>) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {

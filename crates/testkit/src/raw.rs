@@ -14,13 +14,13 @@ use crate::{
     waiting::PATIENCE,
 };
 
-/// A connection on which the test writes what it likes.
+/// A connection on which the test writes any bytes.
 pub struct RawConnection {
     stream: Wire,
     received: Vec<u8>,
 }
 
-/// An answer as it came over the wire.
+/// An answer, byte for byte.
 #[derive(Debug, Clone)]
 pub struct RawAnswer {
     /// The status code.

@@ -21,7 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{tls::Identity, waiting::eventually};
 
-/// What a receiver does with a request.
+/// The reaction of a receiver to a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Behaviour {
     /// Answers with this status, and these header lines, each with its line end.
@@ -32,12 +32,12 @@ pub enum Behaviour {
     Close,
 }
 
-/// A request that came.
+/// A request that the receiver got.
 #[derive(Debug, Clone)]
 pub struct Received {
-    /// Its first line and its headers.
+    /// First line and headers.
     pub head: String,
-    /// Its body.
+    /// Body of the request.
     pub body: Bytes,
     /// Whether it was answered with 2xx.
     pub is_accepted: bool,
@@ -132,7 +132,7 @@ impl Receiver {
         format!("{}://{}/events", self.scheme, self.address)
     }
 
-    /// Changes what it does from now on.
+    /// Changes the reaction from now on.
     pub fn behave(&self, behaviour: Behaviour) {
         self.shared.lock().unwrap().behaviour = behaviour;
     }
@@ -156,7 +156,7 @@ impl Receiver {
             .collect()
     }
 
-    /// Waits until so many were accepted.
+    /// Waits until `count` requests were accepted.
     pub async fn wait_for(&self, count: usize) -> Vec<Received> {
         let shared = Arc::clone(&self.shared);
         let enough = || {
@@ -168,7 +168,7 @@ impl Receiver {
         self.accepted()
     }
 
-    /// Waits until so many attempts were made.
+    /// Waits until `count` attempts were made.
     pub async fn wait_for_attempts(&self, count: usize) {
         let shared = Arc::clone(&self.shared);
         let enough = || {

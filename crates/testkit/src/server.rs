@@ -20,16 +20,16 @@ use crate::{
     waiting::PATIENCE,
 };
 
-/// Where a server keeps its bytes.
+/// The storage engine of a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
-    /// A directory of this test's own.
+    /// The file system engine, in a directory of this test.
     Filesystem,
-    /// The memory of the server.
+    /// The object engine, in the memory of the server.
     Inmemory,
 }
 
-/// What starts a server.
+/// How a server is started.
 ///
 /// A server in the process of the test has no log of its own, no process to kill and no working directory; stories
 /// that need one of these run the binary.
@@ -46,7 +46,7 @@ pub type StartInProcess = fn(&str, &[(String, String)]) -> Result<Box<dyn InProc
 
 /// A server in the process of the test.
 pub trait InProcess: Send + Sync {
-    /// The address that it listens on.
+    /// Address at which the server listens.
     fn address(&self) -> SocketAddr;
 
     /// Lets running requests end, and waits until the server has ended. Dropping it cuts them instead.
@@ -142,7 +142,7 @@ impl ServerBuilder {
         std::fs::write(self.path(name), text).unwrap();
     }
 
-    /// The path of a file there.
+    /// Path of a file in the directory of the server.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -201,22 +201,22 @@ impl ServerBuilder {
         ))
     }
 
-    /// Where the data will lie.
+    /// Directory of the data.
     pub fn root(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
-    /// Starts it.
+    /// Starts the server.
     ///
     /// # Panics
     ///
-    /// When it does not say where it listens.
+    /// When the server does not log its address.
     pub fn start(self) -> Server {
         let instance = self.launch();
         Server { how: self, instance }
     }
 
-    /// Runs it to its end, for servers that must not start.
+    /// Runs the server to its end, for configurations with which it must not start.
     pub fn output(&self) -> (ExitStatus, String) {
         Process::start(&mut self.command()).output()
     }
@@ -321,11 +321,11 @@ impl Server {
         }
     }
 
-    /// Where it listens.
+    /// Address at which the server listens.
     ///
     /// # Panics
     ///
-    /// When that is a unix socket.
+    /// When the server listens on a unix socket.
     pub fn address(&self) -> SocketAddr {
         match &self.instance {
             Instance::InProcess(server) => server.address(),
@@ -337,11 +337,11 @@ impl Server {
         }
     }
 
-    /// The path of the unix socket on which it listens.
+    /// Path of the unix socket at which the server listens.
     ///
     /// # Panics
     ///
-    /// When it listens on TCP.
+    /// When the server listens on TCP.
     pub fn socket(&self) -> &Path {
         match &self.instance {
             Instance::Process {
@@ -359,17 +359,17 @@ impl Server {
         std::fs::rename(beside, self.how.path(name)).unwrap();
     }
 
-    /// The path of a file there.
+    /// Path of a file in the directory of the server.
     pub fn path(&self, name: &str) -> PathBuf {
         self.how.path(name)
     }
 
-    /// The id of its process.
+    /// Identifier of the process of the server.
     pub fn pid(&self) -> u32 {
         self.process().id()
     }
 
-    /// Where the data lies.
+    /// Directory of the data.
     pub fn root(&self) -> PathBuf {
         self.how.root()
     }
@@ -426,16 +426,16 @@ impl Server {
         }
     }
 
-    /// All that the server has said so far.
+    /// The log of the server so far.
     pub fn log(&self) -> String {
         self.process().log()
     }
 
-    /// Waits until the server has said `text`. Its words come through a pipe, a moment after what they speak of.
+    /// Waits until the server has logged `text`. The log comes through a pipe, a moment after the event.
     ///
     /// # Panics
     ///
-    /// When it still has not after [`PATIENCE`], with all that it has said.
+    /// When it still has not after [`PATIENCE`]; the message holds the log.
     pub async fn says(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.log().contains(text) {
@@ -469,7 +469,7 @@ impl Server {
         }
     }
 
-    /// Asks it to end (SIGTERM), as `docker stop` does, and checks that it ends well.
+    /// Stops the server with SIGTERM, as `docker stop` does, and checks that it ends with success.
     pub fn stop(&mut self) {
         match &mut self.instance {
             Instance::Process { process, .. } => {
@@ -484,7 +484,7 @@ impl Server {
         }
     }
 
-    /// Kills it in the middle of whatever it does (`kill -9`).
+    /// Kills the server in the middle of its work (`kill -9`).
     pub fn kill9(&mut self) {
         match &mut self.instance {
             Instance::Process { process, .. } => process.kill(),
@@ -492,19 +492,19 @@ impl Server {
         }
     }
 
-    /// Starts it again on the same data after [`stop`](Self::stop) or [`kill9`](Self::kill9). The
-    /// port is a new one: actors must be made anew.
+    /// Starts the server again on the same data after [`stop`](Self::stop) or [`kill9`](Self::kill9). The
+    /// port is a new one, so clients must be made anew.
     pub fn start_again(&mut self) {
         self.instance = self.how.launch();
     }
 
-    /// Stops it and starts it again.
+    /// Stops the server and starts it again.
     pub fn restart(&mut self) {
         self.stop();
         self.start_again();
     }
 
-    /// Runs a second server on the same data to its end: its exit status, and what it said.
+    /// Runs a second server on the same data to its end: its exit status and its log.
     pub fn second_process(&self) -> (ExitStatus, String) {
         self.how.output()
     }
@@ -528,7 +528,7 @@ impl Drop for Server {
 }
 
 impl Instance {
-    /// Ends it without letting requests end.
+    /// Ends the server without waiting for requests.
     fn cut(&mut self) {
         match self {
             Self::Process { process, .. } => process.kill(),

@@ -1,4 +1,4 @@
-//! The store verifier: what must be true of every tree that a server leaves, crashed or not.
+//! The store verifier: checks what must be true of every tree that a server leaves, crashed or not.
 //!
 //! Written from the description of registry:2's layout (see `wharf_storage::layout`), without its
 //! code:
@@ -19,20 +19,20 @@ use serde_json::Value;
 
 use crate::digest;
 
-/// Where registry:2's tree lies below the root.
+/// Path of registry:2's tree below the root.
 pub const TREE: &str = "docker/registry/v2";
 
-/// What a test allows the store to be.
+/// The deviations that a test allows in the store.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Rules {
-    /// Manifests may refer to what is not there: the test pushed so, or deleted what was needed.
+    /// Manifests may refer to missing content: the test pushed such ones, or deleted the content.
     pub dangling_references: bool,
 }
 
-/// What was found.
+/// The findings of a verification.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// One line for each thing that must not be.
+    /// One line for each violation.
     pub problems: Vec<String>,
     /// How many blobs were hashed.
     pub blobs: usize,
@@ -44,7 +44,7 @@ pub struct Report {
     pub uploads: usize,
 }
 
-/// Looks at the whole tree below `root`. No server may write to it meanwhile.
+/// Checks the whole tree below `root`. No server may write to it meanwhile.
 pub fn check(root: &Path, rules: Rules) -> Report {
     let mut checker = Checker {
         tree: root.join(TREE),
@@ -59,7 +59,7 @@ pub fn check(root: &Path, rules: Rules) -> Report {
     checker.report
 }
 
-/// Where a blob's bytes lie.
+/// Path of a blob's bytes.
 pub fn blob_path(root: &Path, digest: &str) -> PathBuf {
     let (algorithm, hex) = digest.split_once(':').unwrap();
     root.join(TREE)
@@ -279,7 +279,7 @@ impl Checker {
     }
 
     /// The digest that a link holds and the bytes that it leads to. A directory without its link
-    /// is what a deletion or a crash leaves: it says nothing.
+    /// is what a deletion or a crash leaves, and is ignored.
     fn link(&mut self, directory: &Path) -> Option<(String, Vec<u8>)> {
         let target = self.link_target(directory)?;
         let (algorithm, hex) = target.split_once(':')?;

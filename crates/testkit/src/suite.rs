@@ -6,7 +6,7 @@ use libtest_mimic::{Arguments, Conclusion, Failed};
 
 use crate::tool;
 
-/// Something outside of this project that a test stands on.
+/// Something outside of this project that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// A program that `tool::find` can find.
@@ -59,7 +59,7 @@ impl Suite {
         });
     }
 
-    /// Runs what the command line selects, and says which tests were left out and why.
+    /// Runs the tests that the command line selects, and reports which were left out and why.
     ///
     /// The reasons go to standard error, and to the file that `WHARF_LEFT_OUT` names, one line each,
     /// for `test.sh` to repeat at its end.

@@ -26,7 +26,7 @@ pub struct Identity {
     pub key: String,
 }
 
-/// What a certificate is to say.
+/// The properties of a certificate to make.
 #[derive(Debug, Clone)]
 pub struct Wanted {
     params: CertificateParams,
@@ -46,18 +46,18 @@ pub struct Trust {
 }
 
 impl Wanted {
-    /// For `localhost` and 127.0.0.1, from yesterday on, for years.
+    /// A certificate for `localhost` and 127.0.0.1, valid from yesterday on for years.
     pub fn localhost() -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         Self::of(CertificateParams::new(names).unwrap(), "localhost")
     }
 
-    /// For `localhost`, by the common name alone, which clients no longer accept.
+    /// A certificate for `localhost` by the common name alone, which clients no longer accept.
     pub fn common_name_only() -> Self {
         Self::of(CertificateParams::default(), "localhost")
     }
 
-    /// For a client of this name.
+    /// A certificate for a client of this name.
     pub fn client(name: &str) -> Self {
         let mut wanted = Self::of(CertificateParams::default(), name);
         wanted.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -73,20 +73,20 @@ impl Wanted {
         }
     }
 
-    /// Valid in these years only.
+    /// Makes it valid in these years only.
     pub fn valid(mut self, first: i32, last: i32) -> Self {
         self.params.not_before = rcgen::date_time_ymd(first, 1, 1);
         self.params.not_after = rcgen::date_time_ymd(last, 12, 31);
         self
     }
 
-    /// With an RSA key.
+    /// Gives it an RSA key.
     pub fn rsa(mut self) -> Self {
         self.algorithm = &rcgen::PKCS_RSA_SHA256;
         self
     }
 
-    /// Signed by itself.
+    /// Makes the certificate, signed by itself.
     pub fn self_signed(&self) -> Identity {
         let key = KeyPair::generate_for(self.algorithm).unwrap();
         let certificate = self.params.self_signed(&key).unwrap();
@@ -96,7 +96,7 @@ impl Wanted {
         }
     }
 
-    /// Signed by `authority`, whose own certificate follows.
+    /// Makes the certificate, signed by `authority`, with the authority's certificate behind it.
     pub fn signed_by(&self, authority: &Authority) -> Identity {
         let key = KeyPair::generate_for(self.algorithm).unwrap();
         let certificate = self.params.signed_by(&key, &authority.issuer).unwrap();
@@ -108,7 +108,7 @@ impl Wanted {
 }
 
 impl Authority {
-    /// One with a key of its own.
+    /// An authority with a new key.
     pub fn new(name: &str) -> Self {
         let mut params = Wanted::of(CertificateParams::default(), name).params;
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -120,7 +120,7 @@ impl Authority {
         }
     }
 
-    /// Its certificate.
+    /// Certificate of the authority, as PEM.
     pub fn certificate(&self) -> &str {
         &self.pem
     }
@@ -136,7 +136,7 @@ impl Identity {
 }
 
 impl Trust {
-    /// A client that believes in the first certificate of `pem`, and would like HTTP/2.
+    /// A client that trusts the first certificate of `pem`, and offers HTTP/2.
     pub fn in_certificate(pem: &str) -> Self {
         Self {
             roots: vec![pem.to_owned()],
@@ -148,31 +148,31 @@ impl Trust {
         }
     }
 
-    /// Believes in this one as well.
+    /// Trusts this authority as well.
     pub fn and(mut self, pem: &str) -> Self {
         self.roots.push(pem.to_owned());
         self.changed()
     }
 
-    /// Shows this when it is asked.
+    /// Presents this certificate when the server asks for one.
     pub fn showing(mut self, identity: &Identity) -> Self {
         self.identity = Some(identity.clone());
         self.changed()
     }
 
-    /// Offers these protocols.
+    /// Offers these protocols by ALPN.
     pub fn speaking(mut self, alpn: &[&'static str]) -> Self {
         self.alpn = alpn.to_vec();
         self.changed()
     }
 
-    /// Knows TLS 1.2 only.
+    /// Offers TLS 1.2 only.
     pub fn tls12(mut self) -> Self {
         self.version = Some(&rustls::version::TLS12);
         self.changed()
     }
 
-    /// Knows one suite only, as rustls names it.
+    /// Offers one cipher suite only, by its name in rustls.
     pub fn suite(mut self, name: &str) -> Self {
         self.suite = Some(name.to_owned());
         self.changed()

@@ -18,7 +18,7 @@ use crate::digest;
 /// How long one run of a program may take before it is killed and the test fails.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// Where a program is: in `PATH`, in the system's directories, in Go's, or where `test.sh` puts it.
+/// Path of a program: from `PATH`, the system's directories, Go's, or the directory of `test.sh`.
 pub fn find(program: &str) -> Option<PathBuf> {
     static FOUND: OnceLock<Mutex<BTreeMap<String, Option<PathBuf>>>> = OnceLock::new();
     let mut found = FOUND
@@ -149,7 +149,7 @@ impl Bench {
         std::fs::read(self.path(name)).unwrap_or_else(|error| panic!("cannot read `{name}`: {error}"))
     }
 
-    /// Runs a program to its end and answers what it said.
+    /// Runs a program to its end and returns its output.
     ///
     /// # Panics
     ///
@@ -214,11 +214,11 @@ impl Bench {
         }
     }
 
-    /// Runs a program that must succeed and answers its standard output.
+    /// Runs a program that must succeed and returns its standard output.
     ///
     /// # Panics
     ///
-    /// When it fails; the message holds all that it said.
+    /// When it fails; the message holds its output.
     pub fn run<Argument: AsRef<OsStr>>(&self, program: &str, arguments: &[Argument]) -> String {
         let ran = self.try_run(program, arguments);
         assert!(
@@ -258,14 +258,14 @@ impl Default for Bench {
     }
 }
 
-/// How a program ended and what it said.
+/// The exit status and the output of a program.
 #[derive(Clone, Debug)]
 pub struct Ran {
     /// The command line, for messages.
     pub line: String,
-    /// Whether it ended with 0.
+    /// Whether the exit code was 0.
     pub succeeded: bool,
-    /// What it ended with; `None` when a signal ended it.
+    /// Exit code; `None` when a signal ended the program.
     pub code: Option<i32>,
     /// Standard output.
     pub stdout: String,

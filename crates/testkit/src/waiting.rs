@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// No test waits longer than this for anything: past it, something hangs.
+/// The longest time that a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs one test to its end on a runtime of its own.

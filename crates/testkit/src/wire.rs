@@ -1,4 +1,4 @@
-//! Blocking requests, one a connection, for comparing what several registries answer, header spelling included.
+//! Blocking requests, one a connection, for comparing the answers of several registries, header spelling included.
 
 use std::{io, net::ToSocketAddrs as _};
 
@@ -64,7 +64,7 @@ impl Request {
         let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
         let mut connection = RawConnection::connect(address).await?;
         let sent = connection.try_send(self.bytes(authority)).await;
-        // A server may refuse early and close; its answer is what counts, if there is one.
+        // A server may refuse early and close; its answer counts, if there is one.
         match (connection.answer_to(&self.method).await, sent) {
             (Ok(answer), _) => Ok(answer),
             (Err(_), Err(error)) | (Err(error), Ok(())) => Err(error),

@@ -28,7 +28,7 @@ pub(crate) struct Runner {
     switches: Arc<Switches>,
 }
 
-/// What a worker is told from outside.
+/// The requests to a worker from outside: its pace, and whether to stop.
 #[derive(Debug, Default)]
 pub(crate) struct Switches {
     pub(crate) pace: watch::Sender<Pace>,
@@ -121,7 +121,7 @@ impl Runner {
         let mut pace = self.switches.pace.subscribe();
         if *pace.borrow() == Pace::Paused {
             self.record.enter(State::Paused);
-            // An error would mean that the sender is gone, and `switches` holds it.
+            // An error would mean that the sender was dropped, but `switches` holds it.
             _ = self
                 .unless_stopped(pace.wait_for(|pace| *pace != Pace::Paused))
                 .await?;

@@ -1,4 +1,4 @@
-//! What can be told about a worker while it runs.
+//! The status of a worker while it runs.
 
 use std::time::SystemTime;
 
@@ -32,7 +32,7 @@ pub struct WorkerStatus {
     pub state: State,
     /// Time at which that state began.
     pub since: SystemTime,
-    /// Number of units of work that were done. A look that found nothing to do is none, nor is a failed unit.
+    /// Number of units of work that succeeded. An attempt that found nothing to do does not count.
     pub units: u64,
     /// Number of units that failed.
     pub failures: u64,

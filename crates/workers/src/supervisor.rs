@@ -1,4 +1,4 @@
-//! Starts workers, stops them, slows them down, and tells how they do.
+//! Starts workers, stops them, sets their pace, and reports their status.
 
 use std::{iter, sync::Arc, time::Duration};
 

@@ -28,10 +28,10 @@ pub enum Work {
 
 /// One job that runs beside requests, cut into units of work.
 ///
-/// The worker owns its state; nothing else touches it. A panic in one of these methods leaves the state as it was at
+/// The worker owns its state; no other task changes it. A panic in one of these methods leaves the state as it was at
 /// that moment, and the same worker is called again: a unit changes its state last, after what can fail.
 pub trait Worker: Send + 'static {
-    /// Name in logs, metrics and status: a few words in lower case, such as `upload purge`. Asked once.
+    /// Name in logs, metrics and status: a few words in lower case, such as `upload purge`. Called once.
     fn name(&self) -> String;
 
     /// Does one unit of work: an upload, a request, a batch. Short units keep a stop short.
@@ -43,7 +43,7 @@ pub trait Worker: Send + 'static {
     /// Completes when there may be something to do. May be dropped at any await point when the supervisor stops, so
     /// whatever it takes out of a queue must go straight into the worker, for [`drain`](Self::drain) to find.
     ///
-    /// By default it completes never: an idle worker then waits for its end.
+    /// By default it never completes: an idle worker then waits for its end.
     fn wait(&mut self) -> impl Future<Output = ()> + Send {
         std::future::pending()
     }
@@ -54,7 +54,7 @@ pub trait Worker: Send + 'static {
         std::future::ready(())
     }
 
-    /// Progress in free text, such as `3 of 17 repositories`; empty: there is nothing to say. Asked after each unit.
+    /// Progress in free text, such as `3 of 17 repositories`; empty when there is none. Called after each unit.
     fn status(&self) -> String {
         String::new()
     }

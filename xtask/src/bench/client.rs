@@ -15,7 +15,7 @@ pub(crate) struct Client {
     buffer: Vec<u8>,
 }
 
-/// What the server answered.
+/// An answer of the server.
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// Path and query of `Location`, whatever host it names.

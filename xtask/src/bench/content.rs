@@ -1,4 +1,4 @@
-//! What is pushed and pulled: incompressible blobs, and small images made of them.
+//! Content of pushes and pulls: incompressible blobs, and small images made of them.
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -37,7 +37,7 @@ impl Image {
         Self::of_layers(seed, 1, 4096)
     }
 
-    /// The same with `count` layers of `size` bytes, which take the seeds from `seed` on.
+    /// An image with `count` layers of `size` bytes, which take the seeds from `seed` on.
     pub(crate) fn of_layers(seed: u64, count: u64, size: usize) -> Self {
         let layers: Vec<_> = (seed..seed + count)
             .map(|seed| Blob::new(noise(seed, size)))

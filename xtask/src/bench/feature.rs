@@ -1,6 +1,6 @@
-//! What a server is configured for in a row of the benchmark.
+//! Features that a row of the benchmark needs of a server.
 
-/// What a server is asked to be beyond plain.
+/// A feature beyond plain HTTP.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Feature {
     Plain,
@@ -10,6 +10,6 @@ pub(crate) enum Feature {
     Htpasswd,
     /// Bearer tokens signed by another service.
     Token,
-    /// A command that removes what nothing refers to.
+    /// A command that removes unreferenced content.
     Collection,
 }

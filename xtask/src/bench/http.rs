@@ -1,8 +1,8 @@
-//! The little HTTP/1.1 that the load generator speaks: prepared requests out, responses counted in.
+//! A minimal HTTP/1.1 for the load generator: prepared requests, and a parser that counts responses.
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-/// Reads one response at a time, fed with whatever the socket gave.
+/// Reads one response at a time from the bytes of a socket.
 ///
 /// It keeps the head and, only when asked, the body: a generator that copies what it receives would
 /// measure itself.
@@ -27,7 +27,7 @@ enum State {
     },
     ChunkSize {
         size: u64,
-        /// Past the digits: an extension or the carriage return.
+        /// Behind the digits of a chunk's length: an extension or the carriage return.
         ended: bool,
     },
     ChunkData {
@@ -48,7 +48,7 @@ impl ResponseReader {
         }
     }
 
-    /// Takes `data` and says whether the response is now complete.
+    /// Takes `data` and returns whether the response is now complete.
     pub(crate) fn feed(&mut self, mut data: &[u8]) -> Result<bool> {
         while !data.is_empty() {
             data = match self.state {
@@ -69,7 +69,7 @@ impl ResponseReader {
         Ok(self.state == State::Done)
     }
 
-    /// Makes ready for the next response on the connection.
+    /// Prepares for the next response on the connection.
     pub(crate) fn reset(&mut self) {
         self.state = State::Head;
         self.head.clear();

@@ -13,14 +13,14 @@ use super::http::ResponseReader;
 
 /// How much is read from a socket at once.
 const READ_BUFFER: usize = 256 * 1024;
-/// No server may keep us waiting longer than this.
+/// The longest wait for a server.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Requests to send, and how hard.
+/// A load: the requests, the connections and the end.
 pub(crate) struct Load<'a> {
     pub(crate) address: SocketAddr,
     pub(crate) connections: usize,
-    /// Sent in turn, each connection starting at another one.
+    /// Requests, sent in turn; each connection starts at another one.
     pub(crate) requests: &'a [Vec<u8>],
     pub(crate) head: bool,
     pub(crate) limit: Limit,
@@ -36,11 +36,11 @@ pub(crate) enum Limit {
     Each(u64),
 }
 
-/// What came back. Every response had status 200, or there would be an error instead.
+/// The outcome of a load. Every response had status 200; another status is an error.
 pub(crate) struct Outcome {
     pub(crate) responses: u64,
     pub(crate) body_bytes: u64,
-    /// Of each response, in microseconds.
+    /// Latency of each response in microseconds.
     pub(crate) latencies: Vec<u32>,
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Turn<'a> {
     pub(crate) pushes: &'a Pushes,
 }
 
-/// The figures of one turn, in the order of the row's metrics.
+/// Figures of one turn, in the order of the row's metrics.
 pub(crate) struct Reading {
     pub(crate) values: Vec<f64>,
     pub(crate) span: Span,
@@ -42,13 +42,13 @@ pub(crate) struct Reading {
 /// How a row is measured.
 #[derive(Clone, Copy)]
 pub(crate) enum Measure {
-    /// By talking to the server.
+    /// By requests to the server.
     Serving(fn(&Turn<'_>) -> Result<Reading>),
-    /// By running its collection while it does not serve.
+    /// By a garbage collection while the server does not run.
     Collecting,
 }
 
-/// What the push rows send, made once.
+/// Content of the push rows, made once.
 #[derive(Default)]
 pub(crate) struct Pushes {
     big: std::sync::OnceLock<BigBlobs>,
@@ -154,7 +154,7 @@ pub(crate) fn push_images(turn: &Turn<'_>) -> Result<Reading> {
     Ok(things_done(images.len() as f64, meter.stop()?, None))
 }
 
-/// A second of rest, then what the kernel counts as resident.
+/// Resident memory after a second of rest.
 pub(crate) fn rss_idle(turn: &Turn<'_>) -> Result<Reading> {
     thread::sleep(Duration::from_secs(1));
     turn.memory("VmRSS", Span::default())
@@ -314,7 +314,7 @@ fn bytes_moved(bytes: f64, span: Span) -> Reading {
     }
 }
 
-/// Things a second and CPU microseconds a thing.
+/// Operations a second, and CPU microseconds an operation.
 fn things_done(count: f64, span: Span, latency: Option<[u32; 2]>) -> Reading {
     Reading {
         values: vec![count / span.wall, span.server_cpu * 1e6 / count],

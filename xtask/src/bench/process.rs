@@ -1,4 +1,4 @@
-//! What the kernel says about a process: its processor time, its memory, and the cores it may use.
+//! Figures of the kernel about a process: its processor time, its memory, and the cores it may use.
 
 use std::fs;
 use std::time::Instant;
@@ -14,7 +14,7 @@ pub(crate) struct Cores {
 }
 
 impl Cores {
-    /// The two first cores that we may use; on a machine with one core, no pinning at all.
+    /// The two first cores that this process may use; on a machine with one core, no pinning at all.
     pub(crate) fn choose(server: Option<usize>, client: Option<usize>) -> Result<Self> {
         let allowed = sched_getaffinity(None).context("cannot ask which cores may be used")?;
         let mut usable = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
@@ -72,7 +72,7 @@ fn pin(core: Option<usize>) -> Result<()> {
     sched_setaffinity(None, &set).with_context(|| format!("cannot move to core {core}"))
 }
 
-/// Measures a span of work: wall time, and who used the processor meanwhile.
+/// Measures a span of work: wall time, and the processor time of each process.
 pub(crate) struct Meter {
     server: u32,
     started: Instant,
@@ -81,7 +81,7 @@ pub(crate) struct Meter {
     machine_cpu: f64,
 }
 
-/// What a `Meter` saw. All in seconds.
+/// The result of a `Meter`, in seconds.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Span {
     pub(crate) wall: f64,

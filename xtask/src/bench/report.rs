@@ -1,4 +1,4 @@
-//! What a run says: progress, the figures, the ratios with their targets, and all of it as JSON.
+//! The output of a run: progress, the figures, the ratios with their targets, and all of it as JSON.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ use super::process::Cores;
 use super::rows::{Better, Goal, Metric, Row, ZOT};
 use super::server::{REGISTRY_3, Server, WHARF, output_of};
 
-/// What became of a row.
+/// The outcome of a row.
 pub(crate) enum Outcome {
     Measured(Measured),
-    /// Wharf lacks what the row needs.
+    /// Wharf lacks the feature that the row needs.
     NotYet(Feature),
 }
 
@@ -27,7 +27,7 @@ pub(crate) struct Measured {
     pub(crate) failures: Vec<(String, String)>,
 }
 
-/// Everything that a run found out.
+/// The results of a run.
 pub(crate) struct Report {
     servers: Vec<Server>,
     cores: Cores,
@@ -61,7 +61,7 @@ impl Figure {
     }
 }
 
-/// A goal, worked out with the figures of this run.
+/// A goal, computed with the figures of this run.
 struct Verdict {
     goal: String,
     required: f64,
@@ -98,7 +98,7 @@ impl Report {
         println!();
     }
 
-    /// Takes a row in and prints its figures.
+    /// Adds a row and prints its figures.
     pub(crate) fn add(&mut self, row: &'static Row, outcome: Outcome) {
         println!("{}: {}", row.id, row.title);
         match &outcome {
@@ -141,7 +141,7 @@ impl Report {
         self.rows.push((row, outcome));
     }
 
-    /// The ratios, and what of the targets is met.
+    /// The ratios, and whether the targets are met.
     pub(crate) fn print_tables(&self) {
         let others: Vec<_> = self
             .servers
@@ -213,7 +213,7 @@ impl Report {
         print_table(&goals);
     }
 
-    /// Writes all readings and says where.
+    /// Writes all readings to a file and prints its path.
     pub(crate) fn write(&self, directory: &Path) -> Result<PathBuf> {
         let stamp = self.started.strftime("%Y%m%dT%H%M%SZ");
         let path = directory.join(format!("{stamp}.json"));
@@ -315,7 +315,7 @@ impl Report {
         })
     }
 
-    /// The goal in words, and the value that it comes to.
+    /// The goal in words, and its value.
     fn required(
         &self,
         goal: &Goal,
@@ -370,7 +370,7 @@ impl Report {
                     .iter()
                     .filter_map(|g| self.required(g, metric, measured, place))
                     .collect();
-                // The easiest of them.
+                // The easiest of the goals.
                 let values = known.iter().map(|(_, value)| *value);
                 let easiest = values.reduce(|a, b| if better(a, b) == a { b } else { a })?;
                 Some((
@@ -396,7 +396,7 @@ impl Measured {
         )
     }
 
-    /// How much of one core others used, on average over all turns.
+    /// Share of one core that other processes used, on average over all turns.
     fn foreign_share(&self) -> Option<f64> {
         let spans = || {
             self.turns

@@ -1,4 +1,4 @@
-//! The target table: what is measured, what it was on the machine of the anchor run, and what we owe.
+//! The target table: the metrics, their figures in the anchor run, and the goals of wharf.
 
 use super::feature::Feature;
 use super::measure::{self, Measure};
@@ -13,9 +13,9 @@ pub(crate) struct Row {
     pub(crate) id: &'static str,
     pub(crate) title: &'static str,
     pub(crate) seed: Seed,
-    /// What a server must be able to do to take part; each server is asked.
+    /// Feature that a server must have to take part; each server is tested.
     pub(crate) needs: Feature,
-    /// Whether a plain file server can do it too.
+    /// Whether a plain file server can take part.
     pub(crate) nginx: bool,
     /// How often each server has its turn, in a full run and in a quick one.
     pub(crate) rounds: [usize; 2],
@@ -28,7 +28,7 @@ pub(crate) struct Metric {
     pub(crate) unit: &'static str,
     pub(crate) better: Better,
     pub(crate) anchors: Anchors,
-    /// All of them are owed.
+    /// Goals, all of which must be met.
     pub(crate) goals: &'static [Goal],
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Better {
     Lower,
 }
 
-/// Figures of one run on a 2-core Xeon, used only as quotients: theirs to registry:3's.
+/// Figures of one run on a 2-core Xeon, used only as quotients to registry:3's.
 #[derive(Clone, Copy)]
 pub(crate) struct Anchors {
     registry3: Option<f64>,
@@ -58,25 +58,25 @@ impl Anchors {
         }
     }
 
-    /// What zot's figure is where registry:3's is 1.
+    /// Quotient of zot's figure to registry:3's.
     pub(crate) fn zot_to_registry3(self) -> Option<f64> {
         Some(self.zot? / self.registry3?)
     }
 }
 
-/// What our figure has to reach (`Better::Higher`) or to stay under (`Better::Lower`).
+/// Bound that wharf's figure has to reach (`Better::Higher`) or to stay under (`Better::Lower`).
 pub(crate) enum Goal {
     /// This times the figure of another server.
     Times(f64, &'static str),
-    /// This times the best figure of all others.
+    /// This times the best figure of all other servers.
     TimesBest(f64),
-    /// This times our own figure of another row.
+    /// This times wharf's own figure of another row.
     TimesOwn(f64, &'static str),
     /// This times what one core hashes or the disk syncs, whichever is less.
     TimesMachine(f64),
     /// A value as it stands.
     Value(f64),
-    /// One of these is enough.
+    /// One of these bounds is enough.
     Either(&'static [Goal]),
 }
 
@@ -89,7 +89,7 @@ const fn rate(anchors: Anchors, goals: &'static [Goal]) -> Metric {
     }
 }
 
-/// Printed with every rate: it holds still where a busy machine makes the rate jump.
+/// Processor time, printed with every rate: it is steady where a busy machine makes the rate vary.
 const REQUEST_COST: Metric = Metric {
     unit: "CPU us/request",
     better: Better::Lower,
@@ -154,7 +154,7 @@ const PUSH: Row = Row {
     ..READ
 };
 
-/// All of the table, in its order.
+/// All rows of the table, in its order.
 pub(crate) const ROWS: &[Row] = &[
     Row {
         id: "blob-get-1",

@@ -14,10 +14,10 @@ use super::seed::IMAGE_REPOSITORY;
 
 /// `bench:bench-password`, bcrypt at cost 10.
 const HTPASSWD: &str = "bench:$2y$10$abcdefghijklmnopqrstuu5rhE8xjcfdvrsFKo7VUotU4ZZ7fEC/O\n";
-/// The same in Base64, as HTTP Basic wants it.
+/// User and password in Base64, for HTTP Basic.
 const BASIC: &str = "Basic YmVuY2g6YmVuY2gtcGFzc3dvcmQ=";
 
-/// Files that servers are configured with, and what proves our identity to them.
+/// Files that servers are configured with, and the credentials of the client.
 pub(crate) struct Materials {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
@@ -26,7 +26,7 @@ pub(crate) struct Materials {
 }
 
 impl Materials {
-    /// Makes all of it below `directory`, with a key that lives for a day.
+    /// Makes all files below `directory`, with a key that lives for a day.
     pub(crate) fn make(directory: &Path) -> Result<Self> {
         let (certificate, key) = (directory.join("certificate.pem"), directory.join("key.pem"));
         let mut openssl = Command::new("openssl");
@@ -152,7 +152,7 @@ fn sign_token(certificate: &Path, key: &Path, directory: &Path) -> Result<String
     Ok(format!("{signed}.{}", base64(&signature, URL_SAFE, false)))
 }
 
-/// Runs a helper to its end and returns what it wrote.
+/// Runs a helper to its end and returns its output.
 fn run(command: &mut Command) -> Result<Vec<u8>> {
     let program = command.get_program().to_string_lossy().into_owned();
     let output = command

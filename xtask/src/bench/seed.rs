@@ -24,7 +24,7 @@ pub(crate) const GARBAGE_BLOBS: u64 = GARBAGE_MANIFESTS * 10;
 /// A store to start a server on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Seed {
-    /// Nothing; a new directory each time, which the server may fill.
+    /// An empty directory, new each time, which the server may fill.
     Empty,
     /// A blob of 100 MiB and sixteen small images.
     Images,
@@ -44,7 +44,7 @@ impl Seed {
     }
 }
 
-/// Names of what `Seed::Images` holds.
+/// Digests and tags of `Seed::Images`.
 pub(crate) struct Images {
     pub(crate) big: String,
     pub(crate) small: Vec<(String, Image)>,
@@ -110,17 +110,17 @@ impl Seeds {
         Ok(root)
     }
 
-    /// Removes what the row has used up.
+    /// Removes the stores that the row has changed.
     pub(crate) fn end_row(&mut self) -> Result<()> {
         self.spent.drain(..).try_for_each(|root| remove_tree(&root))
     }
 
-    /// Puts a used store back into its first state, without what lies beside the tree; or keeps it
+    /// Puts a used store back into its first state, without the files beside the tree; or keeps it
     /// until the end of the row when it was changed.
     pub(crate) fn give_back(&mut self, seed: Seed, root: &Path) -> Result<()> {
         if seed.is_used_up() {
             // ext4 without a journal steps over every inode that was freed in the last minute when
-            // it looks for a free one: who comes next would pay for the removal of many files.
+            // it looks for a free one: the next server would pay for the removal of many files.
             self.spent.push(root.to_owned());
             return remove_large_files(root);
         }
@@ -286,7 +286,7 @@ fn layer_link(repository: &str, digest: &str) -> String {
     format!("repositories/{repository}/_layers/{}/link", as_path(digest))
 }
 
-/// Where the bytes of a blob lie below the root.
+/// Path of the bytes of a blob below the root.
 pub(crate) fn blob_path(digest: &str) -> String {
     let hex = digest.trim_start_matches("sha256:");
     format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2])

@@ -1,4 +1,4 @@
-//! The servers that are measured: where they are found, how they are configured, started and stopped.
+//! The servers that are measured: finding, configuring, starting and stopping them.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,7 +16,7 @@ use super::process::Cores;
 use super::secure::Materials;
 use super::seed::{IMAGE_REPOSITORY, Images, blob_path};
 
-/// No server may take longer until its first answer.
+/// The longest time that a server may take until its first answer.
 const START_PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) const WHARF: &str = "wharf";
@@ -30,13 +30,13 @@ pub(crate) struct Server {
     pub(crate) name: String,
     /// Program and arguments; `{config}`, `{port}` and `{root}` are filled in at each start.
     pub(crate) command: Vec<String>,
-    /// What it says about its own version.
+    /// Version that the server reports.
     pub(crate) version: String,
 }
 
-/// What all starts have in common.
+/// Settings of all starts.
 pub(crate) struct Stage {
-    /// For configuration files; ours alone.
+    /// Directory for configuration files, of this run alone.
     pub(crate) scratch: PathBuf,
     pub(crate) cores: Cores,
     pub(crate) images: Images,
@@ -123,7 +123,7 @@ impl Server {
                 return Ok(running);
             }
             if let Some(status) = running.child.try_wait()? {
-                // Once more, to hear what it has to say.
+                // Run once more, to get its error output.
                 let mut command = self.program(root, port, config, feature, stage);
                 let mut again = command.stderr(File::create(&complaints)?).spawn()?;
                 thread::sleep(Duration::from_secs(1));
@@ -166,7 +166,7 @@ impl Server {
         if self.name == NGINX {
             return nginx_config(stage, root, feature, port);
         }
-        // What the official image of registry:2 ships, with the address and the directory of this run.
+        // The configuration of the official image of registry:2, with the address and the directory of this run.
         let mut config = format!(
             "version: 0.1\n\
              log:\n  level: info\n  fields:\n    service: registry\n\
@@ -193,7 +193,7 @@ impl Running {
         Client::connect(self.address).context("cannot connect to the server")
     }
 
-    /// Lets the server end by itself, and ends it if it does not within a second.
+    /// Stops the server with SIGTERM, and kills it if it does not end within a second.
     pub(crate) fn stop(mut self) -> Result<()> {
         if let Some(pid) = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
@@ -219,7 +219,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when the process has ended already, which is all that is wanted.
+        // Both fail only when the process has ended already, which is the aim.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -291,7 +291,7 @@ fn last_lines(text: &str) -> String {
     }
 }
 
-/// Finds or builds the servers that this run compares, ours first.
+/// Finds or builds the servers that this run compares, wharf first.
 pub(crate) struct Search<'a> {
     pub(crate) workspace: &'a Path,
     pub(crate) target: &'a Path,

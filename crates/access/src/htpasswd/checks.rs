@@ -1,17 +1,17 @@
-//! Checking passwords: what is remembered, and how much work strangers can cause.
+//! Checking passwords: what is remembered, and how much work unauthenticated clients can cause.
 //!
 //! A check costs what the hash demands, 5 ms at Apache's default and 76 ms at ours, and docker sends the
 //! password with every request. So a password that was right is remembered, as HMAC-SHA256 under a key that
 //! never leaves this process: what lies in memory is useless without that key, and useless once the process ends.
-//! A wrong one is never remembered: whoever guesses pays each time.
+//! A wrong one is never remembered: each guess costs a full check.
 //!
 //! **Remembering is exact.** A hash is a function of the line and the password, so a second check of the same pair can
 //! only have the same result. What is remembered is bound to the whole line, and lives in the object of that
 //! line; it is given up after some idle minutes only so that memory does not hold it for ever.
 //!
-//! **Strangers cannot starve anybody.** Few checks run at a time, on threads apart from those that serve requests, and a
-//! bounded number wait; beyond that the answer is "busy", at once. Requests with the same credentials share one check,
-//! so the many connections of one client that just started count once. Those that are remembered do not wait at all.
+//! **Guesses cannot starve users.** Few checks run at a time, on threads apart from those that serve requests, and a
+//! bounded number wait; further ones get "busy" at once. Requests with the same credentials share one check,
+//! so the many connections of one client that just started count once. Remembered passwords do not wait at all.
 //!
 //! **Names do not leak by time.** For a name that is not in the file a hash is computed as well, of a cost that occurs
 //! in the file: which one is a keyed function of the name, so that asking again tells nothing. A wrong password is hashed
@@ -61,24 +61,24 @@ const AT_A_TIME: usize = 4;
 /// A password that was not used for this long is forgotten.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 
-/// How often it is looked for such.
+/// How often the sweeper looks for such passwords.
 const SWEEP: Duration = Duration::from_secs(60);
 
 /// The most time, of a processor, that is spent on looking for weak passwords.
 const WEAK_BUDGET: Duration = Duration::from_secs(20);
 
-/// The work of checking.
+/// The password checks of one file.
 #[derive(Debug)]
 pub(super) struct Checks {
     key: Key,
     permits: Arc<Semaphore>,
     running: Arc<Mutex<Running>>,
-    /// [`WORK`], except in tests.
+    /// Limit of the work of all checks: [`WORK`], except in tests.
     work_limit: u64,
     sweeper: Arc<Sweeper>,
 }
 
-/// What a keyed hash is for: none is ever good for two things.
+/// The purpose of a keyed hash: no hash is valid for two purposes.
 #[derive(Clone, Copy)]
 enum Purpose {
     Password,
@@ -90,20 +90,20 @@ enum Purpose {
 #[derive(Debug, Default)]
 struct Running {
     outcomes: HashMap<Tag, watch::Receiver<Option<bool>>>,
-    /// Of all of them, in rounds.
+    /// Work of all these checks, in rounds.
     work: u64,
 }
 
-/// HMAC-SHA256, its key already taken in.
+/// HMAC-SHA256 with its key.
 #[derive(Clone)]
 struct Key(Hmac<Sha256>);
 
 impl Checks {
     pub(super) fn new() -> Result<Self, NoRandomness> {
         let key: [u8; 32] = random::bytes()?;
-        // A key of any length is taken; this one is as long as it should be.
+        // HMAC takes a key of any length; 32 bytes are the recommended one.
         let key = Key(Hmac::new(&pad(&key).into()));
-        // Half of the processors stay for those who are known.
+        // Half of the processors stay free for requests with remembered passwords.
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             key,
@@ -143,7 +143,7 @@ impl Checks {
         is_right
     }
 
-    /// Whose credentials these are, by whatever it takes.
+    /// The user of these credentials; hashes the password when it is not remembered.
     pub(super) async fn check(&self, users: &Arc<Users>, basic: &Basic) -> Result<Arc<str>, Reason> {
         let user = users.find(basic.name());
         if let Some(user) = user
@@ -154,7 +154,7 @@ impl Checks {
         let hash = user.map_or_else(|| self.decoy(users, basic.name()), |user| user.hash().clone());
         let tag = self.key.of(basic.name(), &hash, basic.password());
         let mut outcome = self.join_or_start(tag, user, hash, basic.password())?;
-        // The sender goes without a word only if the check panicked, or the runtime ends.
+        // The sender is dropped without an outcome only if the check panicked, or the runtime ends.
         let is_right = outcome
             .wait_for(Option::is_some)
             .await
@@ -180,7 +180,7 @@ impl Checks {
         }
         let work = 1 << hash.cost();
         let is_full = running.work + work > self.work_limit || running.outcomes.len() >= WAITING;
-        // One is always let in, whatever its cost: else a user with a costly hash could never log in.
+        // One check is always admitted, whatever its cost: else a user with a costly hash could never log in.
         if is_full && !running.outcomes.is_empty() {
             return Err(Reason::Busy);
         }
@@ -196,7 +196,7 @@ impl Checks {
         let sweeper = Arc::clone(&self.sweeper);
         let user = user.cloned();
         let password = significant(password).to_vec();
-        // A task of its own: it goes on, for the others that wait for it, when its first client leaves.
+        // A task of its own: it goes on, for the requests that wait for it, when the first client disconnects.
         let span = tracing::Span::current();
         let check = async move {
             let _entry = entry;
@@ -222,16 +222,16 @@ impl Checks {
                 is_right
             });
             match checked.await {
-                // Whoever waited may have gone.
+                // The waiting requests may be gone.
                 Ok(is_right) => _ = sender.send(Some(is_right)),
-                Err(error) => tracing::error!(%error, "the check of a password failed by a bug"),
+                Err(error) => tracing::error!(%error, "a password check panicked"),
             }
         };
         tokio::spawn(check.in_current_span());
         Ok(outcome)
     }
 
-    /// A hash for a name that is not there, the same each time and of a cost that others have.
+    /// A hash for an unknown user name, the same each time and of a cost that occurs in the file.
     fn decoy(&self, users: &Users, name: &str) -> Bcrypt {
         let tag = self.key.tag(Purpose::Decoy, name.as_bytes());
         let (salt, rest) = tag.split_at(16);
@@ -260,7 +260,7 @@ impl Drop for Entry {
 }
 
 impl Key {
-    /// Of some bytes, for one purpose.
+    /// The keyed hash of some bytes, for one purpose.
     fn tag(&self, purpose: Purpose, bytes: &[u8]) -> Tag {
         let mut mac = self.0.clone();
         mac.update(&[purpose as u8]);
@@ -268,8 +268,8 @@ impl Key {
         mac.finalize().into_bytes().into()
     }
 
-    /// Of a line and a password, as far as bcrypt looks at it. All that has no fixed length but the last has its
-    /// length before it, so that no two of them make the same input.
+    /// The keyed hash of a line and the part of a password that bcrypt reads. Parts of no fixed length have their
+    /// length before them, except the last, so that no two different pairs make the same input.
     fn of(&self, name: &str, hash: &Bcrypt, password: &[u8]) -> Tag {
         let mut mac = self.0.clone();
         mac.update(&[Purpose::Password as u8]);
@@ -313,7 +313,7 @@ impl Default for Sweeper {
 }
 
 impl Sweeper {
-    /// In seconds.
+    /// Seconds since the start of the sweeper.
     fn now(&self) -> u64 {
         self.start.elapsed().as_secs()
     }
@@ -326,7 +326,7 @@ impl Sweeper {
         }
     }
 
-    /// Forgets what was last used before `limit`. Returns how many passwords are still remembered.
+    /// Forgets passwords that were last used before `limit`. Returns how many are still remembered.
     fn sweep(&self, limit: u64) -> usize {
         let mut remembered = self.remembered.lock();
         remembered.retain(|user| {
@@ -341,7 +341,7 @@ impl Sweeper {
     }
 }
 
-/// Tries what everybody tries first on each of `users`, as long as the budget lasts, and tells the operator.
+/// Tries well-known passwords on each of `users`, as long as the budget lasts, and warns the operator.
 ///
 /// The thread yields to everything else: it has the lowest priority, and rests as long as it works.
 pub(super) fn look_for_weak_passwords(users: Arc<Users>) {
@@ -382,7 +382,7 @@ pub(super) fn look_for_weak_passwords(users: Arc<Users>) {
     }
 }
 
-/// Of the thread that calls. On Linux a priority belongs to a thread, not to its process.
+/// Lowers the priority of the calling thread. On Linux a priority belongs to a thread, not to its process.
 fn lower_priority() {
     const LOWEST: i32 = 19;
     if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST) {

@@ -1,4 +1,4 @@
-//! Changing a password file: under a lock, whole or not at all, and without touching the lines of others.
+//! Changing a password file: under a lock, whole or not at all, and without touching the lines of other users.
 
 use std::{
     fmt, io,
@@ -11,16 +11,16 @@ use super::{
 };
 use crate::files;
 
-/// What a change did.
+/// The outcome of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Edited {
-    /// There was no such user.
+    /// The user is new.
     Added,
-    /// There was one, and it has the new hash now.
+    /// The user existed, and has the new hash now.
     Updated,
-    /// There was one, and it is gone.
+    /// The user existed, and was removed.
     Removed,
-    /// There was none, and nothing was changed.
+    /// The user does not exist; nothing was changed.
     NotFound,
 }
 
@@ -30,39 +30,39 @@ pub enum EditError {
     /// The name cannot stand in a password file.
     #[error("{0:?} cannot be a user name: {1}")]
     Name(String, &'static str),
-    /// Somebody has the name already.
+    /// A user of that name exists already.
     #[error("there is a user `{0}` already; `wharf user passwd` changes the password")]
     Exists(String),
     /// The file cannot be read or written.
     #[error("cannot change the password file `{}`: {error}", path.display())]
     Io {
-        /// Which.
+        /// Path of the password file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         error: io::Error,
     },
-    /// The file is something else than a list of users.
+    /// The file is not a list of users.
     #[error("`{}` is not a password file: {why}", path.display())]
     Damaged {
-        /// Which.
+        /// Path of the password file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         why: String,
     },
 }
 
-/// One entry of a file, for people.
+/// One entry of a file, as a listing shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
-    /// Its name.
+    /// Name of the user.
     pub name: String,
-    /// The cost of its hash, if it can log in.
+    /// Cost of the hash; `None` for a user that cannot log in.
     pub cost: Option<u8>,
-    /// Why it cannot.
+    /// Why the user cannot log in.
     pub problem: Option<String>,
 }
 
-/// Adds a user; makes the file, and the directories above it, when they are not there.
+/// Adds a user; creates the file, and the directories above it, when they do not exist.
 ///
 /// # Errors
 /// When there is such a user, or the file cannot be changed.
@@ -81,7 +81,7 @@ pub fn add(path: &Path, name: &str, hash: &str) -> Result<(), EditError> {
     .map(drop)
 }
 
-/// Makes a file with one user, in place of what is there.
+/// Creates a file with one user, or replaces an existing file by it.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -100,9 +100,9 @@ pub fn start_anew(path: &Path, name: &str, hash: &str) -> Result<(), EditError> 
 /// What a file says about a name and a password.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// They belong together.
+    /// The password is that of the user.
     Right,
-    /// They do not.
+    /// The password is wrong.
     Wrong,
     /// There is no such user, or none with a usable hash.
     NotFound,
@@ -132,7 +132,7 @@ pub fn set(path: &Path, name: &str, hash: &str) -> Result<Edited, EditError> {
     change(path, |lines| Ok(lines.set(name, hash)))
 }
 
-/// Takes a user out.
+/// Removes a user.
 ///
 /// # Errors
 /// When the file cannot be changed.
@@ -140,7 +140,7 @@ pub fn remove(path: &Path, name: &str) -> Result<Edited, EditError> {
     change(path, |lines| Ok(lines.remove(name)))
 }
 
-/// Everybody in the file, in its order. Of a name that occurs more than once, the last one counts, and is listed.
+/// Lists the users of the file, in its order. Of a name that occurs more than once, the last entry counts.
 ///
 /// # Errors
 /// When the file cannot be read.
@@ -179,7 +179,7 @@ impl fmt::Display for User {
     }
 }
 
-/// What would be read as something else, or cannot be sent: RFC 7617 ends a name at its first colon.
+/// Refuses a name that would be read as something else, or cannot be sent: RFC 7617 ends a name at its first colon.
 fn check_name(name: &str) -> Result<(), EditError> {
     let why = match name {
         "" => "it is empty",
@@ -225,7 +225,7 @@ impl Lines {
             .split(|&byte| byte == b'\n')
             .map(<[u8]>::to_vec)
             .collect();
-        // What follows the last newline is no line.
+        // The empty rest after the last newline is no line.
         if lines.last().is_some_and(Vec::is_empty) {
             lines.pop();
         }
@@ -244,7 +244,7 @@ impl Lines {
         self.0.iter().any(|line| list::name_of(line) == Some(name))
     }
 
-    /// Once and for all: repetitions go.
+    /// Sets the hash of a user; further lines of the same name are removed.
     fn set(&mut self, name: &str, hash: &str) -> Edited {
         let new = format!("{name}:{hash}").into_bytes();
         let place = self.0.iter().position(|line| list::name_of(line) == Some(name));
@@ -288,7 +288,7 @@ fn damaged(path: &Path, damage: Damage) -> EditError {
     }
 }
 
-/// The lines that a line should be: more than one when newlines are missing in it.
+/// Splits a line into one line for each entry, where newlines between entries are missing.
 fn apart(bytes: Vec<u8>) -> Vec<Vec<u8>> {
     let Line::Entries(entries) = list::line(&bytes) else {
         return vec![bytes];

@@ -22,16 +22,16 @@ pub(super) struct Users {
 pub(super) struct User {
     name: Arc<str>,
     hash: Bcrypt,
-    /// What is known of its password. It goes with the line.
+    /// The remembered password; it is dropped with the line.
     memory: Memory,
-    /// Whether the operator was told that everybody would guess the password.
+    /// Whether the operator was warned of a well-known password.
     warned: OnceLock<()>,
 }
 
-/// Something that an operator should mend. Never holds what stands behind a name: it may be a password.
+/// A problem that the operator should mend. Never holds the text behind a name, which may be a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Finding {
-    /// Counted from 1.
+    /// Number of the line, counted from 1.
     pub(super) line: usize,
     pub(super) what: What,
 }
@@ -49,7 +49,7 @@ pub(super) enum What {
     Glued(Vec<String>),
     /// This name stood on an earlier line.
     Repeated(String, usize),
-    /// The file is written in this.
+    /// The file has this encoding.
     Encoding(&'static str),
 }
 
@@ -62,7 +62,7 @@ pub(super) enum Damage {
 }
 
 impl Users {
-    /// Reads a file. Users whose line is as it was in `old` are the very same, with what is known of them.
+    /// Reads a file. Users with an unchanged line are taken from `old`, with their remembered passwords.
     pub(super) fn read(bytes: &[u8], old: &Self) -> Result<(Self, Vec<Finding>), Damage> {
         let Text { bytes, encoding } = decoded(bytes)?;
         let mut reader = Reader::default();
@@ -132,12 +132,12 @@ impl User {
         &self.memory
     }
 
-    /// Tells the operator, once for each line, that everybody would guess the password.
+    /// Warns the operator, once for each line, that the password is a well-known one.
     pub(super) fn warn_of_weak_password(&self) {
         if self.warned.set(()).is_ok() {
             let name = &self.name;
             tracing::warn!(
-                "the password of user `{}` is one that everybody tries first; change it with `wharf user passwd`",
+                "the password of user `{}` is well known and easy to guess; change it with `wharf user passwd`",
                 name.escape_debug()
             );
         }
@@ -150,7 +150,7 @@ pub(super) struct Text {
     pub(super) encoding: Option<&'static str>,
 }
 
-/// Brings a file into UTF-8, or leaves it as it is when it has no byte order mark.
+/// Converts a file to UTF-8; leaves it unchanged when it has no byte order mark.
 pub(super) fn decoded(bytes: &[u8]) -> Result<Text, Damage> {
     let utf16 = |units: &[u8], order: fn([u8; 2]) -> u16| {
         let (pairs, rest) = units.as_chunks::<2>();
@@ -172,14 +172,14 @@ pub(super) fn decoded(bytes: &[u8]) -> Result<Text, Damage> {
     Ok(Text { bytes, encoding })
 }
 
-/// One line, taken apart.
+/// A parsed line.
 #[derive(Debug)]
 pub(super) enum Line<'a> {
     /// Blank, or a comment.
     Nothing,
     /// One entry, or several whose newlines are missing. A hash that is not usable says why.
     Entries(Vec<(&'a str, Result<Bcrypt, What>)>),
-    /// No entry.
+    /// The line is no entry.
     Not(What),
 }
 
@@ -188,7 +188,7 @@ pub(super) fn is_space(character: char) -> bool {
     character.is_whitespace() || character == '\u{feff}'
 }
 
-/// Takes a line apart. Space around it does not count, as in registry:2.
+/// Parses a line. Space around it is ignored, as in registry:2.
 pub(super) fn line(line: &[u8]) -> Line<'_> {
     let Ok(line) = std::str::from_utf8(line) else {
         return not_utf8(line);
@@ -201,7 +201,7 @@ pub(super) fn line(line: &[u8]) -> Line<'_> {
     let mut rest = line;
     // A hash has a fixed length and no colon in it, so where it ends is beyond doubt. What stands behind one is taken
     // for entries only if all of it is: then nothing else can have been meant.
-    // A comment may have lost its newline as well: whoever is commented out there stays out.
+    // A comment may have lost its newline as well: a user that is commented out there stays disabled.
     while !rest.is_empty() && !rest.starts_with('#') {
         let Some((name, secret)) = rest.split_once(':') else {
             return match entries.first() {
@@ -246,7 +246,7 @@ fn not_utf8(line: &[u8]) -> Line<'_> {
     }
 }
 
-/// Whose line it is, if it is anybody's. Of several entries on it, the first one's.
+/// The user name of a line; of several entries on it, that of the first. `None` when the line is no entry.
 pub(super) fn name_of(bytes: &[u8]) -> Option<&str> {
     match line(bytes) {
         Line::Entries(entries) => entries.first().map(|&(name, _)| name),

@@ -1,24 +1,24 @@
-//! What an operator is told about a password file: once in the log for each state, and whenever it is asked for.
+//! The state of a password file: written to the log once for each change, and available on demand.
 
 use std::{io, path::Path};
 
 use super::list::{Damage, Finding};
 
-/// The most findings that are named one by one.
+/// The most findings that are listed one by one.
 const FINDINGS: usize = 10;
 
-/// The state of a password file, for people.
+/// The state of a password file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Status {
-    /// The users who can log in.
+    /// Number of users that can log in.
     pub users: usize,
-    /// Why the file is not the list that is in force.
+    /// Why the current file is not used; the last good list is in force.
     pub problem: Option<String>,
-    /// What is wrong with single lines of the list that is in force.
+    /// Problems of single lines of the list that is in force.
     pub findings: Vec<String>,
 }
 
-/// What was told last.
+/// The state that was reported last.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     users: usize,
@@ -39,7 +39,7 @@ impl Report {
         }
     }
 
-    /// The file was read, and its content is new. `users` are in force now.
+    /// Reports that the file was read and has new content. `users` is how many are in force now.
     pub(super) fn read(&mut self, path: &Path, users: usize, findings: Result<Vec<Finding>, Damage>) {
         let findings = match findings {
             Ok(findings) => findings,
@@ -55,7 +55,7 @@ impl Report {
             tracing::warn!("password file `{path}`, {finding}");
         }
         if users == 0 {
-            tracing::warn!("password file `{path}` has no users: nobody can log in");
+            tracing::warn!("password file `{path}` has no users: no user can log in");
         } else {
             tracing::info!(users, "read the password file `{path}`");
         }
@@ -63,7 +63,7 @@ impl Report {
         self.problem = None;
     }
 
-    /// It cannot be read.
+    /// Reports that the file cannot be read.
     pub(super) fn unreadable(&mut self, path: &Path, error: &io::Error, users: usize) {
         let what = match error.kind() {
             io::ErrorKind::NotFound => "it is gone".to_owned(),

@@ -247,7 +247,7 @@ async fn entries_glued_together_are_told_apart() {
         "{}",
         scene.findings()
     );
-    // Whoever is commented out stays out, also when the comment lost its newline.
+    // A user that is commented out stays disabled, also when the comment lost its newline.
     let commented = format!("{}#{}", entry("docker", "pw").trim_end(), entry("newuser", "pw"));
     scene.write(commented);
     scene
@@ -482,7 +482,7 @@ const PIECES: [&str; 18] = [
 ];
 
 proptest::proptest! {
-    /// Nothing that may stand in a file stops the server or an edit, and an edit of one user leaves the others.
+    /// Nothing that may stand in a file stops the server or an edit, and an edit of one user leaves the other users.
     #[test]
     fn no_file_is_a_reason_to_panic(
         pieces in proptest::collection::vec(0..PIECES.len(), 0..12),

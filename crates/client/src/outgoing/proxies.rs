@@ -28,16 +28,16 @@ enum Direct {
     Address(IpAddr, Option<u16>),
     /// `example.com`, `.example.com`, `*.example.com`, each with or without a port.
     Domain {
-        /// With a dot in front: `.example.com`.
+        /// Suffix of the covered hosts, with a dot in front: `.example.com`.
         suffix: String,
-        /// Whether `example.com` itself is meant as well, and not only what is below it.
+        /// Whether `example.com` itself is covered as well, and not only its subdomains.
         with_itself: bool,
         port: Option<u16>,
     },
 }
 
 impl Proxies {
-    /// What the environment says, read once.
+    /// The proxies of the environment, read once.
     pub(super) fn of_the_environment() -> &'static Self {
         static PROXIES: OnceLock<Proxies> = OnceLock::new();
         PROXIES.get_or_init(|| Self::new(|name| std::env::var(name).ok()))
@@ -72,7 +72,7 @@ impl Proxies {
             "https" => self.https.as_ref(),
             _ => None,
         };
-        // This machine is never asked for through another one.
+        // A loopback address is never reached through a proxy.
         proxy.filter(|_| !is_loopback(url) && !self.direct.iter().any(|direct| direct.covers(url)))
     }
 }
@@ -128,7 +128,7 @@ impl Direct {
     }
 }
 
-/// `host:port`, without what may be secret.
+/// `host:port` of a proxy, without user and password.
 pub(super) fn host_and_port(proxy: &Url) -> String {
     let host = proxy.host_str().unwrap_or_default();
     match proxy.port_or_known_default() {
@@ -159,7 +159,7 @@ fn parse_direct(text: &str) -> Vec<Direct> {
     entries().filter_map(Direct::parse).collect()
 }
 
-/// `host:80`, `[::1]:80`; not `::1`, which is an address alone.
+/// Splits `host:80` and `[::1]:80`; not `::1`, which is an address without a port.
 fn split_port(entry: &str) -> Option<(&str, u16)> {
     let (host, port) = entry.rsplit_once(':')?;
     let is_address_alone = host.contains(':') && !host.ends_with(']');

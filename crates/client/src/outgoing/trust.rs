@@ -1,4 +1,4 @@
-//! Which servers are trusted over TLS where we are the client.
+//! Which servers outgoing TLS connections trust.
 
 use std::{
     error::Error,
@@ -23,7 +23,7 @@ pub enum Trust {
     /// `SSL_CERT_DIR` name, as registry:2 does: servers inside a company have certificates of its own authority.
     #[default]
     System,
-    /// The same, and servers with a certificate of one of these authorities.
+    /// These servers, and servers with a certificate of one of these authorities.
     SystemAnd(Vec<CertificateDer<'static>>),
     /// Any server, whatever certificate it shows.
     Anything,
@@ -46,7 +46,7 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// `None`: no certificate is checked.
+    /// The configuration of the TLS library. `None`: no certificate is checked.
     pub(super) fn client_config(self, alpn: Vec<Vec<u8>>) -> Result<Option<ClientConfig>, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
@@ -64,16 +64,16 @@ impl Trust {
     }
 }
 
-/// Reads the authorities of the system now. Without it they are read when the first certificate has to be checked,
+/// Reads the authorities of the system now. Otherwise they are read when the first certificate has to be checked,
 /// which then takes a few milliseconds longer.
 ///
 /// # Errors
-/// When there are none.
+/// When no authority is installed.
 pub fn load_system_authorities() -> Result<(), TrustError> {
     system_verifier().map(drop)
 }
 
-/// What the TLS library has to say about a failed request.
+/// The message of the TLS library about a failed request.
 pub(super) fn tls_error(error: &(dyn Error + 'static)) -> Option<String> {
     let mut cause = Some(error);
     while let Some(error) = cause {

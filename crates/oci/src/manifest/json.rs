@@ -44,7 +44,7 @@ pub(super) fn document(text: &str) -> Result<&RawValue, ManifestError> {
     serde_json::from_str(text).map_err(|error| ManifestError::not_json(&error))
 }
 
-/// Which JSON type a value has.
+/// The JSON type of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
     Object,
@@ -67,7 +67,7 @@ impl Type {
         }
     }
 
-    /// The type for a sentence.
+    /// The type with its article, for a message.
     pub(super) fn noun(self) -> &'static str {
         match self {
             Self::Object => "an object",
@@ -80,7 +80,7 @@ impl Type {
     }
 }
 
-/// That `value` at `path` has the type `expected`.
+/// Checks that `value` at `path` has the type `expected`.
 pub(super) fn expect(value: &RawValue, path: Path<'_>, expected: Type) -> Result<(), ManifestError> {
     let found = Type::of(value);
     if found == expected {
@@ -133,14 +133,14 @@ pub(super) fn string(value: &RawValue, path: Path<'_>) -> Result<String, Manifes
         .map_err(|error| ManifestError::not_json(&error))
 }
 
-/// What the JSON parser says, without the place, which is relative to some inner value.
+/// The message of the JSON parser, without the position, which is relative to some inner value.
 pub(super) fn message(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// The failure of a visit goes round serde, which would make a text of it.
+/// The error of a visit is passed around serde, which would convert it to text.
 fn finish(
     result: Result<(), serde_json::Error>,
     failure: Option<ManifestError>,

@@ -1,4 +1,4 @@
-//! From bytes to a [`ManifestView`], strictly for a push and tolerantly for what is stored.
+//! From bytes to a [`ManifestView`], strictly for a push and tolerantly for a stored manifest.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ pub(super) fn pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<Manifes
     })?;
     check_depth(bytes)?;
     let root = object_at_root(text)?;
-    // What it says it is comes first: that decides which other fields mean something.
+    // The media type comes first: it decides which other fields have a meaning.
     let [field, version] = Reader::TOLERANT.object(root, ROOT, ["mediaType", "schemaVersion"])?;
     let field = Reader::STRICT
         .optional_string(field, ROOT.key("mediaType"))?
@@ -52,7 +52,7 @@ fn agreed_media_type(
     field: Option<&str>,
     version: Option<&RawValue>,
 ) -> Result<String, ManifestError> {
-    // Clients that do not care what they send call it one of these.
+    // Clients without a media type of their own send one of these.
     let says_something =
         |media_type: &str| !matches!(media_type, "" | media_type::JSON | media_type::OCTET_STREAM);
     let header = content_type
@@ -76,14 +76,14 @@ fn agreed_media_type(
             })
         }
         (_, Some(field)) if says_something(field) => Ok(field.to_owned()),
-        // What has no field of its own is served under the usual spelling.
+        // A manifest without the field is served under the usual spelling.
         (Some(header), _) => Ok(header.to_ascii_lowercase()),
         _ if version.is_some_and(|version| version.get() == "1") => Err(ManifestError::Schema1),
         _ => Err(ManifestError::NoMediaType),
     }
 }
 
-/// A view of the fields that mean something for `kind`.
+/// A view of the fields that have a meaning for `kind`.
 fn assemble(
     reader: &Reader,
     media_type: String,
@@ -101,7 +101,7 @@ fn assemble(
         annotations: BTreeMap::new(),
     };
     if kind == ManifestKind::Unknown {
-        // Whatever these look like in a type that we do not know, they are right; they count if they are ours.
+        // In an unknown type these fields may have any form; they count where they have the known one.
         view.subject = Reader::STRICT
             .optional_descriptor(fields.subject, ROOT)
             .unwrap_or_default();
@@ -169,7 +169,7 @@ fn object_at_root(text: &str) -> Result<&RawValue, ManifestError> {
     }
 }
 
-/// One pass over the bytes, before any parser sees them. What is no JSON may be counted wrong: it is refused anyway.
+/// One pass over the bytes, before any parser sees them. Text that is not JSON may be counted wrong, and is refused.
 fn check_depth(json: &[u8]) -> Result<(), ManifestError> {
     let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
     for byte in json {
@@ -250,7 +250,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// Only those that mean the same in every manifest.
+    /// Only the fields that have the same meaning in every manifest.
     fn of_unknown(reader: &Reader, root: &'a RawValue) -> Result<Self, ManifestError> {
         let [media_type, artifact_type, subject, annotations] = reader.object(
             root,
@@ -266,7 +266,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// That a pushed manifest is what it says it is, and cannot be taken for anything else.
+    /// Checks that a pushed manifest is of its media type, and cannot be taken for another kind.
     fn check_structure(
         &self,
         kind: ManifestKind,
@@ -329,7 +329,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The media type of what is stored, always valid: its own, or else by its structure.
+    /// The media type of a stored manifest, always valid: its own, or else by its structure.
     fn stored_media_type(&self) -> String {
         let own = Reader::TOLERANT
             .optional_string(self.media_type, ROOT)
@@ -348,7 +348,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// That none of the fields of another kind of manifest is there.
+/// Checks that the manifest has no field of another kind of manifest.
 fn check_unmixed(
     media_type: &str,
     foreign: &[(&'static str, Option<&RawValue>)],
@@ -364,7 +364,7 @@ fn check_unmixed(
 
 /// How the parts of a manifest are read.
 struct Reader {
-    /// Whether what is wrong is an error; otherwise it is missing.
+    /// Whether a wrong value is an error; otherwise it counts as missing.
     strict: bool,
 }
 
@@ -430,7 +430,7 @@ impl Reader {
         self.forgive(value.map(|value| self.descriptor(value, path)).transpose())
     }
 
-    /// A digest is what makes a descriptor; the rest is forgiven when we are tolerant.
+    /// A descriptor needs a digest; a tolerant read forgives everything else.
     fn descriptor(&self, value: &RawValue, path: Path<'_>) -> Result<Descriptor, ManifestError> {
         let known = [
             "mediaType",
@@ -529,7 +529,7 @@ impl Reader {
         }))
     }
 
-    /// An error when strict; nothing otherwise.
+    /// The error when strict; `None` otherwise.
     fn forgive<T: Default>(&self, result: Result<T, ManifestError>) -> Result<T, ManifestError> {
         if self.strict {
             result

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use wharf_oci::{Algorithm, Digest};
 
-/// 32 bytes for a SHA-256, 64 for a SHA-512, and the table's own share: about 50 MB for a million blobs.
+/// The digests: 32 bytes for a SHA-256, 64 for a SHA-512, and the table's own share: about 50 MB for a million blobs.
 #[derive(Debug, Default)]
 pub(super) struct DigestSet {
     sha256: HashSet<[u8; 32]>,

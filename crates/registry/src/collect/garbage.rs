@@ -1,4 +1,4 @@
-//! What is stored and not needed: in one repository, and among all blobs.
+//! Finding garbage: what is stored and not needed, in one repository, and among all blobs.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What a repository has beyond what is `live` in it; `None` when that is nothing.
+/// The garbage of a repository, everything that is not `live` in it; `None` when there is none.
 pub(super) async fn of_repository(
     storage: &Arc<dyn Storage>,
     survey: &Survey,
@@ -66,7 +66,7 @@ async fn linked_layers(
         async move {
             match storage.stat(&link).await {
                 Err(error) if error.is_not_found() => Ok(None),
-                // One that cannot be looked at is tried all the same.
+                // A link whose state is unknown is removed as well.
                 Ok(_) | Err(_) => Ok(Some(digest)),
             }
         }
@@ -106,7 +106,7 @@ fn doomed_manifests<'a>(
     let mut generation = 0;
     while !named.is_empty() {
         if free.is_empty() {
-            // A circle of digests cannot be made; one that is there all the same goes as a whole.
+            // A circle of digests cannot be made; if there is one nevertheless, it is removed as a whole.
             free = named.keys().copied().collect();
         }
         free.sort_unstable();
@@ -137,7 +137,7 @@ fn doomed_manifests<'a>(
 ///
 /// # Errors
 ///
-/// Those of listing a directory, and of looking at a blob.
+/// Errors of listing a directory, and of the lookup of a blob.
 pub(super) async fn blobs(storage: &Arc<dyn Storage>, live: &Arc<DigestSet>) -> Result<Vec<DoomedBlob>> {
     let mut prefixes = Vec::new();
     for algorithm in Algorithm::ALL {
@@ -178,7 +178,7 @@ async fn doomed(
                     digest,
                     size: stat.size,
                 })),
-                // A directory that a crash left.
+                // An empty directory that a crash left.
                 Err(error) if error.is_not_found() => Ok(None),
                 Err(error) => Err(error.into()),
             }

@@ -20,17 +20,17 @@ use crate::{
     },
 };
 
-/// What has been reached so far.
+/// The digests that have been reached so far.
 #[derive(Default)]
 pub(super) struct Live {
     marks: Vec<Mark>,
-    /// Marked as manifests.
+    /// Digests that are marked as manifests.
     manifests: HashSet<Digest>,
-    /// Named by something live.
+    /// Digests that a live manifest names.
     named: HashSet<Digest>,
     /// Manifests whose references have been followed.
     followed: HashSet<Digest>,
-    /// What must be followed although the repository has no such manifest: children and targets of tags.
+    /// Children and targets of tags that must be followed although the repository has no such manifest.
     unlinked: Vec<Digest>,
     /// The manifests of the repository by their subject; filled when it is first needed.
     referrers: Option<HashMap<Digest, Vec<Digest>>>,
@@ -68,7 +68,7 @@ impl Live {
     fn follow(&mut self, survey: &Survey, facts: &Facts, ahead: &mut Vec<Digest>) {
         for blob in facts.blobs() {
             self.name(*blob);
-            // Where a manifest stands as a layer it is still a manifest.
+            // A manifest that is listed as a layer is still a manifest.
             if survey.has_revision(blob) {
                 ahead.push(*blob);
             }
@@ -77,19 +77,19 @@ impl Live {
             self.name(*child);
             ahead.push(*child);
         }
-        // What is not in the repository is not what the `subject` means: it may be pushed later.
+        // A subject that is not in the repository is not followed: it may be pushed later.
         if let Some(subject) = facts.subject.filter(|subject| survey.has_revision(subject)) {
             self.mark_manifest(subject);
             ahead.push(subject);
         }
     }
 
-    /// Follows what is named as a manifest and is none of the repository's: it may be linked as a layer, which is how
-    /// registry 2.1.0 did it, or its link is lost. Its bytes, if they are there, say what it needs.
+    /// Follows digests that are named as manifests and have no revision link here: they may be linked as layers, as
+    /// registry 2.1.0 did, or their link is lost. Their bytes, if they exist, say what they need.
     ///
     /// # Errors
     ///
-    /// A task that did not end.
+    /// When a task did not end.
     pub(super) async fn reach_unlinked(
         &mut self,
         manifests: &Arc<Manifests>,
@@ -133,7 +133,7 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// A task that did not end.
+    /// When a task did not end.
     pub(super) async fn follow_links(
         &mut self,
         storage: &Arc<dyn Storage>,
@@ -175,7 +175,7 @@ impl Live {
         }
     }
 
-    /// Marks `digest` as something that is named.
+    /// Marks `digest` as named by a live manifest.
     pub(super) fn name(&mut self, digest: Digest) {
         if self.named.insert(digest) {
             self.marks.push(Mark::Blob(digest));

@@ -24,7 +24,7 @@ use crate::{
 pub(super) struct Examined {
     pub(super) name: Box<str>,
     pub(super) marks: Vec<Mark>,
-    /// `None` when it loses nothing.
+    /// Garbage of the repository; `None` when it loses nothing.
     pub(super) garbage: Option<RepositoryGarbage>,
     pub(super) findings: Vec<Finding>,
 }
@@ -34,7 +34,7 @@ pub(super) struct Examined {
 ///
 /// # Errors
 ///
-/// Those of listing a directory.
+/// Errors of listing a directory.
 pub(super) async fn examine(
     storage: Arc<dyn Storage>,
     manifests: Arc<Manifests>,
@@ -81,7 +81,7 @@ fn roots(survey: &Survey, options: CollectOptions) -> Vec<Digest> {
     for tag in &survey.tags {
         match &tag.current {
             Link::Points(digest) => roots.push(*digest),
-            // One of these was meant.
+            // The tag pointed at one of these.
             Link::Damaged(_) => {
                 roots.extend(tag.history.iter().filter(|digest| survey.has_revision(digest)));
             }

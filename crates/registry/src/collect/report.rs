@@ -1,21 +1,21 @@
-//! What a collection finds, and what it has done, as plain values for the sweep and for reports.
+//! The findings and results of a collection, as plain values for the sweep and for reports.
 
 use std::fmt;
 
 use wharf_oci::Digest;
 use wharf_storage::layout::{InTree as _, Repository};
 
-/// What a collection is to remove.
+/// Options of a collection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CollectOptions {
-    /// Also manifests that no tag reaches, with their entries in the histories of tags.
+    /// Whether manifests that no tag reaches are removed, with their entries in the histories of tags.
     pub delete_untagged: bool,
 }
 
 /// The digests that one repository needs, in the order in which they were found.
 #[derive(Debug)]
 pub struct RepositoryMarks {
-    /// The repository's name, or the path of what stands in its place.
+    /// The repository's name, or the path of the directory in its place.
     pub name: Box<str>,
     /// The marks; each digest at most once in each form.
     pub marks: Vec<Mark>,
@@ -39,7 +39,7 @@ impl Mark {
     }
 }
 
-/// What may be removed. Nothing has been removed yet.
+/// Garbage that a sweep may remove.
 #[derive(Debug)]
 pub struct Garbage {
     /// How many digests are needed, stored or not.
@@ -48,7 +48,7 @@ pub struct Garbage {
     pub blobs: Vec<DoomedBlob>,
     /// The repositories that lose something.
     pub repositories: Vec<RepositoryGarbage>,
-    /// What was kept because it could not be understood.
+    /// Damaged or unknown content that was kept.
     pub findings: Vec<Finding>,
 }
 
@@ -87,12 +87,12 @@ pub struct RepositoryGarbage {
     pub layers: Vec<Digest>,
     /// Entries of tags' histories that lead to no manifest of the repository, or to one that goes.
     pub history: Vec<(Box<str>, Digest)>,
-    /// Whether nothing is left of it, and so the repository itself goes.
+    /// Whether the repository itself is removed, because nothing is left of it.
     pub vanishes: bool,
 }
 
 impl RepositoryGarbage {
-    /// The repository's name, or the path of what stands in its place.
+    /// The repository's name, or the path of the directory in its place.
     pub fn name(&self) -> &str {
         self.repository.path()
     }
@@ -109,12 +109,12 @@ pub struct DoomedManifest {
     pub(super) generation: u32,
 }
 
-/// Something that was kept because it could not be understood, and what to do about it.
+/// Damaged or unknown content that was kept, and what to do about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The repository's name, or the path of what stands in its place.
+    /// The repository's name, or the path of the directory in its place.
     pub repository: Box<str>,
-    /// A sentence without a full stop.
+    /// Description: a sentence without a full stop.
     pub what: String,
 }
 

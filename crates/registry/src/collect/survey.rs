@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// One repository, as it was found.
+/// The content of one repository.
 #[derive(Debug)]
 pub(super) struct Survey {
     pub(super) repository: Repository,
@@ -32,9 +32,9 @@ pub(super) struct Survey {
     pub(super) layers: Vec<Digest>,
     /// Digests that are kept whether or not something needs them, because damaged links name them.
     pub(super) pinned: Vec<Digest>,
-    /// Whether everything is kept, because it is unknown what is needed.
+    /// Whether the repository is kept whole, because it is unknown what it needs.
     pub(super) is_kept_whole: bool,
-    /// Whether there are entries in it that belong to no registry.
+    /// Whether the repository has entries that are not part of the layout.
     pub(super) has_unknown_entries: bool,
     pub(super) findings: Vec<Finding>,
 }
@@ -55,7 +55,7 @@ impl Survey {
     ///
     /// # Errors
     ///
-    /// Those of listing a directory: what is in it is unknown.
+    /// Errors of listing a directory: its content is unknown.
     pub(super) async fn take(
         storage: &Arc<dyn Storage>,
         manifests: &Arc<Manifests>,
@@ -203,7 +203,7 @@ async fn is_repository(storage: &dyn Storage, repository: &Repository) -> Result
 ///
 /// # Errors
 ///
-/// A task that did not end.
+/// When a task did not end.
 pub(super) async fn links(
     storage: &Arc<dyn Storage>,
     digests: Vec<Digest>,
@@ -221,7 +221,7 @@ pub(super) async fn links(
 ///
 /// # Errors
 ///
-/// A task that did not end.
+/// When a task did not end.
 pub(super) async fn look_up_all(
     manifests: &Arc<Manifests>,
     digests: Vec<Digest>,

@@ -9,7 +9,7 @@ use wharf_storage::{Key, Removal, Storage, layout};
 use super::report::{DoomedBlob, Garbage, RepositoryGarbage, Swept};
 use crate::error::Result;
 
-/// How many things go in one step. A step costs one sync for each directory that it takes something out of.
+/// How many objects one step removes. A step costs one sync for each directory that it removes a name from.
 const STEP: usize = 512;
 
 /// How many steps run at once. Removing is work for the kernel's journal, which more steps do not speed up: they get in
@@ -52,7 +52,7 @@ impl Guard for Offline {
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Errors of the store.
 pub(super) async fn sweep<G: Guard>(
     storage: &Arc<dyn Storage>,
     garbage: &Garbage,
@@ -90,7 +90,7 @@ async fn sweep_repository<G: Guard>(
             .map(|(tag, digest)| layout::tag_history_link(repository, tag, digest));
         step(storage, guard, name, &digests, keys).await?;
     }
-    // A step holds manifests of one generation only: within a step, what a cut of power leaves may be anything.
+    // A step removes manifests of one generation only: a cut of power may leave any part of a step.
     for generation in garbage.manifests.chunk_by(|a, b| a.generation == b.generation) {
         for manifests in generation.chunks(STEP) {
             let digests: Vec<Digest> = manifests.iter().map(|manifest| manifest.digest).collect();
@@ -123,7 +123,7 @@ async fn sweep_blobs<G: Guard>(storage: &Arc<dyn Storage>, blobs: &[DoomedBlob],
 }
 
 /// Removes `keys`, each of which belongs to one of `digests`, as far as the guard admits it. The directory above
-/// the one that holds it, which it shares with others of its kind, stays. Answers which of them went.
+/// the one that holds it, which it shares with objects of its kind, stays. Returns which of the digests were removed.
 async fn step<G: Guard>(
     storage: &Arc<dyn Storage>,
     guard: &G,

@@ -12,7 +12,7 @@ const PAGE: usize = 10_000;
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Errors of the store.
 pub(crate) async fn names(storage: &dyn Storage, directory: &Key) -> Result<Vec<Entry>> {
     let mut names: Vec<Entry> = Vec::new();
     loop {
@@ -29,7 +29,7 @@ pub(crate) async fn names(storage: &dyn Storage, directory: &Key) -> Result<Vec<
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Errors of the store.
 pub(crate) async fn exists(storage: &dyn Storage, directory: &Key) -> Result<bool> {
     let page = storage.list(directory, None, 1).await?;
     Ok(!page.entries.is_empty())
@@ -43,7 +43,7 @@ pub(crate) struct ByDigest {
     pub(crate) digests: Vec<Digest>,
     /// Names of algorithms that we cannot compute.
     pub(crate) unknown_algorithms: Vec<Box<str>>,
-    /// Whether there is anything else.
+    /// Whether the directory has other entries.
     pub(crate) has_unknown_entries: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct ByDigest {
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Errors of the store.
 pub(crate) async fn by_digest(storage: &dyn Storage, directory: &Key) -> Result<ByDigest> {
     let mut found = ByDigest::default();
     for algorithm in names(storage, directory).await? {
@@ -68,12 +68,12 @@ pub(crate) async fn by_digest(storage: &dyn Storage, directory: &Key) -> Result<
     Ok(found)
 }
 
-/// Adds the digests of `algorithm` whose hex digits are the names in `directory`. Answers whether there are other
+/// Adds the digests of `algorithm` whose hex digits are the names in `directory`. Returns whether there are other
 /// names.
 ///
 /// # Errors
 ///
-/// Those of the store.
+/// Errors of the store.
 pub(crate) async fn digests_of(
     storage: &dyn Storage,
     directory: &Key,

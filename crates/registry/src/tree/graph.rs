@@ -1,7 +1,7 @@
-//! How the manifests of one repository hang together: children, parents, referrers.
+//! The graph of the manifests of one repository: children, parents, referrers.
 //!
 //! Which manifests a repository has is remembered only as long as the versions of its directories of revisions say that
-//! none came or went. What a manifest says of others is immutable: after a push only the new one is looked up.
+//! none was added or removed. The references of a manifest are immutable: after a push only the new one is looked up.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -30,7 +30,7 @@ pub(crate) struct Graph {
     versions: Vec<Version>,
 }
 
-/// What one manifest says of others.
+/// References of one manifest to other manifests.
 #[derive(Debug)]
 struct Node {
     subject: Option<Digest>,
@@ -99,11 +99,11 @@ impl Graphs {
         }
     }
 
-    /// How the manifests of `name` hang together at this moment.
+    /// The graph of the manifests of `name` at this moment.
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn of(&self, name: &RepoName, manifests: &Manifests) -> Result<Arc<Graph>> {
         let known = self.cache.get(name);
         let mut versions = Vec::new();

@@ -14,7 +14,7 @@ use crate::cache::FEW;
 /// How many links are remembered, about 300 bytes each.
 const CAPACITY: u64 = 16 * 1024;
 
-/// What a link says.
+/// The content of a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Link {
     /// There is no link.
@@ -90,7 +90,7 @@ impl Links {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn target(&self, key: &Key) -> Result<Option<Digest>> {
         self.requests.fetch_add(1, Relaxed);
         if let Some((version, digest)) = self.cache.get(key) {

@@ -30,7 +30,7 @@ pub struct StoredManifest {
     pub media_type: Box<str>,
 }
 
-/// The facts that the bytes of a manifest tell. They hold for its digest, in whatever repository it is.
+/// The facts in the bytes of a manifest. They hold for its digest, in every repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
     /// The configuration of an image.
@@ -41,13 +41,13 @@ pub(crate) struct Facts {
     pub(crate) children: Box<[Digest]>,
     /// The manifest that it refers to.
     pub(crate) subject: Option<Digest>,
-    /// Every digest that stands anywhere in a manifest of an unknown type, or in one that names nothing in its fields.
+    /// Every digest in the text of a manifest of an unknown type, or of one that names nothing in its fields.
     pub(crate) mentioned: Box<[Digest]>,
     /// Its entry in the list of referrers of its subject, if it has one.
     pub(crate) referrer: Option<Box<Descriptor>>,
 }
 
-/// What is known of a manifest that was looked up tolerantly.
+/// The result of a tolerant lookup of a manifest.
 #[derive(Debug)]
 pub(crate) enum Stored {
     /// Its bytes are not stored.
@@ -115,7 +115,7 @@ fn mentioned(text: &[u8]) -> Vec<Digest> {
     for algorithm in Algorithm::ALL {
         let (name, length) = (algorithm.as_str().as_bytes(), algorithm.hex_len());
         for (start, window) in text.windows(name.len() + 1 + length).enumerate() {
-            // The colon is the rarest of it.
+            // The colon is the rarest character of the prefix.
             if window[name.len()] != b':' || !window.starts_with(name) {
                 continue;
             }
@@ -154,7 +154,7 @@ pub(crate) struct Manifests {
 /// Bytes of a manifest as they were found.
 enum Found {
     Absent,
-    /// Not the bytes of the digest; how many there are.
+    /// The bytes do not have the digest; the number is their size.
     Damaged(usize),
     Whole(Bytes),
 }
@@ -180,7 +180,7 @@ impl Manifests {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn load(&self, digest: &Digest) -> Result<Option<Arc<StoredManifest>>> {
         if let Some(manifest) = self.bytes.get(digest) {
             return Ok(Some(manifest));
@@ -206,7 +206,7 @@ impl Manifests {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn facts(&self, digest: &Digest) -> Result<Option<Arc<Facts>>> {
         if let Some(facts) = self.facts.get(digest) {
             return Ok(Some(facts));
@@ -227,7 +227,7 @@ impl Manifests {
         }
         let bytes = match self.find(digest).await {
             Ok(Found::Absent) => return Stored::Absent,
-            // A bit that fell over may be one of a digest in it.
+            // A flipped bit may be part of a digest in the manifest.
             Ok(Found::Damaged(size)) => return Stored::Unreadable(format!("its {size} bytes are damaged")),
             Ok(Found::Whole(bytes)) => bytes,
             Err(error) if error.kind() == ErrorKind::TooLarge => {

@@ -15,7 +15,7 @@ const JOBS: usize = 8;
 /// How many small reads one job makes. From the page cache of a file system each takes some microseconds.
 const CHUNK: usize = 64;
 
-/// After how many results a task lets others have its thread: reads from the page cache never wait.
+/// After how many results a task yields its thread to other tasks: reads from the page cache never wait.
 const TURN: usize = 16;
 
 /// Runs `reads`, at most [`PARALLEL`] of them at once. The results come in the order of the reads; the first error ends
@@ -86,7 +86,7 @@ where
     Ok(results)
 }
 
-/// The error of a task that panicked, or that the end of the process overtook.
+/// The error of a task that panicked, or that was cancelled at the end of the process.
 pub(crate) fn failed_job(error: JoinError) -> Error {
     Error::with_source(ErrorKind::Other, "read the tree: a task did not end", error)
 }

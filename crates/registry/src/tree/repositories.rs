@@ -2,7 +2,7 @@
 //!
 //! Repositories nest (`a` and `a/b` may both be one), and the order of names is not the order of a plain walk:
 //! `a-b` comes between `a` and `a/b`, because `-` is less than `/`. So the walk meets each directory twice: as the
-//! repository of its own name, and, at the place of its name with a slash, as what holds others.
+//! repository of its own name, and, at the place of its name with a slash, as the parent of other repositories.
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -20,10 +20,10 @@ use crate::error::Result;
 /// How many names are asked of the store at once for a page of the catalogue.
 const PAGE: usize = 128;
 
-/// The same for a walk over everything.
+/// How many names are asked of the store at once in a walk over everything.
 const LARGE_PAGE: usize = 10_000;
 
-/// The longest name that a repository has had in any registry. What lies deeper is none, or a loop of symbolic links.
+/// The longest name that a repository has had in any registry. A deeper directory is no repository, or a loop of links.
 const LONGEST_NAME: usize = 255;
 
 /// The directories in the places of repositories whose names come after `last`, in the order of their names as bytes.
@@ -53,7 +53,7 @@ enum Order {
 struct Walk {
     storage: Arc<dyn Storage>,
     order: Order,
-    /// Name after which the walk begins; whatever the client sent.
+    /// Name after which the walk begins: any text that the client sent.
     last: String,
     /// From the directory of all repositories down to the one that is being read.
     open: Vec<Directory>,
@@ -92,7 +92,7 @@ impl Walk {
                 Err(_) if self.order == Order::ParentsFirst => {
                     return Err(out_of_reach(&directory.key(), &name).into());
                 }
-                // Not every name is a key's: `last` is whatever the client sent.
+                // Not every name can be part of a key: `last` is any text that the client sent.
                 Err(_) => continue,
             };
             if repository.path().len() > LONGEST_NAME {
@@ -107,15 +107,15 @@ impl Walk {
     }
 }
 
-/// One directory of the walk, with what is still to come of it.
+/// One directory of the walk, with the names that are still to be visited.
 struct Directory {
-    /// `None` for the directory of all repositories.
+    /// Path of the directory; `None` for the directory of all repositories.
     repository: Option<Repository>,
     /// Names that were read and not yet visited.
     entries: VecDeque<Entry>,
     /// Where reading goes on; `None` when all was read.
     read_from: Option<ReadFrom>,
-    /// Names whose turn as a repository is over, and as a directory is still to come; with the slash that decides
+    /// Names that were visited as repositories and are still to be visited as directories; with the slash that decides
     /// their order.
     pending: BTreeSet<String>,
 }
@@ -162,7 +162,7 @@ impl Directory {
         directory
     }
 
-    /// What the names of all repositories in it begin with.
+    /// The prefix of the names of all repositories in the directory.
     fn prefix(&self) -> String {
         let path = self.repository.as_ref().map(InTree::path);
         path.map_or_else(String::new, |path| format!("{path}/"))

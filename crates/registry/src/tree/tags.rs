@@ -24,8 +24,8 @@ pub struct NamePage {
     pub more: bool,
 }
 
-/// Lists tags, and remembers which names in a directory of tags are none: older registries, when they crash, leave
-/// directories of tags that point nowhere. Almost always there are none. Known per version of the directory; looked at
+/// Lists tags, and remembers which names in a directory of tags are not tags: older registries, when they crash, leave
+/// directories of tags that point nowhere. Almost always there are none. Kept per version of the directory; checked
 /// again at each use, because such a tag may come to life without the directory changing.
 #[derive(Debug)]
 pub(crate) struct Tags {
@@ -53,7 +53,7 @@ impl Tags {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn page(&self, name: &RepoName, page: &PageRequest) -> Result<Option<NamePage>> {
         let wanted = page.n.unwrap_or(usize::MAX);
         let directory = layout::tags(name);
@@ -93,7 +93,7 @@ impl Tags {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn all(&self, name: &RepoName) -> Result<Vec<Tag>> {
         let page = self.page(name, &PageRequest::default()).await?;
         let names = page.unwrap_or_default().names;

@@ -1,4 +1,4 @@
-//! What the tests of this crate share: a registry on a store in memory, and small images.
+//! Shared parts of the tests of this crate: a registry on a store in memory, and small images.
 
 use std::{sync::Arc, time::Duration};
 
@@ -125,7 +125,7 @@ pub(crate) async fn try_put(
     registry.put_manifest(&caller(), name, push).await
 }
 
-/// Writes behind the registry's back.
+/// Writes to the store directly, without the registry.
 pub(crate) async fn write(storage: &dyn Storage, key: &Key, bytes: &str) {
     storage
         .publish(&[Put::new(key.clone(), Bytes::copy_from_slice(bytes.as_bytes()))])

@@ -1,4 +1,4 @@
-//! Manifests, tags, referrers and their deletion, as the registry means them.
+//! Manifests, tags, referrers and their deletion.
 
 use crate::common::{caller, image, index, name, push_blob, put, registry, tag, try_put, write};
 use wharf_oci::{Digest, PageRequest, Reference};

@@ -1,4 +1,4 @@
-//! Two registries over one store, as replicas are: what one does, the other one knows at once.
+//! Two registries over one store, as replicas are: a change by one is visible to the other at once.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ struct Replicas {
     one: Arc<Registry>,
     two: Arc<Registry>,
     storage: Arc<dyn Storage>,
-    /// Removed with the replicas, if there is one.
+    /// Directory of the store, if there is one; removed with the replicas.
     _directory: Option<tempfile::TempDir>,
 }
 

@@ -12,7 +12,7 @@ use wharf_storage::{
 
 use crate::common::{name, registry};
 
-/// So that what was touched before is older than an age of zero.
+/// Waits a moment, so that earlier uploads are older than an age of zero.
 async fn a_moment_later() {
     tokio::time::sleep(Duration::from_millis(20)).await;
 }
@@ -47,7 +47,7 @@ async fn purge_takes_the_untouched_and_spares_the_held() {
     assert_eq!(session.suspend().await.unwrap(), 10);
 }
 
-/// One upload that cannot be removed does not keep the others; a store that cannot list them is an error.
+/// An upload that cannot be removed does not keep other uploads; a store that cannot list them is an error.
 #[tokio::test]
 async fn purge_goes_on_after_a_failure() {
     let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));

@@ -50,7 +50,7 @@ pub async fn rename_moves_an_object(storage: &Arc<dyn Storage>) {
     assert_eq!(read(storage, &at("from/beside")).await, "stays");
 }
 
-/// Where no object is there is nothing to move, and nothing is replaced; to its own key an object moves without harm.
+/// A move of an absent object fails and replaces nothing; to its own key an object moves without harm.
 pub async fn rename_of_nothing(storage: &Arc<dyn Storage>) {
     let dir = key("contract/rename_of_nothing");
     let at = |path: &str| dir.join(path).expect("a key");

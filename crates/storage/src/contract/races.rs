@@ -1,4 +1,4 @@
-//! Cases for real tasks that get in each other's way.
+//! Cases for tasks that work on the same keys at the same time.
 
 use std::{
     collections::HashSet,
@@ -227,7 +227,7 @@ pub async fn concurrent_removal_of_neighbours(storage: &Arc<dyn Storage>) {
     all_done(tasks).await;
 }
 
-/// A tree that is removed again and again never keeps others from publishing into it, and what is
+/// A tree that is removed again and again never keeps other requests from publishing into it, and what is
 /// published after the last removal stays.
 pub async fn concurrent_removal_of_a_tree(storage: &Arc<dyn Storage>) {
     let root = key("contract/concurrent_removal_of_a_tree");

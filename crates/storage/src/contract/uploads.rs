@@ -343,7 +343,7 @@ pub async fn upload_is_held_exclusively(storage: &Arc<dyn Storage>) {
         .expect("discard");
 }
 
-/// What `write` took is not lost when the holder goes away without a word.
+/// What `write` took is not lost when the holder is dropped without `suspend`.
 pub async fn upload_dropped_keeps_what_was_written(storage: &Arc<dyn Storage>) {
     let upload = upload_key("contract/upload_dropped_keeps_what_was_written", "u");
     create(storage, &upload).await;
@@ -418,7 +418,7 @@ pub async fn upload_dropped_in_mid_write_keeps_a_prefix(storage: &Arc<dyn Storag
     }
 }
 
-/// Who finishes and thinks better of it leaves the upload as it was.
+/// An upload that was finished and then dropped unpublished stays as it was.
 pub async fn finished_dropped_keeps_the_upload(storage: &Arc<dyn Storage>) {
     let upload = upload_key("contract/finished_dropped_keeps_the_upload", "u");
     let content = pattern(18, 500_000);

@@ -28,12 +28,12 @@ use super::{
 };
 use crate::{Condition, Error, ErrorKind, Put, Result};
 
-/// Other requests can come in between only so often: each of them got something done.
+/// Attempts before a commit gives up. A failed attempt means that another request made progress meanwhile.
 const ATTEMPTS: u32 = 100;
 
 /// One object on its way to its place.
 pub(super) struct Item<D: Disk> {
-    /// Path at which it belongs
+    /// Final path of the object
     path: String,
     content: Content<D>,
     condition: Condition,
@@ -49,7 +49,7 @@ enum Content<D: Disk> {
         path: String,
         unsynced: Option<Arc<D::File>>,
     },
-    /// At the path where it belongs
+    /// The object is at its final path
     Placed,
 }
 
@@ -143,7 +143,7 @@ impl<D: Disk> Engine<D> {
         Err(Error::new(
             ErrorKind::Other,
             format!(
-                "write `{path}`: gave up after {ATTEMPTS} attempts because directories above it come and go"
+                "write `{path}`: gave up after {ATTEMPTS} attempts: other requests create and remove directories above it"
             ),
         ))
     }
@@ -193,7 +193,7 @@ impl<D: Disk> Engine<D> {
             Opened::Missing(top) => {
                 let mut seen = BTreeSet::new();
                 let together = items.iter().take_while(|item| {
-                    // A tree has room for one file of a name; a later one takes its place afterwards.
+                    // A tree holds one file of each name; a later one of the same name replaces it afterwards.
                     is_at_or_below(parent(&item.path), &top) && !item.replaces() && seen.insert(&item.path)
                 });
                 let together = together.count();

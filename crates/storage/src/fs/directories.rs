@@ -12,8 +12,8 @@
 //! open, and synced, while the path did not change. A path leaves it in the same critical section
 //! as the system call that creates, moves or removes the directory ([`Directories::change`]), so
 //! no request sees the new directory and the old verdict. A change also invalidates the chains through that
-//! path that are being synced. What people do behind our back (`rm -rf`) shows as a directory
-//! that is missing; it is then created by us, which is a change.
+//! path that are being synced. A removal by another program (`rm -rf`) shows as a directory
+//! that is missing; wharf then creates it, which is a change.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -40,7 +40,7 @@ pub(super) struct Directories {
 pub(super) struct Chain<D: Disk> {
     /// The last one known to be durable, then each one below it.
     opened: Vec<D::Directory>,
-    /// Of all of them, except of the root.
+    /// Identifiers of the checks of all opened directories, except the root.
     checks: Vec<u64>,
 }
 
@@ -107,7 +107,7 @@ impl Directories {
                 opened: vec![opened],
                 checks: Vec::new(),
             };
-            // Also of the one that is known: it stays known only if it is not replaced meanwhile.
+            // Also of the durable one: it stays known as durable only if it is not replaced meanwhile.
             let known_one = (base > 0).then_some(&path[..base]);
             let paths = known_one
                 .into_iter()
@@ -241,7 +241,7 @@ impl Known {
         self.young.insert(path);
     }
 
-    /// Nothing is known any more about `path` and what is below it.
+    /// Forgets what is known about `path` and everything below it.
     fn forget(&mut self, path: &str) {
         for generation in [&mut self.young, &mut self.old] {
             generation.remove(path);
@@ -388,7 +388,7 @@ mod tests {
         assert!(directories.sync_chain(&disk, &open()).unwrap());
         assert_eq!(directories.known.lock().deepest("a/b"), "a");
         for _ in 0..2 {
-            // First while it is known to be durable, then while it is not.
+            // First while the directory is known to be durable, then while it is not.
             let chain = open();
             directories.change("a", || Ok(())).unwrap();
             assert!(!directories.sync_chain(&disk, &chain).unwrap());
@@ -486,7 +486,7 @@ mod tests {
             while coming.load(Ordering::SeqCst) < 4 {
                 std::thread::yield_now();
             }
-            // So that most of them wait by now, and share.
+            // Gives most of the callers the time to wait, and so to share a sync.
             std::thread::sleep(std::time::Duration::from_millis(50));
             leave.wait();
             first.join().unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Locks on keys: between a look at an object and its replacement nothing else touches it.
+//! Locks on keys: between the check of an object and its replacement no other request changes it.
 
 use std::hash::{BuildHasher, RandomState};
 

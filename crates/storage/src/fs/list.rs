@@ -20,7 +20,7 @@ pub(super) type Listings = Cache<Box<str>, Arc<Listing>, ByMemory>;
 /// All names of one directory, in ascending order of their bytes.
 pub(super) struct Listing {
     version: Option<Version>,
-    /// One after the other.
+    /// All names, one after the other.
     names: Box<str>,
     /// Where each name ends, doubled, plus one for a directory.
     ends: Box<[u64]>,
@@ -71,7 +71,7 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// Blocks.
+    /// Reads the names of a directory and caches them. Blocks.
     fn read_listing(&self, directory: &Key) -> Result<Arc<Listing>> {
         match self.try_read_listing(directory.as_str()) {
             Ok(listing) => {
@@ -94,7 +94,7 @@ impl<D: Disk> Engine<D> {
         let mut entries: Vec<(Box<str>, Kind)> = Vec::new();
         let mut unreachable = None;
         self.disk.read_directory(directory, &mut |name, kind| {
-            // A name that cannot be part of a key is not ours, nor registry:2's.
+            // A name that cannot be part of a key is neither wharf's nor registry:2's.
             match std::str::from_utf8(name) {
                 Ok(name) if is_component(name) && kind != Kind::Other => entries.push((name.into(), kind)),
                 _ if kind == Kind::Directory => unreachable = Some(String::from_utf8_lossy(name).into()),

@@ -25,7 +25,7 @@ pub(super) fn stream<D: Disk>(engine: Arc<Engine<D>>) -> UploadStream {
             Err(_) => ControlFlow::Break(()),
         });
         if let Err(error) = walked {
-            // Without a reader there is no one to tell.
+            // When the reader is gone, the error is dropped.
             drop(found.blocking_send(Err(Error::io("list uploads", error))));
         }
     });
@@ -72,7 +72,7 @@ impl<D: Disk> Engine<D> {
             };
             let below = format!("{path}/{name}");
             if name == "_uploads" {
-                // One directory that cannot be read must not keep all others.
+                // One directory that cannot be read must not hide all other uploads.
                 result = self.list_repository(&below, repository, each).or_else(|error| {
                     tracing::warn!(repository, %error, "could not list the uploads of a repository");
                     Ok(ControlFlow::Continue(()))

@@ -13,7 +13,7 @@ const KEPT_AT_REST: usize = 1024 * 1024;
 /// does not.
 #[derive(Debug)]
 pub(super) struct Pool {
-    /// Of each buffer, in bytes.
+    /// Size of each buffer in bytes.
     size: usize,
     state: Mutex<State>,
 }
@@ -70,7 +70,7 @@ impl Pool {
 }
 
 impl Buffer {
-    /// Where to read into.
+    /// The memory that a read may fill.
     pub(super) fn space(&mut self) -> &mut [u8] {
         self.bytes.as_deref_mut().unwrap_or_default()
     }
@@ -95,7 +95,7 @@ impl Buffer {
         self.filled == self.pool.size
     }
 
-    /// What was filled.
+    /// The filled part.
     pub(super) fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
     }

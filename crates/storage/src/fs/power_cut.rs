@@ -55,7 +55,7 @@ impl Ledger {
         }
     }
 
-    /// From now on nothing else may.
+    /// From now on only this may be what lies at `key`.
     fn acknowledge(&self, key: &Key, content: Option<Bytes>) {
         self.0.lock().insert(key.as_str().to_owned(), vec![content]);
     }
@@ -70,7 +70,7 @@ impl Ledger {
     }
 }
 
-/// A client that keeps book.
+/// A client that records its writes in the ledger.
 #[derive(Clone)]
 struct Client {
     storage: Arc<FsStorage<SimulatedDisk>>,
@@ -358,7 +358,7 @@ fn check_file(path: &str, content: &[u8], files: &BTreeMap<String, Vec<u8>>) -> 
     }
 }
 
-/// The store opens, goes on from what is there, and cleans up.
+/// Checks that the store opens, continues from what it finds, and cleans up.
 async fn check_recovery(disk: &SimulatedDisk) -> Result<(), String> {
     let storage = FsStorage::on(disk.clone(), "simulated").unwrap();
     let files = disk.files();
@@ -442,7 +442,7 @@ fn chunks_survive() {
             Bytes::new(),
         ];
         client.push_blob("chunked", &chunks).await?;
-        // The same again: it replaces what is there.
+        // A second push of the same blob replaces the stored one.
         client.push_blob("again", &chunks).await?;
         Ok(())
     });
@@ -621,7 +621,7 @@ fn opened() -> (Runtime, SimulatedDisk, Client) {
     (Runtime::new().unwrap(), disk, client)
 }
 
-/// The table in the documentation of the engine.
+/// The table of syncs in the documentation of the engine is right.
 #[test]
 fn syncs_are_as_few_as_documented() {
     let (runtime, disk, client) = opened();

@@ -136,7 +136,7 @@ struct FileStream<D: Disk> {
     waiting: Option<JoinHandle<(io::Result<usize>, Space)>>,
 }
 
-/// What is read into.
+/// The memory that a read fills.
 enum Space {
     Small(Vec<u8>),
     Pooled(Buffer),

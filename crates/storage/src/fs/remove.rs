@@ -50,7 +50,7 @@ impl<D: Disk> Engine<D> {
                 Ok(()) => {}
                 // Another request removed it; its durability is up to this request.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                // Not empty, or we may not: the object is gone all the same.
+                // Not empty, or not permitted: the object is removed all the same.
                 Err(_) => break,
             }
             opened.pop();
@@ -122,14 +122,14 @@ impl<D: Disk> Engine<D> {
                     Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
                         self.remove_recursively(&path)?;
                     }
-                    // Another request did it, or the name is not text.
+                    // Another request removed it, or the name is not text.
                     Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                     other => other?,
                 }
                 progress = true;
             }
             match self.disk.remove_directory(path) {
-                // A request that still held the directory put something into it, or the batch was not all.
+                // A request that still held the directory added a name, or there are more names than one batch.
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && progress => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 other => return other,
@@ -270,7 +270,7 @@ impl<'a, D: Disk> Walk<'a, D> {
                 Ok(()) => above.changed = true,
                 // Another request removed it; its durability is up to this request.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => above.changed = true,
-                // Not empty, or we may not: the object is gone all the same.
+                // Not empty, or not permitted: the object is removed all the same.
                 Err(_) => break,
             }
             self.opened.pop();

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{Error, Key, Removal, Result};
 
-/// Other requests can make or remove the directory in between only so often.
+/// Attempts before a move gives up. A failed attempt means that another request made or removed the directory.
 const ATTEMPTS: u32 = 100;
 
 impl<D: Disk> Engine<D> {
@@ -20,7 +20,7 @@ impl<D: Disk> Engine<D> {
     pub(super) fn rename_object(&self, from: &Removal, to: &Key) -> Result<()> {
         self.try_rename_object(from, to)
             .map_err(|error| match error.kind() {
-                // Of the new place; on the way to the old one it means that there is no object.
+                // An error of the new place; on the way to the old place it means that there is no object.
                 io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => writing(to.as_str(), error),
                 _ => Error::io(format!("move `{}` to `{to}`", from.key), error),
             })
@@ -67,11 +67,11 @@ impl<D: Disk> Engine<D> {
                     }
                 }
             }
-            // Not there is either the object, or the directory that it was to go to.
+            // Either the object or the directory that it is moved to is missing.
             self.require_object(old, last_component(from))?;
         }
         Err(io::Error::other(format!(
-            "gave up after {ATTEMPTS} attempts because directories above `{to}` come and go"
+            "gave up after {ATTEMPTS} attempts: other requests create and remove directories above `{to}`"
         )))
     }
 

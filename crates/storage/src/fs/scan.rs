@@ -7,7 +7,7 @@ impl<D: Disk> Engine<D> {
     /// Reads only the directories that lie between `after` and the end of the page. Blocks.
     pub(super) fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
         let mut objects = Vec::new();
-        // One more, to know whether there is more.
+        // One more than asked for tells whether there are more.
         let wanted = limit.saturating_add(1);
         self.scan_below(prefix.as_str(), after.map(Key::as_str), wanted, &mut objects)?;
         let more = objects.len() > limit;
@@ -47,7 +47,7 @@ impl<D: Disk> Engine<D> {
         Ok(())
     }
 
-    /// `None` for a file that is gone, and for what is no file.
+    /// The entry of a file; `None` for a file that is gone, and for anything but a file.
     fn scanned(&self, path: String) -> Result<Option<Scanned>> {
         let key = Key::from_safe(path);
         let found = self

@@ -144,7 +144,7 @@ impl SimulatedDisk {
         std::mem::take(&mut self.0.lock().syncs)
     }
 
-    /// Lets so many more bytes be written.
+    /// Lets `bytes` more bytes be written.
     pub(super) fn set_space(&self, bytes: u64) {
         self.0.lock().space = bytes;
     }
@@ -155,7 +155,7 @@ impl SimulatedDisk {
         self.0.lock().failing_file_sync = Some(others);
     }
 
-    /// The same for the sync of a directory.
+    /// Lets the sync of a directory fail, after `others` that succeed.
     pub(super) fn fail_directory_sync(&self, others: u32) {
         self.0.lock().failing_directory_sync = Some(others);
     }

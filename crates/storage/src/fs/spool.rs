@@ -40,10 +40,10 @@ const HEADER: u64 = 12;
 /// What the checks begin with, so that a format to come has different ones.
 const FORMAT: &[u8] = b"wharf spool 1";
 
-/// A queue has about so many segments when it is full; one goes at a time.
+/// About how many segments a full queue has; the oldest one is removed as a whole.
 const SEGMENTS: u64 = 8;
 
-/// The largest segment that is begun anew after, in bytes: it is read whole when the queue is opened.
+/// Size in bytes after which a new segment is begun: a segment is read whole when the queue is opened.
 const SEGMENT_BYTES: u64 = 4 << 20;
 
 impl<D: Disk> Spools for FsStorage<D> {
@@ -67,7 +67,7 @@ struct FsSpool<D: Disk> {
 }
 
 struct State<D: Disk> {
-    /// Oldest first; never empty segments but the last.
+    /// Segments, oldest first; only the last one may be empty.
     segments: VecDeque<Segment>,
     /// Where the oldest record begins in the first segment.
     offset: u64,
@@ -91,11 +91,11 @@ struct Unsynced<D: Disk> {
 #[derive(Debug, Clone, Copy)]
 struct Segment {
     number: u64,
-    /// Behind its last whole record.
+    /// Offset behind its last whole record.
     end: u64,
-    /// Of it, those that are still in the queue.
+    /// Number of its records that are still in the queue.
     records: u64,
-    /// The same in bytes, with headers.
+    /// Bytes of these records, with their headers.
     bytes: u64,
 }
 
@@ -388,7 +388,7 @@ fn open_or_create<D: Disk>(disk: &D, path: &str) -> io::Result<D::File> {
     }
 }
 
-/// The segment and the offset of the oldest record; `None` when no cursor says.
+/// The segment and the offset of the oldest record; `None` when there is no valid cursor.
 fn read_cursor<D: Disk>(disk: &D, file: &D::File) -> io::Result<Option<(u64, u64)>> {
     let mut bytes = [0; 24];
     if !read_exactly(disk, file, &mut bytes, 0)? {
@@ -461,7 +461,7 @@ fn read_record<D: Disk>(disk: &D, file: &D::File, offset: u64, end: u64) -> io::
     Ok((is_whole && found == checks(&[length, &record])).then(|| record.into()))
 }
 
-/// Whether the file had that much.
+/// Fills `buffer` from `offset` on; false when the file ends before.
 fn read_exactly<D: Disk>(
     disk: &D,
     file: &D::File,
@@ -483,7 +483,7 @@ fn check(bytes: &[u8]) -> [u8; 8] {
     checks(&[bytes])
 }
 
-/// A part of a SHA-256: it is there anyway, and what it costs is nothing beside the write.
+/// A part of a SHA-256: wharf has the code anyway, and its cost is small beside that of the write.
 fn checks(parts: &[&[u8]]) -> [u8; 8] {
     let mut hasher = Sha256::new_with_prefix(FORMAT);
     for part in parts {

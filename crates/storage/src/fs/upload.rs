@@ -32,9 +32,9 @@ use super::{
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
 
-/// So many bytes are gathered before they go to a job, when few uploads are under way; larger runs gain nothing.
+/// How many bytes are gathered before they go to a job, when few uploads are under way; larger runs gain nothing.
 const LONGEST_RUN: usize = 256 * 1024;
-/// The same when very many are.
+/// How many bytes are gathered when very many uploads are under way.
 const SHORTEST_RUN: usize = 32 * 1024;
 /// What the runs of all uploads may hold together, before each has become as short as it may: two runs an
 /// upload, one that is gathered and one that is written.
@@ -43,7 +43,7 @@ const RUNS: usize = 16 * 1024 * 1024;
 const SMALL: usize = 64 * 1024;
 /// Runs are gathered in buffers of this size, so that short ones need few and long ones use them whole.
 const BUFFER: usize = 64 * 1024;
-/// So many bytes are written before the disk is told to start on them.
+/// How many bytes are written before the kernel is told to start their writeback.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
 /// States of hashes that are remembered, of about 300 bytes each.
 const REMEMBERED: u64 = 4096;
@@ -69,7 +69,7 @@ struct Remembered {
     file: Fingerprint,
 }
 
-/// What differs when a file is not the one, or not as it was.
+/// What differs when a file was replaced or changed.
 #[derive(Debug, PartialEq, Eq)]
 struct Fingerprint {
     device: u64,
@@ -239,22 +239,22 @@ struct Session<D: Disk> {
     engine: Arc<Engine<D>>,
     directory: String,
     data: String,
-    /// None as long as nothing was written.
+    /// The file of the upload; `None` as long as nothing was written.
     file: Option<Arc<D::File>>,
     /// How many bytes surely are in the file.
     written: u64,
-    /// How many of them the disk was told to start on.
+    /// How many of them the kernel was told to write back.
     written_back: u64,
-    /// Of the bytes in the file. None: not known, they must be read.
+    /// State of the hash of the bytes in the file; `None` when the file must be read again.
     hasher: Option<Hasher>,
-    /// A write failed; what came after it is lost, so nothing may follow.
+    /// Kind and context of a failed write; bytes after it are lost, so no write may follow.
     failed: Option<(ErrorKind, String)>,
-    /// The last field: dropped when everything else is.
+    /// The last field, so that the hold is dropped after everything else.
     hold: Hold,
 }
 
 impl<D: Disk> Session<D> {
-    /// Opens what earlier holders left.
+    /// Opens the file that earlier holders left.
     fn find(&mut self) -> Result<()> {
         let directory = &self.directory;
         let failed = |error| Error::io(format!("open the upload `{directory}`"), error);
@@ -272,7 +272,7 @@ impl<D: Disk> Session<D> {
         let found = disk.stat_file(&file).map_err(failed)?;
         if found.has_other_names {
             // A crash on a file system without a journal may leave the name of a file that was
-            // already published; a backup may have linked it. To write on would change the other.
+            // already published; a backup may have linked it. To append would change the published file.
             return disk.remove_file(&self.data).map_err(failed);
         }
         self.written = found.size;
@@ -309,7 +309,7 @@ impl<D: Disk> Session<D> {
         let disk = &self.engine.disk;
         let (mut count, mut result) = write_frames(disk, &file, frames, self.written);
         if result.is_err() && disk.set_length(&file, self.written + count).is_err() {
-            // The file may be longer than what we know of it; its size is what the next holder goes by.
+            // The file may be longer than `written`; the next holder goes by its size.
             result = result.and(disk.set_length(&file, self.written));
             count = 0;
         }
@@ -438,7 +438,7 @@ impl<D: Disk> Session<D> {
             .engine
             .commit(std::iter::once(first).chain(then.iter().map(Item::put)).collect());
         if result.is_ok() {
-            // Of no consequence for what was published, and purged when it fails.
+            // A failure does not affect what was published; a purge removes the leftovers.
             if let Err(error) = self.remove_leftovers() {
                 tracing::warn!(upload = self.directory, %error, "could not remove a finished upload");
             }
@@ -454,7 +454,7 @@ impl<D: Disk> Session<D> {
             _ => {}
         }
         match disk.remove_directory(&self.directory) {
-            // Registry:2 leaves states of hashes there.
+            // registry:2 leaves states of hashes there.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
                 self.engine.remove_recursively(&self.directory)
             }
@@ -560,7 +560,7 @@ type Job<D> = JoinHandle<(Box<Session<D>>, Result<()>)>;
 enum Work<D: Disk> {
     Idle(Box<Session<D>>),
     Running(Job<D>),
-    /// Handed on, or lost with a job that panicked.
+    /// The session was handed on, or lost with a job that panicked.
     Gone,
 }
 
@@ -743,7 +743,7 @@ impl<D: Disk> Drop for FsUpload<D> {
 
 /// An upload whose bytes are hashed.
 struct FsFinished<D: Disk> {
-    /// None once it was handed to a job.
+    /// The session; `None` once it was handed to a job.
     session: Option<Box<Session<D>>>,
     /// A small upload that was never written to its file.
     frames: Option<Vec<Bytes>>,

@@ -14,7 +14,7 @@ pub(super) async fn scan(
     limit: usize,
 ) -> Result<ScanPage> {
     let (below, after) = (bucket.path(prefix), after.map(|after| bucket.path(after)));
-    // One more, to know whether there is more.
+    // One more than asked for tells whether there are more.
     let wanted = limit.saturating_add(1);
     let found = match &bucket.pages {
         Some(pages) => pages.first(bucket, &below, after.as_ref(), wanted).await,

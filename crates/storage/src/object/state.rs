@@ -15,7 +15,7 @@ use crate::{Error, ErrorKind, Key, Result, layout};
 /// What `state` holds, as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct State {
-    /// Another one with each write, so that a writer recognises its own after an answer was lost.
+    /// Changes with each write, so that a writer recognises its own after an answer was lost.
     revision: Uuid,
     /// Whether it is being published: no bytes are accepted any more.
     #[serde(default)]
@@ -27,10 +27,10 @@ pub(super) struct State {
 /// The bytes of one request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Chunk {
-    /// Its name in the directory of chunks.
+    /// Name of the chunk in the directory of chunks.
     pub(super) name: String,
     pub(super) size: u64,
-    /// Of its bytes as they were written.
+    /// SHA-256 of its bytes, computed as they were written.
     pub(super) sha256: Digest,
 }
 
@@ -43,7 +43,7 @@ impl State {
         }
     }
 
-    /// The same, closed for more bytes.
+    /// This state, closed for more bytes.
     pub(super) fn seal(&self) -> Self {
         Self {
             sealed: true,

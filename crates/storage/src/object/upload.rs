@@ -33,7 +33,7 @@ use crate::{Error, ErrorKind, Finished, Key, ListedUpload, Put, Result, Upload, 
 /// The bytes go to a task that owns the session. So whenever the request goes away, in the middle of whatever, the
 /// task still completes the chunk with what it was given, and lets go only then.
 pub(super) struct ObjectUpload {
-    /// Here while no task has it.
+    /// The session; `None` while a task has it.
     session: Option<Session>,
     appending: Option<Appending>,
     size: u64,
@@ -237,7 +237,7 @@ impl Session {
         (self, result)
     }
 
-    /// Sorted by name, chunks are in the order of their offsets; that is for people only.
+    /// Sorted by name, chunks are in the order of their offsets, which helps operators only.
     fn new_chunk(&self) -> String {
         format!("{:016}-{}", self.state.size(), Uuid::new_v4())
     }
@@ -286,7 +286,7 @@ impl Session {
         self.replace(self.state.clone()).await
     }
 
-    /// Brings it down to one chunk at most, whose digests are known.
+    /// Reduces the upload to at most one chunk, of known digests.
     async fn finish(mut self, also: Option<Algorithm>) -> Result<ObjectFinished> {
         let wants_more = also.is_some_and(|also| also != Algorithm::Sha256);
         let (sha256, also) = match &self.state.chunks[..] {
@@ -419,7 +419,7 @@ impl Finished for ObjectFinished {
             .find(|digest| digest.algorithm() == algorithm)
     }
 
-    /// Nothing: the chunks are durable since they were acknowledged, and a copy inside the store can be seen.
+    /// Does nothing: the chunks are durable since they were acknowledged, and a copy inside the store can be seen.
     async fn prepare(&mut self) -> Result<()> {
         Ok(())
     }

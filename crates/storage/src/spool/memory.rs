@@ -110,7 +110,7 @@ mod tests {
         }
         let first = spool.first().unwrap().unwrap();
         assert_eq!(spool.append(b"4").unwrap(), 1);
-        // It went while a sender was busy with it.
+        // It was dropped while a sender delivered it.
         spool.remove(&first).unwrap();
         assert_eq!(spool.len(), 3);
         assert_eq!(spool.append(b"123456789").unwrap(), 2);

@@ -25,7 +25,7 @@ impl SpoolName {
         Self(format!("{plain}-{}", &hex.as_str()[..8]))
     }
 
-    /// As a directory is named.
+    /// The name of the queue's directory.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -6,7 +6,7 @@ use super::{Client, assert_no_sync_is_superfluous, survives_a_cut_anywhere};
 use crate::{ErrorKind, Key, Objects, Put, Result, Version};
 
 impl Client {
-    /// Puts one object, and keeps book of it.
+    /// Puts one object, and records it in the ledger.
     async fn put_object(&self, put: Put) -> Result<()> {
         self.ledger.begin(&put.key, Some(put.bytes.clone()));
         self.storage.publish(std::slice::from_ref(&put)).await?;

@@ -47,7 +47,7 @@ impl Client {
     }
 }
 
-/// Into directories that are missing, into one that exists, in place of another object, and back.
+/// Moves into directories that are missing, into one that exists, in place of another object, and back.
 async fn moves(client: Client) -> Result<()> {
     let there = Put::new(key("wharf/moving/quarantine/there"), "replaced");
     client.publish_first(&[there]).await?;
@@ -83,7 +83,7 @@ fn moves_survive() {
     }
 }
 
-/// Those of the new directories, of the directory that the object is moved into, and of the one that it leaves.
+/// The syncs of the new directories, of the directory that the object is moved into, and of the one that it leaves.
 #[test]
 fn every_single_sync_of_a_move_is_needed() {
     let scenario = async |client: Client| {

@@ -5,7 +5,7 @@ use wharf_oci::Digest;
 use super::{Client, pattern, survives_a_cut_anywhere};
 use crate::{Key, Objects, Removal, Result, layout};
 
-/// As a collection does it: history, revisions, layer links, blobs, each kind in one call.
+/// Removes in the order of a collection: history, revisions, layer links, blobs, each kind in one call.
 #[test]
 fn a_sweep_survives() {
     survives_a_cut_anywhere(async |client| {

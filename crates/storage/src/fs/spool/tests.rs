@@ -23,7 +23,7 @@ fn append(spool: &dyn Spool, numbers: std::ops::Range<u32>) -> u64 {
         .sum()
 }
 
-/// Takes out so many, or all.
+/// Takes `count` records out, or all.
 fn take(spool: &dyn Spool, count: usize) -> Vec<u32> {
     let mut taken = Vec::new();
     while taken.len() < count {
@@ -207,9 +207,9 @@ fn a_full_disk_costs_the_new_record_alone() {
 #[derive(Debug, Default)]
 struct Story {
     appended: u32,
-    /// All below were synced.
+    /// All records below this number were synced.
     synced: u32,
-    /// All below were taken out.
+    /// All records below this number were taken out.
     taken: u32,
 }
 
