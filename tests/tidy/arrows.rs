@@ -12,7 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-oci", &[]),
     ("wharf-workers", &[]),
     ("wharf-storage", &["wharf-oci"]),
-    ("wharf-access", &["wharf-oci"]),
+    ("wharf-access", &["wharf-oci", "wharf-workers"]),
     ("wharf-client", &["wharf-oci"]),
     ("wharf-registry", &["wharf-oci", "wharf-workers", "wharf-storage"]),
     ("wharf-http", &["wharf-workers", "wharf-client"]),

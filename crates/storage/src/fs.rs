@@ -46,6 +46,7 @@
 mod commit;
 mod directories;
 mod keys;
+mod known_uploads;
 mod list;
 mod list_uploads;
 mod pool;
@@ -74,10 +75,10 @@ use self::{
     commit::Item,
     directories::Directories,
     keys::KeyLocks,
+    known_uploads::KnownUploads,
     list::Listings,
     pool::Pool,
     sys::{Disk, RealDisk},
-    upload::KnownUploads,
 };
 use crate::{
     Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,

@@ -13,12 +13,10 @@
 //! in memory, with the size, number and time stamps of the file; when any of them differs, or the
 //! state is gone, the file is read again from its start.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use parking_lot::Mutex;
-use quick_cache::{UnitWeighter, sync::Cache};
 use tokio::{runtime::Handle, task::JoinHandle};
 use wharf_oci::{Algorithm, Digest, Hasher};
 
@@ -27,114 +25,16 @@ use super::{
     commit::{Item, write_frames, writing},
     directories::parent,
     failed_job,
+    known_uploads::{Fingerprint, Hold, Remembered},
     pool::{Buffer, Pool},
-    sys::{Disk, Kind, Metadata, Stamp},
+    sys::{Disk, Kind},
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
 
-/// How many bytes are gathered before they go to a job, when few uploads are under way; larger runs gain nothing.
-const LONGEST_RUN: usize = 256 * 1024;
-/// How many bytes are gathered when very many uploads are under way.
-const SHORTEST_RUN: usize = 32 * 1024;
-/// What the runs of all uploads may hold together, before each has become as short as it may: two runs an
-/// upload, one that is gathered and one that is written.
-const RUNS: usize = 16 * 1024 * 1024;
 /// An upload that is no larger never becomes a file of its own: it is written where it is published from.
 const SMALL: usize = 64 * 1024;
-/// Runs are gathered in buffers of this size, so that short ones need few and long ones use them whole.
-const BUFFER: usize = 64 * 1024;
 /// How many bytes are written before the kernel is told to start their writeback.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
-/// States of hashes that are remembered, of about 300 bytes each.
-const REMEMBERED: u64 = 4096;
-
-/// What one process knows about uploads.
-#[derive(Debug)]
-pub(super) struct KnownUploads {
-    held: Arc<Mutex<HashSet<UploadKey>>>,
-    pool: Arc<Pool>,
-    hashes: Cache<UploadKey, Arc<Remembered>>,
-}
-
-/// Exclusive use of one upload, until it is dropped.
-pub(super) struct Hold {
-    upload: UploadKey,
-    held: Arc<Mutex<HashSet<UploadKey>>>,
-}
-
-/// The state of the hash of a file as it was left.
-#[derive(Debug)]
-struct Remembered {
-    hasher: Hasher,
-    file: Fingerprint,
-}
-
-/// What differs when a file was replaced or changed.
-#[derive(Debug, PartialEq, Eq)]
-struct Fingerprint {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: Stamp,
-    changed: Stamp,
-}
-
-impl KnownUploads {
-    pub(super) fn new() -> Self {
-        Self {
-            held: Arc::default(),
-            pool: Pool::new(BUFFER),
-            hashes: Cache::with_weighter(256, REMEMBERED, UnitWeighter),
-        }
-    }
-
-    /// Takes hold of an upload; `None` when another request has it.
-    pub(super) fn hold(&self, upload: &UploadKey) -> Option<Hold> {
-        let taken = self.held.lock().insert(upload.clone());
-        taken.then(|| Hold {
-            upload: upload.clone(),
-            held: Arc::clone(&self.held),
-        })
-    }
-
-    /// Whether a request holds an upload at the moment.
-    pub(super) fn is_held(&self, upload: &UploadKey) -> bool {
-        self.held.lock().contains(upload)
-    }
-
-    /// How many bytes each upload is to gather, as many as there are: shared memory, in equal parts.
-    fn run(&self) -> usize {
-        let uploads = self.held.lock().len().max(1);
-        (RUNS / 2 / uploads).clamp(SHORTEST_RUN, LONGEST_RUN)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.held.lock().remove(&self.upload);
-    }
-}
-
-impl From<Metadata> for Fingerprint {
-    fn from(metadata: Metadata) -> Self {
-        let Metadata {
-            device,
-            inode,
-            size,
-            modified,
-            changed,
-            ..
-        } = metadata;
-        Self {
-            device,
-            inode,
-            size,
-            modified,
-            changed,
-        }
-    }
-}
-
 /// Where an upload lies.
 pub(super) fn directory_of(upload: &UploadKey) -> String {
     format!("{}/{}", layout::uploads(&upload.repository), upload.id)

@@ -1,0 +1,114 @@
+//! What one process knows about uploads: which are held, how much each may gather, and the states of their hashes.
+
+use std::{collections::HashSet, sync::Arc};
+
+use parking_lot::Mutex;
+use quick_cache::{UnitWeighter, sync::Cache};
+use wharf_oci::Hasher;
+
+use super::{
+    pool::Pool,
+    sys::{Metadata, Stamp},
+};
+use crate::layout::UploadKey;
+
+/// How many bytes are gathered before they go to a job, when few uploads are under way; larger runs gain nothing.
+const LONGEST_RUN: usize = 256 * 1024;
+/// How many bytes are gathered when very many uploads are under way.
+const SHORTEST_RUN: usize = 32 * 1024;
+/// What the runs of all uploads may hold together, before each has become as short as it may: two runs an
+/// upload, one that is gathered and one that is written.
+const RUNS: usize = 16 * 1024 * 1024;
+/// Runs are gathered in buffers of this size, so that short ones need few and long ones use them whole.
+const BUFFER: usize = 64 * 1024;
+/// States of hashes that are remembered, of about 300 bytes each.
+const REMEMBERED: u64 = 4096;
+
+/// What one process knows about uploads.
+#[derive(Debug)]
+pub(super) struct KnownUploads {
+    held: Arc<Mutex<HashSet<UploadKey>>>,
+    /// Buffers in which runs are gathered
+    pub(super) pool: Arc<Pool>,
+    /// States of the hashes of uploads that no request holds
+    pub(super) hashes: Cache<UploadKey, Arc<Remembered>>,
+}
+
+/// Exclusive use of one upload, until it is dropped.
+pub(super) struct Hold {
+    pub(super) upload: UploadKey,
+    held: Arc<Mutex<HashSet<UploadKey>>>,
+}
+
+/// The state of the hash of a file as it was left.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    pub(super) hasher: Hasher,
+    pub(super) file: Fingerprint,
+}
+
+/// What differs when a file was replaced or changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: Stamp,
+    changed: Stamp,
+}
+
+impl KnownUploads {
+    pub(super) fn new() -> Self {
+        Self {
+            held: Arc::default(),
+            pool: Pool::new(BUFFER),
+            hashes: Cache::with_weighter(256, REMEMBERED, UnitWeighter),
+        }
+    }
+
+    /// Takes hold of an upload; `None` when another request has it.
+    pub(super) fn hold(&self, upload: &UploadKey) -> Option<Hold> {
+        let taken = self.held.lock().insert(upload.clone());
+        taken.then(|| Hold {
+            upload: upload.clone(),
+            held: Arc::clone(&self.held),
+        })
+    }
+
+    /// Whether a request holds an upload at the moment.
+    pub(super) fn is_held(&self, upload: &UploadKey) -> bool {
+        self.held.lock().contains(upload)
+    }
+
+    /// How many bytes each upload is to gather, as many as there are: shared memory, in equal parts.
+    pub(super) fn run(&self) -> usize {
+        let uploads = self.held.lock().len().max(1);
+        (RUNS / 2 / uploads).clamp(SHORTEST_RUN, LONGEST_RUN)
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.held.lock().remove(&self.upload);
+    }
+}
+
+impl From<Metadata> for Fingerprint {
+    fn from(metadata: Metadata) -> Self {
+        let Metadata {
+            device,
+            inode,
+            size,
+            modified,
+            changed,
+            ..
+        } = metadata;
+        Self {
+            device,
+            inode,
+            size,
+            modified,
+            changed,
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A disk that fails or is full: what could not be synced or written is never acknowledged, and can be repeated.
+
+use wharf_oci::{Algorithm, Digest};
+
+use super::{check_promises, opened, pattern, put};
+use crate::{
+    ErrorKind, Objects as _, Uploads as _,
+    fs::{
+        FsStorage,
+        simulated::{SimulatedDisk, Survival},
+    },
+    layout,
+};
+
+/// What a failed sync left on the disk is unknown, and a second sync would say that all is well.
+#[test]
+fn what_could_not_be_synced_is_not_published_later() {
+    for others in 0..2 {
+        let (runtime, disk, client) = opened();
+        let content = pattern(1, 100_000);
+        disk.fail_file_sync(others);
+        let chunks = [content.clone()];
+        runtime.block_on(async {
+            let error = client.push_blob("u", &chunks).await.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Other);
+            assert!(
+                disk.files()
+                    .keys()
+                    .all(|path| !path.starts_with("wharf/staging/")),
+                "staging is empty"
+            );
+
+            // The client tries again to finish the same upload.
+            let upload = client.upload("u");
+            let mut held = client.storage.open_upload(&upload).await.unwrap();
+            let (size, left) = (held.size(), content.len() as u64);
+            assert!(size == 0 || size == left, "{size}");
+            assert_eq!(size == 0, others == 0, "only what may be damaged is gone");
+            held.write(content.slice(usize::try_from(size).unwrap()..))
+                .await
+                .unwrap();
+            let finished = held.finish(None).await.unwrap();
+            let digest = Digest::sha256_of(&content);
+            assert_eq!(finished.digest(Algorithm::Sha256), Some(digest));
+            finished.publish(&layout::blob(&digest), &[]).await.unwrap();
+            client
+                .ledger
+                .acknowledge(&layout::blob(&digest), Some(content.clone()));
+            client
+                .ledger
+                .0
+                .lock()
+                .remove(layout::layer_link(&client.repository, &digest).as_str());
+            check_promises(&disk.after_power_cut(Survival::Nothing), &client.ledger).unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_is_an_error() {
+    for others in 0..4 {
+        let (runtime, disk, client) = opened();
+        disk.fail_directory_sync(others);
+        let error = runtime
+            .block_on(client.push_manifest("latest", "manifest"))
+            .unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Other);
+        check_promises(&disk.after_power_cut(Survival::Nothing), &client.ledger).unwrap();
+        // It may be repeated.
+        runtime
+            .block_on(client.push_manifest("latest", "manifest"))
+            .unwrap();
+        check_promises(&disk.after_power_cut(Survival::Nothing), &client.ledger).unwrap();
+    }
+}
+
+#[test]
+fn a_full_disk_leaves_an_upload_at_its_last_sure_byte() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let upload = client.upload("u");
+        let content = pattern(1, 600_000);
+        client.storage.create_upload(&upload).await.unwrap();
+        disk.set_space(300_001);
+        let mut held = client.storage.open_upload(&upload).await.unwrap();
+        for frame in 0..6 {
+            if held
+                .write(content.slice(frame * 100_000..(frame + 1) * 100_000))
+                .await
+                .is_err()
+            {
+                break;
+            }
+        }
+        let error = held.suspend().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+
+        // Full still: nothing fits, nothing breaks.
+        let mut held = client.storage.open_upload(&upload).await.unwrap();
+        assert_eq!(held.size(), 300_001);
+        held.write(content.slice(300_001..)).await.unwrap_or_default();
+        assert_eq!(
+            held.finish(None).await.map(|_| ()).unwrap_err().kind(),
+            ErrorKind::NoSpace
+        );
+        let error = client.push_manifest("latest", "manifest").await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        assert!(
+            disk.files()
+                .keys()
+                .all(|path| path.contains("/_uploads/") || path == "wharf/lock")
+        );
+
+        // No room for the link: the blob's bytes are still the upload's.
+        disk.set_space(299_999);
+        let mut held = client.storage.open_upload(&upload).await.unwrap();
+        assert_eq!(held.size(), 300_001);
+        held.write(content.slice(300_001..)).await.unwrap();
+        let finished = held.finish(None).await.unwrap();
+        let digest = Digest::sha256_of(&content);
+        assert_eq!(finished.digest(Algorithm::Sha256), Some(digest));
+        let link = [put(
+            layout::layer_link(&client.repository, &digest),
+            layout::link_content(&digest),
+        )];
+        let error = finished.publish(&layout::blob(&digest), &link).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        assert_eq!(client.storage.upload_size(&upload).await.unwrap(), 600_000);
+
+        disk.set_space(u64::MAX);
+        let held = client.storage.open_upload(&upload).await.unwrap();
+        let finished = held.finish(Some(Algorithm::Sha512)).await.unwrap();
+        assert_eq!(
+            finished.digest(Algorithm::Sha512),
+            Some(Digest::of(Algorithm::Sha512, &content))
+        );
+        finished.publish(&layout::blob(&digest), &link).await.unwrap();
+        assert_eq!(
+            client.storage.stat(&layout::blob(&digest)).await.unwrap().size,
+            600_000
+        );
+    });
+}
+
+#[test]
+fn a_tree_on_another_file_system_is_refused_at_once() {
+    let disk = SimulatedDisk::default();
+    disk.mount("docker");
+    let error = FsStorage::on(disk, "/data").unwrap_err().to_string();
+    for part in ["`/data`", "`wharf` and `docker`", "different file systems"] {
+        assert!(error.contains(part), "{error}");
+    }
+}
