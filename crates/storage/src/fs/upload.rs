@@ -48,7 +48,7 @@ const WRITEBACK: u64 = 8 * 1024 * 1024;
 /// States of hashes that are remembered, of about 300 bytes each.
 const REMEMBERED: u64 = 4096;
 
-/// What one process knows about uploads.
+/// The uploads of one process: holds, and states of hashes.
 #[derive(Debug)]
 pub(super) struct KnownUploads {
     held: Arc<Mutex<HashSet<UploadKey>>>,
@@ -69,7 +69,7 @@ struct Remembered {
     file: Fingerprint,
 }
 
-/// What differs when a file was replaced or changed.
+/// A mark that differs when a file was replaced or changed.
 #[derive(Debug, PartialEq, Eq)]
 struct Fingerprint {
     device: u64,
@@ -135,7 +135,7 @@ impl From<Metadata> for Fingerprint {
     }
 }
 
-/// Where an upload lies.
+/// Path of the directory of an upload.
 pub(super) fn directory_of(upload: &UploadKey) -> String {
     format!("{}/{}", layout::uploads(&upload.repository), upload.id)
 }
@@ -675,7 +675,7 @@ impl<D: Disk> Upload for FsUpload<D> {
     async fn discard(self: Box<Self>) -> Result<()> {
         let mut this = self;
         if let Err(error) = this.idle().await {
-            tracing::debug!(%error, "an upload is discarded whose last write failed");
+            tracing::debug!(%error, "discarding an upload after a failed write");
         }
         this.gathered.take();
         match std::mem::replace(&mut this.work, Work::Gone) {
