@@ -6,7 +6,7 @@ use crate::{files, report};
 
 /// The floor of each crate. A crate sees the floors below its own; crates of one floor do not see each other.
 ///
-/// `http` carries requests without knowing what they ask for, so it stands beside `storage`, `access` and `client`, not
+/// `http` carries requests without knowing their meaning, so it stands beside `storage`, `access` and `client`, not
 /// above them.
 const FLOORS: &[(&str, u8)] = &[
     ("wharf-oci", 0),
