@@ -68,7 +68,7 @@ fn play_with(bench: &Bench, script: &str, variables: &[(&str, &str)]) {
     bench.run("sh", &["flow.sh"]);
 }
 
-/// What a tag may point at, pushed to a registry that the script starts.
+/// An image and an index for the scripts, pushed to a registry that the script starts.
 fn contents() -> [(&'static str, Content); 4] {
     [
         ("docker", Content::of(image::docker("a5"))),

@@ -1,4 +1,4 @@
-//! `wharf htpasswd` beside Apache's: one table of command lines, sent to both.
+//! `wharf htpasswd` compared with Apache's: one table of command lines, run by both.
 
 use std::fs;
 
@@ -94,7 +94,7 @@ async fn htpasswd_says_and_does_what_apaches_does() {
     assert!(problems.is_empty(), "{}", problems.join("\n"));
 }
 
-/// What it ended with, what it said, and what the files are, without what is random.
+/// Exit code, output and files of a command, without the random parts.
 fn outcome(bench: &Bench, ran: &Ran) -> String {
     let files = ["f", "g"].map(|name| fs::read_to_string(bench.path(name)).unwrap_or_default());
     let said = ran.stderr.split("\nUsage:").next().unwrap_or_default();
@@ -104,7 +104,7 @@ fn outcome(bench: &Bench, ran: &Ran) -> String {
         said.trim_end()
     };
     let said = said.strip_prefix("/usr/bin/").unwrap_or(said);
-    // Reasons of the library are worded by it.
+    // The library words the reasons of its errors.
     let said = said.split("bcrypt:").next().unwrap_or_default();
     format!(
         "{:?} {said:?} {:?} {:?}",
@@ -120,7 +120,7 @@ fn without_hashes(text: &str) -> String {
         Some((name, hash)) => format!("{name}:(bcrypt, {})", hash.len()),
         None => line.to_owned(),
     };
-    // Apache leaves blank lines; so do we.
+    // Apache leaves blank lines, and so does wharf.
     text.split('\n').map(line).collect::<Vec<_>>().join("\n")
 }
 

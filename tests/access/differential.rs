@@ -93,7 +93,7 @@ fn wharf(file: &str) -> Server {
         .start()
 }
 
-/// What counts of an answer: not the words of an error.
+/// The compared parts of an answer, without the texts of errors.
 fn outcome(answer: &RawAnswer) -> String {
     let mut json = answer.json();
     if let Some(errors) = json["errors"].as_array_mut() {
@@ -257,7 +257,7 @@ async fn live_edits_are_seen_as_by_registry_2() {
     let mut modified = std::time::SystemTime::now() - Duration::from_secs(100);
     for content in [&alice, &format!("{alice}{bob}"), &bob, "", &alice] {
         bench.write("htpasswd", content);
-        // registry:2 sees no change that leaves the time as it was.
+        // registry:2 does not notice a change that keeps the modification time.
         modified += Duration::from_secs(2);
         fs::File::options()
             .write(true)

@@ -1,4 +1,4 @@
-//! A2, as far as it needs no daemon: `docker login` in all its forms.
+//! A2, the part without a daemon: `docker login` in all its forms.
 
 use wharf_testkit::suite::{Part, Suite};
 use wharf_testkit::tool::Bench;
@@ -23,7 +23,7 @@ fn server() -> (Server, String) {
 async fn a2_docker_login() {
     let (_server, authority) = server();
     let bench = Bench::new();
-    // No credential store of the machine.
+    // Without the credential store of the machine.
     bench.write("config.json", "{\"auths\":{}}");
     let login = |name: &str, password: &str, host: &str| {
         bench.try_run_with_input(

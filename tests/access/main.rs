@@ -1,4 +1,4 @@
-//! Who is let in: users and their passwords, from the command that makes them to the answer on the wire.
+//! Logins: users and their passwords, from the command that makes them to the answer on the wire.
 
 #![expect(
     clippy::disallowed_methods,

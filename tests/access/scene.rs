@@ -1,4 +1,4 @@
-//! A server with a password file, and the operator's hands.
+//! A server with a password file, and the edits of an operator.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -47,7 +47,7 @@ pub(crate) fn builder_with(content: impl AsRef<[u8]>) -> ServerBuilder {
     builder
 }
 
-/// Its password file.
+/// Path of the password file.
 pub(crate) fn file_of(server: &Server) -> PathBuf {
     server.directory().join("htpasswd")
 }
@@ -63,7 +63,7 @@ pub(crate) async fn status_for(server: &Server, name: &str, password: &str) -> u
         .as_u16()
 }
 
-/// Checks whom the server lets in, each with the password `pw`.
+/// Checks which users can log in, each with the password `pw`.
 #[track_caller]
 pub(crate) fn check<'a>(server: &'a Server, expected: &'a [(&'a str, u16)]) -> impl Future<Output = ()> + 'a {
     let caller = std::panic::Location::caller();
@@ -83,13 +83,13 @@ pub(crate) fn check<'a>(server: &'a Server, expected: &'a [(&'a str, u16)]) -> i
     }
 }
 
-/// How often the server's log says something.
+/// How often the server's log contains a text.
 pub(crate) fn mentions(server: &Server, text: &str) -> usize {
     server.log().matches(text).count()
 }
 
-/// Waits until the server's log says something this often, and checks that it does not say it more often. What it says
-/// arrives a moment after what it answers.
+/// Waits until the server's log contains a text this often, and checks that it does not contain it more often. A line
+/// of the log arrives a moment after the answer.
 pub(crate) async fn says(server: &Server, text: &str, times: usize) {
     eventually(&format!("the server says `{text}`"), || async {
         mentions(server, text) >= times

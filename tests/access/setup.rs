@@ -1,4 +1,4 @@
-//! A1: from nothing to a registry with users, as the operators' notes type it.
+//! A1: from nothing to a registry with users, by the commands of operators' notes.
 
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
@@ -115,7 +115,7 @@ async fn a1_setup_with_users() {
     assert!(!server.log().contains(password));
 }
 
-/// S3-06: what is made is taken by strict checkers, in both kinds, and nothing is overwritten.
+/// S3-06: strict checkers accept the certificates, of both kinds, and no file is overwritten.
 async fn s3_06_certificates_are_made() {
     let bench = Bench::new();
     for (prefix, flag) in [("ec", None), ("rsa", Some("--rsa"))] {

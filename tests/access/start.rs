@@ -1,4 +1,4 @@
-//! What happens when a server with users starts.
+//! The start of a server with users.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -87,7 +87,7 @@ async fn a_file_of_somebody_else_stops_the_start() {
         fs::Permissions::from_mode(0o600),
     )
     .unwrap();
-    // Its own configuration is written by us.
+    // The test writes the server's configuration.
     let (status, said) = builder.output();
     assert!(!status.success(), "{said}");
     assert!(
@@ -133,7 +133,7 @@ async fn s3_02_default_passwords_are_warned_about() {
     says(&server, "well known and easy to guess", 3).await;
     assert!(!server.log().contains("changeme"));
 
-    // Of a line that came later, at the first login.
+    // For a line that was added later, the warning comes at the first login.
     let text = fs::read_to_string(server.directory().join("htpasswd")).unwrap() + &entry("carol", "carol");
     fs::write(server.directory().join("htpasswd"), text).unwrap();
     assert_eq!(status_for(&server, "carol", "carol").await, 200);

@@ -68,7 +68,7 @@ impl Session {
             .unwrap();
     }
 
-    /// How it ended, and all that the terminal showed.
+    /// The exit status, and all that the terminal showed.
     fn end(mut self) -> (ExitStatus, String) {
         while let Ok(byte) = self.output.recv_timeout(PATIENCE) {
             self.seen.push(char::from(byte));
@@ -79,7 +79,7 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        // It may have ended; what runs in it ends with its terminal.
+        // The command may have ended; otherwise it ends with its terminal.
         drop(self.child.kill());
         drop(self.child.wait());
     }

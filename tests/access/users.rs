@@ -1,4 +1,4 @@
-//! `wharf user`: what it does to a file, and where it finds it.
+//! `wharf user`: its edits of a password file, and how it finds the file.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

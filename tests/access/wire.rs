@@ -1,4 +1,4 @@
-//! What clients see: challenges, refusals, and that nothing is done before it is allowed.
+//! The answers to clients: challenges, refusals, and no effect before a request is allowed.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -69,7 +69,7 @@ async fn every_route_needs_credentials_except_liveness() {
     for path in paths {
         for method in &methods {
             let status = anonymous.request(method.clone(), path).await.status.as_u16();
-            // What is no route is said without asking who wants to know, as by registry:2.
+            // An unknown path is answered without credentials, as by registry:2.
             assert!(matches!(status, 401 | 400 | 404), "{method} {path}: {status}");
             let wrong = anonymous
                 .clone()
@@ -233,7 +233,7 @@ async fn names_go_to_the_logs_and_passwords_do_not() {
         .get("/v2/_catalog?n=13")
         .await
         .expect(401);
-    // A user typed the password where the name belongs.
+    // A user typed the password in the field of the name.
     anonymous
         .clone()
         .as_user("s3cretpw", "")

@@ -143,7 +143,7 @@ fn manifest_list() {
     docker.run(&["rmi", "--force", &reference("all")]);
 }
 
-/// Docker takes any certificate of a loopback address; what it says about others is openssl's test.
+/// Docker takes any certificate of a loopback address; certificates for other addresses are tested with openssl.
 fn over_tls() {
     let server = Server::builder(env!("CARGO_BIN_EXE_wharf")).tls(&Wanted::localhost().self_signed());
     let server = server.start();

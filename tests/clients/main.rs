@@ -2,7 +2,7 @@
 //!
 //! The program that a test needs is named beside it; without that program the test is ignored, and a
 //! line says so. `CLIENTS_AGAINST=docker-registry` (or `registry`) runs the same tests against
-//! another registry, to tell what is ours from what is the client's.
+//! another registry, to tell faults of wharf from those of the client.
 
 mod crane;
 mod docker;

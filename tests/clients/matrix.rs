@@ -116,7 +116,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     }
 }
 
-/// What a client cannot carry, whatever the registry does.
+/// Content that a client cannot transfer, whatever the registry does.
 fn can(client: Client, kind: &str) -> bool {
     match client {
         // An image layout, skopeo's way in, knows no Docker types, and it takes an artifact's config for an image's.

@@ -35,13 +35,13 @@ impl Subject {
         self.peer.authority()
     }
 
-    /// Our own look at the registry, past any client.
+    /// A request to the registry without a client program.
     pub(crate) fn get(&self, path: &str) -> RawAnswer {
         let request = Request::new("GET", path).header("Accept", ACCEPT);
         self.peer.send(&request).expect("the registry answers")
     }
 
-    /// What `name:reference` is: status, digest and bytes of the stored manifest.
+    /// Status, digest and bytes of the manifest `name:reference`.
     pub(crate) fn manifest(&self, name: &str, reference: &str) -> RawAnswer {
         self.get(&format!("/v2/{name}/manifests/{reference}"))
     }

@@ -7,7 +7,7 @@ use std::{
 
 use wharf_testkit::{Server, image, store, suite::Suite};
 
-use crate::tree::{Said, Tree, binary, names};
+use crate::tree::{Collected, Tree, binary, names};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test(
@@ -53,12 +53,12 @@ fn flags_in_any_order() {
         (vec!["--delete-untagged=false", config, "--dry-run=true"], 0),
         (vec!["--delete-untagged", "--dry-run", config], 1),
     ] {
-        let said = Said::of(Command::new(binary()).arg("garbage-collect").args(&words));
+        let said = Collected::of(Command::new(binary()).arg("garbage-collect").args(&words));
         assert_eq!(said.code, Some(0), "{words:?}: {said:?}");
         assert_eq!(said.counts.unwrap()[2], manifests, "{words:?}");
         assert_eq!(tree.files(), before, "{words:?}");
     }
-    let said = Said::of(Command::new(binary()).args(["garbage-collect", config, config]));
+    let said = Collected::of(Command::new(binary()).args(["garbage-collect", config, config]));
     assert_eq!((said.code, said.counts), (Some(0), Some([8, 1, 0])));
 }
 
@@ -89,7 +89,7 @@ fn dry_run_changes_nothing() {
     let said = tree.collect(&["--dry-run", "-m"]);
     assert_eq!(said.counts, Some([4, 5, 1]));
     assert_eq!(tree.files(), before);
-    // Not even what is ours: a dry run needs no right to write.
+    // Not even wharf's own files: a dry run needs no right to write.
     assert!(!tree.root().join("wharf").exists());
     let real = tree.collect(&["-m"]);
     assert_eq!(
@@ -119,7 +119,7 @@ fn without_configuration() {
             .arg("garbage-collect")
             .current_dir(tree.root())
             .env_remove("REGISTRY_CONFIGURATION_PATH");
-        let said = Said::of(&mut command);
+        let said = Collected::of(&mut command);
         assert_eq!((said.code, said.output.as_str()), (Some(1), ""));
         for expected in [
             "configuration error: configuration path unspecified\n",
@@ -129,7 +129,7 @@ fn without_configuration() {
             assert!(said.errors.contains(expected), "{expected}: {}", said.errors);
         }
     }
-    let said = Said::of(Command::new(binary()).args(["garbage-collect", "/nowhere/config.yml"]));
+    let said = Collected::of(Command::new(binary()).args(["garbage-collect", "/nowhere/config.yml"]));
     assert_eq!(said.code, Some(1));
     assert!(said.errors.contains("/nowhere/config.yml"), "{}", said.errors);
     // The variable of registry:2.
@@ -137,7 +137,7 @@ fn without_configuration() {
     command
         .args(["garbage-collect", "-d"])
         .env("REGISTRY_CONFIGURATION_PATH", tree.configuration());
-    let said = Said::of(&mut command);
+    let said = Collected::of(&mut command);
     assert_eq!((said.code, said.counts), (Some(0), Some([8, 1, 0])));
     assert_eq!(tree.files(), before);
 }
@@ -145,7 +145,7 @@ fn without_configuration() {
 fn no_store() {
     let tree = Tree::new();
     for words in [&["-d"][..], &[]] {
-        let said = Said::of(&mut tree.command(words));
+        let said = Collected::of(&mut tree.command(words));
         assert_eq!((said.code, said.output.as_str()), (Some(1), ""));
         assert!(
             said.errors.contains(tree.root().to_str().unwrap()),
@@ -160,7 +160,7 @@ fn no_store() {
             .join("registry/data/docker/registry/v2/repositories/app"),
     )
     .unwrap();
-    let said = Said::of(&mut tree.command(&[]));
+    let said = Collected::of(&mut tree.command(&[]));
     assert_eq!(said.code, Some(1));
     assert!(said.errors.contains("rootdirectory"), "{}", said.errors);
     assert!(!tree.root().join("wharf").exists(), "nothing is created");
@@ -170,7 +170,7 @@ fn inmemory() {
     let tree = Tree::new();
     let config = tree.configuration();
     std::fs::write(&config, "version: 0.1\nstorage: inmemory\n").unwrap();
-    let said = Said::of(Command::new(binary()).arg("garbage-collect").arg(config));
+    let said = Collected::of(Command::new(binary()).arg("garbage-collect").arg(config));
     assert_eq!(said.code, Some(1));
     assert!(said.errors.contains("inmemory"), "{}", said.errors);
 }
@@ -186,7 +186,7 @@ fn beside_a_server() {
         let before = files_of(&server);
         let collect = |words: &[&str]| {
             let mut command = Command::new(binary());
-            Said::of(command.arg("garbage-collect").arg(&config).args(words))
+            Collected::of(command.arg("garbage-collect").arg(&config).args(words))
         };
 
         let refused = collect(&[]);
@@ -217,7 +217,7 @@ fn beside_a_server() {
     });
 }
 
-/// Everything below the root of a server, what is ours included.
+/// Everything below the root of a server, wharf's own files included.
 fn files_of(server: &Server) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut left = vec![server.root()];
@@ -243,7 +243,7 @@ fn delete_enabled() {
     let text = text.replace("storage:\n", "storage:\n  delete: {enabled: false}\n");
     std::fs::write(&config, text).unwrap();
     let mut command = Command::new(binary());
-    let said = Said::of(command.arg("garbage-collect").arg(&config).arg("-m"));
+    let said = Collected::of(command.arg("garbage-collect").arg(&config).arg("-m"));
     assert_eq!((said.code, said.counts), (Some(0), Some([4, 5, 1])));
     assert_eq!(store::check(&tree.root(), store::Rules::default()).blobs, 4);
 }

@@ -1,4 +1,4 @@
-//! The same trees, collected by us, by registry 2.8.2 and by registry:3: the same lines, and each difference that is meant.
+//! The same trees, collected by wharf, registry 2.8.2 and registry:3: the same lines, and each intended difference.
 
 use wharf_testkit::{
     image,
@@ -6,7 +6,7 @@ use wharf_testkit::{
     suite::{Part, Suite},
 };
 
-use crate::tree::{Said, Tree, below};
+use crate::tree::{Collected, Tree, below};
 
 /// A tree on which all of them agree.
 struct Scene {
@@ -14,7 +14,7 @@ struct Scene {
     build: fn(&Tree),
     /// Whether registry 2.8.2 agrees with `--delete-untagged` as well.
     two_prunes_alike: bool,
-    /// The same of registry:3.
+    /// Whether registry:3 agrees with `--delete-untagged` as well.
     three_prunes_alike: bool,
 }
 
@@ -66,7 +66,7 @@ const SCENES: &[Scene] = &[
     },
 ];
 
-/// A tree on which they stop, and we do not.
+/// A tree on which the other registries stop, and wharf does not.
 struct Obstacle {
     name: &'static str,
     build: fn(&Tree),
@@ -167,7 +167,7 @@ fn as_registry_2(scene: &Scene) {
             assert_same_garbage(&ours, &theirs);
         }
     }
-    // What we leave is what it serves.
+    // registry:2 serves everything that wharf left.
     tree.collect(&["-m"]);
     tree.check();
     tree.check_served_by_registry_2();
@@ -203,11 +203,11 @@ fn as_registry_3(scene: &Scene) {
     }
 }
 
-fn assert_same_garbage(ours: &Said, theirs: &Said) {
+fn assert_same_garbage(ours: &Collected, theirs: &Collected) {
     assert_eq!(ours.counts, theirs.counts);
     assert_eq!(ours.doomed_blobs, theirs.doomed_blobs);
     assert_eq!(ours.doomed_manifests, theirs.doomed_manifests);
-    // The total is ours alone.
+    // Only wharf prints the total.
     assert_eq!((ours.others.len(), theirs.others.len()), (1, 0), "{theirs:?}");
     assert!(ours.others[0].contains(" bytes ("), "{ours:?}");
 }
@@ -226,7 +226,7 @@ fn stops(obstacle: &Obstacle, program: &str, it_stops: bool) {
     }
 }
 
-/// It deletes more than we do, and not everything that is tagged can be pulled any more.
+/// It deletes more than wharf, and not everything that is tagged can be pulled any more.
 fn loses(build: fn(&Tree), program: &str) {
     let tree = Tree::new();
     build(&tree);

@@ -184,7 +184,7 @@ fn unknown_type() {
     tree.check_pull("app", &child);
 }
 
-/// Overwrites a link behind the server's back.
+/// Overwrites a link without the server.
 fn write_link(tree: &Tree, link: &str, content: &str) {
     std::fs::write(tree.repository(link).join("link"), content).unwrap();
 }
@@ -285,7 +285,7 @@ fn without_layers() {
     tree.check();
 }
 
-/// What is asked of a repository that must be kept whole, while another one is collected.
+/// Checks that a repository is kept whole, while another one is collected.
 fn is_kept_whole(break_it: impl Fn(&Tree, &str)) {
     for words in [&[][..], &["-m"]] {
         let tree = Tree::new();
@@ -313,7 +313,7 @@ fn is_kept_whole(break_it: impl Fn(&Tree, &str)) {
             "the blob and the link of the other repository"
         );
         tree.check_pull("app", &bystander);
-        // It is told how to go on, and that helps.
+        // The operator is told what to do, and that helps.
         tree.delete("app", &broken);
         let said = tree.collect(words);
         assert!(!said.errors.contains("warning"), "{}", said.errors);
@@ -388,13 +388,13 @@ fn sha512() {
     let tree = Tree::new();
     let bytes = ["stored by its own digest", "stored by its SHA-256"]
         .map(|text| Blob::random(text.len() as u64, 300));
-    // Ours.
+    // The link of wharf.
     let own = digest::sha512(&bytes[0].bytes);
     let path = store::blob_path(&tree.root(), &own);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, &bytes[0].bytes).unwrap();
     store::write_link(&tree.root(), &format!("app/_layers/{}", below(&own)), &own);
-    // That of registry:2.
+    // The link of registry:2.
     let theirs = digest::sha512(&bytes[1].bytes);
     let stored = tree.layer("app", bytes[1].bytes.clone());
     store::write_link(&tree.root(), &format!("app/_layers/{}", below(&theirs)), &stored);
@@ -500,7 +500,7 @@ fn unlistable() {
     let manifests = tree.repository("broken/_manifests");
     std::fs::create_dir_all(&manifests).unwrap();
     std::os::unix::fs::symlink("revisions", manifests.join("revisions")).unwrap();
-    let said = crate::tree::Said::of(&mut tree.command(&[]));
+    let said = crate::tree::Collected::of(&mut tree.command(&[]));
     assert_eq!((said.code, said.doomed_blobs.len()), (Some(1), 0), "{said:?}");
     assert!(said.errors.contains("broken"), "{}", said.errors);
     assert!(tree.has(&garbage));
@@ -519,7 +519,7 @@ fn unreachable_names() {
         let hidden = tree.repository(name);
         std::fs::create_dir_all(hidden.parent().unwrap()).unwrap();
         std::fs::create_dir(&hidden).unwrap();
-        let said = crate::tree::Said::of(&mut tree.command(&["-m"]));
+        let said = crate::tree::Collected::of(&mut tree.command(&["-m"]));
         assert_eq!((said.code, said.doomed_blobs.len()), (Some(1), 0), "{said:?}");
         let last = name.rsplit('/').next().unwrap();
         assert!(said.errors.contains(&format!("`{last}`")), "{}", said.errors);

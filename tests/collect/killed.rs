@@ -6,7 +6,7 @@ use wharf_testkit::{image, suite::Suite};
 
 use crate::tree::{Files, Tree, below};
 
-/// How many images go.
+/// How many images the collection removes.
 const GARBAGE: u64 = 150;
 
 pub(crate) fn add_to(suite: &mut Suite) {

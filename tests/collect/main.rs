@@ -1,5 +1,5 @@
-//! `garbage-collect` of the real binary: what it says beside registry:2 and registry:3, what it keeps, what it
-//! removes, and what becomes of a tree when it is killed.
+//! `garbage-collect` of the real binary: its output compared with registry:2 and registry:3, what it keeps, what it
+//! removes, and the tree after it was killed.
 
 #![expect(
     clippy::unwrap_used,

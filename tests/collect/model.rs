@@ -72,7 +72,7 @@ struct Repository {
     layers: BTreeSet<String>,
 }
 
-/// What a manifest names.
+/// The digests that a manifest names.
 #[derive(Clone, Default)]
 struct Named {
     blobs: Vec<String>,
@@ -99,7 +99,7 @@ impl Model {
         (tree, model)
     }
 
-    /// Something that a client does, or that an interrupted one leaves.
+    /// A change by a client, or the remains of an interrupted one.
     fn step(&mut self, tree: &Tree, name: &str, random: &mut Random, step: usize) {
         let repository = self.0.get_mut(name).unwrap();
         let known: Vec<String> = repository.manifests.keys().cloned().collect();
@@ -144,7 +144,7 @@ impl Model {
                     ..Named::default()
                 };
                 if random.chance(30) {
-                    // Now and then of something that is not here.
+                    // Now and then the content does not exist.
                     named.subject = Some(if known.is_empty() || random.chance(20) {
                         wharf_testkit::digest::unknown(step as u64)
                     } else {

@@ -2,7 +2,7 @@
 
 use wharf_testkit::{Server, image, store, suite::Suite};
 
-use crate::tree::{Said, Tree, binary};
+use crate::tree::{Collected, Tree, binary};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("s4_46_one_entry_is_left_in_the_history", &[], one_entry);
@@ -103,7 +103,7 @@ fn empty_repositories() {
         client.repository("half").start_upload().await;
         server.stop();
         let config = server.root().parent().unwrap().join("config.yml");
-        let said = Said::of(
+        let said = Collected::of(
             std::process::Command::new(binary())
                 .arg("garbage-collect")
                 .arg(config),
@@ -141,7 +141,7 @@ fn pushed_again() {
         server.stop();
         let config = server.root().parent().unwrap().join("config.yml");
         let mut command = std::process::Command::new(binary());
-        let said = Said::of(command.args(["garbage-collect", "-m"]).arg(config));
+        let said = Collected::of(command.args(["garbage-collect", "-m"]).arg(config));
         assert_eq!(said.counts.unwrap()[1..], [4, 1], "{said:?}");
         let report = store::check(&server.root(), store::Rules::default());
         assert_eq!(report.problems, Vec::<String>::new());

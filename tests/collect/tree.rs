@@ -15,7 +15,7 @@ use wharf_testkit::{
     wire::Request,
 };
 
-/// What a client of today accepts.
+/// Media types that a current client accepts.
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
@@ -30,14 +30,14 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// An empty one.
+    /// An empty store.
     pub(crate) fn new() -> Self {
         Self {
             directory: TempDir::with_prefix("wharf-collect-").unwrap(),
         }
     }
 
-    /// Another one with the same files.
+    /// Another store with the same files.
     pub(crate) fn copied(&self) -> Self {
         let copy = Self::new();
         for (path, bytes) in self.files() {
@@ -108,7 +108,7 @@ impl Tree {
         files
     }
 
-    /// What `digest` names, if it is stored.
+    /// The bytes of `digest`, if they are stored.
     pub(crate) fn blob(&self, digest: &str) -> Option<Vec<u8>> {
         std::fs::read(store::blob_path(&self.root(), digest)).ok()
     }
@@ -134,7 +134,7 @@ impl Tree {
             .count()
     }
 
-    /// The configuration that leads here.
+    /// Path of a configuration with this store.
     pub(crate) fn configuration(&self) -> PathBuf {
         let path = self.directory.path().join("config.yml");
         let text = format!(
@@ -145,7 +145,7 @@ impl Tree {
         path
     }
 
-    /// Our command, with `words` after the name of the configuration.
+    /// The command of wharf, with `words` after the name of the configuration.
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(binary());
         command
@@ -156,22 +156,22 @@ impl Tree {
         command
     }
 
-    /// Collects with our binary, which must end well.
-    pub(crate) fn collect(&self, words: &[&str]) -> Said {
-        let said = Said::of(&mut self.command(words));
+    /// Collects with wharf's binary, which must succeed.
+    pub(crate) fn collect(&self, words: &[&str]) -> Collected {
+        let said = Collected::of(&mut self.command(words));
         assert_eq!(said.code, Some(0), "{said:?}");
         said
     }
 
     /// Collects with the program of another project.
-    pub(crate) fn collect_with(&self, program: &str, words: &[&str]) -> Said {
+    pub(crate) fn collect_with(&self, program: &str, words: &[&str]) -> Collected {
         let mut command = Command::new(tool::find(program).unwrap());
         command
             .arg("garbage-collect")
             .arg(self.configuration())
             .args(words)
             .env("OTEL_TRACES_EXPORTER", "none");
-        Said::of(&mut command)
+        Collected::of(&mut command)
     }
 
     /// Checks all that must be true of a tree, and that everything tagged can be pulled.
@@ -288,19 +288,19 @@ fn read_files(directory: &Path, prefix: &str, files: &mut Files) {
     }
 }
 
-/// What a collection said, taken apart.
+/// The parsed output of a collection.
 #[derive(Debug, Default)]
-pub(crate) struct Said {
+pub(crate) struct Collected {
     pub(crate) code: Option<i32>,
     pub(crate) output: String,
     pub(crate) errors: String,
-    /// `name`
+    /// Repositories: `name`
     pub(crate) repositories: BTreeSet<String>,
     /// `name digest`
     pub(crate) manifests: BTreeSet<String>,
     /// `name digest`
     pub(crate) blobs: BTreeSet<String>,
-    /// Marked; blobs and manifests that are eligible.
+    /// Numbers of digests that are marked, and of blobs and manifests that are eligible.
     pub(crate) counts: Option<[usize; 3]>,
     /// Digests.
     pub(crate) doomed_blobs: BTreeSet<String>,
@@ -310,11 +310,11 @@ pub(crate) struct Said {
     pub(crate) doomed_layers: BTreeSet<String>,
     /// Names.
     pub(crate) doomed_repositories: BTreeSet<String>,
-    /// Lines of none of these kinds.
+    /// Lines of other kinds.
     pub(crate) others: Vec<String>,
 }
 
-impl Said {
+impl Collected {
     /// Runs `command` to its end.
     pub(crate) fn of(command: &mut Command) -> Self {
         let ran = command.output().unwrap();

@@ -62,7 +62,7 @@ fn judge(deliberate: Option<&Difference>, ours: &Answer, theirs: &Answer) -> Opt
     }
 }
 
-/// What counts of an answer.
+/// The compared parts of an answer.
 #[derive(PartialEq, Eq)]
 struct Answer {
     /// The status, and the error codes if there are any.
@@ -110,7 +110,7 @@ const HEADERS: &[&str] = &[
     "Range",
 ];
 
-/// Takes out what no two servers can have in common: their ports, and the names of uploads with their state.
+/// Removes the parts that always differ between two servers: their ports, and the names of uploads with their state.
 fn normal(name: &str, value: &str, site: &Site) -> String {
     match name {
         // 2.8 adds `; charset=utf-8` to its JSON, 3 does not.

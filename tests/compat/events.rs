@@ -1,4 +1,4 @@
-//! The same requests to wharf and to another registry, and what each tells of them: the bytes that are posted.
+//! The same requests to wharf and to another registry, and the events of each: the bytes that are posted.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     }
 }
 
-/// A request, under a name that it has in its `User-Agent`, so that its events can be told from others.
+/// A request, under a name that it has in its `User-Agent`, so that its events can be told from other events.
 struct Row {
     name: &'static str,
     method: &'static str,
@@ -24,7 +24,7 @@ struct Row {
     body: Option<(String, Vec<u8>)>,
 }
 
-/// Rows in which we tell less, each with its reason.
+/// Rows in which wharf sends fewer events, each with its reason.
 const SILENT: &[(&str, &str)] = &[
     (
         "blob: range beyond its end",
@@ -258,7 +258,7 @@ fn send(peer: &Peer, row: &Row) {
     }
 }
 
-/// What was posted, without what no two registries can have in common.
+/// The posted bytes, without the parts that always differ between two registries.
 fn normal(received: &Received, authority: &str) -> String {
     let event = received.event();
     let mut text = String::from_utf8(received.body.to_vec()).expect("JSON is UTF-8");

@@ -1,4 +1,4 @@
-//! Both ways with registry:2 (and registry:3): their tree served by us, our tree by them, and one
+//! Both ways with registry:2 (and registry:3): their tree served by wharf, wharf's tree by them, and one
 //! table of requests that all of them answer.
 
 mod differential;

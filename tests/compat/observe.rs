@@ -97,7 +97,7 @@ impl Watched {
     }
 }
 
-/// What counts of an answer.
+/// The compared parts of an answer.
 fn outcome(answer: &RawAnswer) -> String {
     format!(
         "{} {:?} {}",
@@ -136,7 +136,7 @@ fn compare_health(kind: Kind) {
         rows
     });
     if kind == Kind::Three {
-        // registry:3 no longer names the character set of JSON; we answer as registry:2 does.
+        // registry:3 no longer names the character set of JSON; wharf answers as registry:2 does.
         for row in &mut rows[0] {
             *row = row.replace("application/json; charset=utf-8", "application/json");
         }
@@ -145,7 +145,7 @@ fn compare_health(kind: Kind) {
     assert_eq!(ours, theirs);
 }
 
-/// Of each metric `registry_…`: its type, the names of its labels, and its bounds.
+/// The type, the names of the labels and the bounds of each metric `registry_…`.
 fn shape(page: &str) -> BTreeMap<String, String> {
     let mut shape = BTreeMap::<String, String>::new();
     for line in page.lines() {
@@ -204,7 +204,7 @@ fn compare_metrics(kind: Kind) {
     });
     assert!(theirs.len() > 5, "{theirs:?}");
     for (name, theirs) in &theirs {
-        // Notifications and the proxy are no business of this test.
+        // This test does not compare notifications and the proxy.
         if name.starts_with("proxy_") || name.starts_with("notifications_") {
             continue;
         }

@@ -27,7 +27,7 @@ fn is_served(kind: Kind) {
     let root = TempDir::with_prefix("wharf-compat-").expect("a temporary directory");
     let site = Kind::Wharf.serve(root.path());
     let history = History::write(&site);
-    // What only we can do: one tag goes, its sibling stays.
+    // Only wharf can do this: one tag goes, its sibling stays.
     site.delete("/v2/plain/manifests/1");
     let ours = history.read(&site);
     site.stop();
@@ -36,7 +36,7 @@ fn is_served(kind: Kind) {
     history.read(&site).assert_equals(&ours, kind.name());
 }
 
-/// Their collector walks our tree to its end, and would keep all that our tags reach.
+/// Their collector walks wharf's tree to its end, and would keep all that its tags reach.
 fn is_collected(kind: Kind) {
     let root = TempDir::with_prefix("wharf-compat-").expect("a temporary directory");
     let site = Kind::Wharf.serve(root.path());

@@ -26,7 +26,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     }
 }
 
-/// Digests and artifact types of what refers to `subject`, sorted.
+/// Digests and artifact types of the referrers of `subject`, sorted.
 fn referrers(site: &Site, name: &str, subject: &str) -> Vec<(String, String)> {
     let answer = site.ask("GET", &format!("/v2/{name}/referrers/{subject}"));
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -66,7 +66,7 @@ fn by_hand(kind: Kind) {
         referrers(&site, "app", &image.root().digest),
         std::slice::from_ref(&listed)
     );
-    // One pushed to us joins the one from before, and none is listed twice.
+    // A referrer that is pushed to wharf joins the earlier one, and none is listed twice.
     let new = Content::of(image::artifact("after", NOTE, image.root()));
     new.push(site.authority(), "app", "");
     old.push(site.authority(), "app", "");

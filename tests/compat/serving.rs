@@ -1,4 +1,4 @@
-//! Where clients are led, and what a read-only registry refuses: each row a configuration and a request, for both.
+//! Locations for clients, and refusals of a read-only registry: each row a configuration and a request, for both.
 
 use tempfile::TempDir;
 use wharf_testkit::suite::Suite;
@@ -19,7 +19,7 @@ struct Row {
     method: &'static str,
     path: &'static str,
     headers: &'static [(&'static str, &'static str)],
-    /// Our answer, where it is meant to be another, and why.
+    /// The answer of wharf, where it differs on purpose, and why.
     differs: Option<(&'static str, &'static str)>,
 }
 
@@ -154,7 +154,7 @@ fn answer(kind: Kind, row: &Row) -> String {
     summary(&site, &site.send(&request))
 }
 
-/// The status, where the client is led, and what it may do.
+/// The status, `Location` and `Allow` of an answer.
 fn summary(site: &Site, answer: &RawAnswer) -> String {
     let location = answer.header("Location").unwrap_or_default();
     let location = location.replace(site.authority(), "(the server)");

@@ -6,12 +6,12 @@ use wharf_testkit::peer::{Peer, REGISTRY_2, REGISTRY_3};
 use wharf_testkit::suite::Part;
 use wharf_testkit::{RawAnswer, wire::Request};
 
-/// What a client of today accepts; with less than this, registry:2 refuses or converts.
+/// Media types that a current client accepts; with fewer, registry:2 refuses or converts.
 pub(crate) const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// Which program serves.
+/// The program that serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The registry under test.
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// What a test needs that starts this one.
+    /// The parts that a test of this program needs.
     pub(crate) fn needs(self) -> Vec<Part> {
         match self {
             Kind::Wharf => Vec::new(),
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// As it appears in the names of tests.
+    /// Its name in the names of tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Kind::Wharf => "wharf",
@@ -55,7 +55,7 @@ impl Kind {
         self.serve_with(root, &[])
     }
 
-    /// The same, configured by these variables.
+    /// Starts it over the tree at `root`, configured by these variables.
     pub(crate) fn serve_with(self, root: &Path, environment: &[(&str, &str)]) -> Site {
         Site {
             peer: Peer::start_with(self.program(), root, environment),
@@ -101,7 +101,7 @@ impl Site {
             .to_owned()
     }
 
-    /// Asks it to end and waits until it has.
+    /// Stops it and waits until it has ended.
     pub(crate) fn stop(self) {
         self.peer.stop();
     }

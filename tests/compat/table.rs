@@ -1,4 +1,4 @@
-//! The table: each row is a request, or a short exchange, with what is meant to differ and why.
+//! The table: each row is a request, or a short exchange, with its intended difference and the reason.
 //!
 //! A row without a difference must be answered alike. A row with one must be answered by wharf as the row
 //! says, and otherwise by the other registry: a difference that has gone fails as well, so the table stays true.
@@ -8,7 +8,7 @@ use wharf_testkit::{RawAnswer, wire::Request};
 
 use crate::site::Site;
 
-/// What every site holds before the first row, pushed by the same requests.
+/// The content of every site before the first row, pushed by the same requests.
 pub(crate) struct Fixture {
     pub(crate) image: Content,
     pub(crate) list: Content,
@@ -45,7 +45,7 @@ impl Fixture {
     }
 }
 
-/// Whom a difference is with.
+/// The registries that a difference is with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum With {
     /// Only 2.8.
@@ -59,12 +59,12 @@ pub(crate) enum With {
 /// One deliberate difference.
 pub(crate) struct Difference {
     pub(crate) with: With,
-    /// Our answer: the status, and the error codes if there are any.
+    /// Answer of wharf: the status, and the error codes if there are any.
     pub(crate) ours: &'static str,
     pub(crate) reason: &'static str,
 }
 
-/// What one row sends.
+/// The requests of one row.
 pub(crate) type Script = fn(&Site, &Fixture) -> RawAnswer;
 
 /// One row.

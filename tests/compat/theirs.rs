@@ -79,7 +79,7 @@ fn goes_on(kind: Kind) {
     assert_eq!(site.ask("GET", "/v2/plain/manifests/3").status, 200);
 }
 
-/// What crashes, restores from half a backup and `rm` leave behind: the rest stays readable.
+/// Crashes, restores from half a backup and `rm` leave a damaged tree: the rest stays readable.
 fn damaged(kind: Kind) {
     let root = TempDir::with_prefix("wharf-compat-").expect("a temporary directory");
     let site = kind.serve(root.path());

@@ -7,12 +7,12 @@ use wharf_testkit::{RawAnswer, wire::Request};
 
 use crate::site::{ACCEPT, Site};
 
-/// What was pushed where, including what was deleted again.
+/// The pushed content by repository, including deleted content.
 pub(crate) struct History {
     pushed: Vec<(&'static str, &'static str, Content)>,
 }
 
-/// Headers that say what was read; the others (dates, the connection) may differ.
+/// Headers that describe the content; other headers (dates, the connection) may differ.
 const HEADERS: &[&str] = &[
     "Content-Type",
     "Content-Length",
@@ -139,7 +139,7 @@ pub(crate) struct Reading {
 }
 
 impl Reading {
-    /// Checks that `self`, read from `who`, is what `theirs` is.
+    /// Checks that `self`, read from `who`, equals `theirs`.
     pub(crate) fn assert_equals(&self, theirs: &Reading, who: &str) {
         let differing = theirs.answers.iter().filter_map(|(request, expected)| {
             let found = &self.answers[request];
@@ -203,7 +203,7 @@ impl Reading {
     }
 }
 
-/// An answer as text. Errors are compared by status and code: their texts are ours to improve.
+/// An answer as text. Errors are compared by status and code: wharf words its own texts.
 fn describe(path: &str, answer: &RawAnswer) -> String {
     if answer.status >= 400 {
         return format!("{} {}", answer.status, answer.error_codes());
@@ -236,7 +236,7 @@ fn sorted_names(list: &serde_json::Value) -> String {
         .map_or(&[][..], Vec::as_slice)
         .iter()
         .filter_map(serde_json::Value::as_str);
-    // Decision D5: repositories without tags are not in our catalogue. `emptied` is the only one.
+    // Decision D5: repositories without tags are not in wharf's catalogue. `emptied` is the only one.
     let mut names = names.filter(|name| *name != "emptied").collect::<Vec<_>>();
     names.sort_unstable();
     names.join(",")

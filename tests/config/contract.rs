@@ -1,22 +1,22 @@
-//! Every key of registry:2's and registry:3's `config.yml`, written down once more from their sources: it is known here,
-//! and works, or a sentence says why not. None of them is ignored without a word.
+//! Every key of registry:2's and registry:3's `config.yml`, written down once more from their sources: wharf knows it,
+//! and it works, or a message says why not. None of them is ignored silently.
 
 use crate::look::Site;
 
-/// What becomes of a key.
+/// The effect of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Fate {
     /// The configuration is good, and shows the key with its line.
     Works,
-    /// It is good, and a warning names the key or the section that it is in.
+    /// The configuration is good, and a warning names the key or the section that it is in.
     Warned,
-    /// It is not, and a problem does.
+    /// The configuration is not good, and a problem names the key or the section.
     Refused,
 }
 
 use Fate::{Refused, Warned, Works};
 
-/// A key, beside nothing else, as YAML of one line; and how far its name goes.
+/// A key alone, as YAML of one line, and the length of its name.
 const KEYS: &[(&str, &str, Fate)] = &[
     ("loglevel: debug", "log.level", Warned),
     ("log: {level: WARN}", "log.level", Works),
@@ -215,7 +215,7 @@ const KEYS: &[(&str, &str, Fate)] = &[
     ),
 ];
 
-/// Sections whose owners decide what becomes of them: known, and never ignored without a word.
+/// Sections that are known and never ignored silently; other tests check their effect.
 const KNOWN: &[&str] = &[
     "log: {fields: {service: registry, environment: e}}",
     "http: {debug: {addr: '127.0.0.1:0', prometheus: {enabled: true, path: /metrics}}}",

@@ -1,4 +1,4 @@
-//! `wharf config check` and `show`, and what `serve` says about a configuration that it cannot use.
+//! `wharf config check` and `show`, and the messages of `serve` about a configuration that it cannot use.
 
 use std::{
     path::{Path, PathBuf},
@@ -7,11 +7,11 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A directory with a configuration, and what the binary says about it.
+/// A directory with a configuration for the binary.
 pub(crate) struct Site(TempDir);
 
-/// What a command said, and whether it succeeded.
-pub(crate) struct Said {
+/// The output of a command, and whether it succeeded.
+pub(crate) struct Output {
     pub(crate) is_good: bool,
     pub(crate) out: String,
     pub(crate) error: String,
@@ -29,7 +29,7 @@ impl Site {
     }
 
     /// Runs the binary here, with nothing in the environment but `variables`.
-    pub(crate) fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Said {
+    pub(crate) fn run(&self, words: &[&str], variables: &[(&str, &str)]) -> Output {
         let output = Command::new(env!("CARGO_BIN_EXE_wharf"))
             .args(words)
             .env_clear()
@@ -38,7 +38,7 @@ impl Site {
             .output()
             .unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        let said = Said {
+        let said = Output {
             is_good: output.status.success(),
             out: text(output.stdout),
             error: text(output.stderr),
@@ -47,16 +47,16 @@ impl Site {
         said
     }
 
-    fn check(&self, variables: &[(&str, &str)]) -> Said {
+    fn check(&self, variables: &[(&str, &str)]) -> Output {
         self.run(&["config", "check", "config.yml"], variables)
     }
 
-    fn show(&self, variables: &[(&str, &str)]) -> Said {
+    fn show(&self, variables: &[(&str, &str)]) -> Output {
         self.run(&["config", "show", "config.yml", "--origin"], variables)
     }
 }
 
-impl Said {
+impl Output {
     #[track_caller]
     pub(crate) fn has(&self, expected: &str) -> &Self {
         let Self { out, error, .. } = self;
@@ -244,7 +244,7 @@ fn secrets_are_never_shown() {
         site.run(&["serve", "config.yml"], &variables),
     ] {
         for line in said.out.lines().chain(said.error.lines()) {
-            // The name of a user is none.
+            // The name of a user is no secret.
             assert!(!line.contains("hidden") || line.contains("username"), "{line}");
         }
     }

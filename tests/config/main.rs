@@ -1,4 +1,4 @@
-//! Configurations and the real binary: what is found, what counts, what is said, and what it then does.
+//! Configurations and the real binary: the search for files, precedence, messages, and the effect of keys.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(clippy::disallowed_methods, reason = "tests write files")]
 

@@ -38,7 +38,7 @@ struct Acknowledged {
 struct Interrupted {
     repository: String,
     location: String,
-    /// The whole of what is being pushed.
+    /// All bytes of the upload.
     blob: Blob,
     /// How many bytes of it were acknowledged.
     acknowledged: usize,

@@ -1,4 +1,4 @@
-//! What operators' notes and scripts rely on in the image itself (rows S0-07, S0-19 to S0-22, S1-12, S2-13, S4-25; decision D6).
+//! The image as notes and scripts rely on it (rows S0-07, S0-19 to S0-22, S1-12, S2-13, S4-25; decision D6).
 
 use wharf_testkit::{Content, image, suite::Suite, wire::Request};
 
@@ -144,7 +144,7 @@ fn serves_and_stops() {
         "3",
     ]);
     assert!(tree.contains("kyo/my-image/_manifests"), "{tree}");
-    // S1-26: `rm -rf` behind our back shows at once.
+    // S1-26: `rm -rf` in the tree shows at once.
     container.exec(&[
         "rm",
         "-rf",

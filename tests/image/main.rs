@@ -1,6 +1,6 @@
 //! The container image, in a real Docker Engine: its contract, and stacks that were written for registry:2.
 //!
-//! `cargo xtask image --rootfs-only` lays out what is in it; `test.sh` does that first.
+//! `cargo xtask image --rootfs-only` lays out its files; `test.sh` does that first.
 
 mod contract;
 mod stack;

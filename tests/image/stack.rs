@@ -43,7 +43,7 @@ struct Stack<'a> {
 }
 
 impl<'a> Stack<'a> {
-    /// Starts what was written for registry:2, after changing the image's name and nothing else.
+    /// Starts a project that was written for registry:2, after changing the image's name and nothing else.
     fn up(docker: &'a Docker, directory: &str, written_for_registry_2: &str) -> Stack<'a> {
         let ours = written_for_registry_2.replacen("registry:2", FULL, 1);
         assert_ne!(ours, written_for_registry_2);

@@ -31,7 +31,7 @@ pub(crate) const MINIMAL: &str = "wharf-under-test:minimal";
 /// The network of containers whose port is published: the daemon has none by default.
 const NETWORK: &str = "published";
 
-/// How long a container may take to say something on a busy machine.
+/// How long a container may take to log a line on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Docker with both images built.
@@ -71,7 +71,7 @@ impl<'a> Container<'a> {
         container
     }
 
-    /// Where it is reached from here.
+    /// Address of the registry in the container.
     pub(crate) fn authority(&self) -> String {
         authority_of(self.docker, &self.id)
     }
@@ -82,7 +82,7 @@ impl<'a> Container<'a> {
         ran.stdout + &ran.stderr
     }
 
-    /// What a command in the container prints.
+    /// Output of a command in the container.
     pub(crate) fn exec(&self, arguments: &[&str]) -> String {
         let mut all = vec!["exec", &self.id];
         all.extend(arguments);
@@ -109,13 +109,13 @@ impl Drop for Container<'_> {
     }
 }
 
-/// Where port 5000 of a container is reached from here.
+/// Address of port 5000 of a container.
 pub(crate) fn authority_of(docker: &Docker, container: &str) -> String {
     let said = docker.run(&["port", container, "5000/tcp"]);
     said.lines().next().expect("the port is published").to_owned()
 }
 
-/// Waits until `is_so`; the test fails with what `state` says when it does not come true.
+/// Waits until `is_so`; otherwise the test fails with the text of `state`.
 pub(crate) fn wait_for(is_so: impl Fn() -> bool, state: impl Fn() -> String) {
     let started = Instant::now();
     while !is_so() {

@@ -1,4 +1,4 @@
-//! The second port: what it shows, and that the first one shows none of it.
+//! The debug port: its pages, and that the first port shows none of them.
 
 use wharf_testkit::run;
 

@@ -1,4 +1,4 @@
-//! Health checks: what fails them, and that one that fails takes the whole API down.
+//! Health checks: how they fail, and that one failed check takes the whole API down.
 
 use std::{
     io::{Read as _, Write as _},
@@ -136,7 +136,7 @@ fn downstream() -> (SocketAddr, Arc<AtomicU16>) {
             let head = String::from_utf8_lossy(&head).to_lowercase();
             let is_right = head.starts_with("head /up ") && head.contains("authorization: bearer hunter2");
             let status = if is_right { shared.load(Relaxed) } else { 401 };
-            // A client that left is no reason to stop.
+            // The probe goes on after a client disconnects.
             write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").ok();
         }
     });

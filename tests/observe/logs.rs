@@ -229,7 +229,7 @@ fn no_secret_is_in_anything_that_a_server_says() {
     });
 }
 
-/// Warnings come from deep inside, where nothing is known of requests.
+/// Warnings come from crates that do not know requests.
 #[test]
 fn a_warning_of_the_registry_has_the_id_of_its_request() {
     run(async {

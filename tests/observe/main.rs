@@ -1,4 +1,4 @@
-//! What operators and their tools see of the real server: health, metrics, logs, traces.
+//! Health, metrics, logs and traces of the real server.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
@@ -20,12 +20,12 @@ fn builder() -> ServerBuilder {
     Server::builder(env!("CARGO_BIN_EXE_wharf"))
 }
 
-/// With a second port that shows health and metrics.
+/// A server with a debug port that shows health and metrics.
 fn watched() -> ServerBuilder {
     builder().http("debug: {addr: '127.0.0.1:0', prometheus: {enabled: true}}")
 }
 
-/// A client at the second port.
+/// A client of the debug port.
 async fn watcher(server: &Server) -> Client {
     eventually("the second port is named", async || {
         debug_address(&server.log()).is_some()

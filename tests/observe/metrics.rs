@@ -1,4 +1,4 @@
-//! Metrics: that each counts what it says.
+//! Metrics: each counts what its name says.
 
 use std::cell::Cell;
 

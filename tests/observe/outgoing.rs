@@ -1,4 +1,4 @@
-//! Requests of the server to others: the proxies of the environment.
+//! Outgoing requests of the server: the proxies of the environment.
 
 use wharf_testkit::{Received, Receiver, eventually, run};
 

@@ -10,7 +10,7 @@ use wharf_testkit::{Receiver, Value, eventually, run, serde_json};
 
 use crate::builder;
 
-/// Takes what is posted to it.
+/// A collector that keeps the posted traces.
 #[derive(Clone, Default)]
 struct Collector {
     posts: Arc<Mutex<Vec<(String, Value)>>>,
@@ -90,7 +90,7 @@ fn a_request_becomes_a_span_of_its_callers_trace() {
             .await
             .expect(200);
         eventually("a span arrives", async || !collector.spans().is_empty()).await;
-        // What waits is sent before the end.
+        // Waiting spans are sent before the end.
         server.anonymous().get("/v2/_catalog").await.expect(200);
         server.stop();
 

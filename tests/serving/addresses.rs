@@ -1,4 +1,4 @@
-//! Where the server listens: unix sockets, ports that are taken, and addresses that are none.
+//! Addresses at which the server listens: unix sockets, ports that are taken, and invalid addresses.
 
 use wharf_testkit::{RawConnection, ServerBuilder, image, suite::Suite};
 

@@ -21,7 +21,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
 
 const UI: &str = "http://ui.example:8001";
 
-/// What a browser sends before a DELETE with a password.
+/// The preflight of a browser before a DELETE with a password.
 async fn preflight(client: &Client, origin: &str) -> Answer {
     client
         .request(Method::OPTIONS, "/v2/a/manifests/sha256:1")
@@ -99,7 +99,7 @@ async fn s2_04_a_preflight_needs_no_password_and_everything_else_does(builder: S
         let client = server.anonymous();
         let asked = preflight(&client, UI).await.expect(204);
         asked.expect_header("access-control-allow-origin", UI);
-        // The page must be able to see that a password is wanted.
+        // The page must be able to see that a password is required.
         let refused = client.get("/v2/_catalog").header("Origin", UI).await;
         refused
             .expect_error(401, "UNAUTHORIZED")

@@ -163,7 +163,7 @@ async fn s3_08_a_chain_is_sent_as_it_is(builder: ServerBuilder) {
     server.over_tls(&trust).get("/v2/").await.expect(200);
 }
 
-/// Which certificate the server shows at the moment.
+/// The certificate that the server shows at the moment.
 async fn shown(server: &Server, trust: &Trust) -> Vec<u8> {
     trust.shake_hands(server.address()).await.unwrap().certificate
 }

@@ -1,4 +1,4 @@
-//! `http.tls.clientcas` and `clientauth`: who gets in by what he shows.
+//! `http.tls.clientcas` and `clientauth`: which client certificates are accepted.
 
 use wharf_testkit::{
     ServerBuilder, eventually,
@@ -21,7 +21,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     );
 }
 
-/// A server's certificate, and a client that believes in it.
+/// A server's certificate, and a client that trusts it.
 fn server_and_trust() -> (Identity, Trust) {
     let identity = Wanted::localhost().self_signed();
     let trust = Trust::in_certificate(&identity.certificate);

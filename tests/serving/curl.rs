@@ -1,4 +1,4 @@
-//! What the notes of operators type with curl, against a server with TLS.
+//! The curl commands of operators' notes, against a server with TLS.
 
 use wharf_testkit::{
     Server, ServerBuilder, image,

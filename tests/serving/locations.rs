@@ -1,4 +1,4 @@
-//! `Location` and `Link`: what they say by configuration, through proxies, and to strangers; and whom the log names.
+//! `Location` and `Link` by configuration, through proxies and without; and the client's address in the log.
 
 use wharf_testkit::{Client, Server, ServerBuilder, eventually, image, image::Blob, suite::Suite};
 
@@ -138,7 +138,7 @@ async fn http_host_beats_every_header(builder: ServerBuilder) {
     assert_eq!(location(&server.anonymous(), &[]).await, expected);
     assert_eq!(location(&server.anonymous(), LIES).await, expected);
 
-    // It says all that stands before `/v2/`, as the client sees it: what a proxy makes of that is its business.
+    // The configured URL has everything before `/v2/`, as the client sees it; the path of a proxy is not added.
     let below = server
         .another()
         .http("host: https://reg.example/r/")

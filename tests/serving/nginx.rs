@@ -38,7 +38,7 @@ fn with_tls(server: &Server, identity: &Identity) -> Nginx {
     Nginx::start("HTTPS", &[("127.0.0.1:5000", &upstream)], identity)
 }
 
-/// Pushes and pulls what nginx would refuse or spoil without the recipe.
+/// Pushes and pulls content that nginx would refuse or change without the recipe.
 async fn works(client: &Client, base: &str) {
     let repository = client.repository("through/nginx");
     repository.push_image("1", &image::oci(1)).await;
@@ -75,7 +75,7 @@ async fn s2_01_nginx_with_tls(builder: ServerBuilder) {
     for offered in ["h2", "http/1.1"] {
         let client = Client::tls(nginx.address(), &trust.clone().speaking(&[offered]));
         works(&client, &base).await;
-        // No client speaks for others.
+        // A client cannot set the address of another client.
         let lies = client
             .post("/v2/a/blobs/uploads/")
             .header("X-Forwarded-Host", "evil.example")

@@ -45,7 +45,7 @@ async fn readonly_refuses_what_would_change_the_store(builder: ServerBuilder) {
             .expect_message("`storage.maintenance.readonly.enabled`")
             .expect_header("allow", "GET, HEAD");
     }
-    // A method that is never possible is answered as ever.
+    // A method that is never possible is answered as usual.
     client
         .delete("/v2/_catalog")
         .await

@@ -76,7 +76,7 @@ async fn s1_09_idle_connections_do_not_hold_the_end_up(builder: ServerBuilder) {
         for client in &clients {
             client.repository("a").push_image("1", &image::oci(1)).await;
         }
-        // Connections that have not said anything yet, or not enough.
+        // Connections that have sent nothing yet, or not a whole request.
         let silent = server.raw().await;
         let mut half = server.raw().await;
         half.send([0x16, 3, 1]).await;

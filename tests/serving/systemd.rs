@@ -1,4 +1,4 @@
-//! What systemd does for a service: it opens the socket, and is told how far we are.
+//! The interface to systemd: it opens the sockets, and gets notifications of the state.
 
 use std::os::{
     linux::net::SocketAddrExt as _,
@@ -25,7 +25,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
     );
 }
 
-/// Opens sockets as systemd would, and becomes what follows on the command line.
+/// Opens sockets as systemd would, and executes the rest of the command line.
 const ACTIVATOR: &str = r#"
 import os, socket, sys
 kinds, pid, words = sys.argv[1].split(","), sys.argv[2], sys.argv[3:]
@@ -52,7 +52,7 @@ fn activated(builder: ServerBuilder, kinds: &str, pid: &str) -> ServerBuilder {
 }
 
 async fn activation_serves_the_socket_that_was_passed(builder: ServerBuilder) {
-    // What the configuration says is ignored, even if it could not be used.
+    // The configured address is ignored, even if it could not be used.
     let builder = builder.environment("REGISTRY_HTTP_ADDR", "192.0.2.1:1");
     let server = activated(builder, "4", "own").start();
     server.anonymous().get("/v2/").await.expect(200);

@@ -1,4 +1,4 @@
-//! TLS: what is spoken on it, and what happens to clients that speak something else.
+//! TLS: versions and protocols, and the answers to clients that speak something else.
 
 use wharf_testkit::{
     RawConnection, ServerBuilder, eventually,

@@ -1,4 +1,4 @@
-//! Bad input, and what it gets: a clear refusal, nothing half-stored, and a server that lives on.
+//! Bad input gets a clear refusal, leaves nothing half-stored, and does not stop the server.
 
 mod connections;
 mod digests;

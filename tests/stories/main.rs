@@ -1,4 +1,4 @@
-//! What the server answers, told as stories: each runs against a server of its own, most of them in this process.
+//! Stories of the server's answers: each runs against a server of its own, most of them in this process.
 //!
 //! A story that needs a process (its log, its signals, its user) registers with [`BINARY`].
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]

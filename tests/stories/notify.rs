@@ -1,4 +1,4 @@
-//! Events: what is delivered to which endpoint, and that nothing of it gets lost.
+//! Events: which are delivered to which endpoint, and that none gets lost.
 
 mod configuration;
 mod durability;
@@ -8,7 +8,7 @@ mod secrets;
 
 use wharf_testkit::{Received, ServerBuilder, image::Blob};
 
-/// Lets the server tell `url`; `more` are further keys of the endpoint, each with a comma before it.
+/// Configures the endpoint `url`; `more` are further keys of the endpoint, each with a comma before it.
 pub(crate) fn telling(builder: ServerBuilder, url: &str, more: &str) -> ServerBuilder {
     builder
         .config(format!(
@@ -22,7 +22,7 @@ pub(crate) fn blobs(count: u64) -> Vec<Blob> {
     (0..count).map(|seed| Blob::random(seed, 100)).collect()
 }
 
-/// What the events are about.
+/// Actions and repositories of events.
 pub(crate) fn digests(received: &[Received]) -> Vec<String> {
     received
         .iter()
@@ -30,7 +30,7 @@ pub(crate) fn digests(received: &[Received]) -> Vec<String> {
         .collect()
 }
 
-/// What the blobs are called.
+/// Digests of the blobs.
 pub(crate) fn digests_of(blobs: &[Blob]) -> Vec<String> {
     blobs.iter().map(|blob| blob.digest.clone()).collect()
 }

@@ -1,4 +1,4 @@
-//! Requests at the same time: whichever wins, nothing is ever mixed, torn or lost.
+//! Concurrent requests: whichever wins, no content is ever mixed, torn or lost.
 
 mod blobs;
 mod repositories;

@@ -1,4 +1,4 @@
-//! What the OCI distribution specification 1.1 and the Docker Registry HTTP API V2 ask of a registry.
+//! The requirements of the OCI distribution specification 1.1 and the Docker Registry HTTP API V2.
 //!
 //! One module for each endpoint; `end-N` and the quoted sentences are those of the specification.
 //! Every test runs against a server, once for each storage engine.

@@ -1,4 +1,4 @@
-//! No file of a crate imports, directly or through others, a file that imports it.
+//! No file of a crate imports, directly or through other files, a file that imports it.
 //!
 //! A module and the files below it are one thing: they share the module's own vocabulary, so what a file takes from a
 //! module that it lies in draws no arrow. What the module takes from its parts does.

@@ -1,4 +1,4 @@
-//! The house rules that a program can check, so that no reviewer has to.
+//! House rules that a program can check.
 
 #![expect(clippy::disallowed_methods, reason = "reads the sources")]
 
@@ -61,7 +61,7 @@ fn files(extensions: &[&str]) -> Vec<(String, String)> {
                 .unwrap_or_default()
                 .to_owned();
             if path.is_dir() {
-                // What git ignores, and git itself.
+                // Directories that git ignores, and git's own.
                 if !matches!(
                     name.as_str(),
                     "target" | ".git" | "data" | "results" | "corpus" | "artifacts"
@@ -176,7 +176,7 @@ fn the_map_names_every_crate_and_every_test_directory() {
 
 #[test]
 fn nothing_unwanted_is_linked_in() {
-    // Not the lock file: it also names what an optional feature of a dependency would bring, if somebody wanted it.
+    // Not the lock file: it also names what an optional feature of a dependency would bring.
     let tree = std::process::Command::new(env!("CARGO"))
         .args(["tree", "--workspace", "--locked", "--offline", "--edges", "all"])
         .args(["--prefix", "none", "--format", "{p}"])

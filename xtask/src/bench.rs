@@ -227,8 +227,8 @@ fn probe(stage: &Stage, server: &Server, feature: Feature, root: &Path) -> Resul
     let mut client = running.client()?;
     let mut status = |headers: &[(&str, &str)]| Ok(client.exchange("GET", &manifest, headers, &[])?.status);
     let accept = ("Accept", content::MANIFEST_TYPE);
-    let able = status(&[accept]).and_then(|stranger: u16| {
-        Ok(stranger == 401 && status(&[accept, ("Authorization", &authorization)])? == 200)
+    let able = status(&[accept]).and_then(|anonymous: u16| {
+        Ok(anonymous == 401 && status(&[accept, ("Authorization", &authorization)])? == 200)
     });
     running.stop()?;
     let able: Result<bool> = able;

@@ -26,7 +26,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Chore {
-    /// Measure wharf beside `registry:2`, `registry:3` and nginx on this machine.
+    /// Compare wharf with `registry:2`, `registry:3` and nginx on this machine.
     ///
     /// docs/benchmarks.md says how to read what it prints.
     Bench(bench::Options),

@@ -49,7 +49,7 @@ const SIZE_LIMIT: u64 = 4 << 20;
 /// A file that was changed less than this ago and does not end with a newline may be half written.
 const WRITING: Duration = Duration::from_millis(50);
 
-/// How long to wait for the other half.
+/// How long to wait for the rest of a half-written file.
 const WRITING_WAIT: Duration = Duration::from_millis(20);
 
 /// The user of a file that is made because there was none, as in registry:2.
@@ -82,7 +82,7 @@ struct State {
     users: Arc<Users>,
 }
 
-/// What was at the path at the last look.
+/// The state of the path at the last look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Seen {
     Nothing,
@@ -101,7 +101,7 @@ pub enum OpenError {
         path: PathBuf,
         /// The cause.
         error: io::Error,
-        /// What the operator can do.
+        /// Remedy for the operator; may be empty.
         hint: &'static str,
     },
     /// The file does not exist and cannot be created.

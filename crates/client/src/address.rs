@@ -39,7 +39,7 @@ pub enum AddressError {
     Image {
         /// The text.
         text: String,
-        /// What is wrong with it.
+        /// Reason why it names no image.
         reason: String,
     },
 }

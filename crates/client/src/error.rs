@@ -20,11 +20,11 @@ pub enum Error {
         reason: String,
     },
     /// The server that answers is no registry, or a faulty one.
-    #[error("`{what}` is not answered as a registry does: {reason}")]
+    #[error("`{what}` is not the answer of a registry: {reason}")]
     NotARegistry {
         /// Path or header that was not as a registry answers it.
         what: String,
-        /// What is wrong with it.
+        /// Reason why it is wrong.
         reason: String,
     },
     /// The registry does not accept the credentials, or requires some.
@@ -47,7 +47,7 @@ pub enum Error {
     },
     /// The bytes do not have their digest.
     #[error(
-        "`{path}` should be {expected}, but what came is {actual}; it was changed on the way, or in the registry"
+        "`{path}` should have the digest {expected}, but has {actual}; it was changed on the way, or in the registry"
     )]
     Damaged {
         /// Path that was asked for.

@@ -15,11 +15,11 @@ use crate::{
 };
 
 /// Time limit for opening a connection.
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Redirects that are followed in one request, as docker does: blobs often come from another server.
 const REDIRECTS: usize = 10;
 /// Time limit for the next byte of an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
 
@@ -160,8 +160,8 @@ fn client(address: &Address, options: &Options) -> Result<reqwest::Client> {
     outgoing::builder(trust, Versions::Http1And2)
         .map_err(|error| refused(error.to_string()))?
         .redirect(redirect::Policy::limited(REDIRECTS))
-        .connect_timeout(CONNECT_PATIENCE)
-        .read_timeout(PATIENCE)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
         .build()
         .map_err(|error| refused(outgoing::reason(&error)))
 }

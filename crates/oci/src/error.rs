@@ -90,9 +90,9 @@ error_codes! {
 pub struct ApiError {
     /// Code of the error.
     pub code: ErrorCode,
-    /// What is wrong and what to do, for people.
+    /// Description of the fault and its remedy, for people.
     pub message: String,
-    /// What is wrong, for programs; left out of the body when null, except of [`ErrorCode::Unauthorized`], as in
+    /// Details of the fault, for programs; left out of the body when null, except of [`ErrorCode::Unauthorized`], as in
     /// `registry:2`.
     pub detail: Value,
     /// A status other than the default of the code.

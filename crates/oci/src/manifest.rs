@@ -67,15 +67,19 @@ impl ManifestView {
     ///
     /// Strict, because other programs will read the same bytes and must find the same references in them:
     /// - it is one JSON object in UTF-8, nested at most [`MAX_DEPTH`] deep;
-    /// - no key that we read occurs twice, or in another letter case, which Go's decoder would read as well;
+    /// - no known key occurs twice, or in another letter case, which Go's decoder would read as well;
     /// - the header and the field `mediaType` agree. One of them may be absent (or the header say only
     ///   `application/json` or `application/octet-stream`), but the Docker types and the OCI artifact need the field:
     ///   without it they would be served as something else, since the tree keeps no media types;
     /// - an image has a `config`, and neither an image nor an index has what belongs to the other (CVE-2021-41190);
-    /// - `schemaVersion` of both is 2, and each descriptor has a media type, a digest that we can compute and a size.
+    /// - `schemaVersion` of both is 2, and each descriptor has a media type, a digest of a known algorithm and a size.
     ///
-    /// A media type that we do not know is accepted as [`ManifestKind::Unknown`]. When only the header names it, the stored
+    /// An unknown media type is accepted as [`ManifestKind::Unknown`]. When only the header names it, the stored
     /// bytes do not: they are served as an OCI image, as [`ManifestView::parse_stored`] reads them.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the manifest breaks.
     pub fn parse_pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<Self, ManifestError> {
         read::pushed(content_type, bytes)
     }
@@ -83,11 +87,13 @@ impl ManifestView {
     /// Reads a stored manifest, of wharf or of `registry:2`.
     ///
     /// The media type is the field `mediaType`; without it, an index if there are `manifests`, schema 1 if
-    /// `schemaVersion` says so, else an OCI image. Tolerant: what is missing is empty, what has the wrong type is
-    /// missing, and a descriptor needs no more than a digest that we can compute. Everything that may be a reference
+    /// `schemaVersion` says so, else an OCI image. Tolerant: a missing value is empty, a value of the wrong type is
+    /// missing, and a descriptor needs no more than a digest of a known algorithm. Everything that may be a reference
     /// is read, whatever the media type, so that nothing is collected which an image may still need.
     ///
-    /// Fails only when the bytes are not a JSON object.
+    /// # Errors
+    ///
+    /// Only when the bytes are not a JSON object.
     pub fn parse_stored(bytes: &[u8]) -> Result<Self, ManifestError> {
         read::stored(bytes)
     }
@@ -243,7 +249,7 @@ pub enum ManifestError {
         /// Key of the field that it cannot have.
         key: &'static str,
     },
-    /// A digest is malformed or of an algorithm that we cannot compute.
+    /// A digest is malformed or of an unsupported algorithm.
     #[error("`{path}` in the manifest: {source}")]
     Digest {
         /// Path of the value.

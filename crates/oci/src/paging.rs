@@ -18,6 +18,10 @@ pub struct PageRequest {
 impl PageRequest {
     /// Reads `n` and `last` from a query string without its `?`. An empty value is as good as none; of several,
     /// the first counts; a number too large for a `usize` is as good as the largest.
+    ///
+    /// # Errors
+    ///
+    /// When `n` is not a whole number of at least 0.
     pub fn parse(query: &str) -> Result<Self, PageError> {
         let n = match query_value(query, "n").filter(|value| !value.is_empty()) {
             Some(value) => Some(number(&value)?),

@@ -36,6 +36,10 @@ impl Route {
     /// Paths are read from their right-hand end, so a repository may be called `a/tags` or `blobs/uploads`.
     /// Segments are percent-decoded one by one: `sha256%3Aabc…` is a digest, and an encoded slash never
     /// separates anything.
+    ///
+    /// # Errors
+    ///
+    /// When the path has none of the forms of the API, or a part of it is not valid.
     pub fn parse(path: &str) -> Result<Self, RouteError> {
         let rest = match path.strip_prefix("/v2") {
             Some("" | "/") => return Ok(Self::Base),

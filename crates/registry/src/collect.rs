@@ -186,7 +186,7 @@ impl fmt::Debug for Marking {
     }
 }
 
-/// What all repositories need, and what some of them no longer need.
+/// The needs of all repositories, and the garbage of some of them.
 #[derive(Debug, Default)]
 pub struct Marked {
     live: DigestSet,

@@ -48,18 +48,18 @@ pub enum Error {
         name: RepoName,
         /// The tag or digest that was asked for.
         reference: String,
-        /// What the client may have meant.
+        /// Hint to what the client may have meant.
         hint: Option<String>,
     },
     /// The manifest cannot be accepted as it is.
     #[error("{reason}")]
     ManifestInvalid {
-        /// What is wrong, and what to do.
+        /// Description of the fault and its remedy.
         reason: String,
     },
     /// The manifest is too large.
     #[error(
-        "the manifest is larger than {limit} bytes; large content belongs into a blob that the manifest names"
+        "the manifest is larger than {limit} bytes; large content belongs in a blob that the manifest names"
     )]
     ManifestTooLarge {
         /// Largest size that is accepted, in bytes.
@@ -69,7 +69,7 @@ pub enum Error {
     #[error("the manifest names {} object(s) that are not in this repository; push them first", .0.len())]
     ManifestReferencesUnknown(Vec<MissingReference>),
     /// There is no such repository.
-    #[error("repository `{name}` does not exist; it comes into being with the first push")]
+    #[error("repository `{name}` does not exist; the first push creates it")]
     NameUnknown {
         /// Name that the client asked for.
         name: RepoName,
@@ -101,13 +101,13 @@ pub enum Error {
 pub struct MissingReference {
     /// Digest of the content.
     pub digest: Digest,
-    /// What the manifest uses it for.
+    /// Role of the content in the manifest.
     pub role: ReferenceRole,
     /// Whether the store has damaged bytes under that digest: pushing the blob again heals it.
     pub damaged: bool,
 }
 
-/// What a manifest uses a descriptor for.
+/// The role of a descriptor in a manifest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReferenceRole {
     /// The configuration of an image.

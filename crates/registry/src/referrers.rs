@@ -1,4 +1,4 @@
-//! The referrers of a manifest: found in the tree, not in an index of our own that could go stale.
+//! The referrers of a manifest: found in the tree, not in a separate index that could go stale.
 //!
 //! A manifest with a `subject` that some older registry stored is a referrer too, whether or not its client also kept
 //! the fallback tag (`sha256-<hex>`) of the spec's "Referrers Tag Schema". So what such a tag lists, as far

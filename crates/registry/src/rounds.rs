@@ -1,4 +1,4 @@
-//! Work that requests for the same thing share: a round starts after each of them came.
+//! Single flight: requests for the same key share one round of work, which starts after each of them came.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 

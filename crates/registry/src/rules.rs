@@ -61,12 +61,20 @@ impl PartialEq for UrlRules {
 
 impl UrlRules {
     /// Adds an allowed pattern. Once there is one, every URL must match one of them.
+    ///
+    /// # Errors
+    ///
+    /// When `pattern` is not a regular expression, or takes too much memory.
     pub fn allow(&mut self, pattern: &str) -> std::result::Result<(), regex::Error> {
         self.allow.push(compile(pattern)?);
         Ok(())
     }
 
     /// Adds a denied pattern. No URL may match one of them.
+    ///
+    /// # Errors
+    ///
+    /// As [`allow`](Self::allow).
     pub fn deny(&mut self, pattern: &str) -> std::result::Result<(), regex::Error> {
         self.deny.push(compile(pattern)?);
         Ok(())

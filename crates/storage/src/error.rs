@@ -13,7 +13,7 @@ pub struct Error {
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
-/// What a caller can act on.
+/// The kinds of errors that a caller can act on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
     /// Nothing is at that key.
@@ -30,7 +30,7 @@ pub enum ErrorKind {
     ReadOnly,
     /// The process lacks the right.
     PermissionDenied,
-    /// What lies there is not what must lie there, for example fewer bytes than its size promised.
+    /// The stored content is wrong, for example shorter than its size promised.
     Damaged,
     /// Another process uses this store.
     Locked,
@@ -66,7 +66,7 @@ impl Error {
         Self::with_source(ErrorKind::of(&source), context, source)
     }
 
-    /// What a caller can act on.
+    /// The kind of the error.
     pub fn kind(&self) -> ErrorKind {
         self.kind
     }

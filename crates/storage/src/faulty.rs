@@ -53,14 +53,14 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
-/// What goes wrong.
+/// A kind of fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultKind {
-    /// It fails and has no effect. A stream fails at its first piece.
+    /// The call fails and has no effect. A stream fails at its first piece.
     Before(ErrorKind),
-    /// It has its whole effect, and the caller is told that it failed. A stream fails half-way.
+    /// The call has its whole effect, and the caller is told that it failed. A stream fails half-way.
     After(ErrorKind),
-    /// It succeeds, later.
+    /// The call succeeds, later.
     Delay(Duration),
 }
 
@@ -161,7 +161,7 @@ pub struct Faulty {
     faults: Faults,
 }
 
-/// What is to go wrong, shared by a store and its uploads and blobs.
+/// The rules and counters, shared by a store and its uploads and blobs.
 #[derive(Debug, Clone, Default)]
 struct Faults(Arc<Mutex<Plan>>);
 
@@ -223,7 +223,7 @@ impl Faulty {
 }
 
 impl Faults {
-    /// What is to happen in this call.
+    /// The fault of this call, if any.
     fn draw(&self, operation: Operation, key: &str) -> Option<FaultKind> {
         let mut plan = self.0.lock();
         let ruled = plan

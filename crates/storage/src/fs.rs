@@ -124,7 +124,7 @@ impl FsStorage {
 
     /// Opens the store in the directory `root`, which is created when there is none.
     ///
-    /// What a process that was killed left in staging is removed.
+    /// Files that a killed process left in staging are removed.
     ///
     /// # Errors
     ///

@@ -42,7 +42,7 @@ struct Meter {
     buckets: [AtomicU64; BUCKETS.len() + 1],
 }
 
-/// What has been counted of one operation, at one moment.
+/// The counters of one operation, at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Measured {
     /// The operation that was counted
@@ -76,7 +76,7 @@ impl Metered {
 
 impl Meters {
     /// What has been counted so far, for each operation that happened at all. Operations that end meanwhile may be in
-    /// some of the numbers and not yet in others.
+    /// some of the numbers and not yet in all.
     pub fn snapshot(&self) -> Vec<Measured> {
         let measured = Operation::ALL
             .into_iter()

@@ -18,7 +18,7 @@
 //!
 //! Each request writes its bytes as an object of its own and then adds it to `state` with a put that
 //! succeeds only when no other request has changed `state` since this request read it. Of two requests at
-//! once on one upload, in whichever processes, exactly one gets its bytes accepted; the other one's
+//! once on one upload, in whichever processes, exactly one gets its bytes accepted; the loser's
 //! chunk is deleted and it is told [`ErrorKind::Busy`]. Inside one process a table of holds tells it
 //! so before it sends anything.
 //!
@@ -111,7 +111,7 @@ struct Bucket {
     signer: Option<Arc<dyn UrlSigner>>,
 }
 
-/// The same store, where it gives listings page by page.
+/// The same store, if it supports listings page by page.
 #[derive(Clone)]
 struct Pages(Arc<dyn PaginatedListStore>);
 
@@ -226,7 +226,7 @@ impl Objects for ObjectStorage {
         self.bucket.delete(key).await
     }
 
-    /// One request for as many objects as the store takes in one.
+    /// Each request removes as many objects as the store allows.
     async fn remove_many(&self, removals: &[Removal]) -> Result<()> {
         let paths: Vec<_> = removals
             .iter()

@@ -64,7 +64,7 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`ErrorKind::Precondition`] when the [`Condition`] of a put does not hold. That put and those after it are then
-    /// not published; those before it are. On a bucket this may also be said of a put that did take effect, when its
+    /// not published; those before it are. On a bucket a put that did take effect may also fail so, when its
     /// answer was lost and the client library tried again: a caller that must know puts a nonce into the content and
     /// reads it back.
     async fn publish(&self, puts: &[Put]) -> Result<()>;
@@ -181,7 +181,7 @@ impl Put {
         }
     }
 
-    /// The same put, if there is no object at its key.
+    /// This put, under the condition that there is no object at its key.
     #[must_use]
     pub fn if_absent(self) -> Self {
         Self {
@@ -190,7 +190,7 @@ impl Put {
         }
     }
 
-    /// The same put, if the object at its key is still of `version`.
+    /// This put, under the condition that the object at its key is still of `version`.
     #[must_use]
     pub fn only_if(self, version: Version) -> Self {
         Self {
@@ -209,7 +209,7 @@ pub struct Removal {
     pub keep: Key,
 }
 
-/// What is known of an object without reading it.
+/// Metadata of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// Size in bytes

@@ -20,7 +20,7 @@ use bytes::Bytes;
 
 use crate::Result;
 
-/// How much a queue holds at most.
+/// The limits of a queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpoolLimits {
     /// Number of records

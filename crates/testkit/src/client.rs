@@ -193,7 +193,11 @@ impl Request {
         self
     }
 
-    /// Sends the request; an error when no complete answer comes.
+    /// Sends the request.
+    ///
+    /// # Errors
+    ///
+    /// When no complete answer comes.
     ///
     /// # Panics
     ///

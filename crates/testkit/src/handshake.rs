@@ -27,8 +27,11 @@ pub struct Handshake {
 }
 
 impl Trust {
-    /// Makes a handshake with the server at `address`, and requests `/v2/` to be sure that it accepts the client. An error
-    /// is the message of the client's TLS library.
+    /// Makes a handshake with the server at `address`, and requests `/v2/` to be sure that it accepts the client.
+    ///
+    /// # Errors
+    ///
+    /// The message of the client's TLS library, when there is no connection.
     pub async fn shake_hands(&self, address: SocketAddr) -> Result<Handshake, String> {
         let exchange = async {
             let stream = TcpStream::connect(address).await?;

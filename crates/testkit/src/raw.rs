@@ -82,7 +82,11 @@ impl RawConnection {
             .unwrap_or_else(|e| panic!("the server no longer reads: {e}"));
     }
 
-    /// Writes `bytes` as they are; fails when the server has closed the connection.
+    /// Writes `bytes` as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the server has closed the connection.
     pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         timeout(PATIENCE, async {
             self.stream.write_all(bytes.as_ref()).await?;

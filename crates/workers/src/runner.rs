@@ -81,7 +81,7 @@ impl Runner {
                 }
             };
             if failures > 0 {
-                tracing::info!(worker = self.name, failures, "a worker works again");
+                tracing::info!(worker = self.name, failures, "a worker succeeds again");
                 failures = 0;
             }
             is_idle = work == Work::Idle;
@@ -148,7 +148,7 @@ impl Runner {
             tracing::error!(
                 worker = self.name,
                 error = error.why(),
-                "a worker failed; it tries again, and says when it succeeds"
+                "a worker failed; it tries again, and logs when it succeeds"
             );
         }
     }

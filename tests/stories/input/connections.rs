@@ -1,4 +1,4 @@
-//! Floods, and clients that take their time: what they hold is given back.
+//! Floods and slow clients: their connections and memory are released.
 
 use std::time::Duration;
 
@@ -156,7 +156,7 @@ async fn a_slow_body_loses_its_connection_and_frees_the_upload(builder: ServerBu
     repository.expect_blob(&blob).await;
 }
 
-/// The time-out counts since the last byte, not since the first: a slow line is no offence.
+/// The time-out counts since the last byte, not since the first: a slow line is allowed.
 async fn a_body_that_keeps_coming_is_not_slow(builder: ServerBuilder) {
     let server = impatient(builder);
     let repository = server.anonymous().repository("a");

@@ -1,4 +1,4 @@
-//! Digests that are none, and bytes that are not what the digest says.
+//! Malformed digests, and bytes that do not have their digest.
 
 use wharf_testkit::{Method, Server, digest, image::Blob};
 
@@ -109,7 +109,7 @@ async fn a_mismatch_by_sha512_stores_nothing(server: Server) {
     repository.head_blob(&blob.digest).await.expect(404);
 }
 
-/// Whichever of two counts: what is stored has the digest under which it is found.
+/// Of two digests either may count: the stored bytes have the digest under which they are found.
 async fn two_digests_in_one_query_are_not_mixed_up(server: Server) {
     let repository = server.anonymous().repository("a");
     let (blob, other) = (Blob::random(1, 1000), Blob::random(2, 1000));

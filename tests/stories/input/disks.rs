@@ -1,4 +1,4 @@
-//! Disks that are full, read-only, or not ours.
+//! Disks that are full, read-only, or of another user.
 
 use std::{
     os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
@@ -160,7 +160,7 @@ async fn a_read_only_disk_refuses_pushes_and_serves_pulls(builder: ServerBuilder
     let image = image::oci(1);
     repository.push_image("v1", &image).await;
     // A read-only view over each half of the tree: what is open for writing would hold up a remount,
-    // and a view over the root would not be seen by who holds it open.
+    // and a process that holds the root open would not see a view over it.
     let halves = ["docker", "wharf"].map(|half| server.root().join(half));
     for half in &halves {
         let half = half.to_str().unwrap();
@@ -263,7 +263,7 @@ async fn a_missing_blob_is_404_and_not_an_end(builder: ServerBuilder) {
         .await
         .expect_error(404, "BLOB_UNKNOWN");
     std::fs::remove_file(store::blob_path(&server.root(), &image.manifest.digest)).unwrap();
-    // Bytes by digest may be remembered: they cannot have changed.
+    // Bytes by digest may be cached: they cannot have changed.
     server.restart();
     let repository = server.anonymous().repository("a");
     for reference in ["v1", &image.manifest.digest] {

@@ -1,4 +1,4 @@
-//! Manifests that are none.
+//! Malformed manifests.
 
 use wharf_testkit::{
     Bytes, Repository, Server, digest,
@@ -35,7 +35,7 @@ async fn with_blobs(server: &Server) -> (Repository, image::Image) {
     (repository, image)
 }
 
-/// Nothing of a refused manifest can be found.
+/// Checks that a refused manifest was not stored.
 async fn nothing_is_stored(repository: &Repository, manifest: &Manifest) {
     repository.get_manifest("v1").await.expect(404);
     repository.get_manifest(&manifest.digest).await.expect(404);

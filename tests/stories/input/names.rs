@@ -1,4 +1,4 @@
-//! Names that are none.
+//! Malformed names.
 
 use wharf_testkit::{Method, Server, digest, store};
 
@@ -192,7 +192,7 @@ async fn a_mount_from_a_name_that_is_none_gives_nothing_away(server: Server) {
     for from in ["..", "A", "../../etc", "a%00", &"a".repeat(300)] {
         let path = format!("/v2/a/blobs/uploads/?mount={}&from={from}", digest::unknown(1));
         let answer = client.post(&path).await;
-        // registry:2 starts an upload; a refusal is as good. Nothing else is.
+        // registry:2 starts an upload; a refusal is accepted as well, nothing else.
         if answer.status != 202 {
             answer.expect_error(400, "NAME_INVALID");
         }

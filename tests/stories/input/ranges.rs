@@ -1,4 +1,4 @@
-//! Ranges that try to hurt.
+//! Hostile ranges.
 
 use wharf_testkit::{Repository, Server, image::Blob};
 

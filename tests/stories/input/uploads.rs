@@ -1,4 +1,4 @@
-//! Uploads that go wrong: order, twins, and clients that vanish.
+//! Faulty uploads: wrong order, concurrent requests, and clients that disconnect.
 
 use wharf_testkit::{
     Answer, Bytes, PATIENCE, RawConnection, Repository, Server, digest, eventually, image::Blob,
@@ -117,7 +117,7 @@ async fn hold(server: &Server, request: &str, length: usize) -> RawConnection {
     raw
 }
 
-/// How many bytes the upload has, once the server has noticed that the other end is gone.
+/// How many bytes the upload has, once the server has noticed that the client is gone.
 async fn progress(repository: &Repository, location: &str) -> usize {
     eventually("the upload is free again", || async {
         repository.append(location, "").await.status == 202
@@ -126,7 +126,7 @@ async fn progress(repository: &Repository, location: &str) -> usize {
     held(&repository.client().get(location).await.expect(204))
 }
 
-/// What `Range: 0-<last>` says. No test here stops after exactly one byte, which looks like none.
+/// The number of bytes by `Range: 0-<last>`. No test here stops after exactly one byte, which looks like none.
 fn held(answer: &Answer) -> usize {
     match answer
         .header("range")

@@ -1,4 +1,4 @@
-//! Endpoints that cannot be meant are refused, with the reason.
+//! Invalid endpoints are refused, with the reason.
 
 use wharf_testkit::ServerBuilder;
 

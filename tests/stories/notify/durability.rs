@@ -1,4 +1,4 @@
-//! Whatever happens to the server or to the endpoint: at least once, in order, within the bound.
+//! Delivery at least once, in order and within the bound, whatever happens to the server or to the endpoint.
 
 use std::{
     collections::BTreeSet,

@@ -1,4 +1,4 @@
-//! Endpoints: what they are sent, what counts as accepted, what they do not want to hear.
+//! Endpoints: the requests to them, accepted answers, and events that they ignore.
 
 use wharf_testkit::{
     Behaviour, Receiver, ServerBuilder, eventually,

@@ -1,4 +1,4 @@
-//! Which requests are events, and what is in them. `tests/compat` compares with registry:2 field by field.
+//! Which requests cause events, and the content of events. `tests/compat` compares with registry:2 field by field.
 
 use std::collections::BTreeSet;
 

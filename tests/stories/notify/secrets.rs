@@ -25,7 +25,7 @@ async fn credentials_of_endpoints_reach_no_log(builder: ServerBuilder) {
     receiver.wait_for_attempts(4).await;
     receiver.behave(Behaviour::Answer(200, ""));
     let received = &receiver.wait_for(1).await[0];
-    // What the configuration says goes before what the URL says.
+    // Credentials of the configuration take precedence over those of the URL.
     assert_eq!(received.header("Authorization"), Some("Bearer b3arer"));
     server.stop();
     let log = server.log();

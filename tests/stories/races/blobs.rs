@@ -1,4 +1,4 @@
-//! Blobs that many push at once, and uploads that two think theirs.
+//! Blobs that many clients push at once, and uploads that two clients use.
 
 use wharf_testkit::{Server, digest, image::Blob};
 
@@ -32,7 +32,7 @@ async fn many_clients_push_the_same_blob(server: Server) {
                         .await
                         .expect(201);
                 }
-                // Acknowledged to one is readable by all, whole, while the others still push.
+                // A blob that is acknowledged to one client is readable by all, whole, while other clients still push.
                 repository.expect_blob(&blob).await;
             }
         }

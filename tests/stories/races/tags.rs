@@ -1,4 +1,4 @@
-//! Tags that many want to move at once.
+//! Tags that many clients move at once.
 
 use std::sync::{
     Arc,
@@ -108,7 +108,7 @@ async fn pushes_and_deletes_of_one_tag_leave_it_whole(server: Server) {
     }
     assert!(deletes.await.unwrap() > 0);
     reads.await.unwrap();
-    // Whatever the last of them did, a push now is the last word.
+    // Whatever the last request did, a push after it decides.
     repository.push_manifest("latest", &images[0].manifest).await;
     repository.pull_image("latest", &images[0]).await;
     repository
@@ -127,7 +127,7 @@ async fn pushes_of_different_tags_lose_none(server: Server) {
                 repository
                     .push_manifest(&format!("t{client}{n}"), &manifest)
                     .await;
-                // Listing while others push: never less than what was acknowledged before.
+                // A listing during pushes has at least the tags that were acknowledged before.
                 let tags = repository.tags().await;
                 for m in 0..=n {
                     assert!(
@@ -142,7 +142,7 @@ async fn pushes_of_different_tags_lose_none(server: Server) {
     assert_eq!(repository.tags().await.len(), 80);
 }
 
-/// I3: whichever comes first, no tag points at what is gone. The store is checked in the end.
+/// I3: whichever comes first, no tag points at a manifest that is gone. The store is checked in the end.
 async fn a_manifest_deleted_while_it_is_tagged_leaves_no_dangling_tag(server: Server) {
     let repository = server.anonymous().repository("kyo/my-image");
     let image = image::oci(1);

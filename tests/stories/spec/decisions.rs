@@ -109,14 +109,14 @@ async fn a_truncated_digest_is_explained(server: Server) {
         .expect_message("45");
 }
 
-/// D1: on where only this machine can reach it.
+/// D1: deleting is on where only this machine can reach the server.
 async fn delete_works_without_configuration_on_loopback(server: Server) {
     let repository = server.anonymous().repository("kyo/my-image");
     repository.push_image("latest", &image::oci(1)).await;
     repository.delete_manifest("latest").await.expect(202);
 }
 
-/// S2, S4-26: operators remove repositories with `rm -rf`. There is no time during which we lie.
+/// S2, S4-26: operators remove repositories with `rm -rf`. The answers are right at once.
 async fn a_repository_removed_behind_our_back_is_gone_at_once(builder: ServerBuilder) {
     let server = builder.start();
     let client = server.anonymous();
@@ -163,7 +163,7 @@ async fn a_tag_moved_behind_our_back_shows_at_once(builder: ServerBuilder) {
     repository.pull_image("another", &old).await;
 }
 
-/// D7: they are never made any more, but what is stored is served.
+/// D7: schema 1 is no longer accepted, but stored manifests are served.
 async fn stored_schema_1_manifests_stay_readable(builder: ServerBuilder) {
     let root = builder.root();
     let layer = store::write_layer(&root, "old", b"layer");

@@ -1,4 +1,4 @@
-//! What stands in the head of every answer, and how it is spelled.
+//! The headers of every answer, and their spelling.
 
 use wharf_testkit::{
     Server, digest,
@@ -119,7 +119,7 @@ async fn requests_can_be_pipelined(server: Server) {
     }
 }
 
-/// RFC 9110, 10.1.1: who waits for `100 Continue` gets the refusal instead, and keeps the body.
+/// RFC 9110, 10.1.1: a client that waits for `100 Continue` gets the refusal instead, and need not send the body.
 async fn a_body_is_not_asked_for_when_it_would_be_refused(server: Server) {
     let mut raw = server.raw().await;
     raw.send(

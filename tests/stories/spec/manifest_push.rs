@@ -106,7 +106,7 @@ async fn push_by_sha512_is_found_by_it(server: Server) {
         .expect_body(&image.manifest.bytes);
 }
 
-/// What the path promises and what the body is must agree.
+/// The digest in the path and the digest of the body must agree.
 async fn push_by_another_digest_is_refused(server: Server) {
     let repository = repository(&server);
     let image = image::oci(1);

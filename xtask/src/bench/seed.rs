@@ -106,7 +106,7 @@ impl Seeds {
             }
             fs::rename(&making, &root)?;
         }
-        settle(&root)?;
+        write_back(&root)?;
         Ok(root)
     }
 
@@ -190,7 +190,7 @@ fn remove_all(paths: &[PathBuf], remove: impl Fn(&Path) -> std::io::Result<()> +
 }
 
 /// Writes back what the file system holds in memory, so that no measurement pays for the work of another.
-fn settle(path: &Path) -> Result<()> {
+fn write_back(path: &Path) -> Result<()> {
     let directory = fs::File::open(path)?;
     rustix::fs::syncfs(&directory)
         .with_context(|| format!("cannot sync the file system of `{}`", path.display()))

@@ -1,6 +1,6 @@
 //! Checking passwords: what is remembered, and how much work unauthenticated clients can cause.
 //!
-//! A check costs what the hash demands, 5 ms at Apache's default and 76 ms at ours, and docker sends the
+//! A check costs what the hash demands, 5 ms at Apache's default and 76 ms at wharf's, and docker sends the
 //! password with every request. So a password that was right is remembered, as HMAC-SHA256 under a key that
 //! never leaves this process: what lies in memory is useless without that key, and useless once the process ends.
 //! A wrong one is never remembered: each guess costs a full check.
@@ -48,8 +48,8 @@ use crate::{
     random::{self, NoRandomness},
 };
 
-/// The work, in rounds of bcrypt (`2^cost`), of all checks that run or wait: 128 at our cost, which one processor does in
-/// about ten seconds. More would wait for longer than clients do.
+/// The work, in rounds of bcrypt (`2^cost`), of all checks that run or wait: 128 at the default cost, or
+/// about ten seconds of one processor. More checks would wait for longer than clients do.
 const WORK: u64 = 128 << password::DEFAULT_COST;
 
 /// The most checks that run or wait, however little work they are.

@@ -97,7 +97,7 @@ pub fn start_anew(path: &Path, name: &str, hash: &str) -> Result<(), EditError> 
     }
 }
 
-/// What a file says about a name and a password.
+/// The result of a password check.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The password is that of the user.

@@ -36,7 +36,7 @@ pub(super) struct Finding {
     pub(super) what: What,
 }
 
-/// What is wrong with a line.
+/// The kind of problem of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
     NoColon,
@@ -53,7 +53,7 @@ pub(super) enum What {
     Encoding(&'static str),
 }
 
-/// Why nothing of a file can be used.
+/// Why a file cannot be used at all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Damage {
     Binary,

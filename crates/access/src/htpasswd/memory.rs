@@ -7,7 +7,7 @@ use parking_lot::RwLock;
 /// A keyed hash, which is good for this process only.
 pub(super) type Tag = [u8; 32];
 
-/// What is remembered of one line.
+/// The remembered password of one line.
 #[derive(Default)]
 pub(super) struct Memory {
     /// The keyed hash of the right password, once it was checked.

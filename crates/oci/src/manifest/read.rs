@@ -191,7 +191,7 @@ fn check_depth(json: &[u8]) -> Result<(), ManifestError> {
     Ok(())
 }
 
-/// The values of the fields of a manifest that we read; null is as good as missing, as Go writes its empty lists.
+/// The values of the known fields of a manifest; null is as good as missing, as Go writes its empty lists.
 #[derive(Default)]
 struct Fields<'a> {
     schema_version: Option<&'a RawValue>,

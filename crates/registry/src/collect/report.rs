@@ -77,7 +77,7 @@ pub struct DoomedBlob {
     pub size: u64,
 }
 
-/// What one repository loses.
+/// The garbage of one repository.
 #[derive(Debug)]
 pub struct RepositoryGarbage {
     pub(super) repository: Repository,
@@ -124,7 +124,7 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What a sweep has removed.
+/// The result of a sweep.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Number of blobs, manifests and layers among them.

@@ -41,7 +41,7 @@ pub(crate) struct ByDigest {
     /// The digests, in ascending order. One whose link is gone may be among them, because registry:2 leaves the
     /// directories of deleted links behind.
     pub(crate) digests: Vec<Digest>,
-    /// Names of algorithms that we cannot compute.
+    /// Names of algorithms that are not supported.
     pub(crate) unknown_algorithms: Vec<Box<str>>,
     /// Whether the directory has other entries.
     pub(crate) has_unknown_entries: bool,

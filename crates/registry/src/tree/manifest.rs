@@ -16,7 +16,7 @@ const BYTES_IN_MEMORY: u64 = 16 << 20;
 /// How many bytes of facts are kept in memory, estimated: those of some 10,000 images.
 const FACTS_IN_MEMORY: u64 = 16 << 20;
 
-/// The largest manifest that is read. Other registries may have accepted larger ones than we do.
+/// The largest manifest that is read. Other registries may have accepted larger ones than wharf does.
 const READ_LIMIT: u64 = 64 << 20;
 
 /// A manifest as it was pushed.
@@ -50,16 +50,16 @@ pub(crate) struct Facts {
 /// The result of a tolerant lookup of a manifest.
 #[derive(Debug)]
 pub(crate) enum Stored {
-    /// Its bytes are not stored.
+    /// The bytes of the manifest are not stored.
     Absent,
-    /// Its bytes do not tell what it needs; the text says why.
+    /// The references of the manifest cannot be read; the text says why.
     Unreadable(String),
-    /// Its bytes tell all that it names.
+    /// The facts of the manifest.
     Understood(Arc<Facts>),
 }
 
 impl Facts {
-    /// The digests of blobs that it needs: config, layers, and whatever it mentions in a way that we do not know.
+    /// The digests of blobs that it needs: config, layers, and every digest that an unknown type mentions.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = &Digest> {
         self.config.iter().chain(&self.layers).chain(&self.mentioned)
     }
@@ -75,7 +75,7 @@ impl Facts {
         };
         let config = view.config.as_ref().map(|config| config.digest);
         let (layers, children) = (digests(&view.layers), digests(&view.manifests));
-        // A type that we do not know may name what it needs in any way; and an image or an index that names nothing at
+        // An unknown type may name what it needs in any way; and an image or an index that names nothing at
         // all may be spelled in a way that only other programs understand.
         let names_nothing = config.is_none() && layers.is_empty() && children.is_empty();
         let mentioned = if view.kind == ManifestKind::Unknown || names_nothing {

@@ -27,7 +27,7 @@ const LARGE_PAGE: usize = 10_000;
 const LONGEST_NAME: usize = 255;
 
 /// The directories in the places of repositories whose names come after `last`, in the order of their names as bytes.
-/// Those that only hold other repositories are among them.
+/// Directories that only hold other repositories are among them.
 pub(crate) fn by_name(
     storage: Arc<dyn Storage>,
     last: &str,

@@ -1,4 +1,4 @@
-//! A deletion finds out what it may remove without a lock; pushes that come in between must not be overlooked.
+//! A deletion looks without a lock for what it may remove; it must not overlook pushes that come in between.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -125,7 +125,7 @@ async fn the_catalogue_looks_at_many_repositories_at_a_time() {
     };
     let (page, trips) = round_trips(registry.catalog(&page)).await;
     assert_eq!(page.unwrap().names.len(), 20);
-    // One listing of each repository, because others may lie below it; whether they have tags is asked meanwhile.
+    // One listing of each repository, because repositories may lie below it; tags are looked up meanwhile.
     assert!(trips <= 20 + 4, "{trips} round trips");
 }
 

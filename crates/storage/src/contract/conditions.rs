@@ -108,7 +108,7 @@ pub async fn condition_takes_any_version(storage: &Arc<dyn Storage>) {
     }
 }
 
-/// What comes before a put whose condition does not hold is published; it and what comes after it are not.
+/// Puts before one whose condition does not hold are published; this put and those after it are not.
 pub async fn condition_ends_a_call(storage: &Arc<dyn Storage>) {
     let dir = key("contract/condition_ends_a_call");
     let at = |path: &str| dir.join(path).expect("a key");

@@ -15,7 +15,7 @@ use futures_util::StreamExt;
 use super::{assert_kind, collect, exists, key, names, pattern, publish, put, read, upload_key};
 use crate::{ErrorKind, Removal, Storage};
 
-/// What was published is there, with its size and a plausible time.
+/// A published object is there, with its size and a plausible time.
 pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
     let at = key("contract/publish_then_read/a/b/c/link");
     publish(storage, &at, "sha256:1234").await;
@@ -128,7 +128,7 @@ pub async fn publish_is_ordered(storage: &Arc<dyn Storage>) {
                 }
             }
         }
-        // The same for keys that did not exist before the call.
+        // The order also holds for keys that did not exist before the call.
         if exists(storage, &fresh(least, 2)).await {
             for link in [1, 0] {
                 let earlier = fresh(least, link);
@@ -325,7 +325,7 @@ pub async fn stream_ranges(storage: &Arc<dyn Storage>) {
     }
 }
 
-/// What is opened stays what it was when its key gets another content, before and during streaming.
+/// An opened object keeps its content when its key gets another one, before and during streaming.
 pub async fn opened_survives_replacement(storage: &Arc<dyn Storage>) {
     let at = key("contract/opened_survives_replacement/object");
     let old = pattern(1, 2_000_000);
@@ -348,7 +348,7 @@ pub async fn opened_survives_replacement(storage: &Arc<dyn Storage>) {
     assert_eq!(read(storage, &at).await, "new");
 }
 
-/// The same when the key goes away.
+/// An opened object stays readable when its key is removed.
 pub async fn opened_survives_removal(storage: &Arc<dyn Storage>) {
     let at = key("contract/opened_survives_removal/dir/object");
     let content = pattern(1, 2_000_000);

@@ -67,7 +67,7 @@ pub async fn concurrent_publishes_of_one_key(storage: &Arc<dyn Storage>) {
     assert_eq!(winners, 1, "the last value of one writer stays");
 }
 
-/// All succeed, and a reader meanwhile sees the whole blob or none.
+/// All uploads succeed, and a reader meanwhile sees the whole blob or none.
 pub async fn concurrent_uploads_of_one_digest(storage: &Arc<dyn Storage>) {
     let content = pattern(31, 3_000_000);
     let blob = layout::blob(&Digest::sha256_of(&content));

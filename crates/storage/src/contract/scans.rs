@@ -153,7 +153,7 @@ pub async fn scan_tells_sizes_and_times(storage: &Arc<dyn Storage>) {
     }
 }
 
-/// What is not there, and an object, have nothing below them.
+/// A prefix that does not exist, and an object, have nothing below them.
 pub async fn scan_of_nothing_is_empty(storage: &Arc<dyn Storage>) {
     let dir = key("contract/scan_of_nothing_is_empty");
     for path in ["object", "object-2/x"] {

@@ -53,7 +53,7 @@ enum Content<D: Disk> {
     Placed,
 }
 
-/// What one rename puts in place.
+/// The items that one rename puts in place.
 struct Unit {
     /// Number of items that it holds
     items: usize,

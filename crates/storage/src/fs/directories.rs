@@ -29,7 +29,7 @@ use super::sys::Disk;
 /// How many durable directories are remembered, at most twice that. One path takes about 200 bytes.
 const REMEMBERED: usize = 8192;
 
-/// What one process knows about the directories of its store.
+/// The directories of a store that this process knows to be durable.
 #[derive(Debug, Default)]
 pub(super) struct Directories {
     known: Mutex<Known>,
@@ -99,7 +99,7 @@ impl Directories {
             };
             let mut known = self.known.lock();
             // It was open before it is known: had it been replaced in between, the new one's
-            // being durable would mean that the removal of the one that we hold is durable too.
+            // being durable would mean that the removal of the open one is durable too.
             if known.deepest(path).len() != base {
                 continue;
             }
@@ -205,7 +205,7 @@ impl Placed {
         }
     }
 
-    /// It is not known whether the tree is durable.
+    /// Forgets the tree: it is not known whether it is durable.
     pub(super) fn uncertain(self, directories: &Directories) {
         directories.known.lock().end(&[self.check], false);
     }
@@ -431,7 +431,7 @@ mod tests {
                     .unwrap();
             });
             entered.wait();
-            // These come while a sync is under way: it may not satisfy them.
+            // These callers come while a sync is under way, which may not satisfy them.
             let waiters: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {

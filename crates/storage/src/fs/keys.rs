@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use parking_lot::{Mutex, MutexGuard};
 
-/// How many locks share all keys.
+/// Number of locks for all keys.
 const STRIPES: usize = 64;
 
 /// One lock for each key, as far as callers can tell. Held around a rename or a removal, never around a sync.

@@ -24,7 +24,7 @@ const BUFFER: usize = 64 * 1024;
 /// States of hashes that are remembered, of about 300 bytes each.
 const REMEMBERED: u64 = 4096;
 
-/// What one process knows about uploads.
+/// The uploads of one process: holds, and states of hashes.
 #[derive(Debug)]
 pub(super) struct KnownUploads {
     held: Arc<Mutex<HashSet<UploadKey>>>,
@@ -47,7 +47,7 @@ pub(super) struct Remembered {
     pub(super) file: Fingerprint,
 }
 
-/// What differs when a file was replaced or changed.
+/// A mark that differs when a file was replaced or changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Fingerprint {
     device: u64,

@@ -398,7 +398,7 @@ async fn check_recovery(disk: &SimulatedDisk) -> Result<(), String> {
         ledger: Arc::default(),
         repository: "team/app".parse().unwrap(),
     };
-    // What lies beside the tree stays what it is.
+    // Files beside the tree are kept.
     for (path, content) in files.iter().filter(|(path, _)| path.starts_with("wharf/")) {
         if path != "wharf/lock" {
             let key = Key::new(path.clone()).unwrap();

@@ -27,14 +27,14 @@ use crate::{Blob, ByteStream, Error, ErrorKind, Key, Object, Result, Stat, Versi
 /// A file that changed more recently than this may change again without its time stamp telling
 /// (the kernel's clock ticks every 10 ms at the slowest; git calls such files racily clean).
 const RACY: Duration = Duration::from_millis(50);
-/// The same where stamps are whole seconds, two on some file systems.
+/// That time where stamps are whole seconds, two on some file systems.
 const RACY_SECONDS: Duration = Duration::from_millis(2100);
 
 /// The size of a buffer in bytes, and so of the pieces of a stream.
 pub(super) const BUFFER: usize = 256 * 1024;
 /// Up to this size, an exact allocation instead of a buffer of the pool.
 const SMALL: usize = 64 * 1024;
-/// How much is brought into memory behind a read that had to wait.
+/// How many bytes are read ahead behind a read that had to wait.
 const READ_AHEAD: u64 = 2 * 1024 * 1024;
 
 impl<D: Disk> Engine<D> {

@@ -85,7 +85,7 @@ impl<D: Disk> Engine<D> {
         self.directories.sync(&self.disk, &above).map_err(failed)?;
         // It is gone from the store. What cannot be deleted now goes at the next start.
         if let Err(error) = self.remove_recursively(&staged) {
-            tracing::warn!(path, %error, "could not free the space of what was removed; the next start will");
+            tracing::warn!(path, %error, "could not delete a removed directory; the next start will");
         }
         Ok(())
     }

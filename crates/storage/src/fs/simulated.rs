@@ -28,9 +28,9 @@ pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
 /// Which unsynced effects survive a cut of power.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Survival {
-    /// None of them.
+    /// No effect.
     Nothing,
-    /// All of them.
+    /// Every effect.
     Everything,
     /// Only the later half.
     Later,
@@ -139,7 +139,7 @@ impl SimulatedDisk {
         state.mounted = state.add(path, Content::directory()).ok();
     }
 
-    /// What was synced since the last call.
+    /// Number of syncs since the last call.
     pub(super) fn take_syncs(&self) -> Syncs {
         std::mem::take(&mut self.0.lock().syncs)
     }
@@ -421,7 +421,7 @@ impl State {
                 .map(|(at, name, _)| (*at, name.clone()))
                 .chain(change.builds_on.clone())
                 .collect();
-            // What builds on a lost change is lost with it.
+            // A change that builds on a lost one is lost with it.
             if chooser.keep(index, total) && !keys.iter().any(|key| lost.contains(key)) {
                 kept.push(change);
             } else {

@@ -69,7 +69,7 @@ struct FsSpool<D: Disk> {
 struct State<D: Disk> {
     /// Segments, oldest first; only the last one may be empty.
     segments: VecDeque<Segment>,
-    /// Where the oldest record begins in the first segment.
+    /// Offset of the oldest record in the first segment.
     offset: u64,
     /// The first segment, open, when it was read from.
     reading: Option<(u64, Arc<D::File>)>,
@@ -82,7 +82,7 @@ struct State<D: Disk> {
     unsynced: Unsynced<D>,
 }
 
-/// What the next sync has to do.
+/// The files and names that the next sync makes durable.
 struct Unsynced<D: Disk> {
     files: Vec<Arc<D::File>>,
     names: bool,
@@ -278,7 +278,7 @@ impl<D: Disk> FsSpool<D> {
                 tracing::error!(
                     records,
                     file,
-                    "a file of events is damaged; what was still in it is lost"
+                    "a file of queued events is damaged; the rest of its events is lost"
                 );
             }
             self.drop_first(&mut state)?;
@@ -297,7 +297,7 @@ impl<D: Disk> FsSpool<D> {
         Ok(file)
     }
 
-    fn take_away(&self, entry: &SpoolEntry) -> io::Result<()> {
+    fn remove_entry(&self, entry: &SpoolEntry) -> io::Result<()> {
         let mut state = self.state.lock();
         let offset = state.offset;
         let is_last = state.segments.len() == 1;
@@ -359,7 +359,7 @@ impl<D: Disk> Spool for FsSpool<D> {
     }
 
     fn remove(&self, entry: &SpoolEntry) -> Result<()> {
-        self.take_away(entry)
+        self.remove_entry(entry)
             .map_err(|error| self.failed("remove from", error))
     }
 
@@ -438,7 +438,7 @@ fn scan<D: Disk>(disk: &D, path: &str, number: u64, skip: u64) -> io::Result<Seg
         tracing::warn!(
             file = path,
             bytes = size - segment.end,
-            "the end of a file of events was not written when the machine stopped; it is cut off"
+            "the end of a file of queued events was not written when the machine stopped; it is cut off"
         );
         disk.set_length(&file, segment.end)?;
     }

@@ -76,7 +76,7 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn open_directory(&self, path: &str) -> io::Result<Self::Directory>;
     /// Opens a directory in a directory.
     fn open_directory_at(&self, directory: &Self::Directory, name: &str) -> io::Result<Self::Directory>;
-    /// What tells one directory from another while either is open.
+    /// Identity of an open directory: device and inode.
     fn identity(&self, directory: &Self::Directory) -> io::Result<(u64, u64)>;
 
     /// Reads at `offset`; 0 is the end of the file.
@@ -119,7 +119,7 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn check(&self) -> io::Result<()>;
 }
 
-/// What lies at a path.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -149,7 +149,7 @@ pub struct Metadata {
     pub modified: Stamp,
     /// When anything about it changed; no program can set this one back.
     pub changed: Stamp,
-    /// Whether the stamps come from a clock that is ours, not from a file server's.
+    /// Whether the stamps come from the clock of this machine, not from a file server's.
     pub stamped_here: bool,
 }
 
@@ -226,7 +226,7 @@ impl RealDisk {
         })
     }
 
-    /// Where the store lies, as the caller named it.
+    /// Path of the store, as the caller named it.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -498,7 +498,7 @@ fn kernel_reads_at_once(release: &str) -> bool {
 }
 
 /// Whether a file system of this type takes its time stamps from another machine's clock, or is
-/// not known to take them from ours (NFS, SMB, 9p, Ceph, FUSE, AFS, Coda).
+/// not known to take them from this machine's (NFS, SMB, 9p, Ceph, FUSE, AFS, Coda).
 fn is_remote(file_system_type: u64) -> bool {
     const REMOTE: [u64; 9] = [
         0x6969,

@@ -242,7 +242,7 @@ async fn a_blob_that_is_cut_short_while_it_is_read_is_an_error() {
     assert!(stream.try_next().await.unwrap().is_none());
 }
 
-/// The version comes once a change would show, and a change behind our back shows.
+/// The version comes once a change would show, and a change by another program shows.
 #[tokio::test]
 async fn versions_come_with_age_and_see_every_change() {
     let (directory, storage) = opened();

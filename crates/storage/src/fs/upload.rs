@@ -35,7 +35,8 @@ use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout
 const SMALL: usize = 64 * 1024;
 /// How many bytes are written before the kernel is told to start their writeback.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
-/// Where an upload lies.
+
+/// Path of the directory of an upload.
 pub(super) fn directory_of(upload: &UploadKey) -> String {
     format!("{}/{}", layout::uploads(&upload.repository), upload.id)
 }
@@ -575,7 +576,7 @@ impl<D: Disk> Upload for FsUpload<D> {
     async fn discard(self: Box<Self>) -> Result<()> {
         let mut this = self;
         if let Err(error) = this.idle().await {
-            tracing::debug!(%error, "an upload is discarded whose last write failed");
+            tracing::debug!(%error, "discarding an upload after a failed write");
         }
         this.gathered.take();
         match std::mem::replace(&mut this.work, Work::Gone) {

@@ -49,7 +49,7 @@ impl ObjectBlob {
         })
     }
 
-    /// All of it. The caller has made sure that this is not much.
+    /// The whole content. The caller has made sure that it is small.
     pub(super) async fn bytes(self) -> Result<Bytes> {
         let size = self.stat.size;
         let mut source = Pieces::new(self.key, self.whole.into_stream(), 0, size, usize::MAX);

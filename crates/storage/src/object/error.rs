@@ -1,4 +1,4 @@
-//! From the errors of `object_store` to ours.
+//! Conversion of the errors of `object_store`.
 
 use std::{error::Error as _, io};
 

@@ -90,7 +90,7 @@ fn scanned(bucket: &Bucket, meta: &ObjectMeta) -> Option<Scanned> {
 /// A page of the names below `dir`.
 ///
 /// The store is asked for the names of the whole directory, because buckets sort whole keys, in
-/// which `a-b/x` comes before `a/x`, while we promise the order of the names, and because
+/// which `a-b/x` comes before `a/x`, while the trait promises the order of the names, and because
 /// `object_store` gives a listing with a delimiter in one piece only. That is one request for each
 /// thousand names, and some 200 bytes of memory for each name while the call lasts.
 pub(super) async fn list(bucket: &Bucket, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {

@@ -110,7 +110,7 @@ impl State {
         match bucket.store.put_opts(&path, bytes.clone().into(), options).await {
             Ok(written) => Ok(written.into()),
             Err(error) if is_conflict(&error) => {
-                // It may be our own: the store took it, the answer got lost, the client tried again.
+                // It may be this state itself: the store took it, the answer got lost, the client library tried again.
                 let (found, version) = Self::load(bucket, dir).await?;
                 if found.revision == self.revision {
                     Ok(version)

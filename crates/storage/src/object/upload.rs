@@ -51,7 +51,7 @@ enum Command {
     Abort,
 }
 
-/// What a holder knows and may do.
+/// The state and the rights of a holder.
 struct Session {
     bucket: Arc<Bucket>,
     dir: Key,

@@ -10,7 +10,7 @@ use wharf_oci::{Algorithm, Digest, Hasher};
 use super::{Bucket, error::failed};
 use crate::{Error, ErrorKind, Key, Result};
 
-/// What hashing inline may take of an async thread: some 100 µs.
+/// The most bytes that are hashed on an async thread, which takes some 100 µs.
 const INLINE: usize = 128 * 1024;
 
 /// An object on its way into the store: one put when it is small, a multipart upload when it is not.

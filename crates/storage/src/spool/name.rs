@@ -4,7 +4,7 @@ use std::fmt;
 
 use wharf_oci::{Algorithm, Digest};
 
-/// How much of the text is kept for people to recognise.
+/// How many characters of the text are kept, so that operators recognise it.
 const KEPT: usize = 40;
 
 /// The name of a queue: a directory's name that is made of any text, so that different texts have different names.

@@ -61,7 +61,7 @@ async fn conditional_writes(client: Client) -> Result<()> {
         .put_object(Put::new(key("trash/deep/other"), "other").if_absent())
         .await?;
 
-    // What comes before the put that is refused is durable.
+    // Puts before the refused one are durable.
     let before = Put::new(key("before/put"), "published");
     client.ledger.begin(&before.key, Some(before.bytes.clone()));
     client
