@@ -67,7 +67,7 @@ impl Runner {
         let mut failures: u32 = 0;
         let mut is_idle = false;
         loop {
-            let work = match self.attempt(worker, is_idle).await? {
+            let work = match self.attempt(worker, &mut is_idle).await? {
                 Ok(work) => work,
                 Err(error) => {
                     self.record.failed(error.why());
@@ -95,13 +95,15 @@ impl Runner {
         }
     }
 
-    /// Waits if the worker is idle, then does one unit of work. `None`: told to stop.
-    async fn attempt(&self, worker: &mut impl Worker, is_idle: bool) -> Option<Unit> {
-        if is_idle {
+    /// Waits if the worker is idle, then does one unit of work, which is tried again without another wait if it fails.
+    /// `None`: told to stop.
+    async fn attempt(&self, worker: &mut impl Worker, is_idle: &mut bool) -> Option<Unit> {
+        if *is_idle {
             self.record.enter(State::Idle);
             if let Err(error) = self.unless_stopped(caught(worker.wait())).await? {
                 return Some(Err(error));
             }
+            *is_idle = false;
         }
         self.wait_while_paused().await?;
         self.record.enter(State::Busy);

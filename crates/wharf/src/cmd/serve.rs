@@ -50,12 +50,12 @@ async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Res
     let stop = stop_signal()?;
     let services = Services::assemble(settings, inherited).await?;
     let notifier = Arc::new(Notifier::new());
-    if let Some(watchdog) = notifier.watchdog() {
-        services.supervisor().spawn(watchdog);
-    }
     let announcement = Announcement::of(settings, &services);
     announcement.print();
     notifier.ready(&announcement.url());
+    if let Some(watchdog) = notifier.watchdog() {
+        services.supervisor().spawn(watchdog);
+    }
     let stop = async {
         stop.await;
         notifier.stopping();
