@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need, as far as this machine lets it, and runs them all.
+# Installs the programs that the tests need, as far as this machine allows, and runs all tests.
 #
 #   ./test.sh           everything
 #   ./test.sh --quick   installs nothing and runs no conformance suite
@@ -7,7 +7,7 @@
 #
 # As root on Debian it installs packages; where Go is (1.24 or newer) it builds crane, regctl, helm
 # and registry:3; with Python it puts oras into a virtual environment. Whatever is missing is named
-# at the end, together with the tests that were left out. All of its own lies below target/.
+# at the end, together with the tests that were left out. It writes only below target/.
 #
 # The OCI conformance suite runs when OCI_CONFORMANCE names its binary, and the classic one of
 # version 1.1.1 when OCI_CONFORMANCE_CLASSIC does.
@@ -38,7 +38,7 @@ scratch=$(mktemp -d)
 memory=
 server=
 cleanup() {
-    # Only what this run started itself.
+    # Only processes that this run started itself.
     if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; fi
     rm -rf "$scratch" ${memory:+"$memory"}
 }
@@ -54,9 +54,9 @@ say() { printf '\n== %s (at %d s)\n' "$*" $SECONDS; }
 leave_out() { echo "left out: $*" | tee -a "$left_out"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
-# --- what the tests need -------------------------------------------------------------------------
+# --- programs that the tests need ----------------------------------------------------------------
 
-# Runs a command quietly; shows the end of what it said only when it fails.
+# Runs a command quietly; shows the end of its output only when it fails.
 quietly() {
     local said
     said=$(mktemp -p "$scratch")
@@ -66,7 +66,7 @@ quietly() {
     fi
 }
 
-# What packages provide: a program, and the packages that have it in one Debian release or another.
+# Programs, each with the packages that have it in one Debian release or another.
 provided=(
     "dockerd docker.io"
     "docker docker.io docker-cli"

@@ -221,7 +221,7 @@ fn checks_that_cannot_work_are_refused_with_a_reason() {
         ("http: [{uri: 'localhost'}]", "must be a URL"),
         (
             "http: [{uri: 'http://localhost/', statuscode: 9999}]",
-            "must be a status",
+            "must be an HTTP status",
         ),
         ("file: [{file: /a}, {file: /a}]", "is there twice"),
         (

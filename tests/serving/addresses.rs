@@ -75,7 +75,7 @@ async fn net_unix_replaces_a_socket_that_nobody_answers_on(builder: ServerBuilde
 async fn net_unix_leaves_alone_what_is_not_its_own(builder: ServerBuilder) {
     let file = builder.another().unix();
     file.write("socket", "precious");
-    refuses_to_start(&file, "a file lies there that is no socket");
+    refuses_to_start(&file, "the file there is not a socket");
     assert_eq!(std::fs::read(file.path("socket")).unwrap(), b"precious");
 
     let server = builder.unix().start();
@@ -129,12 +129,12 @@ async fn addresses_that_are_none_are_named(builder: ServerBuilder) {
         (
             "REGISTRY_HTTP_TRUSTEDPROXIES",
             "10.0.0.0/40",
-            "`10.0.0.0/40` is no address and no network",
+            "`10.0.0.0/40` is neither an address nor a network",
         ),
         (
             "REGISTRY_HTTP_TRUSTEDPROXIES",
             "[10.0.0.1, proxy]",
-            "`proxy` is no address and no network",
+            "`proxy` is neither an address nor a network",
         ),
     ] {
         refuses_to_start(&builder.another().environment(name, value), expected);

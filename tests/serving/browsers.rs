@@ -188,8 +188,8 @@ async fn options_is_no_preflight_without_an_origin(builder: ServerBuilder) {
 
 async fn cors_that_cannot_work_is_named(builder: ServerBuilder) {
     for (line, expected) in [
-        ("cors: {origins: [ui.example]}", "`ui.example` is no origin"),
-        ("cors: {origins: ['http://a/b']}", "`http://a/b` is no origin"),
+        ("cors: {origins: [ui.example]}", "`ui.example` is not an origin"),
+        ("cors: {origins: ['http://a/b']}", "`http://a/b` is not an origin"),
         (
             "cors: {origins: ['*'], credentials: true}",
             "`http.cors.credentials` cannot be true for `*`",
@@ -201,7 +201,7 @@ async fn cors_that_cannot_work_is_named(builder: ServerBuilder) {
         .another()
         .http("headers: {Access-Control-Allow-Origin: ['http://a']}")
         .http("cors: {origins: ['http://a']}");
-    refuses_to_start(&twice, "say the same twice");
+    refuses_to_start(&twice, "have the same meaning");
     let star = builder
         .http("headers: {Access-Control-Allow-Origin: ['*'], Access-Control-Allow-Credentials: [true]}")
         .start();

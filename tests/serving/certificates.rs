@@ -79,12 +79,12 @@ async fn a1_a_bad_certificate_or_key_is_named_in_one_line(builder: ServerBuilder
         (
             crt,
             encrypted.as_bytes(),
-            "is encrypted, and nobody could type its password",
+            "is encrypted, and the server cannot ask for its password",
         ),
         (
             crt,
             old_encrypted.as_bytes(),
-            "is encrypted, and nobody could type its password",
+            "is encrypted, and the server cannot ask for its password",
         ),
         (
             crt,

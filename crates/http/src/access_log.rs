@@ -1,4 +1,4 @@
-//! One line for each request, in Apache's combined format as registry:2 writes it, off the request's path.
+//! The access log: a line for each request, in Apache's combined format as registry:2 writes it.
 
 use std::{
     io::Write,
@@ -13,10 +13,10 @@ use jiff::Timestamp;
 
 use crate::redact;
 
-/// Lines that the sink has not taken yet may not fill the memory: beyond this they are dropped and counted.
+/// Limit in bytes of lines that the sink has not taken yet: beyond it lines are dropped and counted.
 const PENDING_LIMIT: usize = 1 << 20;
 
-/// How long lines are gathered before they are written together.
+/// Time for which lines are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(50);
 
 /// The access log. Clones share it.
@@ -26,13 +26,13 @@ pub struct AccessLog {
     shared: Arc<Shared>,
 }
 
-/// The form of a line.
+/// Format of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum AccessLogFormat {
     /// Apache's combined format.
     #[default]
     Combined,
-    /// An object of JSON, with the names of fields of the application log.
+    /// A JSON object, with the field names of the application log.
     Json,
 }
 
@@ -45,14 +45,14 @@ struct Shared {
 struct Pending {
     lines: Vec<u8>,
     lost: u64,
-    /// The time stamp of the second in which the last line was written.
+    /// Second since the epoch in which the last line was written, and its text in `stamp`.
     second: i64,
     stamp: String,
 }
 
-/// The line of a request. What is known only at its end is filled in then.
+/// The line of a request. Status, user and bytes are set when the request ends.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct AccessLogLine {
     client: Option<IpAddr>,
     method: Method,
     uri: Uri,
@@ -73,7 +73,7 @@ impl AccessLog {
         Self::with_format(sink, AccessLogFormat::default())
     }
 
-    /// A log whose lines have the form `format`.
+    /// A log whose lines have the format `format`.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -104,12 +104,12 @@ impl AccessLog {
         Ok(Self { format, shared })
     }
 
-    /// Writes what waits, and returns when the sink has it.
+    /// Writes all pending lines, and returns when the sink has them.
     pub fn flush(&self) {
         self.shared.flush();
     }
 
-    pub(crate) fn write(&self, line: &Line) {
+    pub(crate) fn write(&self, line: &AccessLogLine) {
         let mut pending = lock(&self.shared.pending);
         if pending.lines.len() > PENDING_LIMIT {
             pending.lost += 1;
@@ -170,7 +170,7 @@ impl Shared {
     }
 }
 
-impl Line {
+impl AccessLogLine {
     /// `client`: the address of the client behind trusted proxies; `None` if it is unknown.
     pub(crate) fn new(client: Option<IpAddr>, request: &request::Parts) -> Self {
         let header = |name: header::HeaderName| header_of(&request.headers, &name);
@@ -187,7 +187,7 @@ impl Line {
         }
     }
 
-    /// The answer is complete, or given up.
+    /// Sets the fields that are known when the answer is complete, or given up.
     pub(crate) fn finished(&mut self, status: StatusCode, user: Option<Arc<str>>, bytes: u64) {
         (self.status, self.user, self.bytes) = (status, user, bytes);
     }
@@ -260,8 +260,8 @@ fn header_of(headers: &HeaderMap, name: &header::HeaderName) -> Option<HeaderVal
     headers.get(name).cloned()
 }
 
-/// The field that only spaces separate from its neighbours: a name with spaces must stay one word, and one
-/// that is `-` must not look like none.
+/// Appends the user, a field that only spaces delimit: spaces in a name are escaped, and so is a name that is `-`,
+/// which stands for no user.
 fn append_user(out: &mut Vec<u8>, user: Option<&str>) {
     match user {
         None => out.push(b'-'),
@@ -277,7 +277,7 @@ fn append_user(out: &mut Vec<u8>, user: Option<&str>) {
     }
 }
 
-/// What a client wrote must not be able to end its field, or the line.
+/// Appends text of the client, escaped so that it cannot end its field or the line.
 fn append_escaped(out: &mut Vec<u8>, text: &[u8]) {
     for &byte in text {
         match byte {
@@ -320,7 +320,7 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let mut line = Line::new(Some([127, 0, 0, 1].into()), &parts);
+        let mut line = AccessLogLine::new(Some([127, 0, 0, 1].into()), &parts);
         line.finished(StatusCode::NOT_FOUND, None, 12);
         log.write(&line);
         log.flush();
@@ -357,7 +357,7 @@ mod tests {
             .body(())
             .unwrap()
             .into_parts();
-        let mut line = Line::new(None, &parts);
+        let mut line = AccessLogLine::new(None, &parts);
         line.finished(StatusCode::OK, None, 12);
         log.write(&line);
         log.flush();
@@ -373,7 +373,7 @@ mod tests {
         assert_eq!(line["http.response.written"], 12);
         assert_eq!(line["http.request.remoteaddr"], serde_json::Value::Null);
         let mut combined = Vec::new();
-        Line::new(None, &parts).append_combined(&mut combined, "now");
+        AccessLogLine::new(None, &parts).append_combined(&mut combined, "now");
         let combined = String::from_utf8(combined).unwrap();
         assert!(
             combined.contains("_state=REDACTED&digest=d") && !combined.contains("hunter2"),

@@ -11,7 +11,7 @@ use std::{
 
 use crate::limits::Limits;
 
-/// Counts of the events on one connection so far.
+/// Counters of reads, writes and requests on one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Activity {
     reads: AtomicU64,
@@ -23,40 +23,40 @@ pub(crate) struct Activity {
 }
 
 impl Activity {
-    /// Bytes came.
+    /// Counts bytes that the client sent.
     pub(crate) fn read(&self) {
         self.reads.fetch_add(1, Relaxed);
     }
 
-    /// The client took bytes.
+    /// Counts bytes that the client took.
     pub(crate) fn wrote(&self) {
         self.writes.fetch_add(1, Relaxed);
         self.write_blocked.store(false, Relaxed);
     }
 
-    /// Bytes wait for the client to take them.
+    /// Records that bytes wait for the client to take them.
     pub(crate) fn write_blocked(&self) {
         self.write_blocked.store(true, Relaxed);
     }
 
-    /// The head of a request is complete.
+    /// Counts a request whose head is complete.
     pub(crate) fn request_started(&self) {
         self.started.fetch_add(1, Relaxed);
     }
 
-    /// The answer to a request is complete, or given up.
+    /// Counts a request whose answer is complete, or given up.
     pub(crate) fn request_finished(&self) {
         self.reads_at_finish.store(self.reads.load(Relaxed), Relaxed);
         self.finished.fetch_add(1, Relaxed);
     }
 }
 
-/// Why a connection is to be closed.
+/// Reason to close a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stalled {
-    /// No complete request head in time.
+    /// The head of a request was not complete in time.
     Headers,
-    /// No new request in time.
+    /// No new request came in time.
     Idle,
     /// The client does not take its answer.
     Write,
@@ -67,7 +67,7 @@ pub(crate) enum Stalled {
 pub(crate) struct Watch {
     limits: Limits,
     interval: Duration,
-    /// On HTTP/2, bytes between requests are pings and windows, not the beginning of a request.
+    /// Whether bytes between requests begin a request; on HTTP/2 they are pings and window updates.
     heads_show_as_reads: bool,
     started: u64,
     writes: u64,
@@ -91,12 +91,12 @@ impl Watch {
         }
     }
 
-    /// How often [`check`](Self::check) is to be called.
+    /// Interval at which [`check`](Self::check) must be called.
     pub(crate) fn interval(&self) -> Duration {
         self.interval
     }
 
-    /// One interval has passed.
+    /// Checks the limits after one more interval; the reason if the connection is to be closed.
     pub(crate) fn check(&mut self, activity: &Activity) -> Option<Stalled> {
         let started = activity.started.load(Relaxed);
         let writes = activity.writes.load(Relaxed);

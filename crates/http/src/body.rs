@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 
 /// An observer of the body of an answer. It is dropped when the answer is complete, or given up.
 pub trait BodyObserver: Send + Unpin + 'static {
-    /// `bytes` of the body went to the connection.
+    /// Called when `bytes` of the body went to the connection.
     fn sent(&mut self, bytes: usize);
 
     /// The span of the application log in which the body is made.

@@ -1,4 +1,4 @@
-//! One connection: which protocol the client speaks, the limits of each, and a watch that it keeps moving.
+//! One connection: detection of its protocol, limits of each protocol, and closing when the client stalls.
 
 use std::{convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -31,7 +31,7 @@ use crate::{
 /// to this size, and each concurrent transfer may hold a few of them.
 const BUFFER: usize = 256 << 10;
 
-/// The same for what is read from an HTTP/1.1 connection: larger reads gain nothing, and each upload holds one.
+/// Read buffer of an HTTP/1.1 connection: larger reads gain nothing, and each upload holds one.
 const READ_BUFFER: usize = 64 << 10;
 
 /// Room for the 100 tags that a push by digest may name, and for the longest tokens.
@@ -41,7 +41,7 @@ const HEADERS_LIMIT: u32 = 64 << 10;
 /// of an upload over HTTP/2; at 50 ms round trip it still lets 40 MB/s through.
 const STREAM_WINDOW: u32 = 2 << 20;
 
-/// The same for all streams of a connection together.
+/// Bytes that a client may send on all streams of a connection together before handlers have taken them.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
 const MAX_FRAME: u32 = 256 << 10;
@@ -49,7 +49,7 @@ const MAX_STREAMS: u32 = 128;
 const PING_INTERVAL: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// What answers the requests of one connection. It is shared as a whole, because counters of references that all
+/// The surface and the connection of a request. Shared as a whole, because counters of references that all
 /// connections touch would be contended.
 struct Answering<S> {
     surface: Arc<S>,
@@ -83,11 +83,11 @@ pub(crate) async fn serve<S: Surface>(
     } = match opened {
         Ok(Ok(opened)) => opened,
         Ok(Err(error)) => {
-            tracing::debug!(?client, %error, "a connection broke");
+            tracing::debug!(?client, %error, "a connection failed before its first request");
             return;
         }
         Err(_elapsed) => {
-            tracing::debug!(?client, "a connection did not get to its first request");
+            tracing::debug!(?client, "a connection timed out before its first request");
             return;
         }
     };
@@ -109,7 +109,7 @@ pub(crate) async fn serve<S: Surface>(
     }
 }
 
-/// Finds out which protocol the client speaks, and shakes hands if that is TLS and the server has a certificate.
+/// Detects the protocol, and does the TLS handshake if the client speaks TLS and the server has a certificate.
 async fn open(
     options: Arc<TransportOptions>,
     socket: Socket,
@@ -161,7 +161,7 @@ fn http1() -> http1::Builder {
         .half_close(false)
         .max_buf_size(READ_BUFFER)
         .max_header_size(HEADERS_LIMIT as usize)
-        // The watch does that, without a timer for each request.
+        // `Watch` checks the time limit of headers, without a timer for each request.
         .header_read_timeout(None);
     builder
 }
@@ -206,8 +206,8 @@ async fn drive<C: GracefulConnection>(
                 return;
             }
             _ = interval.tick() => {
-                if let Some(why) = watch.check(&connection.activity) {
-                    tracing::debug!(?client, ?why, "closed a connection whose client stalled");
+                if let Some(reason) = watch.check(&connection.activity) {
+                    tracing::debug!(?client, ?reason, "closed a connection whose client stalled");
                     return;
                 }
             }
@@ -243,7 +243,7 @@ enum Protocol {
     Tls,
 }
 
-/// Looks at the first bytes without taking them.
+/// Detects the protocol by the first bytes, without consuming them.
 async fn recognise(socket: &Socket) -> io::Result<Protocol> {
     const HTTP2: &[u8] = b"PRI ";
     const TLS_HANDSHAKE: u8 = 0x16;
@@ -279,6 +279,6 @@ async fn refuse_tls(mut stream: Stream) {
         .await
         .unwrap_or(Ok(()))
     {
-        tracing::debug!(%error, "a TLS client left");
+        tracing::debug!(%error, "a TLS client disconnected before its answer");
     }
 }

@@ -1,4 +1,4 @@
-//! The context of one request: everything that is known of it, from its head to the end of its answer.
+//! The context of one request, from its head to the end of its answer.
 
 use std::{
     net::IpAddr,
@@ -10,7 +10,7 @@ use http::{HeaderMap, StatusCode, header, request::Parts};
 use uuid::Uuid;
 
 use crate::{
-    access_log::Line,
+    access_log::AccessLogLine,
     activity::Activity,
     body::BodyObserver,
     handler::Handler,
@@ -21,26 +21,26 @@ use crate::{
     trace::Span,
 };
 
-/// What the requests of one connection share.
+/// The state that the requests of one connection share.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) options: Arc<TransportOptions>,
     pub(crate) peer: Peer,
-    /// The client speaks HTTP where HTTPS is spoken.
+    /// Whether the client speaks plain HTTP on a TLS port.
     pub(crate) lacks_tls: bool,
     pub(crate) activity: Arc<Activity>,
 }
 
 /// The context of a request, from its head to the end of its answer.
 ///
-/// On the way of a request only numbers are noted here; what costs more waits until it is asked for. When the context
+/// While a request runs only numbers are stored here; costlier values are computed on demand. When the context
 /// is dropped the request is over: it is then counted, logged and traced.
 #[derive(Debug)]
 pub struct RequestContext {
     connection: Arc<Connection>,
     started: Instant,
     id: OnceLock<Uuid>,
-    /// The span of the request in the application log: each line that is written in it has the id.
+    /// The span of the request in the application log: each line within it has the id.
     log_span: tracing::Span,
     method: MethodLabel,
     handler: Option<&'static Handler>,
@@ -48,7 +48,7 @@ pub struct RequestContext {
     status: StatusCode,
     request_bytes: u64,
     sent: u64,
-    line: Option<Box<Line>>,
+    line: Option<Box<AccessLogLine>>,
     span: Option<Box<Span>>,
 }
 
@@ -72,7 +72,7 @@ impl RequestContext {
             sent: 0,
             line: options.access_log.is_some().then(|| {
                 let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
-                Box::new(Line::new(client, parts))
+                Box::new(AccessLogLine::new(client, parts))
             }),
             span: options.tracer.as_ref().and_then(|tracer| tracer.begin(parts)),
             connection,
@@ -89,7 +89,7 @@ impl RequestContext {
         &self.connection.peer
     }
 
-    /// Whether the request came without TLS to where TLS is spoken.
+    /// Whether the request came without TLS on a TLS port.
     pub fn lacks_tls(&self) -> bool {
         self.connection.lacks_tls
     }
@@ -117,7 +117,7 @@ impl RequestContext {
         self.started.elapsed()
     }
 
-    /// Notes the handler that answers the request. Only requests with a handler are counted.
+    /// Sets the handler that answers the request. Only requests with a handler are counted.
     pub fn set_handler(&mut self, handler: &'static Handler) {
         if self.handler.replace(handler).is_none()
             && let Some(metrics) = &self.connection.options.metrics
@@ -126,7 +126,7 @@ impl RequestContext {
         }
     }
 
-    /// Notes the name of the account that makes the request.
+    /// Sets the name of the account that makes the request.
     pub fn set_actor(&mut self, actor: Arc<str>) {
         self.actor = Some(actor);
     }
@@ -185,7 +185,7 @@ impl Drop for RequestContext {
     }
 }
 
-/// The head as HTTP/1.1 would write it, and the body as it is announced: what registry:2 counts.
+/// Size of the head as HTTP/1.1 would write it, plus the announced length of the body: what registry:2 counts.
 fn size_of_request(parts: &Parts) -> u64 {
     let target = parts
         .uri

@@ -1,38 +1,38 @@
-//! Pages of other origins in a browser: which of them may read answers, and the browser's question before it asks.
+//! Cross-origin requests (CORS): pages that may read answers in a browser, and the answers to preflights.
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header, request};
 
-/// Which pages may use the registry from a browser (`http.cors`, or several origins among `http.headers`).
+/// Pages that may use the registry from a browser (`http.cors`, or several origins among `http.headers`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cors {
-    /// `http://ui.example`, as browsers write them.
+    /// Allowed origins as browsers write them: `http://ui.example`.
     origins: Vec<HeaderValue>,
     is_for_all: bool,
-    /// What an allowed origin gets beside its own name.
+    /// Headers that an allowed origin gets beside `Access-Control-Allow-Origin`.
     always: Vec<(HeaderName, HeaderValue)>,
-    /// What it gets in answer to a preflight.
+    /// Headers that an allowed origin gets in answer to a preflight.
     preflight: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// A text is no origin.
+/// The text is not an origin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no origin; write scheme and host as the browser does, such as `https://ui.example.com:8080`", .0.escape_debug())]
+#[error("`{}` is not an origin; write scheme and host as the browser does, such as `https://ui.example.com:8080`", .0.escape_debug())]
 pub struct OriginError(String);
 
-/// What a user interface needs: it reads, and deletes. Pushing is not for browsers.
+/// Methods that a user interface needs: it reads, and deletes. Browsers do not push.
 const METHODS: &str = "GET, HEAD, DELETE, OPTIONS";
 const REQUEST_HEADERS: &str = "Authorization, Accept, Cache-Control, Content-Type, If-None-Match, Range";
-/// Without this a page sees no digest, and cannot delete; nor the next page of a list.
+/// Headers that a page may read: without them it knows no digest, so it cannot delete, and no next page of a list.
 const EXPOSED: &str = "Docker-Content-Digest, Docker-Distribution-Api-Version, Link, WWW-Authenticate";
-/// Seconds; browsers do not remember the answer to a preflight for longer.
+/// Seconds for which browsers cache the answer to a preflight; no browser takes more.
 const MAX_AGE: &str = "7200";
 
 impl Cors {
-    /// Everything that a user interface at one of `origins` needs; `*` is every origin. With `credentials` its user
-    /// is asked for a password by the browser, which then sends it.
+    /// Headers that user interfaces at `origins` need; `*` is every origin. With `credentials` the browser asks its
+    /// user for a password, and sends it.
     ///
     /// # Errors
-    /// When one of them is no origin.
+    /// When one of `origins` is not an origin.
     pub fn new(origins: &[String], credentials: bool) -> Result<Self, OriginError> {
         let mut always = vec![(
             header::ACCESS_CONTROL_EXPOSE_HEADERS,
@@ -61,8 +61,8 @@ impl Cors {
         })
     }
 
-    /// Takes several `Access-Control-Allow-Origin` out of `headers`. A browser takes only one, its own, so each gets
-    /// that; the other headers are as the operator wrote them.
+    /// Removes several `Access-Control-Allow-Origin` from `headers`: a browser accepts only one, the origin of its
+    /// page, so each origin gets its own. The other headers stay as the operator wrote them.
     pub fn take_from(headers: &mut HeaderMap) -> Option<Self> {
         let origins = headers.get_all(header::ACCESS_CONTROL_ALLOW_ORIGIN);
         let origins: Vec<HeaderValue> = origins.iter().cloned().collect();
@@ -78,7 +78,7 @@ impl Cors {
         })
     }
 
-    /// Adds what the answer to `request` says to the browser.
+    /// Adds the CORS headers of the answer to `request`.
     pub fn add_to(&self, headers: &mut HeaderMap, request: &request::Parts) {
         if !self.is_for_all {
             // Else a cache would give one origin's answer to another.
@@ -106,7 +106,7 @@ impl Cors {
     }
 }
 
-/// Whether this is a browser's question whether it may ask. It carries no credentials, so it must be answered without.
+/// Whether the request is a browser's preflight. It carries no credentials, so it must be answered without them.
 pub fn is_preflight(request: &request::Parts) -> bool {
     request.method == Method::OPTIONS
         && request.headers.contains_key(header::ORIGIN)
@@ -115,7 +115,7 @@ pub fn is_preflight(request: &request::Parts) -> bool {
             .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
 }
 
-/// `scheme://host[:port]`. A final slash, which browsers do not write, is taken away.
+/// Parses `scheme://host[:port]`. A final slash, which browsers do not write, is removed.
 fn parse_origin(text: &str) -> Result<HeaderValue, OriginError> {
     let error = || OriginError(text.to_owned());
     let origin = text.strip_suffix('/').unwrap_or(text).to_ascii_lowercase();

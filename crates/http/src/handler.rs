@@ -1,12 +1,12 @@
-//! The parts of a surface by which requests are counted and traced.
+//! Handlers: the parts of a surface by which requests are counted and traced.
 
 /// A part of a surface. A surface has a fixed list of them, which [`HttpMetrics`](crate::HttpMetrics) is made of.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Handler {
-    /// Its place in the list of its surface.
+    /// Index in the list of handlers of its surface.
     pub index: usize,
-    /// The label `handler` of metrics.
+    /// Value of the label `handler` in metrics.
     pub name: &'static str,
-    /// The attribute `http.route` of traces.
+    /// Value of the attribute `http.route` in traces.
     pub route: &'static str,
 }

@@ -1,8 +1,8 @@
 //! HTTP transport without a surface: listening, TLS, connections and their limits, and what is recorded of each
 //! request.
 //!
-//! The way of a request: [`Listener`] accepts a connection, [`Server`] bounds how many there are, the connection finds
-//! out which protocol is spoken and watches that the client keeps moving, a [`RequestContext`] is made for each
+//! The path of a request: [`Listener`] accepts a connection, [`Server`] bounds the number of connections, the
+//! connection detects its protocol and is closed when its client stalls, a [`RequestContext`] is made for each
 //! request, and a [`Surface`] answers it. The context follows the answer to its last byte; then the access log, the
 //! metrics and the trace of the request are written from it.
 //!

@@ -5,16 +5,16 @@ use std::time::Duration;
 /// Limits that no client may exceed. Times are checked at intervals, so each may take up to a half longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections at a time; more wait in the kernel's queue.
+    /// Maximum number of open connections; more wait in the kernel's queue.
     pub connections: usize,
-    /// From the first byte of a request, or the start of the connection, to the end of its headers.
+    /// Maximum time from the first byte of a request, or the start of the connection, to the end of its headers.
     pub headers: Duration,
-    /// Within a request: without a byte of its body that we wait for, or without the client taking a
-    /// byte of the answer that waits for it.
+    /// Maximum time within a request in which the client neither sends a byte of the body that the server waits for,
+    /// nor takes a byte of the answer.
     pub idle: Duration,
-    /// Between two requests.
+    /// Maximum time between two requests of a connection.
     pub keep_alive: Duration,
-    /// From the order to stop until running requests are given up.
+    /// Maximum time from the order to stop until running requests are cut.
     pub drain: Duration,
 }
 

@@ -21,13 +21,13 @@ use tokio::{
 
 use crate::{port_owner, socket::Socket};
 
-/// Connections that the kernel holds for us while we are at our limit.
+/// Connections that the kernel queues while the server is at its limit.
 const BACKLOG: u32 = 1024;
 
-/// registry:2 sends keep-alive probes after three minutes of silence, too.
+/// Silence after which TCP keep-alive probes are sent, as in registry:2.
 const KEEPALIVE: Duration = Duration::from_secs(180);
 
-/// How long to wait when the system has no descriptor or memory for another connection.
+/// Pause when the system has no descriptor or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
 /// A socket on which clients may connect. Dropping it closes it, and removes the file that it made.
@@ -48,12 +48,12 @@ enum ListeningSocket {
 pub enum ListenAddress {
     /// Host and port.
     Tcp(SocketAddr),
-    /// A unix socket; `None`: one without a path.
+    /// Path of a unix socket; `None`: the socket has no path.
     Unix(Option<PathBuf>),
 }
 
 impl ListenAddress {
-    /// Whether only this machine can connect, and no proxy lets others do so.
+    /// Whether only this machine can connect, without a proxy for other machines.
     pub fn is_loopback(&self) -> bool {
         // A unix socket is made for a proxy, which stands where other machines can connect.
         matches!(self, Self::Tcp(address) if address.ip().is_loopback())
@@ -71,7 +71,7 @@ impl fmt::Display for ListenAddress {
 }
 
 impl Listener {
-    /// A listener of a TCP socket that another process has made, such as systemd. Needs a runtime.
+    /// A listener on a TCP socket that another process has made, such as systemd. Needs a runtime.
     ///
     /// # Errors
     /// When the runtime cannot use it.
@@ -80,7 +80,7 @@ impl Listener {
         Ok(ListeningSocket::Tcp(TcpListener::from_std(listener)?).into())
     }
 
-    /// A listener of a unix socket that another process has made; its file stays when the listener is dropped.
+    /// A listener on a unix socket that another process has made; its file stays when the listener is dropped.
     ///
     /// # Errors
     /// When the runtime cannot use it.
@@ -92,7 +92,7 @@ impl Listener {
     /// The address that it listens on.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// When the system cannot tell the address.
     pub fn address(&self) -> io::Result<ListenAddress> {
         Ok(match &self.socket {
             ListeningSocket::Tcp(listener) => ListenAddress::Tcp(listener.local_addr()?),
@@ -102,7 +102,7 @@ impl Listener {
         })
     }
 
-    /// Takes connections from it.
+    /// Makes an acceptor of connections.
     pub(crate) fn into_acceptor(self) -> Acceptor {
         // Linux hands these options on to every accepted socket: no calls for each connection.
         let keepalive = TcpKeepalive::new()
@@ -139,11 +139,11 @@ impl From<ListeningSocket> for Listener {
     }
 }
 
-/// Listens on the unix socket at `path`. One that was left behind is replaced; the file goes with the listener. Its
-/// mode is 0777 less the umask, as registry:2 has it: with the usual one only its own user can connect.
+/// Listens on the unix socket at `path`. A socket that a killed server left there is replaced; the listener removes
+/// its file when dropped. The mode is 0777 less the umask, as in registry:2: usually only the same user can connect.
 ///
 /// # Errors
-/// When another process answers on it, or a file that is no socket lies there.
+/// When another process answers on the socket, or the file at `path` is not a socket.
 pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
     let (listener, file) = unix::bind(path)?;
     Ok(Listener {
@@ -155,7 +155,7 @@ pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
 /// Listens on `address`: `host:port`, or `:port` for all addresses, IPv6 and IPv4.
 ///
 /// # Errors
-/// When the address cannot be listened on; names the process that holds a port that is in use, where `/proc` tells.
+/// When the address cannot be listened on. The error names the process that holds a port in use, if `/proc` shows it.
 pub async fn bind(address: &str) -> Result<Listener, BindError> {
     let mut last = None;
     for candidate in candidates(address).await? {
@@ -221,7 +221,7 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    /// The next connection. A failure is logged once until it is over, and waited out.
+    /// The next connection. A failure is logged once until it is over, and accepting is tried again.
     pub(crate) async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
         loop {
             match self.listener.accept().await {
@@ -231,7 +231,7 @@ impl Acceptor {
                     if let Socket::Tcp(stream) = &socket
                         && let Err(error) = stream.set_nodelay(true)
                     {
-                        tracing::debug!(?client, %error, "a connection broke");
+                        tracing::debug!(?client, %error, "a connection failed when it was accepted");
                         continue;
                     }
                     return (socket, client);
@@ -248,7 +248,7 @@ impl Acceptor {
     }
 }
 
-/// Whether the error ends one connection, not our ability to accept others.
+/// Whether the error concerns one connection, and others can be accepted.
 fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(

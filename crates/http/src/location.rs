@@ -1,4 +1,4 @@
-//! Scheme and host of this server, as the client sees it through whatever proxies lie between.
+//! Scheme and host of this server as the client sees them, through any reverse proxies.
 
 use http::{HeaderMap, HeaderName, header, request};
 
@@ -11,8 +11,8 @@ const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port")
 /// Scheme and host of a request. The headers of a trusted proxy count, by the precedence of registry:2: `Forwarded`, else
 /// `X-Forwarded-Proto` and `X-Forwarded-Host`, else the request itself.
 ///
-/// `None` when the request names no host, or nothing that can be one: a relative URL is then right, and leads
-/// no client elsewhere.
+/// `None` when the request names no host, or an invalid one: a relative URL is then right, and sends no client to
+/// another server.
 pub fn base(peer: &Peer, request: &request::Parts) -> Option<String> {
     let mut scheme = if peer.is_encrypted { "https" } else { "http" };
     let mut host = authority(request).map(str::to_owned);
@@ -43,8 +43,8 @@ pub fn authority(request: &request::Parts) -> Option<&str> {
     of_target.or_else(|| text(&request.headers, &header::HOST))
 }
 
-/// A host without a port, with the port at which the proxy was asked: many are told to pass `$host` on, which has none.
-/// The usual ports are left out, as clients do.
+/// Adds the port of the proxy to a host without one: many proxies are configured to pass `$host` on, which has no port.
+/// Ports 80 and 443 are left out, as clients do.
 fn with_port(host: String, port: Option<&str>) -> String {
     let has_port = match host.rfind(']') {
         Some(end) => host[end..].contains(':'),
@@ -56,7 +56,7 @@ fn with_port(host: String, port: Option<&str>) -> String {
     }
 }
 
-/// The first element of a header's list: what the proxy next to the client said.
+/// The first element of a header's list, which the proxy next to the client wrote.
 fn first<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     text(headers, name)?
         .split(',')
@@ -69,7 +69,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().filter(|text| !text.is_empty())
 }
 
-/// Whether the text can be a host and port: nothing that would start a path, a user name or a query.
+/// Whether the text can be a host and port: it has no byte that would start a path, a user name or a query.
 pub fn is_host(text: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
     !text.is_empty() && text.bytes().all(is_part)

@@ -1,8 +1,8 @@
-//! Metrics: the table of those that the transport has, the counters behind them, and the page that Prometheus reads.
+//! Metrics: the table of the transport's metrics, their counters, and the page that Prometheus reads.
 //!
 //! The encoder and the counters are our own. A request costs about ten relaxed additions to numbers whose place is
-//! known when its route is: a library would look each label up in a map behind a lock, or keep a handle for each of
-//! some thousand combinations. What is left of such a library, the text format, is the hundred lines of [`text`].
+//! known with the route: a library would look each label up in a map behind a lock, or keep a handle for each of
+//! some thousand combinations. The rest of such a library, the text format, is the hundred lines of [`text`].
 
 mod http;
 mod process;

@@ -1,4 +1,4 @@
-//! How connections are served, as far as an operator may choose.
+//! The options of the transport that an operator may choose.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use crate::{
     trace::Tracer,
 };
 
-/// How connections are served, whatever surface answers on them.
+/// Options of the transport, the same for every surface.
 #[derive(Debug, Clone)]
 pub struct TransportOptions {
     /// Trusted reverse proxies: peers whose `Forwarded` and `X-Forwarded-*` headers count.
     pub trusted_proxies: TrustedProxies,
-    /// How TLS is spoken; `None`: connections are not encrypted.
+    /// Settings and certificates of TLS; `None`: connections are not encrypted.
     pub tls: Option<Tls>,
     /// Whether HTTP/2 is spoken without TLS with clients that begin with it. The server never proposes it.
     pub h2c: bool,

@@ -1,4 +1,4 @@
-//! The other end of a connection, and the client behind it when that is a proxy.
+//! The peer of a connection, and the client behind it if the peer is a proxy.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,17 +12,17 @@ const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// The other end of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct Peer {
-    /// Its address; `None` on a unix socket.
+    /// Address of the peer; `None` on a unix socket.
     pub address: Option<SocketAddr>,
-    /// Whether it is a trusted proxy, whose headers about its own clients count.
+    /// Whether the peer is a trusted proxy, whose headers about its clients count.
     pub is_trusted: bool,
     /// Whether the connection is encrypted.
     pub is_encrypted: bool,
 }
 
 impl Peer {
-    /// The permissions of its directory decide which processes may connect to a unix socket; such a peer is as trusted
-    /// as this machine.
+    /// A peer at `address`. A peer on a unix socket is trusted like this machine: the permissions of the socket and
+    /// its directory decide which processes may connect.
     pub fn new(address: Option<SocketAddr>, proxies: &TrustedProxies, is_encrypted: bool) -> Self {
         Self {
             address,
@@ -31,7 +31,7 @@ impl Peer {
         }
     }
 
-    /// The address of the client that a request came from, through whatever trusted proxies lie between.
+    /// The address of the client of a request, behind any number of trusted proxies.
     ///
     /// Each proxy appends the address of its own client, so the list is read from its end, for as long as its writers are
     /// trusted proxies: what stands further left may be the client's own invention.
@@ -59,7 +59,7 @@ impl Peer {
         nearest
     }
 
-    /// The same as registry:2 writes it into events: with the port if no proxy lies between, empty if it is unknown.
+    /// The client as registry:2 writes it into events: with the port if no proxy lies between, empty if it is unknown.
     pub fn client_text(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> String {
         match (self.client(headers, proxies), self.address) {
             (Some(client), Some(direct)) if client == direct.ip().to_canonical() => {

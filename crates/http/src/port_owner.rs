@@ -1,4 +1,4 @@
-//! The process that listens on a port: what `lsof -iTCP -sTCP:LISTEN` would say, read from `/proc`.
+//! The process that listens on a port, as `lsof -iTCP -sTCP:LISTEN` shows it, read from `/proc`.
 #![expect(
     clippy::disallowed_methods,
     reason = "`/proc` is the kernel's answer, not a file of the store"
@@ -6,7 +6,7 @@
 
 use std::fs;
 
-/// `pid 123 (nginx)`. `None` when it cannot be found out: no `/proc`, or a process of another user.
+/// Finds the process, as `pid 123 (nginx)`. `None`: there is no `/proc`, or the process is of another user.
 pub(crate) fn find(port: u16) -> Option<String> {
     let inodes: Vec<String> = ["/proc/net/tcp", "/proc/net/tcp6"]
         .iter()

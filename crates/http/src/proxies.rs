@@ -1,4 +1,4 @@
-//! Who is believed when it says for whom it asks: the proxies whose `Forwarded` and `X-Forwarded-*` headers count.
+//! Trusted reverse proxies: peers whose `Forwarded` and `X-Forwarded-*` headers count.
 
 use std::{
     fmt,
@@ -8,34 +8,34 @@ use std::{
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-/// Networks whose members may speak for others (`http.trustedproxies`).
+/// Networks of trusted reverse proxies (`http.trustedproxies`).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies(Vec<Network>);
 
-/// An address, or all addresses that begin alike: `10.0.0.0/8`.
+/// An address, or a range of addresses in CIDR notation: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpNet);
 
-/// The text is no [`Network`].
+/// The text is not a [`Network`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{}` is no address and no network such as `10.0.0.0/8` or `fd00::/8`", .0.escape_debug())]
+#[error("`{}` is neither an address nor a network such as `10.0.0.0/8` or `fd00::/8`", .0.escape_debug())]
 pub struct NetworkError(String);
 
 impl TrustedProxies {
-    /// These, and nobody else.
+    /// Trusts these networks, and no other.
     pub fn new(networks: Vec<Network>) -> Self {
         Self(networks)
     }
 
-    /// Whether a peer at this address is believed.
+    /// Whether a peer at this address is trusted.
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.0.contains(&address))
     }
 }
 
-/// This machine, and the addresses that only a network of one's own can have: a proxy in another container or on
-/// another machine of the house has one of those, and nobody on the Internet does.
+/// Loopback, private and link-local addresses: a proxy in another container or on another machine of the site has one
+/// of these, and no host on the Internet has.
 impl Default for TrustedProxies {
     fn default() -> Self {
         let v4 = |a, b, bits| Network(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), bits).into());

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// Parameters of a query whose values grant access, or finish an upload.
+/// Query parameters whose values grant access, or finish an upload.
 const SECRET: [&str; 9] = [
     "_state",
     "access_token",

@@ -25,7 +25,7 @@ impl<S: Surface> Server<S> {
         }
     }
 
-    /// Answers what comes in on `listener` until `shutdown` completes, then lets running requests
+    /// Answers requests on `listener` until `shutdown` completes, then lets running requests
     /// finish for as long as [`Limits::drain`](crate::Limits::drain) allows. Returns how many connections had to be
     /// cut.
     pub async fn serve(&self, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {
@@ -59,7 +59,7 @@ impl<S: Surface> Server<S> {
     }
 }
 
-/// A slot for one more connection; says so once when all are taken.
+/// A slot for one more connection; logs a warning when all are taken.
 async fn acquire(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
         return Some(slot);
@@ -102,7 +102,7 @@ mod tests {
         route: "/{name}",
     }];
 
-    /// Greets clients by the path that they ask for. Those that ask for `/wait` are kept waiting, and that is notified.
+    /// Greets clients by the path of their request. A request for `/wait` is never answered, and `waiting` is notified.
     #[derive(Default)]
     struct Greeting {
         waiting: Arc<Notify>,

@@ -1,4 +1,4 @@
-//! What a connection runs on: a TCP or a unix socket, plain or under TLS, and a count of what happens on it.
+//! The byte stream of a connection: a TCP or unix socket, plain or under TLS, with counters of its activity.
 
 use std::{
     io::{self, IoSlice},
@@ -24,7 +24,7 @@ pub(crate) enum Socket {
 }
 
 impl Socket {
-    /// Waits for bytes, and copies the first ones without taking them. None: the client has left.
+    /// Waits for bytes, and copies the first ones without consuming them. 0: the client has disconnected.
     pub(crate) async fn peek(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(stream) => stream.peek(buffer).await,
@@ -36,10 +36,10 @@ impl Socket {
     }
 }
 
-/// A socket that counts what happens on it.
+/// A socket that counts its reads and writes.
 ///
-/// Under TLS it still counts on the wire: what counts is whether the client keeps moving, not how much of that is
-/// already deciphered, or still waits in a buffer to be sent.
+/// It counts below TLS: what matters is whether the client sends and takes bytes, not how many of them are already
+/// deciphered, or still wait in a buffer to be sent.
 #[derive(Debug)]
 pub(crate) struct WatchedSocket {
     socket: Socket,
@@ -61,14 +61,14 @@ impl WatchedSocket {
     }
 }
 
-/// What HTTP is spoken on.
+/// The stream below HTTP.
 #[derive(Debug)]
 pub(crate) enum Stream {
     Plain(WatchedSocket),
     Tls(Box<TlsStream<WatchedSocket>>),
 }
 
-/// Passes a call on to what the enum holds, pinned.
+/// Passes a call on to the value in the enum, pinned.
 macro_rules! each {
     ($kind:ident::{$first:ident, $second:ident}, $value:expr, $inner:ident => $call:expr) => {
         match $value {

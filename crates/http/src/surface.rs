@@ -1,4 +1,4 @@
-//! The seam between transport and surfaces.
+//! The interface between the transport and the surfaces.
 
 use std::error::Error;
 
@@ -17,8 +17,8 @@ pub trait Surface: Send + Sync + 'static {
 
     /// Answers one request.
     ///
-    /// The surface notes in `context` which handler answers and in whose name, as soon as it knows. It is also handed
-    /// requests that came without TLS to where TLS is spoken ([`RequestContext::lacks_tls`]) and has to refuse them.
+    /// The surface sets the handler and the account in `context` as soon as they are known. It also receives requests
+    /// without TLS on a TLS port ([`RequestContext::lacks_tls`]), and has to refuse them.
     fn respond(
         &self,
         context: &mut RequestContext,

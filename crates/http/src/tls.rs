@@ -1,8 +1,8 @@
-//! TLS: which certificate is shown, what is asked of clients, and how both are renewed while the server runs.
+//! TLS: the server's certificate, certificates of clients, and the renewal of both while the server runs.
 //!
-//! The files are looked at when a handshake begins, at most a few times a second, so a renewed certificate is in
+//! The files are checked when a handshake begins, at most a few times a second, so a renewed certificate is in
 //! force with the next connection and nothing has to be restarted or signalled. A certificate and its key are two
-//! files that cannot be replaced at once; only a pair that fits is taken, and until then the last good one stays.
+//! files that cannot be replaced at once; only a pair that fits is used, and until then the last good one stays.
 
 mod certificate;
 mod client;
@@ -35,62 +35,62 @@ use rustls::{
 };
 use tokio::time;
 
-/// Two looks at the files lie at least this many milliseconds apart.
+/// Least time between two checks of the files, in milliseconds.
 const LOOK_INTERVAL: u64 = 250;
 
-/// A handshake waits no longer than this for the look that it began.
+/// Longest time that a handshake waits for the check that it began.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
 
-/// For so long files may not fit together before that is an error: they may be being replaced.
+/// Time for which files may not fit together before that is an error: they may be being replaced.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A file that changed so shortly ago may change again without its time stamp telling.
+/// Age below which a file may change again within the resolution of its time stamp.
 const UNSETTLED: Duration = Duration::from_secs(2);
 
-/// What of `http.tls` an operator can choose.
+/// The options of `http.tls`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TlsOptions {
-    /// PEM: the server's own certificate, then those that lead to a root.
+    /// Path of a PEM file: the server's own certificate, then the intermediate ones up to a root.
     pub certificate: PathBuf,
-    /// PEM: its private key, in any of the usual forms, not encrypted.
+    /// Path of a PEM file: the private key, as PKCS#8, PKCS#1 or SEC1, not encrypted.
     pub key: PathBuf,
-    /// PEM: the authorities that sign the certificates of clients; empty: clients are not asked for certificates.
+    /// Paths of PEM files: the authorities that sign certificates of clients; empty: clients are not asked for one.
     pub client_authorities: Vec<PathBuf>,
-    /// What is asked of clients, if there are authorities.
+    /// Certificate that a client must show, if there are authorities.
     pub client_auth: ClientAuth,
-    /// Whether clients that know TLS 1.2 only are turned away.
+    /// Whether TLS 1.2 is refused.
     pub tls13_only: bool,
-    /// The suites of TLS 1.2 that are on offer; empty: all that we have. Those of TLS 1.3 always are.
+    /// The cipher suites of TLS 1.2 that are offered; empty: all supported ones. Those of TLS 1.3 always are.
     pub cipher_suites: Vec<CipherSuite>,
     /// Whether HTTP/2 is offered (ALPN).
     pub http2: bool,
 }
 
-/// How the server speaks TLS, always by the newest files that can be used. Clones share it.
+/// The server side of TLS, always with the newest usable files. Clones share it.
 #[derive(Clone)]
 pub struct Tls(Arc<Shared>);
 
 struct Shared {
     options: TlsOptions,
     opened: Instant,
-    /// Milliseconds from `opened` to the last look at the files.
+    /// Milliseconds from `opened` to the last check of the files.
     looked: AtomicU64,
     current: RwLock<Arc<ServerConfig>>,
     files: Mutex<Files>,
 }
 
-/// What was last seen of the files.
+/// State of the files at the last check.
 #[derive(Debug)]
 struct Files {
-    /// Those that `current` was made of; `None`: to be read again in any case.
+    /// Stamps of the files that `current` was made of; `None`: read them again in any case.
     stamps: Option<Vec<Stamp>>,
-    /// The certificates in them.
+    /// Certificates in the files.
     certificates: Vec<CertificateDer<'static>>,
-    /// Since when they cannot be used, and what was said about it.
+    /// Time since which the files cannot be used, and the error that was logged about it.
     failing: Option<(Instant, Option<String>)>,
 }
 
-/// What changes when a file does.
+/// Metadata that changes when a file does.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     device: u64,
@@ -100,20 +100,20 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-/// What the files say.
+/// The content of the files.
 struct Loaded {
     config: ServerConfig,
-    /// Everything that was read, but the key, which belongs to the first of these.
+    /// All certificates that were read; the key belongs to the first of them.
     certificates: Vec<CertificateDer<'static>>,
     warnings: Vec<String>,
     not_after: Timestamp,
 }
 
 impl Tls {
-    /// Reads the files, and warns of what clients will not like about them.
+    /// Reads the files, and logs a warning for each reason why clients would refuse them.
     ///
     /// # Errors
-    /// When no server can be made of them.
+    /// When the files cannot be read, are damaged, or do not fit together.
     pub fn open(options: TlsOptions) -> Result<Self, TlsError> {
         let stamps = settled_stamps(&options);
         let loaded = load(&options)?;
@@ -131,7 +131,7 @@ impl Tls {
         })))
     }
 
-    /// What the next handshake is to go by.
+    /// Configuration for the next handshake.
     pub(crate) async fn current(&self) -> Arc<ServerConfig> {
         if self.is_due() {
             let shared = Arc::clone(&self.0);
@@ -146,7 +146,7 @@ impl Tls {
         Arc::clone(&current)
     }
 
-    /// Whether it is time for another look; says so to one caller only.
+    /// Whether the files are to be checked again; true for one caller only.
     fn is_due(&self) -> bool {
         let Shared { opened, looked, .. } = &*self.0;
         let now = u64::try_from(opened.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -157,15 +157,15 @@ impl Tls {
 }
 
 impl Shared {
-    /// Takes what is new in the files, if it can be used.
+    /// Checks the files, and uses new content if it is usable.
     fn look(&self) {
         let mut files = match self.files.try_lock() {
             Ok(files) => files,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            // The last look still waits for its disk: one thread is enough for that.
+            // The last check still waits for its disk: one thread is enough for that.
             Err(TryLockError::WouldBlock) => return,
         };
-        // Before reading: what changes meanwhile is seen by the next look.
+        // Before reading: a change meanwhile is found by the next check.
         let stamps = settled_stamps(&self.options);
         if stamps.is_some() && stamps == files.stamps && files.failing.is_none() {
             return;
@@ -196,7 +196,7 @@ impl Shared {
 }
 
 impl Files {
-    /// Complains once about each way in which the files cannot be used, when it lasts.
+    /// Logs each error of the files once, when it lasts.
     fn note(&mut self, error: &TlsError) {
         let (since, said) = self.failing.get_or_insert_with(|| (Instant::now(), None));
         if since.elapsed() < GRACE || said.as_ref() == Some(&error.0) {
@@ -215,14 +215,14 @@ impl Loaded {
     }
 }
 
-/// Keys stay out of whatever prints this.
+/// Shows no keys.
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Tls").field(&self.0.options).finish()
     }
 }
 
-/// The stamps of all files; `None` when one is not there, or so new that it may change again unseen.
+/// The stamps of all files; `None` when one is missing, or so new that it may change again without a new stamp.
 fn settled_stamps(options: &TlsOptions) -> Option<Vec<Stamp>> {
     let files = [&options.certificate, &options.key];
     let files = files.into_iter().chain(&options.client_authorities);
@@ -289,7 +289,7 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     })
 }
 
-/// aws-lc, with the suites of TLS 1.2 that were asked for.
+/// The provider aws-lc, with the configured suites of TLS 1.2.
 fn provider(wanted: &[CipherSuite]) -> CryptoProvider {
     let mut provider = aws_lc_rs::default_provider();
     if !wanted.is_empty() {

@@ -33,7 +33,7 @@ use crate::{
     redact,
 };
 
-/// Where sampled requests go.
+/// Samples requests, and queues their spans for the collector.
 pub struct Tracer {
     settings: TraceSettings,
     queue: mpsc::Sender<Box<Span>>,
@@ -206,10 +206,10 @@ impl Export {
     }
 }
 
-/// Of the spans of a server.
+/// The metrics of a tracer.
 #[derive(Debug)]
 pub struct TraceMetrics(
-    /// Whose.
+    /// The tracer whose spans are counted.
     pub Arc<Tracer>,
 );
 

@@ -1,4 +1,4 @@
-//! The body of an answer: nothing, bytes, or a stream whose length is known and kept.
+//! The body of an answer: empty, bytes, or a stream of known length.
 
 use std::{
     pin::Pin,
@@ -13,26 +13,26 @@ use wharf_storage::ByteStream;
 pub(crate) enum Content {
     Empty,
     Full(Bytes),
-    /// `remaining` bytes are still to come.
+    /// A stream with `remaining` bytes to send.
     Stream {
         stream: ByteStream,
         remaining: u64,
     },
 }
 
-/// Why a body ended before its announced length. The connection is cut: a short body never looks whole.
+/// A body whose length differs from the announced one. The connection is cut: a short body never looks complete.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BodyError {
     #[error(transparent)]
     Storage(#[from] wharf_storage::Error),
-    #[error("the store gave {0} bytes too few")]
+    #[error("the store returned {0} bytes less than announced")]
     Short(u64),
-    #[error("the store gave more bytes than it announced")]
+    #[error("the store returned more bytes than announced")]
     Long,
 }
 
 impl Content {
-    /// How many bytes are still to come.
+    /// Number of bytes to send.
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
@@ -69,7 +69,7 @@ impl Content {
             },
         };
         if let Err(error) = &item {
-            tracing::error!(%error, "an answer broke off: the blob could not be read");
+            tracing::error!(%error, "an answer was cut: the blob could not be read");
             *self = Self::Empty;
         }
         Poll::Ready(Some(item))

@@ -1,4 +1,4 @@
-//! A call: one request to the registry, as its handler sees it.
+//! A call: one request to the registry, as handlers receive it.
 
 use std::sync::Arc;
 

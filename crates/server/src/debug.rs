@@ -17,25 +17,25 @@ use crate::{
     options::ServerOptions,
 };
 
-/// Prometheus holds one connection, a person a few. More wait.
+/// Maximum number of connections: Prometheus holds one, a browser a few.
 const CONNECTIONS: usize = 32;
 
-/// For the head of a request, and from one to the next: longer than a usual scrape interval.
+/// Time limit for the head of a request, and between two requests: longer than a usual scrape interval.
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The content of the debug port.
 #[derive(Debug, Clone, Default)]
 pub struct DebugServer {
-    /// The state of the checks; `None`: there are none, and all is well.
+    /// The state of the health checks; `None`: there are no checks, and the server is healthy.
     pub health: Option<Arc<Health>>,
-    /// The metrics, and the path at which they are.
+    /// Path of the metrics page, and the metrics.
     pub metrics: Option<(String, Arc<Metrics>)>,
     /// The supervisor of the workers beside the requests.
     pub supervisor: Supervisor,
 }
 
 impl DebugServer {
-    /// Answers what comes in on `listener`, for ever.
+    /// Answers requests on `listener`, for ever.
     pub async fn serve(self, listener: Listener) {
         let transport = TransportOptions {
             h2c: false,
@@ -53,7 +53,7 @@ impl DebugServer {
 
     fn nothing_at(&self, path: &str) -> String {
         let why = if path == "/debug/vars" {
-            "what Go programs show at `/debug/vars` is among the metrics here"
+            "there is no `/debug/vars`; its numbers are among the metrics"
         } else if path.starts_with("/debug/pprof") {
             "there is no Go profiler here; `perf` profiles this program"
         } else if self.metrics.is_none() && path == "/metrics" {
@@ -80,7 +80,7 @@ const GATES: Gates = Gates {
     security_headers: SecurityHeaders::NoSniff,
 };
 
-// A surface whose gates stop requests has to find the words for that.
+// A surface whose gates can stop requests has to answer these.
 const _: () = assert!(!GATES.can_stop());
 
 /// The routes of the debug port.
@@ -160,7 +160,7 @@ async fn other(State(content): State<Arc<DebugServer>>, method: Method, uri: Uri
 async fn method_not_allowed() -> Response<Body> {
     let mut response = text(
         StatusCode::METHOD_NOT_ALLOWED,
-        "there is only something to read here: GET",
+        "only GET and HEAD are allowed here",
     );
     let allowed = HeaderValue::from_static("GET, HEAD");
     response.headers_mut().insert(header::ALLOW, allowed);

@@ -1,4 +1,4 @@
-//! The table of errors on the wire: which code, status and text each failure has.
+//! The table of errors of the API: the code, status and text of each failure.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -11,7 +11,7 @@ use crate::body::Content;
 /// The media type of answers, as registry:2 spells it.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 
-/// An answer that is an error. Boxed: the way of success should not carry its size.
+/// An answer that is an error. Boxed, so that successful results stay small.
 #[derive(Debug)]
 pub(crate) struct Failure(Box<Parts>);
 
@@ -20,7 +20,7 @@ struct Parts {
     errors: Vec<ApiError>,
     headers: HeaderMap,
     is_out_of_space: bool,
-    /// What only the log learns.
+    /// Detail for the log, which the client does not get.
     cause: Option<String>,
 }
 
@@ -32,7 +32,7 @@ impl Failure {
         ApiError::new(code).with_message(message).into()
     }
 
-    /// With another status than the table's.
+    /// Replaces the status of the table.
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {
         self.0.errors = self
             .0
@@ -43,34 +43,34 @@ impl Failure {
         self
     }
 
-    /// With one more header.
+    /// Adds a header.
     pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.0.headers.insert(name, value);
         self
     }
 
-    /// After this answer the connection cannot go on.
+    /// Closes the connection after this answer.
     pub(crate) fn and_close(self) -> Self {
         self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
     }
 
-    /// With what only the log is to learn.
+    /// Adds detail for the log, which the client does not get.
     pub(crate) fn caused_by(mut self, cause: impl std::fmt::Display) -> Self {
         self.0.cause = Some(cause.to_string());
         self
     }
 
-    /// What only the log learns.
+    /// Detail for the log, which the client does not get.
     pub(crate) fn cause(&self) -> Option<&str> {
         self.0.cause.as_deref()
     }
 
-    /// What the client is told.
+    /// The errors in the body of the answer.
     pub(crate) fn errors(&self) -> &[ApiError] {
         &self.0.errors
     }
 
-    /// Whether the store had no room.
+    /// Whether the store was full.
     pub(crate) fn is_out_of_space(&self) -> bool {
         self.0.is_out_of_space
     }
@@ -115,8 +115,8 @@ impl From<Vec<ApiError>> for Failure {
 }
 
 impl Failure {
-    /// A path that is no route. To read an invalid tag is to ask for something that does not exist: no tag can have
-    /// that name.
+    /// The failure of a path that is not a route. Reading an invalid tag is `MANIFEST_UNKNOWN`: no tag can have that
+    /// name.
     pub(crate) fn of_route(error: RouteError, is_write: bool) -> Self {
         let text = error.to_string();
         match error {
@@ -193,7 +193,7 @@ impl From<RegistryError> for Failure {
     }
 }
 
-/// The store failed: all detail goes to the log, once, with the request; the wire learns what a client can act on.
+/// The failure of the store: all detail goes to the log, once, with the request; the client gets what it can act on.
 fn storage_failure(error: &wharf_storage::Error) -> Failure {
     let (code, text) = match error.kind() {
         ErrorKind::NoSpace => (
@@ -210,7 +210,7 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
         ),
         ErrorKind::Damaged => (
             ErrorCode::Unknown,
-            "what the registry has stored is damaged; pushing the content again heals it",
+            "the stored content is damaged; pushing it again repairs it",
         ),
         ErrorKind::NotFound
         | ErrorKind::Busy

@@ -1,6 +1,6 @@
-//! The gates between clients and surfaces: each surface declares those that apply to it; here is their order.
+//! The gates between clients and surfaces, in order. Each surface declares which of them apply to it.
 //!
-//! A gate decides, and the surface finds the words: an error of the distribution API looks different from a page.
+//! A gate decides, and the surface makes the response: an error of the distribution API differs from a page.
 
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
 use wharf_access::{Access, Action, Credentials, Decision, Identity, Reason};
@@ -14,7 +14,7 @@ use crate::{
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gates {
-    /// Refuse requests that came without TLS to where TLS is spoken.
+    /// Refuse requests without TLS on a TLS port.
     pub(crate) tls: bool,
     /// Answer the preflights of browsers, and tell them which pages may read answers.
     pub(crate) cors: bool,
@@ -24,53 +24,53 @@ pub(crate) struct Gates {
     pub(crate) authentication: bool,
     /// Refuse changes of a store that is read-only.
     pub(crate) read_only: bool,
-    /// Headers that every answer gets.
+    /// Security headers of every answer.
     pub(crate) security_headers: SecurityHeaders,
 }
 
-/// Headers that tell browsers to be careful.
+/// Security headers for browsers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SecurityHeaders {
-    /// Those of `http.headers`, where the configuration of registry:2's image has `X-Content-Type-Options`.
+    /// The headers in `http.headers`; the configuration of registry:2's image has `X-Content-Type-Options` there.
     Configured,
     /// `X-Content-Type-Options: nosniff`.
     NoSniff,
 }
 
-/// What a request needs in order to be carried out.
+/// Rights and access to the store that a request needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand<'a> {
     pub(crate) actions: &'a [Action<'a>],
     pub(crate) changes_store: bool,
 }
 
-/// Why a request ends before it is known what it asks for.
+/// Reason to answer a request before its route is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Stop {
-    /// It came without TLS to where TLS is spoken, perhaps with a password: it is never carried out.
+    /// The request came without TLS on a TLS port, perhaps with a password: it is never carried out.
     NeedsTls,
-    /// It is a preflight, which has its answer in the headers. It carries no credentials, so none are asked for.
+    /// The request is a preflight, answered by headers only. It carries no credentials, so none are required.
     Preflight,
     /// A health check fails.
     Unhealthy,
 }
 
-/// Why a request is refused.
+/// Reason to refuse a request.
 #[derive(Debug)]
 pub(crate) enum Refusal<'a> {
-    /// It lacks rights.
+    /// The request lacks rights.
     Denied(&'a Access, Reason),
-    /// It would change a store that is read-only.
+    /// The request would change a store that is read-only.
     ReadOnly,
 }
 
 impl Gates {
-    /// Whether a request may end at one of them.
+    /// Whether one of the gates can stop a request.
     pub(crate) const fn can_stop(self) -> bool {
         self.tls || self.cors || self.health || self.authentication || self.read_only
     }
 
-    /// The gates before it is known what the request asks for.
+    /// Passes the gates that come before routing.
     pub(crate) fn enter(
         self,
         (options, services): (&ServerOptions, &ServerServices),
@@ -88,7 +88,7 @@ impl Gates {
         }
     }
 
-    /// The gates before anything is done, and before the first byte of the body is asked for. Notes the actor in
+    /// Passes the gates that depend on the route, before the first byte of the body is read. Sets the actor in
     /// `context`.
     pub(crate) async fn pass<'a>(
         self,
@@ -112,7 +112,7 @@ impl Gates {
         Ok(())
     }
 
-    /// The headers that an answer gets on its way out, whether the request was carried out or stopped.
+    /// Adds the headers of the gates to an answer, whether the request was carried out or stopped.
     pub(crate) fn leave(self, options: &ServerOptions, request: &Parts, headers: &mut HeaderMap) {
         match self.security_headers {
             SecurityHeaders::Configured => {
@@ -131,7 +131,7 @@ impl Gates {
     }
 }
 
-/// Whether a browser asks what a page may do, and the operator has said something about that.
+/// Whether the request is a preflight, and CORS is configured.
 fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
     let is_configured =
         options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);

@@ -1,6 +1,6 @@
-//! Whether the server is well: checks that run beside the requests, and the one word that requests read.
+//! Health checks, which run in the background, and their state, which each request reads.
 //!
-//! As registry:2 has it, a failing check takes the whole API down, also pulls that would have worked: its operator has
+//! As in registry:2, a failing check takes the whole API down, also pulls that would have worked: the operator has
 //! configured the check in order to take this server out of a load balancer. So no check exists that was not asked for.
 
 mod probe;
@@ -22,16 +22,16 @@ use wharf_workers::{Error, Periodic, Worker};
 
 use crate::metrics::HEALTH;
 
-/// One thing to look at; a `Check<Target>` is data only.
+/// A health check; a `Check<Target>` is data only.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check<P = Probe> {
-    /// Its key in `/debug/health`, as registry:2 names it: `storagedriver_filesystem`, or what it looks at.
+    /// Key in `/debug/health`, as in registry:2: `storagedriver_filesystem`, or the target of the check.
     pub name: String,
-    /// What is looked at.
+    /// The probe that is run.
     pub probe: P,
-    /// Between two looks, and before the first.
+    /// Time between two probes, and before the first.
     pub interval: Duration,
-    /// How many looks in a row must fail before the check does. 0 is as 1.
+    /// Number of probes in a row that must fail before the check does; 0 counts as 1.
     pub threshold: u32,
 }
 
@@ -60,7 +60,7 @@ struct Watched {
 #[derive(Debug, Default)]
 struct State {
     failures: u32,
-    /// Why it fails, once it does.
+    /// Reason of the failure; `None`: the check does not fail.
     why: Option<String>,
 }
 

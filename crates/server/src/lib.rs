@@ -1,8 +1,8 @@
-//! The surfaces of a registry, and what they share: the distribution API under `/v2`, the debug port, webhooks.
+//! The surfaces of a registry: the distribution API under `/v2`, and the debug port; and the delivery of webhooks.
 //!
-//! The way of a request: [`wharf_http`] accepts the connection and makes the request's context, [`v2`] finds the
-//! handler and turns what the registry answers into the wire's words, and [`error`] holds the one table from what went
-//! wrong to what the client is told. There are no rules of a registry here.
+//! The path of a request: [`wharf_http`] accepts the connection and makes the request's context, [`v2`] finds the
+//! handler and turns the registry's result into an HTTP response, and [`error`] has the one table that maps failures
+//! to responses. There are no rules of a registry here.
 
 mod body;
 mod call;
@@ -50,7 +50,7 @@ impl Server {
         Self(wharf_http::Server::new(surface, transport))
     }
 
-    /// Answers what comes in on `listener` until `shutdown` completes, then lets running requests
+    /// Answers requests on `listener` until `shutdown` completes, then lets running requests
     /// finish for as long as [`Limits::drain`](wharf_http::Limits::drain) allows. Returns how many connections had to
     /// be cut.
     pub async fn serve(&self, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {

@@ -1,4 +1,4 @@
-//! URLs of the distribution API, as the client sees it through whatever proxies lie between.
+//! URLs of the distribution API as the client sees them, through any reverse proxies.
 
 use http::HeaderValue;
 use wharf_oci::Route;
@@ -12,14 +12,14 @@ pub(crate) fn of(call: Call<'_>, route: &Route) -> HeaderValue {
     HeaderValue::try_from(url).unwrap_or_else(|_| HeaderValue::from_static("/"))
 }
 
-/// What stands before `/v2/` in the URLs that this client gets.
+/// The part before `/v2/` of URLs for this client.
 pub(crate) fn base(call: Call<'_>) -> String {
     let options = &call.app.options;
     if options.relative_urls {
         return options.prefix.clone();
     }
     match &options.host {
-        // The whole URL as clients see it, with whatever path a proxy turns into our prefix.
+        // The whole URL as clients see it, including any path that a proxy maps to our prefix.
         Some(host) => host.clone(),
         None => {
             let base = wharf_http::location::base(call.context.peer(), call.parts);

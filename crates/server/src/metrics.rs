@@ -1,4 +1,4 @@
-//! Metrics: those of the surfaces and of the registry, and the page that has them and the transport's.
+//! Metrics: those of the surfaces and of the registry, and the page with these and the transport's.
 
 mod events;
 mod store;
@@ -21,7 +21,7 @@ use wharf_http::{Exposition, HttpMetrics, ProcessMetrics, Source};
 use self::transfers::TransferMetrics;
 use crate::handlers::HANDLERS;
 
-/// Everything that is measured.
+/// All metrics of a server.
 pub struct Metrics {
     http: Arc<HttpMetrics>,
     transfers: TransferMetrics,
@@ -39,14 +39,14 @@ impl Metrics {
         }
     }
 
-    /// With the metrics of `source`. Each metric belongs to one source, and stands in the table of its crate.
+    /// Adds the metrics of `source`. Each metric belongs to one source, and is in the table of its crate.
     #[must_use]
     pub fn with(mut self, source: impl Source) -> Self {
         self.sources.push(Box::new(source));
         self
     }
 
-    /// The page, as it is now.
+    /// The page with the current values.
     pub fn page(&self) -> String {
         let mut page = Exposition::default();
         self.http.write(&mut page);
@@ -63,7 +63,7 @@ impl Metrics {
         Arc::clone(&self.http)
     }
 
-    /// The counters of blobs on their way.
+    /// The counters of blob transfers.
     pub(crate) fn transfers(&self) -> &TransferMetrics {
         &self.transfers
     }

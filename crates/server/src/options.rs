@@ -1,4 +1,4 @@
-//! How the server behaves, as far as an operator may choose, and the services that it uses.
+//! The options of the server that an operator may choose, and the services that it uses.
 
 use std::sync::Arc;
 
@@ -8,34 +8,34 @@ use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, Trusted
 
 use crate::{health::Health, metrics::Metrics};
 
-/// How the server behaves, as far as an operator may choose: data only.
+/// Options of the server that an operator may choose: data only.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerOptions {
     /// The absolute URL under which clients reach the server (`http.host`), without a final slash, and with the path
     /// that lies before `/v2/` there, if there is one; [`prefix`](Self::prefix) is not added.
-    /// `None`: what the request says (`Forwarded`, `X-Forwarded-*`, `Host`).
+    /// `None`: the URL follows from the request (`Forwarded`, `X-Forwarded-*`, `Host`).
     pub host: Option<String>,
-    /// The path below which the API lies (`http.prefix`), without a final slash; empty: `/v2/` is at the root.
+    /// Path below which the API is served (`http.prefix`), without a final slash; empty: `/v2/` is at the root.
     pub prefix: String,
-    /// Answer `Location` without scheme and host.
+    /// Whether `Location` is answered without scheme and host.
     pub relative_urls: bool,
     /// Trusted reverse proxies: peers whose `Forwarded` and `X-Forwarded-*` headers count.
     pub trusted_proxies: TrustedProxies,
     /// Headers that are added to every answer.
     pub headers: HeaderMap<HeaderValue>,
-    /// Pages that may use the registry from a browser, beyond what `headers` says.
+    /// Origins of pages that may use the registry from a browser; `headers` may allow others.
     pub cors: Option<Cors>,
     /// Whether HTTP/2 is spoken without TLS with clients that begin with it. The server never proposes it.
     pub h2c: bool,
-    /// Refuse what would change the store.
+    /// Whether requests that would change the store are refused.
     pub read_only: bool,
-    /// Answer manifests as registry:2 does, by what `Accept` names (decision D2).
+    /// Whether manifests are answered by the types in `Accept`, as in registry:2 (decision D2).
     pub strict_accept: bool,
-    /// How many repositories a page of the catalogue has when the client does not say.
+    /// Number of repositories on a page of the catalogue if the client names none.
     pub catalog_page: usize,
-    /// The most repositories that a page of the catalogue has.
+    /// Maximum number of repositories on a page of the catalogue.
     pub catalog_limit: usize,
-    /// The most tags that a page has when the client asks for pages.
+    /// Maximum number of tags on a page if the client asks for pages.
     pub tags_limit: usize,
     /// The limits that no client may exceed.
     pub limits: Limits,
@@ -44,7 +44,7 @@ pub struct ServerOptions {
 /// The services that the server uses, each optional.
 #[derive(Debug, Clone, Default)]
 pub struct ServerServices {
-    /// How TLS is spoken; `None`: connections are not encrypted.
+    /// Settings and certificates of TLS; `None`: connections are not encrypted.
     pub tls: Option<Tls>,
     /// Authentication and rights; `None`: every client may do everything.
     pub access: Option<Arc<Access>>,
@@ -52,13 +52,13 @@ pub struct ServerServices {
     pub access_log: Option<AccessLog>,
     /// The metrics of the server; `None`: nothing is counted.
     pub metrics: Option<Arc<Metrics>>,
-    /// Refuse every request while a check fails. `None`: nothing is checked.
+    /// Health checks: while one fails, every request is refused. `None`: nothing is checked.
     pub health: Option<Arc<Health>>,
     /// The tracer that samples requests; `None`: nothing is traced.
     pub tracer: Option<Arc<Tracer>>,
 }
 
-/// How the connections are served.
+/// The options of the transport.
 pub(crate) fn transport(options: &ServerOptions, services: &ServerServices) -> TransportOptions {
     TransportOptions {
         trusted_proxies: options.trusted_proxies.clone(),

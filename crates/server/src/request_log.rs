@@ -1,7 +1,7 @@
-//! The line of a request in the application log: one, at its end, with the fields that registry:2 has.
+//! The line of a request in the application log: one, at its end, with the fields of registry:2.
 //!
-//! registry:2 reports every 404 as an error, and there is one for each new layer that is pushed. Here an error is what
-//! the operator has to look at.
+//! registry:2 logs every 404 as an error, and there is one for each new layer that is pushed. Here only failures that
+//! the operator has to look at are errors.
 
 use http::{Method, Response, StatusCode, header};
 use wharf_http::redact;
@@ -9,7 +9,7 @@ use wharf_oci::{ApiError, Route};
 
 use crate::{body::Content, call::Call, error::Failure};
 
-/// What of a request is logged. The names of registry:2 are written where the events are.
+/// Logs a request with its fields, which have the names of registry:2.
 macro_rules! event {
     ($level:ident, $request:expr, $($rest:tt)+) => {{
         let request = $request;
@@ -33,7 +33,7 @@ macro_rules! event {
     }};
 }
 
-/// A request was answered as it wished.
+/// Logs a request that succeeded.
 pub(crate) fn answered(call: Call<'_>, response: &Response<Content>) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         let content_type = response.headers().get(header::CONTENT_TYPE);
@@ -48,7 +48,7 @@ pub(crate) fn answered(call: Call<'_>, response: &Response<Content>) {
     }
 }
 
-/// A request was refused, or failed.
+/// Logs a request that was refused, or failed.
 pub(crate) fn failed(call: Call<'_>, failure: &Failure) {
     let [error, ..] = failure.errors() else { return };
     let status = error.status();
@@ -78,8 +78,8 @@ pub(crate) fn failed(call: Call<'_>, failure: &Failure) {
     }
 }
 
-/// Clients ask for what is not there before they push it, and learn from a 401 that they must log in. A wrong password,
-/// and a health check that fails, have been logged themselves.
+/// Whether a failure is normal: clients ask for a blob before they push it, and get a 401 before they log in. A wrong
+/// password, and a failing health check, have log lines of their own.
 fn is_everyday(call: Call<'_>, status: StatusCode) -> bool {
     match status {
         StatusCode::NOT_FOUND => matches!(call.parts.method, Method::GET | Method::HEAD),
@@ -92,12 +92,12 @@ fn is_everyday(call: Call<'_>, status: StatusCode) -> bool {
     }
 }
 
-/// As registry:2 writes it: `manifest unknown`.
+/// The error code as registry:2 writes it: `manifest unknown`.
 fn code(error: &ApiError) -> String {
     error.code.code().to_ascii_lowercase().replace('_', " ")
 }
 
-/// A request, taken apart for the log.
+/// The fields of a request for the log.
 struct Described<'a> {
     call: Call<'a>,
     route: Option<Route>,

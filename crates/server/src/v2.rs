@@ -1,4 +1,4 @@
-//! The distribution API: finds the handler of a request, and gives every answer what all answers have.
+//! The distribution API: routes requests to handlers, and completes their answers.
 
 mod accept;
 mod answer;
@@ -47,7 +47,7 @@ const GATES: Gates = Gates {
 /// sends first and reads later still gets its answer.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
-/// The same in bytes.
+/// Limit in bytes of the rest of the body that is read and dropped.
 const DRAIN_BYTES: u64 = 64 << 20;
 
 /// The distribution API.
@@ -137,7 +137,7 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
     }
 }
 
-/// The answer to a request that ends before it is known what it asks for.
+/// The answer to a request that a gate stops before routing.
 fn stopped(call: Call<'_>, stop: Stop) -> Answer {
     match stop {
         Stop::NeedsTls => Ok(base::https_only(call)),
@@ -146,8 +146,8 @@ fn stopped(call: Call<'_>, stop: Stop) -> Answer {
     }
 }
 
-/// The gates that depend on what the request asks for. Apart from its handler, whose future should not carry the size
-/// of this.
+/// Passes the gates that depend on the route. A function of its own, so that the future of the handler does not carry
+/// the size of this one.
 async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, route: &Route) -> Result<()> {
     let source = auth::source_of_mount(parts, route);
     let actions = auth::Actions::of(route, &parts.method, source.as_ref());
@@ -166,13 +166,13 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
     }
 }
 
-/// What all answers have.
+/// Completes an answer: headers that all answers have, and no body for `HEAD`.
 fn complete(call: Call<'_>, response: &mut Response<Content>) {
     let parts = call.parts;
     let is_head = parts.method == Method::HEAD;
     if is_head {
         let length = response.body().len();
-        // A handler that knows the length of the body that it did not make has said so.
+        // A handler that made no body has set the length itself.
         if length > 0 {
             *response.body_mut() = Content::Empty;
             response
@@ -194,7 +194,7 @@ fn is_curl(call: Call<'_>) -> bool {
         .is_some_and(|agent| agent.starts_with("curl/"))
 }
 
-/// Why a request is refused while a health check fails; word for word as registry:2 has it.
+/// The refusal while a health check fails, in the words of registry:2.
 fn unhealthy() -> Failure {
     ApiError::new(ErrorCode::Unavailable)
         .with_detail("health check failed: please see /debug/health")
@@ -207,8 +207,8 @@ fn read_only() -> Failure {
         .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
 }
 
-/// Reads on for a bounded time, beside the answer, so that the client sees it: closing a connection with
-/// unread bytes resets it. A client that waits for `100 Continue` has sent nothing; reading would ask it to.
+/// Reads the rest of the body for a bounded time while the answer is sent, so that the client gets it: closing a
+/// connection with unread bytes resets it. With `Expect` the client has sent nothing, and reading would ask it to.
 fn abandon(parts: &Parts, mut body: Incoming) {
     if parts.version > Version::HTTP_11 || parts.headers.contains_key(header::EXPECT) {
         return;

@@ -41,10 +41,10 @@ pub(crate) enum Command {
         command: Config,
     },
 
-    /// Remove what no tag and no manifest needs any more.
+    /// Remove blobs and manifests that are no longer needed.
     ///
-    /// The server must be stopped meanwhile, except for --dry-run. An image that is tagged, everything that it needs, and
-    /// everything that refers to it stays.
+    /// The server must be stopped meanwhile, except for --dry-run. Tagged images stay, with everything that they need
+    /// and everything that refers to them.
     GarbageCollect(GarbageCollect),
     /// Ask the registry of this machine or container whether it is healthy.
     ///
@@ -55,26 +55,26 @@ pub(crate) enum Command {
         config: Option<PathBuf>,
     },
 
-    /// Look at the repositories of any registry.
+    /// List the repositories of any registry.
     Repo {
         #[command(subcommand)]
         command: Repo,
     },
 
-    /// Look at the tags of a repository, in any registry.
+    /// List the tags of a repository, in any registry.
     Tag {
         #[command(subcommand)]
         command: Tag,
     },
 
-    /// Show what an image is: its digest, type, size, platforms, configuration, layers and history.
+    /// Show the digest, type, size, platforms, configuration, layers and history of an image.
     ///
     /// Works against any registry. The digest is the one to pull and to delete by.
     Inspect {
-        /// Such as localhost:5000/app:1.0, or with @sha256:… behind the name.
+        /// The image, such as localhost:5000/app:1.0, or with @sha256:… behind the name.
         image: ImageName,
 
-        /// Of an index, show the image for this platform, such as linux/arm64.
+        /// Show the image for this platform from an index, such as linux/arm64.
         #[arg(long, value_name = "OS/ARCHITECTURE[/VARIANT]")]
         platform: Option<String>,
 
@@ -118,12 +118,12 @@ pub(crate) enum Command {
     /// Also under that name: a link `htpasswd` to this program does the same.
     #[command(disable_help_flag = true)]
     Htpasswd {
-        /// As for htpasswd, such as `-Bbn alice secret`; `--help` lists them.
+        /// Arguments of htpasswd, such as `-Bbn alice secret`; `--help` lists them.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
 
-    /// Make certificates for TLS, and have them trusted.
+    /// Make certificates for TLS, and show how clients come to trust them.
     Cert {
         #[command(subcommand)]
         command: Cert,
@@ -144,16 +144,16 @@ pub(crate) enum Command {
 /// Subcommands of `wharf config`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
-    /// Print its problems and warnings: exit status 0 if the server would start with it, 1 if not.
+    /// Print problems and warnings: exit status 0 if the server would start with the configuration, 1 if not.
     Check {
-        /// As for `serve`.
+        /// registry:2's config.yml; otherwise found as for `serve`.
         file: Option<PathBuf>,
     },
-    /// Print the values that count in the end, as YAML. Secrets are left out.
+    /// Print the effective values as YAML. Secrets are left out.
     Show {
-        /// As for `serve`.
+        /// registry:2's config.yml; otherwise found as for `serve`.
         file: Option<PathBuf>,
-        /// Print behind each value where it comes from: default, file and line, or environment variable.
+        /// Print the origin behind each value: default, file and line, or environment variable.
         #[arg(long)]
         origin: bool,
     },
@@ -164,7 +164,7 @@ pub(crate) enum Config {
 /// Subcommands of `wharf cert`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Cert {
-    /// Make a key and a certificate that is its own authority: what trusts it trusts this server, and nothing else.
+    /// Make a key and a self-signed certificate: clients that trust it trust this server, and no other.
     New {
         /// Names under which clients reach the server, without a port, such as `registry.example.com`.
         #[arg(required = true, value_name = "NAME")]
@@ -174,11 +174,11 @@ pub(crate) enum Cert {
         #[arg(long, value_name = "ADDRESS")]
         ip: Vec<IpAddr>,
 
-        /// How long it is valid. Apple's systems refuse certificates of more than 825 days.
+        /// Days for which it is valid. Apple's systems refuse certificates of more than 825 days.
         #[arg(long, default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36_500))]
         days: u32,
 
-        /// Makes PREFIX.key and PREFIX.crt, which must not exist. Otherwise the first name is the prefix.
+        /// Write PREFIX.key and PREFIX.crt, which must not exist. The default is the first name.
         #[arg(long, value_name = "PREFIX")]
         out: Option<PathBuf>,
 
@@ -187,13 +187,13 @@ pub(crate) enum Cert {
         rsa: bool,
     },
 
-    /// Print what to do on each system so that it trusts a certificate.
+    /// Print the steps on each system that make it trust a certificate.
     Trust {
-        /// How clients name the server: `registry.example.com:5000`.
+        /// Host and port that clients use, such as `registry.example.com:5000`.
         #[arg(value_name = "HOST:PORT")]
         host: String,
 
-        /// The certificate.
+        /// Path of the certificate.
         #[arg(long, value_name = "FILE", default_value = "domain.crt")]
         ca: PathBuf,
     },
@@ -202,7 +202,7 @@ pub(crate) enum Cert {
 /// Subcommands of `wharf user`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
-    /// Add a user; makes the file and its directories, for their owner alone, if there are none.
+    /// Add a user. Creates the file and its directories, readable by their owner only, if they do not exist.
     Add(UserAndPassword),
 
     /// Give a user another password.
@@ -217,9 +217,9 @@ pub(crate) enum User {
         file: PasswordFile,
     },
 
-    /// List the users, and for those that cannot log in the reason.
+    /// List the users, with the reason for each that cannot log in.
     Ls {
-        /// Only the names.
+        /// Print only the names.
         #[arg(short, long)]
         quiet: bool,
 
@@ -228,7 +228,7 @@ pub(crate) enum User {
     },
 }
 
-/// A user, and where the password comes from. Never from the command line, which every user of the machine can read.
+/// A user, and the source of the password: never the command line, which every user of the machine can read.
 #[derive(Debug, Args)]
 pub(crate) struct UserAndPassword {
     /// The user.
@@ -241,7 +241,7 @@ pub(crate) struct UserAndPassword {
     #[arg(long, conflicts_with = "password_stdin")]
     pub(crate) generate: bool,
 
-    /// Write the random password to this new file, for its owner alone, instead of printing it.
+    /// Write the random password to this new file, readable by its owner only, instead of printing it.
     #[arg(long, value_name = "FILE", requires = "generate")]
     pub(crate) out: Option<PathBuf>,
 
@@ -249,7 +249,7 @@ pub(crate) struct UserAndPassword {
     #[arg(long)]
     pub(crate) password_stdin: bool,
 
-    /// The logarithm of the work that checking the password takes.
+    /// Cost of bcrypt: the binary logarithm of the work to check the password.
     #[arg(long, default_value_t = wharf_access::password::DEFAULT_COST, value_parser = clap::value_parser!(u8).range(4..=17))]
     pub(crate) cost: u8,
 }
@@ -266,7 +266,7 @@ pub(crate) struct PasswordFile {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repo {
-    /// List the repositories that you may see, one a line.
+    /// List the repositories that the user may see, one per line.
     Ls {
         /// The registry, such as `localhost:5000` or `https://registry.example.com`.
         registry: Address,
@@ -278,7 +278,7 @@ pub(crate) enum Repo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tag {
-    /// List the tags of a repository, one a line.
+    /// List the tags of a repository, one per line.
     Ls {
         /// The repository, such as localhost:5000/app.
         repository: ImageName,
@@ -288,7 +288,7 @@ pub(crate) enum Tag {
     },
 }
 
-/// How a list is asked for and shown.
+/// Options of a command that lists names.
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Print the names as a JSON array.
@@ -299,15 +299,15 @@ pub(crate) struct List {
     pub(crate) remote: Remote,
 }
 
-/// How a registry is reached, and as whom.
+/// Connection to a registry, and the credentials for it.
 ///
-/// Without a user, what docker has stored counts: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, config.json, and the
-/// credential helpers that these name.
+/// Without a user, docker's stored credentials are used: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, config.json, and
+/// the credential helpers that these name.
 #[derive(Debug, Args)]
 pub(crate) struct Remote {
-    /// Your user name. The password is asked for, or read with --password-stdin.
+    /// User name. The password is asked for, or read with --password-stdin.
     ///
-    /// NAME:PASSWORD is taken as well; every user of the machine can read that in the list of processes.
+    /// NAME:PASSWORD is accepted as well; every user of the machine can read that in the list of processes.
     #[arg(short, long, value_name = "NAME")]
     pub(crate) user: Option<String>,
 
@@ -319,11 +319,11 @@ pub(crate) struct Remote {
     #[arg(long, value_name = "DIRECTORY")]
     pub(crate) config: Option<PathBuf>,
 
-    /// Trust the authorities in this file, in PEM, beside the system's.
+    /// Trust the certificate authorities in this PEM file as well as the system's.
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Vec<PathBuf>,
 
-    /// Trust any certificate, and fall back to plain HTTP where there is no TLS. Always so with this machine itself.
+    /// Trust any certificate, and fall back to plain HTTP without TLS. Always on for this machine itself.
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
 }

@@ -1,4 +1,4 @@
-//! One module for each command.
+//! The commands, a module for each.
 
 pub(crate) mod cert;
 pub(crate) mod config;

@@ -1,5 +1,5 @@
-//! The configuration: [`mod@load`] finds and reads it, [`Settings`] are what it means. Each section of it has a module
-//! with its keys, which a [`section`] reads.
+//! The configuration: [`mod@load`] finds and reads it, [`Settings`] are the result. Each section of it has a module
+//! with its keys, which are read through a [`section`].
 
 mod auth;
 mod check;
@@ -40,7 +40,7 @@ use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 /// Everything that an operator can choose, checked: data only, and complete.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// The file that they were read from.
+    /// Path of the file that the settings were read from.
     pub(crate) source: Option<PathBuf>,
     /// Mistakes with which the server starts anyway.
     pub(crate) warnings: Vec<String>,
@@ -50,16 +50,16 @@ pub(crate) struct Settings {
     /// The debug listener; `None`: there is none.
     pub(crate) debug: Option<Debug>,
     pub(crate) health: Health,
-    /// How requests are traced; `None`: they are not.
+    /// Settings of traces; `None`: requests are not traced.
     pub(crate) traces: Option<TraceSettings>,
-    pub(crate) storage: Storage,
-    /// Where to listen, unless systemd hands a socket over.
+    pub(crate) storage: Engine,
+    /// Address to listen on, unless systemd passes a socket.
     pub(crate) listen: Listen,
-    /// The files of TLS; `None`: connections are not encrypted.
+    /// Options of TLS; `None`: connections are not encrypted.
     pub(crate) tls: Option<TlsOptions>,
-    /// Decides about `delete_enabled` of the registry.
+    /// Whether deletion is enabled in the registry.
     pub(crate) deletion: DeletePolicy,
-    /// When unfinished uploads are removed; `None`: never.
+    /// Removal of unfinished uploads; `None`: they are never removed.
     pub(crate) purge: Option<Purge>,
     pub(crate) registry: wharf_registry::Options,
     /// The password file; `None`: every client may do everything.
@@ -73,7 +73,7 @@ pub(crate) struct Settings {
 pub(crate) enum DeletePolicy {
     Always,
     Never,
-    /// Where users log in, and where only this machine can connect (decision D1).
+    /// If users log in, or only this machine can connect (decision D1).
     WhenUsersOrLoopback,
 }
 
@@ -99,12 +99,12 @@ pub(crate) struct Htpasswd {
 pub(crate) enum Listen {
     /// `host:port` or `:port`.
     Tcp(String),
-    /// The path of a socket.
+    /// Path of a unix socket.
     Unix(PathBuf),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Storage {
+pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
 }
@@ -113,11 +113,11 @@ pub(crate) enum Storage {
 pub(crate) struct Log {
     pub(crate) level: tracing::Level,
     pub(crate) format: LogFormat,
-    /// Whether each line names the line of the source code that it comes from.
+    /// Whether each log line names the source code line that wrote it.
     pub(crate) with_caller: bool,
-    /// Names and values that every line has.
+    /// Names and values of the fields that every line has.
     pub(crate) fields: Vec<(String, String)>,
-    /// The form of the access log; `None`: there is none.
+    /// Format of the access log; `None`: there is no access log.
     pub(crate) access_log: Option<AccessLogFormat>,
 }
 
@@ -126,7 +126,7 @@ pub(crate) struct Log {
 pub(crate) struct Debug {
     /// `host:port` or `:port`.
     pub(crate) address: String,
-    /// The path of the metrics; `None`: nothing is counted.
+    /// Path of the metrics page; `None`: nothing is counted.
     pub(crate) metrics_path: Option<String>,
 }
 
@@ -152,13 +152,13 @@ pub(crate) enum LogFormat {
     Logstash,
 }
 
-/// When unfinished uploads are removed.
+/// Removal of unfinished uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Purge {
-    /// Time since their last byte.
+    /// Time since the last byte of an upload after which it is removed.
     pub(crate) age: Duration,
     /// Time between two searches.
     pub(crate) interval: Duration,
-    /// Only log which would be removed.
+    /// Whether uploads that would be removed are only logged.
     pub(crate) is_dry: bool,
 }

@@ -74,7 +74,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the program was started under the name of Apache's tool.
+/// Whether the program was started as `htpasswd`, the name of Apache's tool.
 fn is_htpasswd(program: &OsString) -> bool {
     Path::new(program)
         .file_name()
@@ -83,7 +83,7 @@ fn is_htpasswd(program: &OsString) -> bool {
 
 #[expect(
     clippy::print_stderr,
-    reason = "the last words of a command belong on stderr, with or without a log"
+    reason = "the error that ends a command belongs on stderr, with or without a log"
 )]
 fn print_error(error: &anyhow::Error) {
     eprintln!("wharf: {error:#}");

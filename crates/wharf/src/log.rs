@@ -1,6 +1,6 @@
-//! The application log: a line on stderr for each event, in the three forms of registry:2.
+//! The application log: a line on stderr for each event, in the three formats of registry:2.
 
-mod form;
+mod format;
 
 use std::{
     fmt,
@@ -21,13 +21,13 @@ use tracing_subscriber::{
     registry::{LookupSpan, Scope},
 };
 
-use self::form::Line;
+use self::format::LogLine;
 use crate::config::{Log, LogFormat};
 
-/// Our own crates speak as much as the operator wants; others from warnings on.
+/// Prefix of our own crates, which log at the configured level; other crates log warnings and errors only.
 const OURS: &str = "wharf";
 
-/// Every line from here on is written as `settings` says.
+/// Starts the log with `settings`.
 pub(crate) fn start(settings: Log) {
     let log = StderrLog {
         level: settings.level,
@@ -35,11 +35,11 @@ pub(crate) fn start(settings: Log) {
         with_caller: settings.with_caller,
         context: context(settings.fields),
     };
-    // It fails when there is a log already: then that one goes on.
+    // It fails when there is a log already, which then stays.
     _ = tracing::subscriber::set_global_default(Registry::default().with(log));
 }
 
-/// What every line has: which process it is, and what the operator wants to tell apart.
+/// The fields of every line: those that identify the process, and the configured ones.
 fn context(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     let own = [
         ("instance.id", uuid::Uuid::new_v4().to_string()),
@@ -49,8 +49,8 @@ fn context(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     own.into_iter().chain(fields).collect()
 }
 
-/// Writes events, each with the fields of the spans that it happened in. A level that is off costs nothing; of spans
-/// only those at the level of errors are wanted, which is the one that each request has.
+/// Writes events with the fields of their spans. A level that is off costs nothing. Only spans at the level of errors
+/// are recorded; each request has one.
 struct StderrLog {
     level: Level,
     format: LogFormat,
@@ -79,7 +79,7 @@ impl StderrLog {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         let metadata = event.metadata();
-        let mut line = Line::new(Timestamp::now(), *metadata.level());
+        let mut line = LogLine::new(Timestamp::now(), *metadata.level());
         for (name, value) in &self.context {
             line.text(name, value);
         }
@@ -138,7 +138,7 @@ impl Sink for SpanFields {
     }
 }
 
-impl Sink for Line {
+impl Sink for LogLine {
     fn put(&mut self, name: &'static str, value: Value) {
         match (name, value) {
             ("message", Value::String(text)) => self.message(&text),

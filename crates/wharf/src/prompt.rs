@@ -1,4 +1,4 @@
-//! Passwords from people and from pipes.
+//! Reading passwords from a terminal and from standard input.
 
 use std::{
     fs::File,
@@ -10,10 +10,10 @@ use rustix::{
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr},
 };
 
-/// More is an accident. Apache's tool draws the same line.
+/// Longest password in bytes, as in Apache's tool.
 pub(crate) const LENGTH_LIMIT: usize = 255;
 
-/// Asks on the terminal, without showing what is typed; where there is no terminal, takes a line of standard input.
+/// Asks on the terminal, without echo; without a terminal, reads a line of standard input.
 pub(crate) fn password(question: &str) -> io::Result<Vec<u8>> {
     match rustix::fs::open(
         "/dev/tty",
@@ -28,7 +28,7 @@ pub(crate) fn password(question: &str) -> io::Result<Vec<u8>> {
     }
 }
 
-/// One line of standard input, without what ends it.
+/// One line of standard input, without its line end.
 pub(crate) fn line_of_stdin() -> io::Result<Vec<u8>> {
     line_of(&mut io::stdin())
 }
@@ -45,7 +45,7 @@ pub(crate) fn all_of_stdin() -> io::Result<Vec<u8>> {
     Ok(password)
 }
 
-/// Takes no byte beyond the newline: the next question is answered by what follows it.
+/// Reads no byte beyond the newline: the next question is answered by the next line.
 fn line_of(input: &mut impl io::Read) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut byte = [0];
@@ -58,7 +58,7 @@ fn line_of(input: &mut impl io::Read) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// The terminal in a mode in which each key comes by itself and none is shown; as it was before, when dropped.
+/// The terminal without echo and line editing; its previous mode is restored when this is dropped.
 struct Silent<'a> {
     terminal: &'a File,
     before: Termios,
@@ -68,7 +68,7 @@ impl<'a> Silent<'a> {
     fn new(terminal: &'a File) -> io::Result<Self> {
         let before = tcgetattr(terminal)?;
         let mut silent = before.clone();
-        // Keys that interrupt come as keys: the terminal is put back before anything ends.
+        // Keys that interrupt arrive as bytes: the terminal is restored before the process ends.
         silent.local_modes -= LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
         silent.special_codes[SpecialCodeIndex::VMIN] = 1;
         silent.special_codes[SpecialCodeIndex::VTIME] = 0;
@@ -79,14 +79,14 @@ impl<'a> Silent<'a> {
 
 impl Drop for Silent<'_> {
     fn drop(&mut self) {
-        // The terminal may be gone; then there is no other way to report.
+        // The terminal may be gone; then the failure cannot be reported.
         _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
     }
 }
 
 fn ask(mut terminal: File, question: &str) -> io::Result<Vec<u8>> {
     let typed = {
-        // Before the question: what is typed as soon as it stands there must neither show nor be lost.
+        // Before the question: keys that are typed right after it must be neither shown nor lost.
         let silent = Silent::new(&terminal)?;
         let mut terminal = silent.terminal;
         terminal.write_all(question.as_bytes())?;

@@ -1,4 +1,4 @@
-//! A server within this process: it changes no state of the process, so several may run side by side.
+//! A server within this process. It changes no state of the process, so several may run side by side.
 
 use anyhow::Context as _;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -6,7 +6,7 @@ use wharf_http::ListenAddress;
 
 use crate::{config, services::Services};
 
-/// A server that answers requests. Dropping it stops it as well, without waiting for the end.
+/// A server that answers requests. Dropping it stops it without waiting for running requests.
 #[derive(Debug)]
 pub struct Running {
     address: ListenAddress,
@@ -15,8 +15,8 @@ pub struct Running {
     served: JoinHandle<usize>,
 }
 
-/// Starts a server as `configuration`, the text of a `config.yml`, and the variables of `environment` say, on the
-/// Tokio runtime of the caller. The process's own environment, signals, log and service manager are left alone.
+/// Starts a server with the configuration in `configuration`, the text of a `config.yml`, and in the variables of
+/// `environment`, on the Tokio runtime of the caller. The process's environment, signals and log are not touched.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Puts the services of one server together, as its settings have them.
+//! Assembles the services of one server from its settings.
 
 mod access;
 mod purge;
@@ -21,7 +21,7 @@ use wharf_storage::spool::{MemorySpools, Spools};
 use wharf_workers::Supervisor;
 
 use crate::{
-    config::{Listen, Settings, Storage},
+    config::{Engine, Listen, Settings},
     systemd::Inherited,
 };
 
@@ -211,13 +211,13 @@ async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<L
     Ok(listener)
 }
 
-async fn open(storage: &Storage) -> anyhow::Result<(Arc<dyn wharf_storage::Storage>, Arc<dyn Spools>)> {
+async fn open(storage: &Engine) -> anyhow::Result<(Arc<dyn wharf_storage::Storage>, Arc<dyn Spools>)> {
     Ok(match storage {
-        Storage::Filesystem { root } => {
+        Engine::Filesystem { root } => {
             let storage = Arc::new(wharf_storage::fs::FsStorage::open(root)?);
             (Arc::clone(&storage) as _, storage)
         }
-        Storage::InMemory => (
+        Engine::InMemory => (
             Arc::new(wharf_storage::object::ObjectStorage::in_memory()),
             Arc::new(MemorySpools),
         ),

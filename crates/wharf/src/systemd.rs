@@ -1,4 +1,4 @@
-//! The protocol of systemd: the socket that it passes, and the messages about our state.
+//! The protocol of systemd: socket activation, and notifications of the server's state.
 //!
 //! Both are a few environment variables and one datagram (`sd_listen_fds(3)`, `sd_notify(3)`); no library is needed.
 
@@ -28,9 +28,9 @@ pub(crate) enum Inherited {
     Unix(UnixListener),
 }
 
-/// The socket that systemd listens on for us (`LISTEN_FDS`), if it does.
+/// The socket that systemd has opened for the server (`LISTEN_FDS`), if there is one.
 ///
-/// To be called before there are threads: it takes the variables out of the environment.
+/// Must be called before there are threads: it removes the variables from the environment.
 pub(crate) fn inherited_socket() -> anyhow::Result<Option<Inherited>> {
     let mut passed = ListenFd::from_env();
     match passed.len() {
@@ -41,7 +41,7 @@ pub(crate) fn inherited_socket() -> anyhow::Result<Option<Inherited>> {
         ),
     }
     let stream = i32::try_from(SocketType::STREAM.as_raw())?;
-    // One without an address in the unit, `ListenStream=5000`, is of IPv6 and takes both.
+    // A socket without an address in the unit, `ListenStream=5000`, is IPv6 and accepts both.
     for family in [AddressFamily::INET6, AddressFamily::INET] {
         let family = i32::from(family.as_raw());
         if let Ok(Some(listener)) = passed.take_custom::<TcpListener>(0, family, stream, "TCP socket") {
@@ -54,7 +54,7 @@ pub(crate) fn inherited_socket() -> anyhow::Result<Option<Inherited>> {
     Ok(listener.map(Inherited::Unix))
 }
 
-/// Tells the service manager about our state, if there is one (`NOTIFY_SOCKET`).
+/// Notifies the service manager of the server's state, if there is a manager (`NOTIFY_SOCKET`).
 #[derive(Debug)]
 pub(crate) struct Notifier {
     manager: Option<(UnixDatagram, SocketAddr)>,
@@ -73,12 +73,12 @@ impl Notifier {
         Self { manager }
     }
 
-    /// Clients can connect.
+    /// Notifies that clients can connect.
     pub(crate) fn ready(&self, address: &str) {
         self.send(&format!("READY=1\nSTATUS=listening on {address}"));
     }
 
-    /// Running requests end; the server is about to stop.
+    /// Notifies that the server is stopping.
     pub(crate) fn stopping(&self) {
         self.send("STOPPING=1\nSTATUS=stopping; running requests may finish");
     }
@@ -103,14 +103,14 @@ impl Notifier {
     }
 }
 
-/// A socket of our own, and the manager's address: a path, or a name that begins with `@` and is in no directory.
+/// A new socket, and the manager's address: a path, or an abstract name that begins with `@`.
 fn connect(name: &[u8]) -> io::Result<(UnixDatagram, SocketAddr)> {
     let manager = match name.strip_prefix(b"@") {
         Some(name) => SocketAddr::from_abstract_name(name)?,
         None => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(name))?,
     };
     let socket = UnixDatagram::unbound()?;
-    // Better a lost message than a server that waits for its manager.
+    // A lost message is better than a server that waits for its manager.
     socket.set_nonblocking(true)?;
     Ok((socket, manager))
 }

@@ -1,8 +1,8 @@
-//! Why an address cannot be listened on.
+//! The error of listening on an address.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
-/// Why an address cannot be listened on.
+/// Reason why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The text is not an address.
@@ -16,7 +16,7 @@ pub enum BindError {
     InUse {
         /// The address that is in use.
         address: SocketAddr,
-        /// The process that listens there, if it can be found out: `pid 123 (nginx)`.
+        /// The process that listens there, such as `pid 123 (nginx)`, if it can be determined.
         owner: Option<String>,
     },
     /// Another process answers on the unix socket.
@@ -25,13 +25,13 @@ pub enum BindError {
         /// Path of the socket.
         path: PathBuf,
     },
-    /// A file that is no socket lies there; it is not replaced.
-    #[error("cannot listen on `{}`: a file lies there that is no socket; remove it, or choose another path", path.display())]
+    /// The file at the path is not a socket; it is not replaced.
+    #[error("cannot listen on `{}`: the file there is not a socket; remove it, or choose another path", path.display())]
     NotASocket {
         /// Path of the file.
         path: PathBuf,
     },
-    /// The system refuses.
+    /// The system refuses to listen.
     #[error("cannot listen on {address}: {source}")]
     Other {
         /// The address as it was given.

@@ -1,4 +1,4 @@
-//! Listening on a unix socket: a file that stays behind when its server is killed, and must go when it ends well.
+//! Listening on a unix socket, whose file stays behind when its server is killed and is removed otherwise.
 
 use std::{
     io,
@@ -11,14 +11,14 @@ use tokio::net::UnixListener;
 
 use super::error::BindError;
 
-/// The file of a socket; removed when dropped, if it is still the one that we made.
+/// The file of a socket; removed when dropped, if it is still the file that this process made.
 #[derive(Debug)]
 pub(super) struct SocketFile {
     path: PathBuf,
     identity: (u64, u64),
 }
 
-/// Listens at `path`. A socket on which no process answers any more is replaced, anything else is not.
+/// Listens at `path`. A socket on which no process answers is replaced; any other file is not.
 pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
     let cannot = |source| BindError::Other {
         address: path.display().to_string(),
@@ -58,7 +58,7 @@ fn remove_abandoned(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// Does not wait for a server whose queue is full.
+/// Connects without waiting for a server whose queue is full.
 fn connect(path: &Path) -> io::Result<()> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;

@@ -19,16 +19,16 @@ use super::{
 };
 use crate::handler::Handler;
 
-/// Seconds; registry:2 has the same.
+/// Bounds of the histogram of durations in seconds, as in registry:2.
 const DURATIONS: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 25.0, 60.0,
 ];
 
-/// The bounds of sizes are 1 KiB, doubled until 2 GiB; registry:2 has the same.
+/// Number of bounds of the histograms of sizes: 1 KiB, doubled up to 2 GiB, as in registry:2.
 const SIZES: usize = 22;
 const FIRST_SIZE: u64 = 1 << 10;
 
-/// The statuses that are counted each for itself. Any other counts as the last one, which no handler gives.
+/// Statuses that have a counter of their own. All others, which no handler gives, share the counter after these.
 const CODES: [u16; 27] = [
     200, 201, 202, 204, 206, 301, 304, 307, 400, 401, 403, 404, 405, 406, 408, 409, 411, 412, 413, 415, 416,
     429, 499, 500, 501, 503, 507,
@@ -87,16 +87,16 @@ impl MethodLabel {
     }
 }
 
-/// The measures of a request at its end.
+/// Measurements of a request, taken at its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sample {
     pub(crate) handler: &'static Handler,
     pub(crate) method: MethodLabel,
     pub(crate) status: StatusCode,
     pub(crate) took: Duration,
-    /// Head and announced body, in bytes.
+    /// Size of the head and of the announced body, in bytes.
     pub(crate) request: u64,
-    /// Sent of the body, in bytes.
+    /// Bytes of the body that were sent.
     pub(crate) response: u64,
 }
 
@@ -123,7 +123,7 @@ struct MethodMeter {
     durations: Histogram<{ DURATIONS.len() + 1 }>,
 }
 
-/// Each observation counts in one bucket only; they are added up when the page is read.
+/// A histogram. Each observation counts in one bucket only; buckets are added up when the page is read.
 #[derive(Debug)]
 struct Histogram<const BUCKETS: usize> {
     buckets: [AtomicU64; BUCKETS],
@@ -145,7 +145,7 @@ impl<const BUCKETS: usize> Histogram<BUCKETS> {
         self.sum.fetch_add(value, Relaxed);
     }
 
-    /// How many there were up to each bucket, and the sum of their values. `None` when there was none.
+    /// Number of observations up to each bucket, and the sum of their values. `None` without observations.
     fn read(&self) -> Option<([u64; BUCKETS], u64)> {
         let mut so_far = 0;
         let cumulative = self.buckets.each_ref().map(|bucket| {
@@ -185,27 +185,27 @@ impl HttpMetrics {
         }
     }
 
-    /// Bytes of answers that this handler has sent.
+    /// Total bytes of answers that this handler has sent.
     pub fn response_bytes(&self, handler: &Handler) -> u64 {
         let meter = self.handlers.get(handler.index);
         meter.map_or(0, |meter| meter.response_sizes.sum.load(Relaxed))
     }
 
-    /// A connection was accepted; it is open until the result is dropped.
+    /// Counts an accepted connection, which is open until the result is dropped.
     pub(crate) fn connection(self: Arc<Self>) -> CountedConnection {
         self.connections_total.fetch_add(1, Relaxed);
         self.connections.fetch_add(1, Relaxed);
         CountedConnection(self)
     }
 
-    /// A request has found its handler.
+    /// Counts a request whose handler is known as in flight.
     pub(crate) fn began(&self, handler: &Handler) {
         if let Some(meter) = self.handlers.get(handler.index) {
             meter.in_flight.fetch_add(1, Relaxed);
         }
     }
 
-    /// A request that [began](Self::began) is over.
+    /// Counts the end of a request that [began](Self::began).
     pub(crate) fn ended(&self, sample: &Sample) {
         let Some(handler) = self.handlers.get(sample.handler.index) else {
             return;

@@ -1,4 +1,4 @@
-//! The numbers of the process itself, as every program that Prometheus watches gives them: read from `/proc`.
+//! The standard metrics of a process in Prometheus, read from `/proc`.
 #![expect(
     clippy::disallowed_methods,
     reason = "`/proc` is the kernel's answer, not a file of the store"
@@ -13,10 +13,10 @@ use super::{
     text::{Exposition, Source, number},
 };
 
-/// In which `/proc` counts the time of processes: fixed for programs since Linux 2.6.
+/// Unit in which `/proc` counts the time of processes: fixed for programs since Linux 2.6.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-/// The metrics of the process. Those that cannot be read are left out.
+/// The metrics of the process. Metrics that cannot be read are left out.
 #[derive(Debug, Clone, Copy)]
 pub struct ProcessMetrics;
 

@@ -1,18 +1,18 @@
-//! What a metric is, and the table of those that the transport has.
+//! The type of metrics, and the table of the transport's metrics.
 
-/// How a metric behaves.
+/// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It only grows, until the process ends.
+    /// A number that only grows until the process ends.
     Counter,
-    /// It goes up and down.
+    /// A number that goes up and down.
     Gauge,
-    /// How many observations were no larger than each of some bounds, and their sum.
+    /// Numbers of observations no larger than each of several bounds, and the sum of all.
     Histogram,
 }
 
 impl Kind {
-    /// As the text format calls it.
+    /// Name of the type in the text format.
     pub fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -25,13 +25,13 @@ impl Kind {
 /// One metric.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Metric {
-    /// Its name.
+    /// Name, unique among all metrics.
     pub name: &'static str,
-    /// How it behaves.
+    /// Type: counter, gauge or histogram.
     pub kind: Kind,
-    /// Its labels, in the order in which values are given: that of the alphabet, as registry:2 has it.
+    /// Names of the labels, in the order in which values are given: alphabetical, as in registry:2.
     pub labels: &'static [&'static str],
-    /// What it counts, in one sentence without a full stop.
+    /// Description of what is counted, in one sentence without a full stop.
     pub help: &'static str,
 }
 
@@ -59,9 +59,9 @@ crate::metrics! {
     HTTP_DURATION "registry_http_request_duration_seconds" Histogram ["handler", "method"]
         "The HTTP request latencies in seconds, from the end of the request's head to the end of the answer";
     HTTP_REQUEST_SIZE "registry_http_request_size_bytes" Histogram ["handler"]
-        "The HTTP request sizes in bytes, with the head, as far as they were announced";
+        "The HTTP request sizes in bytes: the head and the announced length of the body";
     HTTP_RESPONSE_SIZE "registry_http_response_size_bytes" Histogram ["handler"]
-        "The HTTP response sizes in bytes, without the head, as far as they were sent";
+        "The HTTP response sizes in bytes: the part of the body that was sent";
     BUILD_INFO "wharf_build_info" Gauge ["version"]
         "Always 1; the version of the program is in the label";
     CONNECTIONS "wharf_connections" Gauge []
@@ -69,7 +69,7 @@ crate::metrics! {
     CONNECTIONS_TOTAL "wharf_connections_total" Counter []
         "Connections that were accepted";
     SPANS "wharf_trace_spans_total" Counter ["result"]
-        "Spans of requests that a collector has taken, and that were dropped because it did not";
+        "Spans of requests that the collector has accepted, and that were dropped";
     PROCESS_CPU "process_cpu_seconds_total" Counter []
         "Total user and system CPU time spent in seconds";
     PROCESS_MAX_FDS "process_max_fds" Gauge []

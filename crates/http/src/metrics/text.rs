@@ -7,12 +7,12 @@ use std::fmt::Write as _;
 
 use super::table::{Kind, Metric};
 
-/// The type of the page.
+/// Media type of the page.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// A source of metrics.
 pub trait Source: Send + Sync + 'static {
-    /// Adds them to the page. Runs on an async thread: what it reads must lie in memory.
+    /// Adds the metrics to the page. Runs on an async thread: all that it reads must be in memory.
     fn write(&self, page: &mut Exposition);
 }
 
@@ -22,7 +22,7 @@ pub struct Exposition {
     text: String,
 }
 
-/// A metric on its way to the page. Its head is written with its first value: a metric without one is not shown.
+/// A metric being written to the page. Its head is written with its first value: a metric without values is not shown.
 #[derive(Debug)]
 pub struct Family<'a> {
     text: &'a mut String,
@@ -31,7 +31,7 @@ pub struct Family<'a> {
 }
 
 impl Exposition {
-    /// A metric, of which each family appears once on a page.
+    /// Starts a metric. Each metric may be started once on a page.
     pub fn family(&mut self, metric: &'static Metric) -> Family<'_> {
         Family {
             text: &mut self.text,
@@ -47,14 +47,14 @@ impl Exposition {
 }
 
 impl Family<'_> {
-    /// The value for these labels, as many as the metric has.
+    /// Writes the value for these labels, as many as the metric has.
     pub fn value(&mut self, labels: &[&str], value: f64) {
         self.head();
         self.line("", labels, None, value);
     }
 
-    /// The state of a histogram: for each bound, ascending, how many observations were no larger; how many there were
-    /// in all; and their sum.
+    /// Writes a histogram: for each bound, ascending, the number of observations no larger; the number of all
+    /// observations; and their sum.
     pub fn histogram(
         &mut self,
         labels: &[&str],
@@ -122,7 +122,7 @@ impl std::fmt::Display for Escaped<'_> {
     }
 }
 
-/// `strconv.FormatFloat(value, 'g', -1, 64)`.
+/// Formats as Go's `strconv.FormatFloat(value, 'g', -1, 64)`.
 fn go(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();

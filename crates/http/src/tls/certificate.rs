@@ -1,4 +1,4 @@
-//! What an operator should know of a certificate before a client complains: for which key, until when, for whom.
+//! The parts of a certificate that decide whether clients accept it: key, validity, host names.
 //!
 //! rustls shows a certificate without looking into it, and the verifiers of clients are no help for reading one: they
 //! refuse what registry:2 serves.
@@ -14,23 +14,23 @@ use x509_parser::{
     x509::SubjectPublicKeyInfo,
 };
 
-/// The parts of an X.509 certificate (RFC 5280, section 4.1) that we look at.
+/// The parts of an X.509 certificate (RFC 5280, section 4.1) that are checked.
 #[derive(Debug)]
 pub(super) struct Certificate<'a> {
-    /// The key itself, without the name of its algorithm.
+    /// The public key, without the name of its algorithm.
     pub(super) public_key: Cow<'a, [u8]>,
-    /// Time from which on clients accept it.
+    /// Time from which on clients accept the certificate.
     pub(super) not_before: Timestamp,
-    /// Time until which clients accept it.
+    /// Time until which clients accept the certificate.
     pub(super) not_after: Timestamp,
-    /// Whether it says for which hosts it is (a subject alternative name that is a DNS name or an address).
+    /// Whether it names hosts (a subject alternative name that is a DNS name or an address).
     pub(super) names_hosts: bool,
-    /// What was used before such names, and is no longer believed.
+    /// The common name of the subject, which clients no longer accept as a host name.
     pub(super) common_name: Option<String>,
 }
 
 impl<'a> Certificate<'a> {
-    /// `None`: this is no certificate.
+    /// Parses DER. `None`: it is not a certificate.
     pub(super) fn parse(der: &'a [u8]) -> Option<Self> {
         let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
         let common_name = certificate.subject().iter_common_name().next();
@@ -66,7 +66,7 @@ fn names_hosts(extension: &ParsedExtension<'_>) -> bool {
     names.general_names.iter().any(is_host)
 }
 
-/// What lies beyond our calendar is its end: the year 9999 means "for ever".
+/// A time beyond the range of `Timestamp` becomes its end: the year 9999 means "for ever".
 fn timestamp(time: ASN1Time) -> Timestamp {
     Timestamp::from_second(time.timestamp()).unwrap_or(Timestamp::MAX)
 }

@@ -1,4 +1,4 @@
-//! What is asked of clients: the four ways of `http.tls.clientauth`, and what each of them proves.
+//! Certificates of clients: the four modes of `http.tls.clientauth`, and what each of them proves.
 
 use std::sync::Arc;
 
@@ -13,19 +13,19 @@ use rustls::{
     },
 };
 
-/// What a client must show before it may ask anything (`http.tls.clientauth`).
+/// The certificate that a client must show in the handshake (`http.tls.clientauth`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ClientAuth {
-    /// A certificate that one of our authorities has signed, for clients, valid today; and the handshake proves that
-    /// the client holds its key. Every client that connects was admitted by an authority.
+    /// A valid certificate for clients, signed by one of the configured authorities; the handshake proves that the
+    /// client holds its key. Every client that connects was admitted by an authority.
     #[default]
     RequireAndVerify,
-    /// The same of a client that shows one; a client without gets in as well. Proves nothing by itself: something
-    /// else (a password) must decide about those.
+    /// A client that shows a certificate needs a valid one; a client without one may connect as well. Proves nothing
+    /// by itself: another check (a password) must decide about clients without.
     VerifyIfGiven,
-    /// Any certificate, whatever its issuer. Proves only that the client holds the key of what it shows.
+    /// Any certificate, of any issuer. Proves only that the client holds its key.
     RequireAny,
-    /// A certificate is asked for, and nothing follows from it.
+    /// A certificate is asked for, and not checked.
     Request,
 }
 
@@ -51,7 +51,7 @@ pub(super) fn verifier(
     }
 }
 
-/// Takes every certificate whose key the client holds. The signature of the handshake is checked all the same: a
+/// Accepts every certificate whose key the client holds. The signature of the handshake is checked all the same: a
 /// certificate is public, and a client that shows one must at least be the one that it names.
 #[derive(Debug)]
 struct Unverified {

@@ -1,6 +1,6 @@
-//! Why TLS cannot be served.
+//! The error of loading certificates and keys.
 
-/// TLS with these files cannot be served; the text says which file, and why.
+/// TLS cannot be served with these files; the text names the file and the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct TlsError(pub(super) String);

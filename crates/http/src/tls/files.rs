@@ -1,4 +1,4 @@
-//! The files of `http.tls`: read, checked against each other, with one sentence for each way in which they are wrong.
+//! The files of `http.tls`: reading them, checking them against each other, and one error text for each fault.
 
 use std::{
     io,
@@ -19,15 +19,15 @@ use super::{
     error::TlsError,
 };
 
-/// A chain and its key, which fit.
+/// A certificate chain and the key that belongs to it.
 pub(super) struct Identity {
     pub(super) key: Arc<CertifiedKey>,
-    /// What clients will not like about it.
+    /// Reasons why clients may refuse the certificate.
     pub(super) warnings: Vec<String>,
     pub(super) not_after: Timestamp,
 }
 
-/// Reads the pair.
+/// Reads certificate and key.
 pub(super) fn identity(
     certificate: &Path,
     key: &Path,
@@ -72,7 +72,7 @@ pub(super) fn identity(
     })
 }
 
-/// What clients will not like about a certificate at the time `now`.
+/// Reasons why clients may refuse a certificate at the time `now`.
 fn complaints(certificate: &Certificate<'_>, path: &Path, now: Timestamp) -> Vec<String> {
     let mut complaints = Vec::new();
     let path = path.display();
@@ -106,7 +106,7 @@ pub(super) struct Authorities {
     pub(super) certificates: Vec<CertificateDer<'static>>,
 }
 
-/// Reads them.
+/// Reads the authorities from all `paths`.
 pub(super) fn authorities(paths: &[PathBuf]) -> Result<Authorities, TlsError> {
     let mut authorities = Authorities {
         store: RootCertStore::empty(),
@@ -145,14 +145,14 @@ fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, 
     )))
 }
 
-/// PKCS#8, PKCS#1 or SEC1.
+/// Reads a private key, as PKCS#8, PKCS#1 or SEC1.
 fn private_key(path: &Path, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
     let key = "http.tls.key";
     let bytes = read(key, path)?;
-    // PKCS#8 says it in the first line of the block, the older forms in a header below.
+    // PKCS#8 has the word in the first line of the block, the older forms in a header below.
     if holds(&bytes, "ENCRYPTED") {
         return Err(TlsError::new(format!(
-            "the private key in `{key}` `{}` is encrypted, and nobody could type its password at each start; `openssl pkey -in FILE -out PLAIN` decrypts it",
+            "the private key in `{key}` `{}` is encrypted, and the server cannot ask for its password; `openssl pkey -in FILE -out PLAIN` decrypts it",
             path.display()
         )));
     }
@@ -191,7 +191,7 @@ fn not_pem(key: &str, path: &Path, bytes: &[u8], error: &pem::Error) -> TlsError
 fn form_of(bytes: &[u8]) -> &'static str {
     match bytes.first() {
         None => "the file is empty",
-        // What every certificate and key in DER form begins with.
+        // The first byte of every certificate and key in DER form.
         Some(0x30) => {
             "it seems to be in DER form, and PEM is needed: `openssl x509 -inform der` or `openssl pkey -inform der` converts it"
         }

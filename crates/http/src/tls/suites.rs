@@ -1,4 +1,4 @@
-//! Cipher suites by the names that Go has for them, as `http.tls.ciphersuites` lists them.
+//! Cipher suites by their names in Go, as `http.tls.ciphersuites` lists them.
 
 use rustls::{
     SupportedCipherSuite,
@@ -10,14 +10,14 @@ use rustls::{
     },
 };
 
-/// A cipher suite that we can speak.
+/// A supported cipher suite.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct CipherSuite(pub(super) SupportedCipherSuite);
 
-/// Why a name is no [`CipherSuite`].
+/// Reason why a name is not a [`CipherSuite`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CipherSuiteError {
-    /// registry:2 knows it, and it is no longer safe: static RSA keys, CBC, RC4 or 3DES.
+    /// registry:2 supports the suite, and it is no longer safe: static RSA keys, CBC, RC4 or 3DES.
     #[error("is not safe any more and not offered")]
     Unsafe,
     /// The name is unknown.
@@ -55,7 +55,7 @@ const OFFERED: &[(&str, SupportedCipherSuite)] = &[
     ),
 ];
 
-/// What registry:2 offers beyond ours, when asked to.
+/// Suites that registry:2 supports and wharf does not.
 const UNSAFE: &[&str] = &[
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
     "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA256",
@@ -76,7 +76,7 @@ const UNSAFE: &[&str] = &[
 ];
 
 impl CipherSuite {
-    /// Whether it belongs to TLS 1.3, whose suites are always all on offer: Go lets nobody choose among them either.
+    /// Whether it belongs to TLS 1.3, whose suites are always offered: in Go they cannot be chosen either.
     pub fn is_tls13(self) -> bool {
         self.0.tls13().is_some()
     }

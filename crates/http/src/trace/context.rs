@@ -1,8 +1,8 @@
-//! Which trace a request belongs to (W3C Trace Context, level 1), and whether it is sampled.
+//! The trace of a request (W3C Trace Context, level 1), and the decision whether it is sampled.
 
 use std::hash::{BuildHasher as _, RandomState};
 
-/// What the caller says of its own span, in the header `traceparent`.
+/// The span of the caller, from the header `traceparent`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Parent {
     pub(super) trace: u128,
@@ -17,17 +17,17 @@ pub(super) struct SpanContext {
     pub(super) span: u64,
 }
 
-/// Which requests are traced (`OTEL_TRACES_SAMPLER`).
+/// Selects the requests that are traced (`OTEL_TRACES_SAMPLER`).
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Sampler {
-    /// Whether the caller's decision goes before ours.
+    /// Whether the caller's decision takes precedence.
     pub(super) follows_parent: bool,
-    /// The part of the traces, from 0 to 1.
+    /// Fraction of traces that are sampled, from 0 to 1.
     pub(super) ratio: f64,
 }
 
 impl Parent {
-    /// What is malformed counts as absent, as the standard asks.
+    /// Parses the header. A malformed one counts as absent, as the standard requires.
     pub(super) fn parse(header: &[u8]) -> Option<Self> {
         let header = std::str::from_utf8(header).ok()?.trim();
         let mut fields = header.split('-');
@@ -51,7 +51,7 @@ impl Parent {
 }
 
 impl Sampler {
-    /// The ids for a request that is traced.
+    /// The ids of a request that is sampled; `None`: it is not.
     pub(super) fn sample(&self, parent: Option<&Parent>) -> Option<SpanContext> {
         let trace = parent.map_or_else(
             || u128::from(random()) << 64 | u128::from(random()),
@@ -67,7 +67,7 @@ impl Sampler {
         })
     }
 
-    /// Decides by the trace's id, so that all services with the same ratio decide alike.
+    /// Decides by the id of the trace, so that all services with the same ratio decide alike.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -83,7 +83,7 @@ fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Not zero. It need not be unpredictable, only different: what hash maps take against collisions is enough.
+/// A random number other than zero. It need not be unpredictable, only unique: the seed of hash maps is enough.
 fn random() -> u64 {
     RandomState::new().hash_one(()).max(1)
 }

@@ -36,7 +36,7 @@ impl Exporter {
         }
     }
 
-    /// Sends one batch. It is not tried again: by the time that a collector is back, others have taken its place.
+    /// Sends one batch. It is not tried again: by the time that a collector is back, newer spans wait.
     pub(super) async fn export(&self, batch: &[Span]) -> Result<(), String> {
         let body = self.document(batch).to_string();
         let request = outgoing::occasional()?.post(self.endpoint.to_string());
@@ -61,7 +61,7 @@ impl Exporter {
     }
 }
 
-/// With the attributes of the semantic conventions for HTTP servers, 1.23.
+/// A span with the attributes of the semantic conventions for HTTP servers, 1.23.
 fn document_of(span: &Span) -> Value {
     let method = span.method.as_str();
     let route = span.handler.map(|handler| handler.route);
@@ -97,7 +97,7 @@ fn document_of(span: &Span) -> Value {
     if let Some(parent) = span.parent {
         document["parentSpanId"] = format!("{parent:016x}").into();
     }
-    // That a client asked for what is not there is no error of a server.
+    // A 404 is not an error of the server.
     if span.status.is_server_error() {
         document["status"] = json!({"code": ERROR});
     }
@@ -108,7 +108,7 @@ fn text(key: &str, value: &str) -> Value {
     json!({"key": key, "value": {"stringValue": value}})
 }
 
-/// 64 bits are texts in this JSON.
+/// An attribute; 64-bit integers are strings in this JSON.
 fn integer(key: &str, value: u64) -> Value {
     json!({"key": key, "value": {"intValue": value.to_string()}})
 }

@@ -1,4 +1,4 @@
-//! What the environment says about traces: the standard `OTEL_*` variables.
+//! The settings of traces, from the standard `OTEL_*` variables of the environment.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use super::context::Sampler;
 
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 
-/// How requests are traced.
+/// Settings of traces.
 #[derive(Clone, PartialEq)]
 pub struct TraceSettings {
     pub(super) endpoint: Uri,
-    /// May hold secrets.
+    /// Headers of each request to the collector; they may hold secrets.
     pub(super) headers: HeaderMap,
     pub(super) timeout: Duration,
     pub(super) sampler: Sampler,
-    /// `service.name` among them.
+    /// Attributes of the resource, `service.name` among them.
     pub(super) resource: Vec<(String, String)>,
     pub(super) queue: usize,
     pub(super) batch: usize,
@@ -29,7 +29,7 @@ impl TraceSettings {
     /// endpoint is named. What cannot be used is told in `warnings`, and the default taken, as the standard asks.
     ///
     /// # Errors
-    /// When spans cannot be sent as asked: to somewhere else in silence would be worse.
+    /// When spans cannot be sent as configured: sending them elsewhere in silence would be worse.
     pub fn from_environment(
         variable: impl Fn(&str) -> Option<String>,
         warnings: &mut Vec<String>,
@@ -86,7 +86,7 @@ impl TraceSettings {
         }))
     }
 
-    /// For the first lines of a log: without secrets.
+    /// The URL of the collector without secrets, for the log.
     pub fn endpoint(&self) -> String {
         crate::redact::url(&self.endpoint.to_string()).into_owned()
     }
@@ -100,7 +100,7 @@ impl std::fmt::Debug for TraceSettings {
     }
 }
 
-/// That for traces is taken as it is; the general one is the start of the path.
+/// The endpoint for traces is used as it is; `/v1/traces` is appended to the general one.
 fn endpoint(variable: &impl Fn(&str) -> Option<String>) -> Result<Uri, String> {
     let (name, text) = match variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") {
         Some(text) => ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", text),
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_traced_unless_somebody_asks() {
+    fn nothing_is_traced_unless_configured() {
         for off in [
             &[][..],
             &[("OTEL_SERVICE_NAME", "x")],

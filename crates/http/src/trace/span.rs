@@ -12,7 +12,7 @@ use crate::handler::Handler;
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(super) context: SpanContext,
-    /// The id that the request has in the log and in events.
+    /// The id of the request in the log and in events.
     pub(super) request_id: Uuid,
     pub(super) parent: Option<u64>,
     pub(super) started: SystemTime,

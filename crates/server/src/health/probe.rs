@@ -1,4 +1,4 @@
-//! What a health check can look at: the store, a file, an address, a URL.
+//! The probes of health checks: the store, a file, an address, a URL.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
@@ -8,55 +8,55 @@ use wharf_storage::{ErrorKind, Storage};
 
 use wharf_client::outgoing;
 
-/// registry:2 follows as many.
+/// Maximum number of redirects that are followed, as in registry:2.
 const REDIRECTS: usize = 10;
 
-/// What is looked at.
+/// A probe of the store or of a target outside the server.
 pub enum Probe {
     /// Whether the store can be used.
     Storage {
         /// The store of the registry.
         storage: Arc<dyn Storage>,
-        /// Whether it is enough that it can be read: the registry is read-only.
+        /// Whether the registry is read-only: a store that can only be read does not fail.
         only_read: bool,
-        /// An engine that does not answer for so long fails.
+        /// Longest time until the store answers.
         timeout: Duration,
     },
-    /// Something outside the server.
+    /// A target outside the server.
     Target(Target),
 }
 
-/// What is looked at outside the server: data only.
+/// A target outside the server: data only.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Target {
-    /// Fails as long as a file exists at the path.
+    /// Path of a file; fails as long as it exists.
     File(PathBuf),
-    /// Whether something listens at `host:port`.
+    /// An address; fails if it does not accept connections.
     Tcp {
-        /// `host:port`.
+        /// Address, as `host:port`.
         address: String,
         /// Longest time until a connection.
         timeout: Duration,
     },
-    /// Whether a URL gives the expected status.
+    /// A URL; fails if it does not answer the expected status.
     Http(Box<HttpProbe>),
 }
 
-/// A request to make.
+/// A probe by an HTTP request.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpProbe {
-    /// `http://…`
+    /// URL, as `http://…`.
     pub uri: Uri,
-    /// Those that may be secrets must be marked as sensitive.
+    /// Headers of the request; values that may be secrets must be marked as sensitive.
     pub headers: HeaderMap,
-    /// What is expected.
+    /// Expected status.
     pub status: StatusCode,
-    /// Until the answer must have come.
+    /// Longest time until the answer.
     pub timeout: Duration,
 }
 
 impl Probe {
-    /// Looks once. The reason is a sentence for operators.
+    /// Runs the probe once. The error is a sentence for operators.
     pub(super) async fn look(&self) -> Result<(), String> {
         match self {
             Self::Storage {
@@ -85,14 +85,14 @@ async fn storage_works(storage: &dyn Storage, only_read: bool, timeout: Duration
     }
 }
 
-/// On a thread that may wait: the file may lie on a file server that is gone.
+/// Checks the file on a thread that may block: it may be on a file server that does not answer.
 async fn no_file(path: PathBuf) -> Result<(), String> {
     let exists = tokio::task::spawn_blocking(move || path.try_exists()).await;
     match exists {
         Ok(Ok(false)) => Ok(()),
         Ok(Ok(true)) => Err("file exists: this server counts as unhealthy until it is removed".to_owned()),
-        Ok(Err(error)) => Err(format!("it cannot be told whether the file exists: {error}")),
-        Err(_) => Err("it cannot be told whether the file exists: the look at it failed".to_owned()),
+        Ok(Err(error)) => Err(format!("cannot check whether the file exists: {error}")),
+        Err(_) => Err("cannot check whether the file exists: the check failed".to_owned()),
     }
 }
 
@@ -137,8 +137,8 @@ impl HttpProbe {
         Err(format!("more than {REDIRECTS} redirects"))
     }
 
-    /// Headers may hold a password: they go nowhere but to the host that they were configured for, and never in the
-    /// clear where TLS was meant.
+    /// Sends a `HEAD` request. Headers may hold a password: they are sent to the configured scheme and host only,
+    /// never after a redirect to another.
     async fn head(&self, uri: &Uri, is_elsewhere: bool) -> Result<(StatusCode, Option<String>), String> {
         let mut request = outgoing::occasional()?.head(uri.to_string());
         if !is_elsewhere {
@@ -160,7 +160,7 @@ fn redirected(from: &Uri, location: &str) -> Result<Uri, String> {
     };
     match to.parse::<Uri>() {
         Ok(uri) if matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some() => Ok(uri),
-        _ => Err("the answer leads to what is no `http://` or `https://` URL".to_owned()),
+        _ => Err("the answer redirects to a URL that is not `http://` or `https://`".to_owned()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What is counted of the store and of what is remembered of it, under the names of registry:2.
+//! The metrics of the store and of the cache of links, under the names of registry:2.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -16,7 +16,7 @@ use super::table::{CACHE_ERRORS, CACHE_HITS, CACHE_REQUESTS, CACHE_TOTAL, STORAG
 pub struct StoreMetrics {
     /// The counters of the store.
     pub meters: Meters,
-    /// The name of its engine in registry:2: `filesystem`, `inmemory`.
+    /// Name of the storage driver in registry:2: `filesystem`, `inmemory`.
     pub driver: &'static str,
 }
 
@@ -55,7 +55,7 @@ fn add(sum: &mut Measured, other: &Measured) {
     }
 }
 
-/// The method of registry:2's storage drivers that does the same. What has no counterpart there is spelled likewise.
+/// The equivalent method of registry:2's storage drivers. Operations without an equivalent get a similar name.
 fn action(operation: Operation) -> &'static str {
     match operation {
         Operation::Stat | Operation::UploadSize => "Stat",
@@ -76,7 +76,7 @@ fn action(operation: Operation) -> &'static str {
     }
 }
 
-/// The counters of what a registry remembers of its tree.
+/// The counters of a registry's cache of links.
 #[derive(Debug)]
 pub struct CacheMetrics(
     /// The registry that has the cache.

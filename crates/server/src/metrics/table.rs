@@ -1,30 +1,30 @@
-//! The table of the metrics that surfaces and the registry have.
+//! The table of the metrics of surfaces and the registry.
 
 wharf_http::metrics! {
     STORAGE_ACTION "registry_storage_action_seconds" Histogram ["action", "driver"]
         "The number of seconds that the storage action takes";
     STORAGE_FAILURES "wharf_storage_failures_total" Counter ["action", "driver"]
-        "Storage actions that failed because of trouble with the store; that something is not there is none";
+        "Storage actions that failed; that a file does not exist is not a failure";
     CACHE_REQUESTS "registry_storage_cache_requests_total" Counter []
-        "How often a link was looked up in the cache";
+        "Lookups of links in the cache";
     CACHE_HITS "registry_storage_cache_hits_total" Counter []
-        "How often the cache had the link, and the store had not changed since";
+        "Lookups that found the link in the cache, unchanged in the store since";
     CACHE_ERRORS "registry_storage_cache_errors_total" Counter []
-        "How often the cache failed; it is in memory, so never";
+        "Failures of the cache; always 0, because it is in memory";
     CACHE_TOTAL "registry_storage_cache_total" Counter ["type"]
-        "The same three numbers under the name that registry:2 gives them";
+        "Lookups, hits and misses of the cache under the name of registry:2";
     EVENTS "registry_notifications_events_total" Counter ["endpoint", "type"]
-        "Events for each endpoint, and attempts to tell it of one: accepted, refused, or without an answer";
+        "Events for each endpoint, and delivery attempts: accepted, refused, or without an answer";
     EVENTS_PENDING "registry_notifications_pending_total" Gauge ["endpoint"]
-        "Events that wait for an endpoint; the name is that of registry:2, though it goes down as well";
+        "Events in the queue of an endpoint; a gauge despite its name, which is that of registry:2";
     EVENTS_STATUS "registry_notifications_status_total" Counter ["code", "endpoint"]
-        "How often each endpoint answered what";
+        "Answers of each endpoint, by status code";
     EVENTS_DROPPED "wharf_notifications_dropped_total" Counter ["endpoint"]
-        "Events that an endpoint will never be told of, because its queue was full";
+        "Events that were dropped before their delivery, because the queue was full";
     UPLOADS "wharf_uploads_in_progress" Gauge []
-        "Requests that are sending the bytes of a blob at this moment";
+        "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]
-        "Bytes of blobs that came in from clients, and that went out to them";
+        "Bytes of blobs received from clients, and sent to them";
     HEALTH "wharf_health_check_failing" Gauge ["check"]
         "1 while a configured health check fails, 0 while it does not";
     WORKER_STATE "wharf_worker_state" Gauge ["state", "worker"]

@@ -1,4 +1,4 @@
-//! The metrics of blobs on their way between clients and the store.
+//! The metrics of blob transfers between clients and the store.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use wharf_http::{Exposition, HttpMetrics, Source, number};
 use super::table::{BLOB_BYTES, UPLOADS};
 use crate::handlers::BLOB;
 
-/// The counters of blobs that clients send and take.
+/// The counters of blob transfers.
 #[derive(Debug)]
 pub(crate) struct TransferMetrics {
     http: Arc<HttpMetrics>,
@@ -37,13 +37,13 @@ impl TransferMetrics {
         }
     }
 
-    /// A request begins to send the bytes of a blob.
+    /// Counts a request that begins to send the bytes of a blob.
     pub(crate) fn upload(&self) -> CountedUpload<'_> {
         self.uploads.fetch_add(1, Relaxed);
         CountedUpload(self)
     }
 
-    /// Bytes of a blob came from a client.
+    /// Counts bytes of a blob that were received from a client.
     pub(crate) fn received(&self, bytes: u64) {
         self.received.fetch_add(bytes, Relaxed);
     }

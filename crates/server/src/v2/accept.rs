@@ -1,4 +1,4 @@
-//! `compat.strict_accept`: which manifest registry:2 answers, by what the client says that it accepts (decision D2).
+//! `compat.strict_accept`: the manifest that registry:2 answers for an `Accept` header (decision D2).
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ fn unacceptable(text: &str) -> Failure {
     Failure::new(ErrorCode::ManifestUnknown, text)
 }
 
-/// Named literally: registry:2 takes `*/*` for nothing.
+/// Whether `Accept` names the media type literally: registry:2 ignores `*/*`.
 fn accepts(call: Call<'_>, wanted: &str) -> bool {
     let values = call.parts.headers.get_all(header::ACCEPT);
     values

@@ -1,4 +1,4 @@
-//! Parts of answers that several handlers share.
+//! Building blocks of answers that several handlers share.
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
@@ -15,7 +15,7 @@ pub(super) const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-co
 
 pub(super) type Answer = Result<Response<Content>>;
 
-/// The method is none of those that are `allowed` here.
+/// The failure of a method that is not among those `allowed` here.
 pub(super) fn not_allowed(call: Call<'_>, allowed: &'static str) -> Failure {
     let text = format!(
         "`{}` is not possible here; these methods are: {allowed}",
@@ -24,8 +24,8 @@ pub(super) fn not_allowed(call: Call<'_>, allowed: &'static str) -> Failure {
     Failure::new(ErrorCode::Unsupported, text).with_header(header::ALLOW, HeaderValue::from_static(allowed))
 }
 
-/// Carries out what a complete request asks for, to its end, also when its client leaves meanwhile: nothing is
-/// left half done, and what the registry holds locked while it works stays locked.
+/// Runs `work` of a complete request to its end, even if the client disconnects meanwhile: no work is left half done,
+/// and locks are held until it ends.
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = wharf_registry::Result<T>> + Send + 'static,
 ) -> Result<T> {
@@ -50,12 +50,12 @@ pub(super) fn json(bytes: Vec<u8>) -> Response<Content> {
     response
 }
 
-/// A header value of text that we made, or checked the grammar of: ASCII.
+/// A header value of text that was made here, or parsed, and so is ASCII.
 pub(super) fn value(text: impl Into<String>) -> HeaderValue {
     HeaderValue::try_from(text.into()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
-/// The value of an `Etag` header for `digest`, which is its text.
+/// The value of an `Etag` header for a digest.
 pub(super) fn entity_tag(digest: &str) -> HeaderValue {
     value(format!("\"{digest}\""))
 }

@@ -7,10 +7,10 @@ use wharf_oci::{ApiError, ErrorCode, RepoName, Route, query_value};
 
 use crate::error::Failure;
 
-/// After so many seconds, one of the checks that wait now will have ended.
+/// Seconds after which one of the waiting password checks will have ended.
 const BUSY_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
-/// The repository that a mount takes from. What is no name is refused later, or ignored.
+/// The repository from which a blob is mounted. An invalid name is refused later, or ignored.
 pub(super) fn source_of_mount(request: &Parts, route: &Route) -> Option<RepoName> {
     match route {
         Route::Uploads(_) => query_value(request.uri.query().unwrap_or(""), "from")?
@@ -20,15 +20,15 @@ pub(super) fn source_of_mount(request: &Parts, route: &Route) -> Option<RepoName
     }
 }
 
-/// The few rights that one request needs, without a list on the heap.
+/// The rights that a request needs, without a heap allocation.
 pub(super) struct Actions<'a> {
     list: [Action<'a>; 3],
     count: usize,
 }
 
 impl<'a> Actions<'a> {
-    /// As registry:2 has them: reading is pull, writing is pull and push, removing is delete. A cancelled upload
-    /// counts as a removal there, so it does here.
+    /// The rights as in registry:2: reading is pull, writing is pull and push, removing is delete. Cancelling an
+    /// upload is a removal there, so it is here.
     pub(super) fn of(route: &'a Route, method: &Method, source: Option<&'a RepoName>) -> Self {
         let catalog = Action {
             resource: Resource::Catalog,
@@ -86,11 +86,11 @@ fn verbs(method: &Method) -> &'static [Verb] {
     }
 }
 
-/// What the client is told. Never which of name and password was wrong.
+/// The answer to a request that was denied. It never tells whether the name or the password was wrong.
 pub(super) fn refusal(access: &Access, reason: Reason, actions: &[Action<'_>]) -> Failure {
     let why = match reason {
         Reason::NoCredentials => {
-            "say who you are: `docker login` for docker, `-u NAME` for curl; both ask for the password"
+            "log in first: `docker login` for docker, `-u NAME` for curl; both ask for the password"
         }
         Reason::WrongCredentials => "the user name or password is wrong",
         Reason::WrongScheme => {
@@ -112,7 +112,7 @@ pub(super) fn refusal(access: &Access, reason: Reason, actions: &[Action<'_>]) -
     let error = ApiError::new(code)
         .with_message(format!("{}: {why}", code.message()))
         .with_detail(detail(actions));
-    // Go's quoting leaves nothing in it that no header may have.
+    // The challenge is quoted, so that it is a valid header value.
     let challenge = HeaderValue::from_bytes(access.challenge().as_bytes());
     let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""));
     Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)

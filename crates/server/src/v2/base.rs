@@ -1,4 +1,4 @@
-//! `GET /v2/`: is this a registry; `GET /`: is it alive; `OPTIONS`; and requests that came without TLS.
+//! `GET /v2/`: version check; `GET /`: liveness; `OPTIONS`; and requests without TLS on a TLS port.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header};
@@ -25,7 +25,7 @@ pub(super) fn liveness(call: Call<'_>) -> Answer {
     Ok(response)
 }
 
-/// `OPTIONS`: what can be done here, as registry:2 answers it.
+/// `OPTIONS`: the allowed methods, as registry:2 answers them.
 pub(super) fn options(route: &Route) -> Response<Content> {
     let mut response = empty(StatusCode::OK);
     let allowed = HeaderValue::from_static(route.allowed_methods());
@@ -33,8 +33,8 @@ pub(super) fn options(route: &Route) -> Response<Content> {
     response
 }
 
-/// The request came without TLS, and perhaps with a password: it is answered, never carried out. The first sentence
-/// is what Go says, and what people search for.
+/// The answer to a request without TLS on a TLS port, perhaps with a password: it is never carried out. The first
+/// sentence is that of Go's server, which users search for.
 pub(super) fn https_only(call: Call<'_>) -> Response<Content> {
     let options = &call.app.options;
     let host = match &options.host {

@@ -116,7 +116,7 @@ fn describe(headers: &mut HeaderMap, digest: &str) {
     headers.insert(header::ETAG, entity_tag(digest));
 }
 
-/// `Range`, unless `If-Range` says that it is of something else (RFC 9110, section 13.1.5: strong comparison).
+/// `Range`, unless `If-Range` names another content (RFC 9110, section 13.1.5: strong comparison).
 fn wanted_range(call: Call<'_>, digest: &str, size: u64) -> RangeRequest {
     let Some(range) = call.header(&header::RANGE) else {
         return RangeRequest::Whole;

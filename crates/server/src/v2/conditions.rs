@@ -1,10 +1,10 @@
-//! `If-None-Match`: what the client has already.
+//! `If-None-Match`: content that the client already has.
 
 use http::header;
 
 use crate::call::Call;
 
-/// Whether the client has already what `digest` names (RFC 9110, section 13.1.2; weak comparison).
+/// Whether the client already has the content of `digest` (RFC 9110, section 13.1.2; weak comparison).
 pub(super) fn has_already(call: Call<'_>, digest: &str) -> bool {
     let values = call.parts.headers.get_all(header::IF_NONE_MATCH);
     values

@@ -25,7 +25,7 @@ use crate::{
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
 
-/// The most tags that one push may name; the spec wants ten at least.
+/// Maximum number of tags in one push; the specification demands at least ten.
 const TAGS_LIMIT: usize = 100;
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, reference: &Reference) -> Answer {
@@ -147,7 +147,7 @@ fn tags_of(query: &str) -> Result<Vec<Tag>> {
     Ok(tags)
 }
 
-/// A whole body of at most `limit` bytes. One that announces more is refused before a byte of it is read.
+/// A whole body of at most `limit` bytes. A body that announces more is refused before a byte of it is read.
 async fn receive_bounded(call: Call<'_>, body: &mut Incoming, limit: usize) -> Result<Bytes> {
     let too_large = || Failure::from(RegistryError::ManifestTooLarge { limit });
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);

@@ -1,4 +1,4 @@
-//! Request bodies: taken piece by piece, within a limit, from clients that keep sending.
+//! Request bodies: read in pieces, with a time limit for each.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,7 +14,7 @@ use crate::{
 
 /// The next bytes of `body`; `None` at its end.
 ///
-/// An error ends the request: the client went away, or sent nothing for [`Limits::idle`](wharf_http::Limits::idle).
+/// An error ends the request: the client disconnected, or sent nothing for [`Limits::idle`](wharf_http::Limits::idle).
 pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
     loop {
         let frame = match time::timeout(call.context.limits().idle, body.frame()).await {
@@ -23,7 +23,7 @@ pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<B
             Ok(None) => return Ok(None),
             Err(_elapsed) => return Err(too_slow(call)),
         };
-        // Trailers say nothing that we use.
+        // Trailers are ignored.
         match frame.into_data() {
             Ok(bytes) if bytes.is_empty() => {}
             Ok(bytes) => return Ok(Some(bytes)),
@@ -32,7 +32,7 @@ pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<B
     }
 }
 
-/// The same of a blob, counted.
+/// The next bytes of a blob; counted in the metrics.
 pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
     let bytes = next(call, body).await?;
     if let (Some(bytes), Some(metrics)) = (&bytes, &call.app.services.metrics) {
@@ -41,9 +41,9 @@ pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<
     Ok(bytes)
 }
 
-/// The connection is broken, or its bytes are no HTTP any more; a client that still reads gets this.
+/// The failure of a body that ended early: the connection failed, or its bytes are not valid HTTP.
 fn broken_off(error: &hyper::Error) -> Failure {
-    tracing::debug!(%error, "a request body broke off");
+    tracing::debug!(%error, "a request body ended early");
     let text = "the request body ended before its announced length";
     Failure::new(ErrorCode::SizeInvalid, text).and_close()
 }
@@ -51,7 +51,7 @@ fn broken_off(error: &hyper::Error) -> Failure {
 fn too_slow(call: Call<'_>) -> Failure {
     let patience = call.context.limits().idle;
     let text = format!(
-        "no byte of the request body came for {patience:?}; what came before is kept, an upload can be resumed"
+        "no byte of the request body came for {patience:?}; the bytes before are kept, an upload can be resumed"
     );
     Failure::new(ErrorCode::BlobUploadInvalid, text)
         .with_status(StatusCode::REQUEST_TIMEOUT)

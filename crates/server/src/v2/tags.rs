@@ -49,7 +49,7 @@ pub(super) fn append_names(body: &mut Vec<u8>, names: &[Box<str>]) {
     body.push(b']');
 }
 
-/// A JSON string. Names and tags need no escapes; entries that were laid into the tree by hand may.
+/// Appends a JSON string. Names and tags need no escapes; directories that were made by hand may.
 fn append_string(body: &mut Vec<u8>, text: &str) {
     let is_plain = |byte: u8| (b' '..0x7f).contains(&byte) && byte != b'"' && byte != b'\\';
     if text.bytes().all(is_plain) {

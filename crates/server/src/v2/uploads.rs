@@ -1,4 +1,4 @@
-//! Uploads: starting, mounting instead, receiving in one piece or many, asking, cancelling.
+//! Uploads: starting or mounting, receiving in one request or in chunks, status, cancelling.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ pub(super) async fn start(call: Call<'_>, name: &RepoName, body: &mut Incoming) 
     Ok(progress(call, name, &id, 0, StatusCode::ACCEPTED))
 }
 
-/// `PATCH …/<id>`: appends a chunk, or all there is.
+/// `PATCH …/<id>`: appends a chunk, or the whole blob.
 pub(super) async fn patch(call: Call<'_>, name: &RepoName, id: &UploadId, body: &mut Incoming) -> Answer {
     let chunk = announced_chunk(call)?;
     let mut session = call.app.registry.open_upload(name, id).await?;
@@ -78,7 +78,7 @@ async fn finish(call: Call<'_>, session: UploadSession, digest: Digest) -> Resul
     to_the_end(async move { session.finish(&origin, &digest).await }).await
 }
 
-/// Ends a request that failed: what came is kept, so that the client can go on after it.
+/// Ends a request that failed: the bytes that came are kept, so that the client can continue after them.
 async fn let_go(
     call: Call<'_>,
     name: &RepoName,
@@ -88,28 +88,28 @@ async fn let_go(
 ) -> Failure {
     match session.suspend().await {
         Ok(size) => with_progress(failure, call, name, id, size),
-        // The first failure is the one to tell; the log has it already.
+        // The client gets the first failure.
         Err(_again) => failure,
     }
 }
 
-/// An upload that found no room is given up: its bytes would keep the store full for every client.
+/// Removes an upload that found the store full: its bytes would keep it full for every client.
 async fn without_leftovers(call: Call<'_>, name: &RepoName, id: &UploadId, failure: Failure) -> Failure {
     if failure.is_out_of_space()
         && let Err(error) = call.app.registry.cancel_upload(name, id).await
     {
-        tracing::debug!(%error, "an upload that found no room stays until it is purged");
+        tracing::debug!(%error, "cannot remove an upload that found the store full; it stays until it is purged");
     }
     failure
 }
 
-/// `GET …/<id>`: how far it came.
+/// `GET …/<id>`: the bytes that the upload has.
 pub(super) async fn status(call: Call<'_>, name: &RepoName, id: &UploadId) -> Answer {
     let size = call.app.registry.upload_size(name, id).await?;
     Ok(progress(call, name, id, size, StatusCode::NO_CONTENT))
 }
 
-/// `DELETE …/<id>`
+/// `DELETE …/<id>`: cancels the upload.
 pub(super) async fn cancel(call: Call<'_>, name: &RepoName, id: &UploadId) -> Answer {
     call.app.registry.cancel_upload(name, id).await?;
     let mut response = empty(StatusCode::NO_CONTENT);
@@ -117,8 +117,8 @@ pub(super) async fn cancel(call: Call<'_>, name: &RepoName, id: &UploadId) -> An
     Ok(response)
 }
 
-/// `None`: it cannot be mounted, the client has to push it. That includes a digest or a source that is not
-/// one, as in registry:2: the push that follows will say so where it matters.
+/// Mounts a blob. `None`: it cannot be mounted, and the client has to push it; also if the digest or the source is
+/// invalid, as in registry:2: the push that follows reports that.
 async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<Response<Content>>> {
     let from = query_value(call.query(), "from").filter(|from| !from.is_empty());
     let from = from.map(|from| from.parse::<RepoName>()).transpose();
@@ -132,14 +132,14 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
     Ok(blob.map(|blob| created(call, name, &blob.digest)))
 }
 
-/// One request, one blob: nothing of it is kept unless all of it came.
+/// Receives a blob in one request: it is kept only if it is complete.
 async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &mut Incoming) -> Answer {
     let registry = &call.app.registry;
     let id = registry.start_upload(name).await?;
     let mut session = registry.open_upload(name, &id).await?;
     if let Err(failure) = receive_chunk(call, name, &id, None, &mut session, body).await {
         if let Err(error) = session.discard().await {
-            tracing::debug!(%error, "a broken upload stays until it is purged");
+            tracing::debug!(%error, "cannot remove an incomplete upload; it stays until it is purged");
         }
         return Err(failure);
     }
@@ -149,7 +149,7 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
     }
 }
 
-/// The chunk that the head of the request announces, if it does: `Content-Range`, checked against `Content-Length`.
+/// The chunk that `Content-Range` announces, checked against `Content-Length`; `None` without the header.
 fn announced_chunk(call: Call<'_>) -> Result<Option<ChunkRange>> {
     let Some(header) = call.parts.headers.get(header::CONTENT_RANGE) else {
         return Ok(None);
@@ -235,7 +235,7 @@ fn require_algorithm(name: &str) -> Result<()> {
     }
 }
 
-/// The state of an upload, as clients go on from it.
+/// The answer with the state of an upload, from which clients continue.
 fn progress(
     call: Call<'_>,
     name: &RepoName,
@@ -264,12 +264,12 @@ fn describe(headers: &mut HeaderMap, call: Call<'_>, name: &RepoName, id: &Uploa
         header::LOCATION,
         location::of(call, &Route::Upload(name.clone(), id.clone())),
     );
-    // registry:2 says `0-0` of an empty upload, too.
+    // registry:2 answers `0-0` for an empty upload, too.
     headers.insert(header::RANGE, value(format!("0-{}", size.saturating_sub(1))));
     headers.insert(UPLOAD_UUID, value(id.as_str()));
 }
 
-/// The upload is a blob now, or the mount worked.
+/// The answer to a complete upload, or a mount.
 fn created(call: Call<'_>, name: &RepoName, digest: &Digest) -> Response<Content> {
     let mut response = empty(StatusCode::CREATED);
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! How long to wait after a failure.
+//! The pause after a failed delivery.
 
 use std::time::Duration;
 
@@ -6,13 +6,13 @@ use uuid::Uuid;
 
 use super::Endpoint;
 
-/// The first pause of a series; below the threshold they stay below the configured one.
+/// First pause of a series; below the threshold, pauses stay below the configured one.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The longest that an endpoint may ask us to wait.
+/// Longest pause that an endpoint may ask for (`Retry-After`).
 const RETRY_AFTER_LIMIT: Duration = Duration::from_secs(3600);
 
-/// The pause after so many failures in a row, when the endpoint may have said how long.
+/// The pause after `failures` in a row; at least `retry_after`, if the endpoint asked for it.
 pub(super) fn pause(endpoint: &Endpoint, failures: u32, retry_after: Option<Duration>) -> Duration {
     let pause = with_jitter(planned(endpoint, failures));
     pause.max(retry_after.unwrap_or_default().min(RETRY_AFTER_LIMIT))
@@ -26,7 +26,7 @@ fn planned(endpoint: &Endpoint, failures: u32) -> Duration {
     }
 }
 
-/// Between four and six fifths of it, so that registries that failed together do not come back together.
+/// Between 80 % and 120 % of the pause, so that several registries do not retry at the same time.
 fn with_jitter(pause: Duration) -> Duration {
     let random = Uuid::new_v4().as_bytes()[0];
     pause.mul_f64(0.8 + 0.4 * f64::from(random) / 255.0)

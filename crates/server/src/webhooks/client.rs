@@ -1,4 +1,4 @@
-//! A client that posts to one place over HTTP/1.1, with or without TLS, and follows nobody elsewhere.
+//! The HTTP client of one endpoint: HTTP/1.1, with or without TLS, without following redirects.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,7 +9,7 @@ use wharf_client::outgoing::{self, Trust, Versions};
 
 use super::{Endpoint, EndpointError, EventFormat, cloud_event, envelope, options};
 
-/// Of an answer's body, so much is read, so that the connection can be used again.
+/// Bytes of an answer's body that are read, so that the connection can be used again.
 const BODY_LIMIT: usize = 64 << 10;
 
 /// Posts to one endpoint.
@@ -17,11 +17,11 @@ pub(super) struct Client {
     url: String,
     headers: HeaderMap,
     timeout: Duration,
-    /// The client that got the last answer, with the connection that waits for the next request.
+    /// The client of the last answer, with its idle connection.
     open: Option<reqwest::Client>,
 }
 
-/// What counts of an answer.
+/// The parts of an answer that decide about the delivery.
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: StatusCode,
@@ -37,7 +37,7 @@ impl Client {
             EventFormat::CloudEvents => cloud_event::MEDIA_TYPE,
         };
         if endpoint.url.is_encrypted {
-            // Now, so that a machine without authorities says so at the start.
+            // Now, so that a machine without certificate authorities fails at the start.
             outgoing::load_system_authorities()?;
         }
         Ok(Self {
@@ -57,14 +57,14 @@ impl Client {
         }
     }
 
-    /// Closes what is open.
+    /// Closes the idle connection.
     pub(super) fn disconnect(&mut self) {
         self.open = None;
     }
 
     async fn exchange(&mut self, body: Bytes) -> Result<Answer, String> {
-        // The other side may have closed it meanwhile, which is no failure. That it took the event before it did so
-        // cannot be ruled out: it then gets it twice.
+        // The endpoint may have closed the idle connection, which is not a failure. It may have accepted the event
+        // before that: then it gets the event twice.
         if let Some(open) = self.open.take()
             && let Ok(answer) = self.send(open, body.clone()).await
         {
@@ -90,7 +90,7 @@ impl Client {
     }
 }
 
-/// A client without a connection yet.
+/// A client without a connection.
 fn connector() -> Result<reqwest::Client, String> {
     outgoing::builder(Trust::System, Versions::Http1)
         .map_err(|error| error.to_string())?
@@ -99,7 +99,7 @@ fn connector() -> Result<reqwest::Client, String> {
         .map_err(|error| outgoing::reason(&error))
 }
 
-/// Whether the body ended, and early enough.
+/// Whether the body ended within the limit.
 async fn read_to_end(mut response: reqwest::Response) -> bool {
     let mut left = BODY_LIMIT;
     loop {
@@ -111,7 +111,7 @@ async fn read_to_end(mut response: reqwest::Response) -> bool {
     }
 }
 
-/// `Retry-After`: seconds, or a date.
+/// Parses `Retry-After`: seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     match text.parse::<u64>() {

@@ -1,18 +1,18 @@
-//! The words of `garbage-collect`.
+//! The arguments of `garbage-collect`.
 
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::Args;
 
-/// Those of registry:2.
+/// The arguments of registry:2.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub(crate) struct GarbageCollect {
-    /// registry:2's config.yml; only `storage` matters.
+    /// registry:2's config.yml; only `storage` is used.
     ///
-    /// Otherwise found as for `serve`. At least one file there must be.
+    /// Otherwise found as for `serve`. There must be a file.
     pub(crate) config: Option<PathBuf>,
 
-    /// Say what would be removed, and remove nothing. Works beside a running server.
+    /// Print what would be removed, and remove nothing. Works beside a running server.
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", value_parser = go_bool,
           hide_default_value = true, overrides_with = "dry_run")]
@@ -24,18 +24,18 @@ pub(crate) struct GarbageCollect {
           hide_default_value = true, overrides_with = "delete_untagged")]
     pub(crate) delete_untagged: bool,
 
-    /// Say nothing on standard output.
+    /// Print nothing on standard output.
     #[arg(short, long, value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_value = "false", default_missing_value = "true", value_parser = go_bool,
           hide_default_value = true, overrides_with = "quiet")]
     pub(crate) quiet: bool,
 
-    /// Ignored, as registry:2 does: many a note names the configuration twice.
+    /// Ignored, as in registry:2: some recipes name the configuration twice.
     #[arg(hide = true)]
     pub(crate) ignored: Vec<OsString>,
 }
 
-/// The words that Go's `strconv.ParseBool` knows.
+/// Parses a boolean as Go's `strconv.ParseBool` does.
 fn go_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),

@@ -1,4 +1,4 @@
-//! `wharf cert`: a certificate for a registry that has none, and how clients come to trust it.
+//! `wharf cert`: making a self-signed certificate, and the steps that make clients trust it.
 
 use std::{
     fmt::Write as _,
@@ -20,7 +20,7 @@ use crate::cli::Cert;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest common name (X.520).
+/// Longest common name in bytes (X.520).
 const COMMON_NAME: usize = 64;
 
 pub(crate) fn run(command: Cert) -> anyhow::Result<()> {
@@ -67,7 +67,7 @@ fn new(wanted: &Wanted, out: Option<PathBuf>) -> anyhow::Result<()> {
         .params(alternatives.clone())?
         .self_signed(&key)
         .context("cannot make a certificate")?;
-    // Both names are taken before either file is filled.
+    // Both files are created before either is written.
     let mut key_file = create(&key_path, 0o600)?;
     let mut certificate_file = create(&certificate_path, 0o644).inspect_err(|_| remove(&key_path))?;
     let written = key_file
@@ -101,19 +101,19 @@ impl Wanted {
             .duration_since(SystemTime::UNIX_EPOCH)
             .context("the clock is wrong")?;
         let mut params = CertificateParams::default();
-        // A day back: clocks differ.
+        // Valid since yesterday: clocks differ.
         params.not_before = date_time_ymd(1970, 1, 1) + now.saturating_sub(DAY);
         params.not_after = date_time_ymd(1970, 1, 1) + now + DAY * self.days;
         params.subject_alt_names = alternatives;
         params.distinguished_name = DistinguishedName::new();
-        // For people: clients look at the alternative names alone.
+        // For people: clients check the alternative names only.
         let name = self
             .names
             .iter()
             .find(|name| name.len() <= COMMON_NAME)
             .map_or("wharf", String::as_str);
         params.distinguished_name.push(DnType::CommonName, name);
-        // A thief of this key can pretend to be this server, and cannot sign certificates for others.
+        // A stolen key can impersonate this server, and cannot sign certificates for others.
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         if self.is_rsa {
@@ -144,7 +144,7 @@ impl Wanted {
     }
 }
 
-/// A name that may stand in a certificate: clients compare it without the port, and only with ASCII.
+/// Checks a name for a certificate: clients compare it without the port, and in ASCII.
 fn host_name(name: &str) -> anyhow::Result<&str> {
     if name.contains("://") {
         bail!("`{name}` is a URL; a certificate is for a name such as `registry.example.com`");
@@ -155,7 +155,7 @@ fn host_name(name: &str) -> anyhow::Result<&str> {
         bail!("`{name}` has a port; a certificate is for all ports of `{host}`");
     }
     if !name.is_ascii() {
-        bail!("`{name}` is not ASCII; write it as DNS has it, beginning with `xn--`");
+        bail!("`{name}` is not ASCII; write it in its DNS form, which begins with `xn--`");
     }
     let rest = name.strip_prefix("*.").unwrap_or(name);
     let is_label = |label: &str| {
@@ -185,7 +185,7 @@ fn with_suffix(prefix: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// A new file, never one that is there: a key that is replaced by accident is lost.
+/// Creates a new file, never replaces one: a key that is replaced by accident is lost.
 fn create(path: &Path, mode: u32) -> anyhow::Result<File> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, Mode::from_raw_mode(mode));
@@ -196,7 +196,7 @@ fn create(path: &Path, mode: u32) -> anyhow::Result<File> {
 
 fn remove(path: &Path) {
     if let Err(error) = rustix::fs::unlink(path) {
-        tracing::debug!(%error, "a file stays");
+        tracing::debug!(%error, "cannot remove a file");
     }
 }
 
@@ -209,7 +209,7 @@ fn trust(host: &str, ca: &Path) -> anyhow::Result<()> {
     if name.parse::<IpAddr>().is_err() {
         host_name(name)?;
     }
-    // Docker leaves the port of HTTPS out.
+    // Docker leaves port 443 out.
     let directory = match port {
         Some("443") | None => name.to_owned(),
         Some(_) => host.to_owned(),

@@ -1,4 +1,4 @@
-//! `wharf config`: looks at the configuration without starting.
+//! `wharf config`: checks and shows the configuration without starting the server.
 
 use std::{
     io::{self, Write as _},
@@ -8,22 +8,22 @@ use std::{
 
 use crate::config;
 
-/// Prints its problems and warnings. Fails if the server would not start with it.
+/// Prints the problems and warnings of the configuration. Fails if the server would not start with it.
 pub(crate) fn check(file: Option<&Path>) -> ExitCode {
     let examined = config::examine(file);
     print(&examined.remarks());
-    code(examined.is_sound())
+    code(examined.is_valid())
 }
 
-/// Prints the values that count in the end, with `origins` also where each comes from. Problems go to stderr.
+/// Prints the effective values, with `origins` also the origin of each. Problems go to stderr.
 pub(crate) fn show(file: Option<&Path>, origins: bool) -> ExitCode {
     let examined = config::examine(file);
     print(&examined.yaml(origins));
-    if !examined.is_sound() {
+    if !examined.is_valid() {
         // A closed stderr leaves no other way to report.
         _ = io::stderr().lock().write_all(examined.remarks().as_bytes());
     }
-    code(examined.is_sound())
+    code(examined.is_valid())
 }
 
 /// Lists all keys.
@@ -32,8 +32,8 @@ pub(crate) fn keys() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn code(is_sound: bool) -> ExitCode {
-    if is_sound {
+fn code(is_valid: bool) -> ExitCode {
+    if is_valid {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -41,6 +41,6 @@ fn code(is_sound: bool) -> ExitCode {
 }
 
 fn print(text: &str) {
-    // A reader that closes the pipe early, such as `head`, is no failure.
+    // A reader that closes the pipe early, such as `head`, is not a failure.
     _ = io::stdout().lock().write_all(text.as_bytes());
 }

@@ -1,4 +1,4 @@
-//! `wharf garbage-collect`: the collection of a store that no server uses, with the output of registry:2.
+//! `wharf garbage-collect`: garbage collection of a store that no server uses, with the output of registry:2.
 
 use std::{
     io::{self, BufWriter, Write},
@@ -14,10 +14,10 @@ use wharf_storage::{ErrorKind, fs::FsStorage, layout};
 
 use crate::{
     cli::{Cli, GarbageCollect},
-    config::{self, Storage},
+    config::{self, Engine},
 };
 
-/// A disk that turns answers four readers sooner than one.
+/// Least number of threads: hard disks are faster with four readers than with one.
 const LEAST_THREADS: usize = 4;
 
 /// Collects, or with `--dry-run` prints what would be collected.
@@ -31,9 +31,9 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
         tracing::warn!("{warning}");
     }
     let root = match &settings.storage {
-        Storage::Filesystem { root } => root,
-        Storage::InMemory => bail!(
-            "cannot collect: `storage: inmemory` keeps everything in the memory of the server, and nothing between two runs; restart the server to empty it"
+        Engine::Filesystem { root } => root,
+        Engine::InMemory => bail!(
+            "cannot collect: `storage: inmemory` keeps the data in the memory of the server, and loses it when the server stops; restart the server to empty it"
         ),
     };
     let threads = std::thread::available_parallelism().map_or(LEAST_THREADS, usize::from);
@@ -59,21 +59,22 @@ async fn collect(root: &Path, arguments: &GarbageCollect) -> anyhow::Result<()> 
     }
     let marked = marking.finish().await.context("cannot collect")?;
     let garbage = collector.garbage(marked).await.context("cannot collect")?;
-    // Garbage that could not be listed is not removed: the reader of the pipe has gone away.
+    // Garbage that could not be printed is not removed: the reader of the pipe has ended.
     output.garbage(&garbage)?;
     if arguments.dry_run {
         output.total(garbage.bytes(), "would be freed")?;
     } else {
-        let swept = collector.sweep(&garbage, &Offline).await.context(
-            "the collection stopped half-way; nothing that is needed is gone, run it again to go on",
-        )?;
+        let swept = collector
+            .sweep(&garbage, &Offline)
+            .await
+            .context("the collection stopped half-way; no needed data is lost, run it again to continue")?;
         output.total(swept.bytes, "freed")?;
     }
     output.findings(&garbage.findings);
     Ok(())
 }
 
-/// The store, exclusively, or only to read for a dry run, which works beside a server. Never creates one.
+/// Opens the store, exclusively, or read-only for a dry run, which works beside a server. Never creates one.
 async fn open(root: &Path, dry_run: bool) -> anyhow::Result<Arc<dyn wharf_storage::Storage>> {
     let place = root.display();
     let to_read: Arc<dyn wharf_storage::Storage> =
@@ -97,7 +98,7 @@ async fn open(root: &Path, dry_run: bool) -> anyhow::Result<Arc<dyn wharf_storag
     }
 }
 
-/// What registry:2 prints without a configuration.
+/// The help text, which registry:2 prints without a configuration.
 fn usage() -> String {
     let mut cli = Cli::command();
     cli.build();
@@ -108,7 +109,7 @@ fn usage() -> String {
 
 /// Standard output, in the lines of registry:2 and registry:3.
 struct Output {
-    /// `None` with `--quiet`.
+    /// Standard output; `None` with `--quiet`.
     sink: Option<BufWriter<io::StdoutLock<'static>>>,
 }
 
@@ -121,7 +122,7 @@ impl Output {
 
     fn print(&mut self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
         match &mut self.sink {
-            Some(sink) => write(sink).context("cannot write to standard output; nothing more is done"),
+            Some(sink) => write(sink).context("cannot write to standard output; the collection stops"),
             None => Ok(()),
         }
     }
@@ -132,7 +133,7 @@ impl Output {
             writeln!(output, "{name}")?;
             for mark in &repository.marks {
                 match mark {
-                    // With the space at its end.
+                    // registry:2 has the space at the end, too.
                     Mark::Manifest(digest) => writeln!(output, "{name}: marking manifest {digest} ")?,
                     Mark::Blob(digest) => writeln!(output, "{name}: marking blob {digest}")?,
                 }
@@ -192,7 +193,7 @@ impl Output {
         })
     }
 
-    /// To standard error, also when standard output is to be quiet.
+    /// Prints the findings to standard error, also with `--quiet`.
     #[expect(clippy::print_stderr, reason = "the report of a command, not a line of a log")]
     fn findings(&self, findings: &[Finding]) {
         for finding in findings {
@@ -201,7 +202,7 @@ impl Output {
     }
 }
 
-/// Three digits and a unit: `12.3 MiB`.
+/// A size with one decimal and a unit: `12.3 MiB`.
 fn readable(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 

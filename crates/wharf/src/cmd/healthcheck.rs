@@ -13,13 +13,13 @@ use anyhow::{Context as _, bail};
 
 use crate::config::{self, Listen};
 
-/// Time-out of each step; a registry that needs longer counts as down.
+/// Timeout of each step; a registry that needs longer counts as down.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Plain HTTP, to a TLS port as well: its refusal is a sign of life, and needs no trust in its certificate.
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\nHost: localhost\r\nUser-Agent: wharf-healthcheck\r\n\r\n";
 
-/// Succeeds when the registry answers, and does not answer that it is unhealthy.
+/// Succeeds when the registry answers with any status but 503.
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let served = path.map(Path::to_owned).or_else(configuration_of_the_container);
     let settings = config::load(served.as_deref())?;
@@ -27,7 +27,7 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
         Listen::Tcp(address) => ask(connect(address)?),
         Listen::Unix(path) => {
             let stream = UnixStream::connect(path)
-                .with_context(|| format!("nothing answers at `{}`", path.display()))?;
+                .with_context(|| format!("no server answers at `{}`", path.display()))?;
             stream.set_read_timeout(Some(PATIENCE))?;
             stream.set_write_timeout(Some(PATIENCE))?;
             ask(stream)
@@ -63,20 +63,18 @@ fn connect(address: &str) -> anyhow::Result<TcpStream> {
         }
     }
     let error = last.map_or_else(|| anyhow::anyhow!("it has no address"), anyhow::Error::from);
-    Err(error.context(format!("nothing answers at `{reachable}`")))
+    Err(error.context(format!("no server answers at `{reachable}`")))
 }
 
 /// The status of the answer.
 fn ask(mut stream: impl Read + Write) -> anyhow::Result<u16> {
-    stream
-        .write_all(REQUEST)
-        .context("the registry takes no request")?;
+    stream.write_all(REQUEST).context("cannot send the request")?;
     // `HTTP/1.0 200`
     let mut start = [0; 12];
     stream
         .read_exact(&mut start)
         .context("the registry does not answer")?;
-    status(&start).context("what answers is no HTTP server")
+    status(&start).context("the answer is not HTTP")
 }
 
 fn status(start: &[u8; 12]) -> Option<u16> {
@@ -85,10 +83,10 @@ fn status(start: &[u8; 12]) -> Option<u16> {
     status.parse().ok()
 }
 
-/// The configuration file of the registry that is the first process of this container. The environment, the other
-/// source of its configuration, is the container's and so ours.
+/// The configuration file of the registry that is the first process of this container. Its environment, the other
+/// source of its configuration, is that of the container, and so of this process.
 fn configuration_of_the_container() -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "it is no file of the store")]
+    #[expect(clippy::disallowed_methods, reason = "it is not a file of the store")]
     let line = std::fs::read("/proc/1/cmdline").ok()?;
     let words = line
         .split(|byte| *byte == 0)

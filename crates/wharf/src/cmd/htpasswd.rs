@@ -1,7 +1,7 @@
-//! `wharf htpasswd`: Apache's tool, for the one hash that registries take.
+//! `wharf htpasswd`: Apache's tool, for bcrypt, the only hash that registries accept.
 //!
-//! The flags bundle as there, options end at the first other word (so that a password may begin with `-`), and
-//! messages and exit codes are the same. bcrypt is the default; what is weaker is refused with what to use.
+//! Flags can be bundled, options end at the first other word (so that a password may begin with `-`), and messages and
+//! exit codes are the same. bcrypt is the default; weaker hashes are refused with a hint.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -37,7 +37,7 @@ Usage:
  -m, -2, -5, -d, -s, -p  Other hashes: refused, because a registry could not use them.
 ";
 
-/// As Apache numbers them.
+/// Exit codes, as in Apache's tool.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Code {
     FilePermission = 1,
@@ -51,20 +51,20 @@ enum Code {
     NotSupported = 9,
 }
 
-/// Why the command ends; the text may be empty.
+/// Exit code and message of a command that failed; the message may be empty.
 #[derive(Debug)]
 struct Failure(Code, String);
 
 type Result<T> = std::result::Result<T, Failure>;
 
-/// Runs it, and prints all messages.
+/// Runs the command, and prints all messages.
 pub(crate) fn run(words: &[OsString]) -> ExitCode {
     if words.iter().take(1).any(|word| word == "--help" || word == "-h") {
-        // A closed stream has no reader that could miss the text.
+        // A closed standard output is not a failure.
         _ = io::stdout().write_all(USAGE.as_bytes());
         return ExitCode::SUCCESS;
     }
-    match Order::parse(words).and_then(|order| order.carry_out()) {
+    match Invocation::parse(words).and_then(|invocation| invocation.execute()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure(code, text)) => {
             say(&text);
@@ -73,9 +73,9 @@ pub(crate) fn run(words: &[OsString]) -> ExitCode {
     }
 }
 
-/// What is to be done with whom.
+/// The parsed arguments.
 #[derive(Debug, PartialEq, Eq)]
-struct Order {
+struct Invocation {
     task: Task,
     user: String,
     source: Source,
@@ -91,7 +91,7 @@ enum Task {
     Print,
 }
 
-/// Where the password comes from.
+/// Source of the password.
 #[derive(Debug, PartialEq, Eq)]
 enum Source {
     Terminal,
@@ -99,7 +99,7 @@ enum Source {
     CommandLine(Vec<u8>),
 }
 
-impl Order {
+impl Invocation {
     fn parse(words: &[OsString]) -> Result<Self> {
         let (flags, words) = Flags::parse(words)?;
         if let Some(weak) = flags.weak {
@@ -138,7 +138,7 @@ impl Order {
         })
     }
 
-    fn carry_out(&self) -> Result<()> {
+    fn execute(&self) -> Result<()> {
         self.check_file()?;
         let user = &self.user;
         match &self.task {
@@ -175,7 +175,7 @@ impl Order {
         Ok(())
     }
 
-    /// Before anybody is asked for a password.
+    /// Checks the file before the password is asked for.
     fn check_file(&self) -> Result<()> {
         let problem = match &self.task {
             Task::Print => return Ok(()),
@@ -238,9 +238,9 @@ impl Order {
 
 #[derive(Debug, Default)]
 struct Flags {
-    /// `c`, `n`, `v` or `D`.
+    /// The flag that selects the task: `c`, `n`, `v` or `D`.
     task: Option<char>,
-    /// `b` or `i`; the last one counts.
+    /// The flag that selects the source of the password: `b` or `i`; the last one counts.
     source: Option<char>,
     /// The last flag that names a hash, if that is not bcrypt.
     weak: Option<char>,
@@ -248,7 +248,7 @@ struct Flags {
 }
 
 impl Flags {
-    /// As `getopt` reads them; gives what is behind them, too.
+    /// Parses flags as `getopt` does; returns the remaining words, too.
     fn parse(words: &[OsString]) -> Result<(Self, &[OsString])> {
         let mut flags = Self {
             cost: DEFAULT_COST,
@@ -267,7 +267,7 @@ impl Flags {
                     flags.set(char::from(flag))?;
                     continue;
                 }
-                // The value is the rest of the word, or the next one.
+                // The value is the rest of the word, or the next word.
                 let value = match &bundle[index + 1..] {
                     [] => {
                         let [value, rest @ ..] = left else {
@@ -397,14 +397,14 @@ fn say(text: &str) {
 mod tests {
     use super::*;
 
-    fn parsed(line: &str) -> std::result::Result<Order, Code> {
+    fn parsed(line: &str) -> std::result::Result<Invocation, Code> {
         let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        Order::parse(&words).map_err(|Failure(code, _)| code)
+        Invocation::parse(&words).map_err(|Failure(code, _)| code)
     }
 
     #[test]
     fn flags_bundle_in_any_order() {
-        let expected = |task, cost| Order {
+        let expected = |task, cost| Invocation {
             task,
             user: "alice".to_owned(),
             source: Source::CommandLine(b"-pw".to_vec()),

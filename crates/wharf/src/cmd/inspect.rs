@@ -1,4 +1,4 @@
-//! `wharf inspect`: what an image is.
+//! `wharf inspect`: the description of an image.
 
 use std::fmt::Write as _;
 
@@ -13,10 +13,10 @@ use crate::{
     cmd::remote::{ask, print},
 };
 
-/// Media types of configurations: the platform of an image and its history.
+/// Media types of image configurations, which have the platform and the history of an image.
 const IMAGE_CONFIGS: [&str; 2] = [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG];
 
-/// How it is shown.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
     Text,
@@ -28,7 +28,7 @@ pub(crate) enum View {
 struct Image {
     manifest: Manifest,
     view: ManifestView,
-    /// The configuration, read where it is that of an image.
+    /// The configuration, if it is that of an image.
     config: Option<Value>,
 }
 
@@ -58,12 +58,12 @@ async fn read(
     platform: Option<&str>,
 ) -> anyhow::Result<Image> {
     let parse = |manifest: &Manifest| {
-        ManifestView::parse_stored(&manifest.bytes).context("the manifest cannot be understood")
+        ManifestView::parse_stored(&manifest.bytes).context("cannot parse the manifest")
     };
     let mut view = parse(&manifest)?;
     if let Some(wanted) = platform {
         if view.kind != ManifestKind::Index {
-            bail!("this is one image, no index with platforms to choose from");
+            bail!("this is a single image, not an index with several platforms");
         }
         let child = view
             .manifests
@@ -135,14 +135,14 @@ impl Image {
                 variant: config["variant"].as_str().map(str::to_owned),
             }))
         });
-        // Attestations are for no platform, and say so.
+        // Attestations have the platform `unknown/unknown`.
         of_children
             .chain(own)
             .filter(|platform| platform != "unknown/unknown")
             .collect()
     }
 
-    /// Of the configuration and all layers, or of the children's manifests; in bytes.
+    /// Size in bytes of the configuration and all layers, or of the children's manifests.
     fn size(&self) -> u64 {
         let parts = self
             .view
@@ -183,7 +183,7 @@ impl Image {
     fn text(&self, name: &ImageName) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: &str| {
-            // The text of a foreign registry goes to a terminal.
+            // Text from another server goes to a terminal.
             let value: String = value
                 .chars()
                 .map(|character| if character.is_control() { ' ' } else { character })
@@ -242,7 +242,7 @@ impl Image {
     }
 }
 
-/// As stored: a manifest is its bytes.
+/// Prints the manifest as stored, byte for byte.
 fn print_bytes(bytes: &Bytes) -> anyhow::Result<()> {
     use std::io::Write as _;
     Ok(std::io::stdout().lock().write_all(bytes)?)

@@ -11,7 +11,7 @@ use clap_complete::Shell;
 
 use crate::cli::Cli;
 
-/// Prints the script with which `shell` completes our commands.
+/// Prints the completion script for `shell`.
 pub(crate) fn print_completion(shell: Shell) -> anyhow::Result<()> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "wharf", &mut script);

@@ -1,4 +1,4 @@
-//! What the commands that ask a registry share: how it is reached, and where their answers go.
+//! Shared parts of the commands that query a registry: connecting, logging in and printing.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
@@ -8,7 +8,7 @@ use wharf_client::{Address, Client, Credentials, Login, Options, Secret};
 
 use crate::{cli::Remote, prompt};
 
-/// Asks the registry at `address`, in a runtime of the command's own.
+/// Queries the registry at `address`, in a runtime of the command's own.
 pub(crate) fn ask<T>(
     address: &Address,
     remote: Remote,
@@ -46,7 +46,7 @@ fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Lo
             };
             (
                 user,
-                String::from_utf8(bytes).context("the password is no UTF-8")?,
+                String::from_utf8(bytes).context("the password is not UTF-8")?,
             )
         }
     };
@@ -54,7 +54,7 @@ fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Lo
     Ok(Some(Login { user, secret }))
 }
 
-/// Prints `text`. A reader that closes the pipe early, such as `head`, is no failure.
+/// Prints `text`. A reader that closes the pipe early, such as `head`, is not a failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -1,4 +1,4 @@
-//! `wharf repo` and `wharf tag`: what a registry has.
+//! `wharf repo` and `wharf tag`: listing the repositories and tags of a registry.
 
 use crate::{
     cli::{Repo, Tag},
@@ -22,12 +22,12 @@ pub(crate) fn run_tag(command: Tag) -> anyhow::Result<()> {
     show(&tags, list.json)
 }
 
-/// One a line, or all as JSON.
+/// Prints the names one per line, or as a JSON array.
 fn show(names: &[String], json: bool) -> anyhow::Result<()> {
     if json {
         return print(&format!("{}\n", serde_json::to_string(names)?));
     }
-    // The text of a foreign registry goes to a terminal.
+    // Text from another server goes to a terminal.
     let lines = names.iter().map(|name| format!("{}\n", name.escape_default()));
     print(&lines.collect::<String>())
 }

@@ -18,7 +18,7 @@ use crate::{
     systemd::{self, Inherited, Notifier},
 };
 
-/// Each transfer that waits for the disk holds one; they go when nothing waits.
+/// Threads for blocking calls: each transfer that waits for the disk holds one; idle ones end.
 const BLOCKING_THREADS: usize = 32;
 const BLOCKING_THREADS_LINGER: Duration = Duration::from_secs(5);
 
@@ -41,7 +41,7 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
         .build()
         .context("cannot start")?;
     let result = runtime.block_on(serve(&settings, inherited));
-    // What still runs belongs to clients that were cut.
+    // Tasks that still run belong to connections that were cut.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
 }

@@ -1,4 +1,4 @@
-//! `wharf user`: who is in the password file.
+//! `wharf user`: adding, changing, removing and listing the users in the password file.
 
 use std::{
     fs::File,
@@ -18,7 +18,7 @@ use crate::{
     config, prompt,
 };
 
-/// Of a password that is made: 119 bits.
+/// Length of a generated password: 119 bits.
 const GENERATED_LENGTH: usize = 20;
 
 pub(crate) fn run(command: User) -> anyhow::Result<()> {
@@ -59,8 +59,8 @@ fn set_password(user: &UserAndPassword) -> anyhow::Result<()> {
     })
 }
 
-/// Finds the password, hands it over, and puts its hash in force. A file for the password is filled before anything is
-/// changed: a password that cannot be shown is never set.
+/// Reads or makes the password, prints it or writes it to the file `--out`, and stores its hash with `put`. That file
+/// is written before the hash is stored: a password that the user cannot see is never set.
 fn give(user: &UserAndPassword, put: impl FnOnce(&str) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let Some(out) = &user.out else {
         let password = password_for(user)?;
@@ -75,7 +75,7 @@ fn give(user: &UserAndPassword, put: impl FnOnce(&str) -> anyhow::Result<()>) ->
         put(&password::hash(&password, user.cost)?)
     });
     if given.is_err() {
-        // It is ours, and of no use.
+        // This command made the file, and its password was not set.
         _ = rustix::fs::unlink(out);
     }
     given
@@ -122,7 +122,7 @@ fn names_in(path: &Path) -> anyhow::Result<Vec<String>> {
         .collect())
 }
 
-/// The file that was named, or the one of the configuration.
+/// The file of the option, or that of the configuration.
 fn path_of(PasswordFile { file }: &PasswordFile) -> anyhow::Result<PathBuf> {
     if let Some(path) = file {
         return Ok(path.clone());
@@ -175,7 +175,7 @@ fn create(path: &Path) -> anyhow::Result<File> {
     })?))
 }
 
-/// To standard error: standard output is for what a script wants.
+/// Prints to standard error: standard output is for passwords and lists, which scripts read.
 fn say(text: &str) -> anyhow::Result<()> {
     Ok(writeln!(io::stderr(), "{text}")?)
 }

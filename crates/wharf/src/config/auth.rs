@@ -1,4 +1,4 @@
-//! `auth`: how clients log in.
+//! `auth`: the authentication of clients.
 
 use super::{
     Htpasswd,
@@ -8,16 +8,16 @@ use super::{
 };
 
 keys! {
-    AUTH: Group = Key::choice("auth", "`none`").says("How clients log in: one of the sections below, or its name");
-    NONE: Group = Key::named("auth.none").says("Not at all: every client may do everything");
-    HTPASSWD: Group = Key::named("auth.htpasswd").says("With a user of a password file");
+    AUTH: Group = Key::choice("auth", "`none`").help("Authentication of clients: one of the sections below, or its name");
+    NONE: Group = Key::named("auth.none").help("No authentication: every client may do everything");
+    HTPASSWD: Group = Key::named("auth.htpasswd").help("Authentication with a password file");
     REALM: String = Key::new("auth.htpasswd.realm")
         .default("Registry Realm")
-        .says("Shown by browsers beside the question for the password");
-    PATH: Option<String> = Key::new("auth.htpasswd.path").says("The password file; see [users](users.md)");
+        .help("Name of the protected area, which browsers show when they ask for a password");
+    PATH: Option<String> = Key::new("auth.htpasswd.path").help("Path of the password file; see [users](users.md)");
 }
 
-/// Reads how clients log in. What cannot be kept out as the file says is a problem: without it every client gets in.
+/// Reads the authentication. An unsupported method is a problem: without it every client could connect.
 pub(super) fn read(root: &Section<'_>) -> Option<Htpasswd> {
     let ways = [NONE.info(), HTPASSWD.info()]
         .into_iter()
@@ -30,7 +30,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Htpasswd> {
         root.problem(
             AUTH,
             &format!(
-                "names {} ways to let people in, {}; take out all but one",
+                "names {} authentication methods, {}; remove all but one",
                 ways.len(),
                 ways.join(" and ")
             ),

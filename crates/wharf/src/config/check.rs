@@ -1,4 +1,4 @@
-//! Compares what was written with the table of keys: unknown keys, wrong types, and keys whose feature is not here.
+//! Checks a configuration against the table of keys: unknown keys, wrong types, and unsupported features.
 
 use super::{
     keys::Status,
@@ -8,10 +8,10 @@ use super::{
     tree::{Map, Node, Value},
 };
 
-/// A bare number that is smaller than this many nanoseconds was meant to be seconds.
+/// Bare numbers below this many nanoseconds get a warning: they were surely meant to be seconds.
 const SURELY_NOT_NANOSECONDS: i64 = 1_000_000;
 
-/// Replaces other names of keys by their own.
+/// Replaces aliases of keys by the names of the keys.
 pub(super) fn rename(root: &mut Map, report: &mut Report) {
     for key in table::all() {
         let Status::Alias(of) = key.status else { continue };
@@ -50,7 +50,7 @@ fn section_or_new<'a>(root: &'a mut Map, path: &str) -> &'a mut Map {
         .fold(root, |here, name| here.entry(name).make_map())
 }
 
-/// A name stands for the section of that name: `storage: inmemory`.
+/// Replaces the name of a section by the section: `storage: inmemory`.
 pub(super) fn expand_names(root: &mut Map) {
     for (name, schema) in table::schema().children() {
         if schema.kind() == Kind::Choice
@@ -63,7 +63,7 @@ pub(super) fn expand_names(root: &mut Map) {
     }
 }
 
-/// Says what is wrong with `root` as far as the table of keys can tell.
+/// Reports the problems of `root` that the table of keys shows.
 pub(super) fn check(root: &Map, report: &mut Report) {
     section("", root, table::schema(), report);
 }
@@ -73,7 +73,7 @@ fn section(path: &str, map: &Map, schema: &'static Schema, report: &mut Report) 
         let path = table::below(path, name);
         match schema.child(name) {
             Some(known) => value(&path, node, known, report),
-            // A way to keep the data, or to let people in, that we do not know: to go on without it would be another one.
+            // An unknown store or authentication method: without it the server would use another one.
             None if schema.kind() == Kind::Choice => {
                 report.problem(&node.place, unknown(&path, name, schema));
             }
@@ -122,7 +122,7 @@ fn value(path: &str, node: &Node, schema: &'static Schema, report: &mut Report) 
     }
 }
 
-/// Whether what stands at a key differs from nothing: `proxy: {remoteurl: ""}` and `enabled: false` do not.
+/// Whether a node asks for anything: `proxy: {remoteurl: ""}` and `enabled: false` do not.
 pub(super) fn asks_for_something(node: &Node, schema: &Schema) -> bool {
     let kind = schema.kind();
     match &node.value {
@@ -152,7 +152,7 @@ fn unknown(path: &str, name: &str, schema: &Schema) -> String {
     }
 }
 
-/// The key beside it that is spelled alike, or the one elsewhere that is called the same.
+/// The key that was probably meant: one beside it with a similar name, or one elsewhere with the same name.
 fn meant(name: &str, schema: &Schema) -> Option<String> {
     let alike = schema
         .children()
@@ -182,7 +182,7 @@ fn meant(name: &str, schema: &Schema) -> Option<String> {
     found
 }
 
-/// How many letters must be changed, if that is so few that it may be a slip.
+/// The edit distance of two names, if it is small enough for a typing error.
 fn distance(written: &str, known: &str) -> Option<usize> {
     let fold = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
     let (written, known) = (fold(written), fold(known));

@@ -1,4 +1,4 @@
-//! `compat`, our own section: where to behave as registry:2 does although there is a better way.
+//! `compat`, our own section: switches for the behaviour of registry:2 where wharf deliberately differs.
 
 use wharf_server::ServerOptions;
 
@@ -10,19 +10,19 @@ use super::{
 keys! {
     STRICT_ACCEPT: bool = Key::new("compat.strict_accept")
         .default("false")
-        .says("Answer manifests as registry:2 does, by the media types in `Accept`")
+        .help("Answer manifests as registry:2 does, by the media types in `Accept`")
         .since(Since::Ours);
     SPARSE_MANIFESTS: bool = Key::new("compat.sparse_manifests")
         .default("false")
-        .says("Accept manifests whose layers, config or children are not in the repository")
+        .help("Accept manifests whose layers, config or children are not in the repository")
         .since(Since::Ours);
     FOREIGN_LAYERS: bool = Key::new("compat.foreign_layers")
         .default("false")
-        .says("Accept layers that are stored elsewhere, at any URL")
+        .help("Accept layers that are stored elsewhere, at any URL")
         .since(Since::Ours);
     SHOW_EMPTY_REPOSITORIES: bool = Key::new("compat.show_empty_repositories")
         .default("false")
-        .says("Show repositories without tags in `_catalog`")
+        .help("Show repositories without tags in `_catalog`")
         .since(Since::Ours);
 }
 

@@ -7,13 +7,13 @@ use super::{
 };
 
 keys! {
-    ADDRESS: Option<String> = Key::new("http.debug.addr").shown_default(Default::Words("none")).says(
-        "Where health and metrics are shown, apart from the registry: `host:port`, best one that only monitoring reaches",
+    ADDRESS: Option<String> = Key::new("http.debug.addr").shown_default(Default::Words("none")).help(
+        "Address of the debug server with health and metrics: `host:port`, reachable for monitoring only",
     );
     PROMETHEUS: bool = Key::new("http.debug.prometheus.enabled")
         .default("false")
-        .says("Collect metrics of requests, the store and more, and show them there");
-    PATH: String = Key::new("http.debug.prometheus.path").default("/metrics").says("The path of the metrics");
+        .help("Collect metrics of requests, the store and more, and show them on the debug server");
+    PATH: String = Key::new("http.debug.prometheus.path").default("/metrics").help("Path of the metrics page");
 }
 
 pub(super) fn read(root: &Section<'_>) -> Option<Debug> {
@@ -22,7 +22,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Debug> {
     if !path.starts_with('/') {
         root.problem(PATH, "must begin with `/`");
     } else if path == "/debug/health" {
-        root.problem(PATH, "must be another: health is there");
+        root.problem(PATH, "must be another path: health is there");
     }
     let Some(address) = root.get(ADDRESS) else {
         if is_enabled {

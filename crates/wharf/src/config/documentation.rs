@@ -1,4 +1,4 @@
-//! `wharf config keys`: the table of keys for people, which is also the end of `docs/configuration.md`.
+//! `wharf config keys`: the documentation of all keys, which is also the end of `docs/configuration.md`.
 
 use std::fmt::Write as _;
 
@@ -29,7 +29,7 @@ pub(crate) fn documentation() -> String {
 
 fn effect(key: &KeyInfo) -> String {
     let mut effect = match key.status {
-        Status::Works => key.says.to_owned(),
+        Status::Works => key.help.to_owned(),
         Status::Accepted(why) => format!("accepted: {why}"),
         Status::Warned(why) => format!("*warning*: {why}"),
         Status::Refused(why) => format!("**refused**: {why}"),

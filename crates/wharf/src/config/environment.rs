@@ -1,8 +1,8 @@
 //! Overrides from the environment: `REGISTRY_A_B_C=value` sets `a.b.c`, the value being YAML.
 //!
-//! Names are taken in order, those of sections before those of their keys, and numbers as numbers: `REGISTRY_STORAGE`,
-//! then `REGISTRY_STORAGE_DELETE_ENABLED`; `…_2`, then `…_10`. What a name stands for is looked up in the
-//! [table of keys](super::table), so keys that have a `_` themselves can be named as well.
+//! Variables are applied in order, sections before their keys, and numbers as numbers: `REGISTRY_STORAGE`, then
+//! `REGISTRY_STORAGE_DELETE_ENABLED`; `…_2`, then `…_10`. Names are looked up in the [table of keys](super::table),
+//! so keys that contain a `_` can be named as well.
 
 use std::{cmp::Ordering, ffi::OsString, io, path::Path, rc::Rc};
 
@@ -20,10 +20,10 @@ const PREFIX: &str = "REGISTRY_";
 /// The path of the configuration file; not a key.
 pub(super) const CONFIGURATION_PATH: &str = "REGISTRY_CONFIGURATION_PATH";
 
-/// The most bytes that a file with a secret has.
+/// Largest size in bytes of a file with a secret.
 const SECRET_LIMIT: usize = 64 << 10;
 
-/// A way down the tree.
+/// One step of a path in the tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Key(String),
@@ -37,11 +37,11 @@ struct Target {
 
 struct Variable {
     name: String,
-    /// `None`: not UTF-8.
+    /// Value of the variable; `None`: it is not UTF-8.
     value: Option<String>,
 }
 
-/// Applies `variables` to `root`. What is wrong with them goes to `report`.
+/// Applies `variables` to `root`. Problems go to `report`.
 pub(super) fn apply(
     root: &mut Map,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -64,7 +64,7 @@ pub(super) fn apply(
     }
 }
 
-/// By parts, so that a section comes before its keys whatever else begins with its name.
+/// Compares names part by part, so that a section always comes before its keys.
 fn in_order(a: &str, b: &str) -> Ordering {
     let (mut a, mut b) = (a.split('_'), b.split('_'));
     loop {
@@ -105,7 +105,7 @@ fn apply_one(root: &mut Map, variable: &Variable, names: &[String], report: &mut
         if names.iter().any(|name| name == direct) {
             return report.problem(
                 &place,
-                format!("and `${direct}` say the same twice; take one of them out"),
+                format!("and `${direct}` set the same key; remove one of them"),
             );
         }
         return match variable.value.as_deref().map(|path| read_secret(Path::new(path))) {
@@ -130,7 +130,7 @@ fn apply_one(root: &mut Map, variable: &Variable, names: &[String], report: &mut
     }
 }
 
-/// The whole file, without the newline at its end.
+/// Reads the whole file, without the newline at its end.
 #[expect(clippy::disallowed_methods, reason = "a secret is not in the store")]
 fn read_secret(path: &Path) -> Result<String, String> {
     use io::Read as _;
@@ -162,7 +162,7 @@ fn read_secret(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
-/// The key that `parts` name at `here`, to which `way` leads.
+/// The key that `parts` name below `here`, whose path is `way`.
 fn resolve(here: &Schema, way: Vec<Step>, parts: &[&str]) -> Option<Target> {
     if let Status::Alias(of) = here.status() {
         let way = of.split('.').map(|name| Step::Key(name.to_owned())).collect();
@@ -196,7 +196,7 @@ fn resolve(here: &Schema, way: Vec<Step>, parts: &[&str]) -> Option<Target> {
     }
 }
 
-/// A name of a header, in which `_` stands for `-`. A number at the end is a place in the list of its values.
+/// A header, in whose name `_` stands for `-`. A number at the end is an index in the list of its values.
 fn header(mut way: Vec<Step>, parts: &[&str]) -> Option<Target> {
     let (name, index) = match parts {
         [name @ .., last] if !name.is_empty() => match last.parse() {
@@ -233,14 +233,14 @@ fn parse(text: &str, target: &Target, place: &Place, report: &mut Report) -> Res
     let verbatim = || Node::new(place.clone(), Value::text(text.to_owned()));
     let parsed = match yaml::parse(text, &|_| place.clone()) {
         Ok(parsed) => parsed.root,
-        // `[::]:5000` and most passwords with special characters are no YAML, but what else could they mean?
+        // `[::]:5000` and most passwords with special characters are not YAML, but valid texts.
         Err(_) if is_text => return Ok(verbatim()),
         Err(wrong) => return Err(format!("has a value that cannot be read: {}", wrong.text)),
     };
     match &parsed.value {
         Value::Scalar(scalar) => {
             if scalar.is_plain && scalar.text != text.trim() && !scalar.is_nothing() {
-                let text = "is read as YAML, where ` #` begins a comment and line ends are spaces; put the value in quotes if it is not what was meant";
+                let text = "is read as YAML, where ` #` begins a comment and line ends are spaces; put the value in quotes to take it literally";
                 report.warning(place, text);
             }
             Ok(Node::new(place.clone(), parsed.value))
@@ -264,7 +264,7 @@ fn set(root: &mut Map, target: &Target, node: Node, report: &mut Report) {
             here.place = node.place.clone();
         }
         match (step, &here.value) {
-            // What stands there is wrong by itself, and must not vanish below what is right.
+            // The node there has a wrong type: report it instead of replacing it.
             (Step::Key(_), Value::List(_)) => {
                 let text = format!("`{path}` must have keys below it, not a list");
                 return report.problem(&here.place, text);
@@ -302,7 +302,7 @@ fn set(root: &mut Map, target: &Target, node: Node, report: &mut Report) {
     *here = node;
 }
 
-/// The key as it stands in `map` in another letter case, or with `_` for `-` (headers), or as it is.
+/// The key as `map` spells it, in any letter case and with `_` for `-` (headers); otherwise `key` itself.
 fn key_of(map: &Map, key: &str) -> String {
     let fold = |text: &str| text.to_ascii_lowercase().replace('_', "-");
     let folded = fold(key);
@@ -311,7 +311,7 @@ fn key_of(map: &Map, key: &str) -> String {
         .map_or_else(|| key.to_owned(), |(known, _)| known.to_owned())
 }
 
-/// `REGISTRY_STORAGE=s3` takes the place of the store that the file names, and leaves what belongs to no store.
+/// `REGISTRY_STORAGE=s3` replaces the store that the file names, and keeps the keys that belong to no store.
 fn choose(root: &mut Map, key: &str, node: Node, report: &mut Report) {
     let is_empty = node.is_nothing() || node.scalar().is_some_and(|scalar| scalar.text.is_empty());
     let old = root.entry(key);
@@ -322,7 +322,7 @@ fn choose(root: &mut Map, key: &str, node: Node, report: &mut Report) {
     if is_empty {
         if key == "auth" && !old.is_nothing() {
             let text =
-                "is empty, which would let every client in; take it out, or write `none` if that is meant";
+                "is empty, which would let every client in; remove it, or write `none` if that is meant";
             report.problem(&node.place, text);
         }
         return;
@@ -343,7 +343,7 @@ fn choose(root: &mut Map, key: &str, node: Node, report: &mut Report) {
     *old = Node::new(node.place, Value::Map(kept));
 }
 
-/// Kubernetes tells every container about every service: one called `registry` gives `REGISTRY_PORT`,
+/// Whether Kubernetes has set the variable: for a service called `registry`, every container gets `REGISTRY_PORT`,
 /// `REGISTRY_SERVICE_HOST` and `REGISTRY_PORT_5000_TCP_ADDR`.
 fn is_of_kubernetes(parts: &[&str]) -> bool {
     let is_number = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
@@ -356,7 +356,7 @@ fn is_of_kubernetes(parts: &[&str]) -> bool {
     })
 }
 
-/// The variable that was meant, if only the last parts lead nowhere.
+/// A hint at similar variables, if the first parts name a section.
 fn hint(parts: &[&str]) -> String {
     (1..parts.len())
         .rev()
@@ -370,7 +370,7 @@ fn hint(parts: &[&str]) -> String {
             if names.is_empty() || names.len() > MOST {
                 format!("; `{}` has no such key", section.path)
             } else {
-                format!("; what begins like it is {}", names.join(", "))
+                format!("; similar variables are {}", names.join(", "))
             }
         })
         .unwrap_or_default()
@@ -618,7 +618,7 @@ mod tests {
         is_refused(
             "",
             &[("REGISTRY_HTTP_SECRET_FILE", path), ("REGISTRY_HTTP_SECRET", "x")],
-            "$REGISTRY_HTTP_SECRET_FILE: and `$REGISTRY_HTTP_SECRET` say the same twice",
+            "$REGISTRY_HTTP_SECRET_FILE: and `$REGISTRY_HTTP_SECRET` set the same key",
         );
         is_refused(
             "",

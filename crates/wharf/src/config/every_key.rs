@@ -1,4 +1,4 @@
-//! Every key of the table does what the table says: it has an effect, or a sentence says why not.
+//! Tests that every key has its documented effect, or a message with the reason why it has none.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -6,13 +6,13 @@ use super::{
     Settings,
     keys::{Default, KeyInfo, Status},
     kind::Kind,
-    load::{Loaded, understand},
+    load::{Loaded, interpret},
     report::Report,
     show::Examined,
     table::{self, Schema, schema},
 };
 
-/// Keys whose effect shows only beside others, or with certain values: the key, what stands beside it, its value.
+/// Keys whose effect shows only together with others, or with certain values: the key, the others, its value.
 const SPECIAL: &[(&str, &str, &str)] = &[
     (
         "storage.filesystem.rootdirectory",
@@ -148,15 +148,15 @@ const SPECIAL: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// The values of keys of an endpoint have one beside them, which no endpoint can be without.
+/// Keys of an endpoint are tested together with a URL, which every endpoint needs.
 const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
 
-/// Without a port there is nothing to show.
+/// Keys of the debug server are tested together with an address.
 const DEBUG: &str = "http: {debug: {addr: ':1'}}";
 
 const TLS: &str = "http: {tls: {certificate: c, key: k}}";
 
-/// Keys that have an effect only through those below them, or that say what is so anyway.
+/// Keys that have an effect only through the keys below them, or that name the default.
 const NO_EFFECT_ALONE: &[&str] = &[
     "version",
     "storage",
@@ -173,10 +173,10 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "health.tcp",
 ];
 
-/// A store, so that there is one; from the environment, so that the file is free.
+/// A store, which every configuration needs; from the environment, so that the file has only the tested key.
 const STORE: &[(&str, &str)] = &[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/d")];
 
-/// The variables for a key; its own value must not be hidden by them.
+/// The variables for the test of a key; they must not override the key itself.
 fn store(key: &KeyInfo) -> &'static [(&'static str, &'static str)] {
     if key.path.starts_with("storage.filesystem") {
         &[]
@@ -191,7 +191,7 @@ fn loaded(file: &str, variables: &[(&str, &str)]) -> Loaded {
     let variables = variables
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    understand(
+    interpret(
         Some(source),
         Some(&format!("version: 0.1\n{file}")),
         variables,
@@ -239,7 +239,7 @@ fn said(loaded: &Loaded) -> (String, String) {
     )
 }
 
-/// What decides about a key: itself, or the section above it.
+/// The key that has the status of `key`: itself, or a section above it.
 fn deciding(key: &KeyInfo) -> (String, Status) {
     let path = key.path.replace("[]", "");
     let mut decided = (path.clone(), key.status);

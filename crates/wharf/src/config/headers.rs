@@ -1,4 +1,4 @@
-//! Headers, as several sections have them: names with one value or several.
+//! HTTP headers in the configuration: names with one value or several.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -33,7 +33,7 @@ pub(super) fn read(
     headers
 }
 
-/// Headers that wharf sends to others: they may hold a password, and are never shown.
+/// Headers that wharf sends to other servers: they may hold a password, and are never shown.
 pub(super) fn read_secret(
     section: &Section<'_>,
     key: Key<Pairs>,

@@ -1,4 +1,4 @@
-//! `health`: the checks that tell whether the server is healthy.
+//! `health`: the health checks.
 
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
@@ -11,58 +11,58 @@ use super::{
     section::Section,
 };
 
-/// A check without a pause would do nothing else.
+/// Shortest interval: a check without a pause would keep a processor busy.
 const SHORTEST: Duration = Duration::from_millis(10);
 
-const THRESHOLD: &str = "How many checks in a row must fail";
+const THRESHOLD: &str = "Number of failures in a row after which the check fails";
 
 keys! {
     STORAGE_ENABLED: bool = Key::new("health.storagedriver.enabled")
         .default("false")
-        .says("Check that the store can be used; while a check fails, every request is answered with 503");
+        .help("Check that the store can be used; while a check fails, every request is answered with 503");
     STORAGE_INTERVAL: Positive<Duration> = Key::new("health.storagedriver.interval")
         .default("10s")
-        .says("Time between two checks");
+        .help("Time between two checks");
     STORAGE_THRESHOLD: i64 = Key::new("health.storagedriver.threshold")
         .default("0")
-        .says(THRESHOLD);
+        .help(THRESHOLD);
     FILES: List = Key::sections("health.file")
-        .says("Files that make the server unhealthy as long as they exist")
+        .help("Files that make the server unhealthy as long as they exist")
         .variable("FILECHECKERS");
-    FILE: Option<String> = Key::new("health.file[].file").says("Path of the file");
+    FILE: Option<String> = Key::new("health.file[].file").help("Path of the file");
     FILE_INTERVAL: Positive<Duration> = Key::new("health.file[].interval")
         .default("10s")
-        .says("Time between two checks");
+        .help("Time between two checks");
     URLS: List = Key::sections("health.http")
-        .says("URLs that must answer `HEAD` with the expected status")
+        .help("URLs that must answer `HEAD` with the expected status")
         .variable("HTTPCHECKERS");
-    URI: Option<String> = Key::new("health.http[].uri").says("The URL, `http://…`");
-    HEADERS: Pairs = Key::secret_headers("health.http[].headers").says("Headers to send");
+    URI: Option<String> = Key::new("health.http[].uri").help("The URL, `http://…`");
+    HEADERS: Pairs = Key::secret_headers("health.http[].headers").help("Headers to send");
     STATUS: NonZero = Key::new("health.http[].statuscode")
         .default("200")
-        .says("Expected status");
+        .help("Expected status");
     URL_TIMEOUT: Option<Positive<Duration>> = Key::new("health.http[].timeout")
         .shown_default(Default::Words("the interval"))
-        .says("Longest time until the answer");
+        .help("Longest time until the answer");
     URL_INTERVAL: Positive<Duration> = Key::new("health.http[].interval")
         .default("10s")
-        .says("Time between two checks");
+        .help("Time between two checks");
     URL_THRESHOLD: i64 = Key::new("health.http[].threshold")
         .default("0")
-        .says(THRESHOLD);
+        .help(THRESHOLD);
     ADDRESSES: List = Key::sections("health.tcp")
-        .says("Addresses that must accept connections")
+        .help("Addresses that must accept connections")
         .variable("TCPCHECKERS");
-    ADDRESS: Option<String> = Key::new("health.tcp[].addr").says("`host:port`");
+    ADDRESS: Option<String> = Key::new("health.tcp[].addr").help("`host:port`");
     ADDRESS_TIMEOUT: Option<Positive<Duration>> = Key::new("health.tcp[].timeout")
         .shown_default(Default::Words("the interval"))
-        .says("Longest time until a connection");
+        .help("Longest time until a connection");
     ADDRESS_INTERVAL: Positive<Duration> = Key::new("health.tcp[].interval")
         .default("10s")
-        .says("Time between two checks");
+        .help("Time between two checks");
     ADDRESS_THRESHOLD: i64 = Key::new("health.tcp[].threshold")
         .default("0")
-        .says(THRESHOLD);
+        .help(THRESHOLD);
 }
 
 pub(super) fn read(root: &Section<'_>) -> Health {
@@ -89,7 +89,7 @@ pub(super) fn read(root: &Section<'_>) -> Health {
         if names.insert(check.name.clone()) {
             checks.push(check);
         } else {
-            section.problem(key, "is there twice; a check is known by what it looks at");
+            section.problem(key, "is there twice; each check needs a target of its own");
         }
     }
     Health { storage, checks }
@@ -144,7 +144,7 @@ fn status(section: &Section<'_>) -> Option<StatusCode> {
     let status = u16::try_from(number).ok();
     let status = status.and_then(|status| StatusCode::from_u16(status).ok());
     if status.is_none() {
-        section.problem(STATUS, "must be a status of HTTP, from 100 to 999");
+        section.problem(STATUS, "must be an HTTP status, from 100 to 999");
     }
     status
 }
@@ -171,7 +171,7 @@ fn address(section: &Section<'_>) -> Option<Check<Target>> {
 fn required(section: &Section<'_>, key: Key<Option<String>>) -> Option<String> {
     let text = section.get(key);
     if text.is_none() {
-        section.problem(key, "is missing: there is nothing to look at without it");
+        section.problem(key, "is missing: the check has no target without it");
     }
     text
 }

@@ -1,4 +1,4 @@
-//! `http`: where to listen, and how to answer.
+//! `http`: the listener, and the options of the server.
 
 pub(super) mod tls;
 
@@ -17,49 +17,49 @@ use super::{
 keys! {
     ADDRESS: String = Key::new("http.addr")
         .default("127.0.0.1:5000")
-        .says("Where to listen: `host:port`, or `:port` for all addresses");
+        .help("Address to listen on: `host:port`, or `:port` for all addresses");
     NET: Net = Key::new("http.net")
         .default("tcp")
-        .says("`unix` for a unix socket, whose path `http.addr` then is");
+        .help("Network to listen on; with `unix`, `http.addr` is the path of a unix socket");
     HOST: Option<String> = Key::new("http.host")
         .shown_default(Default::Words("the host of the request"))
-        .says("The URL under which clients reach the server");
+        .help("URL under which clients reach the server");
     PREFIX: Option<String> = Key::new("http.prefix")
-        .says("The path below which the registry is served: `/registry/` for `/registry/v2/`");
+        .help("Path below which the registry is served: `/registry/` for `/registry/v2/`");
     TRUSTED_PROXIES: Vec<String> = Key::list("http.trustedproxies")
         .default_in_words("loopback and private addresses")
-        .says("Networks of proxies whose `Forwarded` and `X-Forwarded-*` are trusted; none for an empty list")
+        .help("Networks of trusted reverse proxies, whose `Forwarded` and `X-Forwarded-*` count; `[]` for none")
         .since(Since::Ours);
     RELATIVE_URLS: bool = Key::new("http.relativeurls")
         .default("false")
-        .says("Answer `Location` without scheme and host");
+        .help("Answer `Location` without scheme and host");
     DRAIN_TIMEOUT: Duration = Key::new("http.draintimeout")
         .default("8s")
-        .says("How long running requests may take to end after SIGTERM");
+        .help("Longest time for running requests to finish after SIGTERM");
     HEADER_TIMEOUT: Positive<Duration> = Key::new("http.timeouts.header")
         .default("10s")
-        .says("How long a client may take to send the head of a request")
+        .help("Longest time for a client to send the headers of a request")
         .since(Since::Ours);
     IDLE_TIMEOUT: Positive<Duration> = Key::new("http.timeouts.idle")
         .default("60s")
-        .says("How long a request may make no progress")
+        .help("Longest time without progress within a request")
         .since(Since::Ours);
     KEEP_ALIVE: Positive<Duration> = Key::new("http.timeouts.keepalive")
         .default("120s")
-        .says("How long a connection may stay open without a request")
+        .help("Longest time that a connection stays open without a request")
         .since(Since::Ours);
-    HEADERS: Pairs = Key::headers("http.headers").says("Headers that are added to every answer");
+    HEADERS: Pairs = Key::headers("http.headers").help("Headers that are added to every answer");
     CORS_ORIGINS: Vec<String> = Key::list("http.cors.origins")
-        .says("Pages that may call the registry from a browser; `*` for all")
+        .help("Origins of pages that may call the registry from a browser; `*` for all")
         .since(Since::Ours);
     CORS_CREDENTIALS: bool = Key::new("http.cors.credentials")
         .default("false")
-        .says("Whether those pages may send the user's password")
+        .help("Whether those pages may send the user's password")
         .since(Since::Ours);
-    HTTP2_DISABLED: bool = Key::new("http.http2.disabled").default("false").says("Speak HTTP/1.1 only");
+    HTTP2_DISABLED: bool = Key::new("http.http2.disabled").default("false").help("Speak HTTP/1.1 only");
     H2C: Option<bool> = Key::new("http.h2c.enabled")
         .shown_default(Default::Words("true, unless `http.http2.disabled`"))
-        .says("Speak HTTP/2 without TLS with clients that begin with it")
+        .help("Speak HTTP/2 without TLS with clients that start with it (prior knowledge)")
         .since(Since::From3("3.0"));
 }
 
@@ -112,14 +112,14 @@ fn listen(root: &Section<'_>) -> Listen {
         Net::Unix => {
             root.problem(
                 ADDRESS,
-                "is missing: the path of the unix socket that `http.net` asks for",
+                "is missing: it is the path of the unix socket that `http.net` asks for",
             );
             Listen::Unix(PathBuf::new())
         }
     }
 }
 
-/// Without a final slash.
+/// Reads `http.host`, without a final slash.
 fn host(root: &Section<'_>) -> Option<String> {
     let mut host = root.get(HOST)?;
     let rest = host
@@ -143,7 +143,7 @@ fn host(root: &Section<'_>) -> Option<String> {
     Some(host)
 }
 
-/// With a slash before it and none behind it; empty for none.
+/// Reads `http.prefix`, with a slash before it and none behind it; empty for none.
 fn prefix(root: &Section<'_>) -> String {
     let written = root.get(PREFIX).unwrap_or_default();
     let prefix = written.trim_matches('/');
@@ -165,7 +165,7 @@ fn prefix(root: &Section<'_>) -> String {
     }
 }
 
-/// `None`: those of the server's default. An empty list trusts no proxy.
+/// Reads the trusted proxies. `None`: the server's default. An empty list trusts no proxy.
 fn trusted_proxies(root: &Section<'_>) -> Option<TrustedProxies> {
     if !root.has(TRUSTED_PROXIES) {
         return None;
@@ -193,7 +193,7 @@ fn cors(root: &Section<'_>, headers: &mut HeaderMap) -> Option<Cors> {
     if has_origins && headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
         root.problem(
             CORS_ORIGINS,
-            "and `Access-Control-Allow-Origin` in `http.headers` say the same twice; take one of them out",
+            "and `Access-Control-Allow-Origin` in `http.headers` have the same meaning; remove one of them",
         );
     }
     if has_origins && credentials && origins.iter().any(|origin| origin == "*") {

@@ -1,4 +1,4 @@
-//! A key of the configuration: its name, type, default and effect, each of which stands once, where the key is read.
+//! A key of the configuration: its name, type, default and effect, written once, where the key is read.
 //!
 //! [`table`](super::table) has all keys. From them come the search for unknown keys, the types, the refusals, the names
 //! of the environment's variables, `wharf config show` and the table in `docs/configuration.md`.
@@ -22,42 +22,42 @@ pub(super) struct Key<T> {
 /// A key without its type, for tables of keys.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct KeyInfo {
-    /// The dotted name. Below a list stands `[]`: `health.http[].uri`.
+    /// Dotted name. Elements of a list are written `[]`: `health.http[].uri`.
     pub(super) path: &'static str,
     pub(super) kind: Kind,
     pub(super) default: Default,
     pub(super) status: Status,
-    /// Its effect, in one sentence without a full stop.
-    pub(super) says: &'static str,
-    /// The registries that know the key.
+    /// Description of the effect, in one sentence without a full stop.
+    pub(super) help: &'static str,
+    /// The registries that have the key.
     pub(super) since: Since,
-    /// Its name in variables of the environment, where registry:2 has another one there.
+    /// Name of the key in environment variables, if registry:2 has another name there.
     pub(super) variable: Option<&'static str>,
 }
 
-/// The value that counts where a key is absent.
+/// The value of a key that is absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Default {
     None,
-    /// As YAML.
+    /// A value, as YAML.
     Value(&'static str),
-    /// One that depends on other keys; in words.
+    /// A description of a default that depends on other keys.
     Words(&'static str),
 }
 
-/// What becomes of a key.
+/// Whether a key is supported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
     Works,
-    /// It asks for what wharf does anyway, or for nothing; why.
+    /// The key is not needed: wharf does what it asks for anyway. Has the reason.
     Accepted(&'static str),
-    /// It has no effect, and a warning says so; why.
+    /// The key has no effect, and a warning says so. Has the reason.
     Warned(&'static str),
-    /// The server does not start with it; why, and what to do.
+    /// The server does not start with the key. Has the reason, and what to do.
     Refused(&'static str),
-    /// As the section above it.
+    /// The status of the section above it.
     AsAbove,
-    /// Another name of this key.
+    /// Another name of the given key.
     Alias(&'static str),
 }
 
@@ -77,13 +77,13 @@ pub(super) enum Since {
 pub(super) trait Value: Sized {
     const KIND: Kind;
 
-    /// Reads what is of the kind. `None`: the default counts, for example for an empty text.
+    /// Reads a node of this type. `None`: the default is used, for example for an empty text.
     fn read(node: &Node) -> Option<Self>;
 }
 
 /// A type that a key may have: a [`Value`], or an `Option` of one.
 pub(super) trait Setting {
-    /// Reads what stands at `key`, if that is of its kind.
+    /// Reads the node at `key`, if it is of its type; otherwise the default.
     fn of(key: &KeyInfo, node: Option<&Node>) -> Self;
 }
 
@@ -96,10 +96,10 @@ pub(super) enum List {}
 /// A text that is never shown.
 pub(super) struct Secret;
 
-/// A number or a duration above zero; for others the default counts.
+/// A number or a duration above zero; for others the default is used.
 pub(super) struct Positive<T>(pub(super) T);
 
-/// A number other than zero, for which the default counts.
+/// A number other than zero; for zero the default is used.
 pub(super) struct NonZero(pub(super) i64);
 
 /// Names, each with its texts: headers, or fields.
@@ -131,7 +131,7 @@ impl<T: Value> Key<Option<T>> {
         key
     }
 
-    /// A default that the table shows, and that the reader does not take: where the key is absent, it decides otherwise.
+    /// A default for documentation only: the code that reads the key computes the value if the key is absent.
     pub(super) const fn shown_default(mut self, default: Default) -> Self {
         self.info.default = default;
         self
@@ -154,7 +154,7 @@ impl Key<Pairs> {
         Self::of(path, Kind::Headers { is_secret: false })
     }
 
-    /// Headers that wharf sends to others; they may hold a password.
+    /// Headers that wharf sends to other servers; they may hold a password.
     pub(super) const fn secret_headers(path: &'static str) -> Self {
         Self::of(path, Kind::Headers { is_secret: true })
     }
@@ -169,7 +169,7 @@ impl Key<Group> {
         Self::of(path, Kind::Section)
     }
 
-    /// A section whose presence means something.
+    /// A section whose presence has an effect.
     pub(super) const fn named(path: &'static str) -> Self {
         Self::of(path, Kind::Named)
     }
@@ -196,8 +196,8 @@ impl<T> Key<T> {
         }
     }
 
-    pub(super) const fn says(mut self, sentence: &'static str) -> Self {
-        self.info.says = sentence;
+    pub(super) const fn help(mut self, sentence: &'static str) -> Self {
+        self.info.help = sentence;
         self
     }
 
@@ -233,7 +233,7 @@ impl KeyInfo {
             kind,
             default: Default::None,
             status,
-            says: "",
+            help: "",
             since: Since::Both,
             variable: None,
         }
@@ -322,7 +322,7 @@ impl Value for NonZero {
     }
 }
 
-/// As Go writes them: `168h`, `1m30s`, or a number of nanoseconds.
+/// Durations as Go writes them: `168h`, `1m30s`, or a number of nanoseconds.
 impl Value for Duration {
     const KIND: Kind = Kind::Duration;
 
@@ -331,7 +331,7 @@ impl Value for Duration {
     }
 }
 
-/// An empty text counts as none.
+/// An empty text counts as absent.
 impl Value for String {
     const KIND: Kind = Kind::Text;
 
@@ -388,7 +388,7 @@ macro_rules! keys {
     };
 }
 
-/// Makes a type one that is read from words.
+/// Implements [`Value`] for a type that is read from words.
 macro_rules! words {
     ($type:ty: $($word:literal => $value:expr),+ $(,)?) => {
         impl $crate::config::keys::Value for $type {

@@ -1,15 +1,15 @@
-//! The types that values of keys have, and whether a value is of one.
+//! The types of values, and checking a value against a type.
 
 use super::tree::{Node, Scalar, Value};
 
-/// What may stand at a key.
+/// Type of the value of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Keys.
+    /// A section with keys.
     Section,
-    /// Keys, or none; the presence of the section means something.
+    /// A section with or without keys, whose presence has an effect.
     Named,
-    /// Keys, or the name of a section without keys: `storage: inmemory`.
+    /// A section, or the name of a section without keys: `storage: inmemory`.
     Choice,
     /// A list of sections.
     List,
@@ -19,7 +19,7 @@ pub(super) enum Kind {
     Boolean,
     Number,
     Duration,
-    /// One of these words, in any letter case.
+    /// A text that is one of these words, in any letter case.
     Word(&'static [&'static str]),
     /// A list of texts; one text is a list of one.
     Texts,
@@ -34,7 +34,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// The kind in words, for the table of keys.
+    /// Name of the type in the table of keys.
     pub(super) fn words(self) -> String {
         let word = match self {
             Self::Section | Self::Named => "section",
@@ -57,7 +57,7 @@ impl Kind {
         word.to_owned()
     }
 
-    /// Why the value of `node` is not of this kind; an empty one is of every kind.
+    /// Why the value of `node` is not of this type; an empty value is of every type.
     pub(super) fn problem(self, node: &Node) -> Option<String> {
         if node.is_nothing() {
             return None;

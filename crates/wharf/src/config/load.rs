@@ -1,4 +1,4 @@
-//! Finds the configuration, reads it with the environment over it, and makes the settings of it.
+//! Finds the configuration, reads it, applies the environment, and makes the settings of it.
 
 use std::{
     cell::RefCell,
@@ -13,7 +13,7 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Settings, Storage, auth, check, compat, debug, environment, health, http,
+    Engine, Settings, auth, check, compat, debug, environment, health, http,
     kind::cut,
     log, notifications, paging,
     report::Report,
@@ -24,34 +24,34 @@ use super::{
     validation, yaml,
 };
 
-/// Where the images of registry:2 and registry:3 keep theirs.
+/// Paths of the configuration in the images of registry:2 and registry:3.
 const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
 
-/// What our image has at the first place. As long as it is untouched there, a file at the other place is what the
-/// operator means: users of registry:3 mount theirs there.
+/// The configuration in our image at the first path. As long as it is unchanged there, a file at the second path is
+/// read instead: users of registry:3 mount theirs there.
 const SHIPPED: &str = include_str!("../../../../packaging/config.yml");
 
 /// The most bytes that a configuration file may have.
 const FILE_LIMIT: u64 = 4 << 20;
 
-/// A configuration that was read: what is written, the report about it, and the settings that follow.
+/// A configuration that was read: its tree, the report about it, and the settings.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// The file that it was read from.
+    /// Path of the file that it was read from.
     pub(super) source: Option<PathBuf>,
-    /// The file and the environment, with the names of the table of keys.
+    /// The file with the environment applied, and without aliases.
     pub(super) root: Map,
     pub(super) report: Report,
-    /// The settings, as far as there are no problems.
+    /// The settings; valid only if there are no problems.
     settings: Settings,
 }
 
-/// Reads the file that `argument` names, or the first of the usual ones, and the environment over it.
+/// Reads the file that `argument` names, or the first of the usual ones, and applies the environment.
 pub(crate) fn load(argument: Option<&Path>) -> anyhow::Result<Settings> {
     read_all(argument).into_settings()
 }
 
-/// Reads `text` as a file, and `variables` over it.
+/// Reads `text` as a file, and applies `variables`.
 pub(crate) fn parse(
     text: &str,
     variables: impl IntoIterator<Item = (String, String)>,
@@ -59,10 +59,10 @@ pub(crate) fn parse(
     let variables = variables
         .into_iter()
         .map(|(name, value)| (name.into(), value.into()));
-    understand(None, Some(text), variables, Report::new(None)).into_settings()
+    interpret(None, Some(text), variables, Report::new(None)).into_settings()
 }
 
-/// Reads what [`load`] would, and keeps the problems for a report.
+/// Reads the same as [`load`], and keeps the problems for a report.
 pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
     let variable = std::env::var_os(environment::CONFIGURATION_PATH);
     let found = find(argument, variable, &PLACES.map(Path::new));
@@ -79,13 +79,13 @@ pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
             None
         }
     };
-    understand(found.path, text.as_deref(), std::env::vars_os(), report)
+    interpret(found.path, text.as_deref(), std::env::vars_os(), report)
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     path: Option<PathBuf>,
-    /// A second file that is not read, because the first counts.
+    /// A second file that is not read, because the first takes precedence.
     shadowed: Option<PathBuf>,
 }
 
@@ -133,8 +133,8 @@ fn read(path: &Path) -> io::Result<String> {
     })
 }
 
-/// Reads the text of a file, and variables over it.
-pub(super) fn understand(
+/// Reads the text of a file, and applies variables.
+pub(super) fn interpret(
     source: Option<PathBuf>,
     text: Option<&str>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
@@ -142,7 +142,7 @@ pub(super) fn understand(
 ) -> Loaded {
     let mut root = match yaml::parse(text.unwrap_or_default(), &Place::Line) {
         Ok(parsed) => {
-            for (line, text) in parsed.oddities {
+            for (line, text) in parsed.warnings {
                 report.warning(&Place::Line(line), text);
             }
             parsed.root
@@ -152,8 +152,8 @@ pub(super) fn understand(
             Default::default()
         }
     };
-    // An empty file, such as `/dev/null`, counts as no file. One that cannot be read is no empty one, but what follows
-    // from that need not be reported.
+    // An empty file, such as `/dev/null`, counts as no file. So does a file that cannot be parsed: that problem has
+    // been reported, and consequences of it need not be.
     let has_file = !root.is_nothing();
     if root.map().is_none() && has_file {
         let text = format!(
@@ -173,7 +173,7 @@ pub(super) fn understand(
     check::expand_names(&mut root);
     check::check(&root, &mut report);
     let report = RefCell::new(report);
-    let settings = mean(&Section::root(&root, &report), has_file, source.clone(), traces);
+    let settings = settings(&Section::root(&root, &report), has_file, source.clone(), traces);
     Loaded {
         source,
         root,
@@ -182,8 +182,8 @@ pub(super) fn understand(
     }
 }
 
-/// What the keys mean.
-fn mean(
+/// Makes the settings from the keys.
+fn settings(
     root: &Section<'_>,
     has_file: bool,
     source: Option<PathBuf>,
@@ -208,7 +208,7 @@ fn mean(
         debug: debug::read(root),
         health: health::read(root),
         traces,
-        storage: storage.engine.unwrap_or(Storage::InMemory),
+        storage: storage.engine.unwrap_or(Engine::InMemory),
         listen: http.listen,
         tls: http.tls,
         deletion: storage.deletion,
@@ -297,7 +297,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value)));
         let report = Report::new(source.as_deref());
-        understand(source, Some(file), variables, report)
+        interpret(source, Some(file), variables, report)
     }
 
     fn understood(file: &str, variables: &[(&str, &str)]) -> anyhow::Result<Settings> {
@@ -310,7 +310,7 @@ mod tests {
         assert_eq!(config.listen, Listen::Tcp("127.0.0.1:5000".into()));
         assert_eq!(
             config.storage,
-            Storage::Filesystem {
+            Engine::Filesystem {
                 root: "./data".into()
             }
         );
@@ -319,7 +319,7 @@ mod tests {
         // The defaults of the keys are those of the crates that the settings are for.
         assert_eq!(config.server, ServerOptions::default());
         assert_eq!(config.registry, wharf_registry::Options::default());
-        let empty = understand(Some("/dev/null".into()), Some(""), [], Report::new(None))
+        let empty = interpret(Some("/dev/null".into()), Some(""), [], Report::new(None))
             .into_settings()
             .unwrap();
         let source = config.source.clone();
@@ -362,7 +362,7 @@ mod tests {
         assert_eq!(config.listen, Listen::Tcp(":5000".into()));
         assert_eq!(
             config.storage,
-            Storage::Filesystem {
+            Engine::Filesystem {
                 root: "/var/lib/registry".into()
             }
         );
@@ -380,12 +380,12 @@ mod tests {
         let config = understood("", &variables).unwrap();
         assert_eq!(
             (config.listen, config.storage),
-            (Listen::Tcp(":5001".into()), Storage::InMemory)
+            (Listen::Tcp(":5001".into()), Engine::InMemory)
         );
         let variables = [("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/d")];
         assert_eq!(
             understood("", &variables).unwrap().storage,
-            Storage::Filesystem { root: "/d".into() }
+            Engine::Filesystem { root: "/d".into() }
         );
     }
 
@@ -412,7 +412,7 @@ mod tests {
             ),
             (
                 "auth: {none: , htpasswd: {path: p}}",
-                "`auth` names 2 ways to let people in",
+                "`auth` names 2 authentication methods",
             ),
             ("auth: [htpasswd]", "`auth` must have keys"),
         ] {
@@ -481,7 +481,7 @@ mod tests {
         let config = understood(file, &[]).unwrap();
         assert_eq!(
             config.storage,
-            Storage::Filesystem {
+            Engine::Filesystem {
                 root: REGISTRY_2_ROOT.into()
             }
         );
@@ -513,11 +513,11 @@ mod tests {
             |file: &str, variables: &[(&str, &str)]| understood(file, variables).unwrap_err().to_string();
         let file = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: /d\n";
         let two = said(file, &[("REGISTRY_STORAGE_INMEMORY", "{}")]);
-        let expected = "config.yml:2: `storage` names 2 places for the data, `filesystem` (config.yml:3) and `inmemory` \
-             ($REGISTRY_STORAGE_INMEMORY); take out all but one, or choose one with `REGISTRY_STORAGE=inmemory`";
+        let expected = "config.yml:2: `storage` names 2 stores, `filesystem` (config.yml:3) and `inmemory` \
+             ($REGISTRY_STORAGE_INMEMORY); remove all but one, or choose one with `REGISTRY_STORAGE=inmemory`";
         assert!(two.contains(expected), "{two}");
         let chosen = understood(file, &[("REGISTRY_STORAGE", "inmemory")]).unwrap();
-        assert_eq!(chosen.storage, Storage::InMemory);
+        assert_eq!(chosen.storage, Engine::InMemory);
         let none = said("version: 0.1\nhttp: {addr: ':0'}\n", &[]);
         assert!(none.contains("`storage.filesystem` is missing"), "{none}");
         let unknown = said("version: 0.1\nstorage: {filesytem: {rootdirectory: /d}}\n", &[]);
@@ -534,7 +534,7 @@ mod tests {
             "version: 0.1\nstorage: inmemory\nauth: {none: , silly: {realm: r, service: s}}\n",
             &[],
         );
-        assert!(both.contains("`auth` names 2 ways to let people in"), "{both}");
+        assert!(both.contains("`auth` names 2 authentication methods"), "{both}");
     }
 
     #[test]

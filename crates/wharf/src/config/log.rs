@@ -1,4 +1,4 @@
-//! `log`: how much is logged, and in which form.
+//! `log`: level and format of the application log, and the access log.
 
 use tracing::Level;
 use wharf_http::AccessLogFormat;
@@ -10,19 +10,19 @@ use super::{
 };
 
 keys! {
-    LEVEL: Level = Key::new("log.level").default("info").says("The least severe lines that are logged to stderr");
-    FORMATTER: LogFormat = Key::new("log.formatter").default("text").says("The form of those lines");
-    FIELDS: Pairs = Key::fields("log.fields").says("Names and values that every line has, to tell servers apart");
+    LEVEL: Level = Key::new("log.level").default("info").help("Least severe level that is logged to stderr");
+    FORMATTER: LogFormat = Key::new("log.formatter").default("text").help("Format of the log");
+    FIELDS: Pairs = Key::fields("log.fields").help("Fields, as names and values, that every log line has");
     ACCESS_LOG_DISABLED: bool = Key::new("log.accesslog.disabled")
         .default("false")
-        .says("Do not write a line for each request to stdout");
+        .help("Do not write the access log to stdout, which has a line for each request");
     ACCESS_LOG_FORMAT: AccessLogFormat = Key::new("log.accesslog.format")
         .default("combined")
-        .says("The form of those lines: Apache's, or an object of JSON")
+        .help("Format of the access log: Apache's combined format, or JSON")
         .since(Since::Ours);
     REPORT_CALLER: bool = Key::new("log.reportcaller")
         .default("false")
-        .says("Name the line of the source code that logs")
+        .help("Add file and line of the source code to each log line")
         .since(Since::From3("3.0"));
 }
 

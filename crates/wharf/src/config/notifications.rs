@@ -13,56 +13,56 @@ use super::{
 };
 
 keys! {
-    EVENTS: Group = Key::section("notifications.events").says("The contents of events").variable("EVENTCONFIG");
+    EVENTS: Group = Key::section("notifications.events").help("The contents of events").variable("EVENTCONFIG");
     INCLUDE_REFERENCES: bool = Key::new("notifications.events.includereferences")
         .default("false")
-        .says("List the layers, config and children of a manifest in its events");
+        .help("List the layers, config and children of a manifest in its events");
     ENDPOINTS: List = Key::sections("notifications.endpoints")
-        .says("Services that receive an event for each push, pull, mount and deletion");
+        .help("Services that receive an event for each push, pull, mount and deletion");
     NAME: Option<String> = Key::new("notifications.endpoints[].name")
-        .says("The name of the endpoint in logs and metrics, and of its queue on the disk");
+        .help("Name of the endpoint in logs and metrics, and of its queue on the disk");
     IS_DISABLED: bool = Key::new("notifications.endpoints[].disabled")
         .default("false")
-        .says("Send it nothing, and keep its queue");
+        .help("Send no events to the endpoint, and keep its queue");
     URL: Option<String> = Key::new("notifications.endpoints[].url")
-        .says("Where events are posted to, with user and password if need be");
-    HEADERS: Pairs = Key::secret_headers("notifications.endpoints[].headers").says("Sent with each event");
+        .help("URL to which events are posted, with user and password if needed");
+    HEADERS: Pairs = Key::secret_headers("notifications.endpoints[].headers").help("Headers of each request to the endpoint");
     TIMEOUT: Positive<Duration> = Key::new("notifications.endpoints[].timeout")
         .default("1s")
-        .says("For one attempt, connecting included");
+        .help("Longest time of one attempt, connecting included");
     THRESHOLD: Positive<u32> = Key::new("notifications.endpoints[].threshold")
         .default("10")
-        .says("After so many failures in a row there are pauses");
+        .help("Number of failures in a row after which there are pauses");
     BACKOFF: Positive<Duration> = Key::new("notifications.endpoints[].backoff")
         .default("1s")
-        .says("The first pause; each further one is twice as long");
+        .help("Length of the first pause; each further one is twice as long");
     MAX_BACKOFF: Positive<Duration> = Key::new("notifications.endpoints[].maxbackoff")
         .default("30s")
-        .says("The longest pause")
+        .help("Length of the longest pause")
         .since(Since::Ours);
     FORMAT: EventFormat = Key::new("notifications.endpoints[].format")
         .default("v1")
-        .says("The form of what is posted: events of registry:2, those of registry:3, or CloudEvents 1.0")
+        .help("Format of events: that of registry:2, that of registry:3, or CloudEvents 1.0")
         .since(Since::Ours);
     QUEUE_EVENTS: i64 = Key::new("notifications.endpoints[].queue.events")
         .default("10000")
-        .says("The most events that wait; beyond it the oldest are dropped")
+        .help("Maximum number of events in the queue; beyond it the oldest are dropped")
         .since(Since::Ours);
     QUEUE_BYTES: i64 = Key::new("notifications.endpoints[].queue.bytes")
         .default("33554432")
-        .says("The most bytes that they take")
+        .help("Maximum size of the queue in bytes; beyond it the oldest events are dropped")
         .since(Since::Ours);
     IGNORED_MEDIA_TYPES: Vec<String> = Key::list("notifications.endpoints[].ignoredmediatypes")
-        .says("Send no events about these media types");
+        .help("Send no events about these media types");
     IGNORE_MEDIA_TYPES: Vec<String> = Key::list("notifications.endpoints[].ignore.mediatypes")
-        .says("Send no events about these media types, too");
+        .help("Send no events about these media types either");
     IGNORE_ACTIONS: Vec<String> = Key::list("notifications.endpoints[].ignore.actions")
-        .says("Send no events about these: `pull`, `push`, `mount`, `delete`");
+        .help("Send no events about these actions: `pull`, `push`, `mount`, `delete`");
 }
 
 words! { EventFormat: "v1" => Self::V1, "v2" => Self::V2, "cloudevents" => Self::CloudEvents }
 
-/// They belong to the connection, or to what is sent; registry:2 does not let them through either.
+/// Headers of the connection or the body, which cannot be configured; registry:2 does not send them either.
 const OUR_OWN: [HeaderName; 5] = [
     header::HOST,
     header::CONTENT_LENGTH,
@@ -71,7 +71,7 @@ const OUR_OWN: [HeaderName; 5] = [
     header::EXPECT,
 ];
 
-/// Reads the endpoints and what is sent to them.
+/// Reads the endpoints and the contents of events.
 pub(super) fn read(root: &Section<'_>) -> WebhookOptions {
     let endpoints: Vec<Endpoint> = root.elements(ENDPOINTS).iter().filter_map(endpoint).collect();
     for (index, endpoint) in endpoints.iter().enumerate() {
@@ -90,12 +90,12 @@ pub(super) fn read(root: &Section<'_>) -> WebhookOptions {
     }
 }
 
-/// `None`: what is wrong has been reported.
+/// Reads one endpoint. `None`: a problem has been reported.
 fn endpoint(section: &Section<'_>) -> Option<Endpoint> {
     let is_disabled = section.get(IS_DISABLED);
     let url = match section.get(URL).unwrap_or_default().parse::<Url>() {
         Ok(url) => url,
-        // As in registry:2, one that is disabled need not be complete.
+        // As in registry:2, a disabled endpoint need not be complete.
         Err(_) if is_disabled => return None,
         Err(error) => {
             section.problem(URL, &error.to_string());
@@ -137,7 +137,7 @@ fn actions(section: &Section<'_>) -> Vec<Action> {
             None => section.problem(
                 IGNORE_ACTIONS,
                 &format!(
-                    "knows no `{}`; `pull`, `push`, `mount` and `delete` are actions",
+                    "names no action with `{}`; the actions are `pull`, `push`, `mount` and `delete`",
                     word.escape_debug()
                 ),
             ),
@@ -146,7 +146,7 @@ fn actions(section: &Section<'_>) -> Vec<Action> {
     actions
 }
 
-/// How much waits at most for an endpoint that does not answer.
+/// A limit of the queue of an endpoint.
 fn limit(section: &Section<'_>, key: Key<i64>) -> u64 {
     let limit = u64::try_from(section.get(key)).unwrap_or(0);
     if limit == 0 {

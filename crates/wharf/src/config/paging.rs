@@ -1,4 +1,4 @@
-//! `catalog` and `tags`: how many entries one page of a list has.
+//! `catalog` and `tags`: the sizes of pages.
 
 use wharf_server::ServerOptions;
 
@@ -10,10 +10,10 @@ use super::{
 keys! {
     MAX_ENTRIES: Positive<usize> = Key::new("catalog.maxentries")
         .default("1000")
-        .says("The most repositories on a page of `_catalog`; 0 and less is the default");
+        .help("Maximum number of repositories on a page of `_catalog`; 0 or less means the default");
     MAX_TAGS: NonZero = Key::new("tags.maxtags")
         .default("1000")
-        .says("The most tags on a page of `tags/list`, when a client asks for pages; 0 is the default")
+        .help("Maximum number of tags on a page of `tags/list`, if a client asks for pages; 0 means the default")
         .since(Since::From3("3.1"));
 }
 

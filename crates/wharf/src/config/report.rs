@@ -1,4 +1,4 @@
-//! What there is to report about a configuration: problems, warnings and notes, each with its place.
+//! The report about a configuration: problems, warnings and notes, each with its place.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::tree::Place;
 /// All remarks about one configuration.
 #[derive(Debug, Default)]
 pub(super) struct Report {
-    /// The file, as it was named.
+    /// Path of the file, as it was given.
     source: Option<Box<Path>>,
     /// Reasons why the server must not start.
     pub(super) problems: Vec<Remark>,
@@ -17,7 +17,7 @@ pub(super) struct Report {
     pub(super) notes: Vec<Remark>,
 }
 
-/// A sentence, and the place that it is about.
+/// A sentence about a place in the configuration.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Remark {
     place: Place,

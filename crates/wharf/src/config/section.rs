@@ -1,4 +1,4 @@
-//! The configuration as it was written, read key by key. Every complaint has the place of its key.
+//! The configuration as written, read key by key. Every problem has the place of its key.
 
 use std::cell::RefCell;
 
@@ -14,9 +14,9 @@ use super::{
 /// if the key were absent.
 #[derive(Debug, Clone)]
 pub(super) struct Section<'a> {
-    /// The key of the list that this is an element of.
+    /// Key of the list that has this section as an element.
     list: Option<&'static str>,
-    /// As operators read it: `health.file[0]`; empty for the whole.
+    /// Path as operators read it: `health.file[0]`; empty for the whole configuration.
     path: String,
     place: Place,
     map: Option<&'a Map>,
@@ -98,7 +98,7 @@ impl<'a> Section<'a> {
         (!node.is_nothing() && key.kind.problem(node).is_none()).then_some(node)
     }
 
-    /// What is written at the key; and its place, or else that of the section in which it would be.
+    /// The node at the key, and its place; without a node, the place of the section in which it would be.
     fn find(&self, key: KeyInfo) -> (Option<&'a Node>, Place) {
         let (mut map, mut node, mut place) = (self.map, None, &self.place);
         for name in self.below(key).split('.') {

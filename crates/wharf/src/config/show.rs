@@ -1,4 +1,4 @@
-//! `wharf config`: the values of a configuration, where each comes from, and the problems in it.
+//! `wharf config`: the effective values of a configuration, their origins, and its problems.
 
 use std::{fmt::Write as _, path::Path};
 
@@ -10,14 +10,14 @@ use super::{
     tree::{Map, Node, Place, Scalar, Value},
 };
 
-/// Stands in the place of secrets.
+/// Text that replaces secrets.
 const MASK: &str = "********";
 
-/// A configuration to look at.
+/// A configuration to check or show.
 #[derive(Debug)]
 pub(crate) struct Examined(Loaded);
 
-/// Reads the configuration that [`load`](super::load()) would, without making anything of it.
+/// Reads the same configuration as [`load`](super::load()), with all its problems.
 pub(crate) fn examine(argument: Option<&Path>) -> Examined {
     Examined(load::read_all(argument))
 }
@@ -28,12 +28,12 @@ impl Examined {
         Self(loaded)
     }
 
-    /// Whether the server would start with it, as far as the configuration goes.
-    pub(crate) fn is_sound(&self) -> bool {
+    /// Whether the configuration has no problems, so that the server would start with it.
+    pub(crate) fn is_valid(&self) -> bool {
         self.0.report.problems.is_empty()
     }
 
-    /// The report about it: a line for each problem and warning, and one for the whole.
+    /// The report: a line for each problem and warning, and a summary.
     pub(crate) fn remarks(&self) -> String {
         let report = &self.0.report;
         let mut text = String::new();
@@ -61,9 +61,9 @@ impl Examined {
         text
     }
 
-    /// The values that count in the end, as YAML; with `origins`, a comment behind each names its place.
+    /// The effective values as YAML; with `origins`, a comment behind each names its origin.
     pub(crate) fn yaml(&self, origins: bool) -> String {
-        let mut lines = Lines {
+        let mut lines = YamlLines {
             report: &self.0,
             lines: Vec::new(),
         };
@@ -86,18 +86,18 @@ impl Examined {
     }
 }
 
-struct Lines<'a> {
+struct YamlLines<'a> {
     report: &'a Loaded,
-    lines: Vec<Line>,
+    lines: Vec<YamlLine>,
 }
 
-struct Line {
+struct YamlLine {
     text: String,
     origin: Option<String>,
 }
 
-impl Lines<'_> {
-    /// `effect` is that of the section above, in words.
+impl YamlLines<'_> {
+    /// `effect` is the remark about the section above.
     fn section(&mut self, schema: &Schema, map: Option<&Map>, depth: usize, effect: &str) {
         for (name, child) in schema.children() {
             let node = map.and_then(|map| map.get(name));
@@ -127,7 +127,7 @@ impl Lines<'_> {
                     }
                     _ if self.lines.len() > at => {
                         let text = format!("{}{name}:", indentation(depth));
-                        self.lines.insert(at, Line { text, origin: None });
+                        self.lines.insert(at, YamlLine { text, origin: None });
                     }
                     _ => {}
                 }
@@ -204,7 +204,7 @@ impl Lines<'_> {
         }
     }
 
-    /// The keys of one element of a list, the first one behind its dash.
+    /// The keys of one element of a list, the first one behind the dash.
     fn element(&mut self, schema: &Schema, node: &Node, depth: usize, effect: &str) {
         let at = self.lines.len();
         if let Some(element) = schema.element() {
@@ -222,7 +222,7 @@ impl Lines<'_> {
     fn line(&mut self, depth: usize, text: &str, place: Option<&Place>, effect: &str) {
         let text = format!("{}{text}", indentation(depth));
         let origin = place.map(|place| format!("{}{effect}", self.report.report.place(place)));
-        self.lines.push(Line { text, origin });
+        self.lines.push(YamlLine { text, origin });
     }
 }
 
@@ -234,7 +234,7 @@ fn shown(value: &Scalar, is_text: bool) -> String {
     scalar(&without_password(&value.text), is_text)
 }
 
-/// `https://user:password@host` without who and how.
+/// A URL such as `https://user:password@host`, without user and password.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else {
         return text.to_owned();
@@ -246,7 +246,7 @@ fn without_password(text: &str) -> String {
     }
 }
 
-/// A text as YAML that reads as the same text; in quotes unless it is plain beyond doubt.
+/// A text as YAML that reads as the same text; in quotes unless it is unambiguous without.
 fn scalar(text: &str, is_text: bool) -> String {
     let is_word = text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_'))
         && !text.ends_with(':')
@@ -268,7 +268,7 @@ fn scalar(text: &str, is_text: bool) -> String {
     }
 }
 
-/// JSON's strings are YAML's.
+/// A quoted text; JSON strings are valid YAML.
 fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }

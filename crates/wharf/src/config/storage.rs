@@ -1,15 +1,15 @@
-//! `storage`: where the data is kept, whether it may be deleted, and when unfinished uploads are removed.
+//! `storage`: the store, deletion, and the removal of unfinished uploads.
 
 use std::time::Duration;
 
 use super::{
-    DeletePolicy, Purge, Storage,
+    DeletePolicy, Engine, Purge,
     keys::{Default, Group, Key, KeyInfo, keys},
     section::Section,
     unsupported,
 };
 
-/// Without any configuration: in the working directory.
+/// Directory of the store without any configuration.
 const DEFAULT_ROOT: &str = "./data";
 
 /// Default of registry:2 for `storage.filesystem` without a directory.
@@ -17,42 +17,42 @@ pub(super) const REGISTRY_2_ROOT: &str = "/var/lib/registry";
 
 keys! {
     STORAGE: Group = Key::choice("storage", "`filesystem` in `./data`, without a file")
-        .says("Where the data is kept: exactly one of the stores below, or its name");
-    FILESYSTEM: Group = Key::named("storage.filesystem").says("A directory, in the layout of registry:2");
+        .help("The store: exactly one of the sections below, or its name");
+    FILESYSTEM: Group = Key::named("storage.filesystem").help("Store the data in a directory, in the layout of registry:2");
     ROOT: String = Key::new("storage.filesystem.rootdirectory")
         .default(REGISTRY_2_ROOT)
-        .says("The directory; `docker/registry/v2` is made in it");
-    IN_MEMORY: Group = Key::named("storage.inmemory").says("The memory of the server; gone when it stops");
+        .help("Path of the directory; `docker/registry/v2` is created in it");
+    IN_MEMORY: Group = Key::named("storage.inmemory").help("Store the data in memory; it is lost when the server stops");
     DELETE: Option<bool> = Key::new("storage.delete.enabled")
         .shown_default(Default::Words("true if users log in or only this machine can connect"))
-        .says("Whether manifests, tags and blobs may be deleted");
+        .help("Whether manifests, tags and blobs may be deleted");
     PURGE: bool = Key::new("storage.maintenance.uploadpurging.enabled")
         .default("true")
-        .says("Whether unfinished uploads are removed");
+        .help("Whether unfinished uploads are removed");
     PURGE_AGE: Duration = Key::new("storage.maintenance.uploadpurging.age")
         .default("168h")
-        .says("How long after their last byte");
+        .help("Time since the last byte after which an unfinished upload is removed");
     PURGE_INTERVAL: Duration = Key::new("storage.maintenance.uploadpurging.interval")
         .default("24h")
-        .says("Time between two searches for them; at least a minute");
+        .help("Time between two searches for unfinished uploads; at least a minute");
     PURGE_DRY: bool = Key::new("storage.maintenance.uploadpurging.dryrun")
         .default("false")
-        .says("Only log which would be removed");
+        .help("Only log the uploads that would be removed");
     READ_ONLY: bool = Key::new("storage.maintenance.readonly.enabled")
         .default("false")
-        .says("Refuse to change anything, with 405");
+        .help("Refuse all changes with status 405");
 }
 
 /// The settings in `storage`.
 pub(super) struct Read {
-    /// `None`: what is wrong has been reported.
-    pub(super) engine: Option<Storage>,
+    /// The store; `None`: a problem has been reported.
+    pub(super) engine: Option<Engine>,
     pub(super) deletion: DeletePolicy,
     pub(super) purge: Option<Purge>,
     pub(super) read_only: bool,
 }
 
-/// Without a file, no engine is missing: there is a default.
+/// Reads the section. Without a file the engine has a default.
 pub(super) fn read(root: &Section<'_>, has_file: bool) -> Read {
     let read_only = root.get(READ_ONLY);
     Read {
@@ -92,18 +92,18 @@ fn purge(root: &Section<'_>) -> Option<Purge> {
     root.get(PURGE).then_some(purge)
 }
 
-/// The one section of `storage` that says where the data is kept.
-fn engine(root: &Section<'_>, has_file: bool) -> Option<Storage> {
-    let filesystem = || Storage::Filesystem {
+/// The store that `storage` names.
+fn engine(root: &Section<'_>, has_file: bool) -> Option<Engine> {
+    let filesystem = || Engine::Filesystem {
         root: root.get(ROOT).into(),
     };
     let supported = [
         (FILESYSTEM.info(), filesystem()),
-        (IN_MEMORY.info(), Storage::InMemory),
+        (IN_MEMORY.info(), Engine::InMemory),
     ];
     // A problem has been reported for one that is not supported; none is missing.
-    let unsupported = unsupported::STORES.map(|store| (store, Storage::InMemory));
-    let stores: Vec<(KeyInfo, Storage)> = supported
+    let unsupported = unsupported::STORES.map(|store| (store, Engine::InMemory));
+    let stores: Vec<(KeyInfo, Engine)> = supported
         .into_iter()
         .chain(unsupported)
         .filter(|(store, _)| root.has(*store))
@@ -112,10 +112,10 @@ fn engine(root: &Section<'_>, has_file: bool) -> Option<Storage> {
     match &stores[..] {
         [] if has_file => root.problem(
             FILESYSTEM,
-            "is missing; name the place of the data: `storage: {filesystem: {rootdirectory: /var/lib/registry}}`",
+            "is missing; name a store: `storage: {filesystem: {rootdirectory: /var/lib/registry}}`",
         ),
         [] => {
-            return Some(Storage::Filesystem {
+            return Some(Engine::Filesystem {
                 root: DEFAULT_ROOT.into(),
             });
         }
@@ -128,7 +128,7 @@ fn engine(root: &Section<'_>, has_file: bool) -> Option<Storage> {
             root.problem(
                 STORAGE,
                 &format!(
-                    "names {} places for the data, {}; take out all but one, or choose one with `REGISTRY_STORAGE={}`",
+                    "names {} stores, {}; remove all but one, or choose one with `REGISTRY_STORAGE={}`",
                     stores.len(),
                     named.join(" and "),
                     last.name()

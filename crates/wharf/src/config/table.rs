@@ -1,4 +1,4 @@
-//! The table of all keys, and the same as a tree.
+//! The table of all keys, as a list and as a tree.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,10 @@ use super::{
 keys! {
     pub(super) VERSION: Option<String> = Key::new("version")
         .shown_default(Default::Value("\"0.1\""))
-        .says("The version of the format, which is 0.1; a file must have it");
+        .help("The version of the format, which is 0.1; a file must have it");
 }
 
-/// Other names of keys.
+/// Aliases of keys.
 const ALIASES: &[KeyInfo] = &[
     KeyInfo::new("loglevel", Kind::Any, Status::Alias("log.level")),
     KeyInfo::new("storage.s3aws", Kind::Any, Status::Alias("storage.s3")),
@@ -62,11 +62,11 @@ static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
 /// The keys as a tree.
 #[derive(Debug)]
 pub(super) struct Schema {
-    /// Dotted, with `[]` for the elements of a list.
+    /// Dotted path of the key, with `[]` for the elements of a list.
     pub(super) path: String,
     pub(super) key: Option<&'static KeyInfo>,
     children: Vec<(&'static str, Self)>,
-    /// The tree of each element of a list.
+    /// The schema of each element of a list.
     element: Option<Box<Self>>,
 }
 
@@ -145,7 +145,7 @@ impl Schema {
         path.split('.').try_fold(self, |here, name| here.child(name))
     }
 
-    /// This key and those below it, each section before its keys.
+    /// This key and the keys below it, each section before its keys.
     pub(super) fn keys(&self) -> Vec<&'static KeyInfo> {
         let below = self.children.iter().map(|(_, child)| child).chain(self.element());
         self.key.into_iter().chain(below.flat_map(Self::keys)).collect()
@@ -176,14 +176,14 @@ mod tests {
             if let Status::Alias(of) = key.status {
                 assert!(
                     schema().find(of).is_some_and(|key| key.key.is_some()),
-                    "{} is another name of nothing",
+                    "{} is an alias of a key that does not exist",
                     key.path
                 );
             }
             if key.status == Status::Works {
-                assert!(!key.says.is_empty(), "{} has no sentence", key.path);
+                assert!(!key.help.is_empty(), "{} has no sentence", key.path);
             }
-            for words in [key.says, why(key)] {
+            for words in [key.help, why(key)] {
                 assert!(!words.ends_with('.'), "{}: {words}", key.path);
             }
             if let Default::Value(text) = key.default {

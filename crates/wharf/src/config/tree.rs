@@ -1,14 +1,14 @@
-//! A configuration as it was written: a tree of texts, each with the place where it stands.
+//! A configuration as written: a tree of texts, each with the place where it is written.
 //!
-//! What a text means is decided where it is read, by what is wanted there: `yes` is a truth value for a switch and a
-//! word for a realm, and a password of digits keeps its zeros.
+//! A text gets its type where it is read, from the type of the key: `yes` is a boolean for a switch and a text for a
+//! realm, and a password of digits keeps its zeros.
 
 use std::{rc::Rc, time::Duration};
 
-/// Where something is written.
+/// The place where a value is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Place {
-    /// Nowhere: a default.
+    /// No place: a default.
     #[default]
     Nowhere,
     /// A line of the file, counted from 1.
@@ -17,7 +17,7 @@ pub(super) enum Place {
     Variable(Rc<str>),
 }
 
-/// A value and its place: that of its key, or of itself in a list.
+/// A value and its place: that of its key, or of the value itself in a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Node {
     pub(super) place: Place,
@@ -31,7 +31,7 @@ pub(super) enum Value {
     Map(Map),
 }
 
-/// A text, and whether it stands without quotes and may so be a number, a truth value, or nothing.
+/// A text, and whether it is without quotes, so that it may be a number, a boolean, or null.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Scalar {
     pub(super) text: String,
@@ -87,7 +87,7 @@ impl Node {
         }
     }
 
-    /// The map that it is, or is made now; a text that was in the way becomes a key of it.
+    /// The map of this node. A node that is not a map becomes one, and its text a key of it.
     pub(super) fn make_map(&mut self) -> &mut Map {
         if !matches!(self.value, Value::Map(_)) {
             let mut map = Map::default();
@@ -104,7 +104,7 @@ impl Node {
         }
     }
 
-    /// The list that it is, or is made now; a text that was in the way becomes its first element.
+    /// The list of this node. A node that is not a list becomes one, and its text the first element.
     pub(super) fn make_list(&mut self) -> &mut Vec<Self> {
         if !matches!(self.value, Value::List(_)) {
             let alone = std::mem::take(self);
@@ -121,7 +121,7 @@ impl Node {
         }
     }
 
-    /// Its form in words, for a report.
+    /// Description of the type, for a report.
     pub(super) fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) if scalar.is_nothing() => "nothing",
@@ -144,7 +144,7 @@ impl Map {
             .map(|(_, node)| node)
     }
 
-    /// The node of `key`, made if it is not there.
+    /// The node of `key`, which is created if it does not exist.
     pub(super) fn entry(&mut self, key: &str) -> &mut Node {
         let index = match self.0.iter().position(|(name, _)| name == key) {
             Some(index) => index,
@@ -176,7 +176,7 @@ impl Scalar {
         self.is_plain && matches!(&*self.text, "" | "~" | "null" | "Null" | "NULL")
     }
 
-    /// YAML 1.1, "bool", as Go's yaml.v2 spells it; quoted ones count as well, because a text there is never meant.
+    /// YAML 1.1, "bool", as Go's yaml.v2 spells it; quoted ones count as well, because a switch never takes a text.
     pub(super) fn boolean(&self) -> Option<bool> {
         match &*self.text {
             "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(true),
@@ -218,7 +218,7 @@ impl Scalar {
         }
     }
 
-    /// As Go writes them: `168h`, `1m30s`, or a whole number of nanoseconds. Negative ones are none.
+    /// A duration as Go writes it: `168h`, `1m30s`, or a whole number of nanoseconds. `None` if it is negative.
     pub(super) fn duration(&self) -> Option<Duration> {
         parse_duration(&self.text).or_else(|| {
             let nanoseconds = u64::try_from(self.integer()?).ok()?;

@@ -1,5 +1,5 @@
-//! Keys of registry:2 and registry:3 whose feature wharf does not have, or does not need: the reason for each, and the
-//! names below it.
+//! Keys of registry:2 and registry:3 for features that wharf does not have, or does not need: the reason for each, and
+//! the names below it.
 
 use super::{
     keys::{
@@ -17,19 +17,19 @@ const NOT_IN_3: &str = "is not supported; registry:3 dropped it as well. Copy th
 const NO_TOKEN: &str = "is not supported yet, and this server would let every client in; use `auth.htpasswd`";
 const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
 const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
-const NO_HOOKS: &str = "has no effect: no mail is sent; let what collects the log do that";
-const NO_MIDDLEWARE: &str = "is not supported yet; without it clients would get other addresses, or other rights, than were configured";
+const NO_HOOKS: &str = "has no effect: wharf sends no mail; let the log collector send it";
+const NO_MIDDLEWARE: &str =
+    "is not supported yet; without it clients would get other addresses, or other rights, than configured";
 const NO_REDIS: &str =
-    "is not used: there is nothing to share, every answer of the cache is compared with the store; it can go";
+    "is not used: the cache is in memory, and each use of it is compared with the store; remove the key";
 const NO_PROXY: &str =
     "is not supported yet; this server would be an ordinary registry, not a cache of another one";
 const NO_CLASSES: &str =
-    "has no effect: classes come with the tokens of `auth.token`, and no others are asked for them";
+    "has no effect: classes are a part of the tokens of `auth.token`, which is not supported";
 const NO_REPORTING: &str = "has no effect: nothing is sent to third parties; registry:3 dropped it as well";
 const NO_SCHEMA_1: &str =
     "has no effect: schema 1 is read, and never written or signed; registry:3 dropped it as well";
-const OWN_CACHE: &str =
-    "what is cached is bounded, needs no setting, and is compared with the store at every use";
+const OWN_CACHE: &str = "the cache is bounded, needs no setting, and is compared with the store at every use";
 
 /// Stores that are refused.
 pub(super) const STORES: [KeyInfo; 6] = [
@@ -41,7 +41,7 @@ pub(super) const STORES: [KeyInfo; 6] = [
     KeyInfo::new("storage.rados", Kind::Any, Refused(NOT_IN_3)).since(Only2),
 ];
 
-/// Ways to log in that are refused.
+/// Authentication methods that are refused.
 pub(super) const LOGINS: [KeyInfo; 2] = [
     KeyInfo::new("auth.token", Kind::Named, Refused(NO_TOKEN)),
     KeyInfo::new("auth.silly", Kind::Named, Refused(NO_SILLY)),
@@ -78,7 +78,7 @@ const FEATURES: &[KeyInfo] = &[
     KeyInfo::new(
         "storage.redirect.disable",
         Kind::Boolean,
-        Accepted("clients are never sent elsewhere"),
+        Accepted("clients are never redirected"),
     ),
     KeyInfo::new(
         "storage.tag.concurrencylimit",
@@ -89,12 +89,12 @@ const FEATURES: &[KeyInfo] = &[
     KeyInfo::new(
         "health.file[].threshold",
         Kind::Number,
-        Accepted("a file that exists is no accident: it counts at once"),
+        Accepted("a file that exists fails the check at once"),
     ),
     KeyInfo::new(
         "http.secret",
         Kind::Secret,
-        Accepted("there is nothing in our `Location`s that would need a signature"),
+        Accepted("`Location` headers have no state that would need a signature"),
     ),
 ];
 
@@ -213,13 +213,13 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (Kind::Text, From3("3.2"), "storage.s3.redirectendpoint"),
 ];
 
-/// Names of parts in variables of the environment, where registry:2 has other ones there.
+/// Names of keys in environment variables, where registry:2 has other names there.
 const VARIABLES: [(&str, &str); 2] = [
     ("log.hooks[].options", "MAILOPTIONS"),
     ("compatibility.schema1.signingkeyfile", "TRUSTKEY"),
 ];
 
-// What registry:2 checks of a store is checked here, too, so that operators correct it once, not twice.
+// The checks of registry:2 on a store are made here, too, so that operators correct all problems at once.
 keys! {
     S3_ACCESS_KEY: Option<Secret> = Key::new("storage.s3.accesskey").status(AsAbove);
     S3_SECRET_KEY: Option<Secret> = Key::new("storage.s3.secretkey").status(AsAbove);
@@ -250,7 +250,7 @@ pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
     features.copied().chain(parts)
 }
 
-/// Reports what registry:2 would refuse of the stores that are configured.
+/// Reports the problems that registry:2 would find in the configured stores.
 pub(super) fn check_stores(root: &Section<'_>) {
     for (store, required) in STORES.into_iter().zip([S3_BUCKET, AZURE_CONTAINER, GCS_BUCKET]) {
         if root.has(store) && root.get(required).is_none() {

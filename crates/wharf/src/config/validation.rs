@@ -1,4 +1,4 @@
-//! `validation`: which manifests are accepted.
+//! `validation`: the rules by which manifests are accepted.
 
 use wharf_registry::{Children, UrlRules};
 
@@ -11,26 +11,26 @@ use super::{
 keys! {
     DISABLED: bool = Key::new("validation.disabled")
         .default("false")
-        .says("Accept layers at any URL, and indexes whose children are not in the repository");
+        .help("Accept layers at any URL, and indexes whose children are not in the repository");
     ENABLED: Option<bool> =
-        Key::new("validation.enabled").says("The old opposite of `disabled`; `true` wins over it");
-    ALLOW: Vec<String> = Key::list("validation.manifests.urls.allow").says(
+        Key::new("validation.enabled").help("The old opposite of `disabled`; `true` takes precedence over it");
+    ALLOW: Vec<String> = Key::list("validation.manifests.urls.allow").help(
         "Regular expressions; layers that are stored elsewhere are accepted when each of their URLs matches one",
     );
     DENY: Vec<String> = Key::list("validation.manifests.urls.deny")
-        .says("Regular expressions; manifests with a URL that matches one are refused");
+        .help("Regular expressions; manifests with a URL that matches one are refused");
     PLATFORMS: Platforms = Key::new("validation.manifests.indexes.platforms")
         .default("all")
-        .says("Which children of an index must be in the repository before it")
+        .help("Children of an index that must be in the repository before it")
         .since(Since::From3("3.0"));
     PLATFORM_LIST: List = Key::sections("validation.manifests.indexes.platformlist")
-        .says("The platforms of `platforms: list`")
+        .help("The platforms of `platforms: list`")
         .since(Since::From3("3.0"));
     ARCHITECTURE: Option<String> = Key::new("validation.manifests.indexes.platformlist[].architecture")
-        .says("Such as `amd64`")
+        .help("Architecture of the platform, such as `amd64`")
         .since(Since::From3("3.0"));
     OS: Option<String> = Key::new("validation.manifests.indexes.platformlist[].os")
-        .says("Such as `linux`")
+        .help("Operating system of the platform, such as `linux`")
         .since(Since::From3("3.0"));
 }
 
@@ -43,7 +43,7 @@ enum Platforms {
 
 words! { Platforms: "all" => Self::All, "none" => Self::None, "list" => Self::List }
 
-/// Sets in `registry` which manifests are accepted.
+/// Sets the rules in `registry`.
 pub(super) fn read(root: &Section<'_>, registry: &mut wharf_registry::Options) {
     if root.get(DISABLED) && root.get(ENABLED) != Some(true) {
         registry.allow_foreign_layers = true;
@@ -66,7 +66,10 @@ fn urls(root: &Section<'_>, registry: &mut wharf_registry::Options) {
                 rules.deny(pattern)
             };
             if let Err(error) = added {
-                let text = format!("has `{}`, which is no regular expression: {error}", cut(pattern));
+                let text = format!(
+                    "has `{}`, which is not a regular expression: {error}",
+                    cut(pattern)
+                );
                 root.problem(key, &text);
             }
         }

@@ -1,8 +1,8 @@
 //! YAML text to a [tree](super::tree): first document, anchors and merge keys resolved, nothing interpreted.
 //!
-//! The events of the parser are used as they come, because a reader of typed values (or of an untyped tree) loses
-//! either the lines or the spelling, and both are wanted: the lines for complaints, the spelling because only the key
-//! tells whether `off` is a word.
+//! The events of the parser are used directly, because a reader of typed values (or of an untyped tree) loses either
+//! the lines or the spelling, and both are needed: the lines for reports, the spelling because only the type of the
+//! key decides whether `off` is a text.
 
 use std::collections::HashMap;
 
@@ -13,27 +13,27 @@ use super::tree::{Map, Node, Place, Scalar, Value};
 /// The deepest nesting; a configuration has about seven levels.
 const DEPTH: usize = 48;
 
-/// How many values there may be after aliases are replaced by what they stand for, which can grow without bound.
+/// Largest number of values after aliases are expanded, which can grow without bound.
 const NODES: usize = 50_000;
 
 /// A text that was parsed.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
     pub(super) root: Node,
-    /// Oddities that have a meaning, each with its line.
-    pub(super) oddities: Vec<(usize, String)>,
+    /// Unusual but valid constructs, each with its line.
+    pub(super) warnings: Vec<(usize, String)>,
 }
 
-/// Why a text is not YAML.
+/// The text is not YAML.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wrong {
-    /// Counted from 1.
+pub(super) struct SyntaxError {
+    /// Line of the error, counted from 1.
     pub(super) line: usize,
     pub(super) text: String,
 }
 
 /// Parses `text`; `place` turns a line into a place.
-pub(super) fn parse(text: &str, place: &dyn Fn(usize) -> Place) -> Result<Parsed, Wrong> {
+pub(super) fn parse(text: &str, place: &dyn Fn(usize) -> Place) -> Result<Parsed, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let options = granit_parser::options! {
         emit_comments: false,
@@ -46,12 +46,12 @@ pub(super) fn parse(text: &str, place: &dyn Fn(usize) -> Place) -> Result<Parsed
         place,
         anchors: HashMap::new(),
         nodes: 0,
-        oddities: Vec::new(),
+        warnings: Vec::new(),
     };
     let root = composer.document()?;
     Ok(Parsed {
         root,
-        oddities: composer.oddities,
+        warnings: composer.warnings,
     })
 }
 
@@ -59,10 +59,10 @@ struct Composer<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     text: &'a str,
     place: &'a dyn Fn(usize) -> Place,
-    /// What each anchor stands for, with its depth and number of nodes.
+    /// The node of each anchor, with its depth and number of nodes.
     anchors: HashMap<usize, (Node, Extent)>,
     nodes: usize,
-    oddities: Vec<(usize, String)>,
+    warnings: Vec<(usize, String)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +72,7 @@ struct Extent {
 }
 
 impl<'a> Composer<'a> {
-    fn document(&mut self) -> Result<Node, Wrong> {
+    fn document(&mut self) -> Result<Node, SyntaxError> {
         loop {
             let (event, span) = self.next()?;
             match event {
@@ -87,14 +87,14 @@ impl<'a> Composer<'a> {
         }
     }
 
-    /// What comes after the first document, which registry:2 does not look at.
-    fn rest(&mut self) -> Result<(), Wrong> {
+    /// Warns about a second document, which registry:2 ignores, too.
+    fn rest(&mut self) -> Result<(), SyntaxError> {
         loop {
             let (event, span) = self.next()?;
             match event {
                 Event::StreamEnd => return Ok(()),
                 Event::DocumentStart(..) => {
-                    self.oddities.push((
+                    self.warnings.push((
                         line(&span),
                         "a second document begins here, after `---`; only the first one is read".to_owned(),
                     ));
@@ -105,7 +105,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn next(&mut self) -> Result<(Event<'a>, Span), Wrong> {
+    fn next(&mut self) -> Result<(Event<'a>, Span), SyntaxError> {
         match self.events.next() {
             Some(Ok(next)) => Ok(next),
             Some(Err(error)) => Err(self.not_yaml(&error)),
@@ -113,7 +113,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn not_yaml(&self, error: &ScanError) -> Wrong {
+    fn not_yaml(&self, error: &ScanError) -> SyntaxError {
         let line = error.marker().line().max(1);
         let written = self.text.lines().nth(line - 1).unwrap_or_default();
         let indentation = &written[..written.len() - written.trim_start().len()];
@@ -122,15 +122,15 @@ impl<'a> Composer<'a> {
         } else {
             ""
         };
-        Wrong {
+        SyntaxError {
             line,
             text: format!("this is not YAML: {}{hint}", error.info()),
         }
     }
 
-    fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, Wrong> {
+    fn node(&mut self, event: Event<'a>, span: &Span, depth: usize) -> Result<Node, SyntaxError> {
         let line = line(span);
-        let wrong = |text: &str| Wrong {
+        let wrong = |text: &str| SyntaxError {
             line,
             text: text.to_owned(),
         };
@@ -178,7 +178,7 @@ impl<'a> Composer<'a> {
         Ok(node)
     }
 
-    fn list(&mut self, depth: usize) -> Result<Value, Wrong> {
+    fn list(&mut self, depth: usize) -> Result<Value, SyntaxError> {
         let mut list = Vec::new();
         loop {
             let (event, span) = self.next()?;
@@ -189,7 +189,7 @@ impl<'a> Composer<'a> {
         }
     }
 
-    fn map(&mut self, depth: usize) -> Result<Value, Wrong> {
+    fn map(&mut self, depth: usize) -> Result<Value, SyntaxError> {
         let mut map = Map::default();
         let mut merged = Vec::new();
         let mut lines: HashMap<String, usize> = HashMap::new();
@@ -203,7 +203,7 @@ impl<'a> Composer<'a> {
             let (event, span) = self.next()?;
             let mut node = self.node(event, &span, depth + 1)?;
             let Some(key) = key.scalar() else {
-                return Err(Wrong {
+                return Err(SyntaxError {
                     line,
                     text: "a key must be a text; is a value missing its quotes, as in `'{a}'`?".to_owned(),
                 });
@@ -214,7 +214,7 @@ impl<'a> Composer<'a> {
             }
             node.place = (self.place)(line);
             if let Some(first) = lines.insert(key.text.clone(), line) {
-                self.oddities.push((
+                self.warnings.push((
                     line,
                     format!(
                         "`{}` stood in line {first} already; the later one counts",
@@ -225,7 +225,7 @@ impl<'a> Composer<'a> {
             override_with(map.entry(&key.text), node);
         }
         for (line, source) in merged {
-            merge(&mut map, source).map_err(|text| Wrong { line, text })?;
+            merge(&mut map, source).map_err(|text| SyntaxError { line, text })?;
         }
         Ok(Value::Map(map))
     }
@@ -235,7 +235,7 @@ fn line(span: &Span) -> usize {
     span.start.line().max(1)
 }
 
-/// How many levels are below it.
+/// Number of levels below a node.
 fn depth_of(node: &Node) -> usize {
     match &node.value {
         Value::Scalar(_) => 0,
@@ -244,7 +244,7 @@ fn depth_of(node: &Node) -> usize {
     }
 }
 
-/// A section that is written twice is both: Go fills the same struct two times.
+/// Merges a section that is written twice, as Go does, which fills the same struct two times.
 fn override_with(old: &mut Node, new: Node) {
     match (&mut old.value, new.value) {
         (Value::Map(old), Value::Map(new)) => {
@@ -259,7 +259,7 @@ fn override_with(old: &mut Node, new: Node) {
     }
 }
 
-/// YAML 1.1, "merge": what the map has itself counts more, and earlier sources count more than later ones.
+/// YAML 1.1, "merge": keys of the map itself take precedence, then those of earlier sources.
 fn merge(map: &mut Map, source: Node) -> Result<(), String> {
     match source.value {
         Value::Map(source) => {
@@ -349,19 +349,19 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_told_and_the_later_one_counts() {
         let parsed = parse("a: {x: 1}\nb: 2\na: {y: 3}\nb: 4\n", &Place::Line).unwrap();
-        let told: Vec<usize> = parsed.oddities.iter().map(|(line, _)| *line).collect();
+        let told: Vec<usize> = parsed.warnings.iter().map(|(line, _)| *line).collect();
         assert_eq!(told, [3, 4]);
         assert!(
-            parsed.oddities[0].1.contains("line 1 already"),
+            parsed.warnings[0].1.contains("line 1 already"),
             "{:?}",
-            parsed.oddities
+            parsed.warnings
         );
         assert_eq!(
             shown("a: {x: 1}\nb: 2\na: {y: 3}\nb: 4\n"),
             "{a:{x:1@1 y:3@3}@1 b:4@4}@1"
         );
         let second = parse("a: 1\n---\na: 2\n", &Place::Line).unwrap();
-        assert!(second.oddities[0].1.contains("second document"));
+        assert!(second.warnings[0].1.contains("second document"));
     }
 
     #[test]

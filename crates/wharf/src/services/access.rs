@@ -1,4 +1,4 @@
-//! The password file when the server starts, and warnings about passwords for the operator.
+//! Opening the password file at the start, and warnings about passwords.
 
 use std::{
     io::{self, Write as _},
@@ -14,7 +14,7 @@ use wharf_access::{
 
 use crate::config;
 
-/// Opens the password file, or makes it. Afterwards it is watched for weak passwords in the background.
+/// Opens the password file, or creates it. An existing one is searched for weak passwords in the background.
 pub(super) fn open(config: &config::Htpasswd) -> anyhow::Result<Arc<Access>> {
     let (users, provisioned) = Htpasswd::open(&config.path)?;
     if let Some(provisioned) = provisioned {
@@ -25,8 +25,8 @@ pub(super) fn open(config: &config::Htpasswd) -> anyhow::Result<Arc<Access>> {
     Ok(Arc::new(Access::with_htpasswd(config.realm.clone(), users)))
 }
 
-/// Warns when passwords would cross a network in clear text. A proxy that speaks TLS in front is known by
-/// `http.host`, or by our listening where only it can connect.
+/// Warns when passwords would cross a network in clear text. That a proxy in front speaks TLS is known from
+/// `http.host`, or from an address at which only this machine can connect.
 pub(super) fn warn_of_clear_text(is_encrypted: bool, is_loopback: bool, host: Option<&str>) {
     let is_behind_tls = host.is_some_and(|host| host.starts_with("https://"));
     if !(is_encrypted || is_loopback || is_behind_tls) {
@@ -38,8 +38,8 @@ pub(super) fn warn_of_clear_text(is_encrypted: bool, is_loopback: bool, host: Op
     }
 }
 
-/// Shows the password of a file that was just made. It goes to standard error as it is, not through the log, which
-/// is sent elsewhere and kept.
+/// Prints the password of a file that was just created. It goes to standard error, not to the log, which may be sent
+/// to other systems and kept.
 fn show(path: &Path, Provisioned { user, password }: &Provisioned) -> anyhow::Result<()> {
     let path = path.display();
     let text = format!(

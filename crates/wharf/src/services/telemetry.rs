@@ -13,7 +13,7 @@ use wharf_server::{
 use wharf_storage::metered::{Metered, Meters};
 use wharf_workers::Supervisor;
 
-use crate::config::{Debug, Settings, Storage};
+use crate::config::{Debug, Engine, Settings};
 
 /// Counts the operations of `store` if metrics are on.
 pub(super) fn meter(
@@ -108,9 +108,9 @@ pub(super) fn metrics(
 }
 
 /// The name of the engine in metrics and checks, as registry:2 has it.
-fn driver(storage: &Storage) -> &'static str {
+fn driver(storage: &Engine) -> &'static str {
     match storage {
-        Storage::Filesystem { .. } => "filesystem",
-        Storage::InMemory => "inmemory",
+        Engine::Filesystem { .. } => "filesystem",
+        Engine::InMemory => "inmemory",
     }
 }

@@ -1,4 +1,4 @@
-//! The first lines on standard output: where the server listens, and what it is set up to do.
+//! The first lines on standard output: the server's address and its main settings.
 
 use std::{
     io::{self, Write as _},
@@ -8,17 +8,17 @@ use std::{
 use wharf_http::ListenAddress;
 
 use crate::{
-    config::{DeletePolicy, Settings, Storage},
+    config::{DeletePolicy, Engine, Settings},
     services::Services,
 };
 
-/// What an operator wants to know when the server starts.
+/// The summary of a server that an operator reads at its start.
 pub(super) struct Announcement<'a> {
     listening_on: ListenAddress,
     is_encrypted: bool,
     prefix: &'a str,
     is_read_only: bool,
-    storage: &'a Storage,
+    storage: &'a Engine,
     source: Option<&'a Path>,
     /// Path of the password file.
     users: Option<&'a Path>,
@@ -50,11 +50,11 @@ impl<'a> Announcement<'a> {
     fn text(&self) -> String {
         let version = env!("CARGO_PKG_VERSION");
         let data = match self.storage {
-            Storage::Filesystem { root } => std::path::absolute(root)
+            Engine::Filesystem { root } => std::path::absolute(root)
                 .unwrap_or(root.clone())
                 .display()
                 .to_string(),
-            Storage::InMemory => "in memory, gone at the end".to_owned(),
+            Engine::InMemory => "in memory, lost when the server stops".to_owned(),
         };
         let configuration = match self.source {
             Some(path) => path.display().to_string(),
@@ -62,7 +62,7 @@ impl<'a> Announcement<'a> {
         };
         let users = match self.users {
             Some(path) => format!("those in {}", path.display()),
-            None => "everybody, without a password".to_owned(),
+            None => "every client, without a password".to_owned(),
         };
         let switch = if self.is_delete_enabled { "on" } else { "off" };
         let reason = match (self.is_delete_decided, self.is_delete_enabled) {
@@ -74,7 +74,7 @@ impl<'a> Announcement<'a> {
                 "because only this machine can connect; `storage.delete.enabled` decides otherwise".to_owned()
             }
             (false, false) => {
-                "because anyone who connects could; `storage.delete.enabled: true` allows it".to_owned()
+                "because every client can connect without a password; `storage.delete.enabled: true` allows it".to_owned()
             }
         };
         let mut text = format!(
@@ -105,7 +105,7 @@ impl<'a> Announcement<'a> {
         }
     }
 
-    /// What to write before the name of an image; `None` when docker cannot come here directly.
+    /// The registry's part of an image name; `None` when docker cannot connect directly.
     fn host(&self) -> Option<String> {
         match &self.listening_on {
             ListenAddress::Tcp(address) if self.prefix.is_empty() => Some(if address.ip().is_unspecified() {
@@ -129,7 +129,7 @@ mod tests {
             is_encrypted: false,
             prefix: "",
             is_read_only: false,
-            storage: &Storage::Filesystem { root: "/d".into() },
+            storage: &Engine::Filesystem { root: "/d".into() },
             source: None,
             users: None,
             is_delete_enabled: false,
@@ -139,8 +139,8 @@ mod tests {
         for expected in [
             "listening on http://[::]:5000\n",
             "data           /d\n",
-            "users          everybody",
-            "deleting       off, because anyone",
+            "users          every client",
+            "deleting       off, because every client can connect",
             "docker push localhost:5000/my-image",
         ] {
             assert!(text.contains(expected), "{expected}: {text}");

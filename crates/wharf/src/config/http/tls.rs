@@ -1,4 +1,4 @@
-//! `http.tls`: the server's certificate, and what is asked of clients.
+//! `http.tls`: the server's certificate, and certificates of clients.
 
 use std::path::PathBuf;
 
@@ -11,22 +11,22 @@ use super::super::{
 
 keys! {
     CERTIFICATE: Option<String> = Key::new("http.tls.certificate")
-        .says("The file of the server's certificate, with those above it; read again when it changes");
-    KEY: Option<String> = Key::new("http.tls.key").says("The file of its private key");
+        .help("PEM file of the server's certificate with its intermediates; read again when it changes");
+    KEY: Option<String> = Key::new("http.tls.key").help("PEM file of the certificate's private key");
     CLIENT_CAS: Vec<String> = Key::list("http.tls.clientcas")
-        .says("Files of the CA certificates that clients' certificates are verified with; asks clients for one");
+        .help("PEM files of the CA certificates that verify certificates of clients; asks clients for one");
     CLIENT_AUTH: Option<ClientAuth> = Key::new("http.tls.clientauth")
         .shown_default(Default::Words("`require-and-verify-client-cert`, with `clientcas`"))
-        .says("What is required of a client's certificate")
+        .help("Requirement for the certificate of a client")
         .since(Since::From3("3.0"));
     MINIMUM: Option<Version> = Key::new("http.tls.minimumtls")
         .shown_default(Default::Words("tls1.2"))
-        .says("The oldest version that is spoken; those below 1.2 are not");
+        .help("Oldest version of TLS that is accepted; versions below 1.2 never are");
     CIPHER_SUITES: Vec<String> = Key::list("http.tls.ciphersuites")
-        .says("The suites that are offered, by their names in Go");
+        .help("Cipher suites of TLS 1.2 that are offered, by their names in Go");
 }
 
-/// Versions below 1.2 are not spoken; where one is configured, 1.2 is.
+/// Versions below 1.2 are not supported; where one is configured, 1.2 is used.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 enum Version {
     Old,
@@ -51,7 +51,7 @@ words! {
     "tls1.3" => Self::Tls13,
 }
 
-/// `None`: TLS is not spoken.
+/// Reads the section. `None`: connections are not encrypted.
 pub(super) fn read(root: &Section<'_>, http2: bool) -> Option<TlsOptions> {
     let certificate = path(root, CERTIFICATE);
     let key = path(root, KEY);
@@ -120,13 +120,13 @@ fn minimum(root: &Section<'_>) -> Version {
     if version == Version::Old {
         root.warning(
             MINIMUM,
-            "asks for a version that is not safe any more; TLS 1.2 is the oldest that is spoken",
+            "asks for a version that is not safe any more; TLS 1.2 is the oldest supported version",
         );
     }
     version
 }
 
-/// Those of TLS 1.2 that were asked for.
+/// The configured cipher suites.
 fn cipher_suites(root: &Section<'_>, tls13_only: bool) -> Vec<CipherSuite> {
     let names = root.get(CIPHER_SUITES);
     if tls13_only || names.is_empty() {

@@ -1,4 +1,4 @@
-//! What a line of the log looks like: as logrus writes it, because that is what existing tools parse.
+//! The formats of a log line, as logrus writes them, because existing tools parse these.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -8,7 +8,7 @@ use tracing::Level;
 
 /// One event.
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct LogLine {
     time: Timestamp,
     level: Level,
     message: String,
@@ -16,7 +16,7 @@ pub(super) struct Line {
     fields: BTreeMap<String, Value>,
 }
 
-impl Line {
+impl LogLine {
     pub(super) fn new(time: Timestamp, level: Level) -> Self {
         Self {
             time,
@@ -85,7 +85,7 @@ impl Line {
         line
     }
 
-    /// A field may not replace a part of the line itself.
+    /// The fields; a field with the name of a part of the line gets the prefix `fields.`.
     fn fields_beside(&self, own: &[&str]) -> impl Iterator<Item = (String, &Value)> {
         self.fields.iter().map(|(name, value)| match &**name {
             name if own.contains(&name) => (format!("fields.{name}"), value),
@@ -103,7 +103,7 @@ impl Line {
     }
 }
 
-/// As logrus: bare when only these characters are in it, else as Go quotes.
+/// Appends a value as logrus does: bare if it has only these characters, else quoted as in Go.
 fn append_quoted(line: &mut String, text: &str) {
     let is_bare = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_' | '/' | '@' | '^' | '+');
     if text.chars().all(is_bare) {
@@ -118,7 +118,7 @@ fn append_quoted(line: &mut String, text: &str) {
             '\r' => write!(line, "\\r"),
             '\t' => write!(line, "\\t"),
             c if c.is_ascii_control() => write!(line, "\\x{:02x}", u32::from(c)),
-            // Among them what turns the direction of writing, or hides: a line must show what is in it.
+            // Among them characters that change the direction of writing, or are invisible: a line must show them.
             c if !c.is_ascii() && c.escape_debug().len() > 1 => match u32::from(c) {
                 code @ ..=0xffff => write!(line, "\\u{code:04x}"),
                 code => write!(line, "\\U{code:08x}"),
@@ -133,8 +133,8 @@ fn append_quoted(line: &mut String, text: &str) {
 mod tests {
     use super::*;
 
-    fn line() -> Line {
-        let mut line = Line::new("2026-11-21T14:56:51.7200Z".parse().unwrap(), Level::WARN);
+    fn line() -> LogLine {
+        let mut line = LogLine::new("2026-11-21T14:56:51.7200Z".parse().unwrap(), Level::WARN);
         line.message("it \"happened\"\n");
         line.text("vars.name", "a/b");
         line.text("http.request.host", "localhost:5000");
