@@ -115,7 +115,7 @@ mod tests {
         let path = directory.path().join("precious");
         drop(std::fs::File::create_new(&path).unwrap());
         let error = bind(&path).unwrap_err().to_string();
-        assert!(error.contains("is no socket"), "{error}");
+        assert!(error.contains("is not a socket"), "{error}");
         assert!(path.exists());
     }
 
