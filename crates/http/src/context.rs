@@ -59,7 +59,14 @@ impl RequestContext {
         let id = OnceLock::new();
         // At the level of errors, so that warnings have the id whatever else is logged. Without a log, nothing of this
         // line is evaluated.
-        let log_span = tracing::error_span!("request", http.request.id = %id.get_or_init(Uuid::new_v4));
+        let log_span = tracing::error_span!(
+            "request",
+            // As text and not by `Display`, which goes through the formatter.
+            http.request.id = &*id
+                .get_or_init(Uuid::new_v4)
+                .hyphenated()
+                .encode_lower(&mut Uuid::encode_buffer()),
+        );
         Self {
             started: Instant::now(),
             id,

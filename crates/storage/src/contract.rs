@@ -7,7 +7,7 @@
 //!
 //! An engine's test module says
 //!
-//! ```ignore
+//! ```text
 //! wharf_storage::contract_tests!(async || {
 //!     let directory = tempfile::tempdir().unwrap();
 //!     let storage: Arc<dyn Storage> = Arc::new(FsStorage::open(directory.path()).await.unwrap());
