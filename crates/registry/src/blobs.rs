@@ -48,7 +48,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`] when it does not have the blob, or only damaged bytes of it; those of the store.
+    /// [`Error::BlobUnknown`] when it does not have the blob, or only damaged bytes of it; errors of the store.
     pub async fn blob(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
         let stored = self.stored_blob(name, digest).await?;
         let stat = self.storage.stat(&layout::blob(&stored)).await;
@@ -84,7 +84,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], and those of the store.
+    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], and errors of the store.
     pub async fn delete_blob(&self, caller: &dyn Caller, name: &RepoName, digest: &Digest) -> Result<()> {
         self.require_delete()?;
         self.unlink_blob(name, digest).await?;
@@ -105,7 +105,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn mount_blob(
         &self,
         caller: &dyn Caller,
@@ -159,7 +159,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub(crate) async fn is_sound(&self, digest: &Digest) -> Result<bool> {
         let version = self.storage.stat(&layout::blob(digest)).await?.version;
         if self.damaged.is_verified(digest, version.as_ref()) {

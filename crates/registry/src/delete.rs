@@ -25,7 +25,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::DeleteDisabled`]; those of the store.
+    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::DeleteDisabled`]; errors of the store.
     pub async fn delete_tag(&self, caller: &dyn Caller, name: &RepoName, tag: &Tag) -> Result<()> {
         self.require_delete()?;
         self.remove_tag(name, tag).await?;
@@ -48,7 +48,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`]; those of the store.
+    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`]; errors of the store.
     pub async fn delete_manifest(
         &self,
         caller: &dyn Caller,

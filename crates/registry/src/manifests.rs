@@ -44,7 +44,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`]; those of the store.
+    /// [`Error::ManifestUnknown`]; errors of the store.
     pub async fn manifest(&self, name: &RepoName, reference: &Reference) -> Result<Arc<StoredManifest>> {
         let unknown = || Error::ManifestUnknown {
             name: name.clone(),
@@ -99,7 +99,7 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when the reference is the digest of
-    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing; those of the store.
+    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing; errors of the store.
     pub async fn put_manifest(
         &self,
         caller: &dyn Caller,

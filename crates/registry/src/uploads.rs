@@ -33,7 +33,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn start_upload(&self, name: &RepoName) -> Result<UploadId> {
         let id = Uuid::new_v4()
             .to_string()
@@ -53,7 +53,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::UploadUnknown`]; those of the store.
+    /// [`Error::UploadUnknown`]; errors of the store.
     pub async fn upload_size(&self, name: &RepoName, id: &UploadId) -> Result<u64> {
         self.storage
             .upload_size(&key(name, id))
@@ -65,7 +65,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::UploadUnknown`], [`Error::UploadBusy`] while another request holds it; those of the store.
+    /// [`Error::UploadUnknown`], [`Error::UploadBusy`] while another request holds it; errors of the store.
     pub async fn open_upload(self: &Arc<Self>, name: &RepoName, id: &UploadId) -> Result<UploadSession> {
         let key = key(name, id);
         let upload = self
@@ -159,7 +159,7 @@ impl UploadSession {
     ///
     /// # Errors
     ///
-    /// Those of the store; one of an earlier write may show here.
+    /// Errors of the store; one of an earlier write may show here.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
         Ok(self.upload.write(bytes).await?)
     }
@@ -168,7 +168,7 @@ impl UploadSession {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn suspend(self) -> Result<u64> {
         Ok(self.upload.suspend().await?)
     }
@@ -178,7 +178,7 @@ impl UploadSession {
     ///
     /// # Errors
     ///
-    /// [`Error::DigestMismatch`]; those of the store.
+    /// [`Error::DigestMismatch`]; errors of the store.
     pub async fn finish(self, caller: &dyn Caller, expected: &Digest) -> Result<BlobInfo> {
         let Self {
             registry,
@@ -217,7 +217,7 @@ impl UploadSession {
     ///
     /// # Errors
     ///
-    /// Those of the store.
+    /// Errors of the store.
     pub async fn discard(self) -> Result<()> {
         Ok(self.upload.discard().await?)
     }
