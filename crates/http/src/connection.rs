@@ -1,6 +1,6 @@
 //! One connection: detection of its protocol, limits of each protocol, and closing when the client stalls.
 
-use std::{convert::Infallible, future::poll_fn, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use hyper::{
@@ -14,10 +14,11 @@ use hyper_util::{
 };
 use tokio::{io::AsyncWriteExt as _, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
+use tracing::Instrument as _;
 
 use crate::{
     activity::{Activity, Watch},
-    body::ObservedBody,
+    body::{BodyObserver as _, ObservedBody},
     context::{Connection, RequestContext},
     metrics::HttpMetrics,
     options::TransportOptions,
@@ -225,13 +226,9 @@ async fn answer<S: Surface>(
 ) -> Result<Response<ObservedBody<S::Body, RequestContext>>, Infallible> {
     let (parts, body) = request.into_parts();
     let mut context = RequestContext::new(Arc::clone(&answering.connection), &parts);
-    // Lent, not cloned: another handle of a span costs as much as a third of the span itself.
-    let log_span = context.lend_log_span();
-    let response = {
-        let mut response = pin!(answering.surface.respond(&mut context, parts, body));
-        poll_fn(|cx| log_span.in_scope(|| response.as_mut().poll(cx))).await
-    };
-    context.return_log_span(log_span);
+    let log_span = context.log_span().clone();
+    let response = answering.surface.respond(&mut context, parts, body);
+    let response = response.instrument(log_span).await;
     context.set_status(response.status());
     Ok(response.map(|body| ObservedBody::new(body, context)))
 }

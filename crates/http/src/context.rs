@@ -2,12 +2,11 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use http::{HeaderMap, StatusCode, header, request::Parts};
-use uuid::Uuid;
 
 use crate::{
     access_log::AccessLogLine,
@@ -18,6 +17,7 @@ use crate::{
     metrics::{MethodLabel, Sample},
     options::TransportOptions,
     peer::Peer,
+    request_id::RequestId,
     trace::Span,
 };
 
@@ -39,7 +39,7 @@ pub(crate) struct Connection {
 pub struct RequestContext {
     connection: Arc<Connection>,
     started: Instant,
-    id: OnceLock<Uuid>,
+    id: RequestId,
     /// The span of the request in the application log: each line within it has the id.
     log_span: tracing::Span,
     method: MethodLabel,
@@ -56,21 +56,11 @@ impl RequestContext {
     pub(crate) fn new(connection: Arc<Connection>, parts: &Parts) -> Self {
         connection.activity.request_started();
         let options = &*connection.options;
-        let id = OnceLock::new();
-        // At the level of errors, so that warnings have the id whatever else is logged. Without a log, nothing of this
-        // line is evaluated.
-        let log_span = tracing::error_span!(
-            "request",
-            // As text and not by `Display`, which goes through the formatter.
-            http.request.id = &*id
-                .get_or_init(Uuid::new_v4)
-                .hyphenated()
-                .encode_lower(&mut Uuid::encode_buffer()),
-        );
+        let id = RequestId::next();
         Self {
             started: Instant::now(),
             id,
-            log_span,
+            log_span: id.span(),
             method: MethodLabel::of(&parts.method),
             handler: None,
             actor: None,
@@ -81,14 +71,14 @@ impl RequestContext {
                 let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
                 Box::new(AccessLogLine::new(client, parts))
             }),
-            span: options.tracer.as_ref().and_then(|tracer| tracer.begin(parts)),
+            span: options.tracer.as_ref().and_then(|tracer| tracer.begin(id, parts)),
             connection,
         }
     }
 
     /// The id of the request: the same in the application log, in traces, and in events.
-    pub fn id(&self) -> &Uuid {
-        self.id.get_or_init(Uuid::new_v4)
+    pub fn id(&self) -> RequestId {
+        self.id
     }
 
     /// The other end of the connection.
@@ -143,16 +133,6 @@ impl RequestContext {
         self.actor.as_deref()
     }
 
-    /// The span of the request in the application log, while the answer is made.
-    pub(crate) fn lend_log_span(&mut self) -> tracing::Span {
-        std::mem::replace(&mut self.log_span, tracing::Span::none())
-    }
-
-    /// Takes the span back, for the body of the answer.
-    pub(crate) fn return_log_span(&mut self, span: tracing::Span) {
-        self.log_span = span;
-    }
-
     pub(crate) fn set_status(&mut self, status: StatusCode) {
         self.status = status;
     }
@@ -183,7 +163,7 @@ impl Drop for RequestContext {
             });
         }
         if let (Some(span), Some(tracer)) = (self.span.take(), &options.tracer) {
-            tracer.end(span, *self.id(), self.handler, self.status, self.sent);
+            tracer.end(span, self.handler, self.status, self.sent);
         }
         if let (Some(mut line), Some(log)) = (self.line.take(), &options.access_log) {
             line.finished(self.status, self.actor.take(), self.sent);
@@ -220,15 +200,6 @@ mod tests {
         request.body(()).unwrap().into_parts().0
     }
 
-    fn connection(options: TransportOptions) -> Arc<Connection> {
-        Arc::new(Connection {
-            peer: Peer::new(None, &options.trusted_proxies, false),
-            options: Arc::new(options),
-            lacks_tls: false,
-            activity: Arc::default(),
-        })
-    }
-
     #[test]
     fn a_size_is_that_of_the_head_and_of_the_announced_body() {
         assert_eq!(size_of_request(&parts(None)), 3 + 9 + 8 + 8);
@@ -237,11 +208,5 @@ mod tests {
             assert!(size_of_request(&parts(Some(nonsense))) < 100, "{nonsense}");
         }
         assert_eq!(size_of_request(&parts(Some("18446744073709551615"))), u64::MAX);
-    }
-
-    #[test]
-    fn a_request_keeps_its_id() {
-        let context = RequestContext::new(connection(TransportOptions::default()), &parts(None));
-        assert_eq!(context.id(), context.id());
     }
 }

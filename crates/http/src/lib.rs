@@ -31,6 +31,7 @@ mod peer;
 mod port_owner;
 mod proxies;
 pub mod redact;
+mod request_id;
 mod server;
 mod socket;
 mod surface;
@@ -50,6 +51,7 @@ pub use metrics::{
 pub use options::TransportOptions;
 pub use peer::Peer;
 pub use proxies::{Network, NetworkError, TrustedProxies};
+pub use request_id::RequestId;
 pub use server::Server;
 pub use surface::Surface;
 pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, Tls, TlsError, TlsOptions};

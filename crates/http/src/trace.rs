@@ -22,7 +22,6 @@ use std::{
 
 use http::{StatusCode, header, request::Parts};
 use tokio::{sync::mpsc, time};
-use uuid::Uuid;
 use wharf_workers::{Error, Supervisor, Unit, Work, Worker};
 
 pub(crate) use self::span::Span;
@@ -31,6 +30,7 @@ use crate::{
     handler::Handler,
     metrics::{Exposition, SPANS, Source, number},
     redact,
+    request_id::RequestId,
 };
 
 /// Samples requests, and queues their spans for the collector.
@@ -67,8 +67,8 @@ impl Tracer {
         })
     }
 
-    /// The span of a request, if it is to be traced.
-    pub(crate) fn begin(&self, parts: &Parts) -> Option<Box<Span>> {
+    /// The span of `request`, if it is to be traced.
+    pub(crate) fn begin(&self, request: RequestId, parts: &Parts) -> Option<Box<Span>> {
         let parent = parts
             .headers
             .get("traceparent")
@@ -84,7 +84,7 @@ impl Tracer {
         let user_agent = parts.headers.get(header::USER_AGENT);
         Some(Box::new(Span {
             context,
-            request_id: Uuid::nil(),
+            request,
             parent: parent.map(|parent| parent.span),
             started: now,
             ended: now,
@@ -107,13 +107,11 @@ impl Tracer {
     pub(crate) fn end(
         &self,
         mut span: Box<Span>,
-        request_id: Uuid,
         handler: Option<&'static Handler>,
         status: StatusCode,
         sent: u64,
     ) {
         span.ended = SystemTime::now();
-        span.request_id = request_id;
         (span.handler, span.status, span.sent) = (handler, status, sent);
         if self.queue.try_send(span).is_err() {
             self.counts.dropped.fetch_add(1, Relaxed);

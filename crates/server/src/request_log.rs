@@ -14,7 +14,6 @@ macro_rules! event {
     ($level:ident, $request:expr, $($rest:tt)+) => {{
         let request = $request;
         tracing::$level!(
-            http.request.id = %request.call.context.id(),
             http.request.method = %request.call.parts.method,
             http.request.host = request.host(),
             http.request.uri = %request.uri(),

@@ -14,9 +14,10 @@ use tokio::{
     time::{self, Instant},
 };
 
-use tracing_subscriber::{
-    Layer, Registry,
-    layer::{Context, SubscriberExt as _},
+use tracing::{
+    Event, Metadata, Subscriber,
+    span::{Attributes, Id, Record},
+    subscriber::NoSubscriber,
 };
 
 use super::*;
@@ -267,10 +268,26 @@ async fn an_error_or_a_panic_is_not_the_end() {
 #[derive(Clone, Default)]
 struct Levels(Arc<Mutex<Vec<tracing::Level>>>);
 
-impl<S: tracing::Subscriber> Layer<S> for Levels {
-    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+impl Subscriber for Levels {
+    fn event(&self, event: &Event<'_>) {
         self.0.lock().push(*event.metadata().level());
     }
+
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.is_event()
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+    fn enter(&self, _: &Id) {}
+
+    fn exit(&self, _: &Id) {}
 }
 
 #[tokio::test(start_paused = true)]
@@ -279,8 +296,8 @@ async fn a_series_of_unexpected_failures_is_logged_at_its_start_and_its_end() {
 
     let levels = Levels::default();
     // With one dispatcher alone, the first thread to log would decide for all; other tests log as well.
-    let _second = tracing::Dispatch::new(Registry::default());
-    let _log = subscriber::set_default(Registry::default().with(levels.clone()));
+    let _second = tracing::Dispatch::new(NoSubscriber::new());
+    let _log = subscriber::set_default(levels.clone());
     let worker = Scripted::new(&[
         Step::Fail,
         Step::Panic,

@@ -67,7 +67,7 @@ fn document_of(span: &Span) -> Value {
     let route = span.handler.map(|handler| handler.route);
     let mut attributes = vec![
         text("http.request.method", method),
-        text("http.request.id", &span.request_id.to_string()),
+        text("http.request.id", &span.request.uuid().to_string()),
         text("url.path", &span.path),
         text("network.protocol.version", span.protocol),
         integer("http.response.status_code", span.status.as_u16().into()),

@@ -3,17 +3,15 @@
 use std::time::SystemTime;
 
 use http::{Method, StatusCode};
-use uuid::Uuid;
 
 use super::context::SpanContext;
-use crate::handler::Handler;
+use crate::{handler::Handler, request_id::RequestId};
 
 /// A request that is traced.
 #[derive(Debug)]
 pub(crate) struct Span {
     pub(super) context: SpanContext,
-    /// The id of the request in the log and in events.
-    pub(super) request_id: Uuid,
+    pub(super) request: RequestId,
     pub(super) parent: Option<u64>,
     pub(super) started: SystemTime,
     pub(super) ended: SystemTime,

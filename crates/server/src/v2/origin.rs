@@ -15,7 +15,7 @@ impl Caller for Call<'_> {
             actor: self.context.actor().map(Arc::from),
             surface: Surface::Distribution,
             request: Some(RequestFacts {
-                id: *self.context.id(),
+                id: self.context.id().uuid(),
                 address: self.context.client_text(&self.parts.headers),
                 host: text(authority(self.parts)),
                 method: self.parts.method.to_string(),
