@@ -11,16 +11,21 @@ use crate::{files, report};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-oci", &[]),
     ("wharf-workers", &[]),
+    ("wharf-budget", &[]),
     ("wharf-storage", &["wharf-oci"]),
-    ("wharf-access", &["wharf-oci", "wharf-workers"]),
+    ("wharf-access", &["wharf-oci", "wharf-workers", "wharf-budget"]),
     ("wharf-client", &["wharf-oci"]),
-    ("wharf-registry", &["wharf-oci", "wharf-workers", "wharf-storage"]),
-    ("wharf-http", &["wharf-workers", "wharf-client"]),
+    (
+        "wharf-registry",
+        &["wharf-oci", "wharf-workers", "wharf-budget", "wharf-storage"],
+    ),
+    ("wharf-http", &["wharf-workers", "wharf-budget", "wharf-client"]),
     (
         "wharf-server",
         &[
             "wharf-oci",
             "wharf-workers",
+            "wharf-budget",
             "wharf-storage",
             "wharf-access",
             "wharf-client",
@@ -33,6 +38,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "wharf-oci",
             "wharf-workers",
+            "wharf-budget",
             "wharf-storage",
             "wharf-access",
             "wharf-client",

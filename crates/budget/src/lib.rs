@@ -1,0 +1,111 @@
+//! The budget of one server: how much memory, how many connections and how much work its clients may use together.
+//!
+//! A [`Share`] is one part of the budget, with a limit that holds over all connections. A [`Permit`] is charged
+//! *before* the first byte is taken and gives back when it is dropped, which is when the work ends and not when the
+//! connection does. When a share is exhausted, the client gets an answer that says when to come again.
+//!
+//! # Invariants
+//!
+//! - The permits of a share together never exceed its limit.
+//! - A wait for a permit has a limit of time.
+//! - Waiting requests get their permits in the order in which they asked, so that large ones are not starved.
+
+mod machine;
+mod share;
+
+pub use machine::Machine;
+pub use share::{Exhausted, Permit, Share};
+
+const MIB: usize = 1 << 20;
+
+/// All shares of one server. Cloning it clones handles of the same shares.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    /// Open connections.
+    pub connections: Share,
+    /// Requests whose work has not ended, whether or not their connection is still open.
+    pub requests: Share,
+    /// Bytes of bodies that are gathered whole before they are looked at: manifests, above all.
+    pub bodies: Share,
+    /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
+    pub transfers: Share,
+}
+
+/// Limits of the shares of a [`Budget`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Open connections.
+    pub connections: usize,
+    /// Requests whose work has not ended.
+    pub requests: usize,
+    /// Bytes of bodies that are gathered whole.
+    pub bodies: usize,
+    /// Bytes of blobs in memory.
+    pub transfers: usize,
+}
+
+impl Limits {
+    /// The limits that suit `machine`: at most half of its descriptors are connections, and all bytes together take at
+    /// most half of its memory.
+    pub fn of(machine: Machine) -> Self {
+        let quarter = machine.memory.map_or(usize::MAX, |memory| memory / 4);
+        Self {
+            connections: (machine.descriptors / 2).clamp(16, 4096),
+            requests: 2048,
+            bodies: quarter.clamp(8 * MIB, 64 * MIB),
+            transfers: quarter.clamp(8 * MIB, 64 * MIB),
+        }
+    }
+}
+
+impl Budget {
+    /// A budget with `limits`, of which nothing is used.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            connections: Share::new("connections", limits.connections),
+            requests: Share::new("requests", limits.requests),
+            bodies: Share::new("bodies", limits.bodies),
+            transfers: Share::new("transfers", limits.transfers),
+        }
+    }
+
+    /// All shares, in the order in which they are documented.
+    pub fn shares(&self) -> [&Share; 4] {
+        [&self.connections, &self.requests, &self.bodies, &self.transfers]
+    }
+}
+
+impl Default for Budget {
+    /// The budget that suits this machine.
+    fn default() -> Self {
+        Self::new(Limits::of(Machine::read()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_fit_into_a_small_container_and_into_few_descriptors() {
+        let small = Limits::of(Machine {
+            memory: Some(64 * MIB),
+            descriptors: 256,
+        });
+        assert_eq!(small.connections, 128);
+        assert_eq!((small.bodies, small.transfers), (16 * MIB, 16 * MIB));
+        let large = Limits::of(Machine {
+            memory: None,
+            descriptors: 1 << 20,
+        });
+        assert_eq!(large.connections, 4096);
+        assert_eq!((large.bodies, large.transfers), (64 * MIB, 64 * MIB));
+    }
+
+    #[test]
+    fn each_share_has_its_own_name() {
+        let budget = Budget::default();
+        let names: std::collections::HashSet<_> = budget.shares().map(Share::name).into_iter().collect();
+        assert_eq!(names.len(), budget.shares().len());
+    }
+}
