@@ -5,6 +5,7 @@ mod content;
 mod feature;
 mod http;
 mod load;
+mod machine;
 mod measure;
 mod process;
 mod push;
@@ -45,6 +46,9 @@ pub(crate) struct Options {
     /// Add a server: `NAME=COMMAND`, where `{config}`, `{port}` and `{root}` are filled in
     #[arg(long = "peer", value_name = "NAME=COMMAND")]
     peers: Vec<String>,
+    /// Give a peer the configuration in this file, where `{port}` and `{root}` are filled in
+    #[arg(long = "peer-config", value_name = "NAME=PATH")]
+    peer_configs: Vec<String>,
     /// Start only this server; may be given several times
     #[arg(long = "server", value_name = "NAME")]
     servers: Vec<String>,
@@ -87,7 +91,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     let mut bench = Bench {
         stage,
-        seeds: Seeds::new(scratch.0.join("stores")),
+        seeds: Seeds::new(scratch.0.join("stores"), options.quick),
         pushes: Pushes::default(),
         able: HashMap::new(),
         quick: options.quick,
@@ -99,7 +103,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .iter()
         .any(|row| has_machine_goal(row.metrics.iter().flat_map(|metric| metric.goals)))
     {
-        report.machine = Some(measure::machine(&bench.pushes, &scratch.0)?);
+        report.machine = Some(bench.pushes.machine(&scratch.0)?);
     }
     for row in rows {
         let outcome = bench.row(row)?;
@@ -263,11 +267,7 @@ fn select_rows(only: &[String]) -> Result<Vec<&'static Row>> {
 }
 
 fn has_machine_goal<'a>(mut goals: impl Iterator<Item = &'a Goal>) -> bool {
-    goals.any(|goal| match goal {
-        Goal::TimesMachine(_) => true,
-        Goal::Either(goals) => has_machine_goal(goals.iter()),
-        _ => false,
-    })
+    goals.any(|goal| matches!(goal, Goal::TimesHash(_) | Goal::TimesDiskImages(_)))
 }
 
 /// The servers to compare, wharf first; a server that is not installed is reported and left out.
@@ -300,6 +300,9 @@ fn find_servers(options: &Options, target: &Path) -> Result<Vec<Server>> {
     add(NGINX, &|| search.nginx());
     for definition in &options.peers {
         servers.push(server::peer(definition)?);
+    }
+    for definition in &options.peer_configs {
+        server::set_template(&mut servers, definition)?;
     }
     for name in &options.servers {
         let known = servers.iter().any(|server| server.name == *name);

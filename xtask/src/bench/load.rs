@@ -45,8 +45,13 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
+    /// The median and the 99th percentile of the latencies in microseconds.
+    pub(crate) fn median_and_p99(&mut self) -> Option<[u32; 2]> {
+        Some([self.latency(0.5)?, self.latency(0.99)?])
+    }
+
     /// The latency in microseconds that a share of `quantile` of the responses kept within.
-    pub(crate) fn latency(&mut self, quantile: f64) -> Option<u32> {
+    fn latency(&mut self, quantile: f64) -> Option<u32> {
         self.latencies.sort_unstable();
         let last = self.latencies.len().checked_sub(1)?;
         #[expect(

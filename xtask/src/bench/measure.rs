@@ -10,9 +10,10 @@ use anyhow::{Context as _, Result, ensure};
 use super::content::{BigBlobs, Image, MANIFEST_TYPE};
 use super::feature::Feature;
 use super::load::{Limit, Load, Outcome, request};
+use super::machine::Machine;
 use super::process::{Meter, Span, memory_kib};
 use super::push;
-use super::seed::{BIG_BLOB, GARBAGE_BLOBS, IMAGE_REPOSITORY, TAG_REPOSITORY, count_blobs};
+use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY, count_blobs};
 use super::server::{Running, Server, Stage};
 
 const CONNECTIONS: usize = 16;
@@ -65,6 +66,11 @@ impl Pushes {
         self.crowd.get_or_init(|| BigBlobs::new(CROWD_BLOB))
     }
 
+    /// What the machine itself does with this content, in `directory`.
+    pub(crate) fn machine(&self, directory: &Path) -> Result<Machine> {
+        Machine::measure(self.big().get(0).prefix, SMALL_CLIENTS, directory)
+    }
+
     fn images(&self, quick: bool) -> &[Image] {
         self.images
             .get_or_init(|| (0..if quick { 300 } else { 1_000 }).map(Image::small).collect())
@@ -77,6 +83,24 @@ pub(crate) fn big_get_1(turn: &Turn<'_>) -> Result<Reading> {
 
 pub(crate) fn big_get_8(turn: &Turn<'_>) -> Result<Reading> {
     turn.big_get(8)
+}
+
+/// How evenly eight transfers that run together are served.
+pub(crate) fn big_get_fairness(turn: &Turn<'_>) -> Result<Reading> {
+    let (connections, each) = (8, if turn.quick { 4 } else { 12 });
+    let requests = [turn.big_request()];
+    turn.load(&requests, 1, false, Limit::Each(1)).run()?;
+    let meter = turn.meter()?;
+    let mut outcome = turn
+        .load(&requests, connections, false, Limit::Each(each))
+        .run()?;
+    let span = meter.stop()?;
+    let [median, worst] = outcome.median_and_p99().context("no transfer ended")?;
+    Ok(Reading {
+        values: vec![f64::from(worst) / 1e3, f64::from(worst) / f64::from(median)],
+        span,
+        latency: Some([median, worst]),
+    })
 }
 
 pub(crate) fn big_get_tls(turn: &Turn<'_>) -> Result<Reading> {
@@ -133,10 +157,12 @@ pub(crate) fn tags_all(turn: &Turn<'_>) -> Result<Reading> {
 }
 
 pub(crate) fn catalog_page(turn: &Turn<'_>) -> Result<Reading> {
-    turn.requests(
-        &[turn.request("GET", "/v2/_catalog?n=100&last=team-24/service-99")],
-        false,
-    )
+    turn.requests(&[turn.catalog_request()], false)
+}
+
+/// As one client alone asks: no walk of the tree is shared.
+pub(crate) fn catalog_page_alone(turn: &Turn<'_>) -> Result<Reading> {
+    turn.requests_over(1, &[turn.catalog_request()], false)
 }
 
 pub(crate) fn push_in_one_put(turn: &Turn<'_>) -> Result<Reading> {
@@ -189,24 +215,24 @@ pub(crate) fn first_answer(turn: &Turn<'_>) -> Result<Reading> {
     })
 }
 
-/// Seconds that the collection takes, which must leave half of the blobs.
+/// Seconds that the collection takes, which must leave half of the blobs, and seconds that a second one takes, which
+/// has nothing to remove.
 pub(crate) fn collect(stage: &Stage, server: &Server, root: &Path) -> Result<Reading> {
     let before = count_blobs(root)?;
-    ensure!(
-        before == GARBAGE_BLOBS,
-        "the store should hold {GARBAGE_BLOBS} blobs and holds {before}"
-    );
-    let started = Instant::now();
-    server.collect(stage, root, &["--delete-untagged"])?;
-    let seconds = started.elapsed().as_secs_f64();
-    let after = count_blobs(root)?;
-    ensure!(
-        after == GARBAGE_BLOBS / 2,
-        "{} of {GARBAGE_BLOBS} blobs should be left, and {after} are",
-        GARBAGE_BLOBS / 2
-    );
+    let collect = || -> Result<f64> {
+        let started = Instant::now();
+        server.collect(stage, root, &["--delete-untagged"])?;
+        let seconds = started.elapsed().as_secs_f64();
+        let after = count_blobs(root)?;
+        ensure!(
+            after == before / 2,
+            "{} of {before} blobs should be left, and {after} are",
+            before / 2
+        );
+        Ok(seconds)
+    };
     Ok(Reading {
-        values: vec![seconds],
+        values: vec![collect()?, collect()?],
         span: Span::default(),
         latency: None,
     })
@@ -258,19 +284,19 @@ impl Turn<'_> {
         Ok(bytes_moved(outcome.body_bytes as f64, span))
     }
 
+    fn catalog_request(&self) -> Vec<u8> {
+        self.request("GET", "/v2/_catalog?n=100&last=team-24/service-99")
+    }
+
     fn requests(&self, requests: &[Vec<u8>], head: bool) -> Result<Reading> {
-        self.load(
-            requests,
-            CONNECTIONS,
-            head,
-            Limit::Time(Duration::from_millis(200)),
-        )
-        .run()?;
-        let (mut outcome, span) = self.timed(requests, CONNECTIONS, head)?;
-        let latency = outcome
-            .latency(0.5)
-            .zip(outcome.latency(0.99))
-            .map(<[u32; 2]>::from);
+        self.requests_over(CONNECTIONS, requests, head)
+    }
+
+    fn requests_over(&self, connections: usize, requests: &[Vec<u8>], head: bool) -> Result<Reading> {
+        let warm_up = Limit::Time(Duration::from_millis(200));
+        self.load(requests, connections, head, warm_up).run()?;
+        let (mut outcome, span) = self.timed(requests, connections, head)?;
+        let latency = outcome.median_and_p99();
         Ok(things_done(outcome.responses as f64, span, latency))
     }
 
@@ -321,28 +347,4 @@ fn things_done(count: f64, span: Span, latency: Option<[u32; 2]>) -> Reading {
         span,
         latency,
     }
-}
-
-/// MB/s that one core hashes, and that the disk takes with an fsync after every 100 MiB; medians of three.
-pub(crate) fn machine(pushes: &Pushes, directory: &Path) -> Result<[f64; 2]> {
-    use sha2::Digest as _;
-    use std::io::Write as _;
-    let blob = pushes.big().get(0);
-    let path = directory.join("disk");
-    let mut rates = [Vec::new(), Vec::new()];
-    for _ in 0..3 {
-        let started = Instant::now();
-        std::hint::black_box(sha2::Sha256::digest(blob.prefix));
-        rates[0].push(blob.prefix.len() as f64 / 1e6 / started.elapsed().as_secs_f64());
-        let started = Instant::now();
-        let mut file = std::fs::File::create(&path)?;
-        file.write_all(blob.prefix)?;
-        file.sync_all()?;
-        rates[1].push(blob.prefix.len() as f64 / 1e6 / started.elapsed().as_secs_f64());
-        std::fs::remove_file(&path)?;
-    }
-    Ok(rates.map(|mut rates| {
-        rates.sort_by(f64::total_cmp);
-        rates[1]
-    }))
 }

@@ -17,9 +17,9 @@ pub(crate) const TAG_COUNT: usize = 10_000;
 pub(crate) const REPOSITORY_COUNT: usize = 5_000;
 pub(crate) const BIG_BLOB: usize = 100 << 20;
 const SMALL_IMAGES: u64 = 16;
-const GARBAGE_MANIFESTS: u64 = 1_000;
-/// The blobs of `Seed::Garbage`: manifests, configs and layers. Half of them no tag reaches.
-pub(crate) const GARBAGE_BLOBS: u64 = GARBAGE_MANIFESTS * 10;
+/// Manifests of `Seed::Garbage` in a full run and in a quick one, each with a config and eight layers. No tag reaches
+/// half of them.
+const GARBAGE_MANIFESTS: [u64; 2] = [10_000, 1_000];
 
 /// A store to start a server on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,15 +65,17 @@ impl Images {
 /// Makes stores below one directory, each when it is first asked for.
 pub(crate) struct Seeds {
     directory: PathBuf,
+    quick: bool,
     used_up: u64,
     /// Stores that servers have changed, until the end of the row.
     spent: Vec<PathBuf>,
 }
 
 impl Seeds {
-    pub(crate) fn new(directory: PathBuf) -> Self {
+    pub(crate) fn new(directory: PathBuf, quick: bool) -> Self {
         Self {
             directory,
+            quick,
             used_up: 0,
             spent: Vec::new(),
         }
@@ -102,7 +104,7 @@ impl Seeds {
                 Seed::Images => write_images(&making)?,
                 Seed::Tags => write_tags(&making)?,
                 Seed::Repositories => write_repositories(&making)?,
-                Seed::Garbage => write_garbage(&making)?,
+                Seed::Garbage => write_garbage(&making, GARBAGE_MANIFESTS[usize::from(self.quick)])?,
             }
             fs::rename(&making, &root)?;
         }
@@ -233,8 +235,8 @@ fn write_repositories(root: &Path) -> Result<()> {
     })
 }
 
-fn write_garbage(root: &Path) -> Result<()> {
-    for number in 0..GARBAGE_MANIFESTS {
+fn write_garbage(root: &Path, manifests: u64) -> Result<()> {
+    for number in 0..manifests {
         let repository = format!("bench/garbage-{}", number % 10);
         let image = Image::of_layers(4_000_000 + 10 * number, 8, 512);
         write_image_blobs(root, &image)?;

@@ -32,6 +32,8 @@ pub(crate) struct Server {
     pub(crate) command: Vec<String>,
     /// Version that the server reports.
     pub(crate) version: String,
+    /// Configuration of a peer that does not read that of registry:2; `{port}` and `{root}` are filled in.
+    pub(crate) template: Option<String>,
 }
 
 /// Settings of all starts.
@@ -165,6 +167,12 @@ impl Server {
     fn config(&self, stage: &Stage, root: &Path, feature: Feature, port: u16) -> Result<String> {
         if self.name == NGINX {
             return nginx_config(stage, root, feature, port);
+        }
+        if let Some(template) = &self.template {
+            let root = root.to_str().context("the store's path is not UTF-8")?;
+            return Ok(template
+                .replace("{port}", &port.to_string())
+                .replace("{root}", root));
         }
         // The configuration of the official image of registry:2, with the address and the directory of this run.
         let mut config = format!(
@@ -313,6 +321,7 @@ impl Search<'_> {
             name: WHARF.to_owned(),
             version: version_of(&program, "--version"),
             command,
+            template: None,
         })
     }
 
@@ -376,6 +385,7 @@ impl Search<'_> {
             name: NGINX.to_owned(),
             version: version_of(&program, "-v"),
             command,
+            template: None,
         })
     }
 }
@@ -398,7 +408,22 @@ pub(crate) fn peer(definition: &str) -> Result<Server> {
         name: name.to_owned(),
         version: command.join(" "),
         command,
+        template: None,
     })
+}
+
+/// Gives a server a configuration of its own: `NAME=PATH`.
+pub(crate) fn set_template(servers: &mut [Server], definition: &str) -> Result<()> {
+    let (name, path) = definition
+        .split_once('=')
+        .with_context(|| format!("`--peer-config {definition}`: expected `NAME=PATH`"))?;
+    let server = servers
+        .iter_mut()
+        .find(|server| server.name == name)
+        .with_context(|| format!("`--peer-config {definition}`: there is no `--peer {name}=…`"))?;
+    let template = fs::read_to_string(path).with_context(|| format!("cannot read `{path}`"))?;
+    server.template = Some(template);
+    Ok(())
 }
 
 fn registry(name: &str, program: &Path) -> Server {
@@ -409,6 +434,7 @@ fn registry(name: &str, program: &Path) -> Server {
         name: name.to_owned(),
         version: version_of(program, "--version"),
         command,
+        template: None,
     }
 }
 
