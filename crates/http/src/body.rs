@@ -1,12 +1,18 @@
 //! Bodies of answers, with an observer that follows them to their end.
 
 use std::{
-    pin::Pin,
-    task::{Context, Poll, ready},
+    pin::{Pin, pin},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use tokio::task;
+
+/// How many bytes of a body may pass before other connections have their turn. A client that reads as fast as the
+/// server sends would else keep a thread for as long as the runtime lets a task run, and the readiness of other
+/// sockets would be noticed only then: of eight such clients some waited six times as long as others.
+const TURN: usize = 1 << 20;
 
 /// An observer of the body of an answer. It is dropped when the answer is complete, or given up.
 pub trait BodyObserver: Send + Unpin + 'static {
@@ -22,12 +28,18 @@ pub trait BodyObserver: Send + Unpin + 'static {
 pub struct ObservedBody<B, O> {
     body: B,
     observer: O,
+    /// Bytes since the last wait of this body.
+    in_turn: usize,
 }
 
 impl<B, O> ObservedBody<B, O> {
     /// `body`, observed by `observer`.
     pub fn new(body: B, observer: O) -> Self {
-        Self { body, observer }
+        Self {
+            body,
+            observer,
+            in_turn: 0,
+        }
     }
 }
 
@@ -39,12 +51,27 @@ impl<B: Body<Data = Bytes> + Unpin, O: BodyObserver> Body for ObservedBody<B, O>
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        let Self { body, observer } = &mut *self;
+        let Self {
+            body,
+            observer,
+            in_turn,
+        } = &mut *self;
+        if *in_turn >= TURN {
+            *in_turn = 0;
+            // Its first poll has the task woken after all tasks that are ready, and after a look at the sockets.
+            if pin!(task::yield_now()).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
         let frame = observer.log_span().in_scope(|| Pin::new(body).poll_frame(cx));
-        let frame = ready!(frame);
+        let Poll::Ready(frame) = frame else {
+            *in_turn = 0;
+            return Poll::Pending;
+        };
         if let Some(Ok(frame)) = &frame
             && let Some(bytes) = frame.data_ref()
         {
+            *in_turn += bytes.len();
             observer.sent(bytes.len());
         }
         Poll::Ready(frame)
@@ -77,6 +104,34 @@ mod tests {
         fn log_span(&self) -> &tracing::Span {
             &self.1
         }
+    }
+
+    /// A body of as many bytes as are asked for, always ready.
+    struct Endless;
+
+    impl Body for Endless {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Ready(Some(Ok(Frame::data(Bytes::from(vec![0; TURN / 4])))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_always_ready_lets_other_tasks_have_their_turn() {
+        let (sender, _receiver) = mpsc::channel();
+        let mut body = ObservedBody::new(Endless, Counter(sender, tracing::Span::none()));
+        let other = tokio::spawn(async {});
+        for _ in 0..4 {
+            assert!(body.frame().await.is_some());
+        }
+        assert!(!other.is_finished(), "the turn is not over");
+        assert!(body.frame().await.is_some());
+        assert!(other.is_finished(), "the other task had its turn");
     }
 
     #[tokio::test]
