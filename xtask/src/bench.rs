@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: wharf compared with the servers it replaces, row by row, in one run on one machine.
 
+mod attack;
 mod client;
 mod content;
 mod feature;

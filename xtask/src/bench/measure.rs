@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::attack::{Attacks, Target};
 use super::content::{BigBlobs, Image, MANIFEST_TYPE};
 use super::feature::Feature;
 use super::load::{Limit, Load, Outcome, request};
@@ -17,6 +18,7 @@ use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY, count_blobs};
 use super::server::{Running, Server, Stage};
 
 const CONNECTIONS: usize = 16;
+const HONEST_CONNECTIONS: usize = 4;
 const SMALL_REPOSITORIES: usize = 50;
 const SMALL_CLIENTS: usize = 8;
 const CHUNK: usize = 10 << 20;
@@ -178,6 +180,30 @@ pub(crate) fn push_images(turn: &Turn<'_>) -> Result<Reading> {
     let meter = turn.meter()?;
     push::images(turn.server.address, images, SMALL_CLIENTS, SMALL_REPOSITORIES)?;
     Ok(things_done(images.len() as f64, meter.stop()?, None))
+}
+
+/// Manifest GETs of honest clients while hostile ones attack, and the memory that the server has taken at most.
+pub(crate) fn hostile(turn: &Turn<'_>) -> Result<Reading> {
+    let materials = turn.stage.materials.as_ref();
+    let authorization = materials.and_then(|materials| materials.authorization(turn.feature));
+    let target = Target {
+        address: turn.server.address,
+        repository: IMAGE_REPOSITORY.to_owned(),
+        blob: turn.stage.images.big.clone(),
+        authorization: authorization.context("the attacks need a user")?,
+    };
+    let requests = turn.manifest_requests("GET");
+    turn.load(&requests, 1, false, Limit::Each(1)).run()?;
+    let attacks = Attacks::start(&target);
+    thread::sleep(Duration::from_secs(if turn.quick { 2 } else { 6 }));
+    let (mut outcome, span) = turn.timed(&requests, HONEST_CONNECTIONS, false)?;
+    attacks.stop()?;
+    let peak = memory_kib(turn.server.pid(), "VmHWM")? as f64 / 1024.0;
+    Ok(Reading {
+        values: vec![outcome.responses as f64 / span.wall, peak],
+        span,
+        latency: outcome.median_and_p99(),
+    })
 }
 
 /// Resident memory after a second of rest.

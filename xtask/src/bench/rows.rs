@@ -432,6 +432,16 @@ pub(crate) const ROWS: &[Row] = &[
         ..PUSH
     },
     Row {
+        id: "hostile",
+        title: "manifest GET by 4 honest clients, and RSS peak, while others hold streams, bodies and tasks",
+        needs: Feature::Htpasswd,
+        nginx: false,
+        rounds: [2, 1],
+        measure: Measure::Serving(measure::hostile),
+        metrics: &[rate(Anchors::NONE, &[]), memory(&[Goal::Value(200.0)])],
+        ..READ
+    },
+    Row {
         id: "start-empty",
         title: "start to first answer, empty store",
         seed: Seed::Empty,
