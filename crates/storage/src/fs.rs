@@ -50,6 +50,7 @@ mod known_uploads;
 mod list;
 mod list_uploads;
 mod pool;
+mod provisional;
 mod read;
 mod remove;
 mod rename;

@@ -27,7 +27,8 @@ use super::{
     failed_job,
     known_uploads::{Fingerprint, Hold, Remembered},
     pool::{Buffer, Pool},
-    sys::{Disk, Kind},
+    provisional::Before,
+    sys::{Disk, Kind, Metadata},
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
 
@@ -105,6 +106,8 @@ impl<D: Disk> Engine<D> {
             written_back: 0,
             hasher: Some(Hasher::new(Algorithm::Sha256)),
             failed: None,
+            is_too_long: false,
+            before: None,
             hold,
         });
         session.find()?;
@@ -120,7 +123,10 @@ impl<D: Disk> Engine<D> {
         let directory = directory_of(upload);
         let failed = |error| Error::io(format!("look at the upload `{directory}`"), error);
         match self.disk.stat(&format!("{directory}/data")) {
-            Ok(data) if data.kind == Kind::File => Ok(data.size),
+            Ok(data) if data.kind == Kind::File => {
+                let marked = self.marked(&directory).map_err(failed)?;
+                Ok(marked.map_or(data.size, |size| size.min(data.size)))
+            }
             Err(error) if ErrorKind::of(&error) != ErrorKind::NotFound => Err(failed(error)),
             _ => self
                 .disk
@@ -129,6 +135,11 @@ impl<D: Disk> Engine<D> {
                 .map_err(failed),
         }
     }
+}
+
+/// Whether what lies at the path of an upload is its open file, and has no other name.
+fn is_ours_alone(at_path: &Metadata, opened: &Metadata) -> bool {
+    (at_path.device, at_path.inode) == (opened.device, opened.inode) && !opened.has_other_names
 }
 
 fn busy(directory: &str) -> Error {
@@ -150,6 +161,10 @@ struct Session<D: Disk> {
     hasher: Option<Hasher>,
     /// Kind and context of a failed write; bytes after it are lost, so no write may follow.
     failed: Option<(ErrorKind, String)>,
+    /// Whether the file is longer than `written`, because a request that was all or nothing was killed.
+    is_too_long: bool,
+    /// The upload before this holder, when what this one writes is provisional.
+    before: Option<Before>,
     /// The last field, so that the hold is dropped after everything else.
     hold: Hold,
 }
@@ -163,10 +178,8 @@ impl<D: Disk> Session<D> {
         let file = match disk.open_to_write(&self.data) {
             Ok(file) => file,
             Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => {
-                return disk
-                    .stat(&format!("{directory}/startedat"))
-                    .map(|_| ())
-                    .map_err(failed);
+                disk.stat(&format!("{directory}/startedat")).map_err(failed)?;
+                return self.engine.unmark(directory).map_err(failed);
             }
             Err(error) => return Err(failed(error)),
         };
@@ -178,17 +191,81 @@ impl<D: Disk> Session<D> {
         }
         self.written = found.size;
         self.file = Some(Arc::new(file));
-        if found.size > 0 {
-            let known = self
-                .engine
-                .uploads
-                .hashes
-                .remove(&self.hold.upload)
-                .map(|(_, known)| known);
-            let known = known.filter(|known| known.file == Fingerprint::from(found));
-            self.hasher = known.map(|known| known.hasher.clone());
+        let known = self
+            .engine
+            .uploads
+            .hashes
+            .remove(&self.hold.upload)
+            .map(|(_, known)| known);
+        if let Some(known) = known.filter(|known| known.file == Fingerprint::from(found)) {
+            // This process left it, and so left no mark.
+            self.hasher = Some(known.hasher.clone());
+            return Ok(());
+        }
+        if let Some(marked) = self.engine.marked(directory).map_err(failed)? {
+            self.is_too_long = true;
+            self.written = marked.min(found.size);
+        }
+        if self.written > 0 {
+            self.hasher = None;
         }
         Ok(())
+    }
+
+    /// Cuts off the bytes of a request that was all or nothing, and was killed.
+    fn cut(&mut self) -> Result<()> {
+        if self.is_too_long {
+            let file = self.file()?;
+            let cut = self.engine.disk.set_length(&file, self.written);
+            cut.and_then(|()| self.engine.unmark(&self.directory))
+                .map_err(|error| writing(&self.data, error))?;
+            self.is_too_long = false;
+        }
+        Ok(())
+    }
+
+    /// Says how many bytes count, before the first that does not is written.
+    fn mark(&mut self) -> Result<()> {
+        if let Some(before) = &mut self.before
+            && !before.is_marked
+        {
+            // Also after a failure: the mark may be there.
+            before.is_marked = true;
+            let marked = self.engine.mark(&self.directory, before.size);
+            marked.map_err(|error| writing(&self.directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the upload what it was before this holder, if what this one wrote is provisional and was not published.
+    fn go_back(&mut self) -> Result<()> {
+        let Some(before) = self.before.take().filter(|before| before.is_marked) else {
+            return Ok(());
+        };
+        self.hasher = None;
+        self.try_go_back(before.size)
+            .map_err(|error| writing(&self.data, error))?;
+        (self.written, self.hasher) = (before.size, before.hasher);
+        Ok(())
+    }
+
+    fn try_go_back(&self, size: u64) -> io::Result<()> {
+        let disk = &self.engine.disk;
+        if let Some(file) = &self.file {
+            match disk.stat(&self.data) {
+                Ok(found) if is_ours_alone(&found, &disk.stat_file(file)?) => disk.set_length(file, size)?,
+                // The file is a blob, or may become one: the name goes, the bytes stay.
+                Ok(_) => disk.remove_file(&self.data)?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.engine.unmark(&self.directory)
+    }
+
+    /// Whether letting go of the upload changes its file.
+    fn is_marked(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.is_marked)
     }
 
     /// Writes `frames` at the end, and hashes them.
@@ -205,6 +282,8 @@ impl<D: Disk> Session<D> {
     }
 
     fn try_append(&mut self, frames: &[Bytes]) -> Result<()> {
+        self.cut()?;
+        self.mark()?;
         let mut hasher = self.hasher()?;
         let file = self.file()?;
         let disk = &self.engine.disk;
@@ -285,6 +364,7 @@ impl<D: Disk> Session<D> {
     /// The digests of all bytes.
     fn digests(&mut self, also: Option<Algorithm>) -> Result<Vec<Digest>> {
         self.check()?;
+        self.cut()?;
         let hasher = self.hasher()?;
         self.hasher = Some(hasher.clone());
         let file = self.file()?;
@@ -343,7 +423,7 @@ impl<D: Disk> Session<D> {
             if let Err(error) = self.remove_leftovers() {
                 tracing::warn!(upload = self.directory, %error, "could not remove a finished upload");
             }
-            self.hasher = None;
+            (self.hasher, self.before) = (None, None);
         }
         result
     }
@@ -353,6 +433,9 @@ impl<D: Disk> Session<D> {
         match disk.remove_file(&format!("{}/startedat", self.directory)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
+        }
+        if self.is_marked() {
+            self.engine.unmark(&self.directory)?;
         }
         match disk.remove_directory(&self.directory) {
             // registry:2 leaves states of hashes there.
@@ -375,6 +458,9 @@ impl<D: Disk> Session<D> {
 impl<D: Disk> Drop for Session<D> {
     /// Leaves the state of the hash to the next holder.
     fn drop(&mut self) {
+        if let Err(error) = self.go_back() {
+            tracing::warn!(upload = self.directory, %error, "could not take back the bytes of a request that broke off; the next one will");
+        }
         let (Some(hasher), Some(file)) = (self.hasher.take(), &self.file) else {
             return;
         };
@@ -517,6 +603,16 @@ impl<D: Disk> Upload for FsUpload<D> {
         self.size
     }
 
+    fn write_provisionally(&mut self) {
+        if let Work::Idle(session) = &mut self.work {
+            session.before = Some(Before {
+                size: session.written,
+                hasher: session.hasher.clone(),
+                is_marked: false,
+            });
+        }
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         if let Work::Idle(session) = &self.work {
             session.check()?;
@@ -542,6 +638,9 @@ impl<D: Disk> Upload for FsUpload<D> {
 
     async fn suspend(self: Box<Self>) -> Result<u64> {
         let (mut session, frames) = self.into_session().await?;
+        if session.before.is_some() {
+            return blocking(move || session.go_back().map(|()| session.written)).await;
+        }
         if frames.is_empty() {
             return Ok(session.written);
         }
@@ -588,7 +687,7 @@ impl<D: Disk> Upload for FsUpload<D> {
 
 async fn discard<D: Disk>(mut session: Box<Session<D>>) -> Result<()> {
     blocking(move || {
-        session.hasher = None;
+        (session.hasher, session.before) = (None, None);
         session.engine.discard_upload(&session.hold.upload)
     })
     .await
@@ -608,31 +707,45 @@ fn digests_of(frames: &[Bytes], also: Option<Algorithm>) -> Vec<Digest> {
 /// Writes what was taken from the client but not written yet; the session goes with it.
 fn write_behind<D: Disk>(mut session: Box<Session<D>>, frames: Vec<Bytes>) {
     let span = tracing::Span::current();
-    let mut write = move || {
+    let write = move || {
         let _request = span.enter();
         if let Err(error) = session.append(&frames) {
             tracing::warn!(upload = session.directory, %error, "could not keep the last bytes of an upload");
         }
     };
+    behind(write);
+}
+
+/// Lets go of an upload whose holder is gone.
+fn let_go<D: Disk>(session: Box<Session<D>>, frames: Vec<Bytes>) {
+    if session.before.is_some() {
+        if session.is_marked() {
+            behind(move || drop(session));
+        }
+    } else if session.failed.is_none() && !frames.is_empty() {
+        write_behind(session, frames);
+    }
+}
+
+/// Runs `work` on a blocking thread, and does not wait for it.
+fn behind(work: impl FnOnce() + Send + 'static) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(write)),
-        Err(_) => write(),
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
     }
 }
 
 impl<D: Disk> Drop for FsUpload<D> {
     fn drop(&mut self) {
         let frames = self.gathered.take();
-        if frames.is_empty() {
-            return;
-        }
         match std::mem::replace(&mut self.work, Work::Gone) {
-            Work::Idle(session) if session.failed.is_none() => write_behind(session, frames),
-            Work::Running(job) => {
+            Work::Idle(session) => let_go(session, frames),
+            // A job that nothing waits for drops the session at its end.
+            Work::Running(job) if !frames.is_empty() => {
                 if let Ok(runtime) = Handle::try_current() {
                     runtime.spawn(async move {
                         if let Ok((session, Ok(()))) = job.await {
-                            write_behind(session, frames);
+                            let_go(session, frames);
                         }
                     });
                 }
@@ -701,10 +814,8 @@ impl<D: Disk> Finished for FsFinished<D> {
 
 impl<D: Disk> Drop for FsFinished<D> {
     fn drop(&mut self) {
-        if let (Some(session), Some(frames)) = (self.session.take(), self.frames.take())
-            && !frames.is_empty()
-        {
-            write_behind(session, frames);
+        if let Some(session) = self.session.take() {
+            let_go(session, self.frames.take().unwrap_or_default());
         }
     }
 }
