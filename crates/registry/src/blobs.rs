@@ -101,7 +101,7 @@ impl Registry {
     }
 
     /// Lets `name` read the blob `digest` of repository `from`, or, without `from`, of any repository. `None` when
-    /// there is no such blob: the client has to push it.
+    /// there is no such blob, and `name` does not have it already: the client has to push it.
     ///
     /// # Errors
     ///
@@ -137,7 +137,12 @@ impl Registry {
         let stored = match from {
             Some(from) => match self.stored_blob(from, digest).await {
                 Ok(stored) => stored,
-                Err(Error::BlobUnknown { .. }) => return Ok(None),
+                // The client may not know that it was mounted before, and `from` may have lost it since.
+                Err(Error::BlobUnknown { .. }) => match self.stored_blob(name, digest).await {
+                    Ok(stored) => stored,
+                    Err(Error::BlobUnknown { .. }) => return Ok(None),
+                    Err(error) => return Err(error),
+                },
                 Err(error) => return Err(error),
             },
             None => *digest,

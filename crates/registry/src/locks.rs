@@ -114,9 +114,9 @@ impl<'a> Shared<'a> {
         name: &RepoName,
         digest: &Digest,
         finished: Box<dyn Finished>,
-    ) -> Result<()> {
+    ) -> wharf_storage::Result<()> {
         let link = Put::new(layout::layer_link(name, digest), layout::link_content(digest));
-        Ok(finished.publish(&layout::blob(digest), &[link]).await?)
+        finished.publish(&layout::blob(digest), &[link]).await
     }
 
     /// Makes `digest` a manifest of the repository of `tags`, and points these at it, in the order that never lets a
