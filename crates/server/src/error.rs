@@ -185,8 +185,16 @@ impl From<RegistryError> for Failure {
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
             RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
             // Not 405, which clients take for "this registry cannot delete".
-            RegistryError::NeededByIndex { .. } => {
+            RegistryError::NeededByIndex { .. } | RegistryError::BlobNeeded { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
+            }
+            RegistryError::PreconditionFailed { current, .. } => {
+                let failure = Self::new(ErrorCode::Denied, error.to_string())
+                    .with_status(StatusCode::PRECONDITION_FAILED);
+                return match current.and_then(|digest| HeaderValue::try_from(format!("\"{digest}\"")).ok()) {
+                    Some(etag) => failure.with_header(header::ETAG, etag),
+                    None => failure,
+                };
             }
         };
         Self::new(code, text)
