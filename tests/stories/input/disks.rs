@@ -135,13 +135,28 @@ async fn a_full_disk_refuses_pushes_and_serves_pulls(builder: ServerBuilder) {
     let filler = root_inside(&server).join("filler");
     std::fs::write(&filler, vec![1; 8 << 20]).unwrap_err();
     pushes_are_refused(&repository, 2, 10_000).await;
-    let answer = repository.put_manifest(
-        "v2",
-        &image
-            .manifest
-            .with(&wharf_testkit::json!({ "annotations": { "a": "b" } })),
+    let manifest = image
+        .manifest
+        .with(&wharf_testkit::json!({ "annotations": { "a": "b" } }));
+    let answer = repository.put_manifest("v2", &manifest).await;
+    answer.expect_error(507, "UNAVAILABLE").expect_message("full");
+    // docker shows nothing but the status line, and gives up only at these words.
+    let mut raw = server.raw().await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        repository.manifest_path("v2"),
+        manifest.media_type,
+        manifest.bytes.len()
     );
-    server_fault(&answer.await);
+    raw.send([head.as_bytes(), &manifest.bytes[..]].concat()).await;
+    let answer = raw.answer().await;
+    assert!(
+        answer
+            .head
+            .starts_with("HTTP/1.1 507 no space left on device\r\n"),
+        "{}",
+        answer.head
+    );
     let server = lives_on(server, &repository, &image).await;
 
     // Room again: everything works again, without a restart.
