@@ -45,6 +45,7 @@
 
 mod commit;
 mod directories;
+mod gathered;
 mod keys;
 mod known_uploads;
 mod list;
@@ -54,6 +55,7 @@ mod provisional;
 mod read;
 mod remove;
 mod rename;
+mod saved_hash;
 mod scan;
 mod spool;
 pub mod sys;

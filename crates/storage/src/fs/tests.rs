@@ -194,6 +194,81 @@ async fn an_upload_goes_on_after_a_restart() {
     );
 }
 
+/// Bytes that were hashed before a restart of the process are not read again, however many they are; after a restart of the machine
+/// they are.
+#[tokio::test]
+async fn a_restart_of_the_process_spares_hashing_a_large_upload_again() {
+    const SIZE: usize = 66 << 20;
+    let (directory, mut storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    for _ in 0..SIZE >> 20 {
+        held.write(piece.clone()).await.unwrap();
+    }
+    held.suspend().await.unwrap();
+
+    let record = path_of(directory.path(), &upload).join("hashed");
+    let recorded = fs::read_to_string(&record).unwrap();
+    let data = data_of(directory.path(), &upload);
+    let hashed = async |storage: &FsStorage| {
+        let held = storage.open_upload(&upload).await.unwrap();
+        assert_eq!(held.size(), SIZE as u64);
+        let finished = held.finish(None).await.unwrap();
+        finished.digest(Algorithm::Sha256).unwrap()
+    };
+    let sent = Digest::sha256_of(&vec![7; SIZE]);
+    // A byte that no program changes, changed: whether it was read shows in the digest.
+    let mut changed = vec![7; SIZE];
+    changed[1000] = 8;
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&data)
+        .and_then(|file| std::os::unix::fs::FileExt::write_all_at(&file, &[8], 1000))
+        .unwrap();
+    let changed = Digest::sha256_of(&changed);
+
+    for (record_is, expected) in [
+        (recorded.clone(), sent),
+        (
+            recorded.replacen(&boot_of(&recorded), "00000000-0000", 1),
+            changed,
+        ),
+        (recorded[..recorded.len() - 2].to_owned(), changed),
+        (recorded.replacen("sha256:", "sha256:0", 1), changed),
+        (String::new(), changed),
+    ] {
+        drop(storage);
+        fs::write(&record, &record_is).unwrap();
+        storage = FsStorage::open(directory.path()).unwrap();
+        assert_eq!(hashed(&storage).await, expected, "{record_is}");
+    }
+
+    // A file that is shorter than what the record covers, and another one under the same name.
+    drop(storage);
+    fs::write(&record, &recorded).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&data)
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
+    let storage = FsStorage::open(directory.path()).unwrap();
+    let held = storage.open_upload(&upload).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    let mut changed = vec![7; 1 << 20];
+    changed[1000] = 8;
+    let digest = Digest::sha256_of(&changed);
+    assert_eq!(finished.digest(Algorithm::Sha256), Some(digest));
+    finished.publish(&layout::blob(&digest), &[]).await.unwrap();
+    assert!(!path_of(directory.path(), &upload).exists());
+}
+
+fn boot_of(record: &str) -> String {
+    record.split(' ').nth(1).unwrap().to_owned()
+}
+
 /// Copies a tree as it is at the moment, as a killed process leaves it.
 fn copy_tree(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

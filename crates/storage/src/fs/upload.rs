@@ -25,15 +25,14 @@ use super::{
     commit::{Item, write_frames, writing},
     directories::parent,
     failed_job,
+    gathered::{Gathered, SMALL},
     known_uploads::{Fingerprint, Hold, Remembered},
-    pool::{Buffer, Pool},
     provisional::Before,
+    saved_hash::EVERY,
     sys::{Disk, Kind, Metadata},
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
 
-/// An upload that is no larger never becomes a file of its own: it is written where it is published from.
-const SMALL: usize = 64 * 1024;
 /// How many bytes are written before the kernel is told to start their writeback.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
 
@@ -187,7 +186,7 @@ impl<D: Disk> Session<D> {
         if found.has_other_names {
             // A crash on a file system without a journal may leave the name of a file that was
             // already published; a backup may have linked it. To append would change the published file.
-            return disk.remove_file(&self.data).map_err(failed);
+            return self.remove_data().map_err(failed);
         }
         self.written = found.size;
         self.file = Some(Arc::new(file));
@@ -255,7 +254,7 @@ impl<D: Disk> Session<D> {
             match disk.stat(&self.data) {
                 Ok(found) if is_ours_alone(&found, &disk.stat_file(file)?) => disk.set_length(file, size)?,
                 // The file is a blob, or may become one: the name goes, the bytes stay.
-                Ok(_) => disk.remove_file(&self.data)?,
+                Ok(_) => self.remove_data()?,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -293,11 +292,20 @@ impl<D: Disk> Session<D> {
             result = result.and(disk.set_length(&file, self.written));
             count = 0;
         }
+        let before = self.written;
         self.written += count;
         for frame in frames {
             let part = usize::try_from(count).map_or(frame.len(), |left| left.min(frame.len()));
             hasher.update(&frame[..part]);
             count -= part as u64;
+        }
+        if self.before.is_none()
+            && before / EVERY < self.written / EVERY
+            && let Err(error) = self
+                .engine
+                .save_hash(&self.directory, &file, self.written, &hasher)
+        {
+            tracing::debug!(upload = self.directory, %error, "could not keep the state of a hash; after a restart the upload is read again");
         }
         self.hasher = Some(hasher);
         if self.written - self.written_back >= WRITEBACK {
@@ -314,12 +322,16 @@ impl<D: Disk> Session<D> {
         }
     }
 
-    /// Hashes the file from its start.
+    /// Hashes the file, from its start, or from where an earlier process had hashed it to.
     fn read_again(&mut self, algorithm: Algorithm) -> Result<Hasher> {
-        let mut hasher = Hasher::new(algorithm);
         let file = self.file()?;
+        let saved = match algorithm {
+            Algorithm::Sha256 => self.engine.saved_hash(&self.directory, &file),
+            Algorithm::Sha512 => None,
+        };
+        let saved = saved.filter(|(size, _)| *size <= self.written);
+        let (mut offset, mut hasher) = saved.unwrap_or_else(|| (0, Hasher::new(algorithm)));
         let mut buffer = self.engine.pool.take();
-        let mut offset = 0;
         while offset < self.written {
             let space = buffer.space();
             let length =
@@ -354,6 +366,12 @@ impl<D: Disk> Session<D> {
         Ok(Arc::clone(self.file.insert(Arc::new(file))))
     }
 
+    /// Removes the file, and what is known of its bytes before: another file may get its number.
+    fn remove_data(&self) -> io::Result<()> {
+        self.engine.forget_hash(&self.directory)?;
+        self.engine.disk.remove_file(&self.data)
+    }
+
     fn start_writeback(&mut self, file: &D::File) {
         self.engine
             .disk
@@ -386,7 +404,7 @@ impl<D: Disk> Session<D> {
         let disk = &self.engine.disk;
         disk.sync_file(&file).map_err(|error| {
             // A second sync would not tell what of the file is on the disk: it is as good as not written.
-            if let Err(error) = disk.remove_file(&self.data) {
+            if let Err(error) = self.remove_data() {
                 tracing::warn!(path = self.data, %error, "could not remove an upload that was not synced");
             }
             writing(&self.data, error)
@@ -437,6 +455,9 @@ impl<D: Disk> Session<D> {
         if self.is_marked() {
             self.engine.unmark(&self.directory)?;
         }
+        if self.written >= EVERY {
+            self.engine.forget_hash(&self.directory)?;
+        }
         match disk.remove_directory(&self.directory) {
             // registry:2 leaves states of hashes there.
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
@@ -477,59 +498,6 @@ impl<D: Disk> Drop for Session<D> {
             }
             _ => {}
         }
-    }
-}
-
-/// Bytes on their way to a job.
-struct Gathered {
-    pool: Arc<Pool>,
-    full: Vec<Bytes>,
-    /// The first [`SMALL`] bytes of the first run: a small upload takes no buffer of the pool.
-    small: Vec<u8>,
-    is_first_run: bool,
-    open: Option<Buffer>,
-    size: usize,
-}
-
-impl Gathered {
-    fn new(pool: &Arc<Pool>) -> Self {
-        Self {
-            pool: Arc::clone(pool),
-            full: Vec::new(),
-            small: Vec::new(),
-            is_first_run: true,
-            open: None,
-            size: 0,
-        }
-    }
-
-    fn add(&mut self, mut bytes: &[u8]) {
-        self.size += bytes.len();
-        if self.is_first_run && self.size <= SMALL {
-            self.small.extend_from_slice(bytes);
-            return;
-        }
-        while !bytes.is_empty() {
-            let mut buffer = self.open.take().unwrap_or_else(|| self.pool.take());
-            bytes = &bytes[buffer.add(bytes)..];
-            if buffer.is_full() {
-                self.full.push(buffer.freeze());
-            } else {
-                self.open = Some(buffer);
-            }
-        }
-    }
-
-    fn take(&mut self) -> Vec<Bytes> {
-        self.size = 0;
-        self.is_first_run = false;
-        let small = Some(std::mem::take(&mut self.small)).filter(|small| !small.is_empty());
-        small
-            .map(Bytes::from)
-            .into_iter()
-            .chain(self.full.drain(..))
-            .chain(self.open.take().map(Buffer::freeze))
-            .collect()
     }
 }
 
