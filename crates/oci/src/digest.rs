@@ -3,7 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use sha2::Digest as _;
+use sha2::{Digest as _, digest::common::hazmat::SerializableState as _};
 
 use crate::text::{Quoted, QuotedChar, shortened};
 
@@ -285,6 +285,28 @@ impl Hasher {
         Digest { algorithm, bytes }
     }
 
+    /// The state after the bytes that were taken, as hex digits, for [`restore`](Self::restore).
+    pub fn save(&self) -> String {
+        match &self.0 {
+            State::Sha256(state) => hex(&state.serialize()),
+            State::Sha512(state) => hex(&state.serialize()),
+        }
+    }
+
+    /// The hasher whose state was [saved](Self::save). `None` when the text is none that this version of the program
+    /// writes.
+    pub fn restore(algorithm: Algorithm, state: &str) -> Option<Self> {
+        let mut bytes = vec![0; state.len() / 2];
+        if state.len() % 2 != 0 || !decode(state.as_bytes(), &mut bytes) {
+            return None;
+        }
+        let bytes = bytes.as_slice();
+        Some(Self(match algorithm {
+            Algorithm::Sha256 => State::Sha256(sha2::Sha256::deserialize(bytes.try_into().ok()?).ok()?),
+            Algorithm::Sha512 => State::Sha512(sha2::Sha512::deserialize(bytes.try_into().ok()?).ok()?),
+        }))
+    }
+
     /// The algorithm of the digest.
     pub fn algorithm(&self) -> Algorithm {
         match self.0 {
@@ -369,6 +391,13 @@ fn encode(bytes: &[u8], digits: &mut [u8]) {
         pair[0] = DIGITS[usize::from(byte >> 4)];
         pair[1] = DIGITS[usize::from(byte & 0x0f)];
     }
+}
+
+/// The hex digits of `bytes`.
+fn hex(bytes: &[u8]) -> String {
+    let mut digits = vec![0; 2 * bytes.len()];
+    encode(bytes, &mut digits);
+    ascii(&digits).to_owned()
 }
 
 /// The error of digits that did not decode.

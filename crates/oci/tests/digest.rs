@@ -204,3 +204,21 @@ fn a_digest_can_be_padded() {
     assert_eq!(format!("{digest:>73}|"), format!("  {EMPTY_256}|"));
     assert_eq!(format!("{:.12}", digest.hex()), &EMPTY_256[7..19]);
 }
+
+#[test]
+fn a_hasher_goes_on_from_a_saved_state() {
+    for algorithm in Algorithm::ALL {
+        for length in [0, 1, 63, 64, 127, 128, 1000] {
+            let mut hasher = Hasher::new(algorithm);
+            hasher.update(&vec![7; length]);
+            let state = hasher.save();
+            let mut restored = Hasher::restore(algorithm, &state).unwrap();
+            restored.update(b"rest");
+            let content = [vec![7; length], b"rest".to_vec()].concat();
+            assert_eq!(restored.finish(), Digest::of(algorithm, &content), "{length}");
+            for wrong in ["", "0", "zz", &state[1..], &state[2..], &format!("{state}00")] {
+                assert!(Hasher::restore(algorithm, wrong).is_none(), "{wrong}");
+            }
+        }
+    }
+}

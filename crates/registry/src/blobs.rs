@@ -80,28 +80,8 @@ impl Registry {
         });
     }
 
-    /// Removes the blob `digest` from `name`. Other repositories keep it; its bytes stay until they are collected.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], and errors of the store.
-    pub async fn delete_blob(&self, caller: &dyn Caller, name: &RepoName, digest: &Digest) -> Result<()> {
-        self.require_delete()?;
-        self.unlink_blob(name, digest).await?;
-        let deleted = || vec![EventKind::BlobDeleted { digest: *digest }];
-        self.subscribers.changed(caller, name, deleted).await;
-        Ok(())
-    }
-
-    async fn unlink_blob(&self, name: &RepoName, digest: &Digest) -> Result<()> {
-        let lock = self.locks.lock_exclusive(digest).await?;
-        lock.unlink_layer(name)
-            .await
-            .map_err(|error| unknown(error, digest))
-    }
-
     /// Lets `name` read the blob `digest` of repository `from`, or, without `from`, of any repository. `None` when
-    /// there is no such blob: the client has to push it.
+    /// there is no such blob, and `name` does not have it already: the client has to push it.
     ///
     /// # Errors
     ///
@@ -137,7 +117,12 @@ impl Registry {
         let stored = match from {
             Some(from) => match self.stored_blob(from, digest).await {
                 Ok(stored) => stored,
-                Err(Error::BlobUnknown { .. }) => return Ok(None),
+                // The client may not know that it was mounted before, and `from` may have lost it since.
+                Err(Error::BlobUnknown { .. }) => match self.stored_blob(name, digest).await {
+                    Ok(stored) => stored,
+                    Err(Error::BlobUnknown { .. }) => return Ok(None),
+                    Err(error) => return Err(error),
+                },
                 Err(error) => return Err(error),
             },
             None => *digest,

@@ -1,4 +1,4 @@
-//! The catalogue: every repository, sorted, in pages, read from the tree.
+//! The catalogue: every repository that can be read, sorted, in pages, read from the tree.
 
 use std::{pin::pin, sync::Arc};
 
@@ -18,7 +18,8 @@ const AHEAD: usize = 4;
 
 impl Registry {
     /// The repositories after `page.last`: `page.n` of them, or all. Those without a tag are left out, unless
-    /// [`show_empty_repositories`](crate::Options::show_empty_repositories).
+    /// [`show_empty_repositories`](crate::Options::show_empty_repositories), and so are those that the process has no
+    /// right to read: [`unreadable_repositories`](Self::unreadable_repositories) names them.
     ///
     /// Requests for the same page share a walk, one that starts after each of them came: what a client knows to
     /// be there when it asks is in its answer.
@@ -37,7 +38,7 @@ impl Registry {
             return Ok(found);
         }
         let last = page.last.as_deref().unwrap_or("");
-        let walk = repositories::by_name(Arc::clone(&self.storage), last)
+        let walk = repositories::by_name(Arc::clone(&self.storage), last, Arc::clone(&self.tree.unreadable))
             .map_ok(|repository| self.listed(repository))
             .try_buffered(AHEAD);
         let mut walk = pin!(walk);
@@ -52,22 +53,37 @@ impl Registry {
         Ok(found)
     }
 
+    /// The repositories that were met and could not be read, for lack of a right: some of them, in ascending order.
+    pub fn unreadable_repositories(&self) -> Vec<Box<str>> {
+        self.tree.unreadable.names()
+    }
+
     /// The name of `repository` if the catalogue lists it.
     async fn listed(&self, repository: layout::Repository) -> Result<Option<RepoName>> {
         let Ok(name) = repository.path().parse::<RepoName>() else {
             return Ok(None);
         };
-        let is_listed = if self.options.show_empty_repositories {
-            exists(&*self.storage, &layout::manifests(&name)).await?
-                || exists(&*self.storage, &layout::layers(&name)).await?
+        match self.has_listed_content(&name).await {
+            Err(error) if self.tree.unreadable.explains(name.as_str(), &error) => Ok(None),
+            Err(error) => Err(error),
+            Ok(is_listed) => {
+                self.tree.unreadable.is_readable(name.as_str());
+                Ok(is_listed.then_some(name))
+            }
+        }
+    }
+
+    async fn has_listed_content(&self, name: &RepoName) -> Result<bool> {
+        if self.options.show_empty_repositories {
+            Ok(exists(&*self.storage, &layout::manifests(name)).await?
+                || exists(&*self.storage, &layout::layers(name)).await?)
         } else {
             let first = PageRequest {
                 n: Some(1),
                 last: None,
             };
-            let tags = self.tree.tags.page(&name, &first).await?;
-            tags.is_some_and(|tags| !tags.names.is_empty())
-        };
-        Ok(is_listed.then_some(name))
+            let tags = self.tree.tags.page(name, &first).await?;
+            Ok(tags.is_some_and(|tags| !tags.names.is_empty()))
+        }
     }
 }

@@ -53,11 +53,11 @@ mod sweep;
 use std::{fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
-use wharf_storage::Storage;
+use wharf_storage::{ErrorKind, Storage};
 
 use self::{digests::DigestSet, mark::Examined};
 use crate::{
-    error::Result,
+    error::{Error, Result},
     tree::{manifest::Manifests, parallel::failed_job, repositories},
 };
 
@@ -149,7 +149,7 @@ impl Marking {
     ///
     /// Errors of listing a directory. Nothing may be removed then: the content of the directory is unknown.
     pub async fn next(&mut self) -> Result<Option<RepositoryMarks>> {
-        while let Some(examined) = self.examined.next().await.transpose()? {
+        while let Some(examined) = self.examined.next().await.transpose().map_err(explain)? {
             let Some(examined) = examined else { continue };
             let Examined {
                 name,
@@ -184,6 +184,15 @@ impl fmt::Debug for Marking {
             .field("marked", &self.marked)
             .finish_non_exhaustive()
     }
+}
+
+/// Says what follows, and what to do, where a directory could not be read for lack of a right.
+fn explain(error: Error) -> Error {
+    if error.storage_kind() != Some(ErrorKind::PermissionDenied) {
+        return error;
+    }
+    let context = "look at what a repository needs, without which nothing may be removed (give its files to the user that runs this process)";
+    wharf_storage::Error::with_source(ErrorKind::PermissionDenied, context, error).into()
 }
 
 /// The needs of all repositories, and the garbage of some of them.

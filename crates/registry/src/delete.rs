@@ -1,4 +1,4 @@
-//! Deleting tags and manifests: pointers first, then what they pointed at; never what a tagged index needs.
+//! Deleting tags, manifests and blobs: pointers first, then what they pointed at; never what a tagged manifest needs.
 
 use std::collections::{HashMap, HashSet};
 
@@ -151,6 +151,116 @@ impl Registry {
                 indexes,
             });
         }
+    }
+
+    /// Removes the blob `digest` from `name`. Other repositories keep it; its bytes stay until they are collected. Refused
+    /// when a tagged manifest needs it (decision D4), itself or as a child of a tagged index, unless `force`: a client that pushes
+    /// the image again would ask for the manifest only, find it, and leave the image broken.
+    ///
+    /// A client that deletes a whole image deletes its tags or its manifest first, as the specification's conformance suite
+    /// does: then nothing needs the blobs any more. What only untagged manifests name may go, because these are
+    /// garbage themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], [`Error::BlobNeeded`]; errors of the
+    /// store.
+    pub async fn delete_blob(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+    ) -> Result<()> {
+        self.require_delete()?;
+        self.unlink_blob(name, digest, force).await?;
+        let deleted = || vec![EventKind::BlobDeleted { digest: *digest }];
+        self.subscribers.changed(caller, name, deleted).await;
+        Ok(())
+    }
+
+    /// What needs the blob is looked for without a lock, under a watch, as in [`remove_manifest`](Self::remove_manifest):
+    /// a push of a manifest that names it locks it, and so disturbs the watch, and one of an index above such a manifest
+    /// locks that.
+    async fn unlink_blob(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<()> {
+        loop {
+            let watch = if force {
+                None
+            } else {
+                Some(self.require_not_needed(name, digest).await?)
+            };
+            let lock = self.locks.lock_exclusive(digest).await?;
+            if let Some(watch) = watch
+                && watch.is_disturbed().await?
+            {
+                continue;
+            }
+            return lock.unlink_layer(name).await.map_err(|error| {
+                if error.is_not_found() {
+                    Error::BlobUnknown { digest: *digest }
+                } else {
+                    error.into()
+                }
+            });
+        }
+    }
+
+    /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
+    async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Box<dyn Watch>> {
+        let mut watched = vec![*digest];
+        loop {
+            let watch = self.locks.watch(&watched).await?;
+            let link = layout::layer_link(name, digest);
+            if self.tree.links.target(&link).await?.is_none() {
+                return Err(Error::BlobUnknown { digest: *digest });
+            }
+            let needing = self.manifests_above(name, digest).await?;
+            if needing.is_empty() {
+                return Ok(watch);
+            }
+            let unwatched: Vec<Digest> = needing
+                .iter()
+                .copied()
+                .filter(|manifest| !watched.contains(manifest))
+                .collect();
+            if !unwatched.is_empty() {
+                watched.extend(unwatched);
+                continue;
+            }
+            let tags = self.tags_by_digest(name).await?;
+            let tagged = needing.iter().filter_map(|manifest| tags.get(manifest)).flatten();
+            let mut manifests: Vec<String> = tagged.map(|tag| format!("{name}:{tag}")).collect();
+            if manifests.is_empty() {
+                return Ok(watch);
+            }
+            manifests.sort_unstable();
+            return Err(Error::BlobNeeded {
+                digest: *digest,
+                manifests,
+            });
+        }
+    }
+
+    /// The manifests of `name` that name the blob `digest`, and the indexes above them. The facts of manifests are remembered, so
+    /// that this asks the store for next to nothing.
+    async fn manifests_above(&self, name: &RepoName, digest: &Digest) -> Result<Vec<Digest>> {
+        let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+        let mut found: Vec<Digest> = Vec::new();
+        for manifests in graph.digests().chunks(PARALLEL) {
+            let facts = in_parallel(manifests.iter().map(|digest| self.tree.manifests.facts(digest))).await?;
+            for (manifest, facts) in manifests.iter().zip(facts) {
+                let names_it = facts.is_some_and(|facts| facts.blobs().any(|blob| blob == digest));
+                if names_it && self.has_revision(name, manifest).await? {
+                    found.push(*manifest);
+                }
+            }
+        }
+        for manifest in found.clone() {
+            found.extend(self.ancestors(name, &manifest, &graph).await?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
     }
 
     /// What the tag `tag` of `name` points at.

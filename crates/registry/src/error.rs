@@ -83,13 +83,36 @@ pub enum Error {
     /// A tagged index needs the manifest (decision D4).
     #[error(
         "manifest `{digest}` is needed by {}; delete that first, or repeat with `?force=true`",
-        list(indexes)
+        some(indexes)
     )]
     NeededByIndex {
         /// Manifest that the client wanted to delete.
         digest: Digest,
         /// The tagged indexes that need it, as `name:tag`.
         indexes: Vec<String>,
+    },
+    /// A tagged manifest needs the blob (decision D4).
+    #[error(
+        "blob `{digest}` is needed by {}; delete that first, or repeat with `?force=true`",
+        some(manifests)
+    )]
+    BlobNeeded {
+        /// Blob that the client wanted to delete.
+        digest: Digest,
+        /// The tagged manifests that need it, as `name:tag`.
+        manifests: Vec<String>,
+    },
+    /// The manifest that the client relied on is not the one that is there.
+    #[error(
+        "`{reference}` {}, which is not what the condition of the request (`If-Match` or `If-None-Match`) asks for; nothing was changed; \
+         look at it again, and push again",
+        current.map_or_else(|| "does not exist".to_owned(), |digest| format!("is manifest `{digest}`"))
+    )]
+    PreconditionFailed {
+        /// Tag or digest that the client wanted to push.
+        reference: String,
+        /// Digest of the manifest that is there.
+        current: Option<Digest>,
     },
     /// The store failed.
     #[error(transparent)]
@@ -156,6 +179,16 @@ impl Error {
             Self::Storage(error) => Some(error.kind()),
             _ => None,
         }
+    }
+}
+
+/// How many names a text lists.
+const LISTED: usize = 10;
+
+fn some(names: &[String]) -> String {
+    match names.len().checked_sub(LISTED) {
+        None | Some(0) => list(names),
+        Some(more) => format!("{} and {more} more", list(&names[..LISTED])),
     }
 }
 

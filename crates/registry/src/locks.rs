@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use wharf_oci::{Digest, RepoName, Tag};
+use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_storage::{Finished, Put, Storage, layout};
 
 use crate::{
     coordination::{Coordination, Hold, Watch},
     error::Result,
+    precondition::Checked,
 };
 
 /// The locks of a store.
@@ -114,14 +115,15 @@ impl<'a> Shared<'a> {
         name: &RepoName,
         digest: &Digest,
         finished: Box<dyn Finished>,
-    ) -> Result<()> {
+    ) -> wharf_storage::Result<()> {
         let link = Put::new(layout::layer_link(name, digest), layout::link_content(digest));
-        Ok(finished.publish(&layout::blob(digest), &[link]).await?)
+        finished.publish(&layout::blob(digest), &[link]).await
     }
 
     /// Makes `digest` a manifest of the repository of `tags`, and points these at it, in the order that never lets a
     /// pointer dangle (invariant I3): bytes, revision, then for each tag its history and the tag itself. Without `bytes`
-    /// they are stored already.
+    /// they are stored already. The pointer of `reference`, the tag or the revision itself, is written only if it is still as it was
+    /// `checked`.
     ///
     /// # Errors
     ///
@@ -131,17 +133,27 @@ impl<'a> Shared<'a> {
         digest: &Digest,
         bytes: Option<Bytes>,
         tags: &TagsLocked<'_>,
+        reference: &Reference,
+        checked: &Checked,
     ) -> Result<()> {
         let (name, link) = (&tags.name, layout::link_content(digest));
         let mut puts: Vec<Put> = bytes
             .map(|bytes| Put::new(layout::blob(digest), bytes))
             .into_iter()
             .collect();
-        puts.push(Put::new(layout::revision_link(name, digest), link.clone()));
+        let revision = Put::new(layout::revision_link(name, digest), link.clone());
+        puts.push(match reference {
+            Reference::Digest(_) => checked.apply(revision),
+            Reference::Tag(_) => revision,
+        });
         for tag in &tags.tags {
             let history = layout::tag_history_link(name, tag, digest);
             puts.push(Put::new(history, link.clone()));
-            puts.push(Put::new(layout::tag_link(name, tag), link.clone()));
+            let pointer = Put::new(layout::tag_link(name, tag), link.clone());
+            puts.push(match reference.tag() {
+                Some(named) if named == tag => checked.apply(pointer),
+                _ => pointer,
+            });
         }
         Ok(self.locks.storage.publish(&puts).await?)
     }

@@ -4,11 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
-use wharf_storage::{Put, layout};
+use wharf_storage::{ErrorKind, Put, layout};
 
 use crate::{
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind},
+    precondition::Precondition,
     registry::Registry,
     tree::{manifest::StoredManifest, parallel::in_parallel},
 };
@@ -28,6 +29,8 @@ pub struct ManifestPush<'a> {
     pub content_type: Option<&'a str>,
     /// Bytes of the manifest.
     pub bytes: &'a Bytes,
+    /// What must be true of `reference` for anything to be changed.
+    pub condition: &'a Precondition,
 }
 
 /// Outcome of a push.
@@ -99,7 +102,8 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when the reference is the digest of
-    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing; errors of the store.
+    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing, [`Error::PreconditionFailed`]; errors of
+    /// the store.
     pub async fn put_manifest(
         &self,
         caller: &dyn Caller,
@@ -111,6 +115,7 @@ impl Registry {
             tags,
             content_type,
             bytes,
+            condition: _,
         } = push;
         let limit = self.options.manifest_limit;
         if bytes.len() > limit {
@@ -122,8 +127,7 @@ impl Registry {
             })?;
         let digest = pushed_digest(reference, bytes)?;
         self.options.url_rules.check(&view)?;
-        self.publish_manifest(name, &digest, &view, bytes, all_tags(reference, tags))
-            .await?;
+        self.publish_manifest(name, &digest, &view, push).await?;
         let manifest = self.tree.manifests.remember(StoredManifest {
             digest,
             bytes: bytes.clone(),
@@ -147,9 +151,9 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         view: &ManifestView,
-        bytes: &Bytes,
-        tags: Vec<Tag>,
+        push: ManifestPush<'_>,
     ) -> Result<()> {
+        let bytes = push.bytes;
         let references = references(view);
         let blob = layout::blob(digest);
         let is_large = bytes.len() > LARGE;
@@ -163,9 +167,23 @@ impl Registry {
         let lock = self.locks.lock_shared(&digests).await?;
         self.require_references(name, &references).await?;
         let is_stored = is_large && self.storage.stat(&blob).await.is_ok();
-        let tags = lock.lock_tags(name, tags).await?;
-        lock.publish_manifest(digest, (!is_stored).then(|| bytes.clone()), &tags)
-            .await
+        let tags = lock.lock_tags(name, all_tags(push.reference, push.tags)).await?;
+        let checked = self
+            .check_precondition(name, push.reference, push.condition)
+            .await?;
+        let bytes = (!is_stored).then(|| bytes.clone());
+        let published = lock
+            .publish_manifest(digest, bytes, &tags, push.reference, &checked)
+            .await;
+        match published {
+            // A writer that does not take our locks was first: say what is there now.
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Precondition => {
+                self.check_precondition(name, push.reference, push.condition)
+                    .await?;
+                Err(error.into())
+            }
+            other => other,
+        }
     }
 
     /// Checks that `name` has everything in `references`; names all that is missing at once.

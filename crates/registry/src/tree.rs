@@ -14,12 +14,13 @@ pub(crate) mod manifest;
 pub(crate) mod parallel;
 pub(crate) mod repositories;
 pub(crate) mod tags;
+pub(crate) mod unreadable;
 
 use std::sync::Arc;
 
 use wharf_storage::Storage;
 
-use self::{graph::Graphs, link::Links, manifest::Manifests, tags::Tags};
+use self::{graph::Graphs, link::Links, manifest::Manifests, tags::Tags, unreadable::Unreadable};
 
 #[cfg(doc)]
 use self::{link::Link, manifest::Stored, parallel::PARALLEL};
@@ -32,6 +33,7 @@ pub(crate) struct Tree {
     pub(crate) manifests: Manifests,
     pub(crate) graphs: Graphs,
     pub(crate) tags: Tags,
+    pub(crate) unreadable: Arc<Unreadable>,
 }
 
 impl Tree {
@@ -42,6 +44,7 @@ impl Tree {
             manifests: Manifests::new(Arc::clone(storage)),
             graphs: Graphs::new(Arc::clone(storage)),
             tags: Tags::new(Arc::clone(storage)),
+            unreadable: Arc::default(),
         }
     }
 }

@@ -21,7 +21,8 @@ use crate::{
 
 /// Exclusive hold of an upload by one request.
 ///
-/// Dropping it keeps what was written: the client may ask how far it came, and go on.
+/// Dropping it keeps what was written, unless that is [provisional](Self::write_provisionally): the client may ask how
+/// far it came, and go on.
 pub struct UploadSession {
     registry: Arc<Registry>,
     key: UploadKey,
@@ -155,6 +156,12 @@ impl UploadSession {
         self.upload.size()
     }
 
+    /// Makes the request all or nothing: if it does not [finish](Self::finish) the upload, whatever the reason, the
+    /// upload is as it was before. To be called before the first write.
+    pub fn write_provisionally(&mut self) {
+        self.upload.write_provisionally();
+    }
+
     /// Appends `bytes`.
     ///
     /// # Errors
@@ -178,14 +185,17 @@ impl UploadSession {
     ///
     /// # Errors
     ///
-    /// [`Error::DigestMismatch`]; errors of the store.
+    /// [`Error::DigestMismatch`]; [`Error::UploadUnknown`] and [`Error::UploadBusy`] when a request of another process was
+    /// first; errors of the store.
     pub async fn finish(self, caller: &dyn Caller, expected: &Digest) -> Result<BlobInfo> {
         let Self {
             registry,
             key,
             upload,
         } = self;
-        let mut finished = upload.finish(extra_algorithm(expected)).await?;
+        // Another process may have finished it meanwhile.
+        let lost = |error| upload_error(error, &key.id);
+        let mut finished = upload.finish(extra_algorithm(expected)).await.map_err(lost)?;
         let size = finished.size();
         let actual = finished.digest(expected.algorithm()).ok_or_else(|| {
             wharf_storage::Error::new(
@@ -205,7 +215,7 @@ impl UploadSession {
         finished.prepare().await?;
         let name = &key.repository;
         let lock = registry.locks.lock_shared(std::slice::from_ref(&actual)).await?;
-        lock.publish_blob(name, &actual, finished).await?;
+        lock.publish_blob(name, &actual, finished).await.map_err(lost)?;
         drop(lock);
         registry.damaged.healed(&actual);
         let pushed = || vec![EventKind::BlobPushed { digest: actual, size }];

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use hyper::ext::ReasonPhrase;
 use wharf_oci::{ApiError, DigestError, ErrorCode, PageError, RouteError, TagError, error_body};
 use wharf_registry::Error as RegistryError;
 use wharf_storage::ErrorKind;
@@ -10,6 +11,11 @@ use crate::body::Content;
 
 /// The media type of answers, as registry:2 spells it.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// The reason that stands behind 507 in the status line of HTTP/1.1. docker, skopeo and others show of an answer of 500 and above only
+/// that line, not the body; and docker repeats such a request for nearly a minute, unless the line has exactly these
+/// words, those of the operating system.
+const OUT_OF_SPACE: ReasonPhrase = ReasonPhrase::from_static(b"no space left on device");
 
 /// An answer that is an error. Boxed, so that successful results stay small.
 #[derive(Debug)]
@@ -79,13 +85,16 @@ impl Failure {
         let Parts {
             errors,
             headers,
-            is_out_of_space: _,
+            is_out_of_space,
             cause: _,
         } = *self.0;
         let mut response = Response::new(Content::Full(Bytes::from(error_body(&errors))));
         *response.status_mut() = errors
             .first()
             .map_or(StatusCode::INTERNAL_SERVER_ERROR, ApiError::status);
+        if is_out_of_space {
+            response.extensions_mut().insert(OUT_OF_SPACE);
+        }
         *response.headers_mut() = headers;
         response.headers_mut().insert(header::CONTENT_TYPE, JSON);
         response
@@ -185,8 +194,16 @@ impl From<RegistryError> for Failure {
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
             RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
             // Not 405, which clients take for "this registry cannot delete".
-            RegistryError::NeededByIndex { .. } => {
+            RegistryError::NeededByIndex { .. } | RegistryError::BlobNeeded { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
+            }
+            RegistryError::PreconditionFailed { current, .. } => {
+                let failure = Self::new(ErrorCode::Denied, error.to_string())
+                    .with_status(StatusCode::PRECONDITION_FAILED);
+                return match current.and_then(|digest| HeaderValue::try_from(format!("\"{digest}\"")).ok()) {
+                    Some(etag) => failure.with_header(header::ETAG, etag),
+                    None => failure,
+                };
             }
         };
         Self::new(code, text)
@@ -198,7 +215,7 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
     let (code, text) = match error.kind() {
         ErrorKind::NoSpace => (
             ErrorCode::Unavailable,
-            "the registry's storage is full; ask its operator to make room",
+            "the registry's storage is full; ask its operator to make room, and push again",
         ),
         ErrorKind::ReadOnly => (
             ErrorCode::Unavailable,
@@ -223,7 +240,10 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
         ),
     };
     let mut failure = Failure::new(code, text).caused_by(error);
-    failure.0.is_out_of_space = error.kind() == ErrorKind::NoSpace;
+    if error.kind() == ErrorKind::NoSpace {
+        failure.0.is_out_of_space = true;
+        failure = failure.with_status(StatusCode::INSUFFICIENT_STORAGE);
+    }
     failure
 }
 
@@ -244,7 +264,7 @@ mod tests {
     fn paths_stay_in_the_log() {
         let error = wharf_storage::Error::new(ErrorKind::NoSpace, "write `docker/registry/v2/secret`");
         let (status, body) = answer(RegistryError::Storage(error));
-        assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
         assert!(body.contains("UNAVAILABLE") && !body.contains("secret"), "{body}");
     }
 

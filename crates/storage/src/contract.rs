@@ -24,6 +24,7 @@ mod conditions;
 mod listing;
 mod moving;
 mod objects;
+mod provisional;
 mod races;
 mod scans;
 mod uploads;
@@ -32,6 +33,7 @@ pub use conditions::*;
 pub use listing::*;
 pub use moving::*;
 pub use objects::*;
+pub use provisional::*;
 pub use races::*;
 pub use scans::*;
 pub use uploads::*;
@@ -142,6 +144,10 @@ cases! {$ always {
     uploads_are_listed
     remove_upload_looks_again
     purge_spares_held_and_recent_uploads
+    // provisional
+    provisional_bytes_are_taken_back
+    provisional_bytes_of_an_abandoned_write_are_taken_back
+    provisional_bytes_count_once_published
     // races
     concurrent_publishes_of_one_key
     concurrent_uploads_of_one_digest

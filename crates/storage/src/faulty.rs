@@ -485,6 +485,10 @@ impl Upload for FaultyUpload {
         self.inner.size()
     }
 
+    fn write_provisionally(&mut self) {
+        self.inner.write_provisionally();
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.faults
             .around(Operation::Write, &self.name, self.inner.write(bytes))

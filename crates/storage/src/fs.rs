@@ -45,14 +45,17 @@
 
 mod commit;
 mod directories;
+mod gathered;
 mod keys;
 mod known_uploads;
 mod list;
 mod list_uploads;
 mod pool;
+mod provisional;
 mod read;
 mod remove;
 mod rename;
+mod saved_hash;
 mod scan;
 mod spool;
 pub mod sys;

@@ -252,6 +252,10 @@ impl Upload for MeteredUpload {
         self.inner.size()
     }
 
+    fn write_provisionally(&mut self) {
+        self.inner.write_provisionally();
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         self.meters.time(Operation::Write, self.inner.write(bytes)).await
     }

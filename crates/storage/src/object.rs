@@ -283,7 +283,7 @@ impl Uploads for ObjectStorage {
 
     async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
         let (state, _) = State::load(&self.bucket, &layout::object_upload(upload)).await?;
-        Ok(state.size())
+        Ok(state.before_seal().size())
     }
 
     /// An upload was last touched when its newest object was written.

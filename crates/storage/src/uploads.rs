@@ -131,6 +131,11 @@ pub trait Upload: Send {
     /// Bytes so far, from all holders.
     fn size(&self) -> u64;
 
+    /// Makes what this holder writes provisional: it counts only when the upload is [published](Finished::publish). If the
+    /// holder lets go before, in whatever way, and also if its process is killed, the upload is as it was when the
+    /// holder took it. To be called before the first write.
+    fn write_provisionally(&mut self);
+
     /// Appends. Returns as soon as the engine can take more, with a bounded amount waiting inside:
     /// 512 KiB on a file system, two parts of a multipart upload on an object store.
     ///
@@ -139,7 +144,8 @@ pub trait Upload: Send {
     /// The error of this write, or of an earlier one.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
-    /// Waits until all that was written is in the store (not necessarily durable), and lets go.
+    /// Waits until all that was written is in the store (not necessarily durable), or, if it is provisional, is taken back, and
+    /// lets go. Returns the size of the upload.
     ///
     /// # Errors
     ///
@@ -164,7 +170,7 @@ pub trait Upload: Send {
 
 /// An upload whose bytes are complete and hashed, still held exclusively.
 ///
-/// Dropping it without publishing keeps the upload.
+/// Dropping it without publishing keeps the upload, without what was written provisionally.
 #[async_trait]
 pub trait Finished: Send {
     /// Size in bytes.

@@ -17,6 +17,7 @@ wharf_testkit::on_disk![
     a_full_disk_refuses_pushes_and_serves_pulls,
     a_read_only_disk_refuses_pushes_and_serves_pulls,
     a_forbidden_directory_refuses_pushes_and_serves_pulls,
+    a_repository_that_may_not_be_read_is_left_out_of_the_catalogue,
     a_damaged_link_is_an_error_and_not_an_end,
     a_missing_blob_is_404_and_not_an_end,
     a_truncated_blob_never_looks_whole,
@@ -135,13 +136,28 @@ async fn a_full_disk_refuses_pushes_and_serves_pulls(builder: ServerBuilder) {
     let filler = root_inside(&server).join("filler");
     std::fs::write(&filler, vec![1; 8 << 20]).unwrap_err();
     pushes_are_refused(&repository, 2, 10_000).await;
-    let answer = repository.put_manifest(
-        "v2",
-        &image
-            .manifest
-            .with(&wharf_testkit::json!({ "annotations": { "a": "b" } })),
+    let manifest = image
+        .manifest
+        .with(&wharf_testkit::json!({ "annotations": { "a": "b" } }));
+    let answer = repository.put_manifest("v2", &manifest).await;
+    answer.expect_error(507, "UNAVAILABLE").expect_message("full");
+    // docker shows nothing but the status line, and gives up only at these words.
+    let mut raw = server.raw().await;
+    let head = format!(
+        "PUT {} HTTP/1.1\r\nHost: x\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n",
+        repository.manifest_path("v2"),
+        manifest.media_type,
+        manifest.bytes.len()
     );
-    server_fault(&answer.await);
+    raw.send([head.as_bytes(), &manifest.bytes[..]].concat()).await;
+    let answer = raw.answer().await;
+    assert!(
+        answer
+            .head
+            .starts_with("HTTP/1.1 507 no space left on device\r\n"),
+        "{}",
+        answer.head
+    );
     let server = lives_on(server, &repository, &image).await;
 
     // Room again: everything works again, without a restart.
@@ -184,18 +200,22 @@ async fn a_read_only_disk_refuses_pushes_and_serves_pulls(builder: ServerBuilder
     assert_eq!(report.problems, Vec::<String>::new());
 }
 
-/// Root may do everything, so root runs the server as user `nobody`.
-async fn a_forbidden_directory_refuses_pushes_and_serves_pulls(builder: ServerBuilder) {
+/// Starts a server that may not do everything: root runs it as user `nobody`.
+fn as_nobody(builder: ServerBuilder) -> Server {
     const NOBODY: u32 = 65_534;
     let root = builder.root();
     std::fs::create_dir_all(&root).unwrap();
     let is_root = Command::new("id").arg("-u").output().unwrap().stdout == b"0\n";
-    let server = if is_root {
+    if is_root {
         std::os::unix::fs::chown(&root, Some(NOBODY), Some(NOBODY)).unwrap();
         builder.as_user(NOBODY).start()
     } else {
         builder.start()
-    };
+    }
+}
+
+async fn a_forbidden_directory_refuses_pushes_and_serves_pulls(builder: ServerBuilder) {
+    let server = as_nobody(builder);
     let repository = server.anonymous().repository("kyo/my-image");
     let image = image::oci(1);
     repository.push_image("v1", &image).await;
@@ -208,6 +228,42 @@ async fn a_forbidden_directory_refuses_pushes_and_serves_pulls(builder: ServerBu
 
     forbid(&server.root(), 0o700);
     repository.push_image("v2", &image::oci(2)).await;
+}
+
+/// Something restored one repository as root: the others are listed, and it is named.
+async fn a_repository_that_may_not_be_read_is_left_out_of_the_catalogue(builder: ServerBuilder) {
+    let server = as_nobody(builder);
+    for name in ["a/one", "a/one/below", "a/two", "b"] {
+        let repository = server.anonymous().repository(name);
+        repository.push_image("v1", &image::oci(name)).await;
+    }
+    let listed = async || {
+        let answer = server.anonymous().get("/v2/_catalog").await.expect(200);
+        answer.json()["repositories"].to_string()
+    };
+    assert_eq!(listed().await, r#"["a/one","a/one/below","a/two","b"]"#);
+
+    let repositories = server.root().join("docker/registry/v2/repositories");
+    let hidden = ["a/two/_manifests/tags", "a/one"].map(|path| repositories.join(path));
+    let set_mode = |mode: u32| {
+        for path in &hidden {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        }
+    };
+    set_mode(0o000);
+    for _ in 0..2 {
+        assert_eq!(listed().await, r#"["b"]"#);
+    }
+    for name in ["a/one", "a/two"] {
+        let log = server.log();
+        let named = log
+            .lines()
+            .filter(|line| line.contains("cannot be read") && line.contains(name));
+        assert_eq!(named.count(), 1, "{name}\n{log}");
+    }
+
+    set_mode(0o700);
+    assert_eq!(listed().await, r#"["a/one","a/one/below","a/two","b"]"#);
 }
 
 /// Sets the mode of a directory and of all directories below it.

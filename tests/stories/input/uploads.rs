@@ -11,6 +11,10 @@ wharf_testkit::on_both_engines![
     a_body_shorter_than_promised_stores_nothing_but_progress,
     a_client_that_vanishes_can_go_on,
     a_put_that_vanishes_can_be_repeated,
+    a_put_that_breaks_off_half_way_leaves_the_upload_as_it_was,
+    a_put_with_a_range_that_breaks_off_keeps_what_came,
+    a_last_put_whose_answer_was_lost_is_answered_again,
+    an_upload_is_cancelled_once,
     a_cancel_during_a_patch_is_refused_or_ends_it,
     another_content_type_is_no_reason_to_lose_the_bytes,
     a_malformed_chunked_body_stores_no_blob,
@@ -205,6 +209,93 @@ async fn a_put_that_vanishes_can_be_repeated(server: Server) {
     })
     .await;
     repository.expect_blob(&blob).await;
+}
+
+/// Go's transport, regctl and ollama send the same request again: what came of the first one does not count.
+async fn a_put_that_breaks_off_half_way_leaves_the_upload_as_it_was(server: Server) {
+    for before in [0, 300_000] {
+        let (repository, location) = start(&server).await;
+        let blob = Blob::random(before as u64, 1_000_000);
+        if before > 0 {
+            repository
+                .append(&location, blob.bytes.slice(..before))
+                .await
+                .expect(202);
+        }
+        let put = format!("PUT {location}?digest={}", blob.digest);
+        let mut raw = hold(&server, &put, 1_000_000 - before).await;
+        raw.send(&blob.bytes[before..800_000]).await;
+        drop(raw);
+        let held = progress(&repository, &location).await;
+        assert_eq!(held, before, "the upload is as it was before the request");
+        repository
+            .finish(&location, &blob.digest, blob.bytes.slice(before..))
+            .await
+            .expect(201);
+        repository.expect_blob(&blob).await;
+    }
+}
+
+/// A range says where the bytes belong, so the client can go on after those that came.
+async fn a_put_with_a_range_that_breaks_off_keeps_what_came(server: Server) {
+    let (repository, location) = start(&server).await;
+    let blob = Blob::random(1, 1_000_000);
+    let put = format!("PUT {location}?digest={}", blob.digest);
+    let mut raw = server.raw().await;
+    raw.send(format!(
+        "{put} HTTP/1.1\r\nHost: x\r\nContent-Range: 0-999999\r\nContent-Length: 1000000\r\nExpect: 100-continue\r\n\r\n"
+    ))
+    .await;
+    assert!(raw.stirs_within(PATIENCE).await, "the server asks for the body");
+    raw.send(&blob.bytes[..900_000]).await;
+    drop(raw);
+    let held = progress(&repository, &location).await;
+    assert!(held > 0 && held <= 900_000, "{held} bytes of 900,000");
+    repository
+        .finish(&location, &blob.digest, blob.bytes.slice(held..))
+        .await
+        .expect(201);
+    repository.expect_blob(&blob).await;
+}
+
+/// The first answer was lost, so the client sends the request again, and the upload is gone.
+async fn a_last_put_whose_answer_was_lost_is_answered_again(server: Server) {
+    let (repository, location) = start(&server).await;
+    let (blob, other) = (Blob::random(1, 100_000), Blob::random(2, 100));
+    for body in [blob.bytes.clone(), blob.bytes.clone(), Bytes::new()] {
+        let answer = repository
+            .finish(&location, &blob.digest, body)
+            .await
+            .expect(201)
+            .expect_header("docker-content-digest", &blob.digest);
+        assert_eq!(answer.location(), repository.blob_path(&blob.digest), "{answer}");
+    }
+    repository.expect_blob(&blob).await;
+
+    // Nothing of that is true of another blob, of another repository, or of a chunk.
+    repository
+        .finish(&location, &other.digest, other.bytes.clone())
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    let elsewhere = location.replace("kyo/my-image", "kyo/another");
+    repository
+        .finish(&elsewhere, &blob.digest, "")
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+    repository
+        .append(&location, "more")
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+}
+
+async fn an_upload_is_cancelled_once(server: Server) {
+    let (repository, location) = start(&server).await;
+    repository.client().delete(&location).await.expect(204);
+    repository
+        .client()
+        .delete(&location)
+        .await
+        .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }
 
 async fn a_cancel_during_a_patch_is_refused_or_ends_it(server: Server) {

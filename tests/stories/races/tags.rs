@@ -18,7 +18,82 @@ wharf_testkit::on_both_engines![
     pushes_of_different_tags_lose_none,
     a_manifest_deleted_while_it_is_tagged_leaves_no_dangling_tag,
     referrers_pushed_at_once_are_all_listed,
+    one_of_many_pushes_that_create_only_wins,
+    tags_that_move_only_from_what_was_read_lose_no_move,
 ];
+
+/// `If-None-Match: *`: exactly one client creates the tag, and it points at that client's image.
+async fn one_of_many_pushes_that_create_only_wins(server: Server) {
+    let repository = server.anonymous().repository("kyo/my-image");
+    let images: Vec<Image> = (0..6).map(image::oci).collect();
+    for image in &images {
+        repository.push_blobs(image).await;
+    }
+    for round in 0..5 {
+        let tag = format!("v{round}");
+        let statuses = at_once(images.iter().cloned().map(|image| {
+            let (repository, tag) = (repository.clone(), tag.clone());
+            async move {
+                let push = repository.put_manifest(&tag, &image.manifest);
+                let answer = push.header("If-None-Match", "*").await;
+                (answer.status.as_u16(), image.manifest.digest.clone())
+            }
+        }))
+        .await;
+        let winners: Vec<_> = statuses.iter().filter(|(status, _)| *status == 201).collect();
+        assert_eq!(winners.len(), 1, "{statuses:?}");
+        assert!(
+            statuses.iter().all(|(status, _)| matches!(status, 201 | 412)),
+            "{statuses:?}"
+        );
+        let found = repository.get_manifest(&tag).await.expect(200);
+        assert_eq!(found.header("docker-content-digest"), winners[0].1);
+    }
+}
+
+/// `If-Match`: each client moves the tag from what it has read, and tries again when another one was first. So the tag goes
+/// through as many manifests as there were moves.
+async fn tags_that_move_only_from_what_was_read_lose_no_move(server: Server) {
+    let repository = server.anonymous().repository("kyo/my-image");
+    let images: Vec<Image> = (0..4).map(image::oci).collect();
+    for image in &images {
+        repository.push_blobs(image).await;
+    }
+    repository.push_manifest("latest", &images[0].manifest).await;
+    let moves = at_once(images.iter().cloned().map(|image| {
+        let repository = repository.clone();
+        async move {
+            let mut from = Vec::new();
+            while from.len() < 5 {
+                let current = repository.head_manifest("latest").await.expect(200);
+                let etag = current.header("etag").to_owned();
+                let push = repository.put_manifest("latest", &image.manifest);
+                match push.header("If-Match", &etag).await.status.as_u16() {
+                    201 => from.push((etag, image.manifest.digest.clone())),
+                    status => assert_eq!(status, 412),
+                }
+            }
+            from
+        }
+    }))
+    .await;
+    // Every move went on from where another one ended: as often as a manifest was left, it was reached.
+    let last = repository
+        .head_manifest("latest")
+        .await
+        .header("docker-content-digest")
+        .to_owned();
+    for image in &images {
+        let digest = &image.manifest.digest;
+        let moves = || moves.iter().flatten();
+        let left = moves()
+            .filter(|(from, _)| *from == format!("\"{digest}\""))
+            .count();
+        let reached = moves().filter(|(_, to)| to == digest).count()
+            + usize::from(*digest == images[0].manifest.digest);
+        assert_eq!(reached, left + usize::from(*digest == last), "{digest}");
+    }
+}
 
 /// I5: "one wins, both are readable by digest, the tag is never absent in between."
 async fn one_push_of_a_tag_wins_and_the_tag_is_never_absent(server: Server) {

@@ -66,6 +66,11 @@ async fn a_mounted_blob_stays_when_its_source_goes(server: Server) {
         .await
         .expect(202);
     to.expect_blob(&blob).await;
+    // The client may not have got the first answer.
+    let answer = mount(&to, &format!("mount={}&from={}", blob.digest, from.name))
+        .await
+        .expect(201);
+    assert_eq!(answer.location(), to.blob_path(&blob.digest), "{answer}");
 }
 
 /// "The registry MAY treat the `from` parameter as optional, and it MAY cross-mount the blob if it

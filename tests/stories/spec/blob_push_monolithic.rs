@@ -86,7 +86,7 @@ async fn a_session_ends_with_its_put(server: Server) {
         .await
         .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
     repository
-        .finish(&location, &blob.digest, blob.bytes)
+        .append(&location, blob.bytes)
         .await
         .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
 }

@@ -7,11 +7,17 @@ wharf_testkit::on_both_engines![
     deleting_a_layer_digest_is_refused_and_names_the_manifest,
     a_child_of_a_tagged_index_is_protected,
     a_child_of_a_deleted_index_is_not_protected,
+    a_blob_of_a_tagged_image_is_protected,
+    a_blob_of_a_child_of_a_tagged_index_is_protected,
+    a_blob_that_only_untagged_images_name_is_not_protected,
     a_truncated_digest_is_explained,
     delete_works_without_configuration_on_loopback,
 ];
 
-wharf_testkit::configured_on_both_engines![force_overrides_the_protection_of_a_child];
+wharf_testkit::configured_on_both_engines![
+    force_overrides_the_protection_of_a_child,
+    force_overrides_the_protection_of_a_blob,
+];
 
 wharf_testkit::on_disk![
     a_repository_removed_behind_our_back_is_gone_at_once,
@@ -93,6 +99,88 @@ async fn force_overrides_the_protection_of_a_child(builder: ServerBuilder) {
         .await
         .expect(202);
     repository.get_manifest(child).await.expect(404);
+    repository.get_manifest("latest").await.expect(200);
+}
+
+/// D4: a client that pushes the image again would ask for the manifest only, and leave the image broken.
+async fn a_blob_of_a_tagged_image_is_protected(server: Server) {
+    let repository = server.anonymous().repository("kyo/my-image");
+    let image = image::oci(1);
+    repository.push_image("latest", &image).await;
+    for blob in &image.blobs {
+        repository
+            .client()
+            .delete(&repository.blob_path(&blob.digest))
+            .await
+            .expect_error(409, "DENIED")
+            .expect_message("kyo/my-image:latest")
+            .expect_message("force=true");
+    }
+    repository.pull_image("latest", &image).await;
+    // Another repository does not need it.
+    let other = server.anonymous().repository("kyo/another");
+    other.push_blob(&image.blobs[1]).await;
+    let path = other.blob_path(&image.blobs[1].digest);
+    other.client().delete(&path).await.expect(202);
+    repository.pull_image("latest", &image).await;
+}
+
+async fn a_blob_of_a_child_of_a_tagged_index_is_protected(server: Server) {
+    let repository = server.anonymous().repository("kyo/my-image");
+    let index = image::oci_index(1);
+    repository.push_index("latest", &index).await;
+    let blob = &index.images[0].blobs[1];
+    repository
+        .client()
+        .delete(&repository.blob_path(&blob.digest))
+        .await
+        .expect_error(409, "DENIED")
+        .expect_message("kyo/my-image:latest");
+    repository
+        .pull_image(&index.images[0].manifest.digest, &index.images[0])
+        .await;
+}
+
+/// The order of the conformance suite: tags, manifests, blobs.
+async fn a_blob_that_only_untagged_images_name_is_not_protected(server: Server) {
+    let repository = server.anonymous().repository("kyo/my-image");
+    let image = image::oci(1);
+    repository.push_image("latest", &image).await;
+    repository.delete_manifest("latest").await.expect(202);
+    repository
+        .delete_manifest(&image.manifest.digest)
+        .await
+        .expect(202);
+    for blob in &image.blobs {
+        let path = repository.blob_path(&blob.digest);
+        repository.client().delete(&path).await.expect(202);
+        repository.client().get(&path).await.expect(404);
+    }
+}
+
+async fn force_overrides_the_protection_of_a_blob(builder: ServerBuilder) {
+    let server = builder
+        .rules(store::Rules {
+            dangling_references: true,
+        })
+        .start();
+    let repository = server.anonymous().repository("kyo/my-image");
+    let image = image::oci(1);
+    repository.push_image("latest", &image).await;
+    let path = repository.blob_path(&image.blobs[1].digest);
+    for other in ["?force=1", "?force=", "?other=true"] {
+        repository
+            .client()
+            .delete(&format!("{path}{other}"))
+            .await
+            .expect(409);
+    }
+    repository
+        .client()
+        .delete(&format!("{path}?force=true"))
+        .await
+        .expect(202);
+    repository.client().get(&path).await.expect(404);
     repository.get_manifest("latest").await.expect(200);
 }
 

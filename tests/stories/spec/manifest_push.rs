@@ -32,6 +32,9 @@ wharf_testkit::on_both_engines![
     a_subject_may_be_missing,
     a_manifest_of_four_megabytes_is_taken,
     a_tag_of_128_characters_is_taken,
+    a_push_that_creates_only_leaves_a_tag_that_exists,
+    a_push_that_moves_only_from_another_manifest_leaves_the_tag,
+    conditions_of_a_push_by_digest_are_of_that_digest,
     pushes_over_http2,
 ];
 
@@ -298,6 +301,92 @@ async fn a_tag_moves(server: Server) {
     repository.push_manifest("latest", &old.manifest).await;
     repository.pull_image("latest", &old).await;
     assert_eq!(repository.tags().await, ["latest"]);
+}
+
+/// RFC 9110, 13.1.2: `If-None-Match: *`.
+async fn a_push_that_creates_only_leaves_a_tag_that_exists(server: Server) {
+    let repository = repository(&server);
+    let (one, two) = (image::oci(1), image::oci(2));
+    repository.push_blobs(&one).await;
+    repository.push_blobs(&two).await;
+    let create = |tag: &str, image: &Image| {
+        let push = repository.put_manifest(tag, &image.manifest);
+        push.header("If-None-Match", "*")
+    };
+    create("v1", &one).await.expect(201);
+    for again in [&one, &two] {
+        create("v1", again)
+            .await
+            .expect_error(412, "DENIED")
+            .expect_message("kyo/my-image:v1")
+            .expect_message(&one.manifest.digest)
+            .expect_header("etag", format!("\"{}\"", one.manifest.digest));
+    }
+    repository.pull_image("v1", &one).await;
+    // Nothing was changed, not even by digest.
+    repository.get_manifest(&two.manifest.digest).await.expect(404);
+    create("v2", &two).await.expect(201);
+    repository.delete_manifest("v1").await.expect(202);
+    create("v1", &two).await.expect(201);
+    repository.pull_image("v1", &two).await;
+}
+
+/// RFC 9110, 13.1.1: `If-Match`, compared strongly.
+async fn a_push_that_moves_only_from_another_manifest_leaves_the_tag(server: Server) {
+    let repository = repository(&server);
+    let (one, two) = (image::oci(1), image::oci(2));
+    repository.push_blobs(&two).await;
+    let push = |tag: &str, condition: String| {
+        let push = repository.put_manifest(tag, &two.manifest);
+        push.header("If-Match", condition)
+    };
+    for condition in ["*".to_owned(), format!("\"{}\"", one.manifest.digest)] {
+        push("v1", condition)
+            .await
+            .expect_error(412, "DENIED")
+            .expect_message("does not exist");
+    }
+    assert_eq!(
+        repository.client().get("/v2/kyo/my-image/tags/list").await.status,
+        404
+    );
+
+    repository.push_image("v1", &one).await;
+    let (first, second) = (&one.manifest.digest, &two.manifest.digest);
+    for condition in [
+        format!("\"{second}\""),
+        format!("W/\"{first}\""),
+        "\"nonsense\"".to_owned(),
+        String::new(),
+    ] {
+        push("v1", condition)
+            .await
+            .expect_error(412, "DENIED")
+            .expect_header("etag", format!("\"{first}\""));
+    }
+    repository.pull_image("v1", &one).await;
+    repository.get_manifest(second).await.expect(404);
+
+    push("v1", format!("\"{second}\", \"{first}\"")).await.expect(201);
+    push("v1", "*".to_owned()).await.expect(201);
+    push("v1", second.clone()).await.expect(201);
+    repository.pull_image("v1", &two).await;
+}
+
+async fn conditions_of_a_push_by_digest_are_of_that_digest(server: Server) {
+    let repository = repository(&server);
+    let image = image::oci(1);
+    repository.push_blobs(&image).await;
+    let digest = &image.manifest.digest;
+    let push = |name: &str, value: &str| {
+        repository
+            .put_manifest(digest, &image.manifest)
+            .header(name, value)
+    };
+    push("If-Match", "*").await.expect(412);
+    push("If-None-Match", "*").await.expect(201);
+    push("If-None-Match", "*").await.expect(412);
+    push("If-Match", &format!("\"{digest}\"")).await.expect(201);
 }
 
 async fn the_old_manifest_stays_readable_when_its_tag_moves(server: Server) {

@@ -15,7 +15,8 @@ use wharf_storage::{
     layout::{InTree, Repository},
 };
 
-use crate::error::Result;
+use super::unreadable::Unreadable;
+use crate::error::{Error as RegistryError, Result};
 
 /// How many names are asked of the store at once for a page of the catalogue.
 const PAGE: usize = 128;
@@ -27,21 +28,23 @@ const LARGE_PAGE: usize = 10_000;
 const LONGEST_NAME: usize = 255;
 
 /// The directories in the places of repositories whose names come after `last`, in the order of their names as bytes.
-/// Directories that only hold other repositories are among them.
+/// Directories that only hold other repositories are among them. One that the process has no right to read counts as
+/// empty, and is `unreadable` from then on.
 pub(crate) fn by_name(
     storage: Arc<dyn Storage>,
     last: &str,
+    unreadable: Arc<Unreadable>,
 ) -> impl Stream<Item = Result<Repository>> + Send {
-    Walk::start(storage, Order::Names, last).stream()
+    Walk::start(storage, Order::Names, last, Some(unreadable)).stream()
 }
 
 /// All directories in the places of repositories, each before those below it. Those that only hold other repositories
 /// are among them.
 ///
-/// Fails where a directory has a name that no key can have: an operator may have copied a repository there, and what it
-/// needs is unknown.
+/// Fails where a directory has a name that no key can have, or cannot be read: an operator may have copied a repository
+/// there, and what it needs is unknown.
 pub(crate) fn parents_first(storage: Arc<dyn Storage>) -> impl Stream<Item = Result<Repository>> + Send {
-    Walk::start(storage, Order::ParentsFirst, "").stream()
+    Walk::start(storage, Order::ParentsFirst, "", None).stream()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,15 +58,23 @@ struct Walk {
     order: Order,
     /// Name after which the walk begins: any text that the client sent.
     last: String,
+    /// Where directories are noted that cannot be read; `None` when one of them ends the walk.
+    unreadable: Option<Arc<Unreadable>>,
     /// From the directory of all repositories down to the one that is being read.
     open: Vec<Directory>,
 }
 
 impl Walk {
-    fn start(storage: Arc<dyn Storage>, order: Order, last: &str) -> Self {
+    fn start(
+        storage: Arc<dyn Storage>,
+        order: Order,
+        last: &str,
+        unreadable: Option<Arc<Unreadable>>,
+    ) -> Self {
         Self {
             storage,
             order,
+            unreadable,
             last: last.to_owned(),
             open: vec![Directory::open(None, last)],
         }
@@ -78,11 +89,14 @@ impl Walk {
 
     async fn next(&mut self) -> Result<Option<Repository>> {
         while let Some(directory) = self.open.last_mut() {
-            let step = directory.next(&*self.storage, self.order, &self.last).await?;
+            let step = directory.next(&*self.storage, self.order, &self.last).await;
             let (name, descend) = match step {
-                Some(Step::Repository(name)) => (name, false),
-                Some(Step::Descend(name)) => (name, true),
-                None => {
+                Ok(Some(Step::Repository(name))) => (name, false),
+                Ok(Some(Step::Descend(name))) => (name, true),
+                Err(error) if !directory.is_passed_over(self.unreadable.as_deref(), &error) => {
+                    return Err(error);
+                }
+                Ok(None) | Err(_) => {
                     self.open.pop();
                     continue;
                 }
@@ -160,6 +174,15 @@ impl Directory {
             directory.read_from = Some(ReadFrom::After(component.into()));
         }
         directory
+    }
+
+    /// Whether the walk goes on without this directory, which could not be read.
+    fn is_passed_over(&self, unreadable: Option<&Unreadable>, error: &RegistryError) -> bool {
+        // Without the directory of all repositories nothing works.
+        match (&self.repository, unreadable) {
+            (Some(repository), Some(unreadable)) => unreadable.explains(repository.path(), error),
+            _ => false,
+        }
     }
 
     /// The prefix of the names of all repositories in the directory.

@@ -9,7 +9,7 @@ use object_store::{
     throttle::{ThrottleConfig, ThrottledStore},
 };
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
-use wharf_registry::{ManifestPush, Options, Origin, PushedManifest, Registry, Result};
+use wharf_registry::{ManifestPush, Options, Origin, Precondition, PushedManifest, Registry, Result};
 use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
 
 /// A registry in memory that may delete, and its store.
@@ -121,6 +121,7 @@ pub(crate) async fn try_put(
         tags: &[],
         content_type: None,
         bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
+        condition: &Precondition::default(),
     };
     registry.put_manifest(&caller(), name, push).await
 }

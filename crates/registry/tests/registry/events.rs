@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
 use wharf_registry::{
-    Caller, Error, Event, EventKind, ManifestPush, Options, Origin, Registry, Subscriber, Surface,
+    Caller, Error, Event, EventKind, ManifestPush, Options, Origin, Precondition, Registry, Subscriber,
+    Surface,
 };
 use wharf_storage::object::ObjectStorage;
 
@@ -133,6 +134,7 @@ async fn put_tags(
         tags,
         content_type: None,
         bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
+        condition: &Precondition::default(),
     };
     registry
         .put_manifest(caller, &name("team/app"), push)
@@ -166,7 +168,10 @@ async fn a_blob_is_pushed_pulled_mounted_and_deleted() {
         );
     }
 
-    registry.delete_blob(&caller, &other, &digest).await.unwrap();
+    registry
+        .delete_blob(&caller, &other, &digest, false)
+        .await
+        .unwrap();
     assert_eq!(recorder.changes(), [format!("other: delete blob {digest}")]);
     assert!(recorder.pulls().is_empty());
 }
@@ -288,7 +293,7 @@ async fn an_operation_that_fails_is_no_event() {
         .mount_blob(&caller, &name("other"), &absent, Some(&app))
         .await;
     assert_eq!(unmounted.unwrap(), None);
-    let unknown = registry.delete_blob(&caller, &app, &absent).await;
+    let unknown = registry.delete_blob(&caller, &app, &absent, false).await;
     assert!(matches!(unknown, Err(Error::BlobUnknown { .. })), "{unknown:?}");
     let missing = try_put(&registry, &name("other"), tag("1"), &manifest).await;
     assert!(
@@ -328,7 +333,7 @@ async fn what_cannot_be_deleted_is_no_event() {
             .await
             .map(drop),
         registry
-            .delete_blob(&caller, &app, &Digest::sha256_of(b"content"))
+            .delete_blob(&caller, &app, &Digest::sha256_of(b"content"), false)
             .await,
     ] {
         assert!(matches!(refused, Err(Error::DeleteDisabled)), "{refused:?}");
@@ -353,7 +358,7 @@ async fn without_a_subscriber_no_origin_is_made() {
         .await
         .unwrap()
         .unwrap();
-    registry.delete_blob(&caller, &other, &more).await.unwrap();
+    registry.delete_blob(&caller, &other, &more, false).await.unwrap();
     put_tags(&registry, &caller, &tag("1").into(), &[tag("2")], &manifest).await;
     let reference = tag("1").into();
     let found = registry.manifest(&app, &reference).await.unwrap();

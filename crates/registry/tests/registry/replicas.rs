@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_oci::{Digest, PageRequest, Reference, RepoName, media_type};
-use wharf_registry::{Error, Options, Registry};
+use wharf_registry::{Error, ManifestPush, Matching, Options, Precondition, Registry};
 use wharf_storage::{Storage, fs::FsStorage, layout, object::ObjectStorage};
 
 use crate::common::{caller, image, index, name, push_blob, put, tag, try_put, write};
@@ -113,6 +113,42 @@ stories! {
     repositories_come_and_go_for_both
     referrers_come_and_go_for_both
     a_blob_healed_there_is_sound_here
+    a_tag_is_created_by_one_of_both
+}
+
+/// The two have no locks in common, as two processes over one bucket have none.
+async fn a_tag_is_created_by_one_of_both(replicas: Replicas) {
+    let app = name("app");
+    let manifests = [
+        image(&replicas.one, &app, "first", "").await,
+        image(&replicas.two, &app, "second", "").await,
+    ];
+    let create = async |registry: &Arc<Registry>, manifest: &str, tag_name: &str| {
+        let push = ManifestPush {
+            reference: &tag(tag_name).into(),
+            tags: &[],
+            content_type: None,
+            bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
+            condition: &Precondition {
+                if_none_match: Some(Matching::Any),
+                ..Precondition::default()
+            },
+        };
+        match registry.put_manifest(&caller(), &app, push).await {
+            Ok(pushed) => Some(pushed.digest),
+            Err(Error::PreconditionFailed { .. }) => None,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    for round in 0..20 {
+        let tag_name = format!("v{round}");
+        let (one, two) = futures_util::join!(
+            create(&replicas.one, &manifests[0], &tag_name),
+            create(&replicas.two, &manifests[1], &tag_name),
+        );
+        assert_ne!(one.is_some(), two.is_some(), "one of both creates `{tag_name}`");
+        assert_eq!(replicas.points_at(&app, tag(&tag_name)).await, one.or(two));
+    }
 }
 
 async fn an_image_pushed_here_is_pulled_there(replicas: Replicas) {
@@ -145,7 +181,11 @@ async fn a_blob_uploaded_here_is_used_and_removed_there(replicas: Replicas) {
         .unwrap();
     assert_eq!(mounted.unwrap().size, 12);
     assert_eq!(replicas.one.blob(&other, &digest).await.unwrap().size, 12);
-    replicas.two.delete_blob(&caller(), &app, &digest).await.unwrap();
+    replicas
+        .two
+        .delete_blob(&caller(), &app, &digest, false)
+        .await
+        .unwrap();
     for registry in [&replicas.one, &replicas.two] {
         let gone = registry.blob(&app, &digest).await;
         assert!(matches!(gone, Err(Error::BlobUnknown { .. })));

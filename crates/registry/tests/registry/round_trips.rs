@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use wharf_oci::{Digest, PageRequest, Reference, RepoName, media_type};
 use wharf_registry::{
-    ManifestPush, Registry,
+    ManifestPush, Precondition, Registry,
     collect::{CollectOptions, Collector},
 };
 use wharf_storage::{Put, layout};
@@ -77,6 +77,7 @@ async fn the_tags_of_a_deleted_manifest_are_found_many_at_a_time() {
         tags: &tags,
         content_type: None,
         bytes: &bytes,
+        condition: &Precondition::default(),
     };
     let pushed = registry.put_manifest(&caller(), &app, push).await;
     let digest = pushed.unwrap().digest;

@@ -9,7 +9,9 @@ use wharf_storage::{
     metered::{BUCKETS, Measured, Meters},
 };
 
-use super::table::{CACHE_ERRORS, CACHE_HITS, CACHE_REQUESTS, CACHE_TOTAL, STORAGE_ACTION, STORAGE_FAILURES};
+use super::table::{
+    CACHE_ERRORS, CACHE_HITS, CACHE_REQUESTS, CACHE_TOTAL, STORAGE_ACTION, STORAGE_FAILURES, UNREADABLE,
+};
 
 /// The counters of a [metered](wharf_storage::metered::Metered) store.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ fn action(operation: Operation) -> &'static str {
     }
 }
 
-/// The counters of a registry's cache of links.
+/// The counters of a registry's cache of links, and the repositories that it cannot read.
 #[derive(Debug)]
 pub struct CacheMetrics(
     /// The registry that has the cache.
@@ -94,6 +96,10 @@ impl Source for CacheMetrics {
         total.value(&["Hit"], hits);
         total.value(&["Miss"], (requests - hits).max(0.0));
         total.value(&["Request"], requests);
+        let mut unreadable = page.family(&UNREADABLE);
+        for repository in self.0.unreadable_repositories() {
+            unreadable.value(&[&repository], 1.0);
+        }
     }
 }
 

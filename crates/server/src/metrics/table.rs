@@ -13,6 +13,8 @@ wharf_http::metrics! {
         "Failures of the cache; always 0, because it is in memory";
     CACHE_TOTAL "registry_storage_cache_total" Counter ["type"]
         "Lookups, hits and misses of the cache under the name of registry:2";
+    UNREADABLE "wharf_repository_unreadable" Gauge ["repository"]
+        "1 for a repository that the process has no right to read: the catalogue leaves it out, and no garbage can be collected";
     EVENTS "registry_notifications_events_total" Counter ["endpoint", "type"]
         "Events for each endpoint, and delivery attempts: accepted, refused, or without an answer";
     EVENTS_PENDING "registry_notifications_pending_total" Gauge ["endpoint"]

@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
+use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range, query_pairs};
 use wharf_registry::{BlobInfo, Caller as _, OpenBlob};
 
 use super::{
@@ -36,8 +36,9 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
+    let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     let origin = call.origin();
-    to_the_end(async move { registry.delete_blob(&origin, &name, &digest).await }).await?;
+    to_the_end(async move { registry.delete_blob(&origin, &name, &digest, force).await }).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

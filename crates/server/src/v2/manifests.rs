@@ -12,7 +12,7 @@ use wharf_registry::{Caller as _, Error as RegistryError, ManifestPush, StoredMa
 use super::{
     accept,
     answer::{Answer, CONTENT_DIGEST, content_digest, empty, entity_tag, to_the_end, value},
-    conditions::has_already,
+    conditions::{self, has_already},
     receive,
 };
 use crate::{
@@ -83,6 +83,7 @@ pub(super) async fn put(
         let registry = Arc::clone(&call.app.registry);
         let (name, reference, tags) = (name.clone(), reference.clone(), tags.clone());
         let content_type = content_type.map(str::to_owned);
+        let condition = conditions::of_push(call);
         let origin = call.origin();
         let push = async move {
             let push = ManifestPush {
@@ -90,6 +91,7 @@ pub(super) async fn put(
                 tags: &tags,
                 content_type: content_type.as_deref(),
                 bytes: &bytes,
+                condition: &condition,
             };
             registry.put_manifest(&origin, &name, push).await
         };

@@ -1,4 +1,8 @@
 //! Uploads: starting or mounting, receiving in one request or in chunks, status, cancelling.
+//!
+//! A `PATCH`, and a `PUT` that says by `Content-Range` where its bytes belong, keeps what came of it when it breaks off: the client asks how
+//! far it came, and goes on there. A `PUT` or `POST` without `Content-Range` is all or nothing: clients, and their HTTP
+//! libraries, send it once more as it was.
 
 use std::sync::Arc;
 
@@ -61,14 +65,36 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
     };
     let digest: Digest = digest.parse()?;
     let chunk = announced_chunk(call)?;
-    let mut session = call.app.registry.open_upload(name, id).await?;
+    let mut session = match call.app.registry.open_upload(name, id).await {
+        Ok(session) => session,
+        Err(error) => return finished_before(call, name, &digest, error.into()).await,
+    };
+    if chunk.is_none() {
+        session.write_provisionally();
+    }
     let blob = match receive_chunk(call, name, id, chunk, &mut session, body).await {
         Ok(()) => finish(call, session, digest).await,
         Err(failure) => Err(let_go(call, name, id, session, failure).await),
     };
     match blob {
         Ok(blob) => Ok(created(call, name, &blob.digest)),
-        Err(failure) => Err(without_leftovers(call, name, id, failure).await),
+        Err(failure) => {
+            let failure = without_leftovers(call, name, id, failure).await;
+            finished_before(call, name, &digest, failure).await
+        }
+    }
+}
+
+/// The answer to a last `PUT` that failed. When the upload is gone and the repository has the blob that the client names, the
+/// same request was answered before, and the client did not get that answer: it gets it now.
+async fn finished_before(call: Call<'_>, name: &RepoName, digest: &Digest, failure: Failure) -> Answer {
+    let is_gone = failure
+        .errors()
+        .iter()
+        .any(|error| error.code == ErrorCode::BlobUploadUnknown);
+    match is_gone {
+        true if call.app.registry.blob(name, digest).await.is_ok() => Ok(created(call, name, digest)),
+        _ => Err(failure),
     }
 }
 
@@ -78,7 +104,8 @@ async fn finish(call: Call<'_>, session: UploadSession, digest: Digest) -> Resul
     to_the_end(async move { session.finish(&origin, &digest).await }).await
 }
 
-/// Ends a request that failed: the bytes that came are kept, so that the client can continue after them.
+/// Ends a request that failed. The bytes that came are kept, so that the client can continue after them, unless they are
+/// provisional.
 async fn let_go(
     call: Call<'_>,
     name: &RepoName,
@@ -137,6 +164,7 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
     let registry = &call.app.registry;
     let id = registry.start_upload(name).await?;
     let mut session = registry.open_upload(name, &id).await?;
+    session.write_provisionally();
     if let Err(failure) = receive_chunk(call, name, &id, None, &mut session, body).await {
         if let Err(error) = session.discard().await {
             tracing::debug!(%error, "cannot remove an incomplete upload; it stays until it is purged");

@@ -115,6 +115,10 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn remove_directory(&self, path: &str) -> io::Result<()>;
     /// Removes an empty directory in an open directory.
     fn remove_directory_at(&self, directory: &Self::Directory, name: &str) -> io::Result<()>;
+    /// What the kernel that runs is known by: it differs after each start. `None` where that is not known.
+    fn boot_id(&self) -> Option<&str> {
+        None
+    }
     /// Whether the root is where it was, and can be written to, as far as the kernel says so without a write.
     fn check(&self) -> io::Result<()>;
 }
@@ -196,6 +200,7 @@ pub struct RealDisk {
     path: PathBuf,
     read_at_once: bool,
     stamped_here: bool,
+    boot_id: Option<String>,
 }
 
 impl RealDisk {
@@ -223,6 +228,7 @@ impl RealDisk {
             path: root.to_owned(),
             read_at_once,
             stamped_here,
+            boot_id: boot_id(),
         })
     }
 
@@ -437,6 +443,10 @@ impl Disk for RealDisk {
         Ok(unlinkat(directory, name, AtFlags::REMOVEDIR)?)
     }
 
+    fn boot_id(&self) -> Option<&str> {
+        self.boot_id.as_deref()
+    }
+
     fn check(&self) -> io::Result<()> {
         let (held, there) = (fstat(&self.root)?, statat(CWD, &self.path, AtFlags::empty())?);
         if (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino) {
@@ -486,6 +496,20 @@ fn kind(file_type: FileType) -> Kind {
         FileType::Symlink | FileType::Unknown => Kind::Unknown,
         _ => Kind::Other,
     }
+}
+
+/// The id that the kernel has drawn for itself at its start.
+fn boot_id() -> Option<String> {
+    let file = openat(
+        CWD,
+        "/proc/sys/kernel/random/boot_id",
+        OFlags::RDONLY | OFlags::CLOEXEC,
+        Mode::empty(),
+    );
+    let mut text = [0; 64];
+    let count = pread(file.ok()?, &mut text, 0).ok()?;
+    let id = std::str::from_utf8(&text[..count]).ok()?.trim();
+    (!id.is_empty()).then(|| id.to_owned())
 }
 
 /// `RWF_NOWAIT` came with 4.14. In 5.9 and 5.10 it may return fewer bytes than there are as if the file ended.

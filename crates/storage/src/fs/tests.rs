@@ -194,6 +194,151 @@ async fn an_upload_goes_on_after_a_restart() {
     );
 }
 
+/// Bytes that were hashed before a restart of the process are not read again, however many they are; after a restart of the machine
+/// they are.
+#[tokio::test]
+async fn a_restart_of_the_process_spares_hashing_a_large_upload_again() {
+    const SIZE: usize = 66 << 20;
+    let (directory, mut storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    for _ in 0..SIZE >> 20 {
+        held.write(piece.clone()).await.unwrap();
+    }
+    held.suspend().await.unwrap();
+
+    let record = path_of(directory.path(), &upload).join("hashed");
+    let recorded = fs::read_to_string(&record).unwrap();
+    let data = data_of(directory.path(), &upload);
+    let hashed = async |storage: &FsStorage| {
+        let held = storage.open_upload(&upload).await.unwrap();
+        assert_eq!(held.size(), SIZE as u64);
+        let finished = held.finish(None).await.unwrap();
+        finished.digest(Algorithm::Sha256).unwrap()
+    };
+    let sent = Digest::sha256_of(&vec![7; SIZE]);
+    // A byte that no program changes, changed: whether it was read shows in the digest.
+    let mut changed = vec![7; SIZE];
+    changed[1000] = 8;
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&data)
+        .and_then(|file| std::os::unix::fs::FileExt::write_all_at(&file, &[8], 1000))
+        .unwrap();
+    let changed = Digest::sha256_of(&changed);
+
+    for (record_is, expected) in [
+        (recorded.clone(), sent),
+        (
+            recorded.replacen(&boot_of(&recorded), "00000000-0000", 1),
+            changed,
+        ),
+        (recorded[..recorded.len() - 2].to_owned(), changed),
+        (recorded.replacen("sha256:", "sha256:0", 1), changed),
+        (String::new(), changed),
+    ] {
+        drop(storage);
+        fs::write(&record, &record_is).unwrap();
+        storage = FsStorage::open(directory.path()).unwrap();
+        assert_eq!(hashed(&storage).await, expected, "{record_is}");
+    }
+
+    // A file that is shorter than what the record covers, and another one under the same name.
+    drop(storage);
+    fs::write(&record, &recorded).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&data)
+        .unwrap()
+        .set_len(1 << 20)
+        .unwrap();
+    let storage = FsStorage::open(directory.path()).unwrap();
+    let held = storage.open_upload(&upload).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    let mut changed = vec![7; 1 << 20];
+    changed[1000] = 8;
+    let digest = Digest::sha256_of(&changed);
+    assert_eq!(finished.digest(Algorithm::Sha256), Some(digest));
+    finished.publish(&layout::blob(&digest), &[]).await.unwrap();
+    assert!(!path_of(directory.path(), &upload).exists());
+}
+
+fn boot_of(record: &str) -> String {
+    record.split(' ').nth(1).unwrap().to_owned()
+}
+
+/// Copies a tree as it is at the moment, as a killed process leaves it.
+fn copy_tree(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_tree(&entry.path(), &to),
+            false => drop(fs::copy(entry.path(), to).unwrap()),
+        }
+    }
+}
+
+/// The process is killed while it takes a request that is all or nothing.
+#[tokio::test]
+async fn a_killed_process_leaves_an_upload_as_it_was_before_a_request_that_is_all_or_nothing() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from(vec![7; 100_000])).await.unwrap();
+    held.suspend().await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write_provisionally();
+    held.write(Bytes::from(vec![8; 300_000])).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+
+    let (left, reopened) = opened();
+    drop(reopened);
+    copy_tree(&directory.path().join("docker"), &left.path().join("docker"));
+    assert_eq!(
+        fs::metadata(data_of(left.path(), &upload)).unwrap().size(),
+        400_000
+    );
+    drop(finished);
+
+    let storage = FsStorage::open(left.path()).unwrap();
+    assert_eq!(storage.upload_size(&upload).await.unwrap(), 100_000);
+    let held = storage.open_upload(&upload).await.unwrap();
+    assert_eq!(held.suspend().await.unwrap(), 100_000);
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from(vec![9; 10])).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    let content = [vec![7; 100_000], vec![9; 10]].concat();
+    let digest = Digest::sha256_of(&content);
+    assert_eq!(finished.digest(Algorithm::Sha256), Some(digest));
+    finished.publish(&layout::blob(&digest), &[]).await.unwrap();
+    assert!(!path_of(left.path(), &upload).exists());
+}
+
+/// The bytes are a blob already when something after it fails: they are not cut off.
+#[tokio::test]
+async fn a_request_that_is_taken_back_spares_a_blob_that_was_published() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write_provisionally();
+    let content = Bytes::from(vec![8; 300_000]);
+    held.write(content.clone()).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    let blob = layout::blob(&finished.digest(Algorithm::Sha256).unwrap());
+    let link = Put::new(Key::new("a/link").unwrap(), Bytes::from_static(b"x")).if_absent();
+    storage.publish(std::slice::from_ref(&link)).await.unwrap();
+    finished.publish(&blob, &[link]).await.unwrap_err();
+    assert_eq!(storage.read(&blob, 1_000_000).await.unwrap().bytes, content);
+    assert_eq!(storage.upload_size(&upload).await.unwrap(), 0);
+    assert!(directory.path().join(blob.as_str()).exists());
+}
+
 /// A file with another name may be a blob already: it is never written to again.
 #[tokio::test]
 async fn an_upload_that_shares_its_file_starts_over() {

@@ -25,14 +25,14 @@ use super::{
     commit::{Item, write_frames, writing},
     directories::parent,
     failed_job,
+    gathered::{Gathered, SMALL},
     known_uploads::{Fingerprint, Hold, Remembered},
-    pool::{Buffer, Pool},
-    sys::{Disk, Kind},
+    provisional::Before,
+    saved_hash::EVERY,
+    sys::{Disk, Kind, Metadata},
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, Upload, layout, layout::UploadKey};
 
-/// An upload that is no larger never becomes a file of its own: it is written where it is published from.
-const SMALL: usize = 64 * 1024;
 /// How many bytes are written before the kernel is told to start their writeback.
 const WRITEBACK: u64 = 8 * 1024 * 1024;
 
@@ -105,6 +105,8 @@ impl<D: Disk> Engine<D> {
             written_back: 0,
             hasher: Some(Hasher::new(Algorithm::Sha256)),
             failed: None,
+            is_too_long: false,
+            before: None,
             hold,
         });
         session.find()?;
@@ -120,7 +122,10 @@ impl<D: Disk> Engine<D> {
         let directory = directory_of(upload);
         let failed = |error| Error::io(format!("look at the upload `{directory}`"), error);
         match self.disk.stat(&format!("{directory}/data")) {
-            Ok(data) if data.kind == Kind::File => Ok(data.size),
+            Ok(data) if data.kind == Kind::File => {
+                let marked = self.marked(&directory).map_err(failed)?;
+                Ok(marked.map_or(data.size, |size| size.min(data.size)))
+            }
             Err(error) if ErrorKind::of(&error) != ErrorKind::NotFound => Err(failed(error)),
             _ => self
                 .disk
@@ -129,6 +134,11 @@ impl<D: Disk> Engine<D> {
                 .map_err(failed),
         }
     }
+}
+
+/// Whether what lies at the path of an upload is its open file, and has no other name.
+fn is_ours_alone(at_path: &Metadata, opened: &Metadata) -> bool {
+    (at_path.device, at_path.inode) == (opened.device, opened.inode) && !opened.has_other_names
 }
 
 fn busy(directory: &str) -> Error {
@@ -150,6 +160,10 @@ struct Session<D: Disk> {
     hasher: Option<Hasher>,
     /// Kind and context of a failed write; bytes after it are lost, so no write may follow.
     failed: Option<(ErrorKind, String)>,
+    /// Whether the file is longer than `written`, because a request that was all or nothing was killed.
+    is_too_long: bool,
+    /// The upload before this holder, when what this one writes is provisional.
+    before: Option<Before>,
     /// The last field, so that the hold is dropped after everything else.
     hold: Hold,
 }
@@ -163,10 +177,8 @@ impl<D: Disk> Session<D> {
         let file = match disk.open_to_write(&self.data) {
             Ok(file) => file,
             Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => {
-                return disk
-                    .stat(&format!("{directory}/startedat"))
-                    .map(|_| ())
-                    .map_err(failed);
+                disk.stat(&format!("{directory}/startedat")).map_err(failed)?;
+                return self.engine.unmark(directory).map_err(failed);
             }
             Err(error) => return Err(failed(error)),
         };
@@ -174,21 +186,85 @@ impl<D: Disk> Session<D> {
         if found.has_other_names {
             // A crash on a file system without a journal may leave the name of a file that was
             // already published; a backup may have linked it. To append would change the published file.
-            return disk.remove_file(&self.data).map_err(failed);
+            return self.remove_data().map_err(failed);
         }
         self.written = found.size;
         self.file = Some(Arc::new(file));
-        if found.size > 0 {
-            let known = self
-                .engine
-                .uploads
-                .hashes
-                .remove(&self.hold.upload)
-                .map(|(_, known)| known);
-            let known = known.filter(|known| known.file == Fingerprint::from(found));
-            self.hasher = known.map(|known| known.hasher.clone());
+        let known = self
+            .engine
+            .uploads
+            .hashes
+            .remove(&self.hold.upload)
+            .map(|(_, known)| known);
+        if let Some(known) = known.filter(|known| known.file == Fingerprint::from(found)) {
+            // This process left it, and so left no mark.
+            self.hasher = Some(known.hasher.clone());
+            return Ok(());
+        }
+        if let Some(marked) = self.engine.marked(directory).map_err(failed)? {
+            self.is_too_long = true;
+            self.written = marked.min(found.size);
+        }
+        if self.written > 0 {
+            self.hasher = None;
         }
         Ok(())
+    }
+
+    /// Cuts off the bytes of a request that was all or nothing, and was killed.
+    fn cut(&mut self) -> Result<()> {
+        if self.is_too_long {
+            let file = self.file()?;
+            let cut = self.engine.disk.set_length(&file, self.written);
+            cut.and_then(|()| self.engine.unmark(&self.directory))
+                .map_err(|error| writing(&self.data, error))?;
+            self.is_too_long = false;
+        }
+        Ok(())
+    }
+
+    /// Says how many bytes count, before the first that does not is written.
+    fn mark(&mut self) -> Result<()> {
+        if let Some(before) = &mut self.before
+            && !before.is_marked
+        {
+            // Also after a failure: the mark may be there.
+            before.is_marked = true;
+            let marked = self.engine.mark(&self.directory, before.size);
+            marked.map_err(|error| writing(&self.directory, error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the upload what it was before this holder, if what this one wrote is provisional and was not published.
+    fn go_back(&mut self) -> Result<()> {
+        let Some(before) = self.before.take().filter(|before| before.is_marked) else {
+            return Ok(());
+        };
+        self.hasher = None;
+        self.try_go_back(before.size)
+            .map_err(|error| writing(&self.data, error))?;
+        (self.written, self.hasher) = (before.size, before.hasher);
+        Ok(())
+    }
+
+    fn try_go_back(&self, size: u64) -> io::Result<()> {
+        let disk = &self.engine.disk;
+        if let Some(file) = &self.file {
+            match disk.stat(&self.data) {
+                Ok(found) if is_ours_alone(&found, &disk.stat_file(file)?) => disk.set_length(file, size)?,
+                // The file is a blob, or may become one: the name goes, the bytes stay.
+                Ok(_) => self.remove_data()?,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.engine.unmark(&self.directory)
+    }
+
+    /// Whether letting go of the upload changes its file.
+    fn is_marked(&self) -> bool {
+        self.before.as_ref().is_some_and(|before| before.is_marked)
     }
 
     /// Writes `frames` at the end, and hashes them.
@@ -205,6 +281,8 @@ impl<D: Disk> Session<D> {
     }
 
     fn try_append(&mut self, frames: &[Bytes]) -> Result<()> {
+        self.cut()?;
+        self.mark()?;
         let mut hasher = self.hasher()?;
         let file = self.file()?;
         let disk = &self.engine.disk;
@@ -214,11 +292,20 @@ impl<D: Disk> Session<D> {
             result = result.and(disk.set_length(&file, self.written));
             count = 0;
         }
+        let before = self.written;
         self.written += count;
         for frame in frames {
             let part = usize::try_from(count).map_or(frame.len(), |left| left.min(frame.len()));
             hasher.update(&frame[..part]);
             count -= part as u64;
+        }
+        if self.before.is_none()
+            && before / EVERY < self.written / EVERY
+            && let Err(error) = self
+                .engine
+                .save_hash(&self.directory, &file, self.written, &hasher)
+        {
+            tracing::debug!(upload = self.directory, %error, "could not keep the state of a hash; after a restart the upload is read again");
         }
         self.hasher = Some(hasher);
         if self.written - self.written_back >= WRITEBACK {
@@ -235,12 +322,16 @@ impl<D: Disk> Session<D> {
         }
     }
 
-    /// Hashes the file from its start.
+    /// Hashes the file, from its start, or from where an earlier process had hashed it to.
     fn read_again(&mut self, algorithm: Algorithm) -> Result<Hasher> {
-        let mut hasher = Hasher::new(algorithm);
         let file = self.file()?;
+        let saved = match algorithm {
+            Algorithm::Sha256 => self.engine.saved_hash(&self.directory, &file),
+            Algorithm::Sha512 => None,
+        };
+        let saved = saved.filter(|(size, _)| *size <= self.written);
+        let (mut offset, mut hasher) = saved.unwrap_or_else(|| (0, Hasher::new(algorithm)));
         let mut buffer = self.engine.pool.take();
-        let mut offset = 0;
         while offset < self.written {
             let space = buffer.space();
             let length =
@@ -275,6 +366,12 @@ impl<D: Disk> Session<D> {
         Ok(Arc::clone(self.file.insert(Arc::new(file))))
     }
 
+    /// Removes the file, and what is known of its bytes before: another file may get its number.
+    fn remove_data(&self) -> io::Result<()> {
+        self.engine.forget_hash(&self.directory)?;
+        self.engine.disk.remove_file(&self.data)
+    }
+
     fn start_writeback(&mut self, file: &D::File) {
         self.engine
             .disk
@@ -285,6 +382,7 @@ impl<D: Disk> Session<D> {
     /// The digests of all bytes.
     fn digests(&mut self, also: Option<Algorithm>) -> Result<Vec<Digest>> {
         self.check()?;
+        self.cut()?;
         let hasher = self.hasher()?;
         self.hasher = Some(hasher.clone());
         let file = self.file()?;
@@ -306,7 +404,7 @@ impl<D: Disk> Session<D> {
         let disk = &self.engine.disk;
         disk.sync_file(&file).map_err(|error| {
             // A second sync would not tell what of the file is on the disk: it is as good as not written.
-            if let Err(error) = disk.remove_file(&self.data) {
+            if let Err(error) = self.remove_data() {
                 tracing::warn!(path = self.data, %error, "could not remove an upload that was not synced");
             }
             writing(&self.data, error)
@@ -343,7 +441,7 @@ impl<D: Disk> Session<D> {
             if let Err(error) = self.remove_leftovers() {
                 tracing::warn!(upload = self.directory, %error, "could not remove a finished upload");
             }
-            self.hasher = None;
+            (self.hasher, self.before) = (None, None);
         }
         result
     }
@@ -353,6 +451,12 @@ impl<D: Disk> Session<D> {
         match disk.remove_file(&format!("{}/startedat", self.directory)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
+        }
+        if self.is_marked() {
+            self.engine.unmark(&self.directory)?;
+        }
+        if self.written >= EVERY {
+            self.engine.forget_hash(&self.directory)?;
         }
         match disk.remove_directory(&self.directory) {
             // registry:2 leaves states of hashes there.
@@ -375,6 +479,9 @@ impl<D: Disk> Session<D> {
 impl<D: Disk> Drop for Session<D> {
     /// Leaves the state of the hash to the next holder.
     fn drop(&mut self) {
+        if let Err(error) = self.go_back() {
+            tracing::warn!(upload = self.directory, %error, "could not take back the bytes of a request that broke off; the next one will");
+        }
         let (Some(hasher), Some(file)) = (self.hasher.take(), &self.file) else {
             return;
         };
@@ -391,59 +498,6 @@ impl<D: Disk> Drop for Session<D> {
             }
             _ => {}
         }
-    }
-}
-
-/// Bytes on their way to a job.
-struct Gathered {
-    pool: Arc<Pool>,
-    full: Vec<Bytes>,
-    /// The first [`SMALL`] bytes of the first run: a small upload takes no buffer of the pool.
-    small: Vec<u8>,
-    is_first_run: bool,
-    open: Option<Buffer>,
-    size: usize,
-}
-
-impl Gathered {
-    fn new(pool: &Arc<Pool>) -> Self {
-        Self {
-            pool: Arc::clone(pool),
-            full: Vec::new(),
-            small: Vec::new(),
-            is_first_run: true,
-            open: None,
-            size: 0,
-        }
-    }
-
-    fn add(&mut self, mut bytes: &[u8]) {
-        self.size += bytes.len();
-        if self.is_first_run && self.size <= SMALL {
-            self.small.extend_from_slice(bytes);
-            return;
-        }
-        while !bytes.is_empty() {
-            let mut buffer = self.open.take().unwrap_or_else(|| self.pool.take());
-            bytes = &bytes[buffer.add(bytes)..];
-            if buffer.is_full() {
-                self.full.push(buffer.freeze());
-            } else {
-                self.open = Some(buffer);
-            }
-        }
-    }
-
-    fn take(&mut self) -> Vec<Bytes> {
-        self.size = 0;
-        self.is_first_run = false;
-        let small = Some(std::mem::take(&mut self.small)).filter(|small| !small.is_empty());
-        small
-            .map(Bytes::from)
-            .into_iter()
-            .chain(self.full.drain(..))
-            .chain(self.open.take().map(Buffer::freeze))
-            .collect()
     }
 }
 
@@ -517,6 +571,16 @@ impl<D: Disk> Upload for FsUpload<D> {
         self.size
     }
 
+    fn write_provisionally(&mut self) {
+        if let Work::Idle(session) = &mut self.work {
+            session.before = Some(Before {
+                size: session.written,
+                hasher: session.hasher.clone(),
+                is_marked: false,
+            });
+        }
+    }
+
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
         if let Work::Idle(session) = &self.work {
             session.check()?;
@@ -542,6 +606,9 @@ impl<D: Disk> Upload for FsUpload<D> {
 
     async fn suspend(self: Box<Self>) -> Result<u64> {
         let (mut session, frames) = self.into_session().await?;
+        if session.before.is_some() {
+            return blocking(move || session.go_back().map(|()| session.written)).await;
+        }
         if frames.is_empty() {
             return Ok(session.written);
         }
@@ -588,7 +655,7 @@ impl<D: Disk> Upload for FsUpload<D> {
 
 async fn discard<D: Disk>(mut session: Box<Session<D>>) -> Result<()> {
     blocking(move || {
-        session.hasher = None;
+        (session.hasher, session.before) = (None, None);
         session.engine.discard_upload(&session.hold.upload)
     })
     .await
@@ -608,31 +675,45 @@ fn digests_of(frames: &[Bytes], also: Option<Algorithm>) -> Vec<Digest> {
 /// Writes what was taken from the client but not written yet; the session goes with it.
 fn write_behind<D: Disk>(mut session: Box<Session<D>>, frames: Vec<Bytes>) {
     let span = tracing::Span::current();
-    let mut write = move || {
+    let write = move || {
         let _request = span.enter();
         if let Err(error) = session.append(&frames) {
             tracing::warn!(upload = session.directory, %error, "could not keep the last bytes of an upload");
         }
     };
+    behind(write);
+}
+
+/// Lets go of an upload whose holder is gone.
+fn let_go<D: Disk>(session: Box<Session<D>>, frames: Vec<Bytes>) {
+    if session.before.is_some() {
+        if session.is_marked() {
+            behind(move || drop(session));
+        }
+    } else if session.failed.is_none() && !frames.is_empty() {
+        write_behind(session, frames);
+    }
+}
+
+/// Runs `work` on a blocking thread, and does not wait for it.
+fn behind(work: impl FnOnce() + Send + 'static) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn_blocking(write)),
-        Err(_) => write(),
+        Ok(runtime) => drop(runtime.spawn_blocking(work)),
+        Err(_) => work(),
     }
 }
 
 impl<D: Disk> Drop for FsUpload<D> {
     fn drop(&mut self) {
         let frames = self.gathered.take();
-        if frames.is_empty() {
-            return;
-        }
         match std::mem::replace(&mut self.work, Work::Gone) {
-            Work::Idle(session) if session.failed.is_none() => write_behind(session, frames),
-            Work::Running(job) => {
+            Work::Idle(session) => let_go(session, frames),
+            // A job that nothing waits for drops the session at its end.
+            Work::Running(job) if !frames.is_empty() => {
                 if let Ok(runtime) = Handle::try_current() {
                     runtime.spawn(async move {
                         if let Ok((session, Ok(()))) = job.await {
-                            write_behind(session, frames);
+                            let_go(session, frames);
                         }
                     });
                 }
@@ -701,10 +782,8 @@ impl<D: Disk> Finished for FsFinished<D> {
 
 impl<D: Disk> Drop for FsFinished<D> {
     fn drop(&mut self) {
-        if let (Some(session), Some(frames)) = (self.session.take(), self.frames.take())
-            && !frames.is_empty()
-        {
-            write_behind(session, frames);
+        if let Some(session) = self.session.take() {
+            let_go(session, self.frames.take().unwrap_or_default());
         }
     }
 }

@@ -22,6 +22,9 @@ pub(super) struct State {
     pub(super) sealed: bool,
     /// The bytes of the upload, in order.
     pub(super) chunks: Vec<Chunk>,
+    /// Of a sealed upload: the bytes that it had before the request that sealed it, if that one was provisional.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    before: Option<Vec<Chunk>>,
 }
 
 /// The bytes of one request.
@@ -40,14 +43,35 @@ impl State {
             revision: Uuid::new_v4(),
             sealed: false,
             chunks: Vec::new(),
+            before: None,
         }
     }
 
-    /// This state, closed for more bytes.
-    pub(super) fn seal(&self) -> Self {
+    /// This state, closed for more bytes; of `all` of them, where they came by a request that is provisional.
+    pub(super) fn seal(&self, all: Option<Chunk>) -> Self {
+        let (chunks, before) = match all {
+            Some(all) => (vec![all], Some(self.chunks.clone())),
+            None => (self.chunks.clone(), self.before.clone()),
+        };
         Self {
+            revision: self.revision,
             sealed: true,
-            ..self.clone()
+            chunks,
+            before,
+        }
+    }
+
+    /// The state before a provisional request sealed it, for another such request to begin with. Whichever of the two writes
+    /// its state first wins.
+    pub(super) fn before_seal(&self) -> Self {
+        match &self.before {
+            Some(chunks) if self.sealed => Self {
+                revision: self.revision,
+                sealed: false,
+                chunks: chunks.clone(),
+                before: None,
+            },
+            _ => self.clone(),
         }
     }
 

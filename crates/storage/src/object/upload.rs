@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::TryStreamExt;
 use object_store::UpdateVersion;
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{runtime::Handle, sync::mpsc, task::JoinHandle};
 use tracing::Instrument as _;
 use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest};
@@ -38,6 +38,7 @@ pub(super) struct ObjectUpload {
     appending: Option<Appending>,
     size: u64,
     failed: bool,
+    is_provisional: bool,
 }
 
 struct Appending {
@@ -47,6 +48,8 @@ struct Appending {
 
 enum Command {
     Append(Bytes),
+    /// What this request has appended is all of it, and to be kept.
+    Keep,
     /// Forget what this request has appended.
     Abort,
 }
@@ -59,6 +62,10 @@ struct Session {
     version: UpdateVersion,
     /// When this session last wrote the state.
     touched: Instant,
+    /// Whether what is appended gets into the state only when the upload is published.
+    is_provisional: bool,
+    /// The bytes of a request that is provisional, complete but in no state yet. Once the upload is finished, all of its bytes.
+    provisional: Option<Chunk>,
     _hold: Hold,
 }
 
@@ -72,6 +79,8 @@ impl ObjectUpload {
             state,
             version,
             touched: Instant::now(),
+            is_provisional: false,
+            provisional: None,
             _hold: hold,
         };
         Ok(Self {
@@ -79,6 +88,7 @@ impl ObjectUpload {
             appending: None,
             size,
             failed: false,
+            is_provisional: false,
         })
     }
 
@@ -119,6 +129,15 @@ impl ObjectUpload {
         result
     }
 
+    /// Ends the task, and forgets what was appended.
+    async fn abort_appending(&mut self) {
+        if let Some(appending) = &self.appending {
+            // When the task has ended with an error there is nothing to abort.
+            drop(appending.commands.send(Command::Abort).await);
+        }
+        drop(self.end_appending().await);
+    }
+
     async fn into_session(mut self: Box<Self>) -> Result<Session> {
         self.end_appending().await?;
         if self.failed {
@@ -135,6 +154,15 @@ impl ObjectUpload {
 impl Upload for ObjectUpload {
     fn size(&self) -> u64 {
         self.size
+    }
+
+    fn write_provisionally(&mut self) {
+        self.is_provisional = true;
+        if let Some(session) = &mut self.session {
+            session.is_provisional = true;
+            session.state = session.state.before_seal();
+            self.size = session.state.size();
+        }
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {
@@ -158,11 +186,18 @@ impl Upload for ObjectUpload {
         Err(lost())
     }
 
-    async fn suspend(self: Box<Self>) -> Result<u64> {
+    async fn suspend(mut self: Box<Self>) -> Result<u64> {
+        if self.is_provisional {
+            self.abort_appending().await;
+        }
         Ok(self.into_session().await?.state.size())
     }
 
-    async fn finish(self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
+    async fn finish(mut self: Box<Self>, also: Option<Algorithm>) -> Result<Box<dyn Finished>> {
+        if let Some(appending) = self.appending.as_ref().filter(|_| self.is_provisional) {
+            // When the task has ended with an error, that is told below.
+            drop(appending.commands.send(Command::Keep).await);
+        }
         let session = self.into_session().await?;
         // In a task of its own: the caller may go away, but a multipart upload is completed or aborted.
         let finished = run(async move { session.finish(also).await }).await?;
@@ -170,11 +205,7 @@ impl Upload for ObjectUpload {
     }
 
     async fn discard(mut self: Box<Self>) -> Result<()> {
-        if let Some(appending) = &self.appending {
-            // When the task has ended with an error there is nothing to abort.
-            drop(appending.commands.send(Command::Abort).await);
-        }
-        drop(self.end_appending().await);
+        self.abort_appending().await;
         let session = self.session.take().ok_or_else(lost)?;
         run(async move { remove(&session.bucket, &session.dir).await }).await
     }
@@ -209,10 +240,18 @@ impl Session {
             &layout::object_upload_chunk(&self.dir, &chunk),
             None,
         );
+        let mut is_kept = !self.is_provisional;
         while let Some(command) = queue.recv().await {
-            let Command::Append(bytes) = command else {
-                writer.abort().await;
-                return (self, Ok(()));
+            let bytes = match command {
+                Command::Append(bytes) => bytes,
+                Command::Keep => {
+                    is_kept = true;
+                    continue;
+                }
+                Command::Abort => {
+                    is_kept = false;
+                    break;
+                }
             };
             let mut result = writer.write(&bytes).await;
             if result.is_ok() {
@@ -222,6 +261,10 @@ impl Session {
                 writer.abort().await;
                 return (self, result);
             }
+        }
+        if !is_kept {
+            writer.abort().await;
+            return (self, Ok(()));
         }
         let result = match writer.finish(None).await {
             Ok(written) => {
@@ -247,6 +290,10 @@ impl Session {
     }
 
     async fn accept(&mut self, chunk: Chunk) -> Result<()> {
+        if self.is_provisional {
+            self.provisional = Some(chunk);
+            return Ok(());
+        }
         let mut state = self.state.clone();
         state.chunks.push(chunk.clone());
         self.replace_or_remove(state, &chunk).await
@@ -289,14 +336,15 @@ impl Session {
     /// Reduces the upload to at most one chunk, of known digests.
     async fn finish(mut self, also: Option<Algorithm>) -> Result<ObjectFinished> {
         let wants_more = also.is_some_and(|also| also != Algorithm::Sha256);
-        let (sha256, also) = match &self.state.chunks[..] {
+        let chunks = self.chunks();
+        let (sha256, also) = match &chunks[..] {
             [] => Hashes::new(also).finish(),
             [chunk] if !wants_more => {
                 self.check_size(chunk).await?;
                 (chunk.sha256, None)
             }
             [chunk] => self.hash(chunk, also).await?,
-            _ => self.compose(also).await?,
+            _ => self.compose(&chunks, also).await?,
         };
         Ok(ObjectFinished {
             session: self,
@@ -341,12 +389,22 @@ impl Session {
         Error::new(ErrorKind::Damaged, context)
     }
 
-    /// Copies all chunks into one new chunk, and makes that the upload.
-    async fn compose(&mut self, also: Option<Algorithm>) -> Result<(Digest, Option<Digest>)> {
+    /// All bytes of the upload, with those that are in no state yet.
+    fn chunks(&self) -> Vec<Chunk> {
+        let chunks = self.state.chunks.iter().chain(&self.provisional);
+        chunks.cloned().collect()
+    }
+
+    /// Copies all `chunks` into one new chunk, and makes that the upload.
+    async fn compose(
+        &mut self,
+        chunks: &[Chunk],
+        also: Option<Algorithm>,
+    ) -> Result<(Digest, Option<Digest>)> {
         let name = format!("all-{}", Uuid::new_v4());
         let mut writer =
             ObjectWriter::new(&self.bucket, &layout::object_upload_chunk(&self.dir, &name), also);
-        for chunk in &self.state.chunks {
+        for chunk in chunks {
             if let Err(error) = self.copy_into(&mut writer, chunk).await {
                 writer.abort().await;
                 return Err(error);
@@ -358,11 +416,16 @@ impl Session {
             size: written.size,
             sha256: written.sha256,
         };
-        let mut state = self.state.clone();
-        let parts = mem::replace(&mut state.chunks, vec![whole.clone()]);
-        self.replace_or_remove(state, &whole).await?;
-        for part in &parts {
-            self.forget(part).await;
+        if let Some(part) = self.provisional.replace(whole.clone()) {
+            self.forget(&part).await;
+        } else {
+            self.provisional = None;
+            let mut state = self.state.clone();
+            let parts = mem::replace(&mut state.chunks, vec![whole.clone()]);
+            self.replace_or_remove(state, &whole).await?;
+            for part in &parts {
+                self.forget(part).await;
+            }
         }
         Ok((written.sha256, written.also))
     }
@@ -374,7 +437,14 @@ impl Session {
     async fn publish(mut self, digest: &Digest, key: &Key, then: &[Put]) -> Result<()> {
         // From here on no other request can add to it: a request that read the state before fails to replace it, one that
         // reads it from now on sees the seal.
-        self.replace(self.state.seal()).await?;
+        // Its chunks stay until the upload is removed, so that after a crash a client can send its last request again.
+        match self.provisional.take() {
+            Some(all) => {
+                let sealed = self.state.seal(Some(all.clone()));
+                self.replace_or_remove(sealed, &all).await?;
+            }
+            None => self.replace(self.state.seal(None)).await?,
+        }
         match &self.state.chunks[..] {
             [] => self.bucket.put(key, Bytes::new()).await?,
             [chunk] if chunk.size <= self.bucket.limits.copy_size => {
@@ -399,6 +469,20 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    /// Removes the bytes of a request that was provisional and came to nothing. If that fails they go with the upload.
+    fn drop(&mut self) {
+        if let (Some(chunk), Ok(runtime)) = (self.provisional.take(), Handle::try_current()) {
+            let (bucket, key) = (Arc::clone(&self.bucket), self.chunk_key(&chunk));
+            runtime.spawn(async move {
+                if let Err(error) = bucket.delete(&key).await {
+                    tracing::warn!(%key, %error, "could not remove a chunk that is not needed; a purge will");
+                }
+            });
+        }
+    }
+}
+
 /// An upload that is one chunk at most, with known digests.
 pub(super) struct ObjectFinished {
     session: Session,
@@ -409,7 +493,10 @@ pub(super) struct ObjectFinished {
 #[async_trait]
 impl Finished for ObjectFinished {
     fn size(&self) -> u64 {
-        self.session.state.size()
+        match &self.session.provisional {
+            Some(all) => all.size,
+            None => self.session.state.size(),
+        }
     }
 
     fn digest(&self, algorithm: Algorithm) -> Option<Digest> {

@@ -1,0 +1,95 @@
+//! The state of an upload's hash, kept beside its bytes, so that a new process need not read them all again.
+//!
+//! A record says: the first so many bytes of this file have this state. It is written after those bytes were.
+//!
+//! # Why it can be trusted
+//!
+//! The bytes of an upload change in one way only while this file system engine has the store: they are appended, by
+//! the one holder. Bytes in front of a record's size are never written again, and never cut off: what is cut off after a failed
+//! write, or after a request that was all or nothing, came after the last record, because a provisional request
+//! makes none. Where the file itself goes, its record goes before it. So all that could make a record wrong is that bytes
+//! which were written are not what is read.
+//!
+//! What a process wrote is in the page cache of the kernel, and what another process reads comes from there: that
+//! the writer was killed changes nothing. Only when the kernel ends, by a reboot or a cut of power, is it lost, or found in part, or as
+//! zeros. So a record counts only as long as the kernel runs that saw the bytes: it names the kernel's
+//! boot id, which is drawn anew at each start. It counts only on a file system of this machine, because a file server starts by itself.
+//! A disk that is torn off and mounted again within one boot loses what was not written back; there the local file systems
+//! shorten the file, for they record its size after its bytes, and a record of more bytes than the file has does not count.
+//! Device and inode number tell a file that was restored from a copy. And the record has the digest of what it covers, which a state that was
+//! damaged, or that another version of this program wrote in another form, does not give.
+//!
+//! registry:2 keeps such states as `hashstates/<algorithm>/<size>`, without the means to tell whether they still hold: wharf
+//! neither reads nor writes those, and they go with the upload. registry:2 knows no record, hashes what it has no state of, and
+//! removes the record with the upload; all that it does to the bytes is to append.
+
+use std::io;
+
+use bytes::Bytes;
+use wharf_oci::{Algorithm, Hasher};
+
+use super::{
+    Engine,
+    commit::write_frames,
+    sys::{Disk, Metadata},
+};
+
+/// Name of the record in the directory of an upload.
+const RECORD: &str = "hashed";
+/// Length in bytes of the longest record that is read.
+const LONGEST: usize = 1024;
+/// After how many bytes a record is made. Hashing as many takes some tenths of a second.
+pub(super) const EVERY: u64 = 64 << 20;
+
+impl<D: Disk> Engine<D> {
+    /// Records the state of the hash of the first `size` bytes of the upload in `directory`, where it may be trusted later.
+    pub(super) fn save_hash(
+        &self,
+        directory: &str,
+        file: &D::File,
+        size: u64,
+        hasher: &Hasher,
+    ) -> io::Result<()> {
+        let Some(start) = self.start_of(&self.disk.stat_file(file)?) else {
+            return Ok(());
+        };
+        self.forget_hash(directory)?;
+        let record = format!("{start} {size} {} {}", hasher.clone().finish(), hasher.save());
+        let file = self.disk.create(&path(directory))?;
+        let (_, written) = write_frames(&self.disk, &file, &[Bytes::from(record)], 0);
+        written
+    }
+
+    /// The state of the hash of some first bytes of the upload in `directory`, and how many these are.
+    pub(super) fn saved_hash(&self, directory: &str, file: &D::File) -> Option<(u64, Hasher)> {
+        let found = self.disk.stat_file(file).ok()?;
+        let start = self.start_of(&found)?;
+        let record = self.disk.open(&path(directory)).ok()?;
+        let mut text = [0; LONGEST];
+        let count = self.disk.read_at(&record, &mut text, 0).ok()?;
+        let text = std::str::from_utf8(&text[..count]).ok()?;
+        let mut fields = text.strip_prefix(&start)?.split_whitespace();
+        let size = fields.next()?.parse().ok().filter(|size| *size <= found.size)?;
+        let digest = fields.next()?;
+        let hasher = Hasher::restore(Algorithm::Sha256, fields.next()?)?;
+        (hasher.clone().finish().to_string() == digest).then_some((size, hasher))
+    }
+
+    /// Removes the record of the upload in `directory`.
+    pub(super) fn forget_hash(&self, directory: &str) -> io::Result<()> {
+        match self.disk.remove_file(&path(directory)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The beginning of records of this file while this kernel runs; `None` when none can be trusted.
+    fn start_of(&self, file: &Metadata) -> Option<String> {
+        let boot = self.disk.boot_id().filter(|_| file.stamped_here)?;
+        Some(format!("sha256 {boot} {} {} ", file.device, file.inode))
+    }
+}
+
+fn path(directory: &str) -> String {
+    format!("{directory}/{RECORD}")
+}
