@@ -8,6 +8,7 @@ mod blob_mount;
 mod blob_pull;
 mod blob_push_chunked;
 mod blob_push_monolithic;
+mod build_cache;
 mod catalog;
 mod decisions;
 mod errors;

@@ -19,7 +19,7 @@ pub struct ManifestView {
     pub config: Option<Descriptor>,
     /// The layers of an image, or the blobs of an artifact.
     pub layers: Vec<Descriptor>,
-    /// The children of an index.
+    /// The entries of an index; see [`ManifestView::children`] and [`ManifestView::blobs`].
     pub manifests: Vec<Descriptor>,
     /// The manifest that this one refers to.
     pub subject: Option<Descriptor>,
@@ -121,9 +121,15 @@ impl ManifestView {
         }
     }
 
-    /// All blobs of the manifest: the configuration, then the layers.
+    /// All blobs of the manifest: the configuration, the layers, then the entries of an index that are blobs.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        self.config.iter().chain(&self.layers)
+        let entries = self.manifests.iter().filter(|entry| entry.is_blob());
+        self.config.iter().chain(&self.layers).chain(entries)
+    }
+
+    /// The children of an index: those of its entries that are manifests, or whose media type does not say.
+    pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| !entry.is_blob())
     }
 }
 

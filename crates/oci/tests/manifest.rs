@@ -1128,3 +1128,40 @@ fn media_types_are_checked() {
         ));
     }
 }
+
+#[test]
+fn a_media_type_is_that_of_a_manifest_or_of_a_blob() {
+    let schema1 = [media_type::DOCKER_SCHEMA1, media_type::DOCKER_SCHEMA1_SIGNED];
+    for known in media_type::MANIFESTS.iter().chain(&schema1) {
+        assert!(!read(known, 1).is_blob(), "{known}");
+        assert!(!read(&known.to_ascii_uppercase(), 1).is_blob(), "{known}");
+        assert_ne!(ManifestKind::of(known), ManifestKind::Unknown);
+    }
+    for other in [
+        media_type::OCI_LAYER_GZIP,
+        media_type::DOCKER_LAYER,
+        media_type::OCI_CONFIG,
+        "application/vnd.buildkit.cacheconfig.v0",
+        "application/vnd.example+json",
+    ] {
+        assert!(read(other, 1).is_blob(), "{other}");
+        assert_eq!(ManifestKind::of(other), ManifestKind::Unknown);
+    }
+    assert!(!read("", 1).is_blob(), "it does not say what it is");
+}
+
+#[test]
+fn the_entries_of_an_index_are_manifests_and_blobs() {
+    let cache = "application/vnd.buildkit.cacheconfig.v0";
+    let entries = json!([
+        content(media_type::OCI_LAYER_GZIP, 1),
+        content(media_type::OCI_MANIFEST, 2),
+        content(cache, 3),
+    ]);
+    let index = with(oci_index(), json!({ "manifests": entries }));
+    for view in [push(media_type::OCI_INDEX, &index).unwrap(), stored(&index)] {
+        assert_eq!(view.manifests.len(), 3);
+        assert_eq!(view.children().map(|child| child.size).collect::<Vec<_>>(), [2]);
+        assert_eq!(view.blobs().map(|blob| blob.size).collect::<Vec<_>>(), [1, 3]);
+    }
+}

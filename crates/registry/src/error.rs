@@ -116,6 +116,20 @@ pub enum ReferenceRole {
     Layer,
     /// A child of an index.
     Manifest,
+    /// An entry of an index that is a blob by its media type, as in BuildKit's cache.
+    ListedBlob,
+}
+
+impl ReferenceRole {
+    /// Whether the content may be a foreign layer, which is stored elsewhere.
+    pub(crate) fn may_be_elsewhere(self) -> bool {
+        matches!(self, Self::Layer | Self::ListedBlob)
+    }
+
+    /// Whether an index lists the content.
+    pub(crate) fn is_entry(self) -> bool {
+        matches!(self, Self::Manifest | Self::ListedBlob)
+    }
 }
 
 impl std::fmt::Display for ReferenceRole {
@@ -124,6 +138,7 @@ impl std::fmt::Display for ReferenceRole {
             Self::Config => "config",
             Self::Layer => "layer",
             Self::Manifest => "manifest",
+            Self::ListedBlob => "blob",
         })
     }
 }

@@ -193,14 +193,19 @@ impl Registry {
         descriptor: &Descriptor,
     ) -> Result<Option<MissingReference>> {
         let is_optional = self.options.allow_missing_references
-            || (role == ReferenceRole::Layer && descriptor.is_foreign() && self.options.allow_foreign_layers)
-            || (role == ReferenceRole::Manifest && !self.options.required_children.include(descriptor));
+            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
+            || (role.is_entry() && !self.options.required_children.include(descriptor));
         if is_optional {
             return Ok(None);
         }
         let found = match role {
             ReferenceRole::Manifest => self.find_child(name, descriptor).await?,
             ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor).await?,
+            // A manifest of a type that only its client knows is an entry of that type, too.
+            ReferenceRole::ListedBlob => match self.find_blob(name, descriptor).await? {
+                Found::Absent => self.find_child(name, descriptor).await?,
+                found => found,
+            },
         };
         Ok(found.missing().map(|damaged| MissingReference {
             digest: descriptor.digest,
@@ -308,14 +313,17 @@ fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
         .layers
         .iter()
         .map(|descriptor| (ReferenceRole::Layer, descriptor));
-    let children = view
+    let entries = view
         .manifests
         .iter()
-        .map(|descriptor| (ReferenceRole::Manifest, descriptor));
+        .map(|descriptor| match descriptor.is_blob() {
+            true => (ReferenceRole::ListedBlob, descriptor),
+            false => (ReferenceRole::Manifest, descriptor),
+        });
     let mut seen = HashSet::new();
     config
         .chain(layers)
-        .chain(children)
+        .chain(entries)
         .filter(|(_, descriptor)| seen.insert(descriptor.digest))
         .collect()
 }

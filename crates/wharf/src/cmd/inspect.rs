@@ -220,7 +220,7 @@ impl Image {
             line("layer", &part(layer));
         }
         for child in &self.view.manifests {
-            line("manifest", &part(child));
+            line(if child.is_blob() { "blob" } else { "manifest" }, &part(child));
         }
         for (key, value) in &self.view.annotations {
             line("note", &format!("{key}={value}"));
