@@ -257,7 +257,7 @@ impl Checker {
             // BuildKit's cache is an index of layers: the media type says what an entry is.
             let links = match descriptor["mediaType"].as_str() {
                 Some(known) if image::MANIFESTS.contains(&known) => "_manifests/revisions",
-                Some(_) if self.is_linked(&repository.join("_layers"), &descriptor) => "_layers",
+                _ if self.is_linked(&repository.join("_layers"), &descriptor) => "_layers",
                 _ => "_manifests/revisions",
             };
             self.reference(revision, &repository.join(links), &descriptor);
