@@ -145,6 +145,9 @@ install_go_tools() {
         regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
         helm=helm.sh/helm/v3/cmd/helm@v3.22.0
         registry=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
+        # Newer versions cannot be installed by `go install`: their go.mod excludes versions of other modules.
+        buildctl=github.com/moby/buildkit/cmd/buildctl@v0.18.2
+        buildkitd=github.com/moby/buildkit/cmd/buildkitd@v0.18.2
     )
     local tool version missing=()
     for tool in "${wanted[@]}"; do

@@ -4,6 +4,7 @@
 //! line says so. `CLIENTS_AGAINST=docker-registry` (or `registry`) runs the same tests against
 //! another registry, to tell faults of wharf from those of the client.
 
+mod buildkit;
 mod crane;
 mod docker;
 mod helm;
@@ -20,6 +21,7 @@ use wharf_testkit::suite::Suite;
 fn main() {
     let mut suite = Suite::default();
     docker::add_to(&mut suite);
+    buildkit::add_to(&mut suite);
     skopeo::add_to(&mut suite);
     podman::add_to(&mut suite);
     crane::add_to(&mut suite);

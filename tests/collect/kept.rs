@@ -12,6 +12,7 @@ use crate::tree::{Tree, below};
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("children_of_tagged_lists_survive", &[], children);
     suite.test("children_of_children_survive", &[], nested_indexes);
+    suite.test("the_cache_of_a_build_keeps_its_layers", &[], build_cache);
     suite.test("referrers_and_subjects_survive", &[], referrers);
     suite.test("fallback_tags_of_referrers_are_tags", &[], fallback_tag);
     suite.test("schema_1_keeps_its_layers", &[], schema1);
@@ -61,6 +62,21 @@ fn children() {
     assert_eq!(tree.revisions("docker"), 1 + docker.images.len());
     assert_eq!(tree.revisions("oci"), 1 + oci.images.len());
     assert!(!tree.has(&gone));
+    tree.check();
+    assert_eq!(tree.collect(&["-m"]).doomed_blobs.len(), 0);
+}
+
+fn build_cache() {
+    let tree = Tree::new();
+    for (name, media_type) in [("oci", OCI_INDEX), ("docker", image::DOCKER_LIST)] {
+        let [kept, gone] = [1, 2].map(|seed| image::buildkit_cache(format!("{name} {seed}"), media_type));
+        tree.image(name, Some("main"), &kept);
+        tree.image(name, None, &gone);
+        let said = tree.collect(&["-m"]);
+        assert_eq!(said.counts.unwrap()[2], 1);
+        assert_eq!(said.doomed_blobs.len(), 1 + gone.blobs.len());
+        tree.check_pull(name, &kept.manifest.digest);
+    }
     tree.check();
     assert_eq!(tree.collect(&["-m"]).doomed_blobs.len(), 0);
 }

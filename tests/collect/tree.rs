@@ -9,7 +9,7 @@ use std::{
 use tempfile::TempDir;
 use wharf_testkit::{
     Bytes, Value,
-    image::{Image, Index, Manifest},
+    image::{self, Image, Index, Manifest},
     peer::{Peer, REGISTRY_2},
     store, tool,
     wire::Request,
@@ -202,14 +202,25 @@ impl Tree {
                 .filter_map(|each| each[field].as_str().map(str::to_owned));
             digests.collect::<Vec<_>>()
         };
-        for child in digests("manifests", "digest") {
+        let entries = digests("manifests", "digest");
+        // The entries of a build cache are blobs.
+        let is_cache = manifest["manifests"].as_array().is_some_and(|entries| {
+            entries
+                .iter()
+                .any(|entry| entry["mediaType"] == image::BUILDKIT_CACHE)
+        });
+        let (listed, children) = match is_cache {
+            true => (entries, Vec::new()),
+            false => (Vec::new(), entries),
+        };
+        for child in children {
             self.check_pull(repository, &child);
         }
         let config = manifest["config"]["digest"].as_str().map(str::to_owned);
         let blobs = digests("layers", "digest")
             .into_iter()
             .chain(digests("fsLayers", "blobSum"));
-        for blob in blobs.chain(config) {
+        for blob in blobs.chain(config).chain(listed) {
             assert!(
                 link("_layers", &blob).exists(),
                 "{repository} has lost the layer {blob}"

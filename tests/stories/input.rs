@@ -3,7 +3,9 @@
 mod connections;
 mod digests;
 mod disks;
+mod incomplete;
 mod manifests;
 mod names;
 mod ranges;
+mod remedies;
 mod uploads;

@@ -36,6 +36,13 @@ impl Descriptor {
     pub fn is_foreign(&self) -> bool {
         media_type::is_foreign_layer(&self.media_type) || !self.urls.is_empty()
     }
+
+    /// Whether its media type says that the content is a blob: it has one, and no manifest has it.
+    ///
+    /// An entry of an index may be a blob: BuildKit writes its cache as an index of layers.
+    pub fn is_blob(&self) -> bool {
+        !self.media_type.is_empty() && !media_type::is_manifest(&self.media_type)
+    }
 }
 
 /// The platform of an image (OCI image specification, image-index.md).

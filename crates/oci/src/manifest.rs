@@ -3,7 +3,7 @@
 mod json;
 mod read;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 pub use self::read::MAX_DEPTH;
 use crate::{Descriptor, Digest, DigestError, Tag, media_type, text::Quoted};
@@ -19,7 +19,7 @@ pub struct ManifestView {
     pub config: Option<Descriptor>,
     /// The layers of an image, or the blobs of an artifact.
     pub layers: Vec<Descriptor>,
-    /// The children of an index.
+    /// The entries of an index; see [`ManifestView::children`] and [`ManifestView::blobs`].
     pub manifests: Vec<Descriptor>,
     /// The manifest that this one refers to.
     pub subject: Option<Descriptor>,
@@ -27,6 +27,38 @@ pub struct ManifestView {
     pub artifact_type: Option<String>,
     /// Annotations: free text by key.
     pub annotations: BTreeMap<String, String>,
+    /// What its descriptors leave out.
+    pub omissions: Omissions,
+}
+
+/// Media types and sizes that the descriptors of a manifest should have and leave out. They are empty and 0 there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Omissions {
+    first: Option<String>,
+    count: usize,
+}
+
+impl Omissions {
+    /// Whether nothing is left out.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    fn note(&mut self, path: String) {
+        self.first.get_or_insert(path);
+        self.count += 1;
+    }
+}
+
+/// Names the first value, and counts the others.
+impl fmt::Display for Omissions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.first.as_deref().unwrap_or("nothing"))?;
+        match self.count {
+            0 | 1 => Ok(()),
+            count => write!(f, " and {} more", count - 1),
+        }
+    }
 }
 
 /// The kinds of manifests that the registry distinguishes.
@@ -72,7 +104,8 @@ impl ManifestView {
     ///   `application/json` or `application/octet-stream`), but the Docker types and the OCI artifact need the field:
     ///   without it they would be served as something else, since the tree keeps no media types;
     /// - an image has a `config`, and neither an image nor an index has what belongs to the other (CVE-2021-41190);
-    /// - `schemaVersion` of both is 2, and each descriptor has a media type, a digest of a known algorithm and a size.
+    /// - `schemaVersion` of both is 2, and each descriptor has a digest of a known algorithm. A media type or a size that
+    ///   it leaves out is among the [`omissions`](Self::omissions); a wrong one is an error.
     ///
     /// An unknown media type is accepted as [`ManifestKind::Unknown`]. When only the header names it, the stored
     /// bytes do not: they are served as an OCI image, as [`ManifestView::parse_stored`] reads them.
@@ -121,9 +154,15 @@ impl ManifestView {
         }
     }
 
-    /// All blobs of the manifest: the configuration, then the layers.
+    /// All blobs of the manifest: the configuration, the layers, then the entries of an index that are blobs.
     pub fn blobs(&self) -> impl Iterator<Item = &Descriptor> {
-        self.config.iter().chain(&self.layers)
+        let entries = self.manifests.iter().filter(|entry| entry.is_blob());
+        self.config.iter().chain(&self.layers).chain(entries)
+    }
+
+    /// The children of an index: those of its entries that are manifests, or whose media type does not say.
+    pub fn children(&self) -> impl Iterator<Item = &Descriptor> {
+        self.manifests.iter().filter(|entry| !entry.is_blob())
     }
 }
 
@@ -147,6 +186,11 @@ pub enum ManifestError {
         /// Position of the first bad byte, counted from 0.
         position: usize,
     },
+    /// The manifest is compressed.
+    #[error(
+        "the manifest is compressed by gzip, which no `Content-Encoding` can say here; send the JSON itself"
+    )]
+    Compressed,
     /// The manifest is nested too deeply.
     #[error("the manifest is nested more than {limit} levels deep")]
     TooDeep {

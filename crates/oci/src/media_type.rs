@@ -50,6 +50,15 @@ pub const MANIFESTS: [&str; 5] = [
     OCI_ARTIFACT,
 ];
 
+/// Whether content of this type is a manifest, of any kind that registries know; letter case does not matter
+/// (RFC 9110, section 8.3.1).
+pub fn is_manifest(media_type: &str) -> bool {
+    MANIFESTS
+        .iter()
+        .chain(&[DOCKER_SCHEMA1, DOCKER_SCHEMA1_SIGNED])
+        .any(|known| media_type.eq_ignore_ascii_case(known))
+}
+
 /// Whether a layer of this type may be missing from the registry: its licence keeps it elsewhere.
 pub fn is_foreign_layer(media_type: &str) -> bool {
     media_type == DOCKER_FOREIGN_LAYER

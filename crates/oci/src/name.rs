@@ -107,9 +107,6 @@ pub enum NameError {
         /// The run of separators.
         separator: String,
     },
-    /// A slash was sent as `%2F`.
-    #[error("the repository name contains an encoded slash (`%2F`); write the slashes of a name as they are")]
-    EncodedSlash,
     /// The text contains NUL or another control character.
     #[error("the repository name contains the control character U+{:04X}", u32::from(*.character))]
     ControlCharacter {

@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr};
 
-use crate::{Digest, DigestError, Tag, TagError};
+use crate::{
+    Digest, DigestError, Tag, TagError,
+    text::{Quoted, shortened},
+};
 
 /// A tag or a digest. A tag has no colon and a digest has one, so the text form is never ambiguous.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,7 +38,14 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        if text.contains(':') {
+        if let Some((tag, digest)) = text.split_once('@')
+            && digest.contains(':')
+        {
+            Err(ReferenceError::TagAndDigest {
+                tag: shortened(tag),
+                digest: shortened(digest),
+            })
+        } else if text.contains(':') {
             Ok(Self::Digest(text.parse()?))
         } else {
             Ok(Self::Tag(text.parse()?))
@@ -73,4 +83,12 @@ pub enum ReferenceError {
     /// The text has a colon, and is not a digest.
     #[error(transparent)]
     Digest(#[from] DigestError),
+    /// The text has an at sign, as `name:tag@digest` has in references of images.
+    #[error("a tag and a digest were given, {} and {}; one is enough", Quoted(.tag), Quoted(.digest))]
+    TagAndDigest {
+        /// Text before the at sign.
+        tag: String,
+        /// Text behind the at sign.
+        digest: String,
+    },
 }

@@ -34,8 +34,8 @@ impl Route {
     /// Reads a raw request path: still percent-encoded, without the query.
     ///
     /// Paths are read from their right-hand end, so a repository may be called `a/tags` or `blobs/uploads`.
-    /// Segments are percent-decoded one by one: `sha256%3Aabc…` is a digest, and an encoded slash never
-    /// separates anything.
+    /// Segments are percent-decoded one by one, and once: `sha256%3Aabc…` is a digest. An encoded slash is one of the
+    /// repository's name, as in registry:2, and separates nothing else.
     ///
     /// # Errors
     ///
@@ -137,6 +137,23 @@ impl fmt::Display for Route {
     }
 }
 
+/// `path` without doubled slashes and without a slash at its end; `None` when it has neither.
+///
+/// Nothing else is changed: what is encoded stays so, and `.` and `..` are segments like others.
+pub fn clean_path(path: &str) -> Option<String> {
+    // The path of some routes ends with a slash.
+    let is_clean = !path.contains("//") && (!path.ends_with('/') || Route::parse(path).is_ok());
+    if is_clean {
+        return None;
+    }
+    let mut clean = String::with_capacity(path.len());
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        clean.push('/');
+        clean.push_str(segment);
+    }
+    Some(clean)
+}
+
 /// Why a path is not a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
@@ -145,6 +162,9 @@ pub enum RouteError {
         "no such path; those of the registry API are `/v2/`, `/v2/_catalog` and `/v2/<name>/(manifests|blobs|tags|referrers)/…`"
     )]
     NotFound,
+    /// The path names a manifest by a tag and by a digest.
+    #[error(transparent)]
+    Reference(ReferenceError),
     /// The name of the repository is not valid.
     #[error(transparent)]
     Name(#[from] NameError),
@@ -164,6 +184,7 @@ impl From<ReferenceError> for RouteError {
         match error {
             ReferenceError::Tag(error) => Self::Tag(error),
             ReferenceError::Digest(error) => Self::Digest(error),
+            ReferenceError::TagAndDigest { .. } => Self::Reference(error),
         }
     }
 }
@@ -174,7 +195,7 @@ fn split_last(path: &str) -> Option<(&str, Cow<'_, str>)> {
     Some((rest, decoded(last)))
 }
 
-/// One segment, percent-decoded. Bytes that are no UTF-8 become U+FFFD, which no name, tag or digest may contain.
+/// One or more segments, percent-decoded. Bytes that are no UTF-8 become U+FFFD, which no name, tag or digest may contain.
 fn decoded(segment: &str) -> Cow<'_, str> {
     if segment.contains('%') {
         percent_decode_str(segment).decode_utf8_lossy()
@@ -185,13 +206,5 @@ fn decoded(segment: &str) -> Cow<'_, str> {
 
 /// The name of a repository, from one or more raw segments.
 fn repo(raw: &str) -> Result<RepoName, NameError> {
-    if !raw.contains('%') {
-        return raw.parse();
-    }
-    let name = percent_decode_str(raw).decode_utf8_lossy();
-    // Decoding adds a slash only where one was encoded.
-    if name.matches('/').count() != raw.matches('/').count() {
-        return Err(NameError::EncodedSlash);
-    }
-    name.parse()
+    decoded(raw).parse()
 }

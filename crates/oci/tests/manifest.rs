@@ -622,6 +622,50 @@ fn keys_in_another_letter_case_are_refused() {
 }
 
 #[test]
+fn descriptors_may_leave_out_media_type_and_size() {
+    let layer = |changes: Value| with(content(media_type::OCI_LAYER_GZIP, 2), changes);
+    let table = [
+        (json!({}), "nothing", media_type::OCI_LAYER_GZIP, 2),
+        (
+            json!({"size": null}),
+            "layers[0].size",
+            media_type::OCI_LAYER_GZIP,
+            0,
+        ),
+        (json!({"mediaType": null}), "layers[0].mediaType", "", 2),
+        (json!({"mediaType": ""}), "layers[0].mediaType", "", 2),
+        (
+            json!({"mediaType": null, "size": null}),
+            "layers[0].mediaType and 1 more",
+            "",
+            0,
+        ),
+    ];
+    for (changes, omissions, media_type, size) in table {
+        let manifest = with(oci_image(), json!({ "layers": [layer(changes.clone())] }));
+        let view =
+            push(media_type::OCI_MANIFEST, &manifest).unwrap_or_else(|error| panic!("{changes}: {error}"));
+        assert_eq!(view.omissions.to_string(), omissions, "{changes}");
+        assert_eq!(view.omissions.is_empty(), omissions == "nothing");
+        assert_eq!(
+            (&*view.layers[0].media_type, view.layers[0].size),
+            (media_type, size)
+        );
+        assert_eq!(stored(&manifest), view);
+    }
+    let bare = with(
+        oci_image(),
+        json!({ "config": { "digest": digest(1) }, "layers": [{ "digest": digest(2) }] }),
+    );
+    let view = push(media_type::OCI_MANIFEST, &bare).unwrap();
+    assert_eq!(view.omissions.to_string(), "config.mediaType and 3 more");
+    let entry = json!({ "manifests": [{ "digest": digest(3) }], "subject": { "digest": digest(4) } });
+    let view = push(media_type::OCI_INDEX, &with(oci_index(), entry)).unwrap();
+    assert_eq!(view.omissions.to_string(), "subject.mediaType and 3 more");
+    assert_eq!(view.children().count(), 1);
+}
+
+#[test]
 fn what_is_wrong_in_an_image_is_said() {
     let layer = |changes: Value| json!({"layers": [content("text/plain", 2), with(content("text/plain", 3), changes)]});
     let size = "in the manifest must be a whole number of bytes from 0 to 2^63 - 1, not";
@@ -632,13 +676,11 @@ fn what_is_wrong_in_an_image_is_said() {
         (json!({"schemaVersion": 2.5}), "`schemaVersion` of a manifest must be 2, not `2.5`".into()),
         (json!({"config": null}), "`config` is missing in the manifest".into()),
         (json!({"config": "x"}), "`config` in the manifest must be an object, not a string".into()),
-        (json!({"config": {}}), "`config.mediaType` is missing in the manifest".into()),
+        (json!({"config": {}}), "`config.digest` is missing in the manifest".into()),
         (json!({"layers": {}}), "`layers` in the manifest must be an array, not an object".into()),
         (json!({"layers": true}), "`layers` in the manifest must be an array, not a boolean".into()),
         (json!({"layers": [[]]}), "`layers[0]` in the manifest must be an object, not an array".into()),
         (json!({"layers": [null]}), "`layers[0]` in the manifest must be an object, not null".into()),
-        (layer(json!({"mediaType": null})), "`layers[1].mediaType` is missing in the manifest".into()),
-        (layer(json!({"mediaType": ""})), "`layers[1].mediaType` is missing in the manifest".into()),
         (layer(json!({"mediaType": 1})), "`layers[1].mediaType` in the manifest must be a string, not a number".into()),
         (layer(json!({"digest": null})), "`layers[1].digest` is missing in the manifest".into()),
         (layer(json!({"digest": 5})), "`layers[1].digest` in the manifest must be a string, not a number".into()),
@@ -646,7 +688,6 @@ fn what_is_wrong_in_an_image_is_said() {
             layer(json!({"digest": "sha256:abc"})),
             "`layers[1].digest` in the manifest: 64 hex digits expected after `sha256:`, got 3; the digest was cut off".into(),
         ),
-        (layer(json!({"size": null})), "`layers[1].size` is missing in the manifest".into()),
         (layer(json!({"size": -1})), format!("`layers[1].size` {size} `-1`")),
         (layer(json!({"size": 1.5})), format!("`layers[1].size` {size} `1.5`")),
         (layer(json!({"size": "7"})), format!("`layers[1].size` {size} `\"7\"`")),
@@ -1126,5 +1167,42 @@ fn media_types_are_checked() {
             ManifestKind::of(known),
             ManifestKind::Unknown | ManifestKind::Schema1
         ));
+    }
+}
+
+#[test]
+fn a_media_type_is_that_of_a_manifest_or_of_a_blob() {
+    let schema1 = [media_type::DOCKER_SCHEMA1, media_type::DOCKER_SCHEMA1_SIGNED];
+    for known in media_type::MANIFESTS.iter().chain(&schema1) {
+        assert!(!read(known, 1).is_blob(), "{known}");
+        assert!(!read(&known.to_ascii_uppercase(), 1).is_blob(), "{known}");
+        assert_ne!(ManifestKind::of(known), ManifestKind::Unknown);
+    }
+    for other in [
+        media_type::OCI_LAYER_GZIP,
+        media_type::DOCKER_LAYER,
+        media_type::OCI_CONFIG,
+        "application/vnd.buildkit.cacheconfig.v0",
+        "application/vnd.example+json",
+    ] {
+        assert!(read(other, 1).is_blob(), "{other}");
+        assert_eq!(ManifestKind::of(other), ManifestKind::Unknown);
+    }
+    assert!(!read("", 1).is_blob(), "it does not say what it is");
+}
+
+#[test]
+fn the_entries_of_an_index_are_manifests_and_blobs() {
+    let cache = "application/vnd.buildkit.cacheconfig.v0";
+    let entries = json!([
+        content(media_type::OCI_LAYER_GZIP, 1),
+        content(media_type::OCI_MANIFEST, 2),
+        content(cache, 3),
+    ]);
+    let index = with(oci_index(), json!({ "manifests": entries }));
+    for view in [push(media_type::OCI_INDEX, &index).unwrap(), stored(&index)] {
+        assert_eq!(view.manifests.len(), 3);
+        assert_eq!(view.children().map(|child| child.size).collect::<Vec<_>>(), [2]);
+        assert_eq!(view.blobs().map(|blob| blob.size).collect::<Vec<_>>(), [1, 3]);
     }
 }

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use wharf_oci::{
     Algorithm, ChunkRange, Descriptor, Digest, Hasher, ManifestKind, ManifestView, PageRequest, Platform,
-    RangeRequest, Reference, RepoName, Route, Tag, UploadId, link, media_type, parse_range, query_pairs,
-    query_value, referrers_tag,
+    RangeRequest, Reference, RepoName, Route, Tag, UploadId, clean_path, link, media_type, parse_range,
+    query_pairs, query_value, referrers_tag,
 };
 
 fn digests() -> impl Strategy<Value = Digest> {
@@ -185,6 +185,32 @@ proptest! {
     }
 
     #[test]
+    fn a_path_is_cleaned_to_what_it_means(route in routes(), where_to in prop::collection::vec(any::<bool>(), 1..9), at_end in 0..3_usize) {
+        let path = route.path();
+        let mut places = where_to.iter().cycle();
+        let doubled = path.chars().map(|character| match places.next() {
+            Some(true) if character == '/' => "//".to_owned(),
+            _ => character.to_string(),
+        });
+        let unclean = doubled.collect::<String>() + &"/".repeat(at_end);
+        match clean_path(&unclean) {
+            Some(clean) => {
+                prop_assert_eq!(Route::parse(&clean), Ok(route), "{}", unclean);
+                prop_assert_eq!(clean_path(&clean), None);
+            }
+            None => prop_assert_eq!(unclean, path),
+        }
+    }
+
+    #[test]
+    fn a_slash_of_a_name_may_be_encoded(name in names()) {
+        let path = format!("/v2/{}/tags/list", name.as_str().replace('/', "%2F"));
+        prop_assert_eq!(Route::parse(&path), Ok(Route::Tags(name.clone())));
+        let twice = format!("/v2/{}/tags/list", name.as_str().replace('/', "%252F"));
+        prop_assert_eq!(Route::parse(&twice).is_ok(), !name.as_str().contains('/'));
+    }
+
+    #[test]
     fn any_path_is_parsed_without_panic(path in "/v2/([a-zA-Z0-9._%/:-]{0,30}/)?(manifests|blobs|blobs/uploads|tags|referrers)/[a-z0-9%:./-]{0,12}") {
         if let Ok(route) = Route::parse(&path) {
             prop_assert_eq!(Route::parse(&route.path()), Ok(route));
@@ -195,6 +221,28 @@ proptest! {
     fn a_range_lies_within_what_is_there(header in "bytes=[0-9]{0,21}-[0-9]{0,21}|[ -~]{0,30}", size in prop_oneof![0..100_u64, any::<u64>()]) {
         if let RangeRequest::One(range) = parse_range(&header, size) {
             prop_assert!(range.start < range.end && range.end <= size, "{:?} of {}", range, size);
+        }
+    }
+
+    #[test]
+    fn several_ranges_ask_for_what_each_of_them_asks_for(
+        specs in prop::collection::vec("[0-9]{1,2}-[0-9]{0,2}|-[0-9]{1,2}", 1..8),
+        size in 0..60_u64,
+    ) {
+        let each: Vec<RangeRequest> = specs.iter().map(|spec| parse_range(&format!("bytes={spec}"), size)).collect();
+        let asked_for = |byte: u64| each.iter().any(|range| matches!(range, RangeRequest::One(range) if range.contains(&byte)));
+        let sent = match parse_range(&format!("bytes={}", specs.join(",")), size) {
+            RangeRequest::One(range) => vec![range],
+            RangeRequest::Many(ranges) => {
+                prop_assert!(ranges.len() >= 2 && ranges.len() <= specs.len());
+                ranges
+            }
+            // One of them is not valid, or none has a byte.
+            RangeRequest::Whole | RangeRequest::Unsatisfiable => return Ok(()),
+        };
+        for byte in 0..size {
+            let times = sent.iter().filter(|range| range.contains(&byte)).count();
+            prop_assert_eq!(times, usize::from(asked_for(byte)), "byte {} of {:?}", byte, sent);
         }
     }
 
@@ -211,14 +259,16 @@ proptest! {
     }
 
     #[test]
-    fn chunks_are_shown_as_they_are_read(start in 0..u64::MAX / 4, more in 0..u64::MAX / 8) {
-        let chunk = ChunkRange { start, end_inclusive: start + more };
+    fn chunks_are_shown_as_they_are_read(start in 0..u64::MAX / 4, length in 0..u64::MAX / 8) {
+        let chunk = ChunkRange { start, end: start + length };
         prop_assert_eq!(chunk.to_string().parse(), Ok(chunk));
-        prop_assert_eq!(format!("bytes {chunk}/*").parse(), Ok(chunk));
-        prop_assert_eq!(format!("bytes {chunk}/{}", chunk.end()).parse(), Ok(chunk));
-        let cut = format!("bytes {chunk}/{}", chunk.end_inclusive).parse::<ChunkRange>();
-        prop_assert!(cut.is_err());
-        prop_assert_eq!((chunk.len(), chunk.end()), (more + 1, start + more + 1));
+        for other in ["bytes CHUNK", "bytes=CHUNK", "CHUNK/*", "bytes CHUNK/*", "CHUNK/END", "bytes CHUNK/END"] {
+            let header = other.replace("CHUNK", &chunk.to_string()).replace("END", &chunk.end.to_string());
+            prop_assert_eq!(header.parse(), Ok(chunk), "{}", header);
+        }
+        let cut = chunk.end.checked_sub(1).map(|total| format!("bytes {chunk}/{total}").parse::<ChunkRange>());
+        prop_assert!(cut.is_none_or(|cut| cut.is_err()));
+        prop_assert_eq!((chunk.len(), chunk.is_empty()), (length, length == 0));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Byte ranges of downloads and of chunks.
 
-use wharf_oci::{ChunkRange, ChunkRangeError, RangeRequest, parse_range};
+use wharf_oci::{ChunkRange, ChunkRangeError, MAX_RANGES, RangeRequest, parse_range};
 
 const MAX: u64 = u64::MAX;
 
@@ -54,7 +54,7 @@ fn one_range_is_understood() {
 
 #[test]
 fn what_is_not_understood_asks_for_everything() {
-    let hundreds = format!("bytes={}", vec!["0-0"; 500].join(","));
+    let too_many = format!("bytes={}", vec!["0-0"; MAX_RANGES + 1].join(","));
     for header in [
         "",
         "bytes",
@@ -74,10 +74,10 @@ fn what_is_not_understood_asks_for_everything() {
         "bytes 1-2",
         "bytes=1-2;",
         "bytes=１-２",
-        "bytes=1-2,3-4",
-        "bytes=0-0,-1",
-        "bytes=99-,99-",
-        &hundreds,
+        "bytes=1-2,x",
+        "bytes=1-2,3",
+        "bytes=1-2,-",
+        &too_many,
     ] {
         assert_eq!(parse_range(header, 10), RangeRequest::Whole, "{header}");
     }
@@ -104,25 +104,74 @@ fn small_ranges_are_right_to_the_byte() {
 }
 
 #[test]
-fn a_chunk_is_read_in_both_dialects() {
+fn several_ranges_are_understood() {
+    use RangeRequest::{Many, One, Unsatisfiable, Whole};
     let table = [
-        ("0-0", 0, 0),
-        ("5-9", 5, 9),
-        (" 5-9 ", 5, 9),
-        ("bytes 5-9/10", 5, 9),
-        ("bytes 5-9/11", 5, 9),
-        ("bytes 5-9/*", 5, 9),
-        ("BYTES  5-9/*", 5, 9),
-        ("bytes 5-9/99999999999999999999999", 5, 9),
-        ("0-9223372036854775806", 0, i64::MAX.unsigned_abs() - 1),
+        ("bytes=0-0,2-2", 10, Many(vec![0..1, 2..3])),
+        ("bytes= 0-0 ,, -1,", 10, Many(vec![0..1, 9..10])),
+        // In the order of the request.
+        ("bytes=8-,0-1,4-5", 10, Many(vec![8..10, 0..2, 4..6])),
+        // Touching ranges stay apart, overlapping ones become one at the place of the first.
+        ("bytes=1-2,3-4", 10, Many(vec![1..3, 3..5])),
+        ("bytes=7-8,0-3,2-4", 10, Many(vec![7..9, 0..5])),
+        ("bytes=2-4,7-8,0-3", 10, Many(vec![0..5, 7..9])),
+        ("bytes=0-1,8-9,0-9", 10, One(0..10)),
+        ("bytes=0-9,3-4", 10, One(0..10)),
+        ("bytes=1-3,1-3", 10, One(1..4)),
+        // Of those beyond the end nothing is sent.
+        ("bytes=0-0,10-", 10, One(0..1)),
+        ("bytes=99-,0-0,-0,5-99", 10, Many(vec![0..1, 5..10])),
+        ("bytes=99-,99-", 10, Unsatisfiable),
+        ("bytes=-0,10-", 10, Unsatisfiable),
+        ("bytes=0-0,0-0", 0, Unsatisfiable),
+        ("bytes=0-0,5-4", 10, Unsatisfiable),
+        ("bytes=0-0,-1", 0, Whole),
+        ("bytes=0-1,99999999999999999999999-", MAX, One(0..2)),
     ];
-    for (header, start, end_inclusive) in table {
-        let chunk: ChunkRange = header.parse().unwrap_or_else(|error| panic!("{header}: {error}"));
-        assert_eq!(chunk, ChunkRange { start, end_inclusive }, "{header}");
-        assert_eq!(chunk.len(), end_inclusive - start + 1);
-        assert_eq!(chunk.end(), end_inclusive + 1);
-        assert_eq!(chunk.to_string(), format!("{start}-{end_inclusive}"));
+    for (header, size, expected) in table {
+        assert_eq!(parse_range(header, size), expected, "{header} of {size}");
     }
+    let most: Vec<String> = (0..MAX_RANGES).map(|n| format!("{0}-{0}", 2 * n)).collect();
+    let header = format!("bytes={}", most.join(","));
+    let Many(ranges) = parse_range(&header, MAX) else {
+        panic!("as many ranges as are allowed");
+    };
+    assert_eq!(ranges.len(), MAX_RANGES);
+}
+
+#[test]
+fn a_chunk_is_read_in_every_dialect() {
+    let table = [
+        ("0-0", 0, 1),
+        ("5-9", 5, 10),
+        (" 5-9 ", 5, 10),
+        ("bytes 5-9/10", 5, 10),
+        ("bytes 5-9/11", 5, 10),
+        ("bytes 5-9/*", 5, 10),
+        ("BYTES  5-9/*", 5, 10),
+        ("bytes 5-9/99999999999999999999999", 5, 10),
+        ("bytes 5-9", 5, 10),
+        ("bytes=5-9", 5, 10),
+        ("bytes= 5-9/10", 5, 10),
+        ("5-9/10", 5, 10),
+        ("5-9/*", 5, 10),
+        ("0-9223372036854775806", 0, i64::MAX.unsigned_abs()),
+        // No bytes.
+        ("0--1", 0, 0),
+        ("bytes 0--1/*", 0, 0),
+        ("0--1/0", 0, 0),
+        ("3000-2999", 3000, 3000),
+        ("bytes 3000-2999/3000", 3000, 3000),
+    ];
+    for (header, start, end) in table {
+        let chunk: ChunkRange = header.parse().unwrap_or_else(|error| panic!("{header}: {error}"));
+        assert_eq!(chunk, ChunkRange { start, end }, "{header}");
+        assert_eq!(chunk.len(), end - start);
+        assert_eq!(chunk.is_empty(), start == end);
+        assert_eq!(chunk.to_string().parse(), Ok(chunk));
+    }
+    assert_eq!(ChunkRange { start: 5, end: 10 }.to_string(), "5-9");
+    assert_eq!(ChunkRange { start: 0, end: 0 }.to_string(), "0--1");
 }
 
 #[test]
@@ -134,13 +183,14 @@ fn what_is_wrong_with_a_chunk_is_said() {
         "5-",
         "-5",
         "a-b",
-        "5-9/10",
-        "bytes 5-9",
         "bytes */10",
         "bytes 5-9/",
         "bytes 5-9/x",
-        "bytes=5-9",
         "bytes",
+        "bytes=",
+        "5--1-",
+        "0--2",
+        "--1",
         "items 5-9/10",
         "5 - 9",
         "+5-9",
@@ -154,7 +204,21 @@ fn what_is_wrong_with_a_chunk_is_said() {
         assert_eq!(header.parse::<ChunkRange>().unwrap_err().to_string(), expected);
     }
     let table = [
-        ("9-5", ChunkRangeError::Reversed { start: 9, end: 5 }),
+        (
+            "9-5",
+            ChunkRangeError::Reversed {
+                start: 9,
+                end: "5".into(),
+            },
+        ),
+        (
+            "1--1",
+            ChunkRangeError::Reversed {
+                start: 1,
+                end: "-1".into(),
+            },
+        ),
+        ("bytes 5-4/4", ChunkRangeError::BeyondTotal { end: 4, total: 4 }),
         ("bytes 5-9/9", ChunkRangeError::BeyondTotal { end: 9, total: 9 }),
         ("bytes 0-0/0", ChunkRangeError::BeyondTotal { end: 0, total: 0 }),
         ("0-9223372036854775807", ChunkRangeError::TooLarge),

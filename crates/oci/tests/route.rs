@@ -1,6 +1,8 @@
 //! Which paths are routes, and the errors of all other paths.
 
-use wharf_oci::{DigestError, NameError, RepoName, Route, RouteError, TagError, UploadIdError};
+use wharf_oci::{
+    DigestError, NameError, ReferenceError, RepoName, Route, RouteError, TagError, UploadIdError, clean_path,
+};
 
 const SHA256: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -103,9 +105,47 @@ fn segments_are_percent_decoded_one_by_one() {
             "upload a i=".to_owned(),
         ),
         ("/v2/%5Fcatalog".to_owned(), "catalog".to_owned()),
+        ("/v2/a%2Fb/tags/list".to_owned(), "tags a/b".to_owned()),
+        (
+            "/v2/a%2fb%2Fc/manifests/x".to_owned(),
+            "manifest a/b/c x".to_owned(),
+        ),
+        ("/v2/a%2Fb/blobs/uploads/".to_owned(), "uploads a/b".to_owned()),
     ];
     for (path, expected) in table {
         assert_eq!(shown(&path), expected, "{path}");
+    }
+}
+
+#[test]
+fn unclean_paths_are_cleaned() {
+    let table = [
+        ("/v2/_catalog/", "/v2/_catalog"),
+        ("/v2/a/tags/list/", "/v2/a/tags/list"),
+        ("/v2/a/tags/list//", "/v2/a/tags/list"),
+        ("//v2/", "/v2"),
+        ("/v2//", "/v2"),
+        ("///", ""),
+        ("//evil.example/v2/", "/evil.example/v2"),
+        ("/v2//_catalog", "/v2/_catalog"),
+        ("/v2/a//b/tags/list", "/v2/a/b/tags/list"),
+        ("/v2//a/blobs/uploads//", "/v2/a/blobs/uploads"),
+        ("/v2/a%2F//b/../", "/v2/a%2F/b/.."),
+        ("/v3/", "/v3"),
+    ];
+    for (path, clean) in table {
+        assert_eq!(clean_path(path).as_deref(), Some(clean), "{path}");
+        assert_eq!(clean_path(clean), None, "{clean}");
+    }
+    for path in [
+        "",
+        "/v2",
+        "/v2/",
+        "/v2/_catalog",
+        "/v2/a/blobs/uploads/",
+        "/v2/a%2F/x",
+    ] {
+        assert_eq!(clean_path(path), None, "{path}");
     }
 }
 
@@ -166,8 +206,21 @@ fn the_part_that_is_wrong_is_named() {
             "/v2/a/%2e%2e/tags/list".into(),
             NameError::DotComponent { component: ".." }.into(),
         ),
-        ("/v2/a%2Fb/tags/list".into(), NameError::EncodedSlash.into()),
-        ("/v2/a%2fb/manifests/x".into(), NameError::EncodedSlash.into()),
+        (
+            "/v2/a%252Fb/tags/list".into(),
+            NameError::BadCharacter { character: '%' }.into(),
+        ),
+        (
+            "/v2/a%2F..%2Fb/tags/list".into(),
+            NameError::DotComponent { component: ".." }.into(),
+        ),
+        (
+            "/v2/a%2f%2e%2fb/tags/list".into(),
+            NameError::DotComponent { component: "." }.into(),
+        ),
+        ("/v2/a%2F%2Fb/tags/list".into(), NameError::EmptyComponent.into()),
+        ("/v2/a%2F/tags/list".into(), NameError::EmptyComponent.into()),
+        ("/v2/%2Fa/tags/list".into(), NameError::EmptyComponent.into()),
         (
             "/v2/a%00b/tags/list".into(),
             NameError::ControlCharacter { character: '\0' }.into(),
@@ -237,6 +290,13 @@ fn the_part_that_is_wrong_is_named() {
                 algorithm: "md5".into(),
             }
             .into(),
+        ),
+        (
+            format!("/v2/a/manifests/1.0@{SHA256}"),
+            RouteError::Reference(ReferenceError::TagAndDigest {
+                tag: "1.0".into(),
+                digest: SHA256.into(),
+            }),
         ),
         ("/v2/a/blobs/latest".into(), DigestError::MissingColon.into()),
         ("/v2/a/referrers/latest".into(), DigestError::MissingColon.into()),

@@ -33,6 +33,11 @@ impl OpenBlob {
     pub fn stream(self, range: Range<u64>) -> ByteStream {
         self.blob.stream(range)
     }
+
+    /// The bytes of `range`, which must lie within the blob; other ranges can be read as well.
+    pub fn part(&self, range: Range<u64>) -> ByteStream {
+        self.blob.part(range)
+    }
 }
 
 impl std::fmt::Debug for OpenBlob {

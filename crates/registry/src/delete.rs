@@ -311,7 +311,7 @@ impl Registry {
             for (manifest, facts) in manifests.iter().zip(facts) {
                 let Some(facts) = facts else { continue };
                 let is_config = facts.config.as_ref() == Some(digest);
-                let is_part = is_config || facts.layers.contains(digest);
+                let is_part = is_config || facts.blobs().any(|blob| blob == digest);
                 if !is_part || !self.has_revision(name, manifest).await? {
                     continue;
                 }

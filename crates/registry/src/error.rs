@@ -128,6 +128,8 @@ pub struct MissingReference {
     pub role: ReferenceRole,
     /// Whether the store has damaged bytes under that digest: pushing the blob again heals it.
     pub damaged: bool,
+    /// Whether the manifest says that the content is stored elsewhere, by its media type or by URLs.
+    pub is_foreign: bool,
 }
 
 /// The role of a descriptor in a manifest.
@@ -139,6 +141,20 @@ pub enum ReferenceRole {
     Layer,
     /// A child of an index.
     Manifest,
+    /// An entry of an index that is a blob by its media type, as in BuildKit's cache.
+    ListedBlob,
+}
+
+impl ReferenceRole {
+    /// Whether the content may be a foreign layer, which is stored elsewhere.
+    pub(crate) fn may_be_elsewhere(self) -> bool {
+        matches!(self, Self::Layer | Self::ListedBlob)
+    }
+
+    /// Whether an index lists the content.
+    pub(crate) fn is_entry(self) -> bool {
+        matches!(self, Self::Manifest | Self::ListedBlob)
+    }
 }
 
 impl std::fmt::Display for ReferenceRole {
@@ -147,6 +163,7 @@ impl std::fmt::Display for ReferenceRole {
             Self::Config => "config",
             Self::Layer => "layer",
             Self::Manifest => "manifest",
+            Self::ListedBlob => "blob",
         })
     }
 }
@@ -157,18 +174,24 @@ impl std::fmt::Display for MissingReference {
             digest,
             role,
             damaged,
+            is_foreign,
         } = self;
-        if *damaged {
-            write!(
-                f,
-                "{role} `{digest}` is damaged in the store; push it again to heal it"
-            )
-        } else {
-            write!(
-                f,
-                "{role} `{digest}` is not in this repository; push it before the manifest"
-            )
-        }
+        write!(f, "{role} `{digest}` ")?;
+        f.write_str(match role {
+            _ if *damaged => "is damaged in the store; push it again to heal it",
+            ReferenceRole::Layer | ReferenceRole::ListedBlob if *is_foreign => {
+                "is not in this repository, and the manifest says that it is stored elsewhere; push it all the same \
+                 (docker does with `allow-nondistributable-artifacts` in its configuration), or let the registry's operator \
+                 allow its URLs with `validation.manifests.urls.allow`"
+            }
+            ReferenceRole::Manifest => {
+                "is not in this repository; push it before the manifest, or let the registry's operator accept indexes \
+                 without all of their children with `validation.manifests.indexes.platforms`"
+            }
+            ReferenceRole::Config | ReferenceRole::Layer | ReferenceRole::ListedBlob => {
+                "is not in this repository; push it before the manifest"
+            }
+        })
     }
 }
 

@@ -126,6 +126,13 @@ impl Registry {
                 reason: error.to_string(),
             })?;
         let digest = pushed_digest(reference, bytes)?;
+        if !view.omissions.is_empty() {
+            tracing::warn!(
+                manifest.digest = %digest,
+                manifest.missing = %view.omissions,
+                "the descriptors of a pushed manifest leave out media types or sizes; the content is checked by its digest"
+            );
+        }
         self.options.url_rules.check(&view)?;
         self.publish_manifest(name, &digest, &view, push).await?;
         let manifest = self.tree.manifests.remember(StoredManifest {
@@ -211,19 +218,29 @@ impl Registry {
         descriptor: &Descriptor,
     ) -> Result<Option<MissingReference>> {
         let is_optional = self.options.allow_missing_references
-            || (role == ReferenceRole::Layer && descriptor.is_foreign() && self.options.allow_foreign_layers)
-            || (role == ReferenceRole::Manifest && !self.options.required_children.include(descriptor));
+            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
+            || (role.is_entry() && !self.options.required_children.include(descriptor));
         if is_optional {
             return Ok(None);
         }
         let found = match role {
-            ReferenceRole::Manifest => self.find_child(name, descriptor).await?,
+            // Without a media type it may be either.
+            ReferenceRole::Manifest => match self.find_child(name, descriptor).await? {
+                Found::Absent if descriptor.media_type.is_empty() => self.find_blob(name, descriptor).await?,
+                found => found,
+            },
             ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor).await?,
+            // A manifest of a type that only its client knows is an entry of that type, too.
+            ReferenceRole::ListedBlob => match self.find_blob(name, descriptor).await? {
+                Found::Absent => self.find_child(name, descriptor).await?,
+                found => found,
+            },
         };
         Ok(found.missing().map(|damaged| MissingReference {
             digest: descriptor.digest,
             role,
             damaged,
+            is_foreign: descriptor.is_foreign(),
         }))
     }
 
@@ -244,9 +261,12 @@ impl Registry {
         if size == descriptor.size {
             return Ok(Found::Sound);
         }
-        // Either the manifest has the size wrong, which registry:2 accepts, or the stored bytes are not all there.
+        // Either the manifest has the size wrong or leaves it out, which registry:2 accepts, or the stored bytes are not all there.
         if self.is_sound(&descriptor.digest).await? {
-            tracing::warn!(blob.digest = %descriptor.digest, blob.size = size, manifest.size = descriptor.size, "a pushed manifest has the size of a blob wrong");
+            // A size that the manifest leaves out reads as 0, and is in the log already.
+            if descriptor.size > 0 {
+                tracing::warn!(blob.digest = %descriptor.digest, blob.size = size, manifest.size = descriptor.size, "a pushed manifest has the size of a blob wrong");
+            }
             Ok(Found::Sound)
         } else {
             Ok(Found::Damaged)
@@ -326,14 +346,17 @@ fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
         .layers
         .iter()
         .map(|descriptor| (ReferenceRole::Layer, descriptor));
-    let children = view
+    let entries = view
         .manifests
         .iter()
-        .map(|descriptor| (ReferenceRole::Manifest, descriptor));
+        .map(|descriptor| match descriptor.is_blob() {
+            true => (ReferenceRole::ListedBlob, descriptor),
+            false => (ReferenceRole::Manifest, descriptor),
+        });
     let mut seen = HashSet::new();
     config
         .chain(layers)
-        .chain(children)
+        .chain(entries)
         .filter(|(_, descriptor)| seen.insert(descriptor.digest))
         .collect()
 }

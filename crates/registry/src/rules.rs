@@ -85,7 +85,8 @@ impl UrlRules {
         if self.allow.is_empty() && self.deny.is_empty() {
             return Ok(());
         }
-        let urls = view.layers.iter().flat_map(|layer| &layer.urls);
+        let listed = view.manifests.iter().filter(|entry| entry.is_blob());
+        let urls = view.layers.iter().chain(listed).flat_map(|layer| &layer.urls);
         for url in urls {
             if let Some(why) = self.objection(url) {
                 let url: String = url.chars().take(200).flat_map(char::escape_debug).collect();

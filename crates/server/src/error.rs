@@ -136,6 +136,7 @@ impl Failure {
             RouteError::Tag(_) if !is_write => Self::new(ErrorCode::ManifestUnknown, text),
             RouteError::Tag(error) => error.into(),
             RouteError::Digest(error) => error.into(),
+            RouteError::Reference(_) => Self::new(ErrorCode::DigestInvalid, text),
             RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, text),
         }
     }

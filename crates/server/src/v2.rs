@@ -5,7 +5,9 @@ mod answer;
 mod auth;
 mod base;
 mod blobs;
+mod byte_ranges;
 mod catalog;
+mod clean;
 mod conditions;
 mod manifests;
 mod origin;
@@ -106,7 +108,10 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
     if path == "/" {
         return base::liveness(Call { app, context, parts });
     }
-    let route = Call { app, context, parts }.route(path)?;
+    let route = match (Call { app, context, parts }).route(path) {
+        Ok(route) => route,
+        Err(failure) => return clean::answer(Call { app, context, parts }, path, failure),
+    };
     context.set_handler(handlers::of(&route));
     pass_gates(app, context, parts, &route).await?;
     let reads = matches!(*method, Method::GET | Method::HEAD);

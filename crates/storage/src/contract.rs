@@ -99,6 +99,7 @@ cases! {$ always {
     nothing_is_below_an_object
     equal_versions_mean_equal_content
     stream_ranges
+    parts_of_an_open_object
     opened_survives_replacement
     opened_survives_removal
     remove_takes_empty_directories_along

@@ -452,25 +452,40 @@ impl Blob for FaultyBlob {
     fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream {
         let Self { inner, key, faults } = *self;
         let faulty = async move {
-            let half = range.start + range.end.saturating_sub(range.start) / 2;
-            let good = match faults.meet(Operation::Stream, key.as_str()).await {
-                None => return inner.stream(range),
-                Some(Failure {
-                    after_effect: false,
-                    error,
-                }) => (range.start..range.start, error),
-                Some(Failure {
-                    after_effect: true,
-                    error,
-                }) => (range.start..half, error),
-            };
-            inner
-                .stream(good.0)
-                .chain(stream::once(async { Err(good.1) }))
-                .boxed()
+            match cut(&faults, &key, &range).await {
+                None => inner.stream(range),
+                Some((good, error)) => failing(inner.stream(good), error),
+            }
         };
         stream::once(faulty).flatten().boxed()
     }
+
+    fn part(&self, range: Range<u64>) -> ByteStream {
+        let (faults, key) = (self.faults.clone(), self.key.clone());
+        let half = range.start..range.start + range.end.saturating_sub(range.start) / 2;
+        let whole = self.inner.part(range.clone());
+        let start = self.inner.part(half);
+        let faulty = async move {
+            match cut(&faults, &key, &range).await {
+                None => whole,
+                Some((good, error)) if good.is_empty() => failing(stream::empty().boxed(), error),
+                Some((_, error)) => failing(start, error),
+            }
+        };
+        stream::once(faulty).flatten().boxed()
+    }
+}
+
+/// The bytes of `range` that arrive before the fault that meets a stream of it.
+async fn cut(faults: &Faults, key: &Key, range: &Range<u64>) -> Option<(Range<u64>, Error)> {
+    let half = range.start + range.end.saturating_sub(range.start) / 2;
+    let Failure { after_effect, error } = faults.meet(Operation::Stream, key.as_str()).await?;
+    let end = if after_effect { half } else { range.start };
+    Some((range.start..end, error))
+}
+
+fn failing(good: ByteStream, error: Error) -> ByteStream {
+    good.chain(stream::once(async { Err(error) })).boxed()
 }
 
 struct FaultyUpload {

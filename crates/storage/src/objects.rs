@@ -284,4 +284,8 @@ pub trait Blob: Send {
     /// The bytes of `range`, which must lie within the object. Ends with an error, never early
     /// and never silently, when the object turns out shorter than [`Stat::size`].
     fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream;
+
+    /// The bytes of `range` as [`stream`](Self::stream) gives them, while the object stays open for other ranges. On a
+    /// bucket each range is a request of its own, which fails when the object has been removed or replaced meanwhile.
+    fn part(&self, range: Range<u64>) -> ByteStream;
 }

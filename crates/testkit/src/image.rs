@@ -17,6 +17,16 @@ pub const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 /// The short-lived OCI artifact manifest of the 1.1 release candidates, still found in the wild.
 pub const OCI_ARTIFACT: &str = "application/vnd.oci.artifact.manifest.v1+json";
+/// The media types of manifests.
+pub const MANIFESTS: [&str; 5] = [
+    DOCKER_MANIFEST,
+    DOCKER_LIST,
+    OCI_MANIFEST,
+    OCI_INDEX,
+    OCI_ARTIFACT,
+];
+/// The description of a build cache, by which `BuildKit` finds its layers.
+pub const BUILDKIT_CACHE: &str = "application/vnd.buildkit.cacheconfig.v0";
 /// The config of an OCI image.
 pub const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 
@@ -213,6 +223,35 @@ pub fn oci_index(seed: impl Display) -> Index {
     }
     index.manifest = Manifest::new(OCI_INDEX, &value);
     index
+}
+
+/// The cache of a build as `BuildKit` sends it (`--export-cache type=registry`): an index of `media_type`, the OCI one or
+/// Docker's, whose entries are the layers of the cache and its description, all of them blobs.
+pub fn buildkit_cache(seed: impl Display, media_type: &str) -> Image {
+    let format = if media_type == DOCKER_LIST { &DOCKER } else { &OCI };
+    let tars = ["source", "result"].map(|name| archive::tar(name, &format!("{name} {seed}")));
+    let layers = tars
+        .each_ref()
+        .map(|tar| Blob::new(format.layer, archive::gzip(tar)));
+    let records = json!({
+        "layers": [
+            { "blob": layers[0].digest, "parent": -1 },
+            { "blob": layers[1].digest, "parent": 0 },
+        ],
+        "records": [{ "digest": digest::sha256(seed.to_string().as_bytes()), "layers": [{ "layer": 1 }] }],
+    });
+    let records = Blob::new(BUILDKIT_CACHE, records.to_string());
+    let mut entries: Vec<Value> = layers.iter().map(Blob::descriptor).collect();
+    for (entry, tar) in entries.iter_mut().zip(&tars) {
+        entry["annotations"] = json!({ "containerd.io/uncompressed": digest::sha256(tar) });
+    }
+    entries.push(records.descriptor());
+    let manifest = Manifest::new(
+        media_type,
+        &json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": entries }),
+    );
+    let blobs = layers.into_iter().chain([records]).collect();
+    Image { blobs, manifest }
 }
 
 /// An artifact of type `artifact_type`, a signature for example, that belongs to `subject`.

@@ -20,6 +20,7 @@
 )]
 
 mod archive;
+pub mod buildkit;
 mod client;
 mod connect;
 mod content;

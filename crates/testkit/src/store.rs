@@ -17,7 +17,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::digest;
+use crate::{digest, image};
 
 /// Path of registry:2's tree below the root.
 pub const TREE: &str = "docker/registry/v2";
@@ -254,20 +254,31 @@ impl Checker {
             self.reference(revision, &repository.join("_layers"), &descriptor);
         }
         for descriptor in list("manifests") {
-            self.reference(revision, &repository.join("_manifests/revisions"), &descriptor);
+            // BuildKit's cache is an index of layers: the media type says what an entry is.
+            let links = match descriptor["mediaType"].as_str() {
+                Some(known) if image::MANIFESTS.contains(&known) => "_manifests/revisions",
+                _ if self.is_linked(&repository.join("_layers"), &descriptor) => "_layers",
+                _ => "_manifests/revisions",
+            };
+            self.reference(revision, &repository.join(links), &descriptor);
         }
     }
 
     fn reference(&mut self, revision: &Path, links: &Path, descriptor: &Value) {
-        let Some(digest) = descriptor["digest"].as_str() else {
-            return;
-        };
-        if !links.join(digest.replace(':', "/")).join("link").exists() {
+        if !self.is_linked(links, descriptor) {
             self.problem(
                 revision,
-                format!("needs {digest}, which is not in the repository"),
+                format!(
+                    "needs {}, which is not in the repository",
+                    descriptor["digest"].as_str().unwrap_or_default()
+                ),
             );
         }
+    }
+
+    fn is_linked(&self, links: &Path, descriptor: &Value) -> bool {
+        let digest = descriptor["digest"].as_str();
+        digest.is_none_or(|digest| links.join(digest.replace(':', "/")).join("link").exists())
     }
 
     fn uploads(&mut self, uploads: &Path) {

@@ -1,11 +1,11 @@
 //! From bytes to a [`ManifestView`], strictly for a push and tolerantly for a stored manifest.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use serde_json::value::RawValue;
 
 use super::{
-    ManifestError, ManifestKind, ManifestView,
+    ManifestError, ManifestKind, ManifestView, Omissions,
     json::{self, Path, Type},
 };
 use crate::{Descriptor, Digest, Platform, media_type, text::shortened};
@@ -13,9 +13,15 @@ use crate::{Descriptor, Digest, Platform, media_type, text::shortened};
 /// How many objects and arrays a pushed manifest may nest. Real ones need five; programs that read them recurse.
 pub const MAX_DEPTH: usize = 128;
 
+/// The first bytes of a file that gzip compressed (RFC 1952), which no JSON begins with.
+const GZIP: &[u8] = &[0x1f, 0x8b];
+
 const ROOT: Path<'static> = Path::Root;
 
 pub(super) fn pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<ManifestView, ManifestError> {
+    if bytes.starts_with(GZIP) {
+        return Err(ManifestError::Compressed);
+    }
     let text = std::str::from_utf8(bytes).map_err(|error| ManifestError::NotUtf8 {
         position: error.valid_up_to(),
     })?;
@@ -33,7 +39,7 @@ pub(super) fn pushed(content_type: Option<&str>, bytes: &[u8]) -> Result<Manifes
         _ => Fields::read(&Reader::STRICT, root)?,
     };
     fields.check_structure(kind, &media_type, field.is_some())?;
-    assemble(&Reader::STRICT, media_type, kind, &fields)
+    assemble(Reader::STRICT, media_type, kind, &fields)
 }
 
 pub(super) fn stored(bytes: &[u8]) -> Result<ManifestView, ManifestError> {
@@ -43,7 +49,7 @@ pub(super) fn stored(bytes: &[u8]) -> Result<ManifestView, ManifestError> {
     let fields = Fields::read(&Reader::TOLERANT, root)?;
     let media_type = fields.stored_media_type();
     let kind = ManifestKind::of(&media_type);
-    assemble(&Reader::TOLERANT, media_type, kind, &fields)
+    assemble(Reader::TOLERANT, media_type, kind, &fields)
 }
 
 /// The media type that the header and the field agree on.
@@ -85,11 +91,13 @@ fn agreed_media_type(
 
 /// A view of the fields that have a meaning for `kind`.
 fn assemble(
-    reader: &Reader,
+    reader: Reader<'static>,
     media_type: String,
     kind: ManifestKind,
     fields: &Fields<'_>,
 ) -> Result<ManifestView, ManifestError> {
+    let omissions = RefCell::default();
+    let reader = &reader.noting(&omissions);
     let mut view = ManifestView {
         media_type,
         kind,
@@ -99,6 +107,7 @@ fn assemble(
         subject: None,
         artifact_type: None,
         annotations: BTreeMap::new(),
+        omissions: Omissions::default(),
     };
     if kind == ManifestKind::Unknown {
         // In an unknown type these fields may have any form; they count where they have the known one.
@@ -132,11 +141,12 @@ fn assemble(
     if reads(ManifestKind::Schema1) {
         view.layers.extend(schema1_layers(reader, fields.fs_layers)?);
     }
+    view.omissions = omissions.take();
     Ok(view)
 }
 
 /// Schema 1 names its layers by digest alone.
-fn schema1_layers(reader: &Reader, layers: Option<&RawValue>) -> Result<Vec<Descriptor>, ManifestError> {
+fn schema1_layers(reader: &Reader<'_>, layers: Option<&RawValue>) -> Result<Vec<Descriptor>, ManifestError> {
     let path = ROOT.key("fsLayers");
     let mut found = Vec::new();
     let Some(layers) = layers.filter(|layers| Type::of(layers) == Type::Array) else {
@@ -208,7 +218,7 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn read(reader: &Reader, root: &'a RawValue) -> Result<Self, ManifestError> {
+    fn read(reader: &Reader<'_>, root: &'a RawValue) -> Result<Self, ManifestError> {
         let known = [
             "schemaVersion",
             "mediaType",
@@ -251,7 +261,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Only the fields that have the same meaning in every manifest.
-    fn of_unknown(reader: &Reader, root: &'a RawValue) -> Result<Self, ManifestError> {
+    fn of_unknown(reader: &Reader<'_>, root: &'a RawValue) -> Result<Self, ManifestError> {
         let [media_type, artifact_type, subject, annotations] = reader.object(
             root,
             ROOT,
@@ -363,15 +373,33 @@ fn check_unmixed(
 }
 
 /// How the parts of a manifest are read.
-struct Reader {
+struct Reader<'n> {
     /// Whether a wrong value is an error; otherwise it counts as missing.
     strict: bool,
+    /// Where the values that descriptors leave out are noted.
+    omissions: Option<&'n RefCell<Omissions>>,
 }
 
-impl Reader {
-    const STRICT: Self = Self { strict: true };
-    const TOLERANT: Self = Self { strict: false };
+impl Reader<'static> {
+    const STRICT: Self = Self {
+        strict: true,
+        omissions: None,
+    };
+    const TOLERANT: Self = Self {
+        strict: false,
+        omissions: None,
+    };
 
+    /// This reader, which notes in `omissions` what descriptors leave out.
+    fn noting(self, omissions: &RefCell<Omissions>) -> Reader<'_> {
+        Reader {
+            strict: self.strict,
+            omissions: Some(omissions),
+        }
+    }
+}
+
+impl Reader<'_> {
     /// The values of the `known` keys of an object; null is as good as missing, and of several the last counts.
     fn object<'a, const N: usize>(
         &self,
@@ -430,7 +458,8 @@ impl Reader {
         self.forgive(value.map(|value| self.descriptor(value, path)).transpose())
     }
 
-    /// A descriptor needs a digest; a tolerant read forgives everything else.
+    /// A descriptor needs a digest, which says what the content is. Old tools leave out media type or size, which registry:2
+    /// and registry:3 accept; a tolerant read forgives everything else as well.
     fn descriptor(&self, value: &RawValue, path: Path<'_>) -> Result<Descriptor, ManifestError> {
         let known = [
             "mediaType",
@@ -452,9 +481,9 @@ impl Reader {
         ] = self.object(value, path, known)?;
         let annotations = self.annotations(annotations, path.key("annotations"))?;
         Ok(Descriptor {
-            media_type: self.forgive(required_text(media_type, path.key("mediaType")))?,
             digest: self.digest(digest, path.key("digest"))?,
-            size: self.forgive(size_of(size, path.key("size")))?,
+            media_type: self.expected(required_text(media_type, path.key("mediaType")))?,
+            size: self.expected(size_of(size, path.key("size")))?,
             artifact_type: self.optional_string(artifact_type, path.key("artifactType"))?,
             annotations: Some(annotations).filter(|annotations| !annotations.is_empty()),
             urls: self.strings(urls, path.key("urls"))?,
@@ -527,6 +556,17 @@ impl Reader {
             os: self.optional_string(os, path.key("os"))?.unwrap_or_default(),
             variant: self.optional_string(variant, path.key("variant"))?,
         }))
+    }
+
+    /// A value that a descriptor should have: its absence is noted, a wrong one is forgiven or not.
+    fn expected<T: Default>(&self, result: Result<T, ManifestError>) -> Result<T, ManifestError> {
+        match (result, self.omissions) {
+            (Err(ManifestError::Missing { path }), Some(omissions)) => {
+                omissions.borrow_mut().note(path);
+                Ok(T::default())
+            }
+            (result, _) => self.forgive(result),
+        }
     }
 
     /// The error when strict; `None` otherwise.

@@ -69,7 +69,7 @@ impl From<&Facts> for Node {
     fn from(facts: &Facts) -> Self {
         Self {
             subject: facts.subject,
-            children: facts.children.clone(),
+            children: facts.entries().copied().collect(),
         }
     }
 }

@@ -39,6 +39,9 @@ pub(crate) struct Facts {
     pub(crate) layers: Box<[Digest]>,
     /// The children of an index.
     pub(crate) children: Box<[Digest]>,
+    /// The entries of an index that are blobs by their media type, as in BuildKit's cache. A manifest of a type that only
+    /// its client knows may be among them.
+    pub(crate) listed_blobs: Box<[Digest]>,
     /// The manifest that it refers to.
     pub(crate) subject: Option<Digest>,
     /// Every digest in the text of a manifest of an unknown type, or of one that names nothing in its fields.
@@ -59,9 +62,16 @@ pub(crate) enum Stored {
 }
 
 impl Facts {
-    /// The digests of blobs that it needs: config, layers, and every digest that an unknown type mentions.
+    /// The digests of blobs that it needs: config, layers, entries of an index that are blobs, and every digest that an
+    /// unknown type mentions.
     pub(crate) fn blobs(&self) -> impl Iterator<Item = &Digest> {
-        self.config.iter().chain(&self.layers).chain(&self.mentioned)
+        let fields = self.config.iter().chain(&self.layers);
+        fields.chain(&self.listed_blobs).chain(&self.mentioned)
+    }
+
+    /// The digests of all entries of an index.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = &Digest> {
+        self.children.iter().chain(&self.listed_blobs)
     }
 
     /// Every digest that it names in any role.
@@ -70,14 +80,15 @@ impl Facts {
     }
 
     fn new(digest: &Digest, view: &ManifestView, bytes: &[u8]) -> Self {
-        let digests = |descriptors: &[Descriptor]| -> Box<[Digest]> {
-            descriptors.iter().map(|descriptor| descriptor.digest).collect()
-        };
-        let config = view.config.as_ref().map(|config| config.digest);
-        let (layers, children) = (digests(&view.layers), digests(&view.manifests));
+        let digest_of = |descriptor: &Descriptor| descriptor.digest;
+        let config = view.config.as_ref().map(digest_of);
+        let layers: Box<[Digest]> = view.layers.iter().map(digest_of).collect();
+        let children: Box<[Digest]> = view.children().map(digest_of).collect();
+        let blobs = view.manifests.iter().filter(|entry| entry.is_blob());
+        let listed_blobs: Box<[Digest]> = blobs.map(digest_of).collect();
         // An unknown type may name what it needs in any way; and an image or an index that names nothing at
         // all may be spelled in a way that only other programs understand.
-        let names_nothing = config.is_none() && layers.is_empty() && children.is_empty();
+        let names_nothing = config.is_none() && layers.is_empty() && view.manifests.is_empty();
         let mentioned = if view.kind == ManifestKind::Unknown || names_nothing {
             mentioned(bytes)
         } else {
@@ -89,6 +100,7 @@ impl Facts {
             config,
             layers,
             children,
+            listed_blobs,
             subject,
             mentioned: mentioned.into(),
             referrer,
@@ -96,7 +108,7 @@ impl Facts {
     }
 
     fn weight(&self) -> u64 {
-        let digests = self.layers.len() + self.children.len() + self.mentioned.len();
+        let digests = self.layers.len() + self.entries().count() + self.mentioned.len();
         let annotations = |descriptor: &Descriptor| -> usize {
             let pairs = descriptor.annotations.iter().flatten();
             pairs.map(|(key, value)| 64 + key.len() + value.len()).sum()
@@ -295,6 +307,21 @@ mod tests {
         assert_eq!(found.blobs().copied().collect::<Vec<_>>(), [config, layer]);
         assert!(found.children.is_empty());
         assert_eq!(found.referrer, None, "it refers to nothing");
+    }
+
+    #[test]
+    fn the_entries_of_an_index_are_what_their_media_type_says() {
+        let digests = ["i", "n", "l", "c"].map(|text| Digest::sha256_of(text.as_bytes()));
+        let [image, untyped, layer, cache] = digests;
+        let found = facts_of(&format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{{"mediaType":"{}","digest":"{image}"}},{{"digest":"{untyped}"}},{{"mediaType":"{}","digest":"{layer}"}},{{"mediaType":"application/vnd.buildkit.cacheconfig.v0","digest":"{cache}"}}]}}"#,
+            media_type::OCI_INDEX,
+            media_type::OCI_MANIFEST,
+            media_type::OCI_LAYER_GZIP,
+        ));
+        assert_eq!(*found.children, [image, untyped]);
+        assert_eq!(found.blobs().copied().collect::<Vec<_>>(), [layer, cache]);
+        assert_eq!(found.entries().copied().collect::<Vec<_>>(), digests);
     }
 
     #[test]

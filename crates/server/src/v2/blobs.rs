@@ -8,6 +8,7 @@ use wharf_registry::{BlobInfo, Caller as _, OpenBlob};
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, empty, entity_tag, to_the_end, value},
+    byte_ranges::{self, content_range},
     conditions::has_already,
 };
 use crate::{body::Content, call::Call, error::Failure};
@@ -27,6 +28,7 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
         match wanted_range(call, &digest, info.size) {
             RangeRequest::Whole => whole(&digest, blob),
             RangeRequest::One(range) => part(&digest, range, blob),
+            RangeRequest::Many(ranges) => parts(&digest, ranges, blob),
             RangeRequest::Unsatisfiable => return Err(unsatisfiable(info.size)),
         }
     };
@@ -63,13 +65,22 @@ fn whole(digest: &str, blob: OpenBlob) -> Response<Content> {
 }
 
 fn part(digest: &str, range: Range<u64>, blob: OpenBlob) -> Response<Content> {
-    let content_range = format!("bytes {}-{}/{}", range.start, range.end - 1, blob.info.size);
+    let content_range = content_range(&range, blob.info.size);
     let mut response = Response::new(content(blob, range));
     *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     describe(response.headers_mut(), digest);
     response
         .headers_mut()
         .insert(header::CONTENT_RANGE, value(content_range));
+    response
+}
+
+fn parts(digest: &str, ranges: Vec<Range<u64>>, blob: OpenBlob) -> Response<Content> {
+    let (body, content_type) = byte_ranges::body(blob, ranges);
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+    describe(response.headers_mut(), digest);
+    response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     response
 }
 

@@ -77,6 +77,7 @@ pub(super) async fn put(
         Reference::Digest(_) => tags_of(call.query())?,
         Reference::Tag(_) => Vec::new(),
     };
+    require_plain(call)?;
     let bytes = receive_bounded(call, body, call.app.registry.options().manifest_limit).await?;
     let content_type = call.header(&header::CONTENT_TYPE);
     let pushed = {
@@ -147,6 +148,23 @@ fn tags_of(query: &str) -> Result<Vec<Tag>> {
         }
     }
     Ok(tags)
+}
+
+/// Refuses a manifest that is sent compressed: its digest, and what is served later, is of the bytes as they come.
+fn require_plain(call: Call<'_>) -> Result<()> {
+    let encoding = call.header(&header::CONTENT_ENCODING);
+    match encoding.filter(|encoding| !encoding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(encoding) => {
+            let text = format!(
+                "a manifest cannot be pushed with `Content-Encoding: {}`; send the JSON itself",
+                encoding.escape_default()
+            );
+            Err(Failure::new(ErrorCode::Unsupported, text)
+                .with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+                .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
+        }
+    }
 }
 
 /// A whole body of at most `limit` bytes. A body that announces more is refused before a byte of it is read.

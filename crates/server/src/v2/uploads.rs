@@ -44,7 +44,7 @@ pub(super) async fn start(call: Call<'_>, name: &RepoName, body: &mut Incoming) 
 
 /// `PATCH …/<id>`: appends a chunk, or the whole blob.
 pub(super) async fn patch(call: Call<'_>, name: &RepoName, id: &UploadId, body: &mut Incoming) -> Answer {
-    let chunk = announced_chunk(call)?;
+    let chunk = announced_chunk(call, name, id).await?;
     let mut session = call.app.registry.open_upload(name, id).await?;
     let size = match receive_chunk(call, name, id, chunk, &mut session, body).await {
         Ok(()) => session.suspend().await.map_err(Failure::from),
@@ -64,7 +64,7 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
         return Err(Failure::new(ErrorCode::DigestInvalid, text));
     };
     let digest: Digest = digest.parse()?;
-    let chunk = announced_chunk(call)?;
+    let chunk = announced_chunk(call, name, id).await?;
     let mut session = match call.app.registry.open_upload(name, id).await {
         Ok(session) => session,
         Err(error) => return finished_before(call, name, &digest, error.into()).await,
@@ -177,17 +177,25 @@ async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &
     }
 }
 
-/// The chunk that `Content-Range` announces, checked against `Content-Length`; `None` without the header.
-fn announced_chunk(call: Call<'_>) -> Result<Option<ChunkRange>> {
+/// The chunk that `Content-Range` announces, checked against `Content-Length`; `None` without the header. A refusal
+/// carries the state of the upload, from which the client can go on.
+async fn announced_chunk(call: Call<'_>, name: &RepoName, id: &UploadId) -> Result<Option<ChunkRange>> {
     let Some(header) = call.parts.headers.get(header::CONTENT_RANGE) else {
         return Ok(None);
     };
-    let chunk: ChunkRange =
-        String::from_utf8_lossy(header.as_bytes())
-            .parse()
-            .map_err(|error: wharf_oci::ChunkRangeError| {
-                Failure::new(ErrorCode::RangeInvalid, error.to_string())
-            })?;
+    match chunk_of(call, &String::from_utf8_lossy(header.as_bytes())) {
+        Ok(chunk) => Ok(Some(chunk)),
+        Err(failure) => {
+            let size = call.app.registry.upload_size(name, id).await?;
+            Err(with_progress(failure, call, name, id, size))
+        }
+    }
+}
+
+fn chunk_of(call: Call<'_>, header: &str) -> Result<ChunkRange> {
+    let chunk: ChunkRange = header.parse().map_err(|error: wharf_oci::ChunkRangeError| {
+        Failure::new(ErrorCode::RangeInvalid, error.to_string())
+    })?;
     let length = call
         .header(&header::CONTENT_LENGTH)
         .and_then(|length| length.parse::<u64>().ok());
@@ -199,7 +207,7 @@ fn announced_chunk(call: Call<'_>) -> Result<Option<ChunkRange>> {
             );
             Err(Failure::new(ErrorCode::SizeInvalid, text))
         }
-        _ => Ok(Some(chunk)),
+        _ => Ok(chunk),
     }
 }
 

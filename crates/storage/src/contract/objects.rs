@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::{assert_kind, collect, exists, key, names, pattern, publish, put, read, upload_key};
-use crate::{ErrorKind, Removal, Storage};
+use crate::{ByteStream, ErrorKind, Removal, Storage};
 
 /// A published object is there, with its size and a plausible time.
 pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
@@ -34,6 +34,34 @@ pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
     let blob = storage.open(&at).await.expect("open");
     assert_eq!(blob.stat().size, 11);
     assert_eq!(collect(blob, 0..11).await.expect("stream"), "sha256:1234");
+}
+
+/// Several ranges of one open object, in any order, some of them at the same time.
+pub async fn parts_of_an_open_object(storage: &Arc<dyn Storage>) {
+    let at = key("contract/parts_of_an_open_object/data");
+    let content = pattern(1, 3 << 20);
+    publish(storage, &at, content.clone()).await;
+    let blob = storage.open(&at).await.expect("open");
+    for range in [
+        2_000_000..2_500_000_usize,
+        0..10,
+        9..11,
+        3_145_727..3_145_728,
+        0..3_145_728,
+    ] {
+        let part = gathered(blob.part(range.start as u64..range.end as u64)).await;
+        assert_eq!(part, content[range.clone()], "{range:?}");
+    }
+    let (first, second) = tokio::join!(gathered(blob.part(0..1_000_000)), gathered(blob.part(5..6)));
+    assert_eq!((first, second), (content.slice(..1_000_000), content.slice(5..6)));
+}
+
+async fn gathered(mut stream: ByteStream) -> Bytes {
+    let mut bytes = Vec::new();
+    while let Some(piece) = stream.next().await {
+        bytes.extend_from_slice(&piece.expect("a piece"));
+    }
+    bytes.into()
 }
 
 /// A second publish replaces the first, be it longer or shorter.

@@ -127,6 +127,16 @@ impl<D: Disk> Blob for FsBlob<D> {
             waiting: None,
         })
     }
+
+    fn part(&self, range: Range<u64>) -> ByteStream {
+        let blob = Box::new(Self {
+            engine: Arc::clone(&self.engine),
+            file: Arc::clone(&self.file),
+            key: self.key.clone(),
+            stat: self.stat.clone(),
+        });
+        blob.stream(range)
+    }
 }
 
 struct FileStream<D: Disk> {

@@ -3,7 +3,7 @@
 use std::{ops::Range, sync::Arc};
 
 use bytes::{Buf, Bytes};
-use futures_util::{StreamExt, TryStreamExt, stream, stream::BoxStream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
 use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt, path::Path};
 
 use super::{Bucket, error::failed, stat_of};
@@ -97,12 +97,29 @@ impl Blob for ObjectBlob {
     fn stream(self: Box<Self>, range: Range<u64>) -> ByteStream {
         let pieces = async move {
             let pieces = self.pieces(range).await?;
-            Ok(stream::try_unfold(pieces, async |mut pieces: Pieces| {
-                Ok(pieces.next().await?.map(|piece| (piece, pieces)))
-            }))
+            Ok(in_pieces(pieces))
         };
         Box::pin(stream::once(pieces).try_flatten())
     }
+
+    fn part(&self, range: Range<u64>) -> ByteStream {
+        let (store, path, key) = (Arc::clone(&self.store), self.path.clone(), self.key.clone());
+        let e_tag = self.whole.meta.e_tag.clone();
+        let pieces = async move {
+            let length = range.end.saturating_sub(range.start);
+            let options = GetOptions::new().with_range(Some(range)).with_if_match(e_tag);
+            let part = store.get_opts(&path, options).await;
+            let part = part.map_err(|error| failed(format!("read `{key}`"), error))?;
+            Ok(in_pieces(Pieces::new(key, part.into_stream(), 0, length, PIECE)))
+        };
+        Box::pin(stream::once(pieces).try_flatten())
+    }
+}
+
+fn in_pieces(pieces: Pieces) -> impl Stream<Item = Result<Bytes>> {
+    stream::try_unfold(pieces, async |mut pieces: Pieces| {
+        Ok(pieces.next().await?.map(|piece| (piece, pieces)))
+    })
 }
 
 /// The bytes of a range of what a store sends, cut into pieces, all of them or an error.

@@ -175,6 +175,7 @@ impl Image {
             "manifests": parts(&self.view.manifests),
             "subject": self.view.subject.as_ref().map(part),
             "annotations": self.view.annotations,
+            "missing": Some(&self.view.omissions).filter(|missing| !missing.is_empty()).map(ToString::to_string),
             "created": self.config.as_ref().map(|config| &config["created"]),
             "history": self.config.as_ref().map(|config| &config["history"]),
         })
@@ -220,7 +221,10 @@ impl Image {
             line("layer", &part(layer));
         }
         for child in &self.view.manifests {
-            line("manifest", &part(child));
+            line(if child.is_blob() { "blob" } else { "manifest" }, &part(child));
+        }
+        if !self.view.omissions.is_empty() {
+            line("missing", &self.view.omissions.to_string());
         }
         for (key, value) in &self.view.annotations {
             line("note", &format!("{key}={value}"));
