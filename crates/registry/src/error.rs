@@ -29,6 +29,14 @@ pub enum Error {
         /// Identifier that the client asked for.
         id: UploadId,
     },
+    /// The upload came in as many chunks as the store can keep.
+    #[error(
+        "upload `{id}` came in too many chunks for this store; start a new one, and send larger chunks, or all in one"
+    )]
+    TooManyChunks {
+        /// Identifier that the client asked for.
+        id: UploadId,
+    },
     /// The pushed bytes do not have their digest.
     #[error(
         "the {size} bytes received have digest `{actual}`, not `{expected}`; nothing was stored, push again"

@@ -183,11 +183,9 @@ impl Registry {
             .publish_manifest(digest, bytes, &tags, push.reference, &checked)
             .await;
         match published {
-            // A writer that does not take our locks was first: say what is there now.
+            // A writer that does not take our locks was first.
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Precondition => {
-                self.check_precondition(name, push.reference, push.condition)
-                    .await?;
-                Err(error.into())
+                Err(self.overtaken(name, push.reference).await?)
             }
             other => other,
         }

@@ -1,7 +1,7 @@
 //! The condition of a push: which manifest its reference must name, or must not, for anything to be changed.
 
 use wharf_oci::{Digest, Reference, RepoName};
-use wharf_storage::{Put, Version, layout};
+use wharf_storage::{Key, Put, Version, layout};
 
 use crate::{
     error::{Error, Result},
@@ -90,10 +90,7 @@ impl Registry {
         if condition.is_none() {
             return Ok(Checked::Unconditional);
         }
-        let link = match reference {
-            Reference::Tag(tag) => layout::tag_link(name, tag),
-            Reference::Digest(digest) => layout::revision_link(name, digest),
-        };
+        let link = pointer(name, reference);
         // Before the content, so that a change in between makes the write fail, and not the check wrong.
         let checked = match self.storage.stat(&link).await {
             Ok(stat) => stat.version.map_or(Checked::Unconditional, Checked::Version),
@@ -105,11 +102,34 @@ impl Registry {
             _ => self.tree.links.target(&link).await?,
         };
         if condition.holds(current.as_ref()) {
-            return Ok(checked);
+            Ok(checked)
+        } else {
+            Err(failed(name, reference, current))
         }
-        Err(Error::PreconditionFailed {
-            reference: format!("{name}{}{reference}", reference.tag().map_or("@", |_| ":")),
-            current,
-        })
+    }
+
+    /// The error of a push whose condition held when it was checked, and no longer when it was written.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn overtaken(&self, name: &RepoName, reference: &Reference) -> Result<Error> {
+        let current = self.tree.links.target(&pointer(name, reference)).await?;
+        Ok(failed(name, reference, current))
+    }
+}
+
+/// The link that a push by `reference` writes last.
+fn pointer(name: &RepoName, reference: &Reference) -> Key {
+    match reference {
+        Reference::Tag(tag) => layout::tag_link(name, tag),
+        Reference::Digest(digest) => layout::revision_link(name, digest),
+    }
+}
+
+fn failed(name: &RepoName, reference: &Reference, current: Option<Digest>) -> Error {
+    Error::PreconditionFailed {
+        reference: format!("{name}{}{reference}", reference.tag().map_or("@", |_| ":")),
+        current,
     }
 }

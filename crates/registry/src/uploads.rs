@@ -166,18 +166,21 @@ impl UploadSession {
     ///
     /// # Errors
     ///
-    /// Errors of the store; one of an earlier write may show here.
+    /// [`Error::TooManyChunks`]; errors of the store. One of an earlier write may show here.
     pub async fn write(&mut self, bytes: Bytes) -> Result<()> {
-        Ok(self.upload.write(bytes).await?)
+        let written = self.upload.write(bytes).await;
+        written.map_err(|error| upload_error(error, &self.key.id))
     }
 
     /// Lets the upload go; the next request goes on from the size returned.
     ///
     /// # Errors
     ///
-    /// Errors of the store.
+    /// [`Error::UploadBusy`] when a request of another process appended meanwhile, [`Error::UploadUnknown`] when one ended the
+    /// upload; errors of the store.
     pub async fn suspend(self) -> Result<u64> {
-        Ok(self.upload.suspend().await?)
+        let suspended = self.upload.suspend().await;
+        suspended.map_err(|error| upload_error(error, &self.key.id))
     }
 
     /// Ends the upload as the blob `expected` of its repository: durable when this returns. When the bytes have
@@ -253,6 +256,7 @@ fn upload_error(error: wharf_storage::Error, id: &UploadId) -> Error {
     match error.kind() {
         ErrorKind::NotFound => Error::UploadUnknown { id: id.clone() },
         ErrorKind::Busy => Error::UploadBusy { id: id.clone() },
+        ErrorKind::TooLarge => Error::TooManyChunks { id: id.clone() },
         _ => error.into(),
     }
 }

@@ -183,6 +183,7 @@ impl From<RegistryError> for Failure {
                 return Self::new(ErrorCode::BlobUploadInvalid, error.to_string())
                     .with_status(StatusCode::CONFLICT);
             }
+            RegistryError::TooManyChunks { .. } => (ErrorCode::SizeInvalid, error.to_string()),
             RegistryError::ManifestTooLarge { .. } => {
                 return Self::new(ErrorCode::ManifestInvalid, error.to_string())
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE);
@@ -220,7 +221,7 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
         ),
         ErrorKind::ReadOnly => (
             ErrorCode::Unavailable,
-            "the registry's storage is read-only at the moment",
+            "the registry's storage is read-only at the moment; ask its operator, who finds the reason in the log",
         ),
         ErrorKind::PermissionDenied => (
             ErrorCode::Unknown,

@@ -51,7 +51,7 @@ fn broken_off(error: &hyper::Error) -> Failure {
 fn too_slow(call: Call<'_>) -> Failure {
     let patience = call.context.limits().idle;
     let text = format!(
-        "no byte of the request body came for {patience:?}; the bytes before are kept, an upload can be resumed"
+        "no byte of the request body came for {patience:?}; of an upload, ask for its state, and go on after the bytes that are kept; otherwise send it again"
     );
     Failure::new(ErrorCode::BlobUploadInvalid, text)
         .with_status(StatusCode::REQUEST_TIMEOUT)
