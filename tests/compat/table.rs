@@ -193,6 +193,23 @@ const BASE: &[Row] = &[
         |site, _| site.ask("POST", "/v2/app/manifests/1"),
         &[both("405 UNSUPPORTED", ONE_FORM)],
     ),
+    same("an encoded slash in a name", |site, _| {
+        get(site, "/v2/deleting%2Fsiblings/tags/list")
+    }),
+    same("a doubled slash", |site, _| get(site, "/v2//_catalog?n=1")),
+    differs(
+        "a slash at the end",
+        |site, _| get(site, "/v2/app/tags/list/?n=1"),
+        &[both("301", "the same Location, without a page for people")],
+    ),
+    differs(
+        "a write to a doubled slash",
+        |site, _| site.ask("DELETE", "/v2/app//manifests/unknown"),
+        &[both(
+            "404 UNSUPPORTED",
+            "a client that follows would change its method",
+        )],
+    ),
     differs(
         "upper case in a name",
         |site, _| get(site, "/v2/App/tags/list"),
@@ -518,6 +535,27 @@ const UPLOADS: &[Row] = &[
         "a chunk with the unit named",
         |site, _| patch(site, &site.start_upload("up"), Some("bytes 0-4/5"), b"hello"),
         &[three("202", "both dialects of Content-Range are in use")],
+    ),
+    differs(
+        "a chunk with the unit and an equals sign",
+        |site, _| patch(site, &site.start_upload("up"), Some("bytes=0-4"), b"hello"),
+        &[three(
+            "202",
+            "a range that can be understood is no reason to refuse bytes",
+        )],
+    ),
+    differs(
+        "a chunk with its total",
+        |site, _| patch(site, &site.start_upload("up"), Some("0-4/5"), b"hello"),
+        &[three(
+            "202",
+            "a range that can be understood is no reason to refuse bytes",
+        )],
+    ),
+    differs(
+        "a chunk of no bytes",
+        |site, _| patch(site, &site.start_upload("up"), Some("0--1"), b""),
+        &[three("202", "it adds nothing, in the right place")],
     ),
     same("finish with another digest", |site, _| {
         let finish = plus(&site.start_upload("up"), &format!("digest={UNKNOWN}"));
