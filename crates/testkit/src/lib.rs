@@ -27,6 +27,7 @@ pub mod digest;
 pub mod docker;
 mod handshake;
 pub mod image;
+pub mod internet;
 pub mod nginx;
 pub mod peer;
 mod process;

@@ -7,7 +7,7 @@ use rcgen::{
     KeyPair,
 };
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
@@ -50,6 +50,11 @@ impl Wanted {
     pub fn localhost() -> Self {
         let names = ["localhost".to_owned(), "127.0.0.1".to_owned()];
         Self::of(CertificateParams::new(names).unwrap(), "localhost")
+    }
+
+    /// A certificate for a host of this name.
+    pub fn host(name: &str) -> Self {
+        Self::of(CertificateParams::new([name.to_owned()]).unwrap(), name)
     }
 
     /// A certificate for `localhost` by the common name alone, which clients no longer accept.
@@ -127,6 +132,17 @@ impl Authority {
 }
 
 impl Identity {
+    pub(crate) fn server_config(&self) -> ServerConfig {
+        let certificates = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+            .unwrap()
+    }
+
     /// The certificate itself, without those that follow.
     pub fn der(&self) -> Vec<u8> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes())

@@ -86,5 +86,8 @@ fn is_htpasswd(program: &OsString) -> bool {
     reason = "the error that ends a command belongs on stderr, with or without a log"
 )]
 fn print_error(error: &anyhow::Error) {
-    eprintln!("wharf: {error:#}");
+    // Errors of the commands that ask a registry repeat its words.
+    for line in format!("wharf: {error:#}").lines() {
+        eprintln!("{}", wharf_client::printable(line));
+    }
 }
