@@ -2,6 +2,8 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use wharf_http::redact;
+
 use super::{
     keys::{Default, Status},
     kind::Kind,
@@ -187,7 +189,7 @@ impl YamlLines<'_> {
                             let values: Vec<String> = list
                                 .iter()
                                 .filter_map(Node::scalar)
-                                .map(|value| quoted(&value.text))
+                                .map(|value| quoted(&redact::configured(&value.text, MASK)))
                                 .collect();
                             format!("[{}]", values.join(", "))
                         }
@@ -231,19 +233,7 @@ fn indentation(depth: usize) -> String {
 }
 
 fn shown(value: &Scalar, is_text: bool) -> String {
-    scalar(&without_password(&value.text), is_text)
-}
-
-/// A URL such as `https://user:password@host`, without user and password.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
-        None => text.to_owned(),
-    }
+    scalar(&redact::configured(&value.text, MASK), is_text)
 }
 
 /// A text as YAML that reads as the same text; in quotes unless it is unambiguous without.
