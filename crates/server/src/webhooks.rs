@@ -96,7 +96,7 @@ pub enum WebhookError {
     #[error(transparent)]
     Storage(#[from] wharf_storage::Error),
     /// An endpoint cannot be used.
-    #[error("the notification endpoint `{name}` cannot be used: {source}")]
+    #[error("the notification endpoint `{name}` cannot be used")]
     Endpoint {
         /// Name of the endpoint.
         name: String,
@@ -104,7 +104,7 @@ pub enum WebhookError {
         source: EndpointError,
     },
     /// The thread that writes events cannot be started.
-    #[error("cannot start to write events: {0}")]
+    #[error("cannot start to write events")]
     Thread(#[from] std::io::Error),
 }
 
