@@ -52,9 +52,20 @@ pub struct RequestContext {
     span: Option<Box<Span>>,
 }
 
+impl Connection {
+    /// Logs that a request came without TLS.
+    #[cold]
+    pub(crate) fn note_plain_text(&self) {
+        if let Some(tls) = &self.options.tls {
+            tls.got_plain_text(self.peer.address);
+        }
+    }
+}
+
 impl RequestContext {
     pub(crate) fn new(connection: Arc<Connection>, parts: &Parts) -> Self {
         connection.activity.request_started();
+        connection.peer.note_ignored(&parts.headers);
         let options = &*connection.options;
         let id = RequestId::next();
         Self {

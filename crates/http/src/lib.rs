@@ -21,6 +21,7 @@ mod body;
 mod connection;
 mod context;
 mod cors;
+mod forwarding;
 mod handler;
 mod limits;
 mod listen;

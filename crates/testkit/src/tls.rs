@@ -69,6 +69,19 @@ impl Wanted {
         wanted
     }
 
+    /// A certificate for a server of this name, and for no client.
+    pub fn server(name: &str) -> Self {
+        let mut wanted = Self::of(CertificateParams::default(), name);
+        wanted.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        wanted
+    }
+
+    /// Lets it sign certificates.
+    pub fn authority(mut self) -> Self {
+        self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self
+    }
+
     fn of(mut params: CertificateParams, common_name: &str) -> Self {
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, common_name);
@@ -107,6 +120,19 @@ impl Wanted {
         let certificate = self.params.signed_by(&key, &authority.issuer).unwrap();
         Identity {
             certificate: format!("{}{}", certificate.pem(), authority.pem),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
+impl Wanted {
+    /// Makes the certificate, signed with the key of `identity`, which was made as `issuer`, authority or not.
+    pub fn signed_with(&self, issuer: &Self, identity: &Identity) -> Identity {
+        let issuer = Issuer::new(issuer.params.clone(), KeyPair::from_pem(&identity.key).unwrap());
+        let key = KeyPair::generate_for(self.algorithm).unwrap();
+        let certificate = self.params.signed_by(&key, &issuer).unwrap();
+        Identity {
+            certificate: format!("{}{}", certificate.pem(), identity.certificate),
             key: key.serialize_pem(),
         }
     }
