@@ -134,7 +134,8 @@ fn downstream() -> (SocketAddr, Arc<AtomicU16>) {
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).to_lowercase();
-            let is_right = head.starts_with("head /up?key=hunter2 ") && head.contains("authorization: bearer hunter2");
+            let is_right =
+                head.starts_with("head /up?key=hunter2 ") && head.contains("authorization: bearer hunter2");
             let status = if is_right { shared.load(Relaxed) } else { 401 };
             // The probe goes on after a client disconnects.
             write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").ok();

@@ -78,9 +78,9 @@ impl RequestContext {
             status: StatusCode::OK,
             request_bytes: options.metrics.as_ref().map_or(0, |_| size_of_request(parts)),
             sent: 0,
-            line: options.access_log.is_some().then(|| {
+            line: options.access_log.as_ref().and_then(|log| {
                 let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
-                Box::new(AccessLogLine::new(client, parts))
+                log.line(client, parts)
             }),
             span: options.tracer.as_ref().and_then(|tracer| tracer.begin(id, parts)),
             connection,

@@ -39,13 +39,13 @@ mod surface;
 mod tls;
 mod trace;
 
-pub use access_log::{AccessLog, AccessLogFormat};
+pub use access_log::{AccessLog, AccessLogExclusions, AccessLogFormat, Pattern};
 pub use body::{BodyObserver, ObservedBody};
 pub use context::RequestContext;
 pub use cors::{Cors, OriginError, is_preflight};
 pub use handler::Handler;
 pub use limits::Limits;
-pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use listen::{BindError, ListenAddress, Listener, SocketOwner, bind, bind_unix, check_address};
 pub use metrics::{
     CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics, Source, number,
 };

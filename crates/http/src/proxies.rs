@@ -29,8 +29,7 @@ impl TrustedProxies {
 
     /// Whether a peer at this address is trusted.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.0.contains(&address))
+        self.0.iter().any(|network| network.contains(address))
     }
 }
 
@@ -53,9 +52,9 @@ impl Default for TrustedProxies {
             v4(127, 0, 8),
             v4(10, 0, 8),
             v4(172, 16, 12),
+            v4(192, 168, 16),
             // Behind the address translation of a provider (RFC 6598); clusters and overlay networks use it as well.
             v4(100, 64, 10),
-            v4(192, 168, 16),
             v4(169, 254, 16),
             v6(0, 1, 128),
             v6(0xfc00, 0, 7),
@@ -118,9 +117,9 @@ mod tests {
             "10.1.2.3",
             "172.16.0.1",
             "172.31.255.255",
+            "192.168.1.1",
             "100.64.0.1",
             "100.127.255.255",
-            "192.168.1.1",
             "fe80::1",
             "fd12::1",
         ] {

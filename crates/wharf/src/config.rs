@@ -32,9 +32,9 @@ pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use show::examine;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-use wharf_http::{AccessLogFormat, TlsOptions, TraceSettings};
+use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 
 /// Everything that an operator can choose, checked: data only, and complete.
@@ -99,8 +99,8 @@ pub(crate) struct Htpasswd {
 pub(crate) enum Listen {
     /// `host:port` or `:port`.
     Tcp(String),
-    /// Path of a unix socket.
-    Unix(PathBuf),
+    /// Path of a unix socket, and its group and mode.
+    Unix(PathBuf, SocketOwner),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +119,8 @@ pub(crate) struct Log {
     pub(crate) fields: Vec<(String, String)>,
     /// Format of the access log; `None`: there is no access log.
     pub(crate) access_log: Option<AccessLogFormat>,
+    /// Requests that have no line in the access log.
+    pub(crate) access_log_exclusions: AccessLogExclusions,
 }
 
 /// The debug listener.
