@@ -24,6 +24,10 @@ impl Site {
         Self(directory)
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     pub(crate) fn file(&self) -> PathBuf {
         self.0.path().join("config.yml")
     }

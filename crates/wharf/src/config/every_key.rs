@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use super::{
-    Settings,
+    Found, Settings, Source,
     keys::{Default, KeyInfo, Status},
     kind::Kind,
     load::{Loaded, interpret},
@@ -197,7 +197,10 @@ fn loaded(file: &str, variables: &[(&str, &str)]) -> Loaded {
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
     interpret(
-        Some(source),
+        Some(Source {
+            path: source,
+            found: Found::Argument,
+        }),
         Some(&format!("version: 0.1\n{file}")),
         variables,
         report,

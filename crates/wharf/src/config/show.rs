@@ -5,6 +5,7 @@ use std::{fmt::Write as _, path::Path};
 use wharf_http::redact;
 
 use super::{
+    Settings,
     keys::{Default, Status},
     kind::Kind,
     load::{self, Loaded},
@@ -35,6 +36,22 @@ impl Examined {
         self.0.report.problems.is_empty()
     }
 
+    /// The settings. Some are missing when there are problems.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Adds what was found elsewhere.
+    pub(crate) fn add(&mut self, problems: Vec<String>, warnings: Vec<String>) {
+        let report = &mut self.0.report;
+        for problem in problems {
+            report.problem(&Place::Nowhere, problem);
+        }
+        for warning in warnings {
+            report.warning(&Place::Nowhere, warning);
+        }
+    }
+
     /// The report: a line for each problem and warning, and a summary.
     pub(crate) fn remarks(&self) -> String {
         let report = &self.0.report;
@@ -56,7 +73,7 @@ impl Examined {
             }
         }
         let what = match &self.0.source {
-            Some(path) => path.display().to_string(),
+            Some(source) => source.path.display().to_string(),
             None => "no file, and the environment".to_owned(),
         };
         _ = writeln!(text, "{what}: {}", counts.join(", "));
