@@ -25,6 +25,7 @@ mod connect;
 mod content;
 pub mod digest;
 pub mod docker;
+pub mod front;
 mod handshake;
 pub mod image;
 pub mod internet;
