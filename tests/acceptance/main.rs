@@ -2,6 +2,8 @@
 //!
 //! `wharf`, `registry` and `htpasswd` (Apache's) are in the scripts' PATH; `common.sh` starts and stops servers.
 
+mod documents;
+
 use std::os::unix::fs::symlink;
 
 use wharf_testkit::{
@@ -38,6 +40,7 @@ fn main() {
     suite.test("a14_the_directory_of_registry_2_as_is", &with_registry_2, || {
         play(&Bench::new(), include_str!("a14.sh"));
     });
+    documents::add_to(&mut suite);
     let conclusion = suite.run();
     docker::stop();
     conclusion.exit();

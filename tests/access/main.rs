@@ -13,6 +13,7 @@ mod live;
 mod scene;
 mod setup;
 mod start;
+mod strangers;
 mod terminal;
 mod users;
 mod wire;
@@ -28,6 +29,7 @@ fn main() {
     apache::add_to(&mut suite);
     terminal::add_to(&mut suite);
     users::add_to(&mut suite);
+    strangers::add_to(&mut suite);
     docker::add_to(&mut suite);
     differential::add_to(&mut suite);
     suite.run().exit();

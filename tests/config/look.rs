@@ -24,6 +24,10 @@ impl Site {
         Self(directory)
     }
 
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
     pub(crate) fn file(&self) -> PathBuf {
         self.0.path().join("config.yml")
     }
@@ -222,7 +226,8 @@ fn what_is_shown_is_a_configuration_that_means_the_same() {
 fn secrets_are_never_shown() {
     let config = "version: 0.1\nstorage:\n  filesystem:\n    rootdirectory: data\n  s3: {accesskey: hidden1, secretkey: hidden2, bucket: b, region: r}\n\
         http: {secret: hidden3}\nredis: {password: hidden4}\nproxy: {remoteurl: 'https://hidden5:hidden6@r.example/x', password: hidden7}\n\
-        notifications:\n  endpoints:\n    - name: n\n      url: https://u:hidden8@h.example/\n      headers: {Authorization: [Bearer hidden9]}\nreporting: {bugsnag: {apikey: hidden10}}\n";
+        notifications:\n  endpoints:\n    - name: n\n      url: 'https://u:hidden8@h.example/x?token=hidden13&hidden14'\n      headers: {Authorization: [Bearer hidden9]}\nreporting: {bugsnag: {apikey: hidden10}}\n\
+        health: {http: [{uri: 'http://127.0.0.1:1/up?apikey=hidden15'}]}\n";
     let site = Site::new(config);
     let secret = site.0.path().join("secret");
     std::fs::write(&secret, "hidden11\n").unwrap();
@@ -236,7 +241,9 @@ fn secrets_are_never_shown() {
     shown
         .has("visible")
         .has("secretkey: \"********\"")
-        .has("https://********@r.example/x");
+        .has("https://********@r.example/x")
+        .has("https://********@h.example/x?token=********&********")
+        .has("http://127.0.0.1:1/up?apikey=********");
     shown.has("$REGISTRY_HTTP_SECRET_FILE");
     for said in [
         shown,

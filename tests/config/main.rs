@@ -4,6 +4,7 @@
 
 mod contract;
 mod effects;
+mod files;
 mod look;
 
 /// The tests run the real binary.

@@ -134,7 +134,8 @@ fn downstream() -> (SocketAddr, Arc<AtomicU16>) {
                 head.push(byte[0]);
             }
             let head = String::from_utf8_lossy(&head).to_lowercase();
-            let is_right = head.starts_with("head /up ") && head.contains("authorization: bearer hunter2");
+            let is_right =
+                head.starts_with("head /up?key=hunter2 ") && head.contains("authorization: bearer hunter2");
             let status = if is_right { shared.load(Relaxed) } else { 401 };
             // The probe goes on after a client disconnects.
             write!(stream, "HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").ok();
@@ -148,7 +149,7 @@ fn c1_2_health_http_asks_with_headers_for_a_status() {
     run(async {
         let (address, status) = downstream();
         let line = format!(
-            "health: {{http: [{{uri: 'http://{address}/up', headers: {{Authorization: [Bearer hunter2]}}, \
+            "health: {{http: [{{uri: 'http://{address}/up?key=hunter2', headers: {{Authorization: [Bearer hunter2]}}, \
              statuscode: 204, timeout: 20s, interval: 10ms, threshold: 2}}]}}"
         );
         let server = watched().config(line).config("log: {level: debug}").start();
@@ -161,10 +162,16 @@ fn c1_2_health_http_asks_with_headers_for_a_status() {
             failing.contains("unexpected status: 500 where 204 is expected"),
             "{failing}"
         );
+        assert!(failing.contains("/up?key=REDACTED"), "{failing}");
         assert_down(&server).await;
         status.store(204, Relaxed);
         until_health_is(&watcher, 200).await;
-        assert!(!server.log().contains("hunter2") && !failing.contains("hunter2"));
+        let workers = watcher.get("/debug/workers").await.text();
+        let metrics = watcher.get("/metrics").await.text();
+        assert!(metrics.contains("/up?key=REDACTED"), "{metrics}");
+        for shown in [server.log(), failing, workers, metrics] {
+            assert!(!shown.contains("hunter2"), "{shown}");
+        }
     });
 }
 

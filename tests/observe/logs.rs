@@ -262,3 +262,38 @@ fn a_warning_of_the_registry_has_the_id_of_its_request() {
         }
     });
 }
+
+#[test]
+fn health_checks_of_balancers_can_be_left_out_of_the_access_log() {
+    run(async {
+        let server = builder()
+            .config(
+                "log: {accesslog: {exclude: {paths: ['/v2/'], useragents: ['kube-probe/*'], networks: [192.0.2.0/24]}}}",
+            )
+            .start();
+        let client = server.anonymous();
+        client.get("/v2/?x=1").await.expect(200);
+        client
+            .get("/v2/_catalog")
+            .header("user-agent", "kube-probe/1.33")
+            .await
+            .expect(200);
+        client
+            .get("/v2/_catalog")
+            .header("x-forwarded-for", "192.0.2.7")
+            .await
+            .expect(200);
+        client
+            .get("/v2/_catalog")
+            .header("user-agent", "a kube-probe/1.33")
+            .await
+            .expect(200);
+        eventually("the last request has a line", async || {
+            server.log().contains("a kube-probe")
+        })
+        .await;
+        let log = server.log();
+        let lines: Vec<_> = log.lines().filter(|line| line.contains("GET /v2/")).collect();
+        assert_eq!(lines.len(), 1, "{log}");
+    });
+}

@@ -176,10 +176,30 @@ fn the_process_is_among_them() {
             value(&page, "process_start_time_seconds").unwrap() > 1e9,
             "{page}"
         );
-        let version = env!("CARGO_PKG_VERSION");
-        assert_eq!(
-            value(&page, &format!("wharf_build_info{{version=\"{version}\"}}")),
-            Some(1.0)
+        let said = std::process::Command::new(env!("CARGO_BIN_EXE_wharf"))
+            .arg("--version")
+            .output()
+            .unwrap();
+        let said = String::from_utf8(said.stdout).unwrap();
+        // `wharf 0.1.0 (commit 0123456789ab, release x86_64-unknown-linux-gnu)`
+        let (version, rest) = said
+            .strip_prefix("wharf ")
+            .unwrap()
+            .split_once(" (commit ")
+            .unwrap();
+        let (commit, build) = rest
+            .trim_end()
+            .strip_suffix(')')
+            .unwrap()
+            .split_once(", ")
+            .unwrap();
+        let name = format!("wharf_build_info{{version=\"{version}\",commit=\"{commit}\",build=\"{build}\"}}");
+        assert_eq!(value(&page, &name), Some(1.0), "{page}");
+        let log = server.log();
+        assert!(
+            log.contains(&format!("{version} (commit {commit}, {build}) listening on ")),
+            "{log}"
         );
+        assert!(log.contains(&format!("commit={commit}")), "{log}");
     });
 }

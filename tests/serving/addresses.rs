@@ -13,6 +13,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
             net_unix_carries_passwords_without_a_warning,
             net_unix_replaces_a_socket_that_nobody_answers_on,
             net_unix_leaves_alone_what_is_not_its_own,
+            net_unix_has_the_mode_and_the_group_that_were_asked_for,
             s1_02_a_port_that_is_taken_names_its_owner,
             addresses_that_are_none_are_named,
         ]
@@ -85,6 +86,34 @@ async fn net_unix_leaves_alone_what_is_not_its_own(builder: ServerBuilder) {
     server.on_socket().get("/v2/").await.expect(200);
 }
 
+async fn net_unix_has_the_mode_and_the_group_that_were_asked_for(builder: ServerBuilder) {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let group = rustix::process::getgid().as_raw().to_string();
+    for (mode, group, expected) in [
+        ("0660", None, 0o660),
+        ("777", None, 0o777),
+        ("0600", Some(group.as_str()), 0o600),
+        ("", Some(&group), 0o660),
+    ] {
+        let mut asks = builder.another().unix();
+        if !mode.is_empty() {
+            asks = asks.http(format!("socketmode: '{mode}'"));
+        }
+        if let Some(group) = group {
+            asks = asks.http(format!("socketgroup: '{group}'"));
+        }
+        let server = asks.start();
+        let found = std::fs::metadata(server.socket()).unwrap();
+        assert_eq!(found.mode() & 0o777, expected, "{mode}, {group:?}");
+        assert!(group.is_none_or(|group| group == found.gid().to_string()));
+        server.on_socket().get("/v2/").await.expect(200);
+    }
+    let nobody = builder.unix().http("socketgroup: no-such-group");
+    refuses_to_start(&nobody, "there is no group `no-such-group` on this machine");
+    assert!(!nobody.path("socket").exists());
+}
+
 async fn s1_02_a_port_that_is_taken_names_its_owner(builder: ServerBuilder) {
     let server = builder.start();
     let address = server.address().to_string();
@@ -102,8 +131,23 @@ async fn addresses_that_are_none_are_named(builder: ServerBuilder) {
         ),
         (
             "REGISTRY_HTTP_ADDR",
+            ":port",
+            "its port is no number from 0 to 65535",
+        ),
+        (
+            "REGISTRY_HTTP_ADDR",
+            "tcp://127.0.0.1:5000",
+            "it is a URL, and no scheme belongs there; write `127.0.0.1:5000`",
+        ),
+        (
+            "REGISTRY_HTTP_ADDR",
             "192.0.2.1:5000",
-            "cannot listen on 192.0.2.1:5000",
+            "cannot listen on 192.0.2.1:5000: Cannot assign requested address (os error 99)\n",
+        ),
+        (
+            "REGISTRY_HTTP_SOCKETMODE",
+            "rw-rw----",
+            "must be permissions in octal, such as `0660`, not `rw-rw----`",
         ),
         ("REGISTRY_HTTP_NET", "udp", "must be `tcp` or `unix`, not `udp`"),
         (

@@ -11,6 +11,8 @@ pub(crate) fn add_to(suite: &mut Suite) {
         [
             s0_10_location_follows_the_proxy_in_front,
             a_stranger_cannot_choose_the_location,
+            ignored_headers_of_a_proxy_are_named_once,
+            a_proxy_without_a_scheme_is_named_once,
             an_arbitrary_host_leads_nobody_elsewhere,
             http_host_beats_every_header,
             relativeurls_name_no_host,
@@ -55,7 +57,15 @@ async fn s0_10_location_follows_the_proxy_in_front(builder: ServerBuilder) {
                 ("Host", "reg.example"),
                 ("X-Forwarded-Port", "5443"),
             ],
-            "https://reg.example:5443",
+            "https://reg.example",
+        ),
+        (
+            &[("X-Forwarded-Ssl", "on"), ("Host", "reg.example")],
+            "https://reg.example",
+        ),
+        (
+            &[("X-Forwarded-Scheme", "https"), ("Host", "reg.example")],
+            "https://reg.example",
         ),
         (
             &[
@@ -103,6 +113,49 @@ async fn a_stranger_cannot_choose_the_location(builder: ServerBuilder) {
         assert!(
             location.starts_with("https://evil.example/"),
             "{proxies}: {location}"
+        );
+    }
+}
+
+async fn ignored_headers_of_a_proxy_are_named_once(builder: ServerBuilder) {
+    let server = builder.another().http("trustedproxies: []").start();
+    let client = server.anonymous();
+    client.get("/v2/").header("User-Agent", "curl").await.expect(200);
+    assert!(complaints(&server.log()).is_empty(), "{}", server.log());
+    for _ in 0..2 {
+        let request = client.get("/v2/").header("X-Forwarded-For", "192.0.2.1");
+        request.header("X-Forwarded-Proto", "https").await.expect(200);
+    }
+    let warned = || {
+        server
+            .log()
+            .matches("ignored `X-Forwarded-Proto` of 127.0.0.1")
+            .count()
+    };
+    eventually("the header is named", async || warned() > 0).await;
+    let log = server.log();
+    assert_eq!(complaints(&log).len(), 1, "{log}");
+    assert!(log.contains("`http.trustedproxies`"), "{log}");
+}
+
+async fn a_proxy_without_a_scheme_is_named_once(builder: ServerBuilder) {
+    for (name, value) in [("X-Forwarded-For", "192.0.2.1"), ("Via", "1.1 proxy")] {
+        let server = builder.another().start();
+        let client = server.anonymous();
+        location(&client, &[]).await;
+        location(&client, &[(name, value), ("X-Forwarded-Proto", "http")]).await;
+        location(&client, &[(name, value), ("X-Forwarded-Ssl", "on")]).await;
+        assert!(complaints(&server.log()).is_empty(), "{}", server.log());
+        for _ in 0..2 {
+            location(&client, &[(name, value), ("Host", "reg.example")]).await;
+        }
+        let said = format!("sends `{name}`, and does not say whether its clients speak TLS");
+        eventually("the proxy is named", async || server.log().contains(&said)).await;
+        let log = server.log();
+        assert_eq!(complaints(&log).len(), 1, "{log}");
+        assert!(
+            log.contains("`http://reg.example`") && log.contains("`http.host`"),
+            "{log}"
         );
     }
 }

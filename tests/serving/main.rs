@@ -11,6 +11,7 @@ mod browsers;
 mod certificates;
 mod client_certificates;
 mod curl;
+mod fronts;
 mod locations;
 mod nginx;
 mod read_only;
@@ -30,6 +31,7 @@ fn main() {
     certificates::add_to(&mut suite);
     client_certificates::add_to(&mut suite);
     curl::add_to(&mut suite);
+    fronts::add_to(&mut suite);
     locations::add_to(&mut suite);
     nginx::add_to(&mut suite);
     read_only::add_to(&mut suite);

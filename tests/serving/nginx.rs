@@ -39,7 +39,7 @@ fn with_tls(server: &Server, identity: &Identity) -> Nginx {
 }
 
 /// Pushes and pulls content that nginx would refuse or change without the recipe.
-async fn works(client: &Client, base: &str) {
+pub(crate) async fn works(client: &Client, base: &str) {
     let repository = client.repository("through/nginx");
     repository.push_image("1", &image::oci(1)).await;
     repository.pull_image("1", &image::oci(1)).await;

@@ -4,6 +4,7 @@
 
 mod arrows;
 mod circles;
+mod errors;
 mod source;
 mod words;
 

@@ -63,7 +63,11 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
         let file = File::from(retry_on_intr(|| open(path, flags, Mode::empty()))?);
         let before = rustix::fs::fstat(&file)?;
         if !FileType::from_raw_mode(before.st_mode).is_file() {
-            return Err(io::Error::other("it is not a regular file"));
+            let kind = match FileType::from_raw_mode(before.st_mode) {
+                FileType::Directory => "it is a directory, not a file",
+                _ => "it is not a regular file",
+            };
+            return Err(io::Error::other(kind));
         }
         let now = SystemTime::now();
         let mut bytes = Vec::new();

@@ -139,17 +139,7 @@ impl Htpasswd {
         if matches!(files::signature(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
             provisioned = provision(path)?;
         }
-        if let Err(error) = files::read(path, SIZE_LIMIT) {
-            let hint = match error.kind() {
-                io::ErrorKind::PermissionDenied => "; the user that the server runs as must be allowed to",
-                _ => "",
-            };
-            return Err(OpenError::Read {
-                path: path.to_owned(),
-                error,
-                hint,
-            });
-        }
+        Self::check(path)?;
         let shared = Shared {
             path: path.to_owned(),
             state: RwLock::new(State {
@@ -169,6 +159,22 @@ impl Htpasswd {
             },
             provisioned,
         ))
+    }
+
+    /// Whether the password file, which exists, can be read.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not a file.
+    pub fn check(path: &Path) -> Result<(), OpenError> {
+        let read = files::read(path, SIZE_LIMIT);
+        read.map(drop).map_err(|error| OpenError::Read {
+            path: path.to_owned(),
+            hint: match error.kind() {
+                io::ErrorKind::PermissionDenied => "; the user that the server runs as must be allowed to",
+                _ => "",
+            },
+            error,
+        })
     }
 
     /// The user of these credentials, if it is known at once: the file is unchanged, and this password was

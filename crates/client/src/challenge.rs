@@ -1,12 +1,12 @@
 //! Authentication challenges of a registry (status 401), and the answer: Basic, or a token of a token server.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Method, header};
+use http::{HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
 use crate::{
-    Credentials, Error, Result,
+    Error, Result,
     credentials::{Login, Secret},
     wire::{Answer, Wire},
 };
@@ -22,44 +22,49 @@ struct Challenge {
     parameters: Vec<(String, String)>,
 }
 
-/// The `Authorization` header with which to repeat the request that `refusal` answered.
+/// The `Authorization` header with which to repeat the request that `refusal` answered; `None`: there is nothing to log
+/// in with, or the token server refuses it.
 pub(crate) async fn answer(
     wire: &Wire,
-    credentials: &Credentials,
-    host: &str,
+    login: Option<Login>,
     refusal: &Answer,
     scope: &str,
-) -> Result<HeaderValue> {
+) -> Result<Option<HeaderValue>> {
+    // A redirect led away from the registry: its credentials are none of the business of the server there.
+    if let Some(server) = &refusal.elsewhere {
+        return Err(Error::Untrusted {
+            server: server.clone(),
+            reason: "the registry redirected to it, and it asks for a login; no credentials were sent"
+                .to_owned(),
+        });
+    }
     let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE);
     let challenges: Vec<Challenge> = headers
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(parse)
         .collect();
-    let login = credentials.for_host(host).await?;
-    let unauthorized = |login: Option<Login>| Error::Unauthorized {
-        host: host.to_owned(),
-        user: login.map(|login| login.user),
-    };
     if let Some(Login {
         secret: Secret::RegistryToken(token),
         ..
     }) = &login
     {
-        return sensitive(format!("Bearer {token}"));
+        return sensitive(format!("Bearer {token}")).map(Some);
     }
     if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
         let token = fetch_token(wire, bearer, login.as_ref(), scope).await?;
-        return sensitive(format!("Bearer {}", token.ok_or_else(|| unauthorized(login))?));
+        return token
+            .map(|token| sensitive(format!("Bearer {token}")))
+            .transpose();
     }
     match login {
         Some(Login {
             user,
             secret: Secret::Password(password),
         }) if challenges.iter().any(|challenge| challenge.scheme == "basic") => {
-            sensitive(basic(&user, &password))
+            sensitive(basic(&user, &password)).map(Some)
         }
-        login => Err(unauthorized(login)),
+        _ => Ok(None),
     }
 }
 
@@ -88,6 +93,7 @@ async fn fetch_token(
     let realm = challenge
         .parameter("realm")
         .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "a Bearer challenge without `realm`"))?;
+    let server = wire.token_server(realm)?;
     // The scope of the challenge takes precedence: the registry may want more than the caller asked for.
     let scope = challenge.parameter("scope").unwrap_or(scope);
     let service = challenge.parameter("service").unwrap_or_default();
@@ -108,16 +114,16 @@ async fn fetch_token(
             ..
         }) => {
             let more = [("grant_type", "refresh_token"), ("refresh_token", token)];
-            wire.elsewhere(Method::POST, realm)?
+            wire.client_for(&server)
+                .post(server)
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
                 .body(encoded(&[&parameters[..], &more].concat()))
         }
         login => {
-            let separator = if realm.contains('?') { '&' } else { '?' };
-            let request = wire.elsewhere(
-                Method::GET,
-                &format!("{realm}{separator}{}", encoded(&parameters)),
-            )?;
+            let mut url = server.clone();
+            let query = [url.query().unwrap_or_default(), &encoded(&parameters)].join("&");
+            url.set_query(Some(query.trim_start_matches('&')));
+            let request = wire.client_for(&server).get(url);
             match login {
                 Some(Login {
                     user,
@@ -127,7 +133,7 @@ async fn fetch_token(
             }
         }
     };
-    let answer = Answer::read(request, TOKEN_LIMIT).await?;
+    let answer = wire.ask_token_server(request, TOKEN_LIMIT).await?;
     if answer.status == http::StatusCode::UNAUTHORIZED {
         return Ok(None);
     }

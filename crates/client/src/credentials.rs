@@ -73,11 +73,16 @@ pub enum CredentialsError {
 }
 
 impl Credentials {
-    /// The credentials for `host`; `None`: there are none, and requests are anonymous.
+    /// The credentials for `repository` of the registry at `host`; `None`: there are none, and requests are anonymous.
+    /// Keys of podman's files may name a repository or the path above it: of these the longest that fits is taken.
     ///
     /// # Errors
     /// When a configuration is damaged, or a helper fails. A helper without credentials for the host is no failure.
-    pub async fn for_host(&self, host: &str) -> Result<Option<Login>, CredentialsError> {
+    pub async fn find(
+        &self,
+        host: &str,
+        repository: Option<&str>,
+    ) -> Result<Option<Login>, CredentialsError> {
         if let Some(given) = &self.given {
             return Ok(Some(given.clone()));
         }
@@ -87,7 +92,7 @@ impl Credentials {
                     place: place.clone(),
                     reason: error.to_string(),
                 })?;
-            if let Some(login) = in_configuration(&configuration, &place, host).await? {
+            if let Some(login) = in_configuration(&configuration, &place, host, repository).await? {
                 return Ok(Some(login));
             }
         }
@@ -147,7 +152,29 @@ async fn in_configuration(
     configuration: &Value,
     place: &str,
     host: &str,
+    repository: Option<&str>,
 ) -> Result<Option<Login>, CredentialsError> {
+    let (stored, has_paths) = match configuration.get("auths") {
+        Some(auths) => (auths, true),
+        // A file from before `auths` existed: the hosts are at the top.
+        None => (configuration, false),
+    };
+    let entries = stored.as_object().into_iter().flatten();
+    let found = entries
+        .filter(|(_, entry)| entry.is_object())
+        .filter_map(|(key, entry)| Some((fit(key, host, repository, has_paths)?, key, entry)))
+        .max_by_key(|(fit, ..)| *fit);
+    let of_found = || match found {
+        Some((_, key, entry)) => of_entry(entry).map_err(|reason| CredentialsError::Configuration {
+            place: place.to_owned(),
+            reason: format!("`{key}`: {reason}"),
+        }),
+        None => Ok(None),
+    };
+    // A helper knows hosts. An entry for a part of the registry is more exact.
+    if found.is_some_and(|(fit, ..)| fit > 0) {
+        return of_found();
+    }
     let helper = configuration["credHelpers"][host].as_str();
     let helper = helper.or_else(|| configuration["credsStore"].as_str());
     if let Some(name) = helper.filter(|name| !name.is_empty())
@@ -155,28 +182,29 @@ async fn in_configuration(
     {
         return Ok(Some(login));
     }
-    let stored = match configuration.get("auths") {
-        Some(auths) => auths,
-        // A file from before `auths` existed: the hosts are at the top.
-        None => configuration,
-    };
-    let Some(entry) = stored.as_object().and_then(|entries| {
-        entries
-            .iter()
-            .find(|(key, entry)| host_of(key) == host && entry.is_object())
-    }) else {
-        return Ok(None);
-    };
-    of_entry(entry.1).map_err(|reason| CredentialsError::Configuration {
-        place: place.to_owned(),
-        reason: format!("`{}`: {reason}", entry.0),
-    })
+    of_found()
 }
 
-/// The host of a key such as `https://registry.example.com:5000/v2/`.
-fn host_of(key: &str) -> &str {
-    let rest = key.split_once("://").map_or(key, |(_, rest)| rest);
-    rest.split('/').next().unwrap_or(rest)
+/// How exactly a key of a configuration names `repository` of `host`: the length of the path in the key; `None`: the
+/// key names another registry, or another part of this one.
+///
+/// `registry.example.com:5000/team` names a part of a registry (podman, containers-auth.json(5)). Docker's keys are URLs
+/// such as `https://registry.example.com:5000/v2/`, and name the whole registry, as do those with `/v1/` or `/v2/` alone.
+fn fit(key: &str, host: &str, repository: Option<&str>, has_paths: bool) -> Option<usize> {
+    let (is_url, rest) = match key.split_once("://") {
+        Some((_, rest)) => (true, rest),
+        None => (false, key),
+    };
+    let (named, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if named != host {
+        return None;
+    }
+    let path = path.trim_end_matches('/');
+    if is_url || !has_paths || matches!(path, "" | "v1" | "v2") {
+        return Some(0);
+    }
+    let below = repository?.strip_prefix(path)?;
+    (below.is_empty() || below.starts_with('/')).then_some(path.len())
 }
 
 fn of_entry(entry: &Value) -> Result<Option<Login>, String> {
@@ -269,7 +297,17 @@ mod tests {
     use super::*;
 
     async fn found(configuration: Value, host: &str) -> Option<(String, String)> {
-        let login = in_configuration(&configuration, "test", host).await.unwrap()?;
+        found_for(configuration, host, None).await
+    }
+
+    async fn found_for(
+        configuration: Value,
+        host: &str,
+        repository: Option<&str>,
+    ) -> Option<(String, String)> {
+        let login = in_configuration(&configuration, "test", host, repository)
+            .await
+            .unwrap()?;
         let secret = match login.secret {
             Secret::Password(secret) => secret,
             Secret::IdentityToken(secret) => format!("identity {secret}"),
@@ -323,10 +361,48 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_longest_key_that_fits_is_taken() {
+        let entry = |user: &str| json!({"auth": STANDARD.encode(format!("{user}:pw"))});
+        let configuration = json!({"auths": {
+            "h:5000": entry("whole"),
+            "h:5000/team-a": entry("team"),
+            "h:5000/team-a/app": entry("app"),
+            "other/team-a": entry("other"),
+        }});
+        for (repository, user) in [
+            (None, "whole"),
+            (Some("team-b/app"), "whole"),
+            (Some("team-abc"), "whole"),
+            (Some("team-a"), "team"),
+            (Some("team-a/web"), "team"),
+            (Some("team-a/app"), "app"),
+            (Some("team-a/app/x"), "app"),
+            (Some("team-a/apple"), "team"),
+        ] {
+            let found = found_for(configuration.clone(), "h:5000", repository).await;
+            assert_eq!(found.unwrap().0, user, "{repository:?}");
+        }
+        let part = json!({"auths": {"h/team-a": entry("team")}});
+        for repository in [None, Some("team-b/app"), Some("team-ab")] {
+            assert_eq!(
+                found_for(part.clone(), "h", repository).await,
+                None,
+                "{repository:?}"
+            );
+        }
+        let old = json!({"h/v1/": entry("old")});
+        assert_eq!(found_for(old, "h", Some("app")).await.unwrap().0, "old");
+        for whole in ["h/v2/", "https://h/team-a"] {
+            let whole = json!({"auths": {whole: entry("whole")}});
+            assert_eq!(found_for(whole, "h", Some("app")).await.unwrap().0, "whole");
+        }
+    }
+
+    #[tokio::test]
     async fn damage_names_its_place_and_no_secret() {
         for auth in ["%%%", "bm9jb2xvbg=="] {
             let configuration = json!({"auths": {"h": {"auth": auth}}});
-            let error = in_configuration(&configuration, "c.json", "h")
+            let error = in_configuration(&configuration, "c.json", "h", None)
                 .await
                 .err()
                 .unwrap()

@@ -3,7 +3,7 @@
 use http::StatusCode;
 use wharf_oci::Digest;
 
-use crate::CredentialsError;
+use crate::{CredentialsError, text::printable};
 
 /// The result of asking a registry.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -20,7 +20,7 @@ pub enum Error {
         reason: String,
     },
     /// The server that answers is no registry, or a faulty one.
-    #[error("`{what}` is not the answer of a registry: {reason}")]
+    #[error("`{}` is not the answer of a registry: {reason}", printable(what))]
     NotARegistry {
         /// Path or header that was not as a registry answers it.
         what: String,
@@ -36,7 +36,7 @@ pub enum Error {
         user: Option<String>,
     },
     /// The registry refuses the request.
-    #[error("`{path}` is refused with {status}: {message}")]
+    #[error("`{}` is refused with {status}: {}", printable(path), printable(message))]
     Refused {
         /// Path that was asked for.
         path: String,
@@ -58,12 +58,30 @@ pub enum Error {
         actual: Digest,
     },
     /// The answer is larger than anything of its kind.
-    #[error("the answer to `{path}` has more than {limit} bytes")]
+    #[error("the answer to `{}` has more than {limit} bytes", printable(path))]
     TooLarge {
         /// Path that was asked for.
         path: String,
         /// Limit of the body, in bytes.
         limit: usize,
+    },
+    /// The list has no end, or one that is too far away.
+    #[error(
+        "the list at `{path}` does not end: reading stopped after {entries} names, which is more than any registry has"
+    )]
+    Endless {
+        /// Path of the list.
+        path: String,
+        /// Number of names that came.
+        entries: usize,
+    },
+    /// A server asks for what would send a secret, or what was asked over TLS, where it does not belong.
+    #[error("`{server}` is not trusted with this: {reason}")]
+    Untrusted {
+        /// Scheme, host and port of the server.
+        server: String,
+        /// Reason, with a remedy where there is one.
+        reason: String,
     },
     /// A file with certificates cannot be used.
     #[error("the certificates in `{path}` cannot be used: {reason}")]

@@ -4,33 +4,42 @@
 //! ([`Client::connect`]): HTTPS first, plain HTTP only to loopback or when told to, answers Basic and
 //! Bearer challenges, and lists and reads. Whatever it reads by digest is checked against that digest, and
 //! whatever a server sends is bounded.
+//!
+//! It trusts no server further than it must. Credentials go to the registry that was named, and to the token server that
+//! this registry names, over TLS unless the registry itself speaks plain HTTP. No redirect carries them on, no redirect
+//! leaves TLS, and an exception from the checks of certificates holds for one host.
 
 mod address;
 mod challenge;
 mod credentials;
 mod error;
+mod names;
 pub mod outgoing;
+mod site;
+mod text;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};
 pub use credentials::{Credentials, CredentialsError, Login, Secret};
 pub use error::{Error, Result};
+pub use text::{printable, printable_json};
 
 use std::{collections::HashMap, path::PathBuf};
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, header};
+use http::{HeaderMap, HeaderValue, header};
 use parking_lot::Mutex;
 use wharf_oci::{Digest, Reference, media_type};
 
+use names::{Names, Rejected};
 use wire::{Answer, Wire};
 
 /// Bytes of a manifest, as registries limit them.
 const MANIFEST_LIMIT: usize = 4 << 20;
 /// Bytes of the configuration of an image: far more than real ones have.
 const CONFIG_LIMIT: usize = 16 << 20;
-/// Bytes of one page of a list.
-const PAGE_LIMIT: usize = 32 << 20;
+/// Bytes of one page of a list: some registries send all tags of a repository at once.
+const PAGE_LIMIT: usize = 16 << 20;
 /// Entries that are asked for at a time.
 const PAGE: usize = 1000;
 
@@ -50,7 +59,8 @@ pub struct Options {
     pub credentials: Credentials,
     /// Certificates of authorities to trust beside the system's, in PEM.
     pub authorities: Vec<PathBuf>,
-    /// Trust any certificate, and speak plain HTTP to servers that do not speak TLS.
+    /// Trust any certificate of the registry's host, and speak plain HTTP to it when it does not speak TLS. Other servers,
+    /// such as its token server, are not exempt.
     pub insecure: bool,
 }
 
@@ -75,6 +85,16 @@ pub struct Manifest {
     pub bytes: Bytes,
 }
 
+/// What is asked of a registry.
+#[derive(Debug)]
+struct Target {
+    path: String,
+    /// Scope of the token that it needs.
+    scope: String,
+    /// Repository that it belongs to; files of credentials may name one.
+    repository: Option<String>,
+}
+
 impl Client {
     /// Finds out which protocol the registry at `address` speaks.
     ///
@@ -95,8 +115,8 @@ impl Client {
     /// # Errors
     /// When the registry refuses, as some do for their catalogue.
     pub async fn repositories(&self) -> Result<Vec<String>> {
-        self.list("/v2/_catalog", "repositories", "registry:catalog:*")
-            .await
+        let catalog = Target::new("/v2/_catalog".to_owned(), "registry:catalog:*".to_owned(), None);
+        self.list(&catalog, "repositories").await
     }
 
     /// The tags of `repository`, in the registry's order.
@@ -104,9 +124,8 @@ impl Client {
     /// # Errors
     /// When there is no such repository, or the user may not see it.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
-        let scope = pull(repository);
-        self.list(&format!("/v2/{repository}/tags/list"), "tags", &scope)
-            .await
+        let target = Target::pull(repository, "tags/list");
+        self.list(&target, "tags").await
     }
 
     /// A manifest.
@@ -114,13 +133,13 @@ impl Client {
     /// # Errors
     /// When it does not exist, the user may not read it, or its bytes do not have its digest.
     pub async fn manifest(&self, repository: &str, reference: &Reference) -> Result<Manifest> {
-        let path = format!("/v2/{repository}/manifests/{reference}");
-        let answer = self.get(&path, &pull(repository), MANIFEST_LIMIT).await?;
+        let target = Target::pull(repository, &format!("manifests/{reference}"));
+        let answer = self.get(&target, &target.path, MANIFEST_LIMIT).await?;
         let digest = match reference {
             Reference::Digest(digest) => *digest,
             Reference::Tag(_) => announced(&answer)?.unwrap_or_else(|| Digest::sha256_of(&answer.body)),
         };
-        check(&path, &digest, &answer.body)?;
+        check(&target.path, &digest, &answer.body)?;
         Ok(Manifest {
             media_type: answer
                 .header(&header::CONTENT_TYPE)
@@ -136,69 +155,99 @@ impl Client {
     /// # Errors
     /// The errors of [`manifest`](Self::manifest), and when it has more than 16 MiB.
     pub async fn small_blob(&self, repository: &str, digest: &Digest) -> Result<Bytes> {
-        let path = format!("/v2/{repository}/blobs/{digest}");
-        let answer = self.get(&path, &pull(repository), CONFIG_LIMIT).await?;
-        check(&path, digest, &answer.body)?;
+        let target = Target::pull(repository, &format!("blobs/{digest}"));
+        let answer = self.get(&target, &target.path, CONFIG_LIMIT).await?;
+        check(&target.path, digest, &answer.body)?;
         Ok(answer.body)
     }
 
     /// All pages of a list.
-    async fn list(&self, path: &str, member: &str, scope: &str) -> Result<Vec<String>> {
-        let mut names: Vec<String> = Vec::new();
-        let mut next = Some(format!("{path}?n={PAGE}"));
+    async fn list(&self, target: &Target, member: &str) -> Result<Vec<String>> {
+        let mut names = Names::default();
+        let mut next = Some(format!("{}?n={PAGE}", target.path));
         while let Some(page) = next {
-            let answer = self.get(&page, scope, PAGE_LIMIT).await?;
-            let json: serde_json::Value =
-                serde_json::from_slice(&answer.body).map_err(|_| Error::not_a_registry(&page, "no JSON"))?;
             let before = names.len();
-            // Older registries say `null` for an empty list.
-            let entries = json[member].as_array().into_iter().flatten();
-            names.extend(entries.filter_map(|name| name.as_str().map(str::to_owned)));
+            let rejected = |rejected: Rejected, entries| match rejected {
+                Rejected::NotJson => Error::not_a_registry(&page, "no JSON with a list of names"),
+                Rejected::Full => Error::Endless {
+                    path: target.path.clone(),
+                    entries,
+                },
+            };
+            let is_new = names.may_ask_for(&page).map_err(|why| rejected(why, before))?;
+            if !is_new {
+                return Err(Error::not_a_registry(
+                    &page,
+                    "the pages of its list form a circle",
+                ));
+            }
+            let answer = self.get(target, &page, PAGE_LIMIT).await?;
+            let taken = names.take(&answer.body, member);
+            taken.map_err(|why| rejected(why, names.len()))?;
             let link = answer.header(&header::LINK).and_then(wire::next_page);
-            // A page without new names ends the list: the pages of a faulty registry may form a circle.
+            // A page without names ends the list, whatever it links to.
             next = link.filter(|_| names.len() > before);
         }
-        Ok(names)
+        Ok(names.into_vec())
     }
 
-    async fn get(&self, path: &str, scope: &str, limit: usize) -> Result<Answer> {
-        let known = self.authorizations.lock().get(scope).cloned();
-        let answer = self.send(path, known.as_ref(), limit).await?;
+    /// Gets `path`, the one of `target` or a further page of it, and logs in when the registry requires that.
+    async fn get(&self, target: &Target, path: &str, limit: usize) -> Result<Answer> {
+        let known = self.authorizations.lock().get(&target.scope).cloned();
+        let answer = self.send(path, known, limit).await?;
         if answer.status != http::StatusCode::UNAUTHORIZED {
             return answer.successful(path);
         }
-        let authorization =
-            challenge::answer(&self.wire, &self.credentials, &self.host, &answer, scope).await?;
-        let again = self.send(path, Some(&authorization), limit).await?;
+        let login = self
+            .credentials
+            .find(&self.host, target.repository.as_deref())
+            .await?;
+        let user = login.as_ref().map(|login| login.user.clone());
+        let unauthorized = || Error::Unauthorized {
+            host: self.host.clone(),
+            user,
+        };
+        let Some(authorization) = challenge::answer(&self.wire, login, &answer, &target.scope).await? else {
+            return Err(unauthorized());
+        };
+        let again = self.send(path, Some(authorization.clone()), limit).await?;
         if again.status == http::StatusCode::UNAUTHORIZED {
-            let user = self
-                .credentials
-                .for_host(&self.host)
-                .await?
-                .map(|found| found.user);
-            return Err(Error::Unauthorized {
-                host: self.host.clone(),
-                user,
-            });
+            return Err(unauthorized());
         }
-        self.authorizations.lock().insert(scope.to_owned(), authorization);
+        self.authorizations
+            .lock()
+            .insert(target.scope.clone(), authorization);
         again.successful(path)
     }
 
-    async fn send(&self, path: &str, authorization: Option<&HeaderValue>, limit: usize) -> Result<Answer> {
-        let mut request = self.wire.request(Method::GET, path)?;
+    async fn send(&self, path: &str, authorization: Option<HeaderValue>, limit: usize) -> Result<Answer> {
+        let mut headers = HeaderMap::new();
         for accept in ACCEPT {
-            request = request.header(header::ACCEPT, accept);
+            headers.append(header::ACCEPT, HeaderValue::from_static(accept));
         }
         if let Some(authorization) = authorization {
-            request = request.header(header::AUTHORIZATION, authorization);
+            headers.insert(header::AUTHORIZATION, authorization);
         }
-        Answer::read(request, limit).await
+        self.wire.get(path, &headers, limit).await
     }
 }
 
-fn pull(repository: &str) -> String {
-    format!("repository:{repository}:pull")
+impl Target {
+    fn new(path: String, scope: String, repository: Option<String>) -> Self {
+        Self {
+            path,
+            scope,
+            repository,
+        }
+    }
+
+    fn pull(repository: &str, rest: &str) -> Self {
+        Self::new(
+            format!("/v2/{repository}/{rest}"),
+            format!("repository:{repository}:pull"),
+            Some(repository.to_owned()),
+        )
+    }
 }
 
 /// The digest in the header of the answer, if there is one.

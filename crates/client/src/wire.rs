@@ -3,8 +3,8 @@
 use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, StatusCode};
-use reqwest::{Request, RequestBuilder, redirect};
+use http::{HeaderMap, HeaderName, StatusCode, header};
+use reqwest::{RequestBuilder, Response, Url};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ use crate::{
     Address, Error, Options, Result,
     address::Scheme,
     outgoing::{self, Trust, Versions},
+    site,
 };
 
 /// Time limit for opening a connection.
@@ -26,9 +27,12 @@ const ERROR_LIMIT: usize = 64 << 10;
 /// A connection to a registry.
 #[derive(Debug)]
 pub(crate) struct Wire {
-    http: reqwest::Client,
-    /// Scheme, host and port: `https://registry.example.com:5000`.
-    base: String,
+    /// Client for the host of the registry, with the exceptions of TLS that were made for it.
+    own: reqwest::Client,
+    /// Client for all other servers, whose certificates are always checked.
+    others: reqwest::Client,
+    /// Scheme, host and port: `https://registry.example.com:5000/`.
+    base: Url,
 }
 
 /// An answer of a registry.
@@ -37,22 +41,44 @@ pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    /// The server that answered, when redirects led away from the registry.
+    pub(crate) elsewhere: Option<String>,
 }
 
 impl Wire {
     /// Tries the possible schemes until the registry answers one.
     pub(crate) async fn connect(address: &Address, options: &Options) -> Result<Self> {
-        let http = client(address, options)?;
+        let others = client(trust(options)?)?;
+        // As docker does: no other machine is in between, and certificates for loopback are often self-signed.
+        let own = match options.insecure || address.is_loopback() {
+            true => client(Trust::Anything)?,
+            false => others.clone(),
+        };
         let mut reasons = Vec::new();
         for scheme in address.schemes(options.insecure) {
-            let base = format!("{}://{}", scheme.text(), address.host());
-            match http.get(format!("{base}/v2/")).send().await {
-                Ok(answer) if is_registry(answer.status()) => return Ok(Self { http, base }),
-                Ok(answer) => reasons.push(format!(
-                    "`{base}/v2/` is answered with {}, as no registry does",
-                    answer.status()
+            let text = format!("{}://{}/", scheme.text(), address.host());
+            let Some(base) = site::parse(&text) else {
+                reasons.push(format!("`{text}` is not a URL"));
+                continue;
+            };
+            let mut wire = Self {
+                own: own.clone(),
+                others: others.clone(),
+                base,
+            };
+            match wire.follow("/v2/", &HeaderMap::new()).await {
+                Ok(found) if is_registry(found.response.status()) => {
+                    wire.base = upgraded(wire.base, found.response.url());
+                    return Ok(wire);
+                }
+                Ok(found) => reasons.push(format!(
+                    "`{text}v2/` is answered with {}, as no registry does",
+                    found.response.status()
                 )),
-                Err(error) => reasons.push(explain(&error, *scheme, address)),
+                Err(Stopped::Failed(error)) => {
+                    reasons.push(explain(&error, *scheme, &wire.base, address.host()));
+                }
+                Err(Stopped::Ours(error)) => return Err(error),
             }
         }
         Err(Error::Unreachable {
@@ -61,34 +87,153 @@ impl Wire {
         })
     }
 
-    /// A request to the registry.
-    pub(crate) fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
-        self.elsewhere(method, &format!("{}{path}", self.base))
+    /// Gets `path` of the registry, and reads at most `limit` bytes of the answer.
+    pub(crate) async fn get(&self, path: &str, headers: &HeaderMap, limit: usize) -> Result<Answer> {
+        let Followed { response, is_own } = self.follow(path, headers).await.map_err(Stopped::into_error)?;
+        let elsewhere = (!is_own).then(|| site::origin(response.url()));
+        Answer::read(response, limit, elsewhere).await
     }
 
-    /// A request to a URL that the registry named.
-    pub(crate) fn elsewhere(&self, method: Method, url: &str) -> Result<RequestBuilder> {
-        let is_web = url.starts_with("https://") || url.starts_with("http://");
-        let url = url.parse().ok().filter(|_| is_web);
-        let url = url.ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "it names an invalid URL"))?;
-        Ok(RequestBuilder::from_parts(
-            self.http.clone(),
-            Request::new(method, url),
-        ))
+    /// The URL of a token server that the registry named, if it may get credentials.
+    pub(crate) fn token_server(&self, realm: &str) -> Result<Url> {
+        let url = site::parse(realm)
+            .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "it names an invalid URL"))?;
+        if site::may_hold_tokens(&self.base, &url) {
+            return Ok(url);
+        }
+        Err(Error::Untrusted {
+            server: site::origin(&url),
+            reason: format!(
+                "`{}` names it as its token server, and it would get credentials in clear text; \
+                 the realm of the registry must be `https://`",
+                site::origin(&self.base)
+            ),
+        })
+    }
+
+    /// Sends a request to the token server; a redirect would carry the credentials on, and is an error.
+    pub(crate) async fn ask_token_server(&self, request: RequestBuilder, limit: usize) -> Result<Answer> {
+        let response = request.send().await.map_err(|error| failed(&error))?;
+        if response.status().is_redirection() {
+            return Err(Error::Untrusted {
+                server: site::origin(response.url()),
+                reason: format!(
+                    "it answers a request for a token with {}, and credentials are sent nowhere else; \
+                     the realm of the registry must be the final URL",
+                    response.status()
+                ),
+            });
+        }
+        Answer::read(response, limit, None).await
+    }
+
+    /// The client for requests to `url`.
+    pub(crate) fn client_for(&self, url: &Url) -> &reqwest::Client {
+        match site::is_same_host(&self.base, url) {
+            true => &self.own,
+            false => &self.others,
+        }
+    }
+
+    /// Gets `path`, and follows redirects: never from TLS to plain HTTP, and without `Authorization` once a redirect has
+    /// led to another server.
+    async fn follow(&self, path: &str, headers: &HeaderMap) -> std::result::Result<Followed, Stopped> {
+        let invalid = |what: &str| Stopped::Ours(Error::not_a_registry(what, "it is not part of a URL"));
+        let text = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
+        let mut url = site::parse(&text).ok_or_else(|| invalid(path))?;
+        let mut headers = headers.clone();
+        let mut is_own = true;
+        for _ in 0..=REDIRECTS {
+            let request = self.client_for(&url).get(url.clone()).headers(headers.clone());
+            let response = request.send().await.map_err(Stopped::Failed)?;
+            let Some(location) = redirected(&response) else {
+                return Ok(Followed { response, is_own });
+            };
+            let next = url
+                .join(location)
+                .ok()
+                .and_then(|next| site::parse(next.as_str()));
+            let next = next.ok_or_else(|| invalid(location))?;
+            if url.scheme() == "https" && next.scheme() != "https" {
+                return Err(Stopped::Ours(Error::Untrusted {
+                    server: site::origin(&url),
+                    reason: format!(
+                        "it redirects from `https://` to `{}`, which anyone on the way could read and change",
+                        site::origin(&next)
+                    ),
+                }));
+            }
+            if !site::is_same_server(&self.base, &next) {
+                is_own = false;
+                headers.remove(header::AUTHORIZATION);
+            }
+            url = next;
+        }
+        let reason = format!("more than {REDIRECTS} redirects");
+        Err(Stopped::Ours(Error::Unreachable {
+            url: site::origin(&url),
+            reason,
+        }))
+    }
+}
+
+/// The last answer of a chain of redirects.
+struct Followed {
+    response: Response,
+    /// Whether no redirect has led away from the registry.
+    is_own: bool,
+}
+
+/// Why a request has no answer.
+enum Stopped {
+    /// The request failed.
+    Failed(reqwest::Error),
+    /// The request was not sent, or not sent on.
+    Ours(Error),
+}
+
+impl Stopped {
+    fn into_error(self) -> Error {
+        match self {
+            Self::Failed(error) => failed(&error),
+            Self::Ours(error) => error,
+        }
+    }
+}
+
+fn failed(error: &reqwest::Error) -> Error {
+    Error::Unreachable {
+        url: error
+            .url()
+            .map(|url| host_and_path(url.as_str()))
+            .unwrap_or_default(),
+        reason: outgoing::cause(error),
+    }
+}
+
+/// The `Location` of a redirect.
+fn redirected(response: &Response) -> Option<&str> {
+    let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+    let location = response.headers().get(header::LOCATION).filter(|_| is_redirect)?;
+    location.to_str().ok()
+}
+
+/// The base of a registry that answered at `answered`: a plain one that redirects to TLS on the same host is asked over
+/// TLS from then on.
+fn upgraded(base: Url, answered: &Url) -> Url {
+    let is_upgrade = base.scheme() == "http"
+        && answered.scheme() == "https"
+        && base.host_str() == answered.host_str()
+        && answered.path() == "/v2/";
+    match is_upgrade.then(|| answered.join("/")) {
+        Some(Ok(secure)) => secure,
+        _ => base,
     }
 }
 
 impl Answer {
-    /// Sends `request`, and reads at most `limit` bytes of the answer.
-    pub(crate) async fn read(request: RequestBuilder, limit: usize) -> Result<Self> {
-        let failed = |error: &reqwest::Error| Error::Unreachable {
-            url: error
-                .url()
-                .map(|url| host_and_path(url.as_str()))
-                .unwrap_or_default(),
-            reason: outgoing::cause(error),
-        };
-        let mut response = request.send().await.map_err(|error| failed(&error))?;
+    /// Reads at most `limit` bytes of the answer.
+    async fn read(mut response: Response, limit: usize, elsewhere: Option<String>) -> Result<Self> {
         let status = response.status();
         let limit = if status.is_success() { limit } else { ERROR_LIMIT };
         let mut body = BytesMut::new();
@@ -103,6 +248,7 @@ impl Answer {
             status,
             headers: std::mem::take(response.headers_mut()),
             body: body.freeze(),
+            elsewhere,
         })
     }
 
@@ -119,12 +265,7 @@ impl Answer {
         Err(Error::Refused {
             path: path.to_owned(),
             status: self.status,
-            // The text of a server goes to the terminal of the user.
-            message: message
-                .chars()
-                .filter(|character| !character.is_control())
-                .take(2000)
-                .collect(),
+            message: message.chars().take(2000).collect(),
         })
     }
 
@@ -146,20 +287,22 @@ pub(crate) fn next_page(link: &str) -> Option<String> {
     path.starts_with('/').then(|| path.to_owned())
 }
 
-fn client(address: &Address, options: &Options) -> Result<reqwest::Client> {
+/// The servers that are trusted without an exception.
+fn trust(options: &Options) -> Result<Trust> {
+    Ok(match options.authorities.is_empty() {
+        true => Trust::System,
+        false => Trust::SystemAnd(authorities(&options.authorities)?),
+    })
+}
+
+/// A client that follows no redirect by itself.
+fn client(trust: Trust) -> Result<reqwest::Client> {
     let refused = |reason: String| Error::Authorities {
         path: "the system".to_owned(),
         reason,
     };
-    // As docker does: no other machine is in between, and certificates for loopback are often self-signed.
-    let trust = match options.insecure || address.is_loopback() {
-        true => Trust::Anything,
-        false if options.authorities.is_empty() => Trust::System,
-        false => Trust::SystemAnd(authorities(&options.authorities)?),
-    };
     outgoing::builder(trust, Versions::Http1And2)
         .map_err(|error| refused(error.to_string()))?
-        .redirect(redirect::Policy::limited(REDIRECTS))
         .connect_timeout(CONNECT_TIMEOUT)
         .read_timeout(READ_TIMEOUT)
         .build()
@@ -192,9 +335,12 @@ fn is_registry(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
 }
 
-fn explain(error: &reqwest::Error, scheme: Scheme, address: &Address) -> String {
+fn explain(error: &reqwest::Error, scheme: Scheme, base: &Url, host: &str) -> String {
     let cause = outgoing::cause(error);
-    let host = address.host();
+    if error.url().is_some_and(|url| url.host_str() != base.host_str()) {
+        // A redirect led to another server, for which none of the remedies below helps.
+        return failed(error).to_string();
+    }
     if cause.contains("certificate") || cause.contains("UnknownIssuer") {
         return format!(
             "its certificate is not trusted ({cause}); add `--cacert FILE` with its authority, or `--insecure`"

@@ -1,5 +1,9 @@
 //! The access log: a line for each request, in Apache's combined format as registry:2 writes it.
 
+mod exclude;
+
+pub use self::exclude::{AccessLogExclusions, Pattern};
+
 use std::{
     io::Write,
     net::IpAddr,
@@ -23,6 +27,7 @@ const GATHER: Duration = Duration::from_millis(50);
 #[derive(Clone)]
 pub struct AccessLog {
     format: AccessLogFormat,
+    excluded: Arc<AccessLogExclusions>,
     shared: Arc<Shared>,
 }
 
@@ -101,7 +106,30 @@ impl AccessLog {
                     writer.flush();
                 }
             })?;
-        Ok(Self { format, shared })
+        Ok(Self {
+            format,
+            excluded: Arc::default(),
+            shared,
+        })
+    }
+
+    /// The same log, without lines for the requests in `excluded`.
+    #[must_use]
+    pub fn excluding(self, excluded: AccessLogExclusions) -> Self {
+        Self {
+            excluded: Arc::new(excluded),
+            ..self
+        }
+    }
+
+    /// The line of a request of `client`, which is the address behind trusted proxies; `None`: it has none.
+    pub(crate) fn line(
+        &self,
+        client: Option<IpAddr>,
+        request: &request::Parts,
+    ) -> Option<Box<AccessLogLine>> {
+        let has_line = !self.excluded.covers(client, request);
+        has_line.then(|| Box::new(AccessLogLine::new(client, request)))
     }
 
     /// Writes all pending lines, and returns when the sink has them.

@@ -133,7 +133,10 @@ async fn open(
     });
     let (stream, protocol) = match &connection.options.tls {
         // Boxed: a handshake is rare and large, and connections without one should not carry its size.
-        Some(tls) if is_encrypted => Box::pin(shake_hands(tls, socket)).await?,
+        Some(tls) if is_encrypted => {
+            let shaken = Box::pin(shake_hands(tls, socket)).await;
+            shaken.inspect_err(|error| tls.failed(client, error))?
+        }
         _ => (Stream::Plain(socket), protocol),
     };
     Ok(Opened {
@@ -225,6 +228,9 @@ async fn answer<S: Surface>(
     request: Request<Incoming>,
 ) -> Result<Response<ObservedBody<S::Body, RequestContext>>, Infallible> {
     let (parts, body) = request.into_parts();
+    if answering.connection.lacks_tls {
+        answering.connection.note_plain_text();
+    }
     let mut context = RequestContext::new(Arc::clone(&answering.connection), &parts);
     let log_span = context.log_span().clone();
     let response = answering.surface.respond(&mut context, parts, body);

@@ -52,9 +52,20 @@ pub struct RequestContext {
     span: Option<Box<Span>>,
 }
 
+impl Connection {
+    /// Logs that a request came without TLS.
+    #[cold]
+    pub(crate) fn note_plain_text(&self) {
+        if let Some(tls) = &self.options.tls {
+            tls.got_plain_text(self.peer.address);
+        }
+    }
+}
+
 impl RequestContext {
     pub(crate) fn new(connection: Arc<Connection>, parts: &Parts) -> Self {
         connection.activity.request_started();
+        connection.peer.note_ignored(&parts.headers);
         let options = &*connection.options;
         let id = RequestId::next();
         Self {
@@ -67,9 +78,9 @@ impl RequestContext {
             status: StatusCode::OK,
             request_bytes: options.metrics.as_ref().map_or(0, |_| size_of_request(parts)),
             sent: 0,
-            line: options.access_log.is_some().then(|| {
+            line: options.access_log.as_ref().and_then(|log| {
                 let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
-                Box::new(AccessLogLine::new(client, parts))
+                log.line(client, parts)
             }),
             span: options.tracer.as_ref().and_then(|tracer| tracer.begin(id, parts)),
             connection,

@@ -21,6 +21,7 @@ mod body;
 mod connection;
 mod context;
 mod cors;
+mod forwarding;
 mod handler;
 mod limits;
 mod listen;
@@ -38,15 +39,16 @@ mod surface;
 mod tls;
 mod trace;
 
-pub use access_log::{AccessLog, AccessLogFormat};
+pub use access_log::{AccessLog, AccessLogExclusions, AccessLogFormat, Pattern};
 pub use body::{BodyObserver, ObservedBody};
 pub use context::RequestContext;
 pub use cors::{Cors, OriginError, is_preflight};
 pub use handler::Handler;
 pub use limits::Limits;
-pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use listen::{BindError, ListenAddress, Listener, SocketOwner, bind, bind_unix, check_address};
 pub use metrics::{
-    CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics, Source, number,
+    BuildInfo, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics, Source,
+    number,
 };
 pub use options::TransportOptions;
 pub use peer::Peer;

@@ -3,7 +3,7 @@
 mod error;
 mod unix;
 
-pub use self::error::BindError;
+pub use self::{error::BindError, unix::SocketOwner};
 
 use std::{
     fmt, io,
@@ -22,7 +22,7 @@ use tokio::{
 use crate::{port_owner, socket::Socket};
 
 /// Connections that the kernel queues while the server is at its limit.
-const BACKLOG: u32 = 1024;
+const BACKLOG: i32 = 1024;
 
 /// Silence after which TCP keep-alive probes are sent, as in registry:2.
 const KEEPALIVE: Duration = Duration::from_secs(180);
@@ -140,12 +140,13 @@ impl From<ListeningSocket> for Listener {
 }
 
 /// Listens on the unix socket at `path`. A socket that a killed server left there is replaced; the listener removes
-/// its file when dropped. The mode is 0777 less the umask, as in registry:2: usually only the same user can connect.
+/// its file when dropped. By default the mode is 0777 less the umask, as in registry:2: usually only the same user can
+/// connect.
 ///
 /// # Errors
-/// When another process answers on the socket, or the file at `path` is not a socket.
-pub fn bind_unix(path: &Path) -> Result<Listener, BindError> {
-    let (listener, file) = unix::bind(path)?;
+/// When another process answers on the socket, the file at `path` is not a socket, or it cannot be given to `owner`.
+pub fn bind_unix(path: &Path, owner: &SocketOwner) -> Result<Listener, BindError> {
+    let (listener, file) = unix::bind(path, owner)?;
     Ok(Listener {
         socket: ListeningSocket::Unix(listener),
         _file: Some(file),
@@ -177,16 +178,46 @@ pub async fn bind(address: &str) -> Result<Listener, BindError> {
     }
     Err(last.unwrap_or_else(|| BindError::Address {
         address: address.to_owned(),
+        reason: "its host has no address",
     }))
+}
+
+/// Checks the form of an address for [`bind`], without looking its host up.
+///
+/// # Errors
+/// When it is not `host:port` or `:port`.
+pub fn check_address(address: &str) -> Result<(), BindError> {
+    parts(address).map(drop)
+}
+
+/// Host and port of an address.
+fn parts(address: &str) -> Result<(&str, u16), BindError> {
+    let wrong = |reason| BindError::Address {
+        address: address.to_owned(),
+        reason,
+    };
+    if address.contains("://") {
+        return Err(wrong("it is a URL, and no scheme belongs there"));
+    }
+    let (host, port) = address.rsplit_once(':').ok_or_else(|| wrong("it has no port"))?;
+    let port = port
+        .parse()
+        .map_err(|_| wrong("its port is no number from 0 to 65535"))?;
+    let is_bracketed = host.starts_with('[') && host.ends_with(']');
+    if host.contains(':') && !is_bracketed {
+        return Err(wrong(
+            "an IPv6 address stands in brackets there, as in `[::1]:5000`",
+        ));
+    }
+    if host.contains(['/', ' ']) {
+        return Err(wrong("its host is neither a name nor an address"));
+    }
+    Ok((host, port))
 }
 
 /// The socket addresses to try, in this order.
 async fn candidates(address: &str) -> Result<Vec<SocketAddr>, BindError> {
-    let not_an_address = || BindError::Address {
-        address: address.to_owned(),
-    };
-    let (host, port) = address.rsplit_once(':').ok_or_else(not_an_address)?;
-    let port: u16 = port.parse().map_err(|_| not_an_address())?;
+    let (host, port) = parts(address)?;
     if host.is_empty() {
         // An IPv6 socket takes IPv4 as well; a machine without IPv6 needs the second.
         let any: [IpAddr; 2] = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
@@ -210,7 +241,7 @@ fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
     // A restart must not wait for connections of the last run to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(BACKLOG)
+    socket.listen(BACKLOG.unsigned_abs())
 }
 
 /// Accepts connections, and waits out failures, so that there is always a next connection.
@@ -282,9 +313,19 @@ mod tests {
 
     #[tokio::test]
     async fn nonsense_is_named() {
-        for bad in ["", "5000", "localhost", "localhost:http", "localhost:70000"] {
+        for (bad, reason) in [
+            ("", "no port"),
+            ("5000", "no port"),
+            ("localhost:http", "no number"),
+            (":port", "no number"),
+            ("localhost:70000", "no number"),
+            ("tcp://127.0.0.1:5000", "is a URL"),
+            ("::1:5000", "brackets"),
+            ("a b:5000", "neither"),
+        ] {
             let error = bind(bad).await.unwrap_err().to_string();
-            assert!(error.contains("write `host:port`"), "{bad}: {error}");
+            assert!(error.contains(reason), "{bad}: {error}");
+            assert!(error.contains("write `127.0.0.1:5000`"), "{bad}: {error}");
         }
     }
 }

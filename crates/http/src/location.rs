@@ -5,55 +5,49 @@ use http::{HeaderMap, HeaderName, header, request};
 use crate::peer::{Peer, parameter};
 
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_SCHEME: HeaderName = HeaderName::from_static("x-forwarded-scheme");
+const X_FORWARDED_SSL: HeaderName = HeaderName::from_static("x-forwarded-ssl");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
 /// Scheme and host of a request. The headers of a trusted proxy count, by the precedence of registry:2: `Forwarded`, else
-/// `X-Forwarded-Proto` and `X-Forwarded-Host`, else the request itself.
+/// `X-Forwarded-Proto` and `X-Forwarded-Host`, else the request itself. Proxies that send `X-Forwarded-Scheme` or
+/// `X-Forwarded-Ssl` instead of the first are understood as well. `X-Forwarded-Port` says where the last proxy listens, which
+/// need not be the port that the client knows, and does not count.
 ///
 /// `None` when the request names no host, or an invalid one: a relative URL is then right, and sends no client to
 /// another server.
 pub fn base(peer: &Peer, request: &request::Parts) -> Option<String> {
-    let mut scheme = if peer.is_encrypted { "https" } else { "http" };
-    let mut host = authority(request).map(str::to_owned);
-    if peer.is_trusted {
-        let headers = &request.headers;
-        if let Some(forwarded) = text(headers, &header::FORWARDED) {
+    let headers = &request.headers;
+    let forwarded = text(headers, &header::FORWARDED).filter(|_| peer.is_trusted);
+    let (scheme, host) = match forwarded {
+        Some(forwarded) => {
             let first = forwarded.split(',').next().unwrap_or_default();
-            scheme = parameter(first, "proto").unwrap_or(scheme);
-            host = parameter(first, "host").map(str::to_owned).or(host);
-        } else {
-            scheme = first(headers, &X_FORWARDED_PROTO).unwrap_or(scheme);
-            host = first(headers, &X_FORWARDED_HOST).map(str::to_owned).or(host);
-            host = host.map(|host| with_port(host, first(headers, &X_FORWARDED_PORT)));
+            (parameter(first, "proto"), parameter(first, "host"))
         }
-    }
-    let scheme = if scheme.eq_ignore_ascii_case("https") {
-        "https"
-    } else {
-        "http"
+        None if peer.is_trusted => (scheme_of_proxy(headers), first(headers, &X_FORWARDED_HOST)),
+        None => (None, None),
     };
-    let host = host.filter(|host| is_host(host))?;
-    Some(format!("{scheme}://{host}"))
+    let is_encrypted = scheme.map_or(peer.is_encrypted, |scheme| scheme.eq_ignore_ascii_case("https"));
+    let host = host.or_else(|| authority(request)).filter(|host| is_host(host))?;
+    let url = format!("{}://{host}", if is_encrypted { "https" } else { "http" });
+    if peer.is_trusted && scheme.is_none() && !is_encrypted {
+        peer.note_missing_scheme(headers, &url);
+    }
+    Some(url)
+}
+
+/// The scheme that clients use, by the headers of a proxy that does not send `Forwarded`.
+fn scheme_of_proxy(headers: &HeaderMap) -> Option<&str> {
+    let is_on = |value: &&str| value.eq_ignore_ascii_case("on");
+    first(headers, &X_FORWARDED_PROTO)
+        .or_else(|| first(headers, &X_FORWARDED_SCHEME))
+        .or_else(|| first(headers, &X_FORWARDED_SSL).filter(is_on).map(|_| "https"))
 }
 
 /// Host and port that the request is for.
 pub fn authority(request: &request::Parts) -> Option<&str> {
     let of_target = request.uri.authority().map(http::uri::Authority::as_str);
     of_target.or_else(|| text(&request.headers, &header::HOST))
-}
-
-/// Adds the port of the proxy to a host without one: many proxies are configured to pass `$host` on, which has no port.
-/// Ports 80 and 443 are left out, as clients do.
-fn with_port(host: String, port: Option<&str>) -> String {
-    let has_port = match host.rfind(']') {
-        Some(end) => host[end..].contains(':'),
-        None => host.contains(':'),
-    };
-    match port.and_then(|port| port.parse::<u16>().ok()) {
-        Some(port) if !has_port && !matches!(port, 0 | 80 | 443) => format!("{host}:{port}"),
-        _ => host,
-    }
 }
 
 /// The first element of a header's list, which the proxy next to the client wrote.
@@ -125,20 +119,27 @@ mod tests {
     }
 
     #[test]
-    fn a_port_that_the_proxy_names_is_added_where_none_is() {
-        let with = |host: &str, port: &str| {
-            base(&[
+    fn the_port_of_the_last_proxy_is_not_the_one_that_the_client_knows() {
+        for host in ["a.example", "a.example:5000", "[::1]"] {
+            let says = [
                 ("host", host),
                 ("x-forwarded-proto", "https"),
-                ("x-forwarded-port", port),
-            ])
-            .unwrap()
+                ("x-forwarded-port", "8443"),
+            ];
+            assert_eq!(base(&says).unwrap(), format!("https://{host}"));
+        }
+    }
+
+    #[test]
+    fn proxies_say_in_several_ways_that_their_clients_use_tls() {
+        let with = |headers: &[(&'static str, &'static str)]| {
+            base(&[&[("host", "a.example")], headers].concat()).unwrap()
         };
-        assert_eq!(with("a.example", "8443"), "https://a.example:8443");
-        assert_eq!(with("a.example", "443"), "https://a.example");
-        assert_eq!(with("a.example:5000", "8443"), "https://a.example:5000");
-        assert_eq!(with("[::1]", "8443"), "https://[::1]:8443");
-        assert_eq!(with("a.example", "evil"), "https://a.example");
+        assert_eq!(with(&[("x-forwarded-ssl", "on")]), "https://a.example");
+        assert_eq!(with(&[("x-forwarded-ssl", "off")]), "http://a.example");
+        assert_eq!(with(&[("x-forwarded-scheme", "HTTPS")]), "https://a.example");
+        let both = [("x-forwarded-ssl", "on"), ("x-forwarded-proto", "http")];
+        assert_eq!(with(&both), "http://a.example");
     }
 
     #[test]

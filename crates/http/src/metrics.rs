@@ -10,7 +10,7 @@ mod table;
 mod text;
 
 pub use self::{
-    http::HttpMetrics,
+    http::{BuildInfo, HttpMetrics},
     process::ProcessMetrics,
     table::{Kind, METRICS, Metric},
     text::{CONTENT_TYPE, Exposition, Family, Source, number},

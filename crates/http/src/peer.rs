@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 
-use crate::proxies::TrustedProxies;
+use crate::{forwarding, proxies::TrustedProxies};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
@@ -28,6 +28,22 @@ impl Peer {
             address,
             is_trusted: address.is_none_or(|address| proxies.contains(address.ip())),
             is_encrypted,
+        }
+    }
+
+    /// Warns, once, when the request of a peer that is not trusted has headers that only count from a trusted proxy.
+    pub(crate) fn note_ignored(&self, headers: &HeaderMap) {
+        if let (false, Some(address)) = (self.is_trusted, self.address) {
+            forwarding::ignored(headers, address.ip().to_canonical());
+        }
+    }
+
+    /// Warns, once, when the peer is a proxy that does not say whether its clients use TLS. `url` is the start of the URL
+    /// that a client is sent to.
+    pub(crate) fn note_missing_scheme(&self, headers: &HeaderMap, url: &str) {
+        match self.address {
+            Some(address) => forwarding::missed_scheme(headers, address.ip().to_canonical(), url),
+            None => forwarding::missed_scheme(headers, "the unix socket", url),
         }
     }
 

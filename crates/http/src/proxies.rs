@@ -29,12 +29,18 @@ impl TrustedProxies {
 
     /// Whether a peer at this address is trusted.
     pub fn contains(&self, address: IpAddr) -> bool {
-        let address = address.to_canonical();
-        self.0.iter().any(|network| network.0.contains(&address))
+        self.0.iter().any(|network| network.contains(address))
     }
 }
 
-/// Loopback, private and link-local addresses: a proxy in another container or on another machine of the site has one
+impl Network {
+    /// Whether `address` belongs to the network.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+/// Loopback, private, shared and link-local addresses: a proxy in another container or on another machine of the site has one
 /// of these, and no host on the Internet has.
 impl Default for TrustedProxies {
     fn default() -> Self {
@@ -47,6 +53,8 @@ impl Default for TrustedProxies {
             v4(10, 0, 8),
             v4(172, 16, 12),
             v4(192, 168, 16),
+            // Behind the address translation of a provider (RFC 6598); clusters and overlay networks use it as well.
+            v4(100, 64, 10),
             v4(169, 254, 16),
             v6(0, 1, 128),
             v6(0xfc00, 0, 7),
@@ -110,6 +118,8 @@ mod tests {
             "172.16.0.1",
             "172.31.255.255",
             "192.168.1.1",
+            "100.64.0.1",
+            "100.127.255.255",
             "fe80::1",
             "fd12::1",
         ] {
@@ -121,7 +131,8 @@ mod tests {
             "192.169.0.1",
             "2001:db8::1",
             "::2",
-            "100.64.0.1",
+            "100.63.255.255",
+            "100.128.0.1",
         ] {
             assert!(!proxies.contains(outside.parse().unwrap()), "{outside}");
         }

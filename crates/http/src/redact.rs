@@ -15,7 +15,8 @@ const SECRET: [&str; 9] = [
     "token",
 ];
 
-const REDACTED: &str = "REDACTED";
+/// Stands for a secret.
+pub const REDACTED: &str = "REDACTED";
 
 /// A path with its query, without the values of secret parameters.
 pub fn target(target: &str) -> Cow<'_, str> {
@@ -43,6 +44,34 @@ pub fn url(url: &str) -> Cow<'_, str> {
         Some(at) => Cow::Owned(format!("{scheme}://{REDACTED}{}", target(&rest[at..]))),
         None => target(url),
     }
+}
+
+/// The URL of another server, as it was configured, with `mask` for user and password and for each value of its query:
+/// services name the parameters for their keys as they like.
+pub fn configured<'a>(url: &'a str, mask: &str) -> Cow<'a, str> {
+    let is_scheme = |text: &str| {
+        text.bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    };
+    let Some((scheme, rest)) = url.split_once("://").filter(|(scheme, _)| is_scheme(scheme)) else {
+        return Cow::Borrowed(url);
+    };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let user = rest[..end].rfind('@');
+    let (path, query) = rest.split_once('?').unwrap_or((rest, ""));
+    if user.is_none() && query.is_empty() {
+        return Cow::Borrowed(url);
+    }
+    let path = user.map_or(path.to_owned(), |at| format!("{mask}{}", &path[at..]));
+    let parameters = query.split('&').map(|parameter| match parameter.split_once('=') {
+        Some((name, _)) => format!("{name}={mask}"),
+        // The key alone.
+        None if !parameter.is_empty() => mask.to_owned(),
+        None => String::new(),
+    });
+    let query = parameters.collect::<Vec<_>>().join("&");
+    let separator = if query.is_empty() { "" } else { "?" };
+    Cow::Owned(format!("{scheme}://{path}{separator}{query}"))
 }
 
 fn is_secret(parameter: &str) -> bool {
@@ -80,6 +109,22 @@ mod tests {
             ("nonsense", "nonsense"),
         ] {
             assert_eq!(url(given), expected);
+        }
+    }
+
+    #[test]
+    fn configured_urls_lose_every_value_of_their_query() {
+        for (given, expected) in [
+            ("http://a.b/c", "http://a.b/c"),
+            ("host:5000", "host:5000"),
+            ("^https://a.b/(c)?d=e", "^https://a.b/(c)?d=e"),
+            ("http://u:p@a.b/c@d?x=1&y&&z=a=b", "http://*@a.b/c@d?x=*&*&&z=*"),
+            ("https://a.b?T0ken#f", "https://a.b?*"),
+            ("https://u@a.b", "https://*@a.b"),
+            ("https://a.b/?", "https://a.b/?"),
+            ("https://a.b/x?u=v@w", "https://a.b/x?u=*"),
+        ] {
+            assert_eq!(configured(given, "*"), expected);
         }
     }
 }

@@ -6,8 +6,11 @@
 
 mod certificate;
 mod client;
+mod der;
 mod error;
 mod files;
+mod refused;
+mod signature;
 mod suites;
 
 pub use client::ClientAuth;
@@ -15,7 +18,8 @@ pub use error::TlsError;
 pub use suites::{CipherSuite, CipherSuiteError};
 
 use std::{
-    fmt,
+    fmt, io,
+    net::SocketAddr,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
@@ -34,6 +38,8 @@ use rustls::{
     version,
 };
 use tokio::time;
+
+use self::refused::Refusals;
 
 /// Least time between two checks of the files, in milliseconds.
 const LOOK_INTERVAL: u64 = 250;
@@ -77,6 +83,7 @@ struct Shared {
     looked: AtomicU64,
     current: RwLock<Arc<ServerConfig>>,
     files: Mutex<Files>,
+    refusals: Refusals,
 }
 
 /// State of the files at the last check.
@@ -85,7 +92,7 @@ struct Files {
     /// Stamps of the files that `current` was made of; `None`: read them again in any case.
     stamps: Option<Vec<Stamp>>,
     /// Certificates in the files.
-    certificates: Vec<CertificateDer<'static>>,
+    certificates: Certificates,
     /// Time since which the files cannot be used, and the error that was logged about it.
     failing: Option<(Instant, Option<String>)>,
 }
@@ -100,11 +107,19 @@ struct Stamp {
     changed: (i64, i64),
 }
 
+/// The certificates in the files, by purpose: one that has moved from one to the other is a change.
+#[derive(Debug, PartialEq, Eq)]
+struct Certificates {
+    /// The chain that the server shows; the key belongs to the first of them.
+    own: Vec<CertificateDer<'static>>,
+    /// Those of `clientcas`.
+    of_clients: Vec<CertificateDer<'static>>,
+}
+
 /// The content of the files.
 struct Loaded {
     config: ServerConfig,
-    /// All certificates that were read; the key belongs to the first of them.
-    certificates: Vec<CertificateDer<'static>>,
+    certificates: Certificates,
     warnings: Vec<String>,
     not_after: Timestamp,
 }
@@ -128,7 +143,17 @@ impl Tls {
                 certificates: loaded.certificates,
                 failing: None,
             }),
+            refusals: Refusals::default(),
         })))
+    }
+
+    /// Reads the files as [`open`](Self::open) does, without using them. Returns the reasons why clients would refuse the
+    /// certificate.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn check(options: &TlsOptions) -> Result<Vec<String>, TlsError> {
+        load(options).map(|loaded| loaded.warnings)
     }
 
     /// Configuration for the next handshake.
@@ -144,6 +169,16 @@ impl Tls {
         }
         let current = self.0.current.read().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(&current)
+    }
+
+    /// Logs that a handshake with `client` failed.
+    pub(crate) fn failed(&self, client: Option<SocketAddr>, error: &io::Error) {
+        self.0.refusals.failed(client, error);
+    }
+
+    /// Logs that `client` sent a request without TLS.
+    pub(crate) fn got_plain_text(&self, client: Option<SocketAddr>) {
+        self.0.refusals.got_plain_text(client);
     }
 
     /// Whether the files are to be checked again; true for one caller only.
@@ -257,13 +292,16 @@ fn load(options: &TlsOptions) -> Result<Loaded, TlsError> {
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(|error| cannot(&error))?;
-    let mut certificates = identity.key.cert.clone();
+    let mut certificates = Certificates {
+        own: identity.key.cert.clone(),
+        of_clients: Vec::new(),
+    };
     let asks_clients = !options.client_authorities.is_empty();
     let builder = if asks_clients {
-        let authorities = files::authorities(&options.client_authorities)?;
-        certificates.extend(authorities.certificates);
-        let verifier = client::verifier(options.client_auth, authorities.store, &provider)
-            .map_err(|error| cannot(&error))?;
+        let authorities = files::authorities(&options.client_authorities, &provider)?;
+        certificates.of_clients.clone_from(&authorities.certificates);
+        let verifier =
+            client::verifier(options.client_auth, authorities, &provider).map_err(|error| cannot(&error))?;
         builder.with_client_cert_verifier(verifier)
     } else {
         builder.with_no_client_auth()

@@ -294,12 +294,12 @@ pub enum ManifestError {
         key: &'static str,
     },
     /// A digest is malformed or of an unsupported algorithm.
-    #[error("`{path}` in the manifest: {source}")]
+    #[error("`{path}` in the manifest: {reason}")]
     Digest {
         /// Path of the value.
         path: String,
         /// Reason why it is not a digest.
-        source: DigestError,
+        reason: DigestError,
     },
     /// A size is not a valid number of bytes.
     #[error("`{path}` in the manifest must be a whole number of bytes from 0 to 2^63 - 1, not {}", Quoted(.got))]

@@ -36,6 +36,7 @@ use std::{
 
 use futures_util::future::join_all;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
+use wharf_http::redact;
 use wharf_storage::spool::{Spool, SpoolName, Spools};
 use wharf_workers::{Handle, Supervisor};
 
@@ -95,7 +96,7 @@ pub enum WebhookError {
     #[error(transparent)]
     Storage(#[from] wharf_storage::Error),
     /// An endpoint cannot be used.
-    #[error("the notification endpoint `{name}` cannot be used: {source}")]
+    #[error("the notification endpoint `{name}` cannot be used")]
     Endpoint {
         /// Name of the endpoint.
         name: String,
@@ -103,7 +104,7 @@ pub enum WebhookError {
         source: EndpointError,
     },
     /// The thread that writes events cannot be started.
-    #[error("cannot start to write events: {0}")]
+    #[error("cannot start to write events")]
     Thread(#[from] std::io::Error),
 }
 
@@ -293,16 +294,16 @@ impl fmt::Debug for Webhooks {
 }
 
 /// A queue belongs to the name of its endpoint, so that a corrected URL gets what waits. Where a name is missing the
-/// URL stands for it, and of several with one name each has its own.
+/// URL stands for it, without its secrets, because the name is logged; and of several with one name each has its own.
 fn names(endpoints: &[Endpoint]) -> Vec<SpoolName> {
     let mut taken = HashSet::new();
     let name = |endpoint: &Endpoint| {
         let text = match endpoint.name.as_str() {
-            "" => endpoint.url.whole(),
-            name => name,
+            "" => redact::configured(endpoint.url.whole(), redact::REDACTED),
+            name => name.into(),
         };
         let numbered = (2..).map(|number| SpoolName::of(&format!("{text}-{number}")));
-        let mut names = std::iter::once(SpoolName::of(text)).chain(numbered);
+        let mut names = std::iter::once(SpoolName::of(&text)).chain(numbered);
         names.find(|name| taken.insert(name.clone()))
     };
     endpoints.iter().filter_map(name).collect()

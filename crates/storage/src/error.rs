@@ -120,10 +120,31 @@ impl fmt::Display for ErrorKind {
     }
 }
 
+/// The text has the cause, so the chain goes on with what caused that: a printer of the chain says everything once.
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.source
-            .as_deref()
-            .map(|source| source as &(dyn std::error::Error + 'static))
+        self.source.as_deref()?.source()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error as _;
+
+    use super::*;
+
+    #[test]
+    fn a_printer_of_the_chain_says_each_cause_once() {
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        let error = Error::io("read `a`", denied);
+        assert_eq!(error.to_string(), "read `a`: permission denied");
+        assert!(error.source().is_none());
+        let nested = Error::with_source(
+            ErrorKind::Other,
+            "copy `b`",
+            Error::io("read `a`", io::Error::other("bad")),
+        );
+        assert_eq!(nested.to_string(), "copy `b`: read `a`: bad");
+        assert!(nested.source().is_none());
     }
 }

@@ -6,11 +6,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustls::{
-    ServerConfig,
-    crypto::aws_lc_rs,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
-};
 use serde_json::Value;
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
@@ -96,16 +91,11 @@ impl Receiver {
 
     /// A receiver over TLS that answers 200 to everything.
     pub fn over_tls(identity: &Identity) -> Self {
-        let certificates = CertificateDer::pem_slice_iter(identity.certificate.as_bytes());
-        let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
-        let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(certificates.map(Result::unwrap).collect(), key)
-            .unwrap();
         let listener = ClosedPort::new().0.listen(64).unwrap();
-        Self::on(listener, Some(TlsAcceptor::from(Arc::new(config))))
+        Self::on(
+            listener,
+            Some(TlsAcceptor::from(Arc::new(identity.server_config()))),
+        )
     }
 
     fn on(listener: TcpListener, tls: Option<TlsAcceptor>) -> Self {
@@ -255,7 +245,10 @@ async fn converse(mut stream: impl AsyncRead + AsyncWrite + Unpin, shared: &Mute
 }
 
 /// The next request of a connection.
-async fn request(stream: &mut (impl AsyncRead + Unpin), buffer: &mut Vec<u8>) -> Option<(String, Bytes)> {
+pub(crate) async fn request(
+    stream: &mut (impl AsyncRead + Unpin),
+    buffer: &mut Vec<u8>,
+) -> Option<(String, Bytes)> {
     let head_end = loop {
         if let Some(at) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
             break at;

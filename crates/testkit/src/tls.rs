@@ -7,7 +7,7 @@ use rcgen::{
     KeyPair,
 };
 use rustls::{
-    ClientConfig, RootCertStore, SupportedProtocolVersion,
+    ClientConfig, RootCertStore, ServerConfig, SupportedProtocolVersion,
     crypto::{CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
 };
@@ -52,6 +52,11 @@ impl Wanted {
         Self::of(CertificateParams::new(names).unwrap(), "localhost")
     }
 
+    /// A certificate for a host of this name.
+    pub fn host(name: &str) -> Self {
+        Self::of(CertificateParams::new([name.to_owned()]).unwrap(), name)
+    }
+
     /// A certificate for `localhost` by the common name alone, which clients no longer accept.
     pub fn common_name_only() -> Self {
         Self::of(CertificateParams::default(), "localhost")
@@ -62,6 +67,19 @@ impl Wanted {
         let mut wanted = Self::of(CertificateParams::default(), name);
         wanted.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         wanted
+    }
+
+    /// A certificate for a server of this name, and for no client.
+    pub fn server(name: &str) -> Self {
+        let mut wanted = Self::of(CertificateParams::default(), name);
+        wanted.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        wanted
+    }
+
+    /// Lets it sign certificates.
+    pub fn authority(mut self) -> Self {
+        self.params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        self
     }
 
     fn of(mut params: CertificateParams, common_name: &str) -> Self {
@@ -107,6 +125,19 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Makes the certificate, signed with the key of `identity`, which was made as `issuer`, authority or not.
+    pub fn signed_with(&self, issuer: &Self, identity: &Identity) -> Identity {
+        let issuer = Issuer::new(issuer.params.clone(), KeyPair::from_pem(&identity.key).unwrap());
+        let key = KeyPair::generate_for(self.algorithm).unwrap();
+        let certificate = self.params.signed_by(&key, &issuer).unwrap();
+        Identity {
+            certificate: format!("{}{}", certificate.pem(), identity.certificate),
+            key: key.serialize_pem(),
+        }
+    }
+}
+
 impl Authority {
     /// An authority with a new key.
     pub fn new(name: &str) -> Self {
@@ -127,6 +158,17 @@ impl Authority {
 }
 
 impl Identity {
+    pub(crate) fn server_config(&self) -> ServerConfig {
+        let certificates = CertificateDer::pem_slice_iter(self.certificate.as_bytes());
+        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).unwrap();
+        ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates.map(Result::unwrap).collect(), key)
+            .unwrap()
+    }
+
     /// The certificate itself, without those that follow.
     pub fn der(&self) -> Vec<u8> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes())

@@ -9,11 +9,13 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand};
 use wharf_client::{Address, ImageName};
 
+use crate::version;
+
 /// A private container registry: one binary, a drop-in for registry:2.
 #[derive(Debug, Parser)]
-#[command(name = "wharf", version, disable_version_flag = true)]
+#[command(name = "wharf", version = version::WHOLE, disable_version_flag = true)]
 pub(crate) struct Cli {
-    /// Print the version.
+    /// Print version, commit and build.
     #[arg(short, long, action = clap::ArgAction::Version)]
     version: (),
 
@@ -145,9 +147,15 @@ pub(crate) enum Command {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Config {
     /// Print problems and warnings: exit status 0 if the server would start with the configuration, 1 if not.
+    ///
+    /// Looks at the files and directories that it names as well: certificates, keys, passwords, the data. Run it as the user
+    /// that the server runs as.
     Check {
         /// registry:2's config.yml; otherwise found as for `serve`.
         file: Option<PathBuf>,
+        /// Look at the configuration alone: it is for another machine.
+        #[arg(long)]
+        no_files: bool,
     },
     /// Print the effective values as YAML. Secrets are left out.
     Show {

@@ -32,16 +32,16 @@ pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use show::examine;
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
-use wharf_http::{AccessLogFormat, TlsOptions, TraceSettings};
+use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 
 /// Everything that an operator can choose, checked: data only, and complete.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Settings {
-    /// Path of the file that the settings were read from.
-    pub(crate) source: Option<PathBuf>,
+    /// The file that the settings were read from; `None`: there is none.
+    pub(crate) source: Option<Source>,
     /// Mistakes with which the server starts anyway.
     pub(crate) warnings: Vec<String>,
     /// Details of how the configuration was read.
@@ -66,6 +66,58 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Htpasswd>,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,
+}
+
+/// A configuration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Source {
+    /// Path of the file.
+    pub(crate) path: PathBuf,
+    /// The way in which it was found.
+    pub(crate) found: Found,
+}
+
+/// The way in which a configuration file was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The command line names it.
+    Argument,
+    /// `REGISTRY_CONFIGURATION_PATH` names it.
+    Variable,
+    /// It is at a path of registry:2 or registry:3, and no other file was named.
+    Place,
+}
+
+impl Source {
+    /// The error of a start that failed for `reason`: it names the file that led to it, and what starts without it.
+    pub(crate) fn blame(&self, reason: &str) -> String {
+        format!("cannot start with {self}: {reason}{}", self.hint())
+    }
+
+    /// The remedy when the file was not meant, on a line of its own.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self.found {
+            Found::Argument => "",
+            Found::Variable => {
+                "\nhint: `wharf serve FILE` reads another configuration, and `wharf serve /dev/null` starts without one"
+            }
+            Found::Place => {
+                "\nhint: that file was read because no other was named (registry:2 reads it too, and its Debian package installs \
+                 it); `wharf serve FILE` reads another configuration, and `wharf serve /dev/null` starts without one"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the configuration `{}`", self.path.display())?;
+        f.write_str(match self.found {
+            Found::Argument => "",
+            Found::Variable => ", which `$REGISTRY_CONFIGURATION_PATH` names",
+            Found::Place => ", which was found at its usual place",
+        })
+    }
 }
 
 /// Whether clients may delete manifests, tags and blobs.
@@ -99,8 +151,8 @@ pub(crate) struct Htpasswd {
 pub(crate) enum Listen {
     /// `host:port` or `:port`.
     Tcp(String),
-    /// Path of a unix socket.
-    Unix(PathBuf),
+    /// Path of a unix socket, and its group and mode.
+    Unix(PathBuf, SocketOwner),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,6 +171,8 @@ pub(crate) struct Log {
     pub(crate) fields: Vec<(String, String)>,
     /// Format of the access log; `None`: there is no access log.
     pub(crate) access_log: Option<AccessLogFormat>,
+    /// Requests that have no line in the access log.
+    pub(crate) access_log_exclusions: AccessLogExclusions,
 }
 
 /// The debug listener.

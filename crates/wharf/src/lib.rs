@@ -4,10 +4,12 @@ mod cli;
 mod cmd;
 mod config;
 mod log;
+mod preflight;
 mod prompt;
 mod running;
 mod services;
 mod systemd;
+mod version;
 
 pub use running::{Running, start};
 
@@ -39,7 +41,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Serve { config } => cmd::serve::run(config.as_deref())?,
         cli::Command::Config { command } => {
             return Ok(match command {
-                cli::Config::Check { file } => cmd::config::check(file.as_deref()),
+                cli::Config::Check { file, no_files } => cmd::config::check(file.as_deref(), !no_files),
                 cli::Config::Show { file, origin } => cmd::config::show(file.as_deref(), origin),
                 cli::Config::Keys => cmd::config::keys(),
             });
@@ -86,5 +88,8 @@ fn is_htpasswd(program: &OsString) -> bool {
     reason = "the error that ends a command belongs on stderr, with or without a log"
 )]
 fn print_error(error: &anyhow::Error) {
-    eprintln!("wharf: {error:#}");
+    // Errors of the commands that ask a registry repeat its words.
+    for line in format!("wharf: {error:#}").lines() {
+        eprintln!("{}", wharf_client::printable(line));
+    }
 }

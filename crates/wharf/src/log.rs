@@ -21,7 +21,10 @@ use tracing_core::span::Current;
 use wharf_http::RequestId;
 
 use self::format::LogLine;
-use crate::config::{Log, LogFormat};
+use crate::{
+    config::{Log, LogFormat},
+    version,
+};
 
 /// Prefix of our own crates, which log at the configured level; other crates log warnings and errors only.
 const OURS: &str = "wharf";
@@ -43,7 +46,7 @@ pub(crate) fn start(settings: Log) {
 fn context(fields: Vec<(String, String)>) -> Vec<(String, String)> {
     let own = [
         ("instance.id", uuid::Uuid::new_v4().to_string()),
-        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("version", version::VERSION.to_owned()),
     ];
     let own = own.map(|(name, value)| (name.to_owned(), value));
     own.into_iter().chain(fields).collect()

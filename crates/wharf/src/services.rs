@@ -177,9 +177,10 @@ fn access(settings: &Settings, address: &ListenAddress) -> anyhow::Result<Option
 
 fn access_log(settings: &Settings) -> io::Result<Option<AccessLog>> {
     let format = settings.log.access_log;
-    format
+    let log = format
         .map(|format| AccessLog::with_format(io::stdout(), format))
-        .transpose()
+        .transpose()?;
+    Ok(log.map(|log| log.excluding(settings.log.access_log_exclusions.clone())))
 }
 
 /// Starts the workers of services that do not start theirs themselves.
@@ -206,7 +207,7 @@ async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<L
         (Some(Inherited::Tcp(listener)), _) => Listener::of_tcp(listener).context("cannot listen")?,
         (Some(Inherited::Unix(listener)), _) => Listener::of_unix(listener).context("cannot listen")?,
         (None, Listen::Tcp(address)) => wharf_http::bind(address).await?,
-        (None, Listen::Unix(path)) => wharf_http::bind_unix(path)?,
+        (None, Listen::Unix(path, owner)) => wharf_http::bind_unix(path, owner)?,
     };
     Ok(listener)
 }

@@ -37,12 +37,9 @@ pub enum TrustError {
         "no certificate authorities are installed, so `https` cannot be checked; install `ca-certificates`, or set `SSL_CERT_FILE`"
     )]
     NoAuthorities,
-    /// The TLS library refuses.
+    /// The TLS library refuses to work, or refuses the authorities, for this reason.
     #[error("TLS cannot be used: {0}")]
-    Tls(#[from] rustls::Error),
-    /// The TLS library refuses the authorities.
-    #[error("TLS cannot be used: {0}")]
-    Verifier(#[from] rustls::client::VerifierBuilderError),
+    Tls(String),
 }
 
 impl Trust {
@@ -55,7 +52,8 @@ impl Trust {
             Self::Anything => return Ok(None),
         };
         let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TrustError::Tls(error.to_string()))?
             .dangerous()
             .with_custom_certificate_verifier(verifier)
             .with_no_client_auth();
@@ -108,7 +106,9 @@ fn verifier(
 ) -> Result<Arc<WebPkiServerVerifier>, TrustError> {
     let mut roots = RootCertStore::empty();
     for authority in more {
-        roots.add(authority)?;
+        roots
+            .add(authority)
+            .map_err(|error| TrustError::Tls(error.to_string()))?;
     }
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
@@ -118,7 +118,9 @@ fn verifier(
     if roots.is_empty() {
         return Err(TrustError::NoAuthorities);
     }
-    Ok(WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build()?)
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| TrustError::Tls(error.to_string()))
 }
 
 /// Checks certificates with the authorities of the system, and reads these when the first certificate comes.

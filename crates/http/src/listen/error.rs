@@ -6,10 +6,12 @@ use std::{io, net::SocketAddr, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The text is not an address.
-    #[error("`{address}` is not an address to listen on; write `host:port` or `:port`")]
+    #[error("`{}` is not an address to listen on: {reason}; write `127.0.0.1:5000`, or `:5000` for all addresses of this machine", address.escape_debug())]
     Address {
         /// The address as it was given.
         address: String,
+        /// Reason why it is not one.
+        reason: &'static str,
     },
     /// The port is in use.
     #[error("cannot listen on {address}: the port is in use{}", owner.as_deref().map(|owner| format!(" by {owner}")).unwrap_or_default())]
@@ -31,8 +33,16 @@ pub enum BindError {
         /// Path of the file.
         path: PathBuf,
     },
+    /// The socket cannot be given to its group, or have its mode.
+    #[error("cannot listen on `{}`: {reason}", path.display())]
+    Owner {
+        /// Path of the socket.
+        path: PathBuf,
+        /// Reason, with its cause.
+        reason: String,
+    },
     /// The system refuses to listen.
-    #[error("cannot listen on {address}: {source}")]
+    #[error("cannot listen on {address}")]
     Other {
         /// The address as it was given.
         address: String,

@@ -1,15 +1,28 @@
 //! Listening on a unix socket, whose file stays behind when its server is killed and is removed otherwise.
 
 use std::{
+    fs::Permissions,
     io,
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _},
+    os::unix::{
+        fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+        net,
+    },
     path::{Path, PathBuf},
 };
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
 
-use super::error::BindError;
+use super::{BACKLOG, error::BindError};
+
+/// Group and mode of a socket's file, which decide which processes may connect.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SocketOwner {
+    /// Name or number of the group; `None`: that of the process.
+    pub group: Option<String>,
+    /// Permissions; `None`: 0777 less the umask.
+    pub mode: Option<u32>,
+}
 
 /// The file of a socket; removed when dropped, if it is still the file that this process made.
 #[derive(Debug)]
@@ -19,24 +32,79 @@ pub(super) struct SocketFile {
 }
 
 /// Listens at `path`. A socket on which no process answers is replaced; any other file is not.
-pub(super) fn bind(path: &Path) -> Result<(UnixListener, SocketFile), BindError> {
+pub(super) fn bind(path: &Path, owner: &SocketOwner) -> Result<(UnixListener, SocketFile), BindError> {
     let cannot = |source| BindError::Other {
         address: path.display().to_string(),
         source,
     };
-    let listener = match UnixListener::bind(path) {
+    let socket = match bound(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             remove_abandoned(path)?;
-            UnixListener::bind(path)
+            bound(path)
         }
         result => result,
     };
-    let listener = listener.map_err(cannot)?;
+    let socket = socket.map_err(cannot)?;
     let file = SocketFile {
         identity: identity_of(path).map_err(cannot)?,
         path: path.to_owned(),
     };
+    // Before it listens: no client connects by other rights than these.
+    owner.apply(path)?;
+    socket.listen(BACKLOG).map_err(cannot)?;
+    let listener = UnixListener::from_std(net::UnixListener::from(socket)).map_err(cannot)?;
     Ok((listener, file))
+}
+
+fn bound(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    Ok(socket)
+}
+
+impl SocketOwner {
+    fn apply(&self, path: &Path) -> Result<(), BindError> {
+        let cannot = |what: &str, error: io::Error| BindError::Owner {
+            path: path.to_owned(),
+            reason: format!("{what}: {error}"),
+        };
+        if let Some(group) = &self.group {
+            let id = group_id(group).ok_or_else(|| BindError::Owner {
+                path: path.to_owned(),
+                reason: format!("there is no group `{}` on this machine", group.escape_debug()),
+            })?;
+            let changed = std::os::unix::fs::chown(path, None, Some(id));
+            changed.map_err(|error| {
+                cannot(
+                    &format!("cannot give it to the group `{group}`, of which the user of this process must be a member"),
+                    error,
+                )
+            })?;
+        }
+        if let Some(mode) = self.mode {
+            let changed = std::fs::set_permissions(path, Permissions::from_mode(mode));
+            changed.map_err(|error| cannot(&format!("cannot set its mode to {mode:04o}"), error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The number of a group that is named, or given as a number.
+fn group_id(group: &str) -> Option<u32> {
+    if let Ok(id) = group.parse() {
+        return Some(id);
+    }
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the groups of the machine are not in the store"
+    )]
+    let groups = std::fs::read_to_string("/etc/group").ok()?;
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let is_it = fields.next() == Some(group);
+        is_it.then(|| fields.nth(1)?.parse().ok()).flatten()
+    })
 }
 
 fn remove_abandoned(path: &Path) -> Result<(), BindError> {
@@ -99,12 +167,18 @@ mod tests {
     async fn a_socket_is_made_replaced_and_removed() {
         let directory = directory();
         let path = directory.path().join("s");
-        let abandoned = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(matches!(bind(&path), Err(BindError::Answered { .. })));
+        let abandoned = net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(
+            bind(&path, &SocketOwner::default()),
+            Err(BindError::Answered { .. })
+        ));
         // As after `kill -9`: the file exists, and no process listens.
         drop(abandoned);
-        let bound = bind(&path).unwrap();
-        assert!(matches!(bind(&path), Err(BindError::Answered { .. })));
+        let bound = bind(&path, &SocketOwner::default()).unwrap();
+        assert!(matches!(
+            bind(&path, &SocketOwner::default()),
+            Err(BindError::Answered { .. })
+        ));
         drop(bound);
         assert!(!path.exists());
     }
@@ -114,7 +188,7 @@ mod tests {
         let directory = directory();
         let path = directory.path().join("precious");
         drop(std::fs::File::create_new(&path).unwrap());
-        let error = bind(&path).unwrap_err().to_string();
+        let error = bind(&path, &SocketOwner::default()).unwrap_err().to_string();
         assert!(error.contains("is not a socket"), "{error}");
         assert!(path.exists());
     }
@@ -123,9 +197,9 @@ mod tests {
     async fn the_socket_of_a_successor_is_left_alone() {
         let directory = directory();
         let path = directory.path().join("s");
-        let first = bind(&path).unwrap();
+        let first = bind(&path, &SocketOwner::default()).unwrap();
         remove(&path).unwrap();
-        let second = bind(&path).unwrap();
+        let second = bind(&path, &SocketOwner::default()).unwrap();
         drop(first);
         assert!(path.exists());
         drop(second);

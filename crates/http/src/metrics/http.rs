@@ -282,9 +282,26 @@ impl HttpMetrics {
     }
 }
 
+/// Version, commit and build of the program.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildInfo {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Commit of its sources.
+    pub commit: &'static str,
+    /// Profile and target of the compiler.
+    pub build: &'static str,
+}
+
+impl Source for BuildInfo {
+    fn write(&self, page: &mut Exposition) {
+        page.family(&BUILD_INFO)
+            .value(&[self.version, self.commit, self.build], 1.0);
+    }
+}
+
 impl Source for HttpMetrics {
     fn write(&self, page: &mut Exposition) {
-        page.family(&BUILD_INFO).value(&[env!("CARGO_PKG_VERSION")], 1.0);
         self.write_requests(page);
         self.write_sizes(page);
         let read = |counter: &AtomicU64| number(counter.load(Relaxed));

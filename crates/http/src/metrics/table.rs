@@ -62,8 +62,8 @@ crate::metrics! {
         "The HTTP request sizes in bytes: the head and the announced length of the body";
     HTTP_RESPONSE_SIZE "registry_http_response_size_bytes" Histogram ["handler"]
         "The HTTP response sizes in bytes: the part of the body that was sent";
-    BUILD_INFO "wharf_build_info" Gauge ["version"]
-        "Always 1; the version of the program is in the label";
+    BUILD_INFO "wharf_build_info" Gauge ["version", "commit", "build"]
+        "Always 1; version, commit and build of the program are in the labels";
     CONNECTIONS "wharf_connections" Gauge []
         "Connections that are open";
     CONNECTIONS_TOTAL "wharf_connections_total" Counter []

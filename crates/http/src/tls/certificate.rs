@@ -10,8 +10,9 @@ use x509_parser::{
     certificate::X509Certificate,
     extensions::{GeneralName, ParsedExtension},
     prelude::FromDer as _,
+    public_key::PublicKey,
     time::ASN1Time,
-    x509::SubjectPublicKeyInfo,
+    x509::{SubjectPublicKeyInfo, X509Version},
 };
 
 /// The parts of an X.509 certificate (RFC 5280, section 4.1) that are checked.
@@ -27,6 +28,22 @@ pub(super) struct Certificate<'a> {
     pub(super) names_hosts: bool,
     /// The common name of the subject, which clients no longer accept as a host name.
     pub(super) common_name: Option<String>,
+    /// Whether its version is 3, the only one with extensions.
+    pub(super) is_v3: bool,
+    /// Whether it may sign certificates, as Go decides: one of version 1 says nothing about that.
+    pub(super) is_authority: bool,
+    /// Whether it may be shown by a client: its extended key usage, if it has one, allows that.
+    pub(super) is_for_clients: bool,
+    /// Whether it has a critical extension that is not looked at here.
+    pub(super) has_unknown_demands: bool,
+    /// The name of the certificate's owner, in DER.
+    pub(super) subject: &'a [u8],
+    /// The name of the authority that signed it, in DER.
+    pub(super) issuer: &'a [u8],
+    /// The public key with the name of its algorithm, in DER.
+    pub(super) public_key_info: &'a [u8],
+    /// Size of an RSA key in bits.
+    pub(super) rsa_bits: Option<usize>,
 }
 
 impl<'a> Certificate<'a> {
@@ -41,7 +58,25 @@ impl<'a> Certificate<'a> {
             .iter()
             .any(|extension| names_hosts(extension.parsed_extension()));
         let validity = certificate.validity();
+        let is_v3 = certificate.version() == X509Version::V3;
+        let constraints = certificate.basic_constraints().ok()?;
+        let usage = certificate.extended_key_usage().ok()?;
+        let rsa_bits = match certificate.public_key().parsed() {
+            Ok(PublicKey::RSA(key)) => Some(key.key_size()),
+            _ => None,
+        };
         Some(Self {
+            is_v3,
+            is_authority: !is_v3 || constraints.is_some_and(|constraints| constraints.value.ca),
+            is_for_clients: usage.is_none_or(|usage| usage.value.any || usage.value.client_auth),
+            has_unknown_demands: certificate
+                .extensions()
+                .iter()
+                .any(|extension| extension.critical && !is_looked_at(extension.parsed_extension())),
+            subject: certificate.tbs_certificate.subject.as_raw(),
+            issuer: certificate.tbs_certificate.issuer.as_raw(),
+            public_key_info: certificate.tbs_certificate.subject_pki.raw,
+            rsa_bits,
             not_before: timestamp(validity.not_before),
             not_after: timestamp(validity.not_after),
             names_hosts,
@@ -49,6 +84,17 @@ impl<'a> Certificate<'a> {
             public_key: certificate.tbs_certificate.subject_pki.subject_public_key.data,
         })
     }
+}
+
+/// Whether an extension is one of those that decide here, or of those that restrict what is not asked for here.
+fn is_looked_at(extension: &ParsedExtension<'_>) -> bool {
+    matches!(
+        extension,
+        ParsedExtension::BasicConstraints(_)
+            | ParsedExtension::KeyUsage(_)
+            | ParsedExtension::ExtendedKeyUsage(_)
+            | ParsedExtension::SubjectAlternativeName(_)
+    )
 }
 
 /// The key in a `SubjectPublicKeyInfo`, without the name of its algorithm.

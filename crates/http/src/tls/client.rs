@@ -3,15 +3,17 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme,
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme,
     client::danger::HandshakeSignatureValid,
-    crypto::{self, CryptoProvider},
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms},
     pki_types::{CertificateDer, UnixTime},
     server::{
-        WebPkiClientVerifier,
+        VerifierBuilderError, WebPkiClientVerifier,
         danger::{ClientCertVerified, ClientCertVerifier},
     },
 };
+
+use super::{certificate::Certificate, files::Authorities, signature};
 
 /// The certificate that a client must show in the handshake (`http.tls.clientauth`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -29,81 +31,152 @@ pub enum ClientAuth {
     Request,
 }
 
-/// The verifier for `mode`, with `authorities` as the issuers that are trusted.
+/// The verifier for `mode`, with the certificates of `clientcas`.
 pub(super) fn verifier(
     mode: ClientAuth,
-    authorities: RootCertStore,
+    authorities: Authorities,
     provider: &Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, rustls::server::VerifierBuilderError> {
+) -> Result<Arc<dyn ClientCertVerifier>, VerifierBuilderError> {
     let must_show = matches!(mode, ClientAuth::RequireAndVerify | ClientAuth::RequireAny);
-    if matches!(mode, ClientAuth::Request | ClientAuth::RequireAny) {
-        return Ok(Arc::new(Unverified {
-            must_show,
-            subjects: authorities.subjects(),
-            provider: Arc::clone(provider),
-        }));
-    }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(authorities), Arc::clone(provider));
-    if must_show {
-        builder.build()
-    } else {
-        builder.allow_unauthenticated().build()
-    }
+    let is_verified = matches!(mode, ClientAuth::RequireAndVerify | ClientAuth::VerifyIfGiven);
+    let hints = authorities.hints();
+    let judgement = match (is_verified, authorities.store.is_empty()) {
+        (false, _) => Judgement::None,
+        (true, true) => Judgement::Verify(authorities.certificates, None),
+        (true, false) => {
+            let chains = WebPkiClientVerifier::builder_with_provider(
+                Arc::new(authorities.store),
+                Arc::clone(provider),
+            );
+            Judgement::Verify(authorities.certificates, Some(chains.build()?))
+        }
+    };
+    Ok(Arc::new(Verifier {
+        must_show,
+        hints,
+        judgement,
+        algorithms: provider.signature_verification_algorithms,
+    }))
 }
 
-/// Accepts every certificate whose key the client holds. The signature of the handshake is checked all the same: a
-/// certificate is public, and a client that shows one must at least be the one that it names.
+/// Decides about the certificate of a client. The signature of the handshake is checked whatever the mode is: a certificate
+/// is public, and a client that shows one must at least be the one that it names.
 #[derive(Debug)]
-struct Unverified {
+struct Verifier {
     must_show: bool,
-    subjects: Vec<DistinguishedName>,
-    provider: Arc<CryptoProvider>,
+    hints: Vec<DistinguishedName>,
+    judgement: Judgement,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for Unverified {
+#[derive(Debug)]
+enum Judgement {
+    /// Any certificate will do.
+    None,
+    /// The certificate stands in `clientcas` itself, or one of the authorities there has signed it. The chains are checked
+    /// by the library; `None`: there is no authority.
+    Verify(Vec<CertificateDer<'static>>, Option<Arc<dyn ClientCertVerifier>>),
+}
+
+impl Verifier {
+    fn judge(
+        &self,
+        shown: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        let parsed = Certificate::parse(shown).ok_or(CertificateError::BadEncoding)?;
+        let Judgement::Verify(listed, chains) = &self.judgement else {
+            return Ok(ClientCertVerified::assertion());
+        };
+        if listed.iter().any(|listed| listed == shown) {
+            return usable(&parsed, now);
+        }
+        let by_chain = match chains {
+            Some(chains) => chains.verify_client_cert(shown, intermediates, now),
+            None => Err(CertificateError::UnknownIssuer.into()),
+        };
+        if let Err(Error::InvalidCertificate(CertificateError::BadSignature)) = by_chain {
+            // Signed by another authority that has the name of one of ours.
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        // The library neither reads certificates of version 1, nor takes an authority for a client. Go takes both, when one
+        // of `clientcas` has signed them.
+        match by_chain {
+            Err(_) if !parsed.is_v3 || parsed.is_authority => {
+                if parsed.has_unknown_demands || !self.is_signed_by_one_of(listed, shown, &parsed) {
+                    return Err(CertificateError::UnknownIssuer.into());
+                }
+                usable(&parsed, now)
+            }
+            result => result,
+        }
+    }
+
+    fn is_signed_by_one_of(
+        &self,
+        listed: &[CertificateDer<'_>],
+        shown: &CertificateDer<'_>,
+        parsed: &Certificate<'_>,
+    ) -> bool {
+        let authorities = listed.iter().filter_map(|listed| Certificate::parse(listed));
+        authorities
+            .filter(|authority| authority.is_authority && authority.subject == parsed.issuer)
+            .any(|authority| signature::is_signed_by(shown, &authority, &self.algorithms))
+    }
+}
+
+/// Whether a certificate whose issuer is trusted may be used now, and by a client.
+fn usable(certificate: &Certificate<'_>, now: UnixTime) -> Result<ClientCertVerified, Error> {
+    let now = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+    if now < certificate.not_before.as_second() {
+        Err(CertificateError::NotValidYet.into())
+    } else if now > certificate.not_after.as_second() {
+        Err(CertificateError::Expired.into())
+    } else if !certificate.is_for_clients {
+        Err(CertificateError::InvalidPurpose.into())
+    } else {
+        Ok(ClientCertVerified::assertion())
+    }
+}
+
+impl ClientCertVerifier for Verifier {
     fn client_auth_mandatory(&self) -> bool {
         self.must_show
     }
 
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.subjects
+        &self.hints
     }
 
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        match super::certificate::Certificate::parse(end_entity) {
-            Some(_) => Ok(ClientCertVerified::assertion()),
-            None => Err(CertificateError::BadEncoding.into()),
-        }
+        self.judge(end_entity, intermediates, now)
     }
 
     fn verify_tls12_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls12_signature(message, certificate, signature, algorithms)
+        signature::verify_tls12(message, certificate, signed, &self.algorithms)
     }
 
     fn verify_tls13_signature(
         &self,
         message: &[u8],
         certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
+        signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        crypto::verify_tls13_signature(message, certificate, signature, algorithms)
+        signature::verify_tls13(message, certificate, signed, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider
-            .signature_verification_algorithms
-            .supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }

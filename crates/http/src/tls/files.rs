@@ -8,7 +8,7 @@ use std::{
 
 use jiff::Timestamp;
 use rustls::{
-    RootCertStore,
+    DistinguishedName, RootCertStore,
     crypto::CryptoProvider,
     pki_types::{CertificateDer, PrivateKeyDer, pem, pem::PemObject as _},
     sign::{CertifiedKey, SigningKey},
@@ -17,6 +17,7 @@ use rustls::{
 use super::{
     certificate::{Certificate, public_key_of_info},
     error::TlsError,
+    signature,
 };
 
 /// A certificate chain and the key that belongs to it.
@@ -100,30 +101,63 @@ fn complaints(certificate: &Certificate<'_>, path: &Path, now: Timestamp) -> Vec
     complaints
 }
 
-/// The authorities that sign the certificates of clients.
+/// The certificates of `clientcas`: authorities that sign the certificates of clients, and certificates that clients show
+/// themselves.
 pub(super) struct Authorities {
+    /// Those that may sign. One that stands for its client alone must not admit others.
     pub(super) store: RootCertStore,
     pub(super) certificates: Vec<CertificateDer<'static>>,
+    /// Names of the issuers that certificates of clients may have.
+    issuers: Vec<DistinguishedName>,
 }
 
-/// Reads the authorities from all `paths`.
-pub(super) fn authorities(paths: &[PathBuf]) -> Result<Authorities, TlsError> {
+impl Authorities {
+    /// The names that clients choose their certificate by.
+    pub(super) fn hints(&self) -> Vec<DistinguishedName> {
+        let mut hints = self.issuers.clone();
+        hints.sort_by(|one, other| one.as_ref().cmp(other.as_ref()));
+        hints.dedup_by(|one, other| one.as_ref() == other.as_ref());
+        hints
+    }
+}
+
+/// Reads the certificates from all `paths`.
+pub(super) fn authorities(paths: &[PathBuf], provider: &CryptoProvider) -> Result<Authorities, TlsError> {
     let mut authorities = Authorities {
         store: RootCertStore::empty(),
         certificates: Vec::new(),
+        issuers: Vec::new(),
     };
     for path in paths {
-        for certificate in certificates("http.tls.clientcas", path)? {
-            authorities.store.add(certificate.clone()).map_err(|error| {
+        for (index, certificate) in certificates("http.tls.clientcas", path)?.into_iter().enumerate() {
+            let cannot = |reason: &str| {
                 TlsError::new(format!(
-                    "a certificate in `http.tls.clientcas` `{}` cannot be used: {error}",
+                    "certificate number {} in `http.tls.clientcas` `{}` cannot be used: {reason}",
+                    index + 1,
                     path.display()
                 ))
-            })?;
+            };
+            let parsed = Certificate::parse(&certificate).ok_or_else(|| cannot("it is damaged"))?;
+            if !signature::is_usable_key(&parsed, &provider.signature_verification_algorithms) {
+                return Err(cannot(
+                    "it would let no client in, because its key is neither RSA of 2048 to 8192 bits, nor ECDSA on P-256, P-384 or P-521, nor Ed25519",
+                ));
+            }
+            if parsed.is_authority {
+                let added = authorities.store.add(certificate.clone());
+                added.map_err(|error| cannot(&error.to_string()))?;
+                authorities.issuers.push(name(parsed.subject));
+            } else {
+                authorities.issuers.push(name(parsed.issuer));
+            }
             authorities.certificates.push(certificate);
         }
     }
     Ok(authorities)
+}
+
+fn name(der: &[u8]) -> DistinguishedName {
+    DistinguishedName::from(der.to_vec())
 }
 
 /// All certificates in a file, in their order; at least one.

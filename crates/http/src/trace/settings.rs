@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 
 use super::context::Sampler;
+use crate::redact;
 
 const DEFAULT_ENDPOINT: &str = "http://localhost:4318";
 
@@ -88,7 +89,7 @@ impl TraceSettings {
 
     /// The URL of the collector without secrets, for the log.
     pub fn endpoint(&self) -> String {
-        crate::redact::url(&self.endpoint.to_string()).into_owned()
+        redact::configured(&self.endpoint.to_string(), redact::REDACTED).into_owned()
     }
 }
 

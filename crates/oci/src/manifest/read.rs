@@ -493,9 +493,9 @@ impl Reader<'_> {
 
     fn digest(&self, value: Option<&RawValue>, path: Path<'_>) -> Result<Digest, ManifestError> {
         let text = required_text(value, path)?;
-        text.parse().map_err(|source| ManifestError::Digest {
+        text.parse().map_err(|reason| ManifestError::Digest {
             path: path.to_string(),
-            source,
+            reason,
         })
     }
 

@@ -98,6 +98,14 @@ pub enum EndpointError {
     Trust(#[from] TrustError),
 }
 
+impl WebhookOptions {
+    /// Whether an endpoint has a certificate to check.
+    pub fn needs_authorities(&self) -> bool {
+        let mut used = self.endpoints.iter().filter(|endpoint| !endpoint.is_disabled);
+        used.any(|endpoint| endpoint.url.is_encrypted)
+    }
+}
+
 impl Endpoint {
     /// An endpoint with the defaults of registry:2.
     pub fn new(name: impl Into<String>, url: Url) -> Self {

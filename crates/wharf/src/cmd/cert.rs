@@ -67,6 +67,9 @@ fn new(wanted: &Wanted, out: Option<PathBuf>) -> anyhow::Result<()> {
         .params(alternatives.clone())?
         .self_signed(&key)
         .context("cannot make a certificate")?;
+    if let Some(directory) = key_path.parent() {
+        make_directory(directory)?;
+    }
     // Both files are created before either is written.
     let mut key_file = create(&key_path, 0o600)?;
     let mut certificate_file = create(&certificate_path, 0o644).inspect_err(|_| remove(&key_path))?;
@@ -93,6 +96,13 @@ fn new(wanted: &Wanted, out: Option<PathBuf>) -> anyhow::Result<()> {
     );
     io::stderr().write_all(text.as_bytes())?;
     Ok(())
+}
+
+/// Makes the directory of the files, and those above it: a command as it stands in a manual works in an empty place.
+fn make_directory(directory: &Path) -> anyhow::Result<()> {
+    #[expect(clippy::disallowed_methods, reason = "certificates are not in the store")]
+    std::fs::create_dir_all(directory)
+        .with_context(|| format!("cannot make the directory `{}`", directory.display()))
 }
 
 impl Wanted {

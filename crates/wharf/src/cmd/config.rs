@@ -6,11 +6,16 @@ use std::{
     process::ExitCode,
 };
 
-use crate::config;
+use crate::{config, preflight};
 
-/// Prints the problems and warnings of the configuration. Fails if the server would not start with it.
-pub(crate) fn check(file: Option<&Path>) -> ExitCode {
-    let examined = config::examine(file);
+/// Prints the problems and warnings of the configuration and, with `files`, of the files that it names. Fails if the server
+/// would not start with it.
+pub(crate) fn check(file: Option<&Path>, files: bool) -> ExitCode {
+    let mut examined = config::examine(file);
+    if files && examined.is_valid() {
+        let findings = preflight::look(examined.settings());
+        examined.add(findings.problems, findings.warnings);
+    }
     print(&examined.remarks());
     code(examined.is_valid())
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let settings = config::load(served.as_deref())?;
     let status = match &settings.listen {
         Listen::Tcp(address) => ask(connect(address)?),
-        Listen::Unix(path) => {
+        Listen::Unix(path, _) => {
             let stream = UnixStream::connect(path)
                 .with_context(|| format!("no server answers at `{}`", path.display()))?;
             stream.set_read_timeout(Some(PATIENCE))?;

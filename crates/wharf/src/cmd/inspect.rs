@@ -1,16 +1,19 @@
 //! `wharf inspect`: the description of an image.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    io::{self, IsTerminal as _, Write as _},
+};
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use wharf_client::{Client, ImageName, Manifest};
+use wharf_client::{Client, ImageName, Manifest, printable};
 use wharf_oci::{Descriptor, ManifestKind, ManifestView, Platform, Reference, media_type};
 
 use crate::{
     cli::Remote,
-    cmd::remote::{ask, print},
+    cmd::remote::{ask, print, print_json},
 };
 
 /// Media types of image configurations, which have the platform and the history of an image.
@@ -45,7 +48,7 @@ pub(crate) fn run(
     })?;
     match view {
         View::Raw => print_bytes(&image.manifest.bytes),
-        View::Json => print(&format!("{:#}\n", image.json(name))),
+        View::Json => print_json(&format!("{:#}\n", image.json(name))),
         View::Text => print(&image.text(name)),
     }
 }
@@ -184,12 +187,7 @@ impl Image {
     fn text(&self, name: &ImageName) -> String {
         let mut text = String::new();
         let mut line = |label: &str, value: &str| {
-            // Text from another server goes to a terminal.
-            let value: String = value
-                .chars()
-                .map(|character| if character.is_control() { ' ' } else { character })
-                .collect();
-            _ = writeln!(text, "{label:<10}{value}");
+            _ = writeln!(text, "{label:<10}{}", printable(value));
         };
         line("name", &format!("{}/{}", name.registry.host(), name.repository));
         line("digest", &self.manifest.digest.to_string());
@@ -246,10 +244,14 @@ impl Image {
     }
 }
 
-/// Prints the manifest as stored, byte for byte.
+/// Prints the manifest as stored, byte for byte; on a terminal with those characters escaped that it would act on.
 fn print_bytes(bytes: &Bytes) -> anyhow::Result<()> {
-    use std::io::Write as _;
-    Ok(std::io::stdout().lock().write_all(bytes)?)
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() {
+        // A manifest is JSON, so its control characters stand in strings and its line breaks between values.
+        return print_json(&String::from_utf8_lossy(bytes));
+    }
+    Ok(stdout.write_all(bytes)?)
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use tokio::runtime;
-use wharf_client::{Address, Client, Credentials, Login, Options, Secret};
+use wharf_client::{Address, Client, Credentials, Login, Options, Secret, printable_json};
 
 use crate::{cli::Remote, prompt};
 
@@ -54,7 +54,13 @@ fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Lo
     Ok(Some(Login { user, secret }))
 }
 
-/// Prints `text`. A reader that closes the pipe early, such as `head`, is not a failure.
+/// Prints a JSON document with texts of another server, which may go to a terminal.
+pub(crate) fn print_json(document: &str) -> anyhow::Result<()> {
+    print(&printable_json(document))
+}
+
+/// Prints `text`, in which the words of another server are [printable](wharf_client::printable). A reader that closes
+/// the pipe early, such as `head`, is not a failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

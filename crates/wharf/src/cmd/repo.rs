@@ -1,8 +1,10 @@
 //! `wharf repo` and `wharf tag`: listing the repositories and tags of a registry.
 
+use wharf_client::printable;
+
 use crate::{
     cli::{Repo, Tag},
-    cmd::remote::{ask, print},
+    cmd::remote::{ask, print, print_json},
 };
 
 pub(crate) fn run(command: Repo) -> anyhow::Result<()> {
@@ -25,10 +27,9 @@ pub(crate) fn run_tag(command: Tag) -> anyhow::Result<()> {
 /// Prints the names one per line, or as a JSON array.
 fn show(names: &[String], json: bool) -> anyhow::Result<()> {
     if json {
-        return print(&format!("{}\n", serde_json::to_string(names)?));
+        return print_json(&format!("{}\n", serde_json::to_string(names)?));
     }
-    // Text from another server goes to a terminal.
-    let lines = names.iter().map(|name| format!("{}\n", name.escape_default()));
+    let lines = names.iter().map(|name| format!("{}\n", printable(name)));
     print(&lines.collect::<String>())
 }
 

@@ -4,7 +4,7 @@ mod announcement;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
@@ -16,6 +16,7 @@ use crate::{
     log,
     services::Services,
     systemd::{self, Inherited, Notifier},
+    version,
 };
 
 /// Threads for blocking calls: each transfer that waits for the disk holds one; idle ones end.
@@ -41,6 +42,10 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
         .build()
         .context("cannot start")?;
     let result = runtime.block_on(serve(&settings, inherited));
+    let result = result.map_err(|error| match &settings.source {
+        Some(source) => anyhow!(source.blame(&format!("{error:#}"))),
+        None => error,
+    });
     // Tasks that still run belong to connections that were cut.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
@@ -51,6 +56,7 @@ async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Res
     let services = Services::assemble(settings, inherited).await?;
     let notifier = Arc::new(Notifier::new());
     let announcement = Announcement::of(settings, &services);
+    tracing::info!(commit = version::COMMIT, build = version::BUILD, "started");
     announcement.print();
     notifier.ready(&announcement.url());
     if let Some(watchdog) = notifier.watchdog() {

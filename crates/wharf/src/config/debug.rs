@@ -31,6 +31,9 @@ pub(super) fn read(root: &Section<'_>) -> Option<Debug> {
         }
         return None;
     };
+    if let Err(error) = wharf_http::check_address(&address) {
+        root.problem(ADDRESS, &format!("cannot be used: {error}"));
+    }
     Some(Debug {
         address,
         metrics_path: is_enabled.then_some(path),

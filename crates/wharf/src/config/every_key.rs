@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use super::{
-    Settings,
+    Found, Settings, Source,
     keys::{Default, KeyInfo, Status},
     kind::Kind,
     load::{Loaded, interpret},
@@ -22,7 +22,12 @@ const SPECIAL: &[(&str, &str, &str)] = &[
     ("http.h2c.enabled", "", "false"),
     ("auth.htpasswd.path", "", "p"),
     ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),
+    ("http.addr", "", "127.0.0.1:7"),
+    ("http.debug.addr", "", "127.0.0.1:7"),
     ("http.net", "http: {addr: /s}", "unix"),
+    ("http.socketmode", "http: {net: unix, addr: /s}", "'0600'"),
+    ("http.socketgroup", "http: {net: unix, addr: /s}", "staff"),
+    ("log.accesslog.exclude.networks", "", "[10.0.0.0/8]"),
     ("http.host", "", "https://r.example"),
     ("http.trustedproxies", "", "[10.0.0.0/8]"),
     ("http.cors.origins", "", "['https://ui.example']"),
@@ -192,7 +197,10 @@ fn loaded(file: &str, variables: &[(&str, &str)]) -> Loaded {
         .iter()
         .map(|(name, value)| (OsString::from(name), OsString::from(value)));
     interpret(
-        Some(source),
+        Some(Source {
+            path: source,
+            found: Found::Argument,
+        }),
         Some(&format!("version: 0.1\n{file}")),
         variables,
         report,

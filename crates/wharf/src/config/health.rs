@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use http::{StatusCode, Uri};
+use wharf_http::redact;
 use wharf_server::{Check, HttpProbe, Target};
 
 use super::{
@@ -82,17 +83,28 @@ pub(super) fn read(root: &Section<'_>) -> Health {
                 .iter()
                 .map(|section| (section, ADDRESS, address(section))),
         );
-    let mut names = BTreeSet::new();
-    let mut checks = Vec::new();
+    let mut targets = BTreeSet::new();
+    let mut checks: Vec<Check<Target>> = Vec::new();
     for (section, key, check) in found {
-        let Some(check) = check else { continue };
-        if names.insert(check.name.clone()) {
+        let Some(mut check) = check else { continue };
+        if targets.insert(check.name.clone()) {
+            check.name = shown_name(&check.name, &checks);
             checks.push(check);
         } else {
             section.problem(key, "is there twice; each check needs a target of its own");
         }
     }
     Health { storage, checks }
+}
+
+/// The name of a check in `/debug/health`, metrics and the log: its target without secrets. Targets that differ in a
+/// secret alone are numbered.
+fn shown_name(target: &str, others: &[Check<Target>]) -> String {
+    let shown = redact::configured(target, redact::REDACTED);
+    let numbered = (2..).map(|number| format!("{shown} ({number})"));
+    let is_free = |name: &String| others.iter().all(|other| other.name != *name);
+    let mut names = std::iter::once(shown.clone().into_owned()).chain(numbered);
+    names.find(is_free).unwrap_or_default()
 }
 
 fn file(section: &Section<'_>) -> Option<Check<Target>> {

@@ -5,7 +5,7 @@ pub(super) mod tls;
 use std::{path::PathBuf, time::Duration};
 
 use http::{HeaderMap, header};
-use wharf_http::{Cors, Limits, Network, TlsOptions, TrustedProxies};
+use wharf_http::{Cors, Limits, Network, SocketOwner, TlsOptions, TrustedProxies};
 use wharf_server::ServerOptions;
 
 use super::{
@@ -21,13 +21,21 @@ keys! {
     NET: Net = Key::new("http.net")
         .default("tcp")
         .help("Network to listen on; with `unix`, `http.addr` is the path of a unix socket");
+    SOCKET_MODE: Option<String> = Key::new("http.socketmode")
+        .shown_default(Default::Words("0777 less the umask; 0660 with `http.socketgroup`"))
+        .help("Permissions of the unix socket, in octal: `0660`")
+        .since(Since::Ours);
+    SOCKET_GROUP: Option<String> = Key::new("http.socketgroup")
+        .shown_default(Default::Words("the group of the process"))
+        .help("Group of the unix socket, by name or number, such as `www-data`")
+        .since(Since::Ours);
     HOST: Option<String> = Key::new("http.host")
         .shown_default(Default::Words("the host of the request"))
         .help("URL under which clients reach the server");
     PREFIX: Option<String> = Key::new("http.prefix")
         .help("Path below which the registry is served: `/registry/` for `/registry/v2/`");
     TRUSTED_PROXIES: Vec<String> = Key::list("http.trustedproxies")
-        .default_in_words("loopback and private addresses")
+        .default_in_words("loopback, private and shared addresses")
         .help("Networks of trusted reverse proxies, whose `Forwarded` and `X-Forwarded-*` count; `[]` for none")
         .since(Since::Ours);
     RELATIVE_URLS: bool = Key::new("http.relativeurls")
@@ -106,17 +114,47 @@ pub(super) fn read(root: &Section<'_>, options: &mut ServerOptions) -> Read {
 
 fn listen(root: &Section<'_>) -> Listen {
     let address = root.get(ADDRESS);
+    let owner = socket_owner(root);
     match root.get(NET) {
-        Net::Tcp => Listen::Tcp(address),
-        Net::Unix if root.is_set(ADDRESS) => Listen::Unix(address.into()),
+        Net::Tcp => {
+            if let Err(error) = wharf_http::check_address(&address) {
+                root.problem(ADDRESS, &format!("cannot be used: {error}"));
+            }
+            for key in [SOCKET_MODE, SOCKET_GROUP] {
+                if root.get(key).is_some() {
+                    root.warning(key, "has no effect without `http.net: unix`");
+                }
+            }
+            Listen::Tcp(address)
+        }
+        Net::Unix if root.is_set(ADDRESS) => Listen::Unix(address.into(), owner),
         Net::Unix => {
             root.problem(
                 ADDRESS,
                 "is missing: it is the path of the unix socket that `http.net` asks for",
             );
-            Listen::Unix(PathBuf::new())
+            Listen::Unix(PathBuf::new(), owner)
         }
     }
+}
+
+/// Reads group and mode of the unix socket. A group that could not write to the socket could not connect.
+fn socket_owner(root: &Section<'_>) -> SocketOwner {
+    let group = root.get(SOCKET_GROUP);
+    let mode = root.get(SOCKET_MODE).and_then(|text| {
+        let digits = text.strip_prefix("0o").unwrap_or(&text);
+        let mode = u32::from_str_radix(digits, 8).ok().filter(|mode| *mode <= 0o777);
+        if mode.is_none() {
+            let text = format!(
+                "must be permissions in octal, such as `0660`, not `{}`",
+                text.escape_debug()
+            );
+            root.problem(SOCKET_MODE, &text);
+        }
+        mode
+    });
+    let mode = mode.or_else(|| group.is_some().then_some(0o660));
+    SocketOwner { group, mode }
 }
 
 /// Reads `http.host`, without a final slash.

@@ -13,7 +13,7 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Settings, auth, check, compat, debug, environment, health, http,
+    Engine, Found, Settings, Source, auth, check, compat, debug, environment, health, http,
     kind::cut,
     log, notifications, paging,
     report::Report,
@@ -37,13 +37,13 @@ const FILE_LIMIT: u64 = 4 << 20;
 /// A configuration that was read: its tree, the report about it, and the settings.
 #[derive(Debug)]
 pub(super) struct Loaded {
-    /// Path of the file that it was read from.
-    pub(super) source: Option<PathBuf>,
+    /// The file that it was read from.
+    pub(super) source: Option<Source>,
     /// The file with the environment applied, and without aliases.
     pub(super) root: Map,
     pub(super) report: Report,
     /// The settings; valid only if there are no problems.
-    settings: Settings,
+    pub(super) settings: Settings,
 }
 
 /// Reads the file that `argument` names, or the first of the usual ones, and applies the environment.
@@ -65,13 +65,14 @@ pub(crate) fn parse(
 /// Reads the same as [`load`], and keeps the problems for a report.
 pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
     let variable = std::env::var_os(environment::CONFIGURATION_PATH);
-    let found = find(argument, variable, &PLACES.map(Path::new));
-    let mut report = Report::new(found.path.as_deref());
-    if let Some(other) = &found.shadowed {
+    let (source, shadowed) = find(argument, variable, &PLACES.map(Path::new));
+    let path = source.as_ref().map(|source| source.path.as_path());
+    let mut report = Report::new(path);
+    if let Some(other) = &shadowed {
         let text = format!("`{}` exists as well, and is not read", other.display());
         report.warning(&Place::Nowhere, text);
     }
-    let text = match found.path.as_deref().map(read) {
+    let text = match path.map(read) {
         None => None,
         Some(Ok(text)) => Some(text),
         Some(Err(error)) => {
@@ -79,39 +80,30 @@ pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
             None
         }
     };
-    interpret(found.path, text.as_deref(), std::env::vars_os(), report)
+    interpret(source, text.as_deref(), std::env::vars_os(), report)
 }
 
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Found {
-    path: Option<PathBuf>,
-    /// A second file that is not read, because the first takes precedence.
-    shadowed: Option<PathBuf>,
-}
-
-fn find(argument: Option<&Path>, variable: Option<OsString>, places: &[&Path]) -> Found {
-    let named = argument
-        .map(Path::to_owned)
-        .or_else(|| variable.filter(|path| !path.is_empty()).map(PathBuf::from));
-    if named.is_some() {
-        return Found {
-            path: named,
-            shadowed: None,
-        };
+/// The file to read, and a second one that is not read, because the first takes precedence.
+fn find(
+    argument: Option<&Path>,
+    variable: Option<OsString>,
+    places: &[&Path],
+) -> (Option<Source>, Option<PathBuf>) {
+    let of = |path: PathBuf, found| Some(Source { path, found });
+    if let Some(argument) = argument {
+        return (of(argument.to_owned(), Found::Argument), None);
+    }
+    if let Some(path) = variable.filter(|path| !path.is_empty()) {
+        return (of(path.into(), Found::Variable), None);
     }
     let mut places = places.iter().filter(|path| path.exists());
-    let first = places.next().map(|path| path.to_path_buf());
+    let Some(first) = places.next().map(|path| path.to_path_buf()) else {
+        return (None, None);
+    };
     let second = places.next().map(|path| path.to_path_buf());
-    let is_untouched = |path: &PathBuf| read(path).is_ok_and(|text| text == SHIPPED);
-    if second.is_some() && first.as_ref().is_some_and(is_untouched) {
-        return Found {
-            path: second,
-            shadowed: None,
-        };
-    }
-    Found {
-        path: first,
-        shadowed: second,
+    match second {
+        Some(second) if read(&first).is_ok_and(|text| text == SHIPPED) => (of(second, Found::Place), None),
+        second => (of(first, Found::Place), second),
     }
 }
 
@@ -135,7 +127,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Reads the text of a file, and applies variables.
 pub(super) fn interpret(
-    source: Option<PathBuf>,
+    source: Option<Source>,
     text: Option<&str>,
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     mut report: Report,
@@ -186,7 +178,7 @@ pub(super) fn interpret(
 fn settings(
     root: &Section<'_>,
     has_file: bool,
-    source: Option<PathBuf>,
+    source: Option<Source>,
     traces: Option<TraceSettings>,
 ) -> Settings {
     version(root, has_file);
@@ -259,7 +251,7 @@ impl Loaded {
             ..
         } = self;
         if !report.problems.is_empty() {
-            bail!(complaint(source.as_deref(), &report));
+            bail!(complaint(source.as_ref(), &report));
         }
         settings.warnings = report.lines(&report.warnings);
         settings.notes = report.lines(&report.notes);
@@ -267,17 +259,15 @@ impl Loaded {
     }
 }
 
-fn complaint(source: Option<&Path>, report: &Report) -> String {
+fn complaint(source: Option<&Source>, report: &Report) -> String {
     let mut text = match source {
-        Some(path) => format!("the configuration `{}` cannot be used:", path.display()),
+        Some(source) => format!("{source} cannot be used:"),
         None => "the configuration in the environment cannot be used:".to_owned(),
     };
     for problem in report.lines(&report.problems) {
         _ = write!(text, "\n  - {problem}");
     }
-    if source.is_some_and(|path| PLACES.iter().any(|place| Path::new(place) == path)) {
-        text.push_str("\nhint: `wharf serve /dev/null` starts without that file");
-    }
+    text.push_str(source.map_or("", Source::hint));
     text
 }
 
@@ -291,12 +281,18 @@ mod tests {
         *,
     };
 
+    fn source(path: &str) -> Source {
+        let path = PathBuf::from(path);
+        let found = Found::Argument;
+        Source { path, found }
+    }
+
     fn loaded(file: &str, variables: &[(&str, &str)]) -> Loaded {
-        let source = (!file.is_empty()).then(|| PathBuf::from("config.yml"));
+        let source = (!file.is_empty()).then(|| source("config.yml"));
         let variables = variables
             .iter()
             .map(|(name, value)| (OsString::from(name), OsString::from(value)));
-        let report = Report::new(source.as_deref());
+        let report = Report::new(source.as_ref().map(|source| &*source.path));
         interpret(source, Some(file), variables, report)
     }
 
@@ -319,7 +315,7 @@ mod tests {
         // The defaults of the keys are those of the crates that the settings are for.
         assert_eq!(config.server, ServerOptions::default());
         assert_eq!(config.registry, wharf_registry::Options::default());
-        let empty = interpret(Some("/dev/null".into()), Some(""), [], Report::new(None))
+        let empty = interpret(Some(source("/dev/null")), Some(""), [], Report::new(None))
             .into_settings()
             .unwrap();
         let source = config.source.clone();
@@ -615,23 +611,48 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (first, second) = (directory.path().join("a.yml"), directory.path().join("b.yml"));
         let places: [&Path; 2] = [&first, &second];
-        assert_eq!(find(None, None, &places), Found::default());
+        assert_eq!(find(None, None, &places), (None, None));
+        let of = |path: &Path, found| {
+            Some(Source {
+                path: path.to_owned(),
+                found,
+            })
+        };
         for path in [&second, &first] {
             tempfile::NamedTempFile::new().unwrap().persist(path).unwrap();
-            let expected = Found {
-                path: Some(path.clone()),
-                shadowed: (path == &first).then(|| second.clone()),
-            };
-            assert_eq!(find(None, Some("".into()), &places), expected);
+            let shadowed = (path == &first).then(|| second.clone());
+            assert_eq!(
+                find(None, Some("".into()), &places),
+                (of(path, Found::Place), shadowed)
+            );
         }
-        let named = |path: &str| Found {
-            path: Some(path.into()),
-            shadowed: None,
-        };
-        assert_eq!(find(None, Some("/v".into()), &places), named("/v"));
+        let named = of(Path::new("/v"), Found::Variable);
+        assert_eq!(find(None, Some("/v".into()), &places), (named, None));
+        let named = of(Path::new("/a"), Found::Argument);
         assert_eq!(
             find(Some(Path::new("/a")), Some("/v".into()), &places),
-            named("/a")
+            (named, None)
+        );
+    }
+
+    #[test]
+    fn an_error_names_the_file_that_led_to_it_and_what_starts_without_it() {
+        let blame = |found| {
+            Source {
+                path: "/etc/c.yml".into(),
+                found,
+            }
+            .blame("no")
+        };
+        assert_eq!(
+            blame(Found::Argument),
+            "cannot start with the configuration `/etc/c.yml`: no"
+        );
+        assert!(blame(Found::Variable).contains("`$REGISTRY_CONFIGURATION_PATH` names: no\nhint: "));
+        let found = blame(Found::Place);
+        assert!(
+            found.contains("found at its usual place: no\nhint: ")
+                && found.contains("`wharf serve /dev/null`")
         );
     }
 
@@ -641,9 +662,13 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let (first, second) = (directory.path().join("a.yml"), directory.path().join("b.yml"));
         let places: [&Path; 2] = [&first, &second];
-        let found = |path: &Path, shadowed: Option<&Path>| Found {
-            path: Some(path.to_owned()),
-            shadowed: shadowed.map(Path::to_owned),
+        let found = |path: &Path, shadowed: Option<&Path>| {
+            let path = path.to_owned();
+            let source = Source {
+                path,
+                found: Found::Place,
+            };
+            (Some(source), shadowed.map(Path::to_owned))
         };
         std::fs::write(&first, SHIPPED).unwrap();
         assert_eq!(find(None, None, &places), found(&first, None));

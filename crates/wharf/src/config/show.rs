@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use wharf_http::redact;
+
 use super::{
+    Settings,
     keys::{Default, Status},
     kind::Kind,
     load::{self, Loaded},
@@ -33,6 +36,22 @@ impl Examined {
         self.0.report.problems.is_empty()
     }
 
+    /// The settings. Some are missing when there are problems.
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Adds what was found elsewhere.
+    pub(crate) fn add(&mut self, problems: Vec<String>, warnings: Vec<String>) {
+        let report = &mut self.0.report;
+        for problem in problems {
+            report.problem(&Place::Nowhere, problem);
+        }
+        for warning in warnings {
+            report.warning(&Place::Nowhere, warning);
+        }
+    }
+
     /// The report: a line for each problem and warning, and a summary.
     pub(crate) fn remarks(&self) -> String {
         let report = &self.0.report;
@@ -54,7 +73,7 @@ impl Examined {
             }
         }
         let what = match &self.0.source {
-            Some(path) => path.display().to_string(),
+            Some(source) => source.path.display().to_string(),
             None => "no file, and the environment".to_owned(),
         };
         _ = writeln!(text, "{what}: {}", counts.join(", "));
@@ -187,7 +206,7 @@ impl YamlLines<'_> {
                             let values: Vec<String> = list
                                 .iter()
                                 .filter_map(Node::scalar)
-                                .map(|value| quoted(&value.text))
+                                .map(|value| quoted(&redact::configured(&value.text, MASK)))
                                 .collect();
                             format!("[{}]", values.join(", "))
                         }
@@ -231,19 +250,7 @@ fn indentation(depth: usize) -> String {
 }
 
 fn shown(value: &Scalar, is_text: bool) -> String {
-    scalar(&without_password(&value.text), is_text)
-}
-
-/// A URL such as `https://user:password@host`, without user and password.
-fn without_password(text: &str) -> String {
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return text.to_owned();
-    };
-    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
-    match rest[..end].rfind('@') {
-        Some(at) => format!("{scheme}://{MASK}{}", &rest[at..]),
-        None => text.to_owned(),
-    }
+    scalar(&redact::configured(&value.text, MASK), is_text)
 }
 
 /// A text as YAML that reads as the same text; in quotes unless it is unambiguous without.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use wharf_http::{Listener, TraceMetrics, Tracer};
+use wharf_http::{BuildInfo, Listener, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
     CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
@@ -13,7 +13,10 @@ use wharf_server::{
 use wharf_storage::metered::{Metered, Meters};
 use wharf_workers::Supervisor;
 
-use crate::config::{Debug, Engine, Settings};
+use crate::{
+    config::{Debug, Engine, Settings},
+    version,
+};
 
 /// Counts the operations of `store` if metrics are on.
 pub(super) fn meter(
@@ -91,7 +94,13 @@ pub(super) fn metrics(
     supervisor: &Supervisor,
 ) -> Arc<Metrics> {
     let driver = driver(&settings.storage);
+    let build = BuildInfo {
+        version: version::VERSION,
+        commit: version::COMMIT,
+        build: version::BUILD,
+    };
     let mut metrics = Metrics::new()
+        .with(build)
         .with(StoreMetrics { meters, driver })
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));

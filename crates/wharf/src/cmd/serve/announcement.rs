@@ -10,6 +10,7 @@ use wharf_http::ListenAddress;
 use crate::{
     config::{DeletePolicy, Engine, Settings},
     services::Services,
+    version,
 };
 
 /// The summary of a server that an operator reads at its start.
@@ -34,7 +35,7 @@ impl<'a> Announcement<'a> {
             prefix: &settings.server.prefix,
             is_read_only: settings.server.read_only,
             storage: &settings.storage,
-            source: settings.source.as_deref(),
+            source: settings.source.as_ref().map(|source| source.path.as_path()),
             users: settings.auth.as_ref().map(|auth| auth.path.as_path()),
             is_delete_enabled: services.is_delete_enabled(),
             is_delete_decided: settings.deletion != DeletePolicy::WhenUsersOrLoopback,
@@ -48,7 +49,7 @@ impl<'a> Announcement<'a> {
     }
 
     fn text(&self) -> String {
-        let version = env!("CARGO_PKG_VERSION");
+        let version = version::WHOLE;
         let data = match self.storage {
             Engine::Filesystem { root } => std::path::absolute(root)
                 .unwrap_or(root.clone())

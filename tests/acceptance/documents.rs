@@ -1,0 +1,140 @@
+//! The commands of README.md and `docs/`: each block of commands is run as it is typed, in an empty directory, or says why it
+//! is not.
+//!
+//! The words behind the language of a block tell: `run`, or `(not run: REASON)`. A block of another language with
+//! `file=NAME` is the file of that name, which the commands of its document find.
+
+#![expect(clippy::disallowed_methods, reason = "reads the documents")]
+
+use std::{fmt::Write as _, net::TcpListener, path::PathBuf};
+
+use wharf_testkit::{
+    suite::Suite,
+    tool::{self, Bench},
+};
+
+/// Languages whose blocks are commands.
+const COMMANDS: [&str; 2] = ["sh", "console"];
+
+/// A port of the documents, which the tests replace by one that is free.
+const PORT: &str = "5443";
+
+/// Stands for `wharf`: a server goes on beside the commands that follow, as in a second terminal.
+const SHIM: &str = r#"#!/bin/sh
+if [ "$1" != serve ]; then exec "$WHARF" "$@"; fi
+"$WHARF" "$@" > serve.log 2>&1 &
+echo $! >> servers
+until grep -q 'listening on' serve.log; do
+    kill -0 $! 2> /dev/null || { cat serve.log; exit 1; }
+    sleep 0.05
+done
+"#;
+
+struct Block<'a> {
+    language: &'a str,
+    /// The words behind the language.
+    mark: &'a str,
+    text: String,
+}
+
+pub(crate) fn add_to(suite: &mut Suite) {
+    suite.test(
+        "commands_of_the_documents_are_run_or_say_why_not",
+        &[],
+        every_block_is_marked,
+    );
+    for document in documents() {
+        let name = document
+            .file_name()
+            .expect("a document has a name")
+            .to_string_lossy();
+        let text = std::fs::read_to_string(&document).expect("a document is text");
+        if blocks(&text).iter().any(|block| block.mark == "run") {
+            suite.test(&format!("commands_of_{name}_work_as_typed"), &[], move || {
+                run(&text);
+            });
+        }
+    }
+}
+
+fn documents() -> Vec<PathBuf> {
+    let root = tool::root_directory();
+    let docs = std::fs::read_dir(root.join("docs")).expect("there are documents");
+    let mut found: Vec<PathBuf> = docs.map(|entry| entry.expect("it can be read").path()).collect();
+    found.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    found.push(root.join("README.md"));
+    found.sort();
+    found
+}
+
+fn every_block_is_marked() {
+    let mut unmarked = String::new();
+    for document in documents() {
+        let text = std::fs::read_to_string(&document).expect("a document is text");
+        for block in blocks(&text) {
+            let reason = block
+                .mark
+                .strip_prefix("(not run: ")
+                .and_then(|rest| rest.strip_suffix(')'));
+            let is_marked = block.mark == "run" || reason.is_some_and(|reason| reason.len() > 8);
+            if COMMANDS.contains(&block.language) && !is_marked {
+                let first = block.text.lines().next().unwrap_or_default();
+                _ = writeln!(unmarked, "{}: {first}", document.display());
+            }
+        }
+    }
+    assert!(
+        unmarked.is_empty(),
+        "neither `run` nor `(not run: REASON)`:\n{unmarked}"
+    );
+}
+
+/// Runs the commands of a document, one block after the other.
+fn run(document: &str) {
+    let bench = Bench::new();
+    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
+    let port = free.expect("a free port").port().to_string();
+    let mut script =
+        String::from("set -eu\nPATH=$PWD/bin:$PATH\ntrap 'xargs -r kill < servers' EXIT\n: > servers\n");
+    // A configuration of this machine, such as that of Debian's package of registry:2, is not part of an empty place.
+    script.push_str("export REGISTRY_CONFIGURATION_PATH=/dev/null\n");
+    _ = writeln!(script, "export WHARF='{}'", env!("CARGO_BIN_EXE_wharf"));
+    for block in blocks(document) {
+        if let Some(name) = block.mark.strip_prefix("file=") {
+            bench.write(name, &block.text);
+        } else if block.mark == "run" {
+            script.push_str(&block.text.replace(PORT, &port));
+        }
+    }
+    bench.write("bin/wharf", SHIM);
+    bench.run("chmod", &["755", "bin/wharf"]);
+    bench.write("typed.sh", &script);
+    bench.run("sh", &["typed.sh"]);
+}
+
+/// The fenced blocks of a document in Markdown.
+fn blocks(document: &str) -> Vec<Block<'_>> {
+    let mut found: Vec<Block<'_>> = Vec::new();
+    let mut is_open = false;
+    for line in document.lines() {
+        match line.trim_start().strip_prefix("```") {
+            Some(_) if is_open => is_open = false,
+            Some(info) => {
+                let (language, mark) = info.split_once(' ').unwrap_or((info, ""));
+                is_open = true;
+                found.push(Block {
+                    language,
+                    mark: mark.trim(),
+                    text: String::new(),
+                });
+            }
+            None => {
+                if let (true, Some(block)) = (is_open, found.last_mut()) {
+                    block.text.push_str(line);
+                    block.text.push('\n');
+                }
+            }
+        }
+    }
+    found
+}
