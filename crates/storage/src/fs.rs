@@ -3,14 +3,19 @@
 //! # How a write becomes durable
 //!
 //! A file is written and synced in `wharf/staging`, renamed to its place, and the directory that it
-//! was renamed into is synced, before the next one moves. Where directories are missing, the
-//! missing chain is built and synced in staging, with the file in it, and renamed whole. So inside
-//! `docker/registry/v2` there is never a temporary file, never half a file, and never a tag
-//! directory without its link.
+//! was renamed into is synced, before the next one moves. Where several directories are missing, the
+//! missing chain is built and synced in staging, with the file in it, and renamed whole; then the directory that it
+//! left is synced too. So inside `docker/registry/v2` there is never a temporary file, never half a file, and
+//! never a tag directory without its link.
+//!
+//! Nothing is assumed about the order in which a file system writes two directories back, so all of this holds without
+//! a journal as well.
 //!
 //! That a file's contents are synced before it gets its name, and the name before the request is answered,
-//! leaves `close` nothing to report. An fsync that fails is an error for each request that waits for it, and
-//! is not tried again: after it, the state of the disk is unknown.
+//! leaves `close` nothing to report. An fsync that fails is an error for each request that waits for it. That of a file
+//! is not tried again, because its state on the disk is unknown after it: the file goes. That of a directory is tried
+//! again before the next write of any request, because requests see the names in it meanwhile. And no request is
+//! acknowledged that may have seen a name before it was durable: see `unsettled`.
 //!
 //! # How many syncs that takes
 //!
@@ -20,10 +25,10 @@
 //! | what                                                       | files | directories | renames |
 //! |------------------------------------------------------------|------:|------------:|--------:|
 //! | blob and its link, small or large                          |     2 |           4 |       2 |
-//! | blob and its link, first of a new repository               |     2 |           9 |       2 |
+//! | blob and its link, first of a new repository               |     2 |          10 |       2 |
 //! | manifest (blob, revision, history, tag), tag that exists   |     4 |           7 |       4 |
-//! | manifest, new tag                                          |     4 |          10 |       3 |
-//! | manifest, first of its repository                          |     4 |          13 |       2 |
+//! | manifest, new tag                                          |     4 |          11 |       3 |
+//! | manifest, first of its repository                          |     4 |          14 |       2 |
 //! | tag removed                                                |     0 |           1 |       1 |
 //!
 //! Not one of them can go: a test lets each do nothing and finds a promise broken. But on a file
@@ -34,8 +39,8 @@
 //!
 //! An object that must be absent is renamed to its place with `RENAME_NOREPLACE`, or linked there where a file system
 //! has no such rename, so that not even another process can come in between. Whether an object is still of a version
-//! is looked at under a lock on its key, which every rename and removal in this process takes as well. A move is one
-//! rename; the directory that gets the object is synced before the one that loses it.
+//! is looked at under a lock on its key, which every rename and removal in this process takes as well. A move
+//! gives the object its new name in addition, syncs that, and then removes the old one.
 //!
 //! # What blocks where
 //!
@@ -56,6 +61,7 @@ mod rename;
 mod scan;
 mod spool;
 pub mod sys;
+mod unsettled;
 mod upload;
 
 use std::{
@@ -79,6 +85,7 @@ use self::{
     list::Listings,
     pool::Pool,
     sys::{Disk, RealDisk},
+    unsettled::{Moment, Unsettled},
 };
 use crate::{
     Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
@@ -98,6 +105,7 @@ pub struct FsStorage<D: Disk = RealDisk> {
 struct Engine<D: Disk> {
     disk: D,
     directories: Directories,
+    unsettled: Unsettled<D>,
     keys: KeyLocks,
     uploads: KnownUploads,
     listings: Listings,
@@ -229,6 +237,7 @@ impl<D: Disk> Engine<D> {
         Self {
             disk,
             directories: Directories::default(),
+            unsettled: Unsettled::default(),
             keys: KeyLocks::default(),
             uploads: KnownUploads::new(),
             listings: list::listings(),
@@ -236,6 +245,13 @@ impl<D: Disk> Engine<D> {
             staged: AtomicU64::new(0),
             lock,
         }
+    }
+
+    /// Waits until every change of names that was visible at `moment` is durable. Every write calls this before its own
+    /// first change. Blocks.
+    fn settle(&self, moment: Moment) -> io::Result<()> {
+        self.unsettled
+            .settle(moment, |directory| self.directories.sync(&self.disk, directory))
     }
 
     /// A path in staging that is not in use. Names are unique among the processes that have the

@@ -105,6 +105,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn rename_new(&self, from: &str, to: &Self::Directory, name: &str) -> io::Result<()>;
     /// Moves a file from one open directory to another, in place of a file there.
     fn rename_at(&self, from: (&Self::Directory, &str), to: (&Self::Directory, &str)) -> io::Result<()>;
+    /// Gives the file at `from` a second name, the path `to`, at which nothing is.
+    fn link_at(&self, from: (&Self::Directory, &str), to: &str) -> io::Result<()>;
     /// Creates a directory.
     fn create_directory(&self, path: &str) -> io::Result<()>;
     /// Removes a file.
@@ -415,6 +417,10 @@ impl Disk for RealDisk {
 
     fn rename_at(&self, from: (&OwnedFd, &str), to: (&OwnedFd, &str)) -> io::Result<()> {
         Ok(renameat(from.0, from.1, to.0, to.1)?)
+    }
+
+    fn link_at(&self, from: (&OwnedFd, &str), to: &str) -> io::Result<()> {
+        Ok(linkat(from.0, from.1, &self.root, to, AtFlags::empty())?)
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {

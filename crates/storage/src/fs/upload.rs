@@ -64,8 +64,8 @@ impl<D: Disk> Engine<D> {
         result
     }
 
-    /// Creates a directory, and those above it that are missing.
-    fn create_directories(&self, path: &str) -> io::Result<()> {
+    /// Creates a directory, and those above it that are missing. Nothing is synced.
+    pub(super) fn create_directories(&self, path: &str) -> io::Result<()> {
         match self.disk.create_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
