@@ -54,6 +54,7 @@ mod keys;
 mod known_uploads;
 mod list;
 mod list_uploads;
+mod lock;
 mod pool;
 mod read;
 mod remove;
@@ -83,6 +84,7 @@ use self::{
     keys::KeyLocks,
     known_uploads::KnownUploads,
     list::Listings,
+    lock::StoreLock,
     pool::Pool,
     sys::{Disk, RealDisk},
     unsettled::{Moment, Unsettled},
@@ -112,7 +114,7 @@ struct Engine<D: Disk> {
     pool: Arc<Pool>,
     staged: AtomicU64,
     /// Exclusive use of the store; `None` when it was opened to read only
-    lock: Option<D::Lock>,
+    lock: Option<StoreLock<D>>,
 }
 
 impl FsStorage {
@@ -152,7 +154,7 @@ impl<D: Disk> FsStorage<D> {
     /// As [`open`](FsStorage::open).
     pub fn on(disk: D, place: &str) -> Result<Self> {
         let lock = prepare(&disk, place)?;
-        let engine = Engine::new(disk, Some(lock));
+        let engine = Engine::new(disk, Some(StoreLock::new(Some(lock))));
         engine.empty_staging().map_err(|error| opening(place, error))?;
         Ok(Self {
             engine: Arc::new(engine),
@@ -184,15 +186,12 @@ impl<D: Disk> FsStorage<D> {
 fn prepare<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
     let failed = |error| opening(place, error);
     create_directory(disk, OURS).map_err(failed)?;
-    let content = format!(
-        "pid {}\nsince {}\n",
-        std::process::id(),
-        jiff::Timestamp::now().strftime("%FT%TZ")
-    );
-    let lock = disk.lock(LOCK, &content).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
-        _ => failed(error),
-    })?;
+    let lock = disk
+        .lock(LOCK, &lock::content())
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
+            _ => failed(error),
+        })?;
     create_directory(disk, STAGING).map_err(failed)?;
     match (disk.stat(STAGING), disk.stat(THEIRS)) {
         (Ok(ours), Ok(theirs)) if ours.device != theirs.device => {
@@ -225,15 +224,14 @@ fn opening(place: &str, error: io::Error) -> Error {
 }
 
 fn locked(place: &str, holder: &str) -> Error {
-    let holder = holder.trim().replace('\n', ", ");
-    let holder = if holder.is_empty() { "unknown" } else { &holder };
+    let holder = lock::holder(holder);
     let context =
         format!("open the store `{place}`: another process uses it ({holder}); stop that one first");
     Error::new(ErrorKind::Locked, context)
 }
 
 impl<D: Disk> Engine<D> {
-    fn new(disk: D, lock: Option<D::Lock>) -> Self {
+    fn new(disk: D, lock: Option<StoreLock<D>>) -> Self {
         Self {
             disk,
             directories: Directories::default(),
@@ -254,22 +252,84 @@ impl<D: Disk> Engine<D> {
             .settle(moment, |directory| self.directories.sync(&self.disk, directory))
     }
 
+    /// Fails when another process has taken the store over. Blocks.
+    fn confirm_lock(&self) -> Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.confirm(&self.disk))
+    }
+
     /// A path in staging that is not in use. Names are unique among the processes that have the
     /// store, because each of them empties staging first.
     fn staging_path(&self) -> String {
         format!("{STAGING}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The directory itself stays, with its owner: another command may run as another user than the server.
+    /// Runs `change`, which needs staging; makes that again if another program has removed it.
+    fn in_staging<T>(&self, change: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let result = change();
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return result,
+        }
+        match self.disk.stat(STAGING) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return result,
+        }
+        create_directory(&self.disk, OURS)?;
+        if let Some(lock) = &self.lock {
+            lock.confirm_now(&self.disk).map_err(io::Error::other)?;
+        }
+        create_directory(&self.disk, STAGING)?;
+        change()
+    }
+
+    /// The directory itself stays, with its owner: another command may run as another user than the server. What cannot be
+    /// removed stays as well, and its name is not used.
     fn empty_staging(&self) -> io::Result<()> {
+        let ours = self.disk.open_directory(OURS)?;
+        let staging = self
+            .disk
+            .open_real_directory_at(&ours, "staging")
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotADirectory => io::Error::other(format!(
+                    "`{STAGING}` is not a directory; remove it, the next start makes it"
+                )),
+                _ => error,
+            })?;
         let mut names = Vec::new();
-        self.disk.read_directory(STAGING, &mut |name, _| {
+        self.disk.read_open_directory(&staging, &mut |name, _| {
             names.push(String::from_utf8_lossy(name).into_owned());
             ControlFlow::Continue(())
         })?;
-        names
-            .iter()
-            .try_for_each(|name| self.remove_recursively(&format!("{STAGING}/{name}")))
+        for name in names {
+            if let Err(error) = self.remove_recursively_at(&staging, &name) {
+                tracing::warn!(
+                    path = format!("{STAGING}/{name}"), %error,
+                    "could not remove what an earlier process left; remove it by hand"
+                );
+                let number = name.parse().map_or(0, |number: u64| number.saturating_add(1));
+                self.staged.fetch_max(number, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the store is where it was, is this process's, and can be written to. Blocks.
+    fn check(&self) -> Result<()> {
+        let failed = |error| Error::io("look at the root of the store", error);
+        self.disk.check().map_err(failed)?;
+        let Some(lock) = &self.lock else { return Ok(()) };
+        lock.confirm_now(&self.disk)?;
+        // The kernel makes a file system read-only after an error, and not every one says so without a write.
+        let path = self.staging_path();
+        let written = self
+            .in_staging(|| self.disk.create(&path))
+            .and_then(|file| sys::write_all_at(&self.disk, &file, b"check", 0));
+        let removed = self.disk.remove_file(&path);
+        match written.and(removed) {
+            // Pulls and deletions work on a full disk.
+            Err(error) if ErrorKind::of(&error) == ErrorKind::NoSpace => Ok(()),
+            other => other.map_err(|error| Error::io("write to the store, as a check", error)),
+        }
     }
 }
 
@@ -334,11 +394,7 @@ impl<D: Disk> Objects for FsStorage<D> {
 
     async fn check(&self) -> Result<()> {
         // A file server that is gone lets even a stat wait.
-        self.run(|engine| {
-            let check = engine.disk.check();
-            check.map_err(|error| Error::io("look at the root of the store", error))
-        })
-        .await
+        self.run(Engine::check).await
     }
 }
 

@@ -128,6 +128,7 @@ impl<D: Disk> Engine<D> {
     pub(super) fn commit(&self, mut items: Vec<Item<D>>) -> Result<()> {
         let mut units = Vec::new();
         let seen = self.unsettled.now();
+        self.confirm_lock()?;
         let result = self.try_commit(seen, &mut items, &mut units);
         if result.is_err() {
             self.clean_up(&mut items, &units);
@@ -225,8 +226,7 @@ impl<D: Disk> Engine<D> {
             return Ok(());
         };
         let file = self
-            .disk
-            .create(&to)
+            .in_staging(|| self.disk.create(&to))
             .map_err(|error| writing(&item.path, error))?;
         let (written, result) = write_frames(&self.disk, &file, frames, 0);
         item.content = Content::File {
@@ -266,7 +266,7 @@ impl<D: Disk> Engine<D> {
             return Ok(());
         }
         if inside.is_empty() {
-            self.disk.create_directory(tree.holder())?;
+            self.in_staging(|| self.disk.create_directory(tree.holder()))?;
         } else {
             self.create_in_tree(tree, parent(inside))?;
         }

@@ -18,6 +18,7 @@ impl<D: Disk> Engine<D> {
     /// Removes a file and the directories above it that became empty. Blocks.
     pub(super) fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
         let path = key.as_str();
+        self.confirm_lock()?;
         self.settle(self.unsettled.now())
             .and_then(|()| self.try_remove(path, keep.as_str()))
             .map_err(|error| Error::io(format!("remove `{path}`"), error))
@@ -79,6 +80,7 @@ impl<D: Disk> Engine<D> {
     /// when the walk leaves the directory. So it is the very directory out of which something was removed that is
     /// synced, as in [`remove`](Self::remove), and nothing but the lowest one that stays.
     pub(super) fn remove_many(&self, removals: &[Removal]) -> Result<()> {
+        self.confirm_lock()?;
         self.settle(self.unsettled.now())
             .map_err(|error| Error::io("sync what earlier requests wrote", error))?;
         let mut walk = Walk::default();
@@ -95,9 +97,12 @@ impl<D: Disk> Engine<D> {
         let path = path.as_str();
         let staged = self.staging_path();
         let failed = |error| Error::io(format!("remove `{path}`"), error);
+        self.confirm_lock()?;
         self.settle(self.unsettled.now()).map_err(failed)?;
         let above = self.disk.open_directory(parent(path)).map_err(failed)?;
-        let staging = self.disk.open_directory(parent(&staged)).map_err(failed)?;
+        let staging = self
+            .in_staging(|| self.disk.open_directory(parent(&staged)))
+            .map_err(failed)?;
         let rename = || self.disk.rename(path, &staging, last_component(&staged));
         let removed = self.unsettled.begin();
         self.directories.change(path, rename).map_err(failed)?;
@@ -110,50 +115,67 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Deletes a file or a directory with all that it holds, without any claim to durability. It is
-    /// no error when it is not there.
+    /// no error when it is not there. A symbolic link goes itself, and what it leads to stays.
     pub(super) fn remove_recursively(&self, path: &str) -> io::Result<()> {
-        loop {
-            let mut names = Vec::new();
-            let listed = self.disk.read_directory(path, &mut |name, kind| {
-                names.push((String::from_utf8_lossy(name).into_owned(), kind));
-                if names.len() < BATCH {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            });
-            match listed {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                    return self.disk.remove_file(path);
-                }
-                other => other?,
-            }
-            let mut progress = false;
-            for (name, kind) in names {
-                let path = format!("{path}/{name}");
-                let removed = match kind {
-                    Kind::Directory => self.remove_recursively(&path),
-                    _ => self.disk.remove_file(&path),
+        match self.disk.open_directory(parent(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(above) => self.remove_recursively_at(&above, last_component(path)),
+        }
+    }
+
+    /// The same in an open directory.
+    pub(super) fn remove_recursively_at(&self, above: &D::Directory, name: &str) -> io::Result<()> {
+        let directory = match self.disk.open_real_directory_at(above, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return match self.disk.remove_file_at(above, name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    other => other,
                 };
-                match removed {
-                    // A file system that does not tell the kind when it lists.
-                    Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                        self.remove_recursively(&path)?;
-                    }
-                    // Another request removed it, or the name is not text.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    other => other?,
-                }
-                progress = true;
             }
-            match self.disk.remove_directory(path) {
+            other => other?,
+        };
+        loop {
+            let progress = self.empty_batch(&directory)?;
+            match self.disk.remove_directory_at(above, name) {
                 // A request that still held the directory added a name, or there are more names than one batch.
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && progress => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 other => return other,
             }
         }
+    }
+
+    /// Deletes some of the names in a directory; returns whether there was one.
+    fn empty_batch(&self, directory: &D::Directory) -> io::Result<bool> {
+        let mut names = Vec::new();
+        self.disk.read_open_directory(directory, &mut |name, kind| {
+            names.push((String::from_utf8_lossy(name).into_owned(), kind));
+            if names.len() < BATCH {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        let mut progress = false;
+        for (name, kind) in names {
+            let removed = match kind {
+                Kind::Directory => self.remove_recursively_at(directory, &name),
+                _ => self.disk.remove_file_at(directory, &name),
+            };
+            match removed {
+                // A file system that does not tell the kind when it lists.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                    self.remove_recursively_at(directory, &name)?;
+                }
+                // Another request removed it, or the name is not text.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            }
+            progress = true;
+        }
+        Ok(progress)
     }
 
     /// Removes an upload with everything that it wrote. Blocks.

@@ -22,6 +22,7 @@ impl<D: Disk> Engine<D> {
     /// Moves the object at `from` to `to`. The new name is durable before the old one goes: whatever a
     /// cut of power leaves, one of the two is there. Blocks.
     pub(super) fn rename_object(&self, from: &Removal, to: &Key) -> Result<()> {
+        self.confirm_lock()?;
         self.settle(self.unsettled.now())
             .and_then(|()| self.try_rename_object(from, to))
             .map_err(|error| match error.kind() {
@@ -93,7 +94,7 @@ impl<D: Disk> Engine<D> {
     /// Gives a file a second name, in place of a file there; where that cannot be, its only one.
     fn rename_between(&self, from: (&D::Directory, &str), to: (&D::Directory, &str)) -> io::Result<()> {
         let staged = self.staging_path();
-        match self.disk.link_at(from, &staged) {
+        match self.in_staging(|| self.disk.link_at(from, &staged)) {
             Ok(()) => {}
             Err(error) if is_refused(&error) => return self.disk.rename_at(from, to),
             Err(error) => return Err(error),

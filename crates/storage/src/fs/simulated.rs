@@ -53,7 +53,8 @@ struct State {
     effects: usize,
     cut_after: usize,
     off: bool,
-    locked: bool,
+    /// The file that is locked
+    locked: Option<u64>,
     mounted: Option<u64>,
     reads: u64,
     syncs: Syncs,
@@ -115,7 +116,7 @@ impl Default for State {
             effects: 0,
             cut_after: usize::MAX,
             off: false,
-            locked: false,
+            locked: None,
             mounted: None,
             reads: 0,
             syncs: Syncs::default(),
@@ -599,25 +600,29 @@ fn counted_down(countdown: &mut Option<u32>) -> bool {
 impl Disk for SimulatedDisk {
     type File = u64;
     type Directory = u64;
-    type Lock = ();
+    type Lock = u64;
 
-    fn lock(&self, path: &str, content: &str) -> io::Result<()> {
+    fn lock(&self, path: &str, content: &str) -> io::Result<u64> {
         self.effect(
             || format!("lock {path}"),
             |state| {
-                if std::mem::replace(&mut state.locked, true) {
-                    return Err(io::Error::new(io::ErrorKind::WouldBlock, "pid 1\nsince ever\n"));
-                }
                 let inode = match state.find(path) {
                     Ok(inode) => inode,
                     Err(_) => state.add(path, Content::file())?,
                 };
+                if state.locked.replace(inode) == Some(inode) {
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, "pid 1\nsince ever\n"));
+                }
                 if let Content::File { now, .. } = &mut state.node(inode)?.content {
                     *now = content.into();
                 }
-                Ok(())
+                Ok(inode)
             },
         )
+    }
+
+    fn is_locked_at(&self, lock: &u64, path: &str) -> io::Result<bool> {
+        self.look(|state| Ok(state.find(path)? == *lock))
     }
 
     fn stat(&self, path: &str) -> io::Result<Metadata> {
@@ -637,8 +642,17 @@ impl Disk for SimulatedDisk {
         path: &str,
         each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
     ) -> io::Result<()> {
+        let directory = self.open_directory(path)?;
+        self.read_open_directory(&directory, each)
+    }
+
+    fn read_open_directory(
+        &self,
+        directory: &u64,
+        each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let entries: Vec<_> = self.look(|state| {
-            let names = state.names(state.find(path)?)?;
+            let names = state.names(*directory)?;
             Ok(names
                 .iter()
                 .map(|(name, inode)| (name.clone(), state.is_directory(*inode)))
@@ -687,6 +701,10 @@ impl Disk for SimulatedDisk {
             let inode = state.child(*directory, name)?;
             state.names(inode).map(|_| inode)
         })
+    }
+
+    fn open_real_directory_at(&self, directory: &u64, name: &str) -> io::Result<u64> {
+        self.open_directory_at(directory, name)
     }
 
     fn identity(&self, directory: &u64) -> io::Result<(u64, u64)> {
