@@ -3,14 +3,19 @@
 //! # How a write becomes durable
 //!
 //! A file is written and synced in `wharf/staging`, renamed to its place, and the directory that it
-//! was renamed into is synced, before the next one moves. Where directories are missing, the
-//! missing chain is built and synced in staging, with the file in it, and renamed whole. So inside
-//! `docker/registry/v2` there is never a temporary file, never half a file, and never a tag
-//! directory without its link.
+//! was renamed into is synced, before the next one moves. Where several directories are missing, the
+//! missing chain is built and synced in staging, with the file in it, and renamed whole; then the directory that it
+//! left is synced too. So inside `docker/registry/v2` there is never a temporary file, never half a file, and
+//! never a tag directory without its link.
+//!
+//! Nothing is assumed about the order in which a file system writes two directories back, so all of this holds without
+//! a journal as well.
 //!
 //! That a file's contents are synced before it gets its name, and the name before the request is answered,
-//! leaves `close` nothing to report. An fsync that fails is an error for each request that waits for it, and
-//! is not tried again: after it, the state of the disk is unknown.
+//! leaves `close` nothing to report. An fsync that fails is an error for each request that waits for it. That of a file
+//! is not tried again, because its state on the disk is unknown after it: the file goes. That of a directory is tried
+//! again before the next write of any request, because requests see the names in it meanwhile. And no request is
+//! acknowledged that may have seen a name before it was durable: see `unsettled`.
 //!
 //! # How many syncs that takes
 //!
@@ -20,10 +25,10 @@
 //! | what                                                       | files | directories | renames |
 //! |------------------------------------------------------------|------:|------------:|--------:|
 //! | blob and its link, small or large                          |     2 |           4 |       2 |
-//! | blob and its link, first of a new repository               |     2 |           9 |       2 |
+//! | blob and its link, first of a new repository               |     2 |          10 |       2 |
 //! | manifest (blob, revision, history, tag), tag that exists   |     4 |           7 |       4 |
-//! | manifest, new tag                                          |     4 |          10 |       3 |
-//! | manifest, first of its repository                          |     4 |          13 |       2 |
+//! | manifest, new tag                                          |     4 |          11 |       3 |
+//! | manifest, first of its repository                          |     4 |          14 |       2 |
 //! | tag removed                                                |     0 |           1 |       1 |
 //!
 //! Not one of them can go: a test lets each do nothing and finds a promise broken. But on a file
@@ -34,8 +39,8 @@
 //!
 //! An object that must be absent is renamed to its place with `RENAME_NOREPLACE`, or linked there where a file system
 //! has no such rename, so that not even another process can come in between. Whether an object is still of a version
-//! is looked at under a lock on its key, which every rename and removal in this process takes as well. A move is one
-//! rename; the directory that gets the object is synced before the one that loses it.
+//! is looked at under a lock on its key, which every rename and removal in this process takes as well. A move
+//! gives the object its new name in addition, syncs that, and then removes the old one.
 //!
 //! # What blocks where
 //!
@@ -50,6 +55,7 @@ mod keys;
 mod known_uploads;
 mod list;
 mod list_uploads;
+mod lock;
 mod pool;
 mod provisional;
 mod read;
@@ -59,6 +65,7 @@ mod saved_hash;
 mod scan;
 mod spool;
 pub mod sys;
+mod unsettled;
 mod upload;
 
 use std::{
@@ -80,8 +87,10 @@ use self::{
     keys::KeyLocks,
     known_uploads::KnownUploads,
     list::Listings,
+    lock::StoreLock,
     pool::Pool,
     sys::{Disk, RealDisk},
+    unsettled::{Moment, Unsettled},
 };
 use crate::{
     Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
@@ -101,13 +110,14 @@ pub struct FsStorage<D: Disk = RealDisk> {
 struct Engine<D: Disk> {
     disk: D,
     directories: Directories,
+    unsettled: Unsettled<D>,
     keys: KeyLocks,
     uploads: KnownUploads,
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
     /// Exclusive use of the store; `None` when it was opened to read only
-    lock: Option<D::Lock>,
+    lock: Option<StoreLock<D>>,
 }
 
 impl FsStorage {
@@ -147,7 +157,7 @@ impl<D: Disk> FsStorage<D> {
     /// As [`open`](FsStorage::open).
     pub fn on(disk: D, place: &str) -> Result<Self> {
         let lock = prepare(&disk, place)?;
-        let engine = Engine::new(disk, Some(lock));
+        let engine = Engine::new(disk, Some(StoreLock::new(Some(lock))));
         engine.empty_staging().map_err(|error| opening(place, error))?;
         Ok(Self {
             engine: Arc::new(engine),
@@ -179,15 +189,12 @@ impl<D: Disk> FsStorage<D> {
 fn prepare<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
     let failed = |error| opening(place, error);
     create_directory(disk, OURS).map_err(failed)?;
-    let content = format!(
-        "pid {}\nsince {}\n",
-        std::process::id(),
-        jiff::Timestamp::now().strftime("%FT%TZ")
-    );
-    let lock = disk.lock(LOCK, &content).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
-        _ => failed(error),
-    })?;
+    let lock = disk
+        .lock(LOCK, &lock::content())
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
+            _ => failed(error),
+        })?;
     create_directory(disk, STAGING).map_err(failed)?;
     match (disk.stat(STAGING), disk.stat(THEIRS)) {
         (Ok(ours), Ok(theirs)) if ours.device != theirs.device => {
@@ -220,18 +227,18 @@ fn opening(place: &str, error: io::Error) -> Error {
 }
 
 fn locked(place: &str, holder: &str) -> Error {
-    let holder = holder.trim().replace('\n', ", ");
-    let holder = if holder.is_empty() { "unknown" } else { &holder };
+    let holder = lock::holder(holder);
     let context =
         format!("open the store `{place}`: another process uses it ({holder}); stop that one first");
     Error::new(ErrorKind::Locked, context)
 }
 
 impl<D: Disk> Engine<D> {
-    fn new(disk: D, lock: Option<D::Lock>) -> Self {
+    fn new(disk: D, lock: Option<StoreLock<D>>) -> Self {
         Self {
             disk,
             directories: Directories::default(),
+            unsettled: Unsettled::default(),
             keys: KeyLocks::default(),
             uploads: KnownUploads::new(),
             listings: list::listings(),
@@ -241,22 +248,91 @@ impl<D: Disk> Engine<D> {
         }
     }
 
+    /// Waits until every change of names that was visible at `moment` is durable. Every write calls this before its own
+    /// first change. Blocks.
+    fn settle(&self, moment: Moment) -> io::Result<()> {
+        self.unsettled
+            .settle(moment, |directory| self.directories.sync(&self.disk, directory))
+    }
+
+    /// Fails when another process has taken the store over. Blocks.
+    fn confirm_lock(&self) -> Result<()> {
+        self.lock.as_ref().map_or(Ok(()), |lock| lock.confirm(&self.disk))
+    }
+
     /// A path in staging that is not in use. Names are unique among the processes that have the
     /// store, because each of them empties staging first.
     fn staging_path(&self) -> String {
         format!("{STAGING}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// The directory itself stays, with its owner: another command may run as another user than the server.
+    /// Runs `change`, which needs staging; makes that again if another program has removed it.
+    fn in_staging<T>(&self, change: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let result = change();
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return result,
+        }
+        match self.disk.stat(STAGING) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => return result,
+        }
+        create_directory(&self.disk, OURS)?;
+        if let Some(lock) = &self.lock {
+            lock.confirm_now(&self.disk).map_err(io::Error::other)?;
+        }
+        create_directory(&self.disk, STAGING)?;
+        change()
+    }
+
+    /// The directory itself stays, with its owner: another command may run as another user than the server. What cannot be
+    /// removed stays as well, and its name is not used.
     fn empty_staging(&self) -> io::Result<()> {
+        let ours = self.disk.open_directory(OURS)?;
+        let staging = self
+            .disk
+            .open_real_directory_at(&ours, "staging")
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::NotADirectory => io::Error::other(format!(
+                    "`{STAGING}` is not a directory; remove it, the next start makes it"
+                )),
+                _ => error,
+            })?;
         let mut names = Vec::new();
-        self.disk.read_directory(STAGING, &mut |name, _| {
+        self.disk.read_open_directory(&staging, &mut |name, _| {
             names.push(String::from_utf8_lossy(name).into_owned());
             ControlFlow::Continue(())
         })?;
-        names
-            .iter()
-            .try_for_each(|name| self.remove_recursively(&format!("{STAGING}/{name}")))
+        for name in names {
+            if let Err(error) = self.remove_recursively_at(&staging, &name) {
+                tracing::warn!(
+                    path = format!("{STAGING}/{name}"), %error,
+                    "could not remove what an earlier process left; remove it by hand"
+                );
+                let number = name.parse().map_or(0, |number: u64| number.saturating_add(1));
+                self.staged.fetch_max(number, Ordering::Relaxed);
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the store is where it was, is this process's, and can be written to. Blocks.
+    fn check(&self) -> Result<()> {
+        let failed = |error| Error::io("look at the root of the store", error);
+        self.disk.check().map_err(failed)?;
+        let Some(lock) = &self.lock else { return Ok(()) };
+        lock.confirm_now(&self.disk)?;
+        // The kernel makes a file system read-only after an error, and not every one says so without a write.
+        let path = self.staging_path();
+        let written = self
+            .in_staging(|| self.disk.create(&path))
+            .and_then(|file| sys::write_all_at(&self.disk, &file, b"check", 0));
+        let removed = self.disk.remove_file(&path);
+        match written.and(removed) {
+            // Pulls and deletions work on a full disk.
+            Err(error) if ErrorKind::of(&error) == ErrorKind::NoSpace => Ok(()),
+            other => other.map_err(|error| Error::io("write to the store, as a check", error)),
+        }
     }
 }
 
@@ -326,11 +402,7 @@ impl<D: Disk> Objects for FsStorage<D> {
 
     async fn check(&self) -> Result<()> {
         // A file server that is gone lets even a stat wait.
-        self.run(|engine| {
-            let check = engine.disk.check();
-            check.map_err(|error| Error::io("look at the root of the store", error))
-        })
-        .await
+        self.run(Engine::check).await
     }
 }
 

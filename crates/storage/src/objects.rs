@@ -72,10 +72,10 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// Moves the object at `from.key` to `to`, in place of an object that is there, and removes the directories above
     /// `from.key` that became empty, as [`remove`](Self::remove) does.
     ///
-    /// On a file system the move is atomic, and a cut of power before it is acknowledged leaves the object under the
-    /// old key, the new one or both, never under neither. On a bucket it is a copy and a removal: a crash in between
-    /// leaves both keys, and a write to `from.key` in between is lost. A move may be repeated: when it
-    /// took effect before, the second one finds nothing at `from.key`.
+    /// The object gets its new key first and loses the old one then, so that readers, a crash or a cut of power in between
+    /// find it under both keys, and never under neither. On a bucket, which copies it, a write to `from.key` in between
+    /// is lost; on a file system it stays. A move may be repeated: when it took effect before, the second one finds
+    /// nothing at `from.key`.
     ///
     /// # Errors
     ///

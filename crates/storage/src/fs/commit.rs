@@ -7,7 +7,12 @@
 //! **Placing** renames one after the other to where it belongs, and syncs the directory that it
 //! was renamed into before the next one moves (I2, I3). A tree takes one rename, so that a new tag
 //! appears with its history at once, and so does what follows in the same commit below the same
-//! missing directory.
+//! missing directory. Where only the last directory is missing, for one file, it is made in place.
+//!
+//! A tree that was renamed may be found under its old name after a cut of power, and staging is emptied at every start. So
+//! each tree is staged in a directory of its own, which is synced as well before anything relies on the tree.
+//!
+//! Before anything is placed, what other requests placed earlier is durable ([`unsettled`](super::unsettled)).
 //!
 //! A directory may appear or vanish between the two phases, made or removed by another request.
 //! Then what is not placed yet is staged anew and the work goes on from there.
@@ -22,9 +27,10 @@ use bytes::Bytes;
 
 use super::{
     Engine,
-    directories::{Opened, is_at_or_below, parent},
+    directories::{Chain, Opened, is_at_or_below, parent},
     read::is_of_version,
     sys::Disk,
+    unsettled::{Change, Moment},
 };
 use crate::{Condition, Error, ErrorKind, Put, Result};
 
@@ -64,7 +70,7 @@ struct Unit {
 struct Tree {
     /// Path at which its top belongs
     top: String,
-    /// Path at which it is staged
+    /// Path at which it is staged, in a directory of its own
     staged: String,
     /// The directories in it, relative to the top, whose name is the empty string.
     directories: BTreeSet<String>,
@@ -121,17 +127,21 @@ impl<D: Disk> Engine<D> {
     /// Makes all of `items` visible and durable, in order. Blocks.
     pub(super) fn commit(&self, mut items: Vec<Item<D>>) -> Result<()> {
         let mut units = Vec::new();
-        let result = self.try_commit(&mut items, &mut units);
+        let seen = self.unsettled.now();
+        self.confirm_lock()?;
+        let result = self.try_commit(seen, &mut items, &mut units);
         if result.is_err() {
             self.clean_up(&mut items, &units);
         }
         result
     }
 
-    fn try_commit(&self, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+    fn try_commit(&self, seen: Moment, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
         let mut placed = 0;
         for _ in 0..ATTEMPTS {
             self.stage(&mut items[placed..], units)?;
+            self.settle(seen)
+                .map_err(|error| Error::io("sync what earlier requests wrote", error))?;
             match self.place(items, &mut placed, units)? {
                 Outcome::Done => return Ok(()),
                 Outcome::Overtaken => {}
@@ -197,9 +207,12 @@ impl<D: Disk> Engine<D> {
                     is_at_or_below(parent(&item.path), &top) && !item.replaces() && seen.insert(&item.path)
                 });
                 let together = together.count();
+                if together == 1 && top == parent(path) {
+                    return Ok((1, None));
+                }
                 let tree = Tree {
                     top,
-                    staged: self.staging_path(),
+                    staged: format!("{}/tree", self.staging_path()),
                     directories: BTreeSet::new(),
                 };
                 Ok((together, Some(tree)))
@@ -213,8 +226,7 @@ impl<D: Disk> Engine<D> {
             return Ok(());
         };
         let file = self
-            .disk
-            .create(&to)
+            .in_staging(|| self.disk.create(&to))
             .map_err(|error| writing(&item.path, error))?;
         let (written, result) = write_frames(&self.disk, &file, frames, 0);
         item.content = Content::File {
@@ -253,7 +265,9 @@ impl<D: Disk> Engine<D> {
         if tree.directories.contains(inside) {
             return Ok(());
         }
-        if !inside.is_empty() {
+        if inside.is_empty() {
+            self.in_staging(|| self.disk.create_directory(tree.holder()))?;
+        } else {
             self.create_in_tree(tree, parent(inside))?;
         }
         self.disk
@@ -316,19 +330,19 @@ impl<D: Disk> Engine<D> {
         let Content::File { path: from, .. } = &item.content else {
             return Ok(Outcome::Done);
         };
-        let Opened::Found(chain) = self.directories.open(&self.disk, parent(&item.path))? else {
-            let missing = if item.replaces() {
-                Outcome::Refused
-            } else {
-                Outcome::Overtaken
-            };
-            return Ok(missing);
+        let directory = parent(&item.path);
+        let chain = match self.directories.open(&self.disk, directory)? {
+            Opened::Found(chain) => chain,
+            Opened::Missing(_) if item.replaces() => return Ok(Outcome::Refused),
+            Opened::Missing(top) if top == directory => match self.make_last_directory(directory)? {
+                Some(chain) => chain,
+                None => return Ok(Outcome::Overtaken),
+            },
+            Opened::Missing(_) => return Ok(Outcome::Overtaken),
         };
+        let change = self.unsettled.begin();
         match self.rename_if_allowed(item, from, chain.directory()) {
-            Ok(true) => self
-                .directories
-                .sync_chain(&self.disk, &chain)
-                .map(|_| Outcome::Done),
+            Ok(true) => self.sync_change(change, chain).map(|_| Outcome::Done),
             Ok(false) => {
                 self.directories.release(&chain);
                 Ok(Outcome::Refused)
@@ -338,6 +352,44 @@ impl<D: Disk> Engine<D> {
                 self.overtaken(error, from)
             }
         }
+    }
+
+    /// Makes `path`, of which only the last directory is missing, and opens it; `None` when another request changed
+    /// what is above it.
+    fn make_last_directory(&self, path: &str) -> io::Result<Option<Chain<D>>> {
+        let Opened::Found(mut chain) = self.directories.open(&self.disk, parent(path))? else {
+            return Ok(None);
+        };
+        let made = self
+            .directories
+            .change(path, || self.disk.create_directory(path))
+            .or_else(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Ok(()),
+                _ => Err(error),
+            })
+            .and_then(|()| self.disk.open_directory_at(chain.directory(), name(path)));
+        match made {
+            Ok(last) => {
+                chain.enter(last);
+                Ok(Some(chain))
+            }
+            Err(error) => {
+                self.directories.release(&chain);
+                match error.kind() {
+                    io::ErrorKind::NotFound => Ok(None),
+                    _ => Err(error),
+                }
+            }
+        }
+    }
+
+    /// Syncs what `change` changed in the directory that `chain` ends in. Returns whether the path led to it all the time.
+    pub(super) fn sync_change(&self, change: Change<D>, chain: Chain<D>) -> io::Result<bool> {
+        let result = self.directories.sync_chain(&self.disk, &chain);
+        if result.is_err() {
+            change.fail(chain.into_directories());
+        }
+        result
     }
 
     /// Renames the file `from` to the place of `item`, if the item's condition holds: nothing else in this process
@@ -364,53 +416,48 @@ impl<D: Disk> Engine<D> {
         self.disk.rename(from, directory, name).map(|()| true)
     }
 
-    /// Makes the missing directories from `top` down to `path`, durably, except that the last one may be found empty.
-    pub(super) fn make_directories(&self, top: String, path: &str) -> io::Result<()> {
-        let mut tree = Tree {
-            top,
-            staged: self.staging_path(),
-            directories: BTreeSet::new(),
-        };
-        let inside = path[tree.top.len()..].trim_start_matches('/');
-        let placed = self.create_in_tree(&mut tree, inside).and_then(|()| {
-            // The last one holds no name yet; it is synced when it gets one.
-            tree.directories
-                .iter()
-                .filter(|directory| *directory != inside)
-                .try_for_each(|directory| self.sync_staged(&tree, directory))?;
-            self.place_tree(&tree)
-        });
-        if !matches!(placed, Ok(Outcome::Done)) {
-            self.remove_recursively(&tree.staged)?;
-        }
-        placed.map(drop)
-    }
-
     fn place_tree(&self, tree: &Tree) -> io::Result<Outcome> {
         let Opened::Found(chain) = self.directories.open(&self.disk, parent(&tree.top))? else {
             return Ok(Outcome::Overtaken);
         };
-        let rename = || self.disk.rename(&tree.staged, chain.directory(), name(&tree.top));
-        match self.directories.place(&tree.top, rename) {
-            Ok(placed) => {
-                let result = self.directories.sync_chain(&self.disk, &chain);
-                // A directory of one digest is seldom written to again: not worth remembering.
-                if matches!(result, Ok(true)) && tree.directories.len() > 1 {
-                    let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
-                    placed.durable(
-                        &self.directories,
-                        inside.map(|inside| format!("{}/{inside}", tree.top)),
-                    );
-                } else {
-                    placed.uncertain(&self.directories);
-                }
-                result.map(|_| Outcome::Done)
-            }
+        let holder = match self.disk.open_directory(tree.holder()) {
+            Ok(holder) => holder,
             Err(error) => {
                 self.directories.release(&chain);
-                self.overtaken(error, &tree.staged)
+                return Err(error);
             }
+        };
+        let change = self.unsettled.begin();
+        let rename = || self.disk.rename(&tree.staged, chain.directory(), name(&tree.top));
+        let placed = match self.directories.place(&tree.top, rename) {
+            Ok(placed) => placed,
+            Err(error) => {
+                self.directories.release(&chain);
+                return self.overtaken(error, &tree.staged);
+            }
+        };
+        let same = self.directories.sync_chain(&self.disk, &chain);
+        let synced = match &same {
+            Ok(_) => self.disk.sync_directory(&holder),
+            Err(_) => Ok(()),
+        };
+        if matches!(same, Ok(true)) && synced.is_ok() {
+            let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
+            placed.durable(
+                &self.directories,
+                inside.map(|inside| format!("{}/{inside}", tree.top)),
+            );
+        } else {
+            placed.uncertain(&self.directories);
         }
+        if same.is_err() || synced.is_err() {
+            change.fail(chain.into_directories().chain([holder]));
+        }
+        same.and(synced)?;
+        if let Err(error) = self.disk.remove_directory(tree.holder()) {
+            tracing::debug!(path = tree.holder(), %error, "left an empty directory to the next start");
+        }
+        Ok(Outcome::Done)
     }
 
     /// Whether a rename failed because another request made or removed the directory meanwhile.
@@ -440,7 +487,7 @@ impl<D: Disk> Engine<D> {
             }
         }
         for tree in units.drain(..).filter_map(|unit| unit.tree) {
-            self.remove_recursively(&tree.staged)
+            self.remove_recursively(tree.holder())
                 .map_err(|error| writing(&tree.top, error))?;
         }
         Ok(())
@@ -465,7 +512,7 @@ impl<D: Disk> Engine<D> {
             }
         }
         for tree in units.iter().filter_map(|unit| unit.tree.as_ref()) {
-            tidy(self.remove_recursively(&tree.staged), &tree.staged);
+            tidy(self.remove_recursively(tree.holder()), &tree.staged);
         }
     }
 
@@ -477,6 +524,11 @@ impl<D: Disk> Engine<D> {
 }
 
 impl Tree {
+    /// Path of the directory that it alone is staged in.
+    fn holder(&self) -> &str {
+        parent(&self.staged)
+    }
+
     fn staged_path(&self, inside: &str) -> String {
         format!("{}/{inside}", self.staged)
     }

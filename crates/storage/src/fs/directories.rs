@@ -189,6 +189,16 @@ impl<D: Disk> Chain<D> {
     pub(super) fn directory(&self) -> &D::Directory {
         &self.opened[self.opened.len() - 1]
     }
+
+    /// Goes down into a directory that is seldom written to again, and so is not to be remembered.
+    pub(super) fn enter(&mut self, directory: D::Directory) {
+        self.opened.push(directory);
+    }
+
+    /// The directories of the chain, the deepest first.
+    pub(super) fn into_directories(self) -> impl Iterator<Item = D::Directory> {
+        self.opened.into_iter().rev()
+    }
 }
 
 /// A tree that was put in place.

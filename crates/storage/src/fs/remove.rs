@@ -6,6 +6,7 @@ use super::{
     Engine,
     directories::{is_at_or_below, parent},
     sys::{Disk, Kind},
+    unsettled::Change,
     upload::directory_of,
 };
 use crate::{Error, ErrorKind, Key, Removal, Result, layout::UploadKey};
@@ -17,7 +18,9 @@ impl<D: Disk> Engine<D> {
     /// Removes a file and the directories above it that became empty. Blocks.
     pub(super) fn remove(&self, key: &Key, keep: &Key) -> Result<()> {
         let path = key.as_str();
-        self.try_remove(path, keep.as_str())
+        self.confirm_lock()?;
+        self.settle(self.unsettled.now())
+            .and_then(|()| self.try_remove(path, keep.as_str()))
             .map_err(|error| Error::io(format!("remove `{path}`"), error))
     }
 
@@ -39,6 +42,7 @@ impl<D: Disk> Engine<D> {
             opened.push((&lowest[..end], next));
             start = end;
         }
+        let removed = self.unsettled.begin();
         {
             let _lock = self.keys.lock(path);
             self.disk
@@ -55,7 +59,19 @@ impl<D: Disk> Engine<D> {
             }
             opened.pop();
         }
-        self.directories.sync(&self.disk, &opened[opened.len() - 1].1)
+        match opened.pop() {
+            Some((_, lowest)) => self.sync_removal(removed, lowest),
+            None => Ok(()),
+        }
+    }
+
+    /// Syncs the directory out of which a name went.
+    fn sync_removal(&self, removed: Change<D>, directory: D::Directory) -> io::Result<()> {
+        let result = self.directories.sync(&self.disk, &directory);
+        if result.is_err() {
+            removed.fail([directory]);
+        }
+        result
     }
 
     /// Removes many files with the directories above them that became empty. Blocks.
@@ -64,6 +80,9 @@ impl<D: Disk> Engine<D> {
     /// when the walk leaves the directory. So it is the very directory out of which something was removed that is
     /// synced, as in [`remove`](Self::remove), and nothing but the lowest one that stays.
     pub(super) fn remove_many(&self, removals: &[Removal]) -> Result<()> {
+        self.confirm_lock()?;
+        self.settle(self.unsettled.now())
+            .map_err(|error| Error::io("sync what earlier requests wrote", error))?;
         let mut walk = Walk::default();
         for removal in removals {
             walk.remove(self, removal)
@@ -78,11 +97,16 @@ impl<D: Disk> Engine<D> {
         let path = path.as_str();
         let staged = self.staging_path();
         let failed = |error| Error::io(format!("remove `{path}`"), error);
+        self.confirm_lock()?;
+        self.settle(self.unsettled.now()).map_err(failed)?;
         let above = self.disk.open_directory(parent(path)).map_err(failed)?;
-        let staging = self.disk.open_directory(parent(&staged)).map_err(failed)?;
+        let staging = self
+            .in_staging(|| self.disk.open_directory(parent(&staged)))
+            .map_err(failed)?;
         let rename = || self.disk.rename(path, &staging, last_component(&staged));
+        let removed = self.unsettled.begin();
         self.directories.change(path, rename).map_err(failed)?;
-        self.directories.sync(&self.disk, &above).map_err(failed)?;
+        self.sync_removal(removed, above).map_err(failed)?;
         // It is gone from the store. What cannot be deleted now goes at the next start.
         if let Err(error) = self.remove_recursively(&staged) {
             tracing::warn!(path, %error, "could not delete a removed directory; the next start will");
@@ -91,50 +115,67 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Deletes a file or a directory with all that it holds, without any claim to durability. It is
-    /// no error when it is not there.
+    /// no error when it is not there. A symbolic link goes itself, and what it leads to stays.
     pub(super) fn remove_recursively(&self, path: &str) -> io::Result<()> {
-        loop {
-            let mut names = Vec::new();
-            let listed = self.disk.read_directory(path, &mut |name, kind| {
-                names.push((String::from_utf8_lossy(name).into_owned(), kind));
-                if names.len() < BATCH {
-                    ControlFlow::Continue(())
-                } else {
-                    ControlFlow::Break(())
-                }
-            });
-            match listed {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
-                    return self.disk.remove_file(path);
-                }
-                other => other?,
-            }
-            let mut progress = false;
-            for (name, kind) in names {
-                let path = format!("{path}/{name}");
-                let removed = match kind {
-                    Kind::Directory => self.remove_recursively(&path),
-                    _ => self.disk.remove_file(&path),
+        match self.disk.open_directory(parent(path)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+            Ok(above) => self.remove_recursively_at(&above, last_component(path)),
+        }
+    }
+
+    /// The same in an open directory.
+    pub(super) fn remove_recursively_at(&self, above: &D::Directory, name: &str) -> io::Result<()> {
+        let directory = match self.disk.open_real_directory_at(above, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                return match self.disk.remove_file_at(above, name) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+                    other => other,
                 };
-                match removed {
-                    // A file system that does not tell the kind when it lists.
-                    Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
-                        self.remove_recursively(&path)?;
-                    }
-                    // Another request removed it, or the name is not text.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                    other => other?,
-                }
-                progress = true;
             }
-            match self.disk.remove_directory(path) {
+            other => other?,
+        };
+        loop {
+            let progress = self.empty_batch(&directory)?;
+            match self.disk.remove_directory_at(above, name) {
                 // A request that still held the directory added a name, or there are more names than one batch.
                 Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty && progress => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
                 other => return other,
             }
         }
+    }
+
+    /// Deletes some of the names in a directory; returns whether there was one.
+    fn empty_batch(&self, directory: &D::Directory) -> io::Result<bool> {
+        let mut names = Vec::new();
+        self.disk.read_open_directory(directory, &mut |name, kind| {
+            names.push((String::from_utf8_lossy(name).into_owned(), kind));
+            if names.len() < BATCH {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            }
+        })?;
+        let mut progress = false;
+        for (name, kind) in names {
+            let removed = match kind {
+                Kind::Directory => self.remove_recursively_at(directory, &name),
+                _ => self.disk.remove_file_at(directory, &name),
+            };
+            match removed {
+                // A file system that does not tell the kind when it lists.
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                    self.remove_recursively_at(directory, &name)?;
+                }
+                // Another request removed it, or the name is not text.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            }
+            progress = true;
+        }
+        Ok(progress)
     }
 
     /// Removes an upload with everything that it wrote. Blocks.
@@ -156,11 +197,22 @@ impl<D: Disk> Default for Walk<'_, D> {
     }
 }
 
+impl<D: Disk> Drop for Walk<'_, D> {
+    /// After an error: what went so far is not synced yet.
+    fn drop(&mut self) {
+        for step in self.opened.drain(..).rev() {
+            if let Some(change) = step.changed {
+                change.fail([step.directory]);
+            }
+        }
+    }
+}
+
 struct Step<'a, D: Disk> {
     path: &'a str,
     directory: D::Directory,
-    /// Whether a name in it went, and so it is to be synced before the walk leaves it.
-    changed: bool,
+    /// The first of the names that went from it; it is to be synced before the walk leaves it.
+    changed: Option<Change<D>>,
 }
 
 impl<'a, D: Disk> Walk<'a, D> {
@@ -170,6 +222,7 @@ impl<'a, D: Disk> Walk<'a, D> {
         }
         let path = removal.key.as_str();
         let last = self.opened.len() - 1;
+        let change = engine.unsettled.begin();
         let removed = {
             let _lock = engine.keys.lock(path);
             engine
@@ -177,7 +230,7 @@ impl<'a, D: Disk> Walk<'a, D> {
                 .remove_file_at(&self.opened[last].directory, last_component(path))
         };
         match removed {
-            Ok(()) => self.opened[last].changed = true,
+            Ok(()) => self.mark_changed(change),
             // An earlier run that was killed may have left the directory.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
@@ -208,9 +261,9 @@ impl<'a, D: Disk> Walk<'a, D> {
     }
 
     /// A name in the lowest directory went.
-    pub(super) fn mark_changed(&mut self) {
+    pub(super) fn mark_changed(&mut self, change: Change<D>) {
         if let Some(step) = self.opened.last_mut() {
-            step.changed = true;
+            step.changed.get_or_insert(change);
         }
     }
 
@@ -222,8 +275,8 @@ impl<'a, D: Disk> Walk<'a, D> {
     /// Syncs and closes the lowest directories, as long as they are not to be `kept` open.
     fn leave(&mut self, engine: &Engine<D>, kept: impl Fn(&Step<'a, D>) -> bool) -> io::Result<()> {
         while let Some(step) = self.opened.pop_if(|step| !kept(step)) {
-            if step.changed {
-                engine.directories.sync(&engine.disk, &step.directory)?;
+            if let Some(change) = step.changed {
+                engine.sync_removal(change, step.directory)?;
             }
         }
         Ok(())
@@ -252,7 +305,7 @@ impl<'a, D: Disk> Walk<'a, D> {
                 Ok(directory) => self.opened.push(Step {
                     path,
                     directory,
-                    changed: false,
+                    changed: None,
                 }),
                 Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => return Ok(false),
                 Err(error) => return Err(error),
@@ -266,12 +319,14 @@ impl<'a, D: Disk> Walk<'a, D> {
         while let [.., above, empty] = &mut self.opened[..] {
             let name = last_component(empty.path);
             let remove = || engine.disk.remove_directory_at(&above.directory, name);
+            let change = engine.unsettled.begin();
             match engine.directories.change(empty.path, remove) {
-                Ok(()) => above.changed = true,
-                // Another request removed it; its durability is up to this request.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => above.changed = true,
-                // Not empty, or not permitted: the object is removed all the same.
-                Err(_) => break,
+                // When another request removed it, its durability is up to this request.
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    // Not empty, or not permitted: the object is removed all the same.
+                    break;
+                }
+                _ => _ = above.changed.get_or_insert(change),
             }
             self.opened.pop();
         }

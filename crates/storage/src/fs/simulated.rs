@@ -1,10 +1,14 @@
 //! A disk in memory whose power can be cut after any effect, and that then forgets what was not synced.
 //!
-//! It promises as little as POSIX and a file system with a journal do: a synced file keeps its
-//! content, a synced directory its names, and a rename happens as a whole, except that one from directory to
-//! directory of the tree may be found to have left both names, and needs a sync of either side. Everything else that
-//! was done since may be lost or kept, each effect for itself, in any combination. What is not
-//! synced of a file may be missing, zero, or old, block by block.
+//! It promises as little as a file system without a journal does (ext2): a synced file keeps its content, and a synced
+//! directory its names. Everything else that was done since may be lost or kept, each effect for itself, in any
+//! combination. What is not synced of a file may be missing, zero, or old, block by block.
+//!
+//! No directory is ordered before another one: what was renamed from directory to directory may be found under the
+//! new name, the old one, both or none, until each of the two directories is synced. Of a directory that is found under
+//! two names, a check of the file system may remove either name before the store is opened, or leave both.
+
+mod survival;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,31 +17,24 @@ use std::{
     sync::Arc,
 };
 
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
+use self::survival::{Chooser, Name};
 use super::sys::{Disk, Kind, Metadata, Stamp};
 
+pub(super) use self::survival::Survival;
+
 const ROOT: u64 = 1;
-/// What survives of unsynced content, survives in blocks of so many bytes.
-const BLOCK: usize = 4096;
 
 /// The disk. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SimulatedDisk(Arc<Mutex<State>>);
+pub(super) struct SimulatedDisk(Arc<Shared>);
 
-/// Which unsynced effects survive a cut of power.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Survival {
-    /// No effect.
-    Nothing,
-    /// Every effect.
-    Everything,
-    /// Only the later half.
-    Later,
-    /// Only the earlier half.
-    Earlier,
-    /// Some, chosen by this number.
-    Some(u64),
+#[derive(Debug, Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Notified when a sync stops, and when it may go on
+    paused: Condvar,
 }
 
 /// How often something was made durable.
@@ -56,7 +53,8 @@ struct State {
     effects: usize,
     cut_after: usize,
     off: bool,
-    locked: bool,
+    /// The file that is locked
+    locked: Option<u64>,
     mounted: Option<u64>,
     reads: u64,
     syncs: Syncs,
@@ -66,7 +64,17 @@ struct State {
     failing_file_sync: Option<u32>,
     failing_directory_sync: Option<u32>,
     ignored_sync: Option<u32>,
+    pausing_directory_sync: Option<u32>,
+    pause: Pause,
     log: Vec<String>,
+}
+
+/// Whether a sync has stopped, and waits to be resumed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    NotReached,
+    Reached,
+    Resumed,
 }
 
 #[derive(Debug, Clone)]
@@ -90,13 +98,13 @@ enum Content {
     },
 }
 
-/// One change of names, kept or lost as a whole.
+/// One change of a name.
 #[derive(Debug, Clone)]
 struct Change {
-    /// The directory, the name in it, and what the name then stands for
-    names: Vec<(u64, String, Option<u64>)>,
-    /// Directory and name without whose change this one is not kept
-    builds_on: Option<(u64, String)>,
+    directory: u64,
+    name: String,
+    /// What the name stands for then
+    target: Option<u64>,
 }
 
 impl Default for State {
@@ -108,7 +116,7 @@ impl Default for State {
             effects: 0,
             cut_after: usize::MAX,
             off: false,
-            locked: false,
+            locked: None,
             mounted: None,
             reads: 0,
             syncs: Syncs::default(),
@@ -116,6 +124,8 @@ impl Default for State {
             failing_file_sync: None,
             failing_directory_sync: None,
             ignored_sync: None,
+            pausing_directory_sync: None,
+            pause: Pause::NotReached,
             log: Vec::new(),
         }
     }
@@ -124,61 +134,97 @@ impl Default for State {
 impl SimulatedDisk {
     /// Lets `effects` more take place, and no more.
     pub(super) fn cut_after(&self, effects: usize) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.cut_after = state.effects + effects;
     }
 
     /// Lets the sync of this number, counted from 0, say that all is well and do nothing.
     pub(super) fn ignore_sync(&self, number: u32) {
-        self.0.lock().ignored_sync = Some(number);
+        self.0.state.lock().ignored_sync = Some(number);
     }
 
     /// Lets the directory `path`, which is created, lie on another file system.
     pub(super) fn mount(&self, path: &str) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.mounted = state.add(path, Content::directory()).ok();
     }
 
     /// Number of syncs since the last call.
     pub(super) fn take_syncs(&self) -> Syncs {
-        std::mem::take(&mut self.0.lock().syncs)
+        std::mem::take(&mut self.0.state.lock().syncs)
     }
 
     /// Lets `bytes` more bytes be written.
     pub(super) fn set_space(&self, bytes: u64) {
-        self.0.lock().space = bytes;
+        self.0.state.lock().space = bytes;
     }
 
     /// Lets the sync of a file fail, after `others` that succeed. As on Linux, what could not be
     /// written is lost and the next sync knows nothing of it.
     pub(super) fn fail_file_sync(&self, others: u32) {
-        self.0.lock().failing_file_sync = Some(others);
+        self.0.state.lock().failing_file_sync = Some(others);
     }
 
     /// Lets the sync of a directory fail, after `others` that succeed.
     pub(super) fn fail_directory_sync(&self, others: u32) {
-        self.0.lock().failing_directory_sync = Some(others);
+        self.0.state.lock().failing_directory_sync = Some(others);
+    }
+
+    /// Lets the sync of a directory stop before it does anything, after `others` that do not.
+    pub(super) fn pause_directory_sync(&self, others: u32) {
+        let mut state = self.0.state.lock();
+        (state.pausing_directory_sync, state.pause) = (Some(others), Pause::NotReached);
+    }
+
+    /// Waits until the sync that is to stop has stopped. Blocks.
+    pub(super) fn wait_for_pause(&self) {
+        let mut state = self.0.state.lock();
+        while state.pause == Pause::NotReached {
+            self.0.paused.wait(&mut state);
+        }
+    }
+
+    /// Lets the sync that has stopped go on.
+    pub(super) fn resume(&self) {
+        self.0.state.lock().pause = Pause::Resumed;
+        self.0.paused.notify_all();
+    }
+
+    /// Stops here if this sync is the one that is to stop.
+    fn pause(&self) {
+        let mut state = self.0.state.lock();
+        if counted_down(&mut state.pausing_directory_sync) {
+            state.pause = Pause::Reached;
+            self.0.paused.notify_all();
+            while state.pause == Pause::Reached {
+                self.0.paused.wait(&mut state);
+            }
+        }
     }
 
     /// The effects so far, one a line.
     pub(super) fn log(&self) -> String {
-        self.0.lock().log.join("\n")
+        self.0.state.lock().log.join("\n")
     }
 
     /// The disk as it is found when the power is back.
     pub(super) fn after_power_cut(&self, survival: Survival) -> Self {
-        let mut state = self.0.lock().clone();
+        let mut state = self.0.state.lock().clone();
         state.lose(&mut Chooser::new(survival));
-        Self(Arc::new(Mutex::new(State {
+        let state = State {
             nodes: state.nodes,
             clock: state.clock + 1_000_000,
             ..State::default()
-        })))
+        };
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            paused: Condvar::new(),
+        }))
     }
 
     /// All files, with their content.
     pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
-        let state = self.0.lock();
+        let state = self.0.state.lock();
         let mut files = BTreeMap::new();
         state.walk(ROOT, "", &mut |path, node| {
             if let Content::File { now, .. } = &node.content {
@@ -190,7 +236,7 @@ impl SimulatedDisk {
 
     /// All directories.
     pub(super) fn directories(&self) -> BTreeSet<String> {
-        let state = self.0.lock();
+        let state = self.0.state.lock();
         let mut directories = BTreeSet::new();
         state.walk(ROOT, "", &mut |path, node| {
             if matches!(node.content, Content::Directory { .. }) {
@@ -201,7 +247,7 @@ impl SimulatedDisk {
     }
 
     fn look<T>(&self, look: impl FnOnce(&mut State) -> io::Result<T>) -> io::Result<T> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         if state.off {
             Err(no_power())
         } else {
@@ -214,7 +260,7 @@ impl SimulatedDisk {
         what: impl FnOnce() -> String,
         effect: impl FnOnce(&mut State) -> io::Result<T>,
     ) -> io::Result<T> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         if state.off || state.effects >= state.cut_after {
             state.off = true;
             return Err(no_power());
@@ -308,21 +354,23 @@ impl State {
                 changed,
             },
         );
-        self.change(vec![(parent, name.to_owned(), Some(inode))], None);
+        self.change(parent, name, Some(inode));
         Ok(inode)
     }
 
-    fn change(&mut self, names: Vec<(u64, String, Option<u64>)>, builds_on: Option<(u64, String)>) {
+    fn change(&mut self, directory: u64, name: &str, target: Option<u64>) {
         let clock = self.clock;
-        for (directory, name, target) in &names {
-            if let Some(node) = self.nodes.get_mut(directory) {
-                (node.modified, node.changed) = (clock, clock);
-                if let Content::Directory { now, .. } = &mut node.content {
-                    put(now, name, *target);
-                }
+        if let Some(node) = self.nodes.get_mut(&directory) {
+            (node.modified, node.changed) = (clock, clock);
+            if let Content::Directory { now, .. } = &mut node.content {
+                put(now, name, target);
             }
         }
-        self.pending.push(Change { names, builds_on });
+        self.pending.push(Change {
+            directory,
+            name: name.to_owned(),
+            target,
+        });
     }
 
     fn remove(&mut self, directory: u64, name: &str, want_directory: bool) -> io::Result<()> {
@@ -338,11 +386,26 @@ impl State {
                 *removed = true;
             }
         }
-        self.change(vec![(directory, name.to_owned(), None)], None);
+        self.change(directory, name, None);
         Ok(())
     }
 
-    fn rename(&mut self, from: (u64, &str), to: u64, name: &str, is_whole: bool) -> io::Result<()> {
+    fn link(&mut self, from: (u64, &str), to: &str) -> io::Result<()> {
+        let inode = self.child(from.0, from.1)?;
+        let (directory, name) = self.parent_of(to)?;
+        if self.is_directory(inode) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
+        if self.names(directory)?.contains_key(name) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let clock = self.clock;
+        self.node(inode)?.changed = clock;
+        self.change(directory, name, Some(inode));
+        Ok(())
+    }
+
+    fn rename(&mut self, from: (u64, &str), to: u64, name: &str) -> io::Result<()> {
         let (from_directory, from_name) = from;
         let inode = self.child(from_directory, from_name)?;
         if let Some(&there) = self.names(to)?.get(name) {
@@ -364,40 +427,27 @@ impl State {
         }
         let clock = self.clock;
         self.node(inode)?.changed = clock;
-        let old = (from_directory, from_name.to_owned(), None);
-        let new = (to, name.to_owned(), Some(inode));
-        if is_whole {
-            self.change(vec![old, new], None);
-        } else {
-            self.change(vec![new], None);
-            self.change(vec![old], Some((to, name.to_owned())));
-        }
+        self.change(to, name, Some(inode));
+        self.change(from_directory, from_name, None);
         Ok(())
     }
 
-    /// Makes the changes durable that touch `directory`, and the earlier ones that they build on.
+    /// Makes the changes of the names in `directory` durable, and no others.
     fn sync_names(&mut self, directory: u64) {
-        let mut wanted: BTreeSet<(u64, String)> = BTreeSet::new();
-        let mut kept = vec![false; self.pending.len()];
-        for (index, Change { names, .. }) in self.pending.iter().enumerate().rev() {
-            if names
-                .iter()
-                .any(|(at, name, _)| *at == directory || wanted.contains(&(*at, name.clone())))
-            {
-                kept[index] = true;
-                wanted.extend(names.iter().map(|(at, name, _)| (*at, name.clone())));
-            }
-        }
-        let mut kept = kept.into_iter();
         let (durable, pending) = std::mem::take(&mut self.pending)
             .into_iter()
-            .partition(|_| kept.next() == Some(true));
+            .partition(|change| change.directory == directory);
         self.pending = pending;
         self.apply(durable);
     }
 
     fn apply(&mut self, changes: Vec<Change>) {
-        for (directory, name, target) in changes.into_iter().flat_map(|change| change.names) {
+        for Change {
+            directory,
+            name,
+            target,
+        } in changes
+        {
             if let Some(Node {
                 content: Content::Directory { durable, .. },
                 ..
@@ -415,20 +465,16 @@ impl State {
         let mut lost: BTreeSet<(u64, String)> = BTreeSet::new();
         let mut kept = Vec::new();
         for (index, change) in pending.into_iter().enumerate() {
-            let keys: Vec<_> = change
-                .names
-                .iter()
-                .map(|(at, name, _)| (*at, name.clone()))
-                .chain(change.builds_on.clone())
-                .collect();
-            // A change that builds on a lost one is lost with it.
-            if chooser.keep(index, total) && !keys.iter().any(|key| lost.contains(key)) {
+            let key = (change.directory, change.name.clone());
+            // A change of a name that builds on a lost one is lost with it.
+            if chooser.keep(index, total) && !lost.contains(&key) {
                 kept.push(change);
             } else {
-                lost.extend(keys);
+                lost.insert(key);
             }
         }
         self.apply(kept);
+        self.check_names(chooser);
         for node in self.nodes.values_mut() {
             match &mut node.content {
                 Content::File { now, durable, lost } => {
@@ -447,6 +493,31 @@ impl State {
                     *removed = false;
                 }
             }
+        }
+    }
+
+    /// Does as a check of the file system: of a directory with two names it may remove either.
+    fn check_names(&mut self, chooser: &mut Chooser) {
+        let mut names: BTreeMap<u64, Vec<(u64, String)>> = BTreeMap::new();
+        for (directory, node) in &self.nodes {
+            if let Content::Directory { durable, .. } = &node.content {
+                for (name, inode) in durable.iter().filter(|(_, inode)| self.is_directory(**inode)) {
+                    names.entry(*inode).or_default().push((*directory, name.clone()));
+                }
+            }
+        }
+        for mut names in names.into_values().filter(|names| names.len() > 1) {
+            match chooser.name() {
+                Name::Both => continue,
+                Name::First => drop(names.remove(0)),
+                Name::Last => drop(names.pop()),
+            }
+            let changes = names.into_iter().map(|(directory, name)| Change {
+                directory,
+                name,
+                target: None,
+            });
+            self.apply(changes.collect());
         }
     }
 
@@ -526,96 +597,32 @@ fn counted_down(countdown: &mut Option<u32>) -> bool {
     }
 }
 
-struct Chooser {
-    survival: Survival,
-    state: u64,
-}
-
-impl Chooser {
-    fn new(survival: Survival) -> Self {
-        let seed = if let Survival::Some(seed) = survival {
-            seed
-        } else {
-            0
-        };
-        Self {
-            survival,
-            state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15),
-        }
-    }
-
-    /// The next number of a well-known generator (SplitMix64).
-    fn next(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    fn keep(&mut self, index: usize, total: usize) -> bool {
-        match self.survival {
-            Survival::Nothing => false,
-            Survival::Everything => true,
-            Survival::Later => index >= total / 2,
-            Survival::Earlier => index < total / 2,
-            // Not always evenly: many images in which little is lost, or little is kept.
-            Survival::Some(seed) => self.next() % 8 < 1 + seed % 7,
-        }
-    }
-
-    /// What is left of a file that has `durable` on the disk and `cache` in memory.
-    fn content(&mut self, durable: &[u8], cache: &[u8]) -> Vec<u8> {
-        let blocks = cache.len().div_ceil(BLOCK);
-        let mut left = match self.survival {
-            Survival::Nothing => return durable.to_vec(),
-            Survival::Everything => return cache.to_vec(),
-            Survival::Later | Survival::Earlier => cache.to_vec(),
-            Survival::Some(_) => match self.next() % 4 {
-                0 => durable.to_vec(),
-                1 => {
-                    // A length that was synced does not shrink by writing on behind it.
-                    let shortest = durable.len().min(cache.len());
-                    let more = usize::try_from(self.next()).unwrap_or(0) % (cache.len() - shortest + 1);
-                    cache[..shortest + more].to_vec()
-                }
-                _ => cache.to_vec(),
-            },
-        };
-        for (block, bytes) in left.chunks_mut(BLOCK).enumerate() {
-            let old = durable.get(block * BLOCK..).unwrap_or_default();
-            if !self.keep(block, blocks) {
-                let known = bytes.len().min(old.len());
-                bytes[..known].copy_from_slice(&old[..known]);
-                bytes[known..].fill(0);
-            }
-        }
-        left
-    }
-}
-
 impl Disk for SimulatedDisk {
     type File = u64;
     type Directory = u64;
-    type Lock = ();
+    type Lock = u64;
 
-    fn lock(&self, path: &str, content: &str) -> io::Result<()> {
+    fn lock(&self, path: &str, content: &str) -> io::Result<u64> {
         self.effect(
             || format!("lock {path}"),
             |state| {
-                if std::mem::replace(&mut state.locked, true) {
-                    return Err(io::Error::new(io::ErrorKind::WouldBlock, "pid 1\nsince ever\n"));
-                }
                 let inode = match state.find(path) {
                     Ok(inode) => inode,
                     Err(_) => state.add(path, Content::file())?,
                 };
+                if state.locked.replace(inode) == Some(inode) {
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, "pid 1\nsince ever\n"));
+                }
                 if let Content::File { now, .. } = &mut state.node(inode)?.content {
                     *now = content.into();
                 }
-                Ok(())
+                Ok(inode)
             },
         )
+    }
+
+    fn is_locked_at(&self, lock: &u64, path: &str) -> io::Result<bool> {
+        self.look(|state| Ok(state.find(path)? == *lock))
     }
 
     fn stat(&self, path: &str) -> io::Result<Metadata> {
@@ -635,8 +642,17 @@ impl Disk for SimulatedDisk {
         path: &str,
         each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
     ) -> io::Result<()> {
+        let directory = self.open_directory(path)?;
+        self.read_open_directory(&directory, each)
+    }
+
+    fn read_open_directory(
+        &self,
+        directory: &u64,
+        each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
+    ) -> io::Result<()> {
         let entries: Vec<_> = self.look(|state| {
-            let names = state.names(state.find(path)?)?;
+            let names = state.names(*directory)?;
             Ok(names
                 .iter()
                 .map(|(name, inode)| (name.clone(), state.is_directory(*inode)))
@@ -685,6 +701,10 @@ impl Disk for SimulatedDisk {
             let inode = state.child(*directory, name)?;
             state.names(inode).map(|_| inode)
         })
+    }
+
+    fn open_real_directory_at(&self, directory: &u64, name: &str) -> io::Result<u64> {
+        self.open_directory_at(directory, name)
     }
 
     fn identity(&self, directory: &u64) -> io::Result<(u64, u64)> {
@@ -789,6 +809,7 @@ impl Disk for SimulatedDisk {
     }
 
     fn sync_directory(&self, directory: &u64) -> io::Result<()> {
+        self.pause();
         self.effect(
             || format!("sync the directory {directory}"),
             |state| {
@@ -808,7 +829,7 @@ impl Disk for SimulatedDisk {
     fn rename(&self, from: &str, to: &u64, name: &str) -> io::Result<()> {
         self.effect(
             || format!("rename {from} to {name} in {to}"),
-            |state| state.rename(state.parent_of(from)?, *to, name, true),
+            |state| state.rename(state.parent_of(from)?, *to, name),
         )
     }
 
@@ -817,7 +838,7 @@ impl Disk for SimulatedDisk {
             || format!("rename {from} to {name} in {to}, where nothing is"),
             |state| match state.child(*to, name) {
                 Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
-                Err(_) => state.rename(state.parent_of(from)?, *to, name, true),
+                Err(_) => state.rename(state.parent_of(from)?, *to, name),
             },
         )
     }
@@ -825,7 +846,14 @@ impl Disk for SimulatedDisk {
     fn rename_at(&self, from: (&u64, &str), to: (&u64, &str)) -> io::Result<()> {
         self.effect(
             || format!("rename {} in {} to {} in {}", from.1, from.0, to.1, to.0),
-            |state| state.rename((*from.0, from.1), *to.0, to.1, false),
+            |state| state.rename((*from.0, from.1), *to.0, to.1),
+        )
+    }
+
+    fn link_at(&self, from: (&u64, &str), to: &str) -> io::Result<()> {
+        self.effect(
+            || format!("link {} in {} to {to}", from.1, from.0),
+            |state| state.link((*from.0, from.1), to),
         )
     }
 

@@ -12,14 +12,15 @@ use std::{
     ops::ControlFlow,
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::{Path, PathBuf},
+    sync::Once,
     time::{Duration, SystemTime},
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, StatVfsMountFlags,
-        fadvise, flock, fstat, fstatfs, fstatvfs, fsync, ftruncate, linkat, mkdirat, openat, renameat,
-        renameat_with, statat, unlinkat,
+        AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, SeekFrom,
+        StatVfsMountFlags, fadvise, flock, fstat, fstatfs, fstatvfs, fsync, ftruncate, linkat, mkdirat,
+        openat, renameat, renameat_with, seek, statat, unlinkat,
     },
     io::{Errno, ReadWriteFlags, pread, preadv2, pwritev, retry_on_intr},
 };
@@ -52,6 +53,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     /// `Err` with [`io::ErrorKind::WouldBlock`] and the content that is there as its text when
     /// another process has it.
     fn lock(&self, path: &str, content: &str) -> io::Result<Self::Lock>;
+    /// Whether the file at `path` is the one that `lock` is held on.
+    fn is_locked_at(&self, lock: &Self::Lock, path: &str) -> io::Result<bool>;
 
     /// What is at `path`; symbolic links are followed.
     fn stat(&self, path: &str) -> io::Result<Metadata>;
@@ -65,6 +68,12 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
         path: &str,
         each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
     ) -> io::Result<()>;
+    /// The names in an open directory, from its first one on.
+    fn read_open_directory(
+        &self,
+        directory: &Self::Directory,
+        each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
+    ) -> io::Result<()>;
 
     /// Opens a file to read.
     fn open(&self, path: &str) -> io::Result<Self::File>;
@@ -76,6 +85,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn open_directory(&self, path: &str) -> io::Result<Self::Directory>;
     /// Opens a directory in a directory.
     fn open_directory_at(&self, directory: &Self::Directory, name: &str) -> io::Result<Self::Directory>;
+    /// The same of a directory only: [`io::ErrorKind::NotADirectory`] for a symbolic link to one.
+    fn open_real_directory_at(&self, directory: &Self::Directory, name: &str) -> io::Result<Self::Directory>;
     /// Identity of an open directory: device and inode.
     fn identity(&self, directory: &Self::Directory) -> io::Result<(u64, u64)>;
 
@@ -105,6 +116,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn rename_new(&self, from: &str, to: &Self::Directory, name: &str) -> io::Result<()>;
     /// Moves a file from one open directory to another, in place of a file there.
     fn rename_at(&self, from: (&Self::Directory, &str), to: (&Self::Directory, &str)) -> io::Result<()>;
+    /// Gives the file at `from` a second name, the path `to`, at which nothing is.
+    fn link_at(&self, from: (&Self::Directory, &str), to: &str) -> io::Result<()>;
     /// Creates a directory.
     fn create_directory(&self, path: &str) -> io::Result<()>;
     /// Removes a file.
@@ -270,6 +283,9 @@ impl Disk for RealDisk {
     fn lock(&self, path: &str, content: &str) -> io::Result<OwnedFd> {
         let file = self.open_file(path, OFlags::RDWR | OFlags::CREATE)?;
         if let Err(error) = retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            if matches!(error, Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, io::Error::from(error)));
+            }
             if error != Errno::WOULDBLOCK {
                 return Err(error.into());
             }
@@ -281,6 +297,11 @@ impl Disk for RealDisk {
         ftruncate(&file, 0)?;
         write_all_at(self, &file, content.as_bytes(), 0)?;
         Ok(file)
+    }
+
+    fn is_locked_at(&self, lock: &OwnedFd, path: &str) -> io::Result<bool> {
+        let (held, there) = (fstat(lock)?, statat(&self.root, path, AtFlags::empty())?);
+        Ok((held.st_dev, held.st_ino) == (there.st_dev, there.st_ino))
     }
 
     fn stat(&self, path: &str) -> io::Result<Metadata> {
@@ -300,9 +321,17 @@ impl Disk for RealDisk {
         path: &str,
         each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
     ) -> io::Result<()> {
-        let directory = self.open_directory(path)?;
+        self.read_open_directory(&self.open_directory(path)?, each)
+    }
+
+    fn read_open_directory(
+        &self,
+        directory: &OwnedFd,
+        each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
+    ) -> io::Result<()> {
+        seek(directory, SeekFrom::Start(0))?;
         let mut buffer = vec![MaybeUninit::uninit(); 32 * 1024];
-        let mut entries = RawDir::new(&directory, &mut buffer);
+        let mut entries = RawDir::new(directory, &mut buffer);
         while let Some(entry) = entries.next() {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -331,6 +360,14 @@ impl Disk for RealDisk {
 
     fn open_directory_at(&self, directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
         open_directory_at(directory, Path::new(name))
+    }
+
+    fn open_real_directory_at(&self, directory: &OwnedFd, name: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match retry_on_intr(|| openat(directory, name, flags, Mode::empty())) {
+            Err(Errno::LOOP) => Err(io::ErrorKind::NotADirectory.into()),
+            other => Ok(other?),
+        }
     }
 
     fn identity(&self, directory: &OwnedFd) -> io::Result<(u64, u64)> {
@@ -397,11 +434,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_directory(&self, directory: &OwnedFd) -> io::Result<()> {
-        match retry_on_intr(|| fsync(directory)) {
-            // File systems that cannot sync a directory write it through (some network ones).
-            Err(Errno::INVAL) => Ok(()),
-            other => Ok(other?),
-        }
+        tolerant(retry_on_intr(|| fsync(directory)), &self.path)
     }
 
     fn rename(&self, from: &str, to: &OwnedFd, name: &str) -> io::Result<()> {
@@ -421,6 +454,10 @@ impl Disk for RealDisk {
 
     fn rename_at(&self, from: (&OwnedFd, &str), to: (&OwnedFd, &str)) -> io::Result<()> {
         Ok(renameat(from.0, from.1, to.0, to.1)?)
+    }
+
+    fn link_at(&self, from: (&OwnedFd, &str), to: &str) -> io::Result<()> {
+        Ok(linkat(from.0, from.1, &self.root, to, AtFlags::empty())?)
     }
 
     fn create_directory(&self, path: &str) -> io::Result<()> {
@@ -479,7 +516,27 @@ fn create_root(root: &Path) -> io::Result<()> {
         Ok(()) | Err(Errno::EXIST) => {}
         Err(error) => return Err(error.into()),
     }
-    Ok(fsync(open_directory_at(CWD, parent)?)?)
+    tolerant(fsync(open_directory_at(CWD, parent)?), parent)
+}
+
+/// The result of the sync of a directory, without the errors of file systems that cannot sync one (SMB, some of FUSE). The
+/// first of them in a process is logged.
+fn tolerant(synced: Result<(), Errno>, path: &Path) -> io::Result<()> {
+    static WARNED: Once = Once::new();
+    match synced {
+        Err(error @ (Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS | Errno::BADF)) => {
+            WARNED.call_once(|| {
+                tracing::warn!(
+                    path = %path.display(), %error,
+                    "the file system of the store cannot sync directories: what was pushed last may be missing after a \
+                     cut of power or a crash of the file server, although it was acknowledged; see `What wharf asks of \
+                     a file system` in docs/install.md"
+                );
+            });
+            Ok(())
+        }
+        other => Ok(other?),
+    }
 }
 
 fn open_directory_at(base: impl AsFd, path: &Path) -> io::Result<OwnedFd> {
@@ -556,6 +613,17 @@ mod tests {
         }
         for good in ["4.14.1", "5.8.18", "5.11.0", "5.100.0", "6.18.44-x"] {
             assert!(kernel_reads_at_once(good), "{good}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_synced_is_tolerated_and_one_that_fails_is_not() {
+        let path = Path::new("/data");
+        for error in [Errno::INVAL, Errno::OPNOTSUPP, Errno::NOSYS, Errno::BADF] {
+            tolerant(Err(error), path).unwrap();
+        }
+        for error in [Errno::IO, Errno::NOSPC, Errno::ROFS] {
+            tolerant(Err(error), path).unwrap_err();
         }
     }
 

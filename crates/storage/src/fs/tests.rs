@@ -465,6 +465,147 @@ async fn a_tree_that_was_removed_behind_our_back_is_built_again() {
     }
 }
 
+fn link(name: &str) -> Put {
+    let key = format!("docker/registry/v2/repositories/{name}/_manifests/tags/latest/current/link");
+    Put::new(Key::new(key).unwrap(), Bytes::from_static(b"x"))
+}
+
+/// `rm -rf` of wharf's own directory, or of everything: the next push makes what is missing, the lock included.
+#[tokio::test]
+async fn what_is_removed_under_a_running_server_is_made_again() {
+    let (directory, storage) = opened();
+    storage.publish(&[link("before")]).await.unwrap();
+    let push = async || {
+        storage.publish(&[link("a"), link("b/c")]).await.unwrap();
+        let upload = upload();
+        storage.create_upload(&upload).await.unwrap();
+        let mut held = storage.open_upload(&upload).await.unwrap();
+        held.write(Bytes::from(vec![3; 100_000])).await.unwrap();
+        let finished = held.finish(None).await.unwrap();
+        let key = layout::blob(&finished.digest(Algorithm::Sha256).unwrap());
+        finished.publish(&key, &[link("d")]).await.unwrap();
+        storage
+            .remove_tree(&Key::new("docker/registry/v2/repositories/d").unwrap())
+            .await
+            .unwrap();
+    };
+    push().await;
+    for removed in [&["wharf"][..], &["wharf", "docker"]] {
+        for name in removed {
+            fs::remove_dir_all(directory.path().join(name)).unwrap();
+        }
+        push().await;
+        storage.check().await.unwrap();
+        let error = FsStorage::open(directory.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+    }
+    // Moves and removals need staging as well.
+    fs::remove_dir_all(directory.path().join("wharf")).unwrap();
+    let from = crate::Removal {
+        key: link("a").key,
+        keep: layout::repositories(),
+    };
+    storage
+        .rename(&from, &Key::new("wharf/trash/link").unwrap())
+        .await
+        .unwrap();
+    fs::remove_dir_all(directory.path().join("wharf")).unwrap();
+    storage
+        .remove_tree(&Key::new("docker/registry/v2/repositories/b").unwrap())
+        .await
+        .unwrap();
+    assert!(directory.path().join("wharf/lock").exists());
+}
+
+/// The lock file was removed and a second server was started: the first one stops to write, and says so.
+#[tokio::test]
+async fn a_lock_that_another_process_took_stops_all_writes() {
+    let (directory, storage) = opened();
+    fs::remove_dir_all(directory.path().join("wharf")).unwrap();
+    let second = FsStorage::open(directory.path()).unwrap();
+    second.publish(&[link("second")]).await.unwrap();
+    for _ in 0..2 {
+        let error = storage.publish(&[link("first")]).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+        let error = storage.check().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Locked, "{error}");
+        assert!(error.to_string().contains("another process"), "{error}");
+    }
+    second.check().await.unwrap();
+    assert_eq!(storage.read(&link("second").key, 9).await.unwrap().bytes, "x");
+}
+
+/// Nothing outside the store is removed: a symbolic link goes itself.
+#[tokio::test]
+async fn a_symbolic_link_is_removed_and_what_it_leads_to_stays() {
+    let (directory, storage) = opened();
+    let outside = tempfile::tempdir().unwrap();
+    for name in ["data", "startedat", "precious"] {
+        fs::write(outside.path().join(name), "kept").unwrap();
+    }
+    fs::create_dir(outside.path().join("sub")).unwrap();
+    let tags = layout::tags(&upload().repository);
+    storage.publish(&[link("team/app")]).await.unwrap();
+    let put_link = |path: &Path| {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::os::unix::fs::symlink(outside.path(), path).unwrap();
+    };
+    let linked = directory.path().join(tags.as_str()).join("linked");
+    put_link(&linked);
+    storage.remove_tree(&tags.join("linked").unwrap()).await.unwrap();
+    assert!(fs::symlink_metadata(&linked).is_err());
+
+    // In a directory that goes whole.
+    put_link(&linked.with_file_name("latest").join("deep/linked"));
+    storage.remove_tree(&tags.join("latest").unwrap()).await.unwrap();
+
+    let upload = path_of(directory.path(), &upload());
+    put_link(&upload);
+    let later = SystemTime::now() + Duration::from_secs(60);
+    assert_eq!(purge(&storage, later).await.unwrap(), 1);
+    assert!(fs::symlink_metadata(&upload).is_err());
+
+    put_link(&directory.path().join("wharf/staging/7"));
+    drop(storage);
+    drop(FsStorage::open(directory.path()).unwrap());
+    assert_eq!(
+        fs::read_dir(directory.path().join("wharf/staging"))
+            .unwrap()
+            .count(),
+        0
+    );
+
+    for name in ["data", "startedat", "precious"] {
+        assert_eq!(fs::read_to_string(outside.path().join(name)).unwrap(), "kept");
+    }
+    assert!(outside.path().join("sub").is_dir());
+
+    // Staging itself is not followed either.
+    let staging = directory.path().join("wharf/staging");
+    fs::remove_dir(&staging).unwrap();
+    put_link(&staging);
+    let error = FsStorage::open(directory.path()).unwrap_err().to_string();
+    assert!(error.contains("`wharf/staging` is not a directory"), "{error}");
+}
+
+/// What cannot be removed from staging keeps its name, and keeps no server from starting.
+#[tokio::test]
+async fn staging_that_cannot_be_emptied_is_no_obstacle() {
+    let (directory, storage) = opened();
+    drop(storage);
+    let staging = directory.path().join("wharf/staging");
+    // A name that is not text is removed by nothing but the operator.
+    use std::os::unix::ffi::OsStrExt as _;
+    let name = std::ffi::OsStr::from_bytes(b"\xff");
+    for number in ["0", "1"] {
+        fs::create_dir(staging.join(number)).unwrap();
+        fs::write(staging.join(number).join(name), "x").unwrap();
+    }
+    let storage = FsStorage::open(directory.path()).unwrap();
+    storage.publish(&[link("a"), link("b")]).await.unwrap();
+    assert!(staging.join("0").is_dir() && staging.join("1").is_dir());
+}
+
 #[tokio::test]
 async fn purge_takes_what_registry_2_left() {
     let (directory, storage) = opened();

@@ -45,6 +45,7 @@ impl<D: Disk> Engine<D> {
     /// Starts an empty upload. Nothing is synced: an upload that a cut of power takes away is started again. Blocks.
     pub(super) fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         let directory = directory_of(upload);
+        self.confirm_lock()?;
         let _hold = self.uploads.hold(upload).ok_or_else(|| busy(&directory))?;
         self.try_create_upload(&directory)
             .map_err(|error| writing(&directory, error))
@@ -64,8 +65,8 @@ impl<D: Disk> Engine<D> {
         result
     }
 
-    /// Creates a directory, and those above it that are missing.
-    fn create_directories(&self, path: &str) -> io::Result<()> {
+    /// Creates a directory, and those above it that are missing. Nothing is synced.
+    pub(super) fn create_directories(&self, path: &str) -> io::Result<()> {
         match self.disk.create_directory(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             other => return other,
@@ -459,8 +460,13 @@ impl<D: Disk> Session<D> {
             self.engine.forget_hash(&self.directory)?;
         }
         match disk.remove_directory(&self.directory) {
-            // registry:2 leaves states of hashes there.
-            Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            // registry:2 leaves states of hashes there; a symbolic link is removed itself.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::NotADirectory
+                ) =>
+            {
                 self.engine.remove_recursively(&self.directory)
             }
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
