@@ -43,9 +43,9 @@ fn limit_of(line: &str) -> Option<usize> {
     };
     let path = Path::new(path.trim_start_matches('/'));
     // In a container the path is that of the host, and only the root of it is mounted: what is missing has no limit.
-    let limits = path.ancestors().filter_map(|group| {
-        bytes(&read(&Path::new(root).join(group).join(file))?)
-    });
+    let limits = path
+        .ancestors()
+        .filter_map(|group| bytes(&read(&Path::new(root).join(group).join(file))?));
     limits.min()
 }
 

@@ -46,7 +46,8 @@ pub use handler::Handler;
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
 pub use metrics::{
-    CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics, Source, number,
+    BudgetMetrics, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics,
+    Source, number,
 };
 pub use options::TransportOptions;
 pub use peer::Peer;

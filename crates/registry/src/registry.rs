@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wharf_budget::Budget;
 use wharf_oci::{PageRequest, RepoName};
 use wharf_storage::Storage;
 
@@ -59,6 +60,7 @@ pub struct Registry {
     pub(crate) locks: Locks,
     pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
     pub(crate) subscribers: Subscribers,
+    budget: Budget,
 }
 
 impl Registry {
@@ -70,6 +72,7 @@ impl Registry {
             locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
+            budget: Budget::default(),
             storage,
             options,
         }
@@ -80,6 +83,18 @@ impl Registry {
     pub fn with_subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
         self.subscribers.add(subscriber);
         self
+    }
+
+    /// Charges what clients use to `budget`, in place of a budget of its own.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// The budget that operations are charged to.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The options that it was made with.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use wharf_http::{Listener, TraceMetrics, Tracer};
+use wharf_http::{BudgetMetrics, Listener, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
     CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
@@ -93,6 +93,7 @@ pub(super) fn metrics(
     let driver = driver(&settings.storage);
     let mut metrics = Metrics::new()
         .with(StoreMetrics { meters, driver })
+        .with(BudgetMetrics(services.budget.clone()))
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));
     if let Some(health) = &services.health {
