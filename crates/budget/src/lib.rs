@@ -9,6 +9,8 @@
 //! - The permits of a share together never exceed its limit.
 //! - A wait for a permit has a limit of time.
 //! - Waiting requests get their permits in the order in which they asked, so that large ones are not starved.
+//! - A request that holds a permit waits only for shares that stand further down in [`Budget`], and for more of the same
+//!   share never: so no two requests wait for each other.
 
 mod machine;
 mod share;
@@ -29,7 +31,23 @@ pub struct Budget {
     pub bodies: Share,
     /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
     pub transfers: Share,
+    /// Requests that wait for the check of a password.
+    pub passwords: Share,
+    /// Large manifests that are being pushed: parsing one takes several times its size.
+    pub large_pushes: Share,
+    /// Repositories of which all manifests are being read, to find which of them refer to which.
+    pub graphs: Share,
+    /// Stored blobs that are being hashed again.
+    pub hashes: Share,
+    /// Large stored manifests that are being read and parsed.
+    pub large_reads: Share,
 }
+
+/// How many requests may wait for the check of a password: some for each address of a large site that starts.
+const PASSWORDS: usize = 1024;
+
+/// How many pieces of heavy work of one kind run at once. More would not end sooner, and take more memory.
+const HEAVY: usize = 2;
 
 /// Limits of the shares of a [`Budget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,12 +84,27 @@ impl Budget {
             requests: Share::new("requests", limits.requests),
             bodies: Share::new("bodies", limits.bodies),
             transfers: Share::new("transfers", limits.transfers),
+            passwords: Share::new("passwords", PASSWORDS),
+            large_pushes: Share::new("large_pushes", HEAVY),
+            graphs: Share::new("graphs", HEAVY),
+            hashes: Share::new("hashes", HEAVY),
+            large_reads: Share::new("large_reads", HEAVY),
         }
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 4] {
-        [&self.connections, &self.requests, &self.bodies, &self.transfers]
+    pub fn shares(&self) -> [&Share; 9] {
+        [
+            &self.connections,
+            &self.requests,
+            &self.bodies,
+            &self.transfers,
+            &self.passwords,
+            &self.large_pushes,
+            &self.graphs,
+            &self.hashes,
+            &self.large_reads,
+        ]
     }
 }
 
