@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use wharf_budget::Exhausted;
 use wharf_oci::{ApiError, DigestError, ErrorCode, PageError, RouteError, TagError, error_body};
 use wharf_registry::Error as RegistryError;
 use wharf_storage::ErrorKind;
@@ -10,6 +11,12 @@ use crate::body::Content;
 
 /// The media type of answers, as registry:2 spells it.
 pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+
+/// How much of what a manifest names and is missing an answer lists: no image has so many layers.
+const MISSING_LIMIT: usize = 256;
+
+/// Seconds after which a request that found no room may be tried again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// An answer that is an error. Boxed, so that successful results stay small.
 #[derive(Debug)]
@@ -20,6 +27,8 @@ struct Parts {
     errors: Vec<ApiError>,
     headers: HeaderMap,
     is_out_of_space: bool,
+    /// Whether the server had no room for the request.
+    is_busy: bool,
     /// Detail for the log, which the client does not get.
     cause: Option<String>,
 }
@@ -30,6 +39,13 @@ impl Failure {
     /// An error of the table with its own text.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         ApiError::new(code).with_message(message).into()
+    }
+
+    /// The failure of a request for which the server has no room at the moment: the same request may succeed soon.
+    pub(crate) fn busy(code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut failure = Self::new(code, message).with_header(header::RETRY_AFTER, RETRY_AFTER);
+        failure.0.is_busy = true;
+        failure
     }
 
     /// Replaces the status of the table.
@@ -70,6 +86,11 @@ impl Failure {
         &self.0.errors
     }
 
+    /// Whether the server had no room for the request.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.is_busy
+    }
+
     /// Whether the store was full.
     pub(crate) fn is_out_of_space(&self) -> bool {
         self.0.is_out_of_space
@@ -80,6 +101,7 @@ impl Failure {
             errors,
             headers,
             is_out_of_space: _,
+            is_busy: _,
             cause: _,
         } = *self.0;
         let mut response = Response::new(Content::Full(Bytes::from(error_body(&errors))));
@@ -98,6 +120,7 @@ impl From<ApiError> for Failure {
             errors: vec![error],
             headers: HeaderMap::new(),
             is_out_of_space: false,
+            is_busy: false,
             cause: None,
         }))
     }
@@ -109,6 +132,7 @@ impl From<Vec<ApiError>> for Failure {
             errors,
             headers: HeaderMap::new(),
             is_out_of_space: false,
+            is_busy: false,
             cause: None,
         }))
     }
@@ -129,6 +153,12 @@ impl Failure {
             RouteError::Digest(error) => error.into(),
             RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, text),
         }
+    }
+}
+
+impl From<Exhausted> for Failure {
+    fn from(error: Exhausted) -> Self {
+        RegistryError::from(error).into()
     }
 }
 
@@ -155,7 +185,7 @@ impl From<RegistryError> for Failure {
         let (code, text) = match error {
             RegistryError::Storage(error) => return storage_failure(&error),
             RegistryError::ManifestReferencesUnknown(missing) => {
-                let errors = missing.iter().map(|missing| {
+                let errors = missing.iter().take(MISSING_LIMIT).map(|missing| {
                     ApiError::new(ErrorCode::ManifestBlobUnknown)
                         .with_message(missing.to_string())
                         .with_detail(missing.digest.to_string())
@@ -176,6 +206,9 @@ impl From<RegistryError> for Failure {
             RegistryError::ManifestTooLarge { .. } => {
                 return Self::new(ErrorCode::ManifestInvalid, error.to_string())
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            RegistryError::Busy { .. } | RegistryError::Exhausted(_) => {
+                return Self::busy(ErrorCode::Unavailable, error.to_string());
             }
             RegistryError::UploadUnknown { .. } => (ErrorCode::BlobUploadUnknown, error.to_string()),
             RegistryError::DigestMismatch { .. } => (ErrorCode::DigestInvalid, error.to_string()),
