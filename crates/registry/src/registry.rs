@@ -66,13 +66,14 @@ pub struct Registry {
 impl Registry {
     /// A registry over `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: Options) -> Self {
+        let budget = Budget::default();
         Self {
-            tree: Tree::new(&storage),
+            tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
             locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
-            budget: Budget::default(),
+            budget,
             storage,
             options,
         }
@@ -88,6 +89,7 @@ impl Registry {
     /// Charges what clients use to `budget`, in place of a budget of its own.
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.tree = Tree::new(&self.storage, &budget);
         self.budget = budget;
         self
     }
