@@ -9,3 +9,4 @@ mod races;
 mod replicas;
 mod round_trips;
 mod uploads;
+mod waiting;
