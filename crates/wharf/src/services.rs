@@ -67,7 +67,7 @@ impl Services {
         let registry = registry(settings, &store, &address, &budget, webhooks.as_ref());
 
         let mut used = ServerServices {
-            access: access(settings, &address)?,
+            access: access(settings, &address, &budget)?,
             tls,
             budget,
             access_log: access_log(settings)?,
@@ -176,11 +176,15 @@ fn registry(
 }
 
 /// The users. Warns where their passwords would cross a network in clear text.
-fn access(settings: &Settings, address: &ListenAddress) -> anyhow::Result<Option<Arc<Access>>> {
+fn access(
+    settings: &Settings,
+    address: &ListenAddress,
+    budget: &Budget,
+) -> anyhow::Result<Option<Arc<Access>>> {
     let Some(auth) = &settings.auth else {
         return Ok(None);
     };
-    let access = access::open(auth)?;
+    let access = access::open(auth, budget)?;
     let stays_here = address.is_loopback() || matches!(address, ListenAddress::Unix(_));
     access::warn_of_clear_text(
         settings.tls.is_some(),
