@@ -3,6 +3,7 @@
 mod connections;
 mod digests;
 mod disks;
+mod load;
 mod manifests;
 mod names;
 mod ranges;
