@@ -27,6 +27,8 @@ pub struct Budget {
     pub connections: Share,
     /// Requests whose work has not ended, whether or not their connection is still open.
     pub requests: Share,
+    /// Changes of the store whose work has not ended, whether or not their client still waits for it.
+    pub work: Share,
     /// Bytes of bodies that are gathered whole before they are looked at: manifests, above all.
     pub bodies: Share,
     /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
@@ -42,6 +44,9 @@ pub struct Budget {
     /// Large stored manifests that are being read and parsed.
     pub large_reads: Share,
 }
+
+/// How many changes of the store may be under way: each takes little beside what other shares count.
+const WORK: usize = 1024;
 
 /// How many requests may wait for the check of a password: some for each address of a large site that starts.
 const PASSWORDS: usize = 1024;
@@ -82,6 +87,7 @@ impl Budget {
         Self {
             connections: Share::new("connections", limits.connections),
             requests: Share::new("requests", limits.requests),
+            work: Share::new("work", WORK),
             bodies: Share::new("bodies", limits.bodies),
             transfers: Share::new("transfers", limits.transfers),
             passwords: Share::new("passwords", PASSWORDS),
@@ -93,10 +99,11 @@ impl Budget {
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 9] {
+    pub fn shares(&self) -> [&Share; 10] {
         [
             &self.connections,
             &self.requests,
+            &self.work,
             &self.bodies,
             &self.transfers,
             &self.passwords,

@@ -121,7 +121,7 @@ impl Facts {
             .referrer
             .as_deref()
             .and_then(|referrer| referrer.annotations.as_ref());
-        let referrer = self.entry_size() + 64 * pairs.map_or(0, |pairs| pairs.len());
+        let referrer = self.entry_size() + 64 * pairs.map_or(0, std::collections::BTreeMap::len);
         (size_of::<Self>() + 128 + digests * size_of::<Digest>() + referrer) as u64
     }
 }

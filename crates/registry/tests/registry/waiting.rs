@@ -45,7 +45,7 @@ async fn pushes_whose_clients_hang_up_leave_the_queue_of_their_tag() {
     let mut hanging = Box::pin(join_all((0..500).map(|_| prepare(&registry, &app, &manifest))));
     assert!(hanging.as_mut().now_or_never().is_none(), "the tag is locked");
     let waiting = tokio::spawn({
-        let (registry, app, honest) = (registry.clone(), app.clone(), honest.clone());
+        let (registry, app, honest) = (Arc::clone(&registry), app.clone(), honest.clone());
         async move { put(&registry, &app, tag("1"), &honest).await }
     });
     tokio::task::yield_now().await;

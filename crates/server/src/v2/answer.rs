@@ -30,9 +30,9 @@ pub(super) fn not_allowed(call: Call<'_>, allowed: &'static str) -> Failure {
 /// How long a request waits until the server has room for its work.
 pub(super) const ADMISSION: Duration = Duration::from_secs(5);
 
-/// The right to work for a request, whether or not its client waits for the end.
+/// The right to change the store for a request, whether or not its client waits for the end.
 pub(super) async fn admit(call: Call<'_>) -> Result<Permit> {
-    Ok(call.app.services.budget.requests.wait(1, ADMISSION).await?)
+    Ok(call.app.services.budget.work.wait(1, ADMISSION).await?)
 }
 
 /// Runs `work` of a complete request to its end, even if the client disconnects meanwhile: no work is left half done,
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_client_that_leaves_ends_nothing_half_way_and_gives_nothing_back_before() {
-        let share = Share::new("requests", 1);
+        let share = Share::new("work", 1);
         let permit = share.take(1).unwrap();
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (proceed, may_proceed) = tokio::sync::oneshot::channel::<()>();
