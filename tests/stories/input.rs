@@ -4,6 +4,7 @@ mod connections;
 mod digests;
 mod disks;
 mod incomplete;
+mod load;
 mod manifests;
 mod names;
 mod ranges;

@@ -38,6 +38,7 @@ use crate::{
     decision::Reason,
     files::{self, Contents, Signature},
     password::{self, NoRandomness},
+    queue::Network,
 };
 use checks::Checks;
 use list::Users;
@@ -188,15 +189,19 @@ impl Htpasswd {
             .then(|| Arc::clone(user.name()))
     }
 
-    /// The user of these credentials.
+    /// The user of these credentials, which came from `network`, if that is known.
     ///
     /// # Errors
     /// [`Reason::WrongCredentials`], after the same time whether there is such a user or not; [`Reason::Busy`] and
     /// [`Reason::Failed`] when the password was not checked.
-    pub async fn authenticate(&self, basic: &Basic) -> Result<Arc<str>, Reason> {
+    pub(crate) async fn authenticate(
+        &self,
+        basic: &Basic,
+        network: Option<Network>,
+    ) -> Result<Arc<str>, Reason> {
         self.shared.refresh().await;
         let users = Arc::clone(&self.shared.state.read().users);
-        self.shared.checks.check(&users, basic).await
+        self.shared.checks.check(&users, basic, network).await
     }
 
     /// The state of the file, for the operator.

@@ -16,26 +16,43 @@ mod decision;
 mod files;
 pub mod htpasswd;
 pub mod password;
+mod queue;
 mod random;
 
 pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};
 pub use decision::{Decision, Identity, Reason};
 
+use std::net::IpAddr;
+
 use htpasswd::Htpasswd;
+use queue::{Network, Queue};
+use wharf_budget::Budget;
 
 /// The authentication that the server demands, and the permissions of its users.
 #[derive(Debug)]
 pub struct Access {
     realm: String,
     users: Htpasswd,
+    queue: Queue,
 }
 
 impl Access {
     /// Every user in a password file may do everything. Clients are shown `realm` when they are asked
     /// for their password.
     pub fn with_htpasswd(realm: String, users: Htpasswd) -> Self {
-        Self { realm, users }
+        Self {
+            realm,
+            users,
+            queue: Queue::new(Budget::default().passwords),
+        }
+    }
+
+    /// Charges the requests that wait for the check of a password to `budget`.
+    #[must_use]
+    pub fn with_budget(mut self, budget: &Budget) -> Self {
+        self.queue = Queue::new(budget.passwords.clone());
+        self
     }
 
     /// Decides without reading a file or computing a bcrypt hash, as for nearly every request. `None`:
@@ -52,17 +69,29 @@ impl Access {
         }
     }
 
-    /// Decides. Passwords that have not been seen lately are hashed on another thread, a few at a
-    /// time; requests that would wait too long are refused with [`Reason::Busy`].
-    pub async fn check(&self, credentials: &Credentials, actions: &[Action<'_>]) -> Decision {
+    /// Decides about a request that comes from `address`, if that is known. Passwords that have not been seen lately are
+    /// hashed on another thread, a few at a time; requests that would wait too long are refused with [`Reason::Busy`],
+    /// first those of an address from which many come.
+    pub async fn check(
+        &self,
+        credentials: &Credentials,
+        actions: &[Action<'_>],
+        address: Option<IpAddr>,
+    ) -> Decision {
         if let Some(decision) = self.check_at_once(credentials, actions) {
             return decision;
         }
         let Credentials::Basic(basic) = credentials else {
             return Decision::Denied(Reason::NoCredentials);
         };
-        match self.users.authenticate(basic).await {
+        let network = address.map(Network::of);
+        let _place = match self.queue.enter(network) {
+            Ok(place) => place,
+            Err(reason) => return Decision::Denied(reason),
+        };
+        match self.users.authenticate(basic, network).await {
             Ok(user) => Decision::Allowed(Identity::User(user)),
+            Err(Reason::Busy) => Decision::Denied(self.queue.refuse()),
             Err(reason) => Decision::Denied(reason),
         }
     }

@@ -9,6 +9,8 @@
 //! - The permits of a share together never exceed its limit.
 //! - A wait for a permit has a limit of time.
 //! - Waiting requests get their permits in the order in which they asked, so that large ones are not starved.
+//! - A request that holds a permit waits only for shares that stand further down in [`Budget`], and for more of the same
+//!   share never: so no two requests wait for each other.
 
 mod machine;
 mod share;
@@ -25,11 +27,32 @@ pub struct Budget {
     pub connections: Share,
     /// Requests whose work has not ended, whether or not their connection is still open.
     pub requests: Share,
+    /// Changes of the store whose work has not ended, whether or not their client still waits for it.
+    pub work: Share,
     /// Bytes of bodies that are gathered whole before they are looked at: manifests, above all.
     pub bodies: Share,
     /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
     pub transfers: Share,
+    /// Requests that wait for the check of a password.
+    pub passwords: Share,
+    /// Large manifests that are being pushed: parsing one takes several times its size.
+    pub large_pushes: Share,
+    /// Repositories of which all manifests are being read, to find which of them refer to which.
+    pub graphs: Share,
+    /// Stored blobs that are being hashed again.
+    pub hashes: Share,
+    /// Large stored manifests that are being read and parsed.
+    pub large_reads: Share,
 }
+
+/// How many changes of the store may be under way: each takes little beside what other shares count.
+const WORK: usize = 1024;
+
+/// How many requests may wait for the check of a password: some for each address of a large site that starts.
+const PASSWORDS: usize = 1024;
+
+/// How many pieces of heavy work of one kind run at once. More would not end sooner, and take more memory.
+const HEAVY: usize = 2;
 
 /// Limits of the shares of a [`Budget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +87,31 @@ impl Budget {
         Self {
             connections: Share::new("connections", limits.connections),
             requests: Share::new("requests", limits.requests),
+            work: Share::new("work", WORK),
             bodies: Share::new("bodies", limits.bodies),
             transfers: Share::new("transfers", limits.transfers),
+            passwords: Share::new("passwords", PASSWORDS),
+            large_pushes: Share::new("large_pushes", HEAVY),
+            graphs: Share::new("graphs", HEAVY),
+            hashes: Share::new("hashes", HEAVY),
+            large_reads: Share::new("large_reads", HEAVY),
         }
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 4] {
-        [&self.connections, &self.requests, &self.bodies, &self.transfers]
+    pub fn shares(&self) -> [&Share; 10] {
+        [
+            &self.connections,
+            &self.requests,
+            &self.work,
+            &self.bodies,
+            &self.transfers,
+            &self.passwords,
+            &self.large_pushes,
+            &self.graphs,
+            &self.hashes,
+            &self.large_reads,
+        ]
     }
 }
 

@@ -79,6 +79,29 @@ impl Share {
         }
     }
 
+    /// Takes `amount` at once, as [`take`](Self::take) does, if `reserve` stays free beside it. The reserve is for
+    /// requests that take little: it is looked at and not taken, so two requests at once may leave less of it.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub fn take_beside(&self, amount: usize, reserve: usize) -> Result<Permit, Exhausted> {
+        let amount = amount.min(self.limit().saturating_sub(reserve));
+        if self.0.free.available_permits() < amount.saturating_add(reserve) {
+            return Err(self.refuse());
+        }
+        self.take(amount)
+    }
+
+    /// Counts a refusal that has another reason than the limit of the share as a whole.
+    pub fn refuse(&self) -> Exhausted {
+        self.0.refused.fetch_add(1, Relaxed);
+        Exhausted {
+            share: self.0.name,
+            limit: self.0.limit,
+        }
+    }
+
     /// Name in metrics and messages.
     pub fn name(&self) -> &'static str {
         self.0.name
@@ -105,14 +128,6 @@ impl Share {
 
     fn units(&self, amount: usize) -> u32 {
         u32::try_from(amount.min(self.0.limit)).unwrap_or(u32::MAX)
-    }
-
-    fn refuse(&self) -> Exhausted {
-        self.0.refused.fetch_add(1, Relaxed);
-        Exhausted {
-            share: self.0.name,
-            limit: self.0.limit,
-        }
     }
 }
 
@@ -172,6 +187,16 @@ mod tests {
         let all = share.take(1000).unwrap();
         assert_eq!((all.amount(), share.used()), (10, 10));
         assert!(share.take(1).is_err());
+    }
+
+    #[test]
+    fn large_work_leaves_a_reserve() {
+        let share = Share::new("bodies", 10);
+        let large = share.take_beside(100, 3).unwrap();
+        assert_eq!((large.amount(), share.used()), (7, 7));
+        assert!(share.take_beside(1, 3).is_err());
+        assert!(share.take(3).is_ok());
+        assert_eq!(share.refused(), 1);
     }
 
     #[tokio::test(start_paused = true)]

@@ -47,8 +47,8 @@ pub use handler::Handler;
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, Listener, SocketOwner, bind, bind_unix, check_address};
 pub use metrics::{
-    BuildInfo, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics, Source,
-    number,
+    BudgetMetrics, BuildInfo, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric,
+    ProcessMetrics, Source, number,
 };
 pub use options::TransportOptions;
 pub use peer::Peer;

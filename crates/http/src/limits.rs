@@ -5,8 +5,6 @@ use std::time::Duration;
 /// Limits that no client may exceed. Times are checked at intervals, so each may take up to a half longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Maximum number of open connections; more wait in the kernel's queue.
-    pub connections: usize,
     /// Maximum time from the first byte of a request, or the start of the connection, to the end of its headers.
     pub headers: Duration,
     /// Maximum time within a request in which the client neither sends a byte of the body that the server waits for,
@@ -21,7 +19,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 4096,
             headers: Duration::from_secs(10),
             idle: Duration::from_secs(60),
             // Longer than the 90 s for which Go's HTTP client, and so docker, keeps a connection:

@@ -4,12 +4,14 @@
 //! known with the route: a library would look each label up in a map behind a lock, or keep a handle for each of
 //! some thousand combinations. The rest of such a library, the text format, is the hundred lines of [`text`].
 
+mod budget;
 mod http;
 mod process;
 mod table;
 mod text;
 
 pub use self::{
+    budget::BudgetMetrics,
     http::{BuildInfo, HttpMetrics},
     process::ProcessMetrics,
     table::{Kind, METRICS, Metric},

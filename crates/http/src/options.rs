@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use wharf_budget::Budget;
+
 use crate::{
     access_log::AccessLog, limits::Limits, metrics::HttpMetrics, proxies::TrustedProxies, tls::Tls,
     trace::Tracer,
@@ -18,6 +20,8 @@ pub struct TransportOptions {
     pub h2c: bool,
     /// The limits that no client may exceed.
     pub limits: Limits,
+    /// What all clients together may use.
+    pub budget: Budget,
     /// The log that has a line for each request.
     pub access_log: Option<AccessLog>,
     /// The counters of requests and connections; `None`: nothing is counted.
@@ -33,6 +37,7 @@ impl Default for TransportOptions {
             tls: None,
             h2c: true,
             limits: Limits::default(),
+            budget: Budget::default(),
             access_log: None,
             metrics: None,
             tracer: None,

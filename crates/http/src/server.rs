@@ -1,13 +1,14 @@
 //! The accept loop: connections within limits, and draining at the end.
 
-use std::{pin::pin, sync::Arc};
+use std::{pin::pin, sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time,
-};
+use tokio::sync::watch;
+use wharf_budget::{Permit, Share};
 
 use crate::{connection, listen::Listener, options::TransportOptions, surface::Surface};
+
+/// Time between two reports that no connection is free.
+const FULL_REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A surface, served on connections.
 #[derive(Debug)]
@@ -29,13 +30,12 @@ impl<S: Surface> Server<S> {
     /// finish for as long as [`Limits::drain`](crate::Limits::drain) allows. Returns how many connections had to be
     /// cut.
     pub async fn serve(&self, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {
-        let limits = self.options.limits;
-        let slots = Arc::new(Semaphore::new(limits.connections));
+        let connections = &self.options.budget.connections;
         let (drain, draining) = watch::channel(false);
         let accept_all = async {
             let mut acceptor = listener.into_acceptor();
             loop {
-                let slot = acquire(&slots).await;
+                let slot = permit_one(connections).await;
                 let (socket, client) = acceptor.accept().await;
                 let (surface, options) = (Arc::clone(&self.surface), Arc::clone(&self.options));
                 let draining = draining.clone();
@@ -51,21 +51,26 @@ impl<S: Surface> Server<S> {
         }
 
         drain.send_replace(true);
-        let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
-        match time::timeout(limits.drain, slots.acquire_many(all)).await {
-            Ok(_all_slots) => 0,
-            Err(_elapsed) => limits.connections - slots.available_permits(),
+        let all = connections.wait(connections.limit(), self.options.limits.drain);
+        match all.await {
+            Ok(_none_is_open) => 0,
+            Err(_elapsed) => connections.used(),
         }
     }
 }
 
-/// A slot for one more connection; logs a warning when all are taken.
-async fn acquire(slots: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    if let Ok(slot) = Arc::clone(slots).try_acquire_owned() {
-        return Some(slot);
+/// A permit for one more connection; logs a warning when all are taken.
+async fn permit_one(connections: &Share) -> Permit {
+    let mut permit = connections.take(1);
+    loop {
+        match permit {
+            Ok(permit) => return permit,
+            Err(error) => {
+                tracing::warn!(%error, "new connections wait; `http.limits.connections` allows more");
+            }
+        }
+        permit = connections.wait(1, FULL_REPORT_INTERVAL).await;
     }
-    tracing::warn!("all connections that the limit allows are in use; new ones wait");
-    Arc::clone(slots).acquire_owned().await.ok()
 }
 
 #[cfg(test)]

@@ -1,16 +1,20 @@
 //! Blobs as a repository sees them: whether it has one, reading, mounting, unlinking.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use futures_util::StreamExt as _;
 use wharf_oci::{Digest, Hasher, RepoName};
-use wharf_storage::{Blob, ByteStream, ErrorKind, Stat, layout};
+use wharf_storage::{Blob, ByteStream, ErrorKind, Stat, Version, layout};
 
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     registry::Registry,
+    tree::parallel::in_background,
 };
+
+/// How long a request waits until a blob may be hashed again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A blob that a repository has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +23,15 @@ pub struct BlobInfo {
     pub digest: Digest,
     /// Its size in bytes.
     pub size: u64,
+}
+
+/// The outcome of hashing the stored bytes of a blob.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Hashed {
+    /// Version of the bytes, where the store could tell one.
+    pub(crate) version: Option<Version>,
+    /// Whether they have the digest of the blob.
+    pub(crate) is_sound: bool,
 }
 
 /// A blob opened for reading; it stays readable to its end whatever is deleted meanwhile.
@@ -144,23 +157,25 @@ impl Registry {
         Ok(Some(info))
     }
 
-    /// Whether the bytes stored under `digest` are really its bytes. Bytes that are found wrong count as absent from then
-    /// on; bytes that are found right are not read again while their file is the same.
+    /// Hashes the bytes stored under `digest`, unless that was done before. Bytes that are found wrong count as absent from
+    /// then on; bytes that are found right are not read again while their file is the same.
+    ///
+    /// This takes as long as reading the blob does: no lock may be held meanwhile.
     ///
     /// # Errors
     ///
-    /// Errors of the store.
-    pub(crate) async fn is_sound(&self, digest: &Digest) -> Result<bool> {
+    /// [`Error::Exhausted`] when too many blobs are being hashed; errors of the store.
+    pub(crate) async fn hash_again(&self, digest: &Digest) -> Result<Hashed> {
+        // Requests that want the same blob hashed find the result when their turn comes.
+        let _turn = self.budget().hashes.wait(1, PATIENCE).await?;
         let version = self.storage.stat(&layout::blob(digest)).await?.version;
-        if self.damaged.is_verified(digest, version.as_ref()) {
-            return Ok(true);
-        }
-        let is_sound = self.rehash(digest).await? == *digest;
+        let is_verified = self.damaged.is_verified(digest, version.as_ref());
+        let is_sound = is_verified || self.rehash(digest).await? == *digest;
         if !is_sound {
             tracing::error!(blob.digest = %digest, "the stored bytes of a blob are damaged; it counts as absent until it is pushed again");
         }
-        self.damaged.insert(digest, version, is_sound);
-        Ok(is_sound)
+        self.damaged.insert(digest, version.clone(), is_sound);
+        Ok(Hashed { version, is_sound })
     }
 
     /// The digest of the bytes that are stored under `digest`.
@@ -170,12 +185,16 @@ impl Registry {
         let mut stream = blob.stream(0..size);
         let mut hasher = Hasher::new(digest.algorithm());
         while let Some(piece) = stream.next().await {
-            match piece {
-                Ok(piece) => hasher.update(&piece),
+            let piece = match piece {
+                Ok(piece) => piece,
                 Err(error) if error.kind() == ErrorKind::Damaged => break,
                 Err(error) => return Err(error.into()),
-            }
-            tokio::task::yield_now().await;
+            };
+            let update = move || {
+                hasher.update(&piece);
+                hasher
+            };
+            hasher = in_background(update).await?;
         }
         Ok(hasher.finish())
     }

@@ -53,6 +53,7 @@ mod sweep;
 use std::{fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
+use wharf_budget::Budget;
 use wharf_storage::{ErrorKind, Storage};
 
 use self::{digests::DigestSet, mark::Examined};
@@ -84,7 +85,10 @@ impl Collector {
     /// A collector for `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: CollectOptions) -> Self {
         Self {
-            manifests: Arc::new(Manifests::new(Arc::clone(&storage))),
+            manifests: Arc::new(Manifests::new(
+                Arc::clone(&storage),
+                Budget::default().large_reads,
+            )),
             storage,
             options,
         }

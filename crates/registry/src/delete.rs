@@ -95,7 +95,7 @@ impl Registry {
         digest: &Digest,
         name: &RepoName,
         tag: &Tag,
-        lock: &TagsLocked<'_>,
+        lock: &TagsLocked,
     ) -> Result<Option<Tag>> {
         // Looked at under its lock: a push may have moved it elsewhere since it was found.
         if self.tag_target(name, tag).await?.as_ref() != Some(digest) {
@@ -114,6 +114,7 @@ impl Registry {
         force: bool,
     ) -> Result<(Vec<Tag>, Box<dyn Watch>)> {
         let mut watched = vec![*digest];
+        let mut is_watched = HashSet::from([*digest]);
         loop {
             let watch = self.locks.watch(&watched).await?;
             if !self.has_revision(name, digest).await? {
@@ -130,7 +131,7 @@ impl Registry {
             let unwatched: Vec<Digest> = ancestors
                 .iter()
                 .copied()
-                .filter(|ancestor| !watched.contains(ancestor))
+                .filter(|ancestor| is_watched.insert(*ancestor))
                 .collect();
             if !unwatched.is_empty() {
                 watched.extend(unwatched);
@@ -228,9 +229,12 @@ impl Registry {
                 watched.extend(unwatched);
                 continue;
             }
-            let tags = self.tags_by_digest(name).await?;
-            let tagged = needing.iter().filter_map(|manifest| tags.get(manifest)).flatten();
-            let mut manifests: Vec<String> = tagged.map(|tag| format!("{name}:{tag}")).collect();
+            let tags = self.tags_of(name, &needing).await?;
+            let mut manifests: Vec<String> = tags
+                .values()
+                .flatten()
+                .map(|tag| format!("{name}:{tag}"))
+                .collect();
             if manifests.is_empty() {
                 return Ok(watch);
             }

@@ -1,5 +1,6 @@
 //! Why the registry refuses, or fails to do, what it is asked. Each text says what to do about it.
 
+use wharf_budget::Exhausted;
 use wharf_oci::{Digest, NameError, RepoName, UploadId};
 use wharf_storage::ErrorKind;
 
@@ -122,6 +123,15 @@ pub enum Error {
         /// Digest of the manifest that is there.
         current: Option<Digest>,
     },
+    /// The request would have to wait for too long, because too many others do the same.
+    #[error("{reason}; try again in a moment")]
+    Busy {
+        /// What it would have to wait for.
+        reason: &'static str,
+    },
+    /// A share of the budget is used up.
+    #[error("{0}; try again in a moment")]
+    Exhausted(#[from] Exhausted),
     /// The store failed.
     #[error(transparent)]
     Storage(#[from] wharf_storage::Error),

@@ -25,7 +25,7 @@ mod uploads;
 pub use blobs::{BlobInfo, OpenBlob};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use events::{Caller, Event, EventKind, Origin, RequestFacts, Subscriber, Surface};
-pub use manifests::{ManifestPush, PushedManifest};
+pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};

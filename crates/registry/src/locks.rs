@@ -1,19 +1,27 @@
 //! The only code that writes and removes pointers: each act is a method of the guard whose lock makes it safe.
+//!
+//! Every wait for a lock has a limit, and waiting requests get a lock in the order in which they asked for it. A request
+//! that is dropped while it waits leaves the queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time;
 use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_storage::{Finished, Put, Storage, layout};
 
 use crate::{
     coordination::{Coordination, Hold, Watch},
-    error::Result,
-    precondition::Checked,
+    error::{Error, Result},
+    precondition::Observed,
 };
 
-/// The locks of a store.
-#[derive(Debug)]
+/// How long a request waits for a lock: longer than its holders take on a disk that works, and shorter than a proxy
+/// waits for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The locks of a store. Cloning them clones handles of the same locks.
+#[derive(Debug, Clone)]
 pub(crate) struct Locks {
     storage: Arc<dyn Storage>,
     coordination: Arc<dyn Coordination>,
@@ -31,11 +39,11 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Errors of the [`Coordination`].
-    pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared<'_>> {
+    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared> {
         Ok(Shared {
-            _hold: self.coordination.lock_shared(digests).await?,
-            locks: self,
+            _hold: soon(self.coordination.lock_shared(digests)).await?,
+            locks: self.clone(),
         })
     }
 
@@ -43,14 +51,11 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Errors of the [`Coordination`].
-    pub(crate) async fn lock_exclusive(&self, digest: &Digest) -> Result<Exclusive<'_>> {
+    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    pub(crate) async fn lock_exclusive(&self, digest: &Digest) -> Result<Exclusive> {
         Ok(Exclusive {
-            _hold: self
-                .coordination
-                .lock_exclusive(std::slice::from_ref(digest))
-                .await?,
-            locks: self,
+            _hold: soon(self.coordination.lock_exclusive(std::slice::from_ref(digest))).await?,
+            locks: self.clone(),
             digest: *digest,
         })
     }
@@ -59,11 +64,11 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Errors of the [`Coordination`].
-    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'_>> {
+    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         Ok(TagsLocked {
-            _hold: self.coordination.lock_tags(name, &tags).await?,
-            locks: self,
+            _hold: soon(self.coordination.lock_tags(name, &tags)).await?,
+            locks: self.clone(),
             name: name.clone(),
             tags,
         })
@@ -73,25 +78,35 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// Errors of the [`Coordination`].
+    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>> {
-        self.coordination.watch(digests).await
+        soon(self.coordination.watch(digests)).await
+    }
+}
+
+/// What `wait` waits for, unless that takes too long.
+async fn soon<T>(wait: impl Future<Output = Result<T>>) -> Result<T> {
+    match time::timeout(PATIENCE, wait).await {
+        Ok(result) => result,
+        Err(_elapsed) => Err(Error::Busy {
+            reason: "other requests are using the same tag or content, and this one waited too long for them",
+        }),
     }
 }
 
 /// Shared locks on some digests: no request removes them, and pointers to them may be written.
-pub(crate) struct Shared<'a> {
-    locks: &'a Locks,
+pub(crate) struct Shared {
+    locks: Locks,
     _hold: Hold,
 }
 
-impl<'a> Shared<'a> {
+impl Shared {
     /// Locks tags in addition.
     ///
     /// # Errors
     ///
-    /// Errors of the [`Coordination`].
-    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'a>> {
+    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         self.locks.lock_tags(name, tags).await
     }
 
@@ -122,8 +137,8 @@ impl<'a> Shared<'a> {
 
     /// Makes `digest` a manifest of the repository of `tags`, and points these at it, in the order that never lets a
     /// pointer dangle (invariant I3): bytes, revision, then for each tag its history and the tag itself. Without `bytes`
-    /// they are stored already. The pointer of `reference`, the tag or the revision itself, is written only if it is still as it was
-    /// `checked`.
+    /// they are stored already. The pointer of `reference`, the tag or the revision itself, is written only if it is
+    /// still as it was `observed`.
     ///
     /// # Errors
     ///
@@ -132,9 +147,9 @@ impl<'a> Shared<'a> {
         &self,
         digest: &Digest,
         bytes: Option<Bytes>,
-        tags: &TagsLocked<'_>,
+        tags: &TagsLocked,
         reference: &Reference,
-        checked: &Checked,
+        observed: &Observed,
     ) -> Result<()> {
         let (name, link) = (&tags.name, layout::link_content(digest));
         let mut puts: Vec<Put> = bytes
@@ -143,7 +158,7 @@ impl<'a> Shared<'a> {
             .collect();
         let revision = Put::new(layout::revision_link(name, digest), link.clone());
         puts.push(match reference {
-            Reference::Digest(_) => checked.apply(revision),
+            Reference::Digest(_) => observed.apply(revision),
             Reference::Tag(_) => revision,
         });
         for tag in &tags.tags {
@@ -151,7 +166,7 @@ impl<'a> Shared<'a> {
             puts.push(Put::new(history, link.clone()));
             let pointer = Put::new(layout::tag_link(name, tag), link.clone());
             puts.push(match reference.tag() {
-                Some(named) if named == tag => checked.apply(pointer),
+                Some(named) if named == tag => observed.apply(pointer),
                 _ => pointer,
             });
         }
@@ -160,19 +175,19 @@ impl<'a> Shared<'a> {
 }
 
 /// The exclusive lock on a digest: it may be removed.
-pub(crate) struct Exclusive<'a> {
-    locks: &'a Locks,
+pub(crate) struct Exclusive {
+    locks: Locks,
     digest: Digest,
     _hold: Hold,
 }
 
-impl<'a> Exclusive<'a> {
+impl Exclusive {
     /// Locks tags in addition.
     ///
     /// # Errors
     ///
-    /// Errors of the [`Coordination`].
-    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked<'a>> {
+    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         self.locks.lock_tags(name, tags).await
     }
 
@@ -198,14 +213,19 @@ impl<'a> Exclusive<'a> {
 }
 
 /// The locks of some tags of a repository: they may be moved and removed.
-pub(crate) struct TagsLocked<'a> {
-    locks: &'a Locks,
+pub(crate) struct TagsLocked {
+    locks: Locks,
     name: RepoName,
     tags: Vec<Tag>,
     _hold: Hold,
 }
 
-impl TagsLocked<'_> {
+impl TagsLocked {
+    /// The repository of the tags.
+    pub(crate) fn name(&self) -> &RepoName {
+        &self.name
+    }
+
     /// The tags that are locked.
     pub(crate) fn tags(&self) -> &[Tag] {
         &self.tags

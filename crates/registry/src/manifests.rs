@@ -1,22 +1,38 @@
 //! Manifests: read byte for byte, checked when they are pushed, published after all that they name.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::{ErrorKind, Put, layout};
 
 use crate::{
+    blobs::Hashed,
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind},
-    precondition::Precondition,
+    locks::{Shared, TagsLocked},
+    precondition::{Observed, Precondition},
     registry::Registry,
-    tree::{manifest::StoredManifest, parallel::in_parallel},
+    rules::UrlRules,
+    tree::{
+        manifest::{INLINE, StoredManifest},
+        parallel::{in_background, in_parallel},
+    },
 };
 
 /// A manifest of more bytes is stored before any lock is taken, so that the lock is not held while much is synced.
 /// Smaller ones share the syncs of their pointers, which on most disks halves what a push costs.
 const LARGE: usize = 64 << 10;
+
+/// How long a request waits until it may push a large manifest.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How often a push begins anew because blobs that it had to hash were replaced meanwhile.
+const ATTEMPTS: usize = 4;
 
 /// A manifest to store, as a client sends it.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +47,31 @@ pub struct ManifestPush<'a> {
     pub bytes: &'a Bytes,
     /// What must be true of `reference` for anything to be changed.
     pub condition: &'a Precondition,
+}
+
+/// A manifest that may be published: all that it names is there, and stays there, and its tags are locked.
+pub struct PreparedManifest {
+    manifest: StoredManifest,
+    subject: Option<Digest>,
+    /// Tags in the order in which the client named them.
+    tags: Vec<Tag>,
+    /// Whether the bytes of the manifest are stored already.
+    is_stored: bool,
+    /// Tag or digest by which the client pushes it.
+    reference: Reference,
+    /// What that reference named when the condition of the push was checked.
+    observed: Observed,
+    digests: Shared,
+    tag_locks: TagsLocked,
+}
+
+impl std::fmt::Debug for PreparedManifest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("PreparedManifest")
+            .field("digest", &self.manifest.digest)
+            .field("tags", &self.tags)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Outcome of a push.
@@ -102,144 +143,245 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when the reference is the digest of
-    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing, [`Error::PreconditionFailed`]; errors of
-    /// the store.
+    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing, [`Error::PreconditionFailed`],
+    /// [`Error::Busy`] and [`Error::Exhausted`] when other requests keep it waiting for too long; errors of the store.
     pub async fn put_manifest(
         &self,
         caller: &dyn Caller,
         name: &RepoName,
         push: ManifestPush<'_>,
     ) -> Result<PushedManifest> {
+        let prepared = self.prepare_manifest(name, push).await?;
+        self.publish_manifest(caller, prepared).await
+    }
+
+    /// Checks a manifest to store in `name`, and waits for the locks under which it may be published.
+    ///
+    /// A request that is dropped meanwhile has changed nothing that a client can see, and leaves the queues in which it
+    /// waits: clients that hang up leave no work behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`put_manifest`](Self::put_manifest).
+    pub async fn prepare_manifest(
+        &self,
+        name: &RepoName,
+        push: ManifestPush<'_>,
+    ) -> Result<PreparedManifest> {
         let ManifestPush {
             reference,
             tags,
             content_type,
             bytes,
-            condition: _,
+            condition,
         } = push;
         let limit = self.options.manifest_limit;
         if bytes.len() > limit {
             return Err(Error::ManifestTooLarge { limit });
         }
-        let view =
-            ManifestView::parse_pushed(content_type, bytes).map_err(|error| Error::ManifestInvalid {
-                reason: error.to_string(),
-            })?;
-        let digest = pushed_digest(reference, bytes)?;
-        if !view.omissions.is_empty() {
-            tracing::warn!(
-                manifest.digest = %digest,
-                manifest.missing = %view.omissions,
-                "the descriptors of a pushed manifest leave out media types or sizes; the content is checked by its digest"
-            );
-        }
-        self.options.url_rules.check(&view)?;
-        self.publish_manifest(name, &digest, &view, push).await?;
-        let manifest = self.tree.manifests.remember(StoredManifest {
-            digest,
-            bytes: bytes.clone(),
-            media_type: view.media_type.into(),
-        });
-        let pushed = || pushes(&manifest, reference.tag().into_iter().chain(tags));
-        self.subscribers.changed(caller, name, pushed).await;
-        Ok(PushedManifest {
-            digest,
-            subject: view.subject.map(|subject| subject.digest),
+        let is_huge = bytes.len() > INLINE;
+        let _turn = match is_huge {
+            true => Some(self.budget().large_pushes.wait(1, PATIENCE).await?),
+            false => None,
+        };
+        let checked = if is_huge {
+            let (rules, reference) = (self.options.url_rules.clone(), reference.clone());
+            let (content_type, bytes) = (content_type.map(str::to_owned), bytes.clone());
+            in_background(move || check(&rules, &reference, content_type.as_deref(), &bytes)).await??
+        } else {
+            check(&self.options.url_rules, reference, content_type, bytes)?
+        };
+        let (is_stored, digests, tag_locks) = self
+            .lock_manifest(name, &checked, bytes, all_tags(reference, tags))
+            .await?;
+        let observed = self.check_precondition(name, reference, condition).await?;
+        Ok(PreparedManifest {
+            manifest: StoredManifest {
+                digest: checked.digest,
+                bytes: bytes.clone(),
+                media_type: checked.media_type,
+            },
+            subject: checked.subject,
+            tags: reference.tag().into_iter().chain(tags).cloned().collect(),
+            is_stored,
+            reference: reference.clone(),
+            observed,
+            digests,
+            tag_locks,
         })
     }
 
-    /// Checks what a manifest refers to, and stores it with its pointers.
+    /// Stores a manifest that was prepared, durably, with its pointers. Runs to its end once it has begun: a caller that
+    /// may be dropped spawns it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn publish_manifest(
+        &self,
+        caller: &dyn Caller,
+        prepared: PreparedManifest,
+    ) -> Result<PushedManifest> {
+        let PreparedManifest {
+            manifest,
+            subject,
+            tags,
+            is_stored,
+            reference,
+            observed,
+            digests,
+            tag_locks,
+        } = prepared;
+        let (digest, name) = (manifest.digest, tag_locks.name().clone());
+        let bytes = (!is_stored).then(|| manifest.bytes.clone());
+        let published = digests
+            .publish_manifest(&digest, bytes, &tag_locks, &reference, &observed)
+            .await;
+        match published {
+            // A writer that does not take our locks was first.
+            Err(Error::Storage(error)) if error.kind() == ErrorKind::Precondition => {
+                return Err(self.overtaken(&name, &reference).await?);
+            }
+            other => other?,
+        }
+        drop((tag_locks, digests));
+        let manifest = self.tree.manifests.remember(manifest);
+        let pushed = || pushes(&manifest, &tags);
+        self.subscribers.changed(caller, &name, pushed).await;
+        Ok(PushedManifest { digest, subject })
+    }
+
+    /// Checks what a manifest refers to, and locks it and its tags. Answers, with the locks, whether the bytes of the
+    /// manifest are stored already.
     ///
     /// The shared lock on all that it names, and on itself, is held from the check until the pointers are durable, so
     /// nothing of it can be removed in between. Bytes that were stored before the lock was taken may have been
     /// collected since, because nothing pointed at them; then they are stored again with their pointers.
-    async fn publish_manifest(
+    async fn lock_manifest(
         &self,
         name: &RepoName,
-        digest: &Digest,
-        view: &ManifestView,
-        push: ManifestPush<'_>,
-    ) -> Result<()> {
-        let bytes = push.bytes;
-        let references = references(view);
+        checked: &Checked,
+        bytes: &Bytes,
+        tags: Vec<Tag>,
+    ) -> Result<(bool, Shared, TagsLocked)> {
+        let Checked {
+            digest, references, ..
+        } = checked;
         let blob = layout::blob(digest);
         let is_large = bytes.len() > LARGE;
+        let mut hashed = HashMap::new();
         if is_large {
-            self.require_references(name, &references).await?;
+            let unsure = self.require_references(name, references, &hashed).await?;
+            self.hash_all(unsure, &mut hashed).await?;
             let put = Put::new(blob.clone(), bytes.clone());
             self.storage.publish(&[put]).await?;
         }
         let named = references.iter().map(|(_, descriptor)| descriptor.digest);
         let digests: Vec<Digest> = named.chain([*digest]).collect();
-        let lock = self.locks.lock_shared(&digests).await?;
-        self.require_references(name, &references).await?;
+        let lock = self.lock_references(name, &digests, references, hashed).await?;
         let is_stored = is_large && self.storage.stat(&blob).await.is_ok();
-        let tags = lock.lock_tags(name, all_tags(push.reference, push.tags)).await?;
-        let checked = self
-            .check_precondition(name, push.reference, push.condition)
-            .await?;
-        let bytes = (!is_stored).then(|| bytes.clone());
-        let published = lock
-            .publish_manifest(digest, bytes, &tags, push.reference, &checked)
-            .await;
-        match published {
-            // A writer that does not take our locks was first.
-            Err(Error::Storage(error)) if error.kind() == ErrorKind::Precondition => {
-                Err(self.overtaken(name, push.reference).await?)
-            }
-            other => other,
-        }
+        let tags = lock.lock_tags(name, tags).await?;
+        Ok((is_stored, lock, tags))
     }
 
-    /// Checks that `name` has everything in `references`; names all that is missing at once.
+    /// Locks `digests`, and checks under the lock that `name` has everything in `references`.
+    ///
+    /// A blob that has to be hashed first is hashed without the lock, under which it would keep others from their work
+    /// for as long as reading it takes. It may have been replaced when the lock is taken again: then it is hashed again.
+    async fn lock_references(
+        &self,
+        name: &RepoName,
+        digests: &[Digest],
+        references: &[(ReferenceRole, Descriptor)],
+        mut hashed: HashMap<Digest, Hashed>,
+    ) -> Result<Shared> {
+        for _ in 0..ATTEMPTS {
+            let lock = self.locks.lock_shared(digests).await?;
+            let unsure = self.require_references(name, references, &hashed).await?;
+            if unsure.is_empty() {
+                return Ok(lock);
+            }
+            drop(lock);
+            self.hash_all(unsure, &mut hashed).await?;
+        }
+        Err(Error::Busy {
+            reason: "blobs that the manifest names are being replaced again and again",
+        })
+    }
+
+    async fn hash_all(&self, unsure: Vec<Digest>, hashed: &mut HashMap<Digest, Hashed>) -> Result<()> {
+        for digest in unsure {
+            hashed.insert(digest, self.hash_again(&digest).await?);
+        }
+        Ok(())
+    }
+
+    /// Checks that `name` has everything in `references`; names all that is missing at once. Returns the blobs of which
+    /// only their bytes can tell, and which are not `hashed` yet.
     async fn require_references(
         &self,
         name: &RepoName,
-        references: &[(ReferenceRole, &Descriptor)],
-    ) -> Result<()> {
+        references: &[(ReferenceRole, Descriptor)],
+        hashed: &HashMap<Digest, Hashed>,
+    ) -> Result<Vec<Digest>> {
         let checks = references
             .iter()
-            .map(|(role, descriptor)| self.missing_reference(name, *role, descriptor));
-        let missing: Vec<MissingReference> = in_parallel(checks).await?.into_iter().flatten().collect();
+            .map(|(role, descriptor)| self.find_reference(name, *role, descriptor, hashed));
+        let found: Vec<Found> = in_parallel(checks).await?;
+        let (mut missing, mut unsure) = (Vec::new(), Vec::new());
+        for ((role, descriptor), found) in references.iter().zip(found) {
+            let (digest, role) = (descriptor.digest, *role);
+            let mut is_missing = |damaged| {
+                missing.push(MissingReference {
+                    digest,
+                    role,
+                    damaged,
+                    is_foreign: descriptor.is_foreign(),
+                });
+            };
+            match found {
+                Found::Sound => {}
+                Found::Absent => is_missing(false),
+                Found::Damaged => is_missing(true),
+                Found::Unsure => unsure.push(digest),
+            }
+        }
         if missing.is_empty() {
-            Ok(())
+            Ok(unsure)
         } else {
             Err(Error::ManifestReferencesUnknown(missing))
         }
     }
 
-    /// What is missing when `name` does not have what a manifest refers to, and has to.
-    async fn missing_reference(
+    /// Finds what a manifest of `name` refers to; what need not be there counts as sound.
+    async fn find_reference(
         &self,
         name: &RepoName,
         role: ReferenceRole,
         descriptor: &Descriptor,
-    ) -> Result<Option<MissingReference>> {
+        hashed: &HashMap<Digest, Hashed>,
+    ) -> Result<Found> {
         let is_optional = self.options.allow_missing_references
             || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
             || (role.is_entry() && !self.options.required_children.include(descriptor));
         if is_optional {
-            return Ok(None);
+            return Ok(Found::Sound);
         }
-        let found = match role {
+        match role {
             // Without a media type it may be either.
             ReferenceRole::Manifest => match self.find_child(name, descriptor).await? {
-                Found::Absent if descriptor.media_type.is_empty() => self.find_blob(name, descriptor).await?,
-                found => found,
+                Found::Absent if descriptor.media_type.is_empty() => {
+                    self.find_blob(name, descriptor, hashed).await
+                }
+                found => Ok(found),
             },
-            ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor).await?,
+            ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor, hashed).await,
             // A manifest of a type that only its client knows is an entry of that type, too.
-            ReferenceRole::ListedBlob => match self.find_blob(name, descriptor).await? {
-                Found::Absent => self.find_child(name, descriptor).await?,
-                found => found,
+            ReferenceRole::ListedBlob => match self.find_blob(name, descriptor, hashed).await? {
+                Found::Absent => self.find_child(name, descriptor).await,
+                found => Ok(found),
             },
-        };
-        Ok(found.missing().map(|damaged| MissingReference {
-            digest: descriptor.digest,
-            role,
-            damaged,
-            is_foreign: descriptor.is_foreign(),
-        }))
+        }
     }
 
     async fn find_child(&self, name: &RepoName, descriptor: &Descriptor) -> Result<Found> {
@@ -250,26 +392,74 @@ impl Registry {
         })
     }
 
-    async fn find_blob(&self, name: &RepoName, descriptor: &Descriptor) -> Result<Found> {
-        let size = match self.blob(name, &descriptor.digest).await {
+    async fn find_blob(
+        &self,
+        name: &RepoName,
+        descriptor: &Descriptor,
+        hashed: &HashMap<Digest, Hashed>,
+    ) -> Result<Found> {
+        let digest = &descriptor.digest;
+        let hashed = hashed.get(digest);
+        let size = match self.blob(name, digest).await {
             Ok(info) => info.size,
+            Err(Error::BlobUnknown { .. }) if hashed.is_some_and(|hashed| !hashed.is_sound) => {
+                return Ok(Found::Damaged);
+            }
             Err(Error::BlobUnknown { .. }) => return Ok(Found::Absent),
             Err(error) => return Err(error),
         };
         if size == descriptor.size {
             return Ok(Found::Sound);
         }
-        // Either the manifest has the size wrong or leaves it out, which registry:2 accepts, or the stored bytes are not all there.
-        if self.is_sound(&descriptor.digest).await? {
-            // A size that the manifest leaves out reads as 0, and is in the log already.
-            if descriptor.size > 0 {
-                tracing::warn!(blob.digest = %descriptor.digest, blob.size = size, manifest.size = descriptor.size, "a pushed manifest has the size of a blob wrong");
-            }
-            Ok(Found::Sound)
-        } else {
-            Ok(Found::Damaged)
+        // Either the manifest has the size wrong or leaves it out, which registry:2 accepts, or the stored bytes are not
+        // all there.
+        let version = self.storage.stat(&layout::blob(digest)).await?.version;
+        let is_hashed = hashed.is_some_and(|hashed| hashed.is_sound && hashed.version == version);
+        if !is_hashed && !self.damaged.is_verified(digest, version.as_ref()) {
+            return Ok(Found::Unsure);
         }
+        // A size that the manifest leaves out reads as 0, and is in the log already.
+        if descriptor.size > 0 {
+            tracing::warn!(blob.digest = %digest, blob.size = size, manifest.size = descriptor.size, "a pushed manifest has the size of a blob wrong");
+        }
+        Ok(Found::Sound)
     }
+}
+
+/// The facts of a pushed manifest that decide whether it is accepted.
+struct Checked {
+    digest: Digest,
+    media_type: Box<str>,
+    subject: Option<Digest>,
+    /// Everything that it needs in its repository, each digest once.
+    references: Vec<(ReferenceRole, Descriptor)>,
+}
+
+/// Checks the bytes of a pushed manifest alone. Takes long if they are many.
+fn check(
+    rules: &UrlRules,
+    reference: &Reference,
+    content_type: Option<&str>,
+    bytes: &[u8],
+) -> Result<Checked> {
+    let view = ManifestView::parse_pushed(content_type, bytes).map_err(|error| Error::ManifestInvalid {
+        reason: error.to_string(),
+    })?;
+    let digest = pushed_digest(reference, bytes)?;
+    if !view.omissions.is_empty() {
+        tracing::warn!(
+            manifest.digest = %digest,
+            manifest.missing = %view.omissions,
+            "the descriptors of a pushed manifest leave out media types or sizes; the content is checked by its digest"
+        );
+    }
+    rules.check(&view)?;
+    Ok(Checked {
+        digest,
+        subject: view.subject.as_ref().map(|subject| subject.digest),
+        media_type: view.media_type.as_str().into(),
+        references: references(view),
+    })
 }
 
 /// State of what a manifest refers to.
@@ -277,23 +467,19 @@ enum Found {
     Sound,
     Absent,
     Damaged,
-}
-
-impl Found {
-    /// Whether it is missing, and if so, whether that is because it is damaged.
-    fn missing(&self) -> Option<bool> {
-        match self {
-            Self::Sound => None,
-            Self::Absent => Some(false),
-            Self::Damaged => Some(true),
-        }
-    }
+    /// A blob that must be hashed to know.
+    Unsure,
 }
 
 /// The events of a push: one for each tag, in the order in which the client named them, or one without a tag.
-fn pushes<'a>(manifest: &Arc<StoredManifest>, tags: impl Iterator<Item = &'a Tag>) -> Vec<EventKind> {
+fn pushes(manifest: &Arc<StoredManifest>, tags: &[Tag]) -> Vec<EventKind> {
     let mut seen = HashSet::new();
-    let mut tags: Vec<Option<Tag>> = tags.filter(|tag| seen.insert(*tag)).cloned().map(Some).collect();
+    let mut tags: Vec<Option<Tag>> = tags
+        .iter()
+        .filter(|tag| seen.insert(*tag))
+        .cloned()
+        .map(Some)
+        .collect();
     if tags.is_empty() {
         tags.push(None);
     }
@@ -335,18 +521,13 @@ fn pushed_digest(reference: &Reference, bytes: &[u8]) -> Result<Digest> {
 }
 
 /// Everything that a manifest needs in its repository, each digest once.
-fn references(view: &ManifestView) -> Vec<(ReferenceRole, &Descriptor)> {
-    let config = view
-        .config
-        .iter()
-        .map(|descriptor| (ReferenceRole::Config, descriptor));
-    let layers = view
-        .layers
-        .iter()
-        .map(|descriptor| (ReferenceRole::Layer, descriptor));
+fn references(view: ManifestView) -> Vec<(ReferenceRole, Descriptor)> {
+    let with = |role| move |descriptor| (role, descriptor);
+    let config = view.config.into_iter().map(with(ReferenceRole::Config));
+    let layers = view.layers.into_iter().map(with(ReferenceRole::Layer));
     let entries = view
         .manifests
-        .iter()
+        .into_iter()
         .map(|descriptor| match descriptor.is_blob() {
             true => (ReferenceRole::ListedBlob, descriptor),
             false => (ReferenceRole::Manifest, descriptor),

@@ -55,7 +55,7 @@ impl Precondition {
 
 /// What a push was checked against: its last pointer is written only if the store still has that.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Checked {
+pub(crate) enum Observed {
     /// Nothing: the push has no condition, or the store cannot tell versions at the moment.
     Unconditional,
     /// There was nothing.
@@ -64,7 +64,7 @@ pub(crate) enum Checked {
     Version(Version),
 }
 
-impl Checked {
+impl Observed {
     pub(crate) fn apply(&self, put: Put) -> Put {
         match self {
             Self::Unconditional => put,
@@ -86,23 +86,23 @@ impl Registry {
         name: &RepoName,
         reference: &Reference,
         condition: &Precondition,
-    ) -> Result<Checked> {
+    ) -> Result<Observed> {
         if condition.is_none() {
-            return Ok(Checked::Unconditional);
+            return Ok(Observed::Unconditional);
         }
         let link = pointer(name, reference);
         // Before the content, so that a change in between makes the write fail, and not the check wrong.
-        let checked = match self.storage.stat(&link).await {
-            Ok(stat) => stat.version.map_or(Checked::Unconditional, Checked::Version),
-            Err(error) if error.is_not_found() => Checked::Absent,
+        let observed = match self.storage.stat(&link).await {
+            Ok(stat) => stat.version.map_or(Observed::Unconditional, Observed::Version),
+            Err(error) if error.is_not_found() => Observed::Absent,
             Err(error) => return Err(error.into()),
         };
-        let current = match &checked {
-            Checked::Absent => None,
+        let current = match &observed {
+            Observed::Absent => None,
             _ => self.tree.links.target(&link).await?,
         };
         if condition.holds(current.as_ref()) {
-            Ok(checked)
+            Ok(observed)
         } else {
             Err(failed(name, reference, current))
         }

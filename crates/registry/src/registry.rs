@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wharf_budget::Budget;
 use wharf_oci::{PageRequest, RepoName};
 use wharf_storage::Storage;
 
@@ -59,17 +60,20 @@ pub struct Registry {
     pub(crate) locks: Locks,
     pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
     pub(crate) subscribers: Subscribers,
+    budget: Budget,
 }
 
 impl Registry {
     /// A registry over `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: Options) -> Self {
+        let budget = Budget::default();
         Self {
-            tree: Tree::new(&storage),
+            tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
             locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
+            budget,
             storage,
             options,
         }
@@ -80,6 +84,19 @@ impl Registry {
     pub fn with_subscriber(mut self, subscriber: Arc<dyn Subscriber>) -> Self {
         self.subscribers.add(subscriber);
         self
+    }
+
+    /// Charges what clients use to `budget`, in place of a budget of its own.
+    #[must_use]
+    pub fn with_budget(mut self, budget: Budget) -> Self {
+        self.tree = Tree::new(&self.storage, &budget);
+        self.budget = budget;
+        self
+    }
+
+    /// The budget that operations are charged to.
+    pub fn budget(&self) -> &Budget {
+        &self.budget
     }
 
     /// The options that it was made with.

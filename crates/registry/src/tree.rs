@@ -18,6 +18,7 @@ pub(crate) mod unreadable;
 
 use std::sync::Arc;
 
+use wharf_budget::Budget;
 use wharf_storage::Storage;
 
 use self::{graph::Graphs, link::Links, manifest::Manifests, tags::Tags, unreadable::Unreadable};
@@ -37,12 +38,12 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
-    /// Reads `storage`. Does no I/O.
-    pub(crate) fn new(storage: &Arc<dyn Storage>) -> Self {
+    /// Reads `storage`, as much at once as `budget` permits. Does no I/O.
+    pub(crate) fn new(storage: &Arc<dyn Storage>, budget: &Budget) -> Self {
         Self {
             links: Links::new(Arc::clone(storage)),
-            manifests: Manifests::new(Arc::clone(storage)),
-            graphs: Graphs::new(Arc::clone(storage)),
+            manifests: Manifests::new(Arc::clone(storage), budget.large_reads.clone()),
+            graphs: Graphs::new(Arc::clone(storage), budget.graphs.clone()),
             tags: Tags::new(Arc::clone(storage)),
             unreadable: Arc::default(),
         }

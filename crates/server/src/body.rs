@@ -3,16 +3,26 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use wharf_budget::{Exhausted, Permit, Share};
 use wharf_storage::ByteStream;
+
+/// Bytes in memory are sent in pieces of this size: what was handed over is no longer charged, so it must be little.
+const PIECE: usize = 64 << 10;
 
 /// The body of an answer.
 pub(crate) enum Content {
     Empty,
     Full(Bytes),
+    /// Bytes with the permit for what they take in memory until the client has taken them.
+    Charged {
+        bytes: Bytes,
+        _permit: Permit,
+    },
     /// A stream with `remaining` bytes to send.
     Stream {
         stream: ByteStream,
@@ -36,20 +46,39 @@ impl Content {
     pub(crate) fn len(&self) -> u64 {
         match self {
             Self::Empty => 0,
-            Self::Full(bytes) => bytes.len() as u64,
+            Self::Full(bytes) | Self::Charged { bytes, .. } => bytes.len() as u64,
             Self::Stream { remaining, .. } => *remaining,
         }
     }
 }
 
 impl Content {
+    /// Charges what is in memory to `share` until it is sent. Few bytes are not charged: they are about as many as the
+    /// connection itself takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] if there is no room for them within `patience`.
+    pub(crate) async fn charge(&mut self, share: &Share, patience: Duration) -> Result<(), Exhausted> {
+        if let Self::Full(bytes) = self
+            && bytes.len() > PIECE
+        {
+            let _permit = share.wait(bytes.len(), patience).await?;
+            let bytes = std::mem::take(bytes);
+            *self = Self::Charged { bytes, _permit };
+        }
+        Ok(())
+    }
+
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
         let (stream, remaining) = match self {
             Self::Empty => return Poll::Ready(None),
-            Self::Full(bytes) => {
-                let bytes = std::mem::take(bytes);
-                *self = Self::Empty;
-                return Poll::Ready((!bytes.is_empty()).then_some(Ok(bytes)));
+            Self::Full(bytes) | Self::Charged { bytes, .. } => {
+                let piece = bytes.split_to(bytes.len().min(PIECE));
+                if bytes.is_empty() {
+                    *self = Self::Empty;
+                }
+                return Poll::Ready((!piece.is_empty()).then_some(Ok(piece)));
             }
             Self::Stream { remaining: 0, .. } => {
                 *self = Self::Empty;
@@ -114,6 +143,26 @@ mod tests {
 
     async fn read(body: Content) -> Result<Bytes, BodyError> {
         body.collect().await.map(http_body_util::Collected::to_bytes)
+    }
+
+    #[tokio::test]
+    async fn many_bytes_are_charged_until_the_last_of_them_is_sent() {
+        let share = Share::new("transfers", 2 * PIECE);
+        let (mut small, mut large) = (
+            Content::Full("abc".into()),
+            Content::Full(vec![7; PIECE + 1].into()),
+        );
+        for content in [&mut small, &mut large] {
+            content.charge(&share, Duration::ZERO).await.unwrap();
+        }
+        assert_eq!(share.used(), PIECE + 1);
+        let mut another = Content::Full(vec![7; PIECE + 1].into());
+        assert!(another.charge(&share, Duration::ZERO).await.is_err());
+        let piece = large.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert_eq!((piece.len(), large.len(), share.used()), (PIECE, 1, PIECE + 1));
+        assert_eq!(read(large).await.unwrap().len(), 1);
+        assert_eq!(share.used(), 0);
+        assert_eq!(read(small).await.unwrap(), "abc");
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, requ
 use hyper::body::Incoming;
 use serde_json::Value;
 use tower_service::Service as _;
+use wharf_budget::{Budget, Share};
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
 use wharf_workers::{Supervisor, WorkerStatus};
 
@@ -40,10 +41,14 @@ impl DebugServer {
         let transport = TransportOptions {
             h2c: false,
             limits: Limits {
-                connections: CONNECTIONS,
                 headers: PATIENCE,
                 keep_alive: PATIENCE,
                 ..Limits::default()
+            },
+            // Of its own: it answers when the registry's clients have used all of theirs.
+            budget: Budget {
+                connections: Share::new("connections", CONNECTIONS),
+                ..Budget::default()
             },
             ..TransportOptions::default()
         };

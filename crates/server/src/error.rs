@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
+use wharf_budget::Exhausted;
 use wharf_oci::{ApiError, DigestError, ErrorCode, PageError, RouteError, TagError, error_body};
 use wharf_registry::Error as RegistryError;
 use wharf_storage::ErrorKind;
@@ -16,6 +17,11 @@ pub(crate) const JSON: HeaderValue = HeaderValue::from_static("application/json;
 /// that line, not the body; and docker repeats such a request for nearly a minute, unless the line has exactly these
 /// words, those of the operating system.
 const OUT_OF_SPACE: ReasonPhrase = ReasonPhrase::from_static(b"no space left on device");
+/// How much of what a manifest names and is missing an answer lists: no image has so many layers.
+const MISSING_LIMIT: usize = 256;
+
+/// Seconds after which a request that found no room may be tried again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// An answer that is an error. Boxed, so that successful results stay small.
 #[derive(Debug)]
@@ -26,6 +32,8 @@ struct Parts {
     errors: Vec<ApiError>,
     headers: HeaderMap,
     is_out_of_space: bool,
+    /// Whether the server had no room for the request.
+    is_busy: bool,
     /// Detail for the log, which the client does not get.
     cause: Option<String>,
 }
@@ -36,6 +44,13 @@ impl Failure {
     /// An error of the table with its own text.
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         ApiError::new(code).with_message(message).into()
+    }
+
+    /// The failure of a request for which the server has no room at the moment: the same request may succeed soon.
+    pub(crate) fn busy(code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut failure = Self::new(code, message).with_header(header::RETRY_AFTER, RETRY_AFTER);
+        failure.0.is_busy = true;
+        failure
     }
 
     /// Replaces the status of the table.
@@ -76,6 +91,11 @@ impl Failure {
         &self.0.errors
     }
 
+    /// Whether the server had no room for the request.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.0.is_busy
+    }
+
     /// Whether the store was full.
     pub(crate) fn is_out_of_space(&self) -> bool {
         self.0.is_out_of_space
@@ -86,6 +106,7 @@ impl Failure {
             errors,
             headers,
             is_out_of_space,
+            is_busy: _,
             cause: _,
         } = *self.0;
         let mut response = Response::new(Content::Full(Bytes::from(error_body(&errors))));
@@ -107,6 +128,7 @@ impl From<ApiError> for Failure {
             errors: vec![error],
             headers: HeaderMap::new(),
             is_out_of_space: false,
+            is_busy: false,
             cause: None,
         }))
     }
@@ -118,6 +140,7 @@ impl From<Vec<ApiError>> for Failure {
             errors,
             headers: HeaderMap::new(),
             is_out_of_space: false,
+            is_busy: false,
             cause: None,
         }))
     }
@@ -139,6 +162,12 @@ impl Failure {
             RouteError::Reference(_) => Self::new(ErrorCode::DigestInvalid, text),
             RouteError::UploadId(_) => Self::new(ErrorCode::BlobUploadUnknown, text),
         }
+    }
+}
+
+impl From<Exhausted> for Failure {
+    fn from(error: Exhausted) -> Self {
+        RegistryError::from(error).into()
     }
 }
 
@@ -165,7 +194,7 @@ impl From<RegistryError> for Failure {
         let (code, text) = match error {
             RegistryError::Storage(error) => return storage_failure(&error),
             RegistryError::ManifestReferencesUnknown(missing) => {
-                let errors = missing.iter().map(|missing| {
+                let errors = missing.iter().take(MISSING_LIMIT).map(|missing| {
                     ApiError::new(ErrorCode::ManifestBlobUnknown)
                         .with_message(missing.to_string())
                         .with_detail(missing.digest.to_string())
@@ -187,6 +216,9 @@ impl From<RegistryError> for Failure {
             RegistryError::ManifestTooLarge { .. } => {
                 return Self::new(ErrorCode::ManifestInvalid, error.to_string())
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE);
+            }
+            RegistryError::Busy { .. } | RegistryError::Exhausted(_) => {
+                return Self::busy(ErrorCode::Unavailable, error.to_string());
             }
             RegistryError::UploadUnknown { .. } => (ErrorCode::BlobUploadUnknown, error.to_string()),
             RegistryError::DigestMismatch { .. } => (ErrorCode::DigestInvalid, error.to_string()),

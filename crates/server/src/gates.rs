@@ -100,7 +100,7 @@ impl Gates {
         if self.authentication
             && let Some(access) = &services.access
         {
-            match decide(access, request, demand.actions).await {
+            match decide(access, context, request, demand.actions).await {
                 Decision::Allowed(Identity::User(name)) => context.set_actor(name),
                 Decision::Allowed(Identity::Anonymous) => {}
                 Decision::Denied(reason) => return Err(Refusal::Denied(access, reason)),
@@ -138,12 +138,20 @@ fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
     is_configured && is_preflight(request)
 }
 
-async fn decide(access: &Access, request: &Parts, actions: &[Action<'_>]) -> Decision {
+async fn decide(
+    access: &Access,
+    context: &RequestContext,
+    request: &Parts,
+    actions: &[Action<'_>],
+) -> Decision {
     let values = request.headers.get_all(header::AUTHORIZATION);
     let credentials = Credentials::of_headers(values.iter().map(HeaderValue::as_bytes));
     match access.check_at_once(&credentials, actions) {
         Some(decision) => decision,
-        None => Box::pin(access.check(&credentials, actions)).await,
+        None => {
+            let address = context.client(&request.headers);
+            Box::pin(access.check(&credentials, actions, address)).await
+        }
     }
 }
 

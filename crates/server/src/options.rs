@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue};
 use wharf_access::Access;
+use wharf_budget::Budget;
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
 
 use crate::{health::Health, metrics::Metrics};
@@ -41,13 +42,15 @@ pub struct ServerOptions {
     pub limits: Limits,
 }
 
-/// The services that the server uses, each optional.
+/// The services that the server uses; each is optional, but the budget.
 #[derive(Debug, Clone, Default)]
 pub struct ServerServices {
     /// Settings and certificates of TLS; `None`: connections are not encrypted.
     pub tls: Option<Tls>,
     /// Authentication and rights; `None`: every client may do everything.
     pub access: Option<Arc<Access>>,
+    /// What all clients together may use.
+    pub budget: Budget,
     /// The log that has a line for each request.
     pub access_log: Option<AccessLog>,
     /// The metrics of the server; `None`: nothing is counted.
@@ -65,6 +68,7 @@ pub(crate) fn transport(options: &ServerOptions, services: &ServerServices) -> T
         tls: services.tls.clone(),
         h2c: options.h2c,
         limits: options.limits,
+        budget: services.budget.clone(),
         access_log: services.access_log.clone(),
         metrics: services.metrics.as_ref().map(|metrics| metrics.http()),
         tracer: services.tracer.clone(),

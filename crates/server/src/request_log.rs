@@ -66,12 +66,14 @@ pub(crate) fn failed(call: Call<'_>, failure: &Failure) {
             )
         };
     }
-    if status.is_server_error() {
-        failed!(error);
-    } else if is_everyday(call, status) {
+    // A refusal for want of room is counted in the budget's metrics: a line for each would be a second attack.
+    let is_everyday = failure.is_busy() || (!status.is_server_error() && is_everyday(call, status));
+    if is_everyday {
         if tracing::enabled!(tracing::Level::DEBUG) {
             failed!(debug);
         }
+    } else if status.is_server_error() {
+        failed!(error);
     } else if tracing::enabled!(tracing::Level::INFO) {
         failed!(info);
     }

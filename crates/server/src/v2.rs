@@ -25,7 +25,7 @@ use hyper::body::Incoming;
 use wharf_http::{RequestContext, Surface};
 use wharf_oci::{ApiError, ErrorCode, Route};
 
-use self::answer::{Answer, empty, not_allowed};
+use self::answer::{ADMISSION, Answer, empty, not_allowed};
 use crate::{
     body::Content,
     call::{App, Call},
@@ -91,6 +91,11 @@ impl Surface for Distribution {
             }
         };
         complete(call, &mut response);
+        let transfers = &app.services.budget.transfers;
+        if let Err(exhausted) = response.body_mut().charge(transfers, ADMISSION).await {
+            response = Failure::from(exhausted).into_response();
+            complete(call, &mut response);
+        }
         if !body.is_end_stream() {
             abandon(&parts, body);
         }

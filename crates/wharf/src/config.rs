@@ -14,6 +14,7 @@ mod health;
 mod http;
 mod keys;
 mod kind;
+mod limits;
 mod load;
 mod log;
 mod notifications;
@@ -53,6 +54,8 @@ pub(crate) struct Settings {
     /// Settings of traces; `None`: requests are not traced.
     pub(crate) traces: Option<TraceSettings>,
     pub(crate) storage: Engine,
+    /// What all clients together may use.
+    pub(crate) limits: Limits,
     /// Address to listen on, unless systemd passes a socket.
     pub(crate) listen: Listen,
     /// Options of TLS; `None`: connections are not encrypted.
@@ -138,6 +141,17 @@ impl DeletePolicy {
             Self::WhenUsersOrLoopback => has_users || is_loopback,
         }
     }
+}
+
+/// What all clients together may use; `None`: as much as suits the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limits {
+    pub(crate) connections: Option<usize>,
+    pub(crate) requests: Option<usize>,
+    /// Bytes of bodies that are gathered whole.
+    pub(crate) bodies: Option<usize>,
+    /// Bytes of blobs in memory.
+    pub(crate) transfers: Option<usize>,
 }
 
 /// A password file. Every user in it may do everything.

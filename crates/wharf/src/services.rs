@@ -14,6 +14,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 use wharf_access::Access;
+use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
 use wharf_server::{Health, Server, ServerServices, Webhooks};
@@ -62,11 +63,13 @@ impl Services {
         let listener = bind(&settings.listen, inherited).await?;
         let address = listener.address().context("cannot listen")?;
         let webhooks = webhooks::start(&settings.webhooks, &address, &*spools, &supervisor)?;
-        let registry = registry(settings, &store, &address, webhooks.as_ref());
+        let budget = budget(settings);
+        let registry = registry(settings, &store, &address, &budget, webhooks.as_ref());
 
         let mut used = ServerServices {
-            access: access(settings, &address)?,
+            access: access(settings, &address, &budget)?,
             tls,
+            budget,
             access_log: access_log(settings)?,
             metrics: None,
             health: telemetry::health(settings, &store),
@@ -141,10 +144,22 @@ impl Services {
     }
 }
 
+/// The one budget of the server: the configured limits, and for the others what suits the machine.
+fn budget(settings: &Settings) -> Budget {
+    let (chosen, suitable) = (settings.limits, Limits::of(Machine::read()));
+    Budget::new(Limits {
+        connections: chosen.connections.unwrap_or(suitable.connections),
+        requests: chosen.requests.unwrap_or(suitable.requests),
+        bodies: chosen.bodies.unwrap_or(suitable.bodies),
+        transfers: chosen.transfers.unwrap_or(suitable.transfers),
+    })
+}
+
 fn registry(
     settings: &Settings,
     store: &Arc<dyn wharf_storage::Storage>,
     address: &ListenAddress,
+    budget: &Budget,
     webhooks: Option<&Webhooks>,
 ) -> Arc<Registry> {
     let options = wharf_registry::Options {
@@ -153,7 +168,7 @@ fn registry(
             .is_enabled(settings.auth.is_some(), address.is_loopback()),
         ..settings.registry.clone()
     };
-    let mut registry = Registry::new(Arc::clone(store), options);
+    let mut registry = Registry::new(Arc::clone(store), options).with_budget(budget.clone());
     if let Some(webhooks) = webhooks {
         registry = registry.with_subscriber(Arc::new(webhooks.clone()));
     }
@@ -161,11 +176,15 @@ fn registry(
 }
 
 /// The users. Warns where their passwords would cross a network in clear text.
-fn access(settings: &Settings, address: &ListenAddress) -> anyhow::Result<Option<Arc<Access>>> {
+fn access(
+    settings: &Settings,
+    address: &ListenAddress,
+    budget: &Budget,
+) -> anyhow::Result<Option<Arc<Access>>> {
     let Some(auth) = &settings.auth else {
         return Ok(None);
     };
-    let access = access::open(auth)?;
+    let access = access::open(auth, budget)?;
     let stays_here = address.is_loopback() || matches!(address, ListenAddress::Unix(_));
     access::warn_of_clear_text(
         settings.tls.is_some(),

@@ -10,15 +10,18 @@
 //! line; it is given up after some idle minutes only so that memory does not hold it for ever.
 //!
 //! **Guesses cannot starve users.** Few checks run at a time, on threads apart from those that serve requests, and a
-//! bounded number wait; further ones get "busy" at once. Requests with the same credentials share one check,
-//! so the many connections of one client that just started count once. Remembered passwords do not wait at all.
+//! bounded number wait; further ones get "busy" at once. Each network of clients, and each name, may fill a part of that
+//! room. Requests with the same credentials share one check, so the many connections of one client that just started
+//! count once. Remembered passwords do not wait at all.
 //!
 //! **Names do not leak by time.** For a name that is not in the file a hash is computed as well, of a cost that occurs
 //! in the file: which one is a keyed function of the name, so that asking again tells nothing. A wrong password is hashed
-//! also when the right one is remembered and it is known to be wrong at once.
+//! also when the right one is remembered and it is known to be wrong at once. The outcome for a name that is not there is
+//! known, so when many wait for it, they share the checks of a few: they wait as long, get the same answer, and leave the
+//! room to the names that are there.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map},
     future,
     sync::{Arc, Weak, atomic::Ordering},
     thread,
@@ -45,12 +48,22 @@ use crate::{
     credentials::Basic,
     decision::Reason,
     password,
+    queue::Network,
     random::{self, NoRandomness},
 };
 
 /// The work, in rounds of bcrypt (`2^cost`), of all checks that run or wait: 128 at the default cost, or
 /// about ten seconds of one processor. More checks would wait for longer than clients do.
 const WORK: u64 = 128 << password::DEFAULT_COST;
+
+/// The part of that work that guesses from one network may be: one of so many.
+const NETWORKS: u64 = 2;
+
+/// The part of that work that guesses at one name may be: one of so many.
+const NAMES: u64 = 4;
+
+/// The part of that work that guesses at names which are not in the file may be: one of so many.
+const STRANGERS: u64 = 8;
 
 /// The most checks that run or wait, however little work they are.
 const WAITING: usize = 1024;
@@ -86,12 +99,53 @@ enum Purpose {
     Decoy,
 }
 
+/// The outcome of a check: `None` until it ends.
+type Outcome = watch::Receiver<Option<bool>>;
+
 /// The checks that run or wait.
 #[derive(Debug, Default)]
 struct Running {
-    outcomes: HashMap<Tag, watch::Receiver<Option<bool>>>,
+    outcomes: HashMap<Tag, Outcome>,
     /// Work of all these checks, in rounds.
     work: u64,
+    /// Work of the checks in each room.
+    rooms: HashMap<Room, u64>,
+    /// The newest check of a name that is not in the file.
+    stranger: Option<Outcome>,
+}
+
+/// A part of the work, with a limit of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Room {
+    Network(Network),
+    Name(Arc<str>),
+    /// All names that are not in the file.
+    Strangers,
+}
+
+impl Room {
+    /// The part of all work that it may be: one of so many.
+    fn part(&self) -> u64 {
+        match self {
+            Self::Network(_) => NETWORKS,
+            Self::Name(_) => NAMES,
+            Self::Strangers => STRANGERS,
+        }
+    }
+}
+
+impl Running {
+    /// Whether there is room for one more check, all of whose work is at most `limit`. One check is always admitted,
+    /// whatever its cost: else a user with a costly hash could never log in.
+    fn has_room(&self, limit: u64, work: u64) -> bool {
+        self.work == 0 || (self.work + work <= limit && self.outcomes.len() < WAITING)
+    }
+
+    /// Whether `room` has room for one more check.
+    fn has_room_in(&self, room: &Room, limit: u64, work: u64) -> bool {
+        let used = self.rooms.get(room).copied().unwrap_or(0);
+        used == 0 || used + work <= limit / room.part()
+    }
 }
 
 /// HMAC-SHA256 with its key.
@@ -144,7 +198,12 @@ impl Checks {
     }
 
     /// The user of these credentials; hashes the password when it is not remembered.
-    pub(super) async fn check(&self, users: &Arc<Users>, basic: &Basic) -> Result<Arc<str>, Reason> {
+    pub(super) async fn check(
+        &self,
+        users: &Arc<Users>,
+        basic: &Basic,
+        network: Option<Network>,
+    ) -> Result<Arc<str>, Reason> {
         let user = users.find(basic.name());
         if let Some(user) = user
             && self.remembers(user, basic.password())
@@ -153,7 +212,7 @@ impl Checks {
         }
         let hash = user.map_or_else(|| self.decoy(users, basic.name()), |user| user.hash().clone());
         let tag = self.key.of(basic.name(), &hash, basic.password());
-        let mut outcome = self.join_or_start(tag, user, hash, basic.password())?;
+        let mut outcome = self.join_or_start(tag, user, hash, basic.password(), network)?;
         // The sender is dropped without an outcome only if the check panicked, or the runtime ends.
         let is_right = outcome
             .wait_for(Option::is_some)
@@ -173,24 +232,39 @@ impl Checks {
         user: Option<&Arc<User>>,
         hash: Bcrypt,
         password: &[u8],
-    ) -> Result<watch::Receiver<Option<bool>>, Reason> {
+        network: Option<Network>,
+    ) -> Result<Outcome, Reason> {
         let mut running = self.running.lock();
         if let Some(outcome) = running.outcomes.get(&tag) {
             return Ok(outcome.clone());
         }
-        let work = 1 << hash.cost();
-        let is_full = running.work + work > self.work_limit || running.outcomes.len() >= WAITING;
-        // One check is always admitted, whatever its cost: else a user with a costly hash could never log in.
-        if is_full && !running.outcomes.is_empty() {
+        let (limit, work) = (self.work_limit, 1 << hash.cost());
+        if user.is_none()
+            && let Some(stranger) = &running.stranger
+            && !(running.has_room(limit, work) && running.has_room_in(&Room::Strangers, limit, work))
+        {
+            return Ok(stranger.clone());
+        }
+        let name = user.map_or(Room::Strangers, |user| Room::Name(Arc::clone(user.name())));
+        let rooms: Vec<Room> = network.map(Room::Network).into_iter().chain([name]).collect();
+        let fits = |room: &Room| running.has_room_in(room, limit, work);
+        if !running.has_room(limit, work) || !rooms.iter().all(fits) {
             return Err(Reason::Busy);
         }
         let (sender, outcome) = watch::channel(None);
         running.outcomes.insert(tag, outcome.clone());
         running.work += work;
+        for room in &rooms {
+            *running.rooms.entry(room.clone()).or_default() += work;
+        }
+        if user.is_none() {
+            running.stranger = Some(outcome.clone());
+        }
         let entry = Entry {
             running: Arc::clone(&self.running),
             tag,
             work,
+            rooms,
         };
         let permits = Arc::clone(&self.permits);
         let sweeper = Arc::clone(&self.sweeper);
@@ -248,13 +322,24 @@ struct Entry {
     running: Arc<Mutex<Running>>,
     tag: Tag,
     work: u64,
+    rooms: Vec<Room>,
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut running = self.running.lock();
-        if running.outcomes.remove(&self.tag).is_some() {
-            running.work -= self.work;
+        running.outcomes.remove(&self.tag);
+        running.work -= self.work;
+        for room in self.rooms.drain(..) {
+            if let hash_map::Entry::Occupied(mut used) = running.rooms.entry(room) {
+                *used.get_mut() -= self.work;
+                if *used.get() == 0 {
+                    used.remove();
+                }
+            }
+        }
+        if !running.rooms.contains_key(&Room::Strangers) {
+            running.stranger = None;
         }
     }
 }
@@ -392,6 +477,7 @@ fn lower_priority() {
 
 #[cfg(test)]
 mod tests {
+    use tokio::sync::OwnedSemaphorePermit;
     use wharf_workers::Supervisor;
 
     use super::*;
@@ -413,12 +499,15 @@ mod tests {
         let users = users(&entry("alice", "pw"));
         let alice = users.find("alice").unwrap();
         assert_eq!(
-            checks.check(&users, &Basic::new("alice", b"no")).await,
+            checks.check(&users, &Basic::new("alice", b"no"), None).await,
             Err(Reason::WrongCredentials)
         );
         assert!(alice.memory().tag.read().is_none());
         assert_eq!(
-            checks.check(&users, &Basic::new("alice", b"pw")).await.as_deref(),
+            checks
+                .check(&users, &Basic::new("alice", b"pw"), None)
+                .await
+                .as_deref(),
             Ok("alice")
         );
         assert!(
@@ -427,7 +516,7 @@ mod tests {
                 && !checks.remembers(alice, b"")
         );
         assert_eq!(
-            checks.check(&users, &Basic::new("alice", b"no")).await,
+            checks.check(&users, &Basic::new("alice", b"no"), None).await,
             Err(Reason::WrongCredentials)
         );
         assert!(checks.remembers(alice, b"pw"));
@@ -439,7 +528,10 @@ mod tests {
         let (alice, bob) = (entry("alice", "pw"), entry("bob", "pw"));
         let before = users(&format!("{alice}{bob}"));
         for name in ["alice", "bob"] {
-            checks.check(&before, &Basic::new(name, b"pw")).await.unwrap();
+            checks
+                .check(&before, &Basic::new(name, b"pw"), None)
+                .await
+                .unwrap();
         }
         let after = format!("# edited\n{bob}{}", entry("alice", "pw"));
         let (after, _) = Users::read(after.as_bytes(), &before).unwrap();
@@ -457,11 +549,17 @@ mod tests {
     async fn what_is_idle_is_forgotten() {
         let checks = Checks::new().unwrap();
         let users = users(&entry("alice", "pw"));
-        checks.check(&users, &Basic::new("alice", b"pw")).await.unwrap();
+        checks
+            .check(&users, &Basic::new("alice", b"pw"), None)
+            .await
+            .unwrap();
         assert_eq!(checks.sweeper.sweep(0), 1, "it was just used");
         assert_eq!(checks.sweeper.sweep(u64::MAX), 0);
         assert!(!checks.remembers(users.find("alice").unwrap(), b"pw"));
-        checks.check(&users, &Basic::new("alice", b"pw")).await.unwrap();
+        checks
+            .check(&users, &Basic::new("alice", b"pw"), None)
+            .await
+            .unwrap();
         assert!(checks.remembers(users.find("alice").unwrap(), b"pw"));
     }
 
@@ -470,7 +568,10 @@ mod tests {
         let checks = Checks::new().unwrap();
         let users = users(&format!("{}{}", entry("alice", "pw"), entry("bob", "pw")));
         for name in ["alice", "bob"] {
-            checks.check(&users, &Basic::new(name, b"pw")).await.unwrap();
+            checks
+                .check(&users, &Basic::new(name, b"pw"), None)
+                .await
+                .unwrap();
         }
         let worker = Supervisor::default().spawn(checks.worker());
         time::sleep(IDLE / 2).await;
@@ -498,7 +599,7 @@ mod tests {
         );
         assert_eq!(checks.decoy(&users, "eve"), checks.decoy(&users, "eve"));
         assert_eq!(
-            checks.check(&users, &Basic::new("eve", b"")).await,
+            checks.check(&users, &Basic::new("eve", b""), None).await,
             Err(Reason::WrongCredentials)
         );
         assert_eq!(
@@ -507,35 +608,93 @@ mod tests {
         );
     }
 
+    /// Checks of which none begins as long as the permits are held.
+    async fn held(work_limit: u64) -> (Checks, OwnedSemaphorePermit) {
+        let mut checks = Checks::new().unwrap();
+        checks.work_limit = work_limit << password::MIN_COST;
+        let all = u32::try_from(checks.permits.available_permits()).unwrap();
+        let held = Arc::clone(&checks.permits).acquire_many_owned(all);
+        let held = held.await.unwrap();
+        (checks, held)
+    }
+
+    fn network(last: u8) -> Option<Network> {
+        Some(Network::of([192, 0, 2, last].into()))
+    }
+
+    /// Starts a check for a user, or for a name that is not in the file.
+    fn start(
+        checks: &Checks,
+        users: &Users,
+        (name, password): (&str, &str),
+        network: Option<Network>,
+    ) -> Result<Outcome, Reason> {
+        let user = users.find(name);
+        let hash = user.map_or_else(|| checks.decoy(users, name), |user| user.hash().clone());
+        let tag = checks.key.of(name, &hash, password.as_bytes());
+        checks.join_or_start(tag, user, hash, password.as_bytes(), network)
+    }
+
     #[tokio::test]
     async fn equal_requests_share_a_check_and_too_many_are_refused() {
-        let mut checks = Checks::new().unwrap();
-        checks.work_limit = 64 << password::MIN_COST;
-        let users = users(&entry("alice", "pw"));
-        // Nothing is checked meanwhile: what comes waits.
-        let held = Arc::clone(&checks.permits)
-            .acquire_many_owned(u32::try_from(checks.permits.available_permits()).unwrap());
-        let held = held.await.unwrap();
-        let alice = users.find("alice").unwrap();
-        let start = |password: &str| {
-            let tag = checks.key.of("alice", alice.hash(), password.as_bytes());
-            checks.join_or_start(tag, Some(alice), alice.hash().clone(), password.as_bytes())
-        };
-        let outcomes: Vec<_> = (0..64)
-            .map(|number| start(&format!("guess{number}")).unwrap())
+        let (checks, held) = held(64).await;
+        let users = users(&format!("{}{}", entry("alice", "pw"), entry("bob", "pw")));
+        let start = |name: &str, password: &str| start(&checks, &users, (name, password), None);
+        let outcomes: Vec<_> = (0..16)
+            .map(|number| start("alice", &format!("guess{number}")).unwrap())
             .collect();
-        assert_eq!(start("pw").err(), Some(Reason::Busy));
-        assert!(start("guess7").is_ok(), "the same as one that waits");
-        assert_eq!(checks.running.lock().outcomes.len(), 64);
+        assert_eq!(start("alice", "pw").err(), Some(Reason::Busy));
+        assert!(start("alice", "guess7").is_ok(), "the same as one that waits");
+        assert!(start("bob", "pw").is_ok(), "another name has room of its own");
+        assert_eq!(checks.running.lock().outcomes.len(), 17);
         drop(held);
         for mut outcome in outcomes {
             assert_eq!(*outcome.wait_for(Option::is_some).await.unwrap(), Some(false));
         }
         assert_eq!(
-            checks.check(&users, &Basic::new("alice", b"pw")).await.as_deref(),
+            checks
+                .check(&users, &Basic::new("alice", b"pw"), None)
+                .await
+                .as_deref(),
             Ok("alice")
         );
-        assert_eq!(checks.running.lock().work, 0);
+        let running = checks.running.lock();
+        assert!(running.work == 0 && running.rooms.is_empty(), "{running:?}");
+    }
+
+    #[tokio::test]
+    async fn a_user_logs_in_while_thousands_of_names_are_guessed() {
+        let (checks, held) = held(64).await;
+        let users = users(&entry("alice", "pw"));
+        let guesses: Vec<_> = (0..5000_u32)
+            .map(|number| {
+                let [.., last] = number.to_le_bytes();
+                let name = format!("nobody{number}");
+                start(&checks, &users, (&name, "pw"), network(last)).unwrap()
+            })
+            .collect();
+        assert_eq!(checks.running.lock().outcomes.len(), 8, "they share a few checks");
+        let mut login = start(&checks, &users, ("alice", "pw"), network(1)).unwrap();
+        drop(held);
+        assert_eq!(*login.wait_for(Option::is_some).await.unwrap(), Some(true));
+        for mut guess in guesses {
+            assert_eq!(*guess.wait_for(Option::is_some).await.unwrap(), Some(false));
+        }
+        assert!(checks.running.lock().stranger.is_none());
+    }
+
+    #[tokio::test]
+    async fn guesses_from_one_network_leave_room_for_others() {
+        let (checks, _held) = held(64).await;
+        let lines: String = (0..64)
+            .map(|number| entry(&format!("user{number}"), "pw"))
+            .collect();
+        let users = users(&lines);
+        let guess = |number, network| start(&checks, &users, (&format!("user{number}"), "no"), network);
+        let guesses: Vec<_> = (0..64).map(|number| guess(number, network(1))).collect();
+        let admitted = guesses.iter().filter(|guess| guess.is_ok()).count();
+        assert_eq!(admitted, 32);
+        assert!(guess(63, network(2)).is_ok() && guess(62, None).is_ok());
     }
 
     #[tokio::test]
@@ -544,6 +703,6 @@ mod tests {
         checks.work_limit = 1;
         let users = users(&entry("alice", "pw"));
         let alice = Basic::new("alice", b"pw");
-        assert_eq!(checks.check(&users, &alice).await.as_deref(), Ok("alice"));
+        assert_eq!(checks.check(&users, &alice, None).await.as_deref(), Ok("alice"));
     }
 }

@@ -48,7 +48,7 @@ impl Scene {
             assert_eq!(&*user, name);
             return true;
         }
-        match self.users.authenticate(&basic).await {
+        match self.users.authenticate(&basic, None).await {
             Ok(user) => {
                 assert_eq!(&*user, name);
                 true

@@ -68,6 +68,12 @@ crate::metrics! {
         "Connections that are open";
     CONNECTIONS_TOTAL "wharf_connections_total" Counter []
         "Connections that were accepted";
+    BUDGET_USED "wharf_budget_used" Gauge ["share"]
+        "How much of a share of the budget is used: connections, requests, or bytes";
+    BUDGET_LIMIT "wharf_budget_limit" Gauge ["share"]
+        "How much of a share of the budget all clients together may use";
+    BUDGET_REFUSED "wharf_budget_refused_total" Counter ["share"]
+        "How often a client was refused, or had to wait too long, because a share was used up";
     SPANS "wharf_trace_spans_total" Counter ["result"]
         "Spans of requests that the collector has accepted, and that were dropped";
     PROCESS_CPU "process_cpu_seconds_total" Counter []

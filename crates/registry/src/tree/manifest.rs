@@ -1,13 +1,22 @@
 //! Stored manifests: their bytes, checked against their digest, and the facts that are read in them.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
+use wharf_budget::Share;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestKind, ManifestView, media_type};
-use wharf_storage::{ErrorKind, Result, Storage, layout};
+use wharf_storage::{ErrorKind, Storage, layout};
 
-use crate::cache::FEW;
+use super::parallel::in_background;
+use crate::{cache::FEW, error::Result};
+
+/// The largest manifest that is hashed and parsed on an async thread, which takes less than half a millisecond. Larger
+/// ones, which are rare, go to other threads, a few at a time.
+pub(crate) const INLINE: usize = 64 << 10;
+
+/// How long a request waits until it may read a large manifest.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many bytes of manifests are kept in memory. Manifests are immutable under their digest, so what is kept
 /// never goes stale; whether a repository may read one is asked of the tree each time.
@@ -35,9 +44,9 @@ pub struct StoredManifest {
 pub(crate) struct Facts {
     /// The configuration of an image.
     pub(crate) config: Option<Digest>,
-    /// The layers of an image, or the blobs of an artifact.
+    /// The layers of an image, or the blobs of an artifact; each once.
     pub(crate) layers: Box<[Digest]>,
-    /// The children of an index.
+    /// The children of an index; each once.
     pub(crate) children: Box<[Digest]>,
     /// The entries of an index that are blobs by their media type, as in BuildKit's cache. A manifest of a type that only
     /// its client knows may be among them.
@@ -82,17 +91,17 @@ impl Facts {
     fn new(digest: &Digest, view: &ManifestView, bytes: &[u8]) -> Self {
         let digest_of = |descriptor: &Descriptor| descriptor.digest;
         let config = view.config.as_ref().map(digest_of);
-        let layers: Box<[Digest]> = view.layers.iter().map(digest_of).collect();
-        let children: Box<[Digest]> = view.children().map(digest_of).collect();
+        let layers = each_once(view.layers.iter().map(digest_of));
+        let children = each_once(view.children().map(digest_of));
         let blobs = view.manifests.iter().filter(|entry| entry.is_blob());
-        let listed_blobs: Box<[Digest]> = blobs.map(digest_of).collect();
+        let listed_blobs = each_once(blobs.map(digest_of));
         // An unknown type may name what it needs in any way; and an image or an index that names nothing at
         // all may be spelled in a way that only other programs understand.
         let names_nothing = config.is_none() && layers.is_empty() && view.manifests.is_empty();
         let mentioned = if view.kind == ManifestKind::Unknown || names_nothing {
-            mentioned(bytes)
+            each_once(mentioned(bytes).into_iter())
         } else {
-            Vec::new()
+            Box::default()
         };
         let subject = view.subject.as_ref().map(|subject| subject.digest);
         let referrer = subject.map(|_| Box::new(view.descriptor(*digest, bytes.len() as u64)));
@@ -102,23 +111,37 @@ impl Facts {
             children,
             listed_blobs,
             subject,
-            mentioned: mentioned.into(),
+            mentioned,
             referrer,
         }
     }
 
-    fn weight(&self) -> u64 {
-        let digests = self.layers.len() + self.entries().count() + self.mentioned.len();
+    /// Estimated size in bytes of its entry in a list of referrers, never much too small; 0 if it has none.
+    pub(crate) fn entry_size(&self) -> usize {
         let annotations = |descriptor: &Descriptor| -> usize {
             let pairs = descriptor.annotations.iter().flatten();
-            pairs.map(|(key, value)| 64 + key.len() + value.len()).sum()
+            pairs.map(|(key, value)| key.len() + value.len() + 8).sum()
         };
-        let referrer = self
+        self.referrer
+            .as_deref()
+            .map_or(0, |referrer| 512 + annotations(referrer))
+    }
+
+    fn weight(&self) -> u64 {
+        let digests = self.layers.len() + self.entries().count() + self.mentioned.len();
+        let pairs = self
             .referrer
-            .as_ref()
-            .map_or(0, |referrer| 512 + annotations(referrer));
+            .as_deref()
+            .and_then(|referrer| referrer.annotations.as_ref());
+        let referrer = self.entry_size() + 64 * pairs.map_or(0, std::collections::BTreeMap::len);
         (size_of::<Self>() + 128 + digests * size_of::<Digest>() + referrer) as u64
     }
+}
+
+/// Each of `digests` once, where it occurs first.
+fn each_once(digests: impl Iterator<Item = Digest>) -> Box<[Digest]> {
+    let mut seen = HashSet::new();
+    digests.filter(|digest| seen.insert(*digest)).collect()
 }
 
 /// Every digest that stands anywhere in `text`.
@@ -159,22 +182,47 @@ impl Weighter<Digest, Arc<Facts>> for ByMemory {
 #[derive(Debug)]
 pub(crate) struct Manifests {
     storage: Arc<dyn Storage>,
+    /// Large manifests that are being read.
+    large_reads: Share,
     bytes: Cache<Digest, Arc<StoredManifest>, ByMemory>,
     facts: Cache<Digest, Arc<Facts>, ByMemory>,
 }
 
-/// Bytes of a manifest as they were found.
+/// A manifest as it was found.
 enum Found {
     Absent,
     /// The bytes do not have the digest; the number is their size.
     Damaged(usize),
-    Whole(Bytes),
+    Whole(Bytes, Understood),
+}
+
+/// What the bytes of a manifest say; `Err` with the reason where they are no manifest.
+type Understood = Result<(Box<str>, Arc<Facts>), String>;
+
+fn understand(digest: &Digest, bytes: &[u8]) -> Understood {
+    match ManifestView::parse_stored(bytes) {
+        Ok(view) => {
+            let facts = Arc::new(Facts::new(digest, &view, bytes));
+            Ok((view.media_type.into(), facts))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn examine(digest: &Digest, bytes: Bytes) -> Found {
+    if Digest::of(digest.algorithm(), &bytes) != *digest {
+        return Found::Damaged(bytes.len());
+    }
+    let understood = understand(digest, &bytes);
+    Found::Whole(bytes, understood)
 }
 
 impl Manifests {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+    /// Reads `storage`; large manifests as `large_reads` permits.
+    pub(crate) fn new(storage: Arc<dyn Storage>, large_reads: Share) -> Self {
         Self {
             storage,
+            large_reads,
             bytes: Cache::with_weighter(FEW, BYTES_IN_MEMORY, ByMemory),
             facts: Cache::with_weighter(FEW, FACTS_IN_MEMORY, ByMemory),
         }
@@ -197,15 +245,15 @@ impl Manifests {
         if let Some(manifest) = self.bytes.get(digest) {
             return Ok(Some(manifest));
         }
-        let Some(bytes) = self.whole(digest).await? else {
+        let Found::Whole(bytes, understood) = self.find_strictly(digest).await? else {
             return Ok(None);
         };
-        let media_type = match ManifestView::parse_stored(&bytes) {
-            Ok(view) => {
-                self.keep_facts(digest, &view, &bytes);
-                view.media_type.into()
+        let media_type = match understood {
+            Ok((media_type, facts)) => {
+                self.facts.insert(*digest, facts);
+                media_type
             }
-            Err(_) => media_type::OCTET_STREAM.into(),
+            Err(_no_manifest) => media_type::OCTET_STREAM.into(),
         };
         Ok(Some(self.remember(StoredManifest {
             digest: *digest,
@@ -223,13 +271,18 @@ impl Manifests {
         if let Some(facts) = self.facts.get(digest) {
             return Ok(Some(facts));
         }
-        let bytes = match self.bytes.get(digest) {
-            Some(manifest) => Some(manifest.bytes.clone()),
-            None => self.whole(digest).await?,
+        let understood = match self.bytes.get(digest) {
+            Some(manifest) => self.understand(manifest).await?,
+            None => match self.find_strictly(digest).await? {
+                Found::Whole(_, understood) => understood,
+                Found::Absent | Found::Damaged(_) => return Ok(None),
+            },
         };
-        let Some(bytes) = bytes else { return Ok(None) };
-        let view = ManifestView::parse_stored(&bytes).ok();
-        Ok(view.map(|view| self.keep_facts(digest, &view, &bytes)))
+        let Ok((_, facts)) = understood else {
+            return Ok(None);
+        };
+        self.facts.insert(*digest, Arc::clone(&facts));
+        Ok(Some(facts))
     }
 
     /// Looks the manifest `digest` up tolerantly: a failure is part of the answer.
@@ -237,51 +290,64 @@ impl Manifests {
         if let Some(facts) = self.facts.get(digest) {
             return Stored::Understood(facts);
         }
-        let bytes = match self.find(digest).await {
-            Ok(Found::Absent) => return Stored::Absent,
+        match self.find(digest, Duration::MAX).await {
+            Ok(Found::Absent) => Stored::Absent,
             // A flipped bit may be part of a digest in the manifest.
-            Ok(Found::Damaged(size)) => return Stored::Unreadable(format!("its {size} bytes are damaged")),
-            Ok(Found::Whole(bytes)) => bytes,
-            Err(error) if error.kind() == ErrorKind::TooLarge => {
-                return Stored::Unreadable("it is too large to be a manifest".to_owned());
+            Ok(Found::Damaged(size)) => Stored::Unreadable(format!("its {size} bytes are damaged")),
+            Ok(Found::Whole(_, Ok((_, facts)))) => {
+                self.facts.insert(*digest, Arc::clone(&facts));
+                Stored::Understood(facts)
             }
-            Err(error) => return Stored::Unreadable(error.to_string()),
-        };
-        match ManifestView::parse_stored(&bytes) {
-            Ok(view) => Stored::Understood(self.keep_facts(digest, &view, &bytes)),
+            Ok(Found::Whole(_, Err(why))) => Stored::Unreadable(why),
+            Err(error) if error.storage_kind() == Some(ErrorKind::TooLarge) => {
+                Stored::Unreadable("it is too large to be a manifest".to_owned())
+            }
             Err(error) => Stored::Unreadable(error.to_string()),
         }
     }
 
-    /// The bytes of `digest`, if they are there and whole.
-    async fn whole(&self, digest: &Digest) -> Result<Option<Bytes>> {
-        match self.find(digest).await? {
-            Found::Whole(bytes) => Ok(Some(bytes)),
-            Found::Absent => Ok(None),
-            Found::Damaged(size) => {
-                tracing::error!(manifest.digest = %digest, size, "the stored bytes of a manifest are damaged; it counts as absent until it is pushed again");
-                Ok(None)
-            }
+    /// What is stored under `digest`; damage is logged.
+    async fn find_strictly(&self, digest: &Digest) -> Result<Found> {
+        let found = self.find(digest, PATIENCE).await?;
+        if let Found::Damaged(size) = found {
+            tracing::error!(manifest.digest = %digest, size, "the stored bytes of a manifest are damaged; it counts as absent until it is pushed again");
         }
+        Ok(found)
     }
 
-    async fn find(&self, digest: &Digest) -> Result<Found> {
-        let bytes = match self.storage.read(&layout::blob(digest), READ_LIMIT).await {
+    async fn find(&self, digest: &Digest, patience: Duration) -> Result<Found> {
+        let (key, digest) = (layout::blob(digest), *digest);
+        match self.storage.read(&key, INLINE as u64).await {
+            Ok(object) => return Ok(examine(&digest, object.bytes)),
+            Err(error) if error.is_not_found() => return Ok(Found::Absent),
+            Err(error) if error.kind() == ErrorKind::TooLarge => {}
+            Err(error) => return Err(error.into()),
+        }
+        // Taken before the bytes are read, so that no more of them than these are in memory.
+        let turn = self.large_reads.wait(1, patience).await?;
+        let bytes = match self.storage.read(&key, READ_LIMIT).await {
             Ok(object) => object.bytes,
             Err(error) if error.is_not_found() => return Ok(Found::Absent),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
-        if Digest::of(digest.algorithm(), &bytes) == *digest {
-            Ok(Found::Whole(bytes))
-        } else {
-            Ok(Found::Damaged(bytes.len()))
-        }
+        let examine = move || {
+            let _turn = turn;
+            examine(&digest, bytes)
+        };
+        Ok(in_background(examine).await?)
     }
 
-    fn keep_facts(&self, digest: &Digest, view: &ManifestView, bytes: &[u8]) -> Arc<Facts> {
-        let facts = Arc::new(Facts::new(digest, view, bytes));
-        self.facts.insert(*digest, Arc::clone(&facts));
-        facts
+    /// What the bytes of a manifest in memory say.
+    async fn understand(&self, manifest: Arc<StoredManifest>) -> Result<Understood> {
+        if manifest.bytes.len() <= INLINE {
+            return Ok(understand(&manifest.digest, &manifest.bytes));
+        }
+        let turn = self.large_reads.wait(1, PATIENCE).await?;
+        let understand = move || {
+            let _turn = turn;
+            understand(&manifest.digest, &manifest.bytes)
+        };
+        Ok(in_background(understand).await?)
     }
 }
 

@@ -86,6 +86,17 @@ where
     Ok(results)
 }
 
+/// Runs `work`, which computes for longer than other tasks of the thread may wait, on a thread for such work.
+///
+/// # Errors
+///
+/// When it did not end.
+pub(crate) async fn in_background<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(failed_job)
+}
+
 /// The error of a task that panicked, or that was cancelled at the end of the process.
 pub(crate) fn failed_job(error: JoinError) -> Error {
     Error::with_source(ErrorKind::Other, "read the tree: a task did not end", error)

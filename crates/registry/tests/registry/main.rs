@@ -10,3 +10,4 @@ mod races;
 mod replicas;
 mod round_trips;
 mod uploads;
+mod waiting;

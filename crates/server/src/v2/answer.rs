@@ -1,8 +1,11 @@
 //! Building blocks of answers that several handlers share.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use tracing::Instrument as _;
+use wharf_budget::Permit;
 use wharf_oci::{Digest, ErrorCode};
 
 use crate::{
@@ -24,11 +27,26 @@ pub(super) fn not_allowed(call: Call<'_>, allowed: &'static str) -> Failure {
     Failure::new(ErrorCode::Unsupported, text).with_header(header::ALLOW, HeaderValue::from_static(allowed))
 }
 
+/// How long a request waits until the server has room for its work.
+pub(super) const ADMISSION: Duration = Duration::from_secs(5);
+
+/// The right to change the store for a request, whether or not its client waits for the end.
+pub(super) async fn admit(call: Call<'_>) -> Result<Permit> {
+    Ok(call.app.services.budget.work.wait(1, ADMISSION).await?)
+}
+
 /// Runs `work` of a complete request to its end, even if the client disconnects meanwhile: no work is left half done,
-/// and locks are held until it ends.
+/// and locks are held until it ends. So is `charge`, the permits for the work: clients that hang up leave no more work
+/// behind than those permit.
 pub(super) async fn to_the_end<T: Send + 'static>(
+    charge: impl Send + 'static,
     work: impl Future<Output = wharf_registry::Result<T>> + Send + 'static,
 ) -> Result<T> {
+    let work = async move {
+        let result = work.await;
+        drop(charge);
+        result
+    };
     match tokio::spawn(work.in_current_span()).await {
         Ok(result) => Ok(result?),
         Err(error) => {
@@ -66,23 +84,30 @@ pub(super) fn content_digest(digest: &Digest) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
+    use wharf_budget::Share;
+
     use super::*;
 
     #[tokio::test]
-    async fn a_client_that_leaves_ends_nothing_half_way() {
+    async fn a_client_that_leaves_ends_nothing_half_way_and_gives_nothing_back_before() {
+        let share = Share::new("work", 1);
+        let permit = share.take(1).unwrap();
         let (started, has_started) = tokio::sync::oneshot::channel();
         let (proceed, may_proceed) = tokio::sync::oneshot::channel::<()>();
         let (done, is_done) = tokio::sync::oneshot::channel();
-        let request = tokio::spawn(to_the_end(async move {
+        let work = async move {
             started.send(()).unwrap();
             may_proceed.await.unwrap();
             done.send(()).unwrap();
             Ok(())
-        }));
+        };
+        let request = tokio::spawn(to_the_end(permit, work));
         has_started.await.unwrap();
         request.abort();
         assert!(request.await.unwrap_err().is_cancelled());
+        assert!(share.take(1).is_err(), "the work goes on");
         proceed.send(()).unwrap();
         is_done.await.unwrap();
+        assert!(share.wait(1, ADMISSION).await.is_ok());
     }
 }

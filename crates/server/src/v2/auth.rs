@@ -7,9 +7,6 @@ use wharf_oci::{ApiError, ErrorCode, RepoName, Route, query_value};
 
 use crate::error::Failure;
 
-/// Seconds after which one of the waiting password checks will have ended.
-const BUSY_SECONDS: HeaderValue = HeaderValue::from_static("1");
-
 /// The repository from which a blob is mounted. An invalid name is refused later, or ignored.
 pub(super) fn source_of_mount(request: &Parts, route: &Route) -> Option<RepoName> {
     match route {
@@ -99,8 +96,7 @@ pub(super) fn refusal(access: &Access, reason: Reason, actions: &[Action<'_>]) -
         Reason::Malformed(what) => what,
         Reason::Busy => {
             let text = "too many passwords are being checked; the same request will succeed in a moment";
-            return Failure::new(ErrorCode::TooManyRequests, text)
-                .with_header(header::RETRY_AFTER, BUSY_SECONDS);
+            return Failure::busy(ErrorCode::TooManyRequests, text);
         }
         Reason::Failed => {
             let text =

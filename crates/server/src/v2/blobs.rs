@@ -7,7 +7,7 @@ use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_ran
 use wharf_registry::{BlobInfo, Caller as _, OpenBlob};
 
 use super::{
-    answer::{Answer, CONTENT_DIGEST, empty, entity_tag, to_the_end, value},
+    answer::{Answer, CONTENT_DIGEST, admit, empty, entity_tag, to_the_end, value},
     byte_ranges::{self, content_range},
     conditions::has_already,
 };
@@ -40,7 +40,8 @@ pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> 
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     let origin = call.origin();
-    to_the_end(async move { registry.delete_blob(&origin, &name, &digest, force).await }).await?;
+    let delete = async move { registry.delete_blob(&origin, &name, &digest, force).await };
+    to_the_end(admit(call).await?, delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 

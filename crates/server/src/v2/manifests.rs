@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
-use wharf_registry::{Caller as _, Error as RegistryError, ManifestPush, StoredManifest};
+use wharf_registry::{Caller as _, ManifestPush, StoredManifest};
 
 use super::{
     accept,
-    answer::{Answer, CONTENT_DIGEST, content_digest, empty, entity_tag, to_the_end, value},
+    answer::{Answer, CONTENT_DIGEST, admit, content_digest, empty, entity_tag, to_the_end, value},
     conditions::{self, has_already},
-    receive,
+    receive::{self, Gathered},
 };
 use crate::{
     body::Content,
@@ -78,26 +76,20 @@ pub(super) async fn put(
         Reference::Tag(_) => Vec::new(),
     };
     require_plain(call)?;
-    let bytes = receive_bounded(call, body, call.app.registry.options().manifest_limit).await?;
-    let content_type = call.header(&header::CONTENT_TYPE);
-    let pushed = {
-        let registry = Arc::clone(&call.app.registry);
-        let (name, reference, tags) = (name.clone(), reference.clone(), tags.clone());
-        let content_type = content_type.map(str::to_owned);
-        let condition = conditions::of_push(call);
-        let origin = call.origin();
-        let push = async move {
-            let push = ManifestPush {
-                reference: &reference,
-                tags: &tags,
-                content_type: content_type.as_deref(),
-                bytes: &bytes,
-                condition: &condition,
-            };
-            registry.put_manifest(&origin, &name, push).await
-        };
-        to_the_end(push).await?
+    let permit = admit(call).await?;
+    let Gathered { bytes, charge } =
+        receive::whole(call, body, call.app.registry.options().manifest_limit).await?;
+    let push = ManifestPush {
+        reference,
+        tags: &tags,
+        content_type: call.header(&header::CONTENT_TYPE),
+        bytes: &bytes,
+        condition: &conditions::of_push(call),
     };
+    let prepared = call.app.registry.prepare_manifest(name, push).await?;
+    let (registry, origin) = (Arc::clone(&call.app.registry), call.origin());
+    let publish = async move { registry.publish_manifest(&origin, prepared).await };
+    let pushed = to_the_end((permit, charge), publish).await?;
 
     let mut response = empty(StatusCode::CREATED);
     let headers = response.headers_mut();
@@ -127,7 +119,7 @@ pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Referenc
             }
         }
     };
-    to_the_end(delete).await?;
+    to_the_end(admit(call).await?, delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }
 
@@ -165,30 +157,6 @@ fn require_plain(call: Call<'_>) -> Result<()> {
                 .with_header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")))
         }
     }
-}
-
-/// A whole body of at most `limit` bytes. A body that announces more is refused before a byte of it is read.
-async fn receive_bounded(call: Call<'_>, body: &mut Incoming, limit: usize) -> Result<Bytes> {
-    let too_large = || Failure::from(RegistryError::ManifestTooLarge { limit });
-    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
-    if announced > limit {
-        return Err(too_large());
-    }
-    let Some(first) = receive::next(call, body).await? else {
-        return Ok(Bytes::new());
-    };
-    if first.len() == announced {
-        return Ok(first);
-    }
-    let mut whole = BytesMut::with_capacity(announced.max(first.len()));
-    whole.extend_from_slice(&first);
-    while let Some(bytes) = receive::next(call, body).await? {
-        if whole.len() + bytes.len() > limit {
-            return Err(too_large());
-        }
-        whole.extend_from_slice(&bytes);
-    }
-    Ok(whole.freeze())
 }
 
 #[cfg(test)]

@@ -2,11 +2,15 @@
 
 use bytes::Bytes;
 use http::StatusCode;
+use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time;
+use wharf_budget::{Permit, Share};
 use wharf_oci::ErrorCode;
+use wharf_registry::Error as RegistryError;
 
+use super::answer::ADMISSION;
 use crate::{
     call::Call,
     error::{Failure, Result},
@@ -41,6 +45,102 @@ pub(super) async fn next_of_blob(call: Call<'_>, body: &mut Incoming) -> Result<
     Ok(bytes)
 }
 
+/// A body in memory, and the permit for what it takes there.
+pub(super) struct Gathered {
+    pub(super) bytes: Bytes,
+    pub(super) charge: Permit,
+}
+
+/// A body of up to so many bytes is taken before more is charged for it: nearly all manifests are smaller.
+const FIRST: usize = 8 << 10;
+
+/// Up to this size a body is charged for in steps, each as large as all before it; then all the rest at once.
+const STEPS: usize = 64 << 10;
+
+/// What the facts of a manifest take in memory beside its bytes, in multiples of these. For the bytes beyond [`STEPS`]
+/// the registry has turns of its own.
+const FACTS: usize = 7;
+
+/// The part of the budget that bodies of more than [`STEPS`] leave to others: one of so many.
+const RESERVE: usize = 4;
+
+/// The whole body of at most `limit` bytes, charged to the budget before it is read. A body that announces more is refused
+/// before a byte of it is read. The client has [`Limits::idle`](wharf_http::Limits::idle) for all of it: it is small.
+///
+/// **Memory follows the bytes that came.** The first step is waited for; each further one is charged when the body has
+/// filled those before it, so that a client which announces much and sends little holds little.
+///
+/// **No deadlock.** A request that holds a charge never waits for more of it: if there is no room for the next step, the
+/// request is refused, and gives back what it has. A large body asks for all its rest at once, so that of many large ones
+/// some succeed, instead of each holding a part. They leave a reserve to the small ones.
+pub(super) async fn whole(call: Call<'_>, body: &mut Incoming, limit: usize) -> Result<Gathered> {
+    let too_large = || Failure::from(RegistryError::ManifestTooLarge { limit });
+    let announced = body.size_hint();
+    if announced.lower() > limit as u64 {
+        return Err(too_large());
+    }
+    let most = announced
+        .upper()
+        .map_or(limit, |upper| usize::try_from(upper).unwrap_or(limit).min(limit));
+    let share = &call.app.services.budget.bodies;
+    let mut room = most.min(FIRST);
+    let mut charge = share.wait(amount(room), ADMISSION).await?;
+    let gather = async {
+        let mut whole = Vec::with_capacity(room);
+        while let Some(bytes) = next(call, body).await? {
+            let size = whole.len() + bytes.len();
+            if size > limit {
+                return Err(too_large());
+            }
+            while size > room {
+                let step = next_step(room, most.max(size));
+                charge.merge(charge_step(share, room, step)?);
+                room = step;
+                whole.reserve_exact(room - whole.len());
+            }
+            whole.extend_from_slice(&bytes);
+        }
+        Ok(Bytes::from(whole))
+    };
+    let patience = call.context.limits().idle;
+    match time::timeout(patience, gather).await {
+        Ok(bytes) => Ok(Gathered {
+            bytes: bytes?,
+            charge,
+        }),
+        Err(_elapsed) => {
+            let text = format!("the manifest did not come whole within {patience:?}; push it again");
+            Err(Failure::new(ErrorCode::ManifestInvalid, text)
+                .with_status(StatusCode::REQUEST_TIMEOUT)
+                .and_close())
+        }
+    }
+}
+
+/// What a body of `size` bytes is charged.
+fn amount(size: usize) -> usize {
+    size + FACTS * size.min(STEPS)
+}
+
+/// The next size to charge for after `size`; `most` is the most that can come.
+fn next_step(size: usize, most: usize) -> usize {
+    if size < STEPS {
+        (2 * size).clamp(FIRST, STEPS).min(most)
+    } else {
+        most
+    }
+}
+
+/// Charges for the step from one size to another.
+fn charge_step(share: &Share, from: usize, to: usize) -> Result<Permit> {
+    let more = amount(to) - amount(from);
+    Ok(if to > STEPS {
+        share.take_beside(more, share.limit() / RESERVE)?
+    } else {
+        share.take(more)?
+    })
+}
+
 /// The failure of a body that ended early: the connection failed, or its bytes are not valid HTTP.
 fn broken_off(error: &hyper::Error) -> Failure {
     tracing::debug!(%error, "a request body ended early");
@@ -56,4 +156,51 @@ fn too_slow(call: Call<'_>) -> Failure {
     Failure::new(ErrorCode::BlobUploadInvalid, text)
         .with_status(StatusCode::REQUEST_TIMEOUT)
         .and_close()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The sizes that a body is charged for as it grows.
+    fn steps(most: usize) -> Vec<usize> {
+        let mut sizes = vec![most.min(FIRST)];
+        while sizes[sizes.len() - 1] < most {
+            sizes.push(next_step(sizes[sizes.len() - 1], most));
+        }
+        sizes
+    }
+
+    #[test]
+    fn a_body_is_charged_for_in_steps_and_a_large_one_then_at_once() {
+        assert_eq!(steps(0), [0]);
+        assert_eq!(steps(1000), [1000]);
+        assert_eq!(steps(20 << 10), [8 << 10, 16 << 10, 20 << 10]);
+        assert_eq!(steps(4 << 20), [8 << 10, 16 << 10, 32 << 10, 64 << 10, 4 << 20]);
+        let all: usize = steps(4 << 20)
+            .windows(2)
+            .map(|pair| amount(pair[1]) - amount(pair[0]))
+            .sum();
+        assert_eq!(all + amount(FIRST), amount(4 << 20));
+    }
+
+    #[test]
+    fn large_bodies_leave_room_for_small_ones() {
+        let share = Share::new("bodies", 64 << 20);
+        let mut held = Vec::new();
+        while let Ok(charge) = charge_step(&share, STEPS, 4 << 20) {
+            held.push(charge);
+        }
+        assert_eq!(held.len(), 12);
+        assert!(share.take(amount(FIRST)).is_ok());
+    }
+
+    #[test]
+    fn hundreds_of_slow_bodies_take_little() {
+        let share = Share::new("bodies", 64 << 20);
+        let held: Vec<Permit> = (0..300).map(|_| share.take(amount(FIRST)).unwrap()).collect();
+        assert!(share.used() < share.limit() / 3, "{share:?}");
+        assert!(charge_step(&share, STEPS, 4 << 20).is_ok());
+        drop(held);
+    }
 }

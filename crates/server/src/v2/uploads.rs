@@ -12,7 +12,7 @@ use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, Uploa
 use wharf_registry::{BlobInfo, Caller as _, UploadSession};
 
 use super::{
-    answer::{Answer, CONTENT_DIGEST, content_digest, empty, to_the_end, value},
+    answer::{Answer, CONTENT_DIGEST, admit, content_digest, empty, to_the_end, value},
     receive,
 };
 use crate::{
@@ -101,7 +101,8 @@ async fn finished_before(call: Call<'_>, name: &RepoName, digest: &Digest, failu
 /// All bytes came. Whether the client waits for the answer or not, they become a blob.
 async fn finish(call: Call<'_>, session: UploadSession, digest: Digest) -> Result<BlobInfo> {
     let origin = call.origin();
-    to_the_end(async move { session.finish(&origin, &digest).await }).await
+    let permit = admit(call).await?;
+    to_the_end(permit, async move { session.finish(&origin, &digest).await }).await
 }
 
 /// Ends a request that failed. The bytes that came are kept, so that the client can continue after them, unless they are
@@ -155,7 +156,7 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
     let (registry, to) = (Arc::clone(&call.app.registry), name.clone());
     let origin = call.origin();
     let mount = async move { registry.mount_blob(&origin, &to, &digest, from.as_ref()).await };
-    let blob = to_the_end(mount).await?;
+    let blob = to_the_end(admit(call).await?, mount).await?;
     Ok(blob.map(|blob| created(call, name, &blob.digest)))
 }
 

@@ -15,7 +15,7 @@ use wharf_server::ServerOptions;
 use super::{
     Engine, Found, Settings, Source, auth, check, compat, debug, environment, health, http,
     kind::cut,
-    log, notifications, paging,
+    limits, log, notifications, paging,
     report::Report,
     section::Section,
     storage,
@@ -201,6 +201,7 @@ fn settings(
         health: health::read(root),
         traces,
         storage: storage.engine.unwrap_or(Engine::InMemory),
+        limits: limits::read(root),
         listen: http.listen,
         tls: http.tls,
         deletion: storage.deletion,

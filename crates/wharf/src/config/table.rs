@@ -6,7 +6,7 @@ use super::{
     auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    log, notifications, paging, storage, unsupported, validation,
+    limits, log, notifications, paging, storage, unsupported, validation,
 };
 
 keys! {
@@ -34,6 +34,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         storage::KEYS,
         auth::KEYS,
         http::KEYS,
+        limits::KEYS,
         http::tls::KEYS,
         debug::KEYS,
         notifications::KEYS,

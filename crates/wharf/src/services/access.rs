@@ -11,18 +11,20 @@ use wharf_access::{
     Access,
     htpasswd::{Htpasswd, Provisioned},
 };
+use wharf_budget::Budget;
 
 use crate::config;
 
 /// Opens the password file, or creates it. An existing one is searched for weak passwords in the background.
-pub(super) fn open(config: &config::Htpasswd) -> anyhow::Result<Arc<Access>> {
+pub(super) fn open(config: &config::Htpasswd, budget: &Budget) -> anyhow::Result<Arc<Access>> {
     let (users, provisioned) = Htpasswd::open(&config.path)?;
     if let Some(provisioned) = provisioned {
         show(&config.path, &provisioned)?;
     } else {
         users.look_for_weak_passwords();
     }
-    Ok(Arc::new(Access::with_htpasswd(config.realm.clone(), users)))
+    let access = Access::with_htpasswd(config.realm.clone(), users);
+    Ok(Arc::new(access.with_budget(budget)))
 }
 
 /// Warns when passwords would cross a network in clear text. That a proxy in front speaks TLS is known from

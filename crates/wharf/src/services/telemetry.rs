@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use wharf_http::{BuildInfo, Listener, TraceMetrics, Tracer};
+use wharf_http::{BudgetMetrics, BuildInfo, Listener, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
     CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
@@ -102,6 +102,7 @@ pub(super) fn metrics(
     let mut metrics = Metrics::new()
         .with(build)
         .with(StoreMetrics { meters, driver })
+        .with(BudgetMetrics(services.budget.clone()))
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));
     if let Some(health) = &services.health {

@@ -1,0 +1,37 @@
+//! `http.limits`: what all clients together may use of the server.
+
+use super::{
+    Limits,
+    keys::{Default, Key, Positive, Since, keys},
+    section::Section,
+};
+
+keys! {
+    CONNECTIONS: Option<Positive<usize>> = Key::new("http.limits.connections")
+        .shown_default(Default::Words("half of the descriptors, at most 4096"))
+        .help("Connections that may be open at once")
+        .since(Since::Ours);
+    REQUESTS: Option<Positive<usize>> = Key::new("http.limits.requests")
+        .shown_default(Default::Words("2048"))
+        .help("Requests that may run at once, over all connections")
+        .since(Since::Ours);
+    BODIES: Option<Positive<usize>> = Key::new("http.limits.bodies")
+        .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
+        .help("Bytes of manifests that may be received at once")
+        .since(Since::Ours);
+    TRANSFERS: Option<Positive<usize>> = Key::new("http.limits.transfers")
+        .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
+        .help("Bytes of blobs that may be in memory at once, on their way in or out")
+        .since(Since::Ours);
+}
+
+/// Reads `http.limits`.
+pub(super) fn read(root: &Section<'_>) -> Limits {
+    let limit = |key: Key<Option<Positive<usize>>>| root.get(key).map(|Positive(limit)| limit);
+    Limits {
+        connections: limit(CONNECTIONS),
+        requests: limit(REQUESTS),
+        bodies: limit(BODIES),
+        transfers: limit(TRANSFERS),
+    }
+}
