@@ -19,8 +19,10 @@ mod access_log;
 mod activity;
 mod body;
 mod connection;
+mod connections;
 mod context;
 mod cors;
+mod end;
 mod handler;
 mod limits;
 mod listen;
@@ -34,9 +36,11 @@ pub mod redact;
 mod request_id;
 mod server;
 mod socket;
+mod streams;
 mod surface;
 mod tls;
 mod trace;
+mod transfers;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use body::{BodyObserver, ObservedBody};
@@ -46,8 +50,8 @@ pub use handler::Handler;
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
 pub use metrics::{
-    BudgetMetrics, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics,
-    Source, number,
+    BudgetMetrics, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS,
+    Metric, ProcessMetrics, Source, number,
 };
 pub use options::TransportOptions;
 pub use peer::Peer;

@@ -152,6 +152,7 @@ fn budget(settings: &Settings) -> Budget {
         requests: chosen.requests.unwrap_or(suitable.requests),
         bodies: chosen.bodies.unwrap_or(suitable.bodies),
         transfers: chosen.transfers.unwrap_or(suitable.transfers),
+        windows: chosen.windows.unwrap_or(suitable.windows),
     })
 }
 
