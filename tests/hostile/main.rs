@@ -7,6 +7,7 @@
 )]
 
 mod connections;
+mod logs;
 mod streams;
 
 use std::{fs, time::Instant};
@@ -19,6 +20,7 @@ const MEMORY_LIMIT: u64 = 200 << 20;
 fn main() {
     let mut suite = Suite::default();
     connections::add_to(&mut suite);
+    logs::add_to(&mut suite);
     streams::add_to(&mut suite);
     suite.run().exit();
 }

@@ -27,6 +27,7 @@ mod handler;
 mod limits;
 mod listen;
 pub mod location;
+mod log_writer;
 mod metrics;
 mod options;
 mod peer;
@@ -49,8 +50,9 @@ pub use cors::{Cors, OriginError, is_preflight};
 pub use handler::Handler;
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use log_writer::LogWriter;
 pub use metrics::{
-    BudgetMetrics, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS,
+    BudgetMetrics, CONTENT_TYPE, DroppedLines, Exposition, Family, HttpMetrics, Kind, LogMetrics, METRICS,
     Metric, ProcessMetrics, Source, number,
 };
 pub use options::TransportOptions;

@@ -201,7 +201,7 @@ mod tests {
             "{answer}"
         );
 
-        log.flush();
+        assert!(log.flush(Duration::from_secs(60)));
         let lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         assert!(lines.starts_with("127.0.0.1 - alice ["), "{lines}");
         assert!(lines.contains("\"GET /bob HTTP/1.1\" 200 10 "), "{lines}");
