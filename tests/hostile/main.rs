@@ -6,6 +6,9 @@
     reason = "a test fails by panicking, and looks at files behind the server's back"
 )]
 
+mod connections;
+mod logs;
+mod streams;
 mod work;
 
 use std::{fs, time::Instant};
@@ -17,6 +20,9 @@ const MEMORY_LIMIT: u64 = 200 << 20;
 
 fn main() {
     let mut suite = Suite::default();
+    connections::add_to(&mut suite);
+    logs::add_to(&mut suite);
+    streams::add_to(&mut suite);
     work::add_to(&mut suite);
     suite.run().exit();
 }

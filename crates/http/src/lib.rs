@@ -19,12 +19,15 @@ mod access_log;
 mod activity;
 mod body;
 mod connection;
+mod connections;
 mod context;
 mod cors;
+mod end;
 mod handler;
 mod limits;
 mod listen;
 pub mod location;
+mod log_writer;
 mod metrics;
 mod options;
 mod peer;
@@ -34,9 +37,11 @@ pub mod redact;
 mod request_id;
 mod server;
 mod socket;
+mod streams;
 mod surface;
 mod tls;
 mod trace;
+mod transfers;
 
 pub use access_log::{AccessLog, AccessLogFormat};
 pub use body::{BodyObserver, ObservedBody};
@@ -45,9 +50,10 @@ pub use cors::{Cors, OriginError, is_preflight};
 pub use handler::Handler;
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, Listener, bind, bind_unix};
+pub use log_writer::LogWriter;
 pub use metrics::{
-    BudgetMetrics, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric, ProcessMetrics,
-    Source, number,
+    BudgetMetrics, CONTENT_TYPE, DroppedLines, Exposition, Family, HttpMetrics, Kind, LogMetrics, METRICS,
+    Metric, ProcessMetrics, Source, number,
 };
 pub use options::TransportOptions;
 pub use peer::Peer;

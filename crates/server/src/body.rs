@@ -152,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_bytes_are_charged_until_the_last_of_them_is_sent() {
-        let share = Share::new("transfers", 2 * PIECE);
+        let share = Share::new("answers", 2 * PIECE);
         let (mut small, mut large) = (
             Content::Full("abc".into()),
             Content::Full(vec![7; PIECE + 1].into()),

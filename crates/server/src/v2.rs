@@ -176,8 +176,8 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
 
 /// Charges an answer in memory to the budget until it is sent.
 async fn charge(app: &App, response: &mut Response<Content>) -> Result<(), Exhausted> {
-    let transfers = &app.services.budget.transfers;
-    response.body_mut().charge(transfers, ADMISSION).await
+    let answers = &app.services.budget.answers;
+    response.body_mut().charge(answers, ADMISSION).await
 }
 
 /// Completes an answer: headers that all answers have, and no body for `HEAD`.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use wharf_http::{BudgetMetrics, Listener, TraceMetrics, Tracer};
+use wharf_http::{BudgetMetrics, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
     CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
@@ -13,7 +13,10 @@ use wharf_server::{
 use wharf_storage::metered::{Metered, Meters};
 use wharf_workers::Supervisor;
 
-use crate::config::{Debug, Engine, Settings};
+use crate::{
+    config::{Debug, Engine, Settings},
+    log,
+};
 
 /// Counts the operations of `store` if metrics are on.
 pub(super) fn meter(
@@ -94,6 +97,7 @@ pub(super) fn metrics(
     let mut metrics = Metrics::new()
         .with(StoreMetrics { meters, driver })
         .with(BudgetMetrics(services.budget.clone()))
+        .with(log_metrics(services))
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));
     if let Some(health) = &services.health {
@@ -106,6 +110,15 @@ pub(super) fn metrics(
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
     }
     Arc::new(metrics)
+}
+
+/// The metrics of the logs that there are.
+fn log_metrics(services: &ServerServices) -> LogMetrics {
+    let mut logs: Vec<(&'static str, DroppedLines)> = vec![("application", Box::new(log::dropped))];
+    if let Some(access) = services.access_log.clone() {
+        logs.push(("access", Box::new(move || access.dropped())));
+    }
+    LogMetrics(logs)
 }
 
 /// The name of the engine in metrics and checks, as registry:2 has it.
