@@ -20,12 +20,15 @@ pub use share::{Exhausted, Permit, Share};
 
 const MIB: usize = 1 << 20;
 
+/// Bytes that an idle connection takes, with TLS and HTTP/2.
+const CONNECTION: usize = 64 << 10;
+
 /// All shares of one server. Cloning it clones handles of the same shares.
 #[derive(Debug, Clone)]
 pub struct Budget {
     /// Open connections.
     pub connections: Share,
-    /// Requests whose work has not ended, whether or not their connection is still open.
+    /// Requests over HTTP/2; HTTP/1.1 has one request a connection.
     pub requests: Share,
     /// Changes of the store whose work has not ended, whether or not their client still waits for it.
     pub work: Share,
@@ -33,6 +36,10 @@ pub struct Budget {
     pub bodies: Share,
     /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
     pub transfers: Share,
+    /// Bytes that clients may send over HTTP/2 before they are read: the windows of connections.
+    pub windows: Share,
+    /// Bytes of answers that are in memory whole until they are sent: lists, and large manifests.
+    pub answers: Share,
     /// Requests that wait for the check of a password.
     pub passwords: Share,
     /// Large manifests that are being pushed: parsing one takes several times its size.
@@ -65,18 +72,24 @@ pub struct Limits {
     pub bodies: usize,
     /// Bytes of blobs in memory.
     pub transfers: usize,
+    /// Bytes that clients may send over HTTP/2 before they are read.
+    pub windows: usize,
 }
 
 impl Limits {
-    /// The limits that suit `machine`: at most half of its descriptors are connections, and all bytes together take at
-    /// most half of its memory.
+    /// The limits that suit `machine`: a third of its descriptors for connections, as much for the files that one request
+    /// of each connection reads, and a sixth for further requests over HTTP/2. All bytes together take at most half of
+    /// its memory, and connections at most a quarter.
     pub fn of(machine: Machine) -> Self {
         let quarter = machine.memory.map_or(usize::MAX, |memory| memory / 4);
         Self {
-            connections: (machine.descriptors / 2).clamp(16, 4096),
-            requests: 2048,
+            connections: (machine.descriptors / 3)
+                .min(quarter / CONNECTION)
+                .clamp(16, 4096),
+            requests: (machine.descriptors / 6).clamp(16, 2048),
             bodies: quarter.clamp(8 * MIB, 64 * MIB),
             transfers: quarter.clamp(8 * MIB, 64 * MIB),
+            windows: (quarter / 2).clamp(4 * MIB, 32 * MIB),
         }
     }
 }
@@ -90,6 +103,8 @@ impl Budget {
             work: Share::new("work", WORK),
             bodies: Share::new("bodies", limits.bodies),
             transfers: Share::new("transfers", limits.transfers),
+            windows: Share::new("windows", limits.windows),
+            answers: Share::new("answers", limits.transfers / 2),
             passwords: Share::new("passwords", PASSWORDS),
             large_pushes: Share::new("large_pushes", HEAVY),
             graphs: Share::new("graphs", HEAVY),
@@ -99,13 +114,15 @@ impl Budget {
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 10] {
+    pub fn shares(&self) -> [&Share; 12] {
         [
             &self.connections,
             &self.requests,
             &self.work,
             &self.bodies,
             &self.transfers,
+            &self.windows,
+            &self.answers,
             &self.passwords,
             &self.large_pushes,
             &self.graphs,
@@ -132,13 +149,13 @@ mod tests {
             memory: Some(64 * MIB),
             descriptors: 256,
         });
-        assert_eq!(small.connections, 128);
+        assert_eq!((small.connections, small.requests), (85, 42));
         assert_eq!((small.bodies, small.transfers), (16 * MIB, 16 * MIB));
         let large = Limits::of(Machine {
             memory: None,
             descriptors: 1 << 20,
         });
-        assert_eq!(large.connections, 4096);
+        assert_eq!((large.connections, large.requests), (4096, 2048));
         assert_eq!((large.bodies, large.transfers), (64 * MIB, 64 * MIB));
     }
 

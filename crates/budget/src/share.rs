@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time,
 };
 
@@ -53,16 +53,21 @@ impl Share {
         }))
     }
 
+    /// Takes `amount` if it is free. A failure is not counted: the caller waits, or refuses by [`take`](Self::take).
+    pub fn try_take(&self, amount: usize) -> Option<Permit> {
+        self.free()
+            .try_acquire_many_owned(self.units(amount))
+            .ok()
+            .map(Permit)
+    }
+
     /// Takes `amount` at once. An amount of more than the whole share is cut to it: such work runs alone.
     ///
     /// # Errors
     ///
     /// [`Exhausted`] if less is free. It is counted.
     pub fn take(&self, amount: usize) -> Result<Permit, Exhausted> {
-        match self.free().try_acquire_many_owned(self.units(amount)) {
-            Ok(permit) => Ok(Permit(permit)),
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => Err(self.refuse()),
-        }
+        self.try_take(amount).ok_or_else(|| self.refuse())
     }
 
     /// Takes `amount` as soon as it is free. Earlier waiting requests come first. An amount of more than the whole

@@ -4,21 +4,12 @@ mod exclude;
 
 pub use self::exclude::{AccessLogExclusions, Pattern};
 
-use std::{
-    io::Write,
-    net::IpAddr,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
-    thread,
-    time::Duration,
-};
+use std::{io::Write, net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version, header, request};
 use jiff::Timestamp;
 
-use crate::redact;
-
-/// Limit in bytes of lines that the sink has not taken yet: beyond it lines are dropped and counted.
-const PENDING_LIMIT: usize = 1 << 20;
+use crate::{log_writer::LogWriter, redact};
 
 /// Time for which lines are gathered before they are written together.
 const GATHER: Duration = Duration::from_millis(50);
@@ -28,7 +19,7 @@ const GATHER: Duration = Duration::from_millis(50);
 pub struct AccessLog {
     format: AccessLogFormat,
     excluded: Arc<AccessLogExclusions>,
-    shared: Arc<Shared>,
+    writer: LogWriter<Stamp>,
 }
 
 /// Format of a line.
@@ -41,18 +32,21 @@ pub enum AccessLogFormat {
     Json,
 }
 
-struct Shared {
-    pending: Mutex<Pending>,
-    has_lines: Condvar,
-    sink: Mutex<Box<dyn Write + Send>>,
+/// The text of a second.
+#[derive(Debug)]
+struct Stamp {
+    /// Seconds since the epoch.
+    second: i64,
+    text: String,
 }
 
-struct Pending {
-    lines: Vec<u8>,
-    lost: u64,
-    /// Second since the epoch in which the last line was written, and its text in `stamp`.
-    second: i64,
-    stamp: String,
+impl Default for Stamp {
+    fn default() -> Self {
+        Self {
+            second: i64::MIN,
+            text: String::new(),
+        }
+    }
 }
 
 /// The line of a request. Status, user and bytes are set when the request ends.
@@ -83,33 +77,10 @@ impl AccessLog {
     /// # Errors
     /// When the system gives no thread.
     pub fn with_format(sink: impl Write + Send + 'static, format: AccessLogFormat) -> std::io::Result<Self> {
-        let pending = Pending {
-            lines: Vec::new(),
-            lost: 0,
-            second: i64::MIN,
-            stamp: String::new(),
-        };
-        let shared = Arc::new(Shared {
-            pending: Mutex::new(pending),
-            has_lines: Condvar::new(),
-            sink: Mutex::new(Box::new(sink)),
-        });
-        let writer = Arc::clone(&shared);
-        thread::Builder::new()
-            .name("access-log".to_owned())
-            .stack_size(64 << 10)
-            .spawn(move || {
-                loop {
-                    writer.wait_for_lines();
-                    // Requests wake this thread only for the first line of a batch.
-                    thread::sleep(GATHER);
-                    writer.flush();
-                }
-            })?;
         Ok(Self {
             format,
             excluded: Arc::default(),
-            shared,
+            writer: LogWriter::start("access log", GATHER, sink)?,
         })
     }
 
@@ -132,69 +103,28 @@ impl AccessLog {
         has_line.then(|| Box::new(AccessLogLine::new(client, request)))
     }
 
-    /// Writes all pending lines, and returns when the sink has them.
-    pub fn flush(&self) {
-        self.shared.flush();
+    /// Waits until all lines are written, for at most `patience`. Returns whether they are.
+    pub fn flush(&self, patience: Duration) -> bool {
+        self.writer.flush(patience)
+    }
+
+    /// How many lines were dropped.
+    pub fn dropped(&self) -> u64 {
+        self.writer.dropped()
     }
 
     pub(crate) fn write(&self, line: &AccessLogLine) {
-        let mut pending = lock(&self.shared.pending);
-        if pending.lines.len() > PENDING_LIMIT {
-            pending.lost += 1;
-            return;
-        }
-        let was_empty = pending.lines.is_empty();
-        let now = Timestamp::now();
-        if now.as_second() != pending.second {
-            pending.second = now.as_second();
-            pending.stamp = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
-        }
-        let Pending { lines, stamp, .. } = &mut *pending;
-        match self.format {
-            AccessLogFormat::Combined => line.append_combined(lines, stamp),
-            AccessLogFormat::Json => line.append_json(lines, now),
-        }
-        drop(pending);
-        if was_empty {
-            self.shared.has_lines.notify_one();
-        }
-    }
-}
-
-impl Shared {
-    fn wait_for_lines(&self) {
-        let mut pending = lock(&self.pending);
-        while pending.lines.is_empty() {
-            pending = self
-                .has_lines
-                .wait(pending)
-                .unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn flush(&self) {
-        let mut sink = lock(&self.sink);
-        let (mut lines, lost) = {
-            let mut pending = lock(&self.pending);
-            (
-                std::mem::take(&mut pending.lines),
-                std::mem::take(&mut pending.lost),
-            )
-        };
-        // A sink that fails (a closed pipe) loses lines; the registry goes on.
-        if sink.write_all(&lines).and_then(|()| sink.flush()).is_err() || lost > 0 {
-            tracing::warn!(
-                lines = lost,
-                "the access log could not be written as fast as requests came"
-            );
-        }
-        drop(sink);
-        // Give the buffer back, so that it is not grown anew for each batch.
-        lines.clear();
-        let mut pending = lock(&self.pending);
-        if pending.lines.capacity() == 0 {
-            pending.lines = lines;
-        }
+        self.writer.append(|lines, stamp| {
+            let now = Timestamp::now();
+            if now.as_second() != stamp.second {
+                stamp.second = now.as_second();
+                stamp.text = now.strftime("%d/%b/%Y:%H:%M:%S +0000").to_string();
+            }
+            match self.format {
+                AccessLogFormat::Combined => line.append_combined(lines, &stamp.text),
+                AccessLogFormat::Json => line.append_json(lines, now),
+            }
+        });
     }
 }
 
@@ -316,10 +246,6 @@ fn append_escaped(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
@@ -351,7 +277,7 @@ mod tests {
         let mut line = AccessLogLine::new(Some([127, 0, 0, 1].into()), &parts);
         line.finished(StatusCode::NOT_FOUND, None, 12);
         log.write(&line);
-        log.flush();
+        assert!(log.flush(Duration::from_secs(60)));
 
         let text = String::from_utf8(receiver.recv().unwrap()).unwrap();
         assert!(text.starts_with("127.0.0.1 - - ["), "{text}");
@@ -388,7 +314,7 @@ mod tests {
         let mut line = AccessLogLine::new(None, &parts);
         line.finished(StatusCode::OK, None, 12);
         log.write(&line);
-        log.flush();
+        assert!(log.flush(Duration::from_secs(60)));
 
         let text = String::from_utf8(receiver.recv().unwrap()).unwrap();
         assert!(text.ends_with("}\n") && !text.contains("hunter2"), "{text}");

@@ -20,6 +20,8 @@ pub(crate) struct Activity {
     started: AtomicU64,
     finished: AtomicU64,
     reads_at_finish: AtomicU64,
+    /// Milliseconds without a request, as of the last check of the [`Watch`].
+    idle: AtomicU64,
 }
 
 impl Activity {
@@ -37,6 +39,18 @@ impl Activity {
     /// Records that bytes wait for the client to take them.
     pub(crate) fn write_blocked(&self) {
         self.write_blocked.store(true, Relaxed);
+    }
+
+    /// For how long there has been no request, to the interval of the [`Watch`]; `None`: there is one.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        let is_idle = self.started.load(Relaxed) == self.finished.load(Relaxed);
+        is_idle.then(|| Duration::from_millis(self.idle.load(Relaxed)))
+    }
+
+    /// Records for how long there has been no request.
+    pub(crate) fn set_idle(&self, idle: Duration) {
+        self.idle
+            .store(u64::try_from(idle.as_millis()).unwrap_or(u64::MAX), Relaxed);
     }
 
     /// Counts a request whose head is complete.
@@ -122,7 +136,9 @@ impl Watch {
             }
         }
 
-        if self.in_write >= self.limits.idle {
+        activity.set_idle(self.in_idle);
+
+        if self.in_write >= self.limits.answer {
             Some(Stalled::Write)
         } else if self.in_headers >= self.limits.headers {
             Some(Stalled::Headers)
@@ -142,6 +158,7 @@ mod tests {
         let limits = Limits {
             headers: Duration::from_secs(2),
             idle: Duration::from_secs(3),
+            answer: Duration::from_secs(3),
             keep_alive: Duration::from_secs(4),
             ..Limits::default()
         };

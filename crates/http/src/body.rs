@@ -1,8 +1,9 @@
 //! Bodies of answers, with an observer that follows them to their end.
 
 use std::{
+    error::Error,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
@@ -13,6 +14,10 @@ use tokio::task;
 /// server sends would else keep a thread for as long as the runtime lets a task run, and the readiness of other
 /// sockets would be noticed only then: of eight such clients some waited six times as long as others.
 const TURN: usize = 1 << 20;
+
+use crate::transfers::Holding;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An observer of the body of an answer. It is dropped when the answer is complete, or given up.
 pub trait BodyObserver: Send + Unpin + 'static {
@@ -26,36 +31,74 @@ pub trait BodyObserver: Send + Unpin + 'static {
 /// A body with its observer.
 #[derive(Debug)]
 pub struct ObservedBody<B, O> {
-    body: B,
+    /// `None`: the answer has no body.
+    body: Option<B>,
     observer: O,
     /// Bytes since the last wait of this body.
     in_turn: usize,
+    /// The memory of a body that is charged to the budget.
+    holding: Option<Box<Holding>>,
 }
 
 impl<B, O> ObservedBody<B, O> {
     /// `body`, observed by `observer`.
     pub fn new(body: B, observer: O) -> Self {
         Self {
-            body,
+            body: Some(body),
             observer,
             in_turn: 0,
+            holding: None,
         }
+    }
+
+    /// An empty body, observed by `observer`.
+    pub(crate) fn empty(observer: O) -> Self {
+        Self {
+            body: None,
+            observer,
+            in_turn: 0,
+            holding: None,
+        }
+    }
+
+    /// The size of the body; `None` if it is not known.
+    pub(crate) fn inner_size(&self) -> Option<u64>
+    where
+        B: Body,
+    {
+        self.body
+            .as_ref()
+            .map_or(Some(0), |body| body.size_hint().exact())
+    }
+
+    /// Charges the pieces of the body to the budget.
+    pub(crate) fn charged(mut self, holding: Holding) -> Self {
+        self.holding = Some(Box::new(holding));
+        self
     }
 }
 
-impl<B: Body<Data = Bytes> + Unpin, O: BodyObserver> Body for ObservedBody<B, O> {
+impl<B, O> Body for ObservedBody<B, O>
+where
+    B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin,
+    O: BodyObserver,
+{
     type Data = Bytes;
-    type Error = B::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self {
-            body,
+            body: Some(body),
             observer,
             in_turn,
-        } = &mut *self;
+            holding,
+        } = &mut *self
+        else {
+            return Poll::Ready(None);
+        };
         if *in_turn >= TURN {
             *in_turn = 0;
             // Its first poll has the task woken after all tasks that are ready, and after a look at the sockets.
@@ -63,26 +106,39 @@ impl<B: Body<Data = Bytes> + Unpin, O: BodyObserver> Body for ObservedBody<B, O>
                 return Poll::Pending;
             }
         }
+        if let Some(holding) = holding
+            && let Err(error) = ready!(holding.poll_permit(cx, body.size_hint().exact()))
+        {
+            tracing::info!(parent: observer.log_span(), %error, "an answer was cut: its client comes again");
+            return Poll::Ready(Some(Err(error.into())));
+        }
         let frame = observer.log_span().in_scope(|| Pin::new(body).poll_frame(cx));
         let Poll::Ready(frame) = frame else {
             *in_turn = 0;
             return Poll::Pending;
         };
-        if let Some(Ok(frame)) = &frame
-            && let Some(bytes) = frame.data_ref()
-        {
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            None => return Poll::Ready(None),
+        };
+        if let Some(bytes) = frame.data_ref() {
             *in_turn += bytes.len();
             observer.sent(bytes.len());
         }
-        Poll::Ready(frame)
+        Poll::Ready(Some(Ok(match holding {
+            Some(holding) => frame.map_data(|bytes| holding.hand_out(bytes)),
+            None => frame,
+        })))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let hint = self.body.as_ref().map(Body::size_hint);
+        hint.unwrap_or_else(|| SizeHint::with_exact(0))
     }
 }
 

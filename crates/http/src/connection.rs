@@ -2,30 +2,33 @@
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use http::{Request, Response};
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
 use hyper::{
-    body::Incoming,
+    body::{Body, Incoming},
     server::conn::{http1, http2},
     service::service_fn,
 };
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::graceful::GracefulConnection,
-};
+use hyper_util::{rt::TokioIo, server::graceful::GracefulConnection};
 use tokio::{io::AsyncWriteExt as _, sync::watch, time};
 use tokio_rustls::TlsAcceptor;
 use tracing::Instrument as _;
+use wharf_budget::{Exhausted, Permit, Share};
 
 use crate::{
-    activity::{Activity, Watch},
+    activity::{Stalled, Watch},
     body::{BodyObserver as _, ObservedBody},
+    connections::Place,
     context::{Connection, RequestContext},
+    end::End,
     metrics::HttpMetrics,
     options::TransportOptions,
     peer::Peer,
     socket::{Socket, Stream, WatchedSocket},
+    streams::Streams,
     surface::Surface,
     tls::Tls,
+    transfers::{Holding, Transfers},
 };
 
 /// The most that is read from, or gathered for, a connection at a time. Bodies pass in pieces of up
@@ -38,23 +41,44 @@ const READ_BUFFER: usize = 64 << 10;
 /// Room for the 100 tags that a push by digest may name, and for the longest tokens.
 const HEADERS_LIMIT: u32 = 64 << 10;
 
-/// Bytes that a client may send on one stream before its handler has taken them. Bounds the memory
-/// of an upload over HTTP/2; at 50 ms round trip it still lets 40 MB/s through.
-const STREAM_WINDOW: u32 = 2 << 20;
+/// Bytes that a client may send on all streams of a connection before handlers have read them, at most. They lie in
+/// memory, so they are charged to the share `windows`: a connection gets an eighth of what is free, and the more
+/// connections there are, the smaller the windows of new ones. Half of it is the window of a stream, so that one body
+/// that is not read does not stop the others. At 50 ms round trip, an upload gets 40 MB/s on the first connection,
+/// 14 MB/s on the eighth, and 0.6 MB/s once there are dozens: a client that needs more opens another connection later,
+/// or speaks HTTP/1.1, where TCP does the same work in the kernel.
+const LARGEST_WINDOW: u32 = 4 << 20;
 
-/// Bytes that a client may send on all streams of a connection together before handlers have taken them.
-const CONNECTION_WINDOW: u32 = 8 << 20;
+/// The window with which HTTP/2 begins: it cannot be smaller. It counts as part of the connection.
+const SMALLEST_WINDOW: u32 = 65_535;
 
-const MAX_FRAME: u32 = 256 << 10;
-const MAX_STREAMS: u32 = 128;
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
+/// Part of a frame that has not come whole lies in memory.
+const MAX_FRAME: u32 = 64 << 10;
+const MAX_STREAMS: u32 = 100;
+
+/// Over HTTP/2, where a stream may outlive its request in the buffers of its connection, answers up to this size are
+/// not charged.
+const SMALL_ON_A_STREAM: u64 = 1 << 10;
+
+/// Over HTTP/1.1, answers up to this size are not charged: the limit of connections bounds them.
+const SMALL: u64 = 16 << 10;
+
+/// Seconds after which a client that was refused may come again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
 
 /// The surface and the connection of a request. Shared as a whole, because counters of references that all
 /// connections touch would be contended.
 struct Answering<S> {
     surface: Arc<S>,
     connection: Arc<Connection>,
+}
+
+/// A connection that was accepted and has its place.
+#[derive(Debug)]
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    pub(crate) client: Option<SocketAddr>,
+    pub(crate) place: Place,
 }
 
 /// A connection whose protocol is known.
@@ -64,17 +88,24 @@ struct Opened {
     protocol: Protocol,
 }
 
-/// Lets `surface` answer on `socket` until the client goes, stalls, or the server drains.
+/// Lets `surface` answer on a connection until the client goes, stalls, or the server drains.
 pub(crate) async fn serve<S: Surface>(
     surface: Arc<S>,
     options: Arc<TransportOptions>,
-    (socket, client): (Socket, Option<SocketAddr>),
+    transfers: Arc<Transfers>,
+    accepted: Accepted,
     mut drain: watch::Receiver<bool>,
 ) {
+    let Accepted {
+        socket,
+        client,
+        place,
+    } = accepted;
     let limits = options.limits;
     let _counted = options.metrics.clone().map(HttpMetrics::connection);
     let opened = tokio::select! {
-        opened = time::timeout(limits.headers, open(options, socket, client)) => opened,
+        opened = time::timeout(limits.headers, open(options, transfers, &place, socket, client)) => opened,
+        () = place.end.asked() => return,
         _ = drain.wait_for(|&is_draining| is_draining) => return,
     };
     let Opened {
@@ -96,14 +127,21 @@ pub(crate) async fn serve<S: Surface>(
         surface,
         connection: Arc::clone(&connection),
     });
-    let service = service_fn(move |request| answer(Arc::clone(&answering), request));
     match protocol {
         Protocol::Http1 => {
+            let service = service_fn(move |request| answer(Arc::clone(&answering), request));
             let http = http1().serve_connection(TokioIo::new(stream), service);
             drive(http, Watch::new(limits, true), &connection, drain).await;
         }
         Protocol::Http2 => {
-            let http = http2().serve_connection(TokioIo::new(stream), service);
+            let streams = Streams::new(Arc::clone(&connection.end));
+            let (window, _permit) = window(&connection.options.budget.windows);
+            let http = http2(streams.clone(), window);
+            let service = service_fn(move |request| {
+                let (answering, end) = (Arc::clone(&answering), streams.begin());
+                answer_stream(answering, request, end)
+            });
+            let http = http.serve_connection(TokioIo::new(stream), service);
             drive(http, Watch::new(limits, false), &connection, drain).await;
         }
         Protocol::Tls => refuse_tls(stream).await,
@@ -113,6 +151,8 @@ pub(crate) async fn serve<S: Surface>(
 /// Detects the protocol, and does the TLS handshake if the client speaks TLS and the server has a certificate.
 async fn open(
     options: Arc<TransportOptions>,
+    transfers: Arc<Transfers>,
+    place: &Place,
     socket: Socket,
     client: Option<SocketAddr>,
 ) -> io::Result<Opened> {
@@ -123,12 +163,14 @@ async fn open(
         Protocol::Http2 if lacks_tls || !options.h2c => Protocol::Http1,
         spoken => spoken,
     };
-    let activity = Arc::new(Activity::default());
-    let socket = WatchedSocket::new(socket, Arc::clone(&activity));
+    let socket = WatchedSocket::new(socket, Arc::clone(&place.activity));
     let connection = Arc::new(Connection {
         peer: Peer::new(client, &options.trusted_proxies, is_encrypted),
         lacks_tls,
-        activity,
+        activity: Arc::clone(&place.activity),
+        end: Arc::clone(&place.end),
+        transfers,
+        turns: Arc::default(),
         options,
     });
     let (stream, protocol) = match &connection.options.tls {
@@ -170,19 +212,27 @@ fn http1() -> http1::Builder {
     builder
 }
 
-fn http2() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn http2(streams: Streams, window: u32) -> http2::Builder<Streams> {
+    let mut builder = http2::Builder::new(streams);
     builder
-        .timer(TokioTimer::new())
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size((window / 2).max(SMALLEST_WINDOW))
+        .initial_connection_window_size(window)
         .max_frame_size(MAX_FRAME)
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(HEADERS_LIMIT)
-        .max_send_buf_size(BUFFER)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
+        .max_send_buf_size(BUFFER);
+    // No pings: TCP finds peers that are gone, and a peer that sleeps does not answer.
     builder
+}
+
+/// The window of a new HTTP/2 connection, and the permit for it.
+fn window(windows: &Share) -> (u32, Option<Permit>) {
+    let free = windows.limit() - windows.used();
+    let window = u32::try_from(free / 8).unwrap_or(u32::MAX).min(LARGEST_WINDOW);
+    match windows.try_take(window as usize) {
+        Some(permit) if window > SMALLEST_WINDOW => (window, Some(permit)),
+        _ => (SMALLEST_WINDOW, None),
+    }
 }
 
 /// Drives `http` until it ends, its watch closes it, or it has finished what ran when draining began.
@@ -211,9 +261,13 @@ async fn drive<C: GracefulConnection>(
             }
             _ = interval.tick() => {
                 if let Some(reason) = watch.check(&connection.activity) {
-                    tracing::debug!(?client, ?reason, "closed a connection whose client stalled");
+                    report(client, reason);
                     return;
                 }
+            }
+            () = connection.end.asked() => {
+                tracing::debug!(?client, "closed a connection to make room");
+                return;
             }
             _ = drain.wait_for(|&is_draining| is_draining), if !is_draining => {
                 is_draining = true;
@@ -223,20 +277,98 @@ async fn drive<C: GracefulConnection>(
     }
 }
 
+fn report(client: Option<SocketAddr>, reason: Stalled) {
+    match reason {
+        Stalled::Write => {
+            let client = client.map(|client| client.to_string()).unwrap_or_default();
+            tracing::info!(
+                client,
+                "closed a connection whose client took nothing of its answer for `http.timeouts.answer`"
+            );
+        }
+        Stalled::Headers | Stalled::Idle => {
+            tracing::debug!(?client, ?reason, "closed a connection whose client stalled");
+        }
+    }
+}
+
+type Answer<S> = Response<ObservedBody<<S as Surface>::Body, RequestContext>>;
+
+/// Answers a request over HTTP/1.1.
 async fn answer<S: Surface>(
     answering: Arc<Answering<S>>,
     request: Request<Incoming>,
-) -> Result<Response<ObservedBody<S::Body, RequestContext>>, Infallible> {
+) -> Result<Answer<S>, Infallible> {
     let (parts, body) = request.into_parts();
-    if answering.connection.lacks_tls {
-        answering.connection.note_plain_text();
+    let context = new_context(&answering.connection, &parts);
+    let response = respond(&*answering.surface, context, parts, body).await;
+    let connection = &answering.connection;
+    Ok(charged(response, connection, SMALL, || {
+        Arc::clone(&connection.end)
+    }))
+}
+
+/// Answers a request over HTTP/2, which is charged to the budget: `end` ends it.
+async fn answer_stream<S: Surface>(
+    answering: Arc<Answering<S>>,
+    request: Request<Incoming>,
+    end: Arc<End>,
+) -> Result<Answer<S>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let connection = &answering.connection;
+    let mut context = new_context(connection, &parts);
+    match connection.transfers.admit(&connection.turns).await {
+        Ok(permit) => context.keep(permit),
+        Err(error) => return Ok(refuse(context, error)),
     }
-    let mut context = RequestContext::new(Arc::clone(&answering.connection), &parts);
+    let response = respond(&*answering.surface, context, parts, body).await;
+    Ok(charged(response, connection, SMALL_ON_A_STREAM, || end))
+}
+
+fn new_context(connection: &Arc<Connection>, parts: &Parts) -> RequestContext {
+    if connection.lacks_tls {
+        connection.note_plain_text();
+    }
+    RequestContext::new(Arc::clone(connection), parts)
+}
+
+async fn respond<S: Surface>(
+    surface: &S,
+    mut context: RequestContext,
+    parts: Parts,
+    body: Incoming,
+) -> Answer<S> {
     let log_span = context.log_span().clone();
-    let response = answering.surface.respond(&mut context, parts, body);
+    let response = surface.respond(&mut context, parts, body);
     let response = response.instrument(log_span).await;
     context.set_status(response.status());
-    Ok(response.map(|body| ObservedBody::new(body, context)))
+    response.map(|body| ObservedBody::new(body, context))
+}
+
+/// Charges the body of an answer to the budget unless it is small.
+fn charged<B: Body<Data = Bytes>>(
+    response: Response<ObservedBody<B, RequestContext>>,
+    connection: &Connection,
+    small: u64,
+    end: impl FnOnce() -> Arc<End>,
+) -> Response<ObservedBody<B, RequestContext>> {
+    response.map(|body| {
+        if body.inner_size().is_some_and(|size| size <= small) {
+            return body;
+        }
+        let (transfers, turns) = (Arc::clone(&connection.transfers), Arc::clone(&connection.turns));
+        body.charged(Holding::new(transfers, turns, connection.peer.address, end()))
+    })
+}
+
+/// The answer to a request that the budget has no room for. It has no body, which a client could leave lying.
+fn refuse<B>(mut context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
+    tracing::debug!(parent: context.log_span(), %error, "refused a request");
+    context.set_status(StatusCode::SERVICE_UNAVAILABLE);
+    let mut response = Response::new(ObservedBody::empty(context));
+    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,10 +8,13 @@ use std::{
 
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
+use wharf_budget::Permit;
+
 use crate::{
     access_log::AccessLogLine,
     activity::Activity,
     body::BodyObserver,
+    end::End,
     handler::Handler,
     limits::Limits,
     metrics::{MethodLabel, Sample},
@@ -19,6 +22,7 @@ use crate::{
     peer::Peer,
     request_id::RequestId,
     trace::Span,
+    transfers::{Transfers, Turns},
 };
 
 /// The state that the requests of one connection share.
@@ -29,6 +33,10 @@ pub(crate) struct Connection {
     /// Whether the client speaks plain HTTP on a TLS port.
     pub(crate) lacks_tls: bool,
     pub(crate) activity: Arc<Activity>,
+    /// The order to close the connection.
+    pub(crate) end: Arc<End>,
+    pub(crate) transfers: Arc<Transfers>,
+    pub(crate) turns: Arc<Turns>,
 }
 
 /// The context of a request, from its head to the end of its answer.
@@ -50,6 +58,8 @@ pub struct RequestContext {
     sent: u64,
     line: Option<Box<AccessLogLine>>,
     span: Option<Box<Span>>,
+    /// The permit for a request over HTTP/2.
+    permit: Option<Permit>,
 }
 
 impl Connection {
@@ -83,6 +93,7 @@ impl RequestContext {
                 log.line(client, parts)
             }),
             span: options.tracer.as_ref().and_then(|tracer| tracer.begin(id, parts)),
+            permit: None,
             connection,
         }
     }
@@ -142,6 +153,11 @@ impl RequestContext {
     /// The name of the account that makes the request; `None` until it is known, and for anonymous requests.
     pub fn actor(&self) -> Option<&str> {
         self.actor.as_deref()
+    }
+
+    /// Keeps `permit` until the request is over.
+    pub(crate) fn keep(&mut self, permit: Permit) {
+        self.permit = Some(permit);
     }
 
     pub(crate) fn set_status(&mut self, status: StatusCode) {

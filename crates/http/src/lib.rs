@@ -19,13 +19,16 @@ mod access_log;
 mod activity;
 mod body;
 mod connection;
+mod connections;
 mod context;
 mod cors;
+mod end;
 mod forwarding;
 mod handler;
 mod limits;
 mod listen;
 pub mod location;
+mod log_writer;
 mod metrics;
 mod options;
 mod peer;
@@ -35,9 +38,11 @@ pub mod redact;
 mod request_id;
 mod server;
 mod socket;
+mod streams;
 mod surface;
 mod tls;
 mod trace;
+mod transfers;
 
 pub use access_log::{AccessLog, AccessLogExclusions, AccessLogFormat, Pattern};
 pub use body::{BodyObserver, ObservedBody};
@@ -46,9 +51,10 @@ pub use cors::{Cors, OriginError, is_preflight};
 pub use handler::Handler;
 pub use limits::Limits;
 pub use listen::{BindError, ListenAddress, Listener, SocketOwner, bind, bind_unix, check_address};
+pub use log_writer::LogWriter;
 pub use metrics::{
-    BudgetMetrics, BuildInfo, CONTENT_TYPE, Exposition, Family, HttpMetrics, Kind, METRICS, Metric,
-    ProcessMetrics, Source, number,
+    BudgetMetrics, BuildInfo, CONTENT_TYPE, DroppedLines, Exposition, Family, HttpMetrics, Kind, LogMetrics,
+    METRICS, Metric, ProcessMetrics, Source, number,
 };
 pub use options::TransportOptions;
 pub use peer::Peer;

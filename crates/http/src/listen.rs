@@ -24,8 +24,9 @@ use crate::{port_owner, socket::Socket};
 /// Connections that the kernel queues while the server is at its limit.
 const BACKLOG: i32 = 1024;
 
-/// Silence after which TCP keep-alive probes are sent, as in registry:2.
-const KEEPALIVE: Duration = Duration::from_secs(180);
+/// Silence after which TCP keep-alive probes are sent, and the interval between them. The peer of a running request is
+/// found to be gone after twice this time and a half.
+const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Pause when the system has no descriptor or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(200);
@@ -103,15 +104,22 @@ impl Listener {
     }
 
     /// Makes an acceptor of connections.
-    pub(crate) fn into_acceptor(self) -> Acceptor {
+    ///
+    /// `unacknowledged` is the time after which TCP gives up a client that takes nothing it was sent. It is not shorter
+    /// than the limit for such clients: the kernel counts one that lives, and whose window is closed, as well.
+    pub(crate) fn into_acceptor(self, unacknowledged: Duration) -> Acceptor {
         // Linux hands these options on to every accepted socket: no calls for each connection.
         let keepalive = TcpKeepalive::new()
             .with_time(KEEPALIVE)
             .with_interval(KEEPALIVE / 6);
-        if let ListeningSocket::Tcp(listener) = &self.socket
-            && let Err(error) = SockRef::from(listener).set_tcp_keepalive(&keepalive)
-        {
-            tracing::debug!(%error, "keep-alive probes are off");
+        if let ListeningSocket::Tcp(listener) = &self.socket {
+            let socket = SockRef::from(listener);
+            let set = socket
+                .set_tcp_keepalive(&keepalive)
+                .and_then(|()| socket.set_tcp_user_timeout(Some(unacknowledged)));
+            if let Err(error) = set {
+                tracing::debug!(%error, "TCP does not look for peers that are gone");
+            }
         }
         Acceptor {
             listener: self,
@@ -253,7 +261,9 @@ pub(crate) struct Acceptor {
 
 impl Acceptor {
     /// The next connection. A failure is logged once until it is over, and accepting is tried again.
-    pub(crate) async fn accept(&mut self) -> (Socket, Option<SocketAddr>) {
+    ///
+    /// `make_room` is called when the process or the system has no descriptor for another connection.
+    pub(crate) async fn accept(&mut self, make_room: impl Fn()) -> (Socket, Option<SocketAddr>) {
         loop {
             match self.listener.accept().await {
                 Ok((socket, client)) => {
@@ -272,11 +282,20 @@ impl Acceptor {
                     if !std::mem::replace(&mut self.is_failing, true) {
                         tracing::error!(%error, "cannot accept connections; trying again until it works");
                     }
+                    if is_out_of_descriptors(&error) {
+                        make_room();
+                    }
                     time::sleep(BACK_OFF).await;
                 }
             }
         }
     }
+}
+
+/// Whether the process, or the system, has no descriptor left.
+fn is_out_of_descriptors(error: &io::Error) -> bool {
+    let out = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    rustix::io::Errno::from_io_error(error).is_some_and(|errno| out.contains(&errno))
 }
 
 /// Whether the error concerns one connection, and others can be accepted.

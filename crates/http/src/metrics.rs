@@ -6,6 +6,7 @@
 
 mod budget;
 mod http;
+mod logs;
 mod process;
 mod table;
 mod text;
@@ -13,6 +14,7 @@ mod text;
 pub use self::{
     budget::BudgetMetrics,
     http::{BuildInfo, HttpMetrics},
+    logs::{DroppedLines, LogMetrics},
     process::ProcessMetrics,
     table::{Kind, METRICS, Metric},
     text::{CONTENT_TYPE, Exposition, Family, Source, number},

@@ -1,27 +1,37 @@
 //! The accept loop: connections within limits, and draining at the end.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use tokio::sync::watch;
-use wharf_budget::{Permit, Share};
+use tokio::{sync::watch, time};
 
-use crate::{connection, listen::Listener, options::TransportOptions, surface::Surface};
+use crate::{
+    connection,
+    connections::Connections,
+    listen::{Acceptor, Listener},
+    options::TransportOptions,
+    socket::Socket,
+    surface::Surface,
+    transfers::Transfers,
+};
 
-/// Time between two reports that no connection is free.
-const FULL_REPORT_INTERVAL: Duration = Duration::from_secs(60);
+/// Time between two searches for answers that are stalled for longer than allowed.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A surface, served on connections.
 #[derive(Debug)]
 pub struct Server<S> {
     surface: Arc<S>,
     options: Arc<TransportOptions>,
+    transfers: Arc<Transfers>,
 }
 
 impl<S: Surface> Server<S> {
     /// A server on whose connections `surface` answers.
     pub fn new(surface: S, options: TransportOptions) -> Self {
+        let budget = &options.budget;
         Self {
             surface: Arc::new(surface),
+            transfers: Arc::new(Transfers::new(budget.transfers.clone(), budget.requests.clone())),
             options: Arc::new(options),
         }
     }
@@ -30,46 +40,52 @@ impl<S: Surface> Server<S> {
     /// finish for as long as [`Limits::drain`](crate::Limits::drain) allows. Returns how many connections had to be
     /// cut.
     pub async fn serve(&self, listener: Listener, shutdown: impl Future<Output = ()>) -> usize {
-        let connections = &self.options.budget.connections;
+        let (limits, share) = (self.options.limits, &self.options.budget.connections);
         let (drain, draining) = watch::channel(false);
-        let accept_all = async {
-            let mut acceptor = listener.into_acceptor();
+        let sweep = async {
+            let mut interval = time::interval(SWEEP_INTERVAL.min(limits.answer));
             loop {
-                let slot = permit_one(connections).await;
-                let (socket, client) = acceptor.accept().await;
-                let (surface, options) = (Arc::clone(&self.surface), Arc::clone(&self.options));
-                let draining = draining.clone();
-                tokio::spawn(async move {
-                    connection::serve(surface, options, (socket, client), draining).await;
-                    drop(slot);
-                });
+                interval.tick().await;
+                self.transfers.end_stalled(limits.answer);
             }
         };
         tokio::select! {
             () = shutdown => {}
-            never = pin!(accept_all) => match never {},
+            never = pin!(self.accept_all(listener.into_acceptor(limits.answer), &draining)) => match never {},
+            never = sweep => match never {},
         }
 
         drain.send_replace(true);
-        let all = connections.wait(connections.limit(), self.options.limits.drain);
-        match all.await {
+        match share.wait(share.limit(), limits.drain).await {
             Ok(_none_is_open) => 0,
-            Err(_elapsed) => connections.used(),
+            Err(_elapsed) => share.used(),
         }
     }
-}
 
-/// A permit for one more connection; logs a warning when all are taken.
-async fn permit_one(connections: &Share) -> Permit {
-    let mut permit = connections.take(1);
-    loop {
-        match permit {
-            Ok(permit) => return permit,
-            Err(error) => {
-                tracing::warn!(%error, "new connections wait; `http.limits.connections` allows more");
-            }
+    async fn accept_all(
+        &self,
+        mut acceptor: Acceptor,
+        draining: &watch::Receiver<bool>,
+    ) -> std::convert::Infallible {
+        let share = self.options.budget.connections.clone();
+        let per_address = self.options.limits.connections_per_address;
+        let connections = Arc::new(Connections::new(share, per_address));
+        loop {
+            let make_room = || _ = connections.end_idle(None);
+            let (socket, client): (Socket, Option<SocketAddr>) = acceptor.accept(make_room).await;
+            let address = client.map(|client| client.ip().to_canonical());
+            let Some(place) = connections.admit(address, &self.transfers).await else {
+                continue;
+            };
+            let (surface, options) = (Arc::clone(&self.surface), Arc::clone(&self.options));
+            let (transfers, draining) = (Arc::clone(&self.transfers), draining.clone());
+            let accepted = connection::Accepted {
+                socket,
+                client,
+                place,
+            };
+            tokio::spawn(connection::serve(surface, options, transfers, accepted, draining));
         }
-        permit = connections.wait(1, FULL_REPORT_INTERVAL).await;
     }
 }
 
@@ -185,7 +201,7 @@ mod tests {
             "{answer}"
         );
 
-        log.flush();
+        assert!(log.flush(Duration::from_secs(60)));
         let lines = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
         assert!(lines.starts_with("127.0.0.1 - alice ["), "{lines}");
         assert!(lines.contains("\"GET /bob HTTP/1.1\" 200 10 "), "{lines}");

@@ -53,15 +53,20 @@ impl Content {
 }
 
 impl Content {
-    /// Charges what is in memory to `share` until it is sent. Few bytes are not charged: they are about as many as the
-    /// connection itself takes.
+    /// Whether so many bytes of it are in memory that they are charged to the budget. Few are not: they are about as many
+    /// as the connection itself takes.
+    pub(crate) fn is_large(&self) -> bool {
+        matches!(self, Self::Full(bytes) if bytes.len() > PIECE)
+    }
+
+    /// Charges what is in memory to `share` until it is sent, if it [is large](Self::is_large).
     ///
     /// # Errors
     ///
-    /// [`Exhausted`] if there is no room for them within `patience`.
+    /// [`Exhausted`] if there is no room for it within `patience`.
     pub(crate) async fn charge(&mut self, share: &Share, patience: Duration) -> Result<(), Exhausted> {
-        if let Self::Full(bytes) = self
-            && bytes.len() > PIECE
+        if self.is_large()
+            && let Self::Full(bytes) = self
         {
             let _permit = share.wait(bytes.len(), patience).await?;
             let bytes = std::mem::take(bytes);
@@ -147,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_bytes_are_charged_until_the_last_of_them_is_sent() {
-        let share = Share::new("transfers", 2 * PIECE);
+        let share = Share::new("answers", 2 * PIECE);
         let (mut small, mut large) = (
             Content::Full("abc".into()),
             Content::Full(vec![7; PIECE + 1].into()),

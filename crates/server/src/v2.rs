@@ -22,6 +22,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, heade
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use wharf_budget::Exhausted;
 use wharf_http::{RequestContext, Surface};
 use wharf_oci::{ApiError, ErrorCode, Route};
 
@@ -91,8 +92,10 @@ impl Surface for Distribution {
             }
         };
         complete(call, &mut response);
-        let transfers = &app.services.budget.transfers;
-        if let Err(exhausted) = response.body_mut().charge(transfers, ADMISSION).await {
+        if response.body().is_large()
+            // Boxed: rare, and the future of every request should not carry its size.
+            && let Err(exhausted) = Box::pin(charge(app, &mut response)).await
+        {
             response = Failure::from(exhausted).into_response();
             complete(call, &mut response);
         }
@@ -174,6 +177,12 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
         Err(Refusal::Denied(access, reason)) => Err(auth::refusal(access, reason, demand.actions)),
         Err(Refusal::ReadOnly) => Err(read_only()),
     }
+}
+
+/// Charges an answer in memory to the budget until it is sent.
+async fn charge(app: &App, response: &mut Response<Content>) -> Result<(), Exhausted> {
+    let answers = &app.services.budget.answers;
+    response.body_mut().charge(answers, ADMISSION).await
 }
 
 /// Completes an answer: headers that all answers have, and no body for `HEAD`.

@@ -152,6 +152,8 @@ pub(crate) struct Limits {
     pub(crate) bodies: Option<usize>,
     /// Bytes of blobs in memory.
     pub(crate) transfers: Option<usize>,
+    /// Bytes that clients may send over HTTP/2 before they are read.
+    pub(crate) windows: Option<usize>,
 }
 
 /// A password file. Every user in it may do everything.

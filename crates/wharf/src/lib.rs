@@ -27,6 +27,8 @@ pub fn main() -> ExitCode {
     } else {
         run(cli::Cli::parse().command)
     };
+    // What is printed next comes after the lines of the log.
+    log::flush();
     match result {
         Ok(code) => code,
         Err(error) => {

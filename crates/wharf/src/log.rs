@@ -2,12 +2,7 @@
 
 mod format;
 
-use std::{
-    cell::RefCell,
-    fmt,
-    io::{self, Write as _},
-    sync::OnceLock,
-};
+use std::{cell::RefCell, fmt, io, panic, sync::OnceLock, time::Duration};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -18,7 +13,7 @@ use tracing::{
     span::{Attributes, Id, Record},
 };
 use tracing_core::span::Current;
-use wharf_http::RequestId;
+use wharf_http::{LogWriter, RequestId};
 
 use self::format::LogLine;
 use crate::{
@@ -29,17 +24,48 @@ use crate::{
 /// Prefix of our own crates, which log at the configured level; other crates log warnings and errors only.
 const OURS: &str = "wharf";
 
-/// Starts the log with `settings`.
-pub(crate) fn start(settings: Log) {
+/// The last lines may take so much time: the reader of standard error may stand still.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// The writer of the log, once it was started.
+static WRITER: OnceLock<LogWriter> = OnceLock::new();
+
+/// Starts the log with `settings`, on a thread of its own. Panics are lines of it.
+///
+/// # Errors
+///
+/// When the system gives no thread.
+pub(crate) fn start(settings: Log) -> io::Result<()> {
+    let writer = LogWriter::start("application log", Duration::ZERO, io::stderr())?;
     let log = StderrLog {
         request: OnceLock::new(),
         level: settings.level,
         format: settings.format,
         with_caller: settings.with_caller,
         context: context(settings.fields),
+        writer: WRITER.get_or_init(|| writer).clone(),
     };
     // It fails when there is a log already, which then stays.
-    _ = tracing::subscriber::set_global_default(log);
+    if tracing::subscriber::set_global_default(log).is_ok() {
+        panic::set_hook(Box::new(|panic| {
+            tracing::error!("{panic}");
+            // The process may end with it.
+            flush();
+        }));
+    }
+    Ok(())
+}
+
+/// Waits, for a limited time, until all lines are written.
+pub(crate) fn flush() {
+    if let Some(writer) = WRITER.get() {
+        writer.flush(LAST_LINES);
+    }
+}
+
+/// How many lines were dropped because the reader of standard error was too slow.
+pub(crate) fn dropped() -> u64 {
+    WRITER.get().map_or(0, LogWriter::dropped)
 }
 
 /// The fields of every line: those that identify the process, and the configured ones.
@@ -63,6 +89,7 @@ struct StderrLog {
     context: Vec<(String, String)>,
     /// The metadata of the span of a request, once there was one.
     request: OnceLock<&'static Metadata<'static>>,
+    writer: LogWriter,
 }
 
 thread_local! {
@@ -126,8 +153,9 @@ impl Subscriber for StderrLog {
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
     fn event(&self, event: &Event<'_>) {
-        // In one call, so that lines of two threads cannot mix. A closed stderr is no reason not to serve.
-        _ = io::stderr().write_all(self.line(event).as_bytes());
+        let line = self.line(event);
+        self.writer
+            .append(|lines, ()| lines.extend_from_slice(line.as_bytes()));
     }
 
     fn enter(&self, span: &Id) {

@@ -29,6 +29,9 @@ use crate::{
 /// Units of work that run when the server ends, and traces that wait then, may take so much time.
 const LAST_UNITS: Duration = Duration::from_secs(2);
 
+/// The access log may take so much time at the end: its reader may stand still.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// All parts of one server, ready to answer.
 #[derive(Debug)]
 pub(crate) struct Services {
@@ -137,7 +140,7 @@ impl Services {
             tracing::warn!(worker, "a worker did not end in time and was cut");
         }
         if let Some(log) = &self.used.access_log {
-            log.flush();
+            log.flush(LAST_LINES);
         }
         self.debug.shutdown().await;
         cut
@@ -152,6 +155,7 @@ fn budget(settings: &Settings) -> Budget {
         requests: chosen.requests.unwrap_or(suitable.requests),
         bodies: chosen.bodies.unwrap_or(suitable.bodies),
         transfers: chosen.transfers.unwrap_or(suitable.transfers),
+        windows: chosen.windows.unwrap_or(suitable.windows),
     })
 }
 

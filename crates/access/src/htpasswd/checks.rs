@@ -669,7 +669,7 @@ mod tests {
         let guesses: Vec<_> = (0..5000_u32)
             .map(|number| {
                 let [.., last] = number.to_le_bytes();
-                let name = format!("nobody{number}");
+                let name = format!("stranger{number}");
                 start(&checks, &users, (&name, "pw"), network(last)).unwrap()
             })
             .collect();

@@ -45,6 +45,7 @@ mod tests {
             requests: 3,
             bodies: 2,
             transfers: 1,
+            windows: 1,
         });
         let _held = budget.bodies.take(2).unwrap();
         budget.bodies.take(1).unwrap_err();

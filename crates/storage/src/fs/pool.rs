@@ -55,6 +55,11 @@ impl Pool {
         }
     }
 
+    /// Number of buffers that are in use.
+    pub(super) fn lent(&self) -> usize {
+        self.state.lock().lent
+    }
+
     fn give_back(&self, bytes: Box<[u8]>) {
         let mut surplus = Vec::new();
         let mut state = self.state.lock();

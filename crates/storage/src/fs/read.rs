@@ -34,6 +34,8 @@ const RACY_SECONDS: Duration = Duration::from_millis(2100);
 pub(super) const BUFFER: usize = 256 * 1024;
 /// Up to this size, an exact allocation instead of a buffer of the pool.
 const SMALL: usize = 64 * 1024;
+/// How many buffers are lent when pieces become small.
+const MANY: usize = 64;
 /// How many bytes are read ahead behind a read that had to wait.
 const READ_AHEAD: u64 = 2 * 1024 * 1024;
 
@@ -168,15 +170,15 @@ impl<D: Disk> Stream for FileStream<D> {
             }
             None if this.offset >= this.end => return Poll::Ready(None),
             None => {
-                let mut space = this.space();
                 let length = this.length();
+                let mut space = this.space(length);
                 let engine = &this.blob.engine;
                 match engine
                     .disk
                     .read_at_once(&this.blob.file, &mut space.bytes()[..length], this.offset)
                 {
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                        this.waiting = Some(this.wait_for_the_disk(space));
+                        this.waiting = Some(this.wait_for_the_disk(space, length));
                         return self.poll_next(context);
                     }
                     read => (read, space),
@@ -195,22 +197,29 @@ impl<D: Disk> Stream for FileStream<D> {
 }
 
 impl<D: Disk> FileStream<D> {
+    /// The length of the next piece. While many streams hold one that is not sent, pieces are small, so that more
+    /// streams have one.
     fn length(&self) -> usize {
+        let longest = if self.blob.engine.pool.lent() < MANY {
+            BUFFER
+        } else {
+            SMALL
+        };
         usize::try_from(self.end - self.offset)
-            .unwrap_or(BUFFER)
-            .min(BUFFER)
+            .unwrap_or(longest)
+            .min(longest)
     }
 
-    fn space(&self) -> Space {
-        match self.length() {
+    fn space(&self, length: usize) -> Space {
+        match length {
             small @ 0..=SMALL => Space::Small(vec![0; small]),
             _ => Space::Pooled(self.blob.engine.pool.take()),
         }
     }
 
-    fn wait_for_the_disk(&self, mut space: Space) -> JoinHandle<(io::Result<usize>, Space)> {
+    fn wait_for_the_disk(&self, mut space: Space, length: usize) -> JoinHandle<(io::Result<usize>, Space)> {
         let (engine, file) = (Arc::clone(&self.blob.engine), Arc::clone(&self.blob.file));
-        let (offset, length, end) = (self.offset, self.length(), self.end);
+        let (offset, end) = (self.offset, self.end);
         tokio::task::spawn_blocking(move || {
             let after = offset + length as u64;
             if after < end {

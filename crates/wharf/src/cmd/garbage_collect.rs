@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
     if settings.source.is_none() {
         bail!("configuration error: configuration path unspecified\n{}", usage());
     }
-    crate::log::start(settings.log);
+    crate::log::start(settings.log)?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }

@@ -1,14 +1,12 @@
 //! `wharf serve`: opens the store, listens, and answers until it is told to stop.
 
 mod announcement;
+mod signals;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
-use tokio::{
-    runtime,
-    signal::unix::{SignalKind, signal},
-};
+use tokio::runtime;
 
 use self::announcement::Announcement;
 use crate::{
@@ -26,7 +24,7 @@ const BLOCKING_THREADS_LINGER: Duration = Duration::from_secs(5);
 /// Runs the registry until SIGTERM or SIGINT.
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let settings = config::load(path)?;
-    log::start(settings.log.clone());
+    log::start(settings.log.clone()).context("cannot start")?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -52,7 +50,7 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
+    let stop = signals::stop(settings.server.limits.drain)?;
     let services = Services::assemble(settings, inherited).await?;
     let notifier = Arc::new(Notifier::new());
     let announcement = Announcement::of(settings, &services);
@@ -68,26 +66,6 @@ async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Res
     };
     services.serve(stop).await;
     Ok(())
-}
-
-/// Completes on the first signal. On the second, the process ends without waiting for anything.
-fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for signals")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for signals")?;
-    Ok(async move {
-        let mut next = async move || {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
-        };
-        next().await;
-        tracing::info!("stopping; running requests may finish");
-        tokio::spawn(async move {
-            next().await;
-            std::process::exit(1);
-        });
-    })
 }
 
 /// Every connection and every transfer holds a descriptor; the usual limit of 1,024 is for programs that use `select`.

@@ -11,6 +11,7 @@ use wharf_server::ServerOptions;
 use super::{
     Listen, headers,
     keys::{Default, Key, Pairs, Positive, Since, keys, words},
+    limits::PER_ADDRESS,
     section::Section,
 };
 
@@ -50,7 +51,11 @@ keys! {
         .since(Since::Ours);
     IDLE_TIMEOUT: Positive<Duration> = Key::new("http.timeouts.idle")
         .default("60s")
-        .help("Longest time without progress within a request")
+        .help("Longest time without a byte of a request's body")
+        .since(Since::Ours);
+    ANSWER_TIMEOUT: Positive<Duration> = Key::new("http.timeouts.answer")
+        .default("15m")
+        .help("Longest time in which a client takes nothing of its answer")
         .since(Since::Ours);
     KEEP_ALIVE: Positive<Duration> = Key::new("http.timeouts.keepalive")
         .default("120s")
@@ -96,9 +101,10 @@ pub(super) fn read(root: &Section<'_>, options: &mut ServerOptions) -> Read {
     options.limits = Limits {
         headers: root.get(HEADER_TIMEOUT).0,
         idle: root.get(IDLE_TIMEOUT).0,
+        answer: root.get(ANSWER_TIMEOUT).0,
+        connections_per_address: root.get(PER_ADDRESS).map(|Positive(limit)| limit),
         keep_alive: root.get(KEEP_ALIVE).0,
         drain: root.get(DRAIN_TIMEOUT),
-        ..Limits::default()
     };
     options.headers = headers::read(root, HEADERS, |_| true);
     options.cors = cors(root, &mut options.headers);

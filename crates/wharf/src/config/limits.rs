@@ -8,12 +8,12 @@ use super::{
 
 keys! {
     CONNECTIONS: Option<Positive<usize>> = Key::new("http.limits.connections")
-        .shown_default(Default::Words("half of the descriptors, at most 4096"))
+        .shown_default(Default::Words("a third of the descriptors, at most 4096, and a quarter of the memory"))
         .help("Connections that may be open at once")
         .since(Since::Ours);
     REQUESTS: Option<Positive<usize>> = Key::new("http.limits.requests")
-        .shown_default(Default::Words("2048"))
-        .help("Requests that may run at once, over all connections")
+        .shown_default(Default::Words("a sixth of the descriptors, at most 2048"))
+        .help("Requests over HTTP/2 that may run at once, over all connections, and work that outlives its connection")
         .since(Since::Ours);
     BODIES: Option<Positive<usize>> = Key::new("http.limits.bodies")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
@@ -22,6 +22,14 @@ keys! {
     TRANSFERS: Option<Positive<usize>> = Key::new("http.limits.transfers")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
         .help("Bytes of blobs that may be in memory at once, on their way in or out")
+        .since(Since::Ours);
+    WINDOWS: Option<Positive<usize>> = Key::new("http.limits.windows")
+        .shown_default(Default::Words("an eighth of the memory, 4 MiB to 32 MiB"))
+        .help("Bytes that clients may send over HTTP/2 before the server reads them")
+        .since(Since::Ours);
+    pub(super) PER_ADDRESS: Option<Positive<usize>> = Key::new("http.limits.peraddress")
+        .shown_default(Default::Words("no limit"))
+        .help("Connections that may be open from one address; behind a proxy, all come from its address")
         .since(Since::Ours);
 }
 
@@ -33,5 +41,6 @@ pub(super) fn read(root: &Section<'_>) -> Limits {
         requests: limit(REQUESTS),
         bodies: limit(BODIES),
         transfers: limit(TRANSFERS),
+        windows: limit(WINDOWS),
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::task::JoinSet;
-use wharf_http::{BudgetMetrics, BuildInfo, Listener, TraceMetrics, Tracer};
+use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
     CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
@@ -15,7 +15,7 @@ use wharf_workers::Supervisor;
 
 use crate::{
     config::{Debug, Engine, Settings},
-    version,
+    log, version,
 };
 
 /// Counts the operations of `store` if metrics are on.
@@ -103,6 +103,7 @@ pub(super) fn metrics(
         .with(build)
         .with(StoreMetrics { meters, driver })
         .with(BudgetMetrics(services.budget.clone()))
+        .with(log_metrics(services))
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));
     if let Some(health) = &services.health {
@@ -115,6 +116,15 @@ pub(super) fn metrics(
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
     }
     Arc::new(metrics)
+}
+
+/// The metrics of the logs that there are.
+fn log_metrics(services: &ServerServices) -> LogMetrics {
+    let mut logs: Vec<(&'static str, DroppedLines)> = vec![("application", Box::new(log::dropped))];
+    if let Some(access) = services.access_log.clone() {
+        logs.push(("access", Box::new(move || access.dropped())));
+    }
+    LogMetrics(logs)
 }
 
 /// The name of the engine in metrics and checks, as registry:2 has it.

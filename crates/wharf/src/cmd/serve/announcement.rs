@@ -3,6 +3,9 @@
 use std::{
     io::{self, Write as _},
     path::Path,
+    sync::mpsc,
+    thread,
+    time::Duration,
 };
 
 use wharf_http::ListenAddress;
@@ -12,6 +15,9 @@ use crate::{
     services::Services,
     version,
 };
+
+/// Time that a reader of standard output has to take the announcement.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The summary of a server that an operator reads at its start.
 pub(super) struct Announcement<'a> {
@@ -44,8 +50,16 @@ impl<'a> Announcement<'a> {
 
     /// Prints it to standard output.
     pub(super) fn print(&self) {
-        // A closed stdout is no reason not to serve.
-        _ = io::stdout().lock().write_all(self.text().as_bytes());
+        let text = self.text();
+        let (printed, is_printed) = mpsc::channel();
+        // A closed stdout is no reason not to serve, and neither is one whose reader stands still.
+        let print = move || {
+            _ = io::stdout().lock().write_all(text.as_bytes());
+            _ = printed.send(());
+        };
+        if thread::Builder::new().spawn(print).is_ok() {
+            _ = is_printed.recv_timeout(PATIENCE);
+        }
     }
 
     fn text(&self) -> String {

@@ -1,0 +1,95 @@
+//! HTTP/2 streams whose answers are not read, and bodies that wait for a password check.
+
+use wharf_testkit::{
+    Bytes, Http2Connection, Http2Stream, Method, ServerBuilder, basic, image::Blob, suite::Suite,
+};
+
+use crate::{expect_end, expect_memory, expect_service, stories};
+
+pub(crate) fn add_to(suite: &mut Suite) {
+    stories!(
+        suite,
+        [
+            streams_whose_window_stays_closed_hold_little_and_other_clients_are_served,
+            bodies_that_come_before_a_password_check_are_bounded,
+        ]
+    );
+}
+
+/// Streams and connections of one attack; dropping it ends the attack.
+struct Attack {
+    _connections: Vec<Http2Connection>,
+    streams: Vec<Http2Stream>,
+}
+
+async fn streams_whose_window_stays_closed_hold_little_and_other_clients_are_served(builder: ServerBuilder) {
+    let server = builder.http("draintimeout: 1s").start();
+    let repository = server.anonymous().repository("a");
+    let blob = Blob::random(1, 4 << 20);
+    repository.push_blob(&blob).await;
+    for window in [0, 1, 100_000] {
+        let mut attack = Attack {
+            _connections: Vec::new(),
+            streams: Vec::new(),
+        };
+        for _ in 0..40 {
+            let mut connection = Http2Connection::open(server.address(), window).await;
+            for _ in 0..100 {
+                let target = repository.blob_path(&blob.digest);
+                let stream = connection.begin(Method::GET, &target, Default::default(), false);
+                attack.streams.extend(stream.await);
+            }
+            attack._connections.push(connection);
+        }
+        assert!(attack.streams.len() > 2000, "{}", attack.streams.len());
+        expect_service(&server).await;
+        repository
+            .get_blob(&blob.digest)
+            .await
+            .expect(200)
+            .expect_body(&blob.bytes);
+        expect_memory(&server);
+        if window == 100_000 {
+            return expect_end(server).await;
+        }
+    }
+}
+
+async fn bodies_that_come_before_a_password_check_are_bounded(builder: ServerBuilder) {
+    // A hash of cost 12, so that checks take long and requests wait for them.
+    builder.write(
+        "htpasswd",
+        "alice:$2y$12$DrAEUS8Ej6B0PO9neuvGQ.cX5amhaGYVsr8U0B4xJL4rXWzuW1j4a\n",
+    );
+    let server = builder.htpasswd("htpasswd").http("draintimeout: 1s").start();
+    let mut attack = Attack {
+        _connections: Vec::new(),
+        streams: Vec::new(),
+    };
+    let chunk = Bytes::from(vec![7; 1 << 20]);
+    for number in 0..56 {
+        let mut connection = Http2Connection::open(server.address(), 65_535).await;
+        for stream in 0..100 {
+            let mut headers = http_headers(number * 1000 + stream);
+            headers.insert("content-type", "application/octet-stream".parse().unwrap());
+            let stream = connection
+                .begin(Method::POST, "/v2/a/blobs/uploads/", headers, true)
+                .await;
+            let Some(mut stream) = stream else { break };
+            stream.send(chunk.clone(), false);
+            attack.streams.push(stream);
+        }
+        attack._connections.push(connection);
+    }
+    server.anonymous().get("/v2/").await.expect(401);
+    expect_memory(&server);
+    expect_end(server).await;
+}
+
+/// Headers with a password of its own, so that no request joins the check of another one.
+fn http_headers(number: u32) -> wharf_testkit::HeaderMap {
+    let mut headers = wharf_testkit::HeaderMap::new();
+    let credentials = basic("alice", &format!("guess {number}"));
+    headers.insert("authorization", credentials.parse().unwrap());
+    headers
+}
