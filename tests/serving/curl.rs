@@ -15,6 +15,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
         &[Part::Program("curl")],
         [
             a1_s1_17_curl_speaks_http2_with_the_certificate_as_its_own_authority,
+            curl_sees_the_status_of_an_upload_that_is_refused_early_over_http2,
             s1_18_curl_without_a_scheme_is_told_what_to_type,
             s1_22_the_digest_is_found_by_sed,
             s4_28_curl_goes_by_address,
@@ -48,6 +49,31 @@ async fn a1_s1_17_curl_speaks_http2_with_the_certificate_as_its_own_authority(bu
         said.contains("\nDocker-Distribution-Api-Version: registry/2.0"),
         "{said}"
     );
+}
+
+async fn curl_sees_the_status_of_an_upload_that_is_refused_early_over_http2(builder: ServerBuilder) {
+    let (server, bench) = server_with_image(builder).await;
+    bench.write("body", &"7".repeat(3 << 20));
+    let url = format!(
+        "https://localhost:{}/v2/no/blobs/uploads/11111111-1111-1111-1111-111111111111",
+        server.address().port()
+    );
+    let said = bench.run(
+        "curl",
+        &[
+            "-sS",
+            "-i",
+            "--http2",
+            "--cacert",
+            "crt",
+            "-X",
+            "PATCH",
+            "--data-binary",
+            "@body",
+            &url,
+        ],
+    );
+    assert!(said.starts_with("HTTP/2 404"), "{said}");
 }
 
 async fn s1_18_curl_without_a_scheme_is_told_what_to_type(builder: ServerBuilder) {

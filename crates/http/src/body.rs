@@ -28,11 +28,19 @@ pub trait BodyObserver: Send + Unpin + 'static {
     fn log_span(&self) -> &tracing::Span;
 }
 
+/// The content of an answer.
+#[derive(Debug)]
+enum Content<B> {
+    /// The body that a surface made.
+    Surface(B),
+    /// A text of the transport, which is empty once it was sent.
+    Text(&'static str),
+}
+
 /// A body with its observer.
 #[derive(Debug)]
 pub struct ObservedBody<B, O> {
-    /// `None`: the answer has no body.
-    body: Option<B>,
+    content: Content<B>,
     observer: O,
     /// Bytes since the last wait of this body.
     in_turn: usize,
@@ -44,31 +52,21 @@ impl<B, O> ObservedBody<B, O> {
     /// `body`, observed by `observer`.
     pub fn new(body: B, observer: O) -> Self {
         Self {
-            body: Some(body),
+            content: Content::Surface(body),
             observer,
             in_turn: 0,
             holding: None,
         }
     }
 
-    /// An empty body, observed by `observer`.
-    pub(crate) fn empty(observer: O) -> Self {
+    /// The body `text`, observed by `observer`.
+    pub(crate) fn text(text: &'static str, observer: O) -> Self {
         Self {
-            body: None,
+            content: Content::Text(text),
             observer,
             in_turn: 0,
             holding: None,
         }
-    }
-
-    /// The size of the body; `None` if it is not known.
-    pub(crate) fn inner_size(&self) -> Option<u64>
-    where
-        B: Body,
-    {
-        self.body
-            .as_ref()
-            .map_or(Some(0), |body| body.size_hint().exact())
     }
 
     /// Charges the pieces of the body to the budget.
@@ -91,13 +89,20 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let Self {
-            body: Some(body),
+            content,
             observer,
             in_turn,
             holding,
-        } = &mut *self
-        else {
-            return Poll::Ready(None);
+        } = &mut *self;
+        let body = match content {
+            Content::Surface(body) => body,
+            Content::Text(text) => {
+                let text = std::mem::take(text);
+                observer.sent(text.len());
+                return Poll::Ready(
+                    (!text.is_empty()).then(|| Ok(Frame::data(Bytes::from_static(text.as_bytes())))),
+                );
+            }
         };
         if *in_turn >= TURN {
             *in_turn = 0;
@@ -133,12 +138,17 @@ where
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
+        match &self.content {
+            Content::Surface(body) => body.is_end_stream(),
+            Content::Text(text) => text.is_empty(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        let hint = self.body.as_ref().map(Body::size_hint);
-        hint.unwrap_or_else(|| SizeHint::with_exact(0))
+        match &self.content {
+            Content::Surface(body) => body.size_hint(),
+            Content::Text(text) => SizeHint::with_exact(text.len() as u64),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! One connection: detection of its protocol, limits of each protocol, and closing when the client stalls.
 
-use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{convert::Infallible, error::Error, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header, request::Parts};
@@ -21,6 +21,8 @@ use crate::{
     connections::Place,
     context::{Connection, RequestContext},
     end::End,
+    explained::Explained,
+    faults::fault,
     metrics::HttpMetrics,
     options::TransportOptions,
     peer::Peer,
@@ -62,6 +64,8 @@ const SMALL_ON_A_STREAM: u64 = 1 << 10;
 
 /// Over HTTP/1.1, answers up to this size are not charged: the limit of connections bounds them.
 const SMALL: u64 = 16 << 10;
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Seconds after which a client that was refused may come again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("5");
@@ -130,7 +134,8 @@ pub(crate) async fn serve<S: Surface>(
     match protocol {
         Protocol::Http1 => {
             let service = service_fn(move |request| answer(Arc::clone(&answering), request));
-            let http = http1().serve_connection(TokioIo::new(stream), service);
+            let stream = TokioIo::new(Explained::new(stream));
+            let http = http1().serve_connection(stream, service);
             drive(http, Watch::new(limits, true), &connection, drain).await;
         }
         Protocol::Http2 => {
@@ -236,14 +241,12 @@ fn window(windows: &Share) -> (u32, Option<Permit>) {
 }
 
 /// Drives `http` until it ends, its watch closes it, or it has finished what ran when draining began.
-async fn drive<C: GracefulConnection>(
+async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     http: C,
     mut watch: Watch,
     connection: &Connection,
     mut drain: watch::Receiver<bool>,
-) where
-    C::Error: std::fmt::Debug,
-{
+) {
     let client = connection.peer.address;
     let mut http = pin!(http);
     let mut interval = time::interval_at(time::Instant::now() + watch.interval(), watch.interval());
@@ -254,8 +257,7 @@ async fn drive<C: GracefulConnection>(
             biased;
             result = http.as_mut() => {
                 if let Err(error) = result {
-                    // Clients disconnect; that is no failure of the server.
-                    tracing::debug!(?client, ?error, "a connection ended early");
+                    report_end(client, &error);
                 }
                 return;
             }
@@ -277,10 +279,27 @@ async fn drive<C: GracefulConnection>(
     }
 }
 
+fn report_end(client: Option<SocketAddr>, error: &hyper::Error) {
+    if error.is_parse_too_large() {
+        let client = text_of(client);
+        tracing::info!(
+            client,
+            "refused a request with more than 100 headers, or more than 64 KiB of them"
+        );
+    } else {
+        // Clients disconnect; that is no failure of the server.
+        tracing::debug!(?client, ?error, "a connection ended early");
+    }
+}
+
+fn text_of(client: Option<SocketAddr>) -> String {
+    client.map(|client| client.to_string()).unwrap_or_default()
+}
+
 fn report(client: Option<SocketAddr>, reason: Stalled) {
     match reason {
         Stalled::Write => {
-            let client = client.map(|client| client.to_string()).unwrap_or_default();
+            let client = text_of(client);
             tracing::info!(
                 client,
                 "closed a connection whose client took nothing of its answer for `http.timeouts.answer`"
@@ -301,6 +320,9 @@ async fn answer<S: Surface>(
 ) -> Result<Answer<S>, Infallible> {
     let (parts, body) = request.into_parts();
     let context = new_context(&answering.connection, &parts);
+    if let Some(fault) = fault(&parts) {
+        return Ok(refuse(context, fault));
+    }
     let response = respond(&*answering.surface, context, parts, body).await;
     let connection = &answering.connection;
     Ok(charged(response, connection, SMALL, || {
@@ -319,7 +341,7 @@ async fn answer_stream<S: Surface>(
     let mut context = new_context(connection, &parts);
     match connection.transfers.admit(&connection.turns).await {
         Ok(permit) => context.keep(permit),
-        Err(error) => return Ok(refuse(context, error)),
+        Err(error) => return Ok(put_off(context, error)),
     }
     let response = respond(&*answering.surface, context, parts, body).await;
     Ok(charged(response, connection, SMALL_ON_A_STREAM, || end))
@@ -346,14 +368,14 @@ async fn respond<S: Surface>(
 }
 
 /// Charges the body of an answer to the budget unless it is small.
-fn charged<B: Body<Data = Bytes>>(
+fn charged<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin>(
     response: Response<ObservedBody<B, RequestContext>>,
     connection: &Connection,
     small: u64,
     end: impl FnOnce() -> Arc<End>,
 ) -> Response<ObservedBody<B, RequestContext>> {
     response.map(|body| {
-        if body.inner_size().is_some_and(|size| size <= small) {
+        if body.size_hint().exact().is_some_and(|size| size <= small) {
             return body;
         }
         let (transfers, turns) = (Arc::clone(&connection.transfers), Arc::clone(&connection.turns));
@@ -361,11 +383,23 @@ fn charged<B: Body<Data = Bytes>>(
     })
 }
 
+/// The answer to a request over HTTP/1.1 that is not valid HTTP, for the reason `fault`.
+fn refuse<B>(mut context: RequestContext, fault: &'static str) -> Response<ObservedBody<B, RequestContext>> {
+    context.set_status(StatusCode::BAD_REQUEST);
+    let mut response = Response::new(ObservedBody::text(fault, context));
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, TEXT);
+    // A proxy in front may have understood it in another way: what follows may be no request.
+    headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The answer to a request that the budget has no room for. It has no body, which a client could leave lying.
-fn refuse<B>(mut context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
-    tracing::debug!(parent: context.log_span(), %error, "refused a request");
+fn put_off<B>(mut context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
+    tracing::debug!(parent: context.log_span(), %error, "put off a request");
     context.set_status(StatusCode::SERVICE_UNAVAILABLE);
-    let mut response = Response::new(ObservedBody::empty(context));
+    let mut response = Response::new(ObservedBody::text("", context));
     *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response

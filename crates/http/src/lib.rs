@@ -23,6 +23,8 @@ mod connections;
 mod context;
 mod cors;
 mod end;
+mod explained;
+mod faults;
 mod forwarding;
 mod handler;
 mod limits;

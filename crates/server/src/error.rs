@@ -263,6 +263,10 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
             ErrorCode::Unknown,
             "the stored content is damaged; pushing it again repairs it",
         ),
+        ErrorKind::Exhausted => (
+            ErrorCode::Unavailable,
+            "the registry has too many files open at the moment; try again in a moment",
+        ),
         ErrorKind::NotFound
         | ErrorKind::Busy
         | ErrorKind::Precondition
@@ -274,11 +278,14 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
         ),
     };
     let mut failure = Failure::new(code, text).caused_by(error);
-    if error.kind() == ErrorKind::NoSpace {
-        failure.0.is_out_of_space = true;
-        failure = failure.with_status(StatusCode::INSUFFICIENT_STORAGE);
+    match error.kind() {
+        ErrorKind::NoSpace => {
+            failure.0.is_out_of_space = true;
+            failure.with_status(StatusCode::INSUFFICIENT_STORAGE)
+        }
+        ErrorKind::Exhausted => failure.with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),
+        _ => failure,
     }
-    failure
 }
 
 #[cfg(test)]
@@ -300,6 +307,15 @@ mod tests {
         let (status, body) = answer(RegistryError::Storage(error));
         assert_eq!(status, StatusCode::INSUFFICIENT_STORAGE);
         assert!(body.contains("UNAVAILABLE") && !body.contains("secret"), "{body}");
+    }
+
+    #[test]
+    fn a_process_without_descriptors_asks_to_come_again() {
+        let error = std::io::Error::from_raw_os_error(24 /* EMFILE */);
+        let error = RegistryError::Storage(wharf_storage::Error::io("open", error));
+        let response = Failure::from(error).into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
     }
 
     #[test]

@@ -53,6 +53,13 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 /// Limit in bytes of the rest of the body that is read and dropped.
 const DRAIN_BYTES: u64 = 64 << 20;
 
+/// Over HTTP/2 the rest of the body is left unread, and the stream open, for this long: a stream that ends with unread
+/// bytes is reset, and curl before 8 then shows the reset in place of the answer.
+const RESET_DELAY: Duration = Duration::from_secs(1);
+
+/// Over HTTP/2, limit in bytes of the rest of the body that is read and dropped.
+const RESET_DELAY_BYTES: u64 = 1 << 20;
+
 /// The distribution API.
 #[derive(Debug)]
 pub(crate) struct Distribution {
@@ -227,20 +234,29 @@ fn read_only() -> Failure {
 }
 
 /// Reads the rest of the body for a bounded time while the answer is sent, so that the client gets it: closing a
-/// connection with unread bytes resets it. With `Expect` the client has sent nothing, and reading would ask it to.
-fn abandon(parts: &Parts, mut body: Incoming) {
-    if parts.version > Version::HTTP_11 || parts.headers.contains_key(header::EXPECT) {
-        return;
-    }
-    let drain = async move {
-        let mut left = DRAIN_BYTES;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None => break,
+/// connection, or a stream, with unread bytes resets it. With `Expect` the client has sent nothing, and reading would ask
+/// it to.
+fn abandon(parts: &Parts, body: Incoming) {
+    if parts.version > Version::HTTP_11 {
+        let hold = async move {
+            if let Some(_unread) = drain(body, RESET_DELAY_BYTES).await {
+                std::future::pending::<()>().await;
             }
+        };
+        tokio::spawn(tokio::time::timeout(RESET_DELAY, hold));
+    } else if !parts.headers.contains_key(header::EXPECT) {
+        tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(body, DRAIN_BYTES)));
+    }
+}
+
+/// Reads and drops up to `limit` bytes; the rest of the body if there is one.
+async fn drain(mut body: Incoming, mut limit: u64) -> Option<Incoming> {
+    while let Some(Ok(frame)) = body.frame().await {
+        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match limit.checked_sub(bytes) {
+            Some(rest) => limit = rest,
+            None => return Some(body),
         }
-    };
-    tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain));
+    }
+    None
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, io};
 
+use rustix::io::Errno;
+
 /// The result of a storage operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -34,6 +36,8 @@ pub enum ErrorKind {
     Damaged,
     /// Another process uses this store.
     Locked,
+    /// The process, or the system, has no descriptor or no memory left for it at the moment.
+    Exhausted,
     /// Anything else: an I/O error, a service that does not answer.
     Other,
 }
@@ -80,6 +84,10 @@ impl Error {
 impl ErrorKind {
     /// The kind that an I/O error stands for.
     pub fn of(error: &io::Error) -> Self {
+        let exhausted = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
+        if Errno::from_io_error(error).is_some_and(|errno| exhausted.contains(&errno)) {
+            return Self::Exhausted;
+        }
         match error.kind() {
             // A file where a directory should be: nothing can be at that key.
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {
@@ -111,6 +119,7 @@ impl fmt::Display for ErrorKind {
             Self::Precondition => "changed by another request",
             Self::TooLarge => "larger than allowed here",
             Self::NoSpace => "no space left",
+            Self::Exhausted => "no descriptor or memory left",
             Self::ReadOnly => "the file system is read-only",
             Self::PermissionDenied => "permission denied",
             Self::Damaged => "damaged",

@@ -6,6 +6,9 @@ use wharf_testkit::{PATIENCE, RawConnection, Server, ServerBuilder, eventually, 
 
 wharf_testkit::on_both_engines![
     a_header_flood_is_refused,
+    a_request_without_one_host_is_refused,
+    a_transfer_encoding_beside_chunked_is_refused,
+    too_many_headers_are_refused_with_a_text,
     a_header_that_is_too_long_is_refused,
     a_request_line_that_is_too_long_is_refused,
     what_is_not_http_is_refused,
@@ -16,6 +19,8 @@ wharf_testkit::configured_on_both_engines![
     slow_headers_lose_their_connection,
     a_slow_body_loses_its_connection_and_frees_the_upload,
     a_body_that_keeps_coming_is_not_slow,
+    a_reader_may_pause_for_longer_than_a_sender,
+    a_reader_that_has_gone_to_sleep_is_given_up_in_the_end,
 ];
 
 /// Tells whether the server refused: an error, or no answer at all.
@@ -41,6 +46,39 @@ async fn a_header_flood_is_refused(server: Server) {
         &format!("GET /v2/nowhere HTTP/1.1\r\nHost: x\r\n{many}\r\n"),
     )
     .await;
+}
+
+async fn a_request_without_one_host_is_refused(server: Server) {
+    for hosts in ["", "Host: a\r\nHost: b\r\n"] {
+        let mut raw = server.raw().await;
+        raw.send(format!("GET /v2/ HTTP/1.1\r\n{hosts}\r\n")).await;
+        let answer = raw.answer().await.expect(400);
+        assert!(answer.text().contains("`Host`"), "{}", answer.text());
+    }
+    let mut raw = server.raw().await;
+    raw.send("GET /v2/ HTTP/1.0\r\n\r\n").await;
+    raw.answer().await.expect(200);
+}
+
+async fn a_transfer_encoding_beside_chunked_is_refused(server: Server) {
+    let mut raw = server.raw().await;
+    raw.send("POST /v2/a/blobs/uploads/ HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity, chunked\r\n\r\n0\r\n\r\n").await;
+    let answer = raw.answer().await.expect(400);
+    assert!(answer.text().contains("`Transfer-Encoding`"), "{}", answer.text());
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+async fn too_many_headers_are_refused_with_a_text(server: Server) {
+    let many: String = (0..101).map(|n| format!("X-{n}: {n}\r\n")).collect();
+    let mut raw = server.raw().await;
+    raw.send(format!("GET /v2/ HTTP/1.1\r\nHost: x\r\n{many}\r\n"))
+        .await;
+    let answer = raw.answer().await.expect(431);
+    assert!(
+        answer.text().contains("more than 100 headers"),
+        "{}",
+        answer.text()
+    );
 }
 
 async fn a_header_that_is_too_long_is_refused(server: Server) {
@@ -174,4 +212,38 @@ async fn a_body_that_keeps_coming_is_not_slow(builder: ServerBuilder) {
     }
     assert!(raw.stirs_within(PATIENCE).await);
     raw.answer().await.expect(201);
+}
+
+/// More than the buffers of two sockets hold.
+fn large() -> Blob {
+    Blob::random(1, 32 << 20)
+}
+
+async fn a_reader_may_pause_for_longer_than_a_sender(builder: ServerBuilder) {
+    let server = impatient(builder);
+    let repository = server.anonymous().repository("a");
+    let blob = large();
+    repository.push_blob(&blob).await;
+    let mut raw = server.raw().await;
+    let target = repository.blob_path(&blob.digest);
+    raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        .await;
+    // Three times as long as a sender may pause.
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let answer = raw.answer().await.expect(200);
+    assert!(answer.body == blob.bytes, "{} bytes came", answer.body.len());
+}
+
+async fn a_reader_that_has_gone_to_sleep_is_given_up_in_the_end(builder: ServerBuilder) {
+    let server = builder.http("timeouts: {header: 300ms, answer: 300ms}").start();
+    let repository = server.anonymous().repository("a");
+    let blob = large();
+    repository.push_blob(&blob).await;
+    let mut raw = server.raw().await;
+    let target = repository.blob_path(&blob.digest);
+    raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
+        .await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let came = raw.closed().await.len();
+    assert!(came < blob.bytes.len(), "{came}");
 }
