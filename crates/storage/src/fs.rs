@@ -67,7 +67,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -81,6 +81,7 @@ use self::{
     known_uploads::KnownUploads,
     list::Listings,
     pool::Pool,
+    saved_hash::EVERY,
     sys::{Disk, RealDisk},
 };
 use crate::{
@@ -106,6 +107,8 @@ struct Engine<D: Disk> {
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
+    /// Whether an upload is being hashed before a request needs its hash
+    hashes_ahead: AtomicBool,
     /// Exclusive use of the store; `None` when it was opened to read only
     lock: Option<D::Lock>,
 }
@@ -237,6 +240,7 @@ impl<D: Disk> Engine<D> {
             listings: list::listings(),
             pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
+            hashes_ahead: AtomicBool::new(false),
             lock,
         }
     }
@@ -343,7 +347,16 @@ impl<D: Disk> Uploads for FsStorage<D> {
     }
 
     async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
-        self.engine.upload_size(upload)
+        let size = self.engine.upload_size(upload)?;
+        if size >= EVERY && self.engine.lock.is_some() && !self.engine.uploads.is_held(upload) {
+            let (engine, key) = (Arc::clone(&self.engine), upload.clone());
+            drop(tokio::task::spawn_blocking(move || {
+                if let Err(error) = engine.hash_ahead(&key, &upload::directory_of(&key), size) {
+                    tracing::debug!(upload = %key.id, %error, "could not hash an upload ahead; the request that ends it will");
+                }
+            }));
+        }
+        Ok(size)
     }
 
     async fn list_uploads(&self) -> Result<UploadStream> {
