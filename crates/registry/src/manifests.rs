@@ -4,12 +4,12 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
-use wharf_storage::{ErrorKind, Put, layout};
+use wharf_storage::{ErrorKind, Key, Put, layout};
 
 use crate::{
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind},
-    precondition::Precondition,
+    precondition::{Checked, Precondition},
     registry::Registry,
     tree::{manifest::StoredManifest, parallel::in_parallel},
 };
@@ -184,6 +184,49 @@ impl Registry {
         }
     }
 
+    /// Checks the condition of a push. To be called under the locks of what it writes, which keep every other request out that
+    /// takes the same locks; what comes back keeps out writers that do not, such as another process over the same bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PreconditionFailed`]; errors of the store.
+    async fn check_precondition(
+        &self,
+        name: &RepoName,
+        reference: &Reference,
+        condition: &Precondition,
+    ) -> Result<Checked> {
+        if condition.is_none() {
+            return Ok(Checked::Unconditional);
+        }
+        let link = pointer(name, reference);
+        // Before the content, so that a change in between makes the write fail, and not the check wrong.
+        let checked = match self.storage.stat(&link).await {
+            Ok(stat) => stat.version.map_or(Checked::Unconditional, Checked::Version),
+            Err(error) if error.is_not_found() => Checked::Absent,
+            Err(error) => return Err(error.into()),
+        };
+        let current = match &checked {
+            Checked::Absent => None,
+            _ => self.tree.links.target(&link).await?,
+        };
+        if condition.holds(current.as_ref()) {
+            Ok(checked)
+        } else {
+            Err(failed(name, reference, current))
+        }
+    }
+
+    /// The error of a push whose condition held when it was checked, and no longer when it was written.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    async fn overtaken(&self, name: &RepoName, reference: &Reference) -> Result<Error> {
+        let current = self.tree.links.target(&pointer(name, reference)).await?;
+        Ok(failed(name, reference, current))
+    }
+
     /// Checks that `name` has everything in `references`; names all that is missing at once.
     async fn require_references(
         &self,
@@ -249,6 +292,21 @@ impl Registry {
         } else {
             Ok(Found::Damaged)
         }
+    }
+}
+
+/// The link that a push by `reference` writes last.
+fn pointer(name: &RepoName, reference: &Reference) -> Key {
+    match reference {
+        Reference::Tag(tag) => layout::tag_link(name, tag),
+        Reference::Digest(digest) => layout::revision_link(name, digest),
+    }
+}
+
+fn failed(name: &RepoName, reference: &Reference, current: Option<Digest>) -> Error {
+    Error::PreconditionFailed {
+        reference: format!("{name}{}{reference}", reference.tag().map_or("@", |_| ":")),
+        current,
     }
 }
 
