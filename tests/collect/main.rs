@@ -13,7 +13,9 @@ mod kept;
 mod killed;
 mod model;
 mod pruned;
+mod referrers;
 mod tree;
+mod uploads;
 
 use wharf_testkit::suite::Suite;
 
@@ -25,5 +27,7 @@ fn main() {
     pruned::add_to(&mut suite);
     killed::add_to(&mut suite);
     model::add_to(&mut suite);
+    referrers::add_to(&mut suite);
+    uploads::add_to(&mut suite);
     suite.run().exit();
 }

@@ -364,6 +364,15 @@ const MANIFESTS: &[Row] = &[
 ];
 
 const MANIFEST_PUSHES: &[Row] = &[
+    differs(
+        "push a tag that exists, to create it only",
+        |site, fixture| {
+            let request = Request::new("PUT", "/v2/app/manifests/1").header("Content-Type", MANIFEST);
+            let request = request.header("If-None-Match", "*");
+            site.send(&request.body(fixture.image.root().bytes.clone()))
+        },
+        &[both("412 DENIED", "RFC 9110, 13.1.2")],
+    ),
     same("push by tag", |site, fixture| {
         put_manifest(site, "app/manifests/again", MANIFEST, &fixture.image.root().bytes)
     }),
@@ -674,6 +683,15 @@ const DELETES: &[Row] = &[
             "404 MANIFEST_UNKNOWN",
             "the blob would be gone and the image broken",
         )],
+    ),
+    differs(
+        "delete the config of a tagged image",
+        |site, fixture| {
+            let config = fixture.image.root().json();
+            let config = config["config"]["digest"].as_str().expect("a config").to_owned();
+            site.ask("DELETE", &format!("/v2/deleting/config/blobs/{config}"))
+        },
+        &[both("409 DENIED", "D4: the image would be broken")],
     ),
     differs(
         "delete a child of a tagged list",

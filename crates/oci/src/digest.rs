@@ -297,7 +297,7 @@ impl Hasher {
     /// writes.
     pub fn restore(algorithm: Algorithm, state: &str) -> Option<Self> {
         let mut bytes = vec![0; state.len() / 2];
-        if state.len() % 2 != 0 || !decode(state.as_bytes(), &mut bytes) {
+        if !state.len().is_multiple_of(2) || !decode(state.as_bytes(), &mut bytes) {
             return None;
         }
         let bytes = bytes.as_slice();

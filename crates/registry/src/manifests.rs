@@ -8,7 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
-use wharf_storage::{ErrorKind, Put, layout};
+use wharf_storage::{ErrorKind, Key, Put, layout};
 
 use crate::{
     blobs::Hashed,
@@ -316,6 +316,49 @@ impl Registry {
         Ok(())
     }
 
+    /// Checks the condition of a push. To be called under the locks of what it writes, which keep every other request out that
+    /// takes the same locks; what comes back keeps out writers that do not, such as another process over the same bucket.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::PreconditionFailed`]; errors of the store.
+    async fn check_precondition(
+        &self,
+        name: &RepoName,
+        reference: &Reference,
+        condition: &Precondition,
+    ) -> Result<Observed> {
+        if condition.is_none() {
+            return Ok(Observed::Unconditional);
+        }
+        let link = pointer(name, reference);
+        // Before the content, so that a change in between makes the write fail, and not the check wrong.
+        let observed = match self.storage.stat(&link).await {
+            Ok(stat) => stat.version.map_or(Observed::Unconditional, Observed::Version),
+            Err(error) if error.is_not_found() => Observed::Absent,
+            Err(error) => return Err(error.into()),
+        };
+        let current = match &observed {
+            Observed::Absent => None,
+            _ => self.tree.links.target(&link).await?,
+        };
+        if condition.holds(current.as_ref()) {
+            Ok(observed)
+        } else {
+            Err(failed(name, reference, current))
+        }
+    }
+
+    /// The error of a push whose condition held when it was checked, and no longer when it was written.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    async fn overtaken(&self, name: &RepoName, reference: &Reference) -> Result<Error> {
+        let current = self.tree.links.target(&pointer(name, reference)).await?;
+        Ok(failed(name, reference, current))
+    }
+
     /// Checks that `name` has everything in `references`; names all that is missing at once. Returns the blobs of which
     /// only their bytes can tell, and which are not `hashed` yet.
     async fn require_references(
@@ -423,6 +466,21 @@ impl Registry {
             tracing::warn!(blob.digest = %digest, blob.size = size, manifest.size = descriptor.size, "a pushed manifest has the size of a blob wrong");
         }
         Ok(Found::Sound)
+    }
+}
+
+/// The link that a push by `reference` writes last.
+fn pointer(name: &RepoName, reference: &Reference) -> Key {
+    match reference {
+        Reference::Tag(tag) => layout::tag_link(name, tag),
+        Reference::Digest(digest) => layout::revision_link(name, digest),
+    }
+}
+
+fn failed(name: &RepoName, reference: &Reference, current: Option<Digest>) -> Error {
+    Error::PreconditionFailed {
+        reference: format!("{name}{}{reference}", reference.tag().map_or("@", |_| ":")),
+        current,
     }
 }
 

@@ -74,7 +74,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -89,6 +89,7 @@ use self::{
     list::Listings,
     lock::StoreLock,
     pool::Pool,
+    saved_hash::EVERY,
     sys::{Disk, RealDisk},
     unsettled::{Moment, Unsettled},
 };
@@ -116,6 +117,8 @@ struct Engine<D: Disk> {
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
+    /// Whether an upload is being hashed before a request needs its hash
+    hashes_ahead: AtomicBool,
     /// Exclusive use of the store; `None` when it was opened to read only
     lock: Option<StoreLock<D>>,
 }
@@ -244,6 +247,7 @@ impl<D: Disk> Engine<D> {
             listings: list::listings(),
             pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
+            hashes_ahead: AtomicBool::new(false),
             lock,
         }
     }
@@ -420,7 +424,16 @@ impl<D: Disk> Uploads for FsStorage<D> {
     }
 
     async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
-        self.engine.upload_size(upload)
+        let size = self.engine.upload_size(upload)?;
+        if size >= EVERY && self.engine.lock.is_some() && !self.engine.uploads.is_held(upload) {
+            let (engine, key) = (Arc::clone(&self.engine), upload.clone());
+            drop(tokio::task::spawn_blocking(move || {
+                if let Err(error) = engine.hash_ahead(&key, &upload::directory_of(&key), size) {
+                    tracing::debug!(upload = %key.id, %error, "could not hash an upload ahead; the request that ends it will");
+                }
+            }));
+        }
+        Ok(size)
     }
 
     async fn list_uploads(&self) -> Result<UploadStream> {

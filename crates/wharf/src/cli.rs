@@ -4,10 +4,11 @@ mod garbage_collect;
 
 pub(crate) use self::garbage_collect::GarbageCollect;
 
-use std::{ffi::OsString, net::IpAddr, path::PathBuf};
+use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use wharf_client::{Address, ImageName};
+use wharf_oci::RepoName;
 
 use crate::version;
 
@@ -48,6 +49,19 @@ pub(crate) enum Command {
     /// The server must be stopped meanwhile, except for --dry-run. Tagged images stay, with everything that they need
     /// and everything that refers to them.
     GarbageCollect(GarbageCollect),
+
+    /// List unfinished uploads, and remove those that no client goes on with.
+    Uploads {
+        #[command(subcommand)]
+        command: Uploads,
+    },
+
+    /// Prepare signatures and other referrers for a registry that has no referrers API.
+    Referrers {
+        #[command(subcommand)]
+        command: Referrers,
+    },
+
     /// Ask the registry of this machine or container whether it is healthy.
     ///
     /// Reads the address from the same configuration as `serve`; inside a container, from the file that the
@@ -270,6 +284,59 @@ pub(crate) struct PasswordFile {
     /// Otherwise the one that the configuration names: `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
     #[arg(short, long)]
     pub(crate) file: Option<PathBuf>,
+}
+
+/// Subcommands of `wharf uploads`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Uploads {
+    /// Print repository, id, size in bytes, and the time since the last byte came, for each unfinished upload.
+    Ls {
+        /// The registry's config.yml; otherwise found as for `serve`.
+        config: Option<PathBuf>,
+    },
+
+    /// Remove unfinished uploads. The server must be stopped meanwhile, except for --dry-run.
+    Purge {
+        /// The registry's config.yml; otherwise found as for `serve`.
+        config: Option<PathBuf>,
+
+        /// Remove those that got no byte for this long, such as 1h, 90m or 168h.
+        #[arg(long, value_name = "TIME", value_parser = duration)]
+        older_than: Duration,
+
+        /// Print how many would be removed, and change nothing.
+        #[arg(short, long)]
+        dry_run: bool,
+    },
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    crate::config::parse_duration(text).ok_or_else(|| "write it such as `1h`, `90m` or `30s`".to_owned())
+}
+
+/// Subcommands of `wharf referrers`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Referrers {
+    /// Write the tags `sha256-…` by which clients find referrers in an older registry, before going back to one.
+    ///
+    /// Without --write it only prints which tags would be written, and the server may run. With it the server must be stopped. A
+    /// second run writes only what has changed since.
+    WriteTags(WriteTags),
+}
+
+/// Arguments of `wharf referrers write-tags`.
+#[derive(Debug, Args)]
+pub(crate) struct WriteTags {
+    /// The registry's config.yml; otherwise found as for `serve`.
+    pub(crate) config: Option<PathBuf>,
+
+    /// Look at this repository only.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) repository: Option<RepoName>,
+
+    /// Write the tags. The server must be stopped.
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 #[derive(Debug, Subcommand)]

@@ -32,6 +32,7 @@ mod yaml;
 pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use show::examine;
+pub(crate) use tree::parse_duration;
 
 use std::{fmt, path::PathBuf, time::Duration};
 

@@ -49,6 +49,17 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             });
         }
         cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
+        cli::Command::Referrers { command } => match command {
+            cli::Referrers::WriteTags(arguments) => cmd::referrers::write_tags(&arguments)?,
+        },
+        cli::Command::Uploads { command } => match command {
+            cli::Uploads::Ls { config } => cmd::uploads::list(config.as_deref())?,
+            cli::Uploads::Purge {
+                config,
+                older_than,
+                dry_run,
+            } => cmd::uploads::purge(config.as_deref(), older_than, dry_run)?,
+        },
         cli::Command::Healthcheck { config } => cmd::healthcheck::run(config.as_deref())?,
         cli::Command::Repo { command } => cmd::repo::run(command)?,
         cli::Command::Tag { command } => cmd::repo::run_tag(command)?,

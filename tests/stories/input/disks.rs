@@ -7,7 +7,7 @@ use std::{
 };
 
 use wharf_testkit::{
-    Repository, Server, ServerBuilder,
+    Repository, Server, ServerBuilder, eventually,
     image::{self, Blob, Image},
     store,
 };
@@ -255,11 +255,15 @@ async fn a_repository_that_may_not_be_read_is_left_out_of_the_catalogue(builder:
         assert_eq!(listed().await, r#"["b"]"#);
     }
     for name in ["a/one", "a/two"] {
-        let log = server.log();
-        let named = log
-            .lines()
-            .filter(|line| line.contains("cannot be read") && line.contains(name));
-        assert_eq!(named.count(), 1, "{name}\n{log}");
+        let named = || {
+            let log = server.log();
+            let lines = log.lines();
+            lines
+                .filter(|line| line.contains("cannot be read") && line.contains(name))
+                .count()
+        };
+        eventually("the log names it", || async { named() > 0 }).await;
+        assert_eq!(named(), 1, "{name}\n{}", server.log());
     }
 
     set_mode(0o700);

@@ -89,6 +89,17 @@ impl Tags {
         Ok(Some(found))
     }
 
+    /// Every tag of `name`; none when there is no such repository.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn all(&self, name: &RepoName) -> Result<Vec<Tag>> {
+        let page = self.page(name, &PageRequest::default()).await?;
+        let names = page.unwrap_or_default().names;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     /// The tags of `name` that point at one of `digests`, by digest, each list in ascending order.
     ///
     /// Read are only those tags that have one of the digests in their history, which is written before a tag points

@@ -5,8 +5,16 @@ use std::{collections::BTreeSet, sync::Arc};
 use crate::common::{caller, image, name, put, registry, tag, write};
 use proptest::prelude::*;
 use wharf_oci::{Digest, PageRequest};
-use wharf_registry::Registry;
-use wharf_storage::{Storage, layout};
+use wharf_registry::{
+    Options, Registry,
+    collect::{CollectOptions, Collector},
+};
+use wharf_storage::{
+    Operation, Storage,
+    faulty::{Fault, Faulty},
+    layout,
+    object::ObjectStorage,
+};
 
 async fn tagged(storage: &dyn Storage, repository: &str) {
     let link = layout::tag_link(&name(repository), &tag("1"));
@@ -43,6 +51,36 @@ async fn nested_and_hyphenated_names_come_in_byte_order() {
             "after {last}"
         );
     }
+}
+
+/// Its files belong to another user, after a restore by root.
+#[tokio::test]
+async fn a_repository_that_may_not_be_read_is_left_out_and_ends_a_collection() {
+    let storage = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+    let registry = Registry::new(Arc::clone(&storage) as _, Options::default());
+    for repository in ["a", "a/b", "c"] {
+        tagged(&*storage, repository).await;
+    }
+    let unreadable = Fault::permission_denied()
+        .on(Operation::List)
+        .key("repositories/a");
+    storage.inject(unreadable);
+    for _ in 0..2 {
+        assert_eq!(page(&registry, None, None).await, (vec!["c".into()], false));
+        assert_eq!(*registry.unreadable_repositories(), ["a".into()]);
+    }
+    let collector = Collector::new(Arc::clone(&storage) as _, CollectOptions::default());
+    let error = collector.mark().finish().await.unwrap_err().to_string();
+    assert!(
+        error.contains("repositories/a") && error.contains("nothing may be removed"),
+        "{error}"
+    );
+
+    storage.heal();
+    let all = vec!["a".into(), "a/b".into(), "c".into()];
+    assert_eq!(page(&registry, None, None).await, (all, false));
+    assert!(registry.unreadable_repositories().is_empty());
+    collector.mark().finish().await.unwrap();
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 mod catalog;
 mod common;
 mod events;
+mod fallback_tags;
 mod manifests;
 mod many_tags;
 mod races;

@@ -87,6 +87,13 @@ impl KnownUploads {
     }
 }
 
+impl Fingerprint {
+    /// Whether the file has `size` bytes.
+    pub(super) fn is_of_size(&self, size: u64) -> bool {
+        self.size == size
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.held.lock().remove(&self.upload);

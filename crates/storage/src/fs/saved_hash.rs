@@ -23,7 +23,10 @@
 //! neither reads nor writes those, and they go with the upload. registry:2 knows no record, hashes what it has no state of, and
 //! removes the record with the upload; all that it does to the bytes is to append.
 
-use std::io;
+use std::{
+    io,
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Hasher};
@@ -31,8 +34,10 @@ use wharf_oci::{Algorithm, Hasher};
 use super::{
     Engine,
     commit::write_frames,
+    known_uploads::{Fingerprint, Remembered},
     sys::{Disk, Metadata},
 };
+use crate::layout::UploadKey;
 
 /// Name of the record in the directory of an upload.
 const RECORD: &str = "hashed";
@@ -73,6 +78,49 @@ impl<D: Disk> Engine<D> {
         let digest = fields.next()?;
         let hasher = Hasher::restore(Algorithm::Sha256, fields.next()?)?;
         (hasher.clone().finish().to_string() == digest).then_some((size, hasher))
+    }
+
+    /// Hashes an upload of `size` bytes that no request holds, if its hash is not known, as long as none does: a client that
+    /// asks for its state after a restart is going to end it. The records tell the request that comes next how far that
+    /// went. Blocks, for one upload at a time; others are left to their requests.
+    ///
+    /// The first `size` bytes do not change meanwhile, whatever a request does that takes hold now.
+    pub(super) fn hash_ahead(&self, upload: &UploadKey, directory: &str, size: u64) -> io::Result<()> {
+        if self.uploads.hashes.peek(upload).is_some() || self.hashes_ahead.swap(true, Relaxed) {
+            return Ok(());
+        }
+        let hashed = self.try_hash_ahead(upload, directory, size);
+        self.hashes_ahead.store(false, Relaxed);
+        hashed
+    }
+
+    fn try_hash_ahead(&self, upload: &UploadKey, directory: &str, size: u64) -> io::Result<()> {
+        let file = self.disk.open(&format!("{directory}/data"))?;
+        let before = Fingerprint::from(self.disk.stat_file(&file)?);
+        let saved = self.saved_hash(directory, &file);
+        let saved = saved.filter(|(saved, _)| *saved <= size);
+        let (mut offset, mut hasher) = saved.unwrap_or_else(|| (0, Hasher::new(Algorithm::Sha256)));
+        let mut buffer = self.pool.take();
+        while offset < size {
+            let space = buffer.space();
+            let length = usize::try_from(size - offset).map_or(space.len(), |left| left.min(space.len()));
+            let count = self.disk.read_at(&file, &mut space[..length], offset)?;
+            if count == 0 || self.uploads.is_held(upload) {
+                return Ok(());
+            }
+            hasher.update(&space[..count]);
+            let start = offset;
+            offset += count as u64;
+            if start / EVERY < offset / EVERY {
+                self.save_hash(directory, &file, offset, &hasher)?;
+            }
+        }
+        let found = Fingerprint::from(self.disk.stat_file(&file)?);
+        if found == before && found.is_of_size(size) && !self.uploads.is_held(upload) {
+            let known = Remembered { hasher, file: found };
+            self.uploads.hashes.insert(upload.clone(), Arc::new(known));
+        }
+        Ok(())
     }
 
     /// Removes the record of the upload in `directory`.

@@ -265,6 +265,38 @@ async fn a_restart_of_the_process_spares_hashing_a_large_upload_again() {
     assert!(!path_of(directory.path(), &upload).exists());
 }
 
+/// After a restart of the machine nothing is known of its hash: the first question of the client begins to compute it.
+#[tokio::test]
+async fn a_question_for_a_large_upload_begins_to_hash_it() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    for _ in 0..65 {
+        held.write(piece.clone()).await.unwrap();
+    }
+    held.suspend().await.unwrap();
+    drop(storage);
+    let record = path_of(directory.path(), &upload).join("hashed");
+    let recorded = fs::read_to_string(&record).unwrap();
+    fs::write(
+        &record,
+        recorded.replacen(&boot_of(&recorded), "00000000-0000", 1),
+    )
+    .unwrap();
+
+    let storage = FsStorage::open(directory.path()).unwrap();
+    assert_eq!(storage.upload_size(&upload).await.unwrap(), 65 << 20);
+    while fs::read_to_string(&record).ok().as_ref() != Some(&recorded) {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let held = storage.open_upload(&upload).await.unwrap();
+    let finished = held.finish(None).await.unwrap();
+    let digest = Digest::sha256_of(&vec![7; 65 << 20]);
+    assert_eq!(finished.digest(Algorithm::Sha256), Some(digest));
+}
+
 fn boot_of(record: &str) -> String {
     record.split(' ').nth(1).unwrap().to_owned()
 }

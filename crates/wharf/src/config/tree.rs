@@ -228,7 +228,7 @@ impl Scalar {
 }
 
 /// Go's `time.ParseDuration`, without signs: numbers, with fractions, each with its unit.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return None;

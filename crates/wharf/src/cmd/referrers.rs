@@ -1,0 +1,107 @@
+//! `wharf referrers write-tags`: writes the tags by which older registries and clients find signatures and other referrers.
+
+use std::{
+    io::{self, Write as _},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, bail};
+use tokio::runtime;
+use wharf_oci::{PageRequest, RepoName};
+use wharf_registry::{FallbackState, FallbackTag, Options, Origin, Registry};
+use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
+
+use crate::{
+    cli::WriteTags,
+    config::{self, Engine},
+};
+
+/// Writes the tags, or without `--write` prints which would be written.
+pub(crate) fn write_tags(arguments: &WriteTags) -> anyhow::Result<()> {
+    let settings = config::load(arguments.config.as_deref())?;
+    let root = match &settings.storage {
+        Engine::Filesystem { root } => root,
+        Engine::InMemory => bail!(
+            "cannot write tags: `storage: inmemory` keeps the data in the memory of the server, and no other registry will see it"
+        ),
+    };
+    let runtime = runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    runtime.block_on(go_through(root, arguments))
+}
+
+async fn go_through(root: &Path, arguments: &WriteTags) -> anyhow::Result<()> {
+    let options = Options {
+        show_empty_repositories: true,
+        ..Options::default()
+    };
+    let registry = Registry::new(open(root, arguments.write)?, options);
+    let repositories = match &arguments.repository {
+        Some(name) => vec![name.clone()],
+        None => {
+            let page = registry.catalog(&PageRequest::default()).await?;
+            page.names.iter().filter_map(|name| name.parse().ok()).collect()
+        }
+    };
+    let mut due = 0_u64;
+    for name in &repositories {
+        for fallback in registry.fallback_tags(name).await? {
+            due += u64::from(fallback.is_due());
+            treat(&registry, name, &fallback, arguments.write).await?;
+        }
+    }
+    print(&match (due, arguments.write) {
+        (0, _) => "nothing to do: every fallback tag lists what refers to its digest".to_owned(),
+        (due, true) => format!("{due} tag(s) written"),
+        (due, false) => format!("{due} tag(s) to write; `--write` writes them, while the server is stopped"),
+    })
+}
+
+async fn treat(
+    registry: &Registry,
+    name: &RepoName,
+    fallback: &FallbackTag,
+    write: bool,
+) -> anyhow::Result<()> {
+    let (tag, count) = (&fallback.tag, fallback.referrers.len());
+    let state = match fallback.state {
+        FallbackState::Current => return Ok(()),
+        FallbackState::Foreign => {
+            return print(&format!("{name}:{tag}: left as it is, because it is no index"));
+        }
+        FallbackState::Missing => "is missing",
+        FallbackState::Stale => "lists other manifests",
+    };
+    if write {
+        let caller = Arc::new(Origin::worker("referrers write-tags"));
+        registry
+            .write_fallback_tag(&caller, name, fallback)
+            .await
+            .with_context(|| format!("cannot write `{name}:{tag}`"))?;
+    }
+    print(&format!("{name}:{tag}: {state}; {count} manifest(s) to list"))
+}
+
+/// Opens the store, exclusively to write, and to read only otherwise, which works beside a server.
+fn open(root: &Path, write: bool) -> anyhow::Result<Arc<dyn Storage>> {
+    let to_read = FsStorage::open_to_read(root).context(
+        "cannot look for referrers; does `storage.filesystem.rootdirectory` name the right directory?",
+    )?;
+    if !write {
+        return Ok(Arc::new(to_read));
+    }
+    match FsStorage::open(root) {
+        Ok(storage) => Ok(Arc::new(storage)),
+        Err(error) if error.kind() == ErrorKind::Locked => bail!(
+            "cannot write tags while a server runs: {error}; then run this again. Without `--write` this says what would be written, and needs no stop"
+        ),
+        Err(error) => Err(error).context("cannot write tags"),
+    }
+}
+
+fn print(line: &str) -> anyhow::Result<()> {
+    writeln!(io::stdout(), "{line}").context("cannot write to standard output")
+}
