@@ -534,15 +534,27 @@ fn unreachable_names() {
         let garbage = tree.layer("app", "garbage");
         let hidden = tree.repository(name);
         std::fs::create_dir_all(hidden.parent().unwrap()).unwrap();
-        std::fs::create_dir(&hidden).unwrap();
+        std::fs::create_dir_all(hidden.join("deep/_manifests")).unwrap();
         let said = crate::tree::Collected::of(&mut tree.command(&["-m"]));
         assert_eq!((said.code, said.doomed_blobs.len()), (Some(1), 0), "{said:?}");
         let last = name.rsplit('/').next().unwrap();
         assert!(said.errors.contains(&format!("`{last}`")), "{}", said.errors);
         assert!(tree.has(&garbage));
-        std::fs::remove_dir(&hidden).unwrap();
+        std::fs::remove_dir_all(&hidden).unwrap();
         assert_eq!(tree.collect(&["-m"]).doomed_blobs, [garbage].into());
         tree.check();
+    }
+    // File servers keep directories of their own everywhere; these hold no repository, and are named once.
+    let tree = Tree::new();
+    tree.image("app", Some("1"), &image::oci(1));
+    let garbage = tree.layer("app", "garbage");
+    for name in ["@eaDir", "#recycle", "app/@eaDir", "lost+found"] {
+        std::fs::create_dir_all(tree.repository(name).join("thumbnails/a b")).unwrap();
+    }
+    let said = crate::tree::Collected::of(&mut tree.command(&["-m"]));
+    assert_eq!(said.doomed_blobs, [garbage].into(), "{said:?}");
+    for name in ["@eaDir", "#recycle"] {
+        assert!(said.errors.contains(name), "{}", said.errors);
     }
     // A file is no repository.
     let tree = Tree::new();

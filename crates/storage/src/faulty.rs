@@ -380,6 +380,11 @@ impl Objects for Faulty {
             .await
     }
 
+    async fn has_directory_below(&self, dir: &Key, name: &str, wanted: &[&str]) -> Result<bool> {
+        let work = self.inner.has_directory_below(dir, name, wanted);
+        self.faults.around(Operation::List, dir.as_str(), work).await
+    }
+
     async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
         let work = self.inner.scan(prefix, after, limit);
         self.faults.around(Operation::Scan, prefix.as_str(), work).await

@@ -95,13 +95,17 @@ use self::{
 };
 use crate::{
     Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
-    Upload, UploadStream, Uploads, layout::UploadKey,
+    Upload, UploadStream, Uploads, layout, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
 const LOCK: &str = "wharf/lock";
 const STAGING: &str = "wharf/staging";
-const THEIRS: &str = "docker";
+/// Staging of what goes into the tree, where that lies on another file system than `wharf`. No repository's name begins
+/// with an underscore, so readers of the tree, registry:2 among them, pass it over.
+const TREE_STAGING: &str = "docker/registry/v2/repositories/_wharf/staging";
+/// A name that nothing has
+const NOTHING: &str = "wharf-no-such-name";
 
 /// A store in a directory of a file system. One process at a time can have it open.
 pub struct FsStorage<D: Disk = RealDisk> {
@@ -119,6 +123,8 @@ struct Engine<D: Disk> {
     staged: AtomicU64,
     /// Whether an upload is being hashed before a request needs its hash
     hashes_ahead: AtomicBool,
+    /// Staging of what goes into the tree
+    tree_staging: &'static str,
     /// Exclusive use of the store; `None` when it was opened to read only
     lock: Option<StoreLock<D>>,
 }
@@ -150,6 +156,18 @@ impl FsStorage {
         let disk = RealDisk::open(root).map_err(|error| opening(&place, error))?;
         Self::on(disk, &place)
     }
+
+    /// The same without a lock, for a file system that has none: the caller knows that no other process writes to the
+    /// store.
+    ///
+    /// # Errors
+    ///
+    /// When the directory cannot be created or written to.
+    pub fn open_without_lock(root: &Path) -> Result<Self> {
+        let place = root.display().to_string();
+        let disk = RealDisk::open(root).map_err(|error| opening(&place, error))?;
+        Self::with_lock(disk, None, &place)
+    }
 }
 
 impl<D: Disk> FsStorage<D> {
@@ -159,9 +177,19 @@ impl<D: Disk> FsStorage<D> {
     ///
     /// As [`open`](FsStorage::open).
     pub fn on(disk: D, place: &str) -> Result<Self> {
-        let lock = prepare(&disk, place)?;
-        let engine = Engine::new(disk, Some(StoreLock::new(Some(lock))));
-        engine.empty_staging().map_err(|error| opening(place, error))?;
+        let lock = take_lock(&disk, place)?;
+        Self::with_lock(disk, Some(lock), place)
+    }
+
+    fn with_lock(disk: D, lock: Option<D::Lock>, place: &str) -> Result<Self> {
+        let tree_staging = prepare(&disk, place)?;
+        let mut engine = Engine::new(disk, Some(StoreLock::new(lock)));
+        engine.tree_staging = tree_staging;
+        for staging in [STAGING, TREE_STAGING] {
+            engine
+                .empty_staging(staging)
+                .map_err(|error| opening(place, error))?;
+        }
         Ok(Self {
             engine: Arc::new(engine),
         })
@@ -188,26 +216,75 @@ impl<D: Disk> FsStorage<D> {
     }
 }
 
-/// Creates wharf's own directories, checks that the store can be used, and takes its lock.
-fn prepare<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
+/// Takes the lock of the store.
+fn take_lock<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
+    create_directory(disk, OURS).map_err(|error| opening(place, error))?;
+    disk.lock(LOCK, &lock::content()).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
+        io::ErrorKind::Unsupported => {
+            let context = format!(
+                "lock the store `{place}`: its file system has no locks; on NFS, run lockd on the file server, or mount \
+                 with `nolock` or `local_lock=flock` where only one machine uses the directory; or start without a lock \
+                 (`storage.filesystem.lock: false`), and make sure that no second server uses the directory"
+            );
+            Error::with_source(ErrorKind::Other, context, error)
+        }
+        _ => opening(place, error),
+    })
+}
+
+/// Creates wharf's own directories, and finds out where files can be staged that are renamed into the tree.
+fn prepare<D: Disk>(disk: &D, place: &str) -> Result<&'static str> {
     let failed = |error| opening(place, error);
     create_directory(disk, OURS).map_err(failed)?;
-    let lock = disk
-        .lock(LOCK, &lock::content())
-        .map_err(|error| match error.kind() {
-            io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
-            _ => failed(error),
-        })?;
     create_directory(disk, STAGING).map_err(failed)?;
-    match (disk.stat(STAGING), disk.stat(THEIRS)) {
-        (Ok(ours), Ok(theirs)) if ours.device != theirs.device => {
-            let context = format!(
-                "open the store `{place}`: `{OURS}` and `{THEIRS}` in it lie on different file systems, between \
-                 which files cannot be renamed; mount the file system at `{place}` instead of at `{THEIRS}`"
-            );
-            Err(Error::new(ErrorKind::Other, context))
+    let (blobs, repositories) = (layout::blobs(), layout::repositories());
+    let blobs_at = nearest(disk, blobs.as_str()).map_err(failed)?;
+    let repositories_at = nearest(disk, repositories.as_str()).map_err(failed)?;
+    if !can_rename(disk, repositories_at, blobs_at).map_err(failed)? {
+        let context = format!(
+            "open the store `{place}`: `{blobs}` and `{repositories}` in it lie on different file systems, and a finished \
+             upload is renamed from one to the other; mount one file system at `{place}` or above both of them"
+        );
+        return Err(Error::new(ErrorKind::Other, context));
+    }
+    if can_rename(disk, STAGING, repositories_at).map_err(failed)? {
+        return Ok(STAGING);
+    }
+    create_all(disk, TREE_STAGING).map_err(failed)?;
+    Ok(TREE_STAGING)
+}
+
+/// The deepest directory on the way to `path` that exists.
+fn nearest<'a, D: Disk>(disk: &D, mut path: &'a str) -> io::Result<&'a str> {
+    while !path.is_empty() {
+        match disk.stat(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => path = directories::parent(path),
+            other => return other.map(|_| path),
         }
-        _ => Ok(lock),
+    }
+    Ok(path)
+}
+
+/// Whether files can be renamed from one directory to another. The kernel compares the file systems, and the places where
+/// they are mounted, before it looks for the name.
+fn can_rename<D: Disk>(disk: &D, from: &str, to: &str) -> io::Result<bool> {
+    let (from, to) = (disk.open_directory(from)?, disk.open_directory(to)?);
+    match disk.rename_at((&from, NOTHING), (&to, NOTHING)) {
+        Err(error) if error.kind() == io::ErrorKind::CrossesDevices => Ok(false),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(true),
+    }
+}
+
+/// As [`create_directory`], with the directories above it.
+fn create_all<D: Disk>(disk: &D, path: &str) -> io::Result<()> {
+    match create_directory(disk, path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_empty() => {
+            create_all(disk, directories::parent(path))?;
+            create_directory(disk, path)
+        }
+        other => other,
     }
 }
 
@@ -248,6 +325,7 @@ impl<D: Disk> Engine<D> {
             pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
             hashes_ahead: AtomicBool::new(false),
+            tree_staging: STAGING,
             lock,
         }
     }
@@ -264,44 +342,56 @@ impl<D: Disk> Engine<D> {
         self.lock.as_ref().map_or(Ok(()), |lock| lock.confirm(&self.disk))
     }
 
-    /// A path in staging that is not in use. Names are unique among the processes that have the
-    /// store, because each of them empties staging first.
-    fn staging_path(&self) -> String {
-        format!("{STAGING}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
+    /// A path in staging that is not in use, on the file system of `path`. Names are unique among the processes that have
+    /// the store, because each of them empties staging first.
+    fn staging_path(&self, path: &str) -> String {
+        let staging = if directories::is_at_or_below(path, OURS) {
+            STAGING
+        } else {
+            self.tree_staging
+        };
+        format!("{staging}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Runs `change`, which needs staging; makes that again if another program has removed it.
-    fn in_staging<T>(&self, change: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    /// Runs `change` of the path `staged`; makes staging again if another program has removed it.
+    fn in_staging<T>(&self, staged: &str, change: impl Fn() -> io::Result<T>) -> io::Result<T> {
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
         let result = change();
-        match &result {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            _ => return result,
+        if !result.as_ref().is_err_and(is_missing) {
+            return result;
         }
-        match self.disk.stat(STAGING) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            _ => return result,
+        let staging = directories::parent(staged);
+        if ![STAGING, TREE_STAGING].contains(&staging)
+            || !self.disk.stat(staging).is_err_and(|e| is_missing(&e))
+        {
+            return result;
         }
         create_directory(&self.disk, OURS)?;
         if let Some(lock) = &self.lock {
             lock.confirm_now(&self.disk).map_err(io::Error::other)?;
         }
-        create_directory(&self.disk, STAGING)?;
+        // Directories of the tree may be looked for in the set of durable ones.
+        self.directories
+            .change(staging, || create_all(&self.disk, staging))?;
         change()
     }
 
     /// The directory itself stays, with its owner: another command may run as another user than the server. What cannot be
     /// removed stays as well, and its name is not used.
-    fn empty_staging(&self) -> io::Result<()> {
-        let ours = self.disk.open_directory(OURS)?;
-        let staging = self
+    fn empty_staging(&self, path: &str) -> io::Result<()> {
+        let opened = self
             .disk
-            .open_real_directory_at(&ours, "staging")
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::NotADirectory => io::Error::other(format!(
-                    "`{STAGING}` is not a directory; remove it, the next start makes it"
-                )),
-                _ => error,
-            })?;
+            .open_directory(directories::parent(path))
+            .and_then(|above| self.disk.open_real_directory_at(&above, "staging"));
+        let staging = match opened {
+            Ok(staging) => staging,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+                let why = format!("`{path}` is not a directory; remove it, the next start makes it");
+                return Err(io::Error::other(why));
+            }
+            Err(error) => return Err(error),
+        };
         let mut names = Vec::new();
         self.disk.read_open_directory(&staging, &mut |name, _| {
             names.push(String::from_utf8_lossy(name).into_owned());
@@ -310,7 +400,7 @@ impl<D: Disk> Engine<D> {
         for name in names {
             if let Err(error) = self.remove_recursively_at(&staging, &name) {
                 tracing::warn!(
-                    path = format!("{STAGING}/{name}"), %error,
+                    path = format!("{path}/{name}"), %error,
                     "could not remove what an earlier process left; remove it by hand"
                 );
                 let number = name.parse().map_or(0, |number: u64| number.saturating_add(1));
@@ -327,9 +417,9 @@ impl<D: Disk> Engine<D> {
         let Some(lock) = &self.lock else { return Ok(()) };
         lock.confirm_now(&self.disk)?;
         // The kernel makes a file system read-only after an error, and not every one says so without a write.
-        let path = self.staging_path();
+        let path = self.staging_path(layout::blobs().as_str());
         let written = self
-            .in_staging(|| self.disk.create(&path))
+            .in_staging(&path, || self.disk.create(&path))
             .and_then(|file| sys::write_all_at(&self.disk, &file, b"check", 0));
         let removed = self.disk.remove_file(&path);
         match written.and(removed) {
@@ -386,6 +476,13 @@ impl<D: Disk> Objects for FsStorage<D> {
 
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
         self.engine.list(dir, after, limit).await
+    }
+
+    async fn has_directory_below(&self, dir: &Key, name: &str, wanted: &[&str]) -> Result<bool> {
+        let (dir, name) = (dir.clone(), name.to_owned());
+        let wanted: Vec<String> = wanted.iter().map(|&wanted| wanted.to_owned()).collect();
+        self.run(move |engine| engine.has_directory_below(&dir, &name, &wanted))
+            .await
     }
 
     async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {

@@ -186,6 +186,12 @@ impl Objects for Metered {
             .await
     }
 
+    async fn has_directory_below(&self, dir: &Key, name: &str, wanted: &[&str]) -> Result<bool> {
+        self.meters
+            .time(Operation::List, self.inner.has_directory_below(dir, name, wanted))
+            .await
+    }
+
     async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage> {
         self.meters
             .time(Operation::Scan, self.inner.scan(prefix, after, limit))

@@ -3,6 +3,7 @@
 use std::{
     ops::Range,
     pin::Pin,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -120,6 +121,17 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// Only errors of the engine.
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page>;
+
+    /// Whether a directory that is called one of `wanted` lies at any depth below `name` in `dir`, one of the names that
+    /// [`list`](Self::list) calls unreachable. True where that cannot be told. Symbolic links are not followed.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::PermissionDenied`] when a directory may not be read; other errors of the engine.
+    async fn has_directory_below(&self, dir: &Key, name: &str, wanted: &[&str]) -> Result<bool> {
+        let _ = (dir, name, wanted);
+        Ok(true)
+    }
 
     /// Returns the objects below `prefix` at any depth, in ascending order of the bytes of their keys, strictly
     /// after `after`, at most `limit` of them.
@@ -252,9 +264,9 @@ pub struct Page {
     /// Version of the whole directory, not of this page: equal versions mean that names were neither added
     /// nor removed (what lies below them may have changed). `None` when it is not known.
     pub version: Option<Version>,
-    /// One of the directories in this one, if there are any, whose names no [`Key`] can have. They are not among the
-    /// entries: nothing in them can be reached through this trait.
-    pub unreachable: Option<Box<str>>,
+    /// The directories in this one whose names no [`Key`] can have, each as text. They are not among the
+    /// entries: [`Objects::has_directory_below`] looks into them.
+    pub unreachable: Arc<[Box<str>]>,
 }
 
 /// One name in a directory.

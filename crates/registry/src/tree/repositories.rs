@@ -41,8 +41,8 @@ pub(crate) fn by_name(
 /// All directories in the places of repositories, each before those below it. Those that only hold other repositories
 /// are among them.
 ///
-/// Fails where a directory has a name that no key can have, or cannot be read: an operator may have copied a repository
-/// there, and what it needs is unknown.
+/// Fails where a directory has a name that no key can have and holds a repository, or cannot be read: an operator may have
+/// copied a repository there, and what it needs is unknown.
 pub(crate) fn parents_first(storage: Arc<dyn Storage>) -> impl Stream<Item = Result<Repository>> + Send {
     Walk::start(storage, Order::ParentsFirst, "", None).stream()
 }
@@ -239,8 +239,10 @@ impl Directory {
                 ReadFrom::After(name) => Some(&**name),
             };
             let page = storage.list(&key, after, limit).await?;
-            if let (Order::ParentsFirst, Some(name)) = (order, &page.unreachable) {
-                return Err(out_of_reach(&key, name).into());
+            if order == Order::ParentsFirst {
+                for name in page.unreachable.iter() {
+                    require_no_repository(storage, &key, name).await?;
+                }
             }
             if let (true, Some(last)) = (page.more, page.entries.last()) {
                 self.read_from = Some(ReadFrom::After(last.name.clone()));
@@ -252,6 +254,24 @@ impl Directory {
         }
         Ok(())
     }
+}
+
+/// Passes over a directory that no repository can have the name of, such as `@eaDir` or `#recycle` of a file server,
+/// unless a repository lies in it.
+async fn require_no_repository(storage: &dyn Storage, directory: &Key, name: &str) -> Result<()> {
+    const OF_REPOSITORIES: [&str; 2] = ["_manifests", "_layers"];
+    if storage
+        .has_directory_below(directory, name, &OF_REPOSITORIES)
+        .await?
+    {
+        return Err(out_of_reach(directory, name).into());
+    }
+    tracing::warn!(
+        directory = directory.as_str(),
+        name,
+        "passed over a directory that is no repository: nothing in it is called `_manifests` or `_layers`"
+    );
+    Ok(())
 }
 
 fn out_of_reach(directory: &Key, name: &str) -> Error {

@@ -174,7 +174,7 @@ impl<D: Disk> Engine<D> {
                 Some(tree) => self.write_tree(tree, these)?,
                 None => these
                     .iter_mut()
-                    .try_for_each(|item| self.write_file(item, self.staging_path()))?,
+                    .try_for_each(|item| self.write_file(item, self.staging_path(&item.path)))?,
             }
         }
         items.iter_mut().try_for_each(|item| self.sync_file(item))?;
@@ -212,7 +212,7 @@ impl<D: Disk> Engine<D> {
                 }
                 let tree = Tree {
                     top,
-                    staged: format!("{}/tree", self.staging_path()),
+                    staged: format!("{}/tree", self.staging_path(path)),
                     directories: BTreeSet::new(),
                 };
                 Ok((together, Some(tree)))
@@ -226,7 +226,7 @@ impl<D: Disk> Engine<D> {
             return Ok(());
         };
         let file = self
-            .in_staging(|| self.disk.create(&to))
+            .in_staging(&to, || self.disk.create(&to))
             .map_err(|error| writing(&item.path, error))?;
         let (written, result) = write_frames(&self.disk, &file, frames, 0);
         item.content = Content::File {
@@ -266,7 +266,8 @@ impl<D: Disk> Engine<D> {
             return Ok(());
         }
         if inside.is_empty() {
-            self.in_staging(|| self.disk.create_directory(tree.holder()))?;
+            let holder = tree.holder();
+            self.in_staging(holder, || self.disk.create_directory(holder))?;
         } else {
             self.create_in_tree(tree, parent(inside))?;
         }
@@ -480,7 +481,7 @@ impl<D: Disk> Engine<D> {
                 .filter_map(|unit| unit.tree.as_ref())
                 .any(|tree| is_at_or_below(path, &tree.staged))
             {
-                let loose = self.staging_path();
+                let loose = self.staging_path(&item.path);
                 self.rename(path, &loose)
                     .map_err(|error| writing(&item.path, error))?;
                 *path = loose;
@@ -575,7 +576,9 @@ pub(super) fn writing(path: &str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::CrossesDevices => Error::with_source(
             ErrorKind::Other,
-            format!("write `{path}`: it lies on another file system than `wharf/staging`; mount them as one"),
+            format!(
+                "write `{path}`: it lies on another file system than what is staged for it; restart the registry after mounting"
+            ),
             error,
         ),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::IsADirectory => {

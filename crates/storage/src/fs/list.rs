@@ -24,7 +24,7 @@ pub(super) struct Listing {
     names: Box<str>,
     /// Where each name ends, doubled, plus one for a directory.
     ends: Box<[u64]>,
-    unreachable: Option<Box<str>>,
+    unreachable: Arc<[Box<str>]>,
 }
 
 /// Weighs a listing by the memory that it takes.
@@ -92,12 +92,12 @@ impl<D: Disk> Engine<D> {
     fn try_read_listing(&self, directory: &str) -> io::Result<Listing> {
         let before = version(&self.disk.stat(directory)?);
         let mut entries: Vec<(Box<str>, Kind)> = Vec::new();
-        let mut unreachable = None;
+        let mut unreachable: Vec<Box<str>> = Vec::new();
         self.disk.read_directory(directory, &mut |name, kind| {
             // A name that cannot be part of a key is neither wharf's nor registry:2's.
             match std::str::from_utf8(name) {
                 Ok(name) if is_component(name) && kind != Kind::Other => entries.push((name.into(), kind)),
-                _ if kind == Kind::Directory => unreachable = Some(String::from_utf8_lossy(name).into()),
+                _ if kind == Kind::Directory => unreachable.push(String::from_utf8_lossy(name).into()),
                 _ => {}
             }
             ControlFlow::Continue(())
@@ -112,9 +112,50 @@ impl<D: Disk> Engine<D> {
         entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
         let unchanged = before == version(&self.disk.stat(directory)?);
         Ok(Listing {
-            unreachable,
+            unreachable: unreachable.into(),
             ..Listing::new(before.filter(|_| unchanged), &entries)
         })
+    }
+}
+
+impl<D: Disk> Engine<D> {
+    /// Whether a directory that is called one of `wanted` lies below `name` in `directory`. Blocks.
+    pub(super) fn has_directory_below(&self, directory: &Key, name: &str, wanted: &[String]) -> Result<bool> {
+        let failed = |error| Error::io(format!("look into `{directory}/{name}`"), error);
+        let above = self.disk.open_directory(directory.as_str()).map_err(failed)?;
+        match self.disk.open_real_directory_at(&above, name) {
+            Ok(below) => self.finds_directory(&below, wanted).map_err(failed),
+            // Its name is not text, and what it holds is unknown.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn finds_directory(&self, directory: &D::Directory, wanted: &[String]) -> io::Result<bool> {
+        let mut names = Vec::new();
+        self.disk.read_open_directory(directory, &mut |name, kind| {
+            if matches!(kind, Kind::Directory | Kind::Unknown) {
+                names.push(String::from_utf8_lossy(name).into_owned());
+            }
+            ControlFlow::Continue(())
+        })?;
+        for name in names {
+            let below = match self.disk.open_real_directory_at(directory, &name) {
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::NotADirectory | io::ErrorKind::NotFound
+                    ) =>
+                {
+                    continue;
+                }
+                other => other?,
+            };
+            if wanted.contains(&name) || self.finds_directory(&below, wanted)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 
@@ -130,7 +171,7 @@ impl Listing {
             version,
             names: names.into(),
             ends,
-            unreachable: None,
+            unreachable: Arc::default(),
         }
     }
 
@@ -145,7 +186,7 @@ impl Listing {
             entries: entries.collect(),
             more: end < self.ends.len(),
             version: self.version.clone(),
-            unreachable: self.unreachable.clone(),
+            unreachable: Arc::clone(&self.unreachable),
         }
     }
 

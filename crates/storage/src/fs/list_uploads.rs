@@ -79,7 +79,13 @@ impl<D: Disk> Engine<D> {
                 });
             } else if !name.starts_with('_') && matches!(kind, Kind::Directory | Kind::Unknown) {
                 let separator = if repository.is_empty() { "" } else { "/" };
-                result = self.walk_repositories(&below, &format!("{repository}{separator}{name}"), each);
+                let repository = format!("{repository}{separator}{name}");
+                result = self
+                    .walk_repositories(&below, &repository, each)
+                    .or_else(|error| {
+                        tracing::warn!(repository, %error, "could not look for uploads in a repository");
+                        Ok(ControlFlow::Continue(()))
+                    });
             }
             match result {
                 Ok(flow) => flow,

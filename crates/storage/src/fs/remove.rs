@@ -95,13 +95,13 @@ impl<D: Disk> Engine<D> {
     /// Removes everything at and below `path`; it vanishes at once. Blocks.
     pub(super) fn remove_tree(&self, path: &Key) -> Result<()> {
         let path = path.as_str();
-        let staged = self.staging_path();
+        let staged = self.staging_path(path);
         let failed = |error| Error::io(format!("remove `{path}`"), error);
         self.confirm_lock()?;
         self.settle(self.unsettled.now()).map_err(failed)?;
         let above = self.disk.open_directory(parent(path)).map_err(failed)?;
         let staging = self
-            .in_staging(|| self.disk.open_directory(parent(&staged)))
+            .in_staging(&staged, || self.disk.open_directory(parent(&staged)))
             .map_err(failed)?;
         let rename = || self.disk.rename(path, &staging, last_component(&staged));
         let removed = self.unsettled.begin();

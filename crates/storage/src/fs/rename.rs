@@ -68,6 +68,7 @@ impl<D: Disk> Engine<D> {
                 let _locks = self.keys.lock_both(from, to);
                 self.require_object(old, last_component(from)).and_then(|found| {
                     self.rename_between(
+                        &self.staging_path(to),
                         (old, last_component(from)),
                         (chain.directory(), last_component(to)),
                     )?;
@@ -92,16 +93,20 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Gives a file a second name, in place of a file there; where that cannot be, its only one.
-    fn rename_between(&self, from: (&D::Directory, &str), to: (&D::Directory, &str)) -> io::Result<()> {
-        let staged = self.staging_path();
-        match self.in_staging(|| self.disk.link_at(from, &staged)) {
+    fn rename_between(
+        &self,
+        staged: &str,
+        from: (&D::Directory, &str),
+        to: (&D::Directory, &str),
+    ) -> io::Result<()> {
+        match self.in_staging(staged, || self.disk.link_at(from, staged)) {
             Ok(()) => {}
             Err(error) if is_refused(&error) => return self.disk.rename_at(from, to),
             Err(error) => return Err(error),
         }
-        let renamed = self.disk.rename(&staged, to.0, to.1);
+        let renamed = self.disk.rename(staged, to.0, to.1);
         // A rename onto a name of the same file does nothing, and leaves the name in staging.
-        match self.disk.remove_file(&staged) {
+        match self.disk.remove_file(staged) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => renamed.and(Err(error)),
             _ => renamed,
         }

@@ -405,8 +405,26 @@ impl State {
         Ok(())
     }
 
+    /// Whether a node lies on the file system that is mounted.
+    fn is_mounted(&self, inode: u64) -> bool {
+        let mut is_below = false;
+        if let Some(mounted) = self.mounted {
+            let mut below = vec![mounted];
+            while let (false, Some(next)) = (is_below, below.pop()) {
+                is_below = next == inode;
+                if let Ok(names) = self.names(next) {
+                    below.extend(names.values());
+                }
+            }
+        }
+        is_below
+    }
+
     fn rename(&mut self, from: (u64, &str), to: u64, name: &str) -> io::Result<()> {
         let (from_directory, from_name) = from;
+        if self.is_mounted(from_directory) != self.is_mounted(to) {
+            return Err(io::ErrorKind::CrossesDevices.into());
+        }
         let inode = self.child(from_directory, from_name)?;
         if let Some(&there) = self.names(to)?.get(name) {
             if there == inode {
@@ -557,7 +575,7 @@ impl State {
         Ok(Metadata {
             kind,
             size,
-            device: if self.mounted == Some(inode) { 2 } else { 1 },
+            device: if self.is_mounted(inode) { 2 } else { 1 },
             inode,
             has_other_names,
             modified,

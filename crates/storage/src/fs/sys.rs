@@ -75,9 +75,9 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
         each: &mut dyn FnMut(&[u8], Kind) -> ControlFlow<()>,
     ) -> io::Result<()>;
 
-    /// Opens a file to read.
+    /// Opens a file to read, without waiting, whatever kind of file it is.
     fn open(&self, path: &str) -> io::Result<Self::File>;
-    /// Opens an existing file to read and write.
+    /// Opens an existing file to read and write, without waiting.
     fn open_to_write(&self, path: &str) -> io::Result<Self::File>;
     /// Creates a file, which must not exist, to read and write.
     fn create(&self, path: &str) -> io::Result<Self::File>;
@@ -343,11 +343,12 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &str) -> io::Result<OwnedFd> {
-        self.open_file(path, OFlags::RDONLY)
+        // The open of a pipe waits for its other end; the caller finds out that it is no regular file.
+        self.open_file(path, OFlags::RDONLY | OFlags::NONBLOCK)
     }
 
     fn open_to_write(&self, path: &str) -> io::Result<OwnedFd> {
-        self.open_file(path, OFlags::RDWR)
+        self.open_file(path, OFlags::RDWR | OFlags::NONBLOCK)
     }
 
     fn create(&self, path: &str) -> io::Result<OwnedFd> {

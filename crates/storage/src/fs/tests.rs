@@ -55,6 +55,15 @@ fn a_second_process_is_told_who_has_the_store() {
     FsStorage::open(directory.path()).unwrap();
 }
 
+#[tokio::test]
+async fn without_a_lock_the_store_opens_beside_another_process() {
+    let (directory, storage) = opened();
+    let second = FsStorage::open_without_lock(directory.path()).unwrap();
+    second.publish(&[link("second")]).await.unwrap();
+    second.check().await.unwrap();
+    drop(storage);
+}
+
 #[test]
 fn what_a_killed_process_left_in_staging_goes() {
     let (directory, storage) = opened();
@@ -565,6 +574,37 @@ async fn a_lock_that_another_process_took_stops_all_writes() {
     }
     second.check().await.unwrap();
     assert_eq!(storage.read(&link("second").key, 9).await.unwrap().bytes, "x");
+}
+
+/// A pipe where a file should be stands for a read that never ends: it is no object, and nothing waits for it.
+#[test]
+fn a_pipe_is_no_object_and_holds_nothing_up() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    let key = Key::new("docker/a/link").unwrap();
+    let data = data_of(directory.path(), &upload);
+    for path in [directory.path().join(key.as_str()), data] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o666);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+    }
+    fs::write(path_of(directory.path(), &upload).join("startedat"), "").unwrap();
+    let (done, is_done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let kinds = runtime.block_on(async {
+            let held = storage.open_upload(&upload).await.unwrap();
+            assert_eq!(held.size(), 0);
+            [
+                storage.stat(&key).await.unwrap_err().kind(),
+                storage.read(&key, 100).await.unwrap_err().kind(),
+                storage.open(&key).await.map(|_| ()).unwrap_err().kind(),
+            ]
+        });
+        done.send(kinds).unwrap();
+    });
+    let kinds = is_done.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(kinds, [ErrorKind::NotFound; 3]);
 }
 
 /// Nothing outside the store is removed: a symbolic link goes itself.

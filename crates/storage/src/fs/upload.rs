@@ -184,9 +184,10 @@ impl<D: Disk> Session<D> {
             Err(error) => return Err(failed(error)),
         };
         let found = disk.stat_file(&file).map_err(failed)?;
-        if found.has_other_names {
+        if found.kind != Kind::File || found.has_other_names {
             // A crash on a file system without a journal may leave the name of a file that was
-            // already published; a backup may have linked it. To append would change the published file.
+            // already published; a backup may have linked it. To append would change the published file. A pipe
+            // holds no bytes.
             return self.remove_data().map_err(failed);
         }
         self.written = found.size;

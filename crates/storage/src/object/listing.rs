@@ -1,5 +1,7 @@
 //! Listing: the names of what looks like a directory, and all objects below a prefix.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, TryStreamExt};
 use object_store::{ObjectMeta, list::PaginatedListOptions, path::Path};
 
@@ -145,6 +147,6 @@ pub(super) async fn list(bucket: &Bucket, dir: &Key, after: Option<&str>, limit:
         entries,
         more,
         version: None,
-        unreachable: None,
+        unreachable: Arc::default(),
     })
 }

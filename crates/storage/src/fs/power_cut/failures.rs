@@ -1,13 +1,16 @@
 //! A disk that fails or is full: what could not be synced or written is never acknowledged, and can be repeated.
 
+use std::sync::Arc;
+
 use wharf_oci::{Algorithm, Digest};
 
-use super::{check_promises, opened, pattern, put};
+use super::{Client, check_promises, opened, pattern, put};
 use crate::{
-    ErrorKind, Objects as _, Uploads as _,
+    ErrorKind, Key, Objects as _, Uploads as _,
     fs::{
         FsStorage,
         simulated::{SimulatedDisk, Survival},
+        sys::Disk as _,
     },
     layout,
 };
@@ -142,12 +145,48 @@ fn a_full_disk_leaves_an_upload_at_its_last_sure_byte() {
     });
 }
 
+/// A volume that is mounted below the root of the store: what is renamed is staged on it.
 #[test]
-fn a_tree_on_another_file_system_is_refused_at_once() {
-    let disk = SimulatedDisk::default();
-    disk.mount("docker");
-    let error = FsStorage::on(disk, "/data").unwrap_err().to_string();
-    for part in ["`/data`", "`wharf` and `docker`", "different file systems"] {
-        assert!(error.contains(part), "{error}");
+fn a_tree_on_another_file_system_is_staged_there() {
+    for levels in 1..=4 {
+        let disk = SimulatedDisk::default();
+        let directories = ["docker", "registry", "v2", "repositories"];
+        for level in 1..levels {
+            disk.create_directory(&directories[..level].join("/")).unwrap();
+        }
+        disk.mount(&directories[..levels].join("/"));
+        if levels == 4 {
+            let error = FsStorage::on(disk, "/data").unwrap_err().to_string();
+            for part in [
+                "`/data`",
+                "v2/blobs` and `",
+                "different file systems",
+                "mount one",
+            ] {
+                assert!(error.contains(part), "{error}");
+            }
+            continue;
+        }
+        let storage = FsStorage::on(disk.clone(), "/data").unwrap();
+        let client = Client {
+            storage: Arc::new(storage),
+            ledger: Arc::default(),
+            repository: "team/app".parse().unwrap(),
+        };
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            for size in [100, 100_000] {
+                client.push_blob("u", &[pattern(1, size)]).await.unwrap();
+            }
+            client.push_manifest("latest", "manifest").await.unwrap();
+            client.push_manifest("latest", "another").await.unwrap();
+            client.delete_tag("latest").await.unwrap();
+            // What is wharf's own stays on its file system.
+            let ours = put(Key::new("wharf/conditions/ours").unwrap(), "ours".into());
+            client.storage.publish(&[ours]).await.unwrap();
+            client.storage.check().await.unwrap();
+        });
+        let files = disk.files();
+        assert!(files.keys().all(|path| !path.contains("/staging/")), "{files:?}");
     }
 }
