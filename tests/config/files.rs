@@ -70,7 +70,7 @@ fn check_refuses_the_places_that_serve_refuses() {
     std::fs::create_dir(users.path("users")).unwrap();
     refused(
         &users,
-        "cannot read the password file `users`: it is a directory, not a file",
+        "cannot read the password file `users`: it is not a regular file, but a directory",
     );
     let file = site("http: {addr: '127.0.0.1:0'}\n");
     std::fs::write(file.path("data"), "").unwrap();
@@ -120,7 +120,7 @@ fn a_start_that_fails_names_the_file_that_led_to_it() {
     let said = debian.run(&["serve"], &variable);
     said.bad()
         .has("cannot start with the configuration `config.yml`, which `$REGISTRY_CONFIGURATION_PATH` names: ")
-        .has("it is a directory, not a file")
+        .has("it is not a regular file, but a directory")
         .has("hint: ")
         .has("`wharf serve /dev/null` starts without one");
     assert_eq!(

@@ -193,7 +193,7 @@ fn the_process_is_among_them() {
             .unwrap()
             .split_once(", ")
             .unwrap();
-        let name = format!("wharf_build_info{{version=\"{version}\",commit=\"{commit}\",build=\"{build}\"}}");
+        let name = format!("wharf_build_info{{build=\"{build}\",commit=\"{commit}\",version=\"{version}\"}}");
         assert_eq!(value(&page, &name), Some(1.0), "{page}");
         let log = server.log();
         assert!(

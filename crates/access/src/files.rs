@@ -64,7 +64,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
         let before = rustix::fs::fstat(&file)?;
         if !FileType::from_raw_mode(before.st_mode).is_file() {
             let kind = match FileType::from_raw_mode(before.st_mode) {
-                FileType::Directory => "it is a directory, not a file",
+                FileType::Directory => "it is not a regular file, but a directory",
                 _ => "it is not a regular file",
             };
             return Err(io::Error::other(kind));

@@ -219,6 +219,8 @@ impl Shared {
         self.asked.lock().unwrap().push(asked);
         let length = body.len();
         let answer = format!("HTTP/1.1 {status} Chosen\r\n{headers}Content-Length: {length}\r\n\r\n{body}");
-        stream.write_all(answer.as_bytes()).await
+        stream.write_all(answer.as_bytes()).await?;
+        // The end of a large answer may still wait in the buffers of TLS.
+        stream.flush().await
     }
 }

@@ -398,7 +398,9 @@ pub(crate) struct Remote {
     #[arg(long, value_name = "FILE")]
     pub(crate) cacert: Vec<PathBuf>,
 
-    /// Trust any certificate, and fall back to plain HTTP without TLS. Always on for this machine itself.
+    /// Trust any certificate of this host, and fall back to plain HTTP without TLS. Always on for this machine itself.
+    ///
+    /// Other hosts, such as that of the registry's token server, are not exempt: --cacert is for them.
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
 }

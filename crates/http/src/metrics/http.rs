@@ -296,7 +296,7 @@ pub struct BuildInfo {
 impl Source for BuildInfo {
     fn write(&self, page: &mut Exposition) {
         page.family(&BUILD_INFO)
-            .value(&[self.version, self.commit, self.build], 1.0);
+            .value(&[self.build, self.commit, self.version], 1.0);
     }
 }
 

@@ -62,7 +62,7 @@ crate::metrics! {
         "The HTTP request sizes in bytes: the head and the announced length of the body";
     HTTP_RESPONSE_SIZE "registry_http_response_size_bytes" Histogram ["handler"]
         "The HTTP response sizes in bytes: the part of the body that was sent";
-    BUILD_INFO "wharf_build_info" Gauge ["version", "commit", "build"]
+    BUILD_INFO "wharf_build_info" Gauge ["build", "commit", "version"]
         "Always 1; version, commit and build of the program are in the labels";
     CONNECTIONS "wharf_connections" Gauge []
         "Connections that are open";

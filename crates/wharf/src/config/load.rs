@@ -637,6 +637,14 @@ mod tests {
     }
 
     #[test]
+    fn an_endpoint_named_by_its_url_has_no_secrets_in_its_name() {
+        let file = "version: 0.1\nstorage: inmemory\nnotifications: {endpoints: \
+            [{name: 'https://u:p@h.example/?key=k', url: 'https://h.example/'}]}\n";
+        let endpoints = understood(file, &[]).unwrap().webhooks.endpoints;
+        assert_eq!(endpoints[0].name, "https://REDACTED@h.example/?key=REDACTED");
+    }
+
+    #[test]
     fn an_error_names_the_file_that_led_to_it_and_what_starts_without_it() {
         let blame = |found| {
             Source {

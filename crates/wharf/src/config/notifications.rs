@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::{HeaderName, header};
+use wharf_http::redact;
 use wharf_server::{Action, Endpoint, EventFormat, Url, WebhookOptions};
 use wharf_storage::spool::SpoolLimits;
 
@@ -102,7 +103,10 @@ fn endpoint(section: &Section<'_>) -> Option<Endpoint> {
             return None;
         }
     };
-    let mut endpoint = Endpoint::new(section.get(NAME).unwrap_or_default(), url);
+    // Names are in the log and in metrics, and some endpoints are named by their URL.
+    let name = section.get(NAME).unwrap_or_default();
+    let name = redact::configured(&name, redact::REDACTED).into_owned();
+    let mut endpoint = Endpoint::new(name, url);
     endpoint.is_disabled = is_disabled;
     endpoint.headers = headers::read_secret(section, HEADERS, |header| {
         let is_ours = OUR_OWN.contains(header);
