@@ -8,6 +8,7 @@
 
 mod connections;
 mod logs;
+mod signals;
 mod streams;
 
 use std::{fs, time::Instant};
@@ -21,6 +22,7 @@ fn main() {
     let mut suite = Suite::default();
     connections::add_to(&mut suite);
     logs::add_to(&mut suite);
+    signals::add_to(&mut suite);
     streams::add_to(&mut suite);
     suite.run().exit();
 }
