@@ -20,14 +20,14 @@ pub(crate) fn add_to(suite: &mut Suite) {
 const REQUESTS: usize = 2000;
 
 /// A server whose logs are read up to its address, and not any further.
-struct Unread {
+pub(crate) struct Unread {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     _stdout: BufReader<std::process::ChildStdout>,
 }
 
 impl Unread {
-    fn start(builder: &ServerBuilder) -> Self {
+    pub(crate) fn start(builder: &ServerBuilder) -> Self {
         let config = format!(
             "version: 0.1\nstorage: {{filesystem: {{rootdirectory: '{}'}}}}\nhttp: {{addr: '127.0.0.1:0', draintimeout: 1s}}\n",
             builder.root().display()
@@ -58,7 +58,8 @@ impl Unread {
         }
     }
 
-    async fn stop(mut self) -> ExitStatus {
+    /// Sends SIGTERM, and waits until the process has ended.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
         kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
         let begin = Instant::now();
         loop {

@@ -8,6 +8,7 @@
 
 mod connections;
 mod logs;
+mod signals;
 mod streams;
 mod work;
 
@@ -22,6 +23,7 @@ fn main() {
     let mut suite = Suite::default();
     connections::add_to(&mut suite);
     logs::add_to(&mut suite);
+    signals::add_to(&mut suite);
     streams::add_to(&mut suite);
     work::add_to(&mut suite);
     suite.run().exit();

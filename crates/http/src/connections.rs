@@ -4,7 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
-    net::IpAddr,
+    net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -72,6 +72,7 @@ impl Connections {
         address: Option<IpAddr>,
         transfers: &Transfers,
     ) -> Option<Place> {
+        let address = address.map(counted_as);
         if let (Some(limit), Some(address)) = (self.per_address, address)
             && self.count(address) >= limit
             && !self.end_idle(Some(address))
@@ -161,6 +162,14 @@ impl Connections {
     }
 }
 
+/// The address that stands for `address`: of IPv6, a client has a network of 64 bits.
+fn counted_as(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.lock().connections.remove(&self.number);
@@ -193,6 +202,14 @@ mod tests {
         });
         connections.admit(None, &transfers).await.unwrap();
         assert!(!busy.end.is_asked() && !short.end.is_asked());
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_counted_together() {
+        let counted = |text: &str| counted_as(text.parse().unwrap()).to_string();
+        assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+        assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(counted("192.0.2.1"), "192.0.2.1");
     }
 
     #[tokio::test(start_paused = true)]

@@ -73,7 +73,7 @@ impl<S: Surface> Server<S> {
         loop {
             let make_room = || _ = connections.end_idle(None);
             let (socket, client): (Socket, Option<SocketAddr>) = acceptor.accept(make_room).await;
-            let address = client.map(|client| client.ip().to_canonical());
+            let address = client.map(|client| client.ip());
             let Some(place) = connections.admit(address, &self.transfers).await else {
                 continue;
             };
