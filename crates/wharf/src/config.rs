@@ -53,6 +53,7 @@ pub(crate) struct Settings {
     /// Settings of traces; `None`: requests are not traced.
     pub(crate) traces: Option<TraceSettings>,
     pub(crate) storage: Engine,
+    pub(crate) locking: Locking,
     /// Address to listen on, unless systemd passes a socket.
     pub(crate) listen: Listen,
     /// Options of TLS; `None`: connections are not encrypted.
@@ -107,6 +108,15 @@ pub(crate) enum Listen {
 pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
+}
+
+/// Exclusive use of the directory of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Locking {
+    /// Whether the directory is locked.
+    pub(crate) is_on: bool,
+    /// How long a start waits for a process that has the lock.
+    pub(crate) wait: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

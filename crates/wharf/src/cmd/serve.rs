@@ -2,7 +2,7 @@
 
 mod announcement;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{
@@ -47,8 +47,12 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<()> {
-    let stop = stop_signal()?;
-    let services = Services::assemble(settings, inherited).await?;
+    let mut stop = pin!(stop_signal()?);
+    let services = tokio::select! {
+        services = Services::assemble(settings, inherited) => services?,
+        // It may wait for the lock of the store.
+        () = &mut stop => return Ok(()),
+    };
     let notifier = Arc::new(Notifier::new());
     let announcement = Announcement::of(settings, &services);
     announcement.print();

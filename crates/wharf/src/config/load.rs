@@ -209,6 +209,7 @@ fn settings(
         health: health::read(root),
         traces,
         storage: storage.engine.unwrap_or(Engine::InMemory),
+        locking: storage.locking,
         listen: http.listen,
         tls: http.tls,
         deletion: storage.deletion,
