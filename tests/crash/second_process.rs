@@ -8,7 +8,9 @@ wharf_testkit::on_disk![
 ];
 
 async fn a_second_process_is_refused(builder: ServerBuilder) {
-    let mut server = builder.start();
+    let mut server = builder
+        .environment("REGISTRY_STORAGE_FILESYSTEM_LOCKWAIT", "0s")
+        .start();
     let repository = server.anonymous().repository("a");
     let image = image::oci(1);
     repository.push_image("v1", &image).await;

@@ -15,6 +15,7 @@ mod fronts;
 mod locations;
 mod nginx;
 mod read_only;
+mod sharing;
 mod stopping;
 mod systemd;
 mod tls;
@@ -35,6 +36,7 @@ fn main() {
     locations::add_to(&mut suite);
     nginx::add_to(&mut suite);
     read_only::add_to(&mut suite);
+    sharing::add_to(&mut suite);
     stopping::add_to(&mut suite);
     systemd::add_to(&mut suite);
     tls::add_to(&mut suite);

@@ -10,6 +10,7 @@ pub use self::probe::{HttpProbe, Probe, Target};
 use std::{
     collections::BTreeMap,
     fmt,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -75,6 +76,21 @@ impl Health {
             checks: checks.into_iter().map(watched).collect(),
             failing: AtomicUsize::new(0),
         }
+    }
+
+    /// The state of a server that cannot answer yet: the check `name` fails because of `why`, and does not run.
+    pub fn waiting(name: &str, why: &str) -> Self {
+        let health = Self::new(vec![Check {
+            name: name.to_owned(),
+            probe: Probe::Target(Target::File(PathBuf::new())),
+            interval: Duration::MAX,
+            threshold: 1,
+        }]);
+        for watched in &health.checks {
+            lock(&watched.state).why = Some(why.to_owned());
+        }
+        health.failing.store(health.checks.len(), Relaxed);
+        health
     }
 
     /// Whether no check fails.
@@ -215,6 +231,13 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         health.look(0).await.unwrap_err();
         assert!(health.is_well());
+    }
+
+    #[test]
+    fn a_server_that_waits_is_not_well() {
+        let health = Health::waiting("storagedriver_filesystem", "locked");
+        assert!(!health.is_well());
+        assert_eq!(health.failing()["storagedriver_filesystem"], "locked");
     }
 
     #[tokio::test]

@@ -57,6 +57,7 @@ pub(crate) struct Settings {
     pub(crate) storage: Engine,
     /// What all clients together may use.
     pub(crate) limits: Limits,
+    pub(crate) locking: Locking,
     /// Address to listen on, unless systemd passes a socket.
     pub(crate) listen: Listen,
     /// Options of TLS; `None`: connections are not encrypted.
@@ -176,6 +177,15 @@ pub(crate) enum Listen {
 pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
+}
+
+/// Exclusive use of the directory of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Locking {
+    /// Whether the directory is locked.
+    pub(crate) is_on: bool,
+    /// How long a start waits for a process that has the lock.
+    pub(crate) wait: Duration,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

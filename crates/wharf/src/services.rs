@@ -2,6 +2,7 @@
 
 mod access;
 mod purge;
+mod store;
 mod telemetry;
 mod webhooks;
 
@@ -18,11 +19,10 @@ use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
 use wharf_server::{Health, Server, ServerServices, Webhooks};
-use wharf_storage::spool::{MemorySpools, Spools};
 use wharf_workers::Supervisor;
 
 use crate::{
-    config::{Engine, Listen, Settings},
+    config::{Listen, Settings},
     systemd::Inherited,
 };
 
@@ -55,7 +55,7 @@ impl Services {
     /// Opens the store, the listeners and all else that `settings` name. Needs a runtime.
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
-        let (store, spools) = open(&settings.storage).await?;
+        let (store, spools) = store::open(settings).await?;
         let (store, meters) = telemetry::meter(store, settings);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
@@ -233,17 +233,4 @@ async fn bind(listen: &Listen, inherited: Option<Inherited>) -> anyhow::Result<L
         (None, Listen::Unix(path, owner)) => wharf_http::bind_unix(path, owner)?,
     };
     Ok(listener)
-}
-
-async fn open(storage: &Engine) -> anyhow::Result<(Arc<dyn wharf_storage::Storage>, Arc<dyn Spools>)> {
-    Ok(match storage {
-        Engine::Filesystem { root } => {
-            let storage = Arc::new(wharf_storage::fs::FsStorage::open(root)?);
-            (Arc::clone(&storage) as _, storage)
-        }
-        Engine::InMemory => (
-            Arc::new(wharf_storage::object::ObjectStorage::in_memory()),
-            Arc::new(MemorySpools),
-        ),
-    })
 }

@@ -3,7 +3,7 @@
 mod announcement;
 mod signals;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, anyhow};
 use tokio::runtime;
@@ -50,8 +50,12 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<()> {
-    let stop = signals::stop(settings.server.limits.drain)?;
-    let services = Services::assemble(settings, inherited).await?;
+    let mut stop = pin!(signals::stop(settings.server.limits.drain)?);
+    let services = tokio::select! {
+        services = Services::assemble(settings, inherited) => services?,
+        // It may wait for the lock of the store.
+        () = &mut stop => return Ok(()),
+    };
     let notifier = Arc::new(Notifier::new());
     let announcement = Announcement::of(settings, &services);
     tracing::info!(commit = version::COMMIT, build = version::BUILD, "started");

@@ -202,6 +202,7 @@ fn settings(
         traces,
         storage: storage.engine.unwrap_or(Engine::InMemory),
         limits: limits::read(root),
+        locking: storage.locking,
         listen: http.listen,
         tls: http.tls,
         deletion: storage.deletion,

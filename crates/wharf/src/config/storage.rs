@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    DeletePolicy, Engine, Purge,
+    DeletePolicy, Engine, Locking, Purge,
     keys::{Default, Group, Key, KeyInfo, keys},
     section::Section,
     unsupported,
@@ -22,6 +22,12 @@ keys! {
     ROOT: String = Key::new("storage.filesystem.rootdirectory")
         .default(REGISTRY_2_ROOT)
         .help("Path of the directory; `docker/registry/v2` is created in it");
+    LOCK: bool = Key::new("storage.filesystem.lock")
+        .default("true")
+        .help("Whether the directory is locked; off only on a file system without locks, where no second server may use it");
+    LOCK_WAIT: Duration = Key::new("storage.filesystem.lockwait")
+        .default("1m")
+        .help("Longest time that a start waits for another process that has the lock; `/debug/health` is 503 meanwhile");
     IN_MEMORY: Group = Key::named("storage.inmemory").help("Store the data in memory; it is lost when the server stops");
     DELETE: Option<bool> = Key::new("storage.delete.enabled")
         .shown_default(Default::Words("true if users log in or only this machine can connect"))
@@ -47,6 +53,7 @@ keys! {
 pub(super) struct Read {
     /// The store; `None`: a problem has been reported.
     pub(super) engine: Option<Engine>,
+    pub(super) locking: Locking,
     pub(super) deletion: DeletePolicy,
     pub(super) purge: Option<Purge>,
     pub(super) read_only: bool,
@@ -63,6 +70,10 @@ pub(super) fn read(root: &Section<'_>, has_file: bool) -> Read {
         },
         purge: purge(root).filter(|_| !read_only),
         read_only,
+        locking: Locking {
+            is_on: root.get(LOCK),
+            wait: root.get(LOCK_WAIT),
+        },
         engine: engine(root, has_file),
     }
 }

@@ -1,0 +1,96 @@
+//! Opens the store; waits for another process that still has it, as in a rolling update.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::{task::JoinSet, time};
+use wharf_server::{DebugServer, Health};
+use wharf_storage::{
+    Error, ErrorKind, Storage,
+    fs::FsStorage,
+    spool::{MemorySpools, Spools},
+};
+
+use super::telemetry;
+use crate::config::{Engine, Settings};
+
+/// Time between two attempts to take the lock.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Opens the store of `settings`, and the place of its queues.
+pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
+    let root = match &settings.storage {
+        Engine::InMemory => {
+            let storage = wharf_storage::object::ObjectStorage::in_memory();
+            return Ok((Arc::new(storage), Arc::new(MemorySpools)));
+        }
+        Engine::Filesystem { root } => root,
+    };
+    if settings.server.read_only {
+        // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
+        return Ok((Arc::new(FsStorage::open_to_read(root)?), Arc::new(MemorySpools)));
+    }
+    let storage = if settings.locking.is_on {
+        open_when_free(settings, root).await?
+    } else {
+        tracing::warn!(
+            "the store is not locked, because of `storage.filesystem.lock: false`: a second server or a garbage \
+             collection in the same directory would destroy images"
+        );
+        FsStorage::open_without_lock(root)?
+    };
+    let storage = Arc::new(storage);
+    Ok((Arc::clone(&storage) as _, storage))
+}
+
+/// Opens the store as soon as no other process has it; gives up after the configured time.
+async fn open_when_free(settings: &Settings, root: &Path) -> anyhow::Result<FsStorage> {
+    let wait = settings.locking.wait;
+    let begun = Instant::now();
+    let mut health = JoinSet::new();
+    loop {
+        let error = match FsStorage::open(root) {
+            Err(error) if error.kind() == ErrorKind::Locked => error,
+            opened => {
+                // Its listener is free again when this returns.
+                health.shutdown().await;
+                return Ok(opened?);
+            }
+        };
+        if wait.is_zero() {
+            return Err(error.into());
+        }
+        if begun.elapsed() >= wait {
+            return Err(anyhow::Error::from(error).context(format!(
+                "waited {wait:?} for the lock of the store (`storage.filesystem.lockwait`)"
+            )));
+        }
+        if health.is_empty() {
+            tracing::warn!(%error, "waiting at most {wait:?} for the lock of the store (`storage.filesystem.lockwait`)");
+            show_waiting(settings, &error, &mut health).await?;
+        }
+        time::sleep(PAUSE).await;
+    }
+}
+
+/// Answers the health check of the debug port with the reason of the wait.
+async fn show_waiting(settings: &Settings, error: &Error, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+    let Some(debug) = &settings.debug else {
+        // A task that keeps the set from being empty: the wait is reported once.
+        tasks.spawn(std::future::pending());
+        return Ok(());
+    };
+    let listener = telemetry::bind(debug).await?;
+    let server = DebugServer {
+        health: Some(Arc::new(Health::waiting(
+            "storagedriver_filesystem",
+            &error.to_string(),
+        ))),
+        ..DebugServer::default()
+    };
+    tasks.spawn(server.serve(listener));
+    Ok(())
+}
