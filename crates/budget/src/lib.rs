@@ -30,10 +30,10 @@ pub struct Budget {
     pub connections: Share,
     /// Requests over HTTP/2; HTTP/1.1 has one request a connection.
     pub requests: Share,
-    /// Changes of the store whose work has not ended, whether or not their client still waits for it.
-    pub work: Share,
     /// Bytes of bodies that are gathered whole before they are looked at: manifests, above all.
     pub bodies: Share,
+    /// Changes of the store whose work has not ended, whether or not their client still waits for it.
+    pub work: Share,
     /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
     pub transfers: Share,
     /// Bytes that clients may send over HTTP/2 before they are read: the windows of connections.
@@ -118,8 +118,8 @@ impl Budget {
         [
             &self.connections,
             &self.requests,
-            &self.work,
             &self.bodies,
+            &self.work,
             &self.transfers,
             &self.windows,
             &self.answers,

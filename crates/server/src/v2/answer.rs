@@ -27,8 +27,9 @@ pub(super) fn not_allowed(call: Call<'_>, allowed: &'static str) -> Failure {
     Failure::new(ErrorCode::Unsupported, text).with_header(header::ALLOW, HeaderValue::from_static(allowed))
 }
 
-/// How long a request waits until the server has room for its work.
-pub(super) const ADMISSION: Duration = Duration::from_secs(5);
+/// How long a request waits until the server has room for its work. Shorter than the transport lets a connection without
+/// progress be, when others need its place.
+pub(super) const ADMISSION: Duration = Duration::from_secs(3);
 
 /// The right to change the store for a request, whether or not its client waits for the end.
 pub(super) async fn admit(call: Call<'_>) -> Result<Permit> {

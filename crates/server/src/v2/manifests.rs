@@ -76,9 +76,10 @@ pub(super) async fn put(
         Reference::Tag(_) => Vec::new(),
     };
     require_plain(call)?;
-    let permit = admit(call).await?;
     let Gathered { bytes, charge } =
         receive::whole(call, body, call.app.registry.options().manifest_limit).await?;
+    // After the body: requests that wait for room for theirs keep no other changes waiting.
+    let permit = admit(call).await?;
     let push = ManifestPush {
         reference,
         tags: &tags,

@@ -1,5 +1,7 @@
 //! Request bodies: read in pieces, with a time limit for each.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as _;
@@ -10,7 +12,6 @@ use wharf_budget::{Permit, Share};
 use wharf_oci::ErrorCode;
 use wharf_registry::Error as RegistryError;
 
-use super::answer::ADMISSION;
 use crate::{
     call::Call,
     error::{Failure, Result},
@@ -51,6 +52,10 @@ pub(super) struct Gathered {
     pub(super) charge: Permit,
 }
 
+/// How long a request waits for room for the first bytes of its body. Short: that a client has hung up shows only when its
+/// body is read, so a long queue would be one of clients that are gone.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// A body of up to so many bytes is taken before more is charged for it: nearly all manifests are smaller.
 const FIRST: usize = 8 << 10;
 
@@ -84,7 +89,7 @@ pub(super) async fn whole(call: Call<'_>, body: &mut Incoming, limit: usize) -> 
         .map_or(limit, |upper| usize::try_from(upper).unwrap_or(limit).min(limit));
     let share = &call.app.services.budget.bodies;
     let mut room = most.min(FIRST);
-    let mut charge = share.wait(amount(room), ADMISSION).await?;
+    let mut charge = share.wait(amount(room), PATIENCE).await?;
     let gather = async {
         let mut whole = Vec::with_capacity(room);
         while let Some(bytes) = next(call, body).await? {
