@@ -136,7 +136,8 @@ impl Registry {
                 watched.extend(unwatched);
                 continue;
             }
-            let mut tags = self.tags_by_digest(name).await?;
+            // `watched` is the manifest and all indexes above it.
+            let mut tags = self.tags_of(name, &watched).await?;
             let tagged = ancestors
                 .iter()
                 .filter_map(|ancestor| tags.get(ancestor))
@@ -158,17 +159,9 @@ impl Registry {
         Ok(self.tree.links.target(&layout::tag_link(name, tag)).await?)
     }
 
-    /// What every tag of `name` points at.
-    async fn tags_by_digest(&self, name: &RepoName) -> Result<HashMap<Digest, Vec<Tag>>> {
-        let all = self.tree.tags.all(name).await?;
-        let targets = in_parallel(all.iter().map(|tag| self.tag_target(name, tag))).await?;
-        let mut tags: HashMap<Digest, Vec<Tag>> = HashMap::new();
-        for (tag, target) in all.into_iter().zip(targets) {
-            if let Some(digest) = target {
-                tags.entry(digest).or_default().push(tag);
-            }
-        }
-        Ok(tags)
+    /// The tags of `name` that point at one of `digests`.
+    async fn tags_of(&self, name: &RepoName, digests: &[Digest]) -> Result<HashMap<Digest, Vec<Tag>>> {
+        self.tree.tags.pointing_at(name, digests, &self.tree.links).await
     }
 
     /// The indexes of `name` that list `digest`, themselves or through an index between.
@@ -206,7 +199,7 @@ impl Registry {
                     continue;
                 }
                 let role = if is_config { "config" } else { "layer" };
-                let tags = self.tags_by_digest(name).await?;
+                let tags = self.tags_of(name, std::slice::from_ref(manifest)).await?;
                 let image = tags.get(manifest).and_then(|tags| tags.first());
                 let image = image.map_or_else(
                     || format!("an untagged image of {name}"),

@@ -124,6 +124,7 @@ cases! {$ always {
     scan_tells_sizes_and_times
     scan_of_nothing_is_empty
     scan_never_misses_an_object_that_stays
+    names_with_an_object_below_them
     // uploads
     upload_in_one_request
     upload_of_nothing

@@ -385,6 +385,11 @@ impl Objects for Faulty {
         self.faults.around(Operation::Scan, prefix.as_str(), work).await
     }
 
+    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
+        let work = self.inner.names_with(dir, paths);
+        self.faults.around(Operation::Scan, dir.as_str(), work).await
+    }
+
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
         self.faults
             .around(Operation::Location, key.as_str(), self.inner.location(key, ttl))

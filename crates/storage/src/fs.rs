@@ -311,6 +311,11 @@ impl<D: Disk> Objects for FsStorage<D> {
             .await
     }
 
+    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
+        let (dir, paths) = (dir.clone(), paths.to_vec());
+        self.run(move |engine| engine.names_with(&dir, &paths)).await
+    }
+
     /// `None`: clients cannot reach the files of the store.
     async fn location(&self, _key: &Key, _ttl: Duration) -> Result<Option<String>> {
         Ok(None)

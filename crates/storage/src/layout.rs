@@ -171,6 +171,12 @@ pub fn tag_history_link(repository: &impl InTree, tag: &(impl AsRef<str> + ?Size
     ))
 }
 
+/// The path of [`tag_history_link`] below the directory of a tag, the same for each.
+pub fn in_tag_history(digest: &Digest) -> Key {
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(format!("index/{algorithm}/{hex}/link"))
+}
+
 /// The directory of the uploads of a repository.
 pub fn uploads(repository: &impl InTree) -> Key {
     below(repository, "_uploads")

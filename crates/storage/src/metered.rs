@@ -192,6 +192,12 @@ impl Objects for Metered {
             .await
     }
 
+    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
+        self.meters
+            .time(Operation::Scan, self.inner.names_with(dir, paths))
+            .await
+    }
+
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
         self.meters
             .time(Operation::Location, self.inner.location(key, ttl))

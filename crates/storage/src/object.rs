@@ -247,6 +247,10 @@ impl Objects for ObjectStorage {
         listing::scan(&self.bucket, prefix, after, limit).await
     }
 
+    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
+        listing::names_with(&self.bucket, dir, paths).await
+    }
+
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
         let Some(signer) = &self.bucket.signer else {
             return Ok(None);

@@ -132,6 +132,17 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// Only errors of the engine.
     async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage>;
 
+    /// Returns the names directly below `dir` that have an object at one of `paths` below them, in ascending order of their
+    /// bytes: `a` when there is `dir/a/<path>`.
+    ///
+    /// It is one operation, whatever the number of names: a file system looks for the files in one go, a bucket lists all
+    /// objects below `dir` in pages of a thousand. Changes that happen meanwhile may be seen or not.
+    ///
+    /// # Errors
+    ///
+    /// Only errors of the engine.
+    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>>;
+
     /// Returns a URL under which a client can read the object at `key` from the store itself for `ttl`, without
     /// credentials. `None` when the store cannot be reached by clients. Whether there is an object is not looked up.
     ///

@@ -5,6 +5,7 @@ mod catalog;
 mod common;
 mod events;
 mod manifests;
+mod many_tags;
 mod races;
 mod replicas;
 mod round_trips;

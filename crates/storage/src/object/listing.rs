@@ -26,6 +26,28 @@ pub(super) async fn scan(
     Ok(ScanPage { objects, more })
 }
 
+/// The names below `dir` that have an object at one of `paths`: of all objects there, in pages of the store.
+pub(super) async fn names_with(bucket: &Bucket, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
+    let below = bucket.path(dir);
+    let mut names: Vec<Box<str>> = Vec::new();
+    let mut objects = bucket.store.list(Some(&below));
+    while let Some(meta) = objects.next().await {
+        let meta = meta.map_err(|error| failed(format!("list `{dir}`"), error))?;
+        let parts = meta.location.prefix_match(&below);
+        let Some(path) = parts.map(Iterator::collect::<Path>) else {
+            continue;
+        };
+        if let Some((name, rest)) = path.as_ref().split_once('/')
+            && paths.iter().any(|path| path.as_str() == rest)
+        {
+            names.push(name.into());
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
 /// The first `wanted` objects of a listing, which is not read any further.
 async fn first(
     bucket: &Bucket,
