@@ -24,9 +24,13 @@ fn keeps_its_cache() {
 
         let stored = registry.manifest(&format!("{name}/cache"), "main");
         assert_eq!(stored.header("Content-Type"), Some(media_type));
-        let entries = stored.json()["manifests"].as_array().unwrap().clone();
+        let entries = stored.json()["manifests"].as_array().cloned().unwrap_or_default();
         assert!(entries.len() >= 3, "{}", stored.text());
-        assert_eq!(entries.last().unwrap()["mediaType"], BUILDKIT_CACHE);
+        assert!(
+            entries.iter().any(|entry| entry["mediaType"] == BUILDKIT_CACHE),
+            "{}",
+            stored.text()
+        );
 
         // Another machine, which has built nothing.
         buildkit.forget();

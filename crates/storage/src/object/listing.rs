@@ -36,7 +36,7 @@ pub(super) async fn names_with(bucket: &Bucket, dir: &Key, paths: &[Key]) -> Res
     while let Some(meta) = objects.next().await {
         let meta = meta.map_err(|error| failed(format!("list `{dir}`"), error))?;
         let parts = meta.location.prefix_match(&below);
-        let Some(path) = parts.map(|parts| parts.collect::<Path>()) else {
+        let Some(path) = parts.map(Iterator::collect::<Path>) else {
             continue;
         };
         if let Some((name, rest)) = path.as_ref().split_once('/')
