@@ -89,34 +89,15 @@ impl Tags {
         Ok(Some(found))
     }
 
-    /// The tags of `name` that point at one of `digests`, by digest, each list in ascending order.
-    ///
-    /// Read are only those tags that have one of the digests in their history, which is written before a tag points
-    /// anywhere (invariant I3). Which these are, the store says in one operation.
+    /// Every tag of `name`; none when there is no such repository.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(crate) async fn pointing_at(
-        &self,
-        name: &RepoName,
-        digests: &[Digest],
-        links: &Links,
-    ) -> Result<HashMap<Digest, Vec<Tag>>> {
-        let histories: Vec<Key> = digests.iter().map(layout::in_tag_history).collect();
-        let names = self.storage.names_with(&layout::tags(name), &histories).await?;
-        let tags: Vec<Tag> = names.iter().filter_map(|name| name.parse().ok()).collect();
-        let targets = in_parallel(tags.iter().map(|tag| {
-            let link = layout::tag_link(name, tag);
-            async move { links.target(&link).await }
-        }));
-        let mut found: HashMap<Digest, Vec<Tag>> = HashMap::new();
-        for (tag, target) in tags.iter().zip(targets.await?) {
-            if let Some(digest) = target.filter(|target| digests.contains(target)) {
-                found.entry(digest).or_default().push(tag.clone());
-            }
-        }
-        Ok(found)
+    pub(crate) async fn all(&self, name: &RepoName) -> Result<Vec<Tag>> {
+        let page = self.page(name, &PageRequest::default()).await?;
+        let names = page.unwrap_or_default().names;
+        Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
     }
 
     /// The tags of `name` that point at one of `digests`, by digest, each list in ascending order.
