@@ -66,7 +66,7 @@ const HEAVY: usize = 2;
 pub struct Limits {
     /// Open connections.
     pub connections: usize,
-    /// Requests whose work has not ended.
+    /// Requests over HTTP/2.
     pub requests: usize,
     /// Bytes of bodies that are gathered whole.
     pub bodies: usize,

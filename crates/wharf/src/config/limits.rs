@@ -13,7 +13,7 @@ keys! {
         .since(Since::Ours);
     REQUESTS: Option<Positive<usize>> = Key::new("http.limits.requests")
         .shown_default(Default::Words("a sixth of the descriptors, at most 2048"))
-        .help("Requests over HTTP/2 that may run at once, over all connections, and work that outlives its connection")
+        .help("Requests over HTTP/2 that may run at once, over all connections")
         .since(Since::Ours);
     BODIES: Option<Positive<usize>> = Key::new("http.limits.bodies")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
