@@ -47,7 +47,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] and [`Error::Exhausted`] when too many such requests run; errors of the store.
+    /// [`Error::Busy`](crate::Error::Busy) and [`Error::Exhausted`](crate::Error::Exhausted) when too many such requests run; errors of the store.
     pub async fn referrers(
         &self,
         name: &RepoName,
