@@ -135,8 +135,10 @@ fn rows() -> Vec<Row> {
         "DELETE",
         format!("/v2/app/manifests/{root}"),
     ));
-    rows.push(row("blob: delete", "DELETE", &*blob));
-    rows.push(row("blob: delete again", "DELETE", &*blob));
+    // Other images need it: without `force` wharf keeps it (decision D4); the others ignore it.
+    let forced = format!("{blob}?force=true");
+    rows.push(row("blob: delete", "DELETE", &*forced));
+    rows.push(row("blob: delete again", "DELETE", &*forced));
     rows.push(
         row(LAST, "POST", format!("last {}", sha256(b"last"))).body("application/octet-stream", b"last"),
     );

@@ -144,6 +144,22 @@ impl FsStorage {
         })
     }
 
+    /// As [`open_to_read`](Self::open_to_read), for a server: a directory that is missing is created, because a registry may
+    /// be started before its first image is copied there.
+    ///
+    /// # Errors
+    ///
+    /// When the directory can neither be opened nor created.
+    pub fn open_read_only(root: &Path) -> Result<Self> {
+        match Self::open_to_read(root) {
+            Err(error) if error.is_not_found() => {
+                RealDisk::open(root).map_err(|error| opening(&root.display().to_string(), error))?;
+                Self::open_to_read(root)
+            }
+            opened => opened,
+        }
+    }
+
     /// Opens the store in the directory `root`, which is created when there is none.
     ///
     /// Files that a killed process left in staging are removed.

@@ -284,7 +284,8 @@ impl Checker {
     fn uploads(&mut self, uploads: &Path) {
         for id in names(uploads) {
             self.report.uploads += 1;
-            let known = BTreeSet::from(["data", "startedat", "hashstates"].map(str::to_owned));
+            let known =
+                BTreeSet::from(["data", "startedat", "hashstates", "before", "hashed"].map(str::to_owned));
             self.only(&uploads.join(id), &known);
         }
     }

@@ -31,7 +31,7 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage
     };
     if settings.server.read_only {
         // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
-        return Ok((Arc::new(FsStorage::open_to_read(root)?), Arc::new(MemorySpools)));
+        return Ok((Arc::new(FsStorage::open_read_only(root)?), Arc::new(MemorySpools)));
     }
     let storage = if settings.locking.is_on {
         open_when_free(settings, root).await?
