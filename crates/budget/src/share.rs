@@ -33,7 +33,7 @@ pub struct Permit(OwnedSemaphorePermit);
 
 /// A share has not enough left.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the server's limit of {limit} for {share} is reached")]
+#[error("the server's limit of {limit} for {share} is reached; try again in a moment")]
 pub struct Exhausted {
     /// Name of the share.
     pub share: &'static str,

@@ -130,7 +130,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// A share of the budget is used up.
-    #[error("{0}; try again in a moment")]
+    #[error(transparent)]
     Exhausted(#[from] Exhausted),
     /// The store failed.
     #[error(transparent)]

@@ -180,14 +180,20 @@ impl Registry {
             return Err(Error::ManifestTooLarge { limit });
         }
         let is_huge = bytes.len() > INLINE;
-        let _turn = match is_huge {
-            true => Some(self.budget().large_pushes.wait(1, PATIENCE).await?),
+        let turn = match is_huge {
+            true => Some(Arc::new(self.budget().large_pushes.wait(1, PATIENCE).await?)),
             false => None,
         };
         let checked = if is_huge {
             let (rules, reference) = (self.options.url_rules.clone(), reference.clone());
             let (content_type, bytes) = (content_type.map(str::to_owned), bytes.clone());
-            in_background(move || check(&rules, &reference, content_type.as_deref(), &bytes)).await??
+            // A request that is dropped meanwhile gives its turn back when this ends.
+            let kept = turn.clone();
+            let check = move || {
+                let _turn = kept;
+                check(&rules, &reference, content_type.as_deref(), &bytes)
+            };
+            in_background(check).await??
         } else {
             check(&self.options.url_rules, reference, content_type, bytes)?
         };

@@ -15,7 +15,7 @@ use std::{
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
 use tokio::time;
-use wharf_budget::Share;
+use wharf_budget::{Permit, Share};
 use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_storage::{Storage, Version, layout};
 
@@ -284,8 +284,8 @@ impl Graphs {
         if let Some(current) = self.current(name, versions.as_deref()) {
             return Ok(current);
         }
-        let _turn = self.reads.wait(1, PATIENCE).await?;
-        let graph = self.read(name, manifests, versions).await?;
+        let turn = Arc::new(self.reads.wait(1, PATIENCE).await?);
+        let graph = self.read(name, manifests, versions, &turn).await?;
         let graph = Arc::new(graph);
         self.remember(name, &graph);
         *last = Some((began, Arc::clone(&graph)));
@@ -341,11 +341,14 @@ impl Graphs {
         reader
     }
 
+    /// Reads the graph in `turn`, which work on other threads keeps until it ends: a request that is dropped meanwhile
+    /// gives nothing back that is still in use.
     async fn read(
         &self,
         name: &RepoName,
         manifests: &Manifests,
         versions: Option<Vec<Version>>,
+        turn: &Arc<Permit>,
     ) -> Result<Graph> {
         let mut digests = Vec::new();
         for algorithm in Algorithm::ALL {
@@ -353,11 +356,18 @@ impl Graphs {
             digests_of(&*self.storage, &directory, algorithm, &mut digests).await?;
         }
         let known = self.known(name).unwrap_or_default();
-        let (mut found, new) = in_background(move || divide(digests, &known)).await?;
+        let kept = Arc::clone(turn);
+        let divided = in_background(move || {
+            let _turn = kept;
+            divide(digests, &known)
+        });
+        let (mut found, new) = divided.await?;
         let references = new.iter().map(|digest| references_of(manifests, digest));
         let references = in_parallel(references).await?;
         let incomplete = references.iter().any(Option::is_none);
+        let kept = Arc::clone(turn);
         let graph = in_background(move || {
+            let _turn = kept;
             let new = new.into_iter().zip(references);
             found.extend(new.filter_map(|(digest, references)| Some((digest, references?))));
             found.sort_unstable_by_key(|(digest, _)| *digest);
