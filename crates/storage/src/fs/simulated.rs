@@ -65,7 +65,8 @@ struct State {
     failing_directory_sync: Option<u32>,
     ignored_sync: Option<u32>,
     pausing_directory_sync: Option<u32>,
-    pause: Pause,
+    /// One for each call of `pause_directory_sync`
+    pauses: Vec<Pause>,
     log: Vec<String>,
 }
 
@@ -125,7 +126,7 @@ impl Default for State {
             failing_directory_sync: None,
             ignored_sync: None,
             pausing_directory_sync: None,
-            pause: Pause::NotReached,
+            pauses: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -170,23 +171,25 @@ impl SimulatedDisk {
         self.0.state.lock().failing_directory_sync = Some(others);
     }
 
-    /// Lets the sync of a directory stop before it does anything, after `others` that do not.
-    pub(super) fn pause_directory_sync(&self, others: u32) {
+    /// Lets the sync of a directory stop before it does anything, after `others` that do not. Returns the number of the pause.
+    pub(super) fn pause_directory_sync(&self, others: u32) -> usize {
         let mut state = self.0.state.lock();
-        (state.pausing_directory_sync, state.pause) = (Some(others), Pause::NotReached);
+        state.pausing_directory_sync = Some(others);
+        state.pauses.push(Pause::NotReached);
+        state.pauses.len() - 1
     }
 
     /// Waits until the sync that is to stop has stopped. Blocks.
     pub(super) fn wait_for_pause(&self) {
         let mut state = self.0.state.lock();
-        while state.pause == Pause::NotReached {
+        while state.pauses.last() == Some(&Pause::NotReached) {
             self.0.paused.wait(&mut state);
         }
     }
 
-    /// Lets the sync that has stopped go on.
-    pub(super) fn resume(&self) {
-        self.0.state.lock().pause = Pause::Resumed;
+    /// Lets the sync go on that has stopped in the pause of this number.
+    pub(super) fn resume(&self, number: usize) {
+        self.0.state.lock().pauses[number] = Pause::Resumed;
         self.0.paused.notify_all();
     }
 
@@ -194,9 +197,10 @@ impl SimulatedDisk {
     fn pause(&self) {
         let mut state = self.0.state.lock();
         if counted_down(&mut state.pausing_directory_sync) {
-            state.pause = Pause::Reached;
+            let number = state.pauses.len() - 1;
+            state.pauses[number] = Pause::Reached;
             self.0.paused.notify_all();
-            while state.pause == Pause::Reached {
+            while state.pauses[number] == Pause::Reached {
                 self.0.paused.wait(&mut state);
             }
         }
