@@ -540,7 +540,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Moves a file without any claim to durability.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.disk
             .rename(from, &self.disk.open_directory(parent(to))?, name(to))
     }

@@ -116,7 +116,9 @@ impl<D: Disk> Engine<D> {
             }
         }
         let found = Fingerprint::from(self.disk.stat_file(&file)?);
-        if found == before && found.is_of_size(size) && !self.uploads.is_held(upload) {
+        // The next holder takes what is remembered for what this process left, and so looks for no mark.
+        let is_marked = self.marked(directory)?.is_some();
+        if found == before && found.is_of_size(size) && !is_marked && !self.uploads.is_held(upload) {
             let known = Remembered { hasher, file: found };
             self.uploads.hashes.insert(upload.clone(), Arc::new(known));
         }

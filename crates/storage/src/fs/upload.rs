@@ -188,7 +188,10 @@ impl<D: Disk> Session<D> {
             // A crash on a file system without a journal may leave the name of a file that was
             // already published; a backup may have linked it. To append would change the published file. A pipe
             // holds no bytes.
-            return self.remove_data().map_err(failed);
+            return self
+                .remove_data()
+                .and_then(|()| self.engine.unmark(directory))
+                .map_err(failed);
         }
         self.written = found.size;
         self.file = Some(Arc::new(file));
@@ -199,7 +202,7 @@ impl<D: Disk> Session<D> {
             .remove(&self.hold.upload)
             .map(|(_, known)| known);
         if let Some(known) = known.filter(|known| known.file == Fingerprint::from(found)) {
-            // This process left it, and so left no mark.
+            // This process left it, or hashed it ahead, and there is no mark.
             self.hasher = Some(known.hasher.clone());
             return Ok(());
         }
@@ -217,12 +220,19 @@ impl<D: Disk> Session<D> {
     fn cut(&mut self) -> Result<()> {
         if self.is_too_long {
             let file = self.file()?;
-            let cut = self.engine.disk.set_length(&file, self.written);
-            cut.and_then(|()| self.engine.unmark(&self.directory))
-                .map_err(|error| writing(&self.data, error))?;
+            self.try_cut(&file).map_err(|error| writing(&self.data, error))?;
             self.is_too_long = false;
         }
         Ok(())
+    }
+
+    fn try_cut(&self, file: &D::File) -> io::Result<()> {
+        let saved = self.engine.saved_hash(&self.directory, file);
+        if saved.is_none_or(|(size, _)| size > self.written) {
+            self.engine.forget_hash(&self.directory)?;
+        }
+        self.engine.disk.set_length(file, self.written)?;
+        self.engine.unmark(&self.directory)
     }
 
     /// Says how many bytes count, before the first that does not is written.

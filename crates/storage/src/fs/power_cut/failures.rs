@@ -190,3 +190,30 @@ fn a_tree_on_another_file_system_is_staged_there() {
         assert!(files.keys().all(|path| !path.contains("/staging/")), "{files:?}");
     }
 }
+
+/// A kill leaves everything that was done: the mark of a request that is all or nothing is whole, or absent.
+#[test]
+fn a_kill_at_any_moment_of_a_provisional_write_takes_no_earlier_byte_away() {
+    for effects in 0..12 {
+        let (runtime, disk, client) = opened();
+        runtime.block_on(async {
+            let upload = client.upload("u");
+            client.storage.create_upload(&upload).await.unwrap();
+            let mut held = client.storage.open_upload(&upload).await.unwrap();
+            held.write(pattern(1, 10)).await.unwrap();
+            held.suspend().await.unwrap();
+            disk.cut_after(effects);
+            let mut held = client.storage.open_upload(&upload).await.unwrap();
+            held.write_provisionally();
+            let written = held.write(pattern(2, 600_000)).await;
+            let finished = held.finish(None).await;
+            assert!(effects > 3 || finished.is_err(), "{written:?}");
+
+            let found = disk.after_power_cut(Survival::Everything);
+            let storage = FsStorage::on(found, "simulated").unwrap();
+            assert_eq!(storage.upload_size(&upload).await.unwrap(), 10, "{}", disk.log());
+            let held = storage.open_upload(&upload).await.unwrap();
+            assert_eq!(held.size(), 10);
+        });
+    }
+}
