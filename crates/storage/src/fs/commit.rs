@@ -352,7 +352,12 @@ impl<D: Disk> Engine<D> {
             }
             Err(error) => {
                 self.directories.release(&chain);
-                self.overtaken(error, from)
+                let outcome = self.overtaken(error, from);
+                if outcome.is_err() {
+                    // The name may be there all the same: a rename of two steps may fail in the second.
+                    change.fail(chain.into_directories());
+                }
+                outcome
             }
         }
     }

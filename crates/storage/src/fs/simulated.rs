@@ -63,6 +63,7 @@ struct State {
     /// The number of the sync of a file that fails, counted down to zero.
     failing_file_sync: Option<u32>,
     failing_directory_sync: Option<u32>,
+    failing_removal: Option<u32>,
     ignored_sync: Option<u32>,
     pausing_directory_sync: Option<u32>,
     /// One for each call of `pause_directory_sync`
@@ -124,6 +125,7 @@ impl Default for State {
             space: u64::MAX,
             failing_file_sync: None,
             failing_directory_sync: None,
+            failing_removal: None,
             ignored_sync: None,
             pausing_directory_sync: None,
             pauses: Vec::new(),
@@ -169,6 +171,12 @@ impl SimulatedDisk {
     /// Lets the sync of a directory fail, after `others` that succeed.
     pub(super) fn fail_directory_sync(&self, others: u32) {
         self.0.state.lock().failing_directory_sync = Some(others);
+    }
+
+    /// Lets the removal of a file by its path fail, after `others` that succeed. A rename that replaces nothing is a link and
+    /// such a removal, as on NFS.
+    pub(super) fn fail_removal(&self, others: u32) {
+        self.0.state.lock().failing_removal = Some(others);
     }
 
     /// Lets the sync of a directory stop before it does anything, after `others` that do not. Returns the number of the pause.
@@ -860,6 +868,11 @@ impl Disk for SimulatedDisk {
             || format!("rename {from} to {name} in {to}, where nothing is"),
             |state| match state.child(*to, name) {
                 Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) if counted_down(&mut state.failing_removal) => {
+                    let inode = state.find(from)?;
+                    state.change(*to, name, Some(inode));
+                    Err(io::Error::from_raw_os_error(5))
+                }
                 Err(_) => state.rename(state.parent_of(from)?, *to, name),
             },
         )
@@ -890,6 +903,9 @@ impl Disk for SimulatedDisk {
         self.effect(
             || format!("remove {path}"),
             |state| {
+                if counted_down(&mut state.failing_removal) {
+                    return Err(io::Error::from_raw_os_error(5));
+                }
                 let (parent, name) = state.parent_of(path)?;
                 state.remove(parent, name, false)
             },

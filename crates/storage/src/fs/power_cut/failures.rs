@@ -217,3 +217,57 @@ fn a_kill_at_any_moment_of_a_provisional_write_takes_no_earlier_byte_away() {
         });
     }
 }
+
+/// On a file system without a rename that replaces nothing, the new name may be there although the old one stayed.
+#[test]
+fn a_rename_that_failed_half_way_is_synced_before_it_is_relied_on() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let key = |path: &str| Key::new(path).unwrap();
+        // Their directories are durable.
+        for name in ["a/first", "a/second", "b/first", "b/second"] {
+            let put = put(key(name), name.into());
+            client.storage.publish(&[put]).await.unwrap();
+        }
+        let object = put(key("a/object"), "object".into()).if_absent();
+        disk.fail_removal(0);
+        client
+            .storage
+            .publish(std::slice::from_ref(&object))
+            .await
+            .unwrap_err();
+        assert!(client.storage.stat(&object.key).await.is_ok(), "it is visible");
+        client
+            .storage
+            .publish(&[put(key("b/link"), "a/object".into())])
+            .await
+            .unwrap();
+        let found = disk.after_power_cut(Survival::Nothing).files();
+        assert!(
+            found.contains_key("b/link") && found.contains_key("a/object"),
+            "{found:?}"
+        );
+    });
+}
+
+/// An object that is moved has its new name, also when its name in staging cannot be removed.
+#[test]
+fn a_move_that_cannot_tidy_up_is_durable() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let (from, to) = (Key::new("a/from").unwrap(), Key::new("a/to").unwrap());
+        let object = put(from.clone(), "object".into());
+        client.storage.publish(&[object]).await.unwrap();
+        let removal = crate::Removal {
+            key: from,
+            keep: Key::new("a").unwrap(),
+        };
+        disk.fail_removal(0);
+        client.storage.rename(&removal, &to).await.unwrap();
+        let found = disk.after_power_cut(Survival::Nothing).files();
+        assert!(
+            found.contains_key("a/to") && !found.contains_key("a/from"),
+            "{found:?}"
+        );
+    });
+}
