@@ -35,6 +35,8 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when a sync stops, and when it may go on
     paused: Condvar,
+    /// Differs after each cut of power
+    boot_id: String,
 }
 
 /// How often something was made durable.
@@ -231,6 +233,7 @@ impl SimulatedDisk {
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             paused: Condvar::new(),
+            boot_id: format!("{}again", self.0.boot_id),
         }))
     }
 
@@ -934,6 +937,10 @@ impl Disk for SimulatedDisk {
             || format!("remove the directory {name} in {directory}"),
             |state| state.remove(*directory, name, true),
         )
+    }
+
+    fn boot_id(&self) -> Option<&str> {
+        Some(&self.0.boot_id)
     }
 
     fn check(&self) -> io::Result<()> {

@@ -311,19 +311,30 @@ impl<D: Disk> Session<D> {
             hasher.update(&frame[..part]);
             count -= part as u64;
         }
-        if self.before.is_none()
-            && before / EVERY < self.written / EVERY
-            && let Err(error) = self
-                .engine
-                .save_hash(&self.directory, &file, self.written, &hasher)
-        {
-            tracing::debug!(upload = self.directory, %error, "could not keep the state of a hash; after a restart the upload is read again");
-        }
         self.hasher = Some(hasher);
         if self.written - self.written_back >= WRITEBACK {
             self.start_writeback(&file);
         }
-        result.map_err(|error| writing(&self.data, error))
+        result.map_err(|error| writing(&self.data, error))?;
+        if self.before.is_none() && before / EVERY < self.written / EVERY {
+            self.keep_hash(&file)?;
+        }
+        Ok(())
+    }
+
+    /// Records the state of the hash for another process, once the bytes are on the disk: one that could not be written
+    /// there may be read as something else.
+    fn keep_hash(&mut self, file: &D::File) -> Result<()> {
+        if !self.engine.keeps_hash_of(file) {
+            return Ok(());
+        }
+        self.sync(file)?;
+        if let Some(hasher) = &self.hasher
+            && let Err(error) = self.engine.save_hash(&self.directory, file, self.written, hasher)
+        {
+            tracing::debug!(upload = self.directory, %error, "could not keep the state of a hash; after a restart the upload is read again");
+        }
+        Ok(())
     }
 
     /// The hash of what is in the file; reads it when that is not known.
@@ -413,9 +424,14 @@ impl<D: Disk> Session<D> {
             return Ok(());
         }
         let file = self.file()?;
-        let disk = &self.engine.disk;
-        disk.sync_file(&file).map_err(|error| {
+        self.sync(&file)
+    }
+
+    /// Syncs the bytes so far.
+    fn sync(&mut self, file: &D::File) -> Result<()> {
+        self.engine.disk.sync_file(file).map_err(|error| {
             // A second sync would not tell what of the file is on the disk: it is as good as not written.
+            self.hasher = None;
             if let Err(error) = self.remove_data() {
                 tracing::warn!(path = self.data, %error, "could not remove an upload that was not synced");
             }
