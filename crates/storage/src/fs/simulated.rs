@@ -55,6 +55,7 @@ struct State {
     effects: usize,
     cut_after: usize,
     off: bool,
+    has_no_locks: bool,
     /// The file that is locked
     locked: Option<u64>,
     mounted: Option<u64>,
@@ -120,6 +121,7 @@ impl Default for State {
             effects: 0,
             cut_after: usize::MAX,
             off: false,
+            has_no_locks: false,
             locked: None,
             mounted: None,
             reads: 0,
@@ -179,6 +181,11 @@ impl SimulatedDisk {
     /// such a removal, as on NFS.
     pub(super) fn fail_removal(&self, others: u32) {
         self.0.state.lock().failing_removal = Some(others);
+    }
+
+    /// Lets files have no locks.
+    pub(super) fn refuse_locks(&self) {
+        self.0.state.lock().has_no_locks = true;
     }
 
     /// Lets the sync of a directory stop before it does anything, after `others` that do not. Returns the number of the pause.
@@ -639,6 +646,9 @@ impl Disk for SimulatedDisk {
         self.effect(
             || format!("lock {path}"),
             |state| {
+                if state.has_no_locks {
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
                 let inode = match state.find(path) {
                     Ok(inode) => inode,
                     Err(_) => state.add(path, Content::file())?,

@@ -55,13 +55,29 @@ fn a_second_process_is_told_who_has_the_store() {
     FsStorage::open(directory.path()).unwrap();
 }
 
-#[tokio::test]
-async fn without_a_lock_the_store_opens_beside_another_process() {
+/// What removes things while no server runs finds the lock of one that was told to do without.
+#[test]
+fn a_store_is_locked_wherever_its_file_system_has_locks() {
     let (directory, storage) = opened();
-    let second = FsStorage::open_without_lock(directory.path()).unwrap();
-    second.publish(&[link("second")]).await.unwrap();
-    second.check().await.unwrap();
+    let error = FsStorage::open_also_without_locks(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
     drop(storage);
+    let storage = FsStorage::open_also_without_locks(directory.path()).unwrap();
+    let error = FsStorage::open(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    drop(storage);
+}
+
+#[tokio::test]
+async fn a_file_system_without_locks_is_used_only_when_asked_for() {
+    let disk = super::simulated::SimulatedDisk::default();
+    disk.refuse_locks();
+    let error = FsStorage::on(disk.clone(), "/data").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert!(error.to_string().contains("has no locks"), "{error}");
+    let storage = FsStorage::also_without_locks(disk, "/data").unwrap();
+    storage.publish(&[link("first")]).await.unwrap();
+    storage.check().await.unwrap();
 }
 
 #[test]
