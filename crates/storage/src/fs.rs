@@ -450,11 +450,14 @@ impl<D: Disk> Engine<D> {
         lock.confirm_now(&self.disk)?;
         // The kernel makes a file system read-only after an error, and not every one says so without a write.
         let path = self.staging_path(layout::blobs().as_str());
-        let written = self
+        let checked = self
             .in_staging(&path, || self.disk.create(&path))
-            .and_then(|file| sys::write_all_at(&self.disk, &file, b"check", 0));
-        let removed = self.disk.remove_file(&path);
-        match written.and(removed) {
+            .and_then(|file| {
+                let written = sys::write_all_at(&self.disk, &file, b"check", 0);
+                let removed = self.disk.remove_file(&path);
+                written.and(removed)
+            });
+        match checked {
             // Pulls and deletions work on a full disk.
             Err(error) if ErrorKind::of(&error) == ErrorKind::NoSpace => Ok(()),
             other => other.map_err(|error| Error::io("write to the store, as a check", error)),

@@ -271,3 +271,16 @@ fn a_move_that_cannot_tidy_up_is_durable() {
         );
     });
 }
+
+/// A file that lies in staging under the name that the check takes belongs to another process.
+#[test]
+fn a_check_removes_only_its_own_file() {
+    let (runtime, disk, client) = opened();
+    let staged = client.storage.engine.staging_path("docker");
+    let number: u64 = staged.rsplit('/').next().unwrap().parse().unwrap();
+    let next = format!("wharf/staging/{}", number + 1);
+    disk.create(&next).unwrap();
+    runtime.block_on(client.storage.check()).unwrap_err();
+    assert!(disk.files().contains_key(&next));
+    runtime.block_on(client.storage.check()).unwrap();
+}
