@@ -80,10 +80,14 @@ async fn a_second_server_waits_for_the_lock_and_says_so(builder: ServerBuilder) 
     Client::http1(debug).get("/debug/health").await.expect(200);
 }
 
+/// Beside another server it waits, as with the lock.
 async fn without_a_lock_the_log_warns(builder: ServerBuilder) {
-    let first = builder.start();
-    let second = beside(&first)
+    let mut first = builder
         .environment("REGISTRY_STORAGE_FILESYSTEM_LOCK", "false")
         .start();
-    second.says("`storage.filesystem.lock: false`").await;
+    first.says("`storage.filesystem.lock: false`").await;
+    let second = beside(&first).environment("REGISTRY_STORAGE_FILESYSTEM_LOCK", "false");
+    let starting = tokio::task::spawn_blocking(move || second.start());
+    first.stop();
+    drop(starting.await.unwrap());
 }

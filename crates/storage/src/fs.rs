@@ -173,16 +173,15 @@ impl FsStorage {
         Self::on(disk, &place)
     }
 
-    /// The same without a lock, for a file system that has none: the caller knows that no other process writes to the
-    /// store.
+    /// The same, also on a file system that has no locks: there the caller knows that no other process writes to the store.
     ///
     /// # Errors
     ///
-    /// When the directory cannot be created or written to.
-    pub fn open_without_lock(root: &Path) -> Result<Self> {
+    /// As [`open`](Self::open), but for the lack of locks.
+    pub fn open_also_without_locks(root: &Path) -> Result<Self> {
         let place = root.display().to_string();
         let disk = RealDisk::open(root).map_err(|error| opening(&place, error))?;
-        Self::with_lock(disk, None, &place)
+        Self::also_without_locks(disk, &place)
     }
 }
 
@@ -193,8 +192,29 @@ impl<D: Disk> FsStorage<D> {
     ///
     /// As [`open`](FsStorage::open).
     pub fn on(disk: D, place: &str) -> Result<Self> {
-        let lock = take_lock(&disk, place)?;
+        let lock = take_lock(&disk, place)?.map_err(|error| {
+            let context = format!(
+                "lock the store `{place}`: its file system has no locks; on NFS, run lockd on the file server, or mount \
+                 with `nolock` or `local_lock=flock` where only one machine uses the directory. A server, no other command, \
+                 also starts without a lock (`storage.filesystem.lock: false`), where no second one uses the directory"
+            );
+            Error::with_source(ErrorKind::Other, context, error)
+        })?;
         Self::with_lock(disk, Some(lock), place)
+    }
+
+    fn also_without_locks(disk: D, place: &str) -> Result<Self> {
+        let lock = take_lock(&disk, place)?;
+        match &lock {
+            Ok(_) => tracing::warn!(
+                "`storage.filesystem.lock: false` is without effect: the file system has locks, and the store is locked"
+            ),
+            Err(_) => tracing::warn!(
+                "the store is not locked, because of `storage.filesystem.lock: false` and a file system without locks: a second \
+                 server in the same directory would destroy images"
+            ),
+        }
+        Self::with_lock(disk, lock.ok(), place)
     }
 
     fn with_lock(disk: D, lock: Option<D::Lock>, place: &str) -> Result<Self> {
@@ -232,21 +252,17 @@ impl<D: Disk> FsStorage<D> {
     }
 }
 
-/// Takes the lock of the store.
-fn take_lock<D: Disk>(disk: &D, place: &str) -> Result<D::Lock> {
+/// Takes the lock of the store; the inner error is that of a file system without locks.
+fn take_lock<D: Disk>(disk: &D, place: &str) -> Result<io::Result<D::Lock>> {
     create_directory(disk, OURS).map_err(|error| opening(place, error))?;
-    disk.lock(LOCK, &lock::content()).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => locked(place, &error.to_string()),
-        io::ErrorKind::Unsupported => {
-            let context = format!(
-                "lock the store `{place}`: its file system has no locks; on NFS, run lockd on the file server, or mount \
-                 with `nolock` or `local_lock=flock` where only one machine uses the directory; or start without a lock \
-                 (`storage.filesystem.lock: false`), and make sure that no second server uses the directory"
-            );
-            Error::with_source(ErrorKind::Other, context, error)
-        }
-        _ => opening(place, error),
-    })
+    match disk.lock(LOCK, &lock::content()) {
+        Ok(lock) => Ok(Ok(lock)),
+        Err(error) => match error.kind() {
+            io::ErrorKind::Unsupported => Ok(Err(error)),
+            io::ErrorKind::WouldBlock => Err(locked(place, &error.to_string())),
+            _ => Err(opening(place, error)),
+        },
+    }
 }
 
 /// Creates wharf's own directories, and finds out where files can be staged that are renamed into the tree.
@@ -434,11 +450,14 @@ impl<D: Disk> Engine<D> {
         lock.confirm_now(&self.disk)?;
         // The kernel makes a file system read-only after an error, and not every one says so without a write.
         let path = self.staging_path(layout::blobs().as_str());
-        let written = self
+        let checked = self
             .in_staging(&path, || self.disk.create(&path))
-            .and_then(|file| sys::write_all_at(&self.disk, &file, b"check", 0));
-        let removed = self.disk.remove_file(&path);
-        match written.and(removed) {
+            .and_then(|file| {
+                let written = sys::write_all_at(&self.disk, &file, b"check", 0);
+                let removed = self.disk.remove_file(&path);
+                written.and(removed)
+            });
+        match checked {
             // Pulls and deletions work on a full disk.
             Err(error) if ErrorKind::of(&error) == ErrorKind::NoSpace => Ok(()),
             other => other.map_err(|error| Error::io("write to the store, as a check", error)),

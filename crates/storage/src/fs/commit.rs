@@ -12,7 +12,9 @@
 //! A tree that was renamed may be found under its old name after a cut of power, and staging is emptied at every start. So
 //! each tree is staged in a directory of its own, which is synced as well before anything relies on the tree.
 //!
-//! Before anything is placed, what other requests placed earlier is durable ([`unsettled`](super::unsettled)).
+//! Before anything is placed, what other requests placed earlier is durable ([`unsettled`](super::unsettled)). What is placed
+//! below a directory that is not known to be durable may lie in a tree that another request placed meanwhile, so that
+//! tree is durable, with the loss of its old name, before what was placed counts as such.
 //!
 //! A directory may appear or vanish between the two phases, made or removed by another request.
 //! Then what is not placed yet is staged anew and the work goes on from there.
@@ -343,14 +345,19 @@ impl<D: Disk> Engine<D> {
         };
         let change = self.unsettled.begin();
         match self.rename_if_allowed(item, from, chain.directory()) {
-            Ok(true) => self.sync_change(change, chain).map(|_| Outcome::Done),
+            Ok(true) => self.sync_change(change, chain).map(|()| Outcome::Done),
             Ok(false) => {
                 self.directories.release(&chain);
                 Ok(Outcome::Refused)
             }
             Err(error) => {
                 self.directories.release(&chain);
-                self.overtaken(error, from)
+                let outcome = self.overtaken(error, from);
+                if outcome.is_err() {
+                    // The name may be there all the same: a rename of two steps may fail in the second.
+                    change.fail(chain.into_directories());
+                }
+                outcome
             }
         }
     }
@@ -364,14 +371,15 @@ impl<D: Disk> Engine<D> {
         let made = self
             .directories
             .change(path, || self.disk.create_directory(path))
+            .map(|()| true)
             .or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(()),
+                io::ErrorKind::AlreadyExists => Ok(false),
                 _ => Err(error),
             })
-            .and_then(|()| self.disk.open_directory_at(chain.directory(), name(path)));
+            .and_then(|new| Ok((self.disk.open_directory_at(chain.directory(), name(path))?, new)));
         match made {
-            Ok(last) => {
-                chain.enter(last);
+            Ok((last, new)) => {
+                chain.enter(last, new);
                 Ok(Some(chain))
             }
             Err(error) => {
@@ -384,13 +392,28 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// Syncs what `change` changed in the directory that `chain` ends in. Returns whether the path led to it all the time.
-    pub(super) fn sync_change(&self, change: Change<D>, chain: Chain<D>) -> io::Result<bool> {
-        let result = self.directories.sync_chain(&self.disk, &chain);
-        if result.is_err() {
+    /// Syncs what `change` changed in the directory that `chain` ends in.
+    pub(super) fn sync_change(&self, change: Change<D>, chain: Chain<D>) -> io::Result<()> {
+        if let Err(error) = self.directories.sync_chain(&self.disk, &chain) {
+            self.directories.release(&chain);
             change.fail(chain.into_directories());
+            return Err(error);
         }
-        result
+        self.end_change(change, &chain).map(drop)
+    }
+
+    /// Ends a change that was synced with its chain, as soon as the trees of other requests that the chain may go through
+    /// are durable. Returns whether the path led to the directory all the time.
+    fn end_change(&self, change: Change<D>, chain: &Chain<D>) -> io::Result<bool> {
+        // Requests wait for each other only without a change of their own.
+        drop(change);
+        let settled = if chain.relies_on_others() {
+            self.settle(self.unsettled.now())
+        } else {
+            Ok(())
+        };
+        let same = self.directories.end(chain, settled.is_ok());
+        settled.map(|()| same)
     }
 
     /// Renames the file `from` to the place of `item`, if the item's condition holds: nothing else in this process
@@ -437,12 +460,19 @@ impl<D: Disk> Engine<D> {
                 return self.overtaken(error, &tree.staged);
             }
         };
-        let same = self.directories.sync_chain(&self.disk, &chain);
-        let synced = match &same {
-            Ok(_) => self.disk.sync_directory(&holder),
-            Err(_) => Ok(()),
+        let synced = self
+            .directories
+            .sync_chain(&self.disk, &chain)
+            .and_then(|()| self.disk.sync_directory(&holder));
+        let ended = match synced {
+            Ok(()) => self.end_change(change, &chain),
+            Err(error) => {
+                self.directories.release(&chain);
+                change.fail(chain.into_directories().chain([holder]));
+                Err(error)
+            }
         };
-        if matches!(same, Ok(true)) && synced.is_ok() {
+        if matches!(ended, Ok(true)) {
             let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
             placed.durable(
                 &self.directories,
@@ -451,10 +481,7 @@ impl<D: Disk> Engine<D> {
         } else {
             placed.uncertain(&self.directories);
         }
-        if same.is_err() || synced.is_err() {
-            change.fail(chain.into_directories().chain([holder]));
-        }
-        same.and(synced)?;
+        ended?;
         if let Err(error) = self.disk.remove_directory(tree.holder()) {
             tracing::debug!(path = tree.holder(), %error, "left an empty directory to the next start");
         }
@@ -518,7 +545,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Moves a file without any claim to durability.
-    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.disk
             .rename(from, &self.disk.open_directory(parent(to))?, name(to))
     }

@@ -42,6 +42,8 @@ pub(super) struct Chain<D: Disk> {
     opened: Vec<D::Directory>,
     /// Identifiers of the checks of all opened directories, except the root.
     checks: Vec<u64>,
+    /// Whether the chain goes through directories that another request may have put there a moment ago.
+    relies_on_others: bool,
 }
 
 /// What [`Directories::open`] found.
@@ -106,6 +108,7 @@ impl Directories {
             let mut chain = Chain {
                 opened: vec![opened],
                 checks: Vec::new(),
+                relies_on_others: base < path.len(),
             };
             // Also of the durable one: it stays known as durable only if it is not replaced meanwhile.
             let known_one = (base > 0).then_some(&path[..base]);
@@ -130,21 +133,25 @@ impl Directories {
         }
     }
 
-    /// Syncs the directory that `chain` ends in, and makes it durable itself. What was put into it
-    /// before is durable afterwards. Returns whether the path led to this very directory all the time.
-    pub(super) fn sync_chain<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<bool> {
-        let result = chain
+    /// Syncs the directory that `chain` ends in, and makes it durable itself, if those above it are found where they are:
+    /// see [`Chain::relies_on_others`]. [`end`](Self::end) is to be called after that.
+    pub(super) fn sync_chain<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<()> {
+        chain
             .opened
             .iter()
             .rev()
-            .try_for_each(|directory| self.sync(disk, directory));
-        let same = self.known.lock().end(&chain.checks, result.is_ok());
-        result.map(|()| same)
+            .try_for_each(|directory| self.sync(disk, directory))
+    }
+
+    /// Lets go of a chain, which is `durable` when it was synced. Returns whether it is, and the path led to this very
+    /// directory all the time.
+    pub(super) fn end<D: Disk>(&self, chain: &Chain<D>, durable: bool) -> bool {
+        self.known.lock().end(&chain.checks, durable)
     }
 
     /// Lets go of a chain that nothing was put into.
     pub(super) fn release<D: Disk>(&self, chain: &Chain<D>) {
-        self.known.lock().end(&chain.checks, false);
+        self.end(chain, false);
     }
 
     /// Makes `change`, which creates, moves or removes the directory `path`.
@@ -190,9 +197,17 @@ impl<D: Disk> Chain<D> {
         &self.opened[self.opened.len() - 1]
     }
 
-    /// Goes down into a directory that is seldom written to again, and so is not to be remembered.
-    pub(super) fn enter(&mut self, directory: D::Directory) {
+    /// Goes down into a directory that is seldom written to again, and so is not to be remembered. It is `new` when this
+    /// request made it.
+    pub(super) fn enter(&mut self, directory: D::Directory, new: bool) {
         self.opened.push(directory);
+        self.relies_on_others |= !new;
+    }
+
+    /// Whether a directory of the chain may belong to a tree of another request that is not settled: that one's old name is
+    /// in a directory which this chain does not know.
+    pub(super) fn relies_on_others(&self) -> bool {
+        self.relies_on_others
     }
 
     /// The directories of the chain, the deepest first.
@@ -395,13 +410,17 @@ mod tests {
             Opened::Found(chain) => chain,
             Opened::Missing(path) => panic!("`{path}` is missing"),
         };
-        assert!(directories.sync_chain(&disk, &open()).unwrap());
+        let sync = |chain| {
+            directories.sync_chain(&disk, &chain).unwrap();
+            directories.end(&chain, true)
+        };
+        assert!(sync(open()));
         assert_eq!(directories.known.lock().deepest("a/b"), "a");
         for _ in 0..2 {
             // First while the directory is known to be durable, then while it is not.
             let chain = open();
             directories.change("a", || Ok(())).unwrap();
-            assert!(!directories.sync_chain(&disk, &chain).unwrap());
+            assert!(!sync(chain));
             assert_eq!(directories.known.lock().deepest("a/b"), "");
         }
         assert!(directories.known.lock().checks.is_empty());

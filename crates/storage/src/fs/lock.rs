@@ -31,7 +31,7 @@ enum Held<D: Disk> {
     Locked(D::Lock),
     /// Another process has the store: what its lock file says
     Lost(String),
-    /// The operator has turned the lock off
+    /// The file system has no locks, and the operator has said to go on
     Without,
 }
 

@@ -3,7 +3,7 @@
 //! The bytes of such a request go to the upload's file like all others, and so cost nothing more than others. Before the
 //! first of them is written, a file beside it, the mark, says how many bytes were there; it goes when the file has only those again, or is
 //! a blob. So whenever the process is killed, the mark is there as long as there are bytes that do not count, and the
-//! next holder, of whatever process, cuts them off. After a cut of power either of the two files may be lost or short, as
+//! next holder, of whatever process, cuts them off. The mark is written aside and renamed, so it is whole or absent. After a cut of power either of the two files may be lost or short, as
 //! everything of an upload may; a mark that cannot be read counts as 0.
 //!
 //! registry:2 knows no mark, removes it with the upload, and takes such bytes for bytes of the upload, as it does with its own.
@@ -32,10 +32,17 @@ pub(super) struct Before {
 impl<D: Disk> Engine<D> {
     /// Says that only the first `size` bytes of the upload in `directory` count.
     pub(super) fn mark(&self, directory: &str, size: u64) -> io::Result<()> {
-        self.unmark(directory)?;
-        let file = self.disk.create(&path(directory))?;
+        let to = path(directory);
+        let staged = self.staging_path(&to);
+        let file = self.in_staging(&staged, || self.disk.create(&staged))?;
         let (_, written) = write_frames(&self.disk, &file, &[Bytes::from(size.to_string())], 0);
-        written
+        let renamed = written.and_then(|()| self.rename(&staged, &to));
+        if renamed.is_err()
+            && let Err(error) = self.disk.remove_file(&staged)
+        {
+            tracing::debug!(path = staged, %error, "left a file to the next start");
+        }
+        renamed
     }
 
     /// How many bytes of the upload in `directory` count; `None` when all of them do.

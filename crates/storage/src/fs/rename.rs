@@ -105,11 +105,15 @@ impl<D: Disk> Engine<D> {
             Err(error) => return Err(error),
         }
         let renamed = self.disk.rename(staged, to.0, to.1);
-        // A rename onto a name of the same file does nothing, and leaves the name in staging.
+        // A rename onto a name of the same file does nothing, and leaves the name in staging. Where that name stays, the
+        // object has its new name all the same.
         match self.disk.remove_file(staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => renamed.and(Err(error)),
-            _ => renamed,
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(path = staged, %error, "could not tidy up after a move; the next start will");
+            }
+            _ => {}
         }
+        renamed
     }
 
     /// Removes the old name, unless another request has put another object there meanwhile.

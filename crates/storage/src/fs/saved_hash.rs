@@ -1,6 +1,8 @@
 //! The state of an upload's hash, kept beside its bytes, so that a new process need not read them all again.
 //!
-//! A record says: the first so many bytes of this file have this state. It is written after those bytes were.
+//! A record says: the first so many bytes of this file have this state. It is written after those bytes were, and were synced:
+//! what the kernel could not write to the disk it forgets, and reads as what is there instead. An upload whose sync
+//! fails is removed, because the kernel tells of that once only.
 //!
 //! # Why it can be trusted
 //!
@@ -47,7 +49,15 @@ const LONGEST: usize = 1024;
 pub(super) const EVERY: u64 = 64 << 20;
 
 impl<D: Disk> Engine<D> {
-    /// Records the state of the hash of the first `size` bytes of the upload in `directory`, where it may be trusted later.
+    /// Whether a record of this file may be trusted later.
+    pub(super) fn keeps_hash_of(&self, file: &D::File) -> bool {
+        self.disk
+            .stat_file(file)
+            .is_ok_and(|found| self.start_of(&found).is_some())
+    }
+
+    /// Records the state of the hash of the first `size` bytes of the upload in `directory`, which are synced, where it may be
+    /// trusted later.
     pub(super) fn save_hash(
         &self,
         directory: &str,
@@ -111,16 +121,32 @@ impl<D: Disk> Engine<D> {
             hasher.update(&space[..count]);
             let start = offset;
             offset += count as u64;
-            if start / EVERY < offset / EVERY {
+            if start / EVERY < offset / EVERY && self.keeps_hash_of(&file) {
+                self.sync_ahead(upload, directory, &file)?;
                 self.save_hash(directory, &file, offset, &hasher)?;
             }
         }
         let found = Fingerprint::from(self.disk.stat_file(&file)?);
-        if found == before && found.is_of_size(size) && !self.uploads.is_held(upload) {
+        // The next holder takes what is remembered for what this process left, and so looks for no mark.
+        let is_marked = self.marked(directory)?.is_some();
+        if found == before && found.is_of_size(size) && !is_marked && !self.uploads.is_held(upload) {
             let known = Remembered { hasher, file: found };
             self.uploads.hashes.insert(upload.clone(), Arc::new(known));
         }
         Ok(())
+    }
+
+    /// Syncs an upload that no request holds. One that cannot be synced goes, unless a request has it by now, which learns of
+    /// that at its own sync.
+    fn sync_ahead(&self, upload: &UploadKey, directory: &str, file: &D::File) -> io::Result<()> {
+        let synced = self.disk.sync_file(file);
+        if synced.is_err()
+            && let Some(_hold) = self.uploads.hold(upload)
+        {
+            self.forget_hash(directory)?;
+            self.disk.remove_file(&format!("{directory}/data"))?;
+        }
+        synced
     }
 
     /// Removes the record of the upload in `directory`.

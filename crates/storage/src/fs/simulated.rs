@@ -35,6 +35,8 @@ struct Shared {
     state: Mutex<State>,
     /// Notified when a sync stops, and when it may go on
     paused: Condvar,
+    /// Differs after each cut of power
+    boot_id: String,
 }
 
 /// How often something was made durable.
@@ -53,6 +55,7 @@ struct State {
     effects: usize,
     cut_after: usize,
     off: bool,
+    has_no_locks: bool,
     /// The file that is locked
     locked: Option<u64>,
     mounted: Option<u64>,
@@ -63,9 +66,11 @@ struct State {
     /// The number of the sync of a file that fails, counted down to zero.
     failing_file_sync: Option<u32>,
     failing_directory_sync: Option<u32>,
+    failing_removal: Option<u32>,
     ignored_sync: Option<u32>,
     pausing_directory_sync: Option<u32>,
-    pause: Pause,
+    /// One for each call of `pause_directory_sync`
+    pauses: Vec<Pause>,
     log: Vec<String>,
 }
 
@@ -116,6 +121,7 @@ impl Default for State {
             effects: 0,
             cut_after: usize::MAX,
             off: false,
+            has_no_locks: false,
             locked: None,
             mounted: None,
             reads: 0,
@@ -123,9 +129,10 @@ impl Default for State {
             space: u64::MAX,
             failing_file_sync: None,
             failing_directory_sync: None,
+            failing_removal: None,
             ignored_sync: None,
             pausing_directory_sync: None,
-            pause: Pause::NotReached,
+            pauses: Vec::new(),
             log: Vec::new(),
         }
     }
@@ -170,23 +177,36 @@ impl SimulatedDisk {
         self.0.state.lock().failing_directory_sync = Some(others);
     }
 
-    /// Lets the sync of a directory stop before it does anything, after `others` that do not.
-    pub(super) fn pause_directory_sync(&self, others: u32) {
+    /// Lets the removal of a file by its path fail, after `others` that succeed. A rename that replaces nothing is a link and
+    /// such a removal, as on NFS.
+    pub(super) fn fail_removal(&self, others: u32) {
+        self.0.state.lock().failing_removal = Some(others);
+    }
+
+    /// Lets files have no locks.
+    pub(super) fn refuse_locks(&self) {
+        self.0.state.lock().has_no_locks = true;
+    }
+
+    /// Lets the sync of a directory stop before it does anything, after `others` that do not. Returns the number of the pause.
+    pub(super) fn pause_directory_sync(&self, others: u32) -> usize {
         let mut state = self.0.state.lock();
-        (state.pausing_directory_sync, state.pause) = (Some(others), Pause::NotReached);
+        state.pausing_directory_sync = Some(others);
+        state.pauses.push(Pause::NotReached);
+        state.pauses.len() - 1
     }
 
     /// Waits until the sync that is to stop has stopped. Blocks.
     pub(super) fn wait_for_pause(&self) {
         let mut state = self.0.state.lock();
-        while state.pause == Pause::NotReached {
+        while state.pauses.last() == Some(&Pause::NotReached) {
             self.0.paused.wait(&mut state);
         }
     }
 
-    /// Lets the sync that has stopped go on.
-    pub(super) fn resume(&self) {
-        self.0.state.lock().pause = Pause::Resumed;
+    /// Lets the sync go on that has stopped in the pause of this number.
+    pub(super) fn resume(&self, number: usize) {
+        self.0.state.lock().pauses[number] = Pause::Resumed;
         self.0.paused.notify_all();
     }
 
@@ -194,9 +214,10 @@ impl SimulatedDisk {
     fn pause(&self) {
         let mut state = self.0.state.lock();
         if counted_down(&mut state.pausing_directory_sync) {
-            state.pause = Pause::Reached;
+            let number = state.pauses.len() - 1;
+            state.pauses[number] = Pause::Reached;
             self.0.paused.notify_all();
-            while state.pause == Pause::Reached {
+            while state.pauses[number] == Pause::Reached {
                 self.0.paused.wait(&mut state);
             }
         }
@@ -219,6 +240,7 @@ impl SimulatedDisk {
         Self(Arc::new(Shared {
             state: Mutex::new(state),
             paused: Condvar::new(),
+            boot_id: format!("{}again", self.0.boot_id),
         }))
     }
 
@@ -624,6 +646,9 @@ impl Disk for SimulatedDisk {
         self.effect(
             || format!("lock {path}"),
             |state| {
+                if state.has_no_locks {
+                    return Err(io::ErrorKind::Unsupported.into());
+                }
                 let inode = match state.find(path) {
                     Ok(inode) => inode,
                     Err(_) => state.add(path, Content::file())?,
@@ -856,6 +881,11 @@ impl Disk for SimulatedDisk {
             || format!("rename {from} to {name} in {to}, where nothing is"),
             |state| match state.child(*to, name) {
                 Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+                Err(_) if counted_down(&mut state.failing_removal) => {
+                    let inode = state.find(from)?;
+                    state.change(*to, name, Some(inode));
+                    Err(io::Error::from_raw_os_error(5))
+                }
                 Err(_) => state.rename(state.parent_of(from)?, *to, name),
             },
         )
@@ -886,6 +916,9 @@ impl Disk for SimulatedDisk {
         self.effect(
             || format!("remove {path}"),
             |state| {
+                if counted_down(&mut state.failing_removal) {
+                    return Err(io::Error::from_raw_os_error(5));
+                }
                 let (parent, name) = state.parent_of(path)?;
                 state.remove(parent, name, false)
             },
@@ -914,6 +947,10 @@ impl Disk for SimulatedDisk {
             || format!("remove the directory {name} in {directory}"),
             |state| state.remove(*directory, name, true),
         )
+    }
+
+    fn boot_id(&self) -> Option<&str> {
+        Some(&self.0.boot_id)
     }
 
     fn check(&self) -> io::Result<()> {

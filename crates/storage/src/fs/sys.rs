@@ -28,6 +28,8 @@ use rustix::{
 /// Directories are created as registry:2 does: everything that the umask leaves.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+/// Attempts to lock a file that another program removes meanwhile.
+const ATTEMPTS: u32 = 100;
 
 /// The effects and observations that the engine needs from a file system.
 ///
@@ -269,6 +271,26 @@ impl RealDisk {
         }
     }
 
+    /// Locks the file that was opened at `path`; false when it does not lie there any more, and the lock protects nothing.
+    fn lock_file(&self, file: &OwnedFd, path: &str) -> io::Result<bool> {
+        if let Err(error) = retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
+            if matches!(error, Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) {
+                return Err(io::Error::new(io::ErrorKind::Unsupported, io::Error::from(error)));
+            }
+            if error != Errno::WOULDBLOCK {
+                return Err(error.into());
+            }
+            let mut holder = vec![0; 256];
+            let length = pread(file, &mut holder, 0).unwrap_or(0);
+            let holder = String::from_utf8_lossy(&holder[..length]).into_owned();
+            return Err(io::Error::new(io::ErrorKind::WouldBlock, holder));
+        }
+        match self.is_locked_at(file, path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            other => other,
+        }
+    }
+
     fn open_file(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
         Ok(retry_on_intr(|| openat(&self.root, path, flags, FILE_MODE))?)
@@ -281,22 +303,17 @@ impl Disk for RealDisk {
     type Lock = OwnedFd;
 
     fn lock(&self, path: &str, content: &str) -> io::Result<OwnedFd> {
-        let file = self.open_file(path, OFlags::RDWR | OFlags::CREATE)?;
-        if let Err(error) = retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-            if matches!(error, Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, io::Error::from(error)));
+        for _ in 0..ATTEMPTS {
+            let file = self.open_file(path, OFlags::RDWR | OFlags::CREATE)?;
+            if self.lock_file(&file, path)? {
+                ftruncate(&file, 0)?;
+                write_all_at(self, &file, content.as_bytes(), 0)?;
+                return Ok(file);
             }
-            if error != Errno::WOULDBLOCK {
-                return Err(error.into());
-            }
-            let mut holder = vec![0; 256];
-            let length = pread(&file, &mut holder, 0).unwrap_or(0);
-            let holder = String::from_utf8_lossy(&holder[..length]).into_owned();
-            return Err(io::Error::new(io::ErrorKind::WouldBlock, holder));
         }
-        ftruncate(&file, 0)?;
-        write_all_at(self, &file, content.as_bytes(), 0)?;
-        Ok(file)
+        Err(io::Error::other(format!(
+            "gave up after {ATTEMPTS} attempts: another program removes `{path}` again and again"
+        )))
     }
 
     fn is_locked_at(&self, lock: &OwnedFd, path: &str) -> io::Result<bool> {
@@ -639,6 +656,21 @@ mod tests {
         mkdirat(CWD, &root, DIRECTORY_MODE).unwrap();
         let error = disk.check().unwrap_err().to_string();
         assert!(error.contains("another directory"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_file_that_was_removed_while_it_was_opened_is_not_the_lock() {
+        let root = tempfile::tempdir().unwrap();
+        let disk = RealDisk::open(root.path()).unwrap();
+        let open = || disk.open_file("lock", OFlags::RDWR | OFlags::CREATE).unwrap();
+        let removed = open();
+        disk.remove_file("lock").unwrap();
+        assert!(!disk.lock_file(&removed, "lock").unwrap());
+        let replaced = open();
+        assert!(!disk.lock_file(&removed, "lock").unwrap());
+        assert!(disk.lock_file(&replaced, "lock").unwrap());
+        let held = disk.lock("lock", "pid 1").unwrap_err();
+        assert_eq!(held.kind(), io::ErrorKind::WouldBlock);
     }
 
     #[test]

@@ -55,13 +55,29 @@ fn a_second_process_is_told_who_has_the_store() {
     FsStorage::open(directory.path()).unwrap();
 }
 
-#[tokio::test]
-async fn without_a_lock_the_store_opens_beside_another_process() {
+/// What removes things while no server runs finds the lock of one that was told to do without.
+#[test]
+fn a_store_is_locked_wherever_its_file_system_has_locks() {
     let (directory, storage) = opened();
-    let second = FsStorage::open_without_lock(directory.path()).unwrap();
-    second.publish(&[link("second")]).await.unwrap();
-    second.check().await.unwrap();
+    let error = FsStorage::open_also_without_locks(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
     drop(storage);
+    let storage = FsStorage::open_also_without_locks(directory.path()).unwrap();
+    let error = FsStorage::open(directory.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Locked);
+    drop(storage);
+}
+
+#[tokio::test]
+async fn a_file_system_without_locks_is_used_only_when_asked_for() {
+    let disk = super::simulated::SimulatedDisk::default();
+    disk.refuse_locks();
+    let error = FsStorage::on(disk.clone(), "/data").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert!(error.to_string().contains("has no locks"), "{error}");
+    let storage = FsStorage::also_without_locks(disk, "/data").unwrap();
+    storage.publish(&[link("first")]).await.unwrap();
+    storage.check().await.unwrap();
 }
 
 #[test]
@@ -361,6 +377,38 @@ async fn a_killed_process_leaves_an_upload_as_it_was_before_a_request_that_is_al
 }
 
 /// The bytes are a blob already when something after it fails: they are not cut off.
+/// The process was killed when it had marked the upload, and had not written to it.
+#[tokio::test]
+async fn a_mark_without_bytes_behind_it_takes_no_later_bytes_away() {
+    let (directory, storage) = opened();
+    let upload = upload();
+    storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"0123456789")).await.unwrap();
+    held.suspend().await.unwrap();
+    let engine = &storage.engine;
+    let path = super::upload::directory_of(&upload);
+    engine.mark(&path, 10).unwrap();
+    drop(storage);
+
+    let storage = FsStorage::open(directory.path()).unwrap();
+    storage.engine.hash_ahead(&upload, &path, 10).unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"abcdef")).await.unwrap();
+    assert_eq!(held.suspend().await.unwrap(), 16);
+    drop(storage);
+
+    let storage = FsStorage::open(directory.path()).unwrap();
+    assert_eq!(storage.upload_size(&upload).await.unwrap(), 16);
+    let held = storage.open_upload(&upload).await.unwrap();
+    assert_eq!(held.size(), 16);
+    let finished = held.finish(None).await.unwrap();
+    assert_eq!(
+        finished.digest(Algorithm::Sha256),
+        Some(Digest::sha256_of(b"0123456789abcdef"))
+    );
+}
+
 #[tokio::test]
 async fn a_request_that_is_taken_back_spares_a_blob_that_was_published() {
     let (directory, storage) = opened();
@@ -391,9 +439,12 @@ async fn an_upload_that_shares_its_file_starts_over() {
     held.suspend().await.unwrap();
     let other = directory.path().join("other");
     fs::hard_link(data_of(directory.path(), &upload), &other).unwrap();
+    let path = super::upload::directory_of(&upload);
+    storage.engine.mark(&path, 3).unwrap();
 
     let mut held = storage.open_upload(&upload).await.unwrap();
     assert_eq!(held.size(), 0);
+    assert_eq!(storage.engine.marked(&path).unwrap(), None);
     held.write(Bytes::from_static(b"something else")).await.unwrap();
     held.suspend().await.unwrap();
     assert_eq!(fs::read(&other).unwrap(), b"published");

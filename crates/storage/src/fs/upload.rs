@@ -188,7 +188,10 @@ impl<D: Disk> Session<D> {
             // A crash on a file system without a journal may leave the name of a file that was
             // already published; a backup may have linked it. To append would change the published file. A pipe
             // holds no bytes.
-            return self.remove_data().map_err(failed);
+            return self
+                .remove_data()
+                .and_then(|()| self.engine.unmark(directory))
+                .map_err(failed);
         }
         self.written = found.size;
         self.file = Some(Arc::new(file));
@@ -199,7 +202,7 @@ impl<D: Disk> Session<D> {
             .remove(&self.hold.upload)
             .map(|(_, known)| known);
         if let Some(known) = known.filter(|known| known.file == Fingerprint::from(found)) {
-            // This process left it, and so left no mark.
+            // This process left it, or hashed it ahead, and there is no mark.
             self.hasher = Some(known.hasher.clone());
             return Ok(());
         }
@@ -217,12 +220,19 @@ impl<D: Disk> Session<D> {
     fn cut(&mut self) -> Result<()> {
         if self.is_too_long {
             let file = self.file()?;
-            let cut = self.engine.disk.set_length(&file, self.written);
-            cut.and_then(|()| self.engine.unmark(&self.directory))
-                .map_err(|error| writing(&self.data, error))?;
+            self.try_cut(&file).map_err(|error| writing(&self.data, error))?;
             self.is_too_long = false;
         }
         Ok(())
+    }
+
+    fn try_cut(&self, file: &D::File) -> io::Result<()> {
+        let saved = self.engine.saved_hash(&self.directory, file);
+        if saved.is_none_or(|(size, _)| size > self.written) {
+            self.engine.forget_hash(&self.directory)?;
+        }
+        self.engine.disk.set_length(file, self.written)?;
+        self.engine.unmark(&self.directory)
     }
 
     /// Says how many bytes count, before the first that does not is written.
@@ -301,19 +311,30 @@ impl<D: Disk> Session<D> {
             hasher.update(&frame[..part]);
             count -= part as u64;
         }
-        if self.before.is_none()
-            && before / EVERY < self.written / EVERY
-            && let Err(error) = self
-                .engine
-                .save_hash(&self.directory, &file, self.written, &hasher)
-        {
-            tracing::debug!(upload = self.directory, %error, "could not keep the state of a hash; after a restart the upload is read again");
-        }
         self.hasher = Some(hasher);
         if self.written - self.written_back >= WRITEBACK {
             self.start_writeback(&file);
         }
-        result.map_err(|error| writing(&self.data, error))
+        result.map_err(|error| writing(&self.data, error))?;
+        if self.before.is_none() && before / EVERY < self.written / EVERY {
+            self.keep_hash(&file)?;
+        }
+        Ok(())
+    }
+
+    /// Records the state of the hash for another process, once the bytes are on the disk: one that could not be written
+    /// there may be read as something else.
+    fn keep_hash(&mut self, file: &D::File) -> Result<()> {
+        if !self.engine.keeps_hash_of(file) {
+            return Ok(());
+        }
+        self.sync(file)?;
+        if let Some(hasher) = &self.hasher
+            && let Err(error) = self.engine.save_hash(&self.directory, file, self.written, hasher)
+        {
+            tracing::debug!(upload = self.directory, %error, "could not keep the state of a hash; after a restart the upload is read again");
+        }
+        Ok(())
     }
 
     /// The hash of what is in the file; reads it when that is not known.
@@ -403,9 +424,14 @@ impl<D: Disk> Session<D> {
             return Ok(());
         }
         let file = self.file()?;
-        let disk = &self.engine.disk;
-        disk.sync_file(&file).map_err(|error| {
+        self.sync(&file)
+    }
+
+    /// Syncs the bytes so far.
+    fn sync(&mut self, file: &D::File) -> Result<()> {
+        self.engine.disk.sync_file(file).map_err(|error| {
             // A second sync would not tell what of the file is on the disk: it is as good as not written.
+            self.hasher = None;
             if let Err(error) = self.remove_data() {
                 tracing::warn!(path = self.data, %error, "could not remove an upload that was not synced");
             }

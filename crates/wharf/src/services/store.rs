@@ -33,15 +33,7 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage
         // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
         return Ok((Arc::new(FsStorage::open_read_only(root)?), Arc::new(MemorySpools)));
     }
-    let storage = if settings.locking.is_on {
-        open_when_free(settings, root).await?
-    } else {
-        tracing::warn!(
-            "the store is not locked, because of `storage.filesystem.lock: false`: a second server or a garbage \
-             collection in the same directory would destroy images"
-        );
-        FsStorage::open_without_lock(root)?
-    };
+    let storage = open_when_free(settings, root).await?;
     let storage = Arc::new(storage);
     Ok((Arc::clone(&storage) as _, storage))
 }
@@ -49,10 +41,15 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage
 /// Opens the store as soon as no other process has it; gives up after the configured time.
 async fn open_when_free(settings: &Settings, root: &Path) -> anyhow::Result<FsStorage> {
     let wait = settings.locking.wait;
+    let open = if settings.locking.is_on {
+        FsStorage::open
+    } else {
+        FsStorage::open_also_without_locks
+    };
     let begun = Instant::now();
     let mut health = JoinSet::new();
     loop {
-        let error = match FsStorage::open(root) {
+        let error = match open(root) {
             Err(error) if error.kind() == ErrorKind::Locked => error,
             opened => {
                 // Its listener is free again when this returns.

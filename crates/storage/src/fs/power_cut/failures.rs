@@ -190,3 +190,97 @@ fn a_tree_on_another_file_system_is_staged_there() {
         assert!(files.keys().all(|path| !path.contains("/staging/")), "{files:?}");
     }
 }
+
+/// A kill leaves everything that was done: the mark of a request that is all or nothing is whole, or absent.
+#[test]
+fn a_kill_at_any_moment_of_a_provisional_write_takes_no_earlier_byte_away() {
+    for effects in 0..12 {
+        let (runtime, disk, client) = opened();
+        runtime.block_on(async {
+            let upload = client.upload("u");
+            client.storage.create_upload(&upload).await.unwrap();
+            let mut held = client.storage.open_upload(&upload).await.unwrap();
+            held.write(pattern(1, 10)).await.unwrap();
+            held.suspend().await.unwrap();
+            disk.cut_after(effects);
+            let mut held = client.storage.open_upload(&upload).await.unwrap();
+            held.write_provisionally();
+            let written = held.write(pattern(2, 600_000)).await;
+            let finished = held.finish(None).await;
+            assert!(effects > 3 || finished.is_err(), "{written:?}");
+
+            let found = disk.after_power_cut(Survival::Everything);
+            let storage = FsStorage::on(found, "simulated").unwrap();
+            assert_eq!(storage.upload_size(&upload).await.unwrap(), 10, "{}", disk.log());
+            let held = storage.open_upload(&upload).await.unwrap();
+            assert_eq!(held.size(), 10);
+        });
+    }
+}
+
+/// On a file system without a rename that replaces nothing, the new name may be there although the old one stayed.
+#[test]
+fn a_rename_that_failed_half_way_is_synced_before_it_is_relied_on() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let key = |path: &str| Key::new(path).unwrap();
+        // Their directories are durable.
+        for name in ["a/first", "a/second", "b/first", "b/second"] {
+            let put = put(key(name), name.into());
+            client.storage.publish(&[put]).await.unwrap();
+        }
+        let object = put(key("a/object"), "object".into()).if_absent();
+        disk.fail_removal(0);
+        client
+            .storage
+            .publish(std::slice::from_ref(&object))
+            .await
+            .unwrap_err();
+        assert!(client.storage.stat(&object.key).await.is_ok(), "it is visible");
+        client
+            .storage
+            .publish(&[put(key("b/link"), "a/object".into())])
+            .await
+            .unwrap();
+        let found = disk.after_power_cut(Survival::Nothing).files();
+        assert!(
+            found.contains_key("b/link") && found.contains_key("a/object"),
+            "{found:?}"
+        );
+    });
+}
+
+/// An object that is moved has its new name, also when its name in staging cannot be removed.
+#[test]
+fn a_move_that_cannot_tidy_up_is_durable() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let (from, to) = (Key::new("a/from").unwrap(), Key::new("a/to").unwrap());
+        let object = put(from.clone(), "object".into());
+        client.storage.publish(&[object]).await.unwrap();
+        let removal = crate::Removal {
+            key: from,
+            keep: Key::new("a").unwrap(),
+        };
+        disk.fail_removal(0);
+        client.storage.rename(&removal, &to).await.unwrap();
+        let found = disk.after_power_cut(Survival::Nothing).files();
+        assert!(
+            found.contains_key("a/to") && !found.contains_key("a/from"),
+            "{found:?}"
+        );
+    });
+}
+
+/// A file that lies in staging under the name that the check takes belongs to another process.
+#[test]
+fn a_check_removes_only_its_own_file() {
+    let (runtime, disk, client) = opened();
+    let staged = client.storage.engine.staging_path("docker");
+    let number: u64 = staged.rsplit('/').next().unwrap().parse().unwrap();
+    let next = format!("wharf/staging/{}", number + 1);
+    disk.create(&next).unwrap();
+    runtime.block_on(client.storage.check()).unwrap_err();
+    assert!(disk.files().contains_key(&next));
+    runtime.block_on(client.storage.check()).unwrap();
+}

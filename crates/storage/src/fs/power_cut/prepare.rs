@@ -59,3 +59,54 @@ fn an_upload_that_could_not_be_prepared_is_not_published_later() {
         );
     });
 }
+
+/// What could not be written to the disk may be read as something else later: its hash is not kept for that.
+#[test]
+fn bytes_that_cannot_be_synced_leave_no_state_of_their_hash() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let upload = client.upload("large");
+        let records = || {
+            disk.files()
+                .keys()
+                .filter(|path| path.ends_with("/hashed"))
+                .count()
+        };
+        let chunk = pattern(1, 1 << 20);
+        for fails in [false, true] {
+            client.storage.create_upload(&upload).await.unwrap();
+            if fails {
+                disk.fail_file_sync(0);
+            }
+            let mut held = client.storage.open_upload(&upload).await.unwrap();
+            for _ in 0..64 {
+                held.write(chunk.clone()).await.unwrap_or_default();
+            }
+            assert_eq!(held.suspend().await.is_err(), fails);
+            assert_eq!(records() == 0, fails);
+        }
+        assert_eq!(client.storage.upload_size(&upload).await.unwrap(), 0);
+    });
+}
+
+/// The same of an upload that is hashed before a request needs its hash.
+#[test]
+fn an_upload_that_cannot_be_synced_ahead_is_not_trusted() {
+    let (runtime, disk, client) = opened();
+    runtime.block_on(async {
+        let upload = client.upload("large");
+        let directory = crate::fs::upload::directory_of(&upload);
+        client.storage.create_upload(&upload).await.unwrap();
+        let mut held = client.storage.open_upload(&upload).await.unwrap();
+        for _ in 0..64 {
+            held.write(pattern(1, 1 << 20)).await.unwrap();
+        }
+        held.suspend().await.unwrap();
+        let engine = &client.storage.engine;
+        engine.forget_hash(&directory).unwrap();
+        engine.uploads.hashes.remove(&upload);
+        disk.fail_file_sync(0);
+        engine.hash_ahead(&upload, &directory, 64 << 20).unwrap_err();
+        assert_eq!(client.storage.upload_size(&upload).await.unwrap(), 0);
+    });
+}

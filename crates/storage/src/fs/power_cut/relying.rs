@@ -6,7 +6,9 @@ use bytes::Bytes;
 use tokio::time::timeout;
 use wharf_oci::Digest;
 
-use super::{Client, SimulatedDisk, Survival, check_promises, opened, pattern, put};
+use super::{
+    Client, FsStorage, SimulatedDisk, Survival, check_objects, check_promises, opened, pattern, put,
+};
 use crate::{Key, Objects as _, Result, layout};
 
 /// A client of another repository that mounts what the first one pushes.
@@ -66,7 +68,7 @@ fn a_blob_is_not_relied_on_before_its_name_is_durable() {
         runtime.block_on(async {
             let content = push_before(&client).await;
             let digest = Digest::sha256_of(&content);
-            disk.pause_directory_sync(others);
+            let paused = disk.pause_directory_sync(others);
             let first = {
                 let client = client.clone();
                 tokio::spawn(async move { client.push_blob("first", &[content]).await })
@@ -78,7 +80,7 @@ fn a_blob_is_not_relied_on_before_its_name_is_durable() {
             let in_time = timeout(Duration::from_millis(100), &mut second).await;
             // Looked at only after the sync goes on: a failed assertion would wait for it for ever.
             let found = check_promises(&disk.after_power_cut(Survival::Nothing), &client.ledger);
-            disk.resume();
+            disk.resume(paused);
             found.unwrap_or_else(|problem| panic!("{problem}"));
             let mounted = match in_time {
                 Ok(mounted) => mounted.unwrap(),
@@ -115,6 +117,66 @@ fn a_blob_whose_sync_failed_is_synced_before_it_is_relied_on() {
         });
     }
     assert!(failed >= 6, "{failed}");
+}
+
+/// Of two first layers of a repository, the second goes into the tree of the first. As long as the old name of that tree
+/// may come back, the next start may remove it with all that is in it.
+#[test]
+fn a_link_in_a_tree_of_another_request_waits_for_the_end_of_its_old_name() {
+    for failing in [false, true] {
+        let (runtime, disk, client) = opened();
+        runtime.block_on(async {
+            let mut links = Vec::new();
+            for size in [10, 20] {
+                let content = [pattern(5, size)];
+                let digest = other(&client).push_blob("u", &content).await.unwrap();
+                let key = layout::layer_link(&client.repository, &digest);
+                links.push(put(key, layout::link_content(&digest)));
+            }
+            let push = |link: &crate::Put| {
+                let (client, link) = (client.clone(), link.clone());
+                client.ledger.begin(&link.key, Some(link.bytes.clone()));
+                tokio::spawn(async move {
+                    let pushed = client.storage.publish(std::slice::from_ref(&link)).await;
+                    if pushed.is_ok() {
+                        client.ledger.acknowledge(&link.key, Some(link.bytes));
+                    }
+                    pushed
+                })
+            };
+            // The second has begun, and has not placed its tree.
+            let second_paused = disk.pause_directory_sync(0);
+            let mut second = push(&links[1]);
+            disk.wait_for_pause();
+            // The first has placed its tree, of four directories, and synced the one above it.
+            let first_paused = disk.pause_directory_sync(5);
+            let first = push(&links[0]);
+            disk.wait_for_pause();
+            disk.resume(second_paused);
+            let in_time = timeout(Duration::from_millis(100), &mut second).await;
+            let found = survives_a_start(&disk, &client);
+            if failing {
+                disk.fail_directory_sync(0);
+            }
+            disk.resume(first_paused);
+            found.unwrap_or_else(|problem| panic!("{problem}\n{}", disk.log()));
+            assert!(in_time.is_err(), "the second waits for the first");
+            second.await.unwrap().unwrap();
+            survives_a_start(&disk, &client).unwrap();
+            assert_eq!(first.await.unwrap().is_err(), failing);
+            survives_a_start(&disk, &client).unwrap();
+        });
+    }
+}
+
+/// Nothing acknowledged is lost by a cut of power now, nor by the start after it.
+fn survives_a_start(disk: &SimulatedDisk, client: &Client) -> Result<(), String> {
+    (0..100).map(Survival::Some).try_for_each(|survival| {
+        let found = disk.after_power_cut(survival);
+        check_promises(&found, &client.ledger)?;
+        FsStorage::on(found.clone(), "simulated").map_err(|error| error.to_string())?;
+        check_objects(&found, &client.ledger).map_err(|problem| format!("{survival:?}: {problem}"))
+    })
 }
 
 #[test]
