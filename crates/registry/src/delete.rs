@@ -254,7 +254,11 @@ impl Registry {
         for manifests in graph.digests().chunks(PARALLEL) {
             let facts = in_parallel(manifests.iter().map(|digest| self.tree.manifests.facts(digest))).await?;
             for (manifest, facts) in manifests.iter().zip(facts) {
-                let names_it = facts.is_some_and(|facts| facts.blobs().any(|blob| blob == digest));
+                // An entry of an index that has no media type may be a blob, too.
+                let names_it = facts.is_some_and(|facts| {
+                    let mut named = facts.blobs().chain(&facts.children);
+                    named.any(|named| named == digest)
+                });
                 if names_it && self.has_revision(name, manifest).await? {
                     found.push(*manifest);
                 }
