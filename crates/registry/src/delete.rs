@@ -1,6 +1,9 @@
 //! Deleting tags, manifests and blobs: pointers first, then what they pointed at; never what a tagged manifest needs.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::layout;
@@ -19,6 +22,9 @@ use crate::{
 
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
+
+/// How long a request waits until it may look through all manifests of a repository.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
@@ -125,7 +131,7 @@ impl Registry {
                 Vec::new()
             } else {
                 let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
-                self.ancestors(name, digest, &graph).await?
+                self.ancestors(name, std::slice::from_ref(digest), &graph).await?
             };
             // A tag of an index comes with a push of that index, which only a watch over it sees.
             let unwatched: Vec<Digest> = ancestors
@@ -165,8 +171,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], [`Error::BlobNeeded`]; errors of the
-    /// store.
+    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], [`Error::BlobNeeded`], [`Error::Busy`] and
+    /// [`Error::Exhausted`] when other requests keep it waiting for too long; errors of the store.
     pub async fn delete_blob(
         &self,
         caller: &dyn Caller,
@@ -210,6 +216,7 @@ impl Registry {
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
     async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Box<dyn Watch>> {
         let mut watched = vec![*digest];
+        let mut is_watched = HashSet::from([*digest]);
         loop {
             let watch = self.locks.watch(&watched).await?;
             let link = layout::layer_link(name, digest);
@@ -223,7 +230,7 @@ impl Registry {
             let unwatched: Vec<Digest> = needing
                 .iter()
                 .copied()
-                .filter(|manifest| !watched.contains(manifest))
+                .filter(|manifest| is_watched.insert(*manifest))
                 .collect();
             if !unwatched.is_empty() {
                 watched.extend(unwatched);
@@ -250,26 +257,29 @@ impl Registry {
     /// that this asks the store for next to nothing.
     async fn manifests_above(&self, name: &RepoName, digest: &Digest) -> Result<Vec<Digest>> {
         let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+        // After the graph, which takes a turn of its own when it is read.
+        let _turn = self.budget().graphs.wait(1, PATIENCE).await?;
         let mut found: Vec<Digest> = Vec::new();
         for manifests in graph.digests().chunks(PARALLEL) {
-            let facts = in_parallel(manifests.iter().map(|digest| self.tree.manifests.facts(digest))).await?;
-            for (manifest, facts) in manifests.iter().zip(facts) {
-                // An entry of an index that has no media type may be a blob, too.
-                let names_it = facts.is_some_and(|facts| {
-                    let mut named = facts.blobs().chain(&facts.children);
-                    named.any(|named| named == digest)
-                });
-                if names_it && self.has_revision(name, manifest).await? {
-                    found.push(*manifest);
-                }
-            }
+            let names_it = |manifest| self.has_manifest_naming(name, manifest, digest);
+            let naming: Vec<bool> = in_parallel(manifests.iter().map(names_it)).await?;
+            let naming = manifests.iter().zip(naming).filter(|(_, names_it)| *names_it);
+            found.extend(naming.map(|(manifest, _)| *manifest));
         }
-        for manifest in found.clone() {
-            found.extend(self.ancestors(name, &manifest, &graph).await?);
-        }
+        let above = self.ancestors(name, &found, &graph).await?;
+        found.extend(above);
         found.sort_unstable();
-        found.dedup();
         Ok(found)
+    }
+
+    /// Whether `name` has the manifest `manifest`, and that names the blob `digest`.
+    async fn has_manifest_naming(&self, name: &RepoName, manifest: &Digest, digest: &Digest) -> Result<bool> {
+        let Some(facts) = self.tree.manifests.facts(manifest).await? else {
+            return Ok(false);
+        };
+        // An entry of an index that has no media type may be a blob, too.
+        let mut named = facts.blobs().chain(&facts.children);
+        Ok(named.any(|named| named == digest) && self.has_revision(name, manifest).await?)
     }
 
     /// What the tag `tag` of `name` points at.
@@ -282,11 +292,12 @@ impl Registry {
         self.tree.tags.pointing_at(name, digests, &self.tree.links).await
     }
 
-    /// The indexes of `name` that list `digest`, themselves or through an index between.
-    async fn ancestors(&self, name: &RepoName, digest: &Digest, graph: &Graph) -> Result<Vec<Digest>> {
+    /// The indexes of `name` that list one of `digests`, themselves or through an index between; each once, and none of
+    /// `digests`.
+    async fn ancestors(&self, name: &RepoName, digests: &[Digest], graph: &Graph) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
-        let mut seen = HashSet::from([*digest]);
-        let mut next = graph.parents(digest);
+        let mut seen: HashSet<Digest> = digests.iter().copied().collect();
+        let mut next: Vec<Digest> = digests.iter().flat_map(|digest| graph.parents(digest)).collect();
         while let Some(parent) = next.pop() {
             if !seen.insert(parent) || !self.has_revision(name, &parent).await? {
                 continue;

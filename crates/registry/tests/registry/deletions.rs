@@ -1,9 +1,27 @@
 //! Deletions of what other manifests of the repository need, and of what other requests use meanwhile.
 
-use wharf_oci::media_type;
-use wharf_registry::Error;
+use std::sync::Arc;
 
-use crate::common::{caller, name, push_blob, put, registry, tag};
+use wharf_oci::{Digest, media_type};
+use wharf_registry::{Error, Options, Registry};
+use wharf_storage::{
+    Operation, Storage,
+    metered::{Metered, Meters},
+    object::ObjectStorage,
+};
+
+use crate::common::{caller, image, index, name, push_blob, put, registry, tag};
+
+/// How many images share a blob.
+const IMAGES: usize = 40;
+
+fn scans(meters: &Meters) -> u64 {
+    let measured = meters.snapshot();
+    let scans = measured
+        .iter()
+        .filter(|measured| measured.operation == Operation::Scan);
+    scans.map(|measured| measured.calls).sum()
+}
 
 /// An entry of an index that has no media type is a manifest or a blob.
 #[tokio::test]
@@ -23,4 +41,40 @@ async fn a_blob_that_an_untyped_entry_of_an_index_names_is_needed() {
     }
     registry.delete_tag(&caller(), &app, &tag("1")).await.unwrap();
     registry.delete_blob(&caller(), &app, &blob, false).await.unwrap();
+}
+
+/// To look for each of many manifests in the history of each of many tags takes the product of both.
+#[tokio::test]
+async fn the_tags_of_many_images_with_one_blob_are_not_searched_for_each_image() {
+    let storage = Metered::new(Arc::new(ObjectStorage::in_memory()));
+    let meters = storage.meters();
+    let storage: Arc<dyn Storage> = Arc::new(storage);
+    let options = Options {
+        delete_enabled: true,
+        ..Options::default()
+    };
+    let registry = Arc::new(Registry::new(storage, options));
+    let app = name("app");
+    let mut expected = Vec::new();
+    let mut children = Vec::new();
+    for number in 0..IMAGES {
+        let extra = format!(r#","annotations":{{"number":"{number}"}}"#);
+        let manifest = image(&registry, &app, "shared", &extra).await;
+        let name = format!("image-{number:02}");
+        let digest = put(&registry, &app, tag(&name), &manifest).await;
+        children.push((digest, manifest.len()));
+        expected.push(format!("app:{name}"));
+    }
+    put(&registry, &app, tag("index"), &index(&children)).await;
+    expected.push("app:index".to_owned());
+    let other = image(&registry, &app, "other", "").await;
+    put(&registry, &app, tag("other"), &other).await;
+
+    let (blob, before) = (Digest::sha256_of(b"shared"), scans(&meters));
+    let refused = registry.delete_blob(&caller(), &app, &blob, false).await;
+    match refused.unwrap_err() {
+        Error::BlobNeeded { manifests, .. } => assert_eq!(manifests, expected),
+        error => panic!("{error}"),
+    }
+    assert_eq!(scans(&meters), before);
 }
