@@ -15,7 +15,8 @@
 //! No lock is held across a listing, the sync of a large file, or a wait for a client. A deletion has to list (which
 //! tags point at the manifest, which indexes need it) before it knows what it may remove. It therefore *watches* the
 //! digests, lists, takes the exclusive lock, and goes on only if the watch saw no shared lock granted since; otherwise
-//! it begins anew. Each new beginning means that a push of just these digests has succeeded meanwhile.
+//! it begins anew. Each new beginning means that a push of just these digests was granted its lock meanwhile, whether it
+//! succeeded or not; so the number of new beginnings has a limit.
 
 use std::{
     collections::HashMap,

@@ -20,6 +20,10 @@ use crate::{
     },
 };
 
+/// How often a deletion begins anew because other requests disturbed its watch. More often than a push does: a client that
+/// pushes the same content one time after the other disturbs about every second watch.
+const ATTEMPTS: usize = 32;
+
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
 
@@ -54,7 +58,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`]; errors of the store.
+    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`], [`Error::Busy`] and
+    /// [`Error::Exhausted`] when other requests keep it waiting for too long; errors of the store.
     pub async fn delete_manifest(
         &self,
         caller: &dyn Caller,
@@ -77,9 +82,10 @@ impl Registry {
     ///
     /// What is to go is found without a lock, under a watch. When the watch was not disturbed before the exclusive lock was
     /// granted, no manifest that names `digest` or an index above it, and no tag of these, has been pushed since, and
-    /// none can be while the lock is held. Otherwise the search begins anew: each time because such a push succeeded.
+    /// none can be while the lock is held. Otherwise the search begins anew. The push that disturbed it may have failed after
+    /// it was granted its lock, and so may the next one, for ever: the number of attempts has a limit.
     async fn remove_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let (tags, watch) = self.find_tags_to_delete(name, digest, force).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed().await? {
@@ -93,6 +99,7 @@ impl Registry {
             ignore_absent(lock.unlink_revision(name).await)?;
             return Ok(removed.into_iter().flatten().collect());
         }
+        Err(disturbed())
     }
 
     /// Removes the locked tag `tag` if it points at `digest`.
@@ -121,7 +128,7 @@ impl Registry {
     ) -> Result<(Vec<Tag>, Box<dyn Watch>)> {
         let mut watched = vec![*digest];
         let mut is_watched = HashSet::from([*digest]);
-        loop {
+        for _ in 0..ATTEMPTS {
             let watch = self.locks.watch(&watched).await?;
             if !self.has_revision(name, digest).await? {
                 let hint = self.owner_of(name, digest).await?;
@@ -159,6 +166,7 @@ impl Registry {
                 indexes,
             });
         }
+        Err(disturbed())
     }
 
     /// Removes the blob `digest` from `name`. Other repositories keep it; its bytes stay until they are collected. Refused
@@ -191,7 +199,7 @@ impl Registry {
     /// a push of a manifest that names it locks it, and so disturbs the watch, and one of an index above such a manifest
     /// locks that.
     async fn unlink_blob(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<()> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let watch = if force {
                 None
             } else {
@@ -211,13 +219,14 @@ impl Registry {
                 }
             });
         }
+        Err(disturbed())
     }
 
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
     async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Box<dyn Watch>> {
         let mut watched = vec![*digest];
         let mut is_watched = HashSet::from([*digest]);
-        loop {
+        for _ in 0..ATTEMPTS {
             let watch = self.locks.watch(&watched).await?;
             let link = layout::layer_link(name, digest);
             if self.tree.links.target(&link).await?.is_none() {
@@ -251,6 +260,7 @@ impl Registry {
                 manifests,
             });
         }
+        Err(disturbed())
     }
 
     /// The manifests of `name` that name the blob `digest`, and the indexes above them. The facts of manifests are remembered, so
@@ -342,6 +352,12 @@ impl Registry {
         Ok(Some(
             "that digest is a blob of this repository, not a manifest".to_owned(),
         ))
+    }
+}
+
+fn disturbed() -> Error {
+    Error::Busy {
+        reason: "what is to be deleted is being pushed again and again",
     }
 }
 

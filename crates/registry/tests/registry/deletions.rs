@@ -1,8 +1,9 @@
 //! Deletions of what other manifests of the repository need, and of what other requests use meanwhile.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use wharf_oci::{Digest, media_type};
+use tokio::{select, time::timeout};
+use wharf_oci::{Digest, RepoName, media_type};
 use wharf_registry::{Error, Options, Registry};
 use wharf_storage::{
     Operation, Storage,
@@ -10,7 +11,7 @@ use wharf_storage::{
     object::ObjectStorage,
 };
 
-use crate::common::{caller, image, index, name, push_blob, put, registry, tag};
+use crate::common::{caller, far_away, image, index, name, push_blob, put, registry, tag, try_put};
 
 /// How many images share a blob.
 const IMAGES: usize = 40;
@@ -77,4 +78,45 @@ async fn the_tags_of_many_images_with_one_blob_are_not_searched_for_each_image()
         error => panic!("{error}"),
     }
     assert_eq!(scans(&meters), before);
+}
+
+/// Pushes, one time after the other, an index of which one entry is missing.
+async fn push_in_vain(registry: &Arc<Registry>, name: &RepoName, named: &Digest) {
+    let missing = Digest::sha256_of(b"missing");
+    let index = index(&[(*named, 1), (missing, 1)]);
+    loop {
+        let refused = try_put(registry, name, tag("index"), &index).await;
+        let error = refused.unwrap_err();
+        assert!(matches!(error, Error::ManifestReferencesUnknown(_)), "{error}");
+    }
+}
+
+/// A push that fails takes the lock on what it names before it does, and so disturbs a deletion.
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_is_disturbed_by_pushes_that_fail_ends() {
+    let (registry, _) = far_away();
+    let app = name("app");
+    let manifest = image(&registry, &app, "content", "").await;
+    let digest = put(&registry, &app, tag("1"), &manifest).await;
+    let blob = push_blob(&registry, &app, b"blob").await;
+    let (caller, hour) = (caller(), Duration::from_secs(3600));
+    select! {
+        () = push_in_vain(&registry, &app, &digest) => unreachable!("it goes on for ever"),
+        deleted = timeout(hour, registry.delete_manifest(&caller, &app, &digest, false)) => {
+            let error = deleted.expect("the deletion ends").unwrap_err();
+            assert!(matches!(error, Error::Busy { .. }), "{error}");
+        }
+    }
+    select! {
+        () = push_in_vain(&registry, &app, &blob) => unreachable!("it goes on for ever"),
+        deleted = timeout(hour, registry.delete_blob(&caller, &app, &blob, false)) => {
+            let error = deleted.expect("the deletion ends").unwrap_err();
+            assert!(matches!(error, Error::Busy { .. }), "{error}");
+        }
+    }
+    registry.delete_blob(&caller, &app, &blob, false).await.unwrap();
+    registry
+        .delete_manifest(&caller, &app, &digest, false)
+        .await
+        .unwrap();
 }
