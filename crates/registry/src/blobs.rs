@@ -125,6 +125,19 @@ impl Registry {
         Ok(Some(blob))
     }
 
+    /// Writes the link of the blob `digest` of `name` again, durably, and reports no event. `None` when `name` does not have
+    /// the blob.
+    ///
+    /// For the answer to a repeated request: the link that a read finds may be one whose sync failed, or the link of another
+    /// request that has not synced it yet. The write settles whatever is visible before it is acknowledged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when other requests keep it waiting for too long; errors of the store.
+    pub async fn link_blob_again(&self, name: &RepoName, digest: &Digest) -> Result<Option<BlobInfo>> {
+        self.link_blob(name, digest, Some(name)).await
+    }
+
     async fn link_blob(
         &self,
         name: &RepoName,

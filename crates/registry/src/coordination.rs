@@ -15,7 +15,8 @@
 //! No lock is held across a listing, the sync of a large file, or a wait for a client. A deletion has to list (which
 //! tags point at the manifest, which indexes need it) before it knows what it may remove. It therefore *watches* the
 //! digests, lists, takes the exclusive lock, and goes on only if the watch saw no shared lock granted since; otherwise
-//! it begins anew. Each new beginning means that a push of just these digests has succeeded meanwhile.
+//! it begins anew. Each new beginning means that a push of just these digests was granted its lock meanwhile, whether it
+//! succeeded or not; so the number of new beginnings has a limit.
 
 use std::{
     collections::HashMap,
@@ -74,10 +75,12 @@ const STRIPES: usize = 256;
 /// call takes every stripe once, in ascending order. So a task only ever waits for stripes above those that it
 /// holds, and the task that holds the highest one does not wait for any. A watch keeps no stripe.
 ///
-/// **No missed push.** A watch is entered in the table first, and then takes and releases the exclusive lock. A shared
-/// lock that was granted before is released by then, so a listing that follows sees what it published. One that is
-/// granted afterwards looks into the table before its holder publishes anything, and the holder of the exclusive lock
-/// asks the watch after the shared lock was released.
+/// **No missed push.** A watch is entered in the table first, and then takes and releases the exclusive lock of each of its
+/// stripes, one after the other. Consider a shared lock on a watched digest. It has the stripe of that digest either before
+/// or after the watch has had it. If before, it was released before the watch got the stripe, so a listing that
+/// follows sees what its holder published. If after, its holder looks into the table once it has all its stripes, and before it
+/// publishes anything: it finds the watch there, and disturbs it. Each digest is argued by its own stripe alone, so the watch
+/// need not have two of them at once. The holder of the exclusive lock asks the watch after the shared lock was released.
 #[derive(Debug)]
 pub(crate) struct InProcess {
     digests: Vec<Arc<RwLock<()>>>,
@@ -156,7 +159,10 @@ impl Coordination for InProcess {
                 watched.entry(*digest).or_default().push(Arc::clone(&watch.flag));
             }
         }
-        drop(self.lock_exclusive(digests).await?);
+        // Stripe by stripe, without keeping one while waiting for the next: a watch over many digests would stop every push.
+        for stripe in ascending(digests.iter().map(Self::digest_stripe)) {
+            drop(self.digests[stripe].write().await);
+        }
         Ok(Box::new(watch))
     }
 }
@@ -265,6 +271,23 @@ mod tests {
         assert!(watch.is_disturbed().await.unwrap());
         drop(watch);
         assert!(locks.watched.lock().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_watch_keeps_no_stripe_while_it_waits_for_another() {
+        let locks = InProcess::new();
+        let (first, last) = (digest(1, 0), digest(2, 0));
+        let push = locks.lock_shared(&[last]).await.unwrap();
+        let both = [first, last];
+        let mut watch = locks.watch(&both);
+        assert!(watch.as_mut().now_or_never().is_none(), "it waits for the push");
+        let other = locks.lock_shared(&[first]).now_or_never();
+        assert!(other.is_some(), "a push of the first digest does not wait");
+        drop((push, other));
+        assert!(
+            watch.await.unwrap().is_disturbed().await.unwrap(),
+            "by the push that came while it waited"
+        );
     }
 
     #[tokio::test]

@@ -1,6 +1,9 @@
 //! Deleting tags, manifests and blobs: pointers first, then what they pointed at; never what a tagged manifest needs.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::layout;
@@ -17,8 +20,15 @@ use crate::{
     },
 };
 
+/// How often a deletion begins anew because other requests disturbed its watch. More often than a push does: a client that
+/// pushes the same content one time after the other disturbs about every second watch.
+const ATTEMPTS: usize = 32;
+
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
+
+/// How long a request waits until it may look through all manifests of a repository.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
@@ -48,7 +58,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`]; errors of the store.
+    /// [`Error::ManifestUnknown`], [`Error::DeleteDisabled`], [`Error::NeededByIndex`], [`Error::Busy`] and
+    /// [`Error::Exhausted`] when other requests keep it waiting for too long; errors of the store.
     pub async fn delete_manifest(
         &self,
         caller: &dyn Caller,
@@ -71,9 +82,10 @@ impl Registry {
     ///
     /// What is to go is found without a lock, under a watch. When the watch was not disturbed before the exclusive lock was
     /// granted, no manifest that names `digest` or an index above it, and no tag of these, has been pushed since, and
-    /// none can be while the lock is held. Otherwise the search begins anew: each time because such a push succeeded.
+    /// none can be while the lock is held. Otherwise the search begins anew. The push that disturbed it may have failed after
+    /// it was granted its lock, and so may the next one, for ever: the number of attempts has a limit.
     async fn remove_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let (tags, watch) = self.find_tags_to_delete(name, digest, force).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed().await? {
@@ -87,6 +99,7 @@ impl Registry {
             ignore_absent(lock.unlink_revision(name).await)?;
             return Ok(removed.into_iter().flatten().collect());
         }
+        Err(disturbed())
     }
 
     /// Removes the locked tag `tag` if it points at `digest`.
@@ -115,7 +128,7 @@ impl Registry {
     ) -> Result<(Vec<Tag>, Box<dyn Watch>)> {
         let mut watched = vec![*digest];
         let mut is_watched = HashSet::from([*digest]);
-        loop {
+        for _ in 0..ATTEMPTS {
             let watch = self.locks.watch(&watched).await?;
             if !self.has_revision(name, digest).await? {
                 let hint = self.owner_of(name, digest).await?;
@@ -125,7 +138,7 @@ impl Registry {
                 Vec::new()
             } else {
                 let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
-                self.ancestors(name, digest, &graph).await?
+                self.ancestors(name, std::slice::from_ref(digest), &graph).await?
             };
             // A tag of an index comes with a push of that index, which only a watch over it sees.
             let unwatched: Vec<Digest> = ancestors
@@ -153,6 +166,7 @@ impl Registry {
                 indexes,
             });
         }
+        Err(disturbed())
     }
 
     /// Removes the blob `digest` from `name`. Other repositories keep it; its bytes stay until they are collected. Refused
@@ -165,8 +179,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], [`Error::BlobNeeded`]; errors of the
-    /// store.
+    /// [`Error::BlobUnknown`] when `name` does not have it, [`Error::DeleteDisabled`], [`Error::BlobNeeded`], [`Error::Busy`] and
+    /// [`Error::Exhausted`] when other requests keep it waiting for too long; errors of the store.
     pub async fn delete_blob(
         &self,
         caller: &dyn Caller,
@@ -185,7 +199,7 @@ impl Registry {
     /// a push of a manifest that names it locks it, and so disturbs the watch, and one of an index above such a manifest
     /// locks that.
     async fn unlink_blob(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<()> {
-        loop {
+        for _ in 0..ATTEMPTS {
             let watch = if force {
                 None
             } else {
@@ -205,12 +219,14 @@ impl Registry {
                 }
             });
         }
+        Err(disturbed())
     }
 
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
     async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Box<dyn Watch>> {
         let mut watched = vec![*digest];
-        loop {
+        let mut is_watched = HashSet::from([*digest]);
+        for _ in 0..ATTEMPTS {
             let watch = self.locks.watch(&watched).await?;
             let link = layout::layer_link(name, digest);
             if self.tree.links.target(&link).await?.is_none() {
@@ -223,7 +239,7 @@ impl Registry {
             let unwatched: Vec<Digest> = needing
                 .iter()
                 .copied()
-                .filter(|manifest| !watched.contains(manifest))
+                .filter(|manifest| is_watched.insert(*manifest))
                 .collect();
             if !unwatched.is_empty() {
                 watched.extend(unwatched);
@@ -244,28 +260,36 @@ impl Registry {
                 manifests,
             });
         }
+        Err(disturbed())
     }
 
     /// The manifests of `name` that name the blob `digest`, and the indexes above them. The facts of manifests are remembered, so
     /// that this asks the store for next to nothing.
     async fn manifests_above(&self, name: &RepoName, digest: &Digest) -> Result<Vec<Digest>> {
         let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+        // After the graph, which takes a turn of its own when it is read.
+        let _turn = self.budget().graphs.wait(1, PATIENCE).await?;
         let mut found: Vec<Digest> = Vec::new();
         for manifests in graph.digests().chunks(PARALLEL) {
-            let facts = in_parallel(manifests.iter().map(|digest| self.tree.manifests.facts(digest))).await?;
-            for (manifest, facts) in manifests.iter().zip(facts) {
-                let names_it = facts.is_some_and(|facts| facts.blobs().any(|blob| blob == digest));
-                if names_it && self.has_revision(name, manifest).await? {
-                    found.push(*manifest);
-                }
-            }
+            let names_it = |manifest| self.has_manifest_naming(name, manifest, digest);
+            let naming: Vec<bool> = in_parallel(manifests.iter().map(names_it)).await?;
+            let naming = manifests.iter().zip(naming).filter(|(_, names_it)| *names_it);
+            found.extend(naming.map(|(manifest, _)| *manifest));
         }
-        for manifest in found.clone() {
-            found.extend(self.ancestors(name, &manifest, &graph).await?);
-        }
+        let above = self.ancestors(name, &found, &graph).await?;
+        found.extend(above);
         found.sort_unstable();
-        found.dedup();
         Ok(found)
+    }
+
+    /// Whether `name` has the manifest `manifest`, and that names the blob `digest`.
+    async fn has_manifest_naming(&self, name: &RepoName, manifest: &Digest, digest: &Digest) -> Result<bool> {
+        let Some(facts) = self.tree.manifests.facts(manifest).await? else {
+            return Ok(false);
+        };
+        // An entry of an index that has no media type may be a blob, too.
+        let mut named = facts.blobs().chain(&facts.children);
+        Ok(named.any(|named| named == digest) && self.has_revision(name, manifest).await?)
     }
 
     /// What the tag `tag` of `name` points at.
@@ -278,11 +302,12 @@ impl Registry {
         self.tree.tags.pointing_at(name, digests, &self.tree.links).await
     }
 
-    /// The indexes of `name` that list `digest`, themselves or through an index between.
-    async fn ancestors(&self, name: &RepoName, digest: &Digest, graph: &Graph) -> Result<Vec<Digest>> {
+    /// The indexes of `name` that list one of `digests`, themselves or through an index between; each once, and none of
+    /// `digests`.
+    async fn ancestors(&self, name: &RepoName, digests: &[Digest], graph: &Graph) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
-        let mut seen = HashSet::from([*digest]);
-        let mut next = graph.parents(digest);
+        let mut seen: HashSet<Digest> = digests.iter().copied().collect();
+        let mut next: Vec<Digest> = digests.iter().flat_map(|digest| graph.parents(digest)).collect();
         while let Some(parent) = next.pop() {
             if !seen.insert(parent) || !self.has_revision(name, &parent).await? {
                 continue;
@@ -327,6 +352,12 @@ impl Registry {
         Ok(Some(
             "that digest is a blob of this repository, not a manifest".to_owned(),
         ))
+    }
+}
+
+fn disturbed() -> Error {
+    Error::Busy {
+        reason: "what is to be deleted is being pushed again and again",
     }
 }
 

@@ -140,6 +140,10 @@ impl Shared {
     /// they are stored already. The pointer of `reference`, the tag or the revision itself, is written only if it is
     /// still as it was `observed`.
     ///
+    /// A push by tag that is refused there, because a writer that does not take these locks was first, has written the bytes
+    /// and the revision already, and maybe the history of the tag. They stay: the manifest is untagged, or has its other
+    /// tags, and the collector may remove it. A history that has more digests than the tag had does no harm.
+    ///
     /// # Errors
     ///
     /// Errors of the store.

@@ -1,7 +1,9 @@
 //! Faulty uploads: wrong order, concurrent requests, and clients that disconnect.
 
+use std::{fs::File, os::unix::fs::MetadataExt as _};
+
 use wharf_testkit::{
-    Answer, Bytes, PATIENCE, RawConnection, Repository, Server, digest, eventually, image::Blob,
+    Answer, Bytes, Engine, PATIENCE, RawConnection, Repository, Server, digest, eventually, image::Blob,
 };
 
 wharf_testkit::on_both_engines![
@@ -14,6 +16,7 @@ wharf_testkit::on_both_engines![
     a_put_that_breaks_off_half_way_leaves_the_upload_as_it_was,
     a_put_with_a_range_that_breaks_off_keeps_what_came,
     a_last_put_whose_answer_was_lost_is_answered_again,
+    a_repeated_last_put_writes_the_link_again,
     an_upload_is_cancelled_once,
     a_cancel_during_a_patch_is_refused_or_ends_it,
     another_content_type_is_no_reason_to_lose_the_bytes,
@@ -286,6 +289,30 @@ async fn a_last_put_whose_answer_was_lost_is_answered_again(server: Server) {
         .append(&location, "more")
         .await
         .expect_error(404, "BLOB_UPLOAD_UNKNOWN");
+}
+
+/// A link that can be read need not be durable: its sync may have failed, or not have ended yet.
+async fn a_repeated_last_put_writes_the_link_again(server: Server) {
+    if server.engine() != Engine::Filesystem {
+        // A bucket shows nothing that is not durable.
+        return;
+    }
+    let (repository, location) = start(&server).await;
+    let blob = Blob::random(1, 1000);
+    repository
+        .finish(&location, &blob.digest, blob.bytes.clone())
+        .await
+        .expect(201);
+    let link = format!(
+        "repositories/kyo/my-image/_layers/{}/link",
+        blob.digest.replace(':', "/")
+    );
+    let link = server.tree().join(link);
+    let first = File::open(&link).unwrap();
+    repository.finish(&location, &blob.digest, "").await.expect(201);
+    let inode = |file: &File| file.metadata().unwrap().ino();
+    // The first file is open, so that no other one gets its number.
+    assert_ne!(inode(&first), inode(&File::open(&link).unwrap()));
 }
 
 async fn an_upload_is_cancelled_once(server: Server) {

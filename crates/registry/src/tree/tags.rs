@@ -1,6 +1,9 @@
 //! The tags of a repository as requests list them: sorted, in pages, without those that point nowhere.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::{Digest, PageRequest, RepoName, Tag};
@@ -14,6 +17,9 @@ const CAPACITY: u64 = 10_000;
 
 /// How many names are asked of the store at once when all are wanted.
 const PAGE: usize = 1000;
+
+/// Of how many digests the tags are looked for by their histories.
+const FEW_DIGESTS: usize = 8;
 
 /// Some names, in ascending order of their bytes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -102,8 +108,9 @@ impl Tags {
 
     /// The tags of `name` that point at one of `digests`, by digest, each list in ascending order.
     ///
-    /// Read are only those tags that have one of the digests in their history, which is written before a tag points
-    /// anywhere (invariant I3). Which these are, the store says in one operation.
+    /// Of a few digests, read are only those tags that have one of them in their history, which is written before a tag
+    /// points anywhere (invariant I3). Which these are, the store says in one operation, which looks for each digest in each
+    /// tag. Of many digests all tags are read, because that costs less.
     ///
     /// # Errors
     ///
@@ -114,8 +121,15 @@ impl Tags {
         digests: &[Digest],
         links: &Links,
     ) -> Result<HashMap<Digest, Vec<Tag>>> {
-        let histories: Vec<Key> = digests.iter().map(layout::in_tag_history).collect();
-        let names = self.storage.names_with(&layout::tags(name), &histories).await?;
+        let names = if digests.len() <= FEW_DIGESTS {
+            let histories: Vec<Key> = digests.iter().map(layout::in_tag_history).collect();
+            self.storage.names_with(&layout::tags(name), &histories).await?
+        } else {
+            let listed = self.storage.list(&layout::tags(name), None, usize::MAX).await?;
+            let tags = listed.entries.into_iter().filter(|entry| entry.is_dir);
+            tags.map(|entry| entry.name).collect()
+        };
+        let digests: HashSet<&Digest> = digests.iter().collect();
         let tags: Vec<Tag> = names.iter().filter_map(|name| name.parse().ok()).collect();
         let targets = in_parallel(tags.iter().map(|tag| {
             let link = layout::tag_link(name, tag);

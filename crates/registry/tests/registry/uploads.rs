@@ -10,7 +10,7 @@ use wharf_storage::{
     object::ObjectStorage,
 };
 
-use crate::common::{name, registry};
+use crate::common::{name, push_blob, registry};
 
 /// Waits a moment, so that earlier uploads are older than an age of zero.
 async fn a_moment_later() {
@@ -68,4 +68,25 @@ async fn purge_goes_on_after_a_failure() {
     faulty.inject(Fault::before(ErrorKind::Other).on(Operation::ListUploads));
     registry.purge_uploads(Duration::ZERO).await.unwrap_err();
     registry.abandoned_uploads(Duration::ZERO).await.unwrap_err();
+}
+
+/// A blob that can be read is not told to be durable before its link has been written without a failure.
+#[tokio::test]
+async fn a_link_that_is_written_again_fails_with_the_store() {
+    let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+    let registry = Arc::new(Registry::new(Arc::clone(&faulty) as _, Options::default()));
+    let (app, other) = (name("team/app"), name("team/other"));
+    let digest = push_blob(&registry, &app, b"content").await;
+    faulty.inject(
+        Fault::before(ErrorKind::Other)
+            .on(Operation::Publish)
+            .key("_layers")
+            .times(1),
+    );
+    registry.link_blob_again(&app, &digest).await.unwrap_err();
+    let blob = registry.link_blob_again(&app, &digest).await.unwrap().unwrap();
+    assert_eq!((blob.digest, blob.size), (digest, 7));
+    let elsewhere = registry.link_blob_again(&other, &digest).await.unwrap();
+    assert_eq!(elsewhere, None, "only a repository that has the blob");
+    registry.blob(&other, &digest).await.unwrap_err();
 }

@@ -86,15 +86,21 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
 }
 
 /// The answer to a last `PUT` that failed. When the upload is gone and the repository has the blob that the client names, the
-/// same request was answered before, and the client did not get that answer: it gets it now.
+/// same request was received before, and the client did not get its answer, or got an error. The blob that is visible need not
+/// be durable, so its link is written again before the client is told that it is.
 async fn finished_before(call: Call<'_>, name: &RepoName, digest: &Digest, failure: Failure) -> Answer {
     let is_gone = failure
         .errors()
         .iter()
         .any(|error| error.code == ErrorCode::BlobUploadUnknown);
-    match is_gone {
-        true if call.app.registry.blob(name, digest).await.is_ok() => Ok(created(call, name, digest)),
-        _ => Err(failure),
+    if !is_gone {
+        return Err(failure);
+    }
+    let (registry, to, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
+    let link = async move { registry.link_blob_again(&to, &digest).await };
+    match to_the_end(admit(call).await?, link).await? {
+        Some(blob) => Ok(created(call, name, &blob.digest)),
+        None => Err(failure),
     }
 }
 
