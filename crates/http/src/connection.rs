@@ -43,6 +43,10 @@ const READ_BUFFER: usize = 64 << 10;
 /// Room for the 100 tags that a push by digest may name, and for the longest tokens.
 const HEADERS_LIMIT: u32 = 64 << 10;
 
+/// Maximum number of headers of a request. Over HTTP/1.1 hyper refuses more; over HTTP/2 it has no such limit, and
+/// empty headers take several times their size in memory.
+const MAX_HEADERS: usize = 100;
+
 /// Bytes that a client may send on all streams of a connection before handlers have read them, at most. They lie in
 /// memory, so they are charged to the share `windows`: a connection gets an eighth of what is free, and the more
 /// connections there are, the smaller the windows of new ones. Half of it is the window of a stream, so that one body
@@ -281,15 +285,19 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
 
 fn report_end(client: Option<SocketAddr>, error: &hyper::Error) {
     if error.is_parse_too_large() {
-        let client = text_of(client);
-        tracing::info!(
-            client,
-            "refused a request with more than 100 headers, or more than 64 KiB of them"
-        );
+        report_large_head(client);
     } else {
         // Clients disconnect; that is no failure of the server.
         tracing::debug!(?client, ?error, "a connection ended early");
     }
+}
+
+fn report_large_head(client: Option<SocketAddr>) {
+    let client = text_of(client);
+    tracing::info!(
+        client,
+        "refused a request with more than {MAX_HEADERS} headers, or more than 64 KiB of them"
+    );
 }
 
 fn text_of(client: Option<SocketAddr>) -> String {
@@ -339,6 +347,10 @@ async fn answer_stream<S: Surface>(
     let (parts, body) = request.into_parts();
     let connection = &answering.connection;
     let mut context = new_context(connection, &parts);
+    if parts.headers.len() > MAX_HEADERS {
+        report_large_head(connection.peer.address);
+        return Ok(without_body(context, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
     match connection.transfers.admit(&connection.turns).await {
         Ok(permit) => context.keep(permit),
         Err(error) => return Ok(put_off(context, error)),
@@ -395,13 +407,22 @@ fn refuse<B>(mut context: RequestContext, fault: &'static str) -> Response<Obser
     response
 }
 
-/// The answer to a request that the budget has no room for. It has no body, which a client could leave lying.
-fn put_off<B>(mut context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
+/// The answer to a request that the budget has no room for.
+fn put_off<B>(context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
     tracing::debug!(parent: context.log_span(), %error, "put off a request");
-    context.set_status(StatusCode::SERVICE_UNAVAILABLE);
-    let mut response = Response::new(ObservedBody::text("", context));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = without_body(context, StatusCode::SERVICE_UNAVAILABLE);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
+/// A refusal over HTTP/2. It has no body, which a client could leave lying.
+fn without_body<B>(
+    mut context: RequestContext,
+    status: StatusCode,
+) -> Response<ObservedBody<B, RequestContext>> {
+    context.set_status(status);
+    let mut response = Response::new(ObservedBody::text("", context));
+    *response.status_mut() = status;
     response
 }
 
