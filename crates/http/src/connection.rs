@@ -433,19 +433,32 @@ enum Protocol {
     Tls,
 }
 
+/// Time until the first bytes of a connection that may become HTTP/2 are looked at again: first, and at most.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The pause after `pause`. A client that never sends the rest is looked at a few times a second.
+fn longer(pause: Duration) -> Duration {
+    (2 * pause).min(LONGEST_PAUSE)
+}
+
 /// Detects the protocol by the first bytes, without consuming them.
 async fn recognise(socket: &Socket) -> io::Result<Protocol> {
     const HTTP2: &[u8] = b"PRI ";
     const TLS_HANDSHAKE: u8 = 0x16;
 
     let mut first = [0; HTTP2.len()];
+    let mut pause = SHORTEST_PAUSE;
     loop {
         let count = socket.peek(&mut first).await?;
         match &first[..count] {
             [TLS_HANDSHAKE, ..] => return Ok(Protocol::Tls),
             HTTP2 => return Ok(Protocol::Http2),
             // The socket stays readable while these bytes lie there: look again a little later.
-            seen @ [_, ..] if HTTP2.starts_with(seen) => time::sleep(Duration::from_millis(5)).await,
+            seen @ [_, ..] if HTTP2.starts_with(seen) => {
+                time::sleep(pause).await;
+                pause = longer(pause);
+            }
             _ => return Ok(Protocol::Http1),
         }
     }
@@ -470,5 +483,22 @@ async fn refuse_tls(mut stream: Stream) {
         .unwrap_or(Ok(()))
     {
         tracing::debug!(%error, "a TLS client disconnected before its answer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limits::Limits;
+
+    #[test]
+    fn first_bytes_that_do_not_go_on_are_looked_at_a_few_times_only() {
+        let pauses = std::iter::successors(Some(SHORTEST_PAUSE), |&pause| Some(longer(pause)));
+        let mut time = Duration::ZERO;
+        let looks = pauses.take_while(|&pause| {
+            time += pause;
+            time < Limits::default().headers
+        });
+        assert!(looks.count() < 30);
     }
 }
