@@ -69,6 +69,9 @@ const SMALL_ON_A_STREAM: u64 = 1 << 10;
 /// Over HTTP/1.1, answers up to this size are not charged: the limit of connections bounds them.
 const SMALL: u64 = 16 << 10;
 
+/// Time for which an idle connection that makes room may take leave: over HTTP/2 the client has to agree.
+const LEAVE: Duration = Duration::from_secs(1);
+
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// Seconds after which a client that was refused may come again.
@@ -131,6 +134,7 @@ pub(crate) async fn serve<S: Surface>(
             return;
         }
     };
+    connection.activity.opened();
     let answering = Arc::new(Answering {
         surface,
         connection: Arc::clone(&connection),
@@ -244,7 +248,8 @@ fn window(windows: &Share) -> (u32, Option<Permit>) {
     }
 }
 
-/// Drives `http` until it ends, its watch closes it, or it has finished what ran when draining began.
+/// Drives `http` until it ends, its watch closes it, it makes room for another one, or it has finished what ran when
+/// draining began.
 async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     http: C,
     mut watch: Watch,
@@ -255,7 +260,7 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     let mut http = pin!(http);
     let mut interval = time::interval_at(time::Instant::now() + watch.interval(), watch.interval());
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-    let mut is_draining = false;
+    let (mut is_draining, mut is_leaving) = (false, false);
     loop {
         tokio::select! {
             biased;
@@ -266,14 +271,27 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
                 return;
             }
             _ = interval.tick() => {
+                if is_leaving && connection.activity.idle().is_some() {
+                    return;
+                }
                 if let Some(reason) = watch.check(&connection.activity) {
                     report(client, reason);
                     return;
                 }
             }
             () = connection.end.asked() => {
-                tracing::debug!(?client, "closed a connection to make room");
-                return;
+                if connection.end.is_unconditional() {
+                    tracing::debug!(?client, "closed a connection to make room");
+                    return;
+                }
+                if connection.activity.idle().is_none() {
+                    connection.end.withdraw();
+                    continue;
+                }
+                tracing::debug!(?client, "closes an idle connection to make room");
+                is_leaving = true;
+                http.as_mut().graceful_shutdown();
+                interval.reset_after(LEAVE);
             }
             _ = drain.wait_for(|&is_draining| is_draining), if !is_draining => {
                 is_draining = true;
@@ -488,8 +506,69 @@ async fn refuse_tls(mut stream: Stream) {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::Empty;
+    use tokio::{
+        io::{AsyncReadExt as _, duplex},
+        sync::Semaphore,
+        task::yield_now,
+    };
+
     use super::*;
     use crate::limits::Limits;
+
+    fn connection() -> Connection {
+        let options = Arc::new(TransportOptions::default());
+        let share = |name| Share::new(name, 1);
+        Connection {
+            peer: Peer::new(None, &options.trusted_proxies, false),
+            lacks_tls: false,
+            activity: Arc::default(),
+            end: Arc::default(),
+            transfers: Arc::new(Transfers::new(share("transfers"), share("requests"))),
+            turns: Arc::default(),
+            options,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_makes_room_unless_a_request_has_just_begun() {
+        let connection = connection();
+        let (mut client, server) = duplex(1024);
+        let (_drain, drained) = watch::channel(false);
+        let may_answer = Semaphore::new(0);
+        let (activity, end) = (&connection.activity, &connection.end);
+        let http = http1().serve_connection(
+            TokioIo::new(server),
+            service_fn(async |_: Request<Incoming>| {
+                activity.request_started();
+                let _permit = may_answer.acquire().await;
+                activity.request_finished();
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }),
+        );
+        let limits = connection.options.limits;
+        let driven = drive(http, Watch::new(limits, true), &connection, drained);
+        let exchange = async {
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .unwrap();
+            while activity.idle().is_some() {
+                yield_now().await;
+            }
+            end.ask_if_idle();
+            while end.is_asked() {
+                yield_now().await;
+            }
+            may_answer.add_permits(1);
+            let mut answer = [0; 1024];
+            let count = client.read(&mut answer).await.unwrap();
+            assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+            end.ask_if_idle();
+            assert_eq!(client.read(&mut answer).await.unwrap(), 0, "it is idle now");
+        };
+        tokio::join!(driven, exchange);
+    }
 
     #[test]
     fn first_bytes_that_do_not_go_on_are_looked_at_a_few_times_only() {
