@@ -12,6 +12,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
         [
             streams_whose_window_stays_closed_hold_little_and_other_clients_are_served,
             bodies_that_come_before_a_password_check_are_bounded,
+            a_stream_with_many_empty_headers_is_refused,
         ]
     );
 }
@@ -92,4 +93,19 @@ fn http_headers(number: u32) -> wharf_testkit::HeaderMap {
     let credentials = basic("alice", &format!("guess {number}"));
     headers.insert("authorization", credentials.parse().unwrap());
     headers
+}
+
+async fn a_stream_with_many_empty_headers_is_refused(builder: ServerBuilder) {
+    let server = builder.start();
+    let mut connection = Http2Connection::open(server.address(), 65_535).await;
+    for (count, expected) in [(90, 200), (1500, 431)] {
+        let mut headers = wharf_testkit::HeaderMap::new();
+        for _ in 0..count {
+            headers.append("a", "".parse().unwrap());
+        }
+        let stream = connection.begin(Method::GET, "/v2/", headers, false).await;
+        let status = stream.unwrap().status().await.unwrap();
+        assert_eq!(status, expected, "{count} headers");
+    }
+    expect_end(server).await;
 }

@@ -23,6 +23,9 @@ const MIB: usize = 1 << 20;
 /// Bytes that an idle connection takes, with TLS and HTTP/2.
 const CONNECTION: usize = 64 << 10;
 
+/// Bytes that the head of a request over HTTP/2 takes at most while the request runs.
+const HEAD: usize = 64 << 10;
+
 /// All shares of one server. Cloning it clones handles of the same shares.
 #[derive(Debug, Clone)]
 pub struct Budget {
@@ -79,14 +82,14 @@ pub struct Limits {
 impl Limits {
     /// The limits that suit `machine`: a third of its descriptors for connections, as much for the files that one request
     /// of each connection reads, and a sixth for further requests over HTTP/2. All bytes together take at most half of
-    /// its memory, and connections at most a quarter.
+    /// its memory, and connections and heads of requests at most a quarter each.
     pub fn of(machine: Machine) -> Self {
         let quarter = machine.memory.map_or(usize::MAX, |memory| memory / 4);
         Self {
             connections: (machine.descriptors / 3)
                 .min(quarter / CONNECTION)
                 .clamp(16, 4096),
-            requests: (machine.descriptors / 6).clamp(16, 2048),
+            requests: (machine.descriptors / 6).min(quarter / HEAD).clamp(16, 2048),
             bodies: quarter.clamp(8 * MIB, 64 * MIB),
             transfers: quarter.clamp(8 * MIB, 64 * MIB),
             windows: (quarter / 2).clamp(4 * MIB, 32 * MIB),
@@ -151,6 +154,14 @@ mod tests {
         });
         assert_eq!((small.connections, small.requests), (85, 42));
         assert_eq!((small.bodies, small.transfers), (16 * MIB, 16 * MIB));
+        let many_descriptors = Limits::of(Machine {
+            memory: Some(64 * MIB),
+            descriptors: 1 << 20,
+        });
+        assert_eq!(
+            (many_descriptors.connections, many_descriptors.requests),
+            (256, 256)
+        );
         let large = Limits::of(Machine {
             memory: None,
             descriptors: 1 << 20,

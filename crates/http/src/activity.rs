@@ -22,6 +22,8 @@ pub(crate) struct Activity {
     reads_at_finish: AtomicU64,
     /// Milliseconds without a request, as of the last check of the [`Watch`].
     idle: AtomicU64,
+    /// Whether the protocol is known and the TLS handshake done.
+    is_open: AtomicBool,
 }
 
 impl Activity {
@@ -39,6 +41,21 @@ impl Activity {
     /// Records that bytes wait for the client to take them.
     pub(crate) fn write_blocked(&self) {
         self.write_blocked.store(true, Relaxed);
+    }
+
+    /// Records that requests may come: the protocol is known, and the TLS handshake done.
+    pub(crate) fn opened(&self) {
+        self.is_open.store(true, Relaxed);
+    }
+
+    /// Whether requests may come.
+    pub(crate) fn is_open(&self) -> bool {
+        self.is_open.load(Relaxed)
+    }
+
+    /// Whether the client has had an answer.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.finished.load(Relaxed) > 0
     }
 
     /// For how long there has been no request, to the interval of the [`Watch`]; `None`: there is one.
@@ -61,6 +78,7 @@ impl Activity {
     /// Counts a request whose answer is complete, or given up.
     pub(crate) fn request_finished(&self) {
         self.reads_at_finish.store(self.reads.load(Relaxed), Relaxed);
+        self.idle.store(0, Relaxed);
         self.finished.fetch_add(1, Relaxed);
     }
 }
@@ -83,7 +101,7 @@ pub(crate) struct Watch {
     interval: Duration,
     /// Whether bytes between requests begin a request; on HTTP/2 they are pings and window updates.
     heads_show_as_reads: bool,
-    started: u64,
+    finished: u64,
     writes: u64,
     in_headers: Duration,
     in_idle: Duration,
@@ -97,7 +115,7 @@ impl Watch {
             limits,
             interval: interval.max(Duration::from_millis(10)),
             heads_show_as_reads,
-            started: 0,
+            finished: 0,
             writes: 0,
             in_headers: Duration::ZERO,
             in_idle: Duration::ZERO,
@@ -113,8 +131,10 @@ impl Watch {
     /// Checks the limits after one more interval; the reason if the connection is to be closed.
     pub(crate) fn check(&mut self, activity: &Activity) -> Option<Stalled> {
         let started = activity.started.load(Relaxed);
+        let finished = activity.finished.load(Relaxed);
         let writes = activity.writes.load(Relaxed);
-        let is_new_request = std::mem::replace(&mut self.started, started) != started;
+        // A request that ended just before this check: the time since is less than an interval.
+        let has_finished = std::mem::replace(&mut self.finished, finished) != finished;
         let has_written = std::mem::replace(&mut self.writes, writes) != writes;
 
         if activity.write_blocked.load(Relaxed) && !has_written {
@@ -123,8 +143,8 @@ impl Watch {
             self.in_write = Duration::ZERO;
         }
 
-        let is_busy = started != activity.finished.load(Relaxed);
-        if is_busy || is_new_request {
+        let is_busy = started != finished;
+        if is_busy || has_finished {
             (self.in_headers, self.in_idle) = (Duration::ZERO, Duration::ZERO);
         } else {
             self.in_idle += self.interval;

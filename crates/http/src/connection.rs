@@ -43,6 +43,10 @@ const READ_BUFFER: usize = 64 << 10;
 /// Room for the 100 tags that a push by digest may name, and for the longest tokens.
 const HEADERS_LIMIT: u32 = 64 << 10;
 
+/// Maximum number of headers of a request. Over HTTP/1.1 hyper refuses more; over HTTP/2 it has no such limit, and
+/// empty headers take several times their size in memory.
+const MAX_HEADERS: usize = 100;
+
 /// Bytes that a client may send on all streams of a connection before handlers have read them, at most. They lie in
 /// memory, so they are charged to the share `windows`: a connection gets an eighth of what is free, and the more
 /// connections there are, the smaller the windows of new ones. Half of it is the window of a stream, so that one body
@@ -64,6 +68,9 @@ const SMALL_ON_A_STREAM: u64 = 1 << 10;
 
 /// Over HTTP/1.1, answers up to this size are not charged: the limit of connections bounds them.
 const SMALL: u64 = 16 << 10;
+
+/// Time for which an idle connection that makes room may take leave: over HTTP/2 the client has to agree.
+const LEAVE: Duration = Duration::from_secs(1);
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -127,6 +134,7 @@ pub(crate) async fn serve<S: Surface>(
             return;
         }
     };
+    connection.activity.opened();
     let answering = Arc::new(Answering {
         surface,
         connection: Arc::clone(&connection),
@@ -240,7 +248,8 @@ fn window(windows: &Share) -> (u32, Option<Permit>) {
     }
 }
 
-/// Drives `http` until it ends, its watch closes it, or it has finished what ran when draining began.
+/// Drives `http` until it ends, its watch closes it, it makes room for another one, or it has finished what ran when
+/// draining began.
 async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     http: C,
     mut watch: Watch,
@@ -251,7 +260,7 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
     let mut http = pin!(http);
     let mut interval = time::interval_at(time::Instant::now() + watch.interval(), watch.interval());
     interval.set_missed_tick_behavior(time::MissedTickBehavior::Delay);
-    let mut is_draining = false;
+    let (mut is_draining, mut is_leaving) = (false, false);
     loop {
         tokio::select! {
             biased;
@@ -262,14 +271,27 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
                 return;
             }
             _ = interval.tick() => {
+                if is_leaving && connection.activity.idle().is_some() {
+                    return;
+                }
                 if let Some(reason) = watch.check(&connection.activity) {
                     report(client, reason);
                     return;
                 }
             }
             () = connection.end.asked() => {
-                tracing::debug!(?client, "closed a connection to make room");
-                return;
+                if connection.end.is_unconditional() {
+                    tracing::debug!(?client, "closed a connection to make room");
+                    return;
+                }
+                if connection.activity.idle().is_none() {
+                    connection.end.withdraw();
+                    continue;
+                }
+                tracing::debug!(?client, "closes an idle connection to make room");
+                is_leaving = true;
+                http.as_mut().graceful_shutdown();
+                interval.reset_after(LEAVE);
             }
             _ = drain.wait_for(|&is_draining| is_draining), if !is_draining => {
                 is_draining = true;
@@ -281,15 +303,19 @@ async fn drive<C: GracefulConnection<Error = hyper::Error>>(
 
 fn report_end(client: Option<SocketAddr>, error: &hyper::Error) {
     if error.is_parse_too_large() {
-        let client = text_of(client);
-        tracing::info!(
-            client,
-            "refused a request with more than 100 headers, or more than 64 KiB of them"
-        );
+        report_large_head(client);
     } else {
         // Clients disconnect; that is no failure of the server.
         tracing::debug!(?client, ?error, "a connection ended early");
     }
+}
+
+fn report_large_head(client: Option<SocketAddr>) {
+    let client = text_of(client);
+    tracing::info!(
+        client,
+        "refused a request with more than {MAX_HEADERS} headers, or more than 64 KiB of them"
+    );
 }
 
 fn text_of(client: Option<SocketAddr>) -> String {
@@ -339,6 +365,10 @@ async fn answer_stream<S: Surface>(
     let (parts, body) = request.into_parts();
     let connection = &answering.connection;
     let mut context = new_context(connection, &parts);
+    if parts.headers.len() > MAX_HEADERS {
+        report_large_head(connection.peer.address);
+        return Ok(without_body(context, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
+    }
     match connection.transfers.admit(&connection.turns).await {
         Ok(permit) => context.keep(permit),
         Err(error) => return Ok(put_off(context, error)),
@@ -395,13 +425,22 @@ fn refuse<B>(mut context: RequestContext, fault: &'static str) -> Response<Obser
     response
 }
 
-/// The answer to a request that the budget has no room for. It has no body, which a client could leave lying.
-fn put_off<B>(mut context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
+/// The answer to a request that the budget has no room for.
+fn put_off<B>(context: RequestContext, error: Exhausted) -> Response<ObservedBody<B, RequestContext>> {
     tracing::debug!(parent: context.log_span(), %error, "put off a request");
-    context.set_status(StatusCode::SERVICE_UNAVAILABLE);
-    let mut response = Response::new(ObservedBody::text("", context));
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    let mut response = without_body(context, StatusCode::SERVICE_UNAVAILABLE);
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
+/// A refusal over HTTP/2. It has no body, which a client could leave lying.
+fn without_body<B>(
+    mut context: RequestContext,
+    status: StatusCode,
+) -> Response<ObservedBody<B, RequestContext>> {
+    context.set_status(status);
+    let mut response = Response::new(ObservedBody::text("", context));
+    *response.status_mut() = status;
     response
 }
 
@@ -412,19 +451,32 @@ enum Protocol {
     Tls,
 }
 
+/// Time until the first bytes of a connection that may become HTTP/2 are looked at again: first, and at most.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// The pause after `pause`. A client that never sends the rest is looked at a few times a second.
+fn longer(pause: Duration) -> Duration {
+    (2 * pause).min(LONGEST_PAUSE)
+}
+
 /// Detects the protocol by the first bytes, without consuming them.
 async fn recognise(socket: &Socket) -> io::Result<Protocol> {
     const HTTP2: &[u8] = b"PRI ";
     const TLS_HANDSHAKE: u8 = 0x16;
 
     let mut first = [0; HTTP2.len()];
+    let mut pause = SHORTEST_PAUSE;
     loop {
         let count = socket.peek(&mut first).await?;
         match &first[..count] {
             [TLS_HANDSHAKE, ..] => return Ok(Protocol::Tls),
             HTTP2 => return Ok(Protocol::Http2),
             // The socket stays readable while these bytes lie there: look again a little later.
-            seen @ [_, ..] if HTTP2.starts_with(seen) => time::sleep(Duration::from_millis(5)).await,
+            seen @ [_, ..] if HTTP2.starts_with(seen) => {
+                time::sleep(pause).await;
+                pause = longer(pause);
+            }
             _ => return Ok(Protocol::Http1),
         }
     }
@@ -449,5 +501,83 @@ async fn refuse_tls(mut stream: Stream) {
         .unwrap_or(Ok(()))
     {
         tracing::debug!(%error, "a TLS client disconnected before its answer");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::Empty;
+    use tokio::{
+        io::{AsyncReadExt as _, duplex},
+        sync::Semaphore,
+        task::yield_now,
+    };
+
+    use super::*;
+    use crate::limits::Limits;
+
+    fn connection() -> Connection {
+        let options = Arc::new(TransportOptions::default());
+        let share = |name| Share::new(name, 1);
+        Connection {
+            peer: Peer::new(None, &options.trusted_proxies, false),
+            lacks_tls: false,
+            activity: Arc::default(),
+            end: Arc::default(),
+            transfers: Arc::new(Transfers::new(share("transfers"), share("requests"))),
+            turns: Arc::default(),
+            options,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_idle_connection_makes_room_unless_a_request_has_just_begun() {
+        let connection = connection();
+        let (mut client, server) = duplex(1024);
+        let (_drain, drained) = watch::channel(false);
+        let may_answer = Semaphore::new(0);
+        let (activity, end) = (&connection.activity, &connection.end);
+        let http = http1().serve_connection(
+            TokioIo::new(server),
+            service_fn(async |_: Request<Incoming>| {
+                activity.request_started();
+                let _permit = may_answer.acquire().await;
+                activity.request_finished();
+                Ok::<_, Infallible>(Response::new(Empty::<Bytes>::new()))
+            }),
+        );
+        let limits = connection.options.limits;
+        let driven = drive(http, Watch::new(limits, true), &connection, drained);
+        let exchange = async {
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+                .await
+                .unwrap();
+            while activity.idle().is_some() {
+                yield_now().await;
+            }
+            end.ask_if_idle();
+            while end.is_asked() {
+                yield_now().await;
+            }
+            may_answer.add_permits(1);
+            let mut answer = [0; 1024];
+            let count = client.read(&mut answer).await.unwrap();
+            assert!(answer[..count].starts_with(b"HTTP/1.1 200 OK"));
+            end.ask_if_idle();
+            assert_eq!(client.read(&mut answer).await.unwrap(), 0, "it is idle now");
+        };
+        tokio::join!(driven, exchange);
+    }
+
+    #[test]
+    fn first_bytes_that_do_not_go_on_are_looked_at_a_few_times_only() {
+        let pauses = std::iter::successors(Some(SHORTEST_PAUSE), |&pause| Some(longer(pause)));
+        let mut time = Duration::ZERO;
+        let looks = pauses.take_while(|&pause| {
+            time += pause;
+            time < Limits::default().headers
+        });
+        assert!(looks.count() < 30);
     }
 }

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
 use wharf_budget::{Permit, Share};
 
 use crate::{activity::Activity, end::End, transfers::Transfers};
@@ -21,6 +22,13 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Time without progress after which a busy connection may be ended for a new one.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// Time without a request after which a connection may be closed for a new one: a client between two requests, and one
+/// that has just come, are left alone.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// The same for a connection whose TLS handshake has not ended, or that has said nothing yet.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// The open connections of a server.
 #[derive(Debug)]
@@ -41,6 +49,7 @@ struct Open {
 #[derive(Debug)]
 struct Entry {
     address: Option<IpAddr>,
+    accepted: Instant,
     activity: Arc<Activity>,
     end: Arc<End>,
 }
@@ -87,17 +96,21 @@ impl Connections {
         Some(self.place(address, permit))
     }
 
-    /// Closes the connection that is idle for longest; of `address`, if there is one. Returns whether there was one.
+    /// Closes the connection that is idle for longest, unless that is not long; of `address`, if there is one. Returns
+    /// whether there was one.
     pub(crate) fn end_idle(&self, address: Option<IpAddr>) -> bool {
         let open = self.lock();
         let idle = open.connections.iter().filter_map(|(number, entry)| {
             let is_candidate = !entry.end.is_asked() && (address.is_none() || entry.address == address);
-            let idle = is_candidate.then(|| entry.activity.idle()).flatten()?;
-            Some(((idle, Reverse(number)), &entry.end))
+            let idle = is_candidate.then(|| entry.idle()).flatten()?;
+            // A client that opens more connections than it may replaces one of its own that it has used.
+            let is_replaced = address.is_some() && entry.activity.has_answered();
+            let is_long = idle >= entry.least_idle() || is_replaced;
+            is_long.then_some(((idle, Reverse(number)), &entry.end))
         });
         match idle.max_by_key(|(rank, _)| *rank) {
             Some((_, end)) => {
-                end.ask();
+                end.ask_if_idle();
                 true
             }
             None => false,
@@ -136,6 +149,7 @@ impl Connections {
         open.next += 1;
         let entry = Entry {
             address,
+            accepted: Instant::now(),
             activity: Arc::clone(&activity),
             end: Arc::clone(&end),
         };
@@ -159,6 +173,24 @@ impl Connections {
 
     fn lock(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// For how long there has been no request; `None`: there is one.
+    fn idle(&self) -> Option<Duration> {
+        match self.activity.is_open() {
+            true => self.activity.idle(),
+            false => Some(self.accepted.elapsed()),
+        }
+    }
+
+    /// How long it must be idle before it may be closed for a new one.
+    fn least_idle(&self) -> Duration {
+        match self.activity.is_open() {
+            true => IDLE,
+            false => HANDSHAKE,
+        }
     }
 }
 
@@ -192,9 +224,12 @@ mod tests {
         let busy = connections.admit(None, &transfers).await.unwrap();
         let short = connections.admit(None, &transfers).await.unwrap();
         let long = connections.admit(None, &transfers).await.unwrap();
+        for place in [&busy, &short, &long] {
+            place.activity.opened();
+        }
         busy.activity.request_started();
-        short.activity.set_idle(Duration::from_secs(1));
-        long.activity.set_idle(Duration::from_secs(2));
+        short.activity.set_idle(Duration::from_secs(3));
+        long.activity.set_idle(Duration::from_secs(4));
         let end = Arc::clone(&long.end);
         tokio::spawn(async move {
             end.asked().await;
@@ -202,6 +237,21 @@ mod tests {
         });
         connections.admit(None, &transfers).await.unwrap();
         assert!(!busy.end.is_asked() && !short.end.is_asked());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_has_just_come_is_not_closed_for_another_one() {
+        let (connections, transfers) = connections(2, None);
+        let shaking_hands = connections.admit(None, &transfers).await.unwrap();
+        let before_its_first_request = connections.admit(None, &transfers).await.unwrap();
+        before_its_first_request.activity.opened();
+        assert!(!connections.end_idle(None));
+        tokio::time::advance(HANDSHAKE).await;
+        assert!(connections.end_idle(None));
+        assert!(shaking_hands.end.is_asked() && !before_its_first_request.end.is_asked());
+        before_its_first_request.activity.set_idle(IDLE);
+        assert!(connections.end_idle(None));
+        assert!(before_its_first_request.end.is_asked());
     }
 
     #[test]
@@ -217,6 +267,7 @@ mod tests {
         let (connections, transfers) = connections(10, Some(1));
         let one = Some(IpAddr::from([192, 0, 2, 1]));
         let first = connections.admit(one, &transfers).await.unwrap();
+        first.activity.opened();
         first.activity.request_started();
         assert!(connections.admit(one, &transfers).await.is_none());
         let other = Some(IpAddr::from([192, 0, 2, 2]));

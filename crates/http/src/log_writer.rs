@@ -13,6 +13,10 @@ const PENDING_LIMIT: usize = 1 << 20;
 /// Pause when the sink cannot take more at the moment.
 const BACK_OFF: Duration = Duration::from_millis(10);
 
+/// Pause after the sink failed. What the registry logs about the failure may go to the same sink: without a pause the two
+/// would chase each other.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// A log that is written by a thread of its own. Lines keep their order; while the sink stands still, some wait, and
 /// more are dropped and counted. Clones share it.
 ///
@@ -36,8 +40,9 @@ struct Pending<T> {
     /// Bytes of lines since the start, and how many of them were written or given up.
     appended: u64,
     finished: u64,
-    /// Lines that were dropped since the last report, and since the start.
+    /// Lines that were dropped since the last report.
     unreported: u64,
+    /// Lines that were dropped or lost since the start.
     dropped: u64,
     /// Whether lines are wanted now, not when more have been gathered.
     is_urgent: bool,
@@ -117,7 +122,7 @@ impl<T: Default + Send + 'static> LogWriter<T> {
         true
     }
 
-    /// How many lines were dropped.
+    /// How many lines were dropped, or lost by a sink that failed.
     pub fn dropped(&self) -> u64 {
         self.0.lock().dropped
     }
@@ -125,25 +130,46 @@ impl<T: Default + Send + 'static> LogWriter<T> {
 
 impl<T> Shared<T> {
     fn write_for_ever(&self, gather: Duration, mut sink: impl Write) {
+        // How many lines were lost since the sink began to fail, if it does.
+        let mut failing: Option<u64> = None;
         loop {
-            let (mut lines, lost) = self.take(gather);
+            let (mut lines, dropped) = self.take(gather);
             let result = write_whole(&mut sink, &lines);
             let written = lines.len() as u64;
+            let lost_now = result.as_ref().err().map_or(0, |failure| failure.lost);
             // Give the buffer back, so that it is not grown anew for each batch.
             lines.clear();
             let mut pending = self.lock();
             pending.finished += written;
+            pending.dropped += lost_now;
             if pending.lines.capacity() == 0 {
                 pending.lines = lines;
             }
             drop(pending);
             self.is_written.notify_all();
-            if let Err(error) = result {
-                // A sink that fails (a closed pipe) loses lines; the registry goes on.
-                tracing::warn!(%error, "lines of the {} were lost", self.name);
-            } else if lost > 0 {
+            // A sink that fails (a closed pipe, a full disk) loses lines; the registry goes on. The failure is reported at
+            // its begin and at its end only: each report is a line, perhaps of this very log.
+            match (result, failing) {
+                (Err(Failure { error, .. }), lost) => {
+                    if lost.is_none() {
+                        tracing::warn!(%error, "the {} cannot be written: its lines are lost until it can", self.name);
+                    }
+                    failing = Some(lost.unwrap_or(0) + lost_now);
+                    thread::sleep(PAUSE);
+                }
+                (Ok(()), Some(lines)) => {
+                    failing = None;
+                    tracing::warn!(
+                        lines,
+                        "the {} can be written again: some of its lines were lost",
+                        self.name
+                    );
+                }
+                (Ok(()), None) => {}
+            }
+            if dropped > 0 {
                 tracing::warn!(
-                    lines = lost,
+                    lines = dropped,
                     "lines of the {} were dropped: its reader was too slow",
                     self.name
                 );
@@ -175,18 +201,34 @@ impl<T> Shared<T> {
     }
 }
 
+/// A batch that was not written whole.
+#[derive(Debug)]
+struct Failure {
+    error: io::Error,
+    /// Number of lines that the sink did not take, or took in part.
+    lost: u64,
+}
+
 /// Writes all of `bytes`, also to a sink that does not wait for its reader: no line is torn.
-fn write_whole(sink: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> {
+fn write_whole(sink: &mut impl Write, mut bytes: &[u8]) -> Result<(), Failure> {
     while !bytes.is_empty() {
-        match sink.write(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(count) => bytes = &bytes[count..],
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => thread::sleep(BACK_OFF),
-            Err(error) => return Err(error),
-        }
+        let error = match sink.write(bytes) {
+            Ok(0) => ErrorKind::WriteZero.into(),
+            Ok(count) => {
+                bytes = &bytes[count..];
+                continue;
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                thread::sleep(BACK_OFF);
+                continue;
+            }
+            Err(error) => error,
+        };
+        let lost = bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        return Err(Failure { error, lost });
     }
-    sink.flush()
+    sink.flush().map_err(|error| Failure { error, lost: 0 })
 }
 
 #[cfg(test)]
@@ -241,6 +283,45 @@ mod tests {
             })
             .collect();
         assert!(numbers.is_sorted() && numbers.len() as u64 + log.dropped() == 5000);
+    }
+
+    /// A disk that is full for the first `failures` writes.
+    struct Full {
+        failures: usize,
+        writes: mpsc::Sender<Instant>,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.writes.send(Instant::now()).ok();
+            if self.failures == 0 {
+                return Ok(bytes.len());
+            }
+            self.failures -= 1;
+            Err(ErrorKind::StorageFull.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_sink_that_fails_is_given_time_and_its_lost_lines_are_counted() {
+        let (sender, writes) = mpsc::channel();
+        let sink = Full {
+            failures: 1,
+            writes: sender,
+        };
+        let log = LogWriter::<()>::start("test log", Duration::ZERO, sink).unwrap();
+        for batch in ["a\nb\n", "c\n"] {
+            log.append(|lines, ()| lines.extend_from_slice(batch.as_bytes()));
+            assert!(log.flush(Duration::from_secs(60)));
+        }
+        assert_eq!(log.dropped(), 2);
+        let writes: Vec<Instant> = writes.try_iter().collect();
+        assert_eq!(writes.len(), 2);
+        assert!(writes[1] - writes[0] >= PAUSE, "the second write did not wait");
     }
 
     #[test]

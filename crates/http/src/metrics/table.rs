@@ -75,7 +75,7 @@ crate::metrics! {
     BUDGET_REFUSED "wharf_budget_refused_total" Counter ["share"]
         "How often a client was refused, or had to wait too long, because a share was used up";
     LOG_DROPPED "wharf_log_lines_dropped_total" Counter ["log"]
-        "Lines of the application log and of the access log that were dropped, because the reader was too slow";
+        "Lines of the application log and of the access log that were dropped because the reader was too slow, or lost because writing failed";
     SPANS "wharf_trace_spans_total" Counter ["result"]
         "Spans of requests that the collector has accepted, and that were dropped";
     PROCESS_CPU "process_cpu_seconds_total" Counter []

@@ -12,7 +12,7 @@ keys! {
         .help("Connections that may be open at once")
         .since(Since::Ours);
     REQUESTS: Option<Positive<usize>> = Key::new("http.limits.requests")
-        .shown_default(Default::Words("a sixth of the descriptors, at most 2048"))
+        .shown_default(Default::Words("a sixth of the descriptors, one for each 256 KiB of memory, at most 2048"))
         .help("Requests over HTTP/2 that may run at once, over all connections")
         .since(Since::Ours);
     BODIES: Option<Positive<usize>> = Key::new("http.limits.bodies")
