@@ -544,6 +544,34 @@ impl<D: Disk> Engine<D> {
         }
     }
 
+    /// Creates a directory, and those above it that are missing. Nothing is synced.
+    pub(super) fn create_directories(&self, path: &str) -> io::Result<()> {
+        match self.disk.create_directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            other => return other,
+        }
+        let above = parent(path);
+        // These may be looked for in the set of durable directories, so they are created under its lock.
+        match self
+            .directories
+            .change(above, || self.create_directories_above(above))
+        {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            other => other?,
+        }
+        self.disk.create_directory(path)
+    }
+
+    fn create_directories_above(&self, path: &str) -> io::Result<()> {
+        match self.disk.create_directory(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_empty() => {
+                self.create_directories_above(parent(path))?;
+                self.disk.create_directory(path)
+            }
+            other => other,
+        }
+    }
+
     /// Moves a file without any claim to durability.
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.disk

@@ -68,18 +68,6 @@ fn a_store_is_locked_wherever_its_file_system_has_locks() {
     drop(storage);
 }
 
-#[tokio::test]
-async fn a_file_system_without_locks_is_used_only_when_asked_for() {
-    let disk = super::simulated::SimulatedDisk::default();
-    disk.refuse_locks();
-    let error = FsStorage::on(disk.clone(), "/data").unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Other);
-    assert!(error.to_string().contains("has no locks"), "{error}");
-    let storage = FsStorage::also_without_locks(disk, "/data").unwrap();
-    storage.publish(&[link("first")]).await.unwrap();
-    storage.check().await.unwrap();
-}
-
 #[test]
 fn what_a_killed_process_left_in_staging_goes() {
     let (directory, storage) = opened();

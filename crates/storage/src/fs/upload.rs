@@ -23,7 +23,6 @@ use wharf_oci::{Algorithm, Digest, Hasher};
 use super::{
     Engine, blocking,
     commit::{Item, write_frames, writing},
-    directories::parent,
     failed_job,
     gathered::{Gathered, SMALL},
     known_uploads::{Fingerprint, Hold, Remembered},
@@ -63,34 +62,6 @@ impl<D: Disk> Engine<D> {
         let file = self.disk.create(&format!("{directory}/startedat"))?;
         let (_, result) = write_frames(&self.disk, &file, &[now.into()], 0);
         result
-    }
-
-    /// Creates a directory, and those above it that are missing. Nothing is synced.
-    pub(super) fn create_directories(&self, path: &str) -> io::Result<()> {
-        match self.disk.create_directory(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            other => return other,
-        }
-        let above = parent(path);
-        // These may be looked for in the set of durable directories, so they are created under its lock.
-        match self
-            .directories
-            .change(above, || self.create_directories_above(above))
-        {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other?,
-        }
-        self.disk.create_directory(path)
-    }
-
-    fn create_directories_above(&self, path: &str) -> io::Result<()> {
-        match self.disk.create_directory(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_empty() => {
-                self.create_directories_above(parent(path))?;
-                self.disk.create_directory(path)
-            }
-            other => other,
-        }
     }
 
     /// Takes hold of an upload.

@@ -284,3 +284,16 @@ fn a_check_removes_only_its_own_file() {
     assert!(disk.files().contains_key(&next));
     runtime.block_on(client.storage.check()).unwrap();
 }
+
+#[test]
+fn a_file_system_without_locks_is_used_only_when_asked_for() {
+    let (runtime, disk) = (tokio::runtime::Runtime::new().unwrap(), SimulatedDisk::default());
+    disk.refuse_locks();
+    let error = FsStorage::on(disk.clone(), "/data").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Other);
+    assert!(error.to_string().contains("has no locks"), "{error}");
+    let storage = FsStorage::also_without_locks(disk, "/data").unwrap();
+    let first = put(Key::new("first").unwrap(), "first".into());
+    runtime.block_on(storage.publish(&[first])).unwrap();
+    runtime.block_on(storage.check()).unwrap();
+}
