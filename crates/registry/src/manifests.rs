@@ -19,7 +19,7 @@ use crate::{
     registry::Registry,
     rules::UrlRules,
     tree::{
-        manifest::{INLINE, StoredManifest},
+        manifest::{INLINE, Presence, StoredManifest},
         parallel::{in_background, in_parallel},
     },
 };
@@ -418,7 +418,7 @@ impl Registry {
         }
         match role {
             // Without a media type it may be either.
-            ReferenceRole::Manifest => match self.find_child(name, descriptor).await? {
+            ReferenceRole::Manifest => match self.find_child(name, descriptor, hashed).await? {
                 Found::Absent if descriptor.media_type.is_empty() => {
                     self.find_blob(name, descriptor, hashed).await
                 }
@@ -427,17 +427,38 @@ impl Registry {
             ReferenceRole::Config | ReferenceRole::Layer => self.find_blob(name, descriptor, hashed).await,
             // A manifest of a type that only its client knows is an entry of that type, too.
             ReferenceRole::ListedBlob => match self.find_blob(name, descriptor, hashed).await? {
-                Found::Absent => self.find_child(name, descriptor).await,
+                Found::Absent => self.find_child(name, descriptor, hashed).await,
                 found => Ok(found),
             },
         }
     }
 
-    async fn find_child(&self, name: &RepoName, descriptor: &Descriptor) -> Result<Found> {
-        Ok(if self.revision(name, &descriptor.digest).await?.is_some() {
-            Found::Sound
-        } else {
-            Found::Absent
+    /// A large manifest is hashed without the lock, as a blob of an unexpected size is: reading many of them takes long.
+    async fn find_child(
+        &self,
+        name: &RepoName,
+        descriptor: &Descriptor,
+        hashed: &HashMap<Digest, Hashed>,
+    ) -> Result<Found> {
+        let digest = &descriptor.digest;
+        if !self.has_revision(name, digest).await? {
+            return Ok(Found::Absent);
+        }
+        match self.tree.manifests.presence(digest).await? {
+            Presence::Absent => return Ok(Found::Absent),
+            Presence::Whole => return Ok(Found::Sound),
+            Presence::Large => {}
+        }
+        let version = match self.storage.stat(&layout::blob(digest)).await {
+            Ok(stat) => stat.version,
+            Err(error) if error.is_not_found() => return Ok(Found::Absent),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(match hashed.get(digest) {
+            Some(hashed) if hashed.version == version && hashed.is_sound => Found::Sound,
+            Some(hashed) if hashed.version == version => Found::Absent,
+            _ if self.damaged.is_verified(digest, version.as_ref()) => Found::Sound,
+            _ => Found::Unsure,
         })
     }
 

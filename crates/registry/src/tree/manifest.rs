@@ -188,6 +188,17 @@ pub(crate) struct Manifests {
     facts: Cache<Digest, Arc<Facts>, ByMemory>,
 }
 
+/// What a look at a manifest that reads little says of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It is not stored, or not whole.
+    Absent,
+    /// It is stored, and whole.
+    Whole,
+    /// It is stored, and so large that its bytes take long to read and to check.
+    Large,
+}
+
 /// A manifest as it was found.
 enum Found {
     Absent,
@@ -215,6 +226,10 @@ fn examine(digest: &Digest, bytes: Bytes) -> Found {
     }
     let understood = understand(digest, &bytes);
     Found::Whole(bytes, understood)
+}
+
+fn log_damage(digest: &Digest, size: usize) {
+    tracing::error!(manifest.digest = %digest, size, "the stored bytes of a manifest are damaged; it counts as absent until it is pushed again");
 }
 
 impl Manifests {
@@ -245,8 +260,19 @@ impl Manifests {
         if let Some(manifest) = self.bytes.get(digest) {
             return Ok(Some(manifest));
         }
-        let Found::Whole(bytes, understood) = self.find_strictly(digest).await? else {
-            return Ok(None);
+        let found = self.find(digest, PATIENCE).await?;
+        Ok(self.keep(digest, found))
+    }
+
+    /// Keeps what was found of the manifest `digest`, if it is whole; damage is logged.
+    fn keep(&self, digest: &Digest, found: Found) -> Option<Arc<StoredManifest>> {
+        let (bytes, understood) = match found {
+            Found::Whole(bytes, understood) => (bytes, understood),
+            Found::Damaged(size) => {
+                log_damage(digest, size);
+                return None;
+            }
+            Found::Absent => return None,
         };
         let media_type = match understood {
             Ok((media_type, facts)) => {
@@ -255,11 +281,28 @@ impl Manifests {
             }
             Err(_no_manifest) => media_type::OCTET_STREAM.into(),
         };
-        Ok(Some(self.remember(StoredManifest {
+        Some(self.remember(StoredManifest {
             digest: *digest,
             bytes,
             media_type,
-        })))
+        }))
+    }
+
+    /// Whether the manifest `digest` is stored whole, as far as that can be told without reading much: a request may ask
+    /// under a lock.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn presence(&self, digest: &Digest) -> Result<Presence> {
+        if self.bytes.get(digest).is_some() {
+            return Ok(Presence::Whole);
+        }
+        let Some(found) = self.find_small(digest).await? else {
+            return Ok(Presence::Large);
+        };
+        let loaded = self.keep(digest, found);
+        Ok(loaded.map_or(Presence::Absent, |_| Presence::Whole))
     }
 
     /// The facts of the manifest `digest`. `None` when it is not stored, not whole, or no manifest.
@@ -310,19 +353,16 @@ impl Manifests {
     async fn find_strictly(&self, digest: &Digest) -> Result<Found> {
         let found = self.find(digest, PATIENCE).await?;
         if let Found::Damaged(size) = found {
-            tracing::error!(manifest.digest = %digest, size, "the stored bytes of a manifest are damaged; it counts as absent until it is pushed again");
+            log_damage(digest, size);
         }
         Ok(found)
     }
 
     async fn find(&self, digest: &Digest, patience: Duration) -> Result<Found> {
-        let (key, digest) = (layout::blob(digest), *digest);
-        match self.storage.read(&key, INLINE as u64).await {
-            Ok(object) => return Ok(examine(&digest, object.bytes)),
-            Err(error) if error.is_not_found() => return Ok(Found::Absent),
-            Err(error) if error.kind() == ErrorKind::TooLarge => {}
-            Err(error) => return Err(error.into()),
+        if let Some(found) = self.find_small(digest).await? {
+            return Ok(found);
         }
+        let (key, digest) = (layout::blob(digest), *digest);
         // Taken before the bytes are read, so that no more of them than these are in memory.
         let turn = self.large_reads.wait(1, patience).await?;
         let bytes = match self.storage.read(&key, READ_LIMIT).await {
@@ -335,6 +375,16 @@ impl Manifests {
             examine(&digest, bytes)
         };
         Ok(in_background(examine).await?)
+    }
+
+    /// As [`find`](Self::find), but `None` if the manifest is large.
+    async fn find_small(&self, digest: &Digest) -> Result<Option<Found>> {
+        match self.storage.read(&layout::blob(digest), INLINE as u64).await {
+            Ok(object) => Ok(Some(examine(digest, object.bytes))),
+            Err(error) if error.is_not_found() => Ok(Some(Found::Absent)),
+            Err(error) if error.kind() == ErrorKind::TooLarge => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// What the bytes of a manifest in memory say.

@@ -110,6 +110,45 @@ async fn a_blob_that_is_hashed_again_is_not_locked() {
 }
 
 /// How many objects were read so far.
+/// An index may name hundreds of manifests of 4 MiB.
+#[tokio::test(start_paused = true)]
+async fn a_large_manifest_that_an_index_lists_is_not_locked_while_it_is_read() {
+    let slow = ThrottleConfig {
+        wait_get_per_byte: Duration::from_millis(1),
+        ..ThrottleConfig::default()
+    };
+    let store = ThrottledStore::new(InMemory::new(), slow);
+    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
+    let options = Options {
+        delete_enabled: true,
+        ..Options::default()
+    };
+    let earlier = Arc::new(Registry::new(Arc::clone(&storage), options.clone()));
+    let app = name("app");
+    let extra = format!(r#","annotations":{{"long":"{}"}}"#, "x".repeat(100_000));
+    let manifest = image(&earlier, &app, "content", &extra).await;
+    let child = put(&earlier, &app, tag("child"), &manifest).await;
+    let index = index(&[(child, manifest.len())]);
+
+    // It does not remember the manifest.
+    let registry = Arc::new(Registry::new(storage, options));
+    let push = || {
+        let (registry, app, index) = (Arc::clone(&registry), app.clone(), index.clone());
+        tokio::spawn(async move { try_put(&registry, &app, tag("index"), &index).await })
+    };
+    let first = push();
+    time::sleep(Duration::from_secs(20)).await;
+    assert!(!first.is_finished(), "it reads the manifest for 100 seconds");
+    let (caller, force) = (caller(), true);
+    let deleted = registry.delete_manifest(&caller, &app, &child, force).await;
+    assert_eq!(deleted.unwrap(), [tag("child")]);
+    assert!(!first.is_finished(), "the deletion did not wait for it");
+    let error = first.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::ManifestReferencesUnknown(_)), "{error}");
+    put(&earlier, &app, tag("child"), &manifest).await;
+    push().await.unwrap().unwrap();
+}
+
 fn reads(meters: &Meters) -> u64 {
     let measured = meters.snapshot();
     let reads = measured
