@@ -1,7 +1,10 @@
 //! HTTP/2 streams whose answers are not read, and bodies that wait for a password check.
 
 use wharf_testkit::{
-    Bytes, Http2Connection, Http2Stream, Method, ServerBuilder, basic, image::Blob, suite::Suite,
+    Bytes, Http2Connection, Http2Stream, Method, ServerBuilder, basic,
+    image::{Blob, Manifest},
+    json,
+    suite::Suite,
 };
 
 use crate::{expect_end, expect_memory, expect_service, stories};
@@ -13,6 +16,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
             streams_whose_window_stays_closed_hold_little_and_other_clients_are_served,
             bodies_that_come_before_a_password_check_are_bounded,
             a_stream_with_many_empty_headers_is_refused,
+            large_manifests_that_no_client_takes_are_ended_for_others,
         ]
     );
 }
@@ -106,6 +110,33 @@ async fn a_stream_with_many_empty_headers_is_refused(builder: ServerBuilder) {
         let stream = connection.begin(Method::GET, "/v2/", headers, false).await;
         let status = stream.unwrap().status().await.unwrap();
         assert_eq!(status, expected, "{count} headers");
+    }
+    expect_end(server).await;
+}
+
+/// Of the 4 MiB for answers in memory, one such manifest takes more than half.
+async fn large_manifests_that_no_client_takes_are_ended_for_others(builder: ServerBuilder) {
+    const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+    let server = builder.http("limits: {transfers: 8388608}").start();
+    let repository = server.anonymous().repository("a");
+    let padding = "x".repeat(3 << 20);
+    let manifest = Manifest::new(
+        INDEX,
+        &json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": [], "annotations": { "padding": padding } }),
+    );
+    repository.put_manifest("1", &manifest).await.expect(201);
+    for window in [0, 100_000] {
+        let mut connection = Http2Connection::open(server.address(), window).await;
+        let target = repository.manifest_path("1");
+        let stream = connection.begin(Method::GET, &target, Default::default(), false);
+        let mut stream = stream.await.unwrap();
+        assert_eq!(stream.status().await.unwrap(), 200);
+        repository
+            .get_manifest("1")
+            .await
+            .expect(200)
+            .expect_body(&manifest.bytes);
     }
     expect_end(server).await;
 }

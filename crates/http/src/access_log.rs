@@ -151,20 +151,21 @@ impl AccessLogLine {
     }
 
     fn append_json(&self, out: &mut Vec<u8>, now: Timestamp) {
-        let text = |value: &Option<HeaderValue>| {
-            let value = value.as_ref()?;
-            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        let text = |value: Option<&HeaderValue>| {
+            let text = String::from_utf8_lossy(value?.as_bytes()).into_owned();
+            Some(text)
         };
-        let referer = text(&self.referer).map(|referer| redact::url(&referer).into_owned());
+        let referer =
+            text(self.referer.as_ref()).map(|referer| redact::cut(&redact::url(&referer)).to_owned());
         let line = serde_json::json!({
             "time": now.to_string(),
             "http.request.remoteaddr": self.client.map(|client| client.to_string()),
             "auth.user.name": self.user.as_deref(),
             "http.request.method": self.method.as_str(),
-            "http.request.uri": redact::target(self.target()),
+            "http.request.uri": redact::cut(&redact::target(self.target())),
             "http.request.version": format!("{:?}", self.version),
             "http.request.referer": referer,
-            "http.request.useragent": text(&self.user_agent),
+            "http.request.useragent": text(self.user_agent.as_ref()).as_deref().map(redact::cut),
             "http.response.status": self.status.as_u16(),
             "http.response.written": self.bytes,
         });
@@ -195,15 +196,16 @@ impl AccessLogLine {
         };
         append_user(out, user.as_deref());
         _ = write!(out, " [{stamp}] \"{method} ");
-        append_escaped(out, redact::target(self.target()).as_bytes());
+        append_escaped(out, redact::cut(&redact::target(self.target())).as_bytes());
         _ = write!(out, " {version:?}\" {} {bytes} \"", status.as_u16());
         match referer.as_ref().map(|referer| referer.to_str()) {
-            Some(Ok(referer)) => append_escaped(out, redact::url(referer).as_bytes()),
+            Some(Ok(referer)) => append_escaped(out, redact::cut(&redact::url(referer)).as_bytes()),
             Some(Err(_)) => append_escaped(out, b"not ASCII"),
             None => {}
         }
         out.extend_from_slice(b"\" \"");
-        append_escaped(out, user_agent.as_ref().map_or(b"", HeaderValue::as_bytes));
+        let user_agent = user_agent.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        append_escaped(out, redact::cut_bytes(user_agent));
         out.extend_from_slice(b"\"\n");
     }
 }
@@ -286,6 +288,24 @@ mod tests {
             rest,
             "\"GET /v2/a/tags/list?n=1 HTTP/1.1\" 404 12 \"\" \"evil\\\" \\\\ \\xff\"\n"
         );
+    }
+
+    #[test]
+    fn long_texts_of_clients_are_cut() {
+        let long = "x".repeat(20_000);
+        let (parts, ()) = http::Request::get(format!("/{long}?{long}"))
+            .header("user-agent", &long)
+            .header("referer", format!("http://u:{long}@h/{long}"))
+            .body(())
+            .unwrap()
+            .into_parts();
+        let line = AccessLogLine::new(None, &parts);
+        let mut out = Vec::new();
+        line.append_combined(&mut out, "now");
+        line.append_json(&mut out, Timestamp::now());
+        for line in String::from_utf8(out).unwrap().lines() {
+            assert!(line.len() < 4000 && line.contains("http://REDACTED@h/"), "{line}");
+        }
     }
 
     #[test]

@@ -351,8 +351,14 @@ async fn answer<S: Surface>(
     }
     let response = respond(&*answering.surface, context, parts, body).await;
     let connection = &answering.connection;
-    Ok(charged(response, connection, SMALL, || {
-        Arc::clone(&connection.end)
+    Ok(charged(response, SMALL, || {
+        let (transfers, turns) = (Arc::clone(&connection.transfers), Arc::clone(&connection.turns));
+        Holding::new(
+            transfers,
+            turns,
+            connection.peer.address,
+            Arc::clone(&connection.end),
+        )
     }))
 }
 
@@ -374,7 +380,10 @@ async fn answer_stream<S: Surface>(
         Err(error) => return Ok(put_off(context, error)),
     }
     let response = respond(&*answering.surface, context, parts, body).await;
-    Ok(charged(response, connection, SMALL_ON_A_STREAM, || end))
+    Ok(charged(response, SMALL_ON_A_STREAM, || {
+        let (transfers, turns) = (Arc::clone(&connection.transfers), Arc::clone(&connection.turns));
+        Holding::of_stream(transfers, turns, connection.peer.address, end)
+    }))
 }
 
 fn new_context(connection: &Arc<Connection>, parts: &Parts) -> RequestContext {
@@ -400,16 +409,14 @@ async fn respond<S: Surface>(
 /// Charges the body of an answer to the budget unless it is small.
 fn charged<B: Body<Data = Bytes, Error: Into<Box<dyn Error + Send + Sync>>> + Unpin>(
     response: Response<ObservedBody<B, RequestContext>>,
-    connection: &Connection,
     small: u64,
-    end: impl FnOnce() -> Arc<End>,
+    holding: impl FnOnce() -> Holding,
 ) -> Response<ObservedBody<B, RequestContext>> {
     response.map(|body| {
         if body.size_hint().exact().is_some_and(|size| size <= small) {
             return body;
         }
-        let (transfers, turns) = (Arc::clone(&connection.transfers), Arc::clone(&connection.turns));
-        body.charged(Holding::new(transfers, turns, connection.peer.address, end()))
+        body.charged(holding())
     })
 }
 

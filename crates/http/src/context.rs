@@ -8,7 +8,7 @@ use std::{
 
 use http::{HeaderMap, StatusCode, header, request::Parts};
 
-use wharf_budget::Permit;
+use wharf_budget::{Exhausted, Permit, Share};
 
 use crate::{
     access_log::AccessLogLine,
@@ -153,6 +153,16 @@ impl RequestContext {
     /// The name of the account that makes the request; `None` until it is known, and for anonymous requests.
     pub fn actor(&self) -> Option<&str> {
         self.actor.as_deref()
+    }
+
+    /// Waits for memory for a whole answer of `amount` bytes, which `share` permits. Answers that no client takes are ended
+    /// meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] if there is no room in time.
+    pub async fn room(&self, share: &Share, amount: usize) -> Result<Permit, Exhausted> {
+        self.connection.transfers.room(share, amount).await
     }
 
     /// Keeps `permit` until the request is over.

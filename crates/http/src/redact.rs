@@ -1,4 +1,4 @@
-//! Redaction of secrets in targets and URLs: logs are copied.
+//! Redaction of secrets in targets and URLs, and the end of long texts: logs are copied.
 
 use std::borrow::Cow;
 
@@ -17,6 +17,20 @@ const SECRET: [&str; 9] = [
 
 /// Stands for a secret.
 pub const REDACTED: &str = "REDACTED";
+
+/// Maximum length in bytes of a text of a client in a log. Lines that wait to be written lie in memory, and a client
+/// could fill them, and the disk, with 64 KiB for each request.
+const LONGEST: usize = 1 << 10;
+
+/// The begin of a long text of a client. Secrets are redacted before: the mark by which one is known may come late.
+pub fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(LONGEST)]
+}
+
+/// The same for bytes.
+pub(crate) fn cut_bytes(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.len().min(LONGEST)]
+}
 
 /// A path with its query, without the values of secret parameters.
 pub fn target(target: &str) -> Cow<'_, str> {
@@ -110,6 +124,13 @@ mod tests {
         ] {
             assert_eq!(url(given), expected);
         }
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = format!("x{}", "\u{e9}".repeat(LONGEST));
+        assert_eq!(cut(&long).len(), LONGEST - 1);
     }
 
     #[test]

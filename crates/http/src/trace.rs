@@ -78,8 +78,8 @@ impl Tracer {
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         let target = redact::target(target);
         let (path, query) = match target.split_once('?') {
-            Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
-            None => (target.into_owned(), None),
+            Some((path, query)) => (redact::cut(path).to_owned(), Some(redact::cut(query).to_owned())),
+            None => (redact::cut(&target).to_owned(), None),
         };
         let user_agent = parts.headers.get(header::USER_AGENT);
         Some(Box::new(Span {
@@ -91,7 +91,7 @@ impl Tracer {
             method: parts.method.clone(),
             path,
             query,
-            user_agent: user_agent.and_then(|agent| agent.to_str().ok().map(str::to_owned)),
+            user_agent: user_agent.and_then(|agent| Some(redact::cut(agent.to_str().ok()?).to_owned())),
             protocol: match parts.version {
                 http::Version::HTTP_2 => "2",
                 http::Version::HTTP_10 => "1.0",

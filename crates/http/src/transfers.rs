@@ -45,7 +45,8 @@ pub(crate) struct Transfers {
     handed_out: Mutex<HandedOut>,
 }
 
-/// Pieces in memory, in the order in which they were handed to their connections.
+/// Pieces in memory, in the order in which they were handed to their connections; and answers over HTTP/2 whose next
+/// piece the client does not let come.
 #[derive(Debug, Default)]
 struct HandedOut {
     pieces: BTreeMap<u64, Stalled>,
@@ -85,6 +86,10 @@ pub(crate) struct Holding {
     turns: Arc<Turns>,
     client: Option<SocketAddr>,
     end: Arc<End>,
+    /// Over HTTP/2, where a client need not let a piece come: the entry of this answer in [`HandedOut`] while it waits for
+    /// its client.
+    lying: Option<u64>,
+    is_stream: bool,
     /// The permit for the next piece.
     next: Option<Permit>,
     waiting: Option<Pin<Box<Waiting>>>,
@@ -113,6 +118,18 @@ impl Transfers {
             return self.requests.take(1);
         };
         self.wait(&self.requests, 1, LONGEST_ADMISSION).await
+    }
+
+    /// Waits for memory for a whole answer of `amount` bytes, which `share` permits, and ends stalled answers meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] if there is no room in time.
+    pub(crate) async fn room(&self, share: &Share, amount: usize) -> Result<Permit, Exhausted> {
+        match share.try_take(amount) {
+            Some(permit) => Ok(permit),
+            None => self.wait(share, amount, LONGEST_ADMISSION).await,
+        }
     }
 
     /// Waits for `amount` of `share`, and ends stalled answers meanwhile.
@@ -160,6 +177,19 @@ impl Transfers {
         true
     }
 
+    fn note(&self, client: Option<SocketAddr>, end: &Arc<End>) -> u64 {
+        let mut handed_out = self.lock();
+        let number = handed_out.next;
+        handed_out.next += 1;
+        let stalled = Stalled {
+            since: Instant::now(),
+            client,
+            end: Arc::clone(end),
+        };
+        handed_out.pieces.insert(number, stalled);
+        number
+    }
+
     fn lock(&self) -> MutexGuard<'_, HandedOut> {
         self.handed_out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -175,6 +205,20 @@ impl Default for Turns {
 }
 
 impl Holding {
+    /// The memory for an answer to `client` over HTTP/2, on the connection with `turns`; `end` ends it. The client may
+    /// leave it lying from the start.
+    pub(crate) fn of_stream(
+        transfers: Arc<Transfers>,
+        turns: Arc<Turns>,
+        client: Option<SocketAddr>,
+        end: Arc<End>,
+    ) -> Self {
+        let mut holding = Self::new(transfers, turns, client, end);
+        holding.is_stream = true;
+        holding.lie();
+        holding
+    }
+
     /// The memory for an answer to `client` on the connection with `turns`, which `end` ends.
     pub(crate) fn new(
         transfers: Arc<Transfers>,
@@ -187,6 +231,8 @@ impl Holding {
             turns,
             client,
             end,
+            lying: None,
+            is_stream: false,
             next: None,
             waiting: None,
         }
@@ -198,6 +244,7 @@ impl Holding {
         cx: &mut Context<'_>,
         left: Option<u64>,
     ) -> Poll<Result<(), Exhausted>> {
+        self.rise();
         if self.next.is_some() {
             return Poll::Ready(Ok(()));
         }
@@ -224,6 +271,20 @@ impl Holding {
         Poll::Ready(Ok(()))
     }
 
+    /// Records that the answer waits for its client.
+    fn lie(&mut self) {
+        if self.is_stream {
+            self.lying = Some(self.transfers.note(self.client, &self.end));
+        }
+    }
+
+    /// Records that the client lets the next piece come.
+    fn rise(&mut self) {
+        if let Some(number) = self.lying.take() {
+            self.transfers.lock().pieces.remove(&number);
+        }
+    }
+
     /// Charges a piece until its last clone is dropped, which is when it was sent.
     pub(crate) fn hand_out(&mut self, bytes: Bytes) -> Bytes {
         let Some(mut permit) = self.next.take() else {
@@ -235,16 +296,8 @@ impl Holding {
         if let Some(more) = self.transfers.memory.try_take(surplus) {
             permit.merge(more);
         }
-        let mut handed_out = self.transfers.lock();
-        let number = handed_out.next;
-        handed_out.next += 1;
-        let stalled = Stalled {
-            since: Instant::now(),
-            client: self.client,
-            end: Arc::clone(&self.end),
-        };
-        handed_out.pieces.insert(number, stalled);
-        drop(handed_out);
+        let number = self.transfers.note(self.client, &self.end);
+        self.lie();
         Bytes::from_owner(Piece {
             bytes,
             _permit: permit,
@@ -263,6 +316,12 @@ impl AsRef<[u8]> for Piece {
 impl Drop for Piece {
     fn drop(&mut self) {
         self.transfers.lock().pieces.remove(&self.number);
+    }
+}
+
+impl Drop for Holding {
+    fn drop(&mut self) {
+        self.rise();
     }
 }
 
@@ -362,6 +421,22 @@ mod tests {
         assert!(transfers.admit(&turns).await.is_err(), "it does not wait");
         drop(permit);
         drop(second.await.unwrap());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn room_for_a_whole_answer_is_made_by_ending_one_whose_client_lets_nothing_come() {
+        let transfers = transfers(PIECE);
+        let answers = Share::new("answers", 1);
+        let whole = transfers.room(&answers, 1).await.unwrap();
+        let end = Arc::<End>::default();
+        let turns = Arc::default();
+        let lying = Holding::of_stream(Arc::clone(&transfers), turns, None, Arc::clone(&end));
+        tokio::spawn(async move {
+            end.asked().await;
+            drop((lying, whole));
+        });
+        assert!(transfers.room(&answers, 1).await.is_ok());
+        assert!(transfers.lock().pieces.is_empty());
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,12 +3,11 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use wharf_budget::{Exhausted, Permit, Share};
+use wharf_budget::Permit;
 use wharf_storage::ByteStream;
 
 /// Bytes in memory are sent in pieces of this size: what was handed over is no longer charged, so it must be little.
@@ -59,20 +58,17 @@ impl Content {
         matches!(self, Self::Full(bytes) if bytes.len() > PIECE)
     }
 
-    /// Charges what is in memory to `share` until it is sent, if it [is large](Self::is_large).
-    ///
-    /// # Errors
-    ///
-    /// [`Exhausted`] if there is no room for it within `patience`.
-    pub(crate) async fn charge(&mut self, share: &Share, patience: Duration) -> Result<(), Exhausted> {
+    /// Keeps `permit` for what is in memory until it is sent, if it [is large](Self::is_large).
+    pub(crate) fn charge(&mut self, permit: Permit) {
         if self.is_large()
             && let Self::Full(bytes) = self
         {
-            let _permit = share.wait(bytes.len(), patience).await?;
             let bytes = std::mem::take(bytes);
-            *self = Self::Charged { bytes, _permit };
+            *self = Self::Charged {
+                bytes,
+                _permit: permit,
+            };
         }
-        Ok(())
     }
 
     fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyError>>> {
@@ -135,6 +131,7 @@ impl Body for Content {
 mod tests {
     use futures_util::stream;
     use http_body_util::BodyExt;
+    use wharf_budget::Share;
     use wharf_storage::{Error, ErrorKind};
 
     use super::*;
@@ -158,11 +155,10 @@ mod tests {
             Content::Full(vec![7; PIECE + 1].into()),
         );
         for content in [&mut small, &mut large] {
-            content.charge(&share, Duration::ZERO).await.unwrap();
+            let amount = usize::try_from(content.len()).unwrap();
+            content.charge(share.take(amount).unwrap());
         }
         assert_eq!(share.used(), PIECE + 1);
-        let mut another = Content::Full(vec![7; PIECE + 1].into());
-        assert!(another.charge(&share, Duration::ZERO).await.is_err());
         let piece = large.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!((piece.len(), large.len(), share.used()), (PIECE, 1, PIECE + 1));
         assert_eq!(read(large).await.unwrap().len(), 1);

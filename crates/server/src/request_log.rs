@@ -16,11 +16,11 @@ macro_rules! event {
         tracing::$level!(
             http.request.method = %request.call.parts.method,
             http.request.host = request.host(),
-            http.request.uri = %request.uri(),
-            http.request.referer = request.url_in(&header::REFERER).map(display),
-            http.request.useragent = request.call.header(&header::USER_AGENT),
+            http.request.uri = redact::cut(&request.uri()),
+            http.request.referer = request.url_in(&header::REFERER).as_deref().map(redact::cut),
+            http.request.useragent = request.call.header(&header::USER_AGENT).map(redact::cut),
             http.request.remoteaddr = request.client().map(display),
-            http.request.contenttype = request.call.header(&header::CONTENT_TYPE),
+            http.request.contenttype = request.call.header(&header::CONTENT_TYPE).map(redact::cut),
             http.response.duration = ?request.call.context.elapsed(),
             vars.name = request.name().map(display),
             vars.reference = request.reference().map(display),
@@ -117,7 +117,7 @@ impl<'a> Described<'a> {
         self.call
             .header(&header::HOST)
             .or(authority)
-            .map(|host| host.rsplit('@').next().unwrap_or(host))
+            .map(|host| redact::cut(host.rsplit('@').next().unwrap_or(host)))
     }
 
     fn uri(&self) -> std::borrow::Cow<'a, str> {

@@ -26,7 +26,7 @@ use wharf_budget::Exhausted;
 use wharf_http::{RequestContext, Surface};
 use wharf_oci::{ApiError, ErrorCode, Route};
 
-use self::answer::{ADMISSION, Answer, empty, not_allowed};
+use self::answer::{Answer, empty, not_allowed};
 use crate::{
     body::Content,
     call::{App, Call},
@@ -101,7 +101,7 @@ impl Surface for Distribution {
         complete(call, &mut response);
         if response.body().is_large()
             // Boxed: rare, and the future of every request should not carry its size.
-            && let Err(exhausted) = Box::pin(charge(app, &mut response)).await
+            && let Err(exhausted) = Box::pin(charge(call, &mut response)).await
         {
             response = Failure::from(exhausted).into_response();
             complete(call, &mut response);
@@ -187,9 +187,12 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
 }
 
 /// Charges an answer in memory to the budget until it is sent.
-async fn charge(app: &App, response: &mut Response<Content>) -> Result<(), Exhausted> {
-    let answers = &app.services.budget.answers;
-    response.body_mut().charge(answers, ADMISSION).await
+async fn charge(call: Call<'_>, response: &mut Response<Content>) -> Result<(), Exhausted> {
+    let answers = &call.app.services.budget.answers;
+    let length = usize::try_from(response.body().len()).unwrap_or(usize::MAX);
+    let permit = call.context.room(answers, length).await?;
+    response.body_mut().charge(permit);
+    Ok(())
 }
 
 /// Completes an answer: headers that all answers have, and no body for `HEAD`.

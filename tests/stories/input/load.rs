@@ -15,6 +15,7 @@ wharf_testkit::on_both_engines![
 
 wharf_testkit::configured_on_both_engines![
     large_manifests_that_stall_leave_room_for_small_ones,
+    manifests_of_which_no_byte_comes_take_no_room,
     a_manifest_that_trickles_is_cut,
     hundreds_of_slow_manifests_leave_room_for_others,
 ];
@@ -68,6 +69,17 @@ async fn large_manifests_that_stall_leave_room_for_small_ones(builder: ServerBui
         repository.put_manifest("3", &manifest).await.status == 201
     })
     .await;
+}
+
+/// Of 1 MiB, sixteen beginnings of manifests would take all.
+async fn manifests_of_which_no_byte_comes_take_no_room(builder: ServerBuilder) {
+    let server = builder.http("limits: {bodies: 1048576}").start();
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        silent.push(begin(&server, 100_000, b"").await);
+    }
+    expect_service(&server.anonymous()).await;
+    drop(silent);
 }
 
 /// Each byte in time, and all of them not: a manifest is small, so the limit is for the whole.

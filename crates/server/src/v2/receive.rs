@@ -72,7 +72,7 @@ const RESERVE: usize = 4;
 /// The whole body of at most `limit` bytes, charged to the budget before it is read. A body that announces more is refused
 /// before a byte of it is read. The client has [`Limits::idle`](wharf_http::Limits::idle) for all of it: it is small.
 ///
-/// **Memory follows the bytes that came.** The first step is waited for; each further one is charged when the body has
+/// **Memory follows the bytes that came.** The first step is waited for when the first byte has come; each further one is charged when the body has
 /// filled those before it, so that a client which announces much and sends little holds little.
 ///
 /// **No deadlock.** A request that holds a charge never waits for more of it: if there is no room for the next step, the
@@ -89,10 +89,12 @@ pub(super) async fn whole(call: Call<'_>, body: &mut Incoming, limit: usize) -> 
         .map_or(limit, |upper| usize::try_from(upper).unwrap_or(limit).min(limit));
     let share = &call.app.services.budget.bodies;
     let mut room = most.min(FIRST);
-    let mut charge = share.wait(amount(room), PATIENCE).await?;
     let gather = async {
+        // A client that announces a body and sends none of it holds nothing.
+        let mut coming = next(call, body).await?;
+        let mut charge = share.wait(amount(room), PATIENCE).await?;
         let mut whole = Vec::with_capacity(room);
-        while let Some(bytes) = next(call, body).await? {
+        while let Some(bytes) = coming {
             let size = whole.len() + bytes.len();
             if size > limit {
                 return Err(too_large());
@@ -104,15 +106,14 @@ pub(super) async fn whole(call: Call<'_>, body: &mut Incoming, limit: usize) -> 
                 whole.reserve_exact(room - whole.len());
             }
             whole.extend_from_slice(&bytes);
+            coming = next(call, body).await?;
         }
-        Ok(Bytes::from(whole))
+        let bytes = Bytes::from(whole);
+        Ok(Gathered { bytes, charge })
     };
     let patience = call.context.limits().idle;
     match time::timeout(patience, gather).await {
-        Ok(bytes) => Ok(Gathered {
-            bytes: bytes?,
-            charge,
-        }),
+        Ok(gathered) => gathered,
         Err(_elapsed) => {
             let text = format!("the manifest did not come whole within {patience:?}; push it again");
             Err(Failure::new(ErrorCode::ManifestInvalid, text)

@@ -73,15 +73,10 @@ async fn read(
             .iter()
             .find(|child| names(child.platform.as_ref(), wanted));
         let Some(child) = child else {
-            let there: Vec<String> = view
-                .manifests
-                .iter()
-                .filter_map(|child| child.platform.as_ref())
-                .map(shown)
-                .collect();
+            let platforms = view.manifests.iter().filter_map(|child| child.platform.as_ref());
             bail!(
                 "there is no image for `{wanted}`; there are: {}",
-                there.join(", ")
+                listed(platforms)
             );
         };
         manifest = client
@@ -109,6 +104,12 @@ fn names(platform: Option<&Platform>, wanted: &str) -> bool {
         let full = shown(platform);
         full == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
     })
+}
+
+/// The platforms of an index for an error message: a line break in one must not begin a line of its own.
+fn listed<'a>(platforms: impl Iterator<Item = &'a Platform>) -> String {
+    let platforms = platforms.map(|platform| printable(&shown(platform)).into_owned());
+    platforms.collect::<Vec<_>>().join(", ")
 }
 
 fn shown(platform: &Platform) -> String {
@@ -269,5 +270,15 @@ mod tests {
         assert!(names(Some(&platform), "linux/arm"));
         assert!(!names(Some(&platform), "linux/arm64"));
         assert!(!names(None, "linux/arm"));
+    }
+
+    #[test]
+    fn a_platform_forges_no_line_of_an_error() {
+        let platform = Platform {
+            os: "linux\nwharf: done".to_owned(),
+            architecture: "arm".to_owned(),
+            variant: None,
+        };
+        assert_eq!(listed([&platform].into_iter()), "linux\\nwharf: done/arm");
     }
 }
