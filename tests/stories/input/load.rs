@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use wharf_testkit::{
     Client, RawConnection, Server, ServerBuilder, eventually,
     image::{self, Manifest},
@@ -53,8 +54,12 @@ async fn large_manifests_that_stall_leave_room_for_small_ones(builder: ServerBui
     let server = builder.http("limits: {bodies: 4194304}").start();
     let (client, manifest) = (server.anonymous(), large(2 << 20));
     let repository = client.repository("a");
-    let stalled = begin(&server, manifest.bytes.len(), &manifest.bytes[..100_000]).await;
+    let stalled = Mutex::new(Vec::new());
     eventually("a second large manifest is refused", || async {
+        // The one before was refused itself when it asked for its room while the other manifest had it.
+        let beginning = &manifest.bytes[..100_000];
+        let begun = begin(&server, manifest.bytes.len(), beginning).await;
+        stalled.lock().await.push(begun);
         let answer = repository.put_manifest("2", &manifest).await;
         if answer.status == 503 {
             assert_eq!(answer.header("retry-after"), "1");
