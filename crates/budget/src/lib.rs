@@ -62,7 +62,7 @@ const WORK: usize = 1024;
 const PASSWORDS: usize = 1024;
 
 /// How many pieces of heavy work of one kind run at once. More would not end sooner, and take more memory.
-const HEAVY: usize = 2;
+pub const HEAVY: usize = 2;
 
 /// Limits of the shares of a [`Budget`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,8 +103,8 @@ impl Budget {
         Self {
             connections: Share::new("connections", limits.connections),
             requests: Share::new("requests", limits.requests),
-            work: Share::new("work", WORK),
             bodies: Share::new("bodies", limits.bodies),
+            work: Share::new("work", WORK),
             transfers: Share::new("transfers", limits.transfers),
             windows: Share::new("windows", limits.windows),
             answers: Share::new("answers", limits.transfers / 2),

@@ -1,6 +1,6 @@
 //! Blobs as a repository sees them: whether it has one, reading, mounting, unlinking.
 
-use std::{ops::Range, time::Duration};
+use std::ops::Range;
 
 use futures_util::StreamExt as _;
 use wharf_oci::{Digest, Hasher, RepoName};
@@ -9,12 +9,10 @@ use wharf_storage::{Blob, ByteStream, ErrorKind, Stat, Version, layout};
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
+    patience::turn,
     registry::Registry,
     tree::parallel::in_background,
 };
-
-/// How long a request waits until a blob may be hashed again.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A blob that a repository has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,7 +178,7 @@ impl Registry {
     /// [`Error::Exhausted`] when too many blobs are being hashed; errors of the store.
     pub(crate) async fn hash_again(&self, digest: &Digest) -> Result<Hashed> {
         // Requests that want the same blob hashed find the result when their turn comes.
-        let _turn = self.budget().hashes.wait(1, PATIENCE).await?;
+        let _turn = turn(&self.budget().hashes).await?;
         let version = self.storage.stat(&layout::blob(digest)).await?.version;
         let is_verified = self.damaged.is_verified(digest, version.as_ref());
         let is_sound = is_verified || self.rehash(digest).await? == *digest;

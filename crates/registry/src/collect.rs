@@ -53,7 +53,7 @@ mod sweep;
 use std::{fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
-use wharf_budget::Budget;
+use wharf_budget::{HEAVY, Share};
 use wharf_storage::{ErrorKind, Storage};
 
 use self::{digests::DigestSet, mark::Examined};
@@ -87,7 +87,7 @@ impl Collector {
         Self {
             manifests: Arc::new(Manifests::new(
                 Arc::clone(&storage),
-                Budget::default().large_reads,
+                Share::new("large_reads", HEAVY),
             )),
             storage,
             options,

@@ -1,9 +1,6 @@
 //! Deleting tags, manifests and blobs: pointers first, then what they pointed at; never what a tagged manifest needs.
 
-use std::{
-    collections::{HashMap, HashSet},
-    time::Duration,
-};
+use std::collections::{HashMap, HashSet};
 
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::layout;
@@ -13,6 +10,7 @@ use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     locks::TagsLocked,
+    patience::turn,
     registry::Registry,
     tree::{
         graph::Graph,
@@ -26,9 +24,6 @@ const ATTEMPTS: usize = 32;
 
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
-
-/// How long a request waits until it may look through all manifests of a repository.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
@@ -126,45 +121,50 @@ impl Registry {
         digest: &Digest,
         force: bool,
     ) -> Result<(Vec<Tag>, Box<dyn Watch>)> {
-        let mut watched = vec![*digest];
-        let mut is_watched = HashSet::from([*digest]);
-        for _ in 0..ATTEMPTS {
-            let watch = self.locks.watch(&watched).await?;
+        let above = || async {
             if !self.has_revision(name, digest).await? {
                 let hint = self.owner_of(name, digest).await?;
                 return Err(unknown(name, digest.to_string(), hint));
             }
-            let ancestors = if force {
-                Vec::new()
-            } else {
-                let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
-                self.ancestors(name, std::slice::from_ref(digest), &graph).await?
-            };
-            // A tag of an index comes with a push of that index, which only a watch over it sees.
-            let unwatched: Vec<Digest> = ancestors
-                .iter()
-                .copied()
-                .filter(|ancestor| is_watched.insert(*ancestor))
-                .collect();
-            if !unwatched.is_empty() {
-                watched.extend(unwatched);
-                continue;
+            if force {
+                return Ok(Vec::new());
             }
-            // `watched` is the manifest and all indexes above it.
-            let mut tags = self.tags_of(name, &watched).await?;
-            let tagged = ancestors
-                .iter()
-                .filter_map(|ancestor| tags.get(ancestor))
-                .flatten();
-            let mut indexes: Vec<String> = tagged.map(|tag| format!("{name}:{tag}")).collect();
-            if indexes.is_empty() {
-                return Ok((tags.remove(digest).unwrap_or_default(), watch));
+            let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+            self.ancestors(name, std::slice::from_ref(digest), &graph).await
+        };
+        let (ancestors, watch) = self.watch_with(digest, above).await?;
+        let mut all = ancestors;
+        all.push(*digest);
+        let mut tags = self.tags_of(name, &all).await?;
+        let own = tags.remove(digest).unwrap_or_default();
+        let indexes = images(name, &tags);
+        if indexes.is_empty() {
+            return Ok((own, watch));
+        }
+        Err(Error::NeededByIndex {
+            digest: *digest,
+            indexes,
+        })
+    }
+
+    /// Watches `digest` and all manifests above it, which `above` finds, and answers these. As long as the watch is not
+    /// disturbed, there are no others: a tag of a manifest comes with a push of that manifest, which only a watch over it
+    /// sees, and so what is found is watched before it is judged.
+    async fn watch_with<F: Future<Output = Result<Vec<Digest>>>>(
+        &self,
+        digest: &Digest,
+        above: impl Fn() -> F,
+    ) -> Result<(Vec<Digest>, Box<dyn Watch>)> {
+        let mut watched = vec![*digest];
+        let mut is_watched = HashSet::from([*digest]);
+        for _ in 0..ATTEMPTS {
+            let watch = self.locks.watch(&watched).await?;
+            let found = above().await?;
+            let before = watched.len();
+            watched.extend(found.iter().filter(|manifest| is_watched.insert(**manifest)));
+            if watched.len() == before {
+                return Ok((found, watch));
             }
-            indexes.sort_unstable();
-            return Err(Error::NeededByIndex {
-                digest: *digest,
-                indexes,
-            });
         }
         Err(disturbed())
     }
@@ -224,43 +224,25 @@ impl Registry {
 
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
     async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Box<dyn Watch>> {
-        let mut watched = vec![*digest];
-        let mut is_watched = HashSet::from([*digest]);
-        for _ in 0..ATTEMPTS {
-            let watch = self.locks.watch(&watched).await?;
+        let above = || async {
             let link = layout::layer_link(name, digest);
             if self.tree.links.target(&link).await?.is_none() {
                 return Err(Error::BlobUnknown { digest: *digest });
             }
-            let needing = self.manifests_above(name, digest).await?;
-            if needing.is_empty() {
-                return Ok(watch);
-            }
-            let unwatched: Vec<Digest> = needing
-                .iter()
-                .copied()
-                .filter(|manifest| is_watched.insert(*manifest))
-                .collect();
-            if !unwatched.is_empty() {
-                watched.extend(unwatched);
-                continue;
-            }
-            let tags = self.tags_of(name, &needing).await?;
-            let mut manifests: Vec<String> = tags
-                .values()
-                .flatten()
-                .map(|tag| format!("{name}:{tag}"))
-                .collect();
-            if manifests.is_empty() {
-                return Ok(watch);
-            }
-            manifests.sort_unstable();
-            return Err(Error::BlobNeeded {
-                digest: *digest,
-                manifests,
-            });
+            self.manifests_above(name, digest).await
+        };
+        let (needing, watch) = self.watch_with(digest, above).await?;
+        if needing.is_empty() {
+            return Ok(watch);
         }
-        Err(disturbed())
+        let manifests = images(name, &self.tags_of(name, &needing).await?);
+        if manifests.is_empty() {
+            return Ok(watch);
+        }
+        Err(Error::BlobNeeded {
+            digest: *digest,
+            manifests,
+        })
     }
 
     /// The manifests of `name` that name the blob `digest`, and the indexes above them. The facts of manifests are remembered, so
@@ -268,7 +250,7 @@ impl Registry {
     async fn manifests_above(&self, name: &RepoName, digest: &Digest) -> Result<Vec<Digest>> {
         let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
         // After the graph, which takes a turn of its own when it is read.
-        let _turn = self.budget().graphs.wait(1, PATIENCE).await?;
+        let _turn = turn(&self.budget().graphs).await?;
         let mut found: Vec<Digest> = Vec::new();
         for manifests in graph.digests().chunks(PARALLEL) {
             let names_it = |manifest| self.has_manifest_naming(name, manifest, digest);
@@ -353,6 +335,14 @@ impl Registry {
             "that digest is a blob of this repository, not a manifest".to_owned(),
         ))
     }
+}
+
+/// The images that tags of `name` name, in ascending order.
+fn images(name: &RepoName, tags: &HashMap<Digest, Vec<Tag>>) -> Vec<String> {
+    let tags = tags.values().flatten();
+    let mut images: Vec<String> = tags.map(|tag| format!("{name}:{tag}")).collect();
+    images.sort_unstable();
+    images
 }
 
 fn disturbed() -> Error {

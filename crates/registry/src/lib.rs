@@ -15,6 +15,7 @@ mod events;
 mod fallback_tags;
 mod locks;
 mod manifests;
+mod patience;
 mod precondition;
 mod referrers;
 mod registry;

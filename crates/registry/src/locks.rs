@@ -3,22 +3,18 @@
 //! Every wait for a lock has a limit, and waiting requests get a lock in the order in which they asked for it. A request
 //! that is dropped while it waits leaves the queue.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::time;
 use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_storage::{Finished, Put, Storage, layout};
 
 use crate::{
     coordination::{Coordination, Hold, Watch},
-    error::{Error, Result},
+    error::Result,
+    patience,
     precondition::Observed,
 };
-
-/// How long a request waits for a lock: longer than its holders take on a disk that works, and shorter than a proxy
-/// waits for an answer.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The locks of a store. Cloning them clones handles of the same locks.
 #[derive(Debug, Clone)]
@@ -39,7 +35,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared> {
         Ok(Shared {
             _hold: soon(self.coordination.lock_shared(digests)).await?,
@@ -51,7 +47,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn lock_exclusive(&self, digest: &Digest) -> Result<Exclusive> {
         Ok(Exclusive {
             _hold: soon(self.coordination.lock_exclusive(std::slice::from_ref(digest))).await?,
@@ -64,7 +60,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         Ok(TagsLocked {
             _hold: soon(self.coordination.lock_tags(name, &tags)).await?,
@@ -78,7 +74,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>> {
         soon(self.coordination.watch(digests)).await
     }
@@ -86,12 +82,8 @@ impl Locks {
 
 /// What `wait` waits for, unless that takes too long.
 async fn soon<T>(wait: impl Future<Output = Result<T>>) -> Result<T> {
-    match time::timeout(PATIENCE, wait).await {
-        Ok(result) => result,
-        Err(_elapsed) => Err(Error::Busy {
-            reason: "other requests are using the same tag or content, and this one waited too long for them",
-        }),
-    }
+    let reason = "other requests are using the same tag or content, and this one waited too long for them";
+    patience::soon(wait, reason).await?
 }
 
 /// Shared locks on some digests: no request removes them, and pointers to them may be written.
@@ -105,7 +97,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         self.locks.lock_tags(name, tags).await
     }
@@ -190,7 +182,7 @@ impl Exclusive {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         self.locks.lock_tags(name, tags).await
     }

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -15,21 +14,19 @@ use crate::{
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind},
     locks::{Shared, TagsLocked},
+    patience::turn,
     precondition::{Observed, Precondition},
     registry::Registry,
     rules::UrlRules,
     tree::{
         manifest::{INLINE, Presence, StoredManifest},
-        parallel::{in_background, in_parallel},
+        parallel::{in_parallel, in_turn},
     },
 };
 
 /// A manifest of more bytes is stored before any lock is taken, so that the lock is not held while much is synced.
 /// Smaller ones share the syncs of their pointers, which on most disks halves what a push costs.
 const LARGE: usize = 64 << 10;
-
-/// How long a request waits until it may push a large manifest.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How often a push begins anew because blobs that it had to hash were replaced meanwhile.
 const ATTEMPTS: usize = 4;
@@ -179,23 +176,15 @@ impl Registry {
         if bytes.len() > limit {
             return Err(Error::ManifestTooLarge { limit });
         }
-        let is_huge = bytes.len() > INLINE;
-        let turn = match is_huge {
-            true => Some(Arc::new(self.budget().large_pushes.wait(1, PATIENCE).await?)),
-            false => None,
-        };
-        let checked = if is_huge {
+        let (checked, _turn) = if bytes.len() > INLINE {
+            let turn = Arc::new(turn(&self.budget().large_pushes).await?);
             let (rules, reference) = (self.options.url_rules.clone(), reference.clone());
             let (content_type, bytes) = (content_type.map(str::to_owned), bytes.clone());
-            // A request that is dropped meanwhile gives its turn back when this ends.
-            let kept = turn.clone();
-            let check = move || {
-                let _turn = kept;
-                check(&rules, &reference, content_type.as_deref(), &bytes)
-            };
-            in_background(check).await??
+            let check = move || check(&rules, &reference, content_type.as_deref(), &bytes);
+            (in_turn(Arc::clone(&turn), check).await??, Some(turn))
         } else {
-            check(&self.options.url_rules, reference, content_type, bytes)?
+            let checked = check(&self.options.url_rules, reference, content_type, bytes)?;
+            (checked, None)
         };
         let (is_stored, digests, tag_locks) = self
             .lock_manifest(name, &checked, bytes, all_tags(reference, tags))

@@ -49,9 +49,7 @@ impl Content {
             Self::Stream { remaining, .. } => *remaining,
         }
     }
-}
 
-impl Content {
     /// Whether so many bytes of it are in memory that they are charged to the budget. Few are not: they are about as many
     /// as the connection itself takes.
     pub(crate) fn is_large(&self) -> bool {

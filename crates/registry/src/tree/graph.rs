@@ -9,12 +9,11 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Weak},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
-use tokio::time;
 use wharf_budget::{Permit, Share};
 use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_storage::{Storage, Version, layout};
@@ -22,11 +21,12 @@ use wharf_storage::{Storage, Version, layout};
 use super::{
     directory::digests_of,
     manifest::{Facts, Manifests},
-    parallel::{in_background, in_parallel},
+    parallel::{in_parallel, in_turn},
 };
 use crate::{
     cache::FEW,
-    error::{Error, Result},
+    error::Result,
+    patience::{soon, turn},
 };
 
 /// How many bytes of graphs are remembered, beside the newest one.
@@ -34,9 +34,6 @@ const IN_MEMORY: u64 = 16 << 20;
 
 /// The largest graph that is remembered at all: of some 700,000 images.
 const LARGEST: u64 = 64 << 20;
-
-/// How long a request waits for the graph that another one is reading.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The manifests of a repository by digest. A manifest may be in here although its revision link is gone
 /// (registry:2 leaves the directory behind): look at the link before relying on one.
@@ -259,7 +256,7 @@ impl Graphs {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] and [`Error::Exhausted`] when it cannot be read soon; errors of the store.
+    /// [`Error::Busy`](crate::Error::Busy) and [`Error::Exhausted`](crate::Error::Exhausted) when it cannot be read soon; errors of the store.
     pub(crate) async fn of(&self, name: &RepoName, manifests: &Manifests) -> Result<Arc<Graph>> {
         let called = Instant::now();
         let versions = self.versions(name).await?;
@@ -267,11 +264,8 @@ impl Graphs {
             return Ok(current);
         }
         let reader = self.reader(name);
-        let Ok(mut last) = time::timeout(PATIENCE, reader.lock()).await else {
-            return Err(Error::Busy {
-                reason: "other requests are reading the manifests of this repository, and this one waited too long for them",
-            });
-        };
+        let reason = "other requests are reading the manifests of this repository, and this one waited too long for them";
+        let mut last = soon(reader.lock(), reason).await?;
         // A reading that began after this request came is as good as another one.
         match &*last {
             Some((began, graph)) if *began >= called => return Ok(Arc::clone(graph)),
@@ -284,7 +278,7 @@ impl Graphs {
         if let Some(current) = self.current(name, versions.as_deref()) {
             return Ok(current);
         }
-        let turn = Arc::new(self.reads.wait(1, PATIENCE).await?);
+        let turn = Arc::new(turn(&self.reads).await?);
         let graph = self.read(name, manifests, versions, &turn).await?;
         let graph = Arc::new(graph);
         self.remember(name, &graph);
@@ -356,18 +350,12 @@ impl Graphs {
             digests_of(&*self.storage, &directory, algorithm, &mut digests).await?;
         }
         let known = self.known(name).unwrap_or_default();
-        let kept = Arc::clone(turn);
-        let divided = in_background(move || {
-            let _turn = kept;
-            divide(digests, &known)
-        });
+        let divided = in_turn(Arc::clone(turn), move || divide(digests, &known));
         let (mut found, new) = divided.await?;
         let references = new.iter().map(|digest| references_of(manifests, digest));
         let references = in_parallel(references).await?;
         let incomplete = references.iter().any(Option::is_none);
-        let kept = Arc::clone(turn);
-        let graph = in_background(move || {
-            let _turn = kept;
+        let graph = in_turn(Arc::clone(turn), move || {
             let new = new.into_iter().zip(references);
             found.extend(new.filter_map(|(digest, references)| Some((digest, references?))));
             found.sort_unstable_by_key(|(digest, _)| *digest);

@@ -8,15 +8,16 @@ use wharf_budget::Share;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestKind, ManifestView, media_type};
 use wharf_storage::{ErrorKind, Storage, layout};
 
-use super::parallel::in_background;
-use crate::{cache::FEW, error::Result};
+use super::parallel::in_turn;
+use crate::{
+    cache::FEW,
+    error::Result,
+    patience::{PATIENCE, turn},
+};
 
 /// The largest manifest that is hashed and parsed on an async thread, which takes less than half a millisecond. Larger
 /// ones, which are rare, go to other threads, a few at a time.
 pub(crate) const INLINE: usize = 64 << 10;
-
-/// How long a request waits until it may read a large manifest.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 /// How many bytes of manifests are kept in memory. Manifests are immutable under their digest, so what is kept
 /// never goes stale; whether a repository may read one is asked of the tree each time.
@@ -370,11 +371,7 @@ impl Manifests {
             Err(error) if error.is_not_found() => return Ok(Found::Absent),
             Err(error) => return Err(error.into()),
         };
-        let examine = move || {
-            let _turn = turn;
-            examine(&digest, bytes)
-        };
-        Ok(in_background(examine).await?)
+        Ok(in_turn(turn, move || examine(&digest, bytes)).await?)
     }
 
     /// As [`find`](Self::find), but `None` if the manifest is large.
@@ -392,12 +389,8 @@ impl Manifests {
         if manifest.bytes.len() <= INLINE {
             return Ok(understand(&manifest.digest, &manifest.bytes));
         }
-        let turn = self.large_reads.wait(1, PATIENCE).await?;
-        let understand = move || {
-            let _turn = turn;
-            understand(&manifest.digest, &manifest.bytes)
-        };
-        Ok(in_background(understand).await?)
+        let turn = turn(&self.large_reads).await?;
+        Ok(in_turn(turn, move || understand(&manifest.digest, &manifest.bytes)).await?)
     }
 }
 

@@ -97,6 +97,24 @@ pub(crate) async fn in_background<T: Send + 'static>(
     tokio::task::spawn_blocking(work).await.map_err(failed_job)
 }
 
+/// As [`in_background`], in a `turn` at such work: a request that is dropped meanwhile gives it back when the work ends, and
+/// not before.
+///
+/// # Errors
+///
+/// When it did not end.
+pub(crate) async fn in_turn<T: Send + 'static>(
+    turn: impl Send + 'static,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    let in_turn = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    in_background(in_turn).await
+}
+
 /// The error of a task that panicked, or that was cancelled at the end of the process.
 pub(crate) fn failed_job(error: JoinError) -> Error {
     Error::with_source(ErrorKind::Other, "read the tree: a task did not end", error)
