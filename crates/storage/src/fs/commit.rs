@@ -590,6 +590,15 @@ impl Tree {
     }
 }
 
+impl<D: Disk> Engine<D> {
+    /// Writes `text` to a new file that is no object, without any claim to durability.
+    pub(super) fn write_new(&self, path: &str, text: String) -> io::Result<()> {
+        let file = self.disk.create(path)?;
+        let (_, written) = write_frames(&self.disk, &file, &[Bytes::from(text)], 0);
+        written
+    }
+}
+
 /// Writes `frames` one after the other at `offset`; returns how many bytes surely are in the file.
 pub(super) fn write_frames<D: Disk>(
     disk: &D,

@@ -10,10 +10,9 @@
 
 use std::io;
 
-use bytes::Bytes;
 use wharf_oci::Hasher;
 
-use super::{Engine, commit::write_frames, sys::Disk};
+use super::{Engine, sys::Disk};
 
 /// Name of the mark in the directory of an upload.
 const MARK: &str = "before";
@@ -34,11 +33,10 @@ impl<D: Disk> Engine<D> {
     pub(super) fn mark(&self, directory: &str, size: u64) -> io::Result<()> {
         let to = path(directory);
         let staged = self.staging_path(&to);
-        let file = self.in_staging(&staged, || self.disk.create(&staged))?;
-        let (_, written) = write_frames(&self.disk, &file, &[Bytes::from(size.to_string())], 0);
+        let written = self.in_staging(&staged, || self.write_new(&staged, size.to_string()));
         let renamed = written.and_then(|()| self.rename(&staged, &to));
         if renamed.is_err()
-            && let Err(error) = self.disk.remove_file(&staged)
+            && let Err(error) = self.remove_if_there(&staged)
         {
             tracing::debug!(path = staged, %error, "left a file to the next start");
         }
@@ -60,10 +58,7 @@ impl<D: Disk> Engine<D> {
 
     /// Says that all bytes of the upload in `directory` count.
     pub(super) fn unmark(&self, directory: &str) -> io::Result<()> {
-        match self.disk.remove_file(&path(directory)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        self.remove_if_there(&path(directory))
     }
 }
 

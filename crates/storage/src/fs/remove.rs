@@ -114,6 +114,14 @@ impl<D: Disk> Engine<D> {
         Ok(())
     }
 
+    /// Removes a file that may be gone already, without any claim to durability.
+    pub(super) fn remove_if_there(&self, path: &str) -> io::Result<()> {
+        match self.disk.remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Deletes a file or a directory with all that it holds, without any claim to durability. It is
     /// no error when it is not there. A symbolic link goes itself, and what it leads to stays.
     pub(super) fn remove_recursively(&self, path: &str) -> io::Result<()> {

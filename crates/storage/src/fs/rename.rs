@@ -107,11 +107,8 @@ impl<D: Disk> Engine<D> {
         let renamed = self.disk.rename(staged, to.0, to.1);
         // A rename onto a name of the same file does nothing, and leaves the name in staging. Where that name stays, the
         // object has its new name all the same.
-        match self.disk.remove_file(staged) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                tracing::warn!(path = staged, %error, "could not tidy up after a move; the next start will");
-            }
-            _ => {}
+        if let Err(error) = self.remove_if_there(staged) {
+            tracing::warn!(path = staged, %error, "could not tidy up after a move; the next start will");
         }
         renamed
     }

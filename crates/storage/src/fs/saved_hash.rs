@@ -30,12 +30,10 @@ use std::{
     sync::{Arc, atomic::Ordering::Relaxed},
 };
 
-use bytes::Bytes;
 use wharf_oci::{Algorithm, Hasher};
 
 use super::{
     Engine,
-    commit::write_frames,
     known_uploads::{Fingerprint, Remembered},
     sys::{Disk, Metadata},
 };
@@ -70,9 +68,7 @@ impl<D: Disk> Engine<D> {
         };
         self.forget_hash(directory)?;
         let record = format!("{start} {size} {} {}", hasher.clone().finish(), hasher.save());
-        let file = self.disk.create(&path(directory))?;
-        let (_, written) = write_frames(&self.disk, &file, &[Bytes::from(record)], 0);
-        written
+        self.write_new(&path(directory), record)
     }
 
     /// The state of the hash of some first bytes of the upload in `directory`, and how many these are.
@@ -151,10 +147,7 @@ impl<D: Disk> Engine<D> {
 
     /// Removes the record of the upload in `directory`.
     pub(super) fn forget_hash(&self, directory: &str) -> io::Result<()> {
-        match self.disk.remove_file(&path(directory)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
-        }
+        self.remove_if_there(&path(directory))
     }
 
     /// The beginning of records of this file while this kernel runs; `None` when none can be trusted.

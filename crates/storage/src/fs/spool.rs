@@ -199,10 +199,8 @@ impl<D: Disk> FsSpool<D> {
             .map_or(state.next_number, |next| next.number);
         self.write_cursor(state, next, 0)?;
         state.unsynced.names = true;
-        match self.engine.disk.remove_file(&self.path(segment.number)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(segment.records),
-        }
+        self.engine.remove_if_there(&self.path(segment.number))?;
+        Ok(segment.records)
     }
 
     fn write_cursor(&self, state: &State<D>, number: u64, offset: u64) -> io::Result<()> {

@@ -16,7 +16,25 @@ use futures_util::TryStreamExt;
 use wharf_oci::{Algorithm, Digest};
 
 use super::FsStorage;
-use crate::{ErrorKind, Key, Objects, Put, Uploads, contract::purge, layout, layout::UploadKey};
+use crate::{ErrorKind, Key, Objects, Put, Upload, Uploads, contract::purge, layout, layout::UploadKey};
+
+/// A new upload with `bytes` in it, which the caller holds.
+async fn begun(storage: &FsStorage, upload: &UploadKey, bytes: impl Into<Bytes>) -> Box<dyn Upload> {
+    storage.create_upload(upload).await.unwrap();
+    let mut held = storage.open_upload(upload).await.unwrap();
+    held.write(bytes.into()).await.unwrap();
+    held
+}
+
+/// Leaves a new upload with so many times a MiB of sevens.
+async fn suspended(storage: &FsStorage, upload: &UploadKey, mebibytes: usize) {
+    let piece = Bytes::from(vec![7; 1 << 20]);
+    let mut held = begun(storage, upload, piece.clone()).await;
+    for _ in 1..mebibytes {
+        held.write(piece.clone()).await.unwrap();
+    }
+    held.suspend().await.unwrap();
+}
 
 /// On a disk, also where the directories of other tests lie in memory.
 fn opened() -> (tempfile::TempDir, FsStorage) {
@@ -140,9 +158,7 @@ async fn an_upload_lies_where_registry_2_looks() {
 async fn a_file_that_changed_between_requests_is_hashed_again() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from(vec![1; 300_000])).await.unwrap();
+    let held = begun(&storage, &upload, vec![1; 300_000]).await;
     held.suspend().await.unwrap();
 
     // The clock of a file system may tick every 10 ms only.
@@ -173,9 +189,7 @@ async fn a_file_that_changed_between_requests_is_hashed_again() {
 async fn a_file_that_grew_after_it_was_hashed_is_not_published() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from(vec![1; 300_000])).await.unwrap();
+    let held = begun(&storage, &upload, vec![1; 300_000]).await;
     let finished = held.finish(None).await.unwrap();
     fs::write(data_of(directory.path(), &upload), vec![1; 300_001]).unwrap();
     let key = layout::blob(&finished.digest(Algorithm::Sha256).unwrap());
@@ -189,9 +203,7 @@ async fn a_file_that_grew_after_it_was_hashed_is_not_published() {
 async fn an_upload_goes_on_after_a_restart() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from(vec![7; 100_000])).await.unwrap();
+    let held = begun(&storage, &upload, vec![7; 100_000]).await;
     held.suspend().await.unwrap();
     drop(storage);
 
@@ -214,13 +226,7 @@ async fn a_restart_of_the_process_spares_hashing_a_large_upload_again() {
     const SIZE: usize = 66 << 20;
     let (directory, mut storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    let piece = Bytes::from(vec![7; 1 << 20]);
-    for _ in 0..SIZE >> 20 {
-        held.write(piece.clone()).await.unwrap();
-    }
-    held.suspend().await.unwrap();
+    suspended(&storage, &upload, SIZE >> 20).await;
 
     let record = path_of(directory.path(), &upload).join("hashed");
     let recorded = fs::read_to_string(&record).unwrap();
@@ -283,13 +289,7 @@ async fn a_restart_of_the_process_spares_hashing_a_large_upload_again() {
 async fn a_question_for_a_large_upload_begins_to_hash_it() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    let piece = Bytes::from(vec![7; 1 << 20]);
-    for _ in 0..65 {
-        held.write(piece.clone()).await.unwrap();
-    }
-    held.suspend().await.unwrap();
+    suspended(&storage, &upload, 65).await;
     drop(storage);
     let record = path_of(directory.path(), &upload).join("hashed");
     let recorded = fs::read_to_string(&record).unwrap();
@@ -332,9 +332,7 @@ fn copy_tree(from: &Path, to: &Path) {
 async fn a_killed_process_leaves_an_upload_as_it_was_before_a_request_that_is_all_or_nothing() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from(vec![7; 100_000])).await.unwrap();
+    let held = begun(&storage, &upload, vec![7; 100_000]).await;
     held.suspend().await.unwrap();
     let mut held = storage.open_upload(&upload).await.unwrap();
     held.write_provisionally();
@@ -364,15 +362,12 @@ async fn a_killed_process_leaves_an_upload_as_it_was_before_a_request_that_is_al
     assert!(!path_of(left.path(), &upload).exists());
 }
 
-/// The bytes are a blob already when something after it fails: they are not cut off.
 /// The process was killed when it had marked the upload, and had not written to it.
 #[tokio::test]
 async fn a_mark_without_bytes_behind_it_takes_no_later_bytes_away() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from_static(b"0123456789")).await.unwrap();
+    let held = begun(&storage, &upload, Bytes::from_static(b"0123456789")).await;
     held.suspend().await.unwrap();
     let engine = &storage.engine;
     let path = super::upload::directory_of(&upload);
@@ -397,6 +392,7 @@ async fn a_mark_without_bytes_behind_it_takes_no_later_bytes_away() {
     );
 }
 
+/// The bytes are a blob already when something after it fails: they are not cut off.
 #[tokio::test]
 async fn a_request_that_is_taken_back_spares_a_blob_that_was_published() {
     let (directory, storage) = opened();
@@ -421,9 +417,7 @@ async fn a_request_that_is_taken_back_spares_a_blob_that_was_published() {
 async fn an_upload_that_shares_its_file_starts_over() {
     let (directory, storage) = opened();
     let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from_static(b"published")).await.unwrap();
+    let held = begun(&storage, &upload, Bytes::from_static(b"published")).await;
     held.suspend().await.unwrap();
     let other = directory.path().join("other");
     fs::hard_link(data_of(directory.path(), &upload), &other).unwrap();

@@ -59,9 +59,7 @@ impl<D: Disk> Engine<D> {
             other => other?,
         }
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let file = self.disk.create(&format!("{directory}/startedat"))?;
-        let (_, result) = write_frames(&self.disk, &file, &[now.into()], 0);
-        result
+        self.write_new(&format!("{directory}/startedat"), now)
     }
 
     /// Takes hold of an upload.
@@ -447,10 +445,8 @@ impl<D: Disk> Session<D> {
 
     fn remove_leftovers(&self) -> io::Result<()> {
         let disk = &self.engine.disk;
-        match disk.remove_file(&format!("{}/startedat", self.directory)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        self.engine
+            .remove_if_there(&format!("{}/startedat", self.directory))?;
         if self.is_marked() {
             self.engine.unmark(&self.directory)?;
         }
