@@ -2,7 +2,7 @@
 
 use wharf_testkit::Server;
 use wharf_testkit::docker::{Docker, NEEDS};
-use wharf_testkit::nginx::Nginx;
+use wharf_testkit::nginx;
 use wharf_testkit::suite::{Part, Suite};
 use wharf_testkit::tls::Wanted;
 use wharf_testkit::{Content, image};
@@ -160,7 +160,7 @@ fn through_nginx() {
     let upstream = server.address().to_string();
     let identity = Wanted::localhost().self_signed();
     for heading in ["HTTPS", "Plain HTTP"] {
-        let nginx = Nginx::start(heading, &[("127.0.0.1:5000", &upstream)], &identity);
+        let nginx = nginx::start(heading, &[("127.0.0.1:5000", &upstream)], &identity);
         pushes_and_runs(&nginx.address().to_string(), heading);
     }
 }

@@ -109,9 +109,9 @@ async fn net_unix_has_the_mode_and_the_group_that_were_asked_for(builder: Server
         assert!(group.is_none_or(|group| group == found.gid().to_string()));
         server.on_socket().get("/v2/").await.expect(200);
     }
-    let nobody = builder.unix().http("socketgroup: no-such-group");
-    refuses_to_start(&nobody, "there is no group `no-such-group` on this machine");
-    assert!(!nobody.path("socket").exists());
+    let unknown = builder.unix().http("socketgroup: no-such-group");
+    refuses_to_start(&unknown, "there is no group `no-such-group` on this machine");
+    assert!(!unknown.path("socket").exists());
 }
 
 async fn s1_02_a_port_that_is_taken_names_its_owner(builder: ServerBuilder) {

@@ -34,6 +34,7 @@ pub mod internet;
 pub mod nginx;
 pub mod peer;
 mod process;
+pub mod proxy;
 mod raw;
 mod receiver;
 mod server;

@@ -219,8 +219,8 @@ fn large() -> Blob {
     Blob::random(1, 32 << 20)
 }
 
-async fn a_reader_may_pause_for_longer_than_a_sender(builder: ServerBuilder) {
-    let server = impatient(builder);
+/// A connection that asked for a blob of more than the buffers hold, and has not read of the answer.
+async fn asked_for_much(server: &Server) -> (Blob, RawConnection) {
     let repository = server.anonymous().repository("a");
     let blob = large();
     repository.push_blob(&blob).await;
@@ -228,6 +228,12 @@ async fn a_reader_may_pause_for_longer_than_a_sender(builder: ServerBuilder) {
     let target = repository.blob_path(&blob.digest);
     raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
         .await;
+    (blob, raw)
+}
+
+async fn a_reader_may_pause_for_longer_than_a_sender(builder: ServerBuilder) {
+    let server = impatient(builder);
+    let (blob, mut raw) = asked_for_much(&server).await;
     // Three times as long as a sender may pause.
     tokio::time::sleep(Duration::from_secs(2)).await;
     let answer = raw.answer().await.expect(200);
@@ -236,13 +242,7 @@ async fn a_reader_may_pause_for_longer_than_a_sender(builder: ServerBuilder) {
 
 async fn a_reader_that_has_gone_to_sleep_is_given_up_in_the_end(builder: ServerBuilder) {
     let server = builder.http("timeouts: {header: 300ms, answer: 300ms}").start();
-    let repository = server.anonymous().repository("a");
-    let blob = large();
-    repository.push_blob(&blob).await;
-    let mut raw = server.raw().await;
-    let target = repository.blob_path(&blob.digest);
-    raw.send(format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"))
-        .await;
+    let (blob, raw) = asked_for_much(&server).await;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let came = raw.closed().await.len();
     assert!(came < blob.bytes.len(), "{came}");

@@ -10,21 +10,32 @@ use object_store::{
 };
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
 use wharf_registry::{ManifestPush, Options, Origin, Precondition, PushedManifest, Registry, Result};
-use wharf_storage::{Key, Put, Storage, object::ObjectStorage};
+use wharf_storage::{
+    Key, Put, Storage,
+    metered::{Metered, Meters},
+    object::ObjectStorage,
+};
+
+/// A registry over `storage` that may delete.
+fn over(storage: Arc<dyn Storage>) -> Arc<Registry> {
+    let options = Options {
+        delete_enabled: true,
+        ..Options::default()
+    };
+    Arc::new(Registry::new(storage, options))
+}
 
 /// A registry in memory that may delete, and its store.
 pub(crate) fn registry() -> (Arc<Registry>, Arc<dyn Storage>) {
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
-    (
-        Arc::new(Registry::new(
-            Arc::clone(&storage),
-            Options {
-                delete_enabled: true,
-                ..Options::default()
-            },
-        )),
-        storage,
-    )
+    (over(Arc::clone(&storage)), storage)
+}
+
+/// The same registry, and the counts of the operations of its store.
+pub(crate) fn metered() -> (Arc<Registry>, Meters) {
+    let storage = Metered::new(Arc::new(ObjectStorage::in_memory()));
+    let meters = storage.meters();
+    (over(Arc::new(storage)), meters)
 }
 
 /// Virtual time that each operation takes; the tests' clock only moves while they wait for it.
@@ -42,11 +53,7 @@ pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
     };
     let store = ThrottledStore::new(InMemory::new(), delays);
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
-    let options = Options {
-        delete_enabled: true,
-        ..Options::default()
-    };
-    (Arc::new(Registry::new(Arc::clone(&storage), options)), storage)
+    (over(Arc::clone(&storage)), storage)
 }
 
 /// The origin of what tests do.

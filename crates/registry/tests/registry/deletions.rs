@@ -4,14 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{select, time::timeout};
 use wharf_oci::{Digest, RepoName, media_type};
-use wharf_registry::{Error, Options, Registry};
-use wharf_storage::{
-    Operation, Storage,
-    metered::{Metered, Meters},
-    object::ObjectStorage,
-};
+use wharf_registry::{Error, Registry};
+use wharf_storage::{Operation, metered::Meters};
 
-use crate::common::{caller, far_away, image, index, name, push_blob, put, registry, tag, try_put};
+use crate::common::{caller, far_away, image, index, metered, name, push_blob, put, registry, tag, try_put};
 
 /// How many images share a blob.
 const IMAGES: usize = 40;
@@ -47,14 +43,7 @@ async fn a_blob_that_an_untyped_entry_of_an_index_names_is_needed() {
 /// To look for each of many manifests in the history of each of many tags takes the product of both.
 #[tokio::test]
 async fn the_tags_of_many_images_with_one_blob_are_not_searched_for_each_image() {
-    let storage = Metered::new(Arc::new(ObjectStorage::in_memory()));
-    let meters = storage.meters();
-    let storage: Arc<dyn Storage> = Arc::new(storage);
-    let options = Options {
-        delete_enabled: true,
-        ..Options::default()
-    };
-    let registry = Arc::new(Registry::new(storage, options));
+    let (registry, meters) = metered();
     let app = name("app");
     let mut expected = Vec::new();
     let mut children = Vec::new();

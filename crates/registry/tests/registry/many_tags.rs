@@ -1,16 +1,9 @@
 //! Repositories with many tags: deleting a manifest does not ask the store for each of them.
 
-use std::sync::Arc;
-
 use wharf_oci::PageRequest;
-use wharf_registry::{Options, Registry};
-use wharf_storage::{
-    Storage,
-    metered::{Metered, Meters},
-    object::ObjectStorage,
-};
+use wharf_storage::metered::Meters;
 
-use crate::common::{caller, image, name, put, tag};
+use crate::common::{caller, image, metered, name, put, tag};
 
 /// How many tags point at another manifest than the one that is deleted.
 const OTHERS: usize = 300;
@@ -21,14 +14,7 @@ fn calls(meters: &Meters) -> u64 {
 
 #[tokio::test]
 async fn deleting_by_digest_costs_no_request_for_each_tag() {
-    let storage = Metered::new(Arc::new(ObjectStorage::in_memory()));
-    let meters = storage.meters();
-    let storage: Arc<dyn Storage> = Arc::new(storage);
-    let options = Options {
-        delete_enabled: true,
-        ..Options::default()
-    };
-    let registry = Arc::new(Registry::new(storage, options));
+    let (registry, meters) = metered();
     let app = name("app");
     let kept = image(&registry, &app, "kept", "").await;
     let gone = image(&registry, &app, "gone", "").await;
