@@ -45,14 +45,15 @@ mod blob;
 mod error;
 mod hold;
 mod listing;
+mod memory;
 mod rename;
 mod state;
+mod store;
 mod tree;
 mod upload;
 mod writer;
 
 use std::{
-    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -60,9 +61,11 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use object_store::{
-    ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, UpdateVersion, list::PaginatedListStore,
-    memory::InMemory, path::Path,
+use object_store::{ObjectMeta, ObjectStoreExt, PutMode, UpdateVersion, path::Path};
+
+pub use self::{
+    memory::Memory,
+    store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
 };
 
 use self::{
@@ -87,38 +90,12 @@ pub struct ObjectStorage {
     holds: Holds,
 }
 
-/// Signs URLs under which clients read from the store themselves.
-///
-/// The seam to `object_store::signer::Signer`, which exists only with the features of that crate that bring a cloud
-/// store along.
-#[async_trait]
-pub trait UrlSigner: fmt::Debug + Send + Sync + 'static {
-    /// Returns a URL that lets its bearer read the object at `path` for `ttl`.
-    ///
-    /// # Errors
-    ///
-    /// When the store's credentials cannot be obtained.
-    async fn sign(&self, path: &Path, ttl: Duration) -> object_store::Result<String>;
-}
-
 /// The store, and the prefix in it below which all objects lie.
 #[derive(Debug, Clone)]
 struct Bucket {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn Store>,
     prefix: Path,
     limits: Limits,
-    pages: Option<Pages>,
-    signer: Option<Arc<dyn UrlSigner>>,
-}
-
-/// The same store, if it supports listings page by page.
-#[derive(Clone)]
-struct Pages(Arc<dyn PaginatedListStore>);
-
-impl fmt::Debug for Pages {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pages")
-    }
 }
 
 /// Numbers that stores impose, or that balance costs; tests make them small.
@@ -148,41 +125,23 @@ impl Default for Limits {
 impl ObjectStorage {
     /// An empty store in the memory of this process.
     pub fn in_memory() -> Self {
-        Self::new(Arc::new(InMemory::new()), Path::default())
+        Self::new(Arc::new(Memory::new()), Path::default())
     }
 
     /// What lies below `prefix` in `store`. The store should honour conditional puts; see the [module](self).
-    pub fn new(store: Arc<dyn ObjectStore>, prefix: Path) -> Self {
+    pub fn new(store: Arc<dyn Store>, prefix: Path) -> Self {
         Self::with_limits(store, prefix, Limits::default())
     }
 
-    fn with_limits(store: Arc<dyn ObjectStore>, prefix: Path, limits: Limits) -> Self {
+    fn with_limits(store: Arc<dyn Store>, prefix: Path, limits: Limits) -> Self {
         Self {
             bucket: Arc::new(Bucket {
                 store,
                 prefix,
                 limits,
-                pages: None,
-                signer: None,
             }),
             holds: Holds::default(),
         }
-    }
-
-    /// Scans with the pages of `store`, which must be the same store, sort keys by their bytes, and honour an offset.
-    /// Without it a scan reads the listing from its offset on and stops, which takes pages as large as the store makes
-    /// them.
-    #[must_use]
-    pub fn with_pages(mut self, store: Arc<dyn PaginatedListStore>) -> Self {
-        Arc::make_mut(&mut self.bucket).pages = Some(Pages(store));
-        self
-    }
-
-    /// Lets `signer` sign the URLs that clients may be sent to.
-    #[must_use]
-    pub fn with_signer(mut self, signer: Arc<dyn UrlSigner>) -> Self {
-        Arc::make_mut(&mut self.bucket).signer = Some(signer);
-        self
     }
 }
 
@@ -252,13 +211,9 @@ impl Objects for ObjectStorage {
     }
 
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {
-        let Some(signer) = &self.bucket.signer else {
-            return Ok(None);
-        };
-        let signed = signer.sign(&self.bucket.path(key), ttl).await;
-        signed
-            .map(Some)
-            .map_err(|error| failed(format!("sign a URL for `{key}`"), error))
+        let path = self.bucket.path(key);
+        let signed = self.bucket.store.sign(&SignedGet { path: &path, ttl }).await;
+        signed.map_err(|error| failed(format!("sign a URL for `{key}`"), error))
     }
 
     /// Asks for an object that does not exist: any answer shows that the store works.

@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use object_store::{
-    memory::InMemory,
     path::Path,
     throttle::{ThrottleConfig, ThrottledStore},
 };
@@ -13,7 +12,7 @@ use wharf_registry::{ManifestPush, Options, Origin, Precondition, PushedManifest
 use wharf_storage::{
     Key, Put, Storage,
     metered::{Metered, Meters},
-    object::ObjectStorage,
+    object::{Memory, ObjectStorage},
 };
 
 /// A registry over `storage` that may delete.
@@ -51,7 +50,7 @@ pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
         wait_put_per_call: ROUND_TRIP,
         ..ThrottleConfig::default()
     };
-    let store = ThrottledStore::new(InMemory::new(), delays);
+    let store = ThrottledStore::new(Memory::new(), delays);
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
     (over(Arc::clone(&storage)), storage)
 }

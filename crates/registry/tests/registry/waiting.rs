@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures_util::{FutureExt as _, future::join_all};
 use object_store::{
-    memory::InMemory,
     path::Path,
     throttle::{ThrottleConfig, ThrottledStore},
 };
@@ -16,7 +15,7 @@ use wharf_registry::{Error, ManifestPush, Options, Precondition, PreparedManifes
 use wharf_storage::{
     Operation, Storage,
     metered::{Metered, Meters},
-    object::ObjectStorage,
+    object::{Memory, ObjectStorage},
 };
 
 use crate::common::{caller, image, index, name, push_blob, put, registry, tag, try_put};
@@ -80,7 +79,7 @@ async fn a_blob_that_is_hashed_again_is_not_locked() {
         wait_get_per_byte: Duration::from_millis(1),
         ..ThrottleConfig::default()
     };
-    let store = ThrottledStore::new(InMemory::new(), slow);
+    let store = ThrottledStore::new(Memory::new(), slow);
     let storage = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
     let options = Options {
         delete_enabled: true,
@@ -117,7 +116,7 @@ async fn a_large_manifest_that_an_index_lists_is_not_locked_while_it_is_read() {
         wait_get_per_byte: Duration::from_millis(1),
         ..ThrottleConfig::default()
     };
-    let store = ThrottledStore::new(InMemory::new(), slow);
+    let store = ThrottledStore::new(Memory::new(), slow);
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
     let options = Options {
         delete_enabled: true,

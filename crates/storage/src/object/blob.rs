@@ -4,9 +4,9 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt, TryStreamExt, stream, stream::BoxStream};
-use object_store::{GetOptions, GetResult, ObjectStore, ObjectStoreExt, path::Path};
+use object_store::{GetOptions, GetResult, ObjectStoreExt, path::Path};
 
-use super::{Bucket, error::failed, stat_of};
+use super::{Bucket, Store, error::failed, stat_of};
 use crate::{Blob, ByteStream, Error, ErrorKind, Key, Result, Stat};
 
 /// The largest piece that [`ByteStream`] allows.
@@ -24,7 +24,7 @@ const SKIP: u64 = 1024 * 1024;
 /// read up to the range.
 #[derive(Debug)]
 pub(super) struct ObjectBlob {
-    store: Arc<dyn ObjectStore>,
+    store: Arc<dyn Store>,
     key: Key,
     path: Path,
     stat: Stat,

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt, TryStreamExt};
-use object_store::{ObjectMeta, list::PaginatedListOptions, path::Path};
+use futures_util::StreamExt;
+use object_store::{ObjectMeta, path::Path};
 
-use super::{Bucket, Pages, error::failed, stat_of};
+use super::{Bucket, error::failed, stat_of};
 use crate::{Entry, Key, Page, Result, ScanPage, Scanned};
 
 /// A page of the objects below `prefix`, as the store sorts whole keys. Objects that no [`Key`] stands for are left out.
@@ -15,14 +15,23 @@ pub(super) async fn scan(
     after: Option<&Key>,
     limit: usize,
 ) -> Result<ScanPage> {
-    let (below, after) = (bucket.path(prefix), after.map(|after| bucket.path(after)));
+    let below = bucket.path(prefix);
+    let mut after = after.map(|after| bucket.path(after));
     // One more than asked for tells whether there are more.
     let wanted = limit.saturating_add(1);
-    let found = match &bucket.pages {
-        Some(pages) => pages.first(bucket, &below, after.as_ref(), wanted).await,
-        None => first(bucket, &below, after.as_ref(), wanted).await,
-    };
-    let mut objects = found.map_err(|error| failed(format!("list `{prefix}`"), error))?;
+    let mut objects = Vec::new();
+    loop {
+        let most = wanted - objects.len();
+        let found = bucket.store.scan(&below, after.as_ref(), most).await;
+        let found = found.map_err(|error| failed(format!("list `{prefix}`"), error))?;
+        objects.extend(found.iter().filter_map(|meta| scanned(bucket, meta)));
+        let is_last = found.len() < most;
+        if is_last || objects.len() == wanted {
+            break;
+        }
+        // Some of these were objects that no key stands for.
+        after = found.last().map(|meta| meta.location.clone());
+    }
     let more = objects.len() > limit;
     objects.truncate(limit);
     Ok(ScanPage { objects, more })
@@ -48,59 +57,6 @@ pub(super) async fn names_with(bucket: &Bucket, dir: &Key, paths: &[Key]) -> Res
     names.sort_unstable();
     names.dedup();
     Ok(names)
-}
-
-/// The first `wanted` objects of a listing, which is not read any further.
-async fn first(
-    bucket: &Bucket,
-    below: &Path,
-    after: Option<&Path>,
-    wanted: usize,
-) -> object_store::Result<Vec<Scanned>> {
-    let listed = match after {
-        Some(after) => bucket.store.list_with_offset(Some(below), after),
-        None => bucket.store.list(Some(below)),
-    };
-    listed
-        .try_filter_map(async |meta| Ok(scanned(bucket, &meta)))
-        .take(wanted)
-        .try_collect()
-        .await
-}
-
-impl Pages {
-    /// The first `wanted` objects, in as many pages as that takes.
-    async fn first(
-        &self,
-        bucket: &Bucket,
-        below: &Path,
-        after: Option<&Path>,
-        wanted: usize,
-    ) -> object_store::Result<Vec<Scanned>> {
-        let prefix = format!("{below}/");
-        let mut objects = Vec::new();
-        let mut page_token = None;
-        loop {
-            let options = PaginatedListOptions {
-                offset: after.map(ToString::to_string),
-                max_keys: Some(wanted - objects.len()),
-                page_token,
-                ..PaginatedListOptions::default()
-            };
-            let page = self.0.list_paginated(Some(&prefix), options).await?;
-            objects.extend(
-                page.result
-                    .objects
-                    .iter()
-                    .filter_map(|meta| scanned(bucket, meta)),
-            );
-            objects.truncate(wanted);
-            page_token = page.page_token;
-            if page_token.is_none() || objects.len() == wanted {
-                return Ok(objects);
-            }
-        }
-    }
 }
 
 fn scanned(bucket: &Bucket, meta: &ObjectMeta) -> Option<Scanned> {

@@ -4,9 +4,9 @@ use std::fmt;
 
 use futures_util::stream::BoxStream;
 use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult,
-    list::{PaginatedListOptions, PaginatedListResult},
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload, ObjectStore,
+    PutMultipartOptions, PutOptions, PutPayload, PutResult,
+    multipart::{MultipartStore, PartId},
 };
 use wharf_oci::{Algorithm, Digest};
 
@@ -34,7 +34,7 @@ mod contract_in_memory {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contract_below_a_prefix_with_small_limits() {
-    let store = Arc::new(InMemory::new());
+    let store = Arc::new(Memory::new());
     let below = Path::from("some where/with spaces");
     contract_holds(ObjectStorage::with_limits(
         Arc::clone(&store) as _,
@@ -55,7 +55,7 @@ async fn contract_below_a_prefix_with_small_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contract_on_stores_that_do_not_honour_conditions() {
     for conditions in [Conditions::Ignored, Conditions::Refused] {
-        let store = Arc::new(Store::new(conditions));
+        let store = Arc::new(Weak::new(conditions));
         let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(store, Path::default()));
         Box::pin(crate::contract::unconditional(&storage)).await;
     }
@@ -69,7 +69,7 @@ fn upload_key(id: &str) -> UploadKey {
 }
 
 /// Two processes on one bucket.
-fn replicas(store: impl ObjectStore + Clone) -> (ObjectStorage, ObjectStorage) {
+fn replicas(store: impl Store + Clone) -> (ObjectStorage, ObjectStorage) {
     (
         ObjectStorage::new(Arc::new(store.clone()), Path::default()),
         ObjectStorage::new(Arc::new(store), Path::default()),
@@ -106,7 +106,7 @@ async fn publish(storage: &ObjectStorage, id: &str) -> Result<Bytes> {
 
 #[tokio::test]
 async fn any_replica_goes_on_with_an_upload() {
-    let (one, two) = replicas(InMemory::new());
+    let (one, two) = replicas(Memory::new());
     one.create_upload(&upload_key("u")).await.unwrap();
     assert_eq!(write(&two, "u", b"one ").await.unwrap(), 4);
     assert_eq!(write(&one, "u", b"two ").await.unwrap(), 8);
@@ -118,7 +118,7 @@ async fn any_replica_goes_on_with_an_upload() {
 
 #[tokio::test]
 async fn of_two_requests_in_two_replicas_one_wins() {
-    let (one, two) = replicas(InMemory::new());
+    let (one, two) = replicas(Memory::new());
     one.create_upload(&upload_key("u")).await.unwrap();
     write(&one, "u", b"first ").await.unwrap();
 
@@ -140,7 +140,7 @@ async fn of_two_requests_in_two_replicas_one_wins() {
 
 #[tokio::test]
 async fn nothing_is_added_to_what_is_being_published() {
-    let (one, two) = replicas(InMemory::new());
+    let (one, two) = replicas(Memory::new());
     one.create_upload(&upload_key("u")).await.unwrap();
     write(&one, "u", b"whole").await.unwrap();
 
@@ -194,7 +194,7 @@ async fn nothing_is_added_to_what_is_being_published() {
 /// exactly what the digest says, and made of whole requests.
 #[tokio::test]
 async fn without_conditions_there_is_still_no_mixture() {
-    let (one, two) = replicas(Store::new(Conditions::Ignored));
+    let (one, two) = replicas(Weak::new(Conditions::Ignored));
     one.create_upload(&upload_key("u")).await.unwrap();
     let mut a = one.open_upload(&upload_key("u")).await.unwrap();
     let mut b = two.open_upload(&upload_key("u")).await.unwrap();
@@ -209,7 +209,7 @@ async fn without_conditions_there_is_still_no_mixture() {
 /// A store without conditional puts is at least looked at before it is written to.
 #[tokio::test]
 async fn a_refused_condition_falls_back_to_looking_first() {
-    let (one, two) = replicas(Store::new(Conditions::Refused));
+    let (one, two) = replicas(Weak::new(Conditions::Refused));
     one.create_upload(&upload_key("u")).await.unwrap();
     let mut a = one.open_upload(&upload_key("u")).await.unwrap();
     let mut b = two.open_upload(&upload_key("u")).await.unwrap();
@@ -222,9 +222,9 @@ async fn a_refused_condition_falls_back_to_looking_first() {
 
 #[tokio::test]
 async fn a_put_whose_answer_is_lost_counts() {
-    let store = Store {
+    let store = Weak {
         lose_answers: true,
-        ..Store::new(Conditions::Honoured)
+        ..Weak::new(Conditions::Honoured)
     };
     let (one, _) = replicas(store);
     one.create_upload(&upload_key("u")).await.unwrap();
@@ -236,7 +236,7 @@ async fn a_put_whose_answer_is_lost_counts() {
 /// I6 across processes: a request that lasts renews the state, which another process's purge looks at.
 #[tokio::test]
 async fn a_long_request_shows_other_replicas_that_it_lives() {
-    let store = InMemory::new();
+    let store = Memory::new();
     let one = ObjectStorage::with_limits(Arc::new(store.clone()), Path::default(), SMALL);
     let two = ObjectStorage::new(Arc::new(store), Path::default());
     one.create_upload(&upload_key("u")).await.unwrap();
@@ -308,7 +308,7 @@ async fn a_chunk_that_was_tampered_with_is_damaged() {
 #[tokio::test]
 async fn a_large_blob_is_hashed_on_its_way_to_its_key() {
     let content = Bytes::from(vec![7; 200_000]);
-    let storage = ObjectStorage::with_limits(Arc::new(InMemory::new()), Path::default(), SMALL);
+    let storage = ObjectStorage::with_limits(Arc::new(Memory::new()), Path::default(), SMALL);
     storage.create_upload(&upload_key("u")).await.unwrap();
     let mut held = storage.open_upload(&upload_key("u")).await.unwrap();
     held.write(content.clone()).await.unwrap();
@@ -339,7 +339,7 @@ async fn a_large_blob_is_hashed_on_its_way_to_its_key() {
 
 #[tokio::test]
 async fn an_upload_of_too_many_chunks_is_refused() {
-    let storage = ObjectStorage::with_limits(Arc::new(InMemory::new()), Path::default(), SMALL);
+    let storage = ObjectStorage::with_limits(Arc::new(Memory::new()), Path::default(), SMALL);
     storage.create_upload(&upload_key("u")).await.unwrap();
     for _ in 0..SMALL.chunks {
         write(&storage, "u", b"x").await.unwrap();
@@ -357,7 +357,7 @@ async fn an_upload_of_too_many_chunks_is_refused() {
 /// A tag goes before its history, a revision after both, whatever order the store lists them in.
 #[tokio::test]
 async fn a_tree_is_removed_from_its_pointers_on() {
-    let store = Store::new(Conditions::Honoured);
+    let store = Weak::new(Conditions::Honoured);
     let deleted = Arc::clone(&store.deleted);
     let storage = ObjectStorage::new(Arc::new(store), Path::default());
     let repository = "docker/registry/v2/repositories/a";
@@ -390,9 +390,9 @@ async fn a_tree_is_removed_from_its_pointers_on() {
 
 #[tokio::test]
 async fn a_store_that_sends_too_little_is_noticed() {
-    let store = Store {
+    let store = Weak {
         send_short: true,
-        ..Store::new(Conditions::Honoured)
+        ..Weak::new(Conditions::Honoured)
     };
     let storage = ObjectStorage::new(Arc::new(store), Path::default());
     let key = Key::new("docker/object").unwrap();
@@ -414,30 +414,14 @@ async fn a_store_that_sends_too_little_is_noticed() {
     assert!(stream.next().await.is_none(), "a stream ends after its error");
 }
 
-/// A signer that writes down what it was asked for.
-#[derive(Debug)]
-struct FakeSigner;
-
-#[async_trait]
-impl UrlSigner for FakeSigner {
-    async fn sign(&self, path: &Path, ttl: Duration) -> object_store::Result<String> {
-        if ttl.is_zero() {
-            return Err(object_store::Error::Unauthenticated {
-                path: path.to_string(),
-                source: "the credentials have expired".into(),
-            });
-        }
-        Ok(format!("https://bucket.example/{path}?expires={}", ttl.as_secs()))
-    }
-}
-
 #[tokio::test]
-async fn clients_are_sent_where_the_signer_says() {
+async fn clients_are_sent_where_the_store_says() {
     let key = Key::new("docker/object").unwrap();
-    let storage = ObjectStorage::new(Arc::new(InMemory::new()), Path::from("below"));
+    let below = Path::from("below");
     let minute = Duration::from_secs(60);
+    let storage = ObjectStorage::new(Arc::new(Memory::new()), below.clone());
     assert_eq!(storage.location(&key, minute).await.unwrap(), None);
-    let storage = storage.with_signer(Arc::new(FakeSigner));
+    let storage = ObjectStorage::new(Arc::new(Weak::new(Conditions::Honoured)), below);
     assert_eq!(
         storage.location(&key, minute).await.unwrap().as_deref(),
         Some("https://bucket.example/below/docker/object?expires=60")
@@ -446,100 +430,34 @@ async fn clients_are_sent_where_the_signer_says() {
     assert_eq!(error.kind(), ErrorKind::PermissionDenied, "{error}");
 }
 
-/// A store in memory that gives listings in small pages, and counts them.
-#[derive(Debug, Default)]
-struct Paged {
-    inner: InMemory,
-    asked: parking_lot::Mutex<Vec<PaginatedListOptions>>,
-}
-
-impl Paged {
-    const PAGE: usize = 3;
-}
-
-#[async_trait]
-impl PaginatedListStore for Paged {
-    async fn list_paginated(
-        &self,
-        prefix: Option<&str>,
-        options: PaginatedListOptions,
-    ) -> object_store::Result<PaginatedListResult> {
-        use futures_util::TryStreamExt;
-        let all: Vec<ObjectMeta> = self.inner.list(None).try_collect().await?;
-        let start = options.page_token.clone().or(options.offset.clone());
-        let mut objects: Vec<_> = all
-            .into_iter()
-            .filter(|meta| prefix.is_none_or(|prefix| meta.location.as_ref().starts_with(prefix)))
-            .filter(|meta| {
-                start
-                    .as_ref()
-                    .is_none_or(|start| meta.location.as_ref() > start.as_str())
-            })
-            .collect();
-        let most = options.max_keys.unwrap_or(1000).min(Self::PAGE);
-        let more = objects.len() > most;
-        objects.truncate(most);
-        self.asked.lock().push(options);
-        let page_token = objects
-            .last()
-            .filter(|_| more)
-            .map(|meta| meta.location.to_string());
-        Ok(PaginatedListResult {
-            result: ListResult {
-                common_prefixes: Vec::new(),
-                objects,
-                extensions: Default::default(),
-            },
-            page_token,
-        })
-    }
-}
-
-/// The listing cases of the contract, with the store's own pages, which are smaller than what is asked for.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn contract_holds_with_pages_of_the_store() {
-    use crate::contract;
-    let paged = Arc::new(Paged::default());
-    let storage = ObjectStorage::new(Arc::new(paged.inner.clone()), Path::from("be low"))
-        .with_pages(Arc::clone(&paged) as _);
-    let storage: Arc<dyn Storage> = Arc::new(storage);
-    contract::scan_is_sorted_by_keys(&storage).await;
-    contract::scan_pages(&storage).await;
-    contract::scan_starts_after(&storage).await;
-    contract::scan_tells_sizes_and_times(&storage).await;
-    contract::scan_of_nothing_is_empty(&storage).await;
-    assert!(!paged.asked.lock().is_empty());
-}
-
-/// A page costs what is on it, not what lies below the prefix.
+/// Objects that no key stands for take no place on a page, and end no listing.
 #[tokio::test]
-async fn a_scan_asks_for_no_more_than_its_page() {
-    let paged = Arc::new(Paged::default());
-    let storage = ObjectStorage::new(Arc::new(paged.inner.clone()), Path::default())
-        .with_pages(Arc::clone(&paged) as _);
-    for number in 0..100 {
-        let key = Key::new(format!("docker/{number:03}")).unwrap();
-        storage.publish(&[Put::new(key, "x")]).await.unwrap();
+async fn a_scan_passes_over_objects_that_no_key_stands_for() {
+    let store = Memory::new();
+    let storage = ObjectStorage::new(Arc::new(store.clone()), Path::default());
+    for number in 0..10 {
+        let path = Path::from(format!("docker/{number}-\u{fc}"));
+        store.put(&path, "foreign".into()).await.unwrap();
     }
-    let (prefix, after) = (Key::new("docker").unwrap(), Key::new("docker/041").unwrap());
-    let page = storage.scan(&prefix, Some(&after), 4).await.unwrap();
-    assert!(page.more);
+    for name in ["docker/3", "docker/7", "docker/9"] {
+        let put = Put::new(Key::new(name).unwrap(), "ours");
+        storage.publish(&[put]).await.unwrap();
+    }
+    let prefix = Key::new("docker").unwrap();
+    let page = storage.scan(&prefix, None, 2).await.unwrap();
     let keys: Vec<_> = page.objects.iter().map(|object| object.key.as_str()).collect();
-    assert_eq!(keys, ["docker/042", "docker/043", "docker/044", "docker/045"]);
-    let asked: Vec<_> = paged
-        .asked
-        .lock()
-        .iter()
-        .map(|options| (options.max_keys, options.offset.clone()))
-        .collect();
-    let offset = Some("docker/041".to_owned());
-    assert_eq!(asked, [(Some(5), offset.clone()), (Some(2), offset)]);
+    assert_eq!((keys, page.more), (vec!["docker/3", "docker/7"], true));
+    let page = storage
+        .scan(&prefix, Some(&page.objects[1].key), 2)
+        .await
+        .unwrap();
+    assert_eq!((page.objects.len(), page.more), (1, false));
 }
 
 /// Many removals are one stream of deletions, without a look at each object before.
 #[tokio::test]
 async fn many_objects_are_removed_without_a_look() {
-    let store = Store::new(Conditions::Honoured);
+    let store = Weak::new(Conditions::Honoured);
     let (deleted, looks) = (Arc::clone(&store.deleted), Arc::clone(&store.looks));
     let storage = ObjectStorage::new(Arc::new(store), Path::default());
     let removals: Vec<_> = (0..5)
@@ -564,9 +482,9 @@ async fn many_objects_are_removed_without_a_look() {
 /// the caller reads back what it wrote.
 #[tokio::test]
 async fn a_conditional_put_whose_answer_was_lost_is_refused() {
-    let store = Store {
+    let store = Weak {
         lose_answers: true,
-        ..Store::new(Conditions::Honoured)
+        ..Weak::new(Conditions::Honoured)
     };
     let storage = ObjectStorage::new(Arc::new(store), Path::default());
     let key = Key::new("wharf/lease").unwrap();
@@ -579,7 +497,7 @@ async fn a_conditional_put_whose_answer_was_lost_is_refused() {
 /// A store without conditional puts says so, and nothing is written.
 #[tokio::test]
 async fn a_store_without_conditions_refuses_them() {
-    let storage = ObjectStorage::new(Arc::new(Store::new(Conditions::Refused)), Path::default());
+    let storage = ObjectStorage::new(Arc::new(Weak::new(Conditions::Refused)), Path::default());
     let key = Key::new("wharf/lease").unwrap();
     let error = storage
         .publish(&[Put::new(key, "nonce").if_absent()])
@@ -599,8 +517,8 @@ enum Conditions {
 
 /// A store in memory with the weaknesses of real ones.
 #[derive(Debug, Clone)]
-struct Store {
-    inner: InMemory,
+struct Weak {
+    inner: Memory,
     conditions: Conditions,
     /// Every conditional put succeeds, is repeated by the client, and then fails on its own first try.
     lose_answers: bool,
@@ -611,10 +529,10 @@ struct Store {
     looks: Arc<std::sync::atomic::AtomicU32>,
 }
 
-impl Store {
+impl Weak {
     fn new(conditions: Conditions) -> Self {
         Self {
-            inner: InMemory::new(),
+            inner: Memory::new(),
             conditions,
             lose_answers: false,
             send_short: false,
@@ -624,14 +542,14 @@ impl Store {
     }
 }
 
-impl fmt::Display for Store {
+impl fmt::Display for Weak {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a weak store")
     }
 }
 
 #[async_trait]
-impl ObjectStore for Store {
+impl ObjectStore for Weak {
     async fn put_opts(
         &self,
         location: &Path,
@@ -705,5 +623,49 @@ impl ObjectStore for Store {
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
         self.inner.copy_opts(from, to, options).await
+    }
+}
+
+#[async_trait]
+impl MultipartStore for Weak {
+    async fn create_multipart(&self, path: &Path) -> object_store::Result<MultipartId> {
+        self.inner.create_multipart(path).await
+    }
+
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        index: usize,
+        bytes: PutPayload,
+    ) -> object_store::Result<PartId> {
+        self.inner.put_part(path, id, index, bytes).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+    ) -> object_store::Result<PutResult> {
+        self.inner.complete_multipart(path, id, parts).await
+    }
+
+    async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> object_store::Result<()> {
+        self.inner.abort_multipart(path, id).await
+    }
+}
+
+#[async_trait]
+impl Store for Weak {
+    async fn sign(&self, get: &SignedGet<'_>) -> object_store::Result<Option<String>> {
+        if get.ttl.is_zero() {
+            return Err(object_store::Error::Unauthenticated {
+                path: get.path.to_string(),
+                source: "no credentials".into(),
+            });
+        }
+        let (path, seconds) = (get.path, get.ttl.as_secs());
+        Ok(Some(format!("https://bucket.example/{path}?expires={seconds}")))
     }
 }
