@@ -15,6 +15,7 @@ use crate::{
     activity::Activity,
     body::BodyObserver,
     end::End,
+    forwarding,
     handler::Handler,
     limits::Limits,
     metrics::{MethodLabel, Sample},
@@ -122,6 +123,20 @@ impl RequestContext {
     pub fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let proxies = &self.connection.options.trusted_proxies;
         self.connection.peer.client(headers, proxies)
+    }
+
+    /// The address by which the request is limited: only proxies that are trusted for that name another one than their own.
+    pub fn limited_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let proxies = &self.connection.options.trusted_proxies;
+        self.connection.peer.limited_client(headers, proxies)
+    }
+
+    /// Warns, once, that a limit counts the clients of a proxy as one, when a request is refused for that limit.
+    pub fn note_limited(&self, headers: &HeaderMap) {
+        let limited = self.limited_client(headers);
+        if let (Some(proxy), true) = (limited, limited != self.client(headers)) {
+            forwarding::limited(headers, proxy);
+        }
     }
 
     /// The address of the client as registry:2 writes it into events: with the port if no proxy lies between, empty if
