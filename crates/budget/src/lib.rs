@@ -33,7 +33,8 @@ pub struct Budget {
     pub connections: Share,
     /// Requests over HTTP/2; HTTP/1.1 has one request a connection.
     pub requests: Share,
-    /// Bytes of bodies that are gathered whole before they are looked at: manifests, above all.
+    /// Bytes of bodies that are gathered whole before they are looked at, manifests above all; and of the references of a
+    /// repository's manifests while they are read, beyond a few.
     pub bodies: Share,
     /// Changes of the store whose work has not ended, whether or not their client still waits for it.
     pub work: Share,

@@ -17,7 +17,7 @@ keys! {
         .since(Since::Ours);
     BODIES: Option<Positive<usize>> = Key::new("http.limits.bodies")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
-        .help("Bytes of manifests that may be received at once")
+        .help("Bytes of manifests that may be received at once, or read to find which refer to which")
         .since(Since::Ours);
     TRANSFERS: Option<Positive<usize>> = Key::new("http.limits.transfers")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
