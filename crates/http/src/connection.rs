@@ -31,6 +31,7 @@ use crate::{
     surface::Surface,
     tls::Tls,
     transfers::{Holding, Transfers},
+    turns::{Source, Turns},
 };
 
 /// The most that is read from, or gathered for, a connection at a time. Bodies pass in pieces of up
@@ -183,7 +184,11 @@ async fn open(
         activity: Arc::clone(&place.activity),
         end: Arc::clone(&place.end),
         transfers,
-        turns: Arc::default(),
+        turns: Arc::new(Turns::new(Source::of(
+            client,
+            place.number,
+            &options.trusted_proxies,
+        ))),
         options,
     });
     let (stream, protocol) = match &connection.options.tls {
@@ -376,7 +381,7 @@ async fn answer_stream<S: Surface>(
         return Ok(without_body(context, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     match connection.transfers.admit(&connection.turns).await {
-        Ok(permit) => context.keep(permit),
+        Ok(permit) => context.keep(permit, Arc::clone(&end)),
         Err(error) => return Ok(put_off(context, error)),
     }
     let response = respond(&*answering.surface, context, parts, body).await;
@@ -532,7 +537,7 @@ mod tests {
             activity: Arc::default(),
             end: Arc::default(),
             transfers: Arc::new(Transfers::new(share("transfers"), share("requests"))),
-            turns: Arc::default(),
+            turns: Arc::new(Turns::new(Source::Connection(0))),
             options,
         }
     }

@@ -1,6 +1,6 @@
 //! The peer of a connection, and the client behind it if the peer is a proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -94,6 +94,14 @@ impl Peer {
             (Some(client), _) => client.to_string(),
             (None, _) => String::new(),
         }
+    }
+}
+
+/// The network of `address` that one client has: the address itself, or of IPv6 64 bits.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
