@@ -38,7 +38,8 @@ pub struct Budget {
     pub bodies: Share,
     /// Changes of the store whose work has not ended, whether or not their client still waits for it.
     pub work: Share,
-    /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
+    /// Bytes of blobs that were read and not yet taken by the client. Bytes that were received and not yet written are no
+    /// part of it: the store divides a fixed memory among all uploads, and connections bound how many there are.
     pub transfers: Share,
     /// Bytes that clients may send over HTTP/2 before they are read: the windows of connections.
     pub windows: Share,

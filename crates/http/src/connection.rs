@@ -64,8 +64,8 @@ const MAX_FRAME: u32 = 64 << 10;
 const MAX_STREAMS: u32 = 100;
 
 /// Over HTTP/2, where a stream may outlive its request in the buffers of its connection, answers up to this size are
-/// not charged.
-const SMALL_ON_A_STREAM: u64 = 1 << 10;
+/// not charged: a stream itself takes more.
+const SMALL_ON_A_STREAM: u64 = 64;
 
 /// Over HTTP/1.1, answers up to this size are not charged: the limit of connections bounds them.
 const SMALL: u64 = 16 << 10;
