@@ -105,7 +105,7 @@ impl Senders {
         looked_at
             .filter_map(|sender| {
                 let stalled = sender.look(now);
-                (stalled >= grace && !sender.origin.end.is_asked()).then(|| StalledSender {
+                (stalled >= grace && !sender.origin.end.is_unconditional()).then(|| StalledSender {
                     origin: sender.origin.clone(),
                     stalled,
                 })

@@ -8,7 +8,7 @@
 //! one goes that has stalled for longest.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
     net::SocketAddr,
     pin::Pin,
@@ -23,7 +23,7 @@ use wharf_budget::{Exhausted, Permit, Share};
 
 use crate::{
     end::End,
-    senders::Senders,
+    senders::{Senders, StalledSender},
     turns::{Networks, Queues, Source, Turns},
 };
 
@@ -236,19 +236,37 @@ impl Transfers {
     /// Ends one client that has stalled for `grace` at least: of the source with the most of them, the one that has for
     /// longest. Returns whether there was one.
     pub(crate) fn end_longest(&self, short: Short, grace: Duration) -> bool {
+        let Some(chosen) = self.choose(short, grace) else {
+            return false;
+        };
+        if let Some(number) = chosen.piece {
+            self.lock().pieces.remove(&number);
+        }
+        chosen.end.ask();
+        let ended = match chosen.piece {
+            Some(_) => "an answer that its client did not take",
+            None => "a request whose client sent next to nothing",
+        };
+        let client = chosen.client.map(|client| client.to_string());
+        tracing::info!(
+            client = client.unwrap_or_default(),
+            stalled.seconds = chosen.stalled.as_secs(),
+            "ended {ended}: others need its room"
+        );
+        true
+    }
+
+    /// The client to end for what is `short`, of those that have stalled for `grace` at least.
+    fn choose(&self, short: Short, grace: Duration) -> Option<Candidate> {
         let mut sources: HashMap<Source, Candidate> = HashMap::new();
-        let mut add = |source, stalled, client, end: Arc<End>, piece| {
-            let candidate = sources.entry(source).or_insert_with(|| Candidate {
-                count: 0,
-                stalled,
-                client,
-                end: Arc::clone(&end),
-                piece,
-            });
-            candidate.count += 1;
-            if stalled > candidate.stalled {
-                (candidate.stalled, candidate.client) = (stalled, client);
-                (candidate.end, candidate.piece) = (end, piece);
+        let mut add = |source, candidate: Candidate| match sources.entry(source) {
+            Entry::Vacant(place) => _ = place.insert(candidate),
+            Entry::Occupied(mut longest) => {
+                let count = longest.get().count + 1;
+                if candidate.stalled > longest.get().stalled {
+                    longest.insert(candidate);
+                }
+                longest.get_mut().count = count;
             }
         };
         for (number, piece) in &self.lock().pieces {
@@ -256,48 +274,35 @@ impl Transfers {
             if stalled < grace {
                 break;
             }
-            add(
-                piece.source,
-                stalled,
-                piece.client,
-                Arc::clone(&piece.end),
-                Some(*number),
-            );
-        }
-        if short == Short::Places {
-            for sender in self.senders.stalled(grace) {
-                let origin = sender.origin;
-                add(origin.source, sender.stalled, origin.client, origin.end, None);
+            // One that was asked to end before is on its way.
+            if !piece.end.is_unconditional() {
+                let candidate = Candidate {
+                    count: 1,
+                    stalled,
+                    client: piece.client,
+                    end: Arc::clone(&piece.end),
+                    piece: Some(*number),
+                };
+                add(piece.source, candidate);
             }
         }
-        let most = sources
-            .into_values()
-            .max_by_key(|candidate| (candidate.count, candidate.stalled));
-        let Some(Candidate {
-            stalled,
-            client,
-            end,
-            piece,
-            ..
-        }) = most
-        else {
-            return false;
+        let senders = match short {
+            Short::Answers => Vec::new(),
+            Short::Places => self.senders.stalled(grace),
         };
-        if let Some(number) = piece {
-            self.lock().pieces.remove(&number);
+        for StalledSender { origin, stalled } in senders {
+            let candidate = Candidate {
+                count: 1,
+                stalled,
+                client: origin.client,
+                end: origin.end,
+                piece: None,
+            };
+            add(origin.source, candidate);
         }
-        end.ask();
-        let reason = match piece {
-            Some(_) => "an answer that its client did not take",
-            None => "a request whose client sent next to nothing",
-        };
-        let client = client.map(|client| client.to_string()).unwrap_or_default();
-        tracing::info!(
-            client,
-            stalled.seconds = stalled.as_secs(),
-            "ended {reason}: others need its room"
-        );
-        true
+        sources
+            .into_values()
+            .max_by_key(|candidate| (candidate.count, candidate.stalled))
     }
 
     /// Ends a few clients that stall.
