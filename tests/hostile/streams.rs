@@ -1,7 +1,7 @@
 //! HTTP/2 streams whose answers are not read, and bodies that wait for a password check.
 
 use wharf_testkit::{
-    Bytes, Http2Connection, Http2Stream, Method, ServerBuilder, basic,
+    Bytes, Client, Http2Connection, Http2Stream, Method, Server, ServerBuilder, basic, eventually,
     image::{Blob, Manifest},
     json,
     suite::Suite,
@@ -17,6 +17,8 @@ pub(crate) fn add_to(suite: &mut Suite) {
             bodies_that_come_before_a_password_check_are_bounded,
             a_stream_with_many_empty_headers_is_refused,
             large_manifests_that_no_client_takes_are_ended_for_others,
+            small_answers_that_no_client_takes_are_charged,
+            streams_that_are_held_after_their_answer_are_requests,
         ]
     );
 }
@@ -111,6 +113,68 @@ async fn a_stream_with_many_empty_headers_is_refused(builder: ServerBuilder) {
         let status = stream.unwrap().status().await.unwrap();
         assert_eq!(status, expected, "{count} headers");
     }
+    expect_end(server).await;
+}
+
+/// How much of a share of the budget is used.
+async fn used(server: &Server, share: &str) -> u64 {
+    const PORT: &str = "debug server listening ";
+    eventually("the second port is named", async || server.log().contains(PORT)).await;
+    let log = server.log();
+    let address = log.split(PORT).nth(1).unwrap();
+    let address = address.split('"').next().unwrap().parse().unwrap();
+    let page = Client::http1(address).get("/metrics").await.expect(200);
+    let start = format!("wharf_budget_used{{share=\"{share}\"}} ");
+    let text = page.text();
+    let line = text.lines().find_map(|line| line.strip_prefix(&start));
+    line.unwrap().parse().unwrap()
+}
+
+const WATCHED: &str = "debug: {addr: '127.0.0.1:0', prometheus: {enabled: true}}";
+
+async fn small_answers_that_no_client_takes_are_charged(builder: ServerBuilder) {
+    let server = builder.http(WATCHED).http("draintimeout: 1s").start();
+    let mut connection = Http2Connection::open(server.address(), 0).await;
+    let mut streams = Vec::new();
+    for _ in 0..20 {
+        let unknown = connection.begin(Method::GET, "/v2/a/manifests/1", Default::default(), false);
+        streams.push(unknown.await.unwrap());
+    }
+    // An error of the API has about a hundred bytes.
+    eventually("the answers are charged", async || {
+        used(&server, "transfers").await >= 20 * 64
+    })
+    .await;
+    drop((streams, connection));
+    eventually("nothing is charged", async || {
+        used(&server, "transfers").await == 0
+    })
+    .await;
+    expect_end(server).await;
+}
+
+async fn streams_that_are_held_after_their_answer_are_requests(builder: ServerBuilder) {
+    let server = builder.http(WATCHED).http("draintimeout: 1s").start();
+    let mut connection = Http2Connection::open(server.address(), 65_535).await;
+    let (mut streams, mut held) = (Vec::new(), 0);
+    // Each is held for a second only, which may be over before the metrics are read.
+    while held == 0 && streams.len() < 50 {
+        let refused = connection.begin(
+            Method::POST,
+            "/v2/INVALID/blobs/uploads/",
+            Default::default(),
+            true,
+        );
+        let mut stream = refused.await.unwrap();
+        assert_eq!(stream.status().await.unwrap(), 400);
+        streams.push(stream);
+        held = used(&server, "requests").await;
+    }
+    assert!(held > 0, "a stream that is held is a request");
+    eventually("none is held for long", async || {
+        used(&server, "requests").await == 0
+    })
+    .await;
     expect_end(server).await;
 }
 

@@ -13,6 +13,7 @@
 //! it is forgotten with its line, by construction. Everything else pays the price of bcrypt on another thread; see
 //! [`checks`].
 
+mod admission;
 mod checks;
 mod edit;
 mod list;

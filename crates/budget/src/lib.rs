@@ -33,11 +33,13 @@ pub struct Budget {
     pub connections: Share,
     /// Requests over HTTP/2; HTTP/1.1 has one request a connection.
     pub requests: Share,
-    /// Bytes of bodies that are gathered whole before they are looked at: manifests, above all.
+    /// Bytes of bodies that are gathered whole before they are looked at, manifests above all; and of the references of a
+    /// repository's manifests while they are read, beyond a few.
     pub bodies: Share,
     /// Changes of the store whose work has not ended, whether or not their client still waits for it.
     pub work: Share,
-    /// Bytes of blobs that were read and not yet taken by the client, or received and not yet written.
+    /// Bytes of blobs that were read and not yet taken by the client. Bytes that were received and not yet written are no
+    /// part of it: the store divides a fixed memory among all uploads, and connections bound how many there are.
     pub transfers: Share,
     /// Bytes that clients may send over HTTP/2 before they are read: the windows of connections.
     pub windows: Share,

@@ -31,6 +31,7 @@ use crate::{
     surface::Surface,
     tls::Tls,
     transfers::{Holding, Transfers},
+    turns::{Source, Turns},
 };
 
 /// The most that is read from, or gathered for, a connection at a time. Bodies pass in pieces of up
@@ -63,8 +64,8 @@ const MAX_FRAME: u32 = 64 << 10;
 const MAX_STREAMS: u32 = 100;
 
 /// Over HTTP/2, where a stream may outlive its request in the buffers of its connection, answers up to this size are
-/// not charged.
-const SMALL_ON_A_STREAM: u64 = 1 << 10;
+/// not charged: a stream itself takes more.
+const SMALL_ON_A_STREAM: u64 = 64;
 
 /// Over HTTP/1.1, answers up to this size are not charged: the limit of connections bounds them.
 const SMALL: u64 = 16 << 10;
@@ -183,7 +184,11 @@ async fn open(
         activity: Arc::clone(&place.activity),
         end: Arc::clone(&place.end),
         transfers,
-        turns: Arc::default(),
+        turns: Arc::new(Turns::new(Source::of(
+            client,
+            place.number,
+            &options.trusted_proxies,
+        ))),
         options,
     });
     let (stream, protocol) = match &connection.options.tls {
@@ -376,7 +381,7 @@ async fn answer_stream<S: Surface>(
         return Ok(without_body(context, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE));
     }
     match connection.transfers.admit(&connection.turns).await {
-        Ok(permit) => context.keep(permit),
+        Ok(permit) => context.keep(permit, Arc::clone(&end)),
         Err(error) => return Ok(put_off(context, error)),
     }
     let response = respond(&*answering.surface, context, parts, body).await;
@@ -532,7 +537,7 @@ mod tests {
             activity: Arc::default(),
             end: Arc::default(),
             transfers: Arc::new(Transfers::new(share("transfers"), share("requests"))),
-            turns: Arc::default(),
+            turns: Arc::new(Turns::new(Source::Connection(0))),
             options,
         }
     }

@@ -4,7 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,7 +12,12 @@ use std::{
 use tokio::time::Instant;
 use wharf_budget::{Permit, Share};
 
-use crate::{activity::Activity, end::End, transfers::Transfers};
+use crate::{
+    activity::Activity,
+    end::End,
+    peer::network_of,
+    transfers::{Short, Transfers},
+};
 
 /// Time between two attempts to make room while a connection waits.
 const RETRY: Duration = Duration::from_millis(500);
@@ -60,7 +65,8 @@ pub(crate) struct Place {
     pub(crate) activity: Arc<Activity>,
     pub(crate) end: Arc<End>,
     connections: Arc<Connections>,
-    number: u64,
+    /// Number of the connection, which no other one of the server has.
+    pub(crate) number: u64,
     _permit: Permit,
 }
 
@@ -74,14 +80,14 @@ impl Connections {
     }
 
     /// A place for a connection from `address`. When there is none, the connection that is idle for longest is closed
-    /// to make room; else one whose client does not take its answer. `None`: the address has too many, none of them
+    /// to make room; else one whose client does not take its answer, or sends next to nothing of its body. `None`: the address has too many, none of them
     /// idle.
     pub(crate) async fn admit(
         self: &Arc<Self>,
         address: Option<IpAddr>,
         transfers: &Transfers,
     ) -> Option<Place> {
-        let address = address.map(counted_as);
+        let address = address.map(network_of);
         if let (Some(limit), Some(address)) = (self.per_address, address)
             && self.count(address) >= limit
             && !self.end_idle(Some(address))
@@ -121,7 +127,7 @@ impl Connections {
         let making_room = async {
             loop {
                 if !self.end_idle(None) {
-                    transfers.end_longest(GRACE);
+                    transfers.end_longest(Short::Places, GRACE);
                 }
                 tokio::time::sleep(RETRY).await;
             }
@@ -194,14 +200,6 @@ impl Entry {
     }
 }
 
-/// The address that stands for `address`: of IPv6, a client has a network of 64 bits.
-fn counted_as(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
-        address @ IpAddr::V4(_) => address,
-    }
-}
-
 impl Drop for Place {
     fn drop(&mut self) {
         self.connections.lock().connections.remove(&self.number);
@@ -256,7 +254,7 @@ mod tests {
 
     #[test]
     fn addresses_of_one_network_are_counted_together() {
-        let counted = |text: &str| counted_as(text.parse().unwrap()).to_string();
+        let counted = |text: &str| network_of(text.parse().unwrap()).to_string();
         assert_eq!(counted("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
         assert_eq!(counted("::ffff:192.0.2.1"), "192.0.2.1");
         assert_eq!(counted("192.0.2.1"), "192.0.2.1");

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -15,14 +15,17 @@ use crate::{
     activity::Activity,
     body::BodyObserver,
     end::End,
+    forwarding,
     handler::Handler,
     limits::Limits,
     metrics::{MethodLabel, Sample},
     options::TransportOptions,
     peer::Peer,
     request_id::RequestId,
+    senders::{BodyWait, Origin, Receiving},
     trace::Span,
-    transfers::{Transfers, Turns},
+    transfers::Transfers,
+    turns::Turns,
 };
 
 /// The state that the requests of one connection share.
@@ -58,8 +61,10 @@ pub struct RequestContext {
     sent: u64,
     line: Option<Box<AccessLogLine>>,
     span: Option<Box<Span>>,
-    /// The permit for a request over HTTP/2.
-    permit: Option<Permit>,
+    /// The permit for a request over HTTP/2, and the order to end its stream.
+    stream: Option<(Permit, Arc<End>)>,
+    /// The body on its way, once the request has waited for bytes of it.
+    receiving: OnceLock<Receiving>,
 }
 
 impl Connection {
@@ -93,7 +98,8 @@ impl RequestContext {
                 log.line(client, parts)
             }),
             span: options.tracer.as_ref().and_then(|tracer| tracer.begin(id, parts)),
-            permit: None,
+            stream: None,
+            receiving: OnceLock::new(),
             connection,
         }
     }
@@ -122,6 +128,20 @@ impl RequestContext {
     pub fn client(&self, headers: &HeaderMap) -> Option<IpAddr> {
         let proxies = &self.connection.options.trusted_proxies;
         self.connection.peer.client(headers, proxies)
+    }
+
+    /// The address by which the request is limited: only proxies that are trusted for that name another one than their own.
+    pub fn limited_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let proxies = &self.connection.options.trusted_proxies;
+        self.connection.peer.limited_client(headers, proxies)
+    }
+
+    /// Warns, once, that a limit counts the clients of a proxy as one, when a request is refused for that limit.
+    pub fn note_limited(&self, headers: &HeaderMap) {
+        let limited = self.limited_client(headers);
+        if let (Some(proxy), true) = (limited, limited != self.client(headers)) {
+            forwarding::limited(headers, proxy);
+        }
     }
 
     /// The address of the client as registry:2 writes it into events: with the port if no proxy lies between, empty if
@@ -165,9 +185,46 @@ impl RequestContext {
         self.connection.transfers.room(share, amount).await
     }
 
-    /// Keeps `permit` until the request is over.
-    pub(crate) fn keep(&mut self, permit: Permit) {
-        self.permit = Some(permit);
+    /// Waits for room for `amount` bytes of the request's body, which `share` permits, in the turn of the client's network.
+    /// Requests whose bodies do not come are ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] if there is no room within `patience`.
+    pub async fn room_for_body(
+        &self,
+        share: &Share,
+        amount: usize,
+        patience: Duration,
+    ) -> Result<Permit, Exhausted> {
+        let Connection { transfers, turns, .. } = &*self.connection;
+        transfers.gather(turns, share, amount, patience).await
+    }
+
+    /// Ends some clients that send next to nothing, or take nothing, because there is no room for a large body. The request
+    /// has a better chance when it comes again.
+    pub fn make_room_for_body(&self) {
+        self.connection.transfers.end_some();
+    }
+
+    /// Begins a wait for bytes of the request's body. A client that sends next to nothing while the server waits is ended
+    /// when others need its place.
+    pub fn wait_for_body(&self) -> BodyWait<'_> {
+        let receiving = self.receiving.get_or_init(|| {
+            let connection = &self.connection;
+            let end = self.stream.as_ref().map_or(&connection.end, |(_, end)| end);
+            connection.transfers.senders.add(Origin {
+                client: connection.peer.address,
+                source: connection.turns.source,
+                end: Arc::clone(end),
+            })
+        });
+        receiving.wait()
+    }
+
+    /// Keeps `permit` until the request, whose stream `end` ends, is over.
+    pub(crate) fn keep(&mut self, permit: Permit, end: Arc<End>) {
+        self.stream = Some((permit, end));
     }
 
     pub(crate) fn set_status(&mut self, status: StatusCode) {

@@ -20,6 +20,7 @@ const HEADERS: [&str; 7] = [
 const SIGNS: [&str; 3] = ["x-forwarded-for", "x-forwarded-host", "via"];
 
 static HAS_IGNORED: AtomicBool = AtomicBool::new(false);
+static HAS_LIMITED: AtomicBool = AtomicBool::new(false);
 static HAS_MISSED_SCHEME: AtomicBool = AtomicBool::new(false);
 
 /// Warns that headers of a peer that is not trusted are ignored. Called for every request of such a peer.
@@ -34,6 +35,24 @@ pub(crate) fn ignored(headers: &HeaderMap, address: impl std::fmt::Display) {
         tracing::warn!(
             "ignored `{}` of {address}, which is no trusted proxy; if a reverse proxy of yours has this address, add it to \
              `http.trustedproxies`, or clients are sent to the wrong URL and the log shows the proxy's address",
+            title(header),
+        );
+    }
+}
+
+/// Warns that a limit counts all clients of the proxy at `address` as one.
+pub(crate) fn limited(headers: &HeaderMap, address: impl std::fmt::Display) {
+    if HAS_LIMITED.load(Relaxed) {
+        return;
+    }
+    let Some(header) = HEADERS.into_iter().find(|name| headers.contains_key(*name)) else {
+        return;
+    };
+    if !HAS_LIMITED.swap(true, Relaxed) {
+        tracing::warn!(
+            "refused a request that came through {address}, which sends `{}`: limits count all its clients as one, because \
+             any client of the site could send that; if a reverse proxy of yours has this address, add it to \
+             `http.trustedproxies`",
             title(header),
         );
     }

@@ -1,6 +1,6 @@
 //! The peer of a connection, and the client behind it if the peer is a proxy.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -52,8 +52,18 @@ impl Peer {
     /// Each proxy appends the address of its own client, so the list is read from its end, for as long as its writers are
     /// trusted proxies: what stands further left may be the client's own invention.
     pub fn client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+        self.client_behind(headers, |proxy| proxies.contains(proxy))
+    }
+
+    /// The address by which a request is limited: that of its client by the word of proxies which are trusted for
+    /// [limits](TrustedProxies::limits_by_word_of), so that no client chooses it.
+    pub fn limited_client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+        self.client_behind(headers, |proxy| proxies.limits_by_word_of(proxy))
+    }
+
+    fn client_behind(&self, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
         let direct = self.address.map(|address| address.ip().to_canonical());
-        if !self.is_trusted {
+        if direct.is_some_and(|direct| !trusts(direct)) {
             return direct;
         }
         let mut nearest = direct;
@@ -64,7 +74,7 @@ impl Peer {
                 return nearest;
             };
             nearest = Some(address);
-            if !proxies.contains(address) {
+            if !trusts(address) {
                 return nearest;
             }
         }
@@ -84,6 +94,14 @@ impl Peer {
             (Some(client), _) => client.to_string(),
             (None, _) => String::new(),
         }
+    }
+}
+
+/// The network of `address` that one client has: the address itself, or of IPv6 64 bits.
+pub(crate) fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -183,6 +201,29 @@ mod tests {
         ];
         assert_eq!(client("203.0.113.9", &says), "203.0.113.9");
         assert_eq!(client("::ffff:203.0.113.9", &says), "203.0.113.9");
+    }
+
+    #[test]
+    fn no_client_with_a_private_address_chooses_by_which_one_it_is_limited() {
+        let limited = |peer: Option<&str>, proxies: &TrustedProxies, said: &str| {
+            let address = peer.map(|peer| SocketAddr::new(peer.parse().unwrap(), 4711));
+            let mut headers = HeaderMap::new();
+            headers.insert(X_FORWARDED_FOR, said.parse().unwrap());
+            let client = Peer::new(address, proxies, false).limited_client(&headers, proxies);
+            client.map(|client| client.to_string()).unwrap_or_default()
+        };
+        let default = TrustedProxies::default();
+        for private in ["10.0.0.7", "172.17.0.2", "192.168.1.1", "fd12::1"] {
+            assert_eq!(limited(Some(private), &default, "203.0.113.9"), private);
+        }
+        assert_eq!(limited(Some("127.0.0.1"), &default, "203.0.113.9"), "203.0.113.9");
+        assert_eq!(limited(None, &default, "203.0.113.9"), "203.0.113.9");
+        // The proxy on this machine names its own client; what stands before that is the client's own invention.
+        let chain = "203.0.113.9, 10.0.0.7";
+        assert_eq!(limited(Some("127.0.0.1"), &default, chain), "10.0.0.7");
+        let named = TrustedProxies::new(vec!["10.0.0.0/8".parse().unwrap()]);
+        assert_eq!(limited(Some("10.0.0.7"), &named, "203.0.113.9"), "203.0.113.9");
+        assert_eq!(limited(Some("127.0.0.1"), &named, "203.0.113.9"), "127.0.0.1");
     }
 
     #[test]

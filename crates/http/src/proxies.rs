@@ -9,8 +9,16 @@ use std::{
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// Networks of trusted reverse proxies (`http.trustedproxies`).
+///
+/// What a proxy says of its client decides about a URL, a line of the log, and a limit. The first two harm only the client
+/// that lies, so by default a private address is enough for them. A client that chooses the address by which it is limited
+/// is not limited at all, so for that only this machine is trusted, unless networks are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TrustedProxies(Vec<Network>);
+pub struct TrustedProxies {
+    networks: Vec<Network>,
+    /// Networks whose proxies are trusted for limits as well.
+    for_limits: Vec<Network>,
+}
 
 /// An address, or a range of addresses in CIDR notation: `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,14 +30,22 @@ pub struct Network(IpNet);
 pub struct NetworkError(String);
 
 impl TrustedProxies {
-    /// Trusts these networks, and no other.
+    /// Trusts these networks for everything, and no other.
     pub fn new(networks: Vec<Network>) -> Self {
-        Self(networks)
+        Self {
+            for_limits: networks.clone(),
+            networks,
+        }
     }
 
     /// Whether a peer at this address is trusted.
     pub fn contains(&self, address: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(address))
+        self.networks.iter().any(|network| network.contains(address))
+    }
+
+    /// Whether a peer at this address is trusted to say which client a limit applies to.
+    pub fn limits_by_word_of(&self, address: IpAddr) -> bool {
+        self.for_limits.iter().any(|network| network.contains(address))
     }
 }
 
@@ -41,25 +57,29 @@ impl Network {
 }
 
 /// Loopback, private, shared and link-local addresses: a proxy in another container or on another machine of the site has one
-/// of these, and no host on the Internet has.
+/// of these, and no host on the Internet has. For limits loopback alone, because the clients of the site have private
+/// addresses as well.
 impl Default for TrustedProxies {
     fn default() -> Self {
         let v4 = |a, b, bits| Network(Ipv4Net::new_assert(Ipv4Addr::new(a, b, 0, 0), bits).into());
         let v6 = |first, last, bits| {
             Network(Ipv6Net::new_assert(Ipv6Addr::new(first, 0, 0, 0, 0, 0, 0, last), bits).into())
         };
-        Self(vec![
-            v4(127, 0, 8),
+        let loopback = [v4(127, 0, 8), v6(0, 1, 128)];
+        let site = [
             v4(10, 0, 8),
             v4(172, 16, 12),
             v4(192, 168, 16),
             // Behind the address translation of a provider (RFC 6598); clusters and overlay networks use it as well.
             v4(100, 64, 10),
             v4(169, 254, 16),
-            v6(0, 1, 128),
             v6(0xfc00, 0, 7),
             v6(0xfe80, 0, 10),
-        ])
+        ];
+        Self {
+            networks: loopback.into_iter().chain(site).collect(),
+            for_limits: loopback.into(),
+        }
     }
 }
 
@@ -106,6 +126,19 @@ mod tests {
         ] {
             assert!(bad.parse::<Network>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn only_this_machine_and_named_networks_say_which_client_is_limited() {
+        let by_word_of =
+            |proxies: &TrustedProxies, address: &str| proxies.limits_by_word_of(address.parse().unwrap());
+        let default = TrustedProxies::default();
+        assert!(by_word_of(&default, "127.0.0.1") && by_word_of(&default, "::1"));
+        for private in ["10.1.2.3", "172.17.0.2", "192.168.1.1", "fd12::1", "fe80::1"] {
+            assert!(!by_word_of(&default, private), "{private}");
+        }
+        let named = TrustedProxies::new(vec!["172.16.0.0/12".parse().unwrap()]);
+        assert!(by_word_of(&named, "172.17.0.2") && !by_word_of(&named, "127.0.0.1"));
     }
 
     #[test]

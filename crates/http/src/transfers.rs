@@ -1,12 +1,14 @@
-//! Answers on their way to clients: the memory that they hold, and the end of those that no client takes.
+//! Answers on their way to clients: the memory that they hold, and the end of those that no client takes, and of requests
+//! whose bodies do not come.
 //!
 //! A large answer is read in pieces, and each piece is charged to the share `transfers` before it is read. A client
 //! that is slow and one that attacks look the same for a while, and differ only in number: so an answer whose client
-//! takes nothing is kept for long while there is room, and ended when another answer needs its memory, the longest
-//! stalled first.
+//! takes nothing is kept for long while there is room, and ended when another answer needs its memory. So is a request
+//! whose client sends next to nothing, when another one needs its place. Of the [source](Source) with the most of them the
+//! one goes that has stalled for longest.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
     fmt,
     net::SocketAddr,
     pin::Pin,
@@ -19,7 +21,11 @@ use bytes::Bytes;
 use tokio::{sync::Semaphore, time::Instant};
 use wharf_budget::{Exhausted, Permit, Share};
 
-use crate::end::End;
+use crate::{
+    end::End,
+    senders::{Senders, StalledSender},
+    turns::{Networks, Queues, Source, Turns},
+};
 
 /// Bytes that are charged before a piece is read: no piece of a blob is larger.
 const PIECE: usize = 256 << 10;
@@ -37,12 +43,26 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Maximum time for which a request waits to be let in: longer than [`GRACE`], so that it outlasts stalled answers.
 const LONGEST_ADMISSION: Duration = Duration::from_secs(10);
 
+/// How many clients that stall are ended for one large body: together they hold about as much as it needs.
+const SOME: usize = 10;
+
 /// The answers of a server that hold memory.
 #[derive(Debug)]
 pub(crate) struct Transfers {
     memory: Share,
     requests: Share,
+    networks: Networks,
+    pub(crate) senders: Arc<Senders>,
     handed_out: Mutex<HandedOut>,
+}
+
+/// What is short, and so which clients that stall may be ended for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Short {
+    /// Memory of answers, which those hold that no client takes.
+    Answers,
+    /// Connections, requests and bodies, which stalled senders hold as well.
+    Places,
 }
 
 /// Pieces in memory, in the order in which they were handed to their connections; and answers over HTTP/2 whose next
@@ -58,7 +78,27 @@ struct HandedOut {
 struct Stalled {
     since: Instant,
     client: Option<SocketAddr>,
+    source: Source,
     end: Arc<End>,
+}
+
+/// A client that may be ended for another one.
+struct Candidate {
+    /// How many of its source there are.
+    count: usize,
+    stalled: Duration,
+    client: Option<SocketAddr>,
+    end: Arc<End>,
+    /// Number of its piece in [`HandedOut`]; `None`: it is a sender.
+    piece: Option<u64>,
+}
+
+/// An amount of a share that a request waits for.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    share: &'a Share,
+    amount: usize,
+    patience: Duration,
 }
 
 /// Bytes that are charged until they are sent.
@@ -67,14 +107,6 @@ struct Piece {
     _permit: Permit,
     transfers: Arc<Transfers>,
     number: u64,
-}
-
-/// The place of one connection in the queues for memory and for requests: one at a time, so that a connection with a
-/// hundred streams waits like a connection with one.
-#[derive(Debug)]
-pub(crate) struct Turns {
-    memory: Semaphore,
-    request: Semaphore,
 }
 
 /// The wait for a permit.
@@ -100,12 +132,14 @@ impl Transfers {
         Self {
             memory,
             requests,
+            networks: Networks::default(),
+            senders: Arc::default(),
             handed_out: Mutex::default(),
         }
     }
 
-    /// The permit for a request of an HTTP/2 connection. While all are in use, one request of each connection waits,
-    /// and stalled answers are ended in its favour.
+    /// The permit for a request of an HTTP/2 connection. While all are in use, one request of each connection waits for the
+    /// turn of its network, and clients that stall are ended in its favour.
     ///
     /// # Errors
     ///
@@ -114,10 +148,38 @@ impl Transfers {
         if let Some(permit) = self.requests.try_take(1) {
             return Ok(permit);
         }
-        let Ok(_turn) = turns.request.try_acquire() else {
+        let Ok(_turn) = turns.own.request().try_acquire() else {
             return self.requests.take(1);
         };
-        self.wait(&self.requests, 1, LONGEST_ADMISSION).await
+        let ask = Ask {
+            share: &self.requests,
+            amount: 1,
+            patience: LONGEST_ADMISSION,
+        };
+        self.in_turn(turns, Queues::request, Short::Places, ask).await
+    }
+
+    /// The permit for `amount` bytes of a body, of `share`, in the turn of its network.
+    ///
+    /// # Errors
+    ///
+    /// [`Exhausted`] if there is no room within `patience`.
+    pub(crate) async fn gather(
+        &self,
+        turns: &Turns,
+        share: &Share,
+        amount: usize,
+        patience: Duration,
+    ) -> Result<Permit, Exhausted> {
+        if let Some(permit) = share.try_take(amount) {
+            return Ok(permit);
+        }
+        let ask = Ask {
+            share,
+            amount,
+            patience,
+        };
+        self.in_turn(turns, Queues::body, Short::Places, ask).await
     }
 
     /// Waits for memory for a whole answer of `amount` bytes, which `share` permits, and ends stalled answers meanwhile.
@@ -126,43 +188,144 @@ impl Transfers {
     ///
     /// [`Exhausted`] if there is no room in time.
     pub(crate) async fn room(&self, share: &Share, amount: usize) -> Result<Permit, Exhausted> {
-        match share.try_take(amount) {
-            Some(permit) => Ok(permit),
-            None => self.wait(share, amount, LONGEST_ADMISSION).await,
+        if let Some(permit) = share.try_take(amount) {
+            return Ok(permit);
+        }
+        let ask = Ask {
+            share,
+            amount,
+            patience: LONGEST_ADMISSION,
+        };
+        self.wait(Short::Answers, ask).await
+    }
+
+    /// Waits in the turn that the network of a connection has in `queue`.
+    async fn in_turn(
+        &self,
+        turns: &Turns,
+        queue: fn(&Queues) -> &Semaphore,
+        short: Short,
+        ask: Ask<'_>,
+    ) -> Result<Permit, Exhausted> {
+        let network = self.networks.of(turns.source);
+        let permit = async {
+            // An error means that the semaphore was closed, which it never is.
+            let _turn = queue(&network).acquire().await.ok();
+            self.wait(short, ask).await
+        };
+        match tokio::time::timeout(ask.patience, permit).await {
+            Ok(permit) => permit,
+            Err(_elapsed) => Err(ask.share.refuse()),
         }
     }
 
-    /// Waits for `amount` of `share`, and ends stalled answers meanwhile.
-    async fn wait(&self, share: &Share, amount: usize, patience: Duration) -> Result<Permit, Exhausted> {
+    /// Waits for a permit, and ends clients that stall meanwhile.
+    async fn wait(&self, short: Short, ask: Ask<'_>) -> Result<Permit, Exhausted> {
         let ending = async {
             loop {
-                self.end_longest(GRACE);
+                self.end_longest(short, GRACE);
                 tokio::time::sleep(RETRY).await;
             }
         };
         tokio::select! {
-            permit = share.wait(amount, patience) => permit,
+            permit = ask.share.wait(ask.amount, ask.patience) => permit,
             never = ending => never,
         }
     }
 
-    /// Ends the answer that has been stalled for longest, if that is `grace` at least. Returns whether there was one.
-    pub(crate) fn end_longest(&self, grace: Duration) -> bool {
-        self.end_first(grace, "another one needs its memory")
+    /// Ends one client that has stalled for `grace` at least: of the source with the most of them, the one that has for
+    /// longest. Returns whether there was one.
+    pub(crate) fn end_longest(&self, short: Short, grace: Duration) -> bool {
+        let Some(chosen) = self.choose(short, grace) else {
+            return false;
+        };
+        if let Some(number) = chosen.piece {
+            self.lock().pieces.remove(&number);
+        }
+        chosen.end.ask();
+        let ended = match chosen.piece {
+            Some(_) => "an answer that its client did not take",
+            None => "a request whose client sent next to nothing",
+        };
+        let client = chosen.client.map(|client| client.to_string());
+        tracing::info!(
+            client = client.unwrap_or_default(),
+            stalled.seconds = chosen.stalled.as_secs(),
+            "ended {ended}: others need its room"
+        );
+        true
+    }
+
+    /// The client to end for what is `short`, of those that have stalled for `grace` at least.
+    fn choose(&self, short: Short, grace: Duration) -> Option<Candidate> {
+        let mut sources: HashMap<Source, Candidate> = HashMap::new();
+        let mut add = |source, candidate: Candidate| match sources.entry(source) {
+            Entry::Vacant(place) => _ = place.insert(candidate),
+            Entry::Occupied(mut longest) => {
+                let count = longest.get().count + 1;
+                if candidate.stalled > longest.get().stalled {
+                    longest.insert(candidate);
+                }
+                longest.get_mut().count = count;
+            }
+        };
+        for (number, piece) in &self.lock().pieces {
+            let stalled = piece.since.elapsed();
+            if stalled < grace {
+                break;
+            }
+            // One that was asked to end before is on its way.
+            if !piece.end.is_unconditional() {
+                let candidate = Candidate {
+                    count: 1,
+                    stalled,
+                    client: piece.client,
+                    end: Arc::clone(&piece.end),
+                    piece: Some(*number),
+                };
+                add(piece.source, candidate);
+            }
+        }
+        let senders = match short {
+            Short::Answers => Vec::new(),
+            Short::Places => self.senders.stalled(grace),
+        };
+        for StalledSender { origin, stalled } in senders {
+            let candidate = Candidate {
+                count: 1,
+                stalled,
+                client: origin.client,
+                end: origin.end,
+                piece: None,
+            };
+            add(origin.source, candidate);
+        }
+        sources
+            .into_values()
+            .max_by_key(|candidate| (candidate.count, candidate.stalled))
+    }
+
+    /// Ends a few clients that stall.
+    pub(crate) fn end_some(&self) {
+        for _ in 0..SOME {
+            if !self.end_longest(Short::Places, GRACE) {
+                return;
+            }
+        }
     }
 
     /// Ends all answers that have been stalled for `limit`.
     pub(crate) fn end_stalled(&self, limit: Duration) {
-        while self.end_first(limit, "`http.timeouts.answer` is over") {}
+        while self.end_first(limit) {}
     }
 
-    fn end_first(&self, grace: Duration, reason: &str) -> bool {
+    fn end_first(&self, limit: Duration) -> bool {
         let mut handed_out = self.lock();
         let Some(first) = handed_out.pieces.first_entry() else {
             return false;
         };
         let stalled = first.get().since.elapsed();
-        if stalled < grace {
+        if stalled < limit {
             return false;
         }
         let Stalled { client, end, .. } = first.remove();
@@ -172,18 +335,19 @@ impl Transfers {
         tracing::info!(
             client,
             stalled.seconds = stalled.as_secs(),
-            "ended an answer that its client did not take: {reason}"
+            "ended an answer that its client did not take: `http.timeouts.answer` is over"
         );
         true
     }
 
-    fn note(&self, client: Option<SocketAddr>, end: &Arc<End>) -> u64 {
+    fn note(&self, client: Option<SocketAddr>, source: Source, end: &Arc<End>) -> u64 {
         let mut handed_out = self.lock();
         let number = handed_out.next;
         handed_out.next += 1;
         let stalled = Stalled {
             since: Instant::now(),
             client,
+            source,
             end: Arc::clone(end),
         };
         handed_out.pieces.insert(number, stalled);
@@ -192,15 +356,6 @@ impl Transfers {
 
     fn lock(&self) -> MutexGuard<'_, HandedOut> {
         self.handed_out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self {
-            memory: Semaphore::new(1),
-            request: Semaphore::new(1),
-        }
     }
 }
 
@@ -260,8 +415,15 @@ impl Holding {
                 let (transfers, turns) = (Arc::clone(&self.transfers), Arc::clone(&self.turns));
                 self.waiting.insert(Box::pin(async move {
                     // An error means that the semaphore was closed, which it never is.
-                    let _turn = turns.memory.acquire().await.ok();
-                    transfers.wait(&transfers.memory, amount, LONGEST_WAIT).await
+                    let _turn = turns.own.memory().acquire().await.ok();
+                    let ask = Ask {
+                        share: &transfers.memory,
+                        amount,
+                        patience: LONGEST_WAIT,
+                    };
+                    transfers
+                        .in_turn(&turns, Queues::memory, Short::Answers, ask)
+                        .await
                 }))
             }
         };
@@ -274,7 +436,7 @@ impl Holding {
     /// Records that the answer waits for its client.
     fn lie(&mut self) {
         if self.is_stream {
-            self.lying = Some(self.transfers.note(self.client, &self.end));
+            self.lying = Some(self.transfers.note(self.client, self.turns.source, &self.end));
         }
     }
 
@@ -296,7 +458,7 @@ impl Holding {
         if let Some(more) = self.transfers.memory.try_take(surplus) {
             permit.merge(more);
         }
-        let number = self.transfers.note(self.client, &self.end);
+        let number = self.transfers.note(self.client, self.turns.source, &self.end);
         self.lie();
         Bytes::from_owner(Piece {
             bytes,
@@ -338,6 +500,7 @@ mod tests {
     use std::future::poll_fn;
 
     use super::*;
+    use crate::senders::Origin;
 
     fn transfers(memory: usize) -> Arc<Transfers> {
         let share = |name, limit| Share::new(name, limit);
@@ -350,6 +513,16 @@ mod tests {
         (Holding::new(transfers, turns, None, Arc::clone(&end)), end)
     }
 
+    /// The turns of a connection of its own source.
+    fn connection(number: u64) -> Arc<Turns> {
+        Arc::new(Turns::new(Source::Connection(number)))
+    }
+
+    /// The turns of a connection from 192.0.2.`last`.
+    fn of_network(last: u8) -> Arc<Turns> {
+        Arc::new(Turns::new(Source::Network([192, 0, 2, last].into())))
+    }
+
     async fn next_piece(holding: &mut Holding) -> Bytes {
         poll_fn(|cx| holding.poll_permit(cx, None)).await.unwrap();
         holding.hand_out(vec![0; PIECE].into())
@@ -357,7 +530,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn memory_for_an_answer_is_taken_from_the_one_that_is_stalled_for_longest() {
-        let (transfers, turns) = (transfers(2 * PIECE), Arc::default());
+        let (transfers, turns) = (transfers(2 * PIECE), connection(1));
         let (mut first, first_end) = holding(&transfers, &turns);
         let (mut second, second_end) = holding(&transfers, &turns);
         let first = next_piece(&mut first).await;
@@ -378,7 +551,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn bytes_are_charged_until_they_are_sent_though_their_answer_is_complete() {
-        let (transfers, turns) = (transfers(PIECE), Arc::default());
+        let (transfers, turns) = (transfers(PIECE), connection(1));
         let (mut answer, _) = holding(&transfers, &turns);
         let piece = next_piece(&mut answer).await;
         let half = piece.slice(..10);
@@ -391,7 +564,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_with_many_streams_waits_like_one_with_a_single_stream() {
         let transfers = transfers(PIECE);
-        let (many, single) = (Arc::<Turns>::default(), Arc::<Turns>::default());
+        let (many, single) = (connection(1), connection(2));
         let (mut held, _) = holding(&transfers, &many);
         let held = next_piece(&mut held).await;
         for _ in 0..50 {
@@ -414,7 +587,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_request_beyond_the_limit_waits_once_for_each_connection() {
-        let (transfers, turns) = (transfers(PIECE), Turns::default());
+        let (transfers, turns) = (transfers(PIECE), connection(1));
         let permit = transfers.admit(&turns).await.unwrap();
         let mut second = std::pin::pin!(transfers.admit(&turns));
         assert!(tokio::time::timeout(RETRY, second.as_mut()).await.is_err());
@@ -429,7 +602,7 @@ mod tests {
         let answers = Share::new("answers", 1);
         let whole = transfers.room(&answers, 1).await.unwrap();
         let end = Arc::<End>::default();
-        let turns = Arc::default();
+        let turns = connection(1);
         let lying = Holding::of_stream(Arc::clone(&transfers), turns, None, Arc::clone(&end));
         tokio::spawn(async move {
             end.asked().await;
@@ -441,7 +614,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_stalled_answer_ends_after_the_long_limit() {
-        let (transfers, turns) = (transfers(PIECE), Arc::default());
+        let (transfers, turns) = (transfers(PIECE), connection(1));
         let (mut answer, end) = holding(&transfers, &turns);
         let _piece = next_piece(&mut answer).await;
         let limit = Duration::from_secs(900);
@@ -450,5 +623,84 @@ mod tests {
         assert!(tokio::time::timeout(GRACE, end.asked()).await.is_err());
         transfers.end_stalled(limit);
         end.asked().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn many_connections_of_a_network_wait_like_one() {
+        let transfers = transfers(PIECE);
+        let held = transfers.admit(&of_network(1)).await.unwrap();
+        let mut queue = Vec::new();
+        for _ in 0..50 {
+            let transfers = Arc::clone(&transfers);
+            queue.push(tokio::spawn(async move { transfers.admit(&of_network(1)).await }));
+        }
+        tokio::task::yield_now().await;
+        let honest = {
+            let transfers = Arc::clone(&transfers);
+            tokio::spawn(async move { transfers.admit(&of_network(2)).await })
+        };
+        tokio::task::yield_now().await;
+        drop(held);
+        let first = queue.remove(0).await.unwrap().unwrap();
+        drop(first);
+        assert!(honest.await.unwrap().is_ok());
+        assert!(
+            !queue.iter().any(tokio::task::JoinHandle::is_finished),
+            "they came after it"
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_place_is_taken_from_a_stalled_sender_of_the_network_with_the_most() {
+        let transfers = transfers(PIECE);
+        let sender = |turns: &Turns| {
+            let end = Arc::<End>::default();
+            let origin = Origin {
+                client: None,
+                source: turns.source,
+                end: Arc::clone(&end),
+            };
+            (transfers.senders.add(origin), end)
+        };
+        let (alone, alone_end) = sender(&of_network(1));
+        let _alone = alone.wait();
+        transfers.senders.stalled(GRACE);
+        tokio::time::advance(RETRY).await;
+        let ((one, one_end), (other, other_end)) = (sender(&of_network(2)), sender(&of_network(2)));
+        let _two = (one.wait(), other.wait());
+        transfers.senders.stalled(GRACE);
+        tokio::time::advance(GRACE).await;
+        let permit = transfers.admit(&of_network(2)).await.unwrap();
+        let third = of_network(3);
+        let waiting = transfers.admit(&third);
+        let ((), admitted) = tokio::join!(
+            async {
+                tokio::select! {
+                    () = one_end.asked() => {}
+                    () = other_end.asked() => {}
+                    () = alone_end.asked() => panic!("its network has but one"),
+                }
+                drop(permit);
+            },
+            waiting
+        );
+        assert!(admitted.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn memory_of_answers_is_not_sought_with_senders() {
+        let transfers = transfers(PIECE);
+        let origin = Origin {
+            client: None,
+            source: Source::Connection(1),
+            end: Arc::default(),
+        };
+        let sender = transfers.senders.add(origin);
+        let _wait = sender.wait();
+        assert!(!transfers.end_longest(Short::Places, GRACE));
+        tokio::time::advance(GRACE).await;
+        assert!(!transfers.end_longest(Short::Answers, GRACE));
+        assert!(transfers.end_longest(Short::Places, GRACE));
+        assert!(!transfers.end_longest(Short::Places, GRACE), "it was asked once");
     }
 }

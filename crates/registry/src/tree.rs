@@ -43,7 +43,7 @@ impl Tree {
         Self {
             links: Links::new(Arc::clone(storage)),
             manifests: Manifests::new(Arc::clone(storage), budget.large_reads.clone()),
-            graphs: Graphs::new(Arc::clone(storage), budget.graphs.clone()),
+            graphs: Graphs::new(Arc::clone(storage), budget),
             tags: Tags::new(Arc::clone(storage)),
             unreadable: Arc::default(),
         }

@@ -149,8 +149,12 @@ async fn decide(
     match access.check_at_once(&credentials, actions) {
         Some(decision) => decision,
         None => {
-            let address = context.client(&request.headers);
-            Box::pin(access.check(&credentials, actions, address)).await
+            let address = context.limited_client(&request.headers);
+            let decision = Box::pin(access.check(&credentials, actions, address)).await;
+            if matches!(decision, Decision::Denied(Reason::Busy)) {
+                context.note_limited(&request.headers);
+            }
+            decision
         }
     }
 }

@@ -22,7 +22,7 @@ use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, heade
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wharf_budget::Exhausted;
+use wharf_budget::{Exhausted, Share};
 use wharf_http::{RequestContext, Surface};
 use wharf_oci::{ApiError, ErrorCode, Route};
 
@@ -107,7 +107,7 @@ impl Surface for Distribution {
             complete(call, &mut response);
         }
         if !body.is_end_stream() {
-            abandon(&parts, body);
+            abandon(&app.services.budget.requests, &parts, body);
         }
         response
     }
@@ -238,10 +238,14 @@ fn read_only() -> Failure {
 
 /// Reads the rest of the body for a bounded time while the answer is sent, so that the client gets it: closing a
 /// connection, or a stream, with unread bytes resets it. With `Expect` the client has sent nothing, and reading would ask
-/// it to.
-fn abandon(parts: &Parts, body: Incoming) {
+/// it to. A stream counts as a request until then; where there is no room for it, it is reset at once.
+fn abandon(requests: &Share, parts: &Parts, body: Incoming) {
     if parts.version > Version::HTTP_11 {
+        let Some(permit) = requests.try_take(1) else {
+            return;
+        };
         let hold = async move {
+            let _permit = permit;
             if let Some(_unread) = drain(body, RESET_DELAY_BYTES).await {
                 std::future::pending::<()>().await;
             }

@@ -10,18 +10,17 @@
 //! line; it is given up after some idle minutes only so that memory does not hold it for ever.
 //!
 //! **Guesses cannot starve users.** Few checks run at a time, on threads apart from those that serve requests, and a
-//! bounded number wait; further ones get "busy" at once. Each network of clients, and each name, may fill a part of that
-//! room. Requests with the same credentials share one check, so the many connections of one client that just started
-//! count once. Remembered passwords do not wait at all.
+//! bounded number wait; further ones get "busy" at once. Networks of clients have their turns one after the other, and
+//! each network, and each name, may fill a part of that room; see [`admission`](super::admission). Requests with the same
+//! credentials share one check, so the many connections of one client that just started count once. Remembered passwords
+//! do not wait at all.
 //!
-//! **Names do not leak by time.** For a name that is not in the file a hash is computed as well, of a cost that occurs
-//! in the file: which one is a keyed function of the name, so that asking again tells nothing. A wrong password is hashed
-//! also when the right one is remembered and it is known to be wrong at once. The outcome for a name that is not there is
-//! known, so when many wait for it, they share the checks of a few: they wait as long, get the same answer, and leave the
-//! room to the names that are there.
+//! **Names do not leak**, neither by time nor by refusals. For a name that is not in the file a hash is computed as well,
+//! of a cost that occurs in the file: which one is a keyed function of the name, so that asking again tells nothing. It
+//! waits for the same turn, in the same room. A wrong password is hashed also when the right one is remembered and it is
+//! known to be wrong at once.
 
 use std::{
-    collections::{HashMap, hash_map},
     future,
     sync::{Arc, Weak, atomic::Ordering},
     thread,
@@ -32,14 +31,12 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
-use tokio::{
-    sync::{Semaphore, watch},
-    time,
-};
+use tokio::time;
 use tracing::Instrument as _;
 use wharf_workers::{Periodic, Worker};
 
 use super::{
+    admission::{Admission, Admitted, Conclusion, Demand, Outcome},
     list::{User, Users},
     memory::Tag,
 };
@@ -55,18 +52,6 @@ use crate::{
 /// The work, in rounds of bcrypt (`2^cost`), of all checks that run or wait: 128 at the default cost, or
 /// about ten seconds of one processor. More checks would wait for longer than clients do.
 const WORK: u64 = 128 << password::DEFAULT_COST;
-
-/// The part of that work that guesses from one network may be: one of so many.
-const NETWORKS: u64 = 2;
-
-/// The part of that work that guesses at one name may be: one of so many.
-const NAMES: u64 = 4;
-
-/// The part of that work that guesses at names which are not in the file may be: one of so many.
-const STRANGERS: u64 = 8;
-
-/// The most checks that run or wait, however little work they are.
-const WAITING: usize = 1024;
 
 /// The most checks at a time, however many processors there are: they use the threads that also read blobs.
 const AT_A_TIME: usize = 4;
@@ -84,10 +69,7 @@ const WEAK_BUDGET: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 pub(super) struct Checks {
     key: Key,
-    permits: Arc<Semaphore>,
-    running: Arc<Mutex<Running>>,
-    /// Limit of the work of all checks: [`WORK`], except in tests.
-    work_limit: u64,
+    admission: Admission,
     sweeper: Arc<Sweeper>,
 }
 
@@ -97,55 +79,7 @@ enum Purpose {
     Password,
     File,
     Decoy,
-}
-
-/// The outcome of a check: `None` until it ends.
-type Outcome = watch::Receiver<Option<bool>>;
-
-/// The checks that run or wait.
-#[derive(Debug, Default)]
-struct Running {
-    outcomes: HashMap<Tag, Outcome>,
-    /// Work of all these checks, in rounds.
-    work: u64,
-    /// Work of the checks in each room.
-    rooms: HashMap<Room, u64>,
-    /// The newest check of a name that is not in the file.
-    stranger: Option<Outcome>,
-}
-
-/// A part of the work, with a limit of its own.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Room {
-    Network(Network),
-    Name(Arc<str>),
-    /// All names that are not in the file.
-    Strangers,
-}
-
-impl Room {
-    /// The part of all work that it may be: one of so many.
-    fn part(&self) -> u64 {
-        match self {
-            Self::Network(_) => NETWORKS,
-            Self::Name(_) => NAMES,
-            Self::Strangers => STRANGERS,
-        }
-    }
-}
-
-impl Running {
-    /// Whether there is room for one more check, all of whose work is at most `limit`. One check is always admitted,
-    /// whatever its cost: else a user with a costly hash could never log in.
-    fn has_room(&self, limit: u64, work: u64) -> bool {
-        self.work == 0 || (self.work + work <= limit && self.outcomes.len() < WAITING)
-    }
-
-    /// Whether `room` has room for one more check.
-    fn has_room_in(&self, room: &Room, limit: u64, work: u64) -> bool {
-        let used = self.rooms.get(room).copied().unwrap_or(0);
-        used == 0 || used + work <= limit / room.part()
-    }
+    Name,
 }
 
 /// HMAC-SHA256 with its key.
@@ -161,9 +95,7 @@ impl Checks {
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Ok(Self {
             key,
-            permits: Arc::new(Semaphore::new((processors / 2).clamp(1, AT_A_TIME))),
-            running: Arc::default(),
-            work_limit: WORK,
+            admission: Admission::new(WORK, (processors / 2).clamp(1, AT_A_TIME)),
             sweeper: Arc::default(),
         })
     }
@@ -211,72 +143,49 @@ impl Checks {
             return Ok(Arc::clone(user.name()));
         }
         let hash = user.map_or_else(|| self.decoy(users, basic.name()), |user| user.hash().clone());
-        let tag = self.key.of(basic.name(), &hash, basic.password());
-        let mut outcome = self.join_or_start(tag, user, hash, basic.password(), network)?;
+        let mut outcome = self.join_or_start(user, hash, basic, network)?;
         // The sender is dropped without an outcome only if the check panicked, or the runtime ends.
-        let is_right = outcome
+        let conclusion = outcome
             .wait_for(Option::is_some)
             .await
-            .map_or(None, |outcome| *outcome);
-        match (is_right, user) {
-            (Some(true), Some(user)) => Ok(Arc::clone(user.name())),
-            (Some(_), _) => Err(Reason::WrongCredentials),
+            .map_or(None, |conclusion| *conclusion);
+        match (conclusion, user) {
+            (Some(Conclusion::Right), Some(user)) => Ok(Arc::clone(user.name())),
+            (Some(Conclusion::Right | Conclusion::Wrong), _) => Err(Reason::WrongCredentials),
+            (Some(Conclusion::Displaced), _) => Err(Reason::Busy),
             (None, _) => Err(Reason::Failed),
         }
     }
 
-    /// The outcome of the check of these credentials that is under way, or of one that begins now.
+    /// The outcome of the check of these credentials that is under way, or of one that begins now. `user` is the one in
+    /// the file, with its `hash`; without one that is a decoy, which is treated alike.
     fn join_or_start(
         &self,
-        tag: Tag,
         user: Option<&Arc<User>>,
         hash: Bcrypt,
-        password: &[u8],
+        basic: &Basic,
         network: Option<Network>,
     ) -> Result<Outcome, Reason> {
-        let mut running = self.running.lock();
-        if let Some(outcome) = running.outcomes.get(&tag) {
-            return Ok(outcome.clone());
-        }
-        let (limit, work) = (self.work_limit, 1 << hash.cost());
-        if user.is_none()
-            && let Some(stranger) = &running.stranger
-            && !(running.has_room(limit, work) && running.has_room_in(&Room::Strangers, limit, work))
-        {
-            return Ok(stranger.clone());
-        }
-        let name = user.map_or(Room::Strangers, |user| Room::Name(Arc::clone(user.name())));
-        let rooms: Vec<Room> = network.map(Room::Network).into_iter().chain([name]).collect();
-        let fits = |room: &Room| running.has_room_in(room, limit, work);
-        if !running.has_room(limit, work) || !rooms.iter().all(fits) {
-            return Err(Reason::Busy);
-        }
-        let (sender, outcome) = watch::channel(None);
-        running.outcomes.insert(tag, outcome.clone());
-        running.work += work;
-        for room in &rooms {
-            *running.rooms.entry(room.clone()).or_default() += work;
-        }
-        if user.is_none() {
-            running.stranger = Some(outcome.clone());
-        }
-        let entry = Entry {
-            running: Arc::clone(&self.running),
+        let tag = self.key.of(basic.name(), &hash, basic.password());
+        let demand = Demand {
             tag,
-            work,
-            rooms,
+            network,
+            name: self.key.tag(Purpose::Name, basic.name().as_bytes()),
+            work: 1 << hash.cost(),
         };
-        let permits = Arc::clone(&self.permits);
+        let (outcome, mut turn) = match self.admission.enter(demand)? {
+            Admitted::Joined(outcome) => return Ok(outcome),
+            Admitted::New(outcome, turn) => (outcome, turn),
+        };
         let sweeper = Arc::clone(&self.sweeper);
         let user = user.cloned();
-        let password = significant(password).to_vec();
+        let password = significant(basic.password()).to_vec();
         // A task of its own: it goes on, for the requests that wait for it, when the first client disconnects.
         let span = tracing::Span::current();
         let check = async move {
-            let _entry = entry;
-            let Ok(_permit) = permits.acquire_owned().await else {
+            if !turn.comes().await {
                 return;
-            };
+            }
             let checked = tokio::task::spawn_blocking(move || {
                 let _request = span.enter();
                 let is_right = hash.verify(&password);
@@ -296,8 +205,8 @@ impl Checks {
                 is_right
             });
             match checked.await {
-                // The waiting requests may be gone.
-                Ok(is_right) => _ = sender.send(Some(is_right)),
+                Ok(true) => turn.end(Conclusion::Right),
+                Ok(false) => turn.end(Conclusion::Wrong),
                 Err(error) => tracing::error!(%error, "a password check panicked"),
             }
         };
@@ -314,33 +223,6 @@ impl Checks {
         let mut bytes = [0; 16];
         bytes.copy_from_slice(salt);
         Bcrypt::decoy(users.cost_by(u64::from_le_bytes(number)), bytes)
-    }
-}
-
-/// One check in the list of those that run; gone when it ends, however it ends.
-struct Entry {
-    running: Arc<Mutex<Running>>,
-    tag: Tag,
-    work: u64,
-    rooms: Vec<Room>,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let mut running = self.running.lock();
-        running.outcomes.remove(&self.tag);
-        running.work -= self.work;
-        for room in self.rooms.drain(..) {
-            if let hash_map::Entry::Occupied(mut used) = running.rooms.entry(room) {
-                *used.get_mut() -= self.work;
-                if *used.get() == 0 {
-                    used.remove();
-                }
-            }
-        }
-        if !running.rooms.contains_key(&Room::Strangers) {
-            running.stranger = None;
-        }
     }
 }
 
@@ -477,7 +359,6 @@ fn lower_priority() {
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::OwnedSemaphorePermit;
     use wharf_workers::Supervisor;
 
     use super::*;
@@ -608,14 +489,11 @@ mod tests {
         );
     }
 
-    /// Checks of which none begins as long as the permits are held.
-    async fn held(work_limit: u64) -> (Checks, OwnedSemaphorePermit) {
+    /// Checks with room for `work` of the least cost, of which none begins.
+    fn held(work: u64) -> Checks {
         let mut checks = Checks::new().unwrap();
-        checks.work_limit = work_limit << password::MIN_COST;
-        let all = u32::try_from(checks.permits.available_permits()).unwrap();
-        let held = Arc::clone(&checks.permits).acquire_many_owned(all);
-        let held = held.await.unwrap();
-        (checks, held)
+        checks.admission = Admission::new(work << password::MIN_COST, 0);
+        checks
     }
 
     fn network(last: u8) -> Option<Network> {
@@ -631,76 +509,81 @@ mod tests {
     ) -> Result<Outcome, Reason> {
         let user = users.find(name);
         let hash = user.map_or_else(|| checks.decoy(users, name), |user| user.hash().clone());
-        let tag = checks.key.of(name, &hash, password.as_bytes());
-        checks.join_or_start(tag, user, hash, password.as_bytes(), network)
+        checks.join_or_start(user, hash, &Basic::new(name, password.as_bytes()), network)
     }
 
     #[tokio::test]
     async fn equal_requests_share_a_check_and_too_many_are_refused() {
-        let (checks, held) = held(64).await;
+        let checks = held(64);
         let users = users(&format!("{}{}", entry("alice", "pw"), entry("bob", "pw")));
         let start = |name: &str, password: &str| start(&checks, &users, (name, password), None);
         let outcomes: Vec<_> = (0..16)
             .map(|number| start("alice", &format!("guess{number}")).unwrap())
             .collect();
         assert_eq!(start("alice", "pw").err(), Some(Reason::Busy));
-        assert!(start("alice", "guess7").is_ok(), "the same as one that waits");
+        let mut joined = start("alice", "guess7").unwrap();
+        assert!(joined.same_channel(&outcomes[7]), "the same as one that waits");
         assert!(start("bob", "pw").is_ok(), "another name has room of its own");
-        assert_eq!(checks.running.lock().outcomes.len(), 17);
-        drop(held);
-        for mut outcome in outcomes {
-            assert_eq!(*outcome.wait_for(Option::is_some).await.unwrap(), Some(false));
+        assert!(joined.borrow_and_update().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_not_in_the_file_meets_refusals_as_one_that_is() {
+        let users = users(&entry("alice", "pw"));
+        let refusals = |name: &str| -> Vec<bool> {
+            let checks = held(128);
+            let guess = |number: u8| {
+                start(
+                    &checks,
+                    &users,
+                    (name, &format!("guess{number}")),
+                    network(number % 3),
+                )
+            };
+            (0..48).map(|number| guess(number).is_err()).collect()
+        };
+        let of_user = refusals("alice");
+        assert_eq!(of_user.iter().filter(|is_refused| **is_refused).count(), 16);
+        assert_eq!(refusals("stranger"), of_user);
+    }
+
+    #[tokio::test]
+    async fn each_guess_at_a_name_that_is_not_in_the_file_has_a_check_of_its_own() {
+        let checks = held(64);
+        let users = users(&entry("alice", "pw"));
+        let guess = |number: u8| start(&checks, &users, ("stranger", &format!("{number}")), None).unwrap();
+        let outcomes: Vec<Outcome> = (0..16).map(guess).collect();
+        for (number, outcome) in outcomes.iter().enumerate() {
+            let earlier = &outcomes[..number];
+            assert!(!earlier.iter().any(|earlier| earlier.same_channel(outcome)));
         }
-        assert_eq!(
-            checks
-                .check(&users, &Basic::new("alice", b"pw"), None)
-                .await
-                .as_deref(),
-            Ok("alice")
-        );
-        let running = checks.running.lock();
-        assert!(running.work == 0 && running.rooms.is_empty(), "{running:?}");
     }
 
     #[tokio::test]
     async fn a_user_logs_in_while_thousands_of_names_are_guessed() {
-        let (checks, held) = held(64).await;
+        let mut checks = Checks::new().unwrap();
+        checks.admission = Admission::new(64 << password::MIN_COST, 1);
         let users = users(&entry("alice", "pw"));
+        // Every network has room left for the checks that a user of another one needs.
         let guesses: Vec<_> = (0..5000_u32)
             .map(|number| {
-                let [.., last] = number.to_le_bytes();
+                let [last, ..] = number.to_le_bytes();
                 let name = format!("stranger{number}");
-                start(&checks, &users, (&name, "pw"), network(last)).unwrap()
+                start(&checks, &users, (&name, "pw"), network(last % 16))
             })
             .collect();
-        assert_eq!(checks.running.lock().outcomes.len(), 8, "they share a few checks");
-        let mut login = start(&checks, &users, ("alice", "pw"), network(1)).unwrap();
-        drop(held);
-        assert_eq!(*login.wait_for(Option::is_some).await.unwrap(), Some(true));
-        for mut guess in guesses {
-            assert_eq!(*guess.wait_for(Option::is_some).await.unwrap(), Some(false));
-        }
-        assert!(checks.running.lock().stranger.is_none());
-    }
-
-    #[tokio::test]
-    async fn guesses_from_one_network_leave_room_for_others() {
-        let (checks, _held) = held(64).await;
-        let lines: String = (0..64)
-            .map(|number| entry(&format!("user{number}"), "pw"))
-            .collect();
-        let users = users(&lines);
-        let guess = |number, network| start(&checks, &users, (&format!("user{number}"), "no"), network);
-        let guesses: Vec<_> = (0..64).map(|number| guess(number, network(1))).collect();
-        let admitted = guesses.iter().filter(|guess| guess.is_ok()).count();
-        assert_eq!(admitted, 32);
-        assert!(guess(63, network(2)).is_ok() && guess(62, None).is_ok());
+        assert!(guesses.iter().any(Result::is_err), "there is not room for all");
+        let mut login = start(&checks, &users, ("alice", "pw"), network(100)).unwrap();
+        assert_eq!(
+            *login.wait_for(Option::is_some).await.unwrap(),
+            Some(Conclusion::Right)
+        );
     }
 
     #[tokio::test]
     async fn a_costly_hash_is_checked_when_nothing_else_is() {
         let mut checks = Checks::new().unwrap();
-        checks.work_limit = 1;
+        checks.admission = Admission::new(1, 1);
         let users = users(&entry("alice", "pw"));
         let alice = Basic::new("alice", b"pw");
         assert_eq!(checks.check(&users, &alice, None).await.as_deref(), Ok("alice"));

@@ -4,7 +4,11 @@
 //! none was added or removed. The references of a manifest are immutable: after a push only the new one is looked up.
 //!
 //! A client decides how large a graph is, so a graph is compact (each digest is stored once, and references are numbers),
-//! each repository has one reader at a time, and what takes long to compute is computed on other threads.
+//! what is read for one is charged to the budget, each repository has one reader at a time, and what takes long to compute
+//! is computed on other threads.
+
+mod digests;
+mod reading;
 
 use std::{
     collections::HashMap,
@@ -14,10 +18,11 @@ use std::{
 
 use parking_lot::Mutex;
 use quick_cache::{Weighter, sync::Cache};
-use wharf_budget::{Permit, Share};
+use wharf_budget::{Budget, Exhausted, Permit, Share};
 use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_storage::{Storage, Version, layout};
 
+use self::{digests::Digests, reading::Reading};
 use super::{
     directory::digests_of,
     manifest::{Facts, Manifests},
@@ -32,15 +37,18 @@ use crate::{
 /// How many bytes of graphs are remembered, beside the newest one.
 const IN_MEMORY: u64 = 16 << 20;
 
-/// The largest graph that is remembered at all: of some 700,000 images.
+/// The largest graph that is remembered at all: of more than a million images.
 const LARGEST: u64 = 64 << 20;
+
+/// Entries of a manifest that are added to a graph on an async thread. More of them are added on another one.
+const INLINE: usize = 512;
 
 /// The manifests of a repository by digest. A manifest may be in here although its revision link is gone
 /// (registry:2 leaves the directory behind): look at the link before relying on one.
 #[derive(Debug, Default)]
 pub(crate) struct Graph {
-    /// Every digest that occurs, once, in ascending order. Its place is its number.
-    digests: Box<[Digest]>,
+    /// Every digest that occurs, once, in ascending order. References are numbers of these.
+    digests: Digests,
     /// The manifests, in ascending order.
     nodes: Box<[Node]>,
     /// The children of all nodes, one after the other.
@@ -67,14 +75,6 @@ struct Node {
     entry_size: u32,
 }
 
-/// References of one manifest to other manifests.
-#[derive(Debug)]
-struct References {
-    subject: Option<Digest>,
-    children: Box<[Digest]>,
-    entry_size: u32,
-}
-
 /// A manifest that refers to another one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Referrer {
@@ -92,13 +92,14 @@ impl Graph {
         after: Option<&Digest>,
     ) -> impl Iterator<Item = Referrer> {
         let pairs = self.of(&self.by_subject, subject);
-        let passed = |manifest: u32| after.is_some_and(|after| self.digests[manifest as usize] <= *after);
+        let passed =
+            |manifest: u32| after.is_some_and(|after| self.digest(manifest).is_some_and(|own| own <= *after));
         let first = pairs.partition_point(|(_, manifest)| passed(*manifest));
         pairs[first..].iter().filter_map(|(_, manifest)| {
             let place = self.nodes.binary_search_by_key(manifest, |node| node.digest);
             let node = self.nodes.get(place.ok()?)?;
             Some(Referrer {
-                digest: self.digest(node.digest),
+                digest: self.digest(node.digest)?,
                 entry_size: node.entry_size as usize,
             })
         })
@@ -107,26 +108,22 @@ impl Graph {
     /// The indexes that list `child`, in ascending order.
     pub(crate) fn parents(&self, child: &Digest) -> Vec<Digest> {
         let pairs = self.of(&self.by_child, child).iter();
-        pairs.map(|(_, parent)| self.digest(*parent)).collect()
+        pairs.filter_map(|(_, parent)| self.digest(*parent)).collect()
     }
 
     /// All manifests, in ascending order.
     pub(crate) fn digests(&self) -> Vec<Digest> {
-        self.nodes.iter().map(|node| self.digest(node.digest)).collect()
+        let nodes = self.nodes.iter();
+        nodes.filter_map(|node| self.digest(node.digest)).collect()
     }
 
-    fn digest(&self, number: u32) -> Digest {
-        self.digests[number as usize]
-    }
-
-    fn number(&self, digest: &Digest) -> Option<u32> {
-        let place = self.digests.binary_search(digest).ok()?;
-        u32::try_from(place).ok()
+    fn digest(&self, number: u32) -> Option<Digest> {
+        self.digests.get(number)
     }
 
     /// The pairs that begin with `digest`.
     fn of<'a>(&self, pairs: &'a [(u32, u32)], digest: &Digest) -> &'a [(u32, u32)] {
-        let Some(number) = self.number(digest) else {
+        let Some(number) = self.digests.number(digest) else {
             return &[];
         };
         let start = pairs.partition_point(|(first, _)| *first < number);
@@ -134,47 +131,43 @@ impl Graph {
         &pairs[start..start + length]
     }
 
-    /// The references of the manifest `digest`, if it is in the graph.
-    fn references(&self, digest: &Digest) -> Option<References> {
-        let number = self.number(digest)?;
-        let place = self
-            .nodes
-            .binary_search_by_key(&number, |node| node.digest)
-            .ok()?;
+    /// Adds the references of the manifest `digest` to `reading`. Returns whether it is in the graph.
+    fn pass_on(&self, digest: &Digest, reading: &mut Reading) -> Result<bool, Exhausted> {
+        let Some(number) = self.digests.number(digest) else {
+            return Ok(false);
+        };
+        let Ok(place) = self.nodes.binary_search_by_key(&number, |node| node.digest) else {
+            return Ok(false);
+        };
         let node = &self.nodes[place];
+        let subject = node.subject.and_then(|subject| self.digest(subject));
         let start = place.checked_sub(1).map_or(0, |before| self.nodes[before].end);
         let children = &self.children[start as usize..node.end as usize];
-        Some(References {
-            subject: node.subject.map(|subject| self.digest(subject)),
-            children: children.iter().map(|child| self.digest(*child)).collect(),
-            entry_size: node.entry_size,
-        })
+        let children = children.iter().filter_map(|child| self.digest(*child));
+        reading.add(digest, subject.as_ref(), children, node.entry_size)?;
+        Ok(true)
     }
 
-    /// The graph of `manifests`, which are in ascending order.
-    fn new(manifests: &[(Digest, References)]) -> Self {
-        let named = manifests.iter().flat_map(|(digest, references)| {
-            let named = references.children.iter().chain(&references.subject);
-            named.copied().chain([*digest])
-        });
-        let mut digests: Vec<Digest> = named.collect();
-        digests.sort_unstable();
-        digests.dedup();
-        let mut graph = Self {
-            digests: digests.into(),
-            ..Self::default()
-        };
-        let (mut nodes, mut children) = (Vec::with_capacity(manifests.len()), Vec::new());
-        let (mut by_subject, mut by_child) = (Vec::new(), Vec::new());
-        for (digest, references) in manifests {
-            // Every digest is in the list, and four billion of them are not in memory.
-            let Some(digest) = graph.number(digest) else {
-                continue;
-            };
-            let subject = references.subject.and_then(|subject| graph.number(&subject));
+    /// The graph of the manifests that were read.
+    fn new(reading: Reading) -> Self {
+        let Reading {
+            digests,
+            mut manifests,
+            // Kept until the graph is made.
+            charge: _charge,
+            ..
+        } = reading;
+        let (digests, numbers) = digests.sorted();
+        let number = |old: u32| numbers[old as usize];
+        manifests.sort_unstable_by_key(|references| number(references.digest));
+        let mut nodes = Vec::with_capacity(manifests.len());
+        let (mut children, mut by_subject, mut by_child) = (Vec::new(), Vec::new(), Vec::new());
+        for references in manifests {
+            let digest = number(references.digest);
+            let subject = references.subject.map(number);
             by_subject.extend(subject.map(|subject| (subject, digest)));
             let first = children.len();
-            children.extend(references.children.iter().filter_map(|child| graph.number(child)));
+            children.extend(references.children.iter().map(|child| number(*child)));
             by_child.extend(children[first..].iter().map(|child| (*child, digest)));
             nodes.push(Node {
                 digest,
@@ -185,17 +178,21 @@ impl Graph {
         }
         by_subject.sort_unstable();
         by_child.sort_unstable();
-        graph.nodes = nodes.into();
-        graph.children = children.into();
-        graph.by_subject = by_subject.into();
-        graph.by_child = by_child.into();
-        graph
+        Self {
+            digests,
+            nodes: nodes.into(),
+            children: children.into(),
+            by_subject: by_subject.into(),
+            by_child: by_child.into(),
+            incomplete: false,
+            versions: None,
+        }
     }
 
     /// Its size in memory.
     fn weight(&self) -> u64 {
         let sizes = [
-            size_of_val(&*self.digests),
+            self.digests.weight(),
             size_of_val(&*self.nodes),
             size_of_val(&*self.children),
             size_of_val(&*self.by_subject),
@@ -205,22 +202,14 @@ impl Graph {
     }
 }
 
-impl From<&Facts> for References {
-    fn from(facts: &Facts) -> Self {
-        Self {
-            subject: facts.subject,
-            children: facts.entries().copied().collect(),
-            entry_size: u32::try_from(facts.entry_size()).unwrap_or(u32::MAX),
-        }
-    }
-}
-
 /// The graphs of the repositories that were asked for last.
 #[derive(Debug)]
 pub(crate) struct Graphs {
     storage: Arc<dyn Storage>,
     /// Graphs that are being read.
     reads: Share,
+    /// Bytes of graphs that are being read.
+    memory: Share,
     cache: Cache<RepoName, Arc<Graph>, ByMemory>,
     /// The graph that was read last: kept although it may be larger than the cache.
     newest: Mutex<Option<(RepoName, Arc<Graph>)>>,
@@ -241,11 +230,12 @@ impl Weighter<RepoName, Arc<Graph>> for ByMemory {
 }
 
 impl Graphs {
-    /// Reads `storage`, as many graphs at once as `reads` permits.
-    pub(crate) fn new(storage: Arc<dyn Storage>, reads: Share) -> Self {
+    /// Reads `storage`, as many graphs at once, and as large ones, as `budget` permits.
+    pub(crate) fn new(storage: Arc<dyn Storage>, budget: &Budget) -> Self {
         Self {
             storage,
-            reads,
+            reads: budget.graphs.clone(),
+            memory: budget.bodies.clone(),
             cache: Cache::with_weighter(FEW, IN_MEMORY, ByMemory),
             newest: Mutex::default(),
             readers: Mutex::default(),
@@ -350,16 +340,18 @@ impl Graphs {
             digests_of(&*self.storage, &directory, algorithm, &mut digests).await?;
         }
         let known = self.known(name).unwrap_or_default();
-        let divided = in_turn(Arc::clone(turn), move || divide(digests, &known));
-        let (mut found, new) = divided.await?;
-        let references = new.iter().map(|digest| references_of(manifests, digest));
-        let references = in_parallel(references).await?;
-        let incomplete = references.iter().any(Option::is_none);
+        let mut reading = Reading::new(self.memory.clone());
+        let passed_on = in_turn(Arc::clone(turn), move || {
+            let new = pass_on(digests, &known, &mut reading)?;
+            Ok::<_, Exhausted>((new, reading))
+        });
+        let (new, reading) = passed_on.await??;
+        let reading = Arc::new(Mutex::new(Some(reading)));
+        let reads = new.iter().map(|digest| read(manifests, digest, &reading, turn));
+        let incomplete = in_parallel(reads).await?.contains(&false);
+        let reading = reading.lock().take();
         let graph = in_turn(Arc::clone(turn), move || {
-            let new = new.into_iter().zip(references);
-            found.extend(new.filter_map(|(digest, references)| Some((digest, references?))));
-            found.sort_unstable_by_key(|(digest, _)| *digest);
-            Graph::new(&found)
+            reading.map(Graph::new).unwrap_or_default()
         });
         Ok(Graph {
             incomplete,
@@ -369,22 +361,48 @@ impl Graphs {
     }
 }
 
-/// Divides `digests` into those whose references are `known`, with these, and the others.
-fn divide(digests: Vec<Digest>, known: &Graph) -> (Vec<(Digest, References)>, Vec<Digest>) {
-    let (mut found, mut new) = (Vec::new(), Vec::new());
+/// Adds those of `digests` whose references are `known` to `reading`, and returns the others.
+fn pass_on(digests: Vec<Digest>, known: &Graph, reading: &mut Reading) -> Result<Vec<Digest>, Exhausted> {
+    let mut new = Vec::new();
     for digest in digests {
-        match known.references(&digest) {
-            Some(references) => found.push((digest, references)),
-            None => new.push(digest),
+        if !known.pass_on(&digest, reading)? {
+            new.push(digest);
         }
     }
-    (found, new)
+    Ok(new)
 }
 
-/// The references of the manifest `digest`; `None` if it cannot be read. Facts, which are larger, are not held.
-async fn references_of(manifests: &Manifests, digest: &Digest) -> Result<Option<References>> {
-    let facts = manifests.facts(digest).await?;
-    Ok(facts.as_deref().map(References::from))
+/// Adds the references of the manifest `digest` to `reading`, which is there until all are read. Returns whether the
+/// manifest can be read. Facts, which are larger, are not held.
+async fn read(
+    manifests: &Manifests,
+    digest: &Digest,
+    reading: &Arc<Mutex<Option<Reading>>>,
+    turn: &Arc<Permit>,
+) -> Result<bool> {
+    let Some(facts) = manifests.facts(digest).await? else {
+        return Ok(false);
+    };
+    if facts.entries().nth(INLINE).is_none() {
+        add(reading, digest, &facts)?;
+    } else {
+        let (reading, digest) = (Arc::clone(reading), *digest);
+        in_turn(Arc::clone(turn), move || add(&reading, &digest, &facts)).await??;
+    }
+    Ok(true)
+}
+
+fn add(reading: &Mutex<Option<Reading>>, digest: &Digest, facts: &Facts) -> Result<(), Exhausted> {
+    let entry_size = u32::try_from(facts.entry_size()).unwrap_or(u32::MAX);
+    match &mut *reading.lock() {
+        Some(reading) => reading.add(
+            digest,
+            facts.subject.as_ref(),
+            facts.entries().copied(),
+            entry_size,
+        ),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -402,19 +420,16 @@ mod tests {
     }
 
     fn graph(manifests: &[(&str, Option<&str>, &[&str])]) -> Graph {
-        let mut manifests: Vec<(Digest, References)> = manifests
-            .iter()
-            .map(|(name, subject, children)| {
-                let references = References {
-                    subject: subject.map(digest),
-                    children: children.iter().map(|child| digest(child)).collect(),
-                    entry_size: 7,
-                };
-                (digest(name), references)
-            })
-            .collect();
-        manifests.sort_unstable_by_key(|(digest, _)| *digest);
-        Graph::new(&manifests)
+        let mut reading = reading();
+        for (name, subject, children) in manifests {
+            let (subject, children) = (subject.map(digest), children.iter().map(|child| digest(child)));
+            reading.add(&digest(name), subject.as_ref(), children, 7).unwrap();
+        }
+        Graph::new(reading)
+    }
+
+    fn reading() -> Reading {
+        Reading::new(Budget::default().bodies)
     }
 
     #[test]
@@ -441,13 +456,24 @@ mod tests {
         assert_eq!(referrers(None), both);
         assert_eq!(referrers(Some(&both[0])), both[1..]);
         assert!(referrers(Some(&both[1])).is_empty());
-        let other = graph.references(&digest("other")).unwrap();
-        assert_eq!(other.subject, Some(digest("index")));
-        assert_eq!(*other.children, [digest("b"), digest("missing")]);
-        assert!(
-            graph.references(&digest("missing")).is_none(),
-            "it is no manifest here"
-        );
+    }
+
+    #[test]
+    fn what_is_known_is_passed_on_to_the_next_graph() {
+        let known = graph(&[
+            ("index", Some("subject"), &["b", "a"]),
+            ("other", None, &["index"]),
+        ]);
+        let mut reading = reading();
+        let digests = sorted(&["index", "new"]);
+        let new = pass_on(digests, &known, &mut reading).unwrap();
+        assert_eq!(new, [digest("new")]);
+        let next = Graph::new(reading);
+        assert_eq!(next.digests(), [digest("index")]);
+        assert_eq!(next.parents(&digest("a")), [digest("index")]);
+        assert!(next.parents(&digest("index")).is_empty(), "`other` is gone");
+        let index = next.referrers(&digest("subject"), None).next().unwrap();
+        assert_eq!((index.digest, index.entry_size), (digest("index"), 7));
     }
 
     #[test]
@@ -455,7 +481,7 @@ mod tests {
         let names: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
         let images: Vec<_> = names.iter().map(|name| (name.as_str(), None, &[][..])).collect();
         let weight = graph(&images).weight();
-        assert!(weight < 100 * 1000, "{weight}");
+        assert!(weight < 60 * 1000, "{weight}");
         // An index of all of them names each by four bytes, and is found by eight more.
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         let index = [images.as_slice(), &[("index", None, all.as_slice())]].concat();

@@ -19,8 +19,10 @@ use crate::{
 
 /// The next bytes of `body`; `None` at its end.
 ///
-/// An error ends the request: the client disconnected, or sent nothing for [`Limits::idle`](wharf_http::Limits::idle).
+/// An error ends the request: the client disconnected, or sent nothing for [`Limits::idle`](wharf_http::Limits::idle). One
+/// that sends next to nothing is ended earlier when others need its place.
 pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
+    let waiting = call.context.wait_for_body();
     loop {
         let frame = match time::timeout(call.context.limits().idle, body.frame()).await {
             Ok(Some(Ok(frame))) => frame,
@@ -31,7 +33,10 @@ pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<B
         // Trailers are ignored.
         match frame.into_data() {
             Ok(bytes) if bytes.is_empty() => {}
-            Ok(bytes) => return Ok(Some(bytes)),
+            Ok(bytes) => {
+                waiting.received(bytes.len());
+                return Ok(Some(bytes));
+            }
             Err(_trailers) => {}
         }
     }
@@ -92,7 +97,7 @@ pub(super) async fn whole(call: Call<'_>, body: &mut Incoming, limit: usize) -> 
     let gather = async {
         // A client that announces a body and sends none of it holds nothing.
         let mut coming = next(call, body).await?;
-        let mut charge = share.wait(amount(room), PATIENCE).await?;
+        let mut charge = call.context.room_for_body(share, amount(room), PATIENCE).await?;
         let mut whole = Vec::with_capacity(room);
         while let Some(bytes) = coming {
             let size = whole.len() + bytes.len();
@@ -101,7 +106,8 @@ pub(super) async fn whole(call: Call<'_>, body: &mut Incoming, limit: usize) -> 
             }
             while size > room {
                 let step = next_step(room, most.max(size));
-                charge.merge(charge_step(share, room, step)?);
+                let more = charge_step(share, room, step);
+                charge.merge(more.inspect_err(|_| call.context.make_room_for_body())?);
                 room = step;
                 whole.reserve_exact(room - whole.len());
             }

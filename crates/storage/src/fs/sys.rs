@@ -274,11 +274,8 @@ impl RealDisk {
     /// Locks the file that was opened at `path`; false when it does not lie there any more, and the lock protects nothing.
     fn lock_file(&self, file: &OwnedFd, path: &str) -> io::Result<bool> {
         if let Err(error) = retry_on_intr(|| flock(file, FlockOperation::NonBlockingLockExclusive)) {
-            if matches!(error, Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS) {
-                return Err(io::Error::new(io::ErrorKind::Unsupported, io::Error::from(error)));
-            }
             if error != Errno::WOULDBLOCK {
-                return Err(error.into());
+                return Err(failure_of_lock(error));
             }
             let mut holder = vec![0; 256];
             let length = pread(file, &mut holder, 0).unwrap_or(0);
@@ -294,6 +291,17 @@ impl RealDisk {
     fn open_file(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::CLOEXEC | OFlags::NOCTTY;
         Ok(retry_on_intr(|| openat(&self.root, path, flags, FILE_MODE))?)
+    }
+}
+
+/// The failure of a lock that no other process holds. NFS without lockd has no locks, nor have some file systems in user
+/// space.
+fn failure_of_lock(error: Errno) -> io::Error {
+    match error {
+        Errno::NOLCK | Errno::OPNOTSUPP | Errno::NOSYS => {
+            io::Error::new(io::ErrorKind::Unsupported, io::Error::from(error))
+        }
+        error => error.into(),
     }
 }
 
@@ -616,6 +624,22 @@ fn is_remote(file_system_type: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_system_without_locks_is_told_from_one_that_fails() {
+        for errno in [Errno::NOLCK, Errno::OPNOTSUPP, Errno::NOSYS] {
+            let error = failure_of_lock(errno);
+            assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+            let cause = error.get_ref().map(ToString::to_string);
+            assert_eq!(
+                cause,
+                Some(io::Error::from(errno).to_string()),
+                "the cause is named"
+            );
+        }
+        let error = failure_of_lock(Errno::IO);
+        assert_eq!(error.raw_os_error(), Some(Errno::IO.raw_os_error()));
+    }
 
     #[test]
     fn reads_without_waiting_are_off_where_the_kernel_gets_them_wrong() {

@@ -36,7 +36,7 @@ keys! {
     PREFIX: Option<String> = Key::new("http.prefix")
         .help("Path below which the registry is served: `/registry/` for `/registry/v2/`");
     TRUSTED_PROXIES: Vec<String> = Key::list("http.trustedproxies")
-        .default_in_words("loopback, private and shared addresses")
+        .default_in_words("loopback, private and shared addresses; for limits, loopback")
         .help("Networks of trusted reverse proxies, whose `Forwarded` and `X-Forwarded-*` count; `[]` for none")
         .since(Since::Ours);
     RELATIVE_URLS: bool = Key::new("http.relativeurls")

@@ -17,11 +17,11 @@ keys! {
         .since(Since::Ours);
     BODIES: Option<Positive<usize>> = Key::new("http.limits.bodies")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
-        .help("Bytes of manifests that may be received at once")
+        .help("Bytes of manifests that may be received at once, or read to find which refer to which")
         .since(Since::Ours);
     TRANSFERS: Option<Positive<usize>> = Key::new("http.limits.transfers")
         .shown_default(Default::Words("a quarter of the memory, 8 MiB to 64 MiB"))
-        .help("Bytes of blobs that may be in memory at once, on their way in or out")
+        .help("Bytes of blobs that may be in memory at once, on their way to clients")
         .since(Since::Ours);
     WINDOWS: Option<Positive<usize>> = Key::new("http.limits.windows")
         .shown_default(Default::Words("an eighth of the memory, 4 MiB to 32 MiB"))
