@@ -465,6 +465,14 @@ impl<D: Disk> Engine<D> {
     }
 }
 
+impl<D: Disk> Drop for Engine<D> {
+    fn drop(&mut self) {
+        if let Err(error) = self.leave_uploads() {
+            tracing::warn!(%error, "could not keep the uploads that were started; their clients must start them again");
+        }
+    }
+}
+
 #[async_trait]
 impl<D: Disk> Objects for FsStorage<D> {
     async fn stat(&self, key: &Key) -> Result<Stat> {
@@ -546,6 +554,9 @@ impl<D: Disk> Objects for FsStorage<D> {
 impl<D: Disk> Uploads for FsStorage<D> {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         self.require_lock()?;
+        if self.engine.start_upload(upload)? {
+            return Ok(());
+        }
         let upload = upload.clone();
         self.run(move |engine| engine.create_upload(&upload)).await
     }
