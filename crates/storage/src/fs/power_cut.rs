@@ -690,7 +690,7 @@ fn syncs_are_as_few_as_documented() {
     assert_eq!(
         found,
         [
-            ("blob and link, new repository", 2, 10),
+            ("blob and link, new repository", 2, 9),
             ("blob and link", 2, 4),
             ("blob and link, large", 2, 4),
             ("manifest and tag, first of the repository", 4, 14),
