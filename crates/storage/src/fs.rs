@@ -64,6 +64,7 @@ mod rename;
 mod saved_hash;
 mod scan;
 mod spool;
+mod start_upload;
 pub mod sys;
 mod unsettled;
 mod upload;

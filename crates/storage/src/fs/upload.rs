@@ -22,7 +22,6 @@ use std::{io, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use jiff::Timestamp;
 use tokio::{runtime::Handle, task::JoinHandle};
 use wharf_oci::{Algorithm, Digest, Hasher};
 
@@ -47,58 +46,6 @@ pub(super) fn directory_of(upload: &UploadKey) -> String {
 }
 
 impl<D: Disk> Engine<D> {
-    /// Starts an empty upload without a directory; false when it must have one.
-    pub(super) fn start_upload(&self, upload: &UploadKey) -> Result<bool> {
-        let directory = directory_of(upload);
-        let _hold = self.uploads.hold(upload).ok_or_else(|| busy(&directory))?;
-        match self.disk.stat(&directory) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                Ok(self.uploads.start(upload, Timestamp::now()))
-            }
-            // What other bytes are there are to go.
-            Ok(_) => Ok(false),
-            Err(error) => Err(writing(&directory, error)),
-        }
-    }
-
-    /// Starts an empty upload in its directory. Nothing is synced: an upload that a cut of power takes away is started
-    /// again. Blocks.
-    pub(super) fn create_upload(&self, upload: &UploadKey) -> Result<()> {
-        let directory = directory_of(upload);
-        self.confirm_lock()?;
-        let _hold = self.uploads.hold(upload).ok_or_else(|| busy(&directory))?;
-        self.uploads.take_started(upload);
-        self.try_create_upload(&directory, Timestamp::now())
-            .map_err(|error| writing(&directory, error))
-    }
-
-    /// Gives the uploads that have none their directories, for the next process. Blocks.
-    pub(super) fn leave_uploads(&self) -> Result<()> {
-        let left = self.uploads.all_started();
-        if left.is_empty() {
-            return Ok(());
-        }
-        self.confirm_lock()?;
-        for (upload, started) in left {
-            let directory = directory_of(&upload);
-            self.try_create_upload(&directory, started)
-                .map_err(|error| writing(&directory, error))?;
-        }
-        Ok(())
-    }
-
-    fn try_create_upload(&self, directory: &str, started: Timestamp) -> io::Result<()> {
-        match self.create_directories(directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.remove_recursively(directory)?;
-                self.create_directories(directory)?;
-            }
-            other => other?,
-        }
-        let started = started.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        self.write_new(&format!("{directory}/startedat"), started)
-    }
-
     /// Takes hold of an upload.
     pub(super) fn open_upload(self: &Arc<Self>, upload: &UploadKey) -> Result<FsUpload<D>> {
         let directory = directory_of(upload);
@@ -151,7 +98,7 @@ fn is_ours_alone(at_path: &Metadata, opened: &Metadata) -> bool {
     (at_path.device, at_path.inode) == (opened.device, opened.inode) && !opened.has_other_names
 }
 
-fn busy(directory: &str) -> Error {
+pub(super) fn busy(directory: &str) -> Error {
     Error::new(ErrorKind::Busy, format!("open the upload `{directory}`"))
 }
 
