@@ -65,3 +65,54 @@ impl<D: Disk> Engine<D> {
         self.write_new(&format!("{directory}/startedat"), started)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::{ErrorKind, Uploads as _, contract::purge, fs::FsStorage, layout};
+
+    fn key(id: &str) -> UploadKey {
+        UploadKey {
+            repository: "a".parse().unwrap(),
+            id: id.parse().unwrap(),
+        }
+    }
+
+    /// An empty upload is in memory only; when the server is restarted, its client goes on.
+    #[tokio::test]
+    async fn an_empty_upload_outlives_the_process() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = FsStorage::open(directory.path()).unwrap();
+        let upload = key("u");
+        storage.create_upload(&upload).await.unwrap();
+        assert!(!directory.path().join(directory_of(&upload)).exists());
+        drop(storage);
+        let storage = FsStorage::open(directory.path()).unwrap();
+        assert_eq!(storage.upload_size(&upload).await.unwrap(), 0);
+        let held = storage.open_upload(&upload).await.unwrap();
+        held.discard().await.unwrap();
+        let error = storage.upload_size(&upload).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    /// Uploads that are only begun take a bounded amount of memory.
+    #[tokio::test]
+    async fn of_many_empty_uploads_some_are_on_the_disk() {
+        let directory = tempfile::tempdir().unwrap();
+        let storage = FsStorage::open(directory.path()).unwrap();
+        for number in 0..1100 {
+            let upload = key(&format!("upload-{number}"));
+            storage.create_upload(&upload).await.unwrap();
+            assert_eq!(storage.upload_size(&upload).await.unwrap(), 0);
+        }
+        let uploads = directory
+            .path()
+            .join(layout::uploads(&key("u").repository).as_str());
+        let on_disk = uploads.read_dir().unwrap().count();
+        assert_eq!(on_disk, 1100 - 1024);
+        let later = SystemTime::now() + Duration::from_secs(60);
+        assert_eq!(purge(&storage, later).await.unwrap(), 1100);
+    }
+}

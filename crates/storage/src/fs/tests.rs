@@ -153,41 +153,6 @@ async fn an_upload_lies_where_registry_2_looks() {
     assert_eq!(shape, "0000-00-00T00:00:00Z");
 }
 
-/// An empty upload is in memory only; when the server is restarted, its client goes on.
-#[tokio::test]
-async fn an_empty_upload_outlives_the_process() {
-    let (directory, storage) = opened();
-    let upload = upload();
-    storage.create_upload(&upload).await.unwrap();
-    assert!(!path_of(directory.path(), &upload).exists());
-    drop(storage);
-    let storage = FsStorage::open(directory.path()).unwrap();
-    assert_eq!(storage.upload_size(&upload).await.unwrap(), 0);
-    let held = storage.open_upload(&upload).await.unwrap();
-    held.discard().await.unwrap();
-    let error = storage.upload_size(&upload).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-}
-
-/// Uploads that are only begun take a bounded amount of memory.
-#[tokio::test]
-async fn of_many_empty_uploads_some_are_on_the_disk() {
-    let (directory, storage) = opened();
-    let repository = "a".parse::<wharf_oci::RepoName>().unwrap();
-    for number in 0..1100 {
-        let upload = UploadKey {
-            repository: repository.clone(),
-            id: format!("upload-{number}").parse().unwrap(),
-        };
-        storage.create_upload(&upload).await.unwrap();
-        assert_eq!(storage.upload_size(&upload).await.unwrap(), 0);
-    }
-    let uploads = directory.path().join(layout::uploads(&repository).as_str());
-    assert_eq!(fs::read_dir(uploads).unwrap().count(), 1100 - 1024);
-    let later = SystemTime::now() + Duration::from_secs(60);
-    assert_eq!(purge(&storage, later).await.unwrap(), 1100);
-}
-
 /// I1: the digest is that of the bytes in the file, whichever process wrote them.
 #[tokio::test]
 async fn a_file_that_changed_between_requests_is_hashed_again() {
