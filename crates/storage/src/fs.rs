@@ -25,7 +25,7 @@
 //! | what                                                       | files | directories | renames |
 //! |------------------------------------------------------------|------:|------------:|--------:|
 //! | blob and its link, small or large                          |     2 |           4 |       2 |
-//! | blob and its link, first of a new repository               |     2 |          10 |       2 |
+//! | blob and its link, first of a new repository               |     2 |           9 |       2 |
 //! | manifest (blob, revision, history, tag), tag that exists   |     4 |           7 |       4 |
 //! | manifest, new tag                                          |     4 |          11 |       3 |
 //! | manifest, first of its repository                          |     4 |          14 |       2 |
@@ -64,6 +64,7 @@ mod rename;
 mod saved_hash;
 mod scan;
 mod spool;
+mod start_upload;
 pub mod sys;
 mod unsettled;
 mod upload;
@@ -80,9 +81,10 @@ use std::{
 };
 
 use async_trait::async_trait;
+use parking_lot::Mutex;
 
 use self::{
-    commit::Item,
+    commit::{Holder, Item},
     directories::Directories,
     keys::KeyLocks,
     known_uploads::KnownUploads,
@@ -121,6 +123,8 @@ struct Engine<D: Disk> {
     listings: Listings,
     pool: Arc<Pool>,
     staged: AtomicU64,
+    /// Directories in staging that trees are staged in, empty
+    holders: Mutex<Vec<Holder<D>>>,
     /// Whether an upload is being hashed before a request needs its hash
     hashes_ahead: AtomicBool,
     /// Staging of what goes into the tree
@@ -356,6 +360,7 @@ impl<D: Disk> Engine<D> {
             listings: list::listings(),
             pool: Pool::new(read::BUFFER),
             staged: AtomicU64::new(0),
+            holders: Mutex::default(),
             hashes_ahead: AtomicBool::new(false),
             tree_staging: STAGING,
             lock,
@@ -377,12 +382,16 @@ impl<D: Disk> Engine<D> {
     /// A path in staging that is not in use, on the file system of `path`. Names are unique among the processes that have
     /// the store, because each of them empties staging first.
     fn staging_path(&self, path: &str) -> String {
-        let staging = if directories::is_at_or_below(path, OURS) {
+        let number = self.staged.fetch_add(1, Ordering::Relaxed);
+        format!("{}/{number}", self.staging_of(path))
+    }
+
+    fn staging_of(&self, path: &str) -> &'static str {
+        if directories::is_at_or_below(path, OURS) {
             STAGING
         } else {
             self.tree_staging
-        };
-        format!("{staging}/{}", self.staged.fetch_add(1, Ordering::Relaxed))
+        }
     }
 
     /// Runs `change` of the path `staged`; makes staging again if another program has removed it.
@@ -461,6 +470,14 @@ impl<D: Disk> Engine<D> {
             // Pulls and deletions work on a full disk.
             Err(error) if ErrorKind::of(&error) == ErrorKind::NoSpace => Ok(()),
             other => other.map_err(|error| Error::io("write to the store, as a check", error)),
+        }
+    }
+}
+
+impl<D: Disk> Drop for Engine<D> {
+    fn drop(&mut self) {
+        if let Err(error) = self.leave_uploads() {
+            tracing::warn!(%error, "could not keep the uploads that were started; their clients must start them again");
         }
     }
 }
@@ -546,6 +563,9 @@ impl<D: Disk> Objects for FsStorage<D> {
 impl<D: Disk> Uploads for FsStorage<D> {
     async fn create_upload(&self, upload: &UploadKey) -> Result<()> {
         self.require_lock()?;
+        if self.engine.start_upload(upload)? {
+            return Ok(());
+        }
         let upload = upload.clone();
         self.run(move |engine| engine.create_upload(&upload)).await
     }

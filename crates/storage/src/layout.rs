@@ -246,6 +246,11 @@ pub struct UploadKey {
     pub id: UploadId,
 }
 
+/// Whether an object belongs to a tag: its history, or its link.
+pub(crate) fn is_of_tag(path: &str) -> bool {
+    path.contains("/_manifests/tags/")
+}
+
 /// The content of a link to `digest`.
 pub fn link_content(digest: &Digest) -> Bytes {
     Bytes::from(digest.to_string())

@@ -7,10 +7,15 @@
 //! **Placing** renames one after the other to where it belongs, and syncs the directory that it
 //! was renamed into before the next one moves (I2, I3). A tree takes one rename, so that a new tag
 //! appears with its history at once, and so does what follows in the same commit below the same
-//! missing directory. Where only the last directory is missing, for one file, it is made in place.
+//! missing directory. For one file that is not of a tag, the missing directories are made in place: each must be synced
+//! wherever it is made, and a tree costs one sync more.
 //!
 //! A tree that was renamed may be found under its old name after a cut of power, and staging is emptied at every start. So
-//! each tree is staged in a directory of its own, which is synced as well before anything relies on the tree.
+//! each tree is staged in a directory that holds no other one, its holder, which is synced as well before anything relies on
+//! the tree. Holders are used again: making and removing them costs more than their sync.
+//!
+//! A program that removes `wharf/` may empty a tree between its sync and its rename. So a tree is looked at once it is in
+//! its place, and what is missing is written again.
 //!
 //! Before anything is placed, what other requests placed earlier is durable ([`unsettled`](super::unsettled)). What is placed
 //! below a directory that is not known to be durable may lie in a tree that another request placed meanwhile, so that
@@ -29,15 +34,17 @@ use bytes::Bytes;
 
 use super::{
     Engine,
-    directories::{Chain, Opened, is_at_or_below, parent},
+    directories::{Chain, Opened, below, is_at_or_below, parent},
     read::is_of_version,
     sys::Disk,
     unsettled::{Change, Moment},
 };
-use crate::{Condition, Error, ErrorKind, Put, Result};
+use crate::{Condition, Error, ErrorKind, Put, Result, layout};
 
 /// Attempts before a commit gives up. A failed attempt means that another request made progress meanwhile.
 const ATTEMPTS: u32 = 100;
+/// How many empty holders are kept.
+const HOLDERS: usize = 64;
 
 /// One object on its way to its place.
 pub(super) struct Item<D: Disk> {
@@ -56,26 +63,35 @@ enum Content<D: Disk> {
     File {
         path: String,
         unsynced: Option<Arc<D::File>>,
+        /// The bytes of a small one
+        frames: Option<Vec<Bytes>>,
     },
     /// The object is at its final path
     Placed,
 }
 
 /// The items that one rename puts in place.
-struct Unit {
+struct Unit<D: Disk> {
     /// Number of items that it holds
     items: usize,
-    tree: Option<Tree>,
+    tree: Option<Tree<D>>,
 }
 
 /// A chain of missing directories, and maybe branches of it.
-struct Tree {
+struct Tree<D: Disk> {
     /// Path at which its top belongs
     top: String,
-    /// Path at which it is staged, in a directory of its own
-    staged: String,
+    /// The directory that it alone is staged in
+    holder: Holder<D>,
     /// The directories in it, relative to the top, whose name is the empty string.
     directories: BTreeSet<String>,
+}
+
+/// A directory in staging that holds one tree at a time.
+pub(super) struct Holder<D: Disk> {
+    path: String,
+    /// The directory itself; `None` once its sync has failed
+    opened: Option<D::Directory>,
 }
 
 enum Outcome {
@@ -110,6 +126,7 @@ impl<D: Disk> Item<D> {
         let content = Content::File {
             path: home.clone(),
             unsynced: Some(open),
+            frames: None,
         };
         Self {
             path: path.to_owned(),
@@ -138,7 +155,7 @@ impl<D: Disk> Engine<D> {
         result
     }
 
-    fn try_commit(&self, seen: Moment, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+    fn try_commit(&self, seen: Moment, items: &mut [Item<D>], units: &mut Vec<Unit<D>>) -> Result<()> {
         let mut placed = 0;
         for _ in 0..ATTEMPTS {
             self.stage(&mut items[placed..], units)?;
@@ -161,7 +178,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Writes and syncs everything that is to be placed.
-    fn stage(&self, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+    fn stage(&self, items: &mut [Item<D>], units: &mut Vec<Unit<D>>) -> Result<()> {
         let mut start = 0;
         while start < items.len() {
             let (items, tree) = self.plan(&items[start..])?;
@@ -187,7 +204,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// How many of the first `items` go together, and the tree that they need.
-    fn plan(&self, items: &[Item<D>]) -> Result<(usize, Option<Tree>)> {
+    fn plan(&self, items: &[Item<D>]) -> Result<(usize, Option<Tree<D>>)> {
         let path = &items[0].path;
         // What is to replace an object needs its directory; whether that is there counts when it is placed.
         if items[0].replaces() {
@@ -209,12 +226,12 @@ impl<D: Disk> Engine<D> {
                     is_at_or_below(parent(&item.path), &top) && !item.replaces() && seen.insert(&item.path)
                 });
                 let together = together.count();
-                if together == 1 && top == parent(path) {
+                if together == 1 && is_made_in_place(path, &top) {
                     return Ok((1, None));
                 }
                 let tree = Tree {
+                    holder: self.take_holder(&top).map_err(|error| writing(path, error))?,
                     top,
-                    staged: format!("{}/tree", self.staging_path(path)),
                     directories: BTreeSet::new(),
                 };
                 Ok((together, Some(tree)))
@@ -222,36 +239,68 @@ impl<D: Disk> Engine<D> {
         }
     }
 
+    /// An empty holder for a tree that goes to `path`. Another program may have removed it.
+    fn take_holder(&self, path: &str) -> io::Result<Holder<D>> {
+        let staging = self.staging_of(path);
+        let mut holders = self.holders.lock();
+        let found = holders.iter().position(|holder| parent(&holder.path) == staging);
+        match found.map(|position| holders.swap_remove(position)) {
+            Some(holder) => Ok(holder),
+            None => {
+                drop(holders);
+                self.new_holder(path)
+            }
+        }
+    }
+
+    fn new_holder(&self, path: &str) -> io::Result<Holder<D>> {
+        let path = self.staging_path(path);
+        self.in_staging(&path, || self.disk.create_directory(&path))?;
+        let opened = Some(self.disk.open_directory(&path)?);
+        Ok(Holder { path, opened })
+    }
+
+    /// Keeps the holder of a tree that found its place.
+    fn keep_holder(&self, holder: Holder<D>) {
+        let mut holders = self.holders.lock();
+        if holders.len() < HOLDERS {
+            holders.push(holder);
+            return;
+        }
+        drop(holders);
+        if let Err(error) = self.disk.remove_directory(&holder.path) {
+            tracing::debug!(path = holder.path, %error, "left an empty directory to the next start");
+        }
+    }
+
     /// Writes an item's bytes to a new file; a file that was written before stays where it is.
     fn write_file(&self, item: &mut Item<D>, to: String) -> Result<()> {
-        let Content::Bytes(frames) = &item.content else {
+        let Content::Bytes(frames) = &mut item.content else {
             return Ok(());
         };
+        let frames = std::mem::take(frames);
         let file = self
             .in_staging(&to, || self.disk.create(&to))
             .map_err(|error| writing(&item.path, error))?;
-        let (written, result) = write_frames(&self.disk, &file, frames, 0);
+        let (written, result) = write_frames(&self.disk, &file, &frames, 0);
+        if result.is_ok() {
+            self.disk.start_writeback(&file, 0, written);
+        }
         item.content = Content::File {
             path: to,
             unsynced: Some(Arc::new(file)),
+            frames: Some(frames),
         };
-        result.map_err(|error| writing(&item.path, error))?;
-        if let Content::File {
-            unsynced: Some(file), ..
-        } = &item.content
-        {
-            self.disk.start_writeback(file, 0, written);
-        }
-        Ok(())
+        result.map_err(|error| writing(&item.path, error))
     }
 
     /// Builds a tree with its files.
-    fn write_tree(&self, tree: &mut Tree, items: &mut [Item<D>]) -> Result<()> {
+    fn write_tree(&self, tree: &mut Tree<D>, items: &mut [Item<D>]) -> Result<()> {
         for item in items {
             let inside = item.path[tree.top.len() + 1..].to_owned();
             self.create_in_tree(tree, parent(&inside))
                 .map_err(|error| writing(&item.path, error))?;
-            let to = format!("{}/{inside}", tree.staged);
+            let to = tree.staged_path(&inside);
             if let Content::File { path, .. } = &mut item.content {
                 self.rename(path, &to)
                     .map_err(|error| writing(&item.path, error))?;
@@ -263,18 +312,21 @@ impl<D: Disk> Engine<D> {
         Ok(())
     }
 
-    fn create_in_tree(&self, tree: &mut Tree, inside: &str) -> io::Result<()> {
+    fn create_in_tree(&self, tree: &mut Tree<D>, inside: &str) -> io::Result<()> {
         if tree.directories.contains(inside) {
             return Ok(());
         }
-        if inside.is_empty() {
-            let holder = tree.holder();
-            self.in_staging(holder, || self.disk.create_directory(holder))?;
-        } else {
+        if !inside.is_empty() {
             self.create_in_tree(tree, parent(inside))?;
         }
-        self.disk
-            .create_directory(tree.staged_path(inside).trim_end_matches('/'))?;
+        match self.disk.create_directory(&tree.staged_path(inside)) {
+            // Another program has removed the holder.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && inside.is_empty() => {
+                tree.holder = self.new_holder(&tree.top)?;
+                self.disk.create_directory(&tree.staged_path(inside))?;
+            }
+            other => other?,
+        }
         tree.directories.insert(inside.to_owned());
         Ok(())
     }
@@ -294,7 +346,7 @@ impl<D: Disk> Engine<D> {
         })
     }
 
-    fn sync_tree(&self, tree: &Tree) -> Result<()> {
+    fn sync_tree(&self, tree: &Tree<D>) -> Result<()> {
         // Longest first is deepest first; the order does not matter here, no reader sees the tree yet.
         let mut directories = tree.directories.iter().rev();
         directories
@@ -302,19 +354,19 @@ impl<D: Disk> Engine<D> {
             .map_err(|error| writing(&tree.top, error))
     }
 
-    fn sync_staged(&self, tree: &Tree, inside: &str) -> io::Result<()> {
-        let directory = self
-            .disk
-            .open_directory(tree.staged_path(inside).trim_end_matches('/'))?;
+    fn sync_staged(&self, tree: &Tree<D>, inside: &str) -> io::Result<()> {
+        let directory = self.disk.open_directory(&tree.staged_path(inside))?;
         self.disk.sync_directory(&directory)
     }
 
     /// Renames each unit to its place, durably before the next one.
-    fn place(&self, items: &mut [Item<D>], placed: &mut usize, units: &mut Vec<Unit>) -> Result<Outcome> {
-        while let Some(unit) = units.first() {
+    fn place(&self, items: &mut [Item<D>], placed: &mut usize, units: &mut Vec<Unit<D>>) -> Result<Outcome> {
+        while let Some(unit) = units.first_mut() {
             let these = &mut items[*placed..*placed + unit.items];
-            let outcome = match &unit.tree {
-                Some(tree) => self.place_tree(tree).map_err(|error| writing(&tree.top, error))?,
+            let outcome = match &mut unit.tree {
+                Some(tree) => self
+                    .place_tree(tree, these)
+                    .map_err(|error| writing(&tree.top, error))?,
                 None => self
                     .place_file(&these[0])
                     .map_err(|error| writing(&these[0].path, error))?,
@@ -324,7 +376,9 @@ impl<D: Disk> Engine<D> {
             }
             these.iter_mut().for_each(|item| item.content = Content::Placed);
             *placed += unit.items;
-            units.remove(0);
+            if let Some(tree) = units.remove(0).tree {
+                self.keep_holder(tree.holder);
+            }
         }
         Ok(Outcome::Done)
     }
@@ -337,10 +391,12 @@ impl<D: Disk> Engine<D> {
         let chain = match self.directories.open(&self.disk, directory)? {
             Opened::Found(chain) => chain,
             Opened::Missing(_) if item.replaces() => return Ok(Outcome::Refused),
-            Opened::Missing(top) if top == directory => match self.make_last_directory(directory)? {
-                Some(chain) => chain,
-                None => return Ok(Outcome::Overtaken),
-            },
+            Opened::Missing(top) if is_made_in_place(&item.path, &top) => {
+                match self.make_in_place(directory, &top)? {
+                    Some(chain) => chain,
+                    None => return Ok(Outcome::Overtaken),
+                }
+            }
             Opened::Missing(_) => return Ok(Outcome::Overtaken),
         };
         let change = self.unsettled.begin();
@@ -362,26 +418,18 @@ impl<D: Disk> Engine<D> {
         }
     }
 
-    /// Makes `path`, of which only the last directory is missing, and opens it; `None` when another request changed
-    /// what is above it.
-    fn make_last_directory(&self, path: &str) -> io::Result<Option<Chain<D>>> {
-        let Opened::Found(mut chain) = self.directories.open(&self.disk, parent(path))? else {
+    /// Makes the directories of `path` from `top` on, and opens it; `None` when another request changed what is above it.
+    fn make_in_place(&self, path: &str, top: &str) -> io::Result<Option<Chain<D>>> {
+        let above = parent(top);
+        let Opened::Found(mut chain) = self.directories.open(&self.disk, above)? else {
             return Ok(None);
         };
-        let made = self
-            .directories
-            .change(path, || self.disk.create_directory(path))
-            .map(|()| true)
-            .or_else(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Ok(false),
-                _ => Err(error),
-            })
-            .and_then(|new| Ok((self.disk.open_directory_at(chain.directory(), name(path))?, new)));
+        let made = below(path, above.len()).try_for_each(|(next, _)| {
+            // Where only the last one is missing, it is the object's own.
+            self.directories.make(&self.disk, &mut chain, next, top != path)
+        });
         match made {
-            Ok((last, new)) => {
-                chain.enter(last, new);
-                Ok(Some(chain))
-            }
+            Ok(()) => Ok(Some(chain)),
             Err(error) => {
                 self.directories.release(&chain);
                 match error.kind() {
@@ -440,38 +488,35 @@ impl<D: Disk> Engine<D> {
         self.disk.rename(from, directory, name).map(|()| true)
     }
 
-    fn place_tree(&self, tree: &Tree) -> io::Result<Outcome> {
+    fn place_tree(&self, tree: &mut Tree<D>, items: &mut [Item<D>]) -> io::Result<Outcome> {
+        let holder = match tree.holder.opened.take() {
+            Some(holder) => holder,
+            None => self.disk.open_directory(&tree.holder.path)?,
+        };
         let Opened::Found(chain) = self.directories.open(&self.disk, parent(&tree.top))? else {
             return Ok(Outcome::Overtaken);
         };
-        let holder = match self.disk.open_directory(tree.holder()) {
-            Ok(holder) => holder,
-            Err(error) => {
-                self.directories.release(&chain);
-                return Err(error);
-            }
-        };
         let change = self.unsettled.begin();
-        let rename = || self.disk.rename(&tree.staged, chain.directory(), name(&tree.top));
+        let staged = tree.staged_path("");
+        let rename = || self.disk.rename(&staged, chain.directory(), name(&tree.top));
         let placed = match self.directories.place(&tree.top, rename) {
             Ok(placed) => placed,
             Err(error) => {
                 self.directories.release(&chain);
-                return self.overtaken(error, &tree.staged);
+                return self.overtaken(error, &staged);
             }
         };
         let synced = self
             .directories
             .sync_chain(&self.disk, &chain)
             .and_then(|()| self.disk.sync_directory(&holder));
-        let ended = match synced {
-            Ok(()) => self.end_change(change, &chain),
-            Err(error) => {
-                self.directories.release(&chain);
-                change.fail(chain.into_directories().chain([holder]));
-                Err(error)
-            }
-        };
+        if let Err(error) = synced {
+            self.directories.release(&chain);
+            change.fail(chain.into_directories().chain([holder]));
+            placed.uncertain(&self.directories);
+            return Err(error);
+        }
+        let ended = self.end_change(change, &chain);
         if matches!(ended, Ok(true)) {
             let inside = tree.directories.iter().filter(|inside| !inside.is_empty());
             placed.durable(
@@ -482,10 +527,34 @@ impl<D: Disk> Engine<D> {
             placed.uncertain(&self.directories);
         }
         ended?;
-        if let Err(error) = self.disk.remove_directory(tree.holder()) {
-            tracing::debug!(path = tree.holder(), %error, "left an empty directory to the next start");
+        tree.holder.opened = Some(holder);
+        self.is_whole_or_begins_again(items)
+    }
+
+    /// Looks whether the files of a tree are in their places. If not, all of them are to be written again.
+    fn is_whole_or_begins_again(&self, items: &mut [Item<D>]) -> io::Result<Outcome> {
+        let mut is_whole = true;
+        for item in &*items {
+            match self.disk.stat(&item.path) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => is_whole = false,
+                other => drop(other?),
+            }
         }
-        Ok(Outcome::Done)
+        if is_whole {
+            return Ok(Outcome::Done);
+        }
+        for item in items {
+            let Content::File {
+                frames: Some(frames), ..
+            } = &mut item.content
+            else {
+                let why =
+                    "another program has removed files from `wharf/staging` while they were used; push again";
+                return Err(io::Error::other(why));
+            };
+            item.content = Content::Bytes(std::mem::take(frames));
+        }
+        Ok(Outcome::Overtaken)
     }
 
     /// Whether a rename failed because another request made or removed the directory meanwhile.
@@ -498,7 +567,7 @@ impl<D: Disk> Engine<D> {
     }
 
     /// Takes files out of the trees that did not find their place.
-    fn take_apart(&self, items: &mut [Item<D>], units: &mut Vec<Unit>) -> Result<()> {
+    fn take_apart(&self, items: &mut [Item<D>], units: &mut Vec<Unit<D>>) -> Result<()> {
         for item in items {
             let Content::File { path, .. } = &mut item.content else {
                 continue;
@@ -506,7 +575,7 @@ impl<D: Disk> Engine<D> {
             if units
                 .iter()
                 .filter_map(|unit| unit.tree.as_ref())
-                .any(|tree| is_at_or_below(path, &tree.staged))
+                .any(|tree| is_at_or_below(path, &tree.holder.path))
             {
                 let loose = self.staging_path(&item.path);
                 self.rename(path, &loose)
@@ -515,14 +584,14 @@ impl<D: Disk> Engine<D> {
             }
         }
         for tree in units.drain(..).filter_map(|unit| unit.tree) {
-            self.remove_recursively(tree.holder())
+            self.remove_recursively(&tree.holder.path)
                 .map_err(|error| writing(&tree.top, error))?;
         }
         Ok(())
     }
 
     /// After an error: nothing stays in staging, and an upload's bytes go back to where they were.
-    fn clean_up(&self, items: &mut [Item<D>], units: &[Unit]) {
+    fn clean_up(&self, items: &mut [Item<D>], units: &[Unit<D>]) {
         let tidy = |result: io::Result<()>, path: &str| match result {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(path, %error, "could not tidy up after a failed write; the next start will");
@@ -540,7 +609,7 @@ impl<D: Disk> Engine<D> {
             }
         }
         for tree in units.iter().filter_map(|unit| unit.tree.as_ref()) {
-            tidy(self.remove_recursively(tree.holder()), &tree.staged);
+            tidy(self.remove_recursively(&tree.holder.path), &tree.holder.path);
         }
     }
 
@@ -579,14 +648,11 @@ impl<D: Disk> Engine<D> {
     }
 }
 
-impl Tree {
-    /// Path of the directory that it alone is staged in.
-    fn holder(&self) -> &str {
-        parent(&self.staged)
-    }
-
+impl<D: Disk> Tree<D> {
+    /// Path of what is `inside` it while it is staged; the empty string is the tree itself.
     fn staged_path(&self, inside: &str) -> String {
-        format!("{}/{inside}", self.staged)
+        let separator = if inside.is_empty() { "" } else { "/" };
+        format!("{}/tree{separator}{inside}", self.holder.path)
     }
 }
 
@@ -629,6 +695,12 @@ fn refused<D: Disk>(item: &Item<D>) -> Error {
         _ => "it is no longer of the version that was to be replaced",
     };
     Error::new(ErrorKind::Precondition, format!("write `{}`: {why}", item.path))
+}
+
+/// Whether the directories of the file `path` are made where they belong, when they are missing from `top` on: a tag must
+/// not be seen without its link.
+fn is_made_in_place(path: &str, top: &str) -> bool {
+    top == parent(path) || !layout::is_of_tag(path)
 }
 
 fn name(path: &str) -> &str {

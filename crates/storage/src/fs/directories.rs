@@ -133,6 +133,31 @@ impl Directories {
         }
     }
 
+    /// Goes down from the directory that `chain` ends in into the directory `path`, which is created if it is missing. It is
+    /// `remembered` unless it is seldom written to again.
+    pub(super) fn make<D: Disk>(
+        &self,
+        disk: &D,
+        chain: &mut Chain<D>,
+        path: &str,
+        remembered: bool,
+    ) -> io::Result<()> {
+        let is_new = match self.change(path, || disk.create_directory(path)) {
+            Ok(()) => true,
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
+        if remembered {
+            chain.checks.push(self.known.lock().begin(path));
+        }
+        let name = path.rsplit('/').next().unwrap_or(path);
+        chain
+            .opened
+            .push(disk.open_directory_at(chain.directory(), name)?);
+        chain.relies_on_others |= !is_new;
+        Ok(())
+    }
+
     /// Syncs the directory that `chain` ends in, and makes it durable itself, if those above it are found where they are:
     /// see [`Chain::relies_on_others`]. [`end`](Self::end) is to be called after that.
     pub(super) fn sync_chain<D: Disk>(&self, disk: &D, chain: &Chain<D>) -> io::Result<()> {
@@ -195,13 +220,6 @@ impl<D: Disk> Chain<D> {
     /// The directory itself.
     pub(super) fn directory(&self) -> &D::Directory {
         &self.opened[self.opened.len() - 1]
-    }
-
-    /// Goes down into a directory that is seldom written to again, and so is not to be remembered. It is `new` when this
-    /// request made it.
-    pub(super) fn enter(&mut self, directory: D::Directory, new: bool) {
-        self.opened.push(directory);
-        self.relies_on_others |= !new;
     }
 
     /// Whether a directory of the chain may belong to a tree of another request that is not settled: that one's old name is
@@ -343,7 +361,7 @@ impl Group {
 }
 
 /// The directories of `path` below its first `base` bytes, topmost first, each with its last component.
-fn below(path: &str, base: usize) -> impl Iterator<Item = (&str, &str)> {
+pub(super) fn below(path: &str, base: usize) -> impl Iterator<Item = (&str, &str)> {
     let mut start = if base == 0 { 0 } else { base + 1 };
     std::iter::from_fn(move || {
         let rest = path.get(start..).filter(|rest| !rest.is_empty())?;

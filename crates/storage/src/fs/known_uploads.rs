@@ -1,7 +1,12 @@
-//! What one process knows about uploads: which are held, how much each may gather, and the states of their hashes.
+//! What one process knows about uploads: which are held, which have no directory yet, how much each may gather, and the
+//! states of their hashes.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::Hasher;
@@ -23,11 +28,15 @@ const RUNS: usize = 16 * 1024 * 1024;
 const BUFFER: usize = 64 * 1024;
 /// States of hashes that are remembered, of about 300 bytes each.
 const REMEMBERED: u64 = 4096;
+/// How many uploads may be without a directory, of about 200 bytes each. Those that are started beyond get theirs at once.
+const UNWRITTEN: usize = 1024;
 
-/// The uploads of one process: holds, and states of hashes.
+/// The uploads of one process: holds, uploads without a directory, and states of hashes.
 #[derive(Debug)]
 pub(super) struct KnownUploads {
     held: Arc<Mutex<HashSet<UploadKey>>>,
+    /// Uploads without a directory, and when each was started: no byte of them was written yet
+    unwritten: Mutex<HashMap<UploadKey, Timestamp>>,
     /// Buffers in which runs are gathered
     pub(super) pool: Arc<Pool>,
     /// States of the hashes of uploads that no request holds
@@ -61,6 +70,7 @@ impl KnownUploads {
     pub(super) fn new() -> Self {
         Self {
             held: Arc::default(),
+            unwritten: Mutex::default(),
             pool: Pool::new(BUFFER),
             hashes: Cache::with_weighter(256, REMEMBERED, UnitWeighter),
         }
@@ -78,6 +88,35 @@ impl KnownUploads {
     /// Whether a request holds an upload at the moment.
     pub(super) fn is_held(&self, upload: &UploadKey) -> bool {
         self.held.lock().contains(upload)
+    }
+
+    /// Remembers an upload that has no directory; false when there are too many of them.
+    pub(super) fn start(&self, upload: &UploadKey, started: Timestamp) -> bool {
+        let mut unwritten = self.unwritten.lock();
+        let has_room = unwritten.len() < UNWRITTEN;
+        if has_room {
+            unwritten.insert(upload.clone(), started);
+        }
+        has_room
+    }
+
+    /// When an upload without a directory was started; `None` for every other one.
+    pub(super) fn started(&self, upload: &UploadKey) -> Option<Timestamp> {
+        self.unwritten.lock().get(upload).copied()
+    }
+
+    /// Forgets an upload without a directory, because it gets one, or ends. Its holder calls this.
+    pub(super) fn take_started(&self, upload: &UploadKey) -> Option<Timestamp> {
+        self.unwritten.lock().remove(upload)
+    }
+
+    /// The uploads without a directory, and when each was started.
+    pub(super) fn all_started(&self) -> Vec<(UploadKey, Timestamp)> {
+        let unwritten = self.unwritten.lock();
+        unwritten
+            .iter()
+            .map(|(upload, started)| (upload.clone(), *started))
+            .collect()
     }
 
     /// How many bytes each upload is to gather, as many as there are: shared memory, in equal parts.

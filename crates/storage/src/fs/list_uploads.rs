@@ -24,9 +24,17 @@ pub(super) fn stream<D: Disk>(engine: Arc<Engine<D>>) -> UploadStream {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         });
-        if let Err(error) = walked {
-            // When the reader is gone, the error is dropped.
-            drop(found.blocking_send(Err(Error::io("list uploads", error))));
+        // One that gets its directory meanwhile may be missing; a request has just touched it.
+        let rest = match walked {
+            Ok(ControlFlow::Continue(())) => engine.unwritten_uploads().map(Ok).collect(),
+            Ok(ControlFlow::Break(())) => Vec::new(),
+            Err(error) => vec![Err(Error::io("list uploads", error))],
+        };
+        for upload in rest {
+            // When the reader is gone, the rest is dropped.
+            if found.blocking_send(upload).is_err() {
+                break;
+            }
         }
     });
     Box::pin(poll_fn(move |context| listed.poll_recv(context)))
@@ -50,12 +58,38 @@ impl<D: Disk> Engine<D> {
             Some(key) => Some(self.uploads.hold(&key).ok_or_else(|| refused(ErrorKind::Busy))?),
             None => None,
         };
+        let unwritten = upload
+            .key()
+            .and_then(|key| Some((self.uploads.started(&key)?, key)));
+        if let Some((started, key)) = unwritten {
+            if SystemTime::from(started) >= untouched_since {
+                return Err(refused(ErrorKind::Precondition));
+            }
+            self.uploads.take_started(&key);
+            return Ok(());
+        }
         let life = self.life(&directory).map_err(failed)?;
         let life = life.ok_or_else(|| refused(ErrorKind::NotFound))?;
         if life.touched >= untouched_since {
             return Err(refused(ErrorKind::Precondition));
         }
         self.remove_recursively(&directory).map_err(failed)
+    }
+
+    /// The uploads that have no directory yet.
+    fn unwritten_uploads(&self) -> impl Iterator<Item = ListedUpload> {
+        self.uploads
+            .all_started()
+            .into_iter()
+            .map(|(upload, started)| ListedUpload {
+                repository: upload.repository.as_str().into(),
+                id: upload.id.to_string().into(),
+                started: Some(started.into()),
+                touched: started.into(),
+                size: 0,
+                is_held: self.uploads.is_held(&upload),
+                is_remnant: false,
+            })
     }
 
     /// Walks the repositories depth first; in memory is one buffer of names for each level.

@@ -188,6 +188,9 @@ impl<D: Disk> Engine<D> {
 
     /// Removes an upload with everything that it wrote. Blocks.
     pub(super) fn discard_upload(&self, upload: &UploadKey) -> Result<()> {
+        if self.uploads.take_started(upload).is_some() {
+            return Ok(());
+        }
         let directory = directory_of(upload);
         self.remove_recursively(&directory)
             .map_err(|error| Error::io(format!("discard the upload `{directory}`"), error))

@@ -204,6 +204,11 @@ impl SimulatedDisk {
         }
     }
 
+    /// Whether the sync that is to stop has stopped.
+    pub(super) fn is_paused(&self) -> bool {
+        self.0.state.lock().pauses.last() == Some(&Pause::Reached)
+    }
+
     /// Lets the sync go on that has stopped in the pause of this number.
     pub(super) fn resume(&self, number: usize) {
         self.0.state.lock().pauses[number] = Pause::Resumed;

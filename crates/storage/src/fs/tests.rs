@@ -141,16 +141,16 @@ async fn an_upload_lies_where_registry_2_looks() {
     let (directory, storage) = opened();
     let upload = upload();
     storage.create_upload(&upload).await.unwrap();
+    let mut held = storage.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"abc")).await.unwrap();
+    held.suspend().await.unwrap();
+    assert_eq!(fs::read(data_of(directory.path(), &upload)).unwrap(), b"abc");
     let started = fs::read_to_string(path_of(directory.path(), &upload).join("startedat")).unwrap();
     let shape: String = started
         .chars()
         .map(|c| if c.is_ascii_digit() { '0' } else { c })
         .collect();
     assert_eq!(shape, "0000-00-00T00:00:00Z");
-    let mut held = storage.open_upload(&upload).await.unwrap();
-    held.write(Bytes::from_static(b"abc")).await.unwrap();
-    held.suspend().await.unwrap();
-    assert_eq!(fs::read(data_of(directory.path(), &upload)).unwrap(), b"abc");
 }
 
 /// I1: the digest is that of the bytes in the file, whichever process wrote them.
@@ -739,7 +739,6 @@ async fn purge_takes_what_registry_2_left() {
         2
     );
     assert!(!without_start.exists());
-    assert_eq!(fs::read_dir(repositories.join("a/_uploads")).unwrap().count(), 1);
     drop(hold);
     assert_eq!(
         purge(&storage, SystemTime::now() + Duration::from_secs(60))
@@ -749,9 +748,9 @@ async fn purge_takes_what_registry_2_left() {
     );
 }
 
-/// A small push is never written twice: it is staged where it is published from.
+/// A small push is never written twice: it is staged where it is published from, and its upload needs no directory.
 #[tokio::test]
-async fn finished_uploads_leave_an_empty_directory_of_uploads() {
+async fn finished_uploads_leave_an_empty_directory_of_uploads_or_none() {
     let (directory, storage) = opened();
     for size in [10, 100_000] {
         let upload = upload();
@@ -764,12 +763,9 @@ async fn finished_uploads_leave_an_empty_directory_of_uploads() {
         finished.publish(&key, &[]).await.unwrap();
         let blob = fs::metadata(directory.path().join(key.as_str())).unwrap();
         assert_eq!((blob.size(), blob.nlink()), (size as u64, 1));
-        assert_eq!(
-            fs::read_dir(path_of(directory.path(), &upload).parent().unwrap())
-                .unwrap()
-                .count(),
-            0
-        );
+        let uploads = fs::read_dir(path_of(directory.path(), &upload).parent().unwrap());
+        let left = uploads.ok().map(Iterator::count);
+        assert_eq!(left, (size > 64 * 1024).then_some(0));
     }
 }
 

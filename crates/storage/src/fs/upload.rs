@@ -12,6 +12,11 @@
 //! no other request opens the file meanwhile (I1). Between requests the state of the hash waits
 //! in memory, with the size, number and time stamps of the file; when any of them differs, or the
 //! state is gone, the file is read again from its start.
+//!
+//! An upload gets its directory with the first byte that is written to its file. A small one never does: its bytes are
+//! written where they are published from, and two names are neither made nor removed. (Every new file costs ext4
+//! without a journal a search through all inodes that were freed in the last minute.) So an empty upload is lost
+//! when the process is killed, as it may be when the power is cut; a process that ends makes the directories.
 
 use std::{io, sync::Arc};
 
@@ -41,27 +46,6 @@ pub(super) fn directory_of(upload: &UploadKey) -> String {
 }
 
 impl<D: Disk> Engine<D> {
-    /// Starts an empty upload. Nothing is synced: an upload that a cut of power takes away is started again. Blocks.
-    pub(super) fn create_upload(&self, upload: &UploadKey) -> Result<()> {
-        let directory = directory_of(upload);
-        self.confirm_lock()?;
-        let _hold = self.uploads.hold(upload).ok_or_else(|| busy(&directory))?;
-        self.try_create_upload(&directory)
-            .map_err(|error| writing(&directory, error))
-    }
-
-    fn try_create_upload(&self, directory: &str) -> io::Result<()> {
-        match self.create_directories(directory) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.remove_recursively(directory)?;
-                self.create_directories(directory)?;
-            }
-            other => other?,
-        }
-        let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        self.write_new(&format!("{directory}/startedat"), now)
-    }
-
     /// Takes hold of an upload.
     pub(super) fn open_upload(self: &Arc<Self>, upload: &UploadKey) -> Result<FsUpload<D>> {
         let directory = directory_of(upload);
@@ -89,6 +73,9 @@ impl<D: Disk> Engine<D> {
     }
 
     pub(super) fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
+        if self.uploads.started(upload).is_some() {
+            return Ok(0);
+        }
         let directory = directory_of(upload);
         let failed = |error| Error::io(format!("look at the upload `{directory}`"), error);
         match self.disk.stat(&format!("{directory}/data")) {
@@ -111,7 +98,7 @@ fn is_ours_alone(at_path: &Metadata, opened: &Metadata) -> bool {
     (at_path.device, at_path.inode) == (opened.device, opened.inode) && !opened.has_other_names
 }
 
-fn busy(directory: &str) -> Error {
+pub(super) fn busy(directory: &str) -> Error {
     Error::new(ErrorKind::Busy, format!("open the upload `{directory}`"))
 }
 
@@ -141,6 +128,9 @@ struct Session<D: Disk> {
 impl<D: Disk> Session<D> {
     /// Opens the file that earlier holders left.
     fn find(&mut self) -> Result<()> {
+        if self.engine.uploads.started(&self.hold.upload).is_some() {
+            return Ok(());
+        }
         let directory = &self.directory;
         let failed = |error| Error::io(format!("open the upload `{directory}`"), error);
         let disk = &self.engine.disk;
@@ -262,6 +252,7 @@ impl<D: Disk> Session<D> {
     }
 
     fn try_append(&mut self, frames: &[Bytes]) -> Result<()> {
+        self.make_directory()?;
         self.cut()?;
         self.mark()?;
         let mut hasher = self.hasher()?;
@@ -350,12 +341,26 @@ impl<D: Disk> Session<D> {
         if let Some(file) = &self.file {
             return Ok(Arc::clone(file));
         }
+        self.make_directory()?;
         let file = self
             .engine
             .disk
             .create(&self.data)
             .map_err(|error| writing(&self.data, error))?;
         Ok(Arc::clone(self.file.insert(Arc::new(file))))
+    }
+
+    /// Makes the directory of the upload, if it has none yet.
+    fn make_directory(&self) -> Result<()> {
+        let (engine, upload) = (&self.engine, &self.hold.upload);
+        let Some(started) = engine.uploads.started(upload) else {
+            return Ok(());
+        };
+        engine
+            .try_create_upload(&self.directory, started)
+            .map_err(|error| writing(&self.directory, error))?;
+        engine.uploads.take_started(upload);
+        Ok(())
     }
 
     /// Removes the file, and what is known of its bytes before: another file may get its number.
@@ -444,6 +449,9 @@ impl<D: Disk> Session<D> {
     }
 
     fn remove_leftovers(&self) -> io::Result<()> {
+        if self.engine.uploads.take_started(&self.hold.upload).is_some() {
+            return Ok(());
+        }
         let disk = &self.engine.disk;
         self.engine
             .remove_if_there(&format!("{}/startedat", self.directory))?;

@@ -84,7 +84,8 @@ fn a_full_disk_leaves_an_upload_at_its_last_sure_byte() {
         let upload = client.upload("u");
         let content = pattern(1, 600_000);
         client.storage.create_upload(&upload).await.unwrap();
-        disk.set_space(300_001);
+        // Room for these bytes, and for the time at which the upload started.
+        disk.set_space(300_001 + 20);
         let mut held = client.storage.open_upload(&upload).await.unwrap();
         for frame in 0..6 {
             if held
@@ -296,4 +297,35 @@ fn a_file_system_without_locks_is_used_only_when_asked_for() {
     let first = put(Key::new("first").unwrap(), "first".into());
     runtime.block_on(storage.publish(&[first])).unwrap();
     runtime.block_on(storage.check()).unwrap();
+}
+
+/// An operator removes `wharf/` while a new tag is on its way: the tag is never acknowledged without its link.
+#[test]
+fn a_tree_that_another_program_emptied_is_written_again() {
+    let mut emptied = 0;
+    for others in 0..16 {
+        let (runtime, disk, client) = opened();
+        runtime.block_on(async {
+            client.push_manifest("before", "before").await.unwrap();
+            let paused = disk.pause_directory_sync(others);
+            let push = {
+                let client = client.clone();
+                tokio::spawn(async move { client.push_manifest("latest", "manifest").await })
+            };
+            // A push of so many syncs stops at each of them; without a stop, the last one was passed.
+            while !disk.is_paused() && !push.is_finished() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            for path in disk.files().keys() {
+                let is_staged = path.starts_with("wharf/staging/") && path.ends_with("current/link");
+                if is_staged && disk.remove_file(path).is_ok() {
+                    emptied += 1;
+                }
+            }
+            disk.resume(paused);
+            push.await.unwrap().unwrap();
+            check_promises(&disk.after_power_cut(Survival::Nothing), &client.ledger).unwrap();
+        });
+    }
+    assert!(emptied > 2, "{emptied}");
 }

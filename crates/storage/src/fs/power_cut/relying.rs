@@ -119,7 +119,7 @@ fn a_blob_whose_sync_failed_is_synced_before_it_is_relied_on() {
     assert!(failed >= 6, "{failed}");
 }
 
-/// Of two first layers of a repository, the second goes into the tree of the first. As long as the old name of that tree
+/// Of two first pairs of layers of a repository, the second goes into the tree of the first. As long as the old name of that tree
 /// may come back, the next start may remove it with all that is in it.
 #[test]
 fn a_link_in_a_tree_of_another_request_waits_for_the_end_of_its_old_name() {
@@ -127,18 +127,20 @@ fn a_link_in_a_tree_of_another_request_waits_for_the_end_of_its_old_name() {
         let (runtime, disk, client) = opened();
         runtime.block_on(async {
             let mut links = Vec::new();
-            for size in [10, 20] {
+            for size in [10, 11, 20, 21] {
                 let content = [pattern(5, size)];
                 let digest = other(&client).push_blob("u", &content).await.unwrap();
                 let key = layout::layer_link(&client.repository, &digest);
                 links.push(put(key, layout::link_content(&digest)));
             }
-            let push = |link: &crate::Put| {
-                let (client, link) = (client.clone(), link.clone());
-                client.ledger.begin(&link.key, Some(link.bytes.clone()));
+            let push = |links: &[crate::Put]| {
+                let (client, links) = (client.clone(), links.to_vec());
+                for link in &links {
+                    client.ledger.begin(&link.key, Some(link.bytes.clone()));
+                }
                 tokio::spawn(async move {
-                    let pushed = client.storage.publish(std::slice::from_ref(&link)).await;
-                    if pushed.is_ok() {
+                    let pushed = client.storage.publish(&links).await;
+                    for link in links.into_iter().filter(|_| pushed.is_ok()) {
                         client.ledger.acknowledge(&link.key, Some(link.bytes));
                     }
                     pushed
@@ -146,11 +148,11 @@ fn a_link_in_a_tree_of_another_request_waits_for_the_end_of_its_old_name() {
             };
             // The second has begun, and has not placed its tree.
             let second_paused = disk.pause_directory_sync(0);
-            let mut second = push(&links[1]);
+            let mut second = push(&links[2..]);
             disk.wait_for_pause();
-            // The first has placed its tree, of four directories, and synced the one above it.
-            let first_paused = disk.pause_directory_sync(5);
-            let first = push(&links[0]);
+            // The first has placed its tree, of five directories, and synced the one above it.
+            let first_paused = disk.pause_directory_sync(6);
+            let first = push(&links[..2]);
             disk.wait_for_pause();
             disk.resume(second_paused);
             let in_time = timeout(Duration::from_millis(100), &mut second).await;
