@@ -18,7 +18,10 @@ mod upload_id;
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, DigestText, Hasher, Hex};
 pub use error::{ApiError, ErrorCode, error_body};
-pub use manifest::{MAX_DEPTH, ManifestError, ManifestKind, ManifestView, Omissions, referrers_tag};
+pub use manifest::{
+    MAX_DEPTH, ManifestError, ManifestKind, ManifestView, Omissions, is_referrers_tag, referrers_subject,
+    referrers_tag,
+};
 pub use name::{NameError, RepoName};
 pub use paging::{PageError, PageRequest, link, query_pairs, query_value};
 pub use range::{ChunkRange, ChunkRangeError, MAX_RANGES, RangeRequest, parse_range};

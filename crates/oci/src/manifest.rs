@@ -6,7 +6,7 @@ mod read;
 use std::{collections::BTreeMap, fmt};
 
 pub use self::read::MAX_DEPTH;
-use crate::{Descriptor, Digest, DigestError, Tag, media_type, text::Quoted};
+use crate::{Algorithm, Descriptor, Digest, DigestError, Tag, media_type, text::Quoted};
 
 /// The facts of a manifest that the registry needs. The bytes themselves are stored and served unchanged.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,12 +166,35 @@ impl ManifestView {
     }
 }
 
+/// The most digits in a [`referrers_tag`]; every known algorithm has as many, or more.
+const REFERRERS_TAG_DIGITS: usize = 64;
+
 /// The tag under which clients of registries without a referrers API keep the list of referrers of `subject`
 /// (distribution specification, "Referrers Tag Schema"): algorithm and digits, each cut to 32 and 64 characters.
 pub fn referrers_tag(subject: &Digest) -> Tag {
     let hex = subject.hex();
-    let end = hex.as_str().len().min(64);
+    let end = hex.as_str().len().min(REFERRERS_TAG_DIGITS);
     Tag::from_safe(&format!("{}-{}", subject.algorithm(), &hex.as_str()[..end]))
+}
+
+/// Whether `name` has the form of a [`referrers_tag`].
+pub fn is_referrers_tag(name: &str) -> bool {
+    name.split_once('-').is_some_and(|(algorithm, digits)| {
+        digits.len() == REFERRERS_TAG_DIGITS
+            && digits
+                .bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+            && algorithm.parse::<Algorithm>().is_ok()
+    })
+}
+
+/// The digest that a [`referrers_tag`] is made of; `None` when it is none, or when digits were cut off.
+pub fn referrers_subject(tag: &Tag) -> Option<Digest> {
+    if !is_referrers_tag(tag.as_str()) {
+        return None;
+    }
+    let (algorithm, digits) = tag.as_str().split_once('-')?;
+    format!("{algorithm}:{digits}").parse().ok()
 }
 
 /// Why a manifest is not acceptable. Paths are written like `layers[3].digest`.

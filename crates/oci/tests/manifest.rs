@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use wharf_oci::{
     Algorithm, Descriptor, Digest, MAX_DEPTH, ManifestError, ManifestKind, ManifestView, Platform,
-    media_type, referrers_tag,
+    is_referrers_tag, media_type, referrers_subject, referrers_tag,
 };
 
 fn digest(number: u8) -> Digest {
@@ -1096,6 +1096,29 @@ fn the_tag_of_referrers_is_cut() {
         referrers_tag(&sha512).as_str(),
         format!("sha512-{}", &sha512.hex().as_str()[..64])
     );
+}
+
+#[test]
+fn the_tag_of_referrers_is_known_by_its_form() {
+    let sha256 = Digest::sha256_of(b"");
+    let sha512 = Digest::of(Algorithm::Sha512, b"");
+    for (digest, subject) in [(sha256, Some(sha256)), (sha512, None)] {
+        let tag = referrers_tag(&digest);
+        assert!(is_referrers_tag(tag.as_str()), "{tag}");
+        assert_eq!(referrers_subject(&tag), subject);
+    }
+    let hex = sha256.hex();
+    for other in [
+        format!("sha256-{hex}.sig"),
+        format!("sha256-{}", &hex.as_str()[1..]),
+        format!("sha256-{}", hex.as_str().to_uppercase()),
+        format!("md5-{hex}"),
+        hex.as_str().to_owned(),
+        "v1-alpine".to_owned(),
+    ] {
+        assert!(!is_referrers_tag(&other), "{other}");
+        assert_eq!(referrers_subject(&other.parse().unwrap()), None);
+    }
 }
 
 #[test]

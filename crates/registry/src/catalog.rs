@@ -82,7 +82,7 @@ impl Registry {
                 n: Some(1),
                 last: None,
             };
-            let tags = self.tree.tags.page(name, &first).await?;
+            let tags = self.shown_tags(name, &first).await?;
             Ok(tags.is_some_and(|tags| !tags.names.is_empty()))
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use wharf_oci::{Digest, RepoName, Tag};
+use wharf_oci::{Digest, RepoName, Tag, referrers_tag};
 use wharf_storage::layout;
 
 use crate::{
@@ -63,25 +63,57 @@ impl Registry {
         force: bool,
     ) -> Result<Vec<Tag>> {
         self.require_delete()?;
-        let tags = self.remove_manifest(name, digest, force).await?;
+        let leaving = self.fallback_turns.leave(name, digest);
+        let removed = self.remove_manifest(name, digest, force).await;
+        drop(leaving);
+        let (tags, subject) = match removed {
+            Err(error @ Error::ManifestUnknown { .. }) => return Err(error),
+            Err(error) => {
+                self.list_again(name, digest).await;
+                return Err(error);
+            }
+            Ok(removed) => removed,
+        };
         let deleted = || {
             let tags = tags.iter().cloned().map(|tag| EventKind::TagDeleted { tag });
             let manifest = EventKind::ManifestDeleted { digest: *digest };
             std::iter::once(manifest).chain(tags).collect()
         };
         self.subscribers.changed(caller, name, deleted).await;
+        if let Some(subject) = subject {
+            // The manifest may have been pushed again, or listed by another process, which does not know that it leaves.
+            self.update_fallback_tag(name, &subject).await?;
+        }
         Ok(tags)
     }
 
-    /// Removes a manifest and its tags, and returns these.
+    /// Lists a manifest whose deletion failed in the fallback tag of its subject, from which it may have been taken before.
+    async fn list_again(&self, name: &RepoName, digest: &Digest) {
+        let listed = async {
+            match self.subject_of(digest).await? {
+                Some(subject) => self.update_fallback_tag(name, &subject).await,
+                None => Ok(()),
+            }
+        };
+        if let Err(error) = listed.await {
+            tracing::warn!(repository = %name, manifest.digest = %digest, %error, "after a deletion that failed, the fallback tag of the subject may not list the manifest; the next push or deletion of a referrer corrects it");
+        }
+    }
+
+    /// Removes a manifest and its tags, and returns these, and its subject.
     ///
     /// What is to go is found without a lock, under a watch. When the watch was not disturbed before the exclusive lock was
     /// granted, no manifest that names `digest` or an index above it, and no tag of these, has been pushed since, and
     /// none can be while the lock is held. Otherwise the search begins anew. The push that disturbed it may have failed after
     /// it was granted its lock, and so may the next one, for ever: the number of attempts has a limit.
-    async fn remove_manifest(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<Vec<Tag>> {
+    async fn remove_manifest(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+    ) -> Result<(Vec<Tag>, Option<Digest>)> {
         for _ in 0..ATTEMPTS {
-            let (tags, watch) = self.find_tags_to_delete(name, digest, force).await?;
+            let (tags, subject, watch) = self.find_tags_to_delete(name, digest, force).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed().await? {
                 continue;
@@ -92,7 +124,7 @@ impl Registry {
             let removals = removals.map(|tag| self.remove_tag_of(digest, name, tag, &tags));
             let removed: Vec<Option<Tag>> = in_parallel(removals).await?;
             ignore_absent(lock.unlink_revision(name).await)?;
-            return Ok(removed.into_iter().flatten().collect());
+            return Ok((removed.into_iter().flatten().collect(), subject));
         }
         Err(disturbed())
     }
@@ -113,14 +145,14 @@ impl Registry {
         Ok(Some(tag.clone()))
     }
 
-    /// The tags of `name` that point at the manifest `digest`, if it may be deleted. As long as the watch is not
-    /// disturbed, no other tag does, and no tagged index needs it.
+    /// The tags of `name` that point at the manifest `digest`, if it may be deleted, and its subject, whose fallback tag does not
+    /// list it any more. As long as the watch is not disturbed, no other tag does, and no tagged index needs it.
     async fn find_tags_to_delete(
         &self,
         name: &RepoName,
         digest: &Digest,
         force: bool,
-    ) -> Result<(Vec<Tag>, Box<dyn Watch>)> {
+    ) -> Result<(Vec<Tag>, Option<Digest>, Box<dyn Watch>)> {
         let above = || async {
             if !self.has_revision(name, digest).await? {
                 let hint = self.owner_of(name, digest).await?;
@@ -137,14 +169,36 @@ impl Registry {
         all.push(*digest);
         let mut tags = self.tags_of(name, &all).await?;
         let own = tags.remove(digest).unwrap_or_default();
-        let indexes = images(name, &tags);
-        if indexes.is_empty() {
-            return Ok((own, watch));
+        // Without `force` the manifest has been read for the graph.
+        let subject = match !force || self.has_fallback_tags(name).await? {
+            true => self.subject_of(digest).await?,
+            false => None,
+        };
+        // The list of the referrers of its subject needs it only as long as it is there.
+        let list = subject.as_ref().map(referrers_tag);
+        for tags in tags.values_mut() {
+            tags.retain(|tag| Some(tag) != list.as_ref());
         }
-        Err(Error::NeededByIndex {
-            digest: *digest,
-            indexes,
-        })
+        let indexes = images(name, &tags);
+        if !indexes.is_empty() {
+            return Err(Error::NeededByIndex {
+                digest: *digest,
+                indexes,
+            });
+        }
+        if let Some(subject) = &subject {
+            self.update_fallback_tag(name, subject).await?;
+        }
+        Ok((own, subject, watch))
+    }
+
+    /// The subject of the manifest `digest`. One that cannot be read may be deleted, so it counts as having none.
+    async fn subject_of(&self, digest: &Digest) -> Result<Option<Digest>> {
+        match self.tree.manifests.facts(digest).await {
+            Ok(facts) => Ok(facts.and_then(|facts| facts.subject)),
+            Err(Error::Storage(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Watches `digest` and all manifests above it, which `above` finds, and answers these. As long as the watch is not

@@ -13,6 +13,7 @@ mod delete;
 mod error;
 mod events;
 mod fallback_tags;
+mod fallback_turns;
 mod locks;
 mod manifests;
 mod patience;

@@ -206,28 +206,46 @@ impl Registry {
         })
     }
 
-    /// Stores a manifest that was prepared, durably, with its pointers. Runs to its end once it has begun: a caller that
-    /// may be dropped spawns it.
+    /// Stores a manifest that was prepared, durably, with its pointers, and brings the fallback tag of its subject up to
+    /// date. Runs to its end once it has begun: a caller that may be dropped spawns it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] and [`Error::Exhausted`] when other requests keep the fallback tag from being written; then the manifest is
+    /// stored, and the same push again ends well. Errors of the store.
+    pub async fn publish_manifest(
+        &self,
+        caller: &dyn Caller,
+        mut prepared: PreparedManifest,
+    ) -> Result<PushedManifest> {
+        let (name, subject) = (prepared.tag_locks.name().clone(), prepared.subject);
+        let tags = std::mem::take(&mut prepared.tags);
+        let manifest = self.publish_silently(prepared).await?;
+        let pushed = || pushes(&manifest, &tags);
+        self.subscribers.changed(caller, &name, pushed).await;
+        self.update_fallback_tags(&name, subject.as_ref(), &tags).await?;
+        Ok(PushedManifest {
+            digest: manifest.digest,
+            subject,
+        })
+    }
+
+    /// Stores a manifest that was prepared, durably, with its pointers, and reports no event.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub async fn publish_manifest(
-        &self,
-        caller: &dyn Caller,
-        prepared: PreparedManifest,
-    ) -> Result<PushedManifest> {
+    pub(crate) async fn publish_silently(&self, prepared: PreparedManifest) -> Result<Arc<StoredManifest>> {
         let PreparedManifest {
             manifest,
-            subject,
-            tags,
             is_stored,
             reference,
             observed,
             digests,
             tag_locks,
+            ..
         } = prepared;
-        let (digest, name) = (manifest.digest, tag_locks.name().clone());
+        let digest = manifest.digest;
         let bytes = (!is_stored).then(|| manifest.bytes.clone());
         let published = digests
             .publish_manifest(&digest, bytes, &tag_locks, &reference, &observed)
@@ -235,15 +253,11 @@ impl Registry {
         match published {
             // A writer that does not take our locks was first.
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Precondition => {
-                return Err(self.overtaken(&name, &reference).await?);
+                return Err(self.overtaken(tag_locks.name(), &reference).await?);
             }
             other => other?,
         }
-        drop((tag_locks, digests));
-        let manifest = self.tree.manifests.remember(manifest);
-        let pushed = || pushes(&manifest, &tags);
-        self.subscribers.changed(caller, &name, pushed).await;
-        Ok(PushedManifest { digest, subject })
+        Ok(self.tree.manifests.remember(manifest))
     }
 
     /// Checks what a manifest refers to, and locks it and its tags. Answers, with the locks, whether the bytes of the

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wharf_budget::Budget;
-use wharf_oci::{PageRequest, RepoName};
+use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
 use wharf_storage::Storage;
 
 use crate::{
@@ -11,6 +11,7 @@ use crate::{
     damaged::DamagedBlobs,
     error::{Error, Result},
     events::{Subscriber, Subscribers},
+    fallback_turns::FallbackTurns,
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
@@ -34,6 +35,9 @@ pub struct Options {
     pub url_rules: UrlRules,
     /// Which children of an index must be in the repository before it.
     pub required_children: Children,
+    /// Whether every manifest with referrers has a fallback tag that lists them, and lists of tags leave these tags out. Without it,
+    /// those that are there are kept up to date.
+    pub referrers_tags: bool,
 }
 
 impl Default for Options {
@@ -46,6 +50,7 @@ impl Default for Options {
             allow_foreign_layers: false,
             url_rules: UrlRules::default(),
             required_children: Children::All,
+            referrers_tags: false,
         }
     }
 }
@@ -60,6 +65,7 @@ pub struct Registry {
     pub(crate) locks: Locks,
     pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
     pub(crate) subscribers: Subscribers,
+    pub(crate) fallback_turns: FallbackTurns,
     budget: Budget,
 }
 
@@ -73,6 +79,7 @@ impl Registry {
             locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
+            fallback_turns: FallbackTurns::new(),
             budget,
             storage,
             options,
@@ -109,14 +116,23 @@ impl Registry {
         self.tree.links.lookups()
     }
 
-    /// The tags of `name` after `page.last`: `page.n` of them, or all.
+    /// The tags of `name` after `page.last`: `page.n` of them, or all. With [`Options::referrers_tags`] fallback tags are left out.
     ///
     /// # Errors
     ///
     /// [`Error::NameUnknown`] when there is no such repository; errors of the store.
     pub async fn tags(&self, name: &RepoName, page: &PageRequest) -> Result<NamePage> {
-        let page = self.tree.tags.page(name, page).await?;
+        let page = self.shown_tags(name, page).await?;
         page.ok_or_else(|| Error::NameUnknown { name: name.clone() })
+    }
+
+    /// As [`tags`](Self::tags); `None` when there is no such repository.
+    pub(crate) async fn shown_tags(&self, name: &RepoName, page: &PageRequest) -> Result<Option<NamePage>> {
+        let shown: fn(&str) -> bool = match self.options.referrers_tags {
+            true => |tag| !is_referrers_tag(tag),
+            false => |_| true,
+        };
+        self.tree.tags.page(name, page, shown).await
     }
 
     /// Refuses a deletion when deleting is switched off.

@@ -30,6 +30,7 @@ wharf_testkit::on_disk![
     a_fallback_tag_of_an_older_registry_is_merged,
     a_broken_fallback_tag_does_no_harm,
     a_restart_forgets_no_referrer,
+    fallback_tags_are_kept_and_left_out_of_lists_if_the_config_says_so,
 ];
 
 const SBOM: &str = "application/vnd.example.sbom.v1";
@@ -466,4 +467,47 @@ async fn a_restart_forgets_no_referrer(builder: ServerBuilder) {
         [artifact.manifest.digest]
     );
     repository.delete_manifest("sbom").await.expect(202);
+}
+
+/// "Referrers Tag Schema": clients of registries without the API find referrers by such a tag, also after the way back.
+async fn fallback_tags_are_kept_and_left_out_of_lists_if_the_config_says_so(builder: ServerBuilder) {
+    let server = builder
+        .storage("delete: {enabled: true}")
+        .config("compat: {referrers_tags: true}")
+        // The index that was replaced is untagged, and names what was deleted.
+        .rules(store::Rules {
+            dangling_references: true,
+        })
+        .start();
+    let (repository, image) = subject(&server).await;
+    let tag = image.manifest.fallback_tag();
+    let artifacts = [(2, SBOM), (3, SIGNATURE)];
+    let artifacts = artifacts.map(|(seed, media_type)| image::artifact(seed, media_type, &image.manifest));
+    for artifact in &artifacts {
+        repository.push_blobs(artifact).await;
+        repository
+            .put_manifest(&artifact.manifest.digest, &artifact.manifest)
+            .await
+            .expect(201)
+            .expect_header("oci-subject", &image.manifest.digest);
+    }
+    // The tag lists what the API lists, and nothing else shows it.
+    let path = repository.referrers_path(&image.manifest.digest);
+    let listed = repository.client().get(&path).await.expect(200).json();
+    let answer = repository.get_manifest(&tag).await.expect(200);
+    assert_eq!(answer.json(), listed, "{answer}");
+    assert_eq!(repository.tags().await, ["latest"]);
+    // A deletion takes the referrer from the tag, which does not keep it.
+    repository
+        .delete_manifest(&artifacts[0].manifest.digest)
+        .await
+        .expect(202);
+    let answer = repository.get_manifest(&tag).await.expect(200);
+    assert_eq!(
+        answer.json()["manifests"].as_array().unwrap().len(),
+        1,
+        "{answer}"
+    );
+    repository.delete_manifest(&tag).await.expect(202);
+    repository.get_manifest(&tag).await.expect(404);
 }

@@ -54,20 +54,27 @@ impl Tags {
         }
     }
 
-    /// The tags of `name` after `page.last`: `page.n` of them, or all. `None` when there is no such repository: one exists
-    /// once something was pushed to it, as registry:2 has it, so when it has manifests or tags, or had some.
+    /// The tags of `name` after `page.last` that are `shown`: `page.n` of them, or all. `None` when there is no such repository:
+    /// one exists once something was pushed to it, as registry:2 has it, so when it has manifests or tags, or had some.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(crate) async fn page(&self, name: &RepoName, page: &PageRequest) -> Result<Option<NamePage>> {
+    pub(crate) async fn page(
+        &self,
+        name: &RepoName,
+        page: &PageRequest,
+        shown: fn(&str) -> bool,
+    ) -> Result<Option<NamePage>> {
         let wanted = page.n.unwrap_or(usize::MAX);
         let directory = layout::tags(name);
         let mut found = NamePage::default();
         let mut after: Option<Box<str>> = page.last.as_deref().map(Box::from);
         let mut first = true;
         while first || (found.more && found.names.len() < wanted) {
-            let limit = wanted.saturating_sub(found.names.len());
+            let missing = wanted.saturating_sub(found.names.len());
+            // What is left out may be most of the directory.
+            let limit = if first { missing } else { missing.max(PAGE) };
             let listed = self.storage.list(&directory, after.as_deref(), limit).await?;
             if first
                 && listed.entries.is_empty()
@@ -83,11 +90,13 @@ impl Tags {
             let names = listed
                 .entries
                 .into_iter()
-                .filter(|entry| entry.is_dir)
+                .filter(|entry| entry.is_dir && shown(&entry.name))
                 .map(|entry| entry.name);
             found
                 .names
                 .extend(names.filter(|name| unresolved.binary_search(name).is_err()));
+            found.more |= found.names.len() > wanted;
+            found.names.truncate(wanted);
             if wanted == 0 {
                 break;
             }
@@ -101,9 +110,20 @@ impl Tags {
     ///
     /// Errors of the store.
     pub(crate) async fn all(&self, name: &RepoName) -> Result<Vec<Tag>> {
-        let page = self.page(name, &PageRequest::default()).await?;
+        let page = self.page(name, &PageRequest::default(), |_| true).await?;
         let names = page.unwrap_or_default().names;
         Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    /// Whether `name` may have tags that begin with `start` and go on.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn any_begins_with(&self, name: &RepoName, start: &str) -> Result<bool> {
+        let page = self.storage.list(&layout::tags(name), Some(start), 1).await?;
+        let first = page.entries.first();
+        Ok(first.is_some_and(|entry| entry.name.starts_with(start)))
     }
 
     /// The tags of `name` that point at one of `digests`, by digest, each list in ascending order.

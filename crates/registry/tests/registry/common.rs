@@ -24,6 +24,16 @@ fn over(storage: Arc<dyn Storage>) -> Arc<Registry> {
     Arc::new(Registry::new(storage, options))
 }
 
+/// A registry over `storage` that may delete, and keeps a fallback tag for every subject.
+pub(crate) fn with_referrers_tags(storage: &Arc<dyn Storage>) -> Arc<Registry> {
+    let options = Options {
+        delete_enabled: true,
+        referrers_tags: true,
+        ..Options::default()
+    };
+    Arc::new(Registry::new(Arc::clone(storage), options))
+}
+
 /// A registry in memory that may delete, and its store.
 pub(crate) fn registry() -> (Arc<Registry>, Arc<dyn Storage>) {
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
@@ -86,6 +96,14 @@ pub(crate) async fn image(registry: &Arc<Registry>, name: &RepoName, content: &s
         media_type::OCI_MANIFEST,
         config.len(),
         content.len(),
+    )
+}
+
+/// The field `subject` of a manifest that refers to `subject`, of `size` bytes; for [`image`].
+pub(crate) fn about(subject: &Digest, size: usize) -> String {
+    format!(
+        r#","artifactType":"example/signature","subject":{{"mediaType":"{}","digest":"{subject}","size":{size}}}"#,
+        media_type::OCI_MANIFEST
     )
 }
 

@@ -7,14 +7,14 @@ use std::sync::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
+use wharf_oci::{Digest, Reference, RepoName, Tag, media_type, referrers_tag};
 use wharf_registry::{
     Caller, Error, Event, EventKind, ManifestPush, Options, Origin, Precondition, Registry, Subscriber,
     Surface,
 };
 use wharf_storage::object::ObjectStorage;
 
-use crate::common::{image, index, name, push_blob, tag, try_put};
+use crate::common::{about, caller, image, index, name, push_blob, tag, try_put};
 
 /// Keeps the events that it is told.
 #[derive(Debug, Default)]
@@ -140,6 +140,42 @@ async fn put_tags(
         .put_manifest(caller, &name("team/app"), push)
         .await
         .unwrap();
+}
+
+/// Subscribers hear of the referrer; the list of referrers is the registry's own work.
+#[tokio::test]
+async fn keeping_a_fallback_tag_is_no_event() {
+    let recorder = Arc::new(Recorder::default());
+    let options = Options {
+        delete_enabled: true,
+        referrers_tags: true,
+        ..Options::default()
+    };
+    let registry = Registry::new(Arc::new(ObjectStorage::in_memory()), options);
+    let registry = Arc::new(registry.with_subscriber(Arc::clone(&recorder) as _));
+    let app = name("team/app");
+    let subject = image(&registry, &app, "subject", "").await;
+    let digest = try_put(&registry, &app, tag("1"), &subject).await.unwrap().digest;
+    let artifact = image(&registry, &app, "artifact", &about(&digest, subject.len())).await;
+    recorder.changes();
+    let artifact = try_put(&registry, &app, tag("sbom"), &artifact)
+        .await
+        .unwrap()
+        .digest;
+    let fallback = Reference::Tag(referrers_tag(&digest));
+    registry.manifest(&app, &fallback).await.unwrap();
+    let pushed = format!(
+        "team/app: push manifest {artifact} {} sbom",
+        media_type::OCI_MANIFEST
+    );
+    assert_eq!(recorder.changes(), [pushed]);
+    let deleted = registry.delete_manifest(&caller(), &app, &artifact, false).await;
+    assert_eq!(deleted.unwrap(), [tag("sbom")]);
+    let deleted = [
+        format!("team/app: delete manifest {artifact}"),
+        "team/app: delete tag sbom".to_owned(),
+    ];
+    assert_eq!(recorder.changes(), deleted);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod common;
 mod deletions;
 mod events;
 mod fallback_tags;
+mod kept_fallback_tags;
 mod manifests;
 mod many_tags;
 mod races;

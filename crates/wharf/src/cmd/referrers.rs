@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, bail};
 use tokio::runtime;
 use wharf_oci::{PageRequest, RepoName};
-use wharf_registry::{FallbackState, FallbackTag, Options, Origin, Registry};
+use wharf_registry::{FallbackState, FallbackTag, Options, Registry};
 use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
 
 use crate::{
@@ -76,13 +76,18 @@ async fn treat(
         FallbackState::Stale => "lists other manifests",
     };
     if write {
-        let caller = Arc::new(Origin::worker("referrers write-tags"));
         registry
-            .write_fallback_tag(&caller, name, fallback)
+            .write_fallback_tag(name, fallback)
             .await
             .with_context(|| format!("cannot write `{name}:{tag}`"))?;
     }
-    print(&format!("{name}:{tag}: {state}; {count} manifest(s) to list"))
+    let rest = match fallback.is_cut {
+        true => ", and more that do not fit into a manifest",
+        false => "",
+    };
+    print(&format!(
+        "{name}:{tag}: {state}; {count} manifest(s) to list{rest}"
+    ))
 }
 
 /// Opens the store, exclusively to write, and to read only otherwise, which works beside a server.

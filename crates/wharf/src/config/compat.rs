@@ -24,6 +24,10 @@ keys! {
         .default("false")
         .help("Show repositories without tags in `_catalog`")
         .since(Since::Ours);
+    REFERRERS_TAGS: bool = Key::new("compat.referrers_tags")
+        .default("false")
+        .help("Keep the tags (`sha256-<hex>`) by which older registries and clients find referrers, such as signatures, and leave them out of lists of tags")
+        .since(Since::Ours);
 }
 
 /// Sets in `registry` and `server` what the section asks for.
@@ -32,4 +36,5 @@ pub(super) fn read(root: &Section<'_>, registry: &mut wharf_registry::Options, s
     registry.allow_missing_references |= root.get(SPARSE_MANIFESTS);
     registry.allow_foreign_layers |= root.get(FOREIGN_LAYERS);
     registry.show_empty_repositories = root.get(SHOW_EMPTY_REPOSITORIES);
+    registry.referrers_tags = root.get(REFERRERS_TAGS);
 }
