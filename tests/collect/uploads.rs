@@ -60,12 +60,18 @@ fn listed_and_removed() {
 fn beside_a_server() {
     wharf_testkit::run(async {
         let server = Server::builder(env!("CARGO_BIN_EXE_wharf")).start();
-        let location = server.anonymous().repository("app").start_upload().await;
+        let (client, bytes) = (server.anonymous(), "some bytes");
+        let app = client.repository("app");
+        let location = app.start_upload().await;
+        app.append(&location, bytes).await.expect(202);
         let id = location.rsplit('/').next().unwrap();
         let config = server.root().parent().unwrap().join("config.yml");
 
         let (is_ok, said) = uploads(&config, &["ls"]);
-        assert!(is_ok && said.contains(&format!("app\t{id}\t0\t")), "{said}");
+        assert!(
+            is_ok && said.contains(&format!("app\t{id}\t{}\t", bytes.len())),
+            "{said}"
+        );
         let (is_ok, said) = uploads(&config, &["purge", "--older-than", "0s"]);
         assert!(!is_ok && said.contains("while a server runs"), "{said}");
         server.anonymous().get(&location).await.expect(204);
