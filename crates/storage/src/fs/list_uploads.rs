@@ -127,6 +127,7 @@ impl<D: Disk> Engine<D> {
                 size,
                 is_held: false,
                 is_remnant: false,
+                multipart: None,
             };
             upload.is_held = upload.key().is_some_and(|key| self.uploads.is_held(&key));
             if each(upload).is_break() {
