@@ -12,7 +12,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-oci", &[]),
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
-    ("wharf-storage", &["wharf-oci"]),
+    ("wharf-storage", &["wharf-oci", "wharf-budget"]),
     ("wharf-access", &["wharf-oci", "wharf-workers", "wharf-budget"]),
     ("wharf-client", &["wharf-oci"]),
     (

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt};
 use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest, RepoName, UploadId, UploadIdError};
-use wharf_storage::{ErrorKind, ListedUpload, Upload, layout::UploadKey};
+use wharf_storage::{Announced, ErrorKind, ListedUpload, Upload, layout::UploadKey};
 
 use crate::{
     blobs::BlobInfo,
@@ -160,6 +160,12 @@ impl UploadSession {
     /// upload is as it was before. To be called before the first write.
     pub fn write_provisionally(&mut self) {
         self.upload.write_provisionally();
+    }
+
+    /// Says what is coming, for the store to prepare for. To be called before the first write. An upload whose digest was
+    /// announced can be [finished](Self::finish) as that blob alone.
+    pub fn announce(&mut self, announced: Announced) {
+        self.upload.announce(announced);
     }
 
     /// Appends `bytes`.

@@ -34,8 +34,8 @@ use parking_lot::Mutex;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Blob, ByteStream, Error, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put,
-    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
+    Announced, Blob, ByteStream, Error, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation,
+    Page, Put, Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 /// A rule: what goes wrong, where, and when.
@@ -512,6 +512,10 @@ impl Upload for FaultyUpload {
 
     fn write_provisionally(&mut self) {
         self.inner.write_provisionally();
+    }
+
+    fn announce(&mut self, announced: Announced) {
+        self.inner.announce(announced);
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {

@@ -24,6 +24,7 @@
 //! the other digest. registry:2 reads both forms, and so does wharf, which writes the form that survives.
 
 use bytes::Bytes;
+use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest, DigestError, RepoName, UploadId};
 
 use crate::key::{Key, KeyError, is_component};
@@ -204,14 +205,14 @@ pub(crate) fn object_upload(upload: &UploadKey) -> Key {
     Key::from_safe(format!("wharf/uploads/{repository}/{}", upload.id))
 }
 
-/// The list of the chunks of the upload in `dir`.
+/// The state of the upload in `dir`, with the bytes that are in no part yet.
 pub(crate) fn object_upload_state(dir: &Key) -> Key {
     Key::from_safe(format!("{dir}/state"))
 }
 
-/// One chunk of the upload in `dir`.
-pub(crate) fn object_upload_chunk(dir: &Key, name: &str) -> Key {
-    Key::from_safe(format!("{dir}/chunks/{name}"))
+/// What the parts of the upload in `dir` become at its end. Each multipart upload has a name of its own.
+pub(crate) fn object_upload_data(dir: &Key, name: Uuid) -> Key {
+    Key::from_safe(format!("{dir}/data/{name}"))
 }
 
 /// The directory of the upload that a key of the object engine belongs to.

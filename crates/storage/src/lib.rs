@@ -21,6 +21,7 @@ mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;
 pub mod fs;
+mod hash_state;
 mod key;
 pub mod layout;
 pub mod metered;
@@ -37,7 +38,7 @@ pub use objects::{
     Blob, ByteStream, Condition, Entry, Object, Objects, Page, Put, Removal, ScanPage, Scanned, Stat,
 };
 pub use operation::Operation;
-pub use uploads::{Finished, ListedUpload, Upload, UploadStream, Uploads};
+pub use uploads::{Announced, Finished, ListedUpload, Upload, UploadStream, Uploads};
 pub use version::Version;
 
 /// A whole store: objects, and uploads that become objects.

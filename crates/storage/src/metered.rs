@@ -13,8 +13,8 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Removal, Result,
-    ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
+    Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Removal,
+    Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -266,6 +266,10 @@ impl Upload for MeteredUpload {
 
     fn write_provisionally(&mut self) {
         self.inner.write_provisionally();
+    }
+
+    fn announce(&mut self, announced: Announced) {
+        self.inner.announce(announced);
     }
 
     async fn write(&mut self, bytes: Bytes) -> Result<()> {

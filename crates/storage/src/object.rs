@@ -12,46 +12,63 @@
 //!
 //! ```text
 //! wharf/uploads/<repository, `=` for `/`>/<id>/
-//! ├─ state                               which chunks count, in which order; written conditionally
-//! └─ chunks/<offset>-<nonce>             the bytes of one request; never changed once it is there
+//! ├─ state                a line of JSON, and the bytes that are in no part yet; written conditionally
+//! └─ data/<uuid>          the parts: a multipart upload, and at the end for a moment an object
 //! ```
 //!
-//! Each request writes its bytes as an object of its own and then adds it to `state` with a put that
-//! succeeds only when no other request has changed `state` since this request read it. Of two requests at
-//! once on one upload, in whichever processes, exactly one gets its bytes accepted; the loser's
-//! chunk is deleted and it is told [`ErrorKind::Busy`]. Inside one process a table of holds tells it
-//! so before it sends anything.
+//! `state` says which bytes count: how many there are, the state of SHA-256 after them, the parts of the multipart
+//! upload by the names that the store gave them, and behind the head the *tail*, at most one part. What a request adds counts
+//! when it has replaced `state`, by a put that succeeds only when no other request has replaced it since this request read it.
+//! A request whose bytes fit in the tail does nothing else. One that brings more first writes a *lease* into `state`, so
+//! that requests in other processes are told [`ErrorKind::Busy`] at once; then it sends parts while bytes arrive, each hashed
+//! once, and at last writes `state` with their names. The lease is renewed while the request lasts, and the request ends
+//! when that fails. When the process dies, the lease runs out, and the upload is what it was. Inside
+//! one process a table of holds does all this without the store.
 //!
-//! [`Upload::finish`] leaves one chunk whose digest is that of the bytes as they were written: with
-//! one chunk nothing need be done, several are composed into a new one, hashed on the way into the
-//! store. [`Finished::publish`] seals `state`, so that no late request can add to what is being
-//! published, and has the store copy the chunk to its final key. Objects that are too large for a
-//! server-side copy are streamed there and completed only when what was written has the digest.
-//! Either way nothing but a whole, hashed object ever appears at a final key (I1).
+//! All parts but the last are equal in size (R2 wants that). They are larger when the announced length is: 9,000 parts hold it.
 //!
-//! Some stores ignore the condition of a put (Garage does). There the last of two writers of `state`
-//! wins instead of the first. `state` is one object that lists whole chunks, so even then what
-//! is published is never a mixture, and its digest is the digest of what is published.
+//! [`Finished::publish`] puts an upload that is all tail at the key of the blob. Of one that has parts, the tail becomes the
+//! last part, `state` is *sealed* with the names of all parts, the multipart upload is completed at `data`, the store copies
+//! that to the key, in ranges where it is large, and everything else goes. What a provisional request sent is named by the seal alone,
+//! so that before it the upload is what it was. A request that comes with the same bytes after the seal has them hashed
+//! and not sent again.
+//!
+//! A provisional request that [announces](Upload::announce) the digest of an upload without bytes sends its parts to a
+//! multipart upload at the key of the blob, which is completed when the digest is that, and aborted when not. Nothing is copied.
+//!
+//! # Why nothing but hashed bytes is published (I1)
+//!
+//! A multipart upload is completed with exactly the parts that one `state` names, and `state` is one object, replaced as a
+//! whole: its hash, its parts and its tail are of one history. A request that comes too late and writes a part again gives
+//! it another name, so the completion fails; it never mixes. Each multipart upload has a key of its own, so what
+//! is copied from there is what was completed there. None of this needs conditions: where a store ignores them
+//! (Garage does) the last of two writers of `state` wins instead of the first, and what is published is still what was
+//! hashed. Conditions and leases only tell the loser early. When the answer to a completion is lost, the object that
+//! is found is hashed before it counts.
 //!
 //! # Limits
 //!
-//! A request buffers one part of 8 MiB while one more is on its way; this is what S3's smallest part
-//! (5 MiB) costs. One request may bring 10,000 parts (80 GB), and one upload may have 10,000
-//! requests. What a request has sent is accepted when it ends, however it ends; when the process
-//! dies, what it had received in that request is lost, and the store may keep parts of a multipart
-//! upload that only a lifecycle rule of the bucket removes.
+//! All requests share memory for sixteen parts of 8 MiB. A request waits for room before it reads what it needs room for, holds
+//! one part, and sends it from a second one if there is room. An upload has 10,000 parts at most, which is 78 GiB where
+//! the length was not announced. What a request has sent counts when it ends, however it ends; when the process dies, what came in
+//! that request is lost. An upload that was finished with a digest other than SHA-256, and not published, takes no more bytes.
 
 mod blob;
+mod copy;
 mod error;
+mod finished;
+mod hashes;
 mod hold;
 mod listing;
 mod memory;
+mod parts;
+mod purge;
 mod rename;
+mod session;
 mod state;
 mod store;
 mod tree;
 mod upload;
-mod writer;
 
 use std::{
     sync::Arc,
@@ -61,7 +78,9 @@ use std::{
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use object_store::{ObjectMeta, ObjectStoreExt, PutMode, UpdateVersion, path::Path};
+use object_store::{ObjectMeta, ObjectStoreExt, PutMode, PutPayload, UpdateVersion, path::Path};
+use uuid::Uuid;
+use wharf_budget::{Permit, Share};
 
 pub use self::{
     memory::Memory,
@@ -91,33 +110,51 @@ pub struct ObjectStorage {
 }
 
 /// The store, and the prefix in it below which all objects lie.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Bucket {
     store: Arc<dyn Store>,
     prefix: Path,
     limits: Limits,
+    /// Memory for parts, in bytes.
+    rooms: Share,
+    /// Names this process in leases.
+    process: Uuid,
 }
 
 /// Numbers that stores impose, or that balance costs; tests make them small.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
-    /// Bytes of each part of a multipart upload but the last. All alike, because some stores (R2) want that.
+    /// Bytes of each part of a multipart upload but the last, unless it needs larger ones.
     part_size: usize,
-    /// The largest object that the store copies by itself.
+    /// How many parts the store takes.
+    parts: usize,
+    /// How many parts an announced length makes at most; the rest is for what comes unannounced.
+    announced_parts: u64,
+    /// How many bytes of parts all requests may hold in memory.
+    memory: usize,
+    /// The largest object that the store copies in one request, and the parts of larger ones.
     copy_size: u64,
-    /// How many chunks one upload may have, because its state lists them all.
-    chunks: usize,
-    /// How often a request that goes on for long marks its upload as active, for the purges of other processes.
+    /// How long a request waits for room in memory.
+    patience: Duration,
+    /// How often a request that goes on for long renews its lease.
     heartbeat: Duration,
+    /// For how long a lease keeps the requests of other processes away.
+    lease: Duration,
+    clock: fn() -> SystemTime,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            part_size: 8 * 1024 * 1024,
-            copy_size: 5 * 1024 * 1024 * 1024,
-            chunks: 10_000,
-            heartbeat: Duration::from_secs(600),
+            part_size: 8 << 20,
+            parts: 10_000,
+            announced_parts: 9_000,
+            memory: 16 * (8 << 20),
+            copy_size: 32 << 20,
+            patience: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(60),
+            lease: Duration::from_secs(180),
+            clock: SystemTime::now,
         }
     }
 }
@@ -139,6 +176,8 @@ impl ObjectStorage {
                 store,
                 prefix,
                 limits,
+                rooms: Share::new("parts", limits.memory),
+                process: Uuid::new_v4(),
             }),
             holds: Holds::default(),
         }
@@ -241,18 +280,18 @@ impl Uploads for ObjectStorage {
     }
 
     async fn upload_size(&self, upload: &UploadKey) -> Result<u64> {
-        let (state, _) = State::load(&self.bucket, &layout::object_upload(upload)).await?;
-        Ok(state.before_seal().size())
+        let (head, _) = State::load_head(&self.bucket, &layout::object_upload(upload)).await?;
+        Ok(head.size)
     }
 
     /// An upload was last touched when its newest object was written.
     async fn list_uploads(&self) -> Result<UploadStream> {
-        let found = upload::list(&self.bucket, &self.holds).await?;
+        let found = purge::list(&self.bucket, &self.holds).await?;
         Ok(stream::iter(found.into_iter().map(Ok)).boxed())
     }
 
     async fn remove_upload(&self, upload: &ListedUpload, untouched_since: SystemTime) -> Result<()> {
-        upload::remove_untouched(&self.bucket, &self.holds, upload, untouched_since).await
+        purge::remove_untouched(&self.bucket, &self.holds, upload, untouched_since).await
     }
 }
 
@@ -275,6 +314,25 @@ impl Bucket {
         Key::new(key).ok()
     }
 
+    /// Room in memory for `bytes` of parts. A request that has some never waits for more.
+    async fn room(&self, bytes: usize) -> Result<Permit> {
+        let room = self.rooms.wait(bytes, self.limits.patience).await;
+        room.map_err(|full| Error::with_source(ErrorKind::Exhausted, "receive a part of an upload", full))
+    }
+
+    /// Room for one part more of a request that has some; `None` when other requests need it.
+    fn spare(&self, bytes: usize) -> Option<Permit> {
+        self.rooms.try_take(bytes)
+    }
+
+    /// The size of the parts of an upload that has `size` bytes, and of which `length` more are announced.
+    fn part_size(&self, size: u64, length: Option<u64>) -> usize {
+        let needed = size
+            .saturating_add(length.unwrap_or(0))
+            .div_ceil(self.limits.announced_parts);
+        usize::try_from(needed).map_or(usize::MAX, |needed| needed.max(self.limits.part_size))
+    }
+
     async fn head(&self, key: &Key) -> Result<ObjectMeta> {
         self.store
             .head(&self.path(key))
@@ -282,8 +340,8 @@ impl Bucket {
             .map_err(|error| failed(format!("look up `{key}`"), error))
     }
 
-    async fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        match self.store.put(&self.path(key), bytes.into()).await {
+    async fn put(&self, key: &Key, payload: impl Into<PutPayload>) -> Result<()> {
+        match self.store.put(&self.path(key), payload.into()).await {
             Ok(_) => Ok(()),
             Err(error) => Err(failed(format!("write `{key}`"), error)),
         }

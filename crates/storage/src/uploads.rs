@@ -50,7 +50,7 @@ pub trait Uploads: std::fmt::Debug + Send + Sync + 'static {
     /// Removes an upload, if it is not held and was last touched before `untouched_since`. Both are looked at again
     /// while the upload is held by this call, so that an upload that came to life since it was listed stays (I6).
     ///
-    /// On a bucket an upload that another process holds counts as touched at least every ten minutes, because holders
+    /// On a bucket an upload that another process holds counts as touched at least every few minutes, because holders
     /// renew its state that often.
     ///
     /// # Errors
@@ -75,6 +75,8 @@ pub struct ListedUpload {
     pub(crate) size: u64,
     pub(crate) is_held: bool,
     pub(crate) is_remnant: bool,
+    /// The multipart upload of a bucket that is all that is left.
+    pub(crate) multipart: Option<(Box<str>, Box<str>)>,
 }
 
 impl ListedUpload {
@@ -122,6 +124,15 @@ impl ListedUpload {
     }
 }
 
+/// What a request says of its bytes before it sends them. None of it need come true.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// The digest of the whole upload, if this request ends it
+    pub digest: Option<Digest>,
+    /// How many bytes the request brings
+    pub length: Option<u64>,
+}
+
 /// Exclusive hold of an upload.
 ///
 /// Dropping it lets go without losing what was written: the upload stays, and the next holder goes
@@ -136,12 +147,19 @@ pub trait Upload: Send {
     /// holder took it. To be called before the first write.
     fn write_provisionally(&mut self);
 
+    /// Says what is coming, so that an engine can choose where and in which portions it goes. To be called before the
+    /// first write. An upload whose digest was announced can be [published](Finished::publish) as that blob and as no other.
+    fn announce(&mut self, announced: Announced) {
+        let _ = announced;
+    }
+
     /// Appends. Returns as soon as the engine can take more, with a bounded amount waiting inside:
     /// 512 KiB on a file system, two parts of a multipart upload on an object store.
     ///
     /// # Errors
     ///
-    /// The error of this write, or of an earlier one.
+    /// The error of this write, or of an earlier one; on a bucket [`ErrorKind::Exhausted`] when other uploads have all the
+    /// memory for parts, and [`ErrorKind::TooLarge`] when the upload has more parts than the store allows.
     async fn write(&mut self, bytes: Bytes) -> Result<()>;
 
     /// Waits until all that was written is in the store (not necessarily durable), or, if it is provisional, is taken back, and

@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use wharf_oci::{Algorithm, ChunkRange, Digest, ErrorCode, RepoName, Route, UploadId, query_value};
 use wharf_registry::{BlobInfo, Caller as _, UploadSession};
+use wharf_storage::Announced;
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, admit, content_digest, empty, to_the_end, value},
@@ -46,6 +48,7 @@ pub(super) async fn start(call: Call<'_>, name: &RepoName, body: &mut Incoming) 
 pub(super) async fn patch(call: Call<'_>, name: &RepoName, id: &UploadId, body: &mut Incoming) -> Answer {
     let chunk = announced_chunk(call, name, id).await?;
     let mut session = call.app.registry.open_upload(name, id).await?;
+    session.announce(announced(None, body));
     let size = match receive_chunk(call, name, id, chunk, &mut session, body).await {
         Ok(()) => session.suspend().await.map_err(Failure::from),
         Err(failure) => Err(let_go(call, name, id, session, failure).await),
@@ -69,6 +72,7 @@ pub(super) async fn put(call: Call<'_>, name: &RepoName, id: &UploadId, body: &m
         Ok(session) => session,
         Err(error) => return finished_before(call, name, &digest, error.into()).await,
     };
+    session.announce(announced(Some(digest), body));
     if chunk.is_none() {
         session.write_provisionally();
     }
@@ -166,11 +170,20 @@ async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<R
     Ok(blob.map(|blob| created(call, name, &blob.digest)))
 }
 
+/// What the store is told of the bytes in `body`; `digest` is that of the whole upload.
+fn announced(digest: Option<Digest>, body: &Incoming) -> Announced {
+    Announced {
+        digest,
+        length: body.size_hint().exact(),
+    }
+}
+
 /// Receives a blob in one request: it is kept only if it is complete.
 async fn receive_whole(call: Call<'_>, name: &RepoName, digest: &Digest, body: &mut Incoming) -> Answer {
     let registry = &call.app.registry;
     let id = registry.start_upload(name).await?;
     let mut session = registry.open_upload(name, &id).await?;
+    session.announce(announced(Some(*digest), body));
     session.write_provisionally();
     if let Err(failure) = receive_chunk(call, name, &id, None, &mut session, body).await {
         if let Err(error) = session.discard().await {

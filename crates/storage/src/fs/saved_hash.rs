@@ -37,7 +37,7 @@ use super::{
     known_uploads::{Fingerprint, Remembered},
     sys::{Disk, Metadata},
 };
-use crate::layout::UploadKey;
+use crate::{hash_state, layout::UploadKey};
 
 /// Name of the record in the directory of an upload.
 const RECORD: &str = "hashed";
@@ -67,7 +67,7 @@ impl<D: Disk> Engine<D> {
             return Ok(());
         };
         self.forget_hash(directory)?;
-        let record = format!("{start} {size} {} {}", hasher.clone().finish(), hasher.save());
+        let record = format!("{start} {size} {}", hash_state::save(hasher));
         self.write_new(&path(directory), record)
     }
 
@@ -79,11 +79,9 @@ impl<D: Disk> Engine<D> {
         let mut text = [0; LONGEST];
         let count = self.disk.read_at(&record, &mut text, 0).ok()?;
         let text = std::str::from_utf8(&text[..count]).ok()?;
-        let mut fields = text.strip_prefix(&start)?.split_whitespace();
-        let size = fields.next()?.parse().ok().filter(|size| *size <= found.size)?;
-        let digest = fields.next()?;
-        let hasher = Hasher::restore(Algorithm::Sha256, fields.next()?)?;
-        (hasher.clone().finish().to_string() == digest).then_some((size, hasher))
+        let (size, hash) = text.strip_prefix(&start)?.trim_start().split_once(' ')?;
+        let size = size.parse().ok().filter(|size| *size <= found.size)?;
+        Some((size, hash_state::restore(hash)?))
     }
 
     /// Hashes an upload of `size` bytes that no request holds, if its hash is not known, as long as none does: a client that

@@ -11,15 +11,19 @@ use object_store::{
 use wharf_oci::{Algorithm, Digest};
 
 use super::*;
-use crate::{Storage, contract::purge};
+use crate::{Announced, Storage, contract::purge};
 
-/// Limits that make multipart uploads, copies by streaming and heartbeats of small contents.
-const SMALL: Limits = Limits {
-    part_size: 64 * 1024,
-    copy_size: 150_000,
-    chunks: 100,
-    heartbeat: Duration::ZERO,
-};
+/// Limits that make multipart uploads, and copies in ranges, of small contents.
+fn small() -> Limits {
+    Limits {
+        part_size: 64 * 1024,
+        memory: 64 * 64 * 1024,
+        copy_size: 150_000,
+        ..Limits::default()
+    }
+}
+
+mod uploads;
 
 async fn contract_holds(storage: ObjectStorage) {
     let storage: Arc<dyn Storage> = Arc::new(storage);
@@ -39,7 +43,7 @@ async fn contract_below_a_prefix_with_small_limits() {
     contract_holds(ObjectStorage::with_limits(
         Arc::clone(&store) as _,
         below.clone(),
-        SMALL,
+        small(),
     ))
     .await;
     let mut all = store.list(None);
@@ -55,9 +59,12 @@ async fn contract_below_a_prefix_with_small_limits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn contract_on_stores_that_do_not_honour_conditions() {
     for conditions in [Conditions::Ignored, Conditions::Refused] {
-        let store = Arc::new(Weak::new(conditions));
-        let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(store, Path::default()));
-        Box::pin(crate::contract::unconditional(&storage)).await;
+        for limits in [Limits::default(), small()] {
+            let store = Arc::new(Weak::new(conditions));
+            let storage = ObjectStorage::with_limits(store, Path::default(), limits);
+            let storage: Arc<dyn Storage> = Arc::new(storage);
+            Box::pin(crate::contract::unconditional(&storage)).await;
+        }
     }
 }
 
@@ -102,256 +109,6 @@ async fn publish(storage: &ObjectStorage, id: &str) -> Result<Bytes> {
     let bytes = storage.read(&key, 1_000_000).await?.bytes;
     assert_eq!(Digest::sha256_of(&bytes), digest);
     Ok(bytes)
-}
-
-#[tokio::test]
-async fn any_replica_goes_on_with_an_upload() {
-    let (one, two) = replicas(Memory::new());
-    one.create_upload(&upload_key("u")).await.unwrap();
-    assert_eq!(write(&two, "u", b"one ").await.unwrap(), 4);
-    assert_eq!(write(&one, "u", b"two ").await.unwrap(), 8);
-    assert_eq!(two.upload_size(&upload_key("u")).await.unwrap(), 8);
-    assert_eq!(write(&two, "u", b"three").await.unwrap(), 13);
-    assert_eq!(publish(&one, "u").await.unwrap(), "one two three");
-    assert_eq!(objects(&two).await.len(), 1, "only the blob is left");
-}
-
-#[tokio::test]
-async fn of_two_requests_in_two_replicas_one_wins() {
-    let (one, two) = replicas(Memory::new());
-    one.create_upload(&upload_key("u")).await.unwrap();
-    write(&one, "u", b"first ").await.unwrap();
-
-    let mut a = one.open_upload(&upload_key("u")).await.unwrap();
-    let mut b = two.open_upload(&upload_key("u")).await.unwrap();
-    a.write(Bytes::from_static(b"from a")).await.unwrap();
-    b.write(Bytes::from_static(b"from b, longer")).await.unwrap();
-    assert_eq!(b.suspend().await.unwrap(), 20);
-    assert_eq!(a.suspend().await.unwrap_err().kind(), ErrorKind::Busy);
-
-    let chunks = objects(&one)
-        .await
-        .into_iter()
-        .filter(|path| path.contains("/chunks/"))
-        .count();
-    assert_eq!(chunks, 2, "the loser's chunk is gone");
-    assert_eq!(publish(&one, "u").await.unwrap(), "first from b, longer");
-}
-
-#[tokio::test]
-async fn nothing_is_added_to_what_is_being_published() {
-    let (one, two) = replicas(Memory::new());
-    one.create_upload(&upload_key("u")).await.unwrap();
-    write(&one, "u", b"whole").await.unwrap();
-
-    // Opened before the seal: the put of its state fails.
-    let mut early = two.open_upload(&upload_key("u")).await.unwrap();
-    early.write(Bytes::from_static(b"too late")).await.unwrap();
-    // Stops between the seal and the end, as a process that dies there does: what it was to copy is missing.
-    let finished = one
-        .open_upload(&upload_key("u"))
-        .await
-        .unwrap()
-        .finish(None)
-        .await
-        .unwrap();
-    let chunk = objects(&one)
-        .await
-        .into_iter()
-        .find(|path| path.contains("/chunks/"))
-        .unwrap();
-    let saved = one
-        .bucket
-        .store
-        .get(&Path::from(&*chunk))
-        .await
-        .unwrap()
-        .bytes()
-        .await
-        .unwrap();
-    one.bucket.store.delete(&Path::from(&*chunk)).await.unwrap();
-    let error = finished
-        .publish(&Key::new("blob").unwrap(), &[])
-        .await
-        .unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotFound);
-    one.bucket
-        .store
-        .put(&Path::from(&*chunk), saved.into())
-        .await
-        .unwrap();
-
-    assert_eq!(early.suspend().await.unwrap_err().kind(), ErrorKind::Busy);
-    assert_eq!(
-        write(&two, "u", b"even later").await.unwrap_err().kind(),
-        ErrorKind::Busy
-    );
-    // The client asks for the publication once more.
-    assert_eq!(publish(&two, "u").await.unwrap(), "whole");
-}
-
-/// Where the store ignores conditions, one request may lose its bytes; what is published is still
-/// exactly what the digest says, and made of whole requests.
-#[tokio::test]
-async fn without_conditions_there_is_still_no_mixture() {
-    let (one, two) = replicas(Weak::new(Conditions::Ignored));
-    one.create_upload(&upload_key("u")).await.unwrap();
-    let mut a = one.open_upload(&upload_key("u")).await.unwrap();
-    let mut b = two.open_upload(&upload_key("u")).await.unwrap();
-    a.write(Bytes::from_static(b"aaaa")).await.unwrap();
-    b.write(Bytes::from_static(b"bbbbbbbb")).await.unwrap();
-    a.suspend().await.unwrap();
-    b.suspend().await.unwrap();
-    let published = publish(&one, "u").await.unwrap();
-    assert!(published == "aaaa" || published == "bbbbbbbb", "{published:?}");
-}
-
-/// A store without conditional puts is at least looked at before it is written to.
-#[tokio::test]
-async fn a_refused_condition_falls_back_to_looking_first() {
-    let (one, two) = replicas(Weak::new(Conditions::Refused));
-    one.create_upload(&upload_key("u")).await.unwrap();
-    let mut a = one.open_upload(&upload_key("u")).await.unwrap();
-    let mut b = two.open_upload(&upload_key("u")).await.unwrap();
-    a.write(Bytes::from_static(b"aaaa")).await.unwrap();
-    b.write(Bytes::from_static(b"bbbbbbbb")).await.unwrap();
-    a.suspend().await.unwrap();
-    assert_eq!(b.suspend().await.unwrap_err().kind(), ErrorKind::Busy);
-    assert_eq!(publish(&two, "u").await.unwrap(), "aaaa");
-}
-
-#[tokio::test]
-async fn a_put_whose_answer_is_lost_counts() {
-    let store = Weak {
-        lose_answers: true,
-        ..Weak::new(Conditions::Honoured)
-    };
-    let (one, _) = replicas(store);
-    one.create_upload(&upload_key("u")).await.unwrap();
-    assert_eq!(write(&one, "u", b"once ").await.unwrap(), 5);
-    assert_eq!(write(&one, "u", b"only").await.unwrap(), 9);
-    assert_eq!(publish(&one, "u").await.unwrap(), "once only");
-}
-
-/// I6 across processes: a request that lasts renews the state, which another process's purge looks at.
-#[tokio::test]
-async fn a_long_request_shows_other_replicas_that_it_lives() {
-    let store = Memory::new();
-    let one = ObjectStorage::with_limits(Arc::new(store.clone()), Path::default(), SMALL);
-    let two = ObjectStorage::new(Arc::new(store), Path::default());
-    one.create_upload(&upload_key("u")).await.unwrap();
-    let mut held = one.open_upload(&upload_key("u")).await.unwrap();
-    let cutoff = SystemTime::now();
-    while SystemTime::now() <= cutoff {
-        tokio::task::yield_now().await;
-    }
-    // The queue holds one piece, so by the third write the first has been dealt with.
-    for _ in 0..3 {
-        held.write(Bytes::from_static(b"piece ")).await.unwrap();
-    }
-    assert_eq!(purge(&two, cutoff).await.unwrap(), 0);
-    assert_eq!(held.suspend().await.unwrap(), 18);
-    assert_eq!(publish(&two, "u").await.unwrap(), "piece piece piece ");
-}
-
-#[tokio::test]
-async fn purge_removes_chunks_without_a_state() {
-    let storage = ObjectStorage::in_memory();
-    let orphan = Path::from("wharf/uploads/library=alpine/gone/chunks/0-orphan");
-    storage
-        .bucket
-        .store
-        .put(&orphan, Bytes::from_static(b"x").into())
-        .await
-        .unwrap();
-    assert_eq!(purge(&storage, SystemTime::UNIX_EPOCH).await.unwrap(), 0);
-    assert_eq!(objects(&storage).await.len(), 1);
-    let future = SystemTime::now() + Duration::from_secs(60);
-    assert_eq!(
-        purge(&storage, future).await.unwrap(),
-        0,
-        "it was no upload any more"
-    );
-    assert_eq!(objects(&storage).await, [""; 0]);
-}
-
-#[tokio::test]
-async fn a_chunk_that_was_tampered_with_is_damaged() {
-    for (damage, also) in [
-        ("shorter", None),
-        ("wholly different", None),
-        ("abcde", Some(Algorithm::Sha512)),
-    ] {
-        let storage = ObjectStorage::in_memory();
-        storage.create_upload(&upload_key("u")).await.unwrap();
-        write(&storage, "u", b"12345").await.unwrap();
-        let chunk = objects(&storage)
-            .await
-            .into_iter()
-            .find(|path| path.contains("/chunks/"))
-            .unwrap();
-        storage
-            .bucket
-            .store
-            .put(&Path::from(chunk), Bytes::from_static(damage.as_bytes()).into())
-            .await
-            .unwrap();
-        let held = storage.open_upload(&upload_key("u")).await.unwrap();
-        let Err(error) = held.finish(also).await else {
-            panic!("`{damage}` was taken for `12345`")
-        };
-        assert_eq!(error.kind(), ErrorKind::Damaged, "{error}");
-    }
-}
-
-/// What is too large to be copied by the store is compared with its digest before it appears.
-#[tokio::test]
-async fn a_large_blob_is_hashed_on_its_way_to_its_key() {
-    let content = Bytes::from(vec![7; 200_000]);
-    let storage = ObjectStorage::with_limits(Arc::new(Memory::new()), Path::default(), SMALL);
-    storage.create_upload(&upload_key("u")).await.unwrap();
-    let mut held = storage.open_upload(&upload_key("u")).await.unwrap();
-    held.write(content.clone()).await.unwrap();
-    let finished = held.finish(None).await.unwrap();
-    let chunk = objects(&storage)
-        .await
-        .into_iter()
-        .find(|path| path.contains("/chunks/"))
-        .unwrap();
-    let mut other = content.to_vec();
-    other[150_000] = 8;
-    storage
-        .bucket
-        .store
-        .put(&Path::from(chunk), other.into())
-        .await
-        .unwrap();
-    let key = layout::blob(&Digest::sha256_of(&content));
-    assert_eq!(
-        finished.publish(&key, &[]).await.unwrap_err().kind(),
-        ErrorKind::Damaged
-    );
-    assert!(
-        storage.stat(&key).await.unwrap_err().is_not_found(),
-        "nothing wrong ever appears at the key of a blob"
-    );
-}
-
-#[tokio::test]
-async fn an_upload_of_too_many_chunks_is_refused() {
-    let storage = ObjectStorage::with_limits(Arc::new(Memory::new()), Path::default(), SMALL);
-    storage.create_upload(&upload_key("u")).await.unwrap();
-    for _ in 0..SMALL.chunks {
-        write(&storage, "u", b"x").await.unwrap();
-    }
-    let error = write(&storage, "u", b"x").await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::TooLarge);
-    assert!(error.to_string().contains("send larger ones"), "{error}");
-    assert_eq!(
-        publish(&storage, "u").await.unwrap().len(),
-        SMALL.chunks,
-        "what was accepted is not lost"
-    );
 }
 
 /// A tag goes before its history, a revision after both, whatever order the store lists them in.
@@ -524,7 +281,15 @@ struct Weak {
     lose_answers: bool,
     /// The last byte of each object gets lost on the way.
     send_short: bool,
+    /// A completed multipart upload is answered as one that does not exist, because the client library tried twice.
+    lose_completions: bool,
+    /// It copies ranges and lists multipart uploads.
+    is_able: bool,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
+    /// Every operation, and what it is on
+    calls: Arc<parking_lot::Mutex<Vec<String>>>,
+    /// The sizes of all parts, and of all puts
+    sizes: Arc<parking_lot::Mutex<Vec<(&'static str, usize)>>>,
     /// How often an object was looked at or read
     looks: Arc<std::sync::atomic::AtomicU32>,
 }
@@ -536,10 +301,39 @@ impl Weak {
             conditions,
             lose_answers: false,
             send_short: false,
+            lose_completions: false,
+            is_able: conditions == Conditions::Honoured,
             deleted: Arc::default(),
+            calls: Arc::default(),
+            sizes: Arc::default(),
             looks: Arc::default(),
         }
     }
+
+    fn note(&self, operation: &str, path: &Path) {
+        self.calls.lock().push(format!("{operation} {}", kind_of(path)));
+    }
+
+    fn note_size(&self, path: &Path, bytes: &PutPayload) {
+        self.sizes.lock().push((kind_of(path), bytes.content_length()));
+    }
+
+    /// What was called since the last look.
+    fn take_calls(&self) -> Vec<String> {
+        std::mem::take(&mut *self.calls.lock())
+    }
+}
+
+fn kind_of(path: &Path) -> &'static str {
+    let path = path.as_ref();
+    let kinds = [
+        ("/state", "state"),
+        ("/data/", "staging"),
+        ("/blobs/", "blob"),
+        ("/link", "link"),
+    ];
+    let kind = kinds.iter().find(|(part, _)| path.contains(part));
+    kind.map_or("object", |(_, kind)| kind)
 }
 
 impl fmt::Display for Weak {
@@ -556,6 +350,8 @@ impl ObjectStore for Weak {
         payload: PutPayload,
         mut options: PutOptions,
     ) -> object_store::Result<PutResult> {
+        self.note("put", location);
+        self.note_size(location, &payload);
         if options.mode != PutMode::Overwrite {
             match self.conditions {
                 Conditions::Honoured => {}
@@ -586,6 +382,7 @@ impl ObjectStore for Weak {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.note(if options.head { "head" } else { "get" }, location);
         let mut got = self.inner.get_opts(location, options).await?;
         if self.send_short {
             let (meta, range, attributes) = (got.meta.clone(), got.range.clone(), got.attributes.clone());
@@ -609,11 +406,16 @@ impl ObjectStore for Weak {
     ) -> BoxStream<'static, object_store::Result<Path>> {
         use futures_util::TryStreamExt;
         let deleted = Arc::clone(&self.deleted);
-        let noted = locations.inspect_ok(move |path| deleted.lock().push(path.to_string()));
+        let calls = Arc::clone(&self.calls);
+        let noted = locations.inspect_ok(move |path| {
+            deleted.lock().push(path.to_string());
+            calls.lock().push(format!("delete {}", kind_of(path)));
+        });
         self.inner.delete_stream(Box::pin(noted))
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
+        self.calls.lock().push("list".to_owned());
         self.inner.list(prefix)
     }
 
@@ -622,6 +424,7 @@ impl ObjectStore for Weak {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        self.note("copy to", to);
         self.inner.copy_opts(from, to, options).await
     }
 }
@@ -629,6 +432,7 @@ impl ObjectStore for Weak {
 #[async_trait]
 impl MultipartStore for Weak {
     async fn create_multipart(&self, path: &Path) -> object_store::Result<MultipartId> {
+        self.note("create", path);
         self.inner.create_multipart(path).await
     }
 
@@ -639,6 +443,8 @@ impl MultipartStore for Weak {
         index: usize,
         bytes: PutPayload,
     ) -> object_store::Result<PartId> {
+        self.note("part of", path);
+        self.note_size(path, &bytes);
         self.inner.put_part(path, id, index, bytes).await
     }
 
@@ -648,16 +454,40 @@ impl MultipartStore for Weak {
         id: &MultipartId,
         parts: Vec<PartId>,
     ) -> object_store::Result<PutResult> {
-        self.inner.complete_multipart(path, id, parts).await
+        self.note("complete", path);
+        let completed = self.inner.complete_multipart(path, id, parts).await?;
+        if self.lose_completions {
+            return Err(object_store::Error::NotFound {
+                path: path.to_string(),
+                source: "no such multipart upload".into(),
+            });
+        }
+        Ok(completed)
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> object_store::Result<()> {
+        self.note("abort", path);
         self.inner.abort_multipart(path, id).await
     }
 }
 
 #[async_trait]
 impl Store for Weak {
+    async fn copy_part(&self, copy: &PartCopy<'_>) -> object_store::Result<PartId> {
+        if !self.is_able {
+            return Err(unable());
+        }
+        self.note("copy part of", copy.to);
+        self.inner.copy_part(copy).await
+    }
+
+    async fn open_multiparts(&self, prefix: &Path) -> object_store::Result<Vec<OpenMultipart>> {
+        if !self.is_able {
+            return Err(unable());
+        }
+        self.inner.open_multiparts(prefix).await
+    }
+
     async fn sign(&self, get: &SignedGet<'_>) -> object_store::Result<Option<String>> {
         if get.ttl.is_zero() {
             return Err(object_store::Error::Unauthenticated {
@@ -667,5 +497,11 @@ impl Store for Weak {
         }
         let (path, seconds) = (get.path, get.ttl.as_secs());
         Ok(Some(format!("https://bucket.example/{path}?expires={seconds}")))
+    }
+}
+
+fn unable() -> object_store::Error {
+    object_store::Error::NotSupported {
+        source: "a weak store".into(),
     }
 }

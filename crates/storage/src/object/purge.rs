@@ -1,0 +1,226 @@
+//! Removing uploads: those that ended, those that no request has touched for long, and what is left of others.
+
+use std::{
+    collections::{HashMap, HashSet},
+    time::SystemTime,
+};
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+
+use super::{
+    Bucket, OpenMultipart,
+    error::{failed, is_unsupported},
+    hold::Holds,
+    parts,
+    state::{Head, State},
+    tree,
+};
+use crate::{Error, ErrorKind, Key, ListedUpload, Result, layout};
+
+/// How many states are read at once.
+const AT_ONCE: usize = 16;
+
+/// Removes an upload, the state first: without it no request can take hold of the rest. Of one that is staged it is known
+/// that its multipart upload is completed.
+pub(super) async fn remove(bucket: &Bucket, dir: &Key, head: &Head, is_staged: bool) -> Result<()> {
+    bucket.delete(&layout::object_upload_state(dir)).await?;
+    if let Some(staging) = &head.staging {
+        let data = layout::object_upload_data(dir, staging.name);
+        if head.sealed.is_some() {
+            bucket.delete(&data).await?;
+        }
+        if !is_staged {
+            parts::abort(bucket, &bucket.path(&data), &staging.id).await;
+        }
+    }
+    if let Some(direct) = &head.direct
+        && let Ok(key) = Key::new(direct.key.clone())
+    {
+        parts::abort(bucket, &bucket.path(&key), &direct.id).await;
+    }
+    Ok(())
+}
+
+/// All uploads, each with the time of its state, and what requests left behind whose upload is gone.
+pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpload>> {
+    // Before the states are read: what was begun later is not among these.
+    let multiparts = open_multiparts(bucket).await?;
+    let mut found = list_objects(bucket, holds).await?;
+    let directs = read_heads(bucket, &mut found).await?;
+    for multipart in multiparts {
+        let Some(key) = bucket.key(&multipart.path) else {
+            continue;
+        };
+        match layout::object_upload_of(&key) {
+            Some(dir) => {
+                let is_held = holds.contains(&dir);
+                let upload = found.entry(dir.clone());
+                upload.or_insert_with(|| remnant(&dir, multipart.begun, is_held));
+            }
+            None if directs.contains(multipart.id.as_str()) => {}
+            None => {
+                let mut upload = remnant(&key, multipart.begun, false);
+                upload.multipart = Some((key.as_str().into(), multipart.id.into()));
+                found.insert(key, upload);
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Removes an upload that is not held and was not touched since.
+pub(super) async fn remove_untouched(
+    bucket: &Bucket,
+    holds: &Holds,
+    upload: &ListedUpload,
+    untouched_since: SystemTime,
+) -> Result<()> {
+    if let Some((key, id)) = &upload.multipart {
+        return abort_untouched(bucket, key, id, upload.touched, untouched_since).await;
+    }
+    let dir = layout::object_uploads()
+        .join(&upload.repository.replace('/', "="))
+        .and_then(|above| above.join(&upload.id))
+        .map_err(|error| Error::with_source(ErrorKind::NotFound, "remove an upload", error))?;
+    let _hold = holds.take(&dir)?;
+    let state = layout::object_upload_state(&dir);
+    // A request may have gone on with it since it was listed.
+    let touched = match bucket.head(&state).await {
+        Ok(meta) => SystemTime::from(meta.last_modified).max(upload.touched),
+        Err(error) if error.is_not_found() && upload.is_remnant => upload.touched,
+        Err(error) => return Err(error),
+    };
+    if touched >= untouched_since {
+        return Err(touched_since(&dir));
+    }
+    match State::load_head(bucket, &dir).await {
+        Ok((head, _)) => remove(bucket, &dir, &head, false).await?,
+        // A state that cannot be read goes all the same.
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged) => {
+            bucket.delete(&state).await?;
+        }
+        Err(error) => return Err(error),
+    }
+    for multipart in open_below(bucket, &bucket.path(&dir)).await? {
+        parts::abort(bucket, &multipart.path, &multipart.id).await;
+    }
+    tree::remove_below(bucket, &dir, |_| true).await
+}
+
+async fn abort_untouched(
+    bucket: &Bucket,
+    key: &str,
+    id: &str,
+    begun: SystemTime,
+    untouched_since: SystemTime,
+) -> Result<()> {
+    let key =
+        Key::new(key).map_err(|error| Error::with_source(ErrorKind::NotFound, "remove an upload", error))?;
+    if begun >= untouched_since {
+        return Err(touched_since(&key));
+    }
+    parts::abort(bucket, &bucket.path(&key), &id.to_owned()).await;
+    Ok(())
+}
+
+fn touched_since(dir: &Key) -> Error {
+    let context = format!("remove upload `{dir}`, which a request has gone on with");
+    Error::new(ErrorKind::Precondition, context)
+}
+
+/// The multipart uploads that requests have begun: of uploads, and of blobs. None where the store cannot list them.
+async fn open_multiparts(bucket: &Bucket) -> Result<Vec<OpenMultipart>> {
+    let mut all = open_below(bucket, &bucket.path(&layout::object_uploads())).await?;
+    all.extend(open_below(bucket, &bucket.path(&layout::blobs())).await?);
+    Ok(all)
+}
+
+async fn open_below(bucket: &Bucket, prefix: &Path) -> Result<Vec<OpenMultipart>> {
+    match bucket.store.open_multiparts(prefix).await {
+        Err(error) if is_unsupported(&error) => Ok(Vec::new()),
+        listed => listed.map_err(|error| failed(format!("list multipart uploads below `{prefix}`"), error)),
+    }
+}
+
+/// The uploads that have objects; each is a remnant until its state is found.
+async fn list_objects(bucket: &Bucket, holds: &Holds) -> Result<HashMap<Key, ListedUpload>> {
+    let root = layout::object_uploads();
+    let mut found: HashMap<Key, ListedUpload> = HashMap::new();
+    let mut listed = bucket.store.list(Some(&bucket.path(&root)));
+    while let Some(meta) = listed
+        .try_next()
+        .await
+        .map_err(|error| failed(format!("list `{root}`"), error))?
+    {
+        let Some(key) = bucket.key(&meta.location) else {
+            continue;
+        };
+        let Some(dir) = layout::object_upload_of(&key) else {
+            continue;
+        };
+        let modified = SystemTime::from(meta.last_modified);
+        let is_held = holds.contains(&dir);
+        let upload = found.entry(dir.clone());
+        let upload = upload.or_insert_with(|| remnant(&dir, modified, is_held));
+        upload.touched = upload.touched.max(modified);
+        if key == layout::object_upload_state(&dir) {
+            upload.is_remnant = false;
+        } else {
+            upload.size += meta.size;
+        }
+    }
+    Ok(found)
+}
+
+/// Takes the sizes of uploads from their states, and returns the multipart uploads at keys of blobs that these name.
+async fn read_heads(bucket: &Bucket, found: &mut HashMap<Key, ListedUpload>) -> Result<HashSet<String>> {
+    let alive: Vec<Key> = found
+        .iter()
+        .filter(|(_, upload)| !upload.is_remnant)
+        .map(|(dir, _)| dir.clone())
+        .collect();
+    let heads = alive.into_iter().map(|dir| async move {
+        let head = State::load_head(bucket, &dir).await;
+        (dir, head)
+    });
+    let mut heads = stream::iter(heads).buffer_unordered(AT_ONCE);
+    let mut directs = HashSet::new();
+    while let Some((dir, head)) = heads.next().await {
+        match head {
+            Ok((head, _)) => {
+                directs.extend(head.direct.map(|direct| direct.id));
+                if let Some(upload) = found.get_mut(&dir) {
+                    upload.size = head.size;
+                }
+            }
+            Err(error) if error.is_not_found() => {
+                found.remove(&dir);
+            }
+            // It can be purged.
+            Err(error) if error.kind() == ErrorKind::Damaged => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(directs)
+}
+
+fn remnant(dir: &Key, touched: SystemTime, is_held: bool) -> ListedUpload {
+    ListedUpload {
+        repository: repository_of(dir),
+        id: dir.name().into(),
+        started: None,
+        touched,
+        size: 0,
+        is_held,
+        is_remnant: true,
+        multipart: None,
+    }
+}
+
+/// The name of the repository that an upload is for, whatever it is.
+fn repository_of(dir: &Key) -> Box<str> {
+    let parent = dir.parent();
+    let repository = parent.as_ref().map_or("", Key::name);
+    repository.replace('=', "/").into()
+}

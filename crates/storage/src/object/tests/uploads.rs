@@ -1,0 +1,706 @@
+//! Uploads over several processes, their parts, and what they ask of the store.
+
+use super::*;
+
+const PART: usize = 64 * 1024;
+
+fn content(seed: u8, size: usize) -> Bytes {
+    let byte = |at: usize| {
+        let digits = at.to_le_bytes();
+        digits
+            .iter()
+            .fold(seed, |sum, digit| sum.wrapping_mul(31).wrapping_add(*digit))
+    };
+    (0..size).map(byte).collect::<Vec<_>>().into()
+}
+
+fn process(store: &(impl Store + Clone), limits: Limits) -> ObjectStorage {
+    ObjectStorage::with_limits(Arc::new(store.clone()), Path::default(), limits)
+}
+
+async fn create(storage: &ObjectStorage) -> UploadKey {
+    let upload = upload_key("u");
+    storage.create_upload(&upload).await.unwrap();
+    upload
+}
+
+async fn patch(storage: &ObjectStorage, upload: &UploadKey, bytes: Bytes) -> Result<u64> {
+    let mut held = storage.open_upload(upload).await?;
+    held.write(bytes).await?;
+    held.suspend().await
+}
+
+/// A PUT that names the digest of everything, with `bytes` as its body.
+async fn put(storage: &ObjectStorage, upload: &UploadKey, bytes: Bytes, digest: &Digest) -> Result<()> {
+    let mut held = storage.open_upload(upload).await?;
+    held.write_provisionally();
+    held.announce(Announced {
+        digest: Some(*digest),
+        length: Some(bytes.len() as u64),
+    });
+    held.write(bytes).await?;
+    let mut finished = held.finish(Some(digest.algorithm())).await?;
+    if finished.digest(digest.algorithm()) != Some(*digest) {
+        return finished.discard().await;
+    }
+    finished.prepare().await?;
+    let link = layout::layer_link(&upload.repository, digest);
+    let links = [Put::new(link, layout::link_content(digest))];
+    finished.publish(&layout::blob(digest), &links).await
+}
+
+async fn blob(storage: &ObjectStorage, digest: &Digest) -> Bytes {
+    storage
+        .read(&layout::blob(digest), 100_000_000)
+        .await
+        .unwrap()
+        .bytes
+}
+
+#[tokio::test]
+async fn any_replica_goes_on_with_an_upload() {
+    let (one, two) = replicas(Memory::new());
+    one.create_upload(&upload_key("u")).await.unwrap();
+    assert_eq!(write(&two, "u", b"one ").await.unwrap(), 4);
+    assert_eq!(write(&one, "u", b"two ").await.unwrap(), 8);
+    assert_eq!(two.upload_size(&upload_key("u")).await.unwrap(), 8);
+    assert_eq!(write(&two, "u", b"three").await.unwrap(), 13);
+    assert_eq!(publish(&one, "u").await.unwrap(), "one two three");
+    assert_eq!(objects(&two).await.len(), 1, "only the blob is left");
+}
+
+#[tokio::test]
+async fn any_replica_goes_on_with_parts() {
+    let store = Memory::new();
+    let replicas = [(); 3].map(|()| process(&store, small()));
+    let whole = content(1, 10 * PART + 77);
+    let upload = create(&replicas[0]).await;
+    let mut at = 0;
+    for (turn, size) in [PART - 1, 2, 3 * PART, 1, PART, PART + 5].into_iter().enumerate() {
+        let bytes = whole.slice(at..at + size);
+        at += size;
+        assert_eq!(
+            patch(&replicas[turn % 3], &upload, bytes).await.unwrap(),
+            at as u64
+        );
+    }
+    let digest = Digest::sha256_of(&whole);
+    put(&replicas[1], &upload, whole.slice(at..), &digest)
+        .await
+        .unwrap();
+    assert_eq!(blob(&replicas[2], &digest).await, whole);
+    assert_eq!(
+        objects(&replicas[0]).await.len(),
+        2,
+        "the blob and its link are left"
+    );
+    assert_eq!(store.open_multipart_count(), 0);
+}
+
+#[tokio::test]
+async fn of_two_requests_in_two_replicas_one_wins() {
+    for (conditions, limits) in [
+        (Conditions::Honoured, Limits::default()),
+        (Conditions::Honoured, small()),
+        (Conditions::Refused, Limits::default()),
+        (Conditions::Refused, small()),
+    ] {
+        let store = Weak::new(conditions);
+        let (one, two) = (process(&store, limits), process(&store, limits));
+        let upload = create(&one).await;
+        patch(&one, &upload, content(1, PART)).await.unwrap();
+
+        let mut a = one.open_upload(&upload).await.unwrap();
+        let mut b = two.open_upload(&upload).await.unwrap();
+        let (from_a, from_b) = (content(2, PART / 2), content(3, 3 * PART));
+        b.write(from_b.clone()).await.unwrap();
+        assert_eq!(b.suspend().await.unwrap(), 4 * PART as u64);
+        a.write(from_a).await.unwrap();
+        assert_eq!(a.suspend().await.unwrap_err().kind(), ErrorKind::Busy);
+        let expected = [content(1, PART), from_b].concat();
+        assert!(publish(&one, "u").await.unwrap() == expected);
+    }
+}
+
+/// Where the store ignores conditions, one request may lose its bytes; what is published is still
+/// exactly what the digest says, and made of whole requests.
+#[tokio::test]
+async fn without_conditions_there_is_still_no_mixture() {
+    for size in [4, PART, 3 * PART + 5] {
+        for parts_before in [0, 2] {
+            let store = Weak::new(Conditions::Ignored);
+            let (one, two) = (process(&store, small()), process(&store, small()));
+            let upload = create(&one).await;
+            let before = content(9, parts_before * PART + 1);
+            patch(&one, &upload, before.clone()).await.unwrap();
+            let mut a = one.open_upload(&upload).await.unwrap();
+            let mut b = two.open_upload(&upload).await.unwrap();
+            let (from_a, from_b) = (content(1, size), content(2, 2 * size));
+            let (wrote_a, wrote_b) = tokio::join!(a.write(from_a.clone()), b.write(from_b.clone()));
+            wrote_a.unwrap();
+            wrote_b.unwrap();
+            let (ended_a, ended_b) = tokio::join!(a.suspend(), b.suspend());
+            assert!(ended_a.is_ok() || ended_b.is_ok());
+            // A part that the other request wrote again makes the completion fail.
+            if let Ok(published) = publish(&two, "u").await {
+                let either = [from_a, from_b].map(|from| [&before[..], &from].concat());
+                assert!(either.contains(&published.to_vec()), "{} bytes", published.len());
+            }
+        }
+    }
+}
+
+/// Two requests that end one upload at once, each with its own bytes, where nothing tells them apart.
+#[tokio::test]
+async fn of_two_ends_without_conditions_each_publishes_its_own_bytes() {
+    let store = Weak::new(Conditions::Ignored);
+    let (one, two) = (process(&store, small()), process(&store, small()));
+    let upload = create(&one).await;
+    let before = content(9, 2 * PART);
+    patch(&one, &upload, before.clone()).await.unwrap();
+    let ends = [content(1, PART), content(2, PART)];
+    let digests = ends
+        .clone()
+        .map(|end| Digest::sha256_of(&[before.clone(), end].concat()));
+    let (first, second) = tokio::join!(
+        put(&one, &upload, ends[0].clone(), &digests[0]),
+        put(&two, &upload, ends[1].clone(), &digests[1])
+    );
+    for (ended, digest) in [first, second].iter().zip(&digests) {
+        let found = one.read(&layout::blob(digest), 1_000_000).await;
+        assert_eq!(ended.is_ok(), found.is_ok(), "{ended:?}");
+        if let Ok(found) = found {
+            assert_eq!(Digest::sha256_of(&found.bytes), *digest);
+        }
+    }
+}
+
+/// Another server is told at once that a request is writing parts, and goes on when that request ends.
+#[tokio::test]
+async fn a_lease_keeps_other_replicas_away() {
+    let store = Memory::new();
+    let (one, two) = (process(&store, small()), process(&store, small()));
+    let upload = create(&one).await;
+    let mut held = one.open_upload(&upload).await.unwrap();
+    // The queue holds one piece, so by the third write the first has been dealt with.
+    for _ in 0..3 {
+        held.write(content(1, 2 * PART)).await.unwrap();
+    }
+    assert_eq!(
+        two.open_upload(&upload).await.err().unwrap().kind(),
+        ErrorKind::Busy
+    );
+    assert_eq!(two.upload_size(&upload).await.unwrap(), 0);
+    held.suspend().await.unwrap();
+    assert_eq!(
+        patch(&two, &upload, content(2, 1)).await.unwrap(),
+        6 * PART as u64 + 1
+    );
+}
+
+/// How far the clock of leases has been put forward, in seconds.
+static AHEAD: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
+
+fn clock_ahead() -> SystemTime {
+    SystemTime::now() + Duration::from_secs(AHEAD.load(std::sync::atomic::Ordering::SeqCst))
+}
+
+/// A process that dies in the middle of a request loses what came in that request, and nothing else.
+#[tokio::test]
+async fn the_lease_of_a_killed_process_runs_out() {
+    let limits = Limits {
+        clock: clock_ahead,
+        ..small()
+    };
+    let store = Memory::new();
+    let (one, two) = (process(&store, limits), process(&store, limits));
+    let upload = create(&one).await;
+    let before = content(1, 2 * PART + 9);
+    patch(&one, &upload, before.clone()).await.unwrap();
+
+    let dying = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let killed = upload.clone();
+    let thread = std::thread::spawn(move || {
+        let held = dying.block_on(async move {
+            let mut held = one.open_upload(&killed).await.unwrap();
+            for _ in 0..3 {
+                held.write(content(2, 2 * PART)).await.unwrap();
+            }
+            held
+        });
+        // Its tasks stop where they are.
+        drop(dying);
+        drop(held);
+    });
+    thread.join().unwrap();
+    assert_eq!(
+        two.open_upload(&upload).await.err().unwrap().kind(),
+        ErrorKind::Busy
+    );
+    AHEAD.store(limits.lease.as_secs(), std::sync::atomic::Ordering::SeqCst);
+    let rest = content(3, 4 * PART);
+    patch(&two, &upload, rest.clone()).await.unwrap();
+    assert!(publish(&two, "u").await.unwrap() == [before, rest].concat());
+    assert_eq!(store.open_multipart_count(), 0);
+}
+
+/// I6 across processes: a request that lasts renews its lease, which another process's purge looks at.
+#[tokio::test]
+async fn a_long_request_shows_other_replicas_that_it_lives() {
+    let store = Memory::new();
+    let limits = Limits {
+        heartbeat: Duration::from_millis(5),
+        ..small()
+    };
+    let (one, two) = (process(&store, limits), process(&store, small()));
+    let upload = create(&one).await;
+    let mut held = one.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"piece ")).await.unwrap();
+    let cutoff = SystemTime::now();
+    while State::load_head(&two.bucket, &layout::object_upload(&upload))
+        .await
+        .is_ok_and(|(head, _)| head.lease.is_none())
+    {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(purge(&two, cutoff).await.unwrap(), 0);
+    held.write(Bytes::from_static(b"more")).await.unwrap();
+    assert_eq!(held.suspend().await.unwrap(), 10);
+    assert_eq!(publish(&two, "u").await.unwrap(), "piece more");
+}
+
+/// A request whose lease was lost to another one ends, and takes nothing of the upload with it.
+#[tokio::test]
+async fn a_request_ends_when_it_cannot_renew_its_lease() {
+    let store = Memory::new();
+    let limits = Limits {
+        heartbeat: Duration::from_millis(5),
+        ..small()
+    };
+    let (one, two) = (process(&store, limits), process(&store, small()));
+    let upload = create(&one).await;
+    let mut held = one.open_upload(&upload).await.unwrap();
+    held.write(Bytes::from_static(b"lost")).await.unwrap();
+    let dir = layout::object_upload(&upload);
+    store
+        .delete(&two.bucket.path(&layout::object_upload_state(&dir)))
+        .await
+        .unwrap();
+    let error = loop {
+        match held.write(Bytes::from_static(b"lost")).await {
+            Ok(()) => tokio::time::sleep(Duration::from_millis(1)).await,
+            Err(error) => break error,
+        }
+    };
+    assert!(
+        matches!(error.kind(), ErrorKind::Busy | ErrorKind::NotFound),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_put_whose_answer_is_lost_counts() {
+    let store = Weak {
+        lose_answers: true,
+        ..Weak::new(Conditions::Honoured)
+    };
+    let one = process(&store, small());
+    let upload = create(&one).await;
+    let whole = content(1, 5 * PART);
+    patch(&one, &upload, whole.slice(..3 * PART + 1)).await.unwrap();
+    patch(&one, &upload, whole.slice(3 * PART + 1..)).await.unwrap();
+    assert!(publish(&one, "u").await.unwrap() == whole);
+}
+
+/// A completion that took effect and is answered with an error counts, once what is there was hashed.
+#[tokio::test]
+async fn a_completion_whose_answer_is_lost_counts() {
+    let store = Weak {
+        lose_completions: true,
+        ..Weak::new(Conditions::Honoured)
+    };
+    let one = process(
+        &store,
+        Limits {
+            copy_size: 1 << 30,
+            ..small()
+        },
+    );
+    let whole = content(1, 3 * PART + 1);
+    let digest = Digest::sha256_of(&whole);
+    for patched in [0, 2 * PART] {
+        let upload = create(&one).await;
+        if patched > 0 {
+            patch(&one, &upload, whole.slice(..patched)).await.unwrap();
+        }
+        put(&one, &upload, whole.slice(patched..), &digest).await.unwrap();
+        assert_eq!(blob(&one, &digest).await, whole);
+        one.remove(&layout::blob(&digest), &Key::new("docker").unwrap())
+            .await
+            .unwrap();
+    }
+    assert_eq!(store.inner.open_multipart_count(), 0);
+}
+
+/// The server dies between the seal and the end. The client sends its last request again, to another one.
+#[tokio::test]
+async fn a_sealed_upload_is_ended_by_another_replica() {
+    let store = Weak::new(Conditions::Honoured);
+    let (one, two) = (process(&store, small()), process(&store, small()));
+    let whole = content(1, 5 * PART + 3);
+    let digest = Digest::sha256_of(&whole);
+    let upload = create(&one).await;
+    patch(&one, &upload, whole.slice(..PART + 100)).await.unwrap();
+    let early = two.open_upload(&upload).await.unwrap();
+
+    let mut held = one.open_upload(&upload).await.unwrap();
+    held.write_provisionally();
+    held.write(whole.slice(PART + 100..)).await.unwrap();
+    let mut finished = held.finish(None).await.unwrap();
+    finished.prepare().await.unwrap();
+    drop(finished);
+    assert_eq!(two.upload_size(&upload).await.unwrap(), PART as u64 + 100);
+    let mut early = early;
+    early.write(Bytes::from_static(b"too late")).await.unwrap();
+    assert_eq!(early.suspend().await.unwrap_err().kind(), ErrorKind::Busy);
+    let late = patch(&two, &upload, content(2, 10)).await;
+    assert_eq!(late.unwrap_err().kind(), ErrorKind::Busy);
+
+    store.sizes.lock().clear();
+    put(&two, &upload, whole.slice(PART + 100..), &digest)
+        .await
+        .unwrap();
+    assert_eq!(blob(&two, &digest).await, whole);
+    let sent: Vec<_> = store.sizes.lock().iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(sent, ["link"], "the bytes were sent before");
+}
+
+#[tokio::test]
+async fn other_bytes_than_the_sealed_ones_are_not_published() {
+    let store = Memory::new();
+    let one = process(&store, small());
+    let upload = create(&one).await;
+    patch(&one, &upload, content(1, 2 * PART)).await.unwrap();
+    let mut held = one.open_upload(&upload).await.unwrap();
+    held.write_provisionally();
+    held.write(content(2, 10)).await.unwrap();
+    let mut finished = held.finish(None).await.unwrap();
+    finished.prepare().await.unwrap();
+    drop(finished);
+    let other = Digest::sha256_of(&[content(1, 2 * PART), content(3, 10)].concat());
+    let error = put(&one, &upload, content(3, 10), &other).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+    assert!(one.stat(&layout::blob(&other)).await.unwrap_err().is_not_found());
+}
+
+/// Every way and every edge of a part: what is published is what was sent, in parts of one size, sent once.
+#[tokio::test]
+async fn parts_are_equal_and_sent_once() {
+    for size in [
+        0,
+        1,
+        PART - 1,
+        PART,
+        PART + 1,
+        2 * PART - 1,
+        2 * PART,
+        2 * PART + 1,
+        7 * PART + 5,
+    ] {
+        for is_patched in [false, true] {
+            let store = Weak::new(Conditions::Honoured);
+            let one = process(&store, small());
+            let whole = content(7, size);
+            let digest = Digest::sha256_of(&whole);
+            let upload = create(&one).await;
+            if is_patched {
+                patch(&one, &upload, whole.clone()).await.unwrap();
+                put(&one, &upload, Bytes::new(), &digest).await.unwrap();
+            } else {
+                put(&one, &upload, whole.clone(), &digest).await.unwrap();
+            }
+            assert_eq!(blob(&one, &digest).await, whole);
+            assert_eq!(store.inner.open_multipart_count(), 0);
+
+            let sizes = store.sizes.lock().clone();
+            let parts: Vec<usize> = of_kind(&sizes, if is_patched { "staging" } else { "blob" });
+            if parts.len() > 1 {
+                let (last, equal) = parts.split_last().unwrap();
+                assert!(
+                    equal.iter().all(|part| *part == PART) && *last <= PART,
+                    "{parts:?}"
+                );
+                assert_eq!(parts.iter().sum::<usize>(), size);
+            } else if is_patched {
+                assert_eq!((parts.len(), of_kind(&sizes, "blob")), (0, vec![size]), "one put");
+            } else {
+                assert_eq!(parts, [size], "one put");
+            }
+        }
+    }
+}
+
+fn of_kind(sizes: &[(&str, usize)], kind: &str) -> Vec<usize> {
+    let of_kind = sizes.iter().filter(|(found, _)| *found == kind);
+    of_kind.map(|(_, size)| *size).collect()
+}
+
+/// What each way of pushing asks of the store, one after the other.
+#[tokio::test]
+async fn requests_to_the_store() {
+    let small_blob = content(1, 100);
+    let large = content(2, 3 * PART + 1);
+    let limits = Limits {
+        copy_size: 2 * PART as u64,
+        ..small()
+    };
+    let calls = async |patches: &[Bytes], rest: Bytes| {
+        let store = Weak::new(Conditions::Honoured);
+        let one = process(&store, limits);
+        let upload = create(&one).await;
+        for bytes in patches {
+            patch(&one, &upload, bytes.clone()).await.unwrap();
+        }
+        let whole = [&patches.concat()[..], &rest].concat();
+        put(&one, &upload, rest, &Digest::sha256_of(&whole))
+            .await
+            .unwrap();
+        store.take_calls()
+    };
+    let start = ["put state", "get state"];
+    let expected = [&start[..], &["put blob", "put link", "delete state"]].concat();
+    assert_eq!(calls(&[], small_blob.clone()).await, expected, "POST, PUT");
+
+    let patched = ["put state", "get state", "put blob", "put link", "delete state"];
+    let expected = [&start[..], &patched].concat();
+    assert_eq!(
+        calls(&[small_blob], Bytes::new()).await,
+        expected,
+        "POST, PATCH, PUT"
+    );
+
+    let parts = [
+        "create blob",
+        "put state",
+        "part of blob",
+        "part of blob",
+        "part of blob",
+        "part of blob",
+    ];
+    let end = ["complete blob", "put link", "delete state"];
+    let expected = [&start[..], &parts, &end].concat();
+    assert_eq!(calls(&[], large.clone()).await, expected, "POST, PUT of parts");
+
+    let parts = [
+        "create staging",
+        "put state",
+        "part of staging",
+        "part of staging",
+        "part of staging",
+    ];
+    let seal = [
+        "put state",
+        "get state",
+        "part of staging",
+        "put state",
+        "complete staging",
+    ];
+    let copy = [
+        "create blob",
+        "copy part of blob",
+        "copy part of blob",
+        "complete blob",
+    ];
+    let end = ["put link", "delete state", "delete staging"];
+    let expected = [&start[..], &parts, &seal, &copy, &end].concat();
+    assert_eq!(
+        calls(&[large], Bytes::new()).await,
+        expected,
+        "POST, PATCH of parts, PUT"
+    );
+}
+
+/// A blob that is not what its request named never appears, and nothing of it stays.
+#[tokio::test]
+async fn a_wrong_digest_leaves_nothing() {
+    for size in [10, 5 * PART] {
+        let store = Memory::new();
+        let one = process(&store, small());
+        let upload = create(&one).await;
+        let wrong = Digest::sha256_of(b"other");
+        put(&one, &upload, content(1, size), &wrong).await.unwrap();
+        assert_eq!(objects(&one).await, [""; 0]);
+        assert_eq!(store.open_multipart_count(), 0);
+    }
+}
+
+/// SHA-512 is computed while the bytes arrive when it was announced, and from the store when not.
+#[tokio::test]
+async fn a_blob_of_parts_may_be_named_by_sha512() {
+    for patched in [0, 2 * PART + 1] {
+        let store = Memory::new();
+        let one = process(&store, small());
+        let whole = content(1, 4 * PART + 3);
+        let digest = Digest::of(Algorithm::Sha512, &whole);
+        let upload = create(&one).await;
+        if patched > 0 {
+            patch(&one, &upload, whole.slice(..patched)).await.unwrap();
+        }
+        put(&one, &upload, whole.slice(patched..), &digest).await.unwrap();
+        assert_eq!(blob(&one, &digest).await, whole);
+        assert_eq!(store.open_multipart_count(), 0);
+    }
+}
+
+#[tokio::test]
+async fn parts_grow_with_the_announced_length() {
+    let one = process(&Memory::new(), Limits::default());
+    let (mib, gib) = (1 << 20, 1_u64 << 30);
+    assert_eq!(one.bucket.part_size(0, None), 8 * mib);
+    assert_eq!(one.bucket.part_size(0, Some(5 * gib)), 8 * mib);
+    let large = one.bucket.part_size(0, Some(200 * gib)) as u64;
+    assert!(large * 9_000 >= 200 * gib && large < 24 * mib as u64, "{large}");
+
+    let limits = Limits {
+        announced_parts: 4,
+        parts: 5,
+        ..small()
+    };
+    let one = process(&Memory::new(), limits);
+    let whole = content(1, 9 * PART);
+    let digest = Digest::sha256_of(&whole);
+    let upload = create(&one).await;
+    put(&one, &upload, whole.clone(), &digest).await.unwrap();
+    assert_eq!(blob(&one, &digest).await, whole);
+    let upload = create(&one).await;
+    let error = patch(&one, &upload, whole).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains("announce the length"), "{error}");
+}
+
+/// Requests share memory for parts: one that finds none waits, and is refused when that takes too long.
+#[tokio::test(start_paused = true)]
+async fn memory_for_parts_is_limited() {
+    let limits = Limits {
+        memory: 2 * PART,
+        ..small()
+    };
+    let one = process(&Memory::new(), limits);
+    let mut held = Vec::new();
+    for id in ["a", "b", "c"] {
+        one.create_upload(&upload_key(id)).await.unwrap();
+        held.push(one.open_upload(&upload_key(id)).await.unwrap());
+    }
+    for upload in &mut held {
+        upload.write(content(1, 10)).await.unwrap();
+    }
+    let refused = held.pop().unwrap().suspend().await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Exhausted, "{refused}");
+    for upload in held {
+        assert_eq!(upload.suspend().await.unwrap(), 10);
+    }
+    assert_eq!(one.bucket.rooms.used(), 0);
+    assert_eq!(write(&one, "c", b"now").await.unwrap(), 3);
+
+    // What is announced as small takes little.
+    let mut held = Vec::new();
+    for number in 0..100 {
+        let upload = upload_key(&number.to_string());
+        one.create_upload(&upload).await.unwrap();
+        let mut small = one.open_upload(&upload).await.unwrap();
+        small.announce(Announced {
+            digest: None,
+            length: Some(10),
+        });
+        small.write(content(1, 10)).await.unwrap();
+        held.push(small);
+    }
+    for upload in held {
+        assert_eq!(upload.suspend().await.unwrap(), 10);
+    }
+}
+
+/// Multipart uploads that no state names are aborted by the purge, those of a request that lasts are not.
+#[tokio::test]
+async fn purge_aborts_what_is_left() {
+    let store = Memory::new();
+    let (one, two) = (process(&store, small()), process(&store, small()));
+    let digest = Digest::sha256_of(b"orphan");
+    let upload = layout::object_upload(&upload_key("gone"));
+    let staging = layout::object_upload_data(&upload, Uuid::new_v4());
+    for key in [layout::blob(&digest), staging.clone()] {
+        store.create_multipart(&one.bucket.path(&key)).await.unwrap();
+    }
+    store.put(&one.bucket.path(&staging), "x".into()).await.unwrap();
+
+    let live = create(&one).await;
+    let whole = content(1, 6 * PART);
+    let mut held = one.open_upload(&live).await.unwrap();
+    held.write_provisionally();
+    held.announce(Announced {
+        digest: Some(Digest::sha256_of(&whole)),
+        length: None,
+    });
+    for piece in 0..3 {
+        held.write(whole.slice(piece * 2 * PART..(piece + 1) * 2 * PART))
+            .await
+            .unwrap();
+    }
+    assert_eq!(purge(&two, SystemTime::UNIX_EPOCH).await.unwrap(), 0);
+    assert_eq!(store.open_multipart_count(), 3);
+    let listed: Vec<_> = two.list_uploads().await.unwrap().collect().await;
+    for upload in listed {
+        let upload = upload.unwrap();
+        if upload.is_remnant() {
+            let later = SystemTime::now() + Duration::from_secs(60);
+            two.remove_upload(&upload, later).await.unwrap();
+        }
+    }
+    assert_eq!(store.open_multipart_count(), 1, "that of the request that lasts");
+    let finished = held.finish(None).await.unwrap();
+    let key = layout::blob(&Digest::sha256_of(&whole));
+    finished.publish(&key, &[]).await.unwrap();
+    assert_eq!(objects(&one).await, [key.as_str()]);
+}
+
+/// An upload that is purged takes its multipart uploads along, wherever they are.
+#[tokio::test]
+async fn purge_aborts_the_multipart_uploads_of_an_upload() {
+    let store = Memory::new();
+    let one = process(&store, small());
+    let upload = create(&one).await;
+    patch(&one, &upload, content(1, 3 * PART)).await.unwrap();
+    assert_eq!(store.open_multipart_count(), 1);
+    let later = SystemTime::now() + Duration::from_secs(60);
+    assert_eq!(purge(&one, later).await.unwrap(), 1);
+    assert_eq!(store.open_multipart_count(), 0);
+    assert_eq!(objects(&one).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_damaged_state_is_told() {
+    let store = Memory::new();
+    let one = process(&store, small());
+    let upload = create(&one).await;
+    patch(&one, &upload, content(1, 1000)).await.unwrap();
+    let path = one
+        .bucket
+        .path(&layout::object_upload_state(&layout::object_upload(&upload)));
+    let whole = store.get(&path).await.unwrap().bytes().await.unwrap();
+    for damaged in [
+        whole.slice(..whole.len() - 1),
+        whole.slice(..20),
+        Bytes::from_static(b"{}\n"),
+    ] {
+        store.put(&path, damaged.into()).await.unwrap();
+        assert_eq!(
+            one.open_upload(&upload).await.err().unwrap().kind(),
+            ErrorKind::Damaged
+        );
+    }
+    let later = SystemTime::now() + Duration::from_secs(60);
+    assert_eq!(purge(&one, later).await.unwrap(), 1);
+}
