@@ -102,7 +102,7 @@ use crate::{
 #[cfg(doc)]
 use crate::{Finished, Storage};
 
-/// A [`Storage`] over any [`ObjectStore`]; see the [module](self).
+/// A [`Storage`] over any [`Store`]; see the [module](self).
 #[derive(Debug)]
 pub struct ObjectStorage {
     bucket: Arc<Bucket>,
