@@ -25,13 +25,7 @@ static HAS_MISSED_SCHEME: AtomicBool = AtomicBool::new(false);
 
 /// Warns that headers of a peer that is not trusted are ignored. Called for every request of such a peer.
 pub(crate) fn ignored(headers: &HeaderMap, address: impl std::fmt::Display) {
-    if HAS_IGNORED.load(Relaxed) {
-        return;
-    }
-    let Some(header) = HEADERS.into_iter().find(|name| headers.contains_key(*name)) else {
-        return;
-    };
-    if !HAS_IGNORED.swap(true, Relaxed) {
+    if let Some(header) = first_time(&HAS_IGNORED, headers, &HEADERS) {
         tracing::warn!(
             "ignored `{}` of {address}, which is no trusted proxy; if a reverse proxy of yours has this address, add it to \
              `http.trustedproxies`, or clients are sent to the wrong URL and the log shows the proxy's address",
@@ -42,13 +36,7 @@ pub(crate) fn ignored(headers: &HeaderMap, address: impl std::fmt::Display) {
 
 /// Warns that a limit counts all clients of the proxy at `address` as one.
 pub(crate) fn limited(headers: &HeaderMap, address: impl std::fmt::Display) {
-    if HAS_LIMITED.load(Relaxed) {
-        return;
-    }
-    let Some(header) = HEADERS.into_iter().find(|name| headers.contains_key(*name)) else {
-        return;
-    };
-    if !HAS_LIMITED.swap(true, Relaxed) {
+    if let Some(header) = first_time(&HAS_LIMITED, headers, &HEADERS) {
         tracing::warn!(
             "refused a request that came through {address}, which sends `{}`: limits count all its clients as one, because \
              any client of the site could send that; if a reverse proxy of yours has this address, add it to \
@@ -60,19 +48,22 @@ pub(crate) fn limited(headers: &HeaderMap, address: impl std::fmt::Display) {
 
 /// Warns that a proxy does not say whether its clients use TLS, when the registry sends one of them to `url`.
 pub(crate) fn missed_scheme(headers: &HeaderMap, address: impl std::fmt::Display, url: &str) {
-    if HAS_MISSED_SCHEME.load(Relaxed) {
-        return;
-    }
-    let Some(sign) = SIGNS.into_iter().find(|name| headers.contains_key(*name)) else {
-        return;
-    };
-    if !HAS_MISSED_SCHEME.swap(true, Relaxed) {
+    if let Some(sign) = first_time(&HAS_MISSED_SCHEME, headers, &SIGNS) {
         tracing::warn!(
             "the reverse proxy at {address} sends `{}`, and does not say whether its clients speak TLS, so uploads are sent to \
              `{url}`; if clients use `https://`, let the proxy set `X-Forwarded-Proto`, or set `http.host`",
             title(sign),
         );
     }
+}
+
+/// The first of `names` that is among `headers`, unless `has_warned` says that an earlier request had one.
+fn first_time(has_warned: &AtomicBool, headers: &HeaderMap, names: &[&'static str]) -> Option<&'static str> {
+    if has_warned.load(Relaxed) {
+        return None;
+    }
+    let found = names.iter().find(|name| headers.contains_key(**name))?;
+    (!has_warned.swap(true, Relaxed)).then_some(*found)
 }
 
 /// The name of a header as proxies' configurations spell it.

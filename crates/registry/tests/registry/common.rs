@@ -15,8 +15,32 @@ use wharf_storage::{
     object::{Memory, ObjectStorage},
 };
 
+/// Runs each story on a bucket in memory and on a directory. `open` makes of the store what a story takes, and is told
+/// whether the store is a bucket.
+macro_rules! on_both_engines {
+    ($open:ident: $($story:ident)*) => {
+        mod bucket {
+            $(#[tokio::test]
+            async fn $story() {
+                let storage = std::sync::Arc::new(wharf_storage::object::ObjectStorage::in_memory());
+                super::$story(super::$open(storage, true).await).await;
+            })*
+        }
+        mod directory {
+            $(#[tokio::test]
+            async fn $story() {
+                let directory = tempfile::tempdir().unwrap();
+                let storage = wharf_storage::fs::FsStorage::open(directory.path()).unwrap();
+                super::$story(super::$open(std::sync::Arc::new(storage), false).await).await;
+            })*
+        }
+    };
+}
+
+pub(crate) use on_both_engines;
+
 /// A registry over `storage` that may delete.
-fn over(storage: Arc<dyn Storage>) -> Arc<Registry> {
+pub(crate) fn over(storage: Arc<dyn Storage>) -> Arc<Registry> {
     let options = Options {
         delete_enabled: true,
         ..Options::default()

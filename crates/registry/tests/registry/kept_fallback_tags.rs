@@ -9,10 +9,11 @@ use futures_util::future::join_all;
 use tokio::{join, time::sleep};
 use wharf_oci::{Digest, ManifestView, PageRequest, Reference, RepoName, Tag, referrers_tag};
 use wharf_registry::{Error, Options, Registry};
-use wharf_storage::{Storage, fs::FsStorage, layout, object::ObjectStorage};
+use wharf_storage::{Storage, layout};
 
 use crate::common::{
-    ROUND_TRIP, about, caller, far_away, image, index, name, put, tag, with_referrers_tags, write,
+    ROUND_TRIP, about, caller, far_away, image, index, name, on_both_engines, put, tag, with_referrers_tags,
+    write,
 };
 
 /// A repository with an image, to which artifacts refer.
@@ -112,29 +113,11 @@ async fn tags(
     (page.names, page.more)
 }
 
-/// Runs each story on a bucket in memory and on a directory.
-macro_rules! stories {
-    ($($story:ident)*) => {
-        mod bucket {
-            $(#[tokio::test]
-            async fn $story() {
-                let storage: super::Arc<dyn super::Storage> = super::Arc::new(super::ObjectStorage::in_memory());
-                super::$story(super::Signed::over(&storage).await).await;
-            })*
-        }
-        mod directory {
-            $(#[tokio::test]
-            async fn $story() {
-                let directory = tempfile::tempdir().unwrap();
-                let storage = super::FsStorage::open(directory.path()).unwrap();
-                let storage: super::Arc<dyn super::Storage> = super::Arc::new(storage);
-                super::$story(super::Signed::over(&storage).await).await;
-            })*
-        }
-    };
+async fn signed(storage: Arc<dyn Storage>, _is_bucket: bool) -> Signed {
+    Signed::over(&storage).await
 }
 
-stories! {
+on_both_engines! { signed:
     referrers_come_and_go_in_the_tag
     the_tag_is_left_out_of_lists
     without_the_option_a_tag_that_is_there_never_goes_stale

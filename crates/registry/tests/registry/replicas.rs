@@ -4,37 +4,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_oci::{Digest, PageRequest, Reference, RepoName, media_type};
-use wharf_registry::{Error, ManifestPush, Matching, Options, Precondition, Registry};
-use wharf_storage::{Storage, fs::FsStorage, layout, object::ObjectStorage};
+use wharf_registry::{Error, ManifestPush, Matching, Precondition, Registry};
+use wharf_storage::{Storage, layout};
 
-use crate::common::{caller, image, index, name, push_blob, put, tag, try_put, write};
+use crate::common::{caller, image, index, name, on_both_engines, over, push_blob, put, tag, try_put, write};
 
 /// Two registries over one store.
 struct Replicas {
     one: Arc<Registry>,
     two: Arc<Registry>,
     storage: Arc<dyn Storage>,
-    /// Directory of the store, if there is one; removed with the replicas.
-    _directory: Option<tempfile::TempDir>,
+    is_bucket: bool,
 }
 
 impl Replicas {
-    fn over(storage: Arc<dyn Storage>, directory: Option<tempfile::TempDir>) -> Self {
-        let registry = || {
-            let options = Options {
-                delete_enabled: true,
-                ..Options::default()
-            };
-            Arc::new(Registry::new(Arc::clone(&storage), options))
-        };
-        Self {
-            one: registry(),
-            two: registry(),
-            storage,
-            _directory: directory,
-        }
-    }
-
     async fn tags(&self, of: &RepoName) -> Vec<String> {
         let page = PageRequest::default();
         let (one, two) = (self.one.tags(of, &page).await, self.two.tags(of, &page).await);
@@ -80,31 +63,16 @@ impl Replicas {
     }
 }
 
-/// Runs each story on one bucket in memory and on one directory.
-macro_rules! stories {
-    ($($story:ident)*) => {
-        mod bucket {
-            $(#[tokio::test]
-            async fn $story() {
-                super::$story(super::Replicas::over(
-                    std::sync::Arc::new(super::ObjectStorage::in_memory()),
-                    None,
-                ))
-                .await;
-            })*
-        }
-        mod directory {
-            $(#[tokio::test]
-            async fn $story() {
-                let directory = tempfile::tempdir().unwrap();
-                let storage = super::FsStorage::open(directory.path()).unwrap();
-                super::$story(super::Replicas::over(std::sync::Arc::new(storage), Some(directory))).await;
-            })*
-        }
-    };
+async fn replicas(storage: Arc<dyn Storage>, is_bucket: bool) -> Replicas {
+    Replicas {
+        one: over(Arc::clone(&storage)),
+        two: over(Arc::clone(&storage)),
+        storage,
+        is_bucket,
+    }
 }
 
-stories! {
+on_both_engines! { replicas:
     an_image_pushed_here_is_pulled_there
     a_blob_uploaded_here_is_used_and_removed_there
     a_tag_moves_and_goes_for_both
@@ -327,7 +295,7 @@ async fn a_blob_healed_there_is_sound_here(replicas: Replicas) {
     assert!(matches!(damaged, Err(Error::BlobUnknown { .. })));
     push_blob(&replicas.two, &app, b"content").await;
     // Where a file was written just before it was read, the store knows no version that could tell a newer one.
-    if replicas._directory.is_none() {
+    if replicas.is_bucket {
         assert_eq!(replicas.one.blob(&app, &digest).await.unwrap().size, 7);
         put(&replicas.one, &app, tag("1"), &manifest).await;
     }

@@ -34,10 +34,8 @@ pub(super) async fn remove(bucket: &Bucket, dir: &Key, head: &Head, is_staged: b
             parts::abort(bucket, &bucket.path(&data), &staging.id).await;
         }
     }
-    if let Some(direct) = &head.direct
-        && let Ok(key) = Key::new(direct.key.clone())
-    {
-        parts::abort(bucket, &bucket.path(&key), &direct.id).await;
+    if let Some(direct) = &head.direct {
+        direct.abort(bucket).await;
     }
     Ok(())
 }

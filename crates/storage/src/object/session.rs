@@ -13,7 +13,7 @@ use super::{
     Bucket,
     hashes::Hashes,
     hold::Hold,
-    parts::{self, Parts},
+    parts::Parts,
     state::{Direct, Lease, Staging, State},
 };
 use crate::{Announced, Error, ErrorKind, Key, Result, layout};
@@ -176,9 +176,7 @@ impl Session {
 
     /// Writes the state with a new lease, so that no other process takes the upload for abandoned.
     pub(super) async fn renew(&mut self) -> Result<()> {
-        let mut state = self.state.clone();
-        state.head.lease = Some(self.lease());
-        self.write(state).await
+        self.write_lease(Some(self.lease())).await
     }
 
     pub(super) async fn write(&mut self, mut state: State) -> Result<()> {
@@ -208,8 +206,12 @@ impl Session {
     }
 
     async fn release(&mut self) -> Result<()> {
+        self.write_lease(None).await
+    }
+
+    async fn write_lease(&mut self, lease: Option<Lease>) -> Result<()> {
         let mut state = self.state.clone();
-        state.head.lease = None;
+        state.head.lease = lease;
         self.write(state).await
     }
 
@@ -296,7 +298,9 @@ impl Session {
             // Of a request that ended without a word.
             let dead = state.head.direct.replace(direct);
             let parts = self.claim(state, parts).await?;
-            self.abort_direct(dead).await;
+            if let Some(dead) = dead {
+                dead.abort(&self.bucket).await;
+            }
             return Ok(Target::Direct(parts));
         }
         if let Some(staging) = &state.head.staging {
@@ -327,14 +331,6 @@ impl Session {
                 }
                 Err(error)
             }
-        }
-    }
-
-    async fn abort_direct(&self, direct: Option<Direct>) {
-        if let Some(direct) = direct
-            && let Ok(key) = Key::new(direct.key)
-        {
-            parts::abort(&self.bucket, &self.bucket.path(&key), &direct.id).await;
         }
     }
 }

@@ -15,6 +15,7 @@ use wharf_oci::{Algorithm, Digest, Hasher};
 use super::{
     Bucket,
     error::{failed, is_conflict, is_unsupported},
+    parts,
 };
 use crate::{Error, ErrorKind, Key, Result, hash_state, layout};
 
@@ -76,6 +77,15 @@ pub(super) struct Staging {
 pub(super) struct Direct {
     pub(super) key: String,
     pub(super) id: MultipartId,
+}
+
+impl Direct {
+    /// Gives up what was sent.
+    pub(super) async fn abort(&self, bucket: &Bucket) {
+        if let Ok(key) = Key::new(self.key.clone()) {
+            parts::abort(bucket, &bucket.path(&key), &self.id).await;
+        }
+    }
 }
 
 /// The upload is being published: no bytes are accepted any more.

@@ -184,20 +184,16 @@ impl Upload for ObjectUpload {
 
 /// Adds what comes to the upload, until there is no more. Unless it is provisional it counts then.
 async fn append(mut session: Session, queue: mpsc::Receiver<Command>) -> (Session, Result<()>) {
-    let mut result = receive(&mut session, queue).await;
-    match result {
+    let result = match receive(&mut session, queue).await {
         Ok(End::Finish) if session.is_provisional => return (session, Ok(())),
-        Ok(End::Finish | End::Closed) if !session.is_provisional => {
-            let kept = session.keep().await;
-            result = kept.map(|()| End::Closed);
-            if result.is_ok() {
-                return (session, Ok(()));
-            }
-        }
-        Ok(_) | Err(_) => {}
-    }
+        Ok(End::Finish | End::Closed) if !session.is_provisional => match session.keep().await {
+            Ok(()) => return (session, Ok(())),
+            failed => failed,
+        },
+        ended => ended.map(drop),
+    };
     session.take_back().await;
-    (session, result.map(drop))
+    (session, result)
 }
 
 /// How the commands of a request end.

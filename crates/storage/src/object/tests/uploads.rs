@@ -247,17 +247,23 @@ async fn the_lease_of_a_killed_process_runs_out() {
     assert_eq!(store.open_multipart_count(), 0);
 }
 
-/// I6 across processes: a request that lasts renews its lease, which another process's purge looks at.
-#[tokio::test]
-async fn a_long_request_shows_other_replicas_that_it_lives() {
-    let store = Memory::new();
+/// An upload that one process holds and often says so, and another process.
+async fn held_with_heartbeats(store: &Memory) -> (Box<dyn Upload>, ObjectStorage, UploadKey) {
     let limits = Limits {
         heartbeat: Duration::from_millis(5),
         ..small()
     };
-    let (one, two) = (process(&store, limits), process(&store, small()));
+    let (one, two) = (process(store, limits), process(store, small()));
     let upload = create(&one).await;
-    let mut held = one.open_upload(&upload).await.unwrap();
+    let held = one.open_upload(&upload).await.unwrap();
+    (held, two, upload)
+}
+
+/// I6 across processes: a request that lasts renews its lease, which another process's purge looks at.
+#[tokio::test]
+async fn a_long_request_shows_other_replicas_that_it_lives() {
+    let store = Memory::new();
+    let (mut held, two, upload) = held_with_heartbeats(&store).await;
     held.write(Bytes::from_static(b"piece ")).await.unwrap();
     let cutoff = SystemTime::now();
     while State::load_head(&two.bucket, &layout::object_upload(&upload))
@@ -276,13 +282,7 @@ async fn a_long_request_shows_other_replicas_that_it_lives() {
 #[tokio::test]
 async fn a_request_ends_when_it_cannot_renew_its_lease() {
     let store = Memory::new();
-    let limits = Limits {
-        heartbeat: Duration::from_millis(5),
-        ..small()
-    };
-    let (one, two) = (process(&store, limits), process(&store, small()));
-    let upload = create(&one).await;
-    let mut held = one.open_upload(&upload).await.unwrap();
+    let (mut held, two, upload) = held_with_heartbeats(&store).await;
     held.write(Bytes::from_static(b"lost")).await.unwrap();
     let dir = layout::object_upload(&upload);
     store
