@@ -47,6 +47,7 @@ mod hold;
 mod listing;
 mod memory;
 mod rename;
+pub mod s3;
 mod state;
 mod store;
 mod tree;
