@@ -64,6 +64,7 @@ mod memory;
 mod parts;
 mod purge;
 mod rename;
+pub mod s3;
 mod session;
 mod state;
 mod store;

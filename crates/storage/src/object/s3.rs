@@ -1,0 +1,464 @@
+//! A bucket of S3, or of a store that speaks its protocol.
+//!
+//! `object_store` signs, repeats and reads; this adds what it does not have: listings that survive keys that no path
+//! can name, copies into a part, the list of multipart uploads, the headers of encryption, storage class and ACL, and the names of
+//! all of AWS.
+
+mod answers;
+mod check;
+mod headers;
+mod requests;
+mod settings;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::{
+    StreamExt, TryStreamExt,
+    stream::{self, BoxStream},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use object_store::{
+    Certificate, ClientOptions, CopyOptions, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, RetryConfig,
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
+    client::{HttpConnector, ReqwestConnector},
+    multipart::{MultipartStore, PartId},
+    path::Path,
+    signer::Signer,
+};
+
+pub use self::settings::{AccessKey, AwsNames, Credentials, Encryption, S3Settings};
+
+use self::{
+    answers::{Copied, Listing, Multiparts, Named},
+    headers::{AddHeaders, Connector},
+    requests::{Request, Requests},
+};
+use super::store::{OpenMultipart, PartCopy, SignedGet, Store};
+
+/// Longest time that a request may wait for the next bytes, or for a part to be taken.
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// Longest time during which a request is repeated that the store does not answer.
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// Objects in one page of a listing; stores give no more.
+const PAGE: usize = 1000;
+
+/// A bucket.
+#[derive(Debug)]
+pub struct S3 {
+    objects: AmazonS3,
+    /// Signs URLs for clients, at the address that they reach the store by
+    signer: AmazonS3,
+    requests: Arc<Requests>,
+    bucket: String,
+    /// A key that no path can name was reported.
+    has_warned: Arc<AtomicBool>,
+}
+
+/// Which objects to list.
+#[derive(Debug, Clone, Default)]
+struct Wanted {
+    /// Beginning of their keys
+    prefix: String,
+    after: Option<String>,
+    /// Whether keys are cut at the first `/` after the prefix
+    by_directory: bool,
+    /// Objects in a page
+    most: usize,
+}
+
+impl S3 {
+    /// A client of the bucket; nothing is sent yet.
+    ///
+    /// # Errors
+    ///
+    /// When a setting cannot be used, as a `User-Agent` with a line break.
+    pub fn new(settings: &S3Settings) -> Result<Self> {
+        let options = options(settings)?;
+        let plain = builder(settings, &settings.bucket_url(), &options).build()?;
+        let headers = object_headers(settings)?;
+        let objects = if headers.is_empty() {
+            plain.clone()
+        } else {
+            let add = Arc::new(AddHeaders {
+                headers,
+                credentials: Arc::clone(plain.credentials()),
+                region: settings.signing_region().to_owned(),
+            });
+            // One cache of credentials for both.
+            builder(settings, &settings.bucket_url(), &options)
+                .with_credentials(Arc::clone(plain.credentials()))
+                .with_http_connector(Connector(add))
+                .build()?
+        };
+        let signer = builder(settings, &settings.redirect_url(), &options)
+            .with_credentials(Arc::clone(plain.credentials()))
+            .build()?;
+        let requests = Requests {
+            client: ReqwestConnector::default().connect(&options)?,
+            credentials: Arc::clone(plain.credentials()),
+            region: settings.signing_region().to_owned(),
+            bucket_url: settings.bucket_url(),
+        };
+        Ok(Self {
+            objects,
+            signer,
+            requests: Arc::new(requests),
+            bucket: settings.bucket.clone(),
+            has_warned: Arc::default(),
+        })
+    }
+
+    /// Asks the bucket for one key, once, and says what is wrong with the settings if it does not answer.
+    ///
+    /// # Errors
+    ///
+    /// One sentence with the cause and the remedy.
+    pub async fn check(&self) -> Result<(), String> {
+        check::check(&self.requests, &self.bucket).await
+    }
+
+    /// All pages of a listing, from the first.
+    fn pages(&self, wanted: Wanted) -> BoxStream<'static, Result<Named>> {
+        let requests = Arc::clone(&self.requests);
+        let has_warned = Arc::clone(&self.has_warned);
+        // `None` instead of a token: there are no more.
+        stream::try_unfold(Some(None::<String>), move |token| {
+            let (requests, has_warned, wanted) =
+                (Arc::clone(&requests), Arc::clone(&has_warned), wanted.clone());
+            async move {
+                let Some(token) = token else { return Ok(None) };
+                let page = page(&requests, &wanted, token.as_deref()).await?;
+                let next = page.next();
+                let named = page.named()?;
+                if let Some(key) = &named.stray
+                    && !has_warned.swap(true, Ordering::Relaxed)
+                {
+                    tracing::warn!(
+                        key,
+                        "the bucket has a key that no registry writes; listings leave out such keys"
+                    );
+                }
+                Ok(Some((named, next.map(Some))))
+            }
+        })
+        .boxed()
+    }
+
+    fn objects(&self, wanted: Wanted) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.pages(wanted)
+            .map_ok(|named| stream::iter(named.objects.into_iter().map(Ok)))
+            .try_flatten()
+            .boxed()
+    }
+}
+
+#[async_trait]
+impl Store for S3 {
+    async fn scan(&self, prefix: &Path, after: Option<&Path>, most: usize) -> Result<Vec<ObjectMeta>> {
+        let wanted = Wanted {
+            prefix: below(Some(prefix)),
+            after: after.map(ToString::to_string),
+            most: most.clamp(1, PAGE),
+            ..Wanted::default()
+        };
+        self.objects(wanted).take(most).try_collect().await
+    }
+
+    async fn copy_part(&self, copy: &PartCopy<'_>) -> Result<PartId> {
+        let source = format!("{}/{}", self.bucket, requests::encoded(copy.from.as_ref()));
+        let range = format!("bytes={}-{}", copy.range.start, copy.range.end.saturating_sub(1));
+        let mut headers = HeaderMap::new();
+        headers.insert("x-amz-copy-source", header(&source)?);
+        headers.insert("x-amz-copy-source-range", header(&range)?);
+        let number = (copy.part + 1).to_string();
+        let request = Request {
+            method: Method::PUT,
+            key: copy.to.as_ref(),
+            query: &[("partNumber", &number), ("uploadId", copy.id)],
+            headers,
+        };
+        let body = self.requests.send(&request).await?;
+        let copied: Copied = answers::read(&body)?;
+        Ok(PartId {
+            content_id: copied.e_tag,
+        })
+    }
+
+    async fn open_multiparts(&self, prefix: &Path) -> Result<Vec<OpenMultipart>> {
+        let prefix = below(Some(prefix));
+        let (mut key, mut id) = (String::new(), String::new());
+        let mut open = Vec::new();
+        loop {
+            let mut query = vec![("prefix", prefix.as_str()), ("uploads", "")];
+            if !key.is_empty() {
+                query.push(("key-marker", &key));
+                query.push(("upload-id-marker", &id));
+            }
+            let request = Request {
+                method: Method::GET,
+                key: "",
+                query: &query,
+                headers: HeaderMap::new(),
+            };
+            let page: Multiparts = answers::read(&self.requests.send(&request).await?)?;
+            for upload in page.uploads {
+                if let Some(path) = answers::path_of(&upload.key) {
+                    open.push(OpenMultipart {
+                        path,
+                        id: upload.upload_id,
+                        begun: answers::time(&upload.initiated)?,
+                    });
+                }
+            }
+            let next = page.next_key_marker.unwrap_or_default();
+            let next_id = page.next_upload_id_marker.unwrap_or_default();
+            // A store that does not move on would be asked forever.
+            if !page.is_truncated || next.is_empty() || (&next, &next_id) == (&key, &id) {
+                return Ok(open);
+            }
+            (key, id) = (next, next_id);
+        }
+    }
+
+    async fn sign(&self, get: &SignedGet<'_>) -> Result<Option<String>> {
+        let url = self.signer.signed_url(Method::GET, get.path, get.ttl).await?;
+        Ok(Some(url.into()))
+    }
+}
+
+#[async_trait]
+impl ObjectStore for S3 {
+    async fn put_opts(&self, path: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.objects.put_opts(path, bytes, options).await
+    }
+
+    async fn put_multipart_opts(
+        &self,
+        path: &Path,
+        options: PutMultipartOptions,
+    ) -> Result<Box<dyn MultipartUpload>> {
+        self.objects.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        self.objects.get_opts(path, options).await
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.objects.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.objects(Wanted {
+            prefix: below(prefix),
+            most: PAGE,
+            ..Wanted::default()
+        })
+    }
+
+    fn list_with_offset(
+        &self,
+        prefix: Option<&Path>,
+        offset: &Path,
+    ) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.objects(Wanted {
+            prefix: below(prefix),
+            after: Some(offset.to_string()),
+            most: PAGE,
+            ..Wanted::default()
+        })
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        let wanted = Wanted {
+            prefix: below(prefix),
+            by_directory: true,
+            most: PAGE,
+            ..Wanted::default()
+        };
+        let mut listed = ListResult {
+            common_prefixes: Vec::new(),
+            objects: Vec::new(),
+            extensions: http::Extensions::default(),
+        };
+        let mut pages = self.pages(wanted);
+        while let Some(page) = pages.try_next().await? {
+            listed.objects.extend(page.objects);
+            listed.common_prefixes.extend(page.directories);
+        }
+        Ok(listed)
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.objects.copy_opts(from, to, options).await
+    }
+}
+
+#[async_trait]
+impl MultipartStore for S3 {
+    async fn create_multipart(&self, path: &Path) -> Result<MultipartId> {
+        self.objects.create_multipart(path).await
+    }
+
+    async fn put_part(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        index: usize,
+        bytes: PutPayload,
+    ) -> Result<PartId> {
+        self.objects.put_part(path, id, index, bytes).await
+    }
+
+    async fn complete_multipart(
+        &self,
+        path: &Path,
+        id: &MultipartId,
+        parts: Vec<PartId>,
+    ) -> Result<PutResult> {
+        self.objects.complete_multipart(path, id, parts).await
+    }
+
+    async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> Result<()> {
+        self.objects.abort_multipart(path, id).await
+    }
+}
+
+impl fmt::Display for S3 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the bucket at {}", self.requests.bucket_url)
+    }
+}
+
+async fn page(requests: &Requests, wanted: &Wanted, token: Option<&str>) -> Result<Listing> {
+    let most = wanted.most.to_string();
+    let mut query = vec![
+        ("list-type", "2"),
+        ("max-keys", &most),
+        ("prefix", &wanted.prefix),
+    ];
+    if wanted.by_directory {
+        query.push(("delimiter", "/"));
+    }
+    match (token, &wanted.after) {
+        (Some(token), _) => query.push(("continuation-token", token)),
+        (None, Some(after)) => query.push(("start-after", after)),
+        (None, None) => {}
+    }
+    let request = Request {
+        method: Method::GET,
+        key: "",
+        query: &query,
+        headers: HeaderMap::new(),
+    };
+    answers::read(&requests.send(&request).await?)
+}
+
+/// The beginning of all keys below a directory.
+fn below(prefix: Option<&Path>) -> String {
+    match prefix {
+        Some(prefix) if !prefix.is_root() => format!("{prefix}/"),
+        _ => String::new(),
+    }
+}
+
+fn options(settings: &S3Settings) -> Result<ClientOptions> {
+    let mut options = ClientOptions::new()
+        .with_allow_http(true)
+        .with_allow_invalid_certificates(settings.skip_verify)
+        // A blob may take hours to a slow client; only silence is a failure.
+        .with_timeout_disabled()
+        .with_read_timeout(SILENCE);
+    if let Some(agent) = &settings.user_agent {
+        options = options.with_user_agent(header(agent)?);
+    }
+    if let Some(pem) = &settings.authorities {
+        for certificate in Certificate::from_pem_bundle(pem)? {
+            options = options.with_root_certificate(certificate);
+        }
+    }
+    Ok(options)
+}
+
+fn builder(settings: &S3Settings, bucket_url: &str, options: &ClientOptions) -> AmazonS3Builder {
+    use AmazonS3ConfigKey as Name;
+
+    // The name of the bucket is already in the URL, wherever it belongs.
+    let builder = AmazonS3Builder::new()
+        .with_bucket_name(&settings.bucket)
+        .with_region(settings.signing_region())
+        .with_virtual_hosted_style_request(true)
+        .with_endpoint(bucket_url)
+        .with_allow_http(true)
+        // Bodies are protected by TLS; without it by their digest in the signature.
+        .with_unsigned_payload(bucket_url.starts_with("https:"))
+        .with_retry(RetryConfig {
+            retry_timeout: LONGEST_RETRY,
+            ..RetryConfig::default()
+        })
+        .with_client_options(options.clone());
+    match &settings.credentials {
+        Credentials::Fixed(key) => {
+            let builder = builder
+                .with_access_key_id(&key.id)
+                .with_secret_access_key(&key.secret);
+            match &key.token {
+                Some(token) => builder.with_token(token),
+                None => builder,
+            }
+        }
+        Credentials::WebIdentity {
+            token_file,
+            role,
+            session,
+        } => {
+            let builder = builder
+                .with_config(Name::WebIdentityTokenFile, token_file)
+                .with_config(Name::RoleArn, role);
+            match session {
+                Some(session) => builder.with_config(Name::RoleSessionName, session),
+                None => builder,
+            }
+        }
+        Credentials::Container(path) => builder.with_config(Name::ContainerCredentialsRelativeUri, path),
+        Credentials::Pod { uri, token_file } => builder
+            .with_config(Name::ContainerCredentialsFullUri, uri)
+            .with_config(Name::ContainerAuthorizationTokenFile, token_file),
+        Credentials::Instance => builder,
+    }
+}
+
+/// The headers of every request that creates an object.
+fn object_headers(settings: &S3Settings) -> Result<HeaderMap> {
+    let (encryption, key) = match &settings.encryption {
+        Encryption::Bucket => (None, None),
+        Encryption::Aes256 => (Some("AES256"), None),
+        Encryption::Kms(key) => (Some("aws:kms"), Some(key.as_str())),
+    };
+    let named = [
+        ("x-amz-storage-class", settings.storage_class.as_deref()),
+        ("x-amz-acl", settings.acl.as_deref()),
+        ("x-amz-server-side-encryption", encryption),
+        ("x-amz-server-side-encryption-aws-kms-key-id", key),
+    ];
+    named
+        .into_iter()
+        .filter_map(|(name, value)| Some((HeaderName::from_static(name), value?)))
+        .map(|(name, value)| Ok((name, header(value)?)))
+        .collect()
+}
+
+fn header(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(requests::failed)
+}
