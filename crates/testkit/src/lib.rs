@@ -20,6 +20,7 @@
 )]
 
 mod archive;
+pub mod bucket;
 pub mod buildkit;
 mod client;
 mod connect;

@@ -1,0 +1,84 @@
+//! A store that speaks S3, on a port of its own: versitygw over a directory of the test.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use tempfile::TempDir;
+
+use crate::{process::Process, proxy::Proxy, tool};
+
+/// The program, as `go install` names it.
+pub const VERSITYGW: &str = "versitygw";
+
+/// A running store with one empty bucket. Dropping it kills it and removes what it has stored.
+#[derive(Debug)]
+pub struct BucketStore {
+    server: Proxy,
+    directory: TempDir,
+}
+
+impl BucketStore {
+    /// Name of its bucket.
+    pub const BUCKET: &'static str = "registry";
+    /// Its access key.
+    pub const ACCESS_KEY: &'static str = "a-key-for-tests";
+    /// Its secret key.
+    pub const SECRET_KEY: &'static str = "a-secret-for-tests";
+    /// Its region.
+    pub const REGION: &'static str = "us-east-1";
+
+    /// Starts it on loopback.
+    ///
+    /// # Panics
+    ///
+    /// When it is not installed or does not start; the message holds its output.
+    pub fn start() -> Self {
+        let directory = TempDir::with_prefix("wharf-bucket-").expect("a temporary directory");
+        // A bucket is a directory.
+        std::fs::create_dir(directory.path().join(Self::BUCKET)).expect("a directory for the bucket");
+        let server = Proxy::start(VERSITYGW, |address| launch(directory.path(), address));
+        Self { server, directory }
+    }
+
+    /// Its address: `http://127.0.0.1:41234`.
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", self.server.address())
+    }
+
+    /// The lines of `storage` that name the bucket, for wharf and for registry:3 alike.
+    pub fn configuration(&self) -> Vec<String> {
+        vec![
+            "s3:".to_owned(),
+            format!("  accesskey: {}", Self::ACCESS_KEY),
+            format!("  secretkey: {}", Self::SECRET_KEY),
+            format!("  region: {}", Self::REGION),
+            format!("  regionendpoint: {}", self.endpoint()),
+            "  forcepathstyle: true".to_owned(),
+            format!("  bucket: {}", Self::BUCKET),
+            "  rootdirectory: /some/where".to_owned(),
+        ]
+    }
+
+    /// Path of the file in which it keeps the object with this key.
+    pub fn file_of(&self, key: &str) -> PathBuf {
+        self.directory.path().join(Self::BUCKET).join(key)
+    }
+}
+
+fn launch(root: &Path, address: SocketAddr) -> (Process, TempDir) {
+    let home = TempDir::with_prefix("wharf-versitygw-").expect("a temporary directory");
+    let program = tool::find(VERSITYGW).expect("versitygw is installed by test.sh");
+    let mut command = Command::new(program);
+    command
+        .current_dir(home.path())
+        .args(["--port", &address.to_string()])
+        .args(["--access", BucketStore::ACCESS_KEY])
+        .args(["--secret", BucketStore::SECRET_KEY])
+        .args(["--region", BucketStore::REGION])
+        .args(["--keep-alive", "--quiet", "posix"])
+        .arg(root);
+    (Process::start(&mut command), home)
+}
