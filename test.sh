@@ -5,9 +5,10 @@
 #   ./test.sh --quick   installs nothing and runs no conformance suite
 #   ./test.sh --soak    500 crash cycles instead of a few
 #
-# As root on Debian it installs packages; where Go is (1.24 or newer) it builds crane, regctl, helm
-# and registry:3; with Python it puts oras into a virtual environment. Whatever is missing is named
-# at the end, together with the tests that were left out. It writes only below target/.
+# As root on Debian it installs packages; where Go is (1.24 or newer) it builds crane, regctl, helm,
+# registry:3 and versitygw, a store that speaks S3; with Python it puts oras into a virtual environment.
+# Whatever is missing is named at the end, together with the tests that were left out. It writes only
+# below target/.
 #
 # The OCI conformance suite runs when OCI_CONFORMANCE names its binary, and the classic one of
 # version 1.1.1 when OCI_CONFORMANCE_CLASSIC does.
@@ -146,6 +147,7 @@ install_go_tools() {
     local -a wanted=(
         crane=github.com/google/go-containerregistry/cmd/crane@v0.22.1
         regctl=github.com/regclient/regclient/cmd/regctl@v0.11.7
+        versitygw=github.com/versity/versitygw/cmd/versitygw@v1.8.0
         helm=helm.sh/helm/v3/cmd/helm@v3.22.0
         registry=github.com/distribution/distribution/v3/cmd/registry@v3.1.2
         # Newer versions cannot be installed by `go install`: their go.mod excludes versions of other modules.

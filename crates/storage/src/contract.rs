@@ -47,26 +47,39 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt;
+use futures_util::{StreamExt, future::BoxFuture};
 use wharf_oci::{RepoName, UploadId};
 
 use crate::{Blob, Error, ErrorKind, Key, Put, Result, Storage, Upload, layout::UploadKey};
 
-/// The one list of cases: [`all`], [`unconditional`] and [`contract_tests`](crate::contract_tests) are made of it.
+/// A promise of the trait.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// Name of the function that checks it
+    pub name: &'static str,
+    /// Whether only stores keep it that honour the conditions of puts
+    pub needs_conditions: bool,
+    /// Checks it, and panics when the store breaks it
+    pub check: fn(Arc<dyn Storage>) -> BoxFuture<'static, ()>,
+}
+
+/// The one list of cases: [`CASES`], [`all`], [`unconditional`] and [`contract_tests`](crate::contract_tests) are made of it.
 macro_rules! cases {
     ($dollar:tt always { $($name:ident)* } if conditions are honoured { $($conditional:ident)* }) => {
-        /// Runs every case, one after another, on one store.
-        pub async fn all(storage: &Arc<dyn Storage>) {
-            unconditional(storage).await;
-            $(Box::pin($conditional(storage)).await;)*
-        }
-
-        /// Runs every case that a store passes which does not honour the conditions of puts.
-        pub async fn unconditional(storage: &Arc<dyn Storage>) {
-            $(Box::pin($name(storage)).await;)*
-        }
+        /// Every case.
+        pub const CASES: &[Case] = &[
+            $(cases! { case $name, false },)*
+            $(cases! { case $conditional, true },)*
+        ];
 
         cases! { $dollar tests { $($name)* $($conditional)* } }
+    };
+    (case $name:ident, $needs_conditions:literal) => {
+        Case {
+            name: stringify!($name),
+            needs_conditions: $needs_conditions,
+            check: |storage| Box::pin(async move { $name(&storage).await }),
+        }
     };
     ($dollar:tt tests { $($name:ident)* }) => {
         /// One test for each case of [`contract`](crate::contract), each on a fresh store: the argument is a closure
@@ -84,6 +97,20 @@ macro_rules! cases {
             };
         }
     };
+}
+
+/// Runs every case, one after another, on one store.
+pub async fn all(storage: &Arc<dyn Storage>) {
+    for case in CASES {
+        (case.check)(Arc::clone(storage)).await;
+    }
+}
+
+/// Runs every case that a store passes which does not honour the conditions of puts.
+pub async fn unconditional(storage: &Arc<dyn Storage>) {
+    for case in CASES.iter().filter(|case| !case.needs_conditions) {
+        (case.check)(Arc::clone(storage)).await;
+    }
 }
 
 cases! {$ always {

@@ -190,7 +190,8 @@ pub enum Condition {
     None,
     /// There is no object at the key.
     Absent,
-    /// The object at the key is still of this version.
+    /// The object at the key is still of this version. Another object with the same content may be of the same version:
+    /// the version of a bucket is as a rule the MD5 of the content. So a content that must not come back has a nonce in it.
     Matches(Version),
 }
 

@@ -78,7 +78,18 @@ fn launch(root: &Path, address: SocketAddr) -> (Process, TempDir) {
         .args(["--access", BucketStore::ACCESS_KEY])
         .args(["--secret", BucketStore::SECRET_KEY])
         .args(["--region", BucketStore::REGION])
-        .args(["--keep-alive", "--quiet", "posix"])
-        .arg(root);
-    (Process::start(&mut command), home)
+        .args(["--keep-alive", "--quiet", "posix"]);
+    if !has_attributes(root) {
+        let sidecar = home.path().join("attributes");
+        std::fs::create_dir(&sidecar).expect("a directory for attributes");
+        command.arg("--sidecar").arg(sidecar);
+    }
+    (Process::start(command.arg(root)), home)
+}
+
+/// Whether files in this directory can have the attributes in which it keeps entity tags.
+fn has_attributes(directory: &Path) -> bool {
+    use rustix::fs::{XattrFlags, setxattr};
+
+    setxattr(directory, "user.test", b"1", XattrFlags::empty()).is_ok()
 }

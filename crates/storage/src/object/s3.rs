@@ -26,8 +26,9 @@ use futures_util::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use object_store::{
-    Certificate, ClientOptions, CopyOptions, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload,
-    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, RetryConfig,
+    Certificate, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId,
+    MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
+    PutResult, Result, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
     client::{HttpConnector, ReqwestConnector},
     multipart::{MultipartStore, PartId},
@@ -40,7 +41,7 @@ pub use self::settings::{AccessKey, AwsNames, Credentials, Encryption, S3Setting
 use self::{
     answers::{Copied, Listing, Multiparts, Named},
     headers::{AddHeaders, Connector},
-    requests::{Request, Requests},
+    requests::{Request, Requests, Waits},
 };
 use super::store::{OpenMultipart, PartCopy, SignedGet, Store};
 
@@ -239,8 +240,17 @@ impl Store for S3 {
 
 #[async_trait]
 impl ObjectStore for S3 {
+    /// A store may answer that it is at work on the same key (409), whatever the condition: a put without one is repeated.
     async fn put_opts(&self, path: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
-        self.objects.put_opts(path, bytes, options).await
+        let mut waits = Waits::default();
+        loop {
+            let put = self.objects.put_opts(path, bytes.clone(), options.clone()).await;
+            match put {
+                Err(Error::AlreadyExists { .. })
+                    if options.mode == PutMode::Overwrite && waits.next().await => {}
+                put => return put,
+            }
+        }
     }
 
     async fn put_multipart_opts(

@@ -20,13 +20,18 @@ const LONGEST: Duration = Duration::from_secs(20);
 /// Difference of clocks from which on stores refuse requests is 15 minutes; less is worth a warning.
 const WORTH_A_WARNING: Duration = Duration::from_secs(5 * 60);
 
+/// The beginning of a list of objects.
+const LISTING: &[u8] = b"<ListBucketResult";
+
 /// What the bucket answered.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     refusal: Refusal,
-    /// Whether the body was that of a store of objects
+    /// Whether the body is that of a store of objects
     is_xml: bool,
+    /// Whether the body is a list of objects
+    is_listing: bool,
 }
 
 /// Lists one key, which needs the name, the region, the keys and the clock to be right.
@@ -42,7 +47,7 @@ pub(super) async fn check(requests: &Requests, bucket: &str) -> Result<(), Strin
     };
     let answer = answer.map_err(|failure| format!("{named}: {}", no_answer(&failure, url)))?;
     let skew = skew(&answer.headers);
-    if answer.status.is_success() && answer.is_xml {
+    if answer.status.is_success() && answer.is_listing {
         if let Some(skew) = skew.filter(|skew| *skew > WORTH_A_WARNING) {
             tracing::warn!(
                 "the clock of this machine differs from the store's by {skew:?}; set it, or requests will be refused"
@@ -70,6 +75,7 @@ async fn ask(requests: &Requests) -> Result<Answer, Failure> {
         status: head.status,
         headers: head.headers,
         is_xml: refusal.is_ok(),
+        is_listing: refusal.is_ok() && body.windows(LISTING.len()).any(|at| at == LISTING),
         refusal: refusal.unwrap_or_default(),
     })
 }
@@ -112,6 +118,7 @@ fn explain(answer: &Answer, url: &str, region: &str, skew: Option<Duration>) -> 
         headers,
         refusal: Refusal { code, message },
         is_xml,
+        ..
     } = answer;
     let right_region = headers
         .get("x-amz-bucket-region")
@@ -120,7 +127,7 @@ fn explain(answer: &Answer, url: &str, region: &str, skew: Option<Duration>) -> 
     if let Some(right) = right_region {
         return format!(" is in the region {right}, not in {region}; set `storage.s3.region: {right}`");
     }
-    if !is_xml {
+    if !is_xml || status.is_success() {
         return format!(
             ": {url} answers {status}, and not as a store of objects; check the scheme, host and port of `regionendpoint`"
         );
@@ -190,6 +197,7 @@ mod tests {
                 message: "m".to_owned(),
             },
             is_xml: true,
+            is_listing: false,
         }
     }
 

@@ -10,6 +10,7 @@ use object_store::{
     client::{HttpClient, HttpError, HttpRequestBody, HttpResponse},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use uuid::Uuid;
 
 use super::answers::{self, Refusal};
 
@@ -21,9 +22,34 @@ const STRICT: AsciiSet = NON_ALPHANUMERIC
     .remove(b'~');
 const STRICT_PATH: AsciiSet = STRICT.remove(b'/');
 
-/// Attempts of a request; the waits between them, doubled each time, add up to 6 s.
+/// Attempts of a request; the waits between them add up to 6 s at most.
 const ATTEMPTS: u32 = 7;
 const FIRST_WAIT: Duration = Duration::from_millis(100);
+
+/// The waits between the attempts of one request: each up to twice as long as the one before, at random, so that
+/// requests that failed together do not come back together.
+#[derive(Debug, Default)]
+pub(super) struct Waits(u32);
+
+impl Waits {
+    /// Waits for the next attempt; `false`, and no wait, when there were enough.
+    pub(super) async fn next(&mut self) -> bool {
+        self.0 += 1;
+        if self.0 == ATTEMPTS {
+            return false;
+        }
+        let longest = FIRST_WAIT * (1 << (self.0 - 1));
+        let thousandths = u32::from(u16::from_ne_bytes(random())) % 1000;
+        tokio::time::sleep(longest / 2 + longest / 2 * thousandths / 1000).await;
+        true
+    }
+}
+
+/// Two bytes of a fresh UUID that its version leaves to chance.
+fn random() -> [u8; 2] {
+    let [first, second, ..] = *Uuid::new_v4().as_bytes();
+    [first, second]
+}
 
 /// Makes requests below a bucket.
 #[derive(Debug)]
@@ -48,8 +74,7 @@ pub(super) struct Request<'a> {
 impl Requests {
     /// Answers the body; repeats the request while the store is busy or out of reach.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Bytes> {
-        let mut wait = FIRST_WAIT;
-        let mut attempt = 1;
+        let mut waits = Waits::default();
         loop {
             let outcome = self.attempt(request).await;
             let may_repeat = match &outcome {
@@ -57,12 +82,9 @@ impl Requests {
                 Err(Failure::Transfer(_)) => true,
                 Err(Failure::Unsigned(_)) => false,
             };
-            if !may_repeat || attempt == ATTEMPTS {
+            if !(may_repeat && waits.next().await) {
                 return self.conclude(request, outcome);
             }
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-            wait *= 2;
         }
     }
 

@@ -1,0 +1,67 @@
+//! The contract over buckets of real stores, through the client of S3.
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+use std::sync::{Arc, Mutex};
+
+use object_store::path::Path;
+use tokio::runtime::Runtime;
+use wharf_storage::{
+    contract,
+    object::{
+        ObjectStorage,
+        s3::{AccessKey, Credentials, S3, S3Settings},
+    },
+};
+use wharf_testkit::{
+    bucket::{BucketStore, VERSITYGW},
+    suite::{Part, Suite},
+};
+
+/// What the store does not keep, each with the reason.
+const NOT_ON_VERSITYGW: &[(&str, &str)] = &[(
+    "equal_versions_mean_equal_content",
+    "a read during a write may get the old content with the entity tag of the new one",
+)];
+
+fn main() {
+    let mut suite = Suite::default();
+    let store = Arc::new(Mutex::new(None));
+    for case in contract::CASES {
+        if NOT_ON_VERSITYGW.iter().any(|(name, _)| *name == case.name) {
+            continue;
+        }
+        let store = Arc::clone(&store);
+        let name = format!("versitygw::contract::{}", case.name);
+        suite.test(&name, &[Part::Program(VERSITYGW)], move || {
+            let endpoint = {
+                let mut store = store.lock().expect("the store starts");
+                store.get_or_insert_with(BucketStore::start).endpoint()
+            };
+            let storage = storage_in(endpoint, case.name);
+            Runtime::new()
+                .expect("a runtime")
+                .block_on((case.check)(Arc::new(storage)));
+        });
+    }
+    let conclusion = suite.run();
+    drop(store);
+    conclusion.exit();
+}
+
+/// What lies in a directory of its own of the store's one bucket.
+fn storage_in(endpoint: String, directory: &str) -> ObjectStorage {
+    let settings = S3Settings {
+        bucket: BucketStore::BUCKET.to_owned(),
+        region: Some(BucketStore::REGION.to_owned()),
+        endpoint: Some(endpoint),
+        path_style: true,
+        credentials: Credentials::Fixed(AccessKey {
+            id: BucketStore::ACCESS_KEY.to_owned(),
+            secret: BucketStore::SECRET_KEY.to_owned(),
+            token: None,
+        }),
+        ..S3Settings::default()
+    };
+    let bucket = S3::new(&settings).expect("settings that can be used");
+    ObjectStorage::new(Arc::new(bucket), Path::from(format!("some/where/{directory}")))
+}
