@@ -261,10 +261,6 @@ fn secrets_are_never_shown() {
 fn what_is_not_here_yet_is_refused_or_told_before_anything_listens() {
     for (key, sentence) in [
         (
-            "storage: {s3: {bucket: b, region: r}}",
-            "`storage.s3` is not supported yet",
-        ),
-        (
             "storage: {azure: {container: c}}",
             "`storage.azure` is not supported yet",
         ),

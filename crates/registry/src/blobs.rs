@@ -1,6 +1,6 @@
 //! Blobs as a repository sees them: whether it has one, reading, mounting, unlinking.
 
-use std::ops::Range;
+use std::{ops::Range, time::Duration};
 
 use futures_util::StreamExt as _;
 use wharf_oci::{Digest, Hasher, RepoName};
@@ -85,6 +85,22 @@ impl Registry {
             info: self.info(digest, &stored, &blob.stat())?,
             blob,
         })
+    }
+
+    /// A URL under which a client reads the bytes of `blob` of `name` from the store itself, and may begin to for `ttl`;
+    /// `None` where the store has none.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::BlobUnknown`] when it does not have the blob; errors of the store.
+    pub async fn blob_location(
+        &self,
+        name: &RepoName,
+        blob: &BlobInfo,
+        ttl: Duration,
+    ) -> Result<Option<String>> {
+        let stored = self.stored_blob(name, &blob.digest).await?;
+        Ok(self.storage.location(&layout::blob(&stored), ttl).await?)
     }
 
     /// Reports that `caller` is sent the blob `blob` of `name`, or a part of it. The surface decides what counts as a

@@ -1,6 +1,6 @@
 //! The options of the server that an operator may choose, and the services that it uses.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use wharf_access::Access;
@@ -38,8 +38,19 @@ pub struct ServerOptions {
     pub catalog_limit: usize,
     /// Maximum number of tags on a page if the client asks for pages.
     pub tags_limit: usize,
+    /// Redirects of clients to the store itself, where it has an address for them; `None`: every blob is sent from here.
+    pub redirect: Option<Redirect>,
     /// The limits that no client may exceed.
     pub limits: Limits,
+}
+
+/// The blobs that clients are redirected for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Redirect {
+    /// Size of the smallest one, in bytes: of a small one the redirect costs more than the blob
+    pub min_size: u64,
+    /// Time during which a client may begin to read it there
+    pub expiry: Duration,
 }
 
 /// The services that the server uses; each is optional, but the budget.
@@ -90,6 +101,7 @@ impl Default for ServerOptions {
             catalog_page: 100,
             catalog_limit: 1000,
             tags_limit: 1000,
+            redirect: None,
             limits: Limits::default(),
         }
     }

@@ -83,6 +83,9 @@ use object_store::{ObjectMeta, ObjectStoreExt, PutMode, PutPayload, UpdateVersio
 use uuid::Uuid;
 use wharf_budget::{Permit, Share};
 
+/// The prefix below which all objects of a registry lie.
+pub use object_store::path::Path as Prefix;
+
 pub use self::{
     memory::Memory,
     store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
@@ -122,6 +125,33 @@ struct Bucket {
     process: Uuid,
 }
 
+/// How an engine writes into its store: numbers that an operator may choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ObjectOptions {
+    /// Bytes of each part of a multipart upload but the last, unless an announced length needs larger ones
+    pub part_size: usize,
+    /// How many parts all uploads together may hold in memory
+    pub part_buffers: usize,
+    /// Size in bytes up to which the store copies an object in one request
+    pub copy_whole: u64,
+    /// Bytes of each range in which the store copies a larger one
+    pub copy_size: u64,
+    /// How many ranges of one object the store copies at once
+    pub copies: usize,
+}
+
+impl Default for ObjectOptions {
+    fn default() -> Self {
+        Self {
+            part_size: 8 << 20,
+            part_buffers: 16,
+            copy_whole: 32 << 20,
+            copy_size: 32 << 20,
+            copies: 8,
+        }
+    }
+}
+
 /// Numbers that stores impose, or that balance costs; tests make them small.
 #[derive(Debug, Clone, Copy)]
 struct Limits {
@@ -133,8 +163,12 @@ struct Limits {
     announced_parts: u64,
     /// How many bytes of parts all requests may hold in memory.
     memory: usize,
-    /// The largest object that the store copies in one request, and the parts of larger ones.
+    /// The largest object that the store copies in one request.
+    copy_whole: u64,
+    /// The ranges in which it copies larger ones.
     copy_size: u64,
+    /// How many ranges of one object it copies at once.
+    copies: usize,
     /// How long a request waits for room in memory.
     patience: Duration,
     /// How often a request that goes on for long renews its lease.
@@ -146,12 +180,20 @@ struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
+        Self::of(ObjectOptions::default())
+    }
+}
+
+impl Limits {
+    fn of(options: ObjectOptions) -> Self {
         Self {
-            part_size: 8 << 20,
+            part_size: options.part_size,
             parts: 10_000,
             announced_parts: 9_000,
-            memory: 16 * (8 << 20),
-            copy_size: 32 << 20,
+            memory: options.part_buffers.saturating_mul(options.part_size),
+            copy_whole: options.copy_whole,
+            copy_size: options.copy_size.max(1),
+            copies: options.copies.max(1),
             patience: Duration::from_secs(30),
             heartbeat: Duration::from_secs(60),
             lease: Duration::from_secs(180),
@@ -169,6 +211,11 @@ impl ObjectStorage {
     /// What lies below `prefix` in `store`. The store should honour conditional puts; see the [module](self).
     pub fn new(store: Arc<dyn Store>, prefix: Path) -> Self {
         Self::with_limits(store, prefix, Limits::default())
+    }
+
+    /// As [`ObjectStorage::new`], with these numbers.
+    pub fn with_options(store: Arc<dyn Store>, prefix: Path, options: ObjectOptions) -> Self {
+        Self::with_limits(store, prefix, Limits::of(options))
     }
 
     fn with_limits(store: Arc<dyn Store>, prefix: Path, limits: Limits) -> Self {

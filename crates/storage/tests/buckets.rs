@@ -55,13 +55,13 @@ fn storage_in(endpoint: String, directory: &str) -> ObjectStorage {
         region: Some(BucketStore::REGION.to_owned()),
         endpoint: Some(endpoint),
         path_style: true,
-        credentials: Credentials::Fixed(AccessKey {
-            id: BucketStore::ACCESS_KEY.to_owned(),
-            secret: BucketStore::SECRET_KEY.to_owned(),
-            token: None,
-        }),
         ..S3Settings::default()
     };
-    let bucket = S3::new(&settings).expect("settings that can be used");
+    let credentials = Credentials::Fixed(AccessKey {
+        id: BucketStore::ACCESS_KEY.to_owned(),
+        secret: BucketStore::SECRET_KEY.to_owned(),
+        token: None,
+    });
+    let bucket = S3::new(&settings, &credentials).expect("settings that can be used");
     ObjectStorage::new(Arc::new(bucket), Path::from(format!("some/where/{directory}")))
 }

@@ -7,6 +7,7 @@ pub(crate) mod healthcheck;
 pub(crate) mod htpasswd;
 pub(crate) mod inspect;
 pub(crate) mod manual;
+mod offline;
 pub(crate) mod pwgen;
 pub(crate) mod referrers;
 pub(crate) mod remote;

@@ -38,6 +38,10 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
+use wharf_storage::object::{
+    ObjectOptions,
+    s3::{AccessKey, S3Settings},
+};
 
 /// Everything that an operator can choose, checked: data only, and complete.
 #[derive(Debug, Clone, PartialEq)]
@@ -177,6 +181,28 @@ pub(crate) enum Listen {
 pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
+    S3(Box<Bucket>),
+}
+
+/// A bucket, and the way to write into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Bucket {
+    pub(crate) settings: S3Settings,
+    /// The configured key; `None`: it is found as the SDK of AWS finds it.
+    pub(crate) access_key: Option<AccessKey>,
+    /// Prefix of all keys, without slashes around it.
+    pub(crate) prefix: String,
+    pub(crate) options: ObjectOptions,
+}
+
+impl Bucket {
+    /// The bucket and the prefix in it, as operators read them.
+    pub(crate) fn place(&self) -> String {
+        match self.prefix.as_str() {
+            "" => self.settings.bucket_url(),
+            prefix => format!("{}/{prefix}", self.settings.bucket_url()),
+        }
+    }
 }
 
 /// Exclusive use of the directory of the store.

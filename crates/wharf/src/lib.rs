@@ -1,5 +1,6 @@
 //! The program as a library: [`main`] is the command line, [`start`] a server within another process.
 
+mod bucket;
 mod cli;
 mod cmd;
 mod config;

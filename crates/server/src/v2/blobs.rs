@@ -11,13 +11,23 @@ use super::{
     byte_ranges::{self, content_range},
     conditions::has_already,
 };
-use crate::{body::Content, call::Call, error::Failure};
+use crate::{
+    body::Content,
+    call::Call,
+    error::{Failure, Result},
+    options::Redirect,
+};
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {
         let info = call.app.registry.blob(name, digest).await?;
         call.app.registry.pulled_blob(&call, name, &info);
         return Ok(head(call, &info));
+    }
+    if let Some(redirect) = call.app.options.redirect
+        && let Some(response) = elsewhere(call, name, digest, redirect).await?
+    {
+        return Ok(response);
     }
     let blob = call.app.registry.open_blob(name, digest).await?;
     let info = blob.info;
@@ -34,6 +44,38 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
     };
     call.app.registry.pulled_blob(&call, name, &info);
     Ok(response)
+}
+
+/// The redirect to the store; `None` when the blob is small, or the store has no address for clients.
+///
+/// A client repeats `Range` there, and must not repeat `Authorization`.
+async fn elsewhere(
+    call: Call<'_>,
+    name: &RepoName,
+    digest: &Digest,
+    redirect: Redirect,
+) -> Result<Option<Response<Content>>> {
+    let registry = &call.app.registry;
+    let info = registry.blob(name, digest).await?;
+    let digest = info.digest.to_string();
+    if has_already(call, &digest) {
+        registry.pulled_blob(&call, name, &info);
+        return Ok(Some(not_modified(&digest)));
+    }
+    if info.size < redirect.min_size {
+        return Ok(None);
+    }
+    let Some(location) = registry.blob_location(name, &info, redirect.expiry).await? else {
+        return Ok(None);
+    };
+    let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, value(location));
+    headers.insert(CONTENT_DIGEST, value(digest.as_str()));
+    // The URL ends before the blob does.
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    registry.pulled_blob(&call, name, &info);
+    Ok(Some(response))
 }
 
 pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {

@@ -12,14 +12,12 @@ use super::{
 };
 use crate::{Key, Result};
 
-/// How many parts of one copy are under way at once.
-const AT_ONCE: usize = 8;
 /// A copy has at most so many parts; stores take 10,000.
 const MOST: u64 = 9_000;
 
 /// Makes the object at `to` the one of `size` bytes at `from`. It appears whole, or not at all.
 pub(super) async fn copy(bucket: &Arc<Bucket>, from: &Key, to: &Key, size: u64) -> Result<()> {
-    if size <= bucket.limits.copy_size {
+    if size <= bucket.limits.copy_whole {
         return bucket.copy(from, to).await;
     }
     let context = || format!("copy `{from}` to `{to}`");
@@ -60,7 +58,7 @@ impl Copying<'_> {
                     .zip(ranges)
                     .map(|(part, range)| self.copy_part(id, part, range));
                 let rest = stream::iter(rest)
-                    .buffered(AT_ONCE)
+                    .buffered(self.bucket.limits.copies)
                     .try_collect::<Vec<_>>()
                     .await?;
                 Ok([vec![first], rest].concat())

@@ -6,6 +6,7 @@
 
 mod answers;
 mod check;
+mod credentials;
 mod headers;
 mod requests;
 mod settings;
@@ -36,10 +37,14 @@ use object_store::{
     signer::Signer,
 };
 
-pub use self::settings::{AccessKey, AwsNames, Credentials, Encryption, S3Settings};
+pub use self::{
+    credentials::{AccessKey, Credentials, SharedFiles},
+    settings::{AwsNames, Encryption, S3Settings},
+};
 
 use self::{
     answers::{Copied, Listing, Multiparts, Named},
+    credentials::SharedProvider,
     headers::{AddHeaders, Connector},
     requests::{Request, Requests, Waits},
 };
@@ -84,9 +89,10 @@ impl S3 {
     /// # Errors
     ///
     /// When a setting cannot be used, as a `User-Agent` with a line break.
-    pub fn new(settings: &S3Settings) -> Result<Self> {
+    pub fn new(settings: &S3Settings, credentials: &Credentials) -> Result<Self> {
         let options = options(settings)?;
-        let plain = builder(settings, &settings.bucket_url(), &options).build()?;
+        let plain = builder(settings, &settings.bucket_url(), &options);
+        let plain = with_credentials(plain, credentials).build()?;
         let headers = object_headers(settings)?;
         let objects = if headers.is_empty() {
             plain.clone()
@@ -402,10 +408,8 @@ fn options(settings: &S3Settings) -> Result<ClientOptions> {
 }
 
 fn builder(settings: &S3Settings, bucket_url: &str, options: &ClientOptions) -> AmazonS3Builder {
-    use AmazonS3ConfigKey as Name;
-
     // The name of the bucket is already in the URL, wherever it belongs.
-    let builder = AmazonS3Builder::new()
+    AmazonS3Builder::new()
         .with_bucket_name(&settings.bucket)
         .with_region(settings.signing_region())
         .with_virtual_hosted_style_request(true)
@@ -417,8 +421,14 @@ fn builder(settings: &S3Settings, bucket_url: &str, options: &ClientOptions) -> 
             retry_timeout: LONGEST_RETRY,
             ..RetryConfig::default()
         })
-        .with_client_options(options.clone());
-    match &settings.credentials {
+        .with_client_options(options.clone())
+}
+
+fn with_credentials(builder: AmazonS3Builder, credentials: &Credentials) -> AmazonS3Builder {
+    use AmazonS3ConfigKey as Name;
+
+    match credentials {
+        Credentials::Shared(files) => builder.with_credentials(Arc::new(SharedProvider::new(files.clone()))),
         Credentials::Fixed(key) => {
             let builder = builder
                 .with_access_key_id(&key.id)

@@ -18,6 +18,7 @@ fn small() -> Limits {
     Limits {
         part_size: 64 * 1024,
         memory: 64 * 64 * 1024,
+        copy_whole: 150_000,
         copy_size: 150_000,
         ..Limits::default()
     }

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, BufWriter, Write},
-    path::Path,
     sync::Arc,
 };
 
@@ -10,11 +9,20 @@ use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
 use tokio::runtime;
 use wharf_registry::collect::{CollectOptions, Collector, Finding, Garbage, Mark, Offline, RepositoryMarks};
-use wharf_storage::{ErrorKind, fs::FsStorage, layout};
+use wharf_storage::{Storage, layout};
 
+use super::offline::{self, Work};
 use crate::{
     cli::{Cli, GarbageCollect},
     config::{self, Engine},
+};
+
+const WORK: Work = Work {
+    cannot: "cannot collect",
+    cannot_read: "cannot collect",
+    cannot_beside: "cannot collect while a server runs",
+    instead: "then run this again and start the server after it. `--dry-run` says what would go, and needs no stop",
+    in_memory: "keeps the data in the memory of the server, and loses it when the server stops; restart the server to empty it",
 };
 
 /// Least number of threads: hard disks are faster with four readers than with one.
@@ -30,23 +38,17 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let root = match &settings.storage {
-        Engine::Filesystem { root } => root,
-        Engine::InMemory => bail!(
-            "cannot collect: `storage: inmemory` keeps the data in the memory of the server, and loses it when the server stops; restart the server to empty it"
-        ),
-    };
     let threads = std::thread::available_parallelism().map_or(LEAST_THREADS, usize::from);
     let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(threads.max(LEAST_THREADS))
         .enable_all()
         .build()
         .context("cannot start")?;
-    runtime.block_on(collect(root, arguments))
+    runtime.block_on(collect(&settings.storage, arguments))
 }
 
-async fn collect(root: &Path, arguments: &GarbageCollect) -> anyhow::Result<()> {
-    let storage = open(root, arguments.dry_run).await?;
+async fn collect(engine: &Engine, arguments: &GarbageCollect) -> anyhow::Result<()> {
+    let storage = open(engine, arguments.dry_run).await?;
     let options = CollectOptions {
         delete_untagged: arguments.delete_untagged,
     };
@@ -74,28 +76,26 @@ async fn collect(root: &Path, arguments: &GarbageCollect) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Opens the store, exclusively, or read-only for a dry run, which works beside a server. Never creates one.
-async fn open(root: &Path, dry_run: bool) -> anyhow::Result<Arc<dyn wharf_storage::Storage>> {
-    let place = root.display();
-    let to_read: Arc<dyn wharf_storage::Storage> =
-        Arc::new(FsStorage::open_to_read(root).context("cannot collect")?);
+/// Opens the store, exclusively, or read-only for a dry run. A directory or prefix that has no registry is an error: a wrong
+/// name must not look like an empty registry.
+async fn open(engine: &Engine, dry_run: bool) -> anyhow::Result<Arc<dyn Storage>> {
+    let to_read = offline::open_to_read(engine, &WORK).await?;
     let repositories = layout::repositories();
     let blobs = to_read.list(&layout::blobs(), None, 1).await?;
     if blobs.entries.is_empty() && to_read.list(&repositories, None, 1).await?.entries.is_empty() {
+        let (place, key) = match engine {
+            Engine::S3(bucket) => (bucket.place(), "storage.s3.rootdirectory"),
+            Engine::Filesystem { root } => (root.display().to_string(), "storage.filesystem.rootdirectory"),
+            Engine::InMemory => (String::new(), "storage"),
+        };
         bail!(
-            "cannot collect: there is no registry in `{place}`, no `{repositories}`; does `storage.filesystem.rootdirectory` name the right directory?"
+            "cannot collect: there is no registry in `{place}`, no `{repositories}`; does `{key}` name the right directory?"
         );
     }
     if dry_run {
         return Ok(to_read);
     }
-    match FsStorage::open(root) {
-        Ok(storage) => Ok(Arc::new(storage)),
-        Err(error) if error.kind() == ErrorKind::Locked => bail!(
-            "cannot collect while a server runs: {error}; then run this again and start the server after it. `--dry-run` says what would go, and needs no stop"
-        ),
-        Err(error) => Err(error).context("cannot collect"),
-    }
+    offline::open(engine, &WORK).await
 }
 
 /// The help text, which registry:2 prints without a configuration.

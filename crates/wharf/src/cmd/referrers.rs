@@ -1,44 +1,46 @@
 //! `wharf referrers write-tags`: writes the tags by which older registries and clients find signatures and other referrers.
 
-use std::{
-    io::{self, Write as _},
-    path::Path,
-    sync::Arc,
-};
+use std::io::{self, Write as _};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tokio::runtime;
 use wharf_oci::{PageRequest, RepoName};
 use wharf_registry::{FallbackState, FallbackTag, Options, Registry};
-use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
 
+use super::offline::{self, Work};
 use crate::{
     cli::WriteTags,
     config::{self, Engine},
 };
 
+const WORK: Work = Work {
+    cannot: "cannot write tags",
+    cannot_read: "cannot look for referrers; does `storage.filesystem.rootdirectory` name the right directory?",
+    cannot_beside: "cannot write tags while a server runs",
+    instead: "then run this again. Without `--write` this says what would be written, and needs no stop",
+    in_memory: "keeps the data in the memory of the server, and no other registry will see it",
+};
+
 /// Writes the tags, or without `--write` prints which would be written.
 pub(crate) fn write_tags(arguments: &WriteTags) -> anyhow::Result<()> {
     let settings = config::load(arguments.config.as_deref())?;
-    let root = match &settings.storage {
-        Engine::Filesystem { root } => root,
-        Engine::InMemory => bail!(
-            "cannot write tags: `storage: inmemory` keeps the data in the memory of the server, and no other registry will see it"
-        ),
-    };
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("cannot start")?;
-    runtime.block_on(go_through(root, arguments))
+    runtime.block_on(go_through(&settings.storage, arguments))
 }
 
-async fn go_through(root: &Path, arguments: &WriteTags) -> anyhow::Result<()> {
+async fn go_through(engine: &Engine, arguments: &WriteTags) -> anyhow::Result<()> {
     let options = Options {
         show_empty_repositories: true,
         ..Options::default()
     };
-    let registry = Registry::new(open(root, arguments.write)?, options);
+    let storage = match arguments.write {
+        true => offline::open(engine, &WORK).await?,
+        false => offline::open_to_read(engine, &WORK).await?,
+    };
+    let registry = Registry::new(storage, options);
     let repositories = match &arguments.repository {
         Some(name) => vec![name.clone()],
         None => {
@@ -88,23 +90,6 @@ async fn treat(
     print(&format!(
         "{name}:{tag}: {state}; {count} manifest(s) to list{rest}"
     ))
-}
-
-/// Opens the store, exclusively to write, and to read only otherwise, which works beside a server.
-fn open(root: &Path, write: bool) -> anyhow::Result<Arc<dyn Storage>> {
-    let to_read = FsStorage::open_to_read(root).context(
-        "cannot look for referrers; does `storage.filesystem.rootdirectory` name the right directory?",
-    )?;
-    if !write {
-        return Ok(Arc::new(to_read));
-    }
-    match FsStorage::open(root) {
-        Ok(storage) => Ok(Arc::new(storage)),
-        Err(error) if error.kind() == ErrorKind::Locked => bail!(
-            "cannot write tags while a server runs: {error}; then run this again. Without `--write` this says what would be written, and needs no stop"
-        ),
-        Err(error) => Err(error).context("cannot write tags"),
-    }
 }
 
 fn print(line: &str) -> anyhow::Result<()> {

@@ -2,24 +2,39 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
-    sync::Arc,
+    path::Path,
     time::{Duration, SystemTime},
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use futures_util::TryStreamExt as _;
 use tokio::runtime;
 use wharf_registry::{Options, Registry};
-use wharf_storage::{ErrorKind, ListedUpload, Uploads as _, fs::FsStorage};
+use wharf_storage::ListedUpload;
 
+use super::offline::{self, Work};
 use crate::config::{self, Engine};
+
+const LIST: Work = Work {
+    cannot: "cannot look at uploads",
+    cannot_read: "cannot list uploads",
+    ..PURGE
+};
+
+const PURGE: Work = Work {
+    cannot: "cannot remove uploads",
+    cannot_read: "cannot look for uploads; does `storage.filesystem.rootdirectory` name the right directory?",
+    cannot_beside: "cannot remove uploads while a server runs, which may be taking them",
+    instead: "the server itself removes those older than `storage.maintenance.uploadpurging.age`. `--dry-run` says how many \
+              would go, and needs no stop",
+    in_memory: "keeps them in the memory of the server, and loses them when the server stops",
+};
 
 /// Prints the unfinished uploads, those untouched for longest first.
 pub(crate) fn list(config: Option<&Path>) -> anyhow::Result<()> {
-    let root = root(config)?;
+    let engine = engine(config)?;
     run(async {
-        let storage = FsStorage::open_to_read(&root).context("cannot list uploads")?;
+        let storage = offline::open_to_read(&engine, &LIST).await?;
         let listed = storage.list_uploads().await.context("cannot list uploads")?;
         let mut uploads: Vec<ListedUpload> = listed.try_collect().await.context("cannot list uploads")?;
         uploads.sort_unstable_by_key(ListedUpload::touched);
@@ -35,10 +50,15 @@ pub(crate) fn list(config: Option<&Path>) -> anyhow::Result<()> {
 
 /// Removes the uploads that were not touched for `age`, or with `dry_run` prints how many these are.
 pub(crate) fn purge(config: Option<&Path>, age: Duration, dry_run: bool) -> anyhow::Result<()> {
-    let root = root(config)?;
+    let engine = engine(config)?;
     run(async {
-        let storage = open(&root, dry_run)?;
-        let registry = Registry::new(Arc::new(storage), Options::default());
+        // A server on a directory holds uploads in its memory, where another process does not see it: so none is removed
+        // beside a server.
+        let storage = match dry_run {
+            true => offline::open_to_read(&engine, &PURGE).await?,
+            false => offline::open(&engine, &PURGE).await?,
+        };
+        let registry = Registry::new(storage, Options::default());
         let (count, what) = match dry_run {
             true => (registry.abandoned_uploads(age).await, "would be removed"),
             false => (registry.purge_uploads(age).await, "removed"),
@@ -48,40 +68,16 @@ pub(crate) fn purge(config: Option<&Path>, age: Duration, dry_run: bool) -> anyh
     })
 }
 
-/// The directory of the store.
-fn root(config: Option<&Path>) -> anyhow::Result<PathBuf> {
+/// The store of the configuration.
+fn engine(config: Option<&Path>) -> anyhow::Result<Engine> {
     let settings = config::load(config)?;
     crate::log::start(settings.log)?;
-    match settings.storage {
-        Engine::Filesystem { root } => Ok(root),
-        Engine::InMemory => bail!(
-            "cannot look at uploads: `storage: inmemory` keeps them in the memory of the server, and loses them when the server stops"
-        ),
-    }
+    Ok(settings.storage)
 }
 
 fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("cannot start")?.block_on(work)
-}
-
-/// Opens the store, exclusively, or to read only for a dry run. An upload is held in the memory of the server that takes it, where
-/// another process does not see it: so none is removed beside a server.
-fn open(root: &Path, dry_run: bool) -> anyhow::Result<FsStorage> {
-    let to_read = FsStorage::open_to_read(root).context(
-        "cannot look for uploads; does `storage.filesystem.rootdirectory` name the right directory?",
-    )?;
-    if dry_run {
-        return Ok(to_read);
-    }
-    match FsStorage::open(root) {
-        Ok(storage) => Ok(storage),
-        Err(error) if error.kind() == ErrorKind::Locked => bail!(
-            "cannot remove uploads while a server runs, which may be taking them: {error}; the server itself removes those older than \
-             `storage.maintenance.uploadpurging.age`. `--dry-run` says how many would go, and needs no stop"
-        ),
-        Err(error) => Err(error).context("cannot remove uploads"),
-    }
 }
 
 /// A duration in its largest whole unit, such as `3h`.

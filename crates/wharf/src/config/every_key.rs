@@ -19,6 +19,28 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "storage: {filesystem: {}}",
         "/e",
     ),
+    (
+        "storage.s3.accesskey",
+        "storage: {s3: {secretkey: s}}",
+        "k, secretkey: s",
+    ),
+    (
+        "storage.s3.secretkey",
+        "storage: {s3: {accesskey: k}}",
+        "s, accesskey: k",
+    ),
+    (
+        "storage.s3.sessiontoken",
+        "storage: {s3: {accesskey: k, secretkey: s}}",
+        "t7, accesskey: k, secretkey: s",
+    ),
+    (
+        "storage.s3.keyid",
+        "storage: {s3: {encrypt: true}}",
+        "k, encrypt: true",
+    ),
+    ("storage.s3.chunksize", "", "5242880"),
+    ("storage.s3.multipartcopychunksize", "", "5242880"),
     ("http.h2c.enabled", "", "false"),
     ("auth.htpasswd.path", "", "p"),
     ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),
@@ -167,6 +189,7 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "storage",
     "storage.filesystem",
     "storage.inmemory",
+    "storage.s3",
     "auth",
     "auth.none",
     "auth.htpasswd",
@@ -181,12 +204,27 @@ const NO_EFFECT_ALONE: &[&str] = &[
 /// A store, which every configuration needs; from the environment, so that the file has only the tested key.
 const STORE: &[(&str, &str)] = &[("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", "/d")];
 
+/// A bucket, for the keys that have an effect on one only.
+const BUCKET: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_S3_BUCKET", "b"),
+    ("REGISTRY_STORAGE_S3_REGION", "r"),
+];
+
+/// A bucket whose region may be named, and need not be.
+const UNNAMED_REGION: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_S3_BUCKET", "b"),
+    ("REGISTRY_STORAGE_S3_REGIONENDPOINT", "https://s3.example"),
+];
+
 /// The variables for the test of a key; they must not override the key itself.
 fn store(key: &KeyInfo) -> &'static [(&'static str, &'static str)] {
-    if key.path.starts_with("storage.filesystem") {
-        &[]
-    } else {
-        STORE
+    match key.path {
+        path if path.starts_with("storage.filesystem") => &[],
+        "storage.s3" => BUCKET,
+        "storage.s3.bucket" => &BUCKET[1..],
+        "storage.s3.region" => UNNAMED_REGION,
+        path if path.starts_with("storage.s3.") || path.starts_with("storage.redirect.") => BUCKET,
+        _ => STORE,
     }
 }
 

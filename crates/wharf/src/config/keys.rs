@@ -94,7 +94,7 @@ pub(super) enum Group {}
 pub(super) enum List {}
 
 /// A text that is never shown.
-pub(super) struct Secret;
+pub(super) struct Secret(pub(super) String);
 
 /// A number or a duration above zero; for others the default is used.
 pub(super) struct Positive<T>(pub(super) T);
@@ -345,7 +345,7 @@ impl Value for Secret {
     const KIND: Kind = Kind::Secret;
 
     fn read(node: &Node) -> Option<Self> {
-        String::read(node).map(|_| Self)
+        String::read(node).map(Self)
     }
 }
 

@@ -187,6 +187,9 @@ fn settings(
     let mut server = ServerOptions::default();
     let http = http::read(root, &mut server);
     server.read_only = storage.read_only;
+    server.redirect = storage
+        .redirect
+        .filter(|_| has_address_for_clients(storage.engine.as_ref()));
     paging::read(root, &mut server);
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
@@ -229,6 +232,14 @@ fn traces(variables: &[(OsString, OsString)], report: &mut Report) -> Option<Tra
         report.problem(&Place::Nowhere, problem);
         None
     })
+}
+
+/// Whether clients can read from the store itself.
+fn has_address_for_clients(engine: Option<&Engine>) -> bool {
+    match engine {
+        Some(Engine::S3(bucket)) => bucket.settings.is_reachable_by_clients(),
+        Some(Engine::Filesystem { .. } | Engine::InMemory) | None => false,
+    }
 }
 
 fn version(root: &Section<'_>, has_file: bool) {
@@ -428,8 +439,7 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(
-            bucket.contains("config.yml:2: `storage.s3` is not supported yet")
-                && bucket.contains("config.yml:2: `storage.s3.region` is missing"),
+            bucket.contains("config.yml:2: `storage.s3.region` is missing"),
             "{bucket}"
         );
     }

@@ -1,16 +1,23 @@
 //! `storage`: the store, deletion, and the removal of unfinished uploads.
 
+pub(super) mod s3;
+
 use std::time::Duration;
+
+use wharf_server::Redirect;
 
 use super::{
     DeletePolicy, Engine, Locking, Purge,
-    keys::{Default, Group, Key, KeyInfo, keys},
+    keys::{Default, Group, Key, KeyInfo, Positive, Since, keys},
     section::Section,
     unsupported,
 };
 
 /// Directory of the store without any configuration.
 const DEFAULT_ROOT: &str = "./data";
+
+/// Longest time for which stores accept a signed URL.
+const LONGEST_SIGNATURE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Default of registry:2 for `storage.filesystem` without a directory.
 pub(super) const REGISTRY_2_ROOT: &str = "/var/lib/registry";
@@ -29,6 +36,17 @@ keys! {
         .default("1m")
         .help("Longest time that a start waits for another process that has the lock; `/debug/health` is 503 meanwhile");
     IN_MEMORY: Group = Key::named("storage.inmemory").help("Store the data in memory; it is lost when the server stops");
+    NO_REDIRECT: bool = Key::new("storage.redirect.disable")
+        .default("false")
+        .help("Whether blobs are sent by this server, and clients are never redirected to the bucket");
+    REDIRECT_SIZE: Positive<usize> = Key::new("storage.redirect.minsize")
+        .default("65536")
+        .help("Bytes of the smallest blob that clients are redirected for")
+        .since(Since::Ours);
+    REDIRECT_EXPIRY: Positive<Duration> = Key::new("storage.redirect.expiry")
+        .default("20m")
+        .help("Time during which a client may begin to read from the bucket")
+        .since(Since::Ours);
     DELETE: Option<bool> = Key::new("storage.delete.enabled")
         .shown_default(Default::Words("true if users log in or only this machine can connect"))
         .help("Whether manifests, tags and blobs may be deleted");
@@ -54,6 +72,8 @@ pub(super) struct Read {
     /// The store; `None`: a problem has been reported.
     pub(super) engine: Option<Engine>,
     pub(super) locking: Locking,
+    /// Redirects to the bucket; `None`: clients are not redirected.
+    pub(super) redirect: Option<Redirect>,
     pub(super) deletion: DeletePolicy,
     pub(super) purge: Option<Purge>,
     pub(super) read_only: bool,
@@ -74,8 +94,24 @@ pub(super) fn read(root: &Section<'_>, has_file: bool) -> Read {
             is_on: root.get(LOCK),
             wait: root.get(LOCK_WAIT),
         },
+        redirect: redirect(root),
         engine: engine(root, has_file),
     }
+}
+
+fn redirect(root: &Section<'_>) -> Option<Redirect> {
+    let Positive(min_size) = root.get(REDIRECT_SIZE);
+    let Positive(expiry) = root.get(REDIRECT_EXPIRY);
+    if expiry > LONGEST_SIGNATURE {
+        root.problem(
+            REDIRECT_EXPIRY,
+            "must be at most `168h`; stores accept no longer signatures",
+        );
+    }
+    (!root.get(NO_REDIRECT)).then_some(Redirect {
+        min_size: min_size as u64,
+        expiry,
+    })
 }
 
 fn purge(root: &Section<'_>) -> Option<Purge> {
@@ -105,19 +141,11 @@ fn purge(root: &Section<'_>) -> Option<Purge> {
 
 /// The store that `storage` names.
 fn engine(root: &Section<'_>, has_file: bool) -> Option<Engine> {
-    let filesystem = || Engine::Filesystem {
-        root: root.get(ROOT).into(),
-    };
-    let supported = [
-        (FILESYSTEM.info(), filesystem()),
-        (IN_MEMORY.info(), Engine::InMemory),
-    ];
-    // A problem has been reported for one that is not supported; none is missing.
-    let unsupported = unsupported::STORES.map(|store| (store, Engine::InMemory));
-    let stores: Vec<(KeyInfo, Engine)> = supported
+    let supported = [FILESYSTEM.info(), IN_MEMORY.info(), s3::S3.info()];
+    let stores: Vec<KeyInfo> = supported
         .into_iter()
-        .chain(unsupported)
-        .filter(|(store, _)| root.has(*store))
+        .chain(unsupported::STORES)
+        .filter(|store| root.has(*store))
         .collect();
     unsupported::check_stores(root);
     match &stores[..] {
@@ -131,10 +159,10 @@ fn engine(root: &Section<'_>, has_file: bool) -> Option<Engine> {
             });
         }
         [_] => {}
-        [.., (last, _)] => {
+        [.., last] => {
             let named: Vec<String> = stores
                 .iter()
-                .map(|(store, _)| format!("`{}` ({})", store.name(), root.origin(*store)))
+                .map(|store| format!("`{}` ({})", store.name(), root.origin(*store)))
                 .collect();
             root.problem(
                 STORAGE,
@@ -147,5 +175,13 @@ fn engine(root: &Section<'_>, has_file: bool) -> Option<Engine> {
             );
         }
     }
-    stores.into_iter().next().map(|(_, storage)| storage)
+    match stores.first()?.path {
+        path if path == FILESYSTEM.info().path => Some(Engine::Filesystem {
+            root: root.get(ROOT).into(),
+        }),
+        path if path == IN_MEMORY.info().path => Some(Engine::InMemory),
+        path if path == s3::S3.info().path => s3::read(root).map(Box::new).map(Engine::S3),
+        // A problem has been reported.
+        _ => None,
+    }
 }

@@ -32,6 +32,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         KEYS,
         log::KEYS,
         storage::KEYS,
+        storage::s3::KEYS,
         auth::KEYS,
         http::KEYS,
         limits::KEYS,

@@ -3,7 +3,7 @@
 
 use super::{
     keys::{
-        Key, KeyInfo, Secret, Since,
+        Key, KeyInfo, Since,
         Since::{Both, From3, Only2},
         Status::{Accepted, AsAbove, Refused, Warned},
         keys,
@@ -32,8 +32,7 @@ const NO_SCHEMA_1: &str =
 const OWN_CACHE: &str = "the cache is bounded, needs no setting, and is compared with the store at every use";
 
 /// Stores that are refused.
-pub(super) const STORES: [KeyInfo; 6] = [
-    KeyInfo::new("storage.s3", Kind::Named, Refused(NO_BUCKETS)),
+pub(super) const STORES: [KeyInfo; 5] = [
     KeyInfo::new("storage.azure", Kind::Named, Refused(NO_BUCKETS)),
     KeyInfo::new("storage.gcs", Kind::Named, Refused(NO_BUCKETS)),
     KeyInfo::new("storage.oss", Kind::Any, Refused(NOT_IN_3)).since(Only2),
@@ -76,11 +75,6 @@ const FEATURES: &[KeyInfo] = &[
         Accepted("threads are bounded without it"),
     ),
     KeyInfo::new(
-        "storage.redirect.disable",
-        Kind::Boolean,
-        Accepted("clients are never redirected"),
-    ),
-    KeyInfo::new(
         "storage.tag.concurrencylimit",
         Kind::Number,
         Accepted("reads are bounded without it"),
@@ -103,22 +97,20 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Boolean,
         Both,
-        "storage.s3.forcepathstyle storage.s3.accelerate storage.s3.secure storage.s3.skipverify
-         storage.s3.v4auth log.hooks[].disabled log.hooks[].options.smtp.insecure
+        "log.hooks[].disabled log.hooks[].options.smtp.insecure
          middleware.registry[].disabled middleware.repository[].disabled middleware.storage[].disabled
          auth.token.autoredirect",
     ),
     (
         Kind::Number,
         Both,
-        "storage.s3.multipartcopymaxconcurrency storage.azure.max_retries storage.gcs.chunksize
+        "storage.azure.max_retries storage.gcs.chunksize
          storage.gcs.maxconcurrency redis.db",
     ),
     (
         Kind::Text,
         Both,
-        "storage.s3.rootdirectory storage.s3.storageclass storage.s3.objectacl storage.s3.useragent
-         storage.azure.accountname storage.azure.credentials.clientid storage.azure.credentials.tenantid
+        "storage.azure.accountname storage.azure.credentials.clientid storage.azure.credentials.tenantid
          storage.azure.realm storage.azure.rootdirectory storage.azure.serviceurl storage.gcs.keyfile
          storage.gcs.rootdirectory storage.gcs.useragent log.hooks[].type log.hooks[].options.smtp.addr
          log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
@@ -178,14 +170,14 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Boolean,
         From3("3.0"),
-        "storage.s3.usedualstack storage.azure.skipverify redis.contexttimeoutenabled redis.poolfifo
+        "storage.azure.skipverify redis.contexttimeoutenabled redis.poolfifo
          redis.readonly redis.routebylatency redis.routerandomly redis.disableidentity
          redis.unstableresp3",
     ),
     (
         Kind::Text,
         From3("3.0"),
-        "storage.s3.loglevel middleware.storage[].options.scheme middleware.storage[].options.host
+        "middleware.storage[].options.scheme middleware.storage[].options.host
          middleware.storage[].options.trimpathprefix redis.clientname redis.username
          redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
          auth.token.jwks auth.token.autoredirectpath http.tls.letsencrypt.directoryurl proxy.exec.command",
@@ -208,9 +200,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
         "redis.minretrybackoff redis.maxretrybackoff redis.pooltimeout redis.connmaxidletime
          redis.connmaxlifetime proxy.exec.lifetime proxy.ttl",
     ),
-    (Kind::Boolean, From3("3.1"), "storage.s3.usefipsendpoint"),
     (Kind::Duration, From3("3.1"), "proxy.cachewritetimeout"),
-    (Kind::Text, From3("3.2"), "storage.s3.redirectendpoint"),
 ];
 
 /// Names of keys in environment variables, where registry:2 has other names there.
@@ -221,16 +211,6 @@ const VARIABLES: [(&str, &str); 2] = [
 
 // The checks of registry:2 on a store are made here, too, so that operators correct all problems at once.
 keys! {
-    S3_ACCESS_KEY: Option<Secret> = Key::new("storage.s3.accesskey").status(AsAbove);
-    S3_SECRET_KEY: Option<Secret> = Key::new("storage.s3.secretkey").status(AsAbove);
-    S3_BUCKET: Option<String> = Key::new("storage.s3.bucket").status(AsAbove);
-    S3_REGION: Option<String> = Key::new("storage.s3.region").status(AsAbove);
-    S3_ENDPOINT: Option<String> = Key::new("storage.s3.regionendpoint").status(AsAbove);
-    S3_ENCRYPT: Option<bool> = Key::new("storage.s3.encrypt").status(AsAbove);
-    S3_KEY_ID: Option<String> = Key::new("storage.s3.keyid").status(AsAbove);
-    S3_CHUNK: Option<i64> = Key::new("storage.s3.chunksize").status(AsAbove);
-    S3_COPY_CHUNK: Option<i64> = Key::new("storage.s3.multipartcopychunksize").status(AsAbove);
-    S3_COPY_THRESHOLD: Option<i64> = Key::new("storage.s3.multipartcopythresholdsize").status(AsAbove);
     AZURE_CONTAINER: Option<String> = Key::new("storage.azure.container").status(AsAbove);
     GCS_BUCKET: Option<String> = Key::new("storage.gcs.bucket").status(AsAbove);
 }
@@ -252,43 +232,9 @@ pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
 
 /// Reports the problems that registry:2 would find in the configured stores.
 pub(super) fn check_stores(root: &Section<'_>) {
-    for (store, required) in STORES.into_iter().zip([S3_BUCKET, AZURE_CONTAINER, GCS_BUCKET]) {
+    for (store, required) in STORES.into_iter().zip([AZURE_CONTAINER, GCS_BUCKET]) {
         if root.has(store) && root.get(required).is_none() {
             root.problem(required, "is missing");
         }
-    }
-    if root.has(STORES[0]) {
-        check_s3(root);
-    }
-}
-
-fn check_s3(root: &Section<'_>) {
-    const MIB: i64 = 1 << 20;
-    const GIB: i64 = 1 << 30;
-    const CHUNK: &str = "must be between 5242880 (5 MiB) and 5368709120 (5 GiB)";
-
-    if root.get(S3_REGION).is_none() && root.get(S3_ENDPOINT).is_none() {
-        root.problem(S3_REGION, "is missing; name the region, or a `regionendpoint`");
-    }
-    if root.has(S3_ACCESS_KEY) != root.has(S3_SECRET_KEY) {
-        root.problem(
-            STORES[0],
-            "must have both `accesskey` and `secretkey`, or none of them",
-        );
-    }
-    for (key, low, words) in [
-        (S3_CHUNK, 5 * MIB, CHUNK),
-        (S3_COPY_CHUNK, 5 * MIB, CHUNK),
-        (S3_COPY_THRESHOLD, 0, "must be between 0 and 5368709120 (5 GiB)"),
-    ] {
-        if root
-            .get(key)
-            .is_some_and(|number| !(low..=5 * GIB).contains(&number))
-        {
-            root.problem(key, words);
-        }
-    }
-    if root.get(S3_KEY_ID).is_some() && root.get(S3_ENCRYPT) != Some(true) {
-        root.warning(S3_KEY_ID, "has no effect without `encrypt: true`");
     }
 }

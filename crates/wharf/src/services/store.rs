@@ -15,7 +15,10 @@ use wharf_storage::{
 };
 
 use super::telemetry;
-use crate::config::{Engine, Settings};
+use crate::{
+    bucket,
+    config::{Engine, Settings},
+};
 
 /// Time between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -25,6 +28,10 @@ pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage
     let root = match &settings.storage {
         Engine::InMemory => {
             let storage = wharf_storage::object::ObjectStorage::in_memory();
+            return Ok((Arc::new(storage), Arc::new(MemorySpools)));
+        }
+        Engine::S3(bucket) => {
+            let storage = bucket::open(bucket).await?;
             return Ok((Arc::new(storage), Arc::new(MemorySpools)));
         }
         Engine::Filesystem { root } => root,

@@ -132,5 +132,7 @@ fn driver(storage: &Engine) -> &'static str {
     match storage {
         Engine::Filesystem { .. } => "filesystem",
         Engine::InMemory => "inmemory",
+        // As registry:2 calls its driver.
+        Engine::S3(_) => "s3aws",
     }
 }

@@ -1,6 +1,6 @@
 //! The settings of a bucket, and the addresses that follow from them.
 
-use std::fmt;
+use std::net::IpAddr;
 
 /// How to reach a bucket, and how to write into it.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -23,8 +23,6 @@ pub struct S3Settings {
     pub authorities: Option<Vec<u8>>,
     /// Which of the names of AWS is used
     pub names: AwsNames,
-    /// Where the credentials come from
-    pub credentials: Credentials,
     /// Encryption by the store
     pub encryption: Encryption,
     /// Storage class of objects; `None`: that of the bucket
@@ -58,53 +56,6 @@ pub enum Encryption {
     Kms(String),
 }
 
-/// Where the credentials come from.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Credentials {
-    /// These, for as long as the process lives
-    Fixed(AccessKey),
-    /// Those that a service account of Kubernetes is exchanged for
-    WebIdentity {
-        /// File with the token
-        token_file: String,
-        /// The role to take
-        role: String,
-        /// Name of the session in the audit trail
-        session: Option<String>,
-    },
-    /// Those of a container of ECS: the path of the credentials
-    Container(String),
-    /// Those of a pod of EKS
-    Pod {
-        /// Address of the agent
-        uri: String,
-        /// File with the token
-        token_file: String,
-    },
-    /// Those of the machine, from its metadata
-    #[default]
-    Instance,
-}
-
-/// A pair of keys. Its secrets are never shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct AccessKey {
-    /// ID of the key
-    pub id: String,
-    /// The secret
-    pub secret: String,
-    /// Token of a session, for temporary keys
-    pub token: Option<String>,
-}
-
-impl fmt::Debug for AccessKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessKey")
-            .field("id", &self.id)
-            .finish_non_exhaustive()
-    }
-}
-
 impl S3Settings {
     /// The region that requests are signed for.
     pub fn signing_region(&self) -> &str {
@@ -118,6 +69,34 @@ impl S3Settings {
             None => self.aws_endpoint(),
         };
         self.bucket_at(&endpoint)
+    }
+
+    /// Whether clients can be expected to reach the store: not at a loopback address, nor by a name that only machines of one
+    /// network resolve, unless there is an address for them.
+    pub fn is_reachable_by_clients(&self) -> bool {
+        let Some(endpoint) = self
+            .redirect_endpoint
+            .is_none()
+            .then_some(self.endpoint.as_deref())
+            .flatten()
+        else {
+            return true;
+        };
+        let authority = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+        let authority = authority.split('/').next().unwrap_or_default();
+        let host = match authority.strip_prefix('[') {
+            Some(rest) => rest.split(']').next().unwrap_or_default(),
+            None => authority.split(':').next().unwrap_or_default(),
+        };
+        match host.parse::<IpAddr>() {
+            Ok(address) => !address.is_loopback() && !address.is_unspecified(),
+            Err(_) => {
+                host.contains('.')
+                    && [".svc", ".cluster.local", ".localhost", ".internal"]
+                        .iter()
+                        .all(|end| !host.ends_with(end))
+            }
+        }
     }
 
     /// The URL of the bucket that clients are redirected to.
@@ -218,13 +197,33 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_not_shown() {
-        let key = AccessKey {
-            id: "an-id".to_owned(),
-            secret: "a-secret".to_owned(),
-            token: Some("a-token".to_owned()),
+    fn clients_are_not_sent_to_names_that_only_servers_know() {
+        let is_reachable = |endpoint: &str| {
+            let endpoint = Some(endpoint.to_owned());
+            S3Settings { endpoint, ..aws("r") }.is_reachable_by_clients()
         };
-        let shown = format!("{:?}", Credentials::Fixed(key));
-        assert!(shown.contains("an-id") && !shown.contains("a-secret") && !shown.contains("a-token"));
+        assert!(aws("r").is_reachable_by_clients());
+        for outside in [
+            "https://s3.example",
+            "http://10.1.2.3:9000",
+            "http://[2001:db8::1]:9000/",
+        ] {
+            assert!(is_reachable(outside), "{outside}");
+        }
+        for inside in [
+            "http://minio:9000",
+            "http://minio.storage.svc:9000",
+            "http://127.0.0.1:9000",
+            "http://[::1]:9000",
+            "http://localhost",
+        ] {
+            assert!(!is_reachable(inside), "{inside}");
+        }
+        let settings = S3Settings {
+            endpoint: Some("http://minio:9000".to_owned()),
+            redirect_endpoint: Some("https://s3.example".to_owned()),
+            ..aws("r")
+        };
+        assert!(settings.is_reachable_by_clients());
     }
 }

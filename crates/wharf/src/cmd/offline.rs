@@ -1,0 +1,50 @@
+//! Opening the store for a command that works on it itself, without a server.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
+
+use crate::{bucket, config::Engine};
+
+/// A command that works on the store, in the words of its errors.
+pub(super) struct Work {
+    /// What cannot be done: `cannot collect`.
+    pub(super) cannot: &'static str,
+    /// What cannot be done to a directory that there is none of, with the remedy.
+    pub(super) cannot_read: &'static str,
+    /// What cannot be done beside a server.
+    pub(super) cannot_beside: &'static str,
+    /// The remedy for that; follows the error that names the server.
+    pub(super) instead: &'static str,
+    /// What becomes of the data of a server that keeps it in its memory; follows `cannot`.
+    pub(super) in_memory: &'static str,
+}
+
+/// Opens the store to read only, which works beside a server. Never creates one.
+pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
+    match engine {
+        Engine::Filesystem { root } => {
+            let storage = FsStorage::open_to_read(root).context(work.cannot_read)?;
+            Ok(Arc::new(storage))
+        }
+        Engine::InMemory => bail!("{}: `storage: inmemory` {}", work.cannot, work.in_memory),
+        Engine::S3(bucket) => Ok(Arc::new(bucket::open(bucket).await.context(work.cannot)?)),
+    }
+}
+
+/// Opens the store exclusively. A bucket has no lock: as with registry:2, it is the operator who stops the servers.
+pub(super) async fn open(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
+    // This finds a wrong directory, where the other would make one.
+    let to_read = open_to_read(engine, work).await?;
+    let Engine::Filesystem { root } = engine else {
+        return Ok(to_read);
+    };
+    match FsStorage::open(root) {
+        Ok(storage) => Ok(Arc::new(storage)),
+        Err(error) if error.kind() == ErrorKind::Locked => {
+            bail!("{}: {error}; {}", work.cannot_beside, work.instead)
+        }
+        Err(error) => Err(error).context(work.cannot),
+    }
+}
