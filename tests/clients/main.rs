@@ -2,7 +2,8 @@
 //!
 //! The program that a test needs is named beside it; without that program the test is ignored, and a
 //! line says so. `CLIENTS_AGAINST=docker-registry` (or `registry`) runs the same tests against
-//! another registry, to tell faults of wharf from those of the client.
+//! another registry, to tell faults of wharf from those of the client; `CLIENTS_AGAINST=replicas` runs them against two replicas
+//! on one bucket, behind nginx.
 
 mod buildkit;
 mod crane;

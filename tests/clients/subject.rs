@@ -1,44 +1,57 @@
 //! The registry under test: wharf, or another one to compare with.
 
-use std::collections::BTreeMap;
+use std::{any::Any, collections::BTreeMap, path::Path};
 
 use tempfile::TempDir;
 use wharf_testkit::peer::Peer;
+use wharf_testkit::replicas::Replicas;
 use wharf_testkit::{Content, digest::sha256};
 use wharf_testkit::{RawAnswer, wire::Request};
+
+/// The value of `CLIENTS_AGAINST` for several replicas.
+const REPLICAS: &str = "replicas";
 
 /// Every manifest type that the tests push, as a client would accept them.
 const ACCEPT: &str = "application/vnd.docker.distribution.manifest.v2+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json";
 
-/// A registry with an empty tree; both are gone when it is dropped.
+/// A registry with nothing in it; it is gone when this is dropped.
 pub(crate) struct Subject {
-    peer: Peer,
-    _root: TempDir,
+    authority: String,
+    /// Ends what was started when it is dropped.
+    _registry: Box<dyn Any>,
 }
 
 impl Subject {
     /// Starts the registry under test on a port of its own.
     pub(crate) fn start() -> Subject {
-        let root = TempDir::with_prefix("wharf-tree-").expect("a temporary directory");
         let program = std::env::var("CLIENTS_AGAINST");
         let program = program.as_deref().unwrap_or(env!("CARGO_BIN_EXE_wharf"));
+        if program == REPLICAS {
+            let replicas = Replicas::start(Path::new(env!("CARGO_BIN_EXE_wharf")), 2, &[]);
+            return Subject {
+                authority: replicas.authority(),
+                _registry: Box::new(replicas),
+            };
+        }
+        let root = TempDir::with_prefix("wharf-tree-").expect("a temporary directory");
+        let peer = Peer::start(program, root.path());
         Subject {
-            peer: Peer::start(program, root.path()),
-            _root: root,
+            authority: peer.authority().to_owned(),
+            _registry: Box::new((peer, root)),
         }
     }
 
     /// Host and port.
     pub(crate) fn authority(&self) -> &str {
-        self.peer.authority()
+        &self.authority
     }
 
     /// A request to the registry without a client program.
     pub(crate) fn get(&self, path: &str) -> RawAnswer {
         let request = Request::new("GET", path).header("Accept", ACCEPT);
-        self.peer.send(&request).expect("the registry answers")
+        request.send(&self.authority).expect("the registry answers")
     }
 
     /// Status, digest and bytes of the manifest `name:reference`.

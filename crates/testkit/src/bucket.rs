@@ -48,24 +48,35 @@ impl BucketStore {
         format!("http://{}", self.server.address())
     }
 
-    /// The lines of `storage` that name the bucket, for wharf and for registry:3 alike.
-    pub fn configuration(&self) -> Vec<String> {
-        vec![
-            "s3:".to_owned(),
-            format!("  accesskey: {}", Self::ACCESS_KEY),
-            format!("  secretkey: {}", Self::SECRET_KEY),
-            format!("  region: {}", Self::REGION),
-            format!("  regionendpoint: {}", self.endpoint()),
-            "  forcepathstyle: true".to_owned(),
-            format!("  bucket: {}", Self::BUCKET),
-            "  rootdirectory: /some/where".to_owned(),
-        ]
+    /// The lines of `storage` that name a directory in the bucket, for wharf and for registry:3 alike.
+    pub fn configuration(&self, directory: &str) -> Vec<String> {
+        configuration(&self.endpoint(), directory)
     }
 
-    /// Path of the file in which it keeps the object with this key.
-    pub fn file_of(&self, key: &str) -> PathBuf {
+    /// Path of the file in which it keeps the object with this key, and of the directory in which it keeps all below it.
+    pub fn path_of(&self, key: &str) -> PathBuf {
         self.directory.path().join(Self::BUCKET).join(key)
     }
+}
+
+/// The store that takes the place of the memory of servers for this run: `$WHARF_TEST_S3` is its address. It has a bucket
+/// and keys as a [`BucketStore`] has.
+pub(crate) fn instead_of_memory(directory: &str) -> Option<Vec<String>> {
+    let endpoint = std::env::var("WHARF_TEST_S3").ok()?;
+    Some(configuration(&endpoint, directory))
+}
+
+fn configuration(endpoint: &str, directory: &str) -> Vec<String> {
+    vec![
+        "s3:".to_owned(),
+        format!("  accesskey: {}", BucketStore::ACCESS_KEY),
+        format!("  secretkey: {}", BucketStore::SECRET_KEY),
+        format!("  region: {}", BucketStore::REGION),
+        format!("  regionendpoint: {endpoint}"),
+        "  forcepathstyle: true".to_owned(),
+        format!("  bucket: {}", BucketStore::BUCKET),
+        format!("  rootdirectory: /{directory}"),
+    ]
 }
 
 fn launch(root: &Path, address: SocketAddr) -> (Process, TempDir) {

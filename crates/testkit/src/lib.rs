@@ -38,6 +38,7 @@ mod process;
 pub mod proxy;
 mod raw;
 mod receiver;
+pub mod replicas;
 mod server;
 pub mod store;
 mod stories;

@@ -1,6 +1,6 @@
 //! nginx with the recipes of `docs/nginx.md`, each on a port of its own.
 
-use std::{net::SocketAddr, process::Command};
+use std::{net::SocketAddr, path::PathBuf, process::Command};
 
 use tempfile::TempDir;
 
@@ -19,6 +19,31 @@ use crate::{
 /// When the recipe has no such text, nginx is not installed or does not start; the message holds its output.
 pub fn start(heading: &str, changes: &[(&str, &str)], identity: &Identity) -> Proxy {
     Proxy::start("nginx", |address| launch(heading, changes, identity, address))
+}
+
+/// Starts nginx by the recipe "Several replicas" in front of servers on unix sockets, in plain HTTP: the requests go to them
+/// in turn.
+///
+/// # Panics
+///
+/// As [`start`].
+pub fn balance(sockets: &[PathBuf], identity: &Identity) -> Proxy {
+    let servers: Vec<String> = sockets
+        .iter()
+        .map(|socket| format!("server unix:{} max_fails=0;", socket.display()))
+        .collect();
+    let mut upstream = Recipe::read("docs/nginx.md", Some("Several replicas"), "nginx");
+    let written = [
+        "server 10.0.0.11:5000 max_fails=0;",
+        "server 10.0.0.12:5000 max_fails=0;",
+    ];
+    upstream.change(written[1], "");
+    upstream.change(written[0], &servers.join("\n"));
+    let changes = [
+        ("server {", &*format!("{}\nserver {{", upstream.text)),
+        ("http://127.0.0.1:5000", "http://registry"),
+    ];
+    start("Plain HTTP", &changes, identity)
 }
 
 fn launch(

@@ -12,6 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    bucket::{self, BucketStore},
     client::Client,
     process::{Place, Process},
     raw::RawConnection,
@@ -25,7 +26,7 @@ use crate::{
 pub enum Engine {
     /// The file system engine, in a directory of this test.
     Filesystem,
-    /// The object engine, in the memory of the server.
+    /// The object engine, in the memory of the server, or in the bucket of `$WHARF_TEST_S3`.
     Inmemory,
 }
 
@@ -58,6 +59,8 @@ pub trait InProcess: Send + Sync {
 pub struct ServerBuilder {
     launcher: Launcher,
     engine: Engine,
+    /// The lines of `storage` that name the bucket of the object engine; `None`: it keeps everything in memory.
+    bucket: Option<Vec<String>>,
     directory: TempDir,
     top: Vec<String>,
     storage: Vec<String>,
@@ -86,6 +89,7 @@ impl ServerBuilder {
     pub fn another(&self) -> Self {
         Self {
             engine: self.engine,
+            bucket: self.bucket.clone(),
             ..Server::launched_by(self.launcher.clone())
         }
     }
@@ -102,6 +106,13 @@ impl ServerBuilder {
     /// Keeps everything in memory.
     pub fn inmemory(mut self) -> Self {
         self.engine = Engine::Inmemory;
+        self
+    }
+
+    /// Keeps everything in this directory of a bucket.
+    pub fn bucket(mut self, store: &BucketStore, directory: &str) -> Self {
+        self.engine = Engine::Inmemory;
+        self.bucket = Some(store.configuration(directory));
         self
     }
 
@@ -272,16 +283,18 @@ impl ServerBuilder {
             writeln!(text, "{line}").unwrap();
         }
         text.push_str("storage:\n");
-        match self.engine {
-            Engine::Filesystem => writeln!(
-                text,
-                "  filesystem:\n    rootdirectory: {}",
-                self.root().display()
-            ),
-            Engine::Inmemory => writeln!(text, "  inmemory: {{}}"),
-        }
-        .unwrap();
-        for line in &self.storage {
+        let engine = match self.engine {
+            Engine::Filesystem => vec![
+                "filesystem:".to_owned(),
+                format!("  rootdirectory: {}", self.root().display()),
+            ],
+            Engine::Inmemory => {
+                let own = self.directory.path().file_name().unwrap().to_string_lossy();
+                let bucket = self.bucket.clone().or_else(|| bucket::instead_of_memory(&own));
+                bucket.unwrap_or_else(|| vec!["inmemory: {}".to_owned()])
+            }
+        };
+        for line in engine.iter().chain(&self.storage) {
             writeln!(text, "  {line}").unwrap();
         }
         text.push_str("http:\n  addr: 127.0.0.1:0\n");
@@ -310,6 +323,7 @@ impl Server {
         ServerBuilder {
             launcher,
             engine: Engine::Filesystem,
+            bucket: None,
             directory: directory_builder().tempdir().unwrap(),
             top: Vec::new(),
             storage: Vec::new(),
