@@ -294,11 +294,10 @@ conformance() {
     start_server conformance || { failed=$((failed + 1)) && return; }
     (
         cd "$scratch/conformance"
-        export OCI_REGISTRY=$authority OCI_TLS=disabled OCI_RESULTS_DIR=$scratch/conformance/results
-        export OCI_VERSION=${OCI_VERSION:-dev}
-        export OCI_API_BLOBS_UPLOAD_CANCEL=true OCI_API_MANIFESTS_TAG_PARAM=true OCI_API_BLOBS_MOUNT_ANONYMOUS=true
-        export OCI_API_BLOBS_DIGEST_HEADER=true OCI_API_MANIFESTS_DIGEST_HEADER=true
-        export OCI_DATA_SPARSE=true OCI_DATA_SHA512=true OCI_DATA_NONDISTRIBUTABLE=true
+        set -a
+        # shellcheck source=tests/conformance.env
+        . "$root/tests/conformance.env"
+        export OCI_REGISTRY=$authority OCI_RESULTS_DIR=$scratch/conformance/results OCI_VERSION=${OCI_VERSION:-dev}
         "$OCI_CONFORMANCE"
     ) >"$scratch/conformance/output" 2>&1 || tail -n 60 "$scratch/conformance/output"
     stop_server

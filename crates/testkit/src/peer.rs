@@ -5,6 +5,7 @@ use std::{io, path::Path, process::Command};
 use tempfile::TempDir;
 
 use crate::{
+    bucket::BucketStore,
     process::{Place, Process},
     raw::RawAnswer,
     tool::{self, Bench},
@@ -41,10 +42,14 @@ impl Peer {
     ///
     /// As [`Peer::start`].
     pub fn start_with(program: &str, root: &Path, environment: &[(&str, &str)]) -> Self {
+        Self::configured(program, &[directory_at(root)], environment)
+    }
+
+    fn configured(program: &str, store: &[String], environment: &[(&str, &str)]) -> Self {
         let binary = tool::find(program).unwrap_or_else(|| panic!("`{program}` is not installed"));
         let directory = TempDir::with_prefix("wharf-peer-").unwrap();
         let configuration = directory.path().join("config.yml");
-        std::fs::write(&configuration, configuration_for(root)).unwrap();
+        std::fs::write(&configuration, configuration_for(store)).unwrap();
         let mut process = Process::start(
             Command::new(binary)
                 .arg("serve")
@@ -62,6 +67,15 @@ impl Peer {
             authority,
             _directory: directory,
         }
+    }
+
+    /// As [`Peer::start`], over a directory of a bucket.
+    ///
+    /// # Panics
+    ///
+    /// As [`Peer::start`].
+    pub fn on_bucket(program: &str, store: &BucketStore, directory: &str) -> Self {
+        Self::configured(program, &store.configuration(directory), &[])
     }
 
     /// Runs `garbage-collect --dry-run` over a tree that no server uses, and answers what it printed.
@@ -115,23 +129,29 @@ impl Peer {
 
 fn garbage_collect(program: &str, root: &Path, flags: &[&str]) -> String {
     let bench = Bench::new();
-    bench.write("config.yml", &configuration_for(root));
+    bench.write("config.yml", &configuration_for(&[directory_at(root)]));
     let configuration = bench.path("config.yml").display().to_string();
     let line = [&["garbage-collect"], flags, &[&configuration]].concat();
     bench.run(program, &line)
 }
 
-fn configuration_for(root: &Path) -> String {
+fn directory_at(root: &Path) -> String {
+    format!("filesystem: {{rootdirectory: {}}}", root.display())
+}
+
+/// The configuration of a registry with these lines that name its store.
+fn configuration_for(store: &[String]) -> String {
+    let store: String = store.iter().map(|line| format!("  {line}\n")).collect();
     format!(
         "version: 0.1\n\
          log: {{level: info, formatter: text, accesslog: {{disabled: true}}}}\n\
          storage:\n\
-         \x20 filesystem: {{rootdirectory: {}}}\n\
+         {store}\
          \x20 delete: {{enabled: true}}\n\
          \x20 maintenance: {{uploadpurging: {{enabled: false, age: 168h, interval: 24h, dryrun: false}}}}\n\
+         \x20 redirect: {{disable: true}}\n\
          http:\n\
          \x20 addr: 127.0.0.1:0\n\
-         \x20 secret: not-a-secret\n",
-        root.display()
+         \x20 secret: not-a-secret\n"
     )
 }

@@ -1,0 +1,34 @@
+//! Several servers on one bucket, behind a balancer without stickiness, with versitygw as the store.
+//!
+//! `WHARF_REPLICAS_SECONDS=600 cargo test --test replicas` is the soak.
+#![expect(clippy::print_stdout, reason = "says how much was survived")]
+#![expect(clippy::expect_used, reason = "a test fails by panicking")]
+
+mod both_ways;
+mod conformance;
+mod kill;
+
+use std::path::Path;
+
+use wharf_testkit::{
+    replicas::Replicas,
+    suite::{Part, Suite},
+};
+
+fn main() {
+    let mut suite = Suite::default();
+    kill::add_to(&mut suite);
+    both_ways::add_to(&mut suite);
+    conformance::add_to(&mut suite);
+    suite.run().exit();
+}
+
+/// The programs that replicas need.
+const NEEDS: [Part; 2] = [
+    Part::Program(Replicas::NEEDS[0]),
+    Part::Program(Replicas::NEEDS[1]),
+];
+
+fn replicas(count: usize, lines: &[&str]) -> Replicas {
+    Replicas::start(Path::new(env!("CARGO_BIN_EXE_wharf")), count, lines)
+}
