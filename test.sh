@@ -232,6 +232,45 @@ say "cargo test"
 use_memory
 status=0
 WHARF_LEFT_OUT=$left_out cargo test --workspace --no-fail-fast 2>&1 | tee "$scratch/cargo" || status=1
+
+# Runs tests against a store that speaks S3 in place of the memory of servers.
+on_a_bucket() {
+    local store=$scratch/store port
+    mkdir -p "${memory:-$store}/s3/registry"
+    for _ in 1 2 3 4 5; do
+        port=$((20000 + RANDOM % 10000))
+        # The keys of the testkit's `BucketStore`.
+        versitygw --port 127.0.0.1:$port --access a-key-for-tests --secret a-secret-for-tests --keep-alive --quiet \
+            posix "${memory:-$store}/s3" >"$scratch/versitygw" 2>&1 &
+        server=$!
+        sleep 1
+        if kill -0 $server 2>/dev/null; then break; fi
+        server=
+    done
+    if [ -z "$server" ]; then
+        cat "$scratch/versitygw"
+        return 1
+    fi
+    WHARF_LEFT_OUT=$left_out WHARF_TEST_S3=http://127.0.0.1:$port "$@"
+    local result=$?
+    stop_server
+    return $result
+}
+
+stop_server() {
+    kill "$server"
+    wait "$server" || true
+    server=
+}
+
+say "stories on a bucket, and clients against replicas"
+if have versitygw; then
+    on_a_bucket cargo test -p wharf --test stories --no-fail-fast -- inmemory 2>&1 | tee -a "$scratch/cargo" || status=1
+    CLIENTS_AGAINST=replicas WHARF_LEFT_OUT=$left_out cargo test -p wharf --test clients --no-fail-fast 2>&1 |
+        tee -a "$scratch/cargo" || status=1
+else
+    leave_out "stories on a bucket, and clients against replicas (\`versitygw\` is not installed)"
+fi
 read -r passed failed ignored < <(
     awk '/^test result: / { for (i = 1; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1)
         if ($i ~ /^ignored/) s += $(i-1) } } END { print p + 0, f + 0, s + 0 }' "$scratch/cargo"
@@ -262,12 +301,6 @@ start_server() {
     echo "wharf does not start:" >&2
     cat "$scratch/$name/log" >&2
     return 1
-}
-
-stop_server() {
-    kill "$server"
-    wait "$server" || true
-    server=
 }
 
 # Adds up a suite's JUnit report: its first element that counts carries the totals.

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: wharf compared with the servers it replaces, row by row, in one run on one machine.
 
 mod attack;
+mod bucket;
 mod client;
 mod content;
 mod feature;
@@ -20,10 +21,12 @@ use std::collections::HashMap;
 use std::fs;
 use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use clap::Args;
 
+use bucket::Buckets;
 use feature::Feature;
 use measure::{Measure, Pushes, Turn};
 use process::Cores;
@@ -53,6 +56,12 @@ pub(crate) struct Options {
     /// Start only this server; may be given several times
     #[arg(long = "server", value_name = "NAME")]
     servers: Vec<String>,
+    /// Where the servers keep their data
+    #[arg(long, value_enum, default_value_t = Store::Directory)]
+    store: Store,
+    /// Milliseconds before each request reaches the bucket
+    #[arg(long, value_name = "MS", default_value_t = 0)]
+    delay: u64,
     /// Measure this binary instead of building one
     #[arg(long, value_name = "PATH")]
     wharf: Option<PathBuf>,
@@ -65,6 +74,15 @@ pub(crate) struct Options {
     /// The core of the load generator
     #[arg(long, value_name = "N")]
     client_core: Option<usize>,
+}
+
+/// Where the servers keep their data.
+#[derive(Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Store {
+    /// In a directory
+    Directory,
+    /// In a bucket of versitygw, which keeps it in a directory
+    S3,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
@@ -89,10 +107,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         cores,
         images: Images::new(),
         materials,
+        buckets: buckets(options, &target)?,
     };
     let mut bench = Bench {
         stage,
-        seeds: Seeds::new(scratch.0.join("stores"), options.quick),
+        seeds: Seeds::new(
+            scratch.0.join("stores"),
+            options.quick,
+            options.store == Store::S3,
+        ),
         pushes: Pushes::default(),
         able: HashMap::new(),
         quick: options.quick,
@@ -267,6 +290,21 @@ fn select_rows(only: &[String]) -> Result<Vec<&'static Row>> {
         .collect())
 }
 
+/// The program that serves buckets, when servers keep their data there.
+fn buckets(options: &Options, target: &Path) -> Result<Option<Buckets>> {
+    let delay = Duration::from_millis(options.delay);
+    if options.store == Store::Directory {
+        ensure!(delay.is_zero(), "`--delay` needs `--store s3`");
+        return Ok(None);
+    }
+    let program = server::in_path("versitygw").unwrap_or_else(|| target.join("tools/bin/versitygw"));
+    ensure!(
+        program.is_file(),
+        "`versitygw` is not in PATH; `./test.sh` installs it"
+    );
+    Ok(Some(Buckets { program, delay }))
+}
+
 fn has_machine_goal<'a>(mut goals: impl Iterator<Item = &'a Goal>) -> bool {
     goals.any(|goal| matches!(goal, Goal::TimesHash(_) | Goal::TimesDiskImages(_)))
 }
@@ -296,9 +334,14 @@ fn find_servers(options: &Options, target: &Path) -> Result<Vec<Server>> {
             }
         }
     };
-    add(server::REGISTRY_2, &|| search.registry2());
+    let is_directory = options.store == Store::Directory;
+    if is_directory {
+        add(server::REGISTRY_2, &|| search.registry2());
+    }
     add(server::REGISTRY_3, &|| search.registry3());
-    add(NGINX, &|| search.nginx());
+    if is_directory {
+        add(NGINX, &|| search.nginx());
+    }
     for definition in &options.peers {
         servers.push(server::peer(definition)?);
     }

@@ -447,9 +447,15 @@ impl Bucket {
 fn stat_of(meta: &ObjectMeta) -> Stat {
     Stat {
         size: meta.size,
-        modified: meta.last_modified.into(),
+        modified: modified(meta),
         version: version_of(meta),
     }
+}
+
+/// When the object was written, to the second: the header that tells it has no more, lists have.
+fn modified(meta: &ObjectMeta) -> SystemTime {
+    let whole = Duration::from_secs(meta.last_modified.timestamp().try_into().unwrap_or(0));
+    SystemTime::UNIX_EPOCH + whole
 }
 
 /// A strong entity tag changes with the content (RFC 9110, section 8.8.1).
@@ -459,7 +465,7 @@ fn version_of(meta: &ObjectMeta) -> Option<Version> {
         e_tag,
         version: meta.version.clone(),
         size: meta.size,
-        modified: meta.last_modified.into(),
+        modified: modified(meta),
     }))
 }
 

@@ -1,4 +1,5 @@
-//! The contract over buckets of real stores, through the client of S3.
+//! The contract over a bucket of versitygw, through the client of S3; or over the bucket of another store, at the address in
+//! `$WHARF_TEST_S3`, which has the bucket and the keys of the testkit's [`BucketStore`].
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
 use std::sync::{Arc, Mutex};
@@ -31,12 +32,12 @@ fn main() {
             continue;
         }
         let store = Arc::clone(&store);
-        let name = format!("versitygw::contract::{}", case.name);
+        let name = format!("contract::{}", case.name);
         suite.test(&name, &[Part::Program(VERSITYGW)], move || {
-            let endpoint = {
+            let endpoint = std::env::var("WHARF_TEST_S3").unwrap_or_else(|_| {
                 let mut store = store.lock().expect("the store starts");
                 store.get_or_insert_with(BucketStore::start).endpoint()
-            };
+            });
             let storage = storage_in(endpoint, case.name);
             Runtime::new()
                 .expect("a runtime")

@@ -294,7 +294,7 @@ async fn events_go_through_the_proxy_of_the_environment(builder: ServerBuilder) 
             "HTTP_PROXY",
             &format!("http://user:pa55word@{}", proxy.authority()),
         )
-        .environment("NO_PROXY", "example.com, 0.0.0.0")
+        .environment("NO_PROXY", "example.com, 0.0.0.0, 127.0.0.1")
         .start();
     let blobs = blobs(3);
     for blob in &blobs {

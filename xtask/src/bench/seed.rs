@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
 
+use super::bucket::tag_tree;
 use super::content::{BigBlobs, Blob, Image};
 use super::push::in_parallel;
 
@@ -66,16 +67,19 @@ impl Images {
 pub(crate) struct Seeds {
     directory: PathBuf,
     quick: bool,
+    /// Whether the stores are buckets.
+    buckets: bool,
     used_up: u64,
     /// Stores that servers have changed, until the end of the row.
     spent: Vec<PathBuf>,
 }
 
 impl Seeds {
-    pub(crate) fn new(directory: PathBuf, quick: bool) -> Self {
+    pub(crate) fn new(directory: PathBuf, quick: bool, buckets: bool) -> Self {
         Self {
             directory,
             quick,
+            buckets,
             used_up: 0,
             spent: Vec::new(),
         }
@@ -105,6 +109,9 @@ impl Seeds {
                 Seed::Tags => write_tags(&making)?,
                 Seed::Repositories => write_repositories(&making)?,
                 Seed::Garbage => write_garbage(&making, GARBAGE_MANIFESTS[usize::from(self.quick)])?,
+            }
+            if self.buckets {
+                tag_tree(&making)?;
             }
             fs::rename(&making, &root)?;
         }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::bucket::{Bucket, Buckets};
 use super::client::Client;
 use super::feature::Feature;
 use super::process::Cores;
@@ -43,11 +44,15 @@ pub(crate) struct Stage {
     pub(crate) cores: Cores,
     pub(crate) images: Images,
     pub(crate) materials: Option<Materials>,
+    /// The store of buckets; `None`: servers keep their data in directories.
+    pub(crate) buckets: Option<Buckets>,
 }
 
 /// A server that has answered, stopped when dropped.
 pub(crate) struct Running {
     child: Child,
+    /// The bucket of the server, which ends after it.
+    _bucket: Option<Bucket>,
     pub(crate) address: SocketAddr,
     /// From the call that starts the process until its first answer to `GET /v2/`, in seconds.
     pub(crate) first_answer: f64,
@@ -60,8 +65,9 @@ impl Server {
         let config = stage
             .scratch
             .join(format!("{}-{port}.conf", self.name.replace(':', "-")));
-        fs::write(&config, self.config(stage, root, feature, port)?)?;
-        let started = self.spawn_and_wait(stage, root, feature, (port, &config));
+        let bucket = stage.bucket(root)?;
+        fs::write(&config, self.config(stage, root, bucket.as_ref(), feature, port)?)?;
+        let started = self.spawn_and_wait(stage, root, bucket, feature, (port, &config));
         fs::remove_file(&config)?;
         started.with_context(|| format!("cannot start {} (`{}`)", self.name, self.command.join(" ")))
     }
@@ -82,7 +88,11 @@ impl Server {
             ..self.clone()
         };
         let config = stage.scratch.join("collection.conf");
-        fs::write(&config, self.config(stage, root, Feature::Plain, 0)?)?;
+        let bucket = stage.bucket(root)?;
+        fs::write(
+            &config,
+            self.config(stage, root, bucket.as_ref(), Feature::Plain, 0)?,
+        )?;
         let mut program = command.program(root, 0, &config, Feature::Plain, stage);
         let output = stage
             .cores
@@ -102,6 +112,7 @@ impl Server {
         &self,
         stage: &Stage,
         root: &Path,
+        bucket: Option<Bucket>,
         feature: Feature,
         (port, config): (u16, &Path),
     ) -> Result<Running> {
@@ -116,6 +127,7 @@ impl Server {
         let child = stage.cores.on_server_core(spawn)??;
         let mut running = Running {
             child,
+            _bucket: bucket,
             address,
             first_answer: 0.0,
         };
@@ -152,11 +164,13 @@ impl Server {
         command
             .args(words)
             .env("REGISTRY_HTTP_ADDR", format!("127.0.0.1:{port}"))
-            .env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", root)
             .env("OTEL_TRACES_EXPORTER", "none")
             .current_dir(&stage.scratch)
             .stdin(Stdio::null())
             .stdout(Stdio::null());
+        if stage.buckets.is_none() {
+            command.env("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", root);
+        }
         if let (Feature::Tls, Some(materials)) = (feature, &stage.materials) {
             command.env("REGISTRY_HTTP_TLS_CERTIFICATE", &materials.certificate);
             command.env("REGISTRY_HTTP_TLS_KEY", &materials.key);
@@ -164,7 +178,14 @@ impl Server {
         command
     }
 
-    fn config(&self, stage: &Stage, root: &Path, feature: Feature, port: u16) -> Result<String> {
+    fn config(
+        &self,
+        stage: &Stage,
+        root: &Path,
+        bucket: Option<&Bucket>,
+        feature: Feature,
+        port: u16,
+    ) -> Result<String> {
         if self.name == NGINX {
             return nginx_config(stage, root, feature, port);
         }
@@ -175,20 +196,33 @@ impl Server {
                 .replace("{root}", root));
         }
         // The configuration of the official image of registry:2, with the address and the directory of this run.
+        let store = match bucket {
+            Some(bucket) => bucket.configuration(),
+            None => format!("  filesystem:\n    rootdirectory: {}\n", root.display()),
+        };
         let mut config = format!(
             "version: 0.1\n\
              log:\n  level: info\n  fields:\n    service: registry\n\
-             storage:\n  cache:\n    blobdescriptor: inmemory\n  filesystem:\n    rootdirectory: {}\n\
+             storage:\n  cache:\n    blobdescriptor: inmemory\n{store}\
              \x20 delete:\n    enabled: true\n\
              health:\n  storagedriver:\n    enabled: true\n    interval: 10s\n    threshold: 3\n\
-             http:\n  addr: 127.0.0.1:{port}\n  headers:\n    X-Content-Type-Options: [nosniff]\n",
-            root.display()
+             http:\n  addr: 127.0.0.1:{port}\n  headers:\n    X-Content-Type-Options: [nosniff]\n"
         );
         if feature != Feature::Plain {
             let materials = stage.materials.as_ref().context("keys were not made")?;
             config.push_str(&materials.registry_config(feature));
         }
         Ok(config)
+    }
+}
+
+impl Stage {
+    /// Opens `root` as a bucket, if servers keep their data in buckets.
+    fn bucket(&self, root: &Path) -> Result<Option<Bucket>> {
+        self.buckets
+            .as_ref()
+            .map(|buckets| buckets.open(root))
+            .transpose()
     }
 }
 
@@ -452,7 +486,7 @@ fn install_registry3(tools: &Path) -> Result<PathBuf> {
     Ok(tools.join("registry"))
 }
 
-fn in_path(program: &str) -> Option<PathBuf> {
+pub(crate) fn in_path(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
         .map(|directory| directory.join(program))

@@ -28,8 +28,8 @@ use futures_util::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use object_store::{
     Certificate, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId,
-    MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions, PutOptions, PutPayload,
-    PutResult, Result, RetryConfig,
+    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
+    PutPayload, PutResult, Result, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
     client::{HttpConnector, ReqwestConnector},
     multipart::{MultipartStore, PartId},
@@ -271,8 +271,28 @@ impl ObjectStore for S3 {
         self.objects.get_opts(path, options).await
     }
 
+    /// Removes a thousand objects in one request. When the store refuses one of them, as some do of an object that another
+    /// request removes at the same time, or has no such request, they are removed one by one.
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.objects.delete_stream(paths)
+        let objects = self.objects.clone();
+        paths
+            .chunks(PAGE)
+            .then(move |paths| {
+                let objects = objects.clone();
+                async move {
+                    let paths: Vec<Path> = match paths.into_iter().collect() {
+                        Ok(paths) => paths,
+                        Err(error) => return vec![Err(error)],
+                    };
+                    let all = stream::iter(paths.clone().into_iter().map(Ok)).boxed();
+                    match objects.delete_stream(all).try_collect::<Vec<_>>().await {
+                        Ok(removed) => removed.into_iter().map(Ok).collect(),
+                        Err(_) => one_by_one(&objects, paths).await,
+                    }
+                }
+            })
+            .flat_map(stream::iter)
+            .boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -355,6 +375,19 @@ impl fmt::Display for S3 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the bucket at {}", self.requests.bucket_url)
     }
+}
+
+/// Removes each object by a request of its own; one that is gone already is removed, too.
+async fn one_by_one(objects: &AmazonS3, paths: Vec<Path>) -> Vec<Result<Path>> {
+    const AT_ONCE: usize = 16;
+
+    let removals = paths.into_iter().map(|path| async move {
+        match objects.delete(&path).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(path),
+            Err(error) => Err(error),
+        }
+    });
+    stream::iter(removals).buffer_unordered(AT_ONCE).collect().await
 }
 
 async fn page(requests: &Requests, wanted: &Wanted, token: Option<&str>) -> Result<Listing> {

@@ -325,7 +325,7 @@ async fn a_completion_whose_answer_is_lost_counts() {
     let one = process(
         &store,
         Limits {
-            copy_size: 1 << 30,
+            copy_whole: 1 << 30,
             ..small()
         },
     );
@@ -454,6 +454,7 @@ async fn requests_to_the_store() {
     let small_blob = content(1, 100);
     let large = content(2, 3 * PART + 1);
     let limits = Limits {
+        copy_whole: 2 * PART as u64,
         copy_size: 2 * PART as u64,
         ..small()
     };
