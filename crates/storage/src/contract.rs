@@ -93,6 +93,7 @@ cases! {$ always {
     publish_nothing_and_empty_objects
     publish_one_key_twice_in_a_call
     publish_is_ordered
+    publish_all_keeps_the_order_of_steps
     read_limits
     missing_is_not_found
     directory_is_not_an_object
@@ -163,6 +164,7 @@ cases! {$ always {
     condition_absent
     condition_matches
     condition_takes_any_version
+    condition_stops_what_waits_for_it
     condition_ends_a_call
     condition_absent_has_one_winner
     condition_counts_without_loss

@@ -96,7 +96,7 @@ use self::{
     unsettled::{Moment, Unsettled},
 };
 use crate::{
-    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
+    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Puts, Removal, Result, ScanPage, Stat,
     Upload, UploadStream, Uploads, layout, layout::UploadKey,
 };
 
@@ -496,7 +496,8 @@ impl<D: Disk> Objects for FsStorage<D> {
         Ok(Box::new(self.engine.open_blob(key)?))
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
+    /// One after the other, as listed: their syncs are shared, and a new tag's directory appears whole.
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
         self.require_lock()?;
         let items = puts.iter().map(Item::put).collect();
         self.run(move |engine| engine.commit(items)).await

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Removal,
-    Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
+    Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Puts,
+    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -150,9 +150,9 @@ impl Objects for Metered {
         self.meters.time(Operation::Open, self.inner.open(key)).await
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
         self.meters
-            .time(Operation::Publish, self.inner.publish(puts))
+            .time(Operation::Publish, self.inner.publish_all(puts))
             .await
     }
 

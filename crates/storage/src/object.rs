@@ -99,7 +99,7 @@ use self::{
     upload::ObjectUpload,
 };
 use crate::{
-    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result,
+    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Puts, Removal, Result,
     ScanPage, Stat, Upload, UploadStream, Uploads, Version, layout, layout::UploadKey, version::ObjectMark,
 };
 
@@ -124,6 +124,9 @@ struct Bucket {
     /// Names this process in leases.
     process: Uuid,
 }
+
+/// How many objects of one call are written at once.
+const AT_ONCE: usize = 32;
 
 /// Numbers that stores impose, or that balance costs; tests make them small.
 #[derive(Debug, Clone, Copy)]
@@ -211,8 +214,18 @@ impl Objects for ObjectStorage {
         Ok(Box::new(ObjectBlob::open(&self.bucket, key).await?))
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
-        self.bucket.publish(puts).await
+    /// A put is atomic and durable when it is acknowledged, so order is all that is left to do. When one fails, the others of
+    /// its round are still waited for: none takes effect after this has returned.
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
+        for round in puts.rounds() {
+            let mut writes = Vec::with_capacity(round.len());
+            for put in round {
+                writes.push(self.bucket.publish_one(put));
+            }
+            let written: Vec<Result<()>> = stream::iter(writes).buffered(AT_ONCE).collect().await;
+            written.into_iter().collect::<Result<()>>()?;
+        }
+        Ok(())
     }
 
     async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
@@ -351,21 +364,24 @@ impl Bucket {
         }
     }
 
-    /// A put is atomic and durable when it is acknowledged, so order is all that is left to do.
     async fn publish(&self, puts: &[Put]) -> Result<()> {
         for put in puts {
-            // A copy, because a store in memory would keep the whole network buffer that this may be a slice of.
-            let bytes = Bytes::copy_from_slice(&put.bytes);
-            match &put.condition {
-                Condition::None => self.put(&put.key, bytes).await?,
-                Condition::Absent => self.put_if(&put.key, bytes, PutMode::Create).await?,
-                Condition::Matches(version) => {
-                    let mode = update_of(version).ok_or_else(|| refused(&put.key))?;
-                    self.put_if(&put.key, bytes, PutMode::Update(mode)).await?;
-                }
-            }
+            self.publish_one(put).await?;
         }
         Ok(())
+    }
+
+    async fn publish_one(&self, put: &Put) -> Result<()> {
+        // A copy, because a store in memory would keep the whole network buffer that this may be a slice of.
+        let bytes = Bytes::copy_from_slice(&put.bytes);
+        match &put.condition {
+            Condition::None => self.put(&put.key, bytes).await,
+            Condition::Absent => self.put_if(&put.key, bytes, PutMode::Create).await,
+            Condition::Matches(version) => {
+                let mode = update_of(version).ok_or_else(|| refused(&put.key))?;
+                self.put_if(&put.key, bytes, PutMode::Update(mode)).await
+            }
+        }
     }
 
     async fn put_if(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<()> {

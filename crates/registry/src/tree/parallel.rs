@@ -7,7 +7,7 @@ use tokio::task::JoinError;
 use wharf_storage::{Error, ErrorKind};
 
 /// How many reads of one request are under way at once. On a bucket each takes a round trip of milliseconds.
-pub(crate) const PARALLEL: usize = 16;
+pub(crate) const PARALLEL: usize = 32;
 
 /// How many jobs of [`in_jobs`] run at once: enough to keep a few threads and a slow disk busy.
 const JOBS: usize = 8;

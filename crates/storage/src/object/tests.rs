@@ -505,3 +505,39 @@ fn unable() -> object_store::Error {
         source: "a weak store".into(),
     }
 }
+
+/// What waits for nothing in its round is not held up by others, and none of it takes effect after an error was reported.
+#[tokio::test(start_paused = true)]
+async fn the_puts_of_a_round_take_one_round_trip() {
+    let store = Counted::new(Memory::new());
+    let storage = ObjectStorage::new(Arc::new(store.clone()), Path::default());
+    let mut puts = Puts::default();
+    for (step, name) in [(0, "bytes"), (1, "a"), (2, "b"), (1, "c"), (2, "d")] {
+        puts.add(step, Put::new(Key::new(name).unwrap(), "1"));
+    }
+    let (written, cost) = store.measure(storage.publish_all(&puts)).await;
+    written.unwrap();
+    assert_eq!(cost.to_string(), "5 requests in 3 round trips: 5 Put");
+
+    let mut many = Puts::default();
+    for number in 0..=AT_ONCE {
+        many.add(0, Put::new(Key::new(number.to_string()).unwrap(), "1"));
+    }
+    let (written, cost) = store.measure(storage.publish_all(&many)).await;
+    written.unwrap();
+    assert_eq!(
+        cost.to_string(),
+        "33 requests in 2 round trips: 33 Put",
+        "a limit on what is under way at once"
+    );
+
+    let mut refused = Puts::default();
+    refused.add(0, Put::new(Key::new("bytes").unwrap(), "2").if_absent());
+    refused.add(0, Put::new(Key::new("last").unwrap(), "2"));
+    let error = storage.publish_all(&refused).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Precondition);
+    storage
+        .stat(&Key::new("last").unwrap())
+        .await
+        .expect("it was written before the error came");
+}
