@@ -95,6 +95,7 @@ cases! {$ always {
     publish_is_ordered
     publish_all_keeps_the_order_of_steps
     read_limits
+    read_unless_it_is_of_that_version
     missing_is_not_found
     directory_is_not_an_object
     nothing_is_below_an_object

@@ -35,7 +35,7 @@ use wharf_oci::{Algorithm, Digest};
 
 use crate::{
     Announced, Blob, ByteStream, Error, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation,
-    Page, Put, Puts, Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads,
+    Page, Put, Puts, Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, Version,
     layout::UploadKey,
 };
 
@@ -323,6 +323,11 @@ impl Objects for Faulty {
         self.faults
             .around(Operation::Read, key.as_str(), self.inner.read(key, limit))
             .await
+    }
+
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        let work = self.inner.read_unless(key, limit, version);
+        self.faults.around(Operation::Read, key.as_str(), work).await
     }
 
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {

@@ -97,7 +97,7 @@ use self::{
 };
 use crate::{
     Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Puts, Removal, Result, ScanPage, Stat,
-    Upload, UploadStream, Uploads, layout, layout::UploadKey,
+    Upload, UploadStream, Uploads, Version, layout, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -490,6 +490,13 @@ impl<D: Disk> Objects for FsStorage<D> {
 
     async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
         self.engine.read(key, limit).await
+    }
+
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        if self.engine.stat(key)?.version.as_ref() == Some(version) {
+            return Ok(None);
+        }
+        self.engine.read(key, limit).await.map(Some)
     }
 
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {

@@ -14,7 +14,7 @@ use wharf_oci::{Algorithm, Digest};
 
 use crate::{
     Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Puts,
-    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
+    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, Version, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -143,6 +143,12 @@ impl Objects for Metered {
     async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
         self.meters
             .time(Operation::Read, self.inner.read(key, limit))
+            .await
+    }
+
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        self.meters
+            .time(Operation::Read, self.inner.read_unless(key, limit, version))
             .await
     }
 

@@ -65,6 +65,7 @@ mod listing;
 mod memory;
 mod parts;
 mod purge;
+mod read;
 mod rename;
 mod session;
 mod state;
@@ -73,7 +74,7 @@ mod tree;
 mod upload;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -123,6 +124,8 @@ struct Bucket {
     rooms: Share,
     /// Names this process in leases.
     process: Uuid,
+    /// Whether entity tags were found that look like an MD5 and are none.
+    tags_are_opaque: AtomicBool,
 }
 
 /// How many objects of one call are written at once.
@@ -185,6 +188,7 @@ impl ObjectStorage {
                 limits,
                 rooms: Share::new("parts", limits.memory),
                 process: Uuid::new_v4(),
+                tags_are_opaque: AtomicBool::new(false),
             }),
             holds: Holds::default(),
         }
@@ -198,16 +202,11 @@ impl Objects for ObjectStorage {
     }
 
     async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
-        let blob = ObjectBlob::open(&self.bucket, key).await?;
-        let stat = blob.stat();
-        if stat.size > limit {
-            let context = format!("read `{key}`, {} bytes where {limit} are the limit", stat.size);
-            return Err(Error::new(ErrorKind::TooLarge, context));
-        }
-        Ok(Object {
-            bytes: blob.bytes().await?,
-            stat,
-        })
+        read::read(&self.bucket, key, limit).await
+    }
+
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        read::read_unless(&self.bucket, key, limit, version).await
     }
 
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {

@@ -49,6 +49,14 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Damaged`] when it holds fewer bytes than its size promises.
     async fn read(&self, key: &Key, limit: u64) -> Result<Object>;
 
+    /// As [`read`](Self::read), but `None` when the object still is of `version`: then its bytes are those that were read with
+    /// that version.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>>;
+
     /// Opens the object at `key` for streaming. What is opened stays readable to its end even
     /// when the key is replaced or removed meanwhile.
     ///

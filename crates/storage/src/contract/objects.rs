@@ -238,6 +238,25 @@ pub async fn publish_all_keeps_the_order_of_steps(storage: &Arc<dyn Storage>) {
     assert_eq!(round_of("2/tag").await, rounds);
 }
 
+/// Bytes come again only when the object is no more of the version that was read.
+pub async fn read_unless_it_is_of_that_version(storage: &Arc<dyn Storage>) {
+    let at = key("contract/read_unless_it_is_of_that_version/link");
+    publish(storage, &at, "first").await;
+    let read = async || storage.read(&at, 100).await.expect("read").stat.version;
+    let first = super::eventually(read).await;
+    let again = storage.read_unless(&at, 100, &first).await.expect("read");
+    assert!(again.is_none(), "nothing has changed");
+    publish(storage, &at, "other").await;
+    let other = storage.read_unless(&at, 100, &first).await.expect("read");
+    assert_eq!(other.expect("another version").bytes, "other");
+    let error = storage.read_unless(&at, 4, &first).await.err();
+    assert_eq!(error.expect("too large").kind(), ErrorKind::TooLarge);
+    let keep = key("contract");
+    storage.remove(&at, &keep).await.expect("remove");
+    let error = storage.read_unless(&at, 100, &first).await.err();
+    assert!(error.expect("it is gone").is_not_found());
+}
+
 /// A limit of exactly the size is enough; one byte less is `TooLarge`.
 pub async fn read_limits(storage: &Arc<dyn Storage>) {
     let at = key("contract/read_limits/object");
