@@ -1,17 +1,17 @@
 //! Blobs as a repository sees them: whether it has one, reading, mounting, unlinking.
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, pin::pin, time::Duration};
 
-use futures_util::StreamExt as _;
+use futures_util::{StreamExt as _, future::BoxFuture};
 use wharf_oci::{Digest, Hasher, RepoName};
-use wharf_storage::{Blob, ByteStream, ErrorKind, Stat, Version, layout};
+use wharf_storage::{Blob, ByteStream, ErrorKind, Key, Stat, Storage, Version, layout};
 
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     patience::turn,
     registry::Registry,
-    tree::parallel::in_background,
+    tree::parallel::{Ahead, in_background},
 };
 
 /// A blob that a repository has.
@@ -62,13 +62,25 @@ impl std::fmt::Debug for OpenBlob {
 impl Registry {
     /// Whether `name` has the blob `digest`, and its size.
     ///
+    /// Clients ask this of what they are about to push. Of a blob that this process has not seen in the repository, the
+    /// link is looked up alone: it probably is absent, and then nothing else need be asked.
+    ///
     /// # Errors
     ///
     /// [`Error::BlobUnknown`] when it does not have the blob, or only damaged bytes of it; errors of the store.
     pub async fn blob(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
+        let link = layout::layer_link(name, digest);
+        if self.tree.links.remembered(&link).is_some() {
+            return self.named_blob(name, digest).await;
+        }
         let stored = self.stored_blob(name, digest).await?;
         let stat = self.storage.stat(&layout::blob(&stored)).await;
-        let stat = stat.map_err(|error| unknown(error, digest))?;
+        self.info(digest, &stored, &stat.map_err(|error| unknown(error, digest))?)
+    }
+
+    /// As [`blob`](Self::blob), of a blob that is probably there.
+    pub(crate) async fn named_blob(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
+        let (stored, stat) = self.linked_stat(name, digest).await?;
         self.info(digest, &stored, &stat)
     }
 
@@ -78,29 +90,59 @@ impl Registry {
     ///
     /// As [`blob`](Self::blob).
     pub async fn open_blob(&self, name: &RepoName, digest: &Digest) -> Result<OpenBlob> {
-        let stored = self.stored_blob(name, digest).await?;
-        let blob = self.storage.open(&layout::blob(&stored)).await;
-        let blob = blob.map_err(|error| unknown(error, digest))?;
+        let (stored, blob) = self
+            .linked(name, digest, |storage, key| storage.open(key))
+            .await?;
         Ok(OpenBlob {
             info: self.info(digest, &stored, &blob.stat())?,
             blob,
         })
     }
 
-    /// A URL under which a client reads the bytes of `blob` of `name` from the store itself, and may begin to for `ttl`;
-    /// `None` where the store has none.
+    /// Whether `name` has the blob `digest`, its size, and, if it has at least `least` bytes, a URL under which a client reads them
+    /// from the store itself and may begin to for `ttl`; without a URL where the store has none.
     ///
     /// # Errors
     ///
-    /// [`Error::BlobUnknown`] when it does not have the blob; errors of the store.
-    pub async fn blob_location(
+    /// As [`blob`](Self::blob).
+    pub async fn blob_elsewhere(
         &self,
         name: &RepoName,
-        blob: &BlobInfo,
+        digest: &Digest,
+        least: u64,
         ttl: Duration,
-    ) -> Result<Option<String>> {
-        let stored = self.stored_blob(name, &blob.digest).await?;
-        Ok(self.storage.location(&layout::blob(&stored), ttl).await?)
+    ) -> Result<(BlobInfo, Option<String>)> {
+        let (stored, stat) = self.linked_stat(name, digest).await?;
+        let info = self.info(digest, &stored, &stat)?;
+        let location = match info.size {
+            size if size < least => None,
+            _ => self.storage.location(&layout::blob(&stored), ttl).await?,
+        };
+        Ok((info, location))
+    }
+
+    /// The digest under which the blob `digest` of `name` is stored, and what is stored there.
+    async fn linked_stat(&self, name: &RepoName, digest: &Digest) -> Result<(Digest, Stat)> {
+        self.linked(name, digest, |storage, key| storage.stat(key)).await
+    }
+
+    /// Looks the link of `digest` in `name` up, and reads the blob that it names, which is looked at meanwhile.
+    async fn linked<T>(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        read: for<'a> fn(&'a dyn Storage, &'a Key) -> BoxFuture<'a, wharf_storage::Result<T>>,
+    ) -> Result<(Digest, T)> {
+        let key = layout::blob(digest);
+        let expected = pin!(async { read(&*self.storage, &key).await });
+        let mut expected = Ahead::new(expected);
+        let stored = expected.during(self.stored_blob(name, digest)).await?;
+        let found = if stored == *digest {
+            expected.result().await
+        } else {
+            read(&*self.storage, &layout::blob(&stored)).await
+        };
+        Ok((stored, found.map_err(|error| unknown(error, digest))?))
     }
 
     /// Reports that `caller` is sent the blob `blob` of `name`, or a part of it. The surface decides what counts as a
@@ -159,23 +201,22 @@ impl Registry {
         from: Option<&RepoName>,
     ) -> Result<Option<BlobInfo>> {
         let lock = self.locks.lock_shared(std::slice::from_ref(digest)).await?;
-        let stored = match from {
-            Some(from) => match self.stored_blob(from, digest).await {
-                Ok(stored) => stored,
+        let found = match from {
+            Some(from) => match self.linked_stat(from, digest).await {
                 // The client may not know that it was mounted before, and `from` may have lost it since.
-                Err(Error::BlobUnknown { .. }) => match self.stored_blob(name, digest).await {
-                    Ok(stored) => stored,
-                    Err(Error::BlobUnknown { .. }) => return Ok(None),
-                    Err(error) => return Err(error),
-                },
-                Err(error) => return Err(error),
+                Err(Error::BlobUnknown { .. }) if from != name => self.linked_stat(name, digest).await,
+                found => found,
             },
-            None => *digest,
+            None => {
+                let stat = self.storage.stat(&layout::blob(digest)).await;
+                stat.map(|stat| (*digest, stat))
+                    .map_err(|error| unknown(error, digest))
+            }
         };
-        let stat = match self.storage.stat(&layout::blob(&stored)).await {
-            Ok(stat) => stat,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let (stored, stat) = match found {
+            Ok(found) => found,
+            Err(Error::BlobUnknown { .. }) => return Ok(None),
+            Err(error) => return Err(error),
         };
         let Ok(info) = self.info(digest, &stored, &stat) else {
             return Ok(None);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_oci::{Digest, Reference, RepoName, Tag};
-use wharf_storage::{Finished, Put, Storage, layout};
+use wharf_storage::{Finished, Put, Puts, Storage, layout};
 
 use crate::{
     coordination::{Coordination, Hold, Watch},
@@ -15,6 +15,13 @@ use crate::{
     patience,
     precondition::Observed,
 };
+
+/// The steps at which a manifest is published (I3). A history is no pointer that a request follows, so it need not wait for
+/// the revision.
+const BYTES: usize = 0;
+const REVISION: usize = 1;
+const HISTORY: usize = 1;
+const TAG: usize = 2;
 
 /// The locks of a store. Cloning them clones handles of the same locks.
 #[derive(Debug, Clone)]
@@ -128,7 +135,7 @@ impl Shared {
     }
 
     /// Makes `digest` a manifest of the repository of `tags`, and points these at it, in the order that never lets a
-    /// pointer dangle (invariant I3): bytes, revision, then for each tag its history and the tag itself. Without `bytes`
+    /// pointer dangle (invariant I3): the bytes, then the revision and the history of each tag, then the tags. Without `bytes`
     /// they are stored already. The pointer of `reference`, the tag or the revision itself, is written only if it is
     /// still as it was `observed`.
     ///
@@ -148,25 +155,27 @@ impl Shared {
         observed: &Observed,
     ) -> Result<()> {
         let (name, link) = (&tags.name, layout::link_content(digest));
-        let mut puts: Vec<Put> = bytes
-            .map(|bytes| Put::new(layout::blob(digest), bytes))
-            .into_iter()
-            .collect();
+        let mut puts = Puts::default();
+        if let Some(bytes) = bytes {
+            puts.add(BYTES, Put::new(layout::blob(digest), bytes));
+        }
         let revision = Put::new(layout::revision_link(name, digest), link.clone());
-        puts.push(match reference {
+        let revision = match reference {
             Reference::Digest(_) => observed.apply(revision),
             Reference::Tag(_) => revision,
-        });
+        };
+        puts.add(REVISION, revision);
         for tag in &tags.tags {
             let history = layout::tag_history_link(name, tag, digest);
-            puts.push(Put::new(history, link.clone()));
+            puts.add(HISTORY, Put::new(history, link.clone()));
             let pointer = Put::new(layout::tag_link(name, tag), link.clone());
-            puts.push(match reference.tag() {
+            let pointer = match reference.tag() {
                 Some(named) if named == tag => observed.apply(pointer),
                 _ => pointer,
-            });
+            };
+            puts.add(TAG, pointer);
         }
-        Ok(self.locks.storage.publish(&puts).await?)
+        Ok(self.locks.storage.publish_all(&puts).await?)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    pin::pin,
     sync::Arc,
 };
 
@@ -20,7 +21,7 @@ use crate::{
     rules::UrlRules,
     tree::{
         manifest::{INLINE, Presence, StoredManifest},
-        parallel::{in_parallel, in_turn},
+        parallel::{Ahead, in_parallel, in_turn},
     },
 };
 
@@ -92,20 +93,44 @@ impl Registry {
             reference: reference.to_string(),
             hint: None,
         };
-        let digest = match reference {
-            Reference::Tag(tag) => {
-                let link = self.tree.links.target(&layout::tag_link(name, tag)).await?;
-                link.ok_or_else(unknown)?
-            }
-            Reference::Digest(digest) => *digest,
+        let found = match reference {
+            Reference::Tag(tag) => self.tagged(name, tag).await?,
+            Reference::Digest(digest) => self.revision(name, digest).await?,
         };
-        self.revision(name, &digest).await?.ok_or_else(unknown)
+        found.ok_or_else(unknown)
+    }
+
+    /// The manifest at which `tag` of `name` points. While the tag is looked up, that at which it pointed before is
+    /// looked up as well: mostly it still is the one.
+    async fn tagged(&self, name: &RepoName, tag: &Tag) -> Result<Option<Arc<StoredManifest>>> {
+        let (links, key) = (&self.tree.links, layout::tag_link(name, tag));
+        let remembered = links.remembered(&key);
+        let before = remembered.as_ref().map(|remembered| remembered.digest);
+        let expected = pin!(async {
+            match &before {
+                Some(digest) => self.revision(name, digest).await,
+                None => Ok(None),
+            }
+        });
+        let mut expected = Ahead::new(expected);
+        let Some(digest) = expected.during(links.still(&key, remembered)).await? else {
+            return Ok(None);
+        };
+        if before == Some(digest)
+            && let Ok(Some(manifest)) = expected.result().await
+        {
+            return Ok(Some(manifest));
+        }
+        // What was absent may have come with the tag, after it was looked for.
+        self.revision(name, &digest).await
     }
 
     /// The manifest `digest` of `name`, `None` when the repository does not have it.
     async fn revision(&self, name: &RepoName, digest: &Digest) -> Result<Option<Arc<StoredManifest>>> {
-        if self.has_revision(name, digest).await? {
-            Ok(self.tree.manifests.load(digest).await?)
+        let manifest = pin!(self.tree.manifests.load(digest));
+        let mut manifest = Ahead::new(manifest);
+        if manifest.during(self.has_revision(name, digest)).await? {
+            Ok(manifest.result().await?)
         } else {
             Ok(None)
         }
@@ -340,16 +365,10 @@ impl Registry {
         if condition.is_none() {
             return Ok(Observed::Unconditional);
         }
-        let link = pointer(name, reference);
-        // Before the content, so that a change in between makes the write fail, and not the check wrong.
-        let observed = match self.storage.stat(&link).await {
-            Ok(stat) => stat.version.map_or(Observed::Unconditional, Observed::Version),
-            Err(error) if error.is_not_found() => Observed::Absent,
-            Err(error) => return Err(error.into()),
-        };
-        let current = match &observed {
-            Observed::Absent => None,
-            _ => self.tree.links.target(&link).await?,
+        let (current, observed) = match self.tree.links.observe(&pointer(name, reference)).await? {
+            Some((current, Some(version))) => (current, Observed::Version(version)),
+            Some((current, None)) => (current, Observed::Unconditional),
+            None => (None, Observed::Absent),
         };
         if condition.holds(current.as_ref()) {
             Ok(observed)
@@ -444,10 +463,12 @@ impl Registry {
         hashed: &HashMap<Digest, Hashed>,
     ) -> Result<Found> {
         let digest = &descriptor.digest;
-        if !self.has_revision(name, digest).await? {
+        let presence = pin!(self.tree.manifests.presence(digest));
+        let mut presence = Ahead::new(presence);
+        if !presence.during(self.has_revision(name, digest)).await? {
             return Ok(Found::Absent);
         }
-        match self.tree.manifests.presence(digest).await? {
+        match presence.result().await? {
             Presence::Absent => return Ok(Found::Absent),
             Presence::Whole => return Ok(Found::Sound),
             Presence::Large => {}
@@ -473,7 +494,7 @@ impl Registry {
     ) -> Result<Found> {
         let digest = &descriptor.digest;
         let hashed = hashed.get(digest);
-        let size = match self.blob(name, digest).await {
+        let size = match self.named_blob(name, digest).await {
             Ok(info) => info.size,
             Err(Error::BlobUnknown { .. }) if hashed.is_some_and(|hashed| !hashed.is_sound) => {
                 return Ok(Found::Damaged);

@@ -120,7 +120,9 @@ cases! {$ always {
     publish_nothing_and_empty_objects
     publish_one_key_twice_in_a_call
     publish_is_ordered
+    publish_all_keeps_the_order_of_steps
     read_limits
+    read_unless_it_is_of_that_version
     missing_is_not_found
     directory_is_not_an_object
     nothing_is_below_an_object
@@ -190,6 +192,7 @@ cases! {$ always {
     condition_absent
     condition_matches
     condition_takes_any_version
+    condition_stops_what_waits_for_it
     condition_ends_a_call
     condition_absent_has_one_winner
     condition_counts_without_loss

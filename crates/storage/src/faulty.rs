@@ -35,7 +35,8 @@ use wharf_oci::{Algorithm, Digest};
 
 use crate::{
     Announced, Blob, ByteStream, Error, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation,
-    Page, Put, Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
+    Page, Put, Puts, Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, Version,
+    layout::UploadKey,
 };
 
 /// A rule: what goes wrong, where, and when.
@@ -324,6 +325,11 @@ impl Objects for Faulty {
             .await
     }
 
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        let work = self.inner.read_unless(key, limit, version);
+        self.faults.around(Operation::Read, key.as_str(), work).await
+    }
+
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
         let inner = self
             .faults
@@ -336,10 +342,20 @@ impl Objects for Faulty {
         }))
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
-        let (done, end) = self.faults.plan_puts(puts).await;
-        self.inner.publish(&puts[..done]).await?;
-        end
+    /// A put that fails takes along those that wait for it, and no other: these may all take effect on a bucket.
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
+        for (number, put) in puts.iter().enumerate() {
+            if let Some(Failure { after_effect, error }) =
+                self.faults.meet(Operation::Publish, put.key.as_str()).await
+            {
+                self.inner.publish_all(&puts.despite(number)).await?;
+                if after_effect {
+                    self.inner.publish(std::slice::from_ref(put)).await?;
+                }
+                return Err(error);
+            }
+        }
+        self.inner.publish_all(puts).await
     }
 
     async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {

@@ -96,8 +96,8 @@ use self::{
     unsettled::{Moment, Unsettled},
 };
 use crate::{
-    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result, ScanPage, Stat,
-    Upload, UploadStream, Uploads, layout, layout::UploadKey,
+    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Puts, Removal, Result, ScanPage, Stat,
+    Upload, UploadStream, Uploads, Version, layout, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -492,11 +492,19 @@ impl<D: Disk> Objects for FsStorage<D> {
         self.engine.read(key, limit).await
     }
 
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        if self.engine.stat(key)?.version.as_ref() == Some(version) {
+            return Ok(None);
+        }
+        self.engine.read(key, limit).await.map(Some)
+    }
+
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
         Ok(Box::new(self.engine.open_blob(key)?))
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
+    /// One after the other, as listed: their syncs are shared, and a new tag's directory appears whole.
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
         self.require_lock()?;
         let items = puts.iter().map(Item::put).collect();
         self.run(move |engine| engine.commit(items)).await

@@ -35,7 +35,7 @@ mod version;
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};
 pub use objects::{
-    Blob, ByteStream, Condition, Entry, Object, Objects, Page, Put, Removal, ScanPage, Scanned, Stat,
+    Blob, ByteStream, Condition, Entry, Object, Objects, Page, Put, Puts, Removal, ScanPage, Scanned, Stat,
 };
 pub use operation::Operation;
 pub use uploads::{Announced, Finished, ListedUpload, Upload, UploadStream, Uploads};

@@ -13,8 +13,8 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Removal,
-    Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, layout::UploadKey,
+    Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Puts,
+    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, Version, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -146,13 +146,19 @@ impl Objects for Metered {
             .await
     }
 
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        self.meters
+            .time(Operation::Read, self.inner.read_unless(key, limit, version))
+            .await
+    }
+
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
         self.meters.time(Operation::Open, self.inner.open(key)).await
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
         self.meters
-            .time(Operation::Publish, self.inner.publish(puts))
+            .time(Operation::Publish, self.inner.publish_all(puts))
             .await
     }
 

@@ -55,6 +55,8 @@
 
 mod blob;
 mod copy;
+#[cfg(any(test, feature = "testing"))]
+mod counted;
 mod error;
 mod finished;
 mod hashes;
@@ -63,6 +65,7 @@ mod listing;
 mod memory;
 mod parts;
 mod purge;
+mod read;
 mod rename;
 pub mod s3;
 mod session;
@@ -72,7 +75,7 @@ mod tree;
 mod upload;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -86,6 +89,8 @@ use wharf_budget::{Permit, Share};
 /// The prefix below which all objects of a registry lie.
 pub use object_store::path::Path as Prefix;
 
+#[cfg(any(test, feature = "testing"))]
+pub use self::counted::{Cost, Counted, Request};
 pub use self::{
     memory::Memory,
     store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
@@ -99,7 +104,7 @@ use self::{
     upload::ObjectUpload,
 };
 use crate::{
-    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result,
+    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Puts, Removal, Result,
     ScanPage, Stat, Upload, UploadStream, Uploads, Version, layout, layout::UploadKey, version::ObjectMark,
 };
 
@@ -123,6 +128,8 @@ struct Bucket {
     rooms: Share,
     /// Names this process in leases.
     process: Uuid,
+    /// Whether entity tags were found that look like an MD5 and are none.
+    tags_are_opaque: AtomicBool,
 }
 
 /// How an engine writes into its store: numbers that an operator may choose.
@@ -151,6 +158,8 @@ impl Default for ObjectOptions {
         }
     }
 }
+/// How many objects of one call are written at once.
+const AT_ONCE: usize = 32;
 
 /// Numbers that stores impose, or that balance costs; tests make them small.
 #[derive(Debug, Clone, Copy)]
@@ -226,6 +235,7 @@ impl ObjectStorage {
                 limits,
                 rooms: Share::new("parts", limits.memory),
                 process: Uuid::new_v4(),
+                tags_are_opaque: AtomicBool::new(false),
             }),
             holds: Holds::default(),
         }
@@ -239,24 +249,29 @@ impl Objects for ObjectStorage {
     }
 
     async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
-        let blob = ObjectBlob::open(&self.bucket, key).await?;
-        let stat = blob.stat();
-        if stat.size > limit {
-            let context = format!("read `{key}`, {} bytes where {limit} are the limit", stat.size);
-            return Err(Error::new(ErrorKind::TooLarge, context));
-        }
-        Ok(Object {
-            bytes: blob.bytes().await?,
-            stat,
-        })
+        read::read(&self.bucket, key, limit).await
+    }
+
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>> {
+        read::read_unless(&self.bucket, key, limit, version).await
     }
 
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
         Ok(Box::new(ObjectBlob::open(&self.bucket, key).await?))
     }
 
-    async fn publish(&self, puts: &[Put]) -> Result<()> {
-        self.bucket.publish(puts).await
+    /// A put is atomic and durable when it is acknowledged, so order is all that is left to do. When one fails, the others of
+    /// its round are still waited for: none takes effect after this has returned.
+    async fn publish_all(&self, puts: &Puts) -> Result<()> {
+        for round in puts.rounds() {
+            let mut writes = Vec::with_capacity(round.len());
+            for put in round {
+                writes.push(self.bucket.publish_one(put));
+            }
+            let written: Vec<Result<()>> = stream::iter(writes).buffered(AT_ONCE).collect().await;
+            written.into_iter().collect::<Result<()>>()?;
+        }
+        Ok(())
     }
 
     async fn rename(&self, from: &Removal, to: &Key) -> Result<()> {
@@ -395,21 +410,24 @@ impl Bucket {
         }
     }
 
-    /// A put is atomic and durable when it is acknowledged, so order is all that is left to do.
     async fn publish(&self, puts: &[Put]) -> Result<()> {
         for put in puts {
-            // A copy, because a store in memory would keep the whole network buffer that this may be a slice of.
-            let bytes = Bytes::copy_from_slice(&put.bytes);
-            match &put.condition {
-                Condition::None => self.put(&put.key, bytes).await?,
-                Condition::Absent => self.put_if(&put.key, bytes, PutMode::Create).await?,
-                Condition::Matches(version) => {
-                    let mode = update_of(version).ok_or_else(|| refused(&put.key))?;
-                    self.put_if(&put.key, bytes, PutMode::Update(mode)).await?;
-                }
-            }
+            self.publish_one(put).await?;
         }
         Ok(())
+    }
+
+    async fn publish_one(&self, put: &Put) -> Result<()> {
+        // A copy, because a store in memory would keep the whole network buffer that this may be a slice of.
+        let bytes = Bytes::copy_from_slice(&put.bytes);
+        match &put.condition {
+            Condition::None => self.put(&put.key, bytes).await,
+            Condition::Absent => self.put_if(&put.key, bytes, PutMode::Create).await,
+            Condition::Matches(version) => {
+                let mode = update_of(version).ok_or_else(|| refused(&put.key))?;
+                self.put_if(&put.key, bytes, PutMode::Update(mode)).await
+            }
+        }
     }
 
     async fn put_if(&self, key: &Key, bytes: Bytes, mode: PutMode) -> Result<()> {

@@ -23,8 +23,8 @@ use crate::ErrorKind;
 /// - **Atomic**: a reader sees the old bytes of a key or the new ones, never a mixture or a part.
 /// - **Durable**: when [`publish`](Self::publish), [`rename`](Self::rename) or a removal returns `Ok`, a cut of power
 ///   loses none of it.
-/// - **Ordered**: what is published by one call becomes visible, and durable, in the order given;
-///   each entry is durable before the next one becomes visible (invariant I3).
+/// - **Ordered**: what is published by one call becomes visible, and durable, in the order given, or in that of its
+///   [steps](Puts); each entry is durable before one that waits for it becomes visible (invariant I3).
 ///
 /// # Errors
 ///
@@ -49,6 +49,14 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Damaged`] when it holds fewer bytes than its size promises.
     async fn read(&self, key: &Key, limit: u64) -> Result<Object>;
 
+    /// As [`read`](Self::read), but `None` when the object still is of `version`: then its bytes are those that were read with
+    /// that version.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    async fn read_unless(&self, key: &Key, limit: u64, version: &Version) -> Result<Option<Object>>;
+
     /// Opens the object at `key` for streaming. What is opened stays readable to its end even
     /// when the key is replaced or removed meanwhile.
     ///
@@ -59,16 +67,26 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
 
     /// Writes small objects, each wholly and durably, in order.
     ///
+    /// # Errors
+    ///
+    /// As [`publish_all`](Self::publish_all).
+    async fn publish(&self, puts: &[Put]) -> Result<()> {
+        self.publish_all(&Puts::in_order(puts.iter().cloned())).await
+    }
+
+    /// Writes small objects, each wholly and durably, and none before those that it [waits for](Puts) are durable. On a
+    /// bucket, those that do not wait for each other are written at once; on a file system one after the other, as listed.
+    ///
     /// On a file system, conditions hold among all tasks of the process that has the store open. On a bucket they hold
     /// among all processes, if the store honours conditional puts.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Precondition`] when the [`Condition`] of a put does not hold. That put and those after it are then
-    /// not published; those before it are. On a bucket a put that did take effect may also fail so, when its
-    /// answer was lost and the client library tried again: a caller that must know puts a nonce into the content and
-    /// reads it back.
-    async fn publish(&self, puts: &[Put]) -> Result<()>;
+    /// [`ErrorKind::Precondition`] when the [`Condition`] of a put does not hold. That put and those that wait for it are
+    /// then not published; those that it waits for are; others may be. On a bucket a put that did take effect may also fail
+    /// so, when its answer was lost and the client library tried again: a caller that must know puts a nonce into the
+    /// content and reads it back.
+    async fn publish_all(&self, puts: &Puts) -> Result<()>;
 
     /// Moves the object at `from.key` to `to`, in place of an object that is there, and removes the directories above
     /// `from.key` that became empty, as [`remove`](Self::remove) does.
@@ -224,6 +242,68 @@ impl Put {
     }
 }
 
+/// Small objects to write, listed in an order in which they can be written one after the other, each at a step.
+///
+/// A put waits for those that are listed before it at a lower step, and for those listed before it at its own key. It
+/// becomes visible only when they are durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Puts(Vec<(usize, Put)>);
+
+impl Puts {
+    /// Each put waits for all before it.
+    pub fn in_order(puts: impl IntoIterator<Item = Put>) -> Self {
+        Self(puts.into_iter().enumerate().collect())
+    }
+
+    /// Lists `put` behind the others.
+    pub fn add(&mut self, step: usize, put: Put) {
+        self.0.push((step, put));
+    }
+
+    /// The puts as they are listed.
+    pub fn iter(&self) -> impl Iterator<Item = &Put> {
+        self.0.iter().map(|(_, put)| put)
+    }
+
+    /// The puts in rounds: those of one round wait for none but those of earlier rounds.
+    pub fn rounds(&self) -> Vec<Vec<&Put>> {
+        let mut rounds: Vec<Vec<&Put>> = Vec::new();
+        let mut round_of: Vec<usize> = Vec::with_capacity(self.0.len());
+        for (later, (_, put)) in self.0.iter().enumerate() {
+            let awaited = (0..later).filter(|&earlier| self.waits(later, earlier));
+            let round = awaited.map(|earlier| round_of[earlier] + 1).max().unwrap_or(0);
+            round_of.push(round);
+            if round == rounds.len() {
+                rounds.push(Vec::new());
+            }
+            rounds[round].push(put);
+        }
+        rounds
+    }
+
+    /// Those that can be published although the put that is listed as number `failed`, from 0, cannot.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn despite(&self, failed: usize) -> Self {
+        let mut lost = vec![failed];
+        for number in failed + 1..self.0.len() {
+            if lost.iter().any(|&earlier| self.waits(number, earlier)) {
+                lost.push(number);
+            }
+        }
+        let rest = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(number, _)| !lost.contains(number));
+        Self(rest.map(|(_, put)| put.clone()).collect())
+    }
+
+    fn waits(&self, later: usize, earlier: usize) -> bool {
+        let ((earlier_step, earlier), (later_step, later)) = (&self.0[earlier], &self.0[later]);
+        earlier_step < later_step || earlier.key == later.key
+    }
+}
+
 /// One object to remove, with the directories above it that become empty, up to and not including `keep`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removal {
@@ -312,4 +392,74 @@ pub trait Blob: Send {
     /// The bytes of `range` as [`stream`](Self::stream) gives them, while the object stays open for other ranges. On a
     /// bucket each range is a request of its own, which fails when the object has been removed or replaced meanwhile.
     fn part(&self, range: Range<u64>) -> ByteStream;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn put(key: &str) -> Put {
+        Put::new(Key::new(key).unwrap(), Bytes::new())
+    }
+
+    fn puts(list: &[(usize, &str)]) -> Puts {
+        let mut puts = Puts::default();
+        list.iter().for_each(|(step, key)| puts.add(*step, put(key)));
+        puts
+    }
+
+    fn rounds(puts: &Puts) -> Vec<Vec<&str>> {
+        let rounds = puts.rounds().into_iter();
+        rounds
+            .map(|round| round.into_iter().map(|put| put.key.as_str()).collect())
+            .collect()
+    }
+
+    #[test]
+    fn a_put_is_in_the_first_round_after_those_that_it_waits_for() {
+        let pushed = puts(&[
+            (0, "bytes"),
+            (1, "revision"),
+            (1, "h1"),
+            (2, "t1"),
+            (1, "h2"),
+            (2, "t2"),
+        ]);
+        assert_eq!(
+            rounds(&pushed),
+            [vec!["bytes"], vec!["revision", "h1", "h2"], vec!["t1", "t2"]]
+        );
+        assert_eq!(
+            rounds(&puts(&[(7, "a"), (9, "b")])),
+            [["a"], ["b"]],
+            "numbers are left out"
+        );
+        assert_eq!(rounds(&Puts::in_order([put("a"), put("b")])), [["a"], ["b"]]);
+        assert!(rounds(&Puts::default()).is_empty());
+    }
+
+    /// Whatever the steps, the last of several puts of one key is the last that is written, and what waits for one of them
+    /// waits for all before it.
+    #[test]
+    fn one_key_is_written_in_the_order_of_the_list() {
+        let twice = puts(&[(0, "a"), (0, "a"), (1, "b")]);
+        assert_eq!(rounds(&twice), [["a"], ["a"], ["b"]]);
+        let descending = puts(&[(1, "a"), (0, "a"), (1, "b")]);
+        assert_eq!(rounds(&descending), [["a"], ["a"], ["b"]]);
+        assert_eq!(
+            rounds(&puts(&[(1, "a"), (0, "b")])),
+            [["a", "b"]],
+            "it is listed after it"
+        );
+    }
+
+    #[test]
+    fn what_fails_takes_along_what_waits_for_it() {
+        let pushed = puts(&[(0, "bytes"), (1, "h1"), (2, "t1"), (1, "h2"), (2, "t2")]);
+        let despite = |number| rounds(&pushed.despite(number)).concat().join(" ");
+        assert_eq!(despite(0), "");
+        assert_eq!(despite(1), "bytes h2");
+        assert_eq!(despite(2), "bytes h1 h2 t2");
+        assert_eq!(despite(3), "bytes h1 t1");
+    }
 }

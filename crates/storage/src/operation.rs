@@ -8,13 +8,13 @@ use std::fmt;
 pub enum Operation {
     /// [`Objects::stat`](crate::Objects::stat)
     Stat,
-    /// [`Objects::read`](crate::Objects::read)
+    /// [`Objects::read`](crate::Objects::read) and [`Objects::read_unless`](crate::Objects::read_unless)
     Read,
     /// [`Objects::open`](crate::Objects::open)
     Open,
     /// [`Blob::stream`](crate::Blob::stream)
     Stream,
-    /// [`Objects::publish`](crate::Objects::publish), and the links of [`Finished::publish`](crate::Finished::publish)
+    /// [`Objects::publish_all`](crate::Objects::publish_all), and the links of [`Finished::publish`](crate::Finished::publish)
     Publish,
     /// [`Objects::rename`](crate::Objects::rename)
     Rename,

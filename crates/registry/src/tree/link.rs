@@ -7,7 +7,7 @@ use std::sync::{
 
 use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::Digest;
-use wharf_storage::{Key, Result, Storage, Version, layout};
+use wharf_storage::{Key, Object, Result, Storage, Version, layout};
 
 use crate::cache::FEW;
 
@@ -51,9 +51,17 @@ pub(crate) async fn read(storage: &dyn Storage, key: &Key) -> Link {
 #[derive(Debug)]
 pub(crate) struct Links {
     storage: Arc<dyn Storage>,
-    cache: Cache<Key, (Version, Digest)>,
+    cache: Cache<Key, Remembered>,
     requests: AtomicU64,
     hits: AtomicU64,
+}
+
+/// A link as it was when it was read last.
+#[derive(Debug, Clone)]
+pub(crate) struct Remembered {
+    version: Version,
+    /// The digest that it held.
+    pub(crate) digest: Digest,
 }
 
 /// How often links were looked up.
@@ -92,37 +100,72 @@ impl Links {
     ///
     /// Errors of the store.
     pub(crate) async fn target(&self, key: &Key) -> Result<Option<Digest>> {
+        self.still(key, self.remembered(key)).await
+    }
+
+    /// What the link at `key` was when it was read last: a guess, with which nothing can be answered.
+    pub(crate) fn remembered(&self, key: &Key) -> Option<Remembered> {
+        self.cache.get(key)
+    }
+
+    /// As [`target`](Self::target), where the link was `remembered`.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn still(&self, key: &Key, remembered: Option<Remembered>) -> Result<Option<Digest>> {
         self.requests.fetch_add(1, Relaxed);
-        if let Some((version, digest)) = self.cache.get(key) {
-            match self.storage.stat(key).await {
-                Ok(stat) if stat.version.as_ref() == Some(&version) => {
-                    self.hits.fetch_add(1, Relaxed);
-                    return Ok(Some(digest));
-                }
-                Ok(_) => {}
-                Err(error) if error.is_not_found() => {
-                    self.cache.remove(key);
-                    return Ok(None);
-                }
-                Err(error) => return Err(error),
+        let read = match &remembered {
+            Some(Remembered { version, .. }) => {
+                self.storage.read_unless(key, layout::LINK_LIMIT, version).await
             }
-        }
-        let object = match self.storage.read(key, layout::LINK_LIMIT).await {
-            Ok(object) => object,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error),
+            None => self.storage.read(key, layout::LINK_LIMIT).await.map(Some),
         };
+        match read {
+            Ok(Some(object)) => Ok(self.keep(key, object)),
+            Ok(None) => {
+                self.hits.fetch_add(1, Relaxed);
+                Ok(remembered.map(|remembered| remembered.digest))
+            }
+            Err(error) if error.is_not_found() => {
+                if remembered.is_some() {
+                    self.cache.remove(key);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The link at `key` as it is, with its version where the store can tell one.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn observe(&self, key: &Key) -> Result<Option<(Option<Digest>, Option<Version>)>> {
+        match self.storage.read(key, layout::LINK_LIMIT).await {
+            Ok(object) => {
+                let version = object.stat.version.clone();
+                Ok(Some((self.keep(key, object), version)))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Remembers a link that was read. The digest that it holds, if it is not damaged.
+    fn keep(&self, key: &Key, object: Object) -> Option<Digest> {
         match Link::parse(&object.bytes) {
             Link::Points(digest) => {
                 if let Some(version) = object.stat.version {
-                    self.cache.insert(key.clone(), (version, digest));
+                    self.cache.insert(key.clone(), Remembered { version, digest });
                 }
-                Ok(Some(digest))
+                Some(digest)
             }
-            Link::Absent => Ok(None),
+            Link::Absent => None,
             Link::Damaged(error) => {
                 tracing::warn!(storage.key = %key, %error, "a link does not hold a digest; it is treated as absent");
-                Ok(None)
+                None
             }
         }
     }

@@ -1,13 +1,18 @@
 //! Many small reads at once: bounded, in order, and fair to other tasks of the thread.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+};
 
 use futures_util::{FutureExt, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use tokio::task::JoinError;
 use wharf_storage::{Error, ErrorKind};
 
 /// How many reads of one request are under way at once. On a bucket each takes a round trip of milliseconds.
-pub(crate) const PARALLEL: usize = 16;
+pub(crate) const PARALLEL: usize = 32;
 
 /// How many jobs of [`in_jobs`] run at once: enough to keep a few threads and a slow disk busy.
 const JOBS: usize = 8;
@@ -17,6 +22,45 @@ const CHUNK: usize = 64;
 
 /// After how many results a task yields its thread to other tasks: reads from the page cache never wait.
 const TURN: usize = 16;
+
+/// A read whose result will probably be needed once something else is known.
+///
+/// On a bucket, where every read has to wait, it gets under way meanwhile, and both take one round trip. On a
+/// directory most reads do not wait: then it is made when its result is asked for, and not at all if it never is.
+pub(crate) struct Ahead<'a, F: Future> {
+    read: Pin<&'a mut F>,
+    result: Option<F::Output>,
+}
+
+impl<'a, F: Future> Ahead<'a, F> {
+    /// Does nothing yet.
+    pub(crate) fn new(read: Pin<&'a mut F>) -> Self {
+        Self { read, result: None }
+    }
+
+    /// Awaits `first`; while that waits, the read gets under way.
+    pub(crate) async fn during<T>(&mut self, first: impl Future<Output = T>) -> T {
+        let mut first = pin!(first);
+        poll_fn(|context| {
+            let polled = first.as_mut().poll(context);
+            if polled.is_pending() && self.result.is_none() {
+                if let Poll::Ready(result) = self.read.as_mut().poll(context) {
+                    self.result = Some(result);
+                }
+            }
+            polled
+        })
+        .await
+    }
+
+    /// The result of the read, which is made now if it was not before.
+    pub(crate) async fn result(self) -> F::Output {
+        match self.result {
+            Some(result) => result,
+            None => self.read.await,
+        }
+    }
+}
 
 /// Runs `reads`, at most [`PARALLEL`] of them at once. The results come in the order of the reads; the first error ends
 /// them all.
@@ -118,4 +162,47 @@ pub(crate) async fn in_turn<T: Send + 'static>(
 /// The error of a task that panicked, or that was cancelled at the end of the process.
 pub(crate) fn failed_job(error: JoinError) -> Error {
     Error::with_source(ErrorKind::Other, "read the tree: a task did not end", error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, future::ready, time::Duration};
+
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_read_goes_ahead_only_while_another_waits() {
+        let start = Instant::now();
+        let runs = Cell::new(0);
+        let slow = || async {
+            runs.set(runs.get() + 1);
+            sleep(Duration::from_secs(1)).await;
+            7
+        };
+
+        let read = pin!(slow());
+        let mut ahead = Ahead::new(read);
+        ahead.during(ready(())).await;
+        assert_eq!(runs.get(), 0, "nothing waited");
+        assert_eq!(ahead.result().await, 7);
+        assert_eq!((runs.get(), start.elapsed().as_secs()), (1, 1));
+
+        let read = pin!(slow());
+        let mut ahead = Ahead::new(read);
+        assert_eq!(ahead.during(slow()).await, 7);
+        assert_eq!(ahead.result().await, 7);
+        assert_eq!((runs.get(), start.elapsed().as_secs()), (3, 2), "both at once");
+
+        let read = pin!(sleep(Duration::from_secs(3)));
+        let mut ahead = Ahead::new(read);
+        ahead.during(slow()).await;
+        drop(ahead);
+        assert_eq!(
+            start.elapsed().as_secs(),
+            3,
+            "it is not waited for when it is not needed"
+        );
+    }
 }

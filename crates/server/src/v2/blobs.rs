@@ -56,16 +56,15 @@ async fn elsewhere(
     redirect: Redirect,
 ) -> Result<Option<Response<Content>>> {
     let registry = &call.app.registry;
-    let info = registry.blob(name, digest).await?;
+    let (info, location) = registry
+        .blob_elsewhere(name, digest, redirect.min_size, redirect.expiry)
+        .await?;
     let digest = info.digest.to_string();
     if has_already(call, &digest) {
         registry.pulled_blob(&call, name, &info);
         return Ok(Some(not_modified(&digest)));
     }
-    if info.size < redirect.min_size {
-        return Ok(None);
-    }
-    let Some(location) = registry.blob_location(name, &info, redirect.expiry).await? else {
+    let Some(location) = location else {
         return Ok(None);
     };
     let mut response = empty(StatusCode::TEMPORARY_REDIRECT);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 
 use super::{assert_kind, exists, key, publish, put, read};
-use crate::{ErrorKind, Key, Put, Result, Storage, Version};
+use crate::{ErrorKind, Key, Put, Puts, Result, Storage, Version};
 
 /// The version of what is at a key; a file system gives none as long as the file is too young.
 async fn version(storage: &Arc<dyn Storage>, at: &Key) -> Version {
@@ -73,6 +73,22 @@ pub async fn condition_matches(storage: &Arc<dyn Storage>) {
     }
     assert!(!exists(storage, &at).await);
     assert_eq!(read(storage, &elsewhere).await, "four");
+}
+
+/// A put whose condition does not hold takes along those that wait for it; those that it waits for are published.
+pub async fn condition_stops_what_waits_for_it(storage: &Arc<dyn Storage>) {
+    let dir = key("contract/condition_stops_what_waits_for_it");
+    let at = |name: &str| dir.join(name).expect("a key");
+    publish(storage, &at("b"), "before").await;
+    let mut puts = Puts::default();
+    puts.add(0, put(&at("a"), "1"));
+    puts.add(1, put(&at("b"), "2").if_absent());
+    puts.add(1, put(&at("beside"), "3"));
+    puts.add(2, put(&at("c"), "4"));
+    refused(storage.publish_all(&puts).await, "an object is there");
+    assert_eq!(read(storage, &at("a")).await, "1");
+    assert_eq!(read(storage, &at("b")).await, "before");
+    assert!(!exists(storage, &at("c")).await, "it waits for `b`");
 }
 
 /// A version of what was read, opened and listed is the same, and good for a write.

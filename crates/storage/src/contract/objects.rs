@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::{assert_kind, collect, exists, key, names, pattern, publish, put, read, upload_key};
-use crate::{ByteStream, ErrorKind, Removal, Storage};
+use crate::{ByteStream, ErrorKind, Puts, Removal, Storage};
 
 /// A published object is there, with its size and a plausible time.
 pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
@@ -173,6 +173,88 @@ pub async fn publish_is_ordered(storage: &Arc<dyn Storage>) {
     for at in &chain {
         assert_eq!(number(read(storage, at).await), rounds);
     }
+}
+
+/// I3, where some objects of a call need not wait for others: a reader that sees one sees those that it waits for.
+pub async fn publish_all_keeps_the_order_of_steps(storage: &Arc<dyn Storage>) {
+    const ROUNDS: u32 = 40;
+    const LOOKS: u32 = 400;
+    let at = |name: &str| key(format!("contract/publish_all_keeps_the_order_of_steps/{name}"));
+    let looks = Arc::new(AtomicU32::new(0));
+    let writer = {
+        let (storage, looks) = (Arc::clone(storage), Arc::clone(&looks));
+        tokio::spawn(async move {
+            let mut round = 0;
+            while round < ROUNDS || looks.load(Ordering::SeqCst) < LOOKS {
+                round += 1;
+                let content = round.to_string();
+                let mut puts = Puts::default();
+                for (step, name) in [
+                    (0, "bytes"),
+                    (1, "revision"),
+                    (1, "1/history"),
+                    (2, "1/tag"),
+                    (1, "2/history"),
+                    (2, "2/tag"),
+                ] {
+                    puts.add(step, put(&at(name), content.clone()));
+                }
+                storage.publish_all(&puts).await.expect("publish");
+                tokio::task::yield_now().await;
+            }
+            round
+        })
+    };
+    let round_of = async |name: &str| -> u32 {
+        match storage.read(&at(name), 100).await {
+            Ok(object) => std::str::from_utf8(&object.bytes)
+                .expect("digits")
+                .parse()
+                .expect("a number"),
+            Err(error) if error.is_not_found() => 0,
+            Err(error) => panic!("read of `{name}`: {error}"),
+        }
+    };
+    while !writer.is_finished() {
+        for (later, earlier) in [
+            ("1/tag", "1/history"),
+            ("1/tag", "revision"),
+            ("2/tag", "2/history"),
+            ("2/tag", "1/history"),
+            ("2/history", "bytes"),
+            ("revision", "bytes"),
+        ] {
+            let least = round_of(later).await;
+            let found = round_of(earlier).await;
+            assert!(
+                found >= least,
+                "`{earlier}` is of call {found}, `{later}`, which waits for it, of {least}"
+            );
+        }
+        looks.fetch_add(1, Ordering::SeqCst);
+        tokio::task::yield_now().await;
+    }
+    let rounds = writer.await.expect("the writer");
+    assert_eq!(round_of("2/tag").await, rounds);
+}
+
+/// Bytes come again only when the object is no more of the version that was read.
+pub async fn read_unless_it_is_of_that_version(storage: &Arc<dyn Storage>) {
+    let at = key("contract/read_unless_it_is_of_that_version/link");
+    publish(storage, &at, "first").await;
+    let read = async || storage.read(&at, 100).await.expect("read").stat.version;
+    let first = super::eventually(read).await;
+    let again = storage.read_unless(&at, 100, &first).await.expect("read");
+    assert!(again.is_none(), "nothing has changed");
+    publish(storage, &at, "other").await;
+    let other = storage.read_unless(&at, 100, &first).await.expect("read");
+    assert_eq!(other.expect("another version").bytes, "other");
+    let error = storage.read_unless(&at, 4, &first).await.err();
+    assert_eq!(error.expect("too large").kind(), ErrorKind::TooLarge);
+    let keep = key("contract");
+    storage.remove(&at, &keep).await.expect("remove");
+    let error = storage.read_unless(&at, 100, &first).await.err();
+    assert!(error.expect("it is gone").is_not_found());
 }
 
 /// A limit of exactly the size is enough; one byte less is `TooLarge`.

@@ -41,6 +41,31 @@ async fn content(storage: &Faulty, path: &str) -> Option<Bytes> {
     }
 }
 
+/// On a bucket, what does not wait for the put that fails takes effect all the same.
+#[tokio::test]
+async fn a_publish_in_steps_loses_what_waits_for_the_put_that_fails() {
+    let mut puts = Puts::default();
+    for (step, path) in [(0, "bytes"), (1, "h1"), (2, "t1"), (1, "h2"), (2, "t2")] {
+        puts.add(step, put(path, "1"));
+    }
+    for (fault, at, expected) in [
+        (Fault::before(ErrorKind::Other), "h1", "bytes h2"),
+        (Fault::after_effect(ErrorKind::Other), "h1", "bytes h1 h2"),
+        (Fault::before(ErrorKind::Other), "t1", "bytes h1 h2 t2"),
+    ] {
+        let storage = faulty();
+        storage.inject(fault.on(Operation::Publish).key(at));
+        storage.publish_all(&puts).await.unwrap_err();
+        let mut found = Vec::new();
+        for path in ["bytes", "h1", "t1", "h2", "t2"] {
+            if content(&storage, path).await.is_some() {
+                found.push(path);
+            }
+        }
+        assert_eq!(found.join(" "), expected, "{at}");
+    }
+}
+
 #[tokio::test]
 async fn a_publish_stops_where_the_fault_strikes() {
     for (fault, expected) in [
@@ -330,12 +355,11 @@ impl Client {
         finished.publish(&layout::blob(&digest), &[layer]).await?;
 
         let tag = tag_of(tag);
-        let links = [
-            link(layout::revision_link(&self.repository, &digest)),
-            link(layout::tag_history_link(&self.repository, &tag, &digest)),
-            link(layout::tag_link(&self.repository, &tag)),
-        ];
-        self.storage.publish(&links).await
+        let mut links = Puts::default();
+        links.add(0, link(layout::revision_link(&self.repository, &digest)));
+        links.add(0, link(layout::tag_history_link(&self.repository, &tag, &digest)));
+        links.add(1, link(layout::tag_link(&self.repository, &tag)));
+        self.storage.publish_all(&links).await
     }
 
     async fn untag(&self, tag: u8) -> Result<()> {

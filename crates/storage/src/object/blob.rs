@@ -34,19 +34,30 @@ pub(super) struct ObjectBlob {
 impl ObjectBlob {
     pub(super) async fn open(bucket: &Bucket, key: &Key) -> Result<Self> {
         let path = bucket.path(key);
-        let whole = bucket
-            .store
-            .get(&path)
-            .await
-            .map_err(|error| failed(format!("read `{key}`"), error))?;
-        let stat = stat_of(&whole.meta);
-        Ok(Self {
+        let got = bucket.store.get(&path).await;
+        let whole = got.map_err(|error| failed(format!("read `{key}`"), error))?;
+        Ok(Self::new(bucket, key, path, whole))
+    }
+
+    /// `None` when the object still has that entity tag.
+    pub(super) async fn open_unless(bucket: &Bucket, key: &Key, e_tag: &str) -> Result<Option<Self>> {
+        let path = bucket.path(key);
+        let options = GetOptions::new().with_if_none_match(Some(e_tag.to_owned()));
+        match bucket.store.get_opts(&path, options).await {
+            Ok(whole) => Ok(Some(Self::new(bucket, key, path, whole))),
+            Err(object_store::Error::NotModified { .. }) => Ok(None),
+            Err(error) => Err(failed(format!("read `{key}`"), error)),
+        }
+    }
+
+    fn new(bucket: &Bucket, key: &Key, path: Path, whole: GetResult) -> Self {
+        Self {
             store: Arc::clone(&bucket.store),
             key: key.clone(),
             path,
-            stat,
+            stat: stat_of(&whole.meta),
             whole,
-        })
+        }
     }
 
     /// The whole content. The caller has made sure that it is small.

@@ -284,6 +284,8 @@ struct Weak {
     send_short: bool,
     /// A completed multipart upload is answered as one that does not exist, because the client library tried twice.
     lose_completions: bool,
+    /// It is known to use the MD5 of an object as its entity tag.
+    e_tag_is_md5: bool,
     /// It copies ranges and lists multipart uploads.
     is_able: bool,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
@@ -291,6 +293,8 @@ struct Weak {
     calls: Arc<parking_lot::Mutex<Vec<String>>>,
     /// The sizes of all parts, and of all puts
     sizes: Arc<parking_lot::Mutex<Vec<(&'static str, usize)>>>,
+    /// The entity tags that the next reads answer with, in place of the true ones
+    tags: Arc<parking_lot::Mutex<Vec<String>>>,
     /// How often an object was looked at or read
     looks: Arc<std::sync::atomic::AtomicU32>,
 }
@@ -303,10 +307,12 @@ impl Weak {
             lose_answers: false,
             send_short: false,
             lose_completions: false,
+            e_tag_is_md5: false,
             is_able: conditions == Conditions::Honoured,
             deleted: Arc::default(),
             calls: Arc::default(),
             sizes: Arc::default(),
+            tags: Arc::default(),
             looks: Arc::default(),
         }
     }
@@ -385,6 +391,9 @@ impl ObjectStore for Weak {
         self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.note(if options.head { "head" } else { "get" }, location);
         let mut got = self.inner.get_opts(location, options).await?;
+        if let Some(tag) = self.tags.lock().pop() {
+            got.meta.e_tag = Some(tag);
+        }
         if self.send_short {
             let (meta, range, attributes) = (got.meta.clone(), got.range.clone(), got.attributes.clone());
             let bytes = got.bytes().await?;
@@ -499,10 +508,101 @@ impl Store for Weak {
         let (path, seconds) = (get.path, get.ttl.as_secs());
         Ok(Some(format!("https://bucket.example/{path}?expires={seconds}")))
     }
+
+    fn abilities(&self) -> Abilities {
+        Abilities {
+            e_tag_is_md5: self.e_tag_is_md5,
+            ..Abilities::default()
+        }
+    }
 }
 
 fn unable() -> object_store::Error {
     object_store::Error::NotSupported {
         source: "a weak store".into(),
     }
+}
+
+const MD5_OF_X: &str = "\"9dd4e461268c8034f5c8564e155c67a6\"";
+const MD5_OF_Y: &str = "\"415290769594460e2e485922904f345d\"";
+
+/// The object `x`, and a read of it: the entity tag that came with it, and how many requests it took.
+async fn x_with_tags(store: &Weak) -> impl AsyncFn(&[&str]) -> (Option<String>, u32) + use<> {
+    use std::sync::atomic::Ordering::SeqCst;
+
+    let storage = ObjectStorage::new(Arc::new(store.clone()), Path::default());
+    let (key, store) = (Key::new("docker/object").unwrap(), store.clone());
+    storage.publish(&[Put::new(key.clone(), "x")]).await.unwrap();
+    async move |tags: &[&str]| {
+        *store.tags.lock() = tags.iter().rev().map(|tag| (*tag).to_owned()).collect();
+        let before = store.looks.load(SeqCst);
+        let object = storage.read(&key, 10).await.unwrap();
+        assert_eq!(object.bytes, "x");
+        let version = object.stat.version;
+        let tag = version.map(|version| version.as_object().unwrap().e_tag.clone());
+        (tag, store.looks.load(SeqCst) - before)
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_come_with_the_entity_tag_of_others_are_read_again() {
+    let read = x_with_tags(&Weak::new(Conditions::Honoured)).await;
+    assert_eq!(read(&[MD5_OF_X]).await, (Some(MD5_OF_X.to_owned()), 1));
+    assert_eq!(read(&[MD5_OF_Y, MD5_OF_X]).await, (Some(MD5_OF_X.to_owned()), 2));
+    let others = [MD5_OF_Y, "\"0\"", MD5_OF_X];
+    assert_eq!(read(&others).await, (Some("\"0\"".to_owned()), 2), "no MD5");
+}
+
+#[tokio::test]
+async fn entity_tags_that_only_look_like_an_md5_are_taken_as_they_are() {
+    let read = x_with_tags(&Weak::new(Conditions::Honoured)).await;
+    let opaque = Some(MD5_OF_Y.to_owned());
+    assert_eq!(read(&[MD5_OF_Y, MD5_OF_Y]).await, (opaque.clone(), 2));
+    assert_eq!(read(&[MD5_OF_Y]).await, (opaque, 1), "that is known now");
+}
+
+#[tokio::test]
+async fn a_store_whose_entity_tags_are_md5_gives_no_version_with_the_wrong_one() {
+    let store = Weak {
+        e_tag_is_md5: true,
+        ..Weak::new(Conditions::Honoured)
+    };
+    let read = x_with_tags(&store).await;
+    assert_eq!(read(&[MD5_OF_Y; 9]).await, (None, 4));
+}
+
+/// What waits for nothing in its round is not held up by others, and none of it takes effect after an error was reported.
+#[tokio::test(start_paused = true)]
+async fn the_puts_of_a_round_take_one_round_trip() {
+    let store = Counted::new(Memory::new());
+    let storage = ObjectStorage::new(Arc::new(store.clone()), Path::default());
+    let mut puts = Puts::default();
+    for (step, name) in [(0, "bytes"), (1, "a"), (2, "b"), (1, "c"), (2, "d")] {
+        puts.add(step, Put::new(Key::new(name).unwrap(), "1"));
+    }
+    let (written, cost) = store.measure(storage.publish_all(&puts)).await;
+    written.unwrap();
+    assert_eq!(cost.to_string(), "5 requests in 3 round trips: 5 Put");
+
+    let mut many = Puts::default();
+    for number in 0..=AT_ONCE {
+        many.add(0, Put::new(Key::new(number.to_string()).unwrap(), "1"));
+    }
+    let (written, cost) = store.measure(storage.publish_all(&many)).await;
+    written.unwrap();
+    assert_eq!(
+        cost.to_string(),
+        "33 requests in 2 round trips: 33 Put",
+        "a limit on what is under way at once"
+    );
+
+    let mut refused = Puts::default();
+    refused.add(0, Put::new(Key::new("bytes").unwrap(), "2").if_absent());
+    refused.add(0, Put::new(Key::new("last").unwrap(), "2"));
+    let error = storage.publish_all(&refused).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Precondition);
+    storage
+        .stat(&Key::new("last").unwrap())
+        .await
+        .expect("it was written before the error came");
 }
