@@ -154,6 +154,7 @@ fn budget(settings: &Settings) -> Budget {
         connections: chosen.connections.unwrap_or(suitable.connections),
         requests: chosen.requests.unwrap_or(suitable.requests),
         bodies: chosen.bodies.unwrap_or(suitable.bodies),
+        parts: suitable.parts,
         transfers: chosen.transfers.unwrap_or(suitable.transfers),
         windows: chosen.windows.unwrap_or(suitable.windows),
     })

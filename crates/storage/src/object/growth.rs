@@ -52,6 +52,13 @@ pub(super) enum Target {
     Blob(Parts),
 }
 
+/// What loose objects are read back for.
+#[derive(Clone, Copy)]
+enum Gather {
+    Part,
+    End,
+}
+
 impl Growth {
     /// `length` is what the request brings, if it says so.
     pub(super) fn new(
@@ -111,9 +118,14 @@ impl Growth {
         Ok(false)
     }
 
-    /// Sends what is gathered as the next part, and hashes it while it is on its way.
+    /// Sends what is gathered as the next part.
     pub(super) async fn ship(&mut self) -> Result<()> {
-        self.absorb().await?;
+        self.absorb(Gather::Part).await?;
+        self.send().await
+    }
+
+    /// Sends the tail as a part, and hashes it while it is on its way.
+    async fn send(&mut self) -> Result<()> {
         let (part, fresh) = self.take_tail();
         let room = self.room.take();
         self.allowance = self.most;
@@ -132,7 +144,7 @@ impl Growth {
             Target::Nowhere => {
                 let gathered = sum(&self.loose) + self.tail.len() as u64;
                 if !self.loose.is_empty() && gathered >= self.bucket.limits.smallest_part {
-                    self.absorb().await?;
+                    self.absorb(Gather::End).await?;
                     self.spill().await?;
                 } else if self.tail.len() > self.bucket.rooms.start_size() {
                     self.spill().await?;
@@ -150,7 +162,7 @@ impl Growth {
             return self.end_parts().await;
         }
         if self.loose.len() > 1 || !self.tail.is_empty() {
-            return self.absorb().await;
+            return self.absorb(Gather::End).await;
         }
         self.objects.append(&mut self.loose);
         Ok(())
@@ -246,7 +258,7 @@ impl Growth {
     /// Reads the loose objects back, to put their bytes before the tail.
     ///
     /// A request that has some room never waits for more: it sends what it has gathered first.
-    async fn absorb(&mut self) -> Result<()> {
+    async fn absorb(&mut self, what: Gather) -> Result<()> {
         if self.loose.is_empty() {
             return Ok(());
         }
@@ -257,7 +269,11 @@ impl Growth {
                 self.loose.push(written);
             }
             self.room = None;
-            self.room = Some(self.bucket.rooms.whole(whole).await?);
+            let rooms = &self.bucket.rooms;
+            self.room = Some(match what {
+                Gather::Part => rooms.whole(whole).await?,
+                Gather::End => rooms.end(whole).await?,
+            });
         }
         let (own, mut at) = (self.tail.len(), 0);
         self.tail.reserve_exact(whole - own);
@@ -278,9 +294,9 @@ impl Growth {
     /// Sends the last part. An object of the upload is complete then.
     async fn end_parts(&mut self) -> Result<()> {
         self.check_count()?;
-        self.absorb().await?;
+        self.absorb(Gather::End).await?;
         if !self.tail.is_empty() {
-            self.ship().await?;
+            self.send().await?;
         }
         match &mut self.target {
             Target::Object(name, parts) => {

@@ -14,19 +14,24 @@ use crate::{Error, ErrorKind, Result};
 const TURN: Duration = Duration::from_secs(5);
 /// How long after that it looks again whether others wait.
 const LOOK: Duration = Duration::from_secs(1);
-/// A start takes at most one of so many parts of the share.
+/// All starts together take at most one of so many parts of the share.
 const STARTS: usize = 4;
+/// All ends together take one of so many parts of the share, beside it.
+const ENDS: usize = 8;
 
 /// The memory for parts of all requests, in bytes.
 ///
 /// A request first takes a small room, a *start*, with the first byte; when it is full, it waits for a room for a whole part. So a client that sends
 /// little holds little. No deadlock: starts together never take more than a quarter of the share, and a request
-/// with a whole room never waits for more. It fills it, or its turn ends, and then it sends what it has gathered.
+/// with a whole room never waits for more. It fills it, or its turn ends, and then it sends what it has gathered. A request that
+/// ends an upload has permits of other shares that come after this one, so it takes what it needs from a memory that is
+/// only for ends.
 #[derive(Debug)]
 pub(super) struct Rooms {
     share: Share,
     /// The quarter.
     starts: Share,
+    ends: Share,
     /// How many requests wait.
     waiting: AtomicUsize,
     start: usize,
@@ -48,7 +53,8 @@ impl Rooms {
     pub(super) fn new(share: Share, start: usize, patience: Duration) -> Self {
         let quarter = (share.limit() / STARTS).max(1);
         Self {
-            starts: Share::new("part starts", quarter),
+            starts: Share::new("starts of parts", quarter),
+            ends: Share::new("ends of uploads", share.limit() / ENDS),
             waiting: AtomicUsize::new(0),
             start: start.min(quarter),
             share,
@@ -77,6 +83,12 @@ impl Rooms {
     /// Room for `bytes`, for a request that has a start at most.
     pub(super) async fn whole(&self, bytes: usize) -> Result<Room> {
         let permit = self.patient(&self.share, bytes).await?;
+        Ok(Room::new(permit, None))
+    }
+
+    /// Room for `bytes`, for a request that has none and ends.
+    pub(super) async fn end(&self, bytes: usize) -> Result<Room> {
+        let permit = self.patient(&self.ends, bytes).await?;
         Ok(Room::new(permit, None))
     }
 
