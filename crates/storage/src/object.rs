@@ -73,6 +73,7 @@ mod blob;
 mod copy;
 mod error;
 mod finished;
+mod foreign;
 mod growth;
 mod hashes;
 mod hold;

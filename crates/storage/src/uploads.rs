@@ -76,8 +76,17 @@ pub struct ListedUpload {
     pub(crate) size: u64,
     pub(crate) is_held: bool,
     pub(crate) is_remnant: bool,
-    /// The multipart upload of a bucket that is all that is left.
-    pub(crate) multipart: Option<(Box<str>, Box<str>)>,
+    /// What there is in a bucket instead of an upload that requests can go on with.
+    pub(crate) left: Option<Left>,
+}
+
+/// What a purge finds in a bucket beside uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// A multipart upload and nothing else, by its key and what the store calls it.
+    Multipart(Box<str>, Box<str>),
+    /// An upload that another registry has begun.
+    OfRegistry,
 }
 
 impl ListedUpload {

@@ -6,17 +6,17 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path;
 
 use super::{
     Bucket, OpenMultipart,
-    error::{failed, is_unsupported},
+    error::failed,
+    foreign::{self, open_at},
     hold::Holds,
     parts,
     state::{Head, Staged, State},
     tree,
 };
-use crate::{Error, ErrorKind, Key, ListedUpload, Result, layout};
+use crate::{Error, ErrorKind, Key, ListedUpload, Result, layout, uploads::Left};
 
 /// How many states are read at once.
 const AT_ONCE: usize = 16;
@@ -57,7 +57,8 @@ pub(super) async fn remove_objects(bucket: &Bucket, dir: &Key, objects: Vec<Stag
     }
 }
 
-/// All uploads, each with the time of its state, and what requests left behind whose upload is gone.
+/// All uploads, each with the time of its state, what requests left behind whose upload is gone, and uploads of other
+/// registries.
 pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpload>> {
     // Before the states are read: what was begun later is not among these.
     let multiparts = open_multiparts(bucket).await?;
@@ -76,11 +77,12 @@ pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpl
             None if open.contains(multipart.id.as_str()) => {}
             None => {
                 let mut upload = remnant(&key, multipart.begun, false);
-                upload.multipart = Some((key.as_str().into(), multipart.id.into()));
+                upload.left = Some(Left::Multipart(key.as_str().into(), multipart.id.into()));
                 found.insert(key, upload);
             }
         }
     }
+    found.extend(foreign::list(bucket).await?);
     Ok(found.into_values().collect())
 }
 
@@ -91,8 +93,12 @@ pub(super) async fn remove_untouched(
     upload: &ListedUpload,
     untouched_since: SystemTime,
 ) -> Result<()> {
-    if let Some((key, id)) = &upload.multipart {
-        return abort_untouched(bucket, key, id, upload.touched, untouched_since).await;
+    match &upload.left {
+        Some(Left::Multipart(key, id)) => {
+            return abort_untouched(bucket, key, id, upload.touched, untouched_since).await;
+        }
+        Some(Left::OfRegistry) => return foreign::remove_untouched(bucket, upload, untouched_since).await,
+        None => {}
     }
     let dir = layout::object_uploads()
         .join(&upload.repository.replace('/', "="))
@@ -117,7 +123,7 @@ pub(super) async fn remove_untouched(
         }
         Err(error) => return Err(error),
     }
-    for multipart in open_below(bucket, &bucket.path(&dir)).await? {
+    for multipart in open_at(bucket, &bucket.path(&dir)).await? {
         parts::abort(bucket, &multipart.path, &multipart.id).await;
     }
     tree::remove_below(bucket, &dir, |_| true).await
@@ -146,16 +152,9 @@ fn touched_since(dir: &Key) -> Error {
 
 /// The multipart uploads that requests have begun: of uploads, and of blobs. None where the store cannot list them.
 async fn open_multiparts(bucket: &Bucket) -> Result<Vec<OpenMultipart>> {
-    let mut all = open_below(bucket, &bucket.path(&layout::object_uploads())).await?;
-    all.extend(open_below(bucket, &bucket.path(&layout::blobs())).await?);
+    let mut all = open_at(bucket, &bucket.path(&layout::object_uploads())).await?;
+    all.extend(open_at(bucket, &bucket.path(&layout::blobs())).await?);
     Ok(all)
-}
-
-async fn open_below(bucket: &Bucket, prefix: &Path) -> Result<Vec<OpenMultipart>> {
-    match bucket.store.open_multiparts(prefix).await {
-        Err(error) if is_unsupported(&error) => Ok(Vec::new()),
-        listed => listed.map_err(|error| failed(format!("list multipart uploads below `{prefix}`"), error)),
-    }
 }
 
 /// The uploads that have objects; each is a remnant until its state is found.
@@ -229,7 +228,7 @@ fn remnant(dir: &Key, touched: SystemTime, is_held: bool) -> ListedUpload {
         size: 0,
         is_held,
         is_remnant: true,
-        multipart: None,
+        left: None,
     }
 }
 

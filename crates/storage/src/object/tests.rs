@@ -303,6 +303,8 @@ struct Weak {
     lose_completions: bool,
     /// It copies ranges and lists multipart uploads.
     is_able: bool,
+    /// It lists multipart uploads only by their exact keys.
+    exact_keys_only: bool,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
     /// Every operation, and what it is on
     calls: Arc<parking_lot::Mutex<Vec<String>>>,
@@ -323,6 +325,7 @@ impl Weak {
             send_short: false,
             lose_completions: false,
             is_able: conditions == Conditions::Honoured,
+            exact_keys_only: false,
             deleted: Arc::default(),
             calls: Arc::default(),
             sizes: Arc::default(),
@@ -519,7 +522,9 @@ impl Store for Weak {
         if !self.is_able {
             return Err(unable());
         }
-        self.inner.open_multiparts(prefix).await
+        let mut open = self.inner.open_multiparts(prefix).await?;
+        open.retain(|open| !self.exact_keys_only || open.path == *prefix);
+        Ok(open)
     }
 
     async fn sign(&self, get: &SignedGet<'_>) -> object_store::Result<Option<String>> {

@@ -603,3 +603,79 @@ async fn a_damaged_state_is_told() {
     let later = SystemTime::now() + Duration::from_secs(60);
     assert_eq!(purge(&one, later).await.unwrap(), 1);
 }
+
+/// Uploads of registry:2 and :3 go when they are old, with their multipart uploads, also where the store lists these only by
+/// their exact keys; everything else of their repositories stays.
+#[tokio::test]
+async fn purge_removes_old_uploads_of_other_registries() {
+    for exact_keys_only in [false, true] {
+        let store = Weak {
+            exact_keys_only,
+            ..Weak::new(Conditions::Honoured)
+        };
+        let one = process(&store, small());
+        let repositories = "docker/registry/v2/repositories";
+        let kept = [
+            format!("{repositories}/a/_layers/sha256/00/link"),
+            format!("{repositories}/a/_manifests/tags/1/current/link"),
+            format!("{repositories}/a/b/_layers/sha256/00/link"),
+        ];
+        // More than a page of the store before the uploads of a repository.
+        let many = (0..1500).map(|number| format!("{repositories}/a/_layers/sha256/{number}/link"));
+        let gone = [
+            format!("{repositories}/a/_uploads/1/startedat"),
+            format!("{repositories}/a/_uploads/1/hashstates/sha256/0"),
+            format!("{repositories}/a/b/_uploads/2/startedat"),
+        ];
+        for path in kept.iter().cloned().chain(many).chain(gone) {
+            store.put(&Path::from(path), "x".into()).await.unwrap();
+        }
+        for path in ["a/_uploads/1/data", "a/b/_uploads/2/data"] {
+            let path = Path::from(format!("{repositories}/{path}"));
+            store.create_multipart(&path).await.unwrap();
+        }
+        let upload = create(&one).await;
+        assert_eq!(purge(&one, SystemTime::UNIX_EPOCH).await.unwrap(), 0);
+        let mut listed: Vec<_> = one.list_uploads().await.unwrap().try_collect().await.unwrap();
+        listed.sort_by(|one, other| one.id().cmp(other.id()));
+        let named: Vec<_> = listed.iter().map(|one| (one.repository(), one.id())).collect();
+        assert_eq!(named, [("a", "1"), ("a/b", "2"), ("library/alpine", "u")]);
+        assert!(
+            listed[..2]
+                .iter()
+                .all(|one| one.started().is_some() && !one.is_remnant())
+        );
+
+        let later = SystemTime::now() + Duration::from_secs(60);
+        assert_eq!(purge(&one, later).await.unwrap(), 3);
+        assert!(one.upload_size(&upload).await.unwrap_err().is_not_found());
+        assert_eq!(store.inner.open_multipart_count(), 0);
+        let left = objects(&one).await;
+        assert_eq!(left.len(), 1500 + kept.len());
+        assert!(kept.iter().all(|kept| left.contains(kept)));
+    }
+}
+
+/// One that a registry goes on with while it is being purged stays.
+#[tokio::test]
+async fn purge_spares_an_upload_that_another_registry_goes_on_with() {
+    let store = Memory::new();
+    let one = process(&store, small());
+    let dir = "docker/registry/v2/repositories/a/_uploads/1";
+    store
+        .put(&Path::from(format!("{dir}/startedat")), "x".into())
+        .await
+        .unwrap();
+    let listed: Vec<_> = one.list_uploads().await.unwrap().try_collect().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let cutoff = SystemTime::now();
+    assert!(listed[0].touched() < cutoff);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    store
+        .put(&Path::from(format!("{dir}/hashstates/sha256/9")), "x".into())
+        .await
+        .unwrap();
+    let error = one.remove_upload(&listed[0], cutoff).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
+    assert_eq!(objects(&one).await.len(), 2);
+}
