@@ -36,10 +36,12 @@ pub struct Budget {
     /// Bytes of bodies that are gathered whole before they are looked at, manifests above all; and of the references of a
     /// repository's manifests while they are read, beyond a few.
     pub bodies: Share,
+    /// Bytes of uploads to a bucket that were received and are not in the bucket yet. A directory takes bytes as they come: there
+    /// the store divides a fixed memory among all uploads, and connections bound how many there are.
+    pub parts: Share,
     /// Changes of the store whose work has not ended, whether or not their client still waits for it.
     pub work: Share,
-    /// Bytes of blobs that were read and not yet taken by the client. Bytes that were received and not yet written are no
-    /// part of it: the store divides a fixed memory among all uploads, and connections bound how many there are.
+    /// Bytes of blobs that were read and not yet taken by the client.
     pub transfers: Share,
     /// Bytes that clients may send over HTTP/2 before they are read: the windows of connections.
     pub windows: Share,
@@ -75,6 +77,8 @@ pub struct Limits {
     pub requests: usize,
     /// Bytes of bodies that are gathered whole.
     pub bodies: usize,
+    /// Bytes of uploads that are not in the bucket yet.
+    pub parts: usize,
     /// Bytes of blobs in memory.
     pub transfers: usize,
     /// Bytes that clients may send over HTTP/2 before they are read.
@@ -84,7 +88,7 @@ pub struct Limits {
 impl Limits {
     /// The limits that suit `machine`: a third of its descriptors for connections, as much for the files that one request
     /// of each connection reads, and a sixth for further requests over HTTP/2. All bytes together take at most half of
-    /// its memory, and connections and heads of requests at most a quarter each.
+    /// its memory, those of uploads to a bucket, and connections, and heads of requests at most a quarter each.
     pub fn of(machine: Machine) -> Self {
         let quarter = machine.memory.map_or(usize::MAX, |memory| memory / 4);
         Self {
@@ -93,6 +97,7 @@ impl Limits {
                 .clamp(16, 4096),
             requests: (machine.descriptors / 6).min(quarter / HEAD).clamp(16, 2048),
             bodies: quarter.clamp(8 * MIB, 64 * MIB),
+            parts: quarter.clamp(16 * MIB, 128 * MIB),
             transfers: quarter.clamp(8 * MIB, 64 * MIB),
             windows: (quarter / 2).clamp(4 * MIB, 32 * MIB),
         }
@@ -106,6 +111,7 @@ impl Budget {
             connections: Share::new("connections", limits.connections),
             requests: Share::new("requests", limits.requests),
             bodies: Share::new("bodies", limits.bodies),
+            parts: Share::new("parts", limits.parts),
             work: Share::new("work", WORK),
             transfers: Share::new("transfers", limits.transfers),
             windows: Share::new("windows", limits.windows),
@@ -119,11 +125,12 @@ impl Budget {
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 12] {
+    pub fn shares(&self) -> [&Share; 13] {
         [
             &self.connections,
             &self.requests,
             &self.bodies,
+            &self.parts,
             &self.work,
             &self.transfers,
             &self.windows,
@@ -155,7 +162,10 @@ mod tests {
             descriptors: 256,
         });
         assert_eq!((small.connections, small.requests), (85, 42));
-        assert_eq!((small.bodies, small.transfers), (16 * MIB, 16 * MIB));
+        assert_eq!(
+            (small.bodies, small.parts, small.transfers),
+            (16 * MIB, 16 * MIB, 16 * MIB)
+        );
         let many_descriptors = Limits::of(Machine {
             memory: Some(64 * MIB),
             descriptors: 1 << 20,
@@ -169,7 +179,10 @@ mod tests {
             descriptors: 1 << 20,
         });
         assert_eq!((large.connections, large.requests), (4096, 2048));
-        assert_eq!((large.bodies, large.transfers), (64 * MIB, 64 * MIB));
+        assert_eq!(
+            (large.bodies, large.parts, large.transfers),
+            (64 * MIB, 128 * MIB, 64 * MIB)
+        );
     }
 
     #[test]

@@ -30,9 +30,9 @@ pub enum Error {
         /// Identifier that the client asked for.
         id: UploadId,
     },
-    /// The upload came in as many chunks as the store can keep.
+    /// The upload came in as many pieces as the store can make one blob of.
     #[error(
-        "upload `{id}` came in too many chunks for this store; start a new one, and send larger chunks, or all in one"
+        "the store cannot make one blob of as many pieces as the bytes of upload `{id}` came in; start a new upload, and send the blob in one request that says its `Content-Length`, or in larger chunks"
     )]
     TooManyChunks {
         /// Identifier that the client asked for.

@@ -13,7 +13,7 @@
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
 //! ├─ staging/…                                                        files that are not renamed to their place yet
-//! └─ uploads/<name, `=` for `/`>/<id>/{state,chunks/…}                uploads of the object engine
+//! └─ uploads/<name, `=` for `/`>/<id>/{state,data/…}                  uploads of the object engine
 //! ```
 //!
 //! A link holds a digest as text, `sha256:<64 hex>`, without a newline. (Source: distribution,
@@ -221,6 +221,20 @@ pub(crate) fn object_upload_of(key: &Key) -> Option<Key> {
     let (repository, id) = (parts.next()?, parts.next()?);
     parts.next()?;
     Some(Key::from_safe(format!("wharf/uploads/{repository}/{id}")))
+}
+
+/// Where registry:2 keeps the bytes of the upload in `dir`: on a bucket, a multipart upload at this key.
+pub(crate) fn registry_upload_data(dir: &Key) -> Key {
+    Key::from_safe(format!("{dir}/data"))
+}
+
+/// The directory of the upload of registry:2 that a key belongs to, its repository, its identifier, and the rest of the key.
+pub(crate) fn registry_upload_of(key: &Key) -> Option<(Key, Box<str>, Box<str>, &str)> {
+    let path = key.as_str().strip_prefix(V2)?.strip_prefix("/repositories/")?;
+    let (repository, rest) = path.split_once("/_uploads/")?;
+    let (id, name) = rest.split_once('/')?;
+    let dir = Key::from_safe(format!("{V2}/repositories/{repository}/_uploads/{id}"));
+    Some((dir, repository.into(), id.into(), name))
 }
 
 /// How many values [`removal_rank`] has.

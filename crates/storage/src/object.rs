@@ -12,46 +12,62 @@
 //!
 //! ```text
 //! wharf/uploads/<repository, `=` for `/`>/<id>/
-//! ├─ state                a line of JSON, and the bytes that are in no part yet; written conditionally
-//! └─ data/<uuid>          the parts: a multipart upload, and at the end for a moment an object
+//! ├─ state                a line of JSON, and the bytes that are in no object yet; written conditionally
+//! └─ data/<uuid>          bytes of the upload, each object written once by the one request that made up its name
 //! ```
 //!
-//! `state` says which bytes count: how many there are, the state of SHA-256 after them, the parts of the multipart
-//! upload by the names that the store gave them, and behind the head the *tail*, at most one part. What a request adds counts
-//! when it has replaced `state`, by a put that succeeds only when no other request has replaced it since this request read it.
-//! A request whose bytes fit in the tail does nothing else. One that brings more first writes a *lease* into `state`, so
-//! that requests in other processes are told [`ErrorKind::Busy`] at once; then it sends parts while bytes arrive, each hashed
-//! once, and at last writes `state` with their names. The lease is renewed while the request lasts, and the request ends
-//! when that fails. When the process dies, the lease runs out, and the upload is what it was. Inside
-//! one process a table of holds does all this without the store.
+//! `state` says which bytes count: how many there are, the state of SHA-256 after them, the objects that hold them, and behind the head the *tail*,
+//! which is small. What a request adds counts when it has replaced `state`, by a put that succeeds only when no other request has
+//! added something since this request read it.
 //!
-//! All parts but the last are equal in size (R2 wants that). They are larger when the announced length is: 9,000 parts hold it.
+//! A request whose bytes are few adds them to the tail. Otherwise they become an object: by one put if they fit in a part, by a multipart
+//! upload if not, which is sent while bytes arrive and completed when the request ends. So each byte is hashed once and sent once. An
+//! object of less than 5 MiB is no part of another multipart upload, unless it is the last one. So when more comes after such
+//! *loose* objects, they are read back and sent once more, together: chunks of less than 5 MiB are sent twice, and never more often.
 //!
-//! [`Finished::publish`] puts an upload that is all tail at the key of the blob. Of one that has parts, the tail becomes the
-//! last part, `state` is *sealed* with the names of all parts, the multipart upload is completed at `data`, the store copies
-//! that to the key, in ranges where it is large, and everything else goes. What a provisional request sent is named by the seal alone,
-//! so that before it the upload is what it was. A request that comes with the same bytes after the seal has them hashed
-//! and not sent again.
+//! [`Finished::publish`] puts an upload that is all tail at the key of the blob. Of the objects of another one the store makes the blob,
+//! by a copy or by a multipart upload into which it copies ranges; the bytes that are in no object go with them. A provisional request that [announces](Upload::announce) the digest of
+//! an upload without bytes sends its parts to a multipart upload at the key of the blob, which is completed when
+//! the digest is that, and aborted when not. Nothing is copied.
 //!
-//! A provisional request that [announces](Upload::announce) the digest of an upload without bytes sends its parts to a
-//! multipart upload at the key of the blob, which is completed when the digest is that, and aborted when not. Nothing is copied.
+//! # Two requests on one upload
+//!
+//! Inside one process a table of holds refuses the second one ([`ErrorKind::Busy`]). Across processes **the last request
+//! has the upload**, and there are no leases. A lease would say that a request lives, or that it died a moment ago: nothing can
+//! tell which. It is the client that knows. It sends one request after the other on an upload, and the next one when it has an
+//! answer, or has given up waiting for it: the server was killed, the connection was reset, a proxy tries the request again on another server. None of them waits for a
+//! lease to run out. Docker, crane and skopeo begin a new upload; containerd and BuildKit send their PUT again at once, and so does nginx,
+//! since PUT is idempotent; regclient asks for the offset within some 100 ms, and goes on there.
+//!
+//! A request that begins a multipart upload writes into `state` that it is *open*. A request that finds that in another process takes the upload over: it
+//! removes the note, and aborts the multipart upload. From then on the earlier request can add nothing: its parts are refused, and its replacement of
+//! `state` as well. It loses only bytes that were not acknowledged. Without such a note both may go on, and the first that
+//! replaces `state` wins. A request that lasts replaces its `state` by the same now and then, so that a purge sees that it lives, and
+//! that alone is a conflict for no other request.
+//!
+//! What a slow request still does hurts no other one. Each writes objects and parts under names of its own; it removes only those, and those
+//! that its own replacement of `state` has replaced. When it cannot know whether that took effect, it reads `state` before it
+//! removes anything. Ends of one upload at the same time publish the same bytes; the first removes the upload, and the other one
+//! finds it gone, which a registry answers with success if the blob is there.
 //!
 //! # Why nothing but hashed bytes is published (I1)
 //!
-//! A multipart upload is completed with exactly the parts that one `state` names, and `state` is one object, replaced as a
-//! whole: its hash, its parts and its tail are of one history. A request that comes too late and writes a part again gives
-//! it another name, so the completion fails; it never mixes. Each multipart upload has a key of its own, so what
-//! is copied from there is what was completed there. None of this needs conditions: where a store ignores them
-//! (Garage does) the last of two writers of `state` wins instead of the first, and what is published is still what was
-//! hashed. Conditions and leases only tell the loser early. When the answer to a completion is lost, the object that
-//! is found is hashed before it counts.
+//! An object of an upload is written by one request and never replaced, so a reader or a copy finds the bytes that this request
+//! hashed, or none. `state` is one object, replaced as a whole: its hash, its objects and its tail are of one history. A multipart upload
+//! gets parts from one request, and is completed with the names that the store gave to these. None of this needs conditions: where a
+//! store ignores them (Garage does), each request looks before it writes; of two that write `state` at the same moment
+//! the last wins instead of the first, what the other one acknowledged is lost, and what is published is still what was
+//! hashed. When the answer to a completion is lost, the object at the key of a blob is hashed before it counts; at a key of the upload
+//! its size is enough, since no other request knows that key.
 //!
 //! # Limits
 //!
-//! All requests share memory for sixteen parts of 8 MiB. A request waits for room before it reads what it needs room for, holds
-//! one part, and sends it from a second one if there is room. An upload has 10,000 parts at most, which is 78 GiB where
-//! the length was not announced. What a request has sent counts when it ends, however it ends; when the process dies, what came in
-//! that request is lost. An upload that was finished with a digest other than SHA-256, and not published, takes no more bytes.
+//! All requests share memory for sixteen parts of 8 MiB, which is a share of the server's budget. A request takes a little of it with its first byte, and room for a part when
+//! it has filled that; a part takes its room along until the store has it. A request that fills its room slowly while others
+//! wait sends what it has as a loose object, and waits for its next turn.
+//!
+//! An upload has 10,000 parts at most, which is 78 GiB where the length was not announced, and comes in 9,000 chunks at most.
+//! What a request has sent counts when it ends, however it ends; when the process dies, what came in that request is lost.
 
 mod blob;
 mod copy;
@@ -59,6 +75,8 @@ mod copy;
 mod counted;
 mod error;
 mod finished;
+mod foreign;
+mod growth;
 mod hashes;
 mod hold;
 mod listing;
@@ -67,6 +85,7 @@ mod parts;
 mod purge;
 mod read;
 mod rename;
+mod room;
 pub mod s3;
 mod session;
 mod state;
@@ -83,8 +102,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 use object_store::{ObjectMeta, ObjectStoreExt, PutMode, PutPayload, UpdateVersion, path::Path};
-use uuid::Uuid;
-use wharf_budget::{Permit, Share};
+use wharf_budget::Share;
 
 /// The prefix below which all objects of a registry lie.
 pub use object_store::path::Path as Prefix;
@@ -100,6 +118,7 @@ use self::{
     blob::ObjectBlob,
     error::{failed, is_conflict},
     hold::Holds,
+    room::Rooms,
     state::State,
     upload::ObjectUpload,
 };
@@ -110,6 +129,10 @@ use crate::{
 
 #[cfg(doc)]
 use crate::{Finished, Storage};
+
+/// Bytes of a part of a multipart upload, unless it needs larger ones. A request gathers that many, and sends as many at the
+/// same time.
+pub const PART_SIZE: usize = 8 << 20;
 
 /// A [`Storage`] over any [`Store`]; see the [module](self).
 #[derive(Debug)]
@@ -124,10 +147,7 @@ struct Bucket {
     store: Arc<dyn Store>,
     prefix: Path,
     limits: Limits,
-    /// Memory for parts, in bytes.
-    rooms: Share,
-    /// Names this process in leases.
-    process: Uuid,
+    rooms: Rooms,
     /// Whether entity tags were found that look like an MD5 and are none.
     tags_are_opaque: AtomicBool,
 }
@@ -137,8 +157,6 @@ struct Bucket {
 pub struct ObjectOptions {
     /// Bytes of each part of a multipart upload but the last, unless an announced length needs larger ones
     pub part_size: usize,
-    /// How many parts all uploads together may hold in memory
-    pub part_buffers: usize,
     /// Size in bytes up to which the store copies an object in one request
     pub copy_whole: u64,
     /// Bytes of each range in which the store copies a larger one
@@ -150,11 +168,10 @@ pub struct ObjectOptions {
 impl Default for ObjectOptions {
     fn default() -> Self {
         Self {
-            part_size: 8 << 20,
-            part_buffers: 16,
+            part_size: PART_SIZE,
             copy_whole: 32 << 20,
             copy_size: 32 << 20,
-            copies: 8,
+            copies: 16,
         }
     }
 }
@@ -166,12 +183,16 @@ const AT_ONCE: usize = 32;
 struct Limits {
     /// Bytes of each part of a multipart upload but the last, unless it needs larger ones.
     part_size: usize,
+    /// The smallest part that a store takes, but for the last one.
+    smallest_part: u64,
     /// How many parts the store takes.
     parts: usize,
     /// How many parts an announced length makes at most; the rest is for what comes unannounced.
     announced_parts: u64,
-    /// How many bytes of parts all requests may hold in memory.
-    memory: usize,
+    /// Of how many objects a blob is made at most.
+    objects: usize,
+    /// Up to so many bytes of an upload are in its state, and not in an object.
+    tail: usize,
     /// The largest object that the store copies in one request.
     copy_whole: u64,
     /// The ranges in which it copies larger ones.
@@ -180,11 +201,8 @@ struct Limits {
     copies: usize,
     /// How long a request waits for room in memory.
     patience: Duration,
-    /// How often a request that goes on for long renews its lease.
+    /// How often a request that goes on for long writes the state.
     heartbeat: Duration,
-    /// For how long a lease keeps the requests of other processes away.
-    lease: Duration,
-    clock: fn() -> SystemTime,
 }
 
 impl Default for Limits {
@@ -197,16 +215,16 @@ impl Limits {
     fn of(options: ObjectOptions) -> Self {
         Self {
             part_size: options.part_size,
+            smallest_part: 5 << 20,
             parts: 10_000,
             announced_parts: 9_000,
-            memory: options.part_buffers.saturating_mul(options.part_size),
+            objects: 9_000,
+            tail: 256 << 10,
             copy_whole: options.copy_whole,
             copy_size: options.copy_size.max(1),
             copies: options.copies.max(1),
             patience: Duration::from_secs(30),
             heartbeat: Duration::from_secs(60),
-            lease: Duration::from_secs(180),
-            clock: SystemTime::now,
         }
     }
 }
@@ -217,24 +235,29 @@ impl ObjectStorage {
         Self::new(Arc::new(Memory::new()), Path::default())
     }
 
-    /// What lies below `prefix` in `store`. The store should honour conditional puts; see the [module](self).
+    /// What lies below `prefix` in `store`, with memory for sixteen parts of its own. The store should honour
+    /// conditional puts; see the [module](self).
     pub fn new(store: Arc<dyn Store>, prefix: Path) -> Self {
-        Self::with_limits(store, prefix, Limits::default())
+        Self::sharing(
+            store,
+            prefix,
+            Share::new("parts", 16 * PART_SIZE),
+            ObjectOptions::default(),
+        )
     }
 
-    /// As [`ObjectStorage::new`], with these numbers.
-    pub fn with_options(store: Arc<dyn Store>, prefix: Path, options: ObjectOptions) -> Self {
-        Self::with_limits(store, prefix, Limits::of(options))
+    /// What lies below `prefix` in `store`. All uploads together gather `parts` bytes in memory at most.
+    pub fn sharing(store: Arc<dyn Store>, prefix: Path, parts: Share, options: ObjectOptions) -> Self {
+        Self::with_limits(store, prefix, parts, Limits::of(options))
     }
 
-    fn with_limits(store: Arc<dyn Store>, prefix: Path, limits: Limits) -> Self {
+    fn with_limits(store: Arc<dyn Store>, prefix: Path, parts: Share, limits: Limits) -> Self {
         Self {
             bucket: Arc::new(Bucket {
                 store,
                 prefix,
                 limits,
-                rooms: Share::new("parts", limits.memory),
-                process: Uuid::new_v4(),
+                rooms: Rooms::new(parts, limits.tail, limits.patience),
                 tags_are_opaque: AtomicBool::new(false),
             }),
             holds: Holds::default(),
@@ -377,23 +400,17 @@ impl Bucket {
         Key::new(key).ok()
     }
 
-    /// Room in memory for `bytes` of parts. A request that has some never waits for more.
-    async fn room(&self, bytes: usize) -> Result<Permit> {
-        let room = self.rooms.wait(bytes, self.limits.patience).await;
-        room.map_err(|full| Error::with_source(ErrorKind::Exhausted, "receive a part of an upload", full))
-    }
-
-    /// Room for one part more of a request that has some; `None` when other requests need it.
-    fn spare(&self, bytes: usize) -> Option<Permit> {
-        self.rooms.try_take(bytes)
-    }
-
-    /// The size of the parts of an upload that has `size` bytes, and of which `length` more are announced.
-    fn part_size(&self, size: u64, length: Option<u64>) -> usize {
-        let needed = size
-            .saturating_add(length.unwrap_or(0))
-            .div_ceil(self.limits.announced_parts);
-        usize::try_from(needed).map_or(usize::MAX, |needed| needed.max(self.limits.part_size))
+    /// The size of the parts of a request on an upload of `size` bytes. It has `gathered` bytes to send before the `length` that it announces.
+    ///
+    /// What is up to twice as large as a part is sent as one: that takes one request.
+    fn part_size(&self, size: u64, gathered: u64, length: Option<u64>) -> usize {
+        let length = length.unwrap_or(0);
+        let needed = size.saturating_add(length).div_ceil(self.limits.announced_parts);
+        let least = usize::try_from(needed).map_or(usize::MAX, |needed| needed.max(self.limits.part_size));
+        match usize::try_from(gathered.saturating_add(length)) {
+            Ok(whole) if least < whole && whole <= least.saturating_mul(2) => whole,
+            _ => least,
+        }
     }
 
     async fn head(&self, key: &Key) -> Result<ObjectMeta> {

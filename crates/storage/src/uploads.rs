@@ -25,7 +25,8 @@ pub trait Uploads: std::fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Busy`] when a request holds an upload of that name.
     async fn create_upload(&self, upload: &UploadKey) -> Result<()>;
 
-    /// Takes hold of an upload, at the end of what earlier holders left.
+    /// Takes hold of an upload, at the end of what earlier holders left. On a bucket this takes it away from a request of
+    /// another process, which may be dead: that request fails.
     ///
     /// # Errors
     ///
@@ -51,7 +52,7 @@ pub trait Uploads: std::fmt::Debug + Send + Sync + 'static {
     /// while the upload is held by this call, so that an upload that came to life since it was listed stays (I6).
     ///
     /// On a bucket an upload that another process holds counts as touched at least every few minutes, because holders
-    /// renew its state that often.
+    /// write its state that often.
     ///
     /// # Errors
     ///
@@ -75,8 +76,17 @@ pub struct ListedUpload {
     pub(crate) size: u64,
     pub(crate) is_held: bool,
     pub(crate) is_remnant: bool,
-    /// The multipart upload of a bucket that is all that is left.
-    pub(crate) multipart: Option<(Box<str>, Box<str>)>,
+    /// What there is in a bucket instead of an upload that requests can go on with.
+    pub(crate) left: Option<Left>,
+}
+
+/// What a purge finds in a bucket beside uploads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Left {
+    /// A multipart upload and nothing else, by its key and what the store calls it.
+    Multipart(Box<str>, Box<str>),
+    /// An upload that another registry has begun.
+    OfRegistry,
 }
 
 impl ListedUpload {
@@ -167,7 +177,8 @@ pub trait Upload: Send {
     ///
     /// # Errors
     ///
-    /// The error of an earlier write; on a bucket [`ErrorKind::Busy`] when another process appended meanwhile.
+    /// The error of an earlier write; on a bucket [`ErrorKind::Busy`] when another process appended meanwhile, or took the
+    /// upload over.
     async fn suspend(self: Box<Self>) -> Result<u64>;
 
     /// Ends the upload and computes the digests of its bytes, as they lie in the store. SHA-256 is always among them;

@@ -3,6 +3,7 @@
 use std::{env, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
+use wharf_budget::Share;
 use wharf_storage::object::{
     ObjectStorage, Prefix,
     s3::{Credentials, S3},
@@ -10,12 +11,12 @@ use wharf_storage::object::{
 
 use crate::config::Bucket;
 
-/// Opens the registry in a bucket.
+/// Opens the registry in a bucket. Its uploads share the memory `parts`.
 ///
 /// # Errors
 ///
 /// When there are no credentials, a setting cannot be used, or the store does not answer as it should.
-pub(crate) async fn open(bucket: &Bucket) -> anyhow::Result<ObjectStorage> {
+pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<ObjectStorage> {
     let name = &bucket.settings.bucket;
     let credentials = match &bucket.access_key {
         Some(key) => Credentials::Fixed(key.clone()),
@@ -26,9 +27,10 @@ pub(crate) async fn open(bucket: &Bucket) -> anyhow::Result<ObjectStorage> {
         S3::new(&bucket.settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
     store.check().await.map_err(|reason| anyhow!(reason))?;
     let prefix = Prefix::from(bucket.prefix.as_str());
-    Ok(ObjectStorage::with_options(
+    Ok(ObjectStorage::sharing(
         Arc::new(store),
         prefix,
+        parts,
         bucket.options,
     ))
 }

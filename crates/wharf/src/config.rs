@@ -156,6 +156,8 @@ pub(crate) struct Limits {
     pub(crate) requests: Option<usize>,
     /// Bytes of bodies that are gathered whole.
     pub(crate) bodies: Option<usize>,
+    /// Bytes of parts of uploads that are gathered in memory.
+    pub(crate) parts: Option<usize>,
     /// Bytes of blobs in memory.
     pub(crate) transfers: Option<usize>,
     /// Bytes that clients may send over HTTP/2 before they are read.
@@ -193,9 +195,16 @@ pub(crate) struct Bucket {
     /// Prefix of all keys, without slashes around it.
     pub(crate) prefix: String,
     pub(crate) options: ObjectOptions,
+    /// How many parts all uploads together may hold in memory; `None`: as many as suit the machine.
+    pub(crate) part_buffers: Option<usize>,
 }
 
 impl Bucket {
+    /// Bytes of parts of uploads that may be in memory; `None`: as many as suit the machine.
+    fn part_memory(&self) -> Option<usize> {
+        Some(self.part_buffers?.saturating_mul(self.options.part_size))
+    }
+
     /// The bucket and the prefix in it, as operators read them.
     pub(crate) fn place(&self) -> String {
         match self.prefix.as_str() {

@@ -55,7 +55,8 @@ impl Services {
     /// Opens the store, the listeners and all else that `settings` name. Needs a runtime.
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
-        let (store, spools) = store::open(settings).await?;
+        let budget = budget(settings);
+        let (store, spools) = store::open(settings, &budget).await?;
         let (store, meters) = telemetry::meter(store, settings);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
@@ -66,7 +67,6 @@ impl Services {
         let listener = bind(&settings.listen, inherited).await?;
         let address = listener.address().context("cannot listen")?;
         let webhooks = webhooks::start(&settings.webhooks, &address, &*spools, &supervisor)?;
-        let budget = budget(settings);
         let registry = registry(settings, &store, &address, &budget, webhooks.as_ref());
 
         let mut used = ServerServices {
@@ -154,6 +154,7 @@ fn budget(settings: &Settings) -> Budget {
         connections: chosen.connections.unwrap_or(suitable.connections),
         requests: chosen.requests.unwrap_or(suitable.requests),
         bodies: chosen.bodies.unwrap_or(suitable.bodies),
+        parts: chosen.parts.unwrap_or(suitable.parts),
         transfers: chosen.transfers.unwrap_or(suitable.transfers),
         windows: chosen.windows.unwrap_or(suitable.windows),
     })

@@ -44,6 +44,7 @@ mod tests {
             connections: 4,
             requests: 3,
             bodies: 2,
+            parts: 5,
             transfers: 1,
             windows: 1,
         });
@@ -56,6 +57,7 @@ mod tests {
             "wharf_budget_used{share=\"bodies\"} 2",
             "wharf_budget_used{share=\"requests\"} 0",
             "wharf_budget_limit{share=\"connections\"} 4",
+            "wharf_budget_limit{share=\"parts\"} 5",
             "wharf_budget_refused_total{share=\"bodies\"} 1",
             "wharf_budget_refused_total{share=\"transfers\"} 0",
         ] {

@@ -89,7 +89,7 @@ impl<D: Disk> Engine<D> {
                 size: 0,
                 is_held: self.uploads.is_held(&upload),
                 is_remnant: false,
-                multipart: None,
+                left: None,
             })
     }
 
@@ -162,7 +162,7 @@ impl<D: Disk> Engine<D> {
                 size,
                 is_held: false,
                 is_remnant: false,
-                multipart: None,
+                left: None,
             };
             upload.is_held = upload.key().is_some_and(|key| self.uploads.is_held(&key));
             if each(upload).is_break() {

@@ -1,4 +1,4 @@
-//! The end of an upload: sealed, completed, at the key of its blob.
+//! The end of an upload: hashed, put together, at the key of its blob.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,12 +6,12 @@ use tracing::Instrument as _;
 use wharf_oci::{Algorithm, Digest};
 
 use super::{
-    copy::copy,
+    copy::assemble,
+    growth::{Growth, Target},
     hashes::Hashes,
-    parts::{self, Parts},
+    parts,
     purge::remove,
-    session::{Session, Target},
-    state::Sealed,
+    session::Session,
 };
 use crate::{Error, ErrorKind, Finished, Key, Put, Result, layout};
 
@@ -26,16 +26,14 @@ pub(super) struct ObjectFinished {
 
 /// Where the bytes are.
 enum Content {
+    /// Where the session has gathered them.
+    Gathered,
     /// In memory, all of them.
     Whole(Bytes),
-    /// In the parts of the session's multipart upload; these last ones are to become one.
-    Parts(Bytes),
-    /// In the parts that the state of the upload names as all, maybe completed.
-    Sealed,
-    /// In one object of the upload.
-    Staged,
-    /// Nowhere: they are not those that another request has sealed.
-    Foreign,
+    /// In the objects of the upload, and these after them.
+    Objects(Bytes),
+    /// In the parts of a multipart upload at the key of the blob.
+    Blob,
 }
 
 impl ObjectFinished {
@@ -44,61 +42,19 @@ impl ObjectFinished {
         if !session.is_provisional {
             session.keep().await?;
         }
-        let mut finished = if session.state.head.sealed.is_some() {
-            Self::of_sealed(session).await?
-        } else {
-            Self::of_open(session).await?
+        let growth = session.grown()?;
+        growth.hash_tail().await?;
+        let size = growth.size;
+        let (sha256, computed) = growth.hashes.clone().finish();
+        let mut finished = Self {
+            session,
+            content: Content::Gathered,
+            size,
+            sha256,
+            also: computed,
         };
         finished.compute(also).await?;
         Ok(finished)
-    }
-
-    async fn of_sealed(mut session: Session) -> Result<Self> {
-        let sealed = session.state.head.sealed.clone().ok_or_else(no_seal)?;
-        let (mut size, mut sha256, mut content) = (sealed.size, sealed.sha256, Content::Sealed);
-        session.settle().await?;
-        if let Some(growth) = session.growth.take() {
-            let (found, _) = growth.hashes.finish();
-            if (growth.size, found) != (size, sha256) {
-                (size, sha256, content) = (growth.size, found, Content::Foreign);
-            }
-        }
-        Ok(Self {
-            session,
-            content,
-            size,
-            sha256,
-            also: None,
-        })
-    }
-
-    async fn of_open(mut session: Session) -> Result<Self> {
-        let added = session.settle().await?;
-        let tail = added.unwrap_or_else(|| session.state.tail.clone());
-        let head = &session.state.head;
-        let (size, hashes) = match session.growth.take() {
-            Some(growth) => (growth.size, growth.hashes),
-            None => (head.size, Hashes::from_sha256(head.hasher(&session.dir)?)),
-        };
-        if let (Target::Nowhere, Some(staging)) = (&session.target, &head.staging)
-            && !staging.parts.is_empty()
-        {
-            let key = layout::object_upload_data(&session.dir, staging.name);
-            let parts = Parts::resume(&session.bucket, &key, staging.id.clone(), &staging.parts);
-            session.target = Target::Staging(parts);
-        }
-        let content = match session.target {
-            Target::Staging(_) | Target::Direct(_) => Content::Parts(tail),
-            Target::Nowhere | Target::Sealed => Content::Whole(tail),
-        };
-        let (sha256, also) = hashes.finish();
-        Ok(Self {
-            session,
-            content,
-            size,
-            sha256,
-            also,
-        })
     }
 
     /// Computes the digest that was asked for beside SHA-256, from the bytes as they lie in the store.
@@ -110,25 +66,23 @@ impl ObjectFinished {
         if self.also.is_some_and(|found| found.algorithm() == also) {
             return Ok(());
         }
+        self.stage().await?;
         let mut hashes = Hashes::new(Some(also));
-        let (sha256, found) = match (&self.content, &self.session.target) {
-            (Content::Whole(bytes), _) => {
-                hashes.update(bytes.clone()).await?;
-                hashes.finish()
+        let objects = self.objects()?;
+        let last = match &self.content {
+            Content::Whole(bytes) => bytes.clone(),
+            Content::Objects(last) => {
+                parts::hash(&self.session.bucket, &objects, &mut hashes).await?;
+                last.clone()
             }
-            (Content::Foreign, _) | (_, Target::Direct(_)) => {
-                let context = format!(
-                    "compute a digest that was not announced for upload `{}`",
-                    self.session.dir
-                );
+            Content::Gathered | Content::Blob => {
+                let dir = &self.session.dir;
+                let context = format!("compute a digest that was not announced for upload `{dir}`");
                 return Err(Error::new(ErrorKind::Other, context));
             }
-            (Content::Parts(_) | Content::Sealed | Content::Staged, _) => {
-                self.stage().await?;
-                let key = self.staged_key()?;
-                parts::hash(&self.session.bucket, &key, self.size, hashes).await?
-            }
         };
+        hashes.update(last).await?;
+        let (sha256, found) = hashes.finish();
         if sha256 != self.sha256 {
             let context = format!(
                 "read upload `{}`: it has the digest {sha256}, not {}",
@@ -140,109 +94,64 @@ impl ObjectFinished {
         Ok(())
     }
 
-    /// All that can be done before the bytes appear at their key: the last part is sent; in the directory of the upload,
-    /// the parts become one object.
+    /// All that can be done before the bytes appear at their key: those that are still to be sent are.
     async fn stage(&mut self) -> Result<()> {
-        if let Content::Parts(last) = &mut self.content {
-            let last = std::mem::take(last);
-            let (Target::Staging(parts) | Target::Direct(parts)) = &mut self.session.target else {
-                return Err(no_seal());
-            };
-            if !last.is_empty() {
-                parts.send(last).await?;
-            }
-            parts.settle().await?;
-            if let Target::Direct(_) = self.session.target {
-                return Ok(());
-            }
-            self.seal().await?;
-        }
-        if let Content::Sealed = self.content {
-            self.sealed_parts()?.complete(self.size, &self.sha256).await?;
-            self.content = Content::Staged;
-        }
-        Ok(())
-    }
-
-    /// From here on no other request can add to the upload: one that read the state before fails to replace it, one that
-    /// reads it from now on sees the seal.
-    async fn seal(&mut self) -> Result<()> {
-        let Target::Staging(parts) = &self.session.target else {
-            return Err(no_seal());
+        let Content::Gathered = self.content else {
+            return Ok(());
         };
-        let mut state = self.session.state.clone();
-        if state.head.size == self.size {
-            // Nothing can be taken back, and the tail is in the last part.
-            let hasher = state.head.hasher(&self.session.dir)?;
-            state.set_end(self.size, &hasher, Bytes::new());
+        let growth = self.session.grown()?;
+        if let Err(error) = growth.conclude().await {
+            return Err(self.session.explained(error).await);
         }
-        state.head.lease = None;
-        state.head.sealed = Some(Sealed {
-            size: self.size,
-            sha256: self.sha256,
-            parts: parts.names(),
-        });
-        self.session.write(state).await?;
-        self.session.target = Target::Sealed;
-        self.content = Content::Sealed;
+        let (last, _) = growth.take_tail();
+        self.content = match growth.target {
+            Target::Blob(_) => Content::Blob,
+            Target::Nowhere | Target::Object(..) if growth.objects.is_empty() => Content::Whole(last),
+            Target::Nowhere | Target::Object(..) => Content::Objects(last),
+        };
         Ok(())
     }
 
-    fn sealed_parts(&self) -> Result<Parts> {
-        let head = &self.session.state.head;
-        match (&head.staging, &head.sealed) {
-            (Some(staging), Some(sealed)) => {
-                let key = layout::object_upload_data(&self.session.dir, staging.name);
-                let id = staging.id.clone();
-                Ok(Parts::resume(&self.session.bucket, &key, id, &sealed.parts))
-            }
-            _ => Err(no_seal()),
-        }
-    }
-
-    fn staged_key(&self) -> Result<Key> {
-        let staging = self.session.state.head.staging.as_ref().ok_or_else(no_seal)?;
-        Ok(layout::object_upload_data(&self.session.dir, staging.name))
+    /// The objects of the upload, with their sizes.
+    fn objects(&mut self) -> Result<Vec<(Key, u64)>> {
+        let dir = self.session.dir.clone();
+        let objects = &self.session.grown()?.objects;
+        let keyed = objects
+            .iter()
+            .map(|object| (layout::object_upload_data(&dir, object.name), object.size));
+        Ok(keyed.collect())
     }
 
     async fn put_at(&mut self, key: &Key) -> Result<()> {
         self.stage().await?;
-        let bucket = &self.session.bucket;
-        match (&self.content, &mut self.session.target) {
-            (Content::Whole(bytes), _) => bucket.put(key, bytes.clone()).await,
-            (_, Target::Direct(parts)) if parts.key == *key => parts.complete(self.size, &self.sha256).await,
-            (_, Target::Direct(parts)) => {
-                let context = format!(
-                    "publish at `{key}` an upload that was announced for `{}`",
-                    parts.key
-                );
-                Err(Error::new(ErrorKind::Other, context))
+        let objects = self.objects()?;
+        let sha256 = self.sha256;
+        let session = &mut self.session;
+        match &self.content {
+            Content::Whole(bytes) => session.bucket.put(key, bytes.clone()).await,
+            Content::Objects(last) => {
+                assemble(&session.bucket, &objects, last.clone(), key, Some(&sha256)).await
             }
-            (Content::Foreign, _) => {
-                let context = format!(
-                    "publish upload `{}`, which another request publishes with other bytes",
-                    self.session.dir
-                );
-                Err(Error::new(ErrorKind::Busy, context))
-            }
-            (Content::Parts(_) | Content::Sealed | Content::Staged, _) => {
-                copy(bucket, &self.staged_key()?, key, self.size).await
-            }
+            Content::Blob => complete(session.grown()?, key, &sha256).await,
+            Content::Gathered => Err(Error::new(
+                ErrorKind::Other,
+                "publish an upload that is not staged",
+            )),
         }
     }
 
     async fn try_publish(&mut self, key: &Key, then: &[Put]) -> Result<()> {
         self.put_at(key).await?;
         let session = &mut self.session;
-        if let Target::Direct(_) = session.target {
+        if let Content::Blob = self.content {
             // Completed: there is nothing to abort any more.
-            session.target = Target::Nowhere;
-            session.state.head.direct = None;
+            session.grown()?.target = Target::Nowhere;
+            session.state.head.open = None;
         }
         session.bucket.publish(then).await?;
+        let made = session.take_back_parts().await;
         let (bucket, dir) = (&session.bucket, &session.dir);
-        let is_staged = matches!(self.content, Content::Staged);
-        if let Err(error) = remove(bucket, dir, &session.state.head, is_staged).await {
+        if let Err(error) = remove(bucket, dir, &session.state.head, made).await {
             tracing::warn!(upload = %dir, %error, "could not remove a published upload; a purge will");
         }
         Ok(())
@@ -258,12 +167,29 @@ impl ObjectFinished {
     }
 
     async fn remove(mut self) -> Result<()> {
-        self.session.take_back_parts().await;
-        let is_staged = matches!(self.content, Content::Staged);
+        let made = self.session.take_back_parts().await;
         let session = self.session;
-        let removed = remove(&session.bucket, &session.dir, &session.state.head, is_staged).await;
+        let removed = remove(&session.bucket, &session.dir, &session.state.head, made).await;
         session.forget();
         removed
+    }
+}
+
+/// Completes the blob at the key to which its parts were sent.
+async fn complete(growth: &mut Growth, key: &Key, sha256: &Digest) -> Result<()> {
+    match &mut growth.target {
+        Target::Blob(parts) if parts.key == *key => parts.complete_blob(sha256).await,
+        Target::Blob(parts) => {
+            let context = format!(
+                "publish at `{key}` an upload that was announced for `{}`",
+                parts.key
+            );
+            Err(Error::new(ErrorKind::Other, context))
+        }
+        Target::Nowhere | Target::Object(..) => Err(Error::new(
+            ErrorKind::Other,
+            "complete a blob of no multipart upload",
+        )),
     }
 }
 
@@ -302,8 +228,4 @@ pub(super) async fn run<T: Send + 'static>(
         Ok(result) => result,
         Err(error) => Err(Error::with_source(ErrorKind::Other, "work on an upload", error)),
     }
-}
-
-fn no_seal() -> Error {
-    Error::new(ErrorKind::Damaged, "end an upload whose state names no parts")
 }

@@ -7,7 +7,7 @@ use object_store::{MultipartId, multipart::PartId, path::Path};
 use tokio::task::JoinHandle;
 use wharf_oci::Digest;
 
-use super::{Bucket, blob::Pieces, error::failed, hashes::Hashes};
+use super::{Bucket, blob::Pieces, error::failed, hashes::Hashes, room::Room};
 use crate::{Error, ErrorKind, Key, Result};
 
 /// A multipart upload that a request adds parts to.
@@ -18,6 +18,8 @@ pub(super) struct Parts {
     pub(super) key: Key,
     path: Path,
     pub(super) id: MultipartId,
+    /// Bytes of all parts.
+    pub(super) size: u64,
     sent: Vec<PartId>,
     /// The part on its way; the next one fills up meanwhile.
     sending: Option<JoinHandle<object_store::Result<PartId>>>,
@@ -27,31 +29,19 @@ impl Parts {
     pub(super) async fn create(bucket: &Arc<Bucket>, key: &Key) -> Result<Self> {
         let created = bucket.store.create_multipart(&bucket.path(key)).await;
         let id = created.map_err(|error| failed(format!("start writing `{key}`"), error))?;
-        Ok(Self::resume(bucket, key, id, &[]))
-    }
-
-    /// Goes on after the parts that the store calls `sent`.
-    pub(super) fn resume(bucket: &Arc<Bucket>, key: &Key, id: MultipartId, sent: &[String]) -> Self {
-        let sent = sent.iter().map(|part| PartId {
-            content_id: part.clone(),
-        });
-        Self {
+        Ok(Self {
             bucket: Arc::clone(bucket),
             key: key.clone(),
             path: bucket.path(key),
             id,
-            sent: sent.collect(),
+            size: 0,
+            sent: Vec::new(),
             sending: None,
-        }
+        })
     }
 
-    /// What the store calls the parts. All must be [settled](Self::settle).
-    pub(super) fn names(&self) -> Vec<String> {
-        self.sent.iter().map(|part| part.content_id.clone()).collect()
-    }
-
-    /// Begins to send the next part, once the part before it is in the store.
-    pub(super) async fn send(&mut self, bytes: Bytes) -> Result<()> {
+    /// Begins to send the next part, once the part before it is in the store. `room` is what the part takes in memory.
+    pub(super) async fn send(&mut self, bytes: Bytes, room: Option<Room>) -> Result<()> {
         self.settle().await?;
         let most = self.bucket.limits.parts;
         if self.sent.len() >= most {
@@ -63,15 +53,13 @@ impl Parts {
         }
         let (store, path) = (Arc::clone(&self.bucket.store), self.path.clone());
         let (id, number) = (self.id.clone(), self.sent.len());
-        // The store keeps a part in a buffer of its own, if another upload does not need it.
-        let spare = self.bucket.spare(bytes.len());
-        let must_wait = spare.is_none();
+        self.size += bytes.len() as u64;
         self.sending = Some(tokio::spawn(async move {
             let part = store.put_part(&path, &id, number, bytes.into()).await;
-            drop(spare);
+            drop(room);
             part
         }));
-        if must_wait { self.settle().await } else { Ok(()) }
+        Ok(())
     }
 
     /// Waits for the part on its way.
@@ -90,24 +78,52 @@ impl Parts {
         }
     }
 
-    /// Makes the parts the object, which has `size` bytes of the digest `sha256`.
+    /// Makes the parts the object at the key of a blob, which has the digest `sha256`.
     ///
     /// The answer may get lost, and a client library that tries again finds nothing to complete. Then only the object
     /// tells: it counts if its bytes are those.
-    pub(super) async fn complete(&mut self, size: u64, sha256: &Digest) -> Result<()> {
-        self.settle().await?;
-        let parts = self.sent.clone();
-        let completed = self.bucket.store.complete_multipart(&self.path, &self.id, parts);
-        let Err(error) = completed.await else {
-            return Ok(());
-        };
-        match self.has_become(size, sha256).await {
-            Ok(true) => {
-                abort(&self.bucket, &self.path, &self.id).await;
+    pub(super) async fn complete_blob(&mut self, sha256: &Digest) -> Result<()> {
+        match self.complete().await {
+            Err(_) if is_blob(&self.bucket, &self.key, self.size, sha256).await => {
+                self.abort_rest().await;
                 Ok(())
             }
-            Ok(false) | Err(_) => Err(failed(format!("complete `{}`", self.key), error)),
+            completed => completed,
         }
+    }
+
+    /// Makes the parts the object at a key that no other request knows. When the answer gets lost, an object of
+    /// that size is the one.
+    pub(super) async fn complete_staged(&mut self) -> Result<()> {
+        match self.complete().await {
+            Err(_) if self.is_of_that_size().await => {
+                self.abort_rest().await;
+                Ok(())
+            }
+            completed => completed,
+        }
+    }
+
+    async fn complete(&mut self) -> Result<()> {
+        self.settle().await?;
+        let parts = self.sent.clone();
+        let completed = self
+            .bucket
+            .store
+            .complete_multipart(&self.path, &self.id, parts)
+            .await;
+        completed
+            .map(drop)
+            .map_err(|error| failed(format!("complete `{}`", self.key), error))
+    }
+
+    async fn is_of_that_size(&self) -> bool {
+        let found = self.bucket.head(&self.key).await;
+        found.is_ok_and(|found| found.size == self.size)
+    }
+
+    async fn abort_rest(&self) {
+        abort(&self.bucket, &self.path, &self.id).await;
     }
 
     /// Gives up what was sent. A failure to do so is for the log: a purge does it later.
@@ -116,28 +132,27 @@ impl Parts {
         drop(self.settle().await);
         abort(&self.bucket, &self.path, &self.id).await;
     }
-
-    async fn has_become(&self, size: u64, sha256: &Digest) -> Result<bool> {
-        if self.bucket.head(&self.key).await?.size != size {
-            return Ok(false);
-        }
-        let (found, _) = hash(&self.bucket, &self.key, size, Hashes::new(None)).await?;
-        Ok(found == *sha256)
-    }
 }
 
-/// The digests of the object at `key`.
-pub(super) async fn hash(
-    bucket: &Bucket,
-    key: &Key,
-    size: u64,
-    mut hashes: Hashes,
-) -> Result<(Digest, Option<Digest>)> {
-    let mut pieces = Pieces::of(bucket, key, size).await?;
-    while let Some(piece) = pieces.next().await? {
-        hashes.update(piece).await?;
+/// Hashes the bytes of `objects`, one after the other.
+pub(super) async fn hash(bucket: &Bucket, objects: &[(Key, u64)], hashes: &mut Hashes) -> Result<()> {
+    for (key, size) in objects {
+        let mut pieces = Pieces::of(bucket, key, *size).await?;
+        while let Some(piece) = pieces.next().await? {
+            hashes.update(piece).await?;
+        }
     }
-    Ok(hashes.finish())
+    Ok(())
+}
+
+/// Whether the object at `key` has those bytes.
+pub(super) async fn is_blob(bucket: &Bucket, key: &Key, size: u64, sha256: &Digest) -> bool {
+    if !bucket.head(key).await.is_ok_and(|found| found.size == size) {
+        return false;
+    }
+    let mut hashes = Hashes::new(None);
+    let hashed = hash(bucket, &[(key.clone(), size)], &mut hashes).await;
+    hashed.is_ok() && hashes.finish().0 == *sha256
 }
 
 /// Aborts a multipart upload, if there still is one.

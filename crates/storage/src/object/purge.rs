@@ -6,46 +6,64 @@ use std::{
 };
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path;
 
 use super::{
     Bucket, OpenMultipart,
-    error::{failed, is_unsupported},
+    error::failed,
+    foreign::{self, open_at},
     hold::Holds,
     parts,
-    state::{Head, State},
+    state::{Head, Staged, State},
     tree,
 };
-use crate::{Error, ErrorKind, Key, ListedUpload, Result, layout};
+use crate::{Error, ErrorKind, Key, ListedUpload, Result, layout, uploads::Left};
 
 /// How many states are read at once.
 const AT_ONCE: usize = 16;
 
-/// Removes an upload, the state first: without it no request can take hold of the rest. Of one that is staged it is known
-/// that its multipart upload is completed.
-pub(super) async fn remove(bucket: &Bucket, dir: &Key, head: &Head, is_staged: bool) -> Result<()> {
+/// Removes an upload, the state first: without it no request can take hold of the rest. `made` are objects that the state
+/// does not name.
+pub(super) async fn remove(bucket: &Bucket, dir: &Key, head: &Head, made: Vec<Staged>) -> Result<()> {
     bucket.delete(&layout::object_upload_state(dir)).await?;
-    if let Some(staging) = &head.staging {
-        let data = layout::object_upload_data(dir, staging.name);
-        if head.sealed.is_some() {
-            bucket.delete(&data).await?;
-        }
-        if !is_staged {
-            parts::abort(bucket, &bucket.path(&data), &staging.id).await;
+    if let Some(open) = &head.open {
+        open.abort(bucket).await;
+    }
+    let mut objects = head.objects.clone();
+    for object in made {
+        if !objects.contains(&object) {
+            objects.push(object);
         }
     }
-    if let Some(direct) = &head.direct {
-        direct.abort(bucket).await;
-    }
+    remove_objects(bucket, dir, objects).await;
     Ok(())
 }
 
-/// All uploads, each with the time of its state, and what requests left behind whose upload is gone.
+/// Removes objects of the upload in `dir`. A failure to do so is for the log: a purge does it later.
+pub(super) async fn remove_objects(bucket: &Bucket, dir: &Key, objects: Vec<Staged>) {
+    let keys: Vec<_> = objects
+        .iter()
+        .map(|object| layout::object_upload_data(dir, object.name))
+        .collect();
+    let removed = match &keys[..] {
+        [] => return,
+        [key] => bucket.delete(key).await,
+        keys => {
+            let paths: Vec<_> = keys.iter().map(|key| Ok(bucket.path(key))).collect();
+            tree::remove_all(bucket, stream::iter(paths).boxed(), "remove objects of an upload").await
+        }
+    };
+    if let Err(error) = removed {
+        tracing::debug!(upload = %dir, %error, "could not remove objects of an upload; a purge will");
+    }
+}
+
+/// All uploads, each with the time of its state, what requests left behind whose upload is gone, and uploads of other
+/// registries.
 pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpload>> {
     // Before the states are read: what was begun later is not among these.
     let multiparts = open_multiparts(bucket).await?;
     let mut found = list_objects(bucket, holds).await?;
-    let directs = read_heads(bucket, &mut found).await?;
+    let open = read_heads(bucket, &mut found).await?;
     for multipart in multiparts {
         let Some(key) = bucket.key(&multipart.path) else {
             continue;
@@ -56,14 +74,15 @@ pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpl
                 let upload = found.entry(dir.clone());
                 upload.or_insert_with(|| remnant(&dir, multipart.begun, is_held));
             }
-            None if directs.contains(multipart.id.as_str()) => {}
+            None if open.contains(multipart.id.as_str()) => {}
             None => {
                 let mut upload = remnant(&key, multipart.begun, false);
-                upload.multipart = Some((key.as_str().into(), multipart.id.into()));
+                upload.left = Some(Left::Multipart(key.as_str().into(), multipart.id.into()));
                 found.insert(key, upload);
             }
         }
     }
+    found.extend(foreign::list(bucket).await?);
     Ok(found.into_values().collect())
 }
 
@@ -74,8 +93,12 @@ pub(super) async fn remove_untouched(
     upload: &ListedUpload,
     untouched_since: SystemTime,
 ) -> Result<()> {
-    if let Some((key, id)) = &upload.multipart {
-        return abort_untouched(bucket, key, id, upload.touched, untouched_since).await;
+    match &upload.left {
+        Some(Left::Multipart(key, id)) => {
+            return abort_untouched(bucket, key, id, upload.touched, untouched_since).await;
+        }
+        Some(Left::OfRegistry) => return foreign::remove_untouched(bucket, upload, untouched_since).await,
+        None => {}
     }
     let dir = layout::object_uploads()
         .join(&upload.repository.replace('/', "="))
@@ -93,14 +116,14 @@ pub(super) async fn remove_untouched(
         return Err(touched_since(&dir));
     }
     match State::load_head(bucket, &dir).await {
-        Ok((head, _)) => remove(bucket, &dir, &head, false).await?,
+        Ok((head, _)) => remove(bucket, &dir, &head, Vec::new()).await?,
         // A state that cannot be read goes all the same.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged) => {
             bucket.delete(&state).await?;
         }
         Err(error) => return Err(error),
     }
-    for multipart in open_below(bucket, &bucket.path(&dir)).await? {
+    for multipart in open_at(bucket, &bucket.path(&dir)).await? {
         parts::abort(bucket, &multipart.path, &multipart.id).await;
     }
     tree::remove_below(bucket, &dir, |_| true).await
@@ -129,16 +152,9 @@ fn touched_since(dir: &Key) -> Error {
 
 /// The multipart uploads that requests have begun: of uploads, and of blobs. None where the store cannot list them.
 async fn open_multiparts(bucket: &Bucket) -> Result<Vec<OpenMultipart>> {
-    let mut all = open_below(bucket, &bucket.path(&layout::object_uploads())).await?;
-    all.extend(open_below(bucket, &bucket.path(&layout::blobs())).await?);
+    let mut all = open_at(bucket, &bucket.path(&layout::object_uploads())).await?;
+    all.extend(open_at(bucket, &bucket.path(&layout::blobs())).await?);
     Ok(all)
-}
-
-async fn open_below(bucket: &Bucket, prefix: &Path) -> Result<Vec<OpenMultipart>> {
-    match bucket.store.open_multiparts(prefix).await {
-        Err(error) if is_unsupported(&error) => Ok(Vec::new()),
-        listed => listed.map_err(|error| failed(format!("list multipart uploads below `{prefix}`"), error)),
-    }
 }
 
 /// The uploads that have objects; each is a remnant until its state is found.
@@ -171,7 +187,7 @@ async fn list_objects(bucket: &Bucket, holds: &Holds) -> Result<HashMap<Key, Lis
     Ok(found)
 }
 
-/// Takes the sizes of uploads from their states, and returns the multipart uploads at keys of blobs that these name.
+/// Takes the sizes of uploads from their states, and returns the multipart uploads that these name.
 async fn read_heads(bucket: &Bucket, found: &mut HashMap<Key, ListedUpload>) -> Result<HashSet<String>> {
     let alive: Vec<Key> = found
         .iter()
@@ -183,11 +199,11 @@ async fn read_heads(bucket: &Bucket, found: &mut HashMap<Key, ListedUpload>) -> 
         (dir, head)
     });
     let mut heads = stream::iter(heads).buffer_unordered(AT_ONCE);
-    let mut directs = HashSet::new();
+    let mut open = HashSet::new();
     while let Some((dir, head)) = heads.next().await {
         match head {
             Ok((head, _)) => {
-                directs.extend(head.direct.map(|direct| direct.id));
+                open.extend(head.open.map(|open| open.id));
                 if let Some(upload) = found.get_mut(&dir) {
                     upload.size = head.size;
                 }
@@ -200,7 +216,7 @@ async fn read_heads(bucket: &Bucket, found: &mut HashMap<Key, ListedUpload>) -> 
             Err(error) => return Err(error),
         }
     }
-    Ok(directs)
+    Ok(open)
 }
 
 fn remnant(dir: &Key, touched: SystemTime, is_held: bool) -> ListedUpload {
@@ -212,7 +228,7 @@ fn remnant(dir: &Key, touched: SystemTime, is_held: bool) -> ListedUpload {
         size: 0,
         is_held,
         is_remnant: true,
-        multipart: None,
+        left: None,
     }
 }
 

@@ -1,22 +1,27 @@
-//! What one request does to an upload that it holds: the bytes that it adds, its lease, and letting go.
+//! What one request does to an upload that it holds: takes it over, adds bytes, makes them count, lets go.
 
-use std::{mem, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use object_store::UpdateVersion;
 use tokio::{runtime::Handle, time::Instant};
 use uuid::Uuid;
-use wharf_budget::Permit;
 use wharf_oci::Digest;
 
 use super::{
     Bucket,
+    growth::{Growth, Target},
     hashes::Hashes,
     hold::Hold,
     parts::Parts,
-    state::{Direct, Lease, Staging, State},
+    purge::remove_objects,
+    room::Room,
+    state::{Open, Staged, State},
 };
 use crate::{Announced, Error, ErrorKind, Key, Result, layout};
+
+/// How often a request tries to take an upload over from others.
+const TRIES: usize = 8;
 
 /// An upload, held by a request.
 pub(super) struct Session {
@@ -30,227 +35,209 @@ pub(super) struct Session {
     pub(super) is_provisional: bool,
     pub(super) announced: Announced,
     /// What the state has not.
-    pub(super) growth: Option<Growth>,
-    /// Where this request sends parts.
-    pub(super) target: Target,
-    room: Option<Permit>,
+    growth: Option<Growth>,
+    /// For the tail of the state.
+    room: Option<Room>,
     hold: Option<Hold>,
     /// Whether it was dropped before, and is being taken back. A runtime that shuts down drops it again.
     is_dropped: bool,
 }
 
-/// What this request has added, and the state does not have yet.
-pub(super) struct Growth {
-    pub(super) hashes: Hashes,
-    /// The bytes in no part, also those that were there before.
-    pub(super) tail: Vec<u8>,
-    /// How many bytes of the tail are hashed.
-    hashed: usize,
-    /// Of the whole upload.
-    pub(super) size: u64,
-    part_size: usize,
-}
-
-/// Where the parts go.
-pub(super) enum Target {
-    /// No part was sent by this request.
-    Nowhere,
-    /// To the object that is copied to the key of the blob at the end.
-    Staging(Parts),
-    /// To the key of the blob.
-    Direct(Parts),
-    /// These bytes were sent before, by a request that sealed the upload. They are only hashed.
-    Sealed,
-}
-
 impl Session {
+    /// Takes hold of the upload, also if a request elsewhere has not let go of it: its client has given it up, or would not
+    /// send this one. That request fails when it wants to write the state, and its parts go.
     pub(super) async fn open(bucket: Arc<Bucket>, dir: Key, hold: Hold) -> Result<Self> {
-        let (state, version, room) = State::load(&bucket, &dir).await?;
-        let session = Self {
-            bucket,
-            dir,
-            state,
-            version,
-            written: Instant::now(),
-            is_provisional: false,
-            announced: Announced::default(),
-            growth: None,
-            target: Target::Nowhere,
-            room,
-            hold: Some(hold),
-            is_dropped: false,
-        };
-        let lease = session.state.head.lease.filter(|lease| {
-            // The table of holds says that no request of this process has it.
-            lease.holder != session.bucket.process && lease.is_live((session.bucket.limits.clock)())
-        });
-        match lease {
-            Some(_) => {
-                let context = format!(
-                    "open upload `{}`, which a request on another server writes",
-                    session.dir
-                );
-                session.forget();
-                Err(Error::new(ErrorKind::Busy, context))
+        for _ in 0..TRIES {
+            let (state, version, room) = State::load(&bucket, &dir).await?;
+            let mut session = Self {
+                bucket: Arc::clone(&bucket),
+                dir: dir.clone(),
+                state,
+                version,
+                written: Instant::now(),
+                is_provisional: false,
+                announced: Announced::default(),
+                growth: None,
+                room,
+                hold: None,
+                is_dropped: false,
+            };
+            let Some(open) = session.state.head.open.clone() else {
+                session.hold = Some(hold);
+                return Ok(session);
+            };
+            match session.write_open(None).await {
+                Ok(()) => {
+                    tracing::debug!(upload = %dir, "took over an upload from a request that has not ended");
+                    open.abort(&bucket).await;
+                    session.hold = Some(hold);
+                    return Ok(session);
+                }
+                // It ended just now, or another one took it over.
+                Err(error) if error.kind() == ErrorKind::Busy => session.forget(),
+                Err(error) => {
+                    session.forget();
+                    return Err(error);
+                }
             }
-            None => Ok(session),
         }
+        let context = format!("open upload `{dir}`, which requests on other servers write");
+        Err(Error::new(ErrorKind::Busy, context))
     }
 
     /// Adds to the upload. After an error the request can only [take back](Self::take_back) what it added.
     pub(super) async fn add(&mut self, bytes: Bytes) -> Result<()> {
-        let mut growth = match self.growth.take() {
-            Some(growth) => growth,
-            None => self.begin().await?,
-        };
+        let mut growth = self.take_growth()?;
         let added = self.add_to(&mut growth, bytes).await;
         self.growth = Some(growth);
-        added
+        match added {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.explained(error).await),
+        }
     }
 
     /// Makes what was added count.
     pub(super) async fn keep(&mut self) -> Result<()> {
-        let Some(tail) = self.settle().await? else {
-            return match self.state.head.lease {
-                Some(_) => self.release().await,
-                None => Ok(()),
-            };
+        let Some(growth) = &mut self.growth else {
+            return Ok(());
         };
+        if let Err(error) = growth.pause().await {
+            return Err(self.explained(error).await);
+        }
         let mut state = self.state.clone();
-        if let (Target::Staging(parts), Some(staging)) = (&self.target, &mut state.head.staging) {
-            staging.parts = parts.names();
-        }
-        if let Some(growth) = &self.growth {
-            state.set_end(growth.size, growth.hashes.sha256(), tail);
-        }
-        state.head.lease = None;
+        state.head.objects.clone_from(&growth.objects);
+        state.head.open = None;
+        let (tail, _) = growth.take_tail();
+        state.set_end(growth.size, growth.hashes.sha256(), tail);
+        let before = self.state.head.objects.clone();
         self.write(state).await?;
-        self.growth = None;
-        self.target = Target::Nowhere;
+        let made = self.growth.take().map(|growth| growth.made).unwrap_or_default();
+        let after = &self.state.head.objects;
+        let same = before
+            .iter()
+            .zip(after)
+            .take_while(|(old, new)| old == new)
+            .count();
+        let replaced = before.into_iter().skip(same).chain(made);
+        let replaced = replaced.filter(|object| !after[same..].contains(object));
+        remove_objects(&self.bucket, &self.dir, replaced.collect()).await;
         Ok(())
     }
 
-    /// Hashes what was added and is not hashed yet, waits for the part on its way, and returns the bytes that are in no
-    /// part. `None` when nothing was added.
-    pub(super) async fn settle(&mut self) -> Result<Option<Bytes>> {
-        let Some(growth) = &mut self.growth else {
-            return Ok(None);
-        };
-        let (tail, fresh) = growth.take_tail();
-        growth.hashes.update(fresh).await?;
-        match &mut self.target {
-            Target::Staging(parts) | Target::Direct(parts) => parts.settle().await?,
-            Target::Nowhere | Target::Sealed => {}
-        }
-        Ok(Some(tail))
+    /// The upload with what this request has added, which is nothing before the first call.
+    pub(super) fn grown(&mut self) -> Result<&mut Growth> {
+        let growth = self.take_growth()?;
+        Ok(self.growth.insert(growth))
     }
 
     /// Leaves the upload as it was before this request.
     pub(super) async fn take_back(&mut self) {
-        self.take_back_parts().await;
-        if self.state.head.lease.is_some()
-            && let Err(error) = self.release().await
+        let made = self.take_back_parts().await;
+        if self.state.head.open.is_some()
+            && let Err(error) = self.write_open(None).await
         {
-            tracing::warn!(upload = %self.dir, %error, "could not let go of an upload; other servers can go on with it in some minutes");
+            tracing::debug!(upload = %self.dir, %error, "could not let go of an upload; the next request takes it over");
+        }
+        if made.is_empty() {
+            return;
+        }
+        // The state may have them: it was written, and the answer got lost.
+        let unnamed = match State::load_head(&self.bucket, &self.dir).await {
+            Ok((head, _)) => made
+                .into_iter()
+                .filter(|object| !head.objects.contains(object))
+                .collect(),
+            Err(error) if error.is_not_found() => made,
+            Err(_) => return,
+        };
+        remove_objects(&self.bucket, &self.dir, unnamed).await;
+    }
+
+    /// Gives up the parts that were sent. Returns the objects that were written.
+    pub(super) async fn take_back_parts(&mut self) -> Vec<Staged> {
+        let Some(growth) = self.growth.take() else {
+            return Vec::new();
+        };
+        match growth.target {
+            Target::Object(_, parts) | Target::Blob(parts) => parts.abort().await,
+            Target::Nowhere => {}
+        }
+        growth.made
+    }
+
+    /// When there is something to [look after](Self::look_after), unless bytes come before.
+    pub(super) fn wake(&self) -> Instant {
+        let turn = self.growth.as_ref().and_then(Growth::turn);
+        let renewal = self.renewal();
+        turn.map_or(renewal, |turn| turn.min(renewal))
+    }
+
+    /// Shows other processes that this request lives, and lets other requests have its room when they wait for it.
+    pub(super) async fn look_after(&mut self) -> Result<()> {
+        if Instant::now() >= self.renewal() {
+            self.write(self.state.clone()).await?;
+        }
+        match &mut self.growth {
+            Some(growth) => growth.give_way().await,
+            None => Ok(()),
         }
     }
 
-    /// Waits for the part on its way, and gives up a multipart upload at the key of a blob.
-    pub(super) async fn take_back_parts(&mut self) {
-        self.growth = None;
-        match mem::replace(&mut self.target, Target::Nowhere) {
-            // A part that arrived later could replace one of the next request.
-            Target::Staging(mut parts) => drop(parts.settle().await),
-            Target::Direct(parts) => {
-                parts.abort().await;
-                self.state.head.direct = None;
-            }
-            Target::Nowhere | Target::Sealed => {}
+    /// What the error says of the upload: what another request took away is not gone.
+    pub(super) async fn explained(&self, error: Error) -> Error {
+        if !error.is_not_found() || State::load_head(&self.bucket, &self.dir).await.is_err() {
+            return error;
         }
-    }
-
-    /// When the lease, or the state of an upload without one, has to be written again.
-    pub(super) fn renewal(&self) -> Instant {
-        self.written + self.bucket.limits.heartbeat
-    }
-
-    /// Writes the state with a new lease, so that no other process takes the upload for abandoned.
-    pub(super) async fn renew(&mut self) -> Result<()> {
-        self.write_lease(Some(self.lease())).await
-    }
-
-    pub(super) async fn write(&mut self, mut state: State) -> Result<()> {
-        self.version = state.replace(&self.bucket, &self.dir, &self.version).await?;
-        self.state = state;
-        self.written = Instant::now();
-        Ok(())
+        let context = format!(
+            "add to upload `{}`, which another request has taken over",
+            self.dir
+        );
+        Error::with_source(ErrorKind::Busy, context, error)
     }
 
     /// There is nothing to let go of any more.
     pub(super) fn forget(mut self) {
         self.growth = None;
-        self.target = Target::Nowhere;
-        self.state.head.lease = None;
+        self.state.head.open = None;
     }
 
-    /// Whether bytes may be added.
-    pub(super) fn accepts(&self) -> Result<()> {
-        if self.state.head.sealed.is_some() && !self.is_provisional {
-            let context = format!(
-                "add to upload `{}`, which another request is publishing",
-                self.dir
-            );
-            return Err(Error::new(ErrorKind::Busy, context));
-        }
+    fn renewal(&self) -> Instant {
+        self.written + self.bucket.limits.heartbeat
+    }
+
+    async fn write(&mut self, mut state: State) -> Result<()> {
+        let before = &self.state.head;
+        self.version = state
+            .replace(&self.bucket, &self.dir, before, &self.version)
+            .await?;
+        self.state = state;
+        self.written = Instant::now();
         Ok(())
     }
 
-    async fn release(&mut self) -> Result<()> {
-        self.write_lease(None).await
-    }
-
-    async fn write_lease(&mut self, lease: Option<Lease>) -> Result<()> {
+    async fn write_open(&mut self, open: Option<Open>) -> Result<()> {
         let mut state = self.state.clone();
-        state.head.lease = lease;
+        state.head.open = open;
         self.write(state).await
     }
 
-    fn lease(&self) -> Lease {
-        let limits = &self.bucket.limits;
-        Lease::new(self.bucket.process, (limits.clock)(), limits.lease)
-    }
-
-    /// Makes room for a part, and starts with the tail.
-    async fn begin(&mut self) -> Result<Growth> {
-        self.accepts()?;
-        let head = &self.state.head;
-        let part_size = match &head.staging {
-            Some(staging) => usize::try_from(staging.part_size).unwrap_or(usize::MAX),
-            None => self.bucket.part_size(head.size, self.announced.length),
-        };
-        if self.room.is_none() {
-            let length = self
-                .announced
-                .length
-                .and_then(|length| usize::try_from(length).ok());
-            let most = length.map_or(part_size, |length| part_size.min(length + self.state.tail.len()));
-            self.room = Some(self.bucket.room(most).await?);
+    fn take_growth(&mut self) -> Result<Growth> {
+        if let Some(growth) = self.growth.take() {
+            return Ok(growth);
         }
-        if head.sealed.is_some() {
-            self.target = Target::Sealed;
-        }
-        let head = &self.state.head;
         let hashes = match self.direct_digest() {
             Some(digest) => Hashes::new(Some(digest.algorithm())),
-            None => Hashes::from_sha256(head.hasher(&self.dir)?),
+            None => Hashes::from_sha256(self.state.head.hasher(&self.dir)?),
         };
-        Ok(Growth {
+        let (length, room) = (self.announced.length, self.room.take());
+        Ok(Growth::new(
+            &self.bucket,
+            &self.dir,
+            &self.state,
             hashes,
-            hashed: self.state.tail.len(),
-            tail: self.state.tail.to_vec(),
-            size: head.size,
-            part_size,
-        })
+            length,
+            room,
+        ))
     }
 
     /// The digest of the blob that this request brings as a whole, and says so.
@@ -260,107 +247,48 @@ impl Session {
     }
 
     async fn add_to(&mut self, growth: &mut Growth, mut bytes: Bytes) -> Result<()> {
-        while !bytes.is_empty() {
-            if growth.tail.len() >= growth.part_size {
-                if let Target::Nowhere = self.target {
-                    self.target = self.begin_parts(growth.part_size).await?;
-                }
-                self.send_tail(growth).await?;
+        while growth.fill(&mut bytes).await? {
+            if let Target::Nowhere = growth.target {
+                growth.target = self.begin_parts().await?;
             }
-            let taken = bytes.len().min(growth.part_size - growth.tail.len());
-            growth.append(&bytes.split_to(taken));
+            growth.ship().await?;
         }
         Ok(())
     }
 
-    /// Sends the tail as the next part, and hashes it while it is on its way.
-    async fn send_tail(&mut self, growth: &mut Growth) -> Result<()> {
-        let (part, fresh) = growth.take_tail();
-        match &mut self.target {
-            Target::Staging(parts) | Target::Direct(parts) => {
-                let (sent, hashed) = tokio::join!(parts.send(part), growth.hashes.update(fresh));
-                sent.and(hashed)
-            }
-            Target::Nowhere | Target::Sealed => growth.hashes.update(fresh).await,
-        }
-    }
-
-    /// Takes the lease, with the multipart upload that the parts of this request go to.
-    async fn begin_parts(&mut self, part_size: usize) -> Result<Target> {
-        let mut state = self.state.clone();
-        state.head.lease = Some(self.lease());
-        if let Some(digest) = self.direct_digest() {
-            let parts = Parts::create(&self.bucket, &layout::blob(&digest)).await?;
-            let direct = Direct {
-                key: parts.key.to_string(),
-                id: parts.id.clone(),
-            };
-            // Of a request that ended without a word.
-            let dead = state.head.direct.replace(direct);
-            let parts = self.claim(state, parts).await?;
-            if let Some(dead) = dead {
-                dead.abort(&self.bucket).await;
-            }
-            return Ok(Target::Direct(parts));
-        }
-        if let Some(staging) = &state.head.staging {
-            let key = layout::object_upload_data(&self.dir, staging.name);
-            let parts = Parts::resume(&self.bucket, &key, staging.id.clone(), &staging.parts);
-            self.write(state).await?;
-            return Ok(Target::Staging(parts));
-        }
+    /// Begins a multipart upload, which the state names: so a request elsewhere that began earlier can add nothing any more,
+    /// and when this process dies it is known what to abort.
+    async fn begin_parts(&mut self) -> Result<Target> {
         let name = Uuid::new_v4();
-        let key = layout::object_upload_data(&self.dir, name);
+        let digest = self.direct_digest();
+        let key = match &digest {
+            Some(digest) => layout::blob(digest),
+            None => layout::object_upload_data(&self.dir, name),
+        };
         let parts = Parts::create(&self.bucket, &key).await?;
-        state.head.staging = Some(Staging {
-            name,
+        let open = Open {
+            key: key.to_string(),
             id: parts.id.clone(),
-            part_size: part_size as u64,
-            parts: Vec::new(),
-        });
-        self.claim(state, parts).await.map(Target::Staging)
-    }
-
-    /// Writes the state that names a new multipart upload. When another request was first, no state names it.
-    async fn claim(&mut self, state: State, parts: Parts) -> Result<Parts> {
-        match self.write(state).await {
-            Ok(()) => Ok(parts),
-            Err(error) => {
-                if matches!(error.kind(), ErrorKind::Busy | ErrorKind::NotFound) {
-                    parts.abort().await;
-                }
-                Err(error)
+        };
+        if let Err(error) = self.write_open(Some(open)).await {
+            if matches!(error.kind(), ErrorKind::Busy | ErrorKind::NotFound) {
+                // No state names it.
+                parts.abort().await;
             }
+            return Err(error);
         }
-    }
-}
-
-impl Growth {
-    /// Doubles the buffer like `Vec` does, but never beyond a part.
-    fn append(&mut self, bytes: &[u8]) {
-        let needed = self.tail.len() + bytes.len();
-        if needed > self.tail.capacity() {
-            let wanted = needed.max(2 * self.tail.capacity()).min(self.part_size);
-            self.tail.reserve_exact(wanted - self.tail.len());
-        }
-        self.tail.extend_from_slice(bytes);
-        self.size += bytes.len() as u64;
-    }
-
-    /// The tail, and those of its bytes that are not hashed. Exactly as large as its content: a store in memory keeps
-    /// the allocation.
-    fn take_tail(&mut self) -> (Bytes, Bytes) {
-        let tail = Bytes::from(mem::take(&mut self.tail).into_boxed_slice());
-        let fresh = tail.slice(mem::take(&mut self.hashed)..);
-        (tail, fresh)
+        Ok(match digest {
+            Some(_) => Target::Blob(parts),
+            None => Target::Object(name, parts),
+        })
     }
 }
 
 impl Drop for Session {
     /// Takes back what was added, in a task that goes on holding the upload.
     fn drop(&mut self) {
-        let is_under_way = matches!(self.target, Target::Staging(_) | Target::Direct(_));
-        let is_under_way = is_under_way || self.state.head.lease.is_some();
+        let has_sent = self.growth.as_ref().is_some_and(Growth::has_sent);
+        let is_under_way = has_sent || self.state.head.open.is_some();
         let Some(runtime) = Handle::try_current()
             .ok()
             .filter(|_| is_under_way && !self.is_dropped)
@@ -375,8 +303,7 @@ impl Drop for Session {
             written: self.written,
             is_provisional: self.is_provisional,
             announced: self.announced,
-            growth: None,
-            target: mem::replace(&mut self.target, Target::Nowhere),
+            growth: self.growth.take(),
             room: self.room.take(),
             hold: self.hold.take(),
             is_dropped: true,

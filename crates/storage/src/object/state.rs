@@ -1,34 +1,34 @@
 //! The state of an upload: one object, replaced atomically, that says which bytes count.
 //!
-//! It is a line of JSON, the head, and behind it the bytes that are in no part yet.
-
-use std::time::{Duration, SystemTime};
+//! It is a line of JSON, the head, and behind it the bytes that are in no object yet.
 
 use bytes::Bytes;
 use futures_util::{TryStreamExt, stream::BoxStream};
 use object_store::{GetOptions, GetResult, MultipartId, PutMode, PutOptions, PutPayload, UpdateVersion};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use wharf_budget::Permit;
-use wharf_oci::{Algorithm, Digest, Hasher};
+use wharf_oci::{Algorithm, Hasher};
 
 use super::{
     Bucket,
     error::{failed, is_conflict, is_unsupported},
     parts,
+    room::Room,
 };
 use crate::{Error, ErrorKind, Key, Result, hash_state, layout};
 
-/// The longest head that is read: ten thousand parts take some 600 KB.
+/// The longest head that is read: nine thousand objects take some 700 KB.
 const LONGEST: usize = 4 << 20;
 /// A state of up to so many bytes is read without room of its own.
 const SMALL: u64 = 64 << 10;
+/// How often a write is tried again because a request elsewhere has shown that it lives.
+const TRIES: usize = 8;
 
-/// What an upload has, and the bytes of it that are in no part yet.
+/// What an upload has, and the bytes of it that are in no object yet.
 #[derive(Debug, Clone)]
 pub(super) struct State {
     pub(super) head: Head,
-    /// At most one part.
+    /// Small: more become an object.
     pub(super) tail: Bytes,
 }
 
@@ -42,78 +42,35 @@ pub(super) struct Head {
     tail_size: u64,
     /// The state of SHA-256 after all of them.
     hash: String,
+    /// Where the bytes before the tail are, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) objects: Vec<Staged>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) lease: Option<Lease>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) staging: Option<Staging>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) direct: Option<Direct>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) sealed: Option<Sealed>,
+    pub(super) open: Option<Open>,
 }
 
-/// A request is writing parts, until it says so no more.
+/// An object that holds bytes of an upload. It is written once, by the request that named it, and never replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Lease {
-    /// The process of the request.
-    pub(super) holder: Uuid,
-    /// Milliseconds since 1970.
-    until: u64,
-}
-
-/// The multipart upload that has the bytes before the tail.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Staging {
+pub(super) struct Staged {
     /// Where it is, in [`layout::object_upload_data`].
     pub(super) name: Uuid,
-    pub(super) id: MultipartId,
-    pub(super) part_size: u64,
-    /// What the store calls the parts that count, all of them of `part_size`.
-    pub(super) parts: Vec<String>,
+    pub(super) size: u64,
 }
 
-/// A multipart upload at the key of a blob, of a request that brings all of it. Nothing of it counts before its end.
+/// A multipart upload to which a request sends parts that do not count yet, at the key of a blob or of a [`Staged`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Direct {
+pub(super) struct Open {
     pub(super) key: String,
     pub(super) id: MultipartId,
 }
 
-impl Direct {
+impl Open {
     /// Gives up what was sent.
     pub(super) async fn abort(&self, bucket: &Bucket) {
         if let Ok(key) = Key::new(self.key.clone()) {
             parts::abort(bucket, &bucket.path(&key), &self.id).await;
         }
     }
-}
-
-/// The upload is being published: no bytes are accepted any more.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Sealed {
-    pub(super) size: u64,
-    pub(super) sha256: Digest,
-    /// All parts that are published. The size, the tail and the parts beside this are those of the upload before the
-    /// request that sealed it.
-    pub(super) parts: Vec<String>,
-}
-
-impl Lease {
-    pub(super) fn new(holder: Uuid, from: SystemTime, duration: Duration) -> Self {
-        Self {
-            holder,
-            until: millis(from + duration),
-        }
-    }
-
-    pub(super) fn is_live(&self, now: SystemTime) -> bool {
-        millis(now) < self.until
-    }
-}
-
-fn millis(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Head {
@@ -129,7 +86,21 @@ impl Head {
 
     /// Whether no request has brought bytes yet.
     pub(super) fn is_fresh(&self) -> bool {
-        self.size == 0 && self.staging.is_none() && self.sealed.is_none()
+        self.size == 0
+    }
+
+    /// Whether this is that state, written again by a request that has added nothing to it.
+    fn is_same_as(&self, other: &Self) -> bool {
+        let Self {
+            revision: _,
+            size,
+            tail_size,
+            hash,
+            objects,
+            open,
+        } = other;
+        (self.size, self.tail_size) == (*size, *tail_size)
+            && (&self.hash, &self.objects, &self.open) == (hash, objects, open)
     }
 }
 
@@ -141,16 +112,14 @@ impl State {
                 size: 0,
                 tail_size: 0,
                 hash: hash_state::save(&Hasher::new(Algorithm::Sha256)),
-                lease: None,
-                staging: None,
-                direct: None,
-                sealed: None,
+                objects: Vec::new(),
+                open: None,
             },
             tail: Bytes::new(),
         }
     }
 
-    /// Makes these the bytes of the upload that are in no part, and its size and hash what they are with them.
+    /// Makes these the bytes of the upload that are in no object, and its size and hash what they are with them.
     pub(super) fn set_end(&mut self, size: u64, hasher: &Hasher, tail: Bytes) {
         self.head.size = size;
         self.head.hash = hash_state::save(hasher);
@@ -179,13 +148,13 @@ impl State {
         }
     }
 
-    /// The state, with room for its tail and for one part more if the tail is more than a little.
-    pub(super) async fn load(bucket: &Bucket, dir: &Key) -> Result<(Self, UpdateVersion, Option<Permit>)> {
+    /// The state, with room for its tail if that is more than a little.
+    pub(super) async fn load(bucket: &Bucket, dir: &Key) -> Result<(Self, UpdateVersion, Option<Room>)> {
         let (got, version) = get(bucket, dir).await?;
         let size = got.meta.size;
         let room = if size > SMALL {
-            let more = usize::try_from(size).unwrap_or(usize::MAX);
-            Some(bucket.room(more.saturating_add(bucket.limits.part_size)).await?)
+            let size = usize::try_from(size).unwrap_or(usize::MAX);
+            Some(bucket.rooms.start(size).await?)
         } else {
             None
         };
@@ -213,51 +182,46 @@ impl State {
         Ok((head, version))
     }
 
-    /// Writes this state in place of the one of `version`. [`ErrorKind::Busy`] when there is another one by now,
-    /// [`ErrorKind::NotFound`] when the upload is gone; after any other error either of the two may be there.
+    /// Writes this state in place of the one that is `before`, at `version`. [`ErrorKind::Busy`] when another request has
+    /// added to the upload by now, or has taken it over, [`ErrorKind::NotFound`] when the upload is gone; after any other error either of the two
+    /// may be there.
+    ///
+    /// The same state under another version is no conflict: a request elsewhere, maybe one whose client is gone, has shown that it
+    /// lives.
     pub(super) async fn replace(
         &mut self,
         bucket: &Bucket,
         dir: &Key,
+        before: &Head,
         version: &UpdateVersion,
     ) -> Result<UpdateVersion> {
-        let before = std::mem::replace(&mut self.head.revision, Uuid::new_v4());
+        self.head.revision = Uuid::new_v4();
         let payload = self.payload()?;
         let path = bucket.path(&layout::object_upload_state(dir));
-        let options = PutOptions::from(PutMode::Update(version.clone()));
-        match bucket.store.put_opts(&path, payload.clone(), options).await {
-            Ok(written) => Ok(written.into()),
-            Err(error) if is_conflict(&error) => {
-                // It may be this state itself: the store took it, the answer got lost, the client library tried again.
-                let (found, version) = Self::load_head(bucket, dir).await?;
-                if found.revision == self.head.revision {
-                    Ok(version)
-                } else {
-                    Err(conflict(dir))
+        let mut mode = PutMode::Update(version.clone());
+        if !bucket.store.abilities().conditions {
+            mode = look_first(bucket, dir, before).await?;
+        }
+        for _ in 0..TRIES {
+            let put = bucket.store.put_opts(&path, payload.clone(), mode.into());
+            match put.await {
+                Ok(written) => return Ok(written.into()),
+                Err(error) if is_conflict(&error) => {
+                    let (found, version) = Self::load_head(bucket, dir).await?;
+                    // The store took it, the answer got lost, the client library tried again.
+                    if found.revision == self.head.revision {
+                        return Ok(version);
+                    }
+                    if !found.is_same_as(before) {
+                        return Err(conflict(dir));
+                    }
+                    mode = PutMode::Update(version);
                 }
+                Err(error) if is_unsupported(&error) => mode = look_first(bucket, dir, before).await?,
+                Err(error) => return Err(failed(format!("write upload `{dir}`"), error)),
             }
-            Err(error) if is_unsupported(&error) => self.overwrite(bucket, dir, before, payload).await,
-            Err(error) => Err(failed(format!("write upload `{dir}`"), error)),
         }
-    }
-
-    /// The best that a store without conditional puts can do: look first.
-    async fn overwrite(
-        &self,
-        bucket: &Bucket,
-        dir: &Key,
-        before: Uuid,
-        payload: PutPayload,
-    ) -> Result<UpdateVersion> {
-        let (found, _) = Self::load_head(bucket, dir).await?;
-        if found.revision != before {
-            return Err(conflict(dir));
-        }
-        let path = bucket.path(&layout::object_upload_state(dir));
-        let written = bucket.store.put_opts(&path, payload, PutOptions::default()).await;
-        written
-            .map(UpdateVersion::from)
-            .map_err(|error| failed(format!("write upload `{dir}`"), error))
+        Err(conflict(dir))
     }
 
     fn payload(&self) -> Result<PutPayload> {
@@ -265,6 +229,16 @@ impl State {
             .map_err(|error| Error::with_source(ErrorKind::Other, "write the state of an upload", error))?;
         head.push(b'\n');
         Ok([Bytes::from(head), self.tail.clone()].into_iter().collect())
+    }
+}
+
+/// The best that a store without conditional puts can do.
+async fn look_first(bucket: &Bucket, dir: &Key, before: &Head) -> Result<PutMode> {
+    let (found, _) = State::load_head(bucket, dir).await?;
+    if found.is_same_as(before) {
+        Ok(PutMode::Overwrite)
+    } else {
+        Err(conflict(dir))
     }
 }
 

@@ -44,7 +44,8 @@ pub trait Store: ObjectStore + MultipartStore {
         Err(unsupported("copying into a part"))
     }
 
-    /// The multipart uploads below the directory `prefix` that are neither completed nor aborted.
+    /// The multipart uploads at the key `prefix`, or below the directory `prefix`, that are neither completed nor aborted.
+    /// Some stores tell only those at exactly the key.
     ///
     /// # Errors
     ///

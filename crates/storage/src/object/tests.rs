@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use futures_util::stream::BoxStream;
+use futures_util::{TryStreamExt as _, stream::BoxStream};
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload, ObjectStore,
     PutMultipartOptions, PutOptions, PutPayload, PutResult,
@@ -16,15 +16,34 @@ use crate::{Announced, Storage, contract::purge};
 /// Limits that make multipart uploads, and copies in ranges, of small contents.
 fn small() -> Limits {
     Limits {
-        part_size: 64 * 1024,
-        memory: 64 * 64 * 1024,
+        part_size: PART,
+        smallest_part: 40 * 1024,
+        tail: 4 * 1024,
         copy_whole: 150_000,
         copy_size: 150_000,
         ..Limits::default()
     }
 }
 
+const PART: usize = 64 * 1024;
+
+/// A process on `store`, with memory for `parts` parts.
+fn process_with(store: &(impl Store + Clone), limits: Limits, parts: usize) -> ObjectStorage {
+    let memory = Share::new("parts", parts * limits.part_size);
+    ObjectStorage::with_limits(Arc::new(store.clone()), Path::default(), memory, limits)
+}
+
+fn process(store: &(impl Store + Clone), limits: Limits) -> ObjectStorage {
+    process_with(store, limits, 64)
+}
+
+mod gate;
+mod memory;
+mod sequences;
+mod takeover;
 mod uploads;
+
+use gate::Gate;
 
 async fn contract_holds(storage: ObjectStorage) {
     let storage: Arc<dyn Storage> = Arc::new(storage);
@@ -41,9 +60,11 @@ mod contract_in_memory {
 async fn contract_below_a_prefix_with_small_limits() {
     let store = Arc::new(Memory::new());
     let below = Path::from("some where/with spaces");
+    let memory = Share::new("parts", 64 * PART);
     contract_holds(ObjectStorage::with_limits(
         Arc::clone(&store) as _,
         below.clone(),
+        memory,
         small(),
     ))
     .await;
@@ -61,9 +82,7 @@ async fn contract_below_a_prefix_with_small_limits() {
 async fn contract_on_stores_that_do_not_honour_conditions() {
     for conditions in [Conditions::Ignored, Conditions::Refused] {
         for limits in [Limits::default(), small()] {
-            let store = Arc::new(Weak::new(conditions));
-            let storage = ObjectStorage::with_limits(store, Path::default(), limits);
-            let storage: Arc<dyn Storage> = Arc::new(storage);
+            let storage: Arc<dyn Storage> = Arc::new(process(&Weak::new(conditions), limits));
             Box::pin(crate::contract::unconditional(&storage)).await;
         }
     }
@@ -85,7 +104,6 @@ fn replicas(store: impl Store + Clone) -> (ObjectStorage, ObjectStorage) {
 }
 
 async fn objects(storage: &ObjectStorage) -> Vec<String> {
-    use futures_util::TryStreamExt;
     storage
         .bucket
         .store
@@ -288,6 +306,8 @@ struct Weak {
     e_tag_is_md5: bool,
     /// It copies ranges and lists multipart uploads.
     is_able: bool,
+    /// It lists multipart uploads only by their exact keys.
+    exact_keys_only: bool,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
     /// Every operation, and what it is on
     calls: Arc<parking_lot::Mutex<Vec<String>>>,
@@ -297,6 +317,8 @@ struct Weak {
     tags: Arc<parking_lot::Mutex<Vec<String>>>,
     /// How often an object was looked at or read
     looks: Arc<std::sync::atomic::AtomicU32>,
+    /// What every request of a process passes
+    gate: Arc<Gate>,
 }
 
 impl Weak {
@@ -309,11 +331,13 @@ impl Weak {
             lose_completions: false,
             e_tag_is_md5: false,
             is_able: conditions == Conditions::Honoured,
+            exact_keys_only: false,
             deleted: Arc::default(),
             calls: Arc::default(),
             sizes: Arc::default(),
             tags: Arc::default(),
             looks: Arc::default(),
+            gate: Arc::default(),
         }
     }
 
@@ -357,6 +381,7 @@ impl ObjectStore for Weak {
         payload: PutPayload,
         mut options: PutOptions,
     ) -> object_store::Result<PutResult> {
+        let lost = self.gate.pass().await?;
         self.note("put", location);
         self.note_size(location, &payload);
         if options.mode != PutMode::Overwrite {
@@ -376,7 +401,7 @@ impl ObjectStore for Weak {
                     .await?;
             }
         }
-        self.inner.put_opts(location, payload, options).await
+        lost.after(self.inner.put_opts(location, payload, options).await)
     }
 
     async fn put_multipart_opts(
@@ -388,6 +413,7 @@ impl ObjectStore for Weak {
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
+        let lost = self.gate.pass().await?;
         self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
         self.note(if options.head { "head" } else { "get" }, location);
         let mut got = self.inner.get_opts(location, options).await?;
@@ -407,21 +433,26 @@ impl ObjectStore for Weak {
                 extensions: Default::default(),
             };
         }
-        Ok(got)
+        lost.after(Ok(got))
     }
 
     fn delete_stream(
         &self,
         locations: BoxStream<'static, object_store::Result<Path>>,
     ) -> BoxStream<'static, object_store::Result<Path>> {
-        use futures_util::TryStreamExt;
         let deleted = Arc::clone(&self.deleted);
         let calls = Arc::clone(&self.calls);
         let noted = locations.inspect_ok(move |path| {
             deleted.lock().push(path.to_string());
             calls.lock().push(format!("delete {}", kind_of(path)));
         });
-        self.inner.delete_stream(Box::pin(noted))
+        let (inner, gate) = (self.inner.clone(), Arc::clone(&self.gate));
+        let deleted = async move {
+            let lost = gate.pass().await?;
+            let all: Vec<_> = inner.delete_stream(Box::pin(noted)).collect().await;
+            lost.after(Ok(stream::iter(all)))
+        };
+        stream::once(deleted).try_flatten().boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, object_store::Result<ObjectMeta>> {
@@ -434,16 +465,18 @@ impl ObjectStore for Weak {
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> object_store::Result<()> {
+        let lost = self.gate.pass().await?;
         self.note("copy to", to);
-        self.inner.copy_opts(from, to, options).await
+        lost.after(self.inner.copy_opts(from, to, options).await)
     }
 }
 
 #[async_trait]
 impl MultipartStore for Weak {
     async fn create_multipart(&self, path: &Path) -> object_store::Result<MultipartId> {
+        let lost = self.gate.pass().await?;
         self.note("create", path);
-        self.inner.create_multipart(path).await
+        lost.after(self.inner.create_multipart(path).await)
     }
 
     async fn put_part(
@@ -453,9 +486,10 @@ impl MultipartStore for Weak {
         index: usize,
         bytes: PutPayload,
     ) -> object_store::Result<PartId> {
+        let lost = self.gate.pass().await?;
         self.note("part of", path);
         self.note_size(path, &bytes);
-        self.inner.put_part(path, id, index, bytes).await
+        lost.after(self.inner.put_part(path, id, index, bytes).await)
     }
 
     async fn complete_multipart(
@@ -464,6 +498,7 @@ impl MultipartStore for Weak {
         id: &MultipartId,
         parts: Vec<PartId>,
     ) -> object_store::Result<PutResult> {
+        let lost = self.gate.pass().await?;
         self.note("complete", path);
         let completed = self.inner.complete_multipart(path, id, parts).await?;
         if self.lose_completions {
@@ -472,12 +507,13 @@ impl MultipartStore for Weak {
                 source: "no such multipart upload".into(),
             });
         }
-        Ok(completed)
+        lost.after(Ok(completed))
     }
 
     async fn abort_multipart(&self, path: &Path, id: &MultipartId) -> object_store::Result<()> {
+        let lost = self.gate.pass().await?;
         self.note("abort", path);
-        self.inner.abort_multipart(path, id).await
+        lost.after(self.inner.abort_multipart(path, id).await)
     }
 }
 
@@ -487,15 +523,18 @@ impl Store for Weak {
         if !self.is_able {
             return Err(unable());
         }
+        let lost = self.gate.pass().await?;
         self.note("copy part of", copy.to);
-        self.inner.copy_part(copy).await
+        lost.after(self.inner.copy_part(copy).await)
     }
 
     async fn open_multiparts(&self, prefix: &Path) -> object_store::Result<Vec<OpenMultipart>> {
         if !self.is_able {
             return Err(unable());
         }
-        self.inner.open_multiparts(prefix).await
+        let mut open = self.inner.open_multiparts(prefix).await?;
+        open.retain(|open| !self.exact_keys_only || open.path == *prefix);
+        Ok(open)
     }
 
     async fn sign(&self, get: &SignedGet<'_>) -> object_store::Result<Option<String>> {
@@ -511,8 +550,8 @@ impl Store for Weak {
 
     fn abilities(&self) -> Abilities {
         Abilities {
+            conditions: self.conditions == Conditions::Honoured,
             e_tag_is_md5: self.e_tag_is_md5,
-            ..Abilities::default()
         }
     }
 }

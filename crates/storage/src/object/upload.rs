@@ -68,10 +68,6 @@ impl ObjectUpload {
             ));
         }
         if let Some(session) = self.session.take() {
-            if let Err(error) = session.accepts() {
-                self.session = Some(session);
-                return Err(error);
-            }
             // One piece waits here while the task works on another one.
             let (commands, queue) = mpsc::channel(1);
             self.appending = Some(Appending {
@@ -174,7 +170,7 @@ impl Upload for ObjectUpload {
         self.abort_appending().await;
         let session = self.session.take().ok_or_else(lost)?;
         run(async move {
-            let removed = remove(&session.bucket, &session.dir, &session.state.head, false).await;
+            let removed = remove(&session.bucket, &session.dir, &session.state.head, Vec::new()).await;
             session.forget();
             removed
         })
@@ -205,17 +201,17 @@ enum End {
 
 async fn receive(session: &mut Session, mut queue: mpsc::Receiver<Command>) -> Result<End> {
     loop {
-        match timeout_at(session.renewal(), queue.recv()).await {
+        match timeout_at(session.wake(), queue.recv()).await {
             Ok(Some(Command::Append(bytes))) => {
                 session.add(bytes).await?;
-                if Instant::now() >= session.renewal() {
-                    session.renew().await?;
+                if Instant::now() >= session.wake() {
+                    session.look_after().await?;
                 }
             }
             Ok(Some(Command::Finish)) => return Ok(End::Finish),
             Ok(Some(Command::Abort)) => return Ok(End::Abort),
             Ok(None) => return Ok(End::Closed),
-            Err(_elapsed) => session.renew().await?,
+            Err(_elapsed) => session.look_after().await?,
         }
     }
 }

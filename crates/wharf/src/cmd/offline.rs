@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
+use wharf_budget::{Budget, Limits, Machine};
 use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
 
 use crate::{bucket, config::Engine};
@@ -29,7 +30,11 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
             Ok(Arc::new(storage))
         }
         Engine::InMemory => bail!("{}: `storage: inmemory` {}", work.cannot, work.in_memory),
-        Engine::S3(bucket) => Ok(Arc::new(bucket::open(bucket).await.context(work.cannot)?)),
+        Engine::S3(bucket) => {
+            let parts = Budget::new(Limits::of(Machine::read())).parts.clone();
+            let storage = bucket::open(bucket, parts).await.context(work.cannot)?;
+            Ok(Arc::new(storage))
+        }
     }
 }
 

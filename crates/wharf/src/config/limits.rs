@@ -1,7 +1,7 @@
 //! `http.limits`: what all clients together may use of the server.
 
 use super::{
-    Limits,
+    Engine, Limits,
     keys::{Default, Key, Positive, Since, keys},
     section::Section,
 };
@@ -34,12 +34,16 @@ keys! {
 }
 
 /// Reads `http.limits`.
-pub(super) fn read(root: &Section<'_>) -> Limits {
+pub(super) fn read(root: &Section<'_>, engine: Option<&Engine>) -> Limits {
     let limit = |key: Key<Option<Positive<usize>>>| root.get(key).map(|Positive(limit)| limit);
     Limits {
         connections: limit(CONNECTIONS),
         requests: limit(REQUESTS),
         bodies: limit(BODIES),
+        parts: match engine {
+            Some(Engine::S3(bucket)) => bucket.part_memory(),
+            Some(Engine::Filesystem { .. } | Engine::InMemory) | None => None,
+        },
         transfers: limit(TRANSFERS),
         windows: limit(WINDOWS),
     }

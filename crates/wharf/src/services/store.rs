@@ -7,6 +7,7 @@ use std::{
 };
 
 use tokio::{task::JoinSet, time};
+use wharf_budget::Budget;
 use wharf_server::{DebugServer, Health};
 use wharf_storage::{
     Error, ErrorKind, Storage,
@@ -24,14 +25,17 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Opens the store of `settings`, and the place of its queues.
-pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
+pub(super) async fn open(
+    settings: &Settings,
+    budget: &Budget,
+) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
     let root = match &settings.storage {
         Engine::InMemory => {
             let storage = wharf_storage::object::ObjectStorage::in_memory();
             return Ok((Arc::new(storage), Arc::new(MemorySpools)));
         }
         Engine::S3(bucket) => {
-            let storage = bucket::open(bucket).await?;
+            let storage = bucket::open(bucket, budget.parts.clone()).await?;
             return Ok((Arc::new(storage), Arc::new(MemorySpools)));
         }
         Engine::Filesystem { root } => root,

@@ -2,9 +2,7 @@
 
 use super::*;
 
-const PART: usize = 64 * 1024;
-
-fn content(seed: u8, size: usize) -> Bytes {
+pub(super) fn content(seed: u8, size: usize) -> Bytes {
     let byte = |at: usize| {
         let digits = at.to_le_bytes();
         digits
@@ -14,24 +12,25 @@ fn content(seed: u8, size: usize) -> Bytes {
     (0..size).map(byte).collect::<Vec<_>>().into()
 }
 
-fn process(store: &(impl Store + Clone), limits: Limits) -> ObjectStorage {
-    ObjectStorage::with_limits(Arc::new(store.clone()), Path::default(), limits)
-}
-
-async fn create(storage: &ObjectStorage) -> UploadKey {
+pub(super) async fn create(storage: &ObjectStorage) -> UploadKey {
     let upload = upload_key("u");
     storage.create_upload(&upload).await.unwrap();
     upload
 }
 
-async fn patch(storage: &ObjectStorage, upload: &UploadKey, bytes: Bytes) -> Result<u64> {
+pub(super) async fn patch(storage: &ObjectStorage, upload: &UploadKey, bytes: Bytes) -> Result<u64> {
     let mut held = storage.open_upload(upload).await?;
     held.write(bytes).await?;
     held.suspend().await
 }
 
 /// A PUT that names the digest of everything, with `bytes` as its body.
-async fn put(storage: &ObjectStorage, upload: &UploadKey, bytes: Bytes, digest: &Digest) -> Result<()> {
+pub(super) async fn put(
+    storage: &ObjectStorage,
+    upload: &UploadKey,
+    bytes: Bytes,
+    digest: &Digest,
+) -> Result<()> {
     let mut held = storage.open_upload(upload).await?;
     held.write_provisionally();
     held.announce(Announced {
@@ -49,7 +48,7 @@ async fn put(storage: &ObjectStorage, upload: &UploadKey, bytes: Bytes, digest: 
     finished.publish(&layout::blob(digest), &links).await
 }
 
-async fn blob(storage: &ObjectStorage, digest: &Digest) -> Bytes {
+pub(super) async fn blob(storage: &ObjectStorage, digest: &Digest) -> Bytes {
     storage
         .read(&layout::blob(digest), 100_000_000)
         .await
@@ -175,78 +174,6 @@ async fn of_two_ends_without_conditions_each_publishes_its_own_bytes() {
     }
 }
 
-/// Another server is told at once that a request is writing parts, and goes on when that request ends.
-#[tokio::test]
-async fn a_lease_keeps_other_replicas_away() {
-    let store = Memory::new();
-    let (one, two) = (process(&store, small()), process(&store, small()));
-    let upload = create(&one).await;
-    let mut held = one.open_upload(&upload).await.unwrap();
-    // The queue holds one piece, so by the third write the first has been dealt with.
-    for _ in 0..3 {
-        held.write(content(1, 2 * PART)).await.unwrap();
-    }
-    assert_eq!(
-        two.open_upload(&upload).await.err().unwrap().kind(),
-        ErrorKind::Busy
-    );
-    assert_eq!(two.upload_size(&upload).await.unwrap(), 0);
-    held.suspend().await.unwrap();
-    assert_eq!(
-        patch(&two, &upload, content(2, 1)).await.unwrap(),
-        6 * PART as u64 + 1
-    );
-}
-
-/// How far the clock of leases has been put forward, in seconds.
-static AHEAD: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-
-fn clock_ahead() -> SystemTime {
-    SystemTime::now() + Duration::from_secs(AHEAD.load(std::sync::atomic::Ordering::SeqCst))
-}
-
-/// A process that dies in the middle of a request loses what came in that request, and nothing else.
-#[tokio::test]
-async fn the_lease_of_a_killed_process_runs_out() {
-    let limits = Limits {
-        clock: clock_ahead,
-        ..small()
-    };
-    let store = Memory::new();
-    let (one, two) = (process(&store, limits), process(&store, limits));
-    let upload = create(&one).await;
-    let before = content(1, 2 * PART + 9);
-    patch(&one, &upload, before.clone()).await.unwrap();
-
-    let dying = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
-        .build()
-        .unwrap();
-    let killed = upload.clone();
-    let thread = std::thread::spawn(move || {
-        let held = dying.block_on(async move {
-            let mut held = one.open_upload(&killed).await.unwrap();
-            for _ in 0..3 {
-                held.write(content(2, 2 * PART)).await.unwrap();
-            }
-            held
-        });
-        // Its tasks stop where they are.
-        drop(dying);
-        drop(held);
-    });
-    thread.join().unwrap();
-    assert_eq!(
-        two.open_upload(&upload).await.err().unwrap().kind(),
-        ErrorKind::Busy
-    );
-    AHEAD.store(limits.lease.as_secs(), std::sync::atomic::Ordering::SeqCst);
-    let rest = content(3, 4 * PART);
-    patch(&two, &upload, rest.clone()).await.unwrap();
-    assert!(publish(&two, "u").await.unwrap() == [before, rest].concat());
-    assert_eq!(store.open_multipart_count(), 0);
-}
-
 /// An upload that one process holds and often says so, and another process.
 async fn held_with_heartbeats(store: &Memory) -> (Box<dyn Upload>, ObjectStorage, UploadKey) {
     let limits = Limits {
@@ -259,17 +186,15 @@ async fn held_with_heartbeats(store: &Memory) -> (Box<dyn Upload>, ObjectStorage
     (held, two, upload)
 }
 
-/// I6 across processes: a request that lasts renews its lease, which another process's purge looks at.
+/// I6 across processes: a request that lasts writes its state again, which another process's purge looks at.
 #[tokio::test]
 async fn a_long_request_shows_other_replicas_that_it_lives() {
     let store = Memory::new();
     let (mut held, two, upload) = held_with_heartbeats(&store).await;
     held.write(Bytes::from_static(b"piece ")).await.unwrap();
     let cutoff = SystemTime::now();
-    while State::load_head(&two.bucket, &layout::object_upload(&upload))
-        .await
-        .is_ok_and(|(head, _)| head.lease.is_none())
-    {
+    let state = layout::object_upload_state(&layout::object_upload(&upload));
+    while SystemTime::from(two.bucket.head(&state).await.unwrap().last_modified) < cutoff {
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
     assert_eq!(purge(&two, cutoff).await.unwrap(), 0);
@@ -278,9 +203,9 @@ async fn a_long_request_shows_other_replicas_that_it_lives() {
     assert_eq!(publish(&two, "u").await.unwrap(), "piece more");
 }
 
-/// A request whose lease was lost to another one ends, and takes nothing of the upload with it.
+/// A request that has lost its upload ends.
 #[tokio::test]
-async fn a_request_ends_when_it_cannot_renew_its_lease() {
+async fn a_request_ends_when_it_cannot_show_that_it_lives() {
     let store = Memory::new();
     let (mut held, two, upload) = held_with_heartbeats(&store).await;
     held.write(Bytes::from_static(b"lost")).await.unwrap();
@@ -322,13 +247,7 @@ async fn a_completion_whose_answer_is_lost_counts() {
         lose_completions: true,
         ..Weak::new(Conditions::Honoured)
     };
-    let one = process(
-        &store,
-        Limits {
-            copy_whole: 1 << 30,
-            ..small()
-        },
-    );
+    let one = process(&store, small());
     let whole = content(1, 3 * PART + 1);
     let digest = Digest::sha256_of(&whole);
     for patched in [0, 2 * PART] {
@@ -345,60 +264,9 @@ async fn a_completion_whose_answer_is_lost_counts() {
     assert_eq!(store.inner.open_multipart_count(), 0);
 }
 
-/// The server dies between the seal and the end. The client sends its last request again, to another one.
+/// Every way and every edge of a part: what is published is what was sent, and every byte was sent once.
 #[tokio::test]
-async fn a_sealed_upload_is_ended_by_another_replica() {
-    let store = Weak::new(Conditions::Honoured);
-    let (one, two) = (process(&store, small()), process(&store, small()));
-    let whole = content(1, 5 * PART + 3);
-    let digest = Digest::sha256_of(&whole);
-    let upload = create(&one).await;
-    patch(&one, &upload, whole.slice(..PART + 100)).await.unwrap();
-    let early = two.open_upload(&upload).await.unwrap();
-
-    let mut held = one.open_upload(&upload).await.unwrap();
-    held.write_provisionally();
-    held.write(whole.slice(PART + 100..)).await.unwrap();
-    let mut finished = held.finish(None).await.unwrap();
-    finished.prepare().await.unwrap();
-    drop(finished);
-    assert_eq!(two.upload_size(&upload).await.unwrap(), PART as u64 + 100);
-    let mut early = early;
-    early.write(Bytes::from_static(b"too late")).await.unwrap();
-    assert_eq!(early.suspend().await.unwrap_err().kind(), ErrorKind::Busy);
-    let late = patch(&two, &upload, content(2, 10)).await;
-    assert_eq!(late.unwrap_err().kind(), ErrorKind::Busy);
-
-    store.sizes.lock().clear();
-    put(&two, &upload, whole.slice(PART + 100..), &digest)
-        .await
-        .unwrap();
-    assert_eq!(blob(&two, &digest).await, whole);
-    let sent: Vec<_> = store.sizes.lock().iter().map(|(kind, _)| *kind).collect();
-    assert_eq!(sent, ["link"], "the bytes were sent before");
-}
-
-#[tokio::test]
-async fn other_bytes_than_the_sealed_ones_are_not_published() {
-    let store = Memory::new();
-    let one = process(&store, small());
-    let upload = create(&one).await;
-    patch(&one, &upload, content(1, 2 * PART)).await.unwrap();
-    let mut held = one.open_upload(&upload).await.unwrap();
-    held.write_provisionally();
-    held.write(content(2, 10)).await.unwrap();
-    let mut finished = held.finish(None).await.unwrap();
-    finished.prepare().await.unwrap();
-    drop(finished);
-    let other = Digest::sha256_of(&[content(1, 2 * PART), content(3, 10)].concat());
-    let error = put(&one, &upload, content(3, 10), &other).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
-    assert!(one.stat(&layout::blob(&other)).await.unwrap_err().is_not_found());
-}
-
-/// Every way and every edge of a part: what is published is what was sent, in parts of one size, sent once.
-#[tokio::test]
-async fn parts_are_equal_and_sent_once() {
+async fn every_byte_is_sent_once() {
     for size in [
         0,
         1,
@@ -423,24 +291,81 @@ async fn parts_are_equal_and_sent_once() {
                 put(&one, &upload, whole.clone(), &digest).await.unwrap();
             }
             assert_eq!(blob(&one, &digest).await, whole);
-            assert_eq!(store.inner.open_multipart_count(), 0);
+            assert_nothing_is_left(&one, &store.inner).await;
 
             let sizes = store.sizes.lock().clone();
-            let parts: Vec<usize> = of_kind(&sizes, if is_patched { "staging" } else { "blob" });
-            if parts.len() > 1 {
-                let (last, equal) = parts.split_last().unwrap();
+            let sent = [of_kind(&sizes, "staging"), of_kind(&sizes, "blob")].concat();
+            assert_eq!(sent.iter().sum::<usize>(), size, "{sent:?}");
+            if let Some((last, equal)) = sent.split_last().filter(|(_, equal)| !equal.is_empty()) {
                 assert!(
                     equal.iter().all(|part| *part == PART) && *last <= PART,
-                    "{parts:?}"
+                    "{sent:?}"
                 );
-                assert_eq!(parts.iter().sum::<usize>(), size);
-            } else if is_patched {
-                assert_eq!((parts.len(), of_kind(&sizes, "blob")), (0, vec![size]), "one put");
-            } else {
-                assert_eq!(parts, [size], "one put");
             }
+            let states = of_kind(&sizes, "state").iter().sum::<usize>();
+            assert!(states < 4096, "{states} bytes of states for {size}");
         }
     }
+}
+
+/// How many bytes are sent for each that a client pushes in chunks.
+#[tokio::test]
+async fn chunks_are_not_sent_again_and_again() {
+    let limits = Limits {
+        // As by default, at a scale of 1:64.
+        part_size: 2 * PART,
+        smallest_part: 5 * PART as u64 / 4,
+        tail: PART / 16,
+        copy_whole: 8 * PART as u64,
+        copy_size: 8 * PART as u64,
+        ..Limits::default()
+    };
+    let (kib, mib) = (PART / 4096, PART / 4);
+    for (chunk, most) in [
+        (100 * mib, 1.01),
+        (10 * mib, 1.01),
+        (8 * mib, 1.01),
+        (5 * mib, 1.01),
+        (mib, 2.1),
+        (256 * kib + kib, 2.3),
+        (64 * kib, 4.0),
+    ] {
+        for is_announced in [true, false] {
+            let store = Weak::new(Conditions::Honoured);
+            let one = process(&store, limits);
+            let whole = content(3, 23 * mib + 77);
+            let upload = create(&one).await;
+            for at in (0..whole.len()).step_by(chunk) {
+                let bytes = whole.slice(at..whole.len().min(at + chunk));
+                let mut held = one.open_upload(&upload).await.unwrap();
+                held.announce(Announced {
+                    digest: None,
+                    length: is_announced.then_some(bytes.len() as u64),
+                });
+                held.write(bytes).await.unwrap();
+                held.suspend().await.unwrap();
+            }
+            let digest = Digest::sha256_of(&whole);
+            put(&one, &upload, Bytes::new(), &digest).await.unwrap();
+            assert!(blob(&one, &digest).await == whole);
+            assert_nothing_is_left(&one, &store.inner).await;
+
+            // The heads of the states are not to scale.
+            let sizes = store.sizes.lock().clone();
+            let requests = of_kind(&sizes, "state").len();
+            let sent: usize = sizes.iter().map(|(_, size)| size).sum();
+            let sent = sent.saturating_sub(requests * 1500) as f64 / whole.len() as f64;
+            assert!(sent < most, "{sent} bytes sent for each of chunks of {chunk}");
+        }
+    }
+}
+
+/// Nothing but published objects, and no multipart upload.
+pub(super) async fn assert_nothing_is_left(storage: &ObjectStorage, store: &Memory) {
+    let left = objects(storage).await;
+    let left: Vec<_> = left.iter().filter(|path| !path.starts_with("docker/")).collect();
+    assert_eq!(left, [""; 0]);
+    assert_eq!(store.open_multipart_count(), 0);
 }
 
 fn of_kind(sizes: &[(&str, usize)], kind: &str) -> Vec<usize> {
@@ -501,22 +426,19 @@ async fn requests_to_the_store() {
         "part of staging",
         "part of staging",
         "part of staging",
-    ];
-    let seal = [
-        "put state",
-        "get state",
         "part of staging",
-        "put state",
         "complete staging",
+        "put state",
     ];
     let copy = [
+        "get state",
         "create blob",
         "copy part of blob",
         "copy part of blob",
         "complete blob",
     ];
     let end = ["put link", "delete state", "delete staging"];
-    let expected = [&start[..], &parts, &seal, &copy, &end].concat();
+    let expected = [&start[..], &parts, &copy, &end].concat();
     assert_eq!(
         calls(&[large], Bytes::new()).await,
         expected,
@@ -558,16 +480,24 @@ async fn a_blob_of_parts_may_be_named_by_sha512() {
 
 #[tokio::test]
 async fn parts_grow_with_the_announced_length() {
-    let one = process(&Memory::new(), Limits::default());
+    let one = process_with(&Memory::new(), Limits::default(), 16);
     let (mib, gib) = (1 << 20, 1_u64 << 30);
-    assert_eq!(one.bucket.part_size(0, None), 8 * mib);
-    assert_eq!(one.bucket.part_size(0, Some(5 * gib)), 8 * mib);
-    let large = one.bucket.part_size(0, Some(200 * gib)) as u64;
+    let part_size = |size, length| one.bucket.part_size(size, 0, length);
+    assert_eq!(part_size(0, None), 8 * mib);
+    assert_eq!(part_size(0, Some(5 * gib)), 8 * mib);
+    let large = part_size(0, Some(200 * gib)) as u64;
     assert!(large * 9_000 >= 200 * gib && large < 24 * mib as u64, "{large}");
+    // A chunk is one object, whatever came before.
+    for size in [0, 3, 5 * gib] {
+        assert_eq!(part_size(size, Some(10 << 20)), 10 * mib);
+        assert_eq!(part_size(size, Some(16 << 20)), 16 * mib);
+        assert_eq!(part_size(size, Some((16 << 20) + 1)), 8 * mib);
+    }
 
     let limits = Limits {
         announced_parts: 4,
         parts: 5,
+        objects: 3,
         ..small()
     };
     let one = process(&Memory::new(), limits);
@@ -577,51 +507,16 @@ async fn parts_grow_with_the_announced_length() {
     put(&one, &upload, whole.clone(), &digest).await.unwrap();
     assert_eq!(blob(&one, &digest).await, whole);
     let upload = create(&one).await;
-    let error = patch(&one, &upload, whole).await.unwrap_err();
+    let error = patch(&one, &upload, whole.clone()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.to_string().contains("announce the length"), "{error}");
-}
-
-/// Requests share memory for parts: one that finds none waits, and is refused when that takes too long.
-#[tokio::test(start_paused = true)]
-async fn memory_for_parts_is_limited() {
-    let limits = Limits {
-        memory: 2 * PART,
-        ..small()
-    };
-    let one = process(&Memory::new(), limits);
-    let mut held = Vec::new();
-    for id in ["a", "b", "c"] {
-        one.create_upload(&upload_key(id)).await.unwrap();
-        held.push(one.open_upload(&upload_key(id)).await.unwrap());
+    let upload = create(&one).await;
+    for _ in 0..3 {
+        patch(&one, &upload, whole.slice(..PART)).await.unwrap();
     }
-    for upload in &mut held {
-        upload.write(content(1, 10)).await.unwrap();
-    }
-    let refused = held.pop().unwrap().suspend().await.unwrap_err();
-    assert_eq!(refused.kind(), ErrorKind::Exhausted, "{refused}");
-    for upload in held {
-        assert_eq!(upload.suspend().await.unwrap(), 10);
-    }
-    assert_eq!(one.bucket.rooms.used(), 0);
-    assert_eq!(write(&one, "c", b"now").await.unwrap(), 3);
-
-    // What is announced as small takes little.
-    let mut held = Vec::new();
-    for number in 0..100 {
-        let upload = upload_key(&number.to_string());
-        one.create_upload(&upload).await.unwrap();
-        let mut small = one.open_upload(&upload).await.unwrap();
-        small.announce(Announced {
-            digest: None,
-            length: Some(10),
-        });
-        small.write(content(1, 10)).await.unwrap();
-        held.push(small);
-    }
-    for upload in held {
-        assert_eq!(upload.suspend().await.unwrap(), 10);
-    }
+    let error = patch(&one, &upload, whole.slice(..PART)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
+    assert!(error.to_string().contains("larger chunks"), "{error}");
 }
 
 /// Multipart uploads that no state names are aborted by the purge, those of a request that lasts are not.
@@ -631,7 +526,7 @@ async fn purge_aborts_what_is_left() {
     let (one, two) = (process(&store, small()), process(&store, small()));
     let digest = Digest::sha256_of(b"orphan");
     let upload = layout::object_upload(&upload_key("gone"));
-    let staging = layout::object_upload_data(&upload, Uuid::new_v4());
+    let staging = layout::object_upload_data(&upload, uuid::Uuid::new_v4());
     for key in [layout::blob(&digest), staging.clone()] {
         store.create_multipart(&one.bucket.path(&key)).await.unwrap();
     }
@@ -667,18 +562,23 @@ async fn purge_aborts_what_is_left() {
     assert_eq!(objects(&one).await, [key.as_str()]);
 }
 
-/// An upload that is purged takes its multipart uploads along, wherever they are.
+/// An upload that is purged takes along what a dead request left open.
 #[tokio::test]
 async fn purge_aborts_the_multipart_uploads_of_an_upload() {
     let store = Memory::new();
-    let one = process(&store, small());
+    let (one, two) = (process(&store, small()), process(&store, small()));
     let upload = create(&one).await;
-    patch(&one, &upload, content(1, 3 * PART)).await.unwrap();
+    let mut held = one.open_upload(&upload).await.unwrap();
+    // The queue holds one piece, so by the third write the first has been dealt with.
+    for _ in 0..3 {
+        held.write(content(1, 2 * PART)).await.unwrap();
+    }
     assert_eq!(store.open_multipart_count(), 1);
     let later = SystemTime::now() + Duration::from_secs(60);
-    assert_eq!(purge(&one, later).await.unwrap(), 1);
+    assert_eq!(purge(&two, later).await.unwrap(), 1);
     assert_eq!(store.open_multipart_count(), 0);
     assert_eq!(objects(&one).await, [""; 0]);
+    assert!(held.suspend().await.unwrap_err().is_not_found());
 }
 
 #[tokio::test]
@@ -704,4 +604,80 @@ async fn a_damaged_state_is_told() {
     }
     let later = SystemTime::now() + Duration::from_secs(60);
     assert_eq!(purge(&one, later).await.unwrap(), 1);
+}
+
+/// Uploads of registry:2 and :3 go when they are old, with their multipart uploads, also where the store lists these only by
+/// their exact keys; everything else of their repositories stays.
+#[tokio::test]
+async fn purge_removes_old_uploads_of_other_registries() {
+    for exact_keys_only in [false, true] {
+        let store = Weak {
+            exact_keys_only,
+            ..Weak::new(Conditions::Honoured)
+        };
+        let one = process(&store, small());
+        let repositories = "docker/registry/v2/repositories";
+        let kept = [
+            format!("{repositories}/a/_layers/sha256/00/link"),
+            format!("{repositories}/a/_manifests/tags/1/current/link"),
+            format!("{repositories}/a/b/_layers/sha256/00/link"),
+        ];
+        // More than a page of the store before the uploads of a repository.
+        let many = (0..1500).map(|number| format!("{repositories}/a/_layers/sha256/{number}/link"));
+        let gone = [
+            format!("{repositories}/a/_uploads/1/startedat"),
+            format!("{repositories}/a/_uploads/1/hashstates/sha256/0"),
+            format!("{repositories}/a/b/_uploads/2/startedat"),
+        ];
+        for path in kept.iter().cloned().chain(many).chain(gone) {
+            store.put(&Path::from(path), "x".into()).await.unwrap();
+        }
+        for path in ["a/_uploads/1/data", "a/b/_uploads/2/data"] {
+            let path = Path::from(format!("{repositories}/{path}"));
+            store.create_multipart(&path).await.unwrap();
+        }
+        let upload = create(&one).await;
+        assert_eq!(purge(&one, SystemTime::UNIX_EPOCH).await.unwrap(), 0);
+        let mut listed: Vec<_> = one.list_uploads().await.unwrap().try_collect().await.unwrap();
+        listed.sort_by(|one, other| one.id().cmp(other.id()));
+        let named: Vec<_> = listed.iter().map(|one| (one.repository(), one.id())).collect();
+        assert_eq!(named, [("a", "1"), ("a/b", "2"), ("library/alpine", "u")]);
+        assert!(
+            listed[..2]
+                .iter()
+                .all(|one| one.started().is_some() && !one.is_remnant())
+        );
+
+        let later = SystemTime::now() + Duration::from_secs(60);
+        assert_eq!(purge(&one, later).await.unwrap(), 3);
+        assert!(one.upload_size(&upload).await.unwrap_err().is_not_found());
+        assert_eq!(store.inner.open_multipart_count(), 0);
+        let left = objects(&one).await;
+        assert_eq!(left.len(), 1500 + kept.len());
+        assert!(kept.iter().all(|kept| left.contains(kept)));
+    }
+}
+
+/// One that a registry goes on with while it is being purged stays.
+#[tokio::test]
+async fn purge_spares_an_upload_that_another_registry_goes_on_with() {
+    let store = Memory::new();
+    let one = process(&store, small());
+    let dir = "docker/registry/v2/repositories/a/_uploads/1";
+    store
+        .put(&Path::from(format!("{dir}/startedat")), "x".into())
+        .await
+        .unwrap();
+    let listed: Vec<_> = one.list_uploads().await.unwrap().try_collect().await.unwrap();
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    let cutoff = SystemTime::now();
+    assert!(listed[0].touched() < cutoff);
+    tokio::time::sleep(Duration::from_millis(2)).await;
+    store
+        .put(&Path::from(format!("{dir}/hashstates/sha256/9")), "x".into())
+        .await
+        .unwrap();
+    let error = one.remove_upload(&listed[0], cutoff).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
+    assert_eq!(objects(&one).await.len(), 2);
 }

@@ -10,7 +10,7 @@ use wharf_storage::object::{
 use crate::config::{
     Bucket,
     keys::{
-        Default, Group, Key, Secret,
+        Default, Group, Key, Positive, Secret,
         Since::{From3, Ours},
         Status::Accepted,
         keys, words,
@@ -60,8 +60,8 @@ keys! {
     CHUNK: i64 = Key::new("storage.s3.chunksize")
         .default("8388608")
         .help("Bytes of each part of a multipart upload, 5 MiB or more; more than 64 MiB count as 64 MiB");
-    PART_BUFFERS: i64 = Key::new("storage.s3.partbuffers")
-        .default("16")
+    PART_BUFFERS: Option<Positive<usize>> = Key::new("storage.s3.partbuffers")
+        .shown_default(Default::Words("what fits in a quarter of the memory, 16 MiB to 128 MiB"))
         .help("Parts that all uploads together may hold in memory")
         .since(Ours);
     COPY_CHUNK: i64 = Key::new("storage.s3.multipartcopychunksize")
@@ -148,7 +148,6 @@ pub(super) fn read(root: &Section<'_>) -> Option<Bucket> {
     let copy_size = size(root, COPY_CHUNK)?;
     let copy_whole = number(root, COPY_THRESHOLD, 0..=5 * GIB)?;
     let copies = number(root, COPY_CONCURRENCY, 1..=10_000)?;
-    let part_buffers = number(root, PART_BUFFERS, 2..=10_000)?;
     warn(root, endpoint.is_some());
     let settings = S3Settings {
         bucket: bucket?,
@@ -181,11 +180,11 @@ pub(super) fn read(root: &Section<'_>) -> Option<Bucket> {
         prefix,
         options: ObjectOptions {
             part_size: part_size.min(LARGEST_PART),
-            part_buffers,
             copy_whole: copy_whole as u64,
             copy_size: copy_size as u64,
             copies,
         },
+        part_buffers: root.get(PART_BUFFERS).map(|Positive(buffers)| buffers),
     })
 }
 
