@@ -2,7 +2,9 @@
 
 use std::process::Command;
 
-use wharf_testkit::tool::Bench;
+use wharf_testkit::{Value, tool::Bench};
+
+use crate::yaml;
 
 /// Checks a configuration with the variables of its container; it must have neither problems nor warnings. Files are those of
 /// the container, so they are not looked at.
@@ -23,4 +25,20 @@ pub(crate) fn is_good(config: &str, variables: &[(String, String)]) {
         "{said}{}\n{config}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// The effective values of a configuration: `wharf config show`.
+#[track_caller]
+pub(crate) fn shown(config: &str, variables: &[(String, String)]) -> Value {
+    let bench = Bench::new();
+    bench.write("config.yml", config);
+    let output = Command::new(env!("CARGO_BIN_EXE_wharf"))
+        .args(["config", "show"])
+        .arg(bench.path("config.yml"))
+        .env_clear()
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .output()
+        .expect("the binary runs");
+    assert!(output.status.success(), "{config}");
+    yaml::document(&String::from_utf8_lossy(&output.stdout))
 }

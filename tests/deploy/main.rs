@@ -1,4 +1,5 @@
-//! What deploys the registry elsewhere: the stack of Compose on a bucket.
+//! What deploys the registry elsewhere: the chart for Kubernetes, the stack of Compose on a bucket, and the configurations of
+//! `docs/s3.md`.
 
 #![expect(
     clippy::disallowed_methods,
@@ -6,7 +7,11 @@
 )]
 
 mod authority;
+mod chart;
 mod checked;
+mod documents;
+mod manifests;
+mod refused;
 mod replica;
 mod stack;
 mod yaml;
@@ -16,6 +21,9 @@ use wharf_testkit::suite::Suite;
 fn main() {
     let mut suite = Suite::default();
     authority::add_to(&mut suite);
+    chart::add_to(&mut suite);
+    documents::add_to(&mut suite);
+    refused::add_to(&mut suite);
     stack::add_to(&mut suite);
     suite.run().exit();
 }
