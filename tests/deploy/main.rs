@@ -11,6 +11,7 @@ mod chart;
 mod checked;
 mod documents;
 mod manifests;
+mod mounted;
 mod refused;
 mod replica;
 mod stack;
@@ -23,6 +24,7 @@ fn main() {
     authority::add_to(&mut suite);
     chart::add_to(&mut suite);
     documents::add_to(&mut suite);
+    mounted::add_to(&mut suite);
     refused::add_to(&mut suite);
     stack::add_to(&mut suite);
     suite.run().exit();
