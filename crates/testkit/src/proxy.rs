@@ -109,6 +109,15 @@ impl Recipe {
         }
     }
 
+    /// A file that holds nothing else.
+    pub(crate) fn file(path: &str) -> Self {
+        let text = std::fs::read_to_string(tool::root_directory().join(path)).expect("the file is there");
+        Self {
+            text,
+            source: path.to_owned(),
+        }
+    }
+
     /// Replaces a text, which the recipe must have.
     pub(crate) fn change(&mut self, from: &str, to: &str) {
         assert!(

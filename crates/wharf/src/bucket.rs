@@ -1,12 +1,12 @@
 //! Opens a bucket: finds the credentials, and asks the store once, so that a wrong setting is one sentence at the start.
 
-use std::{env, sync::Arc};
+use std::{env, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
 use wharf_budget::Share;
 use wharf_storage::object::{
     ObjectStorage, Prefix,
-    s3::{Credentials, S3},
+    s3::{Credentials, S3, S3Settings},
 };
 
 use crate::config::Bucket;
@@ -15,7 +15,7 @@ use crate::config::Bucket;
 ///
 /// # Errors
 ///
-/// When there are no credentials, a setting cannot be used, or the store does not answer as it should.
+/// When there are no credentials, a setting or the file of authorities cannot be used, or the store does not answer as it should.
 pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<ObjectStorage> {
     let name = &bucket.settings.bucket;
     let credentials = match &bucket.access_key {
@@ -23,8 +23,12 @@ pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<Object
         None => Credentials::find(&|name| env::var_os(name))
             .map_err(|reason| anyhow!("`storage.s3`: {reason}"))?,
     };
+    let settings = S3Settings {
+        authorities: authorities()?,
+        ..bucket.settings.clone()
+    };
     let store =
-        S3::new(&bucket.settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
+        S3::new(&settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
     store.check().await.map_err(|reason| anyhow!(reason))?;
     let prefix = Prefix::from(bucket.prefix.as_str());
     Ok(ObjectStorage::sharing(
@@ -33,4 +37,16 @@ pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<Object
         parts,
         bucket.options,
     ))
+}
+
+/// Certificates of authorities that are trusted beside those of the system: the variable is that of the SDK of AWS.
+fn authorities() -> anyhow::Result<Option<Vec<u8>>> {
+    let Some(path) = env::var_os("AWS_CA_BUNDLE").filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(path);
+    #[expect(clippy::disallowed_methods, reason = "it is not a file of the store")]
+    let pem = std::fs::read(&path)
+        .with_context(|| format!("cannot read `{}`, which AWS_CA_BUNDLE names", path.display()))?;
+    Ok(Some(pem))
 }
