@@ -55,6 +55,8 @@
 
 mod blob;
 mod copy;
+#[cfg(any(test, feature = "testing"))]
+mod counted;
 mod error;
 mod finished;
 mod hashes;
@@ -82,6 +84,8 @@ use object_store::{ObjectMeta, ObjectStoreExt, PutMode, PutPayload, UpdateVersio
 use uuid::Uuid;
 use wharf_budget::{Permit, Share};
 
+#[cfg(any(test, feature = "testing"))]
+pub use self::counted::{Cost, Counted, Request};
 pub use self::{
     memory::Memory,
     store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
