@@ -57,8 +57,11 @@ mod blob;
 mod copy;
 #[cfg(any(test, feature = "testing"))]
 mod counted;
+mod cursor;
 mod error;
 mod finished;
+#[cfg(any(test, feature = "testing"))]
+mod hashed;
 mod hashes;
 mod hold;
 mod listing;
@@ -66,6 +69,7 @@ mod memory;
 mod parts;
 mod purge;
 mod rename;
+mod repositories;
 mod session;
 mod state;
 mod store;
@@ -85,7 +89,10 @@ use uuid::Uuid;
 use wharf_budget::{Permit, Share};
 
 #[cfg(any(test, feature = "testing"))]
-pub use self::counted::{Cost, Counted, Request};
+pub use self::{
+    counted::{Cost, Counted, Request},
+    hashed::Hashed,
+};
 pub use self::{
     memory::Memory,
     store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
@@ -99,8 +106,9 @@ use self::{
     upload::ObjectUpload,
 };
 use crate::{
-    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Removal, Result,
-    ScanPage, Stat, Upload, UploadStream, Uploads, Version, layout, layout::UploadKey, version::ObjectMark,
+    Blob, Condition, Error, ErrorKind, FoundPage, Key, Listed, ListedUpload, Object, Objects, Page, Put,
+    Removal, RepositoryPage, Result, ScanPage, Stat, TreeRemoval, Upload, UploadStream, Uploads, Version,
+    Wanted, layout, layout::UploadKey, version::ObjectMark,
 };
 
 #[cfg(doc)]
@@ -138,6 +146,8 @@ struct Limits {
     memory: usize,
     /// The largest object that the store copies in one request, and the parts of larger ones.
     copy_size: u64,
+    /// How many keys the store lists in one request.
+    listed: usize,
     /// How long a request waits for room in memory.
     patience: Duration,
     /// How often a request that goes on for long renews its lease.
@@ -155,6 +165,7 @@ impl Default for Limits {
             announced_parts: 9_000,
             memory: 16 * (8 << 20),
             copy_size: 32 << 20,
+            listed: 1000,
             patience: Duration::from_secs(30),
             heartbeat: Duration::from_secs(60),
             lease: Duration::from_secs(180),
@@ -241,6 +252,10 @@ impl Objects for ObjectStorage {
         tree::remove(&self.bucket, dir).await
     }
 
+    async fn remove_trees(&self, trees: &[TreeRemoval]) -> Result<Vec<bool>> {
+        tree::remove_trees(&self.bucket, trees).await
+    }
+
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
         listing::list(&self.bucket, dir, after, limit).await
     }
@@ -249,8 +264,18 @@ impl Objects for ObjectStorage {
         listing::scan(&self.bucket, prefix, after, limit).await
     }
 
-    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
-        listing::names_with(&self.bucket, dir, paths).await
+    async fn names_with(
+        &self,
+        dir: &Key,
+        wanted: Wanted<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FoundPage> {
+        listing::names_with(&self.bucket, dir, wanted, after, limit).await
+    }
+
+    async fn repositories(&self, listed: Listed, after: &str, limit: usize) -> Result<RepositoryPage> {
+        repositories::repositories(&self.bucket, listed, after, limit).await
     }
 
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {

@@ -92,12 +92,27 @@ impl Links {
     ///
     /// Errors of the store.
     pub(crate) async fn target(&self, key: &Key) -> Result<Option<Digest>> {
+        Ok(self.look_up(key).await?.map(|(digest, _)| digest))
+    }
+
+    /// The digest that the link at `key` holds if it is of `version`, as far as that is remembered.
+    pub(crate) fn remembered(&self, key: &Key, version: &Version) -> Option<Digest> {
+        let (remembered, digest) = self.cache.get(key)?;
+        (remembered == *version).then_some(digest)
+    }
+
+    /// As [`target`](Self::target), with the version of the link, if the store can promise that it stands for that content.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn look_up(&self, key: &Key) -> Result<Option<(Digest, Option<Version>)>> {
         self.requests.fetch_add(1, Relaxed);
         if let Some((version, digest)) = self.cache.get(key) {
             match self.storage.stat(key).await {
                 Ok(stat) if stat.version.as_ref() == Some(&version) => {
                     self.hits.fetch_add(1, Relaxed);
-                    return Ok(Some(digest));
+                    return Ok(Some((digest, Some(version))));
                 }
                 Ok(_) => {}
                 Err(error) if error.is_not_found() => {
@@ -114,10 +129,10 @@ impl Links {
         };
         match Link::parse(&object.bytes) {
             Link::Points(digest) => {
-                if let Some(version) = object.stat.version {
-                    self.cache.insert(key.clone(), (version, digest));
+                if let Some(version) = &object.stat.version {
+                    self.cache.insert(key.clone(), (version.clone(), digest));
                 }
-                Ok(Some(digest))
+                Ok(Some((digest, object.stat.version)))
             }
             Link::Absent => Ok(None),
             Link::Damaged(error) => {

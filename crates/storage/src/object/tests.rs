@@ -19,10 +19,12 @@ fn small() -> Limits {
         part_size: 64 * 1024,
         memory: 64 * 64 * 1024,
         copy_size: 150_000,
+        listed: 7,
         ..Limits::default()
     }
 }
 
+mod names;
 mod uploads;
 
 async fn contract_holds(storage: ObjectStorage) {
@@ -285,6 +287,8 @@ struct Weak {
     lose_completions: bool,
     /// It copies ranges and lists multipart uploads.
     is_able: bool,
+    /// Keys that end with a slash, of objects that stand for directories
+    markers: Vec<String>,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
     /// Every operation, and what it is on
     calls: Arc<parking_lot::Mutex<Vec<String>>>,
@@ -303,6 +307,7 @@ impl Weak {
             send_short: false,
             lose_completions: false,
             is_able: conditions == Conditions::Honoured,
+            markers: Vec::new(),
             deleted: Arc::default(),
             calls: Arc::default(),
             sizes: Arc::default(),
@@ -473,6 +478,40 @@ impl MultipartStore for Weak {
 
 #[async_trait]
 impl Store for Weak {
+    async fn scan(
+        &self,
+        prefix: &Path,
+        after: Option<&Path>,
+        most: usize,
+    ) -> object_store::Result<Vec<ObjectMeta>> {
+        use futures_util::TryStreamExt;
+        self.calls.lock().push("list".to_owned());
+        let objects: Vec<ObjectMeta> = self.inner.list(Some(prefix)).try_collect().await?;
+        let mut found: Vec<_> = objects
+            .into_iter()
+            .map(|meta| (meta.location.to_string(), meta))
+            .collect();
+        // They sort with the slash, and are shown without.
+        found.extend(
+            self.markers
+                .iter()
+                .filter(|marker| marker.starts_with(&format!("{prefix}/")))
+                .map(|marker| {
+                    let meta = ObjectMeta {
+                        location: Path::parse(marker).unwrap(),
+                        last_modified: Default::default(),
+                        size: 0,
+                        e_tag: None,
+                        version: None,
+                    };
+                    (marker.clone(), meta)
+                }),
+        );
+        found.retain(|(key, _)| after.is_none_or(|after| key.as_str() > after.as_ref()));
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found.into_iter().take(most).map(|(_, meta)| meta).collect())
+    }
+
     async fn copy_part(&self, copy: &PartCopy<'_>) -> object_store::Result<PartId> {
         if !self.is_able {
             return Err(unable());
