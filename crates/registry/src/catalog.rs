@@ -1,20 +1,18 @@
 //! The catalogue: every repository that can be read, sorted, in pages, read from the tree.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
-use wharf_oci::{PageRequest, RepoName};
-use wharf_storage::layout::{self, InTree as _};
+use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
+use wharf_storage::Listed;
 
 use crate::{
     error::Result,
     registry::Registry,
-    tree::{directory::exists, repositories, tags::NamePage},
+    tree::tags::{NamePage, is_tag},
 };
 
-/// How many directories are looked into while the walk goes on. The walk lists each of them one after the other, so more
-/// would not end sooner, and at the end of a page they are looked into in vain.
-const AHEAD: usize = 4;
+/// How many names are asked of the store at once.
+const PAGE: usize = 1000;
 
 impl Registry {
     /// The repositories after `page.last`: `page.n` of them, or all. Those without a tag are left out, unless
@@ -37,53 +35,40 @@ impl Registry {
         if wanted == 0 {
             return Ok(found);
         }
-        let last = page.last.as_deref().unwrap_or("");
-        let walk = repositories::by_name(Arc::clone(&self.storage), last, Arc::clone(&self.tree.unreadable))
-            .map_ok(|repository| self.listed(repository))
-            .try_buffered(AHEAD);
-        let mut walk = pin!(walk);
-        while let Some(name) = walk.next().await.transpose()? {
-            let Some(name) = name else { continue };
-            if found.names.len() == wanted {
-                found.more = true;
-                break;
+        let mut after: Box<str> = page.last.as_deref().unwrap_or_default().into();
+        let mut limit = wanted.min(PAGE);
+        loop {
+            let walked = self.storage.repositories(self.listed(), &after, limit).await?;
+            let end = walked.names.last().filter(|_| walked.more).cloned();
+            self.tree
+                .unreadable
+                .passed(&after, end.as_deref(), walked.unreadable);
+            let names = walked.names.into_iter();
+            found
+                .names
+                .extend(names.filter(|name| name.parse::<RepoName>().is_ok()));
+            found.more = walked.more || found.names.len() > wanted;
+            found.names.truncate(wanted);
+            match end {
+                Some(end) if found.names.len() < wanted => after = end,
+                _ => return Ok(found),
             }
-            found.names.push(name.as_str().into());
+            // Directories whose names no repository has may be most of the store.
+            limit = PAGE;
         }
-        Ok(found)
+    }
+
+    /// Which repositories the catalogue lists.
+    fn listed(&self) -> Listed {
+        match (self.options.show_empty_repositories, self.options.referrers_tags) {
+            (true, _) => Listed::WithContent,
+            (false, true) => Listed::Tagged(|tag| is_tag(tag) && !is_referrers_tag(tag)),
+            (false, false) => Listed::Tagged(is_tag),
+        }
     }
 
     /// The repositories that were met and could not be read, for lack of a right: some of them, in ascending order.
     pub fn unreadable_repositories(&self) -> Vec<Box<str>> {
         self.tree.unreadable.names()
-    }
-
-    /// The name of `repository` if the catalogue lists it.
-    async fn listed(&self, repository: layout::Repository) -> Result<Option<RepoName>> {
-        let Ok(name) = repository.path().parse::<RepoName>() else {
-            return Ok(None);
-        };
-        match self.has_listed_content(&name).await {
-            Err(error) if self.tree.unreadable.explains(name.as_str(), &error) => Ok(None),
-            Err(error) => Err(error),
-            Ok(is_listed) => {
-                self.tree.unreadable.is_readable(name.as_str());
-                Ok(is_listed.then_some(name))
-            }
-        }
-    }
-
-    async fn has_listed_content(&self, name: &RepoName) -> Result<bool> {
-        if self.options.show_empty_repositories {
-            Ok(exists(&*self.storage, &layout::manifests(name)).await?
-                || exists(&*self.storage, &layout::layers(name)).await?)
-        } else {
-            let first = PageRequest {
-                n: Some(1),
-                last: None,
-            };
-            let tags = self.shown_tags(name, &first).await?;
-            Ok(tags.is_some_and(|tags| !tags.names.is_empty()))
-        }
     }
 }

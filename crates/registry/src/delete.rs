@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use wharf_oci::{Digest, RepoName, Tag, referrers_tag};
-use wharf_storage::layout;
+use wharf_storage::{Key, layout};
 
 use crate::{
     coordination::Watch,
@@ -15,6 +15,7 @@ use crate::{
     tree::{
         graph::Graph,
         parallel::{PARALLEL, in_parallel},
+        tags::Pointer,
     },
 };
 
@@ -113,36 +114,73 @@ impl Registry {
         force: bool,
     ) -> Result<(Vec<Tag>, Option<Digest>)> {
         for _ in 0..ATTEMPTS {
-            let (tags, subject, watch) = self.find_tags_to_delete(name, digest, force).await?;
+            let (pointers, subject, watch) = self.find_tags_to_delete(name, digest, force).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed().await? {
                 continue;
             }
             // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
+            let tags = pointers.iter().map(|pointer| pointer.tag.clone()).collect();
             let tags = lock.lock_tags(name, tags).await?;
-            let removals = tags.tags().iter();
-            let removals = removals.map(|tag| self.remove_tag_of(digest, name, tag, &tags));
-            let removed: Vec<Option<Tag>> = in_parallel(removals).await?;
-            ignore_absent(lock.unlink_revision(name).await)?;
-            return Ok((removed.into_iter().flatten().collect(), subject));
+            let removed = self.remove_tags_of(digest, pointers, &tags).await?;
+            lock.unlink_revision(name).await?;
+            return Ok((removed, subject));
         }
         Err(disturbed())
     }
 
-    /// Removes the locked tag `tag` if it points at `digest`.
-    async fn remove_tag_of(
+    /// Removes those of the locked tags that point at `digest`, and returns them.
+    ///
+    /// They were found without a lock, so a push may have moved one elsewhere since. One whose link has the version that it
+    /// had when it was found still points at `digest`; the others are looked at again. A link that was written anew with the
+    /// same digest has a new version: it is removed in the next round.
+    async fn remove_tags_of(
         &self,
         digest: &Digest,
-        name: &RepoName,
-        tag: &Tag,
+        pointers: Vec<Pointer>,
         lock: &TagsLocked,
-    ) -> Result<Option<Tag>> {
-        // Looked at under its lock: a push may have moved it elsewhere since it was found.
-        if self.tag_target(name, tag).await?.as_ref() != Some(digest) {
-            return Ok(None);
+    ) -> Result<Vec<Tag>> {
+        let (mut left, unknown): (Vec<_>, Vec<_>) = pointers
+            .into_iter()
+            .partition(|pointer| pointer.version.is_some());
+        left.extend(self.still_pointing_at(digest, unknown, lock.name()).await?);
+        let mut removed = Vec::new();
+        for _ in 0..ATTEMPTS {
+            if left.is_empty() {
+                return Ok(removed);
+            }
+            let went = lock.remove_unchanged(&left).await?;
+            let mut changed = Vec::new();
+            for (pointer, went) in left.into_iter().zip(went) {
+                match went {
+                    true => removed.push(pointer.tag),
+                    false => changed.push(pointer),
+                }
+            }
+            left = self.still_pointing_at(digest, changed, lock.name()).await?;
         }
-        ignore_absent(lock.remove(tag).await)?;
-        Ok(Some(tag.clone()))
+        Err(disturbed())
+    }
+
+    /// Those of `pointers` that point at `digest` at this moment, with the versions that they have now.
+    async fn still_pointing_at(
+        &self,
+        digest: &Digest,
+        pointers: Vec<Pointer>,
+        name: &RepoName,
+    ) -> Result<Vec<Pointer>> {
+        let links: Vec<Key> = pointers
+            .iter()
+            .map(|pointer| layout::tag_link(name, &pointer.tag))
+            .collect();
+        let targets = in_parallel(links.iter().map(|link| self.tree.links.look_up(link))).await?;
+        let pointers = pointers.into_iter().zip(targets);
+        let still = pointers.filter_map(|(pointer, target)| {
+            let (target, version) = target?;
+            let tag = pointer.tag;
+            (target == *digest).then_some(Pointer { tag, version })
+        });
+        Ok(still.collect())
     }
 
     /// The tags of `name` that point at the manifest `digest`, if it may be deleted, and its subject, whose fallback tag does not
@@ -152,7 +190,7 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
-    ) -> Result<(Vec<Tag>, Option<Digest>, Box<dyn Watch>)> {
+    ) -> Result<(Vec<Pointer>, Option<Digest>, Box<dyn Watch>)> {
         let above = || async {
             if !self.has_revision(name, digest).await? {
                 let hint = self.owner_of(name, digest).await?;
@@ -177,7 +215,7 @@ impl Registry {
         // The list of the referrers of its subject needs it only as long as it is there.
         let list = subject.as_ref().map(referrers_tag);
         for tags in tags.values_mut() {
-            tags.retain(|tag| Some(tag) != list.as_ref());
+            tags.retain(|pointer| Some(&pointer.tag) != list.as_ref());
         }
         let indexes = images(name, &tags);
         if !indexes.is_empty() {
@@ -334,7 +372,7 @@ impl Registry {
     }
 
     /// The tags of `name` that point at one of `digests`.
-    async fn tags_of(&self, name: &RepoName, digests: &[Digest]) -> Result<HashMap<Digest, Vec<Tag>>> {
+    async fn tags_of(&self, name: &RepoName, digests: &[Digest]) -> Result<HashMap<Digest, Vec<Pointer>>> {
         self.tree.tags.pointing_at(name, digests, &self.tree.links).await
     }
 
@@ -378,7 +416,7 @@ impl Registry {
                 let image = tags.get(manifest).and_then(|tags| tags.first());
                 let image = image.map_or_else(
                     || format!("an untagged image of {name}"),
-                    |tag| format!("{name}:{tag}"),
+                    |Pointer { tag, .. }| format!("{name}:{tag}"),
                 );
                 return Ok(Some(format!(
                     "that digest is a {role} of `{image}`; its manifest is `{manifest}`"
@@ -392,9 +430,9 @@ impl Registry {
 }
 
 /// The images that tags of `name` name, in ascending order.
-fn images(name: &RepoName, tags: &HashMap<Digest, Vec<Tag>>) -> Vec<String> {
+fn images(name: &RepoName, tags: &HashMap<Digest, Vec<Pointer>>) -> Vec<String> {
     let tags = tags.values().flatten();
-    let mut images: Vec<String> = tags.map(|tag| format!("{name}:{tag}")).collect();
+    let mut images: Vec<String> = tags.map(|Pointer { tag, .. }| format!("{name}:{tag}")).collect();
     images.sort_unstable();
     images
 }
@@ -410,13 +448,5 @@ fn unknown(name: &RepoName, reference: String, hint: Option<String>) -> Error {
         name: name.clone(),
         reference,
         hint,
-    }
-}
-
-/// Another request removed it first: the outcome is the same.
-fn ignore_absent(result: wharf_storage::Result<()>) -> Result<()> {
-    match result {
-        Err(error) if !error.is_not_found() => Err(error.into()),
-        _ => Ok(()),
     }
 }

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use wharf_oci::{Digest, Reference, RepoName, Tag};
-use wharf_storage::{Finished, Put, Puts, Storage, layout};
+use wharf_storage::{Finished, Put, Puts, Removal, Storage, TreeRemoval, layout};
 
 use crate::{
     coordination::{Coordination, Hold, Watch},
     error::Result,
     patience,
     precondition::Observed,
+    tree::tags::Pointer,
 };
 
 /// The steps at which a manifest is published (I3). A history is no pointer that a request follows, so it need not wait for
@@ -206,14 +207,17 @@ impl Exclusive {
         self.locks.storage.remove(&link, &layout::layers(name)).await
     }
 
-    /// Removes the revision link of the digest from `name`.
+    /// Removes the revision link of the digest from `name`, if it is still there.
     ///
     /// # Errors
     ///
-    /// Errors of the store; not found when there is no link.
+    /// Errors of the store.
     pub(crate) async fn unlink_revision(&self, name: &RepoName) -> wharf_storage::Result<()> {
-        let link = layout::revision_link(name, &self.digest);
-        self.locks.storage.remove(&link, &layout::revisions(name)).await
+        let link = Removal {
+            key: layout::revision_link(name, &self.digest),
+            keep: layout::revisions(name),
+        };
+        self.locks.storage.remove_many(&[link]).await
     }
 }
 
@@ -231,11 +235,6 @@ impl TagsLocked {
         &self.name
     }
 
-    /// The tags that are locked.
-    pub(crate) fn tags(&self) -> &[Tag] {
-        &self.tags
-    }
-
     /// Removes one of the locked tags, with its history.
     ///
     /// # Errors
@@ -245,5 +244,26 @@ impl TagsLocked {
         debug_assert!(self.tags.contains(tag), "the tag `{tag}` is not locked");
         let directory = layout::tag(&self.name, tag);
         self.locks.storage.remove_tree(&directory).await
+    }
+
+    /// Removes those of the locked tags, with their histories, whose links still have the version that is known of them, and
+    /// those of which none is known. Returns of each whether it was there and went.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn remove_unchanged(&self, pointers: &[Pointer]) -> wharf_storage::Result<Vec<bool>> {
+        let trees = pointers.iter().map(|Pointer { tag, version }| {
+            debug_assert!(self.tags.contains(tag), "the tag `{tag}` is not locked");
+            let link = version
+                .clone()
+                .map(|version| (layout::tag_link(&self.name, tag), version));
+            TreeRemoval {
+                dir: layout::tag(&self.name, tag),
+                unless_changed: link,
+            }
+        });
+        let trees: Vec<TreeRemoval> = trees.collect();
+        self.locks.storage.remove_trees(&trees).await
     }
 }

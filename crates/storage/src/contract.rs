@@ -23,6 +23,7 @@
 mod conditions;
 mod listing;
 mod moving;
+mod names;
 mod objects;
 mod provisional;
 mod races;
@@ -32,6 +33,7 @@ mod uploads;
 pub use conditions::*;
 pub use listing::*;
 pub use moving::*;
+pub use names::*;
 pub use objects::*;
 pub use provisional::*;
 pub use races::*;
@@ -135,6 +137,7 @@ cases! {$ always {
     remove_spares_neighbours
     remove_all_is_many_removes
     remove_tree_takes_everything_below
+    remove_trees_takes_what_has_not_changed
     // moving
     rename_moves_an_object
     rename_of_nothing
@@ -155,7 +158,13 @@ cases! {$ always {
     scan_tells_sizes_and_times
     scan_of_nothing_is_empty
     scan_never_misses_an_object_that_stays
-    names_with_an_object_below_them
+    // names
+    names_with_pages
+    names_with_start_after_any_text
+    names_with_another_object_besides
+    names_with_are_those_of_the_moment
+    names_in_random_trees
+    repositories_page
     // uploads
     upload_in_one_request
     upload_of_nothing

@@ -34,9 +34,9 @@ use parking_lot::Mutex;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ByteStream, Error, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation,
-    Page, Put, Puts, Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, Version,
-    layout::UploadKey,
+    Announced, Blob, ByteStream, Error, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object,
+    Objects, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage,
+    TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout, layout::UploadKey,
 };
 
 /// A rule: what goes wrong, where, and when.
@@ -390,6 +390,20 @@ impl Objects for Faulty {
             .await
     }
 
+    async fn remove_trees(&self, trees: &[TreeRemoval]) -> Result<Vec<bool>> {
+        for (index, tree) in trees.iter().enumerate() {
+            if let Some(failure) = self.faults.meet(Operation::RemoveTree, tree.dir.as_str()).await {
+                let done = index + usize::from(failure.after_effect);
+                return self
+                    .inner
+                    .remove_trees(&trees[..done])
+                    .await
+                    .and(Err(failure.error));
+            }
+        }
+        self.inner.remove_trees(trees).await
+    }
+
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
         self.faults
             .around(Operation::List, dir.as_str(), self.inner.list(dir, after, limit))
@@ -406,9 +420,39 @@ impl Objects for Faulty {
         self.faults.around(Operation::Scan, prefix.as_str(), work).await
     }
 
-    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
-        let work = self.inner.names_with(dir, paths);
-        self.faults.around(Operation::Scan, dir.as_str(), work).await
+    async fn names_with(
+        &self,
+        dir: &Key,
+        wanted: Wanted<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FoundPage> {
+        let work = self.inner.names_with(dir, wanted, after, limit);
+        self.faults
+            .around(Operation::of(&wanted), dir.as_str(), work)
+            .await
+    }
+
+    /// A repository whose listing is to fail for lack of a right is unreadable, and so is what lies below it.
+    async fn repositories(&self, listed: Listed, after: &str, limit: usize) -> Result<RepositoryPage> {
+        let root = layout::repositories();
+        let work = self.inner.repositories(listed, after, limit);
+        let mut page = self.faults.around(Operation::List, root.as_str(), work).await?;
+        let names = std::mem::take(&mut page.names);
+        for name in names {
+            let is_below = |(above, _): &(Box<str>, Error)| name.starts_with(&format!("{above}/"));
+            if page.unreadable.iter().any(is_below) {
+                continue;
+            }
+            match self.faults.meet(Operation::List, &format!("{root}/{name}")).await {
+                None => page.names.push(name),
+                Some(Failure { error, .. }) if error.kind() == ErrorKind::PermissionDenied => {
+                    page.unreadable.push((name, error));
+                }
+                Some(Failure { error, .. }) => return Err(error),
+            }
+        }
+        Ok(page)
     }
 
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {

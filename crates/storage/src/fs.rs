@@ -56,11 +56,13 @@ mod known_uploads;
 mod list;
 mod list_uploads;
 mod lock;
+mod names;
 mod pool;
 mod provisional;
 mod read;
 mod remove;
 mod rename;
+mod repositories;
 mod saved_hash;
 mod scan;
 mod spool;
@@ -81,6 +83,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use futures_util::{FutureExt as _, StreamExt as _, TryStreamExt as _, stream};
 use parking_lot::Mutex;
 
 use self::{
@@ -96,8 +99,9 @@ use self::{
     unsettled::{Moment, Unsettled},
 };
 use crate::{
-    Blob, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Puts, Removal, Result, ScanPage, Stat,
-    Upload, UploadStream, Uploads, Version, layout, layout::UploadKey,
+    Blob, Error, ErrorKind, FoundPage, Key, Listed, ListedUpload, Object, Objects, Page, Puts, Removal,
+    RepositoryPage, Result, ScanPage, Stat, TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted,
+    layout, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -106,6 +110,8 @@ const STAGING: &str = "wharf/staging";
 /// Staging of what goes into the tree, where that lies on another file system than `wharf`. No repository's name begins
 /// with an underscore, so readers of the tree, registry:2 among them, pass it over.
 const TREE_STAGING: &str = "docker/registry/v2/repositories/_wharf/staging";
+/// How many trees one request removes side by side
+const TREES: usize = 16;
 /// A name that nothing has
 const NOTHING: &str = "wharf-no-such-name";
 
@@ -534,6 +540,14 @@ impl<D: Disk> Objects for FsStorage<D> {
         self.run(move |engine| engine.remove_tree(&dir)).await
     }
 
+    async fn remove_trees(&self, trees: &[TreeRemoval]) -> Result<Vec<bool>> {
+        self.require_lock()?;
+        let removals = trees.iter().cloned();
+        let removals = removals.map(|tree| self.run(move |engine| engine.remove_unchanged(&tree)).boxed());
+        let removals: Vec<_> = removals.collect();
+        stream::iter(removals).buffered(TREES).try_collect().await
+    }
+
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
         self.engine.list(dir, after, limit).await
     }
@@ -551,9 +565,32 @@ impl<D: Disk> Objects for FsStorage<D> {
             .await
     }
 
-    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
-        let (dir, paths) = (dir.clone(), paths.to_vec());
-        self.run(move |engine| engine.names_with(&dir, &paths)).await
+    async fn names_with(
+        &self,
+        dir: &Key,
+        wanted: Wanted<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FoundPage> {
+        if let Some(known) = self.engine.known_names(dir, wanted, after, limit) {
+            return Ok(known);
+        }
+        let (dir, after) = (dir.clone(), after.map(str::to_owned));
+        let (object, besides) = (wanted.object.clone(), wanted.besides.to_vec());
+        self.run(move |engine| {
+            let wanted = Wanted {
+                object: &object,
+                besides: &besides,
+            };
+            engine.names_with(&dir, wanted, after.as_deref(), limit)
+        })
+        .await
+    }
+
+    async fn repositories(&self, listed: Listed, after: &str, limit: usize) -> Result<RepositoryPage> {
+        let after = after.to_owned();
+        self.run(move |engine| engine.repositories(listed, &after, limit))
+            .await
     }
 
     /// `None`: clients cannot reach the files of the store.

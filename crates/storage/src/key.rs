@@ -63,10 +63,12 @@ impl Key {
 
 /// Whether a name can be one component of a key.
 pub(crate) fn is_component(component: &str) -> bool {
-    !matches!(component, "" | "." | "..")
-        && component
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'+' | b'='))
+    !matches!(component, "" | "." | "..") && component.bytes().all(is_component_byte)
+}
+
+/// Whether a component of a key can have that byte.
+pub(crate) fn is_component_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-' | b'+' | b'=')
 }
 
 impl fmt::Display for Key {

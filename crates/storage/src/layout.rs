@@ -31,6 +31,17 @@ use crate::key::{Key, KeyError, is_component};
 
 const V2: &str = "docker/registry/v2";
 
+/// Where manifests and tags, layers, and tags alone lie in a repository.
+pub(crate) const MANIFESTS: &str = "_manifests/";
+pub(crate) const LAYERS: &str = "_layers/";
+pub(crate) const TAGS: &str = "_manifests/tags/";
+
+/// Where the link of a tag lies in its directory.
+pub(crate) const TAG_LINK: &str = "current/link";
+
+/// The longest name that a repository has had in any registry. A deeper directory is no repository, or a loop of links.
+pub const LONGEST_NAME: usize = 255;
+
 /// The most bytes that a link can have and still hold a digest.
 pub const LINK_LIMIT: u64 = 1024;
 
@@ -83,6 +94,20 @@ impl Repository {
             return Err(KeyError(name.to_owned()));
         }
         let path = above.map_or_else(|| name.to_owned(), |above| format!("{}/{name}", above.0));
+        Ok(Self(path.into()))
+    }
+}
+
+impl Repository {
+    /// The directory at `path` among all repositories.
+    ///
+    /// # Errors
+    ///
+    /// [`KeyError`] when no key can have that name, or when it is longer than any name of a repository.
+    pub(crate) fn at(path: &str) -> Result<Self, KeyError> {
+        if path.len() > LONGEST_NAME || !path.split('/').all(is_component) {
+            return Err(KeyError(path.to_owned()));
+        }
         Ok(Self(path.into()))
     }
 }
@@ -155,6 +180,11 @@ pub fn tag_link(repository: &impl InTree, tag: &(impl AsRef<str> + ?Sized)) -> K
     Key::from_safe(format!(
         "{V2}/repositories/{path}/_manifests/tags/{tag}/current/link"
     ))
+}
+
+/// The path of [`tag_link`] below the directory of a tag, the same for each.
+pub fn in_tag_link() -> Key {
+    Key::from_safe(TAG_LINK.to_owned())
 }
 
 /// The directory whose names are the algorithms, and below them the hex digits, of all digests that a tag ever had.
@@ -259,6 +289,18 @@ pub struct UploadKey {
     pub repository: RepoName,
     /// Identifier that the registry gave the upload.
     pub id: UploadId,
+}
+
+/// The repository that an object below [`repositories`] belongs to, and its path in it: the layout's own names begin with an
+/// underscore, and those of repositories do not.
+pub(crate) fn repository_of(path: &str) -> Option<(&str, &str)> {
+    let slash = path.find("/_")?;
+    (!path.starts_with('_')).then(|| (&path[..slash], &path[slash + 1..]))
+}
+
+/// The tag that an object of a repository belongs to, and its path in the directory of the tag.
+pub(crate) fn tag_of(path: &str) -> Option<(&str, &str)> {
+    path.strip_prefix(TAGS)?.split_once('/')
 }
 
 /// Whether an object belongs to a tag: its history, or its link.

@@ -35,11 +35,12 @@ mod version;
 pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};
 pub use objects::{
-    Blob, ByteStream, Condition, Entry, Object, Objects, Page, Put, Puts, Removal, ScanPage, Scanned, Stat,
+    Blob, ByteStream, Condition, Entry, Found, FoundPage, Listed, Object, Objects, Page, Put, Puts, Removal,
+    RepositoryPage, ScanPage, Scanned, Stat, TreeRemoval, Wanted,
 };
 pub use operation::Operation;
 pub use uploads::{Announced, Finished, ListedUpload, Upload, UploadStream, Uploads};
-pub use version::Version;
+pub use version::{Fingerprint, Version};
 
 /// A whole store: objects, and uploads that become objects.
 pub trait Storage: Objects + Uploads {}

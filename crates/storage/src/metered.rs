@@ -13,8 +13,9 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ErrorKind, Finished, Key, ListedUpload, Object, Objects, Operation, Page, Put, Puts,
-    Removal, Result, ScanPage, Stat, Storage, Upload, UploadStream, Uploads, Version, layout::UploadKey,
+    Announced, Blob, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object, Objects, Operation,
+    Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage, TreeRemoval, Upload,
+    UploadStream, Uploads, Version, Wanted, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -186,6 +187,12 @@ impl Objects for Metered {
             .await
     }
 
+    async fn remove_trees(&self, trees: &[TreeRemoval]) -> Result<Vec<bool>> {
+        self.meters
+            .time(Operation::RemoveTree, self.inner.remove_trees(trees))
+            .await
+    }
+
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
         self.meters
             .time(Operation::List, self.inner.list(dir, after, limit))
@@ -204,10 +211,20 @@ impl Objects for Metered {
             .await
     }
 
-    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
-        self.meters
-            .time(Operation::Scan, self.inner.names_with(dir, paths))
-            .await
+    async fn names_with(
+        &self,
+        dir: &Key,
+        wanted: Wanted<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FoundPage> {
+        let work = self.inner.names_with(dir, wanted, after, limit);
+        self.meters.time(Operation::of(&wanted), work).await
+    }
+
+    async fn repositories(&self, listed: Listed, after: &str, limit: usize) -> Result<RepositoryPage> {
+        let work = self.inner.repositories(listed, after, limit);
+        self.meters.time(Operation::List, work).await
     }
 
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {

@@ -73,10 +73,13 @@ mod blob;
 mod copy;
 #[cfg(any(test, feature = "testing"))]
 mod counted;
+mod cursor;
 mod error;
 mod finished;
 mod foreign;
 mod growth;
+#[cfg(any(test, feature = "testing"))]
+mod hashed;
 mod hashes;
 mod hold;
 mod listing;
@@ -85,6 +88,7 @@ mod parts;
 mod purge;
 mod read;
 mod rename;
+mod repositories;
 mod room;
 pub mod s3;
 mod session;
@@ -108,7 +112,10 @@ use wharf_budget::Share;
 pub use object_store::path::Path as Prefix;
 
 #[cfg(any(test, feature = "testing"))]
-pub use self::counted::{Cost, Counted, Request};
+pub use self::{
+    counted::{Cost, Counted, Request},
+    hashed::Hashed,
+};
 pub use self::{
     memory::Memory,
     store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
@@ -123,8 +130,9 @@ use self::{
     upload::ObjectUpload,
 };
 use crate::{
-    Blob, Condition, Error, ErrorKind, Key, ListedUpload, Object, Objects, Page, Put, Puts, Removal, Result,
-    ScanPage, Stat, Upload, UploadStream, Uploads, Version, layout, layout::UploadKey, version::ObjectMark,
+    Blob, Condition, Error, ErrorKind, FoundPage, Key, Listed, ListedUpload, Object, Objects, Page, Put,
+    Puts, Removal, RepositoryPage, Result, ScanPage, Stat, TreeRemoval, Upload, UploadStream, Uploads,
+    Version, Wanted, layout, layout::UploadKey, version::ObjectMark,
 };
 
 #[cfg(doc)]
@@ -199,6 +207,8 @@ struct Limits {
     copy_size: u64,
     /// How many ranges of one object it copies at once.
     copies: usize,
+    /// How many keys the store lists in one request.
+    listed: usize,
     /// How long a request waits for room in memory.
     patience: Duration,
     /// How often a request that goes on for long writes the state.
@@ -223,6 +233,7 @@ impl Limits {
             copy_whole: options.copy_whole,
             copy_size: options.copy_size.max(1),
             copies: options.copies.max(1),
+            listed: 1000,
             patience: Duration::from_secs(30),
             heartbeat: Duration::from_secs(60),
         }
@@ -323,6 +334,10 @@ impl Objects for ObjectStorage {
         tree::remove(&self.bucket, dir).await
     }
 
+    async fn remove_trees(&self, trees: &[TreeRemoval]) -> Result<Vec<bool>> {
+        tree::remove_trees(&self.bucket, trees).await
+    }
+
     async fn list(&self, dir: &Key, after: Option<&str>, limit: usize) -> Result<Page> {
         listing::list(&self.bucket, dir, after, limit).await
     }
@@ -331,8 +346,18 @@ impl Objects for ObjectStorage {
         listing::scan(&self.bucket, prefix, after, limit).await
     }
 
-    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
-        listing::names_with(&self.bucket, dir, paths).await
+    async fn names_with(
+        &self,
+        dir: &Key,
+        wanted: Wanted<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FoundPage> {
+        listing::names_with(&self.bucket, dir, wanted, after, limit).await
+    }
+
+    async fn repositories(&self, listed: Listed, after: &str, limit: usize) -> Result<RepositoryPage> {
+        repositories::repositories(&self.bucket, listed, after, limit).await
     }
 
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::{Key, Result, Version};
+use crate::{Error, Key, Result, Version};
 
 #[cfg(doc)]
 use crate::ErrorKind;
@@ -129,11 +129,24 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::NotFound`] when there is nothing.
     async fn remove_tree(&self, dir: &Key) -> Result<()>;
 
+    /// Removes everything below some directories, as [`remove_tree`](Self::remove_tree) does, and returns of each whether
+    /// there was something and it was removed. What is not to be removed any more, because the object of its
+    /// [condition](TreeRemoval::unless_changed) has another version or is gone, stays. Durable.
+    ///
+    /// It is cheaper than one by one: a bucket lists neighbours together and removes many objects with each request, what
+    /// points before what it points to (invariant I3). Between the look at a condition and the removal another process may
+    /// replace the object.
+    ///
+    /// # Errors
+    ///
+    /// The first failure; further removals may or may not have been tried.
+    async fn remove_trees(&self, trees: &[TreeRemoval]) -> Result<Vec<bool>>;
+
     /// Returns the names directly below `dir`, in ascending order of their bytes, strictly after `after`,
     /// at most `limit` of them. A directory that does not exist gives an empty page.
     ///
-    /// On a bucket every page costs a listing of the whole directory, because a bucket sorts whole keys and not
-    /// names: to read many names there, use [`scan`](Self::scan).
+    /// On a bucket a page costs a look at the objects below its names, a thousand with each request, or less where a name
+    /// has more of them.
     ///
     /// # Errors
     ///
@@ -162,16 +175,37 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// Only errors of the engine.
     async fn scan(&self, prefix: &Key, after: Option<&Key>, limit: usize) -> Result<ScanPage>;
 
-    /// Returns the names directly below `dir` that have an object at one of `paths` below them, in ascending order of their
-    /// bytes: `a` when there is `dir/a/<path>`.
+    /// Returns the names directly below `dir` that have what is `wanted` below them, in ascending order of their bytes,
+    /// strictly after `after`, at most `limit` of them: `a` when there is an object at `dir/a/<path>`.
     ///
-    /// It is one operation, whatever the number of names: a file system looks for the files in one go, a bucket lists all
-    /// objects below `dir` in pages of a thousand. Changes that happen meanwhile may be seen or not.
+    /// It is one operation, whatever the number of names: a file system looks for the files in one go, and remembers the
+    /// outcome as long as the directory does not change; a bucket lists the objects below the names of the page. Neither
+    /// costs more when there are more names before or after it. Changes that happen meanwhile may be seen or not.
     ///
     /// # Errors
     ///
     /// Only errors of the engine.
-    async fn names_with(&self, dir: &Key, paths: &[Key]) -> Result<Vec<Box<str>>>;
+    async fn names_with(
+        &self,
+        dir: &Key,
+        wanted: Wanted<'_>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<FoundPage>;
+
+    /// Returns the repositories that are `listed`, in ascending order of the bytes of their whole names, strictly after
+    /// `after`, which may be any text, at most `limit` of them. Whatever directory stands in the place of a repository is
+    /// one.
+    ///
+    /// A page costs what is on it: a file system looks into the directories on the way, a bucket reads the keys of the
+    /// repositories, a thousand with each request, and passes over the rest of what a repository has once it is known to
+    /// be listed.
+    ///
+    /// # Errors
+    ///
+    /// Only errors of the engine. A directory that the process has no right to read is no error: see
+    /// [`RepositoryPage::unreadable`].
+    async fn repositories(&self, listed: Listed, after: &str, limit: usize) -> Result<RepositoryPage>;
 
     /// Returns a URL under which a client can read the object at `key` from the store itself for `ttl`, without
     /// credentials. `None` when the store cannot be reached by clients. Whether there is an object is not looked up.
@@ -313,6 +347,15 @@ pub struct Removal {
     pub keep: Key,
 }
 
+/// One directory to remove with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TreeRemoval {
+    /// The directory
+    pub dir: Key,
+    /// An object below it, and the version that it must still have
+    pub unless_changed: Option<(Key, Version)>,
+}
+
 /// Metadata of an object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
@@ -357,6 +400,54 @@ pub struct Entry {
     pub name: Box<str>,
     /// Whether there is something below the name
     pub is_dir: bool,
+}
+
+/// What [`Objects::names_with`] looks for below each name.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// Path of an object that is there and is not empty
+    pub object: &'a Key,
+    /// Paths of objects of which one is there, too. If there are none, the first object is enough.
+    pub besides: &'a [Key],
+}
+
+/// A page of names that have [what was wanted](Wanted).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FoundPage {
+    /// Names, in ascending order of their bytes
+    pub found: Vec<Found>,
+    /// Whether there are names after the last one
+    pub more: bool,
+}
+
+/// One name that has [what was wanted](Wanted).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The name
+    pub name: Box<str>,
+    /// Version of the [object](Wanted::object), where the engine came to know it by the way, as a bucket does
+    pub version: Option<Version>,
+}
+
+/// Which repositories [`Objects::repositories`] returns.
+#[derive(Debug, Clone, Copy)]
+pub enum Listed {
+    /// Those with a tag that points somewhere, and whose name counts.
+    Tagged(fn(&str) -> bool),
+    /// Those that have manifests or layers.
+    WithContent,
+}
+
+/// A page of repositories.
+#[derive(Debug, Default)]
+pub struct RepositoryPage {
+    /// Names, in ascending order of their bytes
+    pub names: Vec<Box<str>>,
+    /// Whether there are repositories after the last one
+    pub more: bool,
+    /// Directories that the process has no right to read, each with the error. They, and what is below them, are not
+    /// among the names.
+    pub unreadable: Vec<(Box<str>, Error)>,
 }
 
 /// A page of a [scan](Objects::scan).

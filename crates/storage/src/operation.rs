@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::Wanted;
+
 /// One operation of [`Objects`](crate::Objects), [`Uploads`](crate::Uploads), [`Upload`](crate::Upload) or
 /// [`Finished`](crate::Finished).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -20,11 +22,12 @@ pub enum Operation {
     Rename,
     /// [`Objects::remove`](crate::Objects::remove) and [`Objects::remove_many`](crate::Objects::remove_many)
     Remove,
-    /// [`Objects::remove_tree`](crate::Objects::remove_tree)
+    /// [`Objects::remove_tree`](crate::Objects::remove_tree) and [`Objects::remove_trees`](crate::Objects::remove_trees)
     RemoveTree,
-    /// [`Objects::list`](crate::Objects::list)
+    /// [`Objects::list`](crate::Objects::list), [`Objects::repositories`](crate::Objects::repositories), and
+    /// [`Objects::names_with`](crate::Objects::names_with) that wants one object
     List,
-    /// [`Objects::scan`](crate::Objects::scan)
+    /// [`Objects::scan`](crate::Objects::scan), and [`Objects::names_with`](crate::Objects::names_with) that wants others besides
     Scan,
     /// [`Objects::location`](crate::Objects::location)
     Location,
@@ -78,6 +81,15 @@ impl Operation {
         Self::PublishBlob,
         Self::Discard,
     ];
+
+    /// [`Objects::names_with`](crate::Objects::names_with): a list, or a scan that looks into every name.
+    pub(crate) fn of(wanted: &Wanted<'_>) -> Self {
+        if wanted.besides.is_empty() {
+            Self::List
+        } else {
+            Self::Scan
+        }
+    }
 
     /// The name as a label of metrics, `publish_blob`.
     pub fn name(self) -> &'static str {

@@ -2,6 +2,8 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use md5::{Digest as _, Md5};
+
 /// The state of one object or directory at one moment, as its store names it.
 ///
 /// Equal versions of one key mean equal content. [`Condition::Matches`](crate::Condition::Matches) takes a version
@@ -33,7 +35,39 @@ pub(crate) struct ObjectMark {
     pub(crate) modified: SystemTime,
 }
 
+/// What many buckets tell of the content of an object without being asked to read it: its size and its MD5.
+///
+/// Two contents with one fingerprint are the same content, as long as neither was made for a collision of MD5; the text of
+/// a digest cannot be. That an object has another fingerprint than a content says nothing: the entity tag of an encrypted
+/// object, or of one that came in parts, may only look like an MD5.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint {
+    md5: [u8; 16],
+    size: u64,
+}
+
+impl Fingerprint {
+    /// The fingerprint of `content`.
+    pub fn of(content: &[u8]) -> Self {
+        Self {
+            md5: Md5::digest(content).into(),
+            size: content.len() as u64,
+        }
+    }
+}
+
 impl Version {
+    /// The fingerprint of the object, if its store told one.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let mark = self.as_object()?;
+        let hex = mark.e_tag.trim_matches('"');
+        if hex.len() != 32 || !hex.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return None;
+        }
+        let md5 = u128::from_str_radix(hex, 16).ok()?.to_be_bytes();
+        Some(Fingerprint { md5, size: mark.size })
+    }
+
     pub(crate) fn file(mark: FileMark) -> Self {
         Self(Mark::File(mark))
     }
@@ -56,5 +90,38 @@ impl Version {
             Mark::File(_) => None,
             Mark::Object(mark) => Some(mark),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(e_tag: &str, size: u64) -> Version {
+        Version::object(ObjectMark {
+            e_tag: e_tag.to_owned(),
+            version: None,
+            size,
+            modified: SystemTime::UNIX_EPOCH,
+        })
+    }
+
+    #[test]
+    fn an_entity_tag_is_a_fingerprint_if_it_can_be_an_md5() {
+        let abc = Fingerprint::of(b"abc");
+        let md5 = "900150983cd24fb0d6963f7d28e17f72";
+        for e_tag in [format!("\"{md5}\""), md5.to_owned(), md5.to_uppercase()] {
+            assert_eq!(version(&e_tag, 3).fingerprint(), Some(abc), "{e_tag}");
+            assert_ne!(version(&e_tag, 4).fingerprint(), Some(abc), "another size");
+        }
+        for e_tag in [
+            "\"0\"",
+            "",
+            "\"900150983cd24fb0d6963f7d28e17f72-2\"",
+            "+00150983cd24fb0d6963f7d28e17f72",
+        ] {
+            assert_eq!(version(e_tag, 3).fingerprint(), None, "{e_tag}");
+        }
+        assert_eq!(Version::file([0; 4]).fingerprint(), None);
     }
 }

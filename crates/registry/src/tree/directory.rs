@@ -31,8 +31,8 @@ pub(crate) async fn names(storage: &dyn Storage, directory: &Key) -> Result<Vec<
 ///
 /// Errors of the store.
 pub(crate) async fn exists(storage: &dyn Storage, directory: &Key) -> Result<bool> {
-    let page = storage.list(directory, None, 1).await?;
-    Ok(!page.entries.is_empty())
+    let page = storage.list(directory, None, 0).await?;
+    Ok(page.more)
 }
 
 /// The content of a directory that keeps digests as `<algorithm>/<hex>`.

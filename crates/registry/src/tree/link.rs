@@ -100,12 +100,27 @@ impl Links {
     ///
     /// Errors of the store.
     pub(crate) async fn target(&self, key: &Key) -> Result<Option<Digest>> {
-        self.still(key, self.remembered(key)).await
+        Ok(self.look_up(key).await?.map(|(digest, _)| digest))
     }
 
     /// What the link at `key` was when it was read last: a guess, with which nothing can be answered.
     pub(crate) fn remembered(&self, key: &Key) -> Option<Remembered> {
         self.cache.get(key)
+    }
+
+    /// The digest that the link at `key` holds if it is of `version`, as far as that is remembered.
+    pub(crate) fn remembered_as(&self, key: &Key, version: &Version) -> Option<Digest> {
+        let remembered = self.cache.get(key)?;
+        (remembered.version == *version).then_some(remembered.digest)
+    }
+
+    /// As [`target`](Self::target), with the version of the link, if the store can promise that it stands for that content.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn look_up(&self, key: &Key) -> Result<Option<(Digest, Option<Version>)>> {
+        self.compare(key, self.remembered(key)).await
     }
 
     /// As [`target`](Self::target), where the link was `remembered`.
@@ -114,6 +129,14 @@ impl Links {
     ///
     /// Errors of the store.
     pub(crate) async fn still(&self, key: &Key, remembered: Option<Remembered>) -> Result<Option<Digest>> {
+        Ok(self.compare(key, remembered).await?.map(|(digest, _)| digest))
+    }
+
+    async fn compare(
+        &self,
+        key: &Key,
+        remembered: Option<Remembered>,
+    ) -> Result<Option<(Digest, Option<Version>)>> {
         self.requests.fetch_add(1, Relaxed);
         let read = match &remembered {
             Some(Remembered { version, .. }) => {
@@ -125,7 +148,7 @@ impl Links {
             Ok(Some(object)) => Ok(self.keep(key, object)),
             Ok(None) => {
                 self.hits.fetch_add(1, Relaxed);
-                Ok(remembered.map(|remembered| remembered.digest))
+                Ok(remembered.map(|Remembered { version, digest }| (digest, Some(version))))
             }
             Err(error) if error.is_not_found() => {
                 if remembered.is_some() {
@@ -146,7 +169,7 @@ impl Links {
         match self.storage.read(key, layout::LINK_LIMIT).await {
             Ok(object) => {
                 let version = object.stat.version.clone();
-                Ok(Some((self.keep(key, object), version)))
+                Ok(Some((self.keep(key, object).map(|(digest, _)| digest), version)))
             }
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
@@ -154,13 +177,13 @@ impl Links {
     }
 
     /// Remembers a link that was read. The digest that it holds, if it is not damaged.
-    fn keep(&self, key: &Key, object: Object) -> Option<Digest> {
+    fn keep(&self, key: &Key, object: Object) -> Option<(Digest, Option<Version>)> {
         match Link::parse(&object.bytes) {
             Link::Points(digest) => {
-                if let Some(version) = object.stat.version {
+                if let Some(version) = object.stat.version.clone() {
                     self.cache.insert(key.clone(), Remembered { version, digest });
                 }
-                Some(digest)
+                Some((digest, object.stat.version))
             }
             Link::Absent => None,
             Link::Damaged(error) => {

@@ -6,9 +6,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use wharf_storage::ErrorKind;
-
-use crate::error::Error;
+use wharf_storage::Error;
 
 /// How many are remembered, and named in the metrics.
 const CAPACITY: usize = 100;
@@ -23,29 +21,26 @@ pub(crate) struct Unreadable {
 }
 
 impl Unreadable {
-    /// Whether `error` says that the process lacks the right; if so, that is remembered of `name`, and logged if it is new.
-    pub(crate) fn explains(&self, name: &str, error: &Error) -> bool {
-        if error.storage_kind() != Some(ErrorKind::PermissionDenied) {
-            return false;
-        }
-        let mut names = self.names.lock();
-        let is_new = names.len() < CAPACITY && names.insert(name.into());
-        self.any.store(true, Relaxed);
-        drop(names);
-        if is_new {
-            tracing::error!(repository = name, %error, "a repository cannot be read; the catalogue leaves it out, and no garbage can be collected; give its files to the user of the registry");
-        }
-        true
-    }
-
-    /// Remembers that `name` could be read.
-    pub(crate) fn is_readable(&self, name: &str) {
-        if !self.any.load(Relaxed) {
+    /// Remembers that of the repositories after `after`, up to `end` or the last one, just these could not be read. Logs those
+    /// of which that is new.
+    pub(crate) fn passed(&self, after: &str, end: Option<&str>, unreadable: Vec<(Box<str>, Error)>) {
+        if unreadable.is_empty() && !self.any.load(Relaxed) {
             return;
         }
         let mut names = self.names.lock();
-        names.remove(name);
+        let was_passed = |name: &str| name > after && end.is_none_or(|end| name <= end);
+        names.retain(|name| !was_passed(name) || unreadable.iter().any(|(found, _)| found == name));
+        let mut new = Vec::new();
+        for (name, error) in unreadable {
+            if names.len() < CAPACITY && names.insert(name.clone()) {
+                new.push((name, error));
+            }
+        }
         self.any.store(!names.is_empty(), Relaxed);
+        drop(names);
+        for (repository, error) in new {
+            tracing::error!(%repository, %error, "a repository cannot be read; the catalogue leaves it out, and no garbage can be collected; give its files to the user of the registry");
+        }
     }
 
     /// Their names, in ascending order.

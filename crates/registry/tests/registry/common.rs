@@ -3,16 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use object_store::{
-    path::Path,
-    throttle::{ThrottleConfig, ThrottledStore},
-};
+use object_store::path::Path;
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type};
 use wharf_registry::{ManifestPush, Options, Origin, Precondition, PushedManifest, Registry, Result};
 use wharf_storage::{
     Key, Put, Storage,
     metered::{Metered, Meters},
-    object::{Memory, ObjectStorage},
+    object::{Counted, Memory, ObjectStorage, Store},
 };
 
 /// Runs each story on a bucket in memory and on a directory. `open` makes of the store what a story takes, and is told
@@ -71,22 +68,20 @@ pub(crate) fn metered() -> (Arc<Registry>, Meters) {
     (over(Arc::new(storage)), meters)
 }
 
-/// Virtual time that each operation takes; the tests' clock only moves while they wait for it.
-pub(crate) const ROUND_TRIP: Duration = Duration::from_millis(100);
+/// Virtual time that each request to a bucket takes; the tests' clock only moves while they wait for it.
+pub(crate) const ROUND_TRIP: Duration = Counted::<Memory>::TICK;
 
 /// A registry over a bucket that answers after [`ROUND_TRIP`], and its store.
 pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
-    let delays = ThrottleConfig {
-        wait_delete_per_call: ROUND_TRIP,
-        wait_get_per_call: ROUND_TRIP,
-        wait_list_per_call: ROUND_TRIP,
-        wait_list_with_delimiter_per_call: ROUND_TRIP,
-        wait_put_per_call: ROUND_TRIP,
-        ..ThrottleConfig::default()
-    };
-    let store = ThrottledStore::new(Memory::new(), delays);
-    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
+    let (_, storage) = counted(Memory::new());
     (over(Arc::clone(&storage)), storage)
+}
+
+/// A bucket whose requests are counted and take [`ROUND_TRIP`], and a store over it.
+pub(crate) fn counted<T: Store + Clone>(bucket: T) -> (Counted<T>, Arc<dyn Storage>) {
+    let bucket = Counted::new(bucket);
+    let storage = ObjectStorage::new(Arc::new(bucket.clone()), Path::default());
+    (bucket, Arc::new(storage))
 }
 
 /// The origin of what tests do.

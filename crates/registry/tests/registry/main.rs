@@ -7,6 +7,7 @@ mod deletions;
 mod events;
 mod fallback_tags;
 mod kept_fallback_tags;
+mod lists;
 mod manifests;
 mod many_tags;
 mod races;

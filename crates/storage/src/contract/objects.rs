@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 
 use super::{assert_kind, collect, exists, key, names, pattern, publish, put, read, upload_key};
-use crate::{ByteStream, ErrorKind, Puts, Removal, Storage};
+use crate::{ByteStream, ErrorKind, Puts, Removal, Storage, TreeRemoval};
 
 /// A published object is there, with its size and a plausible time.
 pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
@@ -617,4 +617,50 @@ pub async fn remove_tree_takes_everything_below(storage: &Arc<dyn Storage>) {
     let again = root.join(inside[0]).expect("a key");
     publish(storage, &again, "again").await;
     assert_eq!(read(storage, &again).await, "again");
+}
+
+/// Trees go whole, those beside them stay, and so do those whose condition does not hold.
+pub async fn remove_trees_takes_what_has_not_changed(storage: &Arc<dyn Storage>) {
+    let dir = key("contract/remove_trees_takes_what_has_not_changed");
+    let at = |path: &str| dir.join(path).expect("a key");
+    let names = ["1", "1-a", "1.0", "10", "deep/er", "moved", "same"];
+    for name in names {
+        publish(storage, &at(&format!("{name}/current/link")), "old").await;
+        publish(storage, &at(&format!("{name}/index/00/link")), "x").await;
+    }
+    // Old enough for a file system to be sure of the version.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let version = async |name: &str| {
+        let link = at(&format!("{name}/current/link"));
+        let stat = storage.stat(&link).await.expect("stat");
+        stat.version.map(|version| (link, version))
+    };
+    let (moved, same, one) = (
+        version("moved").await,
+        version("same").await,
+        version("1.0").await,
+    );
+    publish(storage, &at("moved/current/link"), "new content").await;
+    let trees: Vec<TreeRemoval> = [
+        ("same", same),
+        ("1", None),
+        ("moved", moved.clone()),
+        ("missing", None),
+        ("deep/er", None),
+        ("10", moved.map(|(_, version)| (at("10/missing"), version))),
+        ("1.0", one),
+    ]
+    .into_iter()
+    .map(|(name, unless_changed)| TreeRemoval {
+        dir: at(name),
+        unless_changed,
+    })
+    .collect();
+    let removed = storage.remove_trees(&trees).await.expect("remove");
+    assert_eq!(removed, [true, true, false, false, true, false, true]);
+    for name in names {
+        let left = exists(storage, &at(&format!("{name}/index/00/link"))).await;
+        assert_eq!(left, ["1-a", "10", "moved"].contains(&name), "{name}");
+    }
+    assert_eq!(storage.remove_trees(&[]).await.expect("remove"), [true; 0]);
 }

@@ -199,30 +199,3 @@ pub async fn scan_never_misses_an_object_that_stays(storage: &Arc<dyn Storage>) 
     }
     restless.await.expect("the restless task");
 }
-
-/// The names that have an object at one of the paths, and no others.
-pub async fn names_with_an_object_below_them(storage: &Arc<dyn Storage>) {
-    let dir = key("contract/names_with_an_object_below_them");
-    let prefix = dir.join("p").expect("a key");
-    publish_all(storage, &prefix).await;
-    publish(storage, &dir.join("p-/x").expect("a key"), "beside").await;
-    let cases: [(&[&str], &[&str]); 7] = [
-        (&["current/link"], &["1.0", "1.0-a", "1.0.1"]),
-        (&["x"], &["a+b.d", "a-b.d", "a.b.d"]),
-        (&["index/sha256/01/link", "c/d/e/f/g"], &["1.0", "a"]),
-        (&["b", "bb/x"], &["a"]),
-        // Directories are no objects, and objects have nothing below them.
-        (&["c/d", "current", "index/sha256"], &[]),
-        (&["link", "b/x"], &[]),
-        (&[], &[]),
-    ];
-    for (paths, expected) in cases {
-        let paths: Vec<Key> = paths.iter().copied().map(key).collect();
-        let found = storage.names_with(&prefix, &paths).await.expect("names");
-        let found: Vec<&str> = found.iter().map(|name| &**name).collect();
-        assert_eq!(found, expected, "{paths:?}");
-    }
-    let nowhere = dir.join("nowhere").expect("a key");
-    let found = storage.names_with(&nowhere, &[key("x")]).await.expect("names");
-    assert_eq!(found, []);
-}

@@ -1,6 +1,10 @@
 //! Listing directories: read once, sorted, kept as long as the directory does not change.
 
-use std::{io, ops::ControlFlow, sync::Arc};
+use std::{
+    io,
+    ops::ControlFlow,
+    sync::{Arc, OnceLock},
+};
 
 use quick_cache::{Weighter, sync::Cache};
 
@@ -25,6 +29,16 @@ pub(super) struct Listing {
     /// Where each name ends, doubled, plus one for a directory.
     ends: Box<[u64]>,
     unreachable: Arc<[Box<str>]>,
+    /// The directories without a certain object, once they were looked for
+    without: OnceLock<Without>,
+}
+
+/// The directories in a listing that do not have an object, at a moment since the directory last changed.
+pub(super) struct Without {
+    /// Path of the object below each of them
+    pub(super) object: Key,
+    /// Numbers of the names, in ascending order
+    pub(super) names: Box<[usize]>,
 }
 
 /// Weighs a listing by the memory that it takes.
@@ -57,7 +71,8 @@ impl<D: Disk> Engine<D> {
         Ok(listing.page(after, limit))
     }
 
-    fn unchanged_listing(&self, directory: &Key) -> Option<Arc<Listing>> {
+    /// The listing that was read before, if the directory has not changed since.
+    pub(super) fn unchanged_listing(&self, directory: &Key) -> Option<Arc<Listing>> {
         let listing = self.listings.get(directory.as_str())?;
         let now = self.disk.stat(directory.as_str()).ok()?;
         (listing.version.is_some() && listing.version == version(&now)).then_some(listing)
@@ -172,6 +187,7 @@ impl Listing {
             names: names.into(),
             ends,
             unreachable: Arc::default(),
+            without: OnceLock::new(),
         }
     }
 
@@ -190,8 +206,30 @@ impl Listing {
         }
     }
 
+    /// Whether it is kept until the directory changes.
+    pub(super) fn is_kept(&self) -> bool {
+        self.version.is_some()
+    }
+
+    /// How many names there are.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The directories that do not have `object`, if they were looked for.
+    pub(super) fn without(&self, object: &Key) -> Option<&[usize]> {
+        let without = self.without.get()?;
+        (without.object == *object).then_some(&*without.names)
+    }
+
+    /// Remembers which directories do not have an object. Only the first object is remembered.
+    pub(super) fn remember(&self, without: Without) {
+        // Another request may have been faster.
+        drop(self.without.set(without));
+    }
+
     /// The index of the first name above `after`.
-    fn first_above(&self, after: &str) -> usize {
+    pub(super) fn first_above(&self, after: &str) -> usize {
         let (mut low, mut high) = (0, self.ends.len());
         while low < high {
             let middle = low.midpoint(high);
@@ -209,11 +247,13 @@ impl Listing {
         (0..self.ends.len()).map(|index| (self.name(index), self.is_dir(index)))
     }
 
-    fn is_dir(&self, index: usize) -> bool {
+    /// Whether the name is that of a directory.
+    pub(super) fn is_dir(&self, index: usize) -> bool {
         self.ends[index] & 1 == 1
     }
 
-    fn name(&self, index: usize) -> &str {
+    /// The name with that number.
+    pub(super) fn name(&self, index: usize) -> &str {
         let end = |index: usize| usize::try_from(self.ends[index] / 2).unwrap_or(usize::MAX);
         &self.names[if index == 0 { 0 } else { end(index - 1) }..end(index)]
     }

@@ -9,7 +9,7 @@ use super::{
     unsettled::Change,
     upload::directory_of,
 };
-use crate::{Error, ErrorKind, Key, Removal, Result, layout::UploadKey};
+use crate::{Error, ErrorKind, Key, Removal, Result, TreeRemoval, layout::UploadKey};
 
 /// How many names are held in memory while a directory is emptied or searched.
 const BATCH: usize = 1024;
@@ -112,6 +112,22 @@ impl<D: Disk> Engine<D> {
             tracing::warn!(path, %error, "could not delete a removed directory; the next start will");
         }
         Ok(())
+    }
+
+    /// Removes a tree if its condition holds, and returns whether there was something. Blocks.
+    pub(super) fn remove_unchanged(&self, tree: &TreeRemoval) -> Result<bool> {
+        if let Some((key, version)) = &tree.unless_changed {
+            match self.stat(key) {
+                Ok(stat) if stat.version.as_ref() == Some(version) => {}
+                Err(error) if !error.is_not_found() => return Err(error),
+                Ok(_) | Err(_) => return Ok(false),
+            }
+        }
+        match self.remove_tree(&tree.dir) {
+            Ok(()) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Removes a file that may be gone already, without any claim to durability.

@@ -1,11 +1,6 @@
 //! Scans: the objects below a prefix in the order of their keys, page by page.
 
-use super::{
-    Engine,
-    list::Listing,
-    read::file_stat,
-    sys::{Disk, Kind},
-};
+use super::{Engine, list::Listing, read::file_stat, sys::Disk};
 use crate::{Error, ErrorKind, Key, Result, ScanPage, Scanned};
 
 impl<D: Disk> Engine<D> {
@@ -18,32 +13,6 @@ impl<D: Disk> Engine<D> {
         let more = objects.len() > limit;
         objects.truncate(limit);
         Ok(ScanPage { objects, more })
-    }
-
-    /// The names in `directory` below which one of `paths` is a file. Blocks.
-    pub(super) fn names_with(&self, directory: &Key, paths: &[Key]) -> Result<Vec<Box<str>>> {
-        let listing = self.listing(directory)?;
-        let mut found = Vec::new();
-        let mut path = String::new();
-        for (name, _) in listing.names().filter(|(_, is_dir)| *is_dir) {
-            for below in paths {
-                path.clear();
-                path.extend([directory.as_str(), "/", name, "/", below.as_str()]);
-                if self.is_file(&path)? {
-                    found.push(name.into());
-                    break;
-                }
-            }
-        }
-        Ok(found)
-    }
-
-    fn is_file(&self, path: &str) -> Result<bool> {
-        match self.disk.stat(path) {
-            Ok(metadata) => Ok(metadata.kind == Kind::File),
-            Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(Error::io(format!("stat `{path}`"), error)),
-        }
     }
 
     fn scan_below(

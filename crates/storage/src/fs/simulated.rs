@@ -59,6 +59,8 @@ struct State {
     /// The file that is locked
     locked: Option<u64>,
     mounted: Option<u64>,
+    /// The directory that the process has no right to read
+    denied: Option<u64>,
     reads: u64,
     syncs: Syncs,
     /// Bytes that can still be written.
@@ -124,6 +126,7 @@ impl Default for State {
             has_no_locks: false,
             locked: None,
             mounted: None,
+            denied: None,
             reads: 0,
             syncs: Syncs::default(),
             space: u64::MAX,
@@ -154,6 +157,20 @@ impl SimulatedDisk {
     pub(super) fn mount(&self, path: &str) {
         let mut state = self.0.state.lock();
         state.mounted = state.add(path, Content::directory()).ok();
+    }
+
+    /// Takes the right to read the directory `path` away, or gives it back.
+    pub(super) fn deny(&self, path: Option<&str>) {
+        let mut state = self.0.state.lock();
+        state.denied = None;
+        state.denied = path.and_then(|path| state.find(path).ok());
+        if let Some(denied) = state.denied {
+            state.clock += 1;
+            let clock = state.clock;
+            if let Ok(node) = state.node(denied) {
+                node.changed = clock;
+            }
+        }
     }
 
     /// Number of syncs since the last call.
@@ -334,6 +351,9 @@ impl State {
     }
 
     fn names(&self, inode: u64) -> io::Result<&BTreeMap<String, u64>> {
+        if self.denied == Some(inode) {
+            return Err(io::ErrorKind::PermissionDenied.into());
+        }
         match self.nodes.get(&inode).map(|node| &node.content) {
             Some(Content::Directory { removed: true, .. }) | None => Err(not_found()),
             Some(Content::Directory { now, .. }) => Ok(now),

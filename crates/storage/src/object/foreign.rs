@@ -77,7 +77,7 @@ pub(super) async fn remove_untouched(
     for multipart in &multiparts {
         parts::abort(bucket, &multipart.path, &multipart.id).await;
     }
-    tree::remove_below(bucket, &dir, |_| true).await
+    tree::remove_below(bucket, &dir, |_| true).await.map(drop)
 }
 
 fn note(

@@ -126,7 +126,7 @@ pub(super) async fn remove_untouched(
     for multipart in open_at(bucket, &bucket.path(&dir)).await? {
         parts::abort(bucket, &multipart.path, &multipart.id).await;
     }
-    tree::remove_below(bucket, &dir, |_| true).await
+    tree::remove_below(bucket, &dir, |_| true).await.map(drop)
 }
 
 async fn abort_untouched(

@@ -21,6 +21,7 @@ fn small() -> Limits {
         tail: 4 * 1024,
         copy_whole: 150_000,
         copy_size: 150_000,
+        listed: 7,
         ..Limits::default()
     }
 }
@@ -39,6 +40,7 @@ fn process(store: &(impl Store + Clone), limits: Limits) -> ObjectStorage {
 
 mod gate;
 mod memory;
+mod names;
 mod sequences;
 mod takeover;
 mod uploads;
@@ -308,6 +310,8 @@ struct Weak {
     is_able: bool,
     /// It lists multipart uploads only by their exact keys.
     exact_keys_only: bool,
+    /// Keys that end with a slash, of objects that stand for directories
+    markers: Vec<String>,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
     /// Every operation, and what it is on
     calls: Arc<parking_lot::Mutex<Vec<String>>>,
@@ -332,6 +336,7 @@ impl Weak {
             e_tag_is_md5: false,
             is_able: conditions == Conditions::Honoured,
             exact_keys_only: false,
+            markers: Vec::new(),
             deleted: Arc::default(),
             calls: Arc::default(),
             sizes: Arc::default(),
@@ -519,6 +524,40 @@ impl MultipartStore for Weak {
 
 #[async_trait]
 impl Store for Weak {
+    async fn scan(
+        &self,
+        prefix: &Path,
+        after: Option<&Path>,
+        most: usize,
+    ) -> object_store::Result<Vec<ObjectMeta>> {
+        use futures_util::TryStreamExt;
+        self.calls.lock().push("list".to_owned());
+        let objects: Vec<ObjectMeta> = self.inner.list(Some(prefix)).try_collect().await?;
+        let mut found: Vec<_> = objects
+            .into_iter()
+            .map(|meta| (meta.location.to_string(), meta))
+            .collect();
+        // They sort with the slash, and are shown without.
+        found.extend(
+            self.markers
+                .iter()
+                .filter(|marker| marker.starts_with(&format!("{prefix}/")))
+                .map(|marker| {
+                    let meta = ObjectMeta {
+                        location: Path::parse(marker).unwrap(),
+                        last_modified: Default::default(),
+                        size: 0,
+                        e_tag: None,
+                        version: None,
+                    };
+                    (marker.clone(), meta)
+                }),
+        );
+        found.retain(|(key, _)| after.is_none_or(|after| key.as_str() > after.as_ref()));
+        found.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(found.into_iter().take(most).map(|(_, meta)| meta).collect())
+    }
+
     async fn copy_part(&self, copy: &PartCopy<'_>) -> object_store::Result<PartId> {
         if !self.is_able {
             return Err(unable());
