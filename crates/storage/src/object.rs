@@ -16,58 +16,70 @@
 //! └─ data/<uuid>          bytes of the upload, each object written once by the one request that made up its name
 //! ```
 //!
-//! `state` says which bytes count: how many there are, the state of SHA-256 after them, the objects that hold them, and behind the head the *tail*,
-//! which is small. What a request adds counts when it has replaced `state`, by a put that succeeds only when no other request has
-//! added something since this request read it.
+//! `state` says which bytes count: how many there are, the state of SHA-256 after them, the objects that hold them,
+//! and behind the head the *tail*, which is small. What a request adds counts when it has replaced `state`, by a put
+//! that succeeds only when no other request has added something since this request read it.
 //!
-//! A request whose bytes are few adds them to the tail. Otherwise they become an object: by one put if they fit in a part, by a multipart
-//! upload if not, which is sent while bytes arrive and completed when the request ends. So each byte is hashed once and sent once. An
-//! object of less than 5 MiB is no part of another multipart upload, unless it is the last one. So when more comes after such
-//! *loose* objects, they are read back and sent once more, together: chunks of less than 5 MiB are sent twice, and never more often.
+//! A request whose bytes are few adds them to the tail. Otherwise they become an object: by one put if they fit in a
+//! part, by a multipart upload if not, which is sent while bytes arrive and completed when the request ends. So each
+//! byte is hashed once and sent once. An object of less than 5 MiB is no part of another multipart upload, unless it
+//! is the last one. So when more comes after such *loose* objects, they are read back and sent once more, together:
+//! chunks of less than 5 MiB are sent twice. Only chunks smaller than the tail are sent more often, with each other.
 //!
-//! [`Finished::publish`] puts an upload that is all tail at the key of the blob. Of the objects of another one the store makes the blob,
-//! by a copy or by a multipart upload into which it copies ranges; the bytes that are in no object go with them. A provisional request that [announces](Upload::announce) the digest of
-//! an upload without bytes sends its parts to a multipart upload at the key of the blob, which is completed when
-//! the digest is that, and aborted when not. Nothing is copied.
+//! [`Finished::publish`] puts an upload that is all tail at the key of the blob. Of the objects of another one the
+//! store makes the blob, by a copy or by a multipart upload into which it copies ranges; the bytes that are in no
+//! object go with them. Where the store copies no ranges, or takes only equal parts and these differ, all bytes are
+//! read and sent once more.
+//!
+//! A provisional request that [announces](Upload::announce) the digest of an upload without bytes sends its parts to a
+//! multipart upload at the key of the blob, which is completed when the digest is that, and aborted when not. Nothing
+//! is copied.
 //!
 //! # Two requests on one upload
 //!
-//! Inside one process a table of holds refuses the second one ([`ErrorKind::Busy`]). Across processes **the last request
-//! has the upload**, and there are no leases. A lease would say that a request lives, or that it died a moment ago: nothing can
-//! tell which. It is the client that knows. It sends one request after the other on an upload, and the next one when it has an
-//! answer, or has given up waiting for it: the server was killed, the connection was reset, a proxy tries the request again on another server. None of them waits for a
-//! lease to run out. Docker, crane and skopeo begin a new upload; containerd and BuildKit send their PUT again at once, and so does nginx,
-//! since PUT is idempotent; regclient asks for the offset within some 100 ms, and goes on there.
+//! Inside one process a table of holds refuses the second one ([`ErrorKind::Busy`]). Across processes **the last
+//! request has the upload**, and there are no leases. A lease would say that a request lives, or that it died a
+//! moment ago: nothing can tell which. It is the client that knows. It sends one request after the other on an
+//! upload, and the next one when it has an answer, or has given up waiting for it: the server was killed, the
+//! connection was reset, a proxy tries the request again on another server. None of them waits for a lease to run
+//! out. Docker, crane and skopeo begin a new upload; containerd sends its PUT again at once after a 503 or 504 of a
+//! proxy, and so does nginx by itself, since PUT is idempotent; regclient asks for the offset within some 100 ms, and
+//! goes on there.
 //!
-//! A request that begins a multipart upload writes into `state` that it is *open*. A request that finds that in another process takes the upload over: it
-//! removes the note, and aborts the multipart upload. From then on the earlier request can add nothing: its parts are refused, and its replacement of
-//! `state` as well. It loses only bytes that were not acknowledged. Without such a note both may go on, and the first that
-//! replaces `state` wins. A request that lasts replaces its `state` by the same now and then, so that a purge sees that it lives, and
-//! that alone is a conflict for no other request.
+//! A request that begins a multipart upload writes into `state` that it is *open*. A request that finds that in
+//! another process takes the upload over: it removes the note, and aborts the multipart upload. From then on the
+//! earlier request can add nothing: its parts are refused, and its replacement of `state` as well. It loses only
+//! bytes that were not acknowledged. Without such a note both may go on, and the first that replaces `state` wins. A
+//! request that lasts replaces its `state` by the same now and then, so that a purge sees that it lives, and that
+//! alone is a conflict for no other request.
 //!
-//! What a slow request still does hurts no other one. Each writes objects and parts under names of its own; it removes only those, and those
-//! that its own replacement of `state` has replaced. When it cannot know whether that took effect, it reads `state` before it
-//! removes anything. Ends of one upload at the same time publish the same bytes; the first removes the upload, and the other one
-//! finds it gone, which a registry answers with success if the blob is there.
+//! What a slow request still does hurts no other one. Each writes objects and parts under names of its own; it
+//! removes only those, and those that its own replacement of `state` has replaced. When it cannot know whether that
+//! took effect, it reads `state` before it removes anything. Ends of one upload at the same time publish the same
+//! bytes; the first removes the upload, and the other one finds it gone, which a registry answers with success if the
+//! blob is there.
 //!
 //! # Why nothing but hashed bytes is published (I1)
 //!
-//! An object of an upload is written by one request and never replaced, so a reader or a copy finds the bytes that this request
-//! hashed, or none. `state` is one object, replaced as a whole: its hash, its objects and its tail are of one history. A multipart upload
-//! gets parts from one request, and is completed with the names that the store gave to these. None of this needs conditions: where a
-//! store ignores them (Garage does), each request looks before it writes; of two that write `state` at the same moment
-//! the last wins instead of the first, what the other one acknowledged is lost, and what is published is still what was
-//! hashed. When the answer to a completion is lost, the object at the key of a blob is hashed before it counts; at a key of the upload
-//! its size is enough, since no other request knows that key.
+//! An object of an upload is written by one request and never replaced, so a reader or a copy finds the bytes that
+//! this request hashed, or none. `state` is one object, replaced as a whole: its hash, its objects and its tail are
+//! of one history. A multipart upload gets parts from one request, and is completed with the names that the store
+//! gave to these. None of this needs conditions: where a store ignores them (Garage does), each request looks before
+//! it writes; of two that write `state` at the same moment the last wins instead of the first, what the other one
+//! acknowledged is lost, and what is published is still what was hashed. When the answer to a completion is lost, the
+//! object at the key of a blob is hashed before it counts; at a key of the upload its size is enough, since no other
+//! request knows that key.
 //!
 //! # Limits
 //!
-//! All requests share memory for sixteen parts of 8 MiB, which is a share of the server's budget. A request takes a little of it with its first byte, and room for a part when
-//! it has filled that; a part takes its room along until the store has it. A request that fills its room slowly while others
-//! wait sends what it has as a loose object, and waits for its next turn.
+//! All requests share memory for sixteen parts of 8 MiB, which is a share of the server's budget. A request takes a
+//! little of it with its first byte, and room for a part when it has filled that; a part takes its room along until
+//! the store has it. A request that fills its room slowly while others wait sends what it has as a loose object, and
+//! waits for its next turn.
 //!
-//! An upload has 10,000 parts at most, which is 78 GiB where the length was not announced, and comes in 9,000 chunks at most.
-//! What a request has sent counts when it ends, however it ends; when the process dies, what came in that request is lost.
+//! An upload has 10,000 parts at most, which is 78 GiB where the length was not announced, and comes in 9,000 chunks
+//! at most. What a request has sent counts when it ends, however it ends; when the process dies, what came in that
+//! request is lost.
 
 mod blob;
 mod copy;
@@ -425,7 +437,8 @@ impl Bucket {
         Key::new(key).ok()
     }
 
-    /// The size of the parts of a request on an upload of `size` bytes. It has `gathered` bytes to send before the `length` that it announces.
+    /// The size of the parts of a request on an upload of `size` bytes. It has `gathered` bytes to send before the
+    /// `length` that it announces.
     ///
     /// What is up to twice as large as a part is sent as one: that takes one request.
     fn part_size(&self, size: u64, gathered: u64, length: Option<u64>) -> usize {

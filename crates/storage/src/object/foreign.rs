@@ -1,4 +1,5 @@
-//! Uploads that registry:2 and :3 have left in the bucket: `_uploads/<id>/` of a repository, and the multipart upload at `data` in it.
+//! Uploads that registry:2 and :3 have left in the bucket: `_uploads/<id>/` of a repository, and the multipart upload
+//! at `data` in it.
 //!
 //! No request to wharf can go on with them, and their registry may be gone, which would have purged them.
 
@@ -24,7 +25,8 @@ pub(super) async fn open_at(bucket: &Bucket, at: &Path) -> Result<Vec<OpenMultip
     }
 }
 
-/// All of them, each by its directory. An upload was last touched when its newest object was written, or its multipart upload begun.
+/// All of them, each by its directory. An upload was last touched when its newest object was written, or its
+/// multipart upload begun.
 pub(super) async fn list(bucket: &Bucket) -> Result<HashMap<Key, ListedUpload>> {
     let root = layout::repositories();
     let mut found = HashMap::new();

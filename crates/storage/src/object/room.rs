@@ -21,11 +21,11 @@ const ENDS: usize = 8;
 
 /// The memory for parts of all requests, in bytes.
 ///
-/// A request first takes a small room, a *start*, with the first byte; when it is full, it waits for a room for a whole part. So a client that sends
-/// little holds little. No deadlock: starts together never take more than a quarter of the share, and a request
-/// with a whole room never waits for more. It fills it, or its turn ends, and then it sends what it has gathered. A request that
-/// ends an upload has permits of other shares that come after this one, so it takes what it needs from a memory that is
-/// only for ends.
+/// A request first takes a small room, a *start*, with the first byte; when it is full, it waits for a room for a
+/// whole part. So a client that sends little holds little. No deadlock: starts together never take more than a
+/// quarter of the share, and a request with a whole room never waits for more. It fills it, or its turn ends, and
+/// then it sends what it has gathered. A request that ends an upload has permits of other shares that come after this
+/// one, so it takes what it needs from a memory that is only for ends.
 #[derive(Debug)]
 pub(super) struct Rooms {
     share: Share,

@@ -202,12 +202,13 @@ impl Store for S3 {
         })
     }
 
+    /// A multipart upload may stand at the key `prefix` itself, so the store is asked without the slash.
     async fn open_multiparts(&self, prefix: &Path) -> Result<Vec<OpenMultipart>> {
-        let prefix = below(Some(prefix));
+        let beginning = prefix.to_string();
         let (mut key, mut id) = (String::new(), String::new());
         let mut open = Vec::new();
         loop {
-            let mut query = vec![("prefix", prefix.as_str()), ("uploads", "")];
+            let mut query = vec![("prefix", beginning.as_str()), ("uploads", "")];
             if !key.is_empty() {
                 query.push(("key-marker", &key));
                 query.push(("upload-id-marker", &id));
@@ -220,7 +221,7 @@ impl Store for S3 {
             };
             let page: Multiparts = answers::read(&self.requests.send(&request).await?)?;
             for upload in page.uploads {
-                if let Some(path) = answers::path_of(&upload.key) {
+                if let Some(path) = answers::path_of(&upload.key).filter(|path| path.prefix_matches(prefix)) {
                     open.push(OpenMultipart {
                         path,
                         id: upload.upload_id,

@@ -182,12 +182,12 @@ impl State {
         Ok((head, version))
     }
 
-    /// Writes this state in place of the one that is `before`, at `version`. [`ErrorKind::Busy`] when another request has
-    /// added to the upload by now, or has taken it over, [`ErrorKind::NotFound`] when the upload is gone; after any other error either of the two
-    /// may be there.
+    /// Writes this state in place of the one that is `before`, at `version`. [`ErrorKind::Busy`] when another request
+    /// has added to the upload by now, or has taken it over, [`ErrorKind::NotFound`] when the upload is gone; after
+    /// any other error either of the two may be there.
     ///
-    /// The same state under another version is no conflict: a request elsewhere, maybe one whose client is gone, has shown that it
-    /// lives.
+    /// The same state under another version is no conflict: a request elsewhere, maybe one whose client is gone, has
+    /// shown that it lives.
     pub(super) async fn replace(
         &mut self,
         bucket: &Bucket,

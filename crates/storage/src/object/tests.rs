@@ -1,6 +1,6 @@
 //! The contract over every kind of store, and what only this engine does: several processes on one bucket.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use futures_util::{TryStreamExt as _, stream::BoxStream};
 use object_store::{
@@ -312,6 +312,10 @@ struct Weak {
     exact_keys_only: bool,
     /// Keys that end with a slash, of objects that stand for directories
     markers: Vec<String>,
+    /// It completes only multipart uploads whose parts are equal, but for the last.
+    wants_equal_parts: bool,
+    /// The sizes of the parts of each multipart upload
+    parts: Arc<parking_lot::Mutex<BTreeMap<(MultipartId, usize), u64>>>,
     deleted: Arc<parking_lot::Mutex<Vec<String>>>,
     /// Every operation, and what it is on
     calls: Arc<parking_lot::Mutex<Vec<String>>>,
@@ -337,6 +341,8 @@ impl Weak {
             is_able: conditions == Conditions::Honoured,
             exact_keys_only: false,
             markers: Vec::new(),
+            wants_equal_parts: false,
+            parts: Arc::default(),
             deleted: Arc::default(),
             calls: Arc::default(),
             sizes: Arc::default(),
@@ -494,6 +500,8 @@ impl MultipartStore for Weak {
         let lost = self.gate.pass().await?;
         self.note("part of", path);
         self.note_size(path, &bytes);
+        let size = bytes.content_length() as u64;
+        self.parts.lock().insert((id.clone(), index), size);
         lost.after(self.inner.put_part(path, id, index, bytes).await)
     }
 
@@ -505,6 +513,17 @@ impl MultipartStore for Weak {
     ) -> object_store::Result<PutResult> {
         let lost = self.gate.pass().await?;
         self.note("complete", path);
+        if self.wants_equal_parts {
+            let sizes = self.parts.lock();
+            let mut sizes = (0..parts.len().saturating_sub(1)).map(|part| sizes[&(id.clone(), part)]);
+            let first = sizes.next();
+            if sizes.any(|size| Some(size) != first) {
+                return Err(object_store::Error::Generic {
+                    store: "weak",
+                    source: "all parts but the last must be equal".into(),
+                });
+            }
+        }
         let completed = self.inner.complete_multipart(path, id, parts).await?;
         if self.lose_completions {
             return Err(object_store::Error::NotFound {
@@ -564,6 +583,8 @@ impl Store for Weak {
         }
         let lost = self.gate.pass().await?;
         self.note("copy part of", copy.to);
+        let size = copy.range.end - copy.range.start;
+        self.parts.lock().insert((copy.id.clone(), copy.part), size);
         lost.after(self.inner.copy_part(copy).await)
     }
 

@@ -53,7 +53,8 @@ async fn many_pushes_share_little_memory() {
     assert_nothing_is_left(&one, &store).await;
 }
 
-/// Clients that send little each second, and more of them than there is memory for, keep no other client waiting until it is refused.
+/// Clients that send little each second, and more of them than there is memory for, keep no other client waiting
+/// until it is refused.
 #[tokio::test(start_paused = true)]
 async fn slow_clients_let_others_have_the_memory() {
     for is_direct in [false, true] {

@@ -200,12 +200,17 @@ impl World {
         self.stopped.push((gate, task));
     }
 
-    /// Whatever happened, each blob is what its name says, and a purge leaves nothing else.
+    /// Whatever happened, all bytes that count can be published, each blob is what its name says, and a purge leaves nothing
+    /// else.
     async fn end(mut self) {
         for (_, task) in self.stopped.drain(..) {
             task.abort();
         }
+        let has = self.size().await;
         let healthy = self.healthy();
+        let digest = Digest::sha256_of(&self.bytes(0, usize::try_from(has).unwrap()));
+        let published = put(&healthy, &self.upload, has, Bytes::new(), &digest).await;
+        published.expect("the bytes that count are there");
         for path in objects(&healthy).await {
             if let Some(hex) = path.strip_prefix("docker/registry/v2/blobs/sha256/") {
                 let bytes = self.store.inner.get(&Path::from(path.clone())).await.unwrap();

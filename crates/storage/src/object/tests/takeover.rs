@@ -49,7 +49,8 @@ struct Scene {
 }
 
 impl Scene {
-    /// The first process has sent `steps` requests to the store, and stops before the next one; `None` when it has no next one.
+    /// The first process has sent `steps` requests to the store, and stops before the next one; `None` when it has no
+    /// next one.
     async fn set(conditions: Conditions, request: Request, steps: u64) -> Option<Self> {
         let store = Weak::new(conditions);
         let gate = Arc::new(Gate::default());

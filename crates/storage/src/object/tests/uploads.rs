@@ -681,3 +681,33 @@ async fn purge_spares_an_upload_that_another_registry_goes_on_with() {
     assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
     assert_eq!(objects(&one).await.len(), 2);
 }
+
+/// Chunks of any size become a blob also where all parts but the last must be equal: then the bytes are sent once more.
+#[tokio::test]
+async fn chunks_that_differ_become_a_blob_of_equal_parts() {
+    for wants_equal_parts in [false, true] {
+        let store = Weak {
+            wants_equal_parts,
+            ..Weak::new(Conditions::Honoured)
+        };
+        let one = process(&store, small());
+        let sizes = [PART, 3 * PART + 7, 50_000, 2 * PART, 6 * PART + 1, 45_000, 300];
+        let whole = content(8, sizes.iter().sum());
+        let upload = create(&one).await;
+        let mut at = 0;
+        for size in sizes {
+            patch(&one, &upload, whole.slice(at..at + size)).await.unwrap();
+            at += size;
+        }
+        let digest = Digest::sha256_of(&whole);
+        put(&one, &upload, Bytes::new(), &digest).await.unwrap();
+        assert!(blob(&one, &digest).await == whole);
+        assert_nothing_is_left(&one, &store.inner).await;
+        let sent = of_kind(&store.sizes.lock(), "blob").iter().sum::<usize>();
+        assert_eq!(
+            sent > whole.len(),
+            wants_equal_parts,
+            "{sent} bytes sent at the end"
+        );
+    }
+}
