@@ -12,7 +12,7 @@ use wharf_registry::{ManifestPush, Options, Origin, Precondition, PushedManifest
 use wharf_storage::{
     Key, Put, Storage,
     metered::{Metered, Meters},
-    object::{Memory, ObjectStorage},
+    object::{Counted, Memory, ObjectStorage},
 };
 
 /// Runs each story on a bucket in memory and on a directory. `open` makes of the store what a story takes, and is told
@@ -87,6 +87,20 @@ pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
     let store = ThrottledStore::new(Memory::new(), delays);
     let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::new(Arc::new(store), Path::default()));
     (over(Arc::clone(&storage)), storage)
+}
+
+/// A registry over a bucket whose requests are counted, and its store.
+pub(crate) fn counted() -> (Arc<Registry>, Counted<Memory>) {
+    let store = Counted::new(Memory::new());
+    (on_bucket(&store), store)
+}
+
+/// Another process over the same bucket.
+pub(crate) fn on_bucket(store: &Counted<Memory>) -> Arc<Registry> {
+    over(Arc::new(ObjectStorage::new(
+        Arc::new(store.clone()),
+        Path::default(),
+    )))
 }
 
 /// The origin of what tests do.
