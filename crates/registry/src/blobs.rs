@@ -32,6 +32,9 @@ pub(crate) struct Hashed {
     pub(crate) is_sound: bool,
 }
 
+/// A read of the bytes at a key.
+type Read<T> = for<'a> fn(&'a dyn Storage, &'a Key) -> BoxFuture<'a, wharf_storage::Result<T>>;
+
 /// A blob opened for reading; it stays readable to its end whatever is deleted meanwhile.
 pub struct OpenBlob {
     /// Digest and size of the blob.
@@ -73,9 +76,8 @@ impl Registry {
         if self.tree.links.remembered(&link).is_some() {
             return self.named_blob(name, digest).await;
         }
-        let stored = self.stored_blob(name, digest).await?;
-        let stat = self.storage.stat(&layout::blob(&stored)).await;
-        self.info(digest, &stored, &stat.map_err(|error| unknown(error, digest))?)
+        let (stored, stat) = self.linked_stat_in_turn(name, digest).await?;
+        self.info(digest, &stored, &stat)
     }
 
     /// As [`blob`](Self::blob), of a blob that is probably there.
@@ -90,9 +92,22 @@ impl Registry {
     ///
     /// As [`blob`](Self::blob).
     pub async fn open_blob(&self, name: &RepoName, digest: &Digest) -> Result<OpenBlob> {
-        let (stored, blob) = self
-            .linked(name, digest, |storage, key| storage.open(key))
-            .await?;
+        self.opened(name, digest, |storage, key| storage.open(key)).await
+    }
+
+    /// As [`open_blob`](Self::open_blob), for a client that wants parts of the blob, or maybe nothing of it. On a bucket, each
+    /// range that is read is a request of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`blob`](Self::blob).
+    pub async fn open_blob_parts(&self, name: &RepoName, digest: &Digest) -> Result<OpenBlob> {
+        self.opened(name, digest, |storage, key| storage.open_parts(key))
+            .await
+    }
+
+    async fn opened(&self, name: &RepoName, digest: &Digest, open: Read<Box<dyn Blob>>) -> Result<OpenBlob> {
+        let (stored, blob) = self.linked(name, digest, open).await?;
         Ok(OpenBlob {
             info: self.info(digest, &stored, &blob.stat())?,
             blob,
@@ -126,15 +141,17 @@ impl Registry {
         self.linked(name, digest, |storage, key| storage.stat(key)).await
     }
 
+    /// As [`linked_stat`](Self::linked_stat), of a blob that is probably absent: its link is looked up first.
+    async fn linked_stat_in_turn(&self, name: &RepoName, digest: &Digest) -> Result<(Digest, Stat)> {
+        let stored = self.stored_blob(name, digest).await?;
+        let stat = self.storage.stat(&layout::blob(&stored)).await;
+        Ok((stored, stat.map_err(|error| unknown(error, digest))?))
+    }
+
     /// Looks the link of `digest` in `name` up, and reads the blob that it names, which is looked at meanwhile.
-    async fn linked<T>(
-        &self,
-        name: &RepoName,
-        digest: &Digest,
-        read: for<'a> fn(&'a dyn Storage, &'a Key) -> BoxFuture<'a, wharf_storage::Result<T>>,
-    ) -> Result<(Digest, T)> {
+    async fn linked<T>(&self, name: &RepoName, digest: &Digest, read: Read<T>) -> Result<(Digest, T)> {
         let key = layout::blob(digest);
-        let expected = pin!(async { read(&*self.storage, &key).await });
+        let expected = pin!(Some(async { read(&*self.storage, &key).await }));
         let mut expected = Ahead::new(expected);
         let stored = expected.during(self.stored_blob(name, digest)).await?;
         let found = if stored == *digest {
@@ -204,7 +221,9 @@ impl Registry {
         let found = match from {
             Some(from) => match self.linked_stat(from, digest).await {
                 // The client may not know that it was mounted before, and `from` may have lost it since.
-                Err(Error::BlobUnknown { .. }) if from != name => self.linked_stat(name, digest).await,
+                Err(Error::BlobUnknown { .. }) if from != name => {
+                    self.linked_stat_in_turn(name, digest).await
+                }
                 found => found,
             },
             None => {

@@ -104,30 +104,33 @@ impl Registry {
     /// looked up as well: mostly it still is the one.
     async fn tagged(&self, name: &RepoName, tag: &Tag) -> Result<Option<Arc<StoredManifest>>> {
         let (links, key) = (&self.tree.links, layout::tag_link(name, tag));
-        let remembered = links.remembered(&key);
-        let before = remembered.as_ref().map(|remembered| remembered.digest);
-        let expected = pin!(async {
-            match &before {
-                Some(digest) => self.revision(name, digest).await,
+        let Some(remembered) = links.remembered(&key) else {
+            return match links.target(&key).await? {
+                Some(digest) => self.revision(name, &digest).await,
                 None => Ok(None),
-            }
-        });
+            };
+        };
+        let before = remembered.digest;
+        let expected = pin!(Some(self.revision(name, &before)));
         let mut expected = Ahead::new(expected);
-        let Some(digest) = expected.during(links.still(&key, remembered)).await? else {
+        let Some(digest) = expected.during(links.still(&key, Some(remembered))).await? else {
             return Ok(None);
         };
-        if before == Some(digest)
-            && let Ok(Some(manifest)) = expected.result().await
-        {
-            return Ok(Some(manifest));
+        if digest == before {
+            // What was absent may have come with the tag, after it was looked for.
+            if let Ok(Some(manifest)) = expected.result().await {
+                return Ok(Some(manifest));
+            }
+        } else {
+            // It may hold a share of the memory for large manifests, for which the next read may have to wait.
+            drop(expected);
         }
-        // What was absent may have come with the tag, after it was looked for.
         self.revision(name, &digest).await
     }
 
     /// The manifest `digest` of `name`, `None` when the repository does not have it.
     async fn revision(&self, name: &RepoName, digest: &Digest) -> Result<Option<Arc<StoredManifest>>> {
-        let manifest = pin!(self.tree.manifests.load(digest));
+        let manifest = pin!(Some(self.tree.manifests.load(digest)));
         let mut manifest = Ahead::new(manifest);
         if manifest.during(self.has_revision(name, digest)).await? {
             Ok(manifest.result().await?)
@@ -463,7 +466,7 @@ impl Registry {
         hashed: &HashMap<Digest, Hashed>,
     ) -> Result<Found> {
         let digest = &descriptor.digest;
-        let presence = pin!(self.tree.manifests.presence(digest));
+        let presence = pin!(Some(self.tree.manifests.presence(digest)));
         let mut presence = Ahead::new(presence);
         if !presence.during(self.has_revision(name, digest)).await? {
             return Ok(Found::Absent);

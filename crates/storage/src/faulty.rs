@@ -223,6 +223,21 @@ impl Faulty {
     }
 }
 
+impl Faulty {
+    async fn opened(
+        &self,
+        key: &Key,
+        open: impl Future<Output = Result<Box<dyn Blob>>> + Send,
+    ) -> Result<Box<dyn Blob>> {
+        let inner = self.faults.around(Operation::Open, key.as_str(), open).await?;
+        Ok(Box::new(FaultyBlob {
+            inner,
+            key: key.clone(),
+            faults: self.faults.clone(),
+        }))
+    }
+}
+
 impl Faults {
     /// The fault of this call, if any.
     fn draw(&self, operation: Operation, key: &str) -> Option<FaultKind> {
@@ -331,15 +346,11 @@ impl Objects for Faulty {
     }
 
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>> {
-        let inner = self
-            .faults
-            .around(Operation::Open, key.as_str(), self.inner.open(key))
-            .await?;
-        Ok(Box::new(FaultyBlob {
-            inner,
-            key: key.clone(),
-            faults: self.faults.clone(),
-        }))
+        self.opened(key, self.inner.open(key)).await
+    }
+
+    async fn open_parts(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        self.opened(key, self.inner.open_parts(key)).await
     }
 
     /// A put that fails takes along those that wait for it, and no other: these may all take effect on a bucket.

@@ -157,6 +157,12 @@ impl Objects for Metered {
         self.meters.time(Operation::Open, self.inner.open(key)).await
     }
 
+    async fn open_parts(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        self.meters
+            .time(Operation::Open, self.inner.open_parts(key))
+            .await
+    }
+
     async fn publish_all(&self, puts: &Puts) -> Result<()> {
         self.meters
             .time(Operation::Publish, self.inner.publish_all(puts))

@@ -306,6 +306,10 @@ impl Objects for ObjectStorage {
         Ok(Box::new(ObjectBlob::open(&self.bucket, key).await?))
     }
 
+    async fn open_parts(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        Ok(Box::new(ObjectBlob::look_up(&self.bucket, key).await?))
+    }
+
     /// A put is atomic and durable when it is acknowledged, so order is all that is left to do. When one fails, the others of
     /// its round are still waited for: none takes effect after this has returned.
     async fn publish_all(&self, puts: &Puts) -> Result<()> {

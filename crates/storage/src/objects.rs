@@ -65,6 +65,17 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::NotFound`] when there is no object.
     async fn open(&self, key: &Key) -> Result<Box<dyn Blob>>;
 
+    /// As [`open`](Self::open), for a reader that wants parts of the object, or maybe nothing of it but its size. On a bucket
+    /// nothing is sent until a range is asked for, and each range is a request of its own, which fails when the object has been
+    /// removed or replaced meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    async fn open_parts(&self, key: &Key) -> Result<Box<dyn Blob>> {
+        self.open(key).await
+    }
+
     /// Writes small objects, each wholly and durably, in order.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ pub enum Operation {
     Stat,
     /// [`Objects::read`](crate::Objects::read) and [`Objects::read_unless`](crate::Objects::read_unless)
     Read,
-    /// [`Objects::open`](crate::Objects::open)
+    /// [`Objects::open`](crate::Objects::open) and [`Objects::open_parts`](crate::Objects::open_parts)
     Open,
     /// [`Blob::stream`](crate::Blob::stream)
     Stream,

@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     future::poll_fn,
     pin::{Pin, pin},
-    task::Poll,
+    task::{Context, Poll},
 };
 
 use futures_util::{FutureExt, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
@@ -26,15 +26,17 @@ const TURN: usize = 16;
 /// A read whose result will probably be needed once something else is known.
 ///
 /// On a bucket, where every read has to wait, it gets under way meanwhile, and both take one round trip. On a
-/// directory most reads do not wait: then it is made when its result is asked for, and not at all if it never is.
+/// directory most reads do not wait: then it is made when its result is asked for, and not at all if it never is. Dropping
+/// this ends the read, and gives back what it holds.
 pub(crate) struct Ahead<'a, F: Future> {
-    read: Pin<&'a mut F>,
+    /// `None` once it has ended
+    read: Pin<&'a mut Option<F>>,
     result: Option<F::Output>,
 }
 
 impl<'a, F: Future> Ahead<'a, F> {
     /// Does nothing yet.
-    pub(crate) fn new(read: Pin<&'a mut F>) -> Self {
+    pub(crate) fn new(read: Pin<&'a mut Option<F>>) -> Self {
         Self { read, result: None }
     }
 
@@ -43,10 +45,8 @@ impl<'a, F: Future> Ahead<'a, F> {
         let mut first = pin!(first);
         poll_fn(|context| {
             let polled = first.as_mut().poll(context);
-            if polled.is_pending() && self.result.is_none() {
-                if let Poll::Ready(result) = self.read.as_mut().poll(context) {
-                    self.result = Some(result);
-                }
+            if polled.is_pending() {
+                self.poll_read(context);
             }
             polled
         })
@@ -54,11 +54,27 @@ impl<'a, F: Future> Ahead<'a, F> {
     }
 
     /// The result of the read, which is made now if it was not before.
-    pub(crate) async fn result(self) -> F::Output {
-        match self.result {
-            Some(result) => result,
-            None => self.read.await,
+    pub(crate) async fn result(mut self) -> F::Output {
+        poll_fn(|context| {
+            self.poll_read(context);
+            self.result.take().map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+
+    fn poll_read(&mut self, context: &mut Context<'_>) {
+        if let Some(read) = self.read.as_mut().as_pin_mut()
+            && let Poll::Ready(result) = read.poll(context)
+        {
+            self.result = Some(result);
+            self.read.set(None);
         }
+    }
+}
+
+impl<F: Future> Drop for Ahead<'_, F> {
+    fn drop(&mut self) {
+        self.read.set(None);
     }
 }
 
@@ -182,20 +198,20 @@ mod tests {
             7
         };
 
-        let read = pin!(slow());
+        let read = pin!(Some(slow()));
         let mut ahead = Ahead::new(read);
         ahead.during(ready(())).await;
         assert_eq!(runs.get(), 0, "nothing waited");
         assert_eq!(ahead.result().await, 7);
         assert_eq!((runs.get(), start.elapsed().as_secs()), (1, 1));
 
-        let read = pin!(slow());
+        let read = pin!(Some(slow()));
         let mut ahead = Ahead::new(read);
         assert_eq!(ahead.during(slow()).await, 7);
         assert_eq!(ahead.result().await, 7);
         assert_eq!((runs.get(), start.elapsed().as_secs()), (3, 2), "both at once");
 
-        let read = pin!(sleep(Duration::from_secs(3)));
+        let read = pin!(Some(sleep(Duration::from_secs(3))));
         let mut ahead = Ahead::new(read);
         ahead.during(slow()).await;
         drop(ahead);

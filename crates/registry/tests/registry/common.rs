@@ -73,15 +73,29 @@ pub(crate) const ROUND_TRIP: Duration = Counted::<Memory>::TICK;
 
 /// A registry over a bucket that answers after [`ROUND_TRIP`], and its store.
 pub(crate) fn far_away() -> (Arc<Registry>, Arc<dyn Storage>) {
-    let (_, storage) = counted(Memory::new());
+    let (_, storage) = counted_bucket(Memory::new());
     (over(Arc::clone(&storage)), storage)
 }
 
 /// A bucket whose requests are counted and take [`ROUND_TRIP`], and a store over it.
-pub(crate) fn counted<T: Store + Clone>(bucket: T) -> (Counted<T>, Arc<dyn Storage>) {
+pub(crate) fn counted_bucket<T: Store + Clone>(bucket: T) -> (Counted<T>, Arc<dyn Storage>) {
     let bucket = Counted::new(bucket);
     let storage = ObjectStorage::new(Arc::new(bucket.clone()), Path::default());
     (bucket, Arc::new(storage))
+}
+
+/// A registry over a bucket whose requests are counted, and its store.
+pub(crate) fn counted() -> (Arc<Registry>, Counted<Memory>) {
+    let store = Counted::new(Memory::new());
+    (on_bucket(&store), store)
+}
+
+/// Another process over the same bucket.
+pub(crate) fn on_bucket(store: &Counted<Memory>) -> Arc<Registry> {
+    over(Arc::new(ObjectStorage::new(
+        Arc::new(store.clone()),
+        Path::default(),
+    )))
 }
 
 /// The origin of what tests do.

@@ -13,7 +13,7 @@ use wharf_storage::{
     object::{Counted, Hashed, Memory, ObjectStorage, Store},
 };
 
-use crate::common::{caller, counted, image, name, over, put, tag, write};
+use crate::common::{caller, counted_bucket, image, name, over, put, tag, write};
 
 /// Writes to a store without its being counted or slow.
 fn behind(memory: &Memory) -> Arc<dyn Storage> {
@@ -63,7 +63,7 @@ impl Golden {
 #[tokio::test(start_paused = true)]
 async fn a_page_of_tags_costs_no_more_when_there_are_many() {
     let memory = Memory::new();
-    let (store, storage) = counted(memory.clone());
+    let (store, storage) = counted_bucket(memory.clone());
     let app = name("app");
     for number in 0..10_000 {
         write_tag(&*behind(&memory), &app, &format!("v{number:05}"), 0).await;
@@ -128,7 +128,7 @@ all of them: 22 requests in 22 round trips: 22 List
 #[tokio::test(start_paused = true)]
 async fn a_page_of_the_catalogue_costs_no_more_when_there_are_many() {
     let memory = Memory::new();
-    let (store, storage) = counted(memory.clone());
+    let (store, storage) = counted_bucket(memory.clone());
     let direct = behind(&memory);
     let digest = |number: usize| Digest::sha256_of(&number.to_le_bytes());
     for number in 0..5_000 {
@@ -201,7 +201,7 @@ the last page: 1 requests in 1 round trips: 1 List
 
 /// Of 40 tags 31 point at the manifest that goes.
 async fn cost_of_deletion<T: Store + Clone>(store: T) -> String {
-    let (store, storage) = counted(store);
+    let (store, storage) = counted_bucket(store);
     let registry = over(storage);
     let app = name("app");
     let (gone, kept) = (

@@ -29,7 +29,13 @@ pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Ans
     {
         return Ok(response);
     }
-    let blob = call.app.registry.open_blob(name, digest).await?;
+    let may_want_less = [header::RANGE, header::IF_NONE_MATCH]
+        .iter()
+        .any(|header| call.header(header).is_some());
+    let blob = match may_want_less {
+        true => call.app.registry.open_blob_parts(name, digest).await?,
+        false => call.app.registry.open_blob(name, digest).await?,
+    };
     let info = blob.info;
     let digest = info.digest.to_string();
     let response = if has_already(call, &digest) {

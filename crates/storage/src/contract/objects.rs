@@ -41,19 +41,27 @@ pub async fn parts_of_an_open_object(storage: &Arc<dyn Storage>) {
     let at = key("contract/parts_of_an_open_object/data");
     let content = pattern(1, 3 << 20);
     publish(storage, &at, content.clone()).await;
-    let blob = storage.open(&at).await.expect("open");
-    for range in [
-        2_000_000..2_500_000_usize,
-        0..10,
-        9..11,
-        3_145_727..3_145_728,
-        0..3_145_728,
-    ] {
-        let part = gathered(blob.part(range.start as u64..range.end as u64)).await;
-        assert_eq!(part, content[range.clone()], "{range:?}");
+    for blob in [storage.open(&at).await, storage.open_parts(&at).await] {
+        let blob = blob.expect("open");
+        assert_eq!(blob.stat().size, content.len() as u64);
+        for range in [
+            2_000_000..2_500_000_usize,
+            0..10,
+            9..11,
+            7..7,
+            3_145_727..3_145_728,
+            0..3_145_728,
+        ] {
+            let part = gathered(blob.part(range.start as u64..range.end as u64)).await;
+            assert_eq!(part, content[range.clone()], "{range:?}");
+        }
+        let (first, second) = tokio::join!(gathered(blob.part(0..1_000_000)), gathered(blob.part(5..6)));
+        assert_eq!((first, second), (content.slice(..1_000_000), content.slice(5..6)));
+        assert_eq!(
+            gathered(blob.stream(1_500_000..3_000_000)).await,
+            content.slice(1_500_000..3_000_000)
+        );
     }
-    let (first, second) = tokio::join!(gathered(blob.part(0..1_000_000)), gathered(blob.part(5..6)));
-    assert_eq!((first, second), (content.slice(..1_000_000), content.slice(5..6)));
 }
 
 async fn gathered(mut stream: ByteStream) -> Bytes {

@@ -302,6 +302,10 @@ struct Weak {
     lose_answers: bool,
     /// The last byte of each object gets lost on the way.
     send_short: bool,
+    /// Objects are sent in pieces of 64 KiB.
+    send_pieces: bool,
+    /// How many of these pieces were taken
+    pieces: Arc<std::sync::atomic::AtomicU32>,
     /// A completed multipart upload is answered as one that does not exist, because the client library tried twice.
     lose_completions: bool,
     /// It is known to use the MD5 of an object as its entity tag.
@@ -336,6 +340,8 @@ impl Weak {
             conditions,
             lose_answers: false,
             send_short: false,
+            send_pieces: false,
+            pieces: Arc::default(),
             lose_completions: false,
             e_tag_is_md5: false,
             is_able: conditions == Conditions::Honoured,
@@ -431,11 +437,17 @@ impl ObjectStore for Weak {
         if let Some(tag) = self.tags.lock().pop() {
             got.meta.e_tag = Some(tag);
         }
-        if self.send_short {
+        if self.send_short || self.send_pieces {
             let (meta, range, attributes) = (got.meta.clone(), got.range.clone(), got.attributes.clone());
-            let bytes = got.bytes().await?;
-            let short = bytes.slice(..bytes.len() - 1);
-            let sent = stream::once(async { Ok(short) });
+            let mut bytes = got.bytes().await?;
+            bytes.truncate(bytes.len() - usize::from(self.send_short));
+            let piece = if self.send_pieces { 64 * 1024 } else { bytes.len() };
+            let pieces: Vec<_> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
+            let taken = Arc::clone(&self.pieces);
+            let sent = stream::iter(pieces).map(move |piece| {
+                taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                Ok(piece)
+            });
             got = GetResult {
                 payload: object_store::GetResultPayload::Stream(Box::pin(sent)),
                 meta,
@@ -620,6 +632,35 @@ fn unable() -> object_store::Error {
     object_store::Error::NotSupported {
         source: "a weak store".into(),
     }
+}
+
+/// A client that stalls holds what it was given: no more of the object is taken from the store meanwhile.
+#[tokio::test]
+async fn a_stalled_reader_takes_no_more_from_the_store() {
+    use std::sync::atomic::Ordering::SeqCst;
+
+    let store = Weak {
+        send_pieces: true,
+        ..Weak::new(Conditions::Honoured)
+    };
+    let (pieces, key) = (Arc::clone(&store.pieces), Key::new("docker/object").unwrap());
+    let storage = ObjectStorage::new(Arc::new(store), Path::default());
+    storage
+        .publish(&[Put::new(key.clone(), vec![7; 4 << 20])])
+        .await
+        .unwrap();
+    let mut streams = Vec::new();
+    for _ in 0..16 {
+        let mut stream = storage.open(&key).await.unwrap().stream(0..4 << 20);
+        assert_eq!(stream.next().await.unwrap().unwrap().len(), 64 * 1024);
+        streams.push(stream);
+    }
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(pieces.load(SeqCst), 16, "one each");
+    let rest: Vec<_> = streams.pop().unwrap().collect().await;
+    assert_eq!(rest.len(), 63);
 }
 
 const MD5_OF_X: &str = "\"9dd4e461268c8034f5c8564e155c67a6\"";
