@@ -69,6 +69,7 @@ mod session;
 mod state;
 mod store;
 mod tree;
+mod trouble;
 mod upload;
 
 use std::{

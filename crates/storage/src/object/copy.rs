@@ -36,7 +36,16 @@ struct Copying<'a> {
 }
 
 impl Copying<'_> {
+    /// Copies once more when the completion finds no multipart upload: an earlier attempt of it may have taken effect,
+    /// and its answer was lost.
     async fn run(&self, size: u64) -> object_store::Result<()> {
+        match self.once(size).await {
+            Err(object_store::Error::NotFound { .. }) => self.once(size).await,
+            copied => copied,
+        }
+    }
+
+    async fn once(&self, size: u64) -> object_store::Result<()> {
         let id = self.bucket.store.create_multipart(&self.to).await?;
         let copied = match self.parts(&id, size).await {
             Ok(parts) => self.bucket.store.complete_multipart(&self.to, &id, parts).await,
