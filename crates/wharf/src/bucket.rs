@@ -5,17 +5,17 @@ use std::{env, sync::Arc};
 use anyhow::{Context as _, anyhow};
 use wharf_storage::object::{
     ObjectStorage, Prefix,
-    s3::{Credentials, S3},
+    s3::{Credentials, RequestMeters, S3},
 };
 
 use crate::config::Bucket;
 
-/// Opens the registry in a bucket.
+/// Opens the registry in a bucket, with the counters of the requests to it.
 ///
 /// # Errors
 ///
 /// When there are no credentials, a setting cannot be used, or the store does not answer as it should.
-pub(crate) async fn open(bucket: &Bucket) -> anyhow::Result<ObjectStorage> {
+pub(crate) async fn open(bucket: &Bucket) -> anyhow::Result<(ObjectStorage, RequestMeters)> {
     let name = &bucket.settings.bucket;
     let credentials = match &bucket.access_key {
         Some(key) => Credentials::Fixed(key.clone()),
@@ -26,9 +26,7 @@ pub(crate) async fn open(bucket: &Bucket) -> anyhow::Result<ObjectStorage> {
         S3::new(&bucket.settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
     store.check().await.map_err(|reason| anyhow!(reason))?;
     let prefix = Prefix::from(bucket.prefix.as_str());
-    Ok(ObjectStorage::with_options(
-        Arc::new(store),
-        prefix,
-        bucket.options,
-    ))
+    let meters = store.meters();
+    let storage = ObjectStorage::with_options(Arc::new(store), prefix, bucket.options);
+    Ok((storage, meters))
 }

@@ -55,8 +55,12 @@ impl Services {
     /// Opens the store, the listeners and all else that `settings` name. Needs a runtime.
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
-        let (store, spools) = store::open(settings).await?;
-        let (store, meters) = telemetry::meter(store, settings);
+        let store::Opened {
+            storage,
+            spools,
+            requests,
+        } = store::open(settings).await?;
+        let (store, meters) = telemetry::meter(storage, requests, settings);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),
