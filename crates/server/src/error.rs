@@ -267,6 +267,10 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
             ErrorCode::Unavailable,
             "the registry has too many files open at the moment; try again in a moment",
         ),
+        ErrorKind::Unavailable => (
+            ErrorCode::Unavailable,
+            "the registry's storage does not answer at the moment; try again in a moment",
+        ),
         ErrorKind::NotFound
         | ErrorKind::Busy
         | ErrorKind::Precondition
@@ -283,7 +287,9 @@ fn storage_failure(error: &wharf_storage::Error) -> Failure {
             failure.0.is_out_of_space = true;
             failure.with_status(StatusCode::INSUFFICIENT_STORAGE)
         }
-        ErrorKind::Exhausted => failure.with_header(header::RETRY_AFTER, HeaderValue::from_static("5")),
+        ErrorKind::Exhausted | ErrorKind::Unavailable => {
+            failure.with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+        }
         _ => failure,
     }
 }

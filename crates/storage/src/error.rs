@@ -38,7 +38,9 @@ pub enum ErrorKind {
     Locked,
     /// The process, or the system, has no descriptor or no memory left for it at the moment.
     Exhausted,
-    /// Anything else: an I/O error, a service that does not answer.
+    /// The bucket is out of reach, or its store is too busy: the operation may succeed later.
+    Unavailable,
+    /// Anything else: an I/O error.
     Other,
 }
 
@@ -120,6 +122,7 @@ impl fmt::Display for ErrorKind {
             Self::TooLarge => "larger than allowed here",
             Self::NoSpace => "no space left",
             Self::Exhausted => "no descriptor or memory left",
+            Self::Unavailable => "not available at the moment",
             Self::ReadOnly => "the file system is read-only",
             Self::PermissionDenied => "permission denied",
             Self::Damaged => "damaged",

@@ -38,6 +38,12 @@ pub struct Meters(Arc<[Meter; Operation::COUNT]>);
 #[derive(Debug, Default)]
 struct Meter {
     failures: AtomicU64,
+    took: Histogram,
+}
+
+/// How long operations took.
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
     nanoseconds: AtomicU64,
     /// How many operations took no longer than each bound of [`BUCKETS`] and longer than the one before it.
     buckets: [AtomicU64; BUCKETS.len() + 1],
@@ -99,32 +105,45 @@ impl Meters {
 
 impl Meter {
     fn count(&self, took: Duration, failed: bool) {
+        self.failures.fetch_add(u64::from(failed), Ordering::Relaxed);
+        self.took.count(took);
+    }
+
+    fn read(&self, operation: Operation) -> Measured {
+        let (total, cumulative) = self.took.read();
+        Measured {
+            operation,
+            calls: cumulative[BUCKETS.len()],
+            failures: self.failures.load(Ordering::Relaxed),
+            total,
+            cumulative,
+        }
+    }
+}
+
+impl Histogram {
+    pub(crate) fn count(&self, took: Duration) {
         let bucket = BUCKETS
             .iter()
             .position(|bound| took.as_secs_f64() <= *bound)
             .unwrap_or(BUCKETS.len());
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-        self.failures.fetch_add(u64::from(failed), Ordering::Relaxed);
         // 64 bits hold the nanoseconds of 584 years.
         let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
 
-    fn read(&self, operation: Operation) -> Measured {
+    /// The time of all together, and how many took no longer than each bound; the last number is that of all.
+    pub(crate) fn read(&self) -> (Duration, [u64; BUCKETS.len() + 1]) {
         let mut calls = 0;
         let cumulative = self.buckets.each_ref().map(|bucket| {
             calls += bucket.load(Ordering::Relaxed);
             calls
         });
-        let failures = self.failures.load(Ordering::Relaxed);
-        let total = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed));
-        Measured {
-            operation,
-            calls,
-            failures,
-            total,
+        (
+            Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
             cumulative,
-        }
+        )
     }
 }
 

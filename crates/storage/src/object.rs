@@ -107,6 +107,7 @@ mod session;
 mod state;
 mod store;
 mod tree;
+mod trouble;
 mod upload;
 
 use std::{

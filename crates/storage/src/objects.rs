@@ -29,7 +29,8 @@ use crate::ErrorKind;
 /// # Errors
 ///
 /// Every method fails with the kinds of its engine's errors: [`ErrorKind::NoSpace`],
-/// [`ErrorKind::ReadOnly`], [`ErrorKind::PermissionDenied`], [`ErrorKind::Other`]. The methods name further kinds.
+/// [`ErrorKind::ReadOnly`], [`ErrorKind::PermissionDenied`], [`ErrorKind::Unavailable`], [`ErrorKind::Other`]. The methods
+/// name further kinds. A bucket that is not there is unavailable, and never empty.
 /// An operation that fails may or may not have taken effect: the caller must treat an error as
 /// "unknown", and every operation may be repeated safely.
 #[async_trait]
@@ -94,9 +95,10 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     ///
     /// [`ErrorKind::Precondition`] when the [`Condition`] of a put does not hold. That put and those that wait for it are
-    /// then not published; those that it waits for are; others may be. On a bucket a put that did take effect may also fail
-    /// so, when its answer was lost and the client library tried again: a caller that must know puts a nonce into the
-    /// content and reads it back.
+    /// then not published; those that it waits for are; others may be. On a bucket a put whose answer was lost counts by what
+    /// the object is then: one that took effect may also fail so, when another request has written the key since, and one
+    /// that did not may succeed, when another request has put the same bytes there. A caller that must know puts a nonce into
+    /// the content.
     async fn publish_all(&self, puts: &Puts) -> Result<()>;
 
     /// Moves the object at `from.key` to `to`, in place of an object that is there, and removes the directories above

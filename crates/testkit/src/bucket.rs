@@ -48,9 +48,30 @@ impl BucketStore {
         format!("http://{}", self.server.address())
     }
 
+    /// Its host and port.
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Takes the bucket away, or brings it back: until then the store knows none of that name.
+    pub fn hide(&self, is_hidden: bool) {
+        let (here, away) = (self.path_of(""), self.directory.path().join(".away"));
+        let moved = if is_hidden {
+            std::fs::rename(here, away)
+        } else {
+            std::fs::rename(away, here)
+        };
+        moved.expect("the directory of the bucket");
+    }
+
     /// The lines of `storage` that name a directory in the bucket, for wharf and for registry:3 alike.
     pub fn configuration(&self, directory: &str) -> Vec<String> {
         configuration(&self.endpoint(), directory)
+    }
+
+    /// The same lines for another address, that of a proxy.
+    pub fn configuration_at(&self, endpoint: &str, directory: &str) -> Vec<String> {
+        configuration(endpoint, directory)
     }
 
     /// Path of the file in which it keeps the object with this key, and of the directory in which it keeps all below it.

@@ -27,6 +27,7 @@ mod connect;
 mod content;
 pub mod digest;
 pub mod docker;
+pub mod faults;
 pub mod front;
 mod handshake;
 mod http2;

@@ -116,6 +116,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Keeps everything in this directory of a bucket, which the server reaches at `endpoint`.
+    pub fn bucket_at(mut self, store: &BucketStore, endpoint: &str, directory: &str) -> Self {
+        self.engine = Engine::Inmemory;
+        self.bucket = Some(store.configuration_at(endpoint, directory));
+        self
+    }
+
     /// Adds one line to the configuration.
     pub fn config(mut self, line: impl Into<String>) -> Self {
         self.top.push(line.into());

@@ -6,17 +6,17 @@ use anyhow::{Context as _, anyhow};
 use wharf_budget::Share;
 use wharf_storage::object::{
     ObjectStorage, Prefix,
-    s3::{Credentials, S3, S3Settings},
+    s3::{Credentials, RequestMeters, S3, S3Settings},
 };
 
 use crate::config::Bucket;
 
-/// Opens the registry in a bucket. Its uploads share the memory `parts`.
+/// Opens the registry in a bucket, with the counters of the requests to it. Its uploads share the memory `parts`.
 ///
 /// # Errors
 ///
 /// When there are no credentials, a setting or the file of authorities cannot be used, or the store does not answer as it should.
-pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<ObjectStorage> {
+pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<(ObjectStorage, RequestMeters)> {
     let name = &bucket.settings.bucket;
     let credentials = match &bucket.access_key {
         Some(key) => Credentials::Fixed(key.clone()),
@@ -31,12 +31,9 @@ pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<Object
         S3::new(&settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
     store.check().await.map_err(|reason| anyhow!(reason))?;
     let prefix = Prefix::from(bucket.prefix.as_str());
-    Ok(ObjectStorage::sharing(
-        Arc::new(store),
-        prefix,
-        parts,
-        bucket.options,
-    ))
+    let meters = store.meters();
+    let storage = ObjectStorage::sharing(Arc::new(store), prefix, parts, bucket.options);
+    Ok((storage, meters))
 }
 
 /// Certificates of authorities that are trusted beside those of the system: the variable is that of the SDK of AWS.

@@ -56,8 +56,12 @@ impl Services {
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
         let budget = budget(settings);
-        let (store, spools) = store::open(settings, &budget).await?;
-        let (store, meters) = telemetry::meter(store, settings);
+        let store::Opened {
+            storage,
+            spools,
+            requests,
+        } = store::open(settings, &budget).await?;
+        let (store, meters) = telemetry::meter(storage, requests, settings);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),

@@ -5,6 +5,14 @@ wharf_http::metrics! {
         "The number of seconds that the storage action takes";
     STORAGE_FAILURES "wharf_storage_failures_total" Counter ["action", "driver"]
         "Storage actions that failed; that a file does not exist is not a failure";
+    BUCKET_REQUESTS "wharf_s3_requests_total" Counter ["operation", "outcome"]
+        "Requests to the bucket by operation of S3, and by what they ended with: the class of the status, or `none` without an answer; each attempt counts";
+    BUCKET_REPEATS "wharf_s3_repeats_total" Counter ["operation"]
+        "Requests to the bucket that repeated an earlier one, because the store was busy or out of reach";
+    BUCKET_SECONDS "wharf_s3_request_seconds" Histogram ["operation"]
+        "The number of seconds until the answer to a request to the bucket; of an object that is read, until its head";
+    BUCKET_BYTES "wharf_s3_bytes_total" Counter ["direction", "operation"]
+        "Bytes of bodies that came from the bucket, and that went to it";
     CACHE_REQUESTS "registry_storage_cache_requests_total" Counter []
         "Lookups of links in the cache";
     CACHE_HITS "registry_storage_cache_hits_total" Counter []

@@ -71,6 +71,8 @@ impl Assembly<'_> {
             Err(error) if is_unsupported(&error) || !self.is_equal(&pieces) && !is_gone(&error) => {
                 self.complete(None).await
             }
+            // An earlier attempt of the completion may have taken effect, and its answer was lost.
+            Err(error) if is_gone(&error) => self.complete(Some(&pieces)).await,
             ended => ended,
         }
     }

@@ -2,6 +2,9 @@
 
 use std::{error::Error as _, io};
 
+use object_store::client::HttpError;
+
+use super::trouble::Trouble;
 use crate::{Error, ErrorKind};
 
 /// The error of an operation on the store, while doing what `context` says.
@@ -36,10 +39,17 @@ fn kind_of(error: &object_store::Error) -> ErrorKind {
     }
 }
 
-/// A store on a file system has the I/O error somewhere below.
+/// A store that is another server has the failure of the request somewhere below, a store on a file system the I/O error.
 fn kind_of_cause(error: &object_store::Error) -> ErrorKind {
     let mut cause = error.source();
     while let Some(error) = cause {
+        if let Some(error) = error.downcast_ref::<HttpError>() {
+            let trouble = error.source().and_then(|cause| cause.downcast_ref());
+            return match trouble {
+                Some(Trouble::Denied(_)) => ErrorKind::PermissionDenied,
+                Some(Trouble::Unavailable(_)) | None => ErrorKind::Unavailable,
+            };
+        }
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return ErrorKind::of(error);
         }

@@ -1,15 +1,23 @@
 //! A bucket of S3, or of a store that speaks its protocol.
 //!
-//! `object_store` signs, repeats and reads; this adds what it does not have: listings that survive keys that no path
+//! `object_store` makes requests and signs them, and goes on with an object whose stream was cut; this adds what it does not
+//! have: attempts that are bounded in time and repeated whatever the operation, listings that survive keys that no path
 //! can name, copies into a part, the list of multipart uploads, the headers of encryption, storage class and ACL, and the names of
 //! all of AWS.
 
 mod answers;
+mod attempt;
 mod check;
 mod credentials;
 mod headers;
+mod meters;
+mod operation;
+mod patience;
+mod repeat;
 mod requests;
 mod settings;
+mod signature;
+mod verdict;
 
 use std::{
     fmt,
@@ -27,11 +35,11 @@ use futures_util::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use object_store::{
-    Certificate, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId,
-    MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result, RetryConfig,
+    BackoffConfig, Certificate, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult,
+    MultipartId, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::{HttpConnector, ReqwestConnector},
+    client::{HttpClient, HttpConnector, ReqwestConnector},
     multipart::{MultipartStore, PartId},
     path::Path,
     signer::Signer,
@@ -39,22 +47,27 @@ use object_store::{
 
 pub use self::{
     credentials::{AccessKey, Credentials, SharedFiles},
+    meters::{MeasuredRequests, OUTCOMES, RequestMeters},
+    patience::Patience,
     settings::{AwsNames, Encryption, S3Settings},
 };
 
 use self::{
     answers::{Copied, Listing, Multiparts, Named},
+    attempt::Attempts,
     credentials::SharedProvider,
-    headers::{AddHeaders, Connector},
-    requests::{Request, Requests, Waits},
+    headers::AddHeaders,
+    repeat::Repeating,
+    requests::{Request, Requests},
+    signature::Signature,
 };
 use super::store::{OpenMultipart, PartCopy, SignedGet, Store};
 
-/// Longest time that a request may wait for the next bytes, or for a part to be taken.
-const SILENCE: Duration = Duration::from_secs(60);
+/// How long the search for credentials is repeated.
+const CREDENTIALS: Duration = Duration::from_secs(20);
 
-/// Longest time during which a request is repeated that the store does not answer.
-const LONGEST_RETRY: Duration = Duration::from_secs(60);
+/// How often the stream of one object goes on after a cut.
+const CUTS: usize = 16;
 
 /// Objects in one page of a listing; stores give no more.
 const PAGE: usize = 1000;
@@ -69,6 +82,7 @@ pub struct S3 {
     bucket: String,
     /// A key that no path can name was reported.
     has_warned: Arc<AtomicBool>,
+    meters: RequestMeters,
 }
 
 /// Which objects to list.
@@ -90,29 +104,44 @@ impl S3 {
     ///
     /// When a setting cannot be used, as a `User-Agent` with a line break.
     pub fn new(settings: &S3Settings, credentials: &Credentials) -> Result<Self> {
-        let options = options(settings)?;
-        let plain = builder(settings, &settings.bucket_url(), &options);
-        let plain = with_credentials(plain, credentials).build()?;
-        let headers = object_headers(settings)?;
-        let objects = if headers.is_empty() {
-            plain.clone()
-        } else {
-            let add = Arc::new(AddHeaders {
-                headers,
-                credentials: Arc::clone(plain.credentials()),
-                region: settings.signing_region().to_owned(),
-            });
-            // One cache of credentials for both.
-            builder(settings, &settings.bucket_url(), &options)
-                .with_credentials(Arc::clone(plain.credentials()))
-                .with_http_connector(Connector(add))
-                .build()?
+        Self::with_patience(settings, credentials, Patience::default())
+    }
+
+    /// As [`S3::new`], with these bounds on the time of requests.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`S3::new`].
+    pub fn with_patience(
+        settings: &S3Settings,
+        credentials: &Credentials,
+        patience: Patience,
+    ) -> Result<Self> {
+        let options = options(settings)?.with_connect_timeout(patience.connect);
+        let of_credentials = RetryConfig {
+            retry_timeout: CREDENTIALS,
+            ..RetryConfig::default()
         };
+        let plain = builder(settings, &settings.bucket_url(), &options).with_retry(of_credentials.clone());
+        let plain = with_credentials(plain, credentials).build()?;
+        let signature = Signature {
+            credentials: Arc::clone(plain.credentials()),
+            region: settings.signing_region().to_owned(),
+        };
+        let meters = RequestMeters::default();
+        let client = client(settings, &options, patience, &signature, meters.clone())?;
+        // One cache of credentials for all.
+        let objects = builder(settings, &settings.bucket_url(), &options)
+            .with_credentials(Arc::clone(plain.credentials()))
+            .with_http_connector(Connected(client.clone()))
+            .with_retry(of_streams(patience))
+            .build()?;
         let signer = builder(settings, &settings.redirect_url(), &options)
             .with_credentials(Arc::clone(plain.credentials()))
+            .with_retry(of_credentials)
             .build()?;
         let requests = Requests {
-            client: ReqwestConnector::default().connect(&options)?,
+            client,
             credentials: Arc::clone(plain.credentials()),
             region: settings.signing_region().to_owned(),
             bucket_url: settings.bucket_url(),
@@ -123,7 +152,13 @@ impl S3 {
             requests: Arc::new(requests),
             bucket: settings.bucket.clone(),
             has_warned: Arc::default(),
+            meters,
         })
+    }
+
+    /// The counters of the requests to the bucket.
+    pub fn meters(&self) -> RequestMeters {
+        self.meters.clone()
     }
 
     /// Asks the bucket for one key, once, and says what is wrong with the settings if it does not answer.
@@ -247,17 +282,8 @@ impl Store for S3 {
 
 #[async_trait]
 impl ObjectStore for S3 {
-    /// A store may answer that it is at work on the same key (409), whatever the condition: a put without one is repeated.
     async fn put_opts(&self, path: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
-        let mut waits = Waits::default();
-        loop {
-            let put = self.objects.put_opts(path, bytes.clone(), options.clone()).await;
-            match put {
-                Err(Error::AlreadyExists { .. })
-                    if options.mode == PutMode::Overwrite && waits.next().await => {}
-                put => return put,
-            }
-        }
+        self.objects.put_opts(path, bytes, options).await
     }
 
     async fn put_multipart_opts(
@@ -426,10 +452,7 @@ fn below(prefix: Option<&Path>) -> String {
 fn options(settings: &S3Settings) -> Result<ClientOptions> {
     let mut options = ClientOptions::new()
         .with_allow_http(true)
-        .with_allow_invalid_certificates(settings.skip_verify)
-        // A blob may take hours to a slow client; only silence is a failure.
-        .with_timeout_disabled()
-        .with_read_timeout(SILENCE);
+        .with_allow_invalid_certificates(settings.skip_verify);
     if let Some(agent) = &settings.user_agent {
         options = options.with_user_agent(header(agent)?);
     }
@@ -451,11 +474,53 @@ fn builder(settings: &S3Settings, bucket_url: &str, options: &ClientOptions) -> 
         .with_allow_http(true)
         // Bodies are protected by TLS; without it by their digest in the signature.
         .with_unsigned_payload(bucket_url.starts_with("https:"))
-        .with_retry(RetryConfig {
-            retry_timeout: LONGEST_RETRY,
-            ..RetryConfig::default()
-        })
         .with_client_options(options.clone())
+}
+
+/// The client that all requests to the bucket are made by.
+fn client(
+    settings: &S3Settings,
+    options: &ClientOptions,
+    patience: Patience,
+    signature: &Signature,
+    meters: RequestMeters,
+) -> Result<HttpClient> {
+    // A blob may take hours to a slow client; attempts have bounds of their own.
+    let options = options.clone().with_timeout_disabled();
+    let attempts = Attempts {
+        client: ReqwestConnector::default().connect(&options)?,
+        patience,
+        meters,
+    };
+    let repeating = Repeating::new(attempts, signature.clone(), settings.bucket_url());
+    Ok(HttpClient::new(AddHeaders {
+        inner: HttpClient::new(repeating),
+        headers: object_headers(settings)?,
+        signature: signature.clone(),
+    }))
+}
+
+/// How a stream goes on that was cut, however long it has lasted. All else is repeated by the client below.
+fn of_streams(patience: Patience) -> RetryConfig {
+    RetryConfig {
+        backoff: BackoffConfig {
+            init_backoff: patience.first_wait,
+            max_backoff: patience.longest_wait.min(Duration::from_secs(1)),
+            base: 2.0,
+        },
+        max_retries: CUTS,
+        retry_timeout: Duration::MAX,
+    }
+}
+
+/// Gives out a client that there is.
+#[derive(Debug)]
+struct Connected(HttpClient);
+
+impl HttpConnector for Connected {
+    fn connect(&self, _: &ClientOptions) -> Result<HttpClient> {
+        Ok(self.0.clone())
+    }
 }
 
 fn with_credentials(builder: AmazonS3Builder, credentials: &Credentials) -> AmazonS3Builder {

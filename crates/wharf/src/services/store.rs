@@ -12,6 +12,7 @@ use wharf_server::{DebugServer, Health};
 use wharf_storage::{
     Error, ErrorKind, Storage,
     fs::FsStorage,
+    object::s3::RequestMeters,
     spool::{MemorySpools, Spools},
 };
 
@@ -24,29 +25,50 @@ use crate::{
 /// Time between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// A store that is open.
+pub(super) struct Opened {
+    pub(super) storage: Arc<dyn Storage>,
+    /// The place of queues
+    pub(super) spools: Arc<dyn Spools>,
+    /// The counters of the requests to a bucket
+    pub(super) requests: Option<RequestMeters>,
+}
+
 /// Opens the store of `settings`, and the place of its queues.
-pub(super) async fn open(
-    settings: &Settings,
-    budget: &Budget,
-) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
+pub(super) async fn open(settings: &Settings, budget: &Budget) -> anyhow::Result<Opened> {
     let root = match &settings.storage {
         Engine::InMemory => {
             let storage = wharf_storage::object::ObjectStorage::in_memory();
-            return Ok((Arc::new(storage), Arc::new(MemorySpools)));
+            return Ok(Opened::without_queues(storage, None));
         }
         Engine::S3(bucket) => {
-            let storage = bucket::open(bucket, budget.parts.clone()).await?;
-            return Ok((Arc::new(storage), Arc::new(MemorySpools)));
+            let (storage, requests) = bucket::open(bucket, budget.parts.clone()).await?;
+            return Ok(Opened::without_queues(storage, Some(requests)));
         }
         Engine::Filesystem { root } => root,
     };
     if settings.server.read_only {
         // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
-        return Ok((Arc::new(FsStorage::open_read_only(root)?), Arc::new(MemorySpools)));
+        return Ok(Opened::without_queues(FsStorage::open_read_only(root)?, None));
     }
     let storage = open_when_free(settings, root).await?;
     let storage = Arc::new(storage);
-    Ok((Arc::clone(&storage) as _, storage))
+    Ok(Opened {
+        storage: Arc::clone(&storage) as _,
+        spools: storage,
+        requests: None,
+    })
+}
+
+impl Opened {
+    /// A store beside which queues are in memory.
+    fn without_queues(storage: impl Storage, requests: Option<RequestMeters>) -> Self {
+        Self {
+            storage: Arc::new(storage),
+            spools: Arc::new(MemorySpools),
+            requests,
+        }
+    }
 }
 
 /// Opens the store as soon as no other process has it; gives up after the configured time.

@@ -7,10 +7,13 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics,
-    WebhookMetrics, Webhooks, WorkerMetrics,
+    BucketMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices,
+    StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
 };
-use wharf_storage::metered::{Metered, Meters};
+use wharf_storage::{
+    metered::{Metered, Meters},
+    object::s3::RequestMeters,
+};
 use wharf_workers::Supervisor;
 
 use crate::{
@@ -18,17 +21,27 @@ use crate::{
     log, version,
 };
 
-/// Counts the operations of `store` if metrics are on.
+/// The counters of a store.
+#[derive(Debug)]
+pub(super) struct StoreMeters {
+    operations: Meters,
+    /// Of the requests to a bucket
+    requests: Option<RequestMeters>,
+}
+
+/// Counts the operations of `store`, and the requests that it makes, if metrics are on.
 pub(super) fn meter(
     store: Arc<dyn wharf_storage::Storage>,
+    requests: Option<RequestMeters>,
     settings: &Settings,
-) -> (Arc<dyn wharf_storage::Storage>, Option<Meters>) {
+) -> (Arc<dyn wharf_storage::Storage>, Option<StoreMeters>) {
     let debug = settings.debug.as_ref();
     if debug.is_none_or(|debug| debug.metrics_path.is_none()) {
         return (store, None);
     }
     let metered = Metered::new(store);
-    let meters = metered.meters();
+    let operations = metered.meters();
+    let meters = StoreMeters { operations, requests };
     (Arc::new(metered), Some(meters))
 }
 
@@ -87,7 +100,7 @@ pub(super) fn health(settings: &Settings, store: &Arc<dyn wharf_storage::Storage
 /// The metrics of the store and of all services that have some.
 pub(super) fn metrics(
     settings: &Settings,
-    meters: Meters,
+    meters: StoreMeters,
     registry: &Arc<Registry>,
     services: &ServerServices,
     webhooks: Option<&Webhooks>,
@@ -101,11 +114,17 @@ pub(super) fn metrics(
     };
     let mut metrics = Metrics::new()
         .with(build)
-        .with(StoreMetrics { meters, driver })
+        .with(StoreMetrics {
+            meters: meters.operations,
+            driver,
+        })
         .with(BudgetMetrics(services.budget.clone()))
         .with(log_metrics(services))
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));
+    if let Some(requests) = meters.requests {
+        metrics = metrics.with(BucketMetrics(requests));
+    }
     if let Some(health) = &services.health {
         metrics = metrics.with(HealthMetrics(Arc::clone(health)));
     }

@@ -1,65 +1,28 @@
 //! Headers of writes that `object_store` has no setting for: encryption, storage class and ACL.
 
-use std::sync::Arc;
-
 use async_trait::async_trait;
-use http::{HeaderMap, HeaderValue, Method, header::AUTHORIZATION};
-use object_store::{
-    ClientOptions, Result,
-    aws::{AwsAuthorizer, AwsCredentialProvider},
-    client::{
-        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
-        ReqwestConnector,
-    },
-};
+use http::{HeaderMap, Method};
+use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
 
-/// Connects clients that add `headers` to every request that creates an object, and sign it again.
+use super::signature::Signature;
+
+/// A client that adds `headers` to every request that creates an object, and signs it again.
 #[derive(Debug)]
 pub(super) struct AddHeaders {
+    pub(super) inner: HttpClient,
     pub(super) headers: HeaderMap,
-    pub(super) credentials: AwsCredentialProvider,
-    pub(super) region: String,
-}
-
-#[derive(Debug)]
-struct Client {
-    inner: HttpClient,
-    add: Arc<AddHeaders>,
-}
-
-/// [`HttpConnector`] of an [`AddHeaders`].
-#[derive(Debug)]
-pub(super) struct Connector(pub(super) Arc<AddHeaders>);
-
-impl HttpConnector for Connector {
-    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
-        Ok(HttpClient::new(Client {
-            inner: ReqwestConnector::default().connect(options)?,
-            add: Arc::clone(&self.0),
-        }))
-    }
+    pub(super) signature: Signature,
 }
 
 #[async_trait]
-impl HttpService for Client {
+impl HttpService for AddHeaders {
     async fn call(&self, mut request: HttpRequest) -> Result<HttpResponse, HttpError> {
-        if creates_object(&request) {
-            let signed = self.add.apply(&mut request).await;
+        if !self.headers.is_empty() && creates_object(&request) {
+            request.headers_mut().extend(self.headers.clone());
+            let signed = self.signature.renew(&mut request).await;
             signed.map_err(|error| HttpError::new(HttpErrorKind::Unknown, error))?;
         }
         self.inner.execute(request).await
-    }
-}
-
-impl AddHeaders {
-    async fn apply(&self, request: &mut HttpRequest) -> Result<()> {
-        let digest = request.headers().get("x-amz-content-sha256").and_then(digest_of);
-        request.headers_mut().remove(AUTHORIZATION);
-        request.headers_mut().extend(self.headers.clone());
-        let credentials = self.credentials.get_credential().await?;
-        AwsAuthorizer::new(&credentials, "s3", &self.region)
-            .with_sign_payload(digest.is_some())
-            .try_authorize(request, digest.as_deref())
     }
 }
 
@@ -71,15 +34,6 @@ fn creates_object(request: &HttpRequest) -> bool {
         Method::POST => query == "uploads" || query == "uploads=",
         _ => false,
     }
-}
-
-/// The digest of the body that the request is signed with; `None` for an unsigned body.
-fn digest_of(header: &HeaderValue) -> Option<Vec<u8>> {
-    let text = header.to_str().ok().filter(|text| text.len() == 64)?;
-    (0..text.len())
-        .step_by(2)
-        .map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok())
-        .collect()
 }
 
 #[cfg(test)]
@@ -100,12 +54,5 @@ mod tests {
         assert!(!creates("POST", "http://h/b/k?uploadId=u"));
         assert!(!creates("POST", "http://h/b?delete"));
         assert!(!creates("GET", "http://h/b/k"));
-    }
-
-    #[test]
-    fn an_unsigned_body_stays_unsigned() {
-        assert_eq!(digest_of(&HeaderValue::from_static("UNSIGNED-PAYLOAD")), None);
-        let digest = digest_of(&HeaderValue::from_str(&"0f".repeat(32)).unwrap());
-        assert_eq!(digest, Some(vec![15; 32]));
     }
 }

@@ -1,18 +1,18 @@
 //! Signed requests that `object_store` does not have.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use object_store::{
     Error, Result,
     aws::{AwsAuthorizer, AwsCredentialProvider},
-    client::{HttpClient, HttpError, HttpRequestBody, HttpResponse},
+    client::{HttpClient, HttpError, HttpRequest, HttpRequestBody, HttpResponse},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use uuid::Uuid;
 
-use super::answers::{self, Refusal};
+use super::{
+    answers::{self, Refusal},
+    repeat::Once,
+};
 
 /// What stays as it is in a query and in the parts of a path, as signatures want it.
 const STRICT: AsciiSet = NON_ALPHANUMERIC
@@ -21,35 +21,6 @@ const STRICT: AsciiSet = NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 const STRICT_PATH: AsciiSet = STRICT.remove(b'/');
-
-/// Attempts of a request; the waits between them add up to 6 s at most.
-const ATTEMPTS: u32 = 7;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-
-/// The waits between the attempts of one request: each up to twice as long as the one before, at random, so that
-/// requests that failed together do not come back together.
-#[derive(Debug, Default)]
-pub(super) struct Waits(u32);
-
-impl Waits {
-    /// Waits for the next attempt; `false`, and no wait, when there were enough.
-    pub(super) async fn next(&mut self) -> bool {
-        self.0 += 1;
-        if self.0 == ATTEMPTS {
-            return false;
-        }
-        let longest = FIRST_WAIT * (1 << (self.0 - 1));
-        let thousandths = u32::from(u16::from_ne_bytes(random())) % 1000;
-        tokio::time::sleep(longest / 2 + longest / 2 * thousandths / 1000).await;
-        true
-    }
-}
-
-/// Two bytes of a fresh UUID that its version leaves to chance.
-fn random() -> [u8; 2] {
-    let [first, second, ..] = *Uuid::new_v4().as_bytes();
-    [first, second]
-}
 
 /// Makes requests below a bucket.
 #[derive(Debug)]
@@ -72,35 +43,32 @@ pub(super) struct Request<'a> {
 }
 
 impl Requests {
-    /// Answers the body; repeats the request while the store is busy or out of reach.
+    /// Answers the body; the client repeats the request while the store is busy or out of reach.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Bytes> {
-        let mut waits = Waits::default();
-        loop {
-            let outcome = self.attempt(request).await;
-            let may_repeat = match &outcome {
-                Ok((status, _)) => status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS,
-                Err(Failure::Transfer(_)) => true,
-                Err(Failure::Unsigned(_)) => false,
-            };
-            if !(may_repeat && waits.next().await) {
-                return self.conclude(request, outcome);
-            }
-        }
+        let outcome = self.attempt(request).await;
+        self.conclude(request, outcome)
     }
 
     /// Sends a request once, and answers whatever the store does.
     pub(super) async fn once(&self, request: &Request<'_>) -> Result<HttpResponse, Failure> {
+        let mut signed = self.signed(request).await?;
+        signed.extensions_mut().insert(Once);
+        self.client.execute(signed).await.map_err(Failure::Transfer)
+    }
+
+    async fn signed(&self, request: &Request<'_>) -> Result<HttpRequest, Failure> {
         let credentials = self.credentials.get_credential().await;
         let credentials = credentials.map_err(Failure::Unsigned)?;
         let mut signed = self.unsigned(request)?;
         AwsAuthorizer::new(&credentials, "s3", &self.region)
             .try_authorize(&mut signed, None)
             .map_err(Failure::Unsigned)?;
-        self.client.execute(signed).await.map_err(Failure::Transfer)
+        Ok(signed)
     }
 
     async fn attempt(&self, request: &Request<'_>) -> Result<(StatusCode, Bytes), Failure> {
-        let response = self.once(request).await?;
+        let signed = self.signed(request).await?;
+        let response = self.client.execute(signed).await.map_err(Failure::Transfer)?;
         let status = response.status();
         let body = response.into_body().bytes().await;
         Ok((status, body.map_err(Failure::Transfer)?))

@@ -2,6 +2,8 @@
 //! `$WHARF_TEST_S3`, which has the bucket and the keys of the testkit's [`BucketStore`].
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
 
+mod faults;
+
 use std::sync::{Arc, Mutex};
 
 use object_store::path::Path;
@@ -44,6 +46,7 @@ fn main() {
                 .block_on((case.check)(Arc::new(storage)));
         });
     }
+    faults::add_to(&mut suite);
     let conclusion = suite.run();
     drop(store);
     conclusion.exit();
@@ -51,18 +54,24 @@ fn main() {
 
 /// What lies in a directory of its own of the store's one bucket.
 fn storage_in(endpoint: String, directory: &str) -> ObjectStorage {
-    let settings = S3Settings {
+    let bucket = S3::new(&settings(endpoint), &credentials()).expect("settings that can be used");
+    ObjectStorage::new(Arc::new(bucket), Path::from(format!("some/where/{directory}")))
+}
+
+fn settings(endpoint: String) -> S3Settings {
+    S3Settings {
         bucket: BucketStore::BUCKET.to_owned(),
         region: Some(BucketStore::REGION.to_owned()),
         endpoint: Some(endpoint),
         path_style: true,
         ..S3Settings::default()
-    };
-    let credentials = Credentials::Fixed(AccessKey {
+    }
+}
+
+fn credentials() -> Credentials {
+    Credentials::Fixed(AccessKey {
         id: BucketStore::ACCESS_KEY.to_owned(),
         secret: BucketStore::SECRET_KEY.to_owned(),
         token: None,
-    });
-    let bucket = S3::new(&settings, &credentials).expect("settings that can be used");
-    ObjectStorage::new(Arc::new(bucket), Path::from(format!("some/where/{directory}")))
+    })
 }
