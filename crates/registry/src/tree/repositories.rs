@@ -47,6 +47,15 @@ pub(crate) fn parents_first(storage: Arc<dyn Storage>) -> impl Stream<Item = Res
     Walk::start(storage, Order::ParentsFirst, "", None).stream()
 }
 
+/// As [`parents_first`], but a directory that the process has no right to read counts as empty, and is `unreadable` from then
+/// on.
+pub(crate) fn readable(
+    storage: Arc<dyn Storage>,
+    unreadable: Arc<Unreadable>,
+) -> impl Stream<Item = Result<Repository>> + Send {
+    Walk::start(storage, Order::ParentsFirst, "", Some(unreadable)).stream()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Order {
     Names,
