@@ -6,6 +6,7 @@
 
 mod both_ways;
 mod conformance;
+mod copied;
 mod kill;
 
 use std::path::Path;
@@ -19,6 +20,7 @@ fn main() {
     let mut suite = Suite::default();
     kill::add_to(&mut suite);
     both_ways::add_to(&mut suite);
+    copied::add_to(&mut suite);
     conformance::add_to(&mut suite);
     suite.run().exit();
 }
