@@ -30,8 +30,8 @@
 //!
 //! # Limits
 //!
-//! In memory are a digest for each blob, and the keys of the links of [`REPOSITORIES`] repositories, some hundred bytes each.
-//! Of blobs [`CopyOptions::at_once`] are on their way, of links [`PARALLEL`] for each repository.
+//! In memory are a digest for each blob, and the keys of the links of four repositories, some hundred bytes each.
+//! Of blobs [`CopyOptions::at_once`] are on their way, of links sixteen for each repository.
 
 mod blobs;
 mod job;
@@ -57,9 +57,6 @@ use crate::{
 
 pub use self::options::CopyOptions;
 pub use self::report::{CopyReport, Counts, Names, Problem, Progress, Tally};
-
-#[cfg(doc)]
-use crate::tree::parallel::PARALLEL;
 
 /// How many repositories are copied at once.
 const REPOSITORIES: usize = 4;
