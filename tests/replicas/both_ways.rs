@@ -74,7 +74,7 @@ fn in_turn() {
     same_objects(&store);
 }
 
-fn holds(peer: &Peer, name: &str, content: &Content) {
+pub(crate) fn holds(peer: &Peer, name: &str, content: &Content) {
     for manifest in &content.manifests {
         let request = Request::new("GET", &format!("/v2/{name}/manifests/{}", manifest.digest));
         let answer = peer
@@ -131,7 +131,7 @@ fn same_objects(store: &BucketStore) {
     assert!(ours.len() > 10, "{:?}", names(ours));
 }
 
-fn read(directory: &Path, path: &str, objects: &mut BTreeMap<String, Vec<u8>>) {
+pub(crate) fn read(directory: &Path, path: &str, objects: &mut BTreeMap<String, Vec<u8>>) {
     for entry in fs::read_dir(directory).expect("a directory") {
         let entry = entry.expect("an entry");
         let name = format!("{path}/{}", entry.file_name().to_string_lossy());

@@ -6,6 +6,7 @@
 
 mod both_ways;
 mod conformance;
+mod copied;
 mod faults;
 mod kill;
 
@@ -21,6 +22,7 @@ fn main() {
     kill::add_to(&mut suite);
     both_ways::add_to(&mut suite);
     faults::add_to(&mut suite);
+    copied::add_to(&mut suite);
     conformance::add_to(&mut suite);
     suite.run().exit();
 }

@@ -42,7 +42,7 @@
 //! entries of tags' histories; manifests, an index before its children and a referrer before its subject; layer
 //! links; blobs. After a crash what is left is unreferenced, and garbage to the next run.
 
-mod digests;
+pub(crate) mod digests;
 mod garbage;
 mod live;
 mod mark;

@@ -8,6 +8,7 @@ mod cache;
 mod catalog;
 pub mod collect;
 mod coordination;
+pub mod copy;
 mod damaged;
 mod delete;
 mod error;

@@ -1,8 +1,12 @@
 //! The command line: definitions only.
 
 mod garbage_collect;
+mod storage;
 
-pub(crate) use self::garbage_collect::GarbageCollect;
+pub(crate) use self::{
+    garbage_collect::GarbageCollect,
+    storage::{Storage, StorageCopy},
+};
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
@@ -49,6 +53,12 @@ pub(crate) enum Command {
     /// The server must be stopped meanwhile, except for --dry-run. Tagged images stay, with everything that they need
     /// and everything that refers to them.
     GarbageCollect(GarbageCollect),
+
+    /// Copy a registry from a directory into a bucket, back, or between two of either.
+    Storage {
+        #[command(subcommand)]
+        command: Storage,
+    },
 
     /// List unfinished uploads, and remove those that no client goes on with.
     Uploads {

@@ -13,5 +13,7 @@ pub(crate) mod referrers;
 pub(crate) mod remote;
 pub(crate) mod repo;
 pub(crate) mod serve;
+mod size;
+pub(crate) mod storage;
 pub(crate) mod uploads;
 pub(crate) mod user;

@@ -50,6 +50,9 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             });
         }
         cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
+        cli::Command::Storage { command } => match command {
+            cli::Storage::Copy(arguments) => return cmd::storage::copy(&arguments),
+        },
         cli::Command::Referrers { command } => match command {
             cli::Referrers::WriteTags(arguments) => cmd::referrers::write_tags(&arguments)?,
         },

@@ -6,27 +6,27 @@ use wharf_oci::{Algorithm, Digest};
 
 /// The digests: 32 bytes for a SHA-256, 64 for a SHA-512, and the table's own share: about 50 MB for a million blobs.
 #[derive(Debug, Default)]
-pub(super) struct DigestSet {
+pub(crate) struct DigestSet {
     sha256: HashSet<[u8; 32]>,
     sha512: HashSet<[u8; 64]>,
 }
 
 impl DigestSet {
-    pub(super) fn insert(&mut self, digest: &Digest) {
+    pub(crate) fn insert(&mut self, digest: &Digest) {
         match digest.algorithm() {
             Algorithm::Sha256 => self.sha256.extend(<[u8; 32]>::try_from(digest.bytes())),
             Algorithm::Sha512 => self.sha512.extend(<[u8; 64]>::try_from(digest.bytes())),
         }
     }
 
-    pub(super) fn contains(&self, digest: &Digest) -> bool {
+    pub(crate) fn contains(&self, digest: &Digest) -> bool {
         match digest.algorithm() {
             Algorithm::Sha256 => self.sha256.contains(digest.bytes()),
             Algorithm::Sha512 => self.sha512.contains(digest.bytes()),
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.sha256.len() + self.sha512.len()
     }
 }

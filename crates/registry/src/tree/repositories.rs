@@ -8,7 +8,8 @@ use wharf_storage::{
     layout::{InTree, LONGEST_NAME, Repository},
 };
 
-use crate::error::Result;
+use super::unreadable::Unreadable;
+use crate::error::{self, Result};
 
 /// How many names are asked of the store at once.
 const PAGE: usize = 10_000;
@@ -19,8 +20,25 @@ const PAGE: usize = 10_000;
 /// Fails where a directory has a name that no key can have and holds a repository, or cannot be read: an operator may have
 /// copied a repository there, and what it needs is unknown.
 pub(crate) fn parents_first(storage: Arc<dyn Storage>) -> impl Stream<Item = Result<Repository>> + Send {
+    walk(storage, None)
+}
+
+/// As [`parents_first`], but a directory that the process has no right to read counts as empty, and is `unreadable` from then
+/// on.
+pub(crate) fn readable(
+    storage: Arc<dyn Storage>,
+    unreadable: Arc<Unreadable>,
+) -> impl Stream<Item = Result<Repository>> + Send {
+    walk(storage, Some(unreadable))
+}
+
+fn walk(
+    storage: Arc<dyn Storage>,
+    unreadable: Option<Arc<Unreadable>>,
+) -> impl Stream<Item = Result<Repository>> + Send {
     let walk = Walk {
         storage,
+        unreadable,
         open: vec![Directory::new(None)],
     };
     stream::try_unfold(walk, |mut walk| async move {
@@ -31,6 +49,8 @@ pub(crate) fn parents_first(storage: Arc<dyn Storage>) -> impl Stream<Item = Res
 
 struct Walk {
     storage: Arc<dyn Storage>,
+    /// Where directories are noted that cannot be read; `None` when one of them ends the walk.
+    unreadable: Option<Arc<Unreadable>>,
     /// From the directory of all repositories down to the one that is being read.
     open: Vec<Directory>,
 }
@@ -38,9 +58,15 @@ struct Walk {
 impl Walk {
     async fn next(&mut self) -> Result<Option<Repository>> {
         while let Some(directory) = self.open.last_mut() {
-            let Some(name) = directory.next(&*self.storage).await? else {
-                self.open.pop();
-                continue;
+            let name = match directory.next(&*self.storage).await {
+                Ok(Some(name)) => name,
+                Err(error) if !directory.is_passed_over(self.unreadable.as_deref(), &error) => {
+                    return Err(error);
+                }
+                Ok(None) | Err(_) => {
+                    self.open.pop();
+                    continue;
+                }
             };
             let repository = Repository::find(directory.repository.as_ref(), &name)
                 .map_err(|_| out_of_reach(&directory.key(), &name))?;
@@ -73,6 +99,15 @@ impl Directory {
             names: VecDeque::new(),
             last: None,
             is_at_end: false,
+        }
+    }
+
+    /// Whether the walk goes on without the directory, which is then noted.
+    fn is_passed_over(&self, unreadable: Option<&Unreadable>, error: &error::Error) -> bool {
+        // Without the directory of all repositories nothing works.
+        match (&self.repository, unreadable) {
+            (Some(repository), Some(unreadable)) => unreadable.explains(repository.path(), error),
+            _ => false,
         }
     }
 

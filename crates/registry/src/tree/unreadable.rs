@@ -6,7 +6,9 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use wharf_storage::Error;
+use wharf_storage::{Error, ErrorKind};
+
+use crate::error;
 
 /// How many are remembered, and named in the metrics.
 const CAPACITY: usize = 100;
@@ -41,6 +43,20 @@ impl Unreadable {
         for (repository, error) in new {
             tracing::error!(%repository, %error, "a repository cannot be read; the catalogue leaves it out, and no garbage can be collected; give its files to the user of the registry");
         }
+    }
+
+    /// Whether `error` says that the process has no right to read the repository `name`, which is then remembered.
+    pub(crate) fn explains(&self, name: &str, error: &error::Error) -> bool {
+        let is_denied =
+            matches!(error, error::Error::Storage(error) if error.kind() == ErrorKind::PermissionDenied);
+        if is_denied {
+            let mut names = self.names.lock();
+            if names.len() < CAPACITY && names.insert(name.into()) {
+                self.any.store(true, Relaxed);
+                tracing::error!(repository = name, %error, "a repository cannot be read; give its files to the user of the registry");
+            }
+        }
+        is_denied
     }
 
     /// Their names, in ascending order.

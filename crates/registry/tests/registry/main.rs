@@ -3,6 +3,7 @@
 
 mod catalog;
 mod common;
+mod copying;
 mod deletions;
 mod events;
 mod fallback_tags;
