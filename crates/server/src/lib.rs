@@ -20,7 +20,9 @@ mod webhooks;
 
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
-pub use metrics::{CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics, WorkerMetrics};
+pub use metrics::{
+    BucketMetrics, CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
+};
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{
     Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,

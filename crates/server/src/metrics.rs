@@ -1,5 +1,6 @@
 //! Metrics: those of the surfaces and of the registry, and the page with these and the transport's.
 
+mod bucket;
 mod events;
 mod store;
 mod table;
@@ -8,6 +9,7 @@ mod workers;
 
 pub(crate) use self::table::HEALTH;
 pub use self::{
+    bucket::BucketMetrics,
     events::WebhookMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,

@@ -88,7 +88,7 @@ pub use object_store::path::Path as Prefix;
 
 pub use self::{
     memory::Memory,
-    store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
+    store::{Abilities, Cas, OpenMultipart, PartCopy, SignedGet, Store},
 };
 
 use self::{
