@@ -61,6 +61,8 @@ pub enum ReplicaState {
 pub struct Presence {
     storage: Arc<dyn Storage>,
     own: Replica,
+    /// When it was first written, by the clock of the store
+    since: Option<SystemTime>,
 }
 
 impl ReplicaState {
@@ -87,9 +89,9 @@ impl Replica {
         }
     }
 
-    /// Whether this is what runs now in the place of `other`: two processes do not listen at one address of one machine.
-    fn succeeds(&self, other: &Self) -> bool {
-        self.id != other.id && (&self.host, &self.address) == (&other.host, &other.address)
+    /// Whether both listen at one address of one machine, so that one of them has ended.
+    fn is_in_place_of(&self, other: &Self) -> bool {
+        (&self.host, &self.address) == (&other.host, &other.address)
     }
 
     /// The order in which replicas started, the same for all that look.
@@ -101,7 +103,11 @@ impl Replica {
 impl Presence {
     /// The presence of `own` in `storage`; nothing is written yet.
     pub fn new(storage: Arc<dyn Storage>, own: Replica) -> Self {
-        Self { storage, own }
+        Self {
+            storage,
+            own,
+            since: None,
+        }
     }
 
     /// This process.
@@ -121,17 +127,27 @@ impl Presence {
             Error::with_source(ErrorKind::Other, "write the presence of a replica", error)
         })?;
         self.storage.publish(&[Put::new(key.clone(), text)]).await?;
-        let now = self.storage.stat(&key).await?.modified;
         let found = self.storage.scan(&layout::replicas(), None, MOST).await?.objects;
+        let now = match found.iter().find(|found| found.key == key) {
+            Some(own) => own.stat.modified,
+            None => self.storage.stat(&key).await?.modified,
+        };
         self.remove_dead(&found, now).await?;
+        let since = *self.since.get_or_insert(now);
         let alive = found
             .into_iter()
             .filter(|found| age(found, now) <= LONGEST_SILENCE);
+        let this = &*self;
         let others = stream::iter(alive.filter(|found| found.key != key))
-            .map(|found| self.read(found.key))
-            .buffered(AT_ONCE);
-        let mut replicas: Vec<Replica> = others.filter_map(std::future::ready).collect().await;
-        replicas.retain(|replica| !self.own.succeeds(replica));
+            .map(|found| async move { Some((this.read(found.key).await?, found.stat.modified)) })
+            .buffered(AT_ONCE)
+            .filter_map(std::future::ready);
+        // A process that was killed, and in whose place this one runs, wrote last before this one did.
+        let mut replicas: Vec<Replica> = others
+            .filter(|(other, wrote)| std::future::ready(*wrote > since || !this.own.is_in_place_of(other)))
+            .map(|(other, _)| other)
+            .collect()
+            .await;
         replicas.push(self.own.clone());
         replicas.sort_by_cached_key(Replica::order);
         Ok(replicas)

@@ -193,6 +193,8 @@ pub(crate) struct Bucket {
     /// Prefix of all keys, without slashes around it.
     pub(crate) prefix: String,
     pub(crate) options: ObjectOptions,
+    /// Whether the operator makes sure that no other process uses the bucket.
+    pub(crate) is_alone: bool,
 }
 
 impl Bucket {

@@ -82,8 +82,8 @@ pub struct S3 {
     root: String,
     /// The conditions that the store honours, from the first put with one on
     conditions: OnceCell<Conditions>,
-    /// What else it honours, from the end of a probe on
-    abilities: OnceLock<Abilities>,
+    /// What else is known of it, from the end of a probe on
+    report: OnceLock<Report>,
     /// The probe that is running
     probing: Mutex<Option<Arc<Tries>>>,
     /// A key that no path can name was reported.
@@ -144,7 +144,7 @@ impl S3 {
             bucket: settings.bucket.clone(),
             root: String::new(),
             conditions: OnceCell::new(),
-            abilities: OnceLock::new(),
+            report: OnceLock::new(),
             probing: Mutex::default(),
             has_warned: Arc::default(),
         })
@@ -171,7 +171,7 @@ impl S3 {
         let report = probe::probe(&self.subject(&probes), &tries, conditions).await;
         *self.probing.lock() = None;
         let report = report?;
-        _ = self.abilities.set(report.abilities);
+        _ = self.report.set(report.clone());
         Ok(report)
     }
 
@@ -366,7 +366,7 @@ impl Store for S3 {
     }
 
     async fn sign(&self, get: &SignedGet<'_>) -> Result<Option<String>> {
-        if self.abilities.get().is_some_and(|known| !known.signs) {
+        if self.report.get().is_some_and(Report::refuses_signed_urls) {
             return Ok(None);
         }
         let url = self.signer.signed_url(Method::GET, get.path, get.ttl).await?;
@@ -374,7 +374,9 @@ impl Store for S3 {
     }
 
     fn abilities(&self) -> Abilities {
-        self.abilities.get().copied().unwrap_or(Abilities::UNKNOWN)
+        self.report
+            .get()
+            .map_or(Abilities::UNKNOWN, |report| report.abilities)
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
             Ok(Arc::new(storage))
         }
         Engine::InMemory => bail!("{}: `storage: inmemory` {}", work.cannot, work.in_memory),
-        Engine::S3(bucket) => Ok(Arc::new(bucket::open(bucket).await.context(work.cannot)?)),
+        Engine::S3(bucket) => Ok(Arc::new(bucket::open(bucket).await.context(work.cannot)?.storage)),
     }
 }
 

@@ -11,6 +11,7 @@ use wharf_server::{DebugServer, Health};
 use wharf_storage::{
     Error, ErrorKind, Storage,
     fs::FsStorage,
+    object::{ObjectStorage, s3::S3},
     spool::{MemorySpools, Spools},
 };
 
@@ -23,19 +24,37 @@ use crate::{
 /// Time between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Opens the store of `settings`, and the place of its queues.
-pub(super) async fn open(settings: &Settings) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
-    let root = match &settings.storage {
-        Engine::InMemory => {
-            let storage = wharf_storage::object::ObjectStorage::in_memory();
-            return Ok((Arc::new(storage), Arc::new(MemorySpools)));
+/// The store, the place of its queues, and the client of its bucket if it is in one.
+pub(super) struct Opened {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) spools: Arc<dyn Spools>,
+    pub(super) bucket: Option<Arc<S3>>,
+}
+
+/// Opens the store of `settings`.
+pub(super) async fn open(settings: &Settings) -> anyhow::Result<Opened> {
+    let mut bucket = None;
+    let (storage, spools): (Arc<dyn Storage>, Arc<dyn Spools>) = match &settings.storage {
+        Engine::InMemory => (Arc::new(ObjectStorage::in_memory()), Arc::new(MemorySpools)),
+        Engine::S3(settings) => {
+            let opened = bucket::open(settings).await?;
+            bucket = Some(opened.client);
+            (Arc::new(opened.storage), Arc::new(MemorySpools))
         }
-        Engine::S3(bucket) => {
-            let storage = bucket::open(bucket).await?;
-            return Ok((Arc::new(storage), Arc::new(MemorySpools)));
-        }
-        Engine::Filesystem { root } => root,
+        Engine::Filesystem { root } => open_directory(settings, root).await?,
     };
+    Ok(Opened {
+        storage,
+        spools,
+        bucket,
+    })
+}
+
+/// Opens a directory, and the place of its queues.
+async fn open_directory(
+    settings: &Settings,
+    root: &Path,
+) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
     if settings.server.read_only {
         // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
         return Ok((Arc::new(FsStorage::open_read_only(root)?), Arc::new(MemorySpools)));

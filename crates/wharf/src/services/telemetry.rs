@@ -92,7 +92,7 @@ pub(super) fn metrics(
     services: &ServerServices,
     webhooks: Option<&Webhooks>,
     supervisor: &Supervisor,
-) -> Arc<Metrics> {
+) -> Metrics {
     let driver = driver(&settings.storage);
     let build = BuildInfo {
         version: version::VERSION,
@@ -115,7 +115,7 @@ pub(super) fn metrics(
     if let Some(webhooks) = webhooks {
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
     }
-    Arc::new(metrics)
+    metrics
 }
 
 /// The metrics of the logs that there are.

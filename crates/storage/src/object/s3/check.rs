@@ -149,7 +149,8 @@ fn explain(answer: &Answer, requests: &Requests, bucket: &str, skew: Option<Sign
         "SignatureDoesNotMatch" => {
             "check `secretkey`; a proxy in between must pass the Host header unchanged".to_owned()
         }
-        "InvalidAccessKeyId" => "check `accesskey`".to_owned(),
+        // The second one is versitygw's.
+        "InvalidAccessKeyId" | "XAdminUserNotFound" => "check `accesskey`".to_owned(),
         "ExpiredToken" | "InvalidToken" => {
             "the token of the session is no longer valid; get a new one".to_owned()
         }
@@ -231,6 +232,7 @@ mod tests {
         );
         assert!(explained("SignatureDoesNotMatch").contains("check `secretkey`"));
         assert!(explained("InvalidAccessKeyId").contains("check `accesskey`"));
+        assert!(explained("XAdminUserNotFound").contains("check `accesskey`"));
         assert!(explained("RequestTimeTooSkewed").contains("differs from the store's by 7 min 3 s"));
         let denied = explained("AccessDenied");
         assert!(denied.contains("another account"), "{denied}");

@@ -4,8 +4,11 @@ use futures_util::future::join_all;
 use http::{Method, StatusCode, header::ETAG};
 
 use super::{
-    super::{super::store::Cas, requests::Answer},
-    tries::{Operation, Tries, Try},
+    super::{
+        super::store::Cas,
+        requests::{Answer, is_busy},
+    },
+    tries::{Operation, Tries, Try, unexpected},
 };
 
 /// Requests at once, of which one may win.
@@ -118,6 +121,10 @@ async fn put_if(
         ..Try::default()
     };
     let answer = tries.once(&tried).await?;
+    // Not repeated: an attempt that took effect makes the next one fail.
+    if is_busy(answer.status) {
+        return Err(unexpected(&tried, &answer));
+    }
     tries.note(Operation::Put, &answer);
     Ok(answer)
 }

@@ -83,6 +83,11 @@ impl Report {
         }
     }
 
+    /// Whether a signed URL was refused, and not only could not be tried.
+    pub fn refuses_signed_urls(&self) -> bool {
+        self.missing.is_empty() && !self.abilities.signs
+    }
+
     /// Why no second process may use the bucket, in a few words; empty where any number may.
     pub fn reasons(&self) -> String {
         let reasons: Vec<&str> = self.breaks.iter().map(|broken| broken.text()).collect();
