@@ -41,8 +41,8 @@ fn in_turn() {
             "{program} lists what was pushed: {listed}"
         );
         for content in [
-            Content::of(image::docker(&format!("round{round}"))),
-            Content::of(image::oci_index(&format!("round{round}"))),
+            Content::of(image::docker(format!("round{round}"))),
+            Content::of(image::oci_index(format!("round{round}"))),
         ] {
             let name = format!("app/number{}", pushed.len());
             content.push(peer.authority(), &name, "1");
@@ -113,11 +113,7 @@ fn same_objects(store: &BucketStore) {
             Content::of(image::docker("same")),
             Content::of(image::oci_index("same")),
         ] {
-            content.push(
-                peer.authority(),
-                "same/app",
-                &content.root().digest[7..20].to_owned(),
-            );
+            content.push(peer.authority(), "same/app", &content.root().digest[7..20]);
         }
         peer.stop();
         let mut objects = BTreeMap::new();

@@ -68,7 +68,8 @@ async fn kill_9_of_a_random_replica_every_second() {
     let mut noise = u64::from(std::process::id()) ^ 0x9e37_79b9_7f4a_7c15;
     let begun = Instant::now();
     let mut kills = 0_u64;
-    while begun.elapsed() < Duration::from_secs(seconds) && !pushers.iter().any(|pusher| pusher.is_finished())
+    while begun.elapsed() < Duration::from_secs(seconds)
+        && !pushers.iter().any(tokio::task::JoinHandle::is_finished)
     {
         noise = noise
             .wrapping_mul(6_364_136_223_846_793_005)
@@ -112,13 +113,14 @@ async fn kill_9_of_a_random_replica_every_second() {
 /// Pushes an image as a client does, until it is acknowledged.
 async fn push(repository: &Repository, seed: u64, book: &Mutex<Book>) {
     let image = image::oci(seed);
-    // Every eighth one has a layer of several parts, every fourth one is sent in chunks.
+    // Every eighth one has a layer of several parts, every fourth one is sent in chunks, small or of a part and more.
     let large = seed
         .is_multiple_of(8)
         .then(|| Blob::random(seed ^ 0xb16, 20 << 20));
-    let chunked = seed
-        .is_multiple_of(4)
-        .then(|| Blob::random(seed ^ 0xc0ffee, 600_000));
+    let chunked = seed.is_multiple_of(4).then(|| {
+        let size = if seed.is_multiple_of(8) { 600_000 } else { 18 << 20 };
+        Blob::random(seed ^ 0xc0ffee, size)
+    });
     let tag = format!("t{}", seed % 3);
     let mut last = String::new();
     for attempt in 1..=ATTEMPTS {
@@ -235,7 +237,7 @@ fn accepted(answer: Result<wharf_testkit::Answer, Unanswered>, status: u16) -> R
             .headers
             .get("range")
             .map_or_else(String::new, |range| range.to_str().unwrap_or_default().to_owned())),
-        Ok(answer) if matches!(answer.status.as_u16(), 502 | 503 | 504) => Err(format!("{answer}")),
+        Ok(answer) if matches!(answer.status.as_u16(), 502..=504) => Err(format!("{answer}")),
         Ok(answer) => panic!("{status} was expected\n{answer}"),
         Err(why) => Err(format!("{why:?}")),
     }

@@ -3,6 +3,10 @@
 //! `WHARF_REPLICAS_SECONDS=600 cargo test --test replicas` is the soak.
 #![expect(clippy::print_stdout, reason = "says how much was survived")]
 #![expect(clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tests look at files behind the server's back"
+)]
 
 mod both_ways;
 mod conformance;

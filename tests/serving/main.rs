@@ -8,6 +8,7 @@
 
 mod addresses;
 mod browsers;
+mod buckets;
 mod certificates;
 mod client_certificates;
 mod curl;
@@ -29,6 +30,7 @@ fn main() {
     let mut suite = Suite::default();
     addresses::add_to(&mut suite);
     browsers::add_to(&mut suite);
+    buckets::add_to(&mut suite);
     certificates::add_to(&mut suite);
     client_certificates::add_to(&mut suite);
     curl::add_to(&mut suite);

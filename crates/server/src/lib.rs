@@ -21,7 +21,8 @@ mod webhooks;
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{
-    BucketMetrics, CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
+    BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics,
+    WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{

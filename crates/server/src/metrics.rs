@@ -1,6 +1,7 @@
 //! Metrics: those of the surfaces and of the registry, and the page with these and the transport's.
 
 mod bucket;
+mod bucket_requests;
 mod events;
 mod store;
 mod table;
@@ -10,6 +11,7 @@ mod workers;
 pub(crate) use self::table::HEALTH;
 pub use self::{
     bucket::BucketMetrics,
+    bucket_requests::BucketRequestMetrics,
     events::WebhookMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,

@@ -12,6 +12,8 @@
 //! wharf/                                                              wharf's own; losing it loses no image
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
+//! ├─ probe/<id>/…                                                     what a start tries on a bucket, for seconds
+//! ├─ replicas/<id>                                                    the processes that serve a bucket
 //! ├─ staging/…                                                        files that are not renamed to their place yet
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,data/…}                  uploads of the object engine
 //! ```
@@ -221,6 +223,21 @@ fn link(repository: &impl InTree, kind: &str, digest: &Digest) -> Key {
     let path = repository.path();
     let (algorithm, hex) = (digest.algorithm(), digest.hex());
     Key::from_safe(format!("{V2}/repositories/{path}/{kind}/{algorithm}/{hex}/link"))
+}
+
+/// The directory of what is tried on a bucket, in a directory of its own for each trial.
+pub(crate) fn probes() -> Key {
+    Key::from_safe("wharf/probe".to_owned())
+}
+
+/// The directory whose names are the processes that serve a bucket.
+pub(crate) fn replicas() -> Key {
+    Key::from_safe("wharf/replicas".to_owned())
+}
+
+/// The presence of one process among [`replicas`].
+pub(crate) fn replica(id: Uuid) -> Key {
+    Key::from_safe(format!("wharf/replicas/{id}"))
 }
 
 /// The directory of all uploads in the object engine.

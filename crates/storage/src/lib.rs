@@ -28,6 +28,7 @@ pub mod metered;
 pub mod object;
 mod objects;
 mod operation;
+pub mod replicas;
 pub mod spool;
 mod uploads;
 mod version;

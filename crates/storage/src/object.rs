@@ -131,7 +131,7 @@ pub use self::{
 };
 pub use self::{
     memory::Memory,
-    store::{Abilities, OpenMultipart, PartCopy, SignedGet, Store},
+    store::{Abilities, Cas, OpenMultipart, PartCopy, SignedGet, Store},
 };
 
 use self::{

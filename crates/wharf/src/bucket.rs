@@ -6,17 +6,23 @@ use anyhow::{Context as _, anyhow};
 use wharf_budget::Share;
 use wharf_storage::object::{
     ObjectStorage, Prefix,
-    s3::{Credentials, RequestMeters, S3, S3Settings},
+    s3::{Credentials, S3, S3Settings},
 };
 
 use crate::config::Bucket;
 
-/// Opens the registry in a bucket, with the counters of the requests to it. Its uploads share the memory `parts`.
+/// A registry in a bucket, and the client of the bucket.
+pub(crate) struct Opened {
+    pub(crate) storage: ObjectStorage,
+    pub(crate) client: Arc<S3>,
+}
+
+/// Opens the registry in a bucket. Its uploads share the memory `parts`.
 ///
 /// # Errors
 ///
 /// When there are no credentials, a setting or the file of authorities cannot be used, or the store does not answer as it should.
-pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<(ObjectStorage, RequestMeters)> {
+pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<Opened> {
     let name = &bucket.settings.bucket;
     let credentials = match &bucket.access_key {
         Some(key) => Credentials::Fixed(key.clone()),
@@ -27,13 +33,13 @@ pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<(Objec
         authorities: authorities()?,
         ..bucket.settings.clone()
     };
-    let store =
+    let client =
         S3::new(&settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
-    store.check().await.map_err(|reason| anyhow!(reason))?;
+    client.check().await.map_err(|reason| anyhow!(reason))?;
     let prefix = Prefix::from(bucket.prefix.as_str());
-    let meters = store.meters();
-    let storage = ObjectStorage::sharing(Arc::new(store), prefix, parts, bucket.options);
-    Ok((storage, meters))
+    let client = Arc::new(client.with_prefix(&prefix));
+    let storage = ObjectStorage::sharing(Arc::clone(&client) as _, prefix, parts, bucket.options);
+    Ok(Opened { storage, client })
 }
 
 /// Certificates of authorities that are trusted beside those of the system: the variable is that of the SDK of AWS.

@@ -197,6 +197,8 @@ pub(crate) struct Bucket {
     pub(crate) options: ObjectOptions,
     /// How many parts all uploads together may hold in memory; `None`: as many as suit the machine.
     pub(crate) part_buffers: Option<usize>,
+    /// Whether the operator makes sure that no other process uses the bucket.
+    pub(crate) is_alone: bool,
 }
 
 impl Bucket {

@@ -1,6 +1,7 @@
 //! Assembles the services of one server from its settings.
 
 mod access;
+mod bucket;
 mod purge;
 mod store;
 mod telemetry;
@@ -21,8 +22,9 @@ use wharf_registry::Registry;
 use wharf_server::{Health, Server, ServerServices, Webhooks};
 use wharf_workers::Supervisor;
 
+use self::bucket::{BucketWatch, Use};
 use crate::{
-    config::{Listen, Settings},
+    config::{Engine, Listen, Settings},
     systemd::Inherited,
 };
 
@@ -47,6 +49,8 @@ pub(crate) struct Services {
     drain: Duration,
     /// The workers beside the requests.
     supervisor: Supervisor,
+    /// What is known of the bucket, if the store is in one.
+    bucket: Option<BucketWatch>,
     /// The debug server, if there is one; aborted when this is dropped.
     debug: JoinSet<()>,
 }
@@ -56,12 +60,9 @@ impl Services {
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
         let budget = budget(settings);
-        let store::Opened {
-            storage,
-            spools,
-            requests,
-        } = store::open(settings, &budget).await?;
-        let (store, meters) = telemetry::meter(storage, requests, settings);
+        let opened = store::open(settings, &budget).await?;
+        let requests = opened.bucket.as_ref().map(|client| client.meters());
+        let (store, meters) = telemetry::meter(opened.storage, requests, settings);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),
@@ -70,7 +71,10 @@ impl Services {
         let debug_address = debug_listener.as_ref().map(Listener::address).transpose()?;
         let listener = bind(&settings.listen, inherited).await?;
         let address = listener.address().context("cannot listen")?;
-        let webhooks = webhooks::start(&settings.webhooks, &address, &*spools, &supervisor)?;
+        let webhooks = webhooks::start(&settings.webhooks, &address, &*opened.spools, &supervisor)?;
+        let bucket = opened
+            .bucket
+            .map(|client| BucketWatch::start(&supervisor, client, &store, &address, use_of(settings)));
         let registry = registry(settings, &store, &address, &budget, webhooks.as_ref());
 
         let mut used = ServerServices {
@@ -84,12 +88,17 @@ impl Services {
         };
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
-            telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor)
+            let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);
+            Arc::new(match &bucket {
+                Some(bucket) => metrics.with(bucket.metrics()),
+                None => metrics,
+            })
         });
         start_workers(&supervisor, settings, &registry, &used);
         Ok(Self {
             debug: telemetry::serve(settings, debug_listener, &used, &supervisor),
             supervisor,
+            bucket,
             server: Server::new(Arc::clone(&registry), settings.server.clone(), used.clone()),
             registry,
             used,
@@ -116,17 +125,32 @@ impl Services {
         &self.supervisor
     }
 
+    /// What is known of the bucket, if the store is in one.
+    pub(crate) fn bucket(&self) -> Option<&BucketWatch> {
+        self.bucket.as_ref()
+    }
+
     /// Whether clients may delete manifests, tags and blobs.
     pub(crate) fn is_delete_enabled(&self) -> bool {
         self.registry.options().delete_enabled
     }
 
-    /// Answers requests until `stop` completes, then ends one service after the other. Returns the number of
-    /// connections that had to be cut.
+    /// Answers requests until `stop` completes, or the server may not use its bucket any more, then ends one service after
+    /// the other. Returns the number of connections that had to be cut.
     pub(crate) async fn serve(mut self, stop: impl Future<Output = ()>) -> usize {
         let stopped = OnceLock::new();
+        let bucket = self.bucket.clone();
         let stop = async {
-            stop.await;
+            match &bucket {
+                None => stop.await,
+                Some(bucket) => {
+                    tokio::select! {
+                        () = stop => {}
+                        () = bucket.refused() => {}
+                    }
+                    bucket.stopping();
+                }
+            }
             stopped.get_or_init(Instant::now);
         };
         let cut = self.server.serve(self.listener, stop).await;
@@ -148,6 +172,14 @@ impl Services {
         }
         self.debug.shutdown().await;
         cut
+    }
+}
+
+/// How the server uses its bucket.
+fn use_of(settings: &Settings) -> Use {
+    Use {
+        is_read_only: settings.server.read_only,
+        is_alone: matches!(&settings.storage, Engine::S3(bucket) if bucket.is_alone),
     }
 }
 

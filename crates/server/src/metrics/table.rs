@@ -43,6 +43,14 @@ wharf_http::metrics! {
         "Units of work that a worker has done, such as one upload purge or one event delivered";
     WORKER_FAILURES "wharf_worker_failures_total" Counter ["worker"]
         "Units of work that failed; the worker tries again";
+    ABILITY "wharf_bucket_ability" Gauge ["ability"]
+        "1 for what the store of a bucket honours, 0 for what it is not known to honour; from the end of the probe at the start on";
+    PERMISSION "wharf_bucket_permission" Gauge ["operation"]
+        "0 for an operation that the policy of the bucket did not allow at the start, 1 for the others";
+    SKEW "wharf_bucket_clock_skew_seconds" Gauge []
+        "How far the clock of this machine was ahead of the store's at the start";
+    REPLICAS "wharf_replicas" Gauge ["address", "host", "instance", "state", "version"]
+        "1 for each process that serves the bucket, as this one saw them within the last minute";
 }
 
 #[cfg(test)]

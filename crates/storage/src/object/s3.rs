@@ -8,11 +8,14 @@
 mod answers;
 mod attempt;
 mod check;
+mod clock;
 mod credentials;
 mod headers;
 mod meters;
 mod operation;
 mod patience;
+mod policy;
+mod probe;
 mod repeat;
 mod requests;
 mod settings;
@@ -22,7 +25,7 @@ mod verdict;
 use std::{
     fmt,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -36,19 +39,22 @@ use futures_util::{
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use object_store::{
     BackoffConfig, Certificate, ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult,
-    MultipartId, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMultipartOptions, PutOptions,
-    PutPayload, PutResult, Result, RetryConfig,
+    MultipartId, MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result, RetryConfig,
     aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
     client::{HttpClient, HttpConnector, ReqwestConnector},
     multipart::{MultipartStore, PartId},
     path::Path,
     signer::Signer,
 };
+use parking_lot::Mutex;
+use tokio::{sync::OnceCell, time::timeout};
 
 pub use self::{
     credentials::{AccessKey, Credentials, SharedFiles},
     meters::{MeasuredRequests, OUTCOMES, RequestMeters},
     patience::Patience,
+    probe::{Break, Finding, Mode, Operation, Report, Severity},
     settings::{AwsNames, Encryption, S3Settings},
 };
 
@@ -57,17 +63,22 @@ use self::{
     attempt::Attempts,
     credentials::SharedProvider,
     headers::AddHeaders,
+    probe::{Conditions, Subject, Tries},
     repeat::Repeating,
     requests::{Request, Requests},
     signature::Signature,
 };
-use super::store::{OpenMultipart, PartCopy, SignedGet, Store};
+use super::store::{Abilities, Cas, OpenMultipart, PartCopy, SignedGet, Store};
+use crate::layout;
 
 /// How long the search for credentials is repeated.
 const CREDENTIALS: Duration = Duration::from_secs(20);
 
 /// How often the stream of one object goes on after a cut.
 const CUTS: usize = 16;
+
+/// Longest time that a conditional put waits until it is known which conditions the store honours.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Objects in one page of a listing; stores give no more.
 const PAGE: usize = 1000;
@@ -80,6 +91,14 @@ pub struct S3 {
     signer: AmazonS3,
     requests: Arc<Requests>,
     bucket: String,
+    /// Beginning of all keys, empty or with a slash at its end
+    root: String,
+    /// The conditions that the store honours, from the first put with one on
+    conditions: OnceCell<Conditions>,
+    /// What else is known of it, from the end of a probe on
+    report: OnceLock<Report>,
+    /// The probe that is running
+    probing: Mutex<Option<Arc<Tries>>>,
     /// A key that no path can name was reported.
     has_warned: Arc<AtomicBool>,
     meters: RequestMeters,
@@ -151,6 +170,10 @@ impl S3 {
             signer,
             requests: Arc::new(requests),
             bucket: settings.bucket.clone(),
+            root: String::new(),
+            conditions: OnceCell::new(),
+            report: OnceLock::new(),
+            probing: Mutex::default(),
             has_warned: Arc::default(),
             meters,
         })
@@ -161,6 +184,45 @@ impl S3 {
         self.meters.clone()
     }
 
+    /// With `prefix` as the beginning of all keys: what is tried on the store stays below it.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &Path) -> Self {
+        self.root = below(Some(prefix));
+        self
+    }
+
+    /// Tries what the store honours and what the policy of the bucket allows, on objects that it removes again. The
+    /// engine uses what it finds from then on. It takes some seconds.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer, or not in time.
+    pub async fn probe(&self) -> Result<Report, String> {
+        let conditions = self.find_conditions().await?;
+        let probes = self.probes();
+        let tries = Arc::new(Tries::begin(&self.requests, &probes).await?);
+        *self.probing.lock() = Some(Arc::clone(&tries));
+        let report = probe::probe(&self.subject(&probes), &tries, conditions).await;
+        *self.probing.lock() = None;
+        let report = report?;
+        _ = self.report.set(report.clone());
+        Ok(report)
+    }
+
+    /// Removes what a [probe](Self::probe) has written that was dropped before its end.
+    pub async fn end_probe(&self) {
+        let tries = self.probing.lock().take();
+        if let Some(tries) = tries {
+            tries.clean_up().await;
+        }
+    }
+
+    /// Looks at the settings of the bucket, and writes nothing.
+    pub async fn look(&self) -> Vec<Finding> {
+        let probes = self.probes();
+        probe::look(&self.subject(&probes)).await
+    }
+
     /// Asks the bucket for one key, once, and says what is wrong with the settings if it does not answer.
     ///
     /// # Errors
@@ -168,6 +230,70 @@ impl S3 {
     /// One sentence with the cause and the remedy.
     pub async fn check(&self) -> Result<(), String> {
         check::check(&self.requests, &self.bucket).await
+    }
+
+    /// Directory of all probes.
+    fn probes(&self) -> String {
+        format!("{}{}", self.root, layout::probes())
+    }
+
+    fn subject<'a>(&'a self, probes: &'a str) -> Subject<'a> {
+        Subject {
+            requests: &self.requests,
+            signer: &self.objects,
+            bucket: &self.bucket,
+            root: &self.root,
+            probes,
+        }
+    }
+
+    async fn find_conditions(&self) -> Result<Conditions, String> {
+        let find = || async {
+            let tries = Arc::new(Tries::begin(&self.requests, &self.probes()).await?);
+            *self.probing.lock() = Some(Arc::clone(&tries));
+            let found = Conditions::probe(&tries).await;
+            tries.clean_up().await;
+            found
+        };
+        self.conditions.get_or_try_init(find).await.copied()
+    }
+
+    /// The conditions that the store honours: none while that is not known.
+    async fn conditions(&self) -> Conditions {
+        if let Some(known) = self.conditions.get() {
+            return *known;
+        }
+        match timeout(LONGEST_WAIT, self.find_conditions()).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(_)) | Err(_) => Conditions::NONE,
+        }
+    }
+
+    /// Puts under a condition that the store does not honour: the best that can be done is to look first.
+    async fn look_and_put(&self, path: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
+        let found = match self.objects.head(path).await {
+            Ok(meta) => Some(meta.e_tag.unwrap_or_default()),
+            Err(Error::NotFound { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        let (path_text, source) = (path.to_string(), "the object is another one by now".into());
+        match (&options.mode, found) {
+            (PutMode::Create, Some(_)) => {
+                return Err(Error::AlreadyExists {
+                    path: path_text,
+                    source,
+                });
+            }
+            (PutMode::Update(wanted), found) if found.as_deref() != wanted.e_tag.as_deref() => {
+                return Err(Error::Precondition {
+                    path: path_text,
+                    source,
+                });
+            }
+            _ => {}
+        }
+        let mode = PutMode::Overwrite;
+        self.put_opts(path, bytes, PutOptions { mode, ..options }).await
     }
 
     /// All pages of a listing, from the first.
@@ -275,14 +401,41 @@ impl Store for S3 {
     }
 
     async fn sign(&self, get: &SignedGet<'_>) -> Result<Option<String>> {
+        if self.report.get().is_some_and(Report::refuses_signed_urls) {
+            return Ok(None);
+        }
         let url = self.signer.signed_url(Method::GET, get.path, get.ttl).await?;
         Ok(Some(url.into()))
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.report
+            .get()
+            .map_or(Abilities::UNKNOWN, |report| report.abilities)
     }
 }
 
 #[async_trait]
 impl ObjectStore for S3 {
-    async fn put_opts(&self, path: &Path, bytes: PutPayload, options: PutOptions) -> Result<PutResult> {
+    async fn put_opts(&self, path: &Path, bytes: PutPayload, mut options: PutOptions) -> Result<PutResult> {
+        let is_honoured = match &mut options.mode {
+            PutMode::Overwrite => true,
+            PutMode::Create => self.conditions().await.creates,
+            PutMode::Update(version) => match self.conditions().await.cas {
+                Cas::Quoted => true,
+                Cas::Unquoted => {
+                    version.e_tag = version
+                        .e_tag
+                        .take()
+                        .map(|e_tag| e_tag.trim_matches('"').to_owned());
+                    true
+                }
+                Cas::None => false,
+            },
+        };
+        if !is_honoured {
+            return self.look_and_put(path, bytes, options).await;
+        }
         self.objects.put_opts(path, bytes, options).await
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use wharf_oci::{Algorithm, Hasher};
 
 use super::{
-    Bucket,
+    Bucket, Cas,
     error::{failed, is_conflict, is_unsupported},
     parts,
     room::Room,
@@ -199,7 +199,7 @@ impl State {
         let payload = self.payload()?;
         let path = bucket.path(&layout::object_upload_state(dir));
         let mut mode = PutMode::Update(version.clone());
-        if !bucket.store.abilities().conditions {
+        if bucket.store.abilities().cas == Cas::None {
             mode = look_first(bucket, dir, before).await?;
         }
         for _ in 0..TRIES {

@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt};
+use jiff::SignedDuration;
 use object_store::{
     Error, MultipartId, ObjectMeta, ObjectStore, Result,
     multipart::{MultipartStore, PartId},
@@ -106,20 +107,97 @@ pub struct SignedGet<'a> {
     pub ttl: Duration,
 }
 
-/// What a store honours. Safety rests on none of it.
+/// What a store is known to honour; what is not known counts as not honoured.
+///
+/// Safety does not rest on conditions. It does rest on `checks_parts`, `refuses_expired` and `is_consistent` as soon as
+/// there is more than one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Abilities {
-    /// Whether it refuses a put whose condition does not hold
-    pub conditions: bool,
+    /// Whether of several puts at once that want no object at the key one wins
+    pub creates: bool,
+    /// How a put is refused when the object that it is to replace is another one by now
+    pub cas: Cas,
+    /// Whether a removal is refused when the object is another one by now
+    pub delete_if_match: bool,
     /// Whether the entity tag of an object that one put wrote is the MD5 of its content
     pub e_tag_is_md5: bool,
+    /// Whether a multipart upload is not completed when a part is another one than the completion names
+    pub checks_parts: bool,
+    /// Whether a signed URL is refused after its time
+    pub refuses_expired: bool,
+    /// Whether reads and lists have what was written or removed before
+    pub is_consistent: bool,
+    /// Whether flat lists are sorted by the bytes of keys
+    pub sorts_lists: bool,
+    /// Whether it copies an object into a part of a multipart upload
+    pub copies_parts: bool,
+    /// Whether it lists the multipart uploads below a directory
+    pub lists_multiparts: bool,
+    /// Whether a signed URL can be read
+    pub signs: bool,
+    /// How far this machine's clock is ahead of the store's
+    pub skew: Option<SignedDuration>,
 }
 
+/// The form of an entity tag in `If-Match` that a store compares rightly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cas {
+    /// As the store gives it, in quotes
+    Quoted,
+    /// Without the quotes
+    Unquoted,
+    /// None: the store ignores the condition, refuses it, or lets two puts at once win
+    None,
+}
+
+impl Abilities {
+    /// What is assumed of a store before anything is known about it.
+    pub const UNKNOWN: Self = Self {
+        creates: false,
+        cas: Cas::None,
+        delete_if_match: false,
+        e_tag_is_md5: false,
+        checks_parts: false,
+        refuses_expired: false,
+        is_consistent: false,
+        sorts_lists: false,
+        copies_parts: false,
+        lists_multiparts: false,
+        signs: false,
+        skew: None,
+    };
+
+    /// Each ability by name, and whether the store has it.
+    pub fn table(&self) -> [(&'static str, bool); 11] {
+        [
+            ("conditional_create", self.creates),
+            ("conditional_replace", self.cas != Cas::None),
+            ("conditional_delete", self.delete_if_match),
+            ("etag_is_md5", self.e_tag_is_md5),
+            ("checks_parts", self.checks_parts),
+            ("refuses_expired_urls", self.refuses_expired),
+            ("consistent", self.is_consistent),
+            ("sorted_lists", self.sorts_lists),
+            ("copies_parts", self.copies_parts),
+            ("lists_multipart_uploads", self.lists_multiparts),
+            ("signed_urls", self.signs),
+        ]
+    }
+}
+
+/// A store in the memory of one process.
 impl Default for Abilities {
     fn default() -> Self {
         Self {
-            conditions: true,
-            e_tag_is_md5: false,
+            creates: true,
+            cas: Cas::Quoted,
+            checks_parts: true,
+            refuses_expired: true,
+            is_consistent: true,
+            sorts_lists: true,
+            copies_parts: true,
+            lists_multiparts: true,
+            ..Self::UNKNOWN
         }
     }
 }

@@ -622,8 +622,12 @@ impl Store for Weak {
 
     fn abilities(&self) -> Abilities {
         Abilities {
-            conditions: self.conditions == Conditions::Honoured,
+            cas: match self.conditions {
+                Conditions::Honoured => Cas::Quoted,
+                Conditions::Ignored | Conditions::Refused => Cas::None,
+            },
             e_tag_is_md5: self.e_tag_is_md5,
+            ..Abilities::default()
         }
     }
 }

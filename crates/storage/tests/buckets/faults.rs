@@ -11,8 +11,9 @@ use futures_util::{
     future::{BoxFuture, LocalBoxFuture},
 };
 use object_store::path::Path;
+use wharf_budget::Share;
 use wharf_storage::{
-    Condition, Error, ErrorKind, Key, Objects, Put, Removal, Uploads,
+    Condition, Error, ErrorKind, Key, Objects, Put, Removal, Uploads, Wanted,
     layout::UploadKey,
     object::{
         ObjectOptions, ObjectStorage,
@@ -146,7 +147,9 @@ impl Bench {
             copy_size: PART as u64,
             ..ObjectOptions::default()
         };
-        let storage = ObjectStorage::with_options(Arc::new(bucket), Path::from("some/where"), options);
+        let memory = Share::new("parts", 16 * PART);
+        let prefix = Path::from("some/where");
+        let storage = ObjectStorage::sharing(Arc::new(bucket), prefix, memory, options);
         Self {
             store,
             proxy,
@@ -514,6 +517,11 @@ async fn a_missing_bucket_is_not_an_empty_one() {
         repository: "a/b".parse().expect("a name"),
         id: "u".parse().expect("an ID"),
     };
+    let (name, besides) = (key("x"), []);
+    let wanted = Wanted {
+        object: &name,
+        besides: &besides,
+    };
     let outcomes = [
         ("stat", bench.storage.stat(&object).await.map(drop)),
         ("read", bench.storage.read(&object, 100).await.map(drop)),
@@ -524,7 +532,7 @@ async fn a_missing_bucket_is_not_an_empty_one() {
             "names_with",
             bench
                 .storage
-                .names_with(&key("gone"), &[key("x")])
+                .names_with(&key("gone"), wanted, None, 1)
                 .await
                 .map(drop),
         ),

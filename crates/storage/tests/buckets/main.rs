@@ -11,8 +11,8 @@ use tokio::runtime::Runtime;
 use wharf_storage::{
     contract,
     object::{
-        ObjectStorage,
-        s3::{AccessKey, Credentials, S3, S3Settings},
+        Cas, ObjectStorage, Store as _,
+        s3::{AccessKey, Credentials, Mode, S3, S3Settings},
     },
 };
 use wharf_testkit::{
@@ -47,15 +47,53 @@ fn main() {
         });
     }
     faults::add_to(&mut suite);
+    let probed = Arc::clone(&store);
+    suite.test(
+        "versitygw::a_probe_finds_all_abilities",
+        &[Part::Program(VERSITYGW)],
+        move || {
+            let mut probed = probed.lock().expect("the store starts");
+            let store = probed.get_or_insert_with(BucketStore::start);
+            Runtime::new().expect("a runtime").block_on(probe(store));
+        },
+    );
     let conclusion = suite.run();
     drop(store);
     conclusion.exit();
 }
 
+/// Copies, conditions, parts, lists and signed URLs, and nothing is left.
+async fn probe(store: &BucketStore) {
+    let bucket = client(store.endpoint()).with_prefix(&Path::from("some/probed"));
+    bucket.check().await.expect("right settings");
+    let report = bucket.probe().await.expect("the store answers");
+    let missing: Vec<_> = report
+        .abilities
+        .table()
+        .into_iter()
+        .filter(|(_, has)| !has)
+        .collect();
+    assert_eq!(missing, [], "{report:?}");
+    assert_eq!(report.abilities.cas, Cas::Quoted);
+    assert_eq!(
+        (report.mode(), &report.missing[..], &report.findings[..]),
+        (Mode::Replicas, &[][..], &[][..])
+    );
+    let left = bucket
+        .scan(&Path::from("some/probed"), None, 10)
+        .await
+        .expect("a list");
+    assert_eq!(left, []);
+}
+
 /// What lies in a directory of its own of the store's one bucket.
 fn storage_in(endpoint: String, directory: &str) -> ObjectStorage {
-    let bucket = S3::new(&settings(endpoint), &credentials()).expect("settings that can be used");
+    let bucket = client(endpoint);
     ObjectStorage::new(Arc::new(bucket), Path::from(format!("some/where/{directory}")))
+}
+
+fn client(endpoint: String) -> S3 {
+    S3::new(&settings(endpoint), &credentials()).expect("settings that can be used")
 }
 
 fn settings(endpoint: String) -> S3Settings {

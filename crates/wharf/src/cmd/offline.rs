@@ -31,9 +31,9 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
         }
         Engine::InMemory => bail!("{}: `storage: inmemory` {}", work.cannot, work.in_memory),
         Engine::S3(bucket) => {
-            let parts = Budget::new(Limits::of(Machine::read())).parts.clone();
-            let (storage, _) = bucket::open(bucket, parts).await.context(work.cannot)?;
-            Ok(Arc::new(storage))
+            let parts = Budget::new(Limits::of(Machine::read())).parts;
+            let opened = bucket::open(bucket, parts).await.context(work.cannot)?;
+            Ok(Arc::new(opened.storage))
         }
     }
 }

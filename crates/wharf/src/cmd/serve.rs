@@ -64,12 +64,16 @@ async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Res
     if let Some(watchdog) = notifier.watchdog() {
         services.supervisor().spawn(watchdog);
     }
+    let bucket = services.bucket().cloned();
     let stop = async {
         stop.await;
         notifier.stopping();
     };
     services.serve(stop).await;
-    Ok(())
+    match bucket.and_then(|bucket| bucket.refusal()) {
+        Some(reason) => Err(anyhow!(reason)),
+        None => Ok(()),
+    }
 }
 
 /// Every connection and every transfer holds a descriptor; the usual limit of 1,024 is for programs that use `select`.

@@ -17,7 +17,6 @@ use wharf_storage::{ErrorKind, Storage, fs::FsStorage, layout, object::ObjectSto
 use self::output::Output;
 use super::offline::{self, Work};
 use crate::{
-    bucket,
     cli::StorageCopy,
     config::{self, Engine},
 };

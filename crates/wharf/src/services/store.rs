@@ -12,7 +12,7 @@ use wharf_server::{DebugServer, Health};
 use wharf_storage::{
     Error, ErrorKind, Storage,
     fs::FsStorage,
-    object::s3::RequestMeters,
+    object::{ObjectStorage, s3::S3},
     spool::{MemorySpools, Spools},
 };
 
@@ -25,50 +25,44 @@ use crate::{
 /// Time between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A store that is open.
+/// The store, the place of its queues, and the client of its bucket if it is in one.
 pub(super) struct Opened {
     pub(super) storage: Arc<dyn Storage>,
-    /// The place of queues
     pub(super) spools: Arc<dyn Spools>,
-    /// The counters of the requests to a bucket
-    pub(super) requests: Option<RequestMeters>,
+    pub(super) bucket: Option<Arc<S3>>,
 }
 
-/// Opens the store of `settings`, and the place of its queues.
+/// Opens the store of `settings`.
 pub(super) async fn open(settings: &Settings, budget: &Budget) -> anyhow::Result<Opened> {
-    let root = match &settings.storage {
-        Engine::InMemory => {
-            let storage = wharf_storage::object::ObjectStorage::in_memory();
-            return Ok(Opened::without_queues(storage, None));
+    let mut bucket = None;
+    let (storage, spools): (Arc<dyn Storage>, Arc<dyn Spools>) = match &settings.storage {
+        Engine::InMemory => (Arc::new(ObjectStorage::in_memory()), Arc::new(MemorySpools)),
+        Engine::S3(settings) => {
+            let opened = bucket::open(settings, budget.parts.clone()).await?;
+            bucket = Some(opened.client);
+            (Arc::new(opened.storage), Arc::new(MemorySpools))
         }
-        Engine::S3(bucket) => {
-            let (storage, requests) = bucket::open(bucket, budget.parts.clone()).await?;
-            return Ok(Opened::without_queues(storage, Some(requests)));
-        }
-        Engine::Filesystem { root } => root,
+        Engine::Filesystem { root } => open_directory(settings, root).await?,
     };
-    if settings.server.read_only {
-        // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
-        return Ok(Opened::without_queues(FsStorage::open_read_only(root)?, None));
-    }
-    let storage = open_when_free(settings, root).await?;
-    let storage = Arc::new(storage);
     Ok(Opened {
-        storage: Arc::clone(&storage) as _,
-        spools: storage,
-        requests: None,
+        storage,
+        spools,
+        bucket,
     })
 }
 
-impl Opened {
-    /// A store beside which queues are in memory.
-    fn without_queues(storage: impl Storage, requests: Option<RequestMeters>) -> Self {
-        Self {
-            storage: Arc::new(storage),
-            spools: Arc::new(MemorySpools),
-            requests,
-        }
+/// Opens a directory, and the place of its queues.
+async fn open_directory(
+    settings: &Settings,
+    root: &Path,
+) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
+    if settings.server.read_only {
+        // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
+        return Ok((Arc::new(FsStorage::open_read_only(root)?), Arc::new(MemorySpools)));
     }
+    let storage = open_when_free(settings, root).await?;
+    let storage = Arc::new(storage);
+    Ok((Arc::clone(&storage) as _, storage))
 }
 
 /// Opens the store as soon as no other process has it; gives up after the configured time.

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    BucketMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices,
-    StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe,
+    ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -105,7 +105,7 @@ pub(super) fn metrics(
     services: &ServerServices,
     webhooks: Option<&Webhooks>,
     supervisor: &Supervisor,
-) -> Arc<Metrics> {
+) -> Metrics {
     let driver = driver(&settings.storage);
     let build = BuildInfo {
         version: version::VERSION,
@@ -123,7 +123,7 @@ pub(super) fn metrics(
         .with(CacheMetrics(Arc::clone(registry)))
         .with(WorkerMetrics(supervisor.clone()));
     if let Some(requests) = meters.requests {
-        metrics = metrics.with(BucketMetrics(requests));
+        metrics = metrics.with(BucketRequestMetrics(requests));
     }
     if let Some(health) = &services.health {
         metrics = metrics.with(HealthMetrics(Arc::clone(health)));
@@ -134,7 +134,7 @@ pub(super) fn metrics(
     if let Some(webhooks) = webhooks {
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
     }
-    Arc::new(metrics)
+    metrics
 }
 
 /// The metrics of the logs that there are.

@@ -49,6 +49,13 @@ pub(super) struct Multipart {
     pub(super) initiated: String,
 }
 
+/// The answer to the begin of a multipart upload.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Begun {
+    pub(super) upload_id: String,
+}
+
 /// The answer to a copy into a part.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -62,6 +69,8 @@ pub(super) struct Copied {
 pub(super) struct Refusal {
     pub(super) code: String,
     pub(super) message: String,
+    /// The region of the bucket, where another one was named
+    pub(super) region: Option<String>,
 }
 
 /// The objects and directories of a page that a [`Path`] can name, and the first key that none can.
@@ -76,6 +85,11 @@ impl Listing {
     /// The token of the next page.
     pub(super) fn next(&self) -> Option<String> {
         self.next_continuation_token.clone().filter(|_| self.is_truncated)
+    }
+
+    /// The keys in the order of the page, also those that no path can name.
+    pub(super) fn keys(self) -> Vec<String> {
+        self.contents.into_iter().map(|object| object.key).collect()
     }
 
     /// What the page lists, without the keys that no path can name, as `a//b` and `directory/`.

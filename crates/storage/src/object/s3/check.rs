@@ -1,43 +1,39 @@
 //! What is wrong with the settings of a bucket, in one sentence with the remedy.
 
-use std::{
-    error::Error,
-    time::{Duration, SystemTime},
-};
+use std::time::Duration;
 
-use http::{HeaderMap, Method, StatusCode, header::DATE};
+use bytes::Bytes;
+use http::{HeaderMap, Method};
+use jiff::SignedDuration;
 use object_store::client::HttpErrorKind;
 use tokio::time;
 
 use super::{
     answers::{self, Refusal},
-    requests::{Failure, Request, Requests},
+    clock::{self, LONGEST_SKEW, shown},
+    policy,
+    requests::{Answer, Failure, Request, Requests, chain},
 };
 
-/// Longest time until the first answer of the bucket, with the search for credentials.
+/// Longest time until the bucket answers.
 const LONGEST: Duration = Duration::from_secs(20);
 
-/// Difference of clocks from which on stores refuse requests is 15 minutes; less is worth a warning.
-const WORTH_A_WARNING: Duration = Duration::from_secs(5 * 60);
+/// Longest time until there are credentials: a machine without a metadata service has an address that does not answer.
+const LONGEST_SEARCH: Duration = Duration::from_secs(5);
+
+/// Less than what stores refuse, and worth a warning.
+const WORTH_A_WARNING: Duration = Duration::from_secs(4 * 60 + 30);
 
 /// The beginning of a list of objects.
 const LISTING: &[u8] = b"<ListBucketResult";
 
-/// What the bucket answered.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    refusal: Refusal,
-    /// Whether the body is that of a store of objects
-    is_xml: bool,
-    /// Whether the body is a list of objects
-    is_listing: bool,
-}
-
 /// Lists one key, which needs the name, the region, the keys and the clock to be right.
 pub(super) async fn check(requests: &Requests, bucket: &str) -> Result<(), String> {
-    let asked = time::timeout(LONGEST, ask(requests));
     let named = format!("`storage.s3.bucket` \"{bucket}\"");
+    credentials(requests)
+        .await
+        .map_err(|reason| format!("{named}: {reason}"))?;
+    let asked = time::timeout(LONGEST, ask(requests));
     let url = &requests.bucket_url;
     let Ok(answer) = asked.await else {
         return Err(format!(
@@ -46,19 +42,45 @@ pub(super) async fn check(requests: &Requests, bucket: &str) -> Result<(), Strin
         ));
     };
     let answer = answer.map_err(|failure| format!("{named}: {}", no_answer(&failure, url)))?;
-    let skew = skew(&answer.headers);
-    if answer.status.is_success() && answer.is_listing {
-        if let Some(skew) = skew.filter(|skew| *skew > WORTH_A_WARNING) {
-            tracing::warn!(
-                "the clock of this machine differs from the store's by {skew:?}; set it, or requests will be refused"
-            );
-        }
-        return Ok(());
+    let skew = clock::skew(&answer.headers);
+    if !(answer.status.is_success() && is_listing(&answer)) {
+        return Err(format!("{named}{}", explain(&answer, requests, bucket, skew)));
     }
-    Err(format!(
-        "{named}{}",
-        explain(&answer, url, &requests.region, skew)
-    ))
+    match skew {
+        Some(skew) if skew.unsigned_abs() >= LONGEST_SKEW => Err(format!(
+            "{named}: the clock of this machine differs from the store's by {}; set it, because stores refuse what is signed \
+             so early or late",
+            shown(skew)
+        )),
+        Some(skew) if skew.unsigned_abs() >= WORTH_A_WARNING => {
+            tracing::warn!(
+                "the clock of this machine differs from the store's by {}; set it, or requests will be refused",
+                shown(skew)
+            );
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn credentials(requests: &Requests) -> Result<(), String> {
+    let found = time::timeout(LONGEST_SEARCH, requests.credentials.get_credential()).await;
+    let reason = match found {
+        Ok(Ok(_)) => return Ok(()),
+        Ok(Err(error)) => chain(&error),
+        Err(_elapsed) => format!(
+            "the service that gives them does not answer within {} s",
+            LONGEST_SEARCH.as_secs()
+        ),
+    };
+    Err(no_credentials(&reason))
+}
+
+fn no_credentials(reason: &str) -> String {
+    format!(
+        "there are no credentials ({reason}); set `accesskey` and `secretkey`, or give the process the variables, the file or \
+         the role of AWS"
+    )
 }
 
 async fn ask(requests: &Requests) -> Result<Answer, Failure> {
@@ -68,27 +90,18 @@ async fn ask(requests: &Requests) -> Result<Answer, Failure> {
         query: &[("list-type", "2"), ("max-keys", "1")],
         headers: HeaderMap::new(),
     };
-    let (head, body) = requests.once(&request).await?.into_parts();
-    let body = body.bytes().await.map_err(Failure::Transfer)?;
-    let refusal = answers::read::<Refusal>(&body);
-    Ok(Answer {
-        status: head.status,
-        headers: head.headers,
-        is_xml: refusal.is_ok(),
-        is_listing: refusal.is_ok() && body.windows(LISTING.len()).any(|at| at == LISTING),
-        refusal: refusal.unwrap_or_default(),
-    })
+    requests.once(&request, Bytes::new()).await
+}
+
+/// Whether the body is a list of objects, and no page of another service.
+fn is_listing(answer: &Answer) -> bool {
+    answers::read::<Refusal>(&answer.body).is_ok()
+        && answer.body.windows(LISTING.len()).any(|at| at == LISTING)
 }
 
 fn no_answer(failure: &Failure, url: &str) -> String {
     let error = match failure {
-        Failure::Unsigned(error) => {
-            return format!(
-                "there are no credentials ({}); set `accesskey` and `secretkey`, or give the process the variables, the \
-                 file or the role of AWS",
-                chain(error)
-            );
-        }
+        Failure::Unsigned(error) => return no_credentials(&chain(error)),
         Failure::Transfer(error) => error,
     };
     let reason = chain(error);
@@ -112,19 +125,18 @@ fn no_answer(failure: &Failure, url: &str) -> String {
 }
 
 /// Continues a sentence that begins with the name of the bucket.
-fn explain(answer: &Answer, url: &str, region: &str, skew: Option<Duration>) -> String {
-    let Answer {
-        status,
-        headers,
-        refusal: Refusal { code, message },
-        is_xml,
-        ..
-    } = answer;
-    let right_region = headers
-        .get("x-amz-bucket-region")
-        .and_then(|region| region.to_str().ok())
-        .filter(|right| *right != region);
-    if let Some(right) = right_region {
+fn explain(answer: &Answer, requests: &Requests, bucket: &str, skew: Option<SignedDuration>) -> String {
+    let (status, url, region) = (answer.status, &requests.bucket_url, &requests.region);
+    let refusal = answers::read::<Refusal>(&answer.body);
+    let is_xml = refusal.is_ok();
+    let Refusal {
+        code,
+        message,
+        region: named,
+    } = refusal.unwrap_or_default();
+    let in_head = answer.headers.get("x-amz-bucket-region");
+    let in_head = in_head.and_then(|region| region.to_str().ok().map(str::to_owned));
+    if let Some(right) = in_head.or(named).filter(|right| right != region) {
         return format!(" is in the region {right}, not in {region}; set `storage.s3.region: {right}`");
     }
     if !is_xml || status.is_success() {
@@ -137,19 +149,22 @@ fn explain(answer: &Answer, url: &str, region: &str, skew: Option<Duration>) -> 
         "SignatureDoesNotMatch" => {
             "check `secretkey`; a proxy in between must pass the Host header unchanged".to_owned()
         }
-        "InvalidAccessKeyId" => "check `accesskey`".to_owned(),
+        // The second one is versitygw's.
+        "InvalidAccessKeyId" | "XAdminUserNotFound" => "check `accesskey`".to_owned(),
         "ExpiredToken" | "InvalidToken" => {
             "the token of the session is no longer valid; get a new one".to_owned()
         }
         "RequestTimeTooSkewed" => match skew {
-            Some(skew) => format!("the clock of this machine differs from the store's by {skew:?}; set it"),
+            Some(skew) => format!(
+                "the clock of this machine differs from the store's by {}; set it",
+                shown(skew)
+            ),
             None => "set the clock of this machine".to_owned(),
         },
-        "AccessDenied" | "AllAccessDisabled" => {
-            "these keys may not list the bucket; allow s3:ListBucket on it, and s3:GetObject, s3:PutObject, \
-             s3:DeleteObject, s3:ListMultipartUploadParts and s3:AbortMultipartUpload below it"
-                .to_owned()
-        }
+        "AccessDenied" | "AllAccessDisabled" => format!(
+            "these keys may not list the bucket, or it belongs to another account; allow it: {}",
+            policy::statement(&["s3:ListBucket"], &policy::bucket(bucket, region))
+        ),
         "AuthorizationHeaderMalformed" | "PermanentRedirect" | "IllegalLocationConstraintException" => {
             format!("it is in another region than {region}; set `storage.s3.region`")
         }
@@ -158,46 +173,49 @@ fn explain(answer: &Answer, url: &str, region: &str, skew: Option<Duration>) -> 
     format!(": the store answers {status} {code} ({message}); {remedy}")
 }
 
-/// Difference between this machine's clock and the store's.
-fn skew(headers: &HeaderMap) -> Option<Duration> {
-    let date = headers.get(DATE)?.to_str().ok()?;
-    let date = jiff::fmt::rfc2822::parse(date).ok()?;
-    let theirs = SystemTime::from(date.timestamp());
-    let ours = SystemTime::now();
-    let skew = ours.duration_since(theirs);
-    let skew = skew.or_else(|_| theirs.duration_since(ours)).ok()?;
-    Some(Duration::from_secs(skew.as_secs()))
-}
-
-/// An error with all of its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.contains(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        cause = error.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use async_trait::async_trait;
+    use http::{HeaderValue, StatusCode};
+    use object_store::{
+        ClientOptions, CredentialProvider,
+        aws::AwsCredential,
+        client::{HttpConnector, ReqwestConnector},
+    };
+
     use super::*;
+
+    /// A metadata service that does not answer.
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait]
+    impl CredentialProvider for Silent {
+        type Credential = AwsCredential;
+
+        async fn get_credential(&self) -> object_store::Result<Arc<AwsCredential>> {
+            std::future::pending().await
+        }
+    }
+
+    fn requests() -> Requests {
+        Requests {
+            client: ReqwestConnector::default()
+                .connect(&ClientOptions::new().with_allow_http(true))
+                .unwrap(),
+            credentials: Arc::new(Silent),
+            region: "us-east-1".to_owned(),
+            bucket_url: "http://s/b".to_owned(),
+        }
+    }
 
     fn answer(status: StatusCode, code: &str) -> Answer {
         Answer {
             status,
             headers: HeaderMap::new(),
-            refusal: Refusal {
-                code: code.to_owned(),
-                message: "m".to_owned(),
-            },
-            is_xml: true,
-            is_listing: false,
+            body: format!("<Error><Code>{code}</Code><Message>m</Message></Error>").into(),
         }
     }
 
@@ -205,7 +223,7 @@ mod tests {
     fn each_refusal_has_its_remedy() {
         let explained = |code: &str| {
             let answer = answer(StatusCode::FORBIDDEN, code);
-            explain(&answer, "http://s/b", "r", Some(Duration::from_secs(423)))
+            explain(&answer, &requests(), "b", Some(SignedDuration::from_secs(-423)))
         };
         assert_eq!(
             explained("NoSuchBucket"),
@@ -213,19 +231,43 @@ mod tests {
         );
         assert!(explained("SignatureDoesNotMatch").contains("check `secretkey`"));
         assert!(explained("InvalidAccessKeyId").contains("check `accesskey`"));
-        assert!(explained("RequestTimeTooSkewed").contains("differs from the store's by 423s"));
-        assert!(explained("AccessDenied").contains("allow s3:ListBucket"));
+        assert!(explained("XAdminUserNotFound").contains("check `accesskey`"));
+        assert!(explained("RequestTimeTooSkewed").contains("differs from the store's by 7 min 3 s"));
+        let denied = explained("AccessDenied");
+        assert!(denied.contains("another account"), "{denied}");
+        assert!(
+            denied.ends_with(r#"{"Effect":"Allow","Action":"s3:ListBucket","Resource":"arn:aws:s3:::b"}"#),
+            "{denied}"
+        );
     }
 
     #[test]
     fn the_right_region_is_named() {
-        let mut answer = answer(StatusCode::MOVED_PERMANENTLY, "PermanentRedirect");
-        answer
+        let expected = " is in the region eu-west-1, not in us-east-1; set `storage.s3.region: eu-west-1`";
+        let mut in_head = answer(StatusCode::MOVED_PERMANENTLY, "PermanentRedirect");
+        in_head
             .headers
-            .insert("x-amz-bucket-region", http::HeaderValue::from_static("eu-west-1"));
-        assert_eq!(
-            explain(&answer, "https://s", "us-east-1", None),
-            " is in the region eu-west-1, not in us-east-1; set `storage.s3.region: eu-west-1`"
+            .insert("x-amz-bucket-region", HeaderValue::from_static("eu-west-1"));
+        assert_eq!(explain(&in_head, &requests(), "b", None), expected);
+        let in_body = Answer {
+            body: Bytes::from_static(
+                b"<Error><Code>AuthorizationHeaderMalformed</Code><Region>eu-west-1</Region></Error>",
+            ),
+            ..answer(StatusCode::BAD_REQUEST, "")
+        };
+        assert_eq!(explain(&in_body, &requests(), "b", None), expected);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_metadata_service_that_does_not_answer_is_said_within_seconds() {
+        let begun = time::Instant::now();
+        let reason = check(&requests(), "b").await.unwrap_err();
+        assert!(begun.elapsed() <= LONGEST_SEARCH, "{:?}", begun.elapsed());
+        assert!(
+            reason.contains(
+                "there are no credentials (the service that gives them does not answer within 5 s)"
+            ),
+            "{reason}"
         );
     }
 }

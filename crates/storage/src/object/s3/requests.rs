@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode};
 use object_store::{
     Error, Result,
     aws::{AwsAuthorizer, AwsCredentialProvider},
-    client::{HttpClient, HttpError, HttpRequest, HttpRequestBody, HttpResponse},
+    client::{HttpClient, HttpError, HttpRequest, HttpRequestBody},
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -32,7 +32,7 @@ pub(super) struct Requests {
     pub(super) bucket_url: String,
 }
 
-/// A request without a body, which may be repeated.
+/// A request; one without a body may be repeated.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     pub(super) method: Method,
@@ -42,43 +42,73 @@ pub(super) struct Request<'a> {
     pub(super) headers: HeaderMap,
 }
 
+/// What the store answers, whatever it is.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answer {
+    /// Why the store refuses the request, as far as it says so.
+    pub(super) fn refusal(&self) -> Refusal {
+        answers::read(&self.body).unwrap_or_default()
+    }
+}
+
 impl Requests {
     /// Answers the body; the client repeats the request while the store is busy or out of reach.
     pub(super) async fn send(&self, request: &Request<'_>) -> Result<Bytes> {
-        let outcome = self.attempt(request).await;
+        let outcome = match self.signed(request, Bytes::new()).await {
+            Ok(signed) => self.execute(signed).await,
+            Err(failure) => Err(failure),
+        };
         self.conclude(request, outcome)
     }
 
     /// Sends a request once, and answers whatever the store does.
-    pub(super) async fn once(&self, request: &Request<'_>) -> Result<HttpResponse, Failure> {
-        let mut signed = self.signed(request).await?;
+    pub(super) async fn once(&self, request: &Request<'_>, body: Bytes) -> Result<Answer, Failure> {
+        let mut signed = self.signed(request, body).await?;
         signed.extensions_mut().insert(Once);
-        self.client.execute(signed).await.map_err(Failure::Transfer)
+        self.execute(signed).await
     }
 
-    async fn signed(&self, request: &Request<'_>) -> Result<HttpRequest, Failure> {
+    /// Follows a signed URL once, as a client does.
+    pub(super) async fn follow(&self, method: Method, url: &str) -> Result<Answer, Failure> {
+        let request = http::Request::builder().method(method).uri(url);
+        let mut request = request
+            .body(HttpRequestBody::empty())
+            .map_err(|error| Failure::Unsigned(failed(error)))?;
+        request.extensions_mut().insert(Once);
+        self.execute(request).await
+    }
+
+    async fn execute(&self, request: HttpRequest) -> Result<Answer, Failure> {
+        let response = self.client.execute(request).await;
+        let (head, body) = response.map_err(Failure::Transfer)?.into_parts();
+        Ok(Answer {
+            status: head.status,
+            headers: head.headers,
+            body: body.bytes().await.map_err(Failure::Transfer)?,
+        })
+    }
+
+    async fn signed(&self, request: &Request<'_>, body: Bytes) -> Result<HttpRequest, Failure> {
         let credentials = self.credentials.get_credential().await;
         let credentials = credentials.map_err(Failure::Unsigned)?;
-        let mut signed = self.unsigned(request)?;
+        let mut signed = self.unsigned(request, body)?;
         AwsAuthorizer::new(&credentials, "s3", &self.region)
             .try_authorize(&mut signed, None)
             .map_err(Failure::Unsigned)?;
         Ok(signed)
     }
 
-    async fn attempt(&self, request: &Request<'_>) -> Result<(StatusCode, Bytes), Failure> {
-        let signed = self.signed(request).await?;
-        let response = self.client.execute(signed).await.map_err(Failure::Transfer)?;
-        let status = response.status();
-        let body = response.into_body().bytes().await;
-        Ok((status, body.map_err(Failure::Transfer)?))
-    }
-
-    fn unsigned(&self, request: &Request<'_>) -> Result<http::Request<HttpRequestBody>, Failure> {
+    fn unsigned(&self, request: &Request<'_>, body: Bytes) -> Result<HttpRequest, Failure> {
         let mut built = http::Request::builder()
             .method(request.method.clone())
             .uri(self.url(request))
-            .body(HttpRequestBody::empty())
+            .body(HttpRequestBody::from(body))
             .map_err(|error| Failure::Unsigned(failed(error)))?;
         *built.headers_mut() = request.headers.clone();
         Ok(built)
@@ -96,24 +126,21 @@ impl Requests {
         url
     }
 
-    fn conclude(
-        &self,
-        request: &Request<'_>,
-        outcome: Result<(StatusCode, Bytes), Failure>,
-    ) -> Result<Bytes> {
-        let (status, body) = match outcome {
+    fn conclude(&self, request: &Request<'_>, outcome: Result<Answer, Failure>) -> Result<Bytes> {
+        let answer = match outcome {
             Ok(answer) => answer,
             Err(Failure::Transfer(error)) => return Err(failed(error)),
             Err(Failure::Unsigned(error)) => return Err(error),
         };
-        if status.is_success() {
-            return Ok(body);
+        if answer.status.is_success() {
+            return Ok(answer.body);
         }
         let path = match request.key {
             "" => self.bucket_url.clone(),
             key => key.to_owned(),
         };
-        let Refusal { code, message } = answers::read(&body).unwrap_or_default();
+        let Refusal { code, message, .. } = answer.refusal();
+        let status = answer.status;
         let source = format!("the store answers {status} {code}: {message}").into();
         Err(match status {
             StatusCode::NOT_FOUND => Error::NotFound { path, source },
@@ -124,6 +151,12 @@ impl Requests {
             _ => Error::Generic { store: "S3", source },
         })
     }
+}
+
+/// Whether the same request may succeed a little later.
+pub(super) fn is_busy(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
 }
 
 /// Why there is no answer.
@@ -145,4 +178,19 @@ pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> E
         store: "S3",
         source: Box::new(error),
     }
+}
+
+/// An error with all of its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
 }

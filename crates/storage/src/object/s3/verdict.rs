@@ -84,7 +84,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 pub(super) fn described(outcome: &Result<Answer, HttpError>) -> String {
     match outcome {
         Ok(answer) => {
-            let Refusal { code, message } = refusal(answer);
+            let Refusal { code, message, .. } = refusal(answer);
             let text = format!("the store answers {} {code}: {message}", answer.status());
             text.trim_end_matches([':', ' ']).to_owned()
         }

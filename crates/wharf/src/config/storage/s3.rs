@@ -92,6 +92,10 @@ keys! {
     REDIRECT_ENDPOINT: Option<String> = Key::new("storage.s3.redirectendpoint")
         .help("Address of the store for clients, if it differs from that for the server")
         .since(From3("3.2"));
+    ALONE: bool = Key::new("storage.s3.alone")
+        .default("false")
+        .help("Whether the operator makes sure that no other server uses the bucket; needed only where the store is not fit for several")
+        .since(Ours);
     V4_AUTH: Option<bool> = Key::new("storage.s3.v4auth").status(Accepted("requests are always signed with version 4"));
     LOG_LEVEL: Option<String> = Key::new("storage.s3.loglevel")
         .status(Accepted("requests that are repeated are in the log of this server"))
@@ -178,6 +182,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Bucket> {
         access_key: access_key(root),
         settings,
         prefix,
+        is_alone: root.get(ALONE),
         options: ObjectOptions {
             part_size: part_size.min(LARGEST_PART),
             copy_whole: copy_whole as u64,
