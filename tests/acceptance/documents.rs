@@ -101,7 +101,7 @@ fn run(document: &str) {
     _ = writeln!(script, "export WHARF='{}'", env!("CARGO_BIN_EXE_wharf"));
     for block in blocks(document) {
         if let Some(name) = block.mark.strip_prefix("file=") {
-            bench.write(name, &block.text);
+            bench.write(name, &block.text.replace(PORT, &port));
         } else if block.mark == "run" {
             script.push_str(&block.text.replace(PORT, &port));
         }
