@@ -121,7 +121,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         quick: options.quick,
         servers,
     };
-    let mut report = Report::new(&bench.servers, cores, options.quick);
+    let mut report = Report::new(
+        &bench.servers,
+        cores,
+        options.quick,
+        options.store == Store::Directory,
+    );
     report.print_opening();
     if rows
         .iter()

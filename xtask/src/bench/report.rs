@@ -33,6 +33,8 @@ pub(crate) struct Report {
     servers: Vec<Server>,
     cores: Cores,
     quick: bool,
+    /// Whether the goals of the rows hold: they are those of servers on a directory.
+    has_goals: bool,
     /// The limits of the machine itself, when a goal needs them.
     pub(crate) machine: Option<Machine>,
     rows: Vec<(&'static Row, Outcome)>,
@@ -70,12 +72,13 @@ struct Verdict {
 }
 
 impl Report {
-    pub(crate) fn new(servers: &[Server], cores: Cores, quick: bool) -> Self {
+    pub(crate) fn new(servers: &[Server], cores: Cores, quick: bool, has_goals: bool) -> Self {
         let started = jiff::Timestamp::now();
         Self {
             servers: servers.to_vec(),
             cores,
             quick,
+            has_goals,
             machine: None,
             rows: Vec::new(),
             started,
@@ -201,6 +204,9 @@ impl Report {
         }
         println!("\nOurs / theirs (medians of the rounds)\n");
         print_table(&ratios);
+        if !self.has_goals {
+            return;
+        }
         println!(
             "\nTargets ({ZOT}* is derived: registry:3's figure here times their quotient in the anchor run)\n"
         );

@@ -454,11 +454,11 @@ impl ObjectStore for S3 {
     /// Removes a thousand objects in one request. When the store refuses one of them, as some do of an object that another
     /// request removes at the same time, or has no such request, they are removed one by one.
     fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        let objects = self.objects.clone();
+        let (objects, requests) = (self.objects.clone(), Arc::clone(&self.requests));
         paths
             .chunks(PAGE)
             .then(move |paths| {
-                let objects = objects.clone();
+                let (objects, requests) = (objects.clone(), Arc::clone(&requests));
                 async move {
                     let paths: Vec<Path> = match paths.into_iter().collect() {
                         Ok(paths) => paths,
@@ -467,7 +467,7 @@ impl ObjectStore for S3 {
                     let all = stream::iter(paths.clone().into_iter().map(Ok)).boxed();
                     match objects.delete_stream(all).try_collect::<Vec<_>>().await {
                         Ok(removed) => removed.into_iter().map(Ok).collect(),
-                        Err(_) => one_by_one(&objects, paths).await,
+                        Err(_) => one_by_one(&requests, paths).await,
                     }
                 }
             })
@@ -557,15 +557,19 @@ impl fmt::Display for S3 {
     }
 }
 
-/// Removes each object by a request of its own; one that is gone already is removed, too.
-async fn one_by_one(objects: &AmazonS3, paths: Vec<Path>) -> Vec<Result<Path>> {
+/// Removes each object by a request of its own, which succeeds also when there is none.
+async fn one_by_one(requests: &Requests, paths: Vec<Path>) -> Vec<Result<Path>> {
     const AT_ONCE: usize = 16;
 
     let removals = paths.into_iter().map(|path| async move {
-        match objects.delete(&path).await {
-            Ok(()) | Err(Error::NotFound { .. }) => Ok(path),
-            Err(error) => Err(error),
-        }
+        let request = Request {
+            method: Method::DELETE,
+            key: path.as_ref(),
+            query: &[],
+            headers: HeaderMap::new(),
+        };
+        requests.send(&request).await?;
+        Ok(path)
     });
     stream::iter(removals).buffer_unordered(AT_ONCE).collect().await
 }
