@@ -8,14 +8,11 @@ use wharf_testkit::{
 
 use crate::{
     checked,
-    manifests::{self, Manifests, made_of, set, set_without_operator},
+    manifests::{self, BUCKET, Manifests, made_of, set, set_without_operator},
 };
 
 /// The examples of the chart, which its README lists.
 const EXAMPLES: [&str; 4] = ["aws.yaml", "minio.yaml", "secrets.yaml", "volume.yaml"];
-
-/// Values for a bucket.
-const BUCKET: &str = "config.storage.s3.bucket=images,config.storage.s3.region=eu-central-1";
 
 pub(crate) fn add_to(suite: &mut Suite) {
     let helm = [Part::Program("helm")];

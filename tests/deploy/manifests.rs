@@ -7,6 +7,9 @@ use wharf_testkit::{
 
 use crate::yaml;
 
+/// Values for a bucket.
+pub(crate) const BUCKET: &str = "config.storage.s3.bucket=images,config.storage.s3.region=eu-central-1";
+
 /// The objects of a release called `r`.
 pub(crate) struct Manifests(Vec<Value>);
 

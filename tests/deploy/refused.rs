@@ -4,10 +4,7 @@ use std::process::Command;
 
 use wharf_testkit::suite::{Part, Suite};
 
-use crate::manifests::refusal;
-
-/// Values for a bucket.
-const BUCKET: &str = "config.storage.s3.bucket=images,config.storage.s3.region=eu-central-1";
+use crate::manifests::{BUCKET, refusal};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     let helm = [Part::Program("helm")];

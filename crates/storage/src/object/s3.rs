@@ -105,7 +105,7 @@ pub struct S3 {
 }
 
 /// Which objects to list.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 struct Wanted {
     /// Beginning of their keys
     prefix: String,
@@ -114,6 +114,18 @@ struct Wanted {
     by_directory: bool,
     /// Objects in a page
     most: usize,
+}
+
+impl Wanted {
+    /// All objects below the directory.
+    fn below(directory: Option<&Path>) -> Self {
+        Self {
+            prefix: below(directory),
+            after: None,
+            by_directory: false,
+            most: PAGE,
+        }
+    }
 }
 
 impl S3 {
@@ -200,8 +212,7 @@ impl S3 {
     pub async fn probe(&self) -> Result<Report, String> {
         let conditions = self.find_conditions().await?;
         let probes = self.probes();
-        let tries = Arc::new(Tries::begin(&self.requests, &probes).await?);
-        *self.probing.lock() = Some(Arc::clone(&tries));
+        let tries = self.begin_tries(&probes).await?;
         let report = probe::probe(&self.subject(&probes), &tries, conditions).await;
         *self.probing.lock() = None;
         let report = report?;
@@ -247,10 +258,16 @@ impl S3 {
         }
     }
 
+    /// Begins to try things on the store. What that leaves when it is dropped is removed by [`end_probe`](Self::end_probe).
+    async fn begin_tries(&self, probes: &str) -> Result<Arc<Tries>, String> {
+        let tries = Arc::new(Tries::begin(&self.requests, probes).await?);
+        *self.probing.lock() = Some(Arc::clone(&tries));
+        Ok(tries)
+    }
+
     async fn find_conditions(&self) -> Result<Conditions, String> {
         let find = || async {
-            let tries = Arc::new(Tries::begin(&self.requests, &self.probes()).await?);
-            *self.probing.lock() = Some(Arc::clone(&tries));
+            let tries = self.begin_tries(&self.probes()).await?;
             let found = Conditions::probe(&tries).await;
             tries.clean_up().await;
             found
@@ -335,10 +352,9 @@ impl S3 {
 impl Store for S3 {
     async fn scan(&self, prefix: &Path, after: Option<&Path>, most: usize) -> Result<Vec<ObjectMeta>> {
         let wanted = Wanted {
-            prefix: below(Some(prefix)),
             after: after.map(ToString::to_string),
             most: most.clamp(1, PAGE),
-            ..Wanted::default()
+            ..Wanted::below(Some(prefix))
         };
         self.objects(wanted).take(most).try_collect().await
     }
@@ -476,11 +492,7 @@ impl ObjectStore for S3 {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.objects(Wanted {
-            prefix: below(prefix),
-            most: PAGE,
-            ..Wanted::default()
-        })
+        self.objects(Wanted::below(prefix))
     }
 
     fn list_with_offset(
@@ -489,19 +501,15 @@ impl ObjectStore for S3 {
         offset: &Path,
     ) -> BoxStream<'static, Result<ObjectMeta>> {
         self.objects(Wanted {
-            prefix: below(prefix),
             after: Some(offset.to_string()),
-            most: PAGE,
-            ..Wanted::default()
+            ..Wanted::below(prefix)
         })
     }
 
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
         let wanted = Wanted {
-            prefix: below(prefix),
             by_directory: true,
-            most: PAGE,
-            ..Wanted::default()
+            ..Wanted::below(prefix)
         };
         let mut listed = ListResult {
             common_prefixes: Vec::new(),

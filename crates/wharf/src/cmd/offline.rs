@@ -42,6 +42,15 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
 pub(super) async fn open(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
     // This finds a wrong directory, where the other would make one.
     let to_read = open_to_read(engine, work).await?;
+    exclusively(to_read, engine, work)
+}
+
+/// Opens a store exclusively that is open to read.
+pub(super) fn exclusively(
+    to_read: Arc<dyn Storage>,
+    engine: &Engine,
+    work: &Work,
+) -> anyhow::Result<Arc<dyn Storage>> {
     let Engine::Filesystem { root } = engine else {
         return Ok(to_read);
     };

@@ -12,7 +12,8 @@ use super::{
     answers::{self, Refusal},
     clock::{self, LONGEST_SKEW, shown},
     policy,
-    requests::{Answer, Failure, Request, Requests, chain},
+    requests::{Answer, Failure, Request, Requests},
+    verdict::chain,
 };
 
 /// Longest time until the bucket answers.

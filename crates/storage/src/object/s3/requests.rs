@@ -153,12 +153,6 @@ impl Requests {
     }
 }
 
-/// Whether the same request may succeed a little later.
-pub(super) fn is_busy(status: StatusCode) -> bool {
-    status == StatusCode::TOO_MANY_REQUESTS
-        || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-}
-
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -178,19 +172,4 @@ pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> E
         store: "S3",
         source: Box::new(error),
     }
-}
-
-/// An error with all of its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.contains(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        cause = error.source();
-    }
-    text
 }

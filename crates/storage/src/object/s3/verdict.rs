@@ -51,7 +51,7 @@ impl Verdict {
             Self::NoBucket
         } else if is_of_credentials(&code) || operation == Operation::Head && says_no(status) {
             Self::Renew
-        } else if is_busy(status, &code) || is_at_work(operation, request, status) {
+        } else if has_trouble(status, &code) || is_at_work(operation, request, status) {
             Self::Repeat
         } else if status != StatusCode::NOT_FOUND || names_the_missing(&code) {
             Self::Answered
@@ -88,24 +88,33 @@ pub(super) fn described(outcome: &Result<Answer, HttpError>) -> String {
             let text = format!("the store answers {} {code}: {message}", answer.status());
             text.trim_end_matches([':', ' ']).to_owned()
         }
-        Err(error) => {
-            let mut text = error.to_string();
-            let mut cause = std::error::Error::source(error);
-            while let Some(error) = cause {
-                let reason = error.to_string();
-                if !text.contains(&reason) {
-                    text.push_str(": ");
-                    text.push_str(&reason);
-                }
-                cause = error.source();
-            }
-            text
-        }
+        Err(error) => chain(error),
     }
 }
 
+/// An error with all of its causes.
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let reason = error.to_string();
+        if !text.contains(&reason) {
+            text.push_str(": ");
+            text.push_str(&reason);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Whether the same request may succeed a little later.
+pub(super) fn is_busy(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+}
+
 /// Whether the store, or a proxy before it, has trouble of its own.
-fn is_busy(status: StatusCode, code: &str) -> bool {
+fn has_trouble(status: StatusCode, code: &str) -> bool {
     let codes = [
         "SlowDown",
         "RequestTimeout",
@@ -113,10 +122,7 @@ fn is_busy(status: StatusCode, code: &str) -> bool {
         "OperationAborted",
         "ConditionalRequestConflict",
     ];
-    let statuses = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
-    statuses.contains(&status)
-        || codes.contains(&code)
-        || status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
+    status == StatusCode::REQUEST_TIMEOUT || codes.contains(&code) || is_busy(status)
 }
 
 /// Whether the store is at work on the same key: some answer so whatever the condition, also to a put without one.

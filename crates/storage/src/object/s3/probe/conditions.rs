@@ -4,10 +4,7 @@ use futures_util::future::join_all;
 use http::{Method, StatusCode, header::ETAG};
 
 use super::{
-    super::{
-        super::store::Cas,
-        requests::{Answer, is_busy},
-    },
+    super::{super::store::Cas, requests::Answer, verdict::is_busy},
     tries::{Operation, Tries, Try, unexpected},
 };
 

@@ -17,7 +17,8 @@ use uuid::Uuid;
 use super::super::{
     answers::Refusal,
     clock,
-    requests::{Answer, Failure, Request, Requests, chain, is_busy},
+    requests::{Answer, Failure, Request, Requests},
+    verdict::{chain, is_busy},
 };
 
 /// Longest time until a request of a probe is answered.
