@@ -72,6 +72,22 @@ impl Registry {
         self.info(digest, &stored, &stat)
     }
 
+    /// As [`blob`](Self::blob), for a client that may go on to push what needs the blob: one that the collector is about
+    /// to remove counts as absent, and one that it may remove soon is kept for half an hour.
+    ///
+    /// # Errors
+    ///
+    /// As [`blob`](Self::blob).
+    pub async fn blob_to_rely_on(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
+        let digests = std::slice::from_ref(digest);
+        // At once: that a blob is removed between the two looks is found when the manifest is pushed.
+        let (info, reliance) = futures_util::join!(self.blob(name, digest), self.locks.rely_on(digests));
+        match info {
+            Ok(_) if reliance?.is_swept(digest) => Err(Error::BlobUnknown { digest: *digest }),
+            info => info,
+        }
+    }
+
     /// Opens the blob `digest` of `name`.
     ///
     /// # Errors
@@ -143,6 +159,9 @@ impl Registry {
         from: Option<&RepoName>,
     ) -> Result<Option<BlobInfo>> {
         let lock = self.locks.lock_shared(std::slice::from_ref(digest)).await?;
+        if lock.is_swept(digest) {
+            return Ok(None);
+        }
         let stored = match from {
             Some(from) => match self.stored_blob(from, digest).await {
                 Ok(stored) => stored,

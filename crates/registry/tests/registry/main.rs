@@ -2,8 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod catalog;
+mod collector;
 mod common;
 mod deletions;
+mod deletions_elsewhere;
 mod events;
 mod fallback_tags;
 mod kept_fallback_tags;
@@ -12,5 +14,6 @@ mod many_tags;
 mod races;
 mod replicas;
 mod round_trips;
+mod slow_bucket;
 mod uploads;
 mod waiting;
