@@ -86,6 +86,22 @@ impl Registry {
         self.info(digest, &stored, &stat)
     }
 
+    /// As [`blob`](Self::blob), for a client that may go on to push what needs the blob: one that the collector is about
+    /// to remove counts as absent, and one that it may remove soon is kept for half an hour.
+    ///
+    /// # Errors
+    ///
+    /// As [`blob`](Self::blob).
+    pub async fn blob_to_rely_on(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
+        let digests = std::slice::from_ref(digest);
+        // At once: that a blob is removed between the two looks is found when the manifest is pushed.
+        let (info, reliance) = futures_util::join!(self.blob(name, digest), self.locks.rely_on(digests));
+        match info {
+            Ok(_) if reliance?.is_swept(digest) => Err(Error::BlobUnknown { digest: *digest }),
+            info => info,
+        }
+    }
+
     /// Opens the blob `digest` of `name`.
     ///
     /// # Errors
@@ -145,7 +161,7 @@ impl Registry {
     async fn linked_stat_in_turn(&self, name: &RepoName, digest: &Digest) -> Result<(Digest, Stat)> {
         let stored = self.stored_blob(name, digest).await?;
         let stat = self.storage.stat(&layout::blob(&stored)).await;
-        Ok((stored, stat.map_err(|error| unknown(error, digest))?))
+        Ok((stored, stat.map_err(|error| blob_unknown(error, digest))?))
     }
 
     /// Looks the link of `digest` in `name` up, and reads the blob that it names, which is looked at meanwhile.
@@ -159,7 +175,7 @@ impl Registry {
         } else {
             read(&*self.storage, &layout::blob(&stored)).await
         };
-        Ok((stored, found.map_err(|error| unknown(error, digest))?))
+        Ok((stored, found.map_err(|error| blob_unknown(error, digest))?))
     }
 
     /// Reports that `caller` is sent the blob `blob` of `name`, or a part of it. The surface decides what counts as a
@@ -218,6 +234,9 @@ impl Registry {
         from: Option<&RepoName>,
     ) -> Result<Option<BlobInfo>> {
         let lock = self.locks.lock_shared(std::slice::from_ref(digest)).await?;
+        if lock.is_swept(digest) {
+            return Ok(None);
+        }
         let found = match from {
             Some(from) => match self.linked_stat(from, digest).await {
                 // The client may not know that it was mounted before, and `from` may have lost it since.
@@ -229,7 +248,7 @@ impl Registry {
             None => {
                 let stat = self.storage.stat(&layout::blob(digest)).await;
                 stat.map(|stat| (*digest, stat))
-                    .map_err(|error| unknown(error, digest))
+                    .map_err(|error| blob_unknown(error, digest))
             }
         };
         let (stored, stat) = match found {
@@ -308,7 +327,7 @@ impl Registry {
     }
 }
 
-fn unknown(error: wharf_storage::Error, digest: &Digest) -> Error {
+pub(crate) fn blob_unknown(error: wharf_storage::Error, digest: &Digest) -> Error {
     if error.is_not_found() {
         Error::BlobUnknown { digest: *digest }
     } else {

@@ -1,301 +1,164 @@
-//! The locks with which requests, and later replicas and the collector, agree on the use and the removal of digests.
+//! How requests of all processes over one store, and the collector, agree on the use and the removal of digests.
 //!
-//! # Three locks
+//! # Three agreements
 //!
-//! - **Shared, on digests.** A request that makes something point at a digest (a manifest that names layers, a link to
-//!   a blob) holds it from the check that the digest is there until the pointer is durable.
-//! - **Exclusive, on digests.** A request, or a step of the collector's sweep, that removes a digest holds it from the
-//!   check that nothing needs it until it is gone. So no pointer is ever made to something that is being removed: the
-//!   check of the one cannot fall between the check and the act of the other.
-//! - **Tags.** A request that moves or removes a tag holds its lock from reading what it points at until the change
-//!   is durable. So "remove every tag of this digest" cannot remove a tag that was moved elsewhere in between.
+//! - Requests of one process take [locks](stripes). A directory belongs to one process.
+//! - Requests of processes that share a bucket look again after they have acted: [`again`](crate::again).
+//! - Requests and the collector agree by marks, the same protocol on both engines. On a bucket the marks are
+//!   [objects](in_store), on a directory they are [in memory](in_memory).
 //!
-//! # Watching instead of holding
+//! # The marks
 //!
-//! No lock is held across a listing, the sync of a large file, or a wait for a client. A deletion has to list (which
-//! tags point at the manifest, which indexes need it) before it knows what it may remove. It therefore *watches* the
-//! digests, lists, takes the exclusive lock, and goes on only if the watch saw no shared lock granted since; otherwise
-//! it begins anew. Each new beginning means that a push of just these digests was granted its lock meanwhile, whether it
-//! succeeded or not; so the number of new beginnings has a limit.
+//! Bytes may go only when nothing needs them, and a request that found them may make something need them a moment later.
+//! No lock can stand between a request of one replica and the collector of another. Instead:
+//!
+//! - **The request**, before it lets a client that pushes rely on a digest (the end of an upload, a mount, a `HEAD` of a
+//!   blob, the check of a manifest): it reads whether the digest is *doomed*, which on a bucket a [listing](snapshot) of the last minutes says. If not, it goes on. If so, it writes a
+//!   *pin*, and then reads whether the *flag* of a sweep is raised. If not, it goes on. If so, the digest counts as
+//!   absent; an upload of it waits. Only then it looks whether the bytes are there. A manifest is visible within 21
+//!   minutes of that, or not at all.
+//! - **The collector** marks what is needed, and *dooms* what is not. A later run, whose mark began at least 30 minutes
+//!   after the doom was written, confirms it. It raises the flag, and *then* lists the pins; it skips what is pinned, and
+//!   removes the rest. A doom goes when its digest is found needed or pinned, or is gone; the flag is lowered when no
+//!   removal can take effect any more.
+//!
+//! # Why no acknowledged manifest loses a blob
+//!
+//! A manifest needs D. The check of the manifest read the doom of D at some time τ.
+//!
+//! 1. *D was not doomed.* The manifest is visible by τ + 21 min. What is removed after τ was doomed after τ (a doom does
+//!    not go before the removal that it is for is over), and confirmed by a mark that began 30 min later: that mark saw
+//!    the manifest. What was removed before τ, the check did not find.
+//! 2. *D was doomed, and the flag was not raised.* The pin was written before the flag was read, that was before the flag
+//!    was raised, and that before the pins were listed. So the collector sees the pin. Or the flag was lowered before:
+//!    then nothing of that sweep was under way any more when the check looked for the bytes, and before the next sweep it
+//!    is as above. A pin that is too old to count was written 30 min before the mark began, which therefore saw the
+//!    manifest.
+//! 3. *D was doomed, and the flag was raised.* The request was refused.
+//!
+//! Bytes that are uploaded during a sweep come after it, because the upload waits. (Were they removed all the same, the
+//! manifest would be refused.)
+//!
+//! # Why no removal comes too late
+//!
+//! A removal may be delayed, by the network or because its process was stopped, beyond the sweep that it belongs to. So
+//! every removal carries a time after which the store refuses it
+//! ([`remove_until`](wharf_storage::Objects::remove_until)): a minute after its run last saw that it has the lease, by
+//! the clock of the store. A run that takes the lease waits that minute, and five more for the store itself, before it
+//! removes anything, dooms and the flag included. When the outcome of a removal is not known, the run waits as long, and
+//! looks. Writes of a dead run may arrive at any time: a doom delays a digest that may be needed by one run; a flag
+//! refuses pushes of what is doomed until the next run lowers it.
+//!
+//! A run renews the lease at least every half minute, and stops when it finds the name of another run in it. Where the
+//! store ignores conditions, a renewal may overwrite the lease of a run that has just taken it; that run then finds out
+//! before it removes anything, because it waits and looks. A renewal that took longer than a minute, in which another
+//! run may have waited already, counts as lost.
+//!
+//! # One process
+//!
+//! The same steps, in memory. In place of the 30 minutes the collector waits for the shared locks of those digests that
+//! it has doomed, which requests hold from before they read the marks until they have published.
+//!
+//! # What is checked
+//!
+//! `model` explores every order of these steps, with a crash and a successor, by the functions in [`decisions`], which
+//! the code uses as well; and that an image is lost without any one of: the pin, the flag, the wait, its last minute, the
+//! fence, the wait of the successor, the wait for an unknown outcome, the names of pins, the limit for publishing.
+//! `tests/registry/collector.rs` runs registries and collectors over one slow bucket.
 
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher as _, RandomState},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
+mod decisions;
+#[cfg(test)]
+mod deletion_model;
+#[cfg(test)]
+mod explorer;
+mod in_memory;
+mod in_store;
+mod marks;
+#[cfg(test)]
+mod model;
+mod relying;
+mod run;
+mod snapshot;
+mod stripes;
 
-use async_trait::async_trait;
-use tokio::sync::{Mutex, RwLock};
+use std::sync::Arc;
+
 use wharf_oci::{Digest, RepoName, Tag};
+use wharf_storage::Storage;
 
+use self::{in_memory::InMemory, in_store::InStore, marks::Marks, stripes::Stripes};
 use crate::error::Result;
 
-/// Locks that are released when it is dropped.
-pub(crate) type Hold = Box<dyn Send + Sync>;
+pub use self::run::{Condemned, Run};
+pub(crate) use self::{
+    relying::Reliance,
+    stripes::{Hold, Watch},
+};
 
-/// The locks of a store, for all requests that work on it. One process keeps them in its memory ([`InProcess`]);
-/// replicas over one bucket will agree through the bucket, so every method may fail.
-#[async_trait]
-pub(crate) trait Coordination: std::fmt::Debug + Send + Sync + 'static {
-    /// Keeps all of `digests` from being removed.
-    async fn lock_shared(&self, digests: &[Digest]) -> Result<Hold>;
-
-    /// Keeps other requests from relying on any of `digests` anew.
-    async fn lock_exclusive(&self, digests: &[Digest]) -> Result<Hold>;
-
-    /// Keeps `tags` of `name` from being changed by other requests. A task that needs locks on digests as well takes
-    /// them before.
-    async fn lock_tags(&self, name: &RepoName, tags: &[Tag]) -> Result<Hold>;
-
-    /// Watches `digests`. When this returns, every shared lock on one of them that was granted before has been released.
-    async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>>;
+/// The locks and the marks of a store. Clones share them.
+#[derive(Debug, Clone)]
+pub(crate) struct Coordination {
+    storage: Arc<dyn Storage>,
+    stripes: Arc<Stripes>,
+    marks: Arc<dyn Marks>,
 }
 
-/// A watch over some digests, until it is dropped.
-#[async_trait]
-pub(crate) trait Watch: Send + Sync {
-    /// Whether a shared lock on one of the digests has been granted since the watch began. Asked under the exclusive
-    /// lock, the answer stays true as long as that is held.
-    async fn is_disturbed(&self) -> Result<bool>;
-}
-
-const STRIPES: usize = 256;
-
-/// The locks in the memory of the one process that uses the store: a fixed number of stripes, so that memory does not
-/// grow with the store.
-///
-/// **Stripes.** All digests with the same first byte share one stripe. A sweep that goes through the digests in
-/// ascending order, a few of one prefix at a time, holds one stripe at a time.
-///
-/// **No deadlock.** The stripes have one global order: those of digests, ascending, then those of tags, ascending. A task
-/// takes all its stripes of digests in one call, then all its stripes of tags in one call, and nothing after that; each
-/// call takes every stripe once, in ascending order. So a task only ever waits for stripes above those that it
-/// holds, and the task that holds the highest one does not wait for any. A watch keeps no stripe.
-///
-/// **No missed push.** A watch is entered in the table first, and then takes and releases the exclusive lock of each of its
-/// stripes, one after the other. Consider a shared lock on a watched digest. It has the stripe of that digest either before
-/// or after the watch has had it. If before, it was released before the watch got the stripe, so a listing that
-/// follows sees what its holder published. If after, its holder looks into the table once it has all its stripes, and before it
-/// publishes anything: it finds the watch there, and disturbs it. Each digest is argued by its own stripe alone, so the watch
-/// need not have two of them at once. The holder of the exclusive lock asks the watch after the shared lock was released.
-#[derive(Debug)]
-pub(crate) struct InProcess {
-    digests: Vec<Arc<RwLock<()>>>,
-    tags: Vec<Arc<Mutex<()>>>,
-    hasher: RandomState,
-    watched: Arc<Watched>,
-}
-
-/// The flags of the watches, by digest.
-type Watched = parking_lot::Mutex<HashMap<Digest, Vec<Arc<AtomicBool>>>>;
-
-impl InProcess {
-    pub(crate) fn new() -> Self {
-        Self {
-            digests: (0..STRIPES).map(|_| Arc::default()).collect(),
-            tags: (0..STRIPES).map(|_| Arc::default()).collect(),
-            hasher: RandomState::new(),
-            watched: Arc::default(),
-        }
-    }
-
-    fn digest_stripe(digest: &Digest) -> usize {
-        usize::from(digest.bytes()[0]) % STRIPES
-    }
-
-    fn tag_stripe(&self, name: &RepoName, tag: &Tag) -> usize {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a stripe is chosen by the low bits"
-        )]
-        let hash = self.hasher.hash_one((name, tag)) as usize;
-        hash % STRIPES
-    }
-}
-
-#[async_trait]
-impl Coordination for InProcess {
-    async fn lock_shared(&self, digests: &[Digest]) -> Result<Hold> {
-        let mut guards = Vec::new();
-        for stripe in ascending(digests.iter().map(Self::digest_stripe)) {
-            guards.push(Arc::clone(&self.digests[stripe]).read_owned().await);
-        }
-        let watched = self.watched.lock();
-        if !watched.is_empty() {
-            let flags = digests.iter().filter_map(|digest| watched.get(digest)).flatten();
-            flags.for_each(|flag| flag.store(true, Relaxed));
-        }
-        Ok(Box::new(guards))
-    }
-
-    async fn lock_exclusive(&self, digests: &[Digest]) -> Result<Hold> {
-        let mut guards = Vec::new();
-        for stripe in ascending(digests.iter().map(Self::digest_stripe)) {
-            guards.push(Arc::clone(&self.digests[stripe]).write_owned().await);
-        }
-        Ok(Box::new(guards))
-    }
-
-    async fn lock_tags(&self, name: &RepoName, tags: &[Tag]) -> Result<Hold> {
-        let mut guards = Vec::new();
-        for stripe in ascending(tags.iter().map(|tag| self.tag_stripe(name, tag))) {
-            guards.push(Arc::clone(&self.tags[stripe]).lock_owned().await);
-        }
-        Ok(Box::new(guards))
-    }
-
-    async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>> {
-        let watch = InProcessWatch {
-            watched: Arc::clone(&self.watched),
-            digests: digests.into(),
-            flag: Arc::default(),
+impl Coordination {
+    /// The coordination of the users of `storage`. Does no I/O.
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        let marks: Arc<dyn Marks> = match storage.is_shared() {
+            true => Arc::new(InStore::new(Arc::clone(&storage))),
+            false => Arc::new(InMemory::new()),
         };
-        {
-            let mut watched = self.watched.lock();
-            for digest in digests {
-                watched.entry(*digest).or_default().push(Arc::clone(&watch.flag));
-            }
-        }
-        // Stripe by stripe, without keeping one while waiting for the next: a watch over many digests would stop every push.
-        for stripe in ascending(digests.iter().map(Self::digest_stripe)) {
-            drop(self.digests[stripe].write().await);
-        }
-        Ok(Box::new(watch))
-    }
-}
-
-struct InProcessWatch {
-    watched: Arc<Watched>,
-    digests: Box<[Digest]>,
-    flag: Arc<AtomicBool>,
-}
-
-#[async_trait]
-impl Watch for InProcessWatch {
-    async fn is_disturbed(&self) -> Result<bool> {
-        Ok(self.flag.load(Relaxed))
-    }
-}
-
-impl Drop for InProcessWatch {
-    fn drop(&mut self) {
-        let mut watched = self.watched.lock();
-        for digest in &self.digests {
-            if let Some(flags) = watched.get_mut(digest) {
-                flags.retain(|flag| !Arc::ptr_eq(flag, &self.flag));
-                if flags.is_empty() {
-                    watched.remove(digest);
-                }
-            }
+        Self {
+            storage,
+            stripes: Arc::new(Stripes::new()),
+            marks,
         }
     }
-}
 
-/// Each stripe once, in ascending order.
-fn ascending(stripes: impl Iterator<Item = usize>) -> Vec<usize> {
-    let mut stripes: Vec<usize> = stripes.collect();
-    stripes.sort_unstable();
-    stripes.dedup();
-    stripes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_util::FutureExt as _;
-    use wharf_oci::Algorithm;
-
-    fn digest(first: u8, last: u8) -> Digest {
-        let mut bytes = [0; 32];
-        (bytes[0], bytes[31]) = (first, last);
-        Digest::from_bytes(Algorithm::Sha256, &bytes).unwrap()
+    /// Keeps the requests and the collector of this process from removing any of `digests`.
+    pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Hold {
+        self.stripes.lock_shared(digests).await
     }
 
-    /// Whether a lock is granted at once.
-    fn is_free<T>(lock: impl Future<Output = Result<T>>) -> bool {
-        // Without the budget that makes a task yield after many locks.
-        tokio::task::unconstrained(lock).now_or_never().is_some()
+    /// Keeps other requests of this process from relying on any of `digests` anew.
+    pub(crate) async fn lock_exclusive(&self, digests: &[Digest]) -> Hold {
+        self.stripes.lock_exclusive(digests).await
     }
 
-    #[tokio::test]
-    async fn a_digest_is_relied_on_by_many_and_removed_by_one() {
-        let locks = InProcess::new();
-        let (one, other) = ([digest(1, 0)], [digest(2, 0)]);
-        let shared = locks.lock_shared(&one).await.unwrap();
-        assert!(is_free(locks.lock_shared(&one)));
-        assert!(!is_free(locks.lock_exclusive(&one)));
-        assert!(is_free(locks.lock_exclusive(&other)));
-        drop(shared);
-        let exclusive = locks.lock_exclusive(&one).await.unwrap();
-        assert!(!is_free(locks.lock_shared(&[other[0], one[0]])));
-        drop(exclusive);
-        assert!(is_free(locks.lock_shared(&one)));
+    /// Keeps other requests of this process from changing `tags` of `name`; see [`Stripes::lock_tags`].
+    pub(crate) async fn lock_tags(&self, name: &RepoName, tags: &[Tag]) -> Hold {
+        self.stripes.lock_tags(name, tags).await
     }
 
-    #[tokio::test]
-    async fn digests_with_the_same_first_byte_share_a_stripe() {
-        let locks = InProcess::new();
-        // One call takes a stripe once, or it would wait for itself.
-        let step = [digest(7, 1), digest(7, 2)];
-        let exclusive = locks.lock_exclusive(&step).await.unwrap();
-        assert!(!is_free(locks.lock_shared(&[digest(7, 3)])));
-        assert!(
-            (0..=255)
-                .filter(|first| *first != 7)
-                .all(|first| is_free(locks.lock_shared(&[digest(first, 1)]))),
-            "a step holds one stripe"
-        );
-        drop(exclusive);
+    /// Watches `digests`: see [`Stripes::watch`].
+    pub(crate) async fn watch(&self, digests: &[Digest]) -> Watch {
+        self.stripes.watch(digests).await
     }
 
-    #[tokio::test]
-    async fn a_watch_sees_the_shared_locks_that_come_after_it() {
-        let locks = InProcess::new();
-        let (watched, other) = ([digest(1, 0)], [digest(1, 1)]);
-        let earlier = locks.lock_shared(&watched).await.unwrap();
-        assert!(
-            !is_free(locks.watch(&watched)),
-            "it waits for those that were granted before"
-        );
-        drop(earlier);
-        let watch = locks.watch(&watched).await.unwrap();
-        drop(locks.lock_shared(&other).await.unwrap());
-        assert!(
-            !watch.is_disturbed().await.unwrap(),
-            "another digest of the stripe"
-        );
-        drop(locks.lock_shared(&[other[0], watched[0]]).await.unwrap());
-        assert!(watch.is_disturbed().await.unwrap());
-        drop(watch);
-        assert!(locks.watched.lock().is_empty());
+    /// What of `digests` a client that pushes may rely on. To be called under the shared lock on them, and before it is looked up
+    /// whether they are stored.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn rely_on(&self, digests: &[Digest]) -> Result<Reliance> {
+        Reliance::on(&self.marks, digests).await
     }
 
-    #[tokio::test]
-    async fn a_watch_keeps_no_stripe_while_it_waits_for_another() {
-        let locks = InProcess::new();
-        let (first, last) = (digest(1, 0), digest(2, 0));
-        let push = locks.lock_shared(&[last]).await.unwrap();
-        let both = [first, last];
-        let mut watch = locks.watch(&both);
-        assert!(watch.as_mut().now_or_never().is_none(), "it waits for the push");
-        let other = locks.lock_shared(&[first]).now_or_never();
-        assert!(other.is_some(), "a push of the first digest does not wait");
-        drop((push, other));
-        assert!(
-            watch.await.unwrap().is_disturbed().await.unwrap(),
-            "by the push that came while it waited"
-        );
+    /// Begins a run of the collector; `None` when another one may be under way.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn begin_run(&self) -> Result<Option<Run>> {
+        let (storage, marks) = (Arc::clone(&self.storage), Arc::clone(&self.marks));
+        Run::begin(storage, marks, Arc::clone(&self.stripes)).await
     }
 
-    #[tokio::test]
-    async fn tags_are_locked_by_repository() {
-        let locks = InProcess::new();
-        let (app, tag): (RepoName, Tag) = ("app".parse().unwrap(), "1".parse().unwrap());
-        let held = locks.lock_tags(&app, std::slice::from_ref(&tag)).await.unwrap();
-        assert!(!is_free(locks.lock_tags(&app, &[tag])));
-        drop(held);
+    /// Whether other processes may change the store.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.storage.is_shared()
     }
 }

@@ -6,10 +6,11 @@ use wharf_oci::{Digest, RepoName, Tag, referrers_tag};
 use wharf_storage::{Key, layout};
 
 use crate::{
+    blobs::blob_unknown,
     coordination::Watch,
     error::{Error, Result},
     events::{Caller, EventKind},
-    locks::TagsLocked,
+    locks::{Exclusive, TagsLocked},
     patience::turn,
     registry::Registry,
     tree::{
@@ -116,17 +117,46 @@ impl Registry {
         for _ in 0..ATTEMPTS {
             let (pointers, subject, watch) = self.find_tags_to_delete(name, digest, force).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
-            if watch.is_disturbed().await? {
+            if watch.is_disturbed() {
                 continue;
             }
             // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
             let tags = pointers.iter().map(|pointer| pointer.tag.clone()).collect();
             let tags = lock.lock_tags(name, tags).await?;
             let removed = self.remove_tags_of(digest, pointers, &tags).await?;
-            lock.unlink_revision(name).await?;
+            let unlinked = lock.unlink_revision(name).await;
+            if !force && self.must_look_again() {
+                self.restore_if_needed(&lock, name, digest, subject.as_ref(), &removed)
+                    .await?;
+            }
+            unlinked?;
             return Ok((removed, subject));
         }
         Err(disturbed())
+    }
+
+    /// Refuses the deletion of the manifest `digest`, which is gone with its tags `removed`, if a tagged index needs it by now
+    /// ([`again`](crate::again)).
+    async fn restore_if_needed(
+        &self,
+        lock: &Exclusive,
+        name: &RepoName,
+        digest: &Digest,
+        subject: Option<&Digest>,
+        removed: &[Tag],
+    ) -> Result<()> {
+        let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
+        let ancestors = self.ancestors(name, std::slice::from_ref(digest), &graph).await?;
+        let tags = self.tags_of(name, &ancestors).await?;
+        let indexes = images(name, &without_list(tags, subject));
+        if indexes.is_empty() {
+            return Ok(());
+        }
+        lock.restore_revision(name, removed).await?;
+        Err(Error::NeededByIndex {
+            digest: *digest,
+            indexes,
+        })
     }
 
     /// Removes those of the locked tags that point at `digest`, and returns them.
@@ -190,7 +220,7 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
-    ) -> Result<(Vec<Pointer>, Option<Digest>, Box<dyn Watch>)> {
+    ) -> Result<(Vec<Pointer>, Option<Digest>, Watch)> {
         let above = || async {
             if !self.has_revision(name, digest).await? {
                 let hint = self.owner_of(name, digest).await?;
@@ -212,12 +242,7 @@ impl Registry {
             true => self.subject_of(digest).await?,
             false => None,
         };
-        // The list of the referrers of its subject needs it only as long as it is there.
-        let list = subject.as_ref().map(referrers_tag);
-        for tags in tags.values_mut() {
-            tags.retain(|pointer| Some(&pointer.tag) != list.as_ref());
-        }
-        let indexes = images(name, &tags);
+        let indexes = images(name, &without_list(tags, subject.as_ref()));
         if !indexes.is_empty() {
             return Err(Error::NeededByIndex {
                 digest: *digest,
@@ -246,7 +271,7 @@ impl Registry {
         &self,
         digest: &Digest,
         above: impl Fn() -> F,
-    ) -> Result<(Vec<Digest>, Box<dyn Watch>)> {
+    ) -> Result<(Vec<Digest>, Watch)> {
         let mut watched = vec![*digest];
         let mut is_watched = HashSet::from([*digest]);
         for _ in 0..ATTEMPTS {
@@ -299,23 +324,31 @@ impl Registry {
             };
             let lock = self.locks.lock_exclusive(digest).await?;
             if let Some(watch) = watch
-                && watch.is_disturbed().await?
+                && watch.is_disturbed()
             {
                 continue;
             }
-            return lock.unlink_layer(name).await.map_err(|error| {
-                if error.is_not_found() {
-                    Error::BlobUnknown { digest: *digest }
-                } else {
-                    error.into()
+            let looks_again = !force && self.must_look_again();
+            let link = layout::layer_link(name, digest);
+            let stored = match looks_again {
+                true => self.tree.links.target(&link).await?,
+                false => None,
+            };
+            let unlinked = lock.unlink_layer(name).await;
+            if let Some(stored) = stored {
+                let needing = self.manifests_above(name, digest).await?;
+                if let Err(needed) = self.require_untagged(name, digest, &needing).await {
+                    lock.restore_layer(name, &stored).await?;
+                    return Err(needed);
                 }
-            });
+            }
+            return unlinked.map_err(|error| blob_unknown(error, digest));
         }
         Err(disturbed())
     }
 
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
-    async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Box<dyn Watch>> {
+    async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Watch> {
         let above = || async {
             let link = layout::layer_link(name, digest);
             if self.tree.links.target(&link).await?.is_none() {
@@ -324,12 +357,18 @@ impl Registry {
             self.manifests_above(name, digest).await
         };
         let (needing, watch) = self.watch_with(digest, above).await?;
+        self.require_untagged(name, digest, &needing).await?;
+        Ok(watch)
+    }
+
+    /// Refuses the deletion of the blob `digest` if one of the manifests `needing` has a tag.
+    async fn require_untagged(&self, name: &RepoName, digest: &Digest, needing: &[Digest]) -> Result<()> {
         if needing.is_empty() {
-            return Ok(watch);
+            return Ok(());
         }
-        let manifests = images(name, &self.tags_of(name, &needing).await?);
+        let manifests = images(name, &self.tags_of(name, needing).await?);
         if manifests.is_empty() {
-            return Ok(watch);
+            return Ok(());
         }
         Err(Error::BlobNeeded {
             digest: *digest,
@@ -427,6 +466,18 @@ impl Registry {
             "that digest is a blob of this repository, not a manifest".to_owned(),
         ))
     }
+}
+
+/// `tags` without the list of the referrers of `subject`, which needs each only as long as it is there.
+fn without_list(
+    mut tags: HashMap<Digest, Vec<Pointer>>,
+    subject: Option<&Digest>,
+) -> HashMap<Digest, Vec<Pointer>> {
+    let list = subject.map(referrers_tag);
+    for tags in tags.values_mut() {
+        tags.retain(|pointer| Some(&pointer.tag) != list.as_ref());
+    }
+    tags
 }
 
 /// The images that tags of `name` name, in ascending order.

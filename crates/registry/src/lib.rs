@@ -3,6 +3,7 @@
 //! Everything here reads and writes the storage tree, the only source of truth. A cache entry is
 //! either keyed by digest, and so immutable, or compared with the tree at every use.
 
+mod again;
 mod blobs;
 mod cache;
 mod catalog;
@@ -27,6 +28,7 @@ mod tree;
 mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
+pub use coordination::{Condemned, Run};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use events::{Caller, Event, EventKind, Origin, RequestFacts, Subscriber, Surface};
 pub use fallback_tags::{FallbackState, FallbackTag};

@@ -3,16 +3,17 @@
 //! Every wait for a lock has a limit, and waiting requests get a lock in the order in which they asked for it. A request
 //! that is dropped while it waits leaves the queue.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::{Instant, sleep};
 use wharf_oci::{Digest, Reference, RepoName, Tag};
-use wharf_storage::{Finished, Put, Puts, Removal, Storage, TreeRemoval, layout};
+use wharf_storage::{ErrorKind, Finished, Put, Puts, Removal, Storage, TreeRemoval, layout};
 
 use crate::{
-    coordination::{Coordination, Hold, Watch},
-    error::Result,
-    patience,
+    coordination::{Coordination, Hold, Reliance, Run, Watch},
+    error::{Error, Result},
+    patience::{self, PATIENCE},
     precondition::Observed,
     tree::tags::Pointer,
 };
@@ -23,39 +24,93 @@ const BYTES: usize = 0;
 const REVISION: usize = 1;
 const HISTORY: usize = 1;
 const TAG: usize = 2;
+/// How long a request waits before it asks again whether a sweep is over.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The locks of a store. Cloning them clones handles of the same locks.
 #[derive(Debug, Clone)]
 pub(crate) struct Locks {
     storage: Arc<dyn Storage>,
-    coordination: Arc<dyn Coordination>,
+    coordination: Coordination,
 }
 
 impl Locks {
-    pub(crate) fn new(storage: Arc<dyn Storage>, coordination: Arc<dyn Coordination>) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self {
+            coordination: Coordination::new(Arc::clone(&storage)),
             storage,
-            coordination,
         }
     }
 
-    /// Waits until all of `digests` may be relied on, and keeps them from being removed.
+    /// Waits until no request of this process removes one of `digests`, and keeps them from being removed, except those that a
+    /// sweep is about to remove: they [count as absent](Shared::is_swept).
+    ///
+    /// Whether the digests are stored is to be looked up under the lock.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`] when that takes too long; errors of the store.
     pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared> {
+        let hold = soon(self.coordination.lock_shared(digests)).await?;
         Ok(Shared {
-            _hold: soon(self.coordination.lock_shared(digests)).await?,
+            reliance: self.coordination.rely_on(digests).await?,
             locks: self.clone(),
+            _hold: hold,
         })
+    }
+
+    /// As [`lock_shared`](Self::lock_shared), for a request that stores the bytes of one of `digests`, `own`: it waits until no
+    /// sweep is about to remove those.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock_shared`](Self::lock_shared).
+    pub(crate) async fn lock_to_store(&self, own: &Digest, digests: &[Digest]) -> Result<Shared> {
+        let begun = Instant::now();
+        loop {
+            let lock = self.lock_shared(digests).await?;
+            if !lock.is_swept(own) {
+                return Ok(lock);
+            }
+            // The sweep must not wait for this request.
+            drop(lock);
+            if begun.elapsed() >= PATIENCE {
+                return Err(Error::Busy {
+                    reason: "the same content is being removed as garbage",
+                });
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// What of `digests` a client that pushes may rely on: see [`Coordination::rely_on`].
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn rely_on(&self, digests: &[Digest]) -> Result<Reliance> {
+        self.coordination.rely_on(digests).await
+    }
+
+    /// Begins a run of the collector: see [`Coordination::begin_run`].
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn begin_run(&self) -> Result<Option<Run>> {
+        self.coordination.begin_run().await
+    }
+
+    /// Whether other processes, which do not take these locks, may change the store.
+    pub(crate) fn are_shared(&self) -> bool {
+        self.coordination.is_shared()
     }
 
     /// Waits until no request relies on `digest` any more, and keeps it so.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`] when that takes too long.
     pub(crate) async fn lock_exclusive(&self, digest: &Digest) -> Result<Exclusive> {
         Ok(Exclusive {
             _hold: soon(self.coordination.lock_exclusive(std::slice::from_ref(digest))).await?,
@@ -68,7 +123,7 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`] when that takes too long.
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         Ok(TagsLocked {
             _hold: soon(self.coordination.lock_tags(name, &tags)).await?,
@@ -82,30 +137,36 @@ impl Locks {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
-    pub(crate) async fn watch(&self, digests: &[Digest]) -> Result<Box<dyn Watch>> {
+    /// [`Error::Busy`] when that takes too long.
+    pub(crate) async fn watch(&self, digests: &[Digest]) -> Result<Watch> {
         soon(self.coordination.watch(digests)).await
     }
 }
 
 /// What `wait` waits for, unless that takes too long.
-async fn soon<T>(wait: impl Future<Output = Result<T>>) -> Result<T> {
+async fn soon<T>(wait: impl Future<Output = T>) -> Result<T> {
     let reason = "other requests are using the same tag or content, and this one waited too long for them";
-    patience::soon(wait, reason).await?
+    patience::soon(wait, reason).await
 }
 
 /// Shared locks on some digests: no request removes them, and pointers to them may be written.
 pub(crate) struct Shared {
     locks: Locks,
+    reliance: Reliance,
     _hold: Hold,
 }
 
 impl Shared {
+    /// Whether `digest` counts as absent, whatever is stored: the collector is about to remove it.
+    pub(crate) fn is_swept(&self, digest: &Digest) -> bool {
+        self.reliance.is_swept(digest)
+    }
+
     /// Locks tags in addition.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`] when that takes too long.
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         self.locks.lock_tags(name, tags).await
     }
@@ -146,7 +207,7 @@ impl Shared {
     ///
     /// # Errors
     ///
-    /// Errors of the store.
+    /// [`Error::Busy`] when the locks were taken too long ago for what the collector waits for; errors of the store.
     pub(crate) async fn publish_manifest(
         &self,
         digest: &Digest,
@@ -176,7 +237,8 @@ impl Shared {
             };
             puts.add(TAG, pointer);
         }
-        Ok(self.locks.storage.publish_all(&puts).await?)
+        let publish = async { Ok(self.locks.storage.publish_all(&puts).await?) };
+        self.reliance.publish(publish).await
     }
 }
 
@@ -192,7 +254,7 @@ impl Exclusive {
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`](crate::Error::Busy) when that takes too long; errors of the [`Coordination`].
+    /// [`Error::Busy`] when that takes too long.
     pub(crate) async fn lock_tags(&self, name: &RepoName, tags: Vec<Tag>) -> Result<TagsLocked> {
         self.locks.lock_tags(name, tags).await
     }
@@ -218,6 +280,38 @@ impl Exclusive {
             keep: layout::revisions(name),
         };
         self.locks.storage.remove_many(&[link]).await
+    }
+
+    /// Writes the layer link again that [`unlink_layer`](Self::unlink_layer) removed.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn restore_layer(&self, name: &RepoName, stored: &Digest) -> wharf_storage::Result<()> {
+        let link = layout::layer_link(name, &self.digest);
+        let put = Put::new(link, layout::link_content(stored));
+        self.locks.storage.publish(&[put]).await
+    }
+
+    /// Writes the revision link again that [`unlink_revision`](Self::unlink_revision) removed, and then the tags of it that
+    /// [went](TagsLocked::remove), unless they are there again. Of their histories only this manifest comes back.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn restore_revision(&self, name: &RepoName, tags: &[Tag]) -> wharf_storage::Result<()> {
+        let link = layout::link_content(&self.digest);
+        let revision = Put::new(layout::revision_link(name, &self.digest), link.clone());
+        self.locks.storage.publish(&[revision]).await?;
+        for tag in tags {
+            let history = Put::new(layout::tag_history_link(name, tag, &self.digest), link.clone());
+            let pointer = Put::new(layout::tag_link(name, tag), link.clone()).if_absent();
+            match self.locks.storage.publish(&[history, pointer]).await {
+                Err(error) if error.kind() != ErrorKind::Precondition => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 }
 

@@ -59,6 +59,8 @@ pub struct PreparedManifest {
     reference: Reference,
     /// What that reference named when the condition of the push was checked.
     observed: Observed,
+    /// What it needs and other processes may remove meanwhile.
+    looked_up: Vec<(ReferenceRole, Descriptor)>,
     digests: Shared,
     tag_locks: TagsLocked,
 }
@@ -229,6 +231,10 @@ impl Registry {
             is_stored,
             reference: reference.clone(),
             observed,
+            looked_up: match self.must_look_again() {
+                true => checked.references,
+                false => Vec::new(),
+            },
             digests,
             tag_locks,
         })
@@ -248,7 +254,10 @@ impl Registry {
     ) -> Result<PushedManifest> {
         let (name, subject) = (prepared.tag_locks.name().clone(), prepared.subject);
         let tags = std::mem::take(&mut prepared.tags);
+        let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
+        looked_up.retain(|(role, descriptor)| !self.is_optional(*role, descriptor));
+        self.restore_links(&name, &looked_up).await?;
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
         self.update_fallback_tags(&name, subject.as_ref(), &tags).await?;
@@ -308,33 +317,38 @@ impl Registry {
         let is_large = bytes.len() > LARGE;
         let mut hashed = HashMap::new();
         if is_large {
-            let unsure = self.require_references(name, references, &hashed).await?;
+            let unsure = self.require_references(name, references, &hashed, None).await?;
             self.hash_all(unsure, &mut hashed).await?;
             let put = Put::new(blob.clone(), bytes.clone());
             self.storage.publish(&[put]).await?;
         }
         let named = references.iter().map(|(_, descriptor)| descriptor.digest);
         let digests: Vec<Digest> = named.chain([*digest]).collect();
-        let lock = self.lock_references(name, &digests, references, hashed).await?;
+        let lock = self
+            .lock_references(name, digest, &digests, references, hashed)
+            .await?;
         let is_stored = is_large && self.storage.stat(&blob).await.is_ok();
         let tags = lock.lock_tags(name, tags).await?;
         Ok((is_stored, lock, tags))
     }
 
-    /// Locks `digests`, and checks under the lock that `name` has everything in `references`.
+    /// Locks `digests`, of which the push stores `own`, and checks under the lock that `name` has everything in `references`.
     ///
     /// A blob that has to be hashed first is hashed without the lock, under which it would keep others from their work
     /// for as long as reading it takes. It may have been replaced when the lock is taken again: then it is hashed again.
     async fn lock_references(
         &self,
         name: &RepoName,
+        own: &Digest,
         digests: &[Digest],
         references: &[(ReferenceRole, Descriptor)],
         mut hashed: HashMap<Digest, Hashed>,
     ) -> Result<Shared> {
         for _ in 0..ATTEMPTS {
-            let lock = self.locks.lock_shared(digests).await?;
-            let unsure = self.require_references(name, references, &hashed).await?;
+            let lock = self.locks.lock_to_store(own, digests).await?;
+            let unsure = self
+                .require_references(name, references, &hashed, Some(&lock))
+                .await?;
             if unsure.is_empty() {
                 return Ok(lock);
             }
@@ -391,16 +405,17 @@ impl Registry {
     }
 
     /// Checks that `name` has everything in `references`; names all that is missing at once. Returns the blobs of which
-    /// only their bytes can tell, and which are not `hashed` yet.
+    /// only their bytes can tell, and which are not `hashed` yet. Only what is found under a `lock` stays.
     async fn require_references(
         &self,
         name: &RepoName,
         references: &[(ReferenceRole, Descriptor)],
         hashed: &HashMap<Digest, Hashed>,
+        lock: Option<&Shared>,
     ) -> Result<Vec<Digest>> {
         let checks = references
             .iter()
-            .map(|(role, descriptor)| self.find_reference(name, *role, descriptor, hashed));
+            .map(|(role, descriptor)| self.find_reference(name, *role, descriptor, hashed, lock));
         let found: Vec<Found> = in_parallel(checks).await?;
         let (mut missing, mut unsure) = (Vec::new(), Vec::new());
         for ((role, descriptor), found) in references.iter().zip(found) {
@@ -427,6 +442,13 @@ impl Registry {
         }
     }
 
+    /// Whether what a manifest refers to need not be in its repository.
+    fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
+        self.options.allow_missing_references
+            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
+            || (role.is_entry() && !self.options.required_children.include(descriptor))
+    }
+
     /// Finds what a manifest of `name` refers to; what need not be there counts as sound.
     async fn find_reference(
         &self,
@@ -434,12 +456,13 @@ impl Registry {
         role: ReferenceRole,
         descriptor: &Descriptor,
         hashed: &HashMap<Digest, Hashed>,
+        lock: Option<&Shared>,
     ) -> Result<Found> {
-        let is_optional = self.options.allow_missing_references
-            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
-            || (role.is_entry() && !self.options.required_children.include(descriptor));
-        if is_optional {
+        if self.is_optional(role, descriptor) {
             return Ok(Found::Sound);
+        }
+        if lock.is_some_and(|lock| lock.is_swept(&descriptor.digest)) {
+            return Ok(Found::Absent);
         }
         match role {
             // Without a media type it may be either.

@@ -7,7 +7,7 @@ use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
 use wharf_storage::Storage;
 
 use crate::{
-    coordination::InProcess,
+    coordination::Run,
     damaged::DamagedBlobs,
     error::{Error, Result},
     events::{Subscriber, Subscribers},
@@ -76,7 +76,7 @@ impl Registry {
         Self {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
-            locks: Locks::new(Arc::clone(&storage), Arc::new(InProcess::new())),
+            locks: Locks::new(Arc::clone(&storage)),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
             fallback_turns: FallbackTurns::new(),
@@ -133,6 +133,16 @@ impl Registry {
             false => |_| true,
         };
         self.tree.tags.page(name, page, shown).await
+    }
+
+    /// Begins a run of the collector beside requests of this process, and of others that share the store; `None` when
+    /// another run may be under way.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn begin_collection(&self) -> Result<Option<Run>> {
+        self.locks.begin_run().await
     }
 
     /// Refuses a deletion when deleting is switched off.

@@ -195,7 +195,7 @@ impl UploadSession {
     /// # Errors
     ///
     /// [`Error::DigestMismatch`]; [`Error::UploadUnknown`] and [`Error::UploadBusy`] when a request of another process was
-    /// first; errors of the store.
+    /// first; [`Error::Busy`] when other requests, or the collector, keep it waiting for too long; errors of the store.
     pub async fn finish(self, caller: &dyn Caller, expected: &Digest) -> Result<BlobInfo> {
         let Self {
             registry,
@@ -223,7 +223,10 @@ impl UploadSession {
         // Many bytes are synced before the lock is taken, which then covers the rename and the link.
         finished.prepare().await?;
         let name = &key.repository;
-        let lock = registry.locks.lock_shared(std::slice::from_ref(&actual)).await?;
+        let lock = registry
+            .locks
+            .lock_to_store(&actual, std::slice::from_ref(&actual))
+            .await?;
         lock.publish_blob(name, &actual, finished).await.map_err(lost)?;
         drop(lock);
         registry.damaged.healed(&actual);

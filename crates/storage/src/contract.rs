@@ -205,6 +205,7 @@ cases! {$ always {
     condition_ends_a_call
     condition_absent_has_one_winner
     condition_counts_without_loss
+    condition_until
 }}
 
 /// Removes the uploads that are not held and were last touched before `untouched_since`, as a registry does, and

@@ -395,6 +395,17 @@ impl Objects for Faulty {
         self.inner.remove_many(removals).await
     }
 
+    async fn remove_until(&self, removal: &Removal, until: SystemTime) -> Result<()> {
+        let removed = self.inner.remove_until(removal, until);
+        self.faults
+            .around(Operation::Remove, removal.key.as_str(), removed)
+            .await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         self.faults
             .around(Operation::RemoveTree, dir.as_str(), self.inner.remove_tree(dir))

@@ -534,6 +534,15 @@ impl<D: Disk> Objects for FsStorage<D> {
         self.run(move |engine| engine.remove_many(&removals)).await
     }
 
+    /// The lock of the directory keeps other processes out for as long as this one lives, so no removal comes too late.
+    async fn remove_until(&self, removal: &Removal, _until: SystemTime) -> Result<()> {
+        self.remove_many(std::slice::from_ref(removal)).await
+    }
+
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         self.require_lock()?;
         let dir = dir.clone();

@@ -12,6 +12,7 @@
 //! wharf/                                                              wharf's own; losing it loses no image
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
+//! ├─ gc/{lease,sweep,doomed/<alg>/<hex>,pins/<alg>/<hex>/<process>-<n>}   marks with which replicas and the collector agree on a bucket
 //! ├─ probe/<id>/…                                                     what a start tries on a bucket, for seconds
 //! ├─ replicas/<id>                                                    the processes that serve a bucket
 //! ├─ staging/…                                                        files that are not renamed to their place yet
@@ -43,6 +44,8 @@ pub(crate) const TAG_LINK: &str = "current/link";
 
 /// The longest name that a repository has had in any registry. A deeper directory is no repository, or a loop of links.
 pub const LONGEST_NAME: usize = 255;
+/// Where the marks lie with which replicas and the collector agree.
+const GC: &str = "wharf/gc";
 
 /// The most bytes that a link can have and still hold a digest.
 pub const LINK_LIMIT: u64 = 1024;
@@ -282,6 +285,44 @@ pub(crate) fn registry_upload_of(key: &Key) -> Option<(Key, Box<str>, Box<str>, 
     let (id, name) = rest.split_once('/')?;
     let dir = Key::from_safe(format!("{V2}/repositories/{repository}/_uploads/{id}"));
     Some((dir, repository.into(), id.into(), name))
+}
+
+/// The object that names the replica that collects.
+pub fn collector_lease() -> Key {
+    Key::from_safe(format!("{GC}/lease"))
+}
+
+/// The object that is there while the collector sweeps.
+pub fn sweep_flag() -> Key {
+    Key::from_safe(format!("{GC}/sweep"))
+}
+
+/// The directory of the marks of all digests that are doomed.
+pub fn dooms() -> Key {
+    Key::from_safe(format!("{GC}/doomed"))
+}
+
+/// The mark that says that the collector found no need of `digest`.
+pub fn doom(digest: &Digest) -> Key {
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(format!("{GC}/doomed/{algorithm}/{hex}"))
+}
+
+/// The directory of all pins.
+pub fn pins() -> Key {
+    Key::from_safe(format!("{GC}/pins"))
+}
+
+/// The mark that says that a request of `process` relies on `digest`, which is doomed. The process numbers its pins.
+pub fn pin(digest: &Digest, process: &Uuid, number: u64) -> Key {
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(format!("{GC}/pins/{algorithm}/{hex}/{process}-{number}"))
+}
+
+/// The digest that a key below [`dooms`] or [`pins`] is of; `None` for a key that is of neither form.
+pub fn marked_digest(key: &Key) -> Option<Digest> {
+    let mut parts = key.as_str().strip_prefix(GC)?.split('/').skip(2);
+    format!("{}:{}", parts.next()?, parts.next()?).parse().ok()
 }
 
 /// How many values [`removal_rank`] has.

@@ -206,6 +206,16 @@ impl Objects for Metered {
             .await
     }
 
+    async fn remove_until(&self, removal: &Removal, until: SystemTime) -> Result<()> {
+        self.meters
+            .time(Operation::Remove, self.inner.remove_until(removal, until))
+            .await
+    }
+
+    fn is_shared(&self) -> bool {
+        self.inner.is_shared()
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         self.meters
             .time(Operation::RemoveTree, self.inner.remove_tree(dir))

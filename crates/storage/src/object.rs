@@ -347,6 +347,27 @@ impl Objects for ObjectStorage {
         tree::remove_all(&self.bucket, stream::iter(paths).boxed(), "remove objects").await
     }
 
+    async fn remove_until(&self, removal: &Removal, until: SystemTime) -> Result<()> {
+        let key = &removal.key;
+        match self
+            .bucket
+            .store
+            .delete_until(&self.bucket.path(key), until)
+            .await
+        {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) if is_conflict(&error) => {
+                let context = format!("remove `{key}`: the store took up the request too late");
+                Err(Error::new(ErrorKind::Precondition, context))
+            }
+            Err(error) => Err(failed(format!("remove `{key}` before a time"), error)),
+        }
+    }
+
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         tree::remove(&self.bucket, dir).await
     }

@@ -228,6 +228,21 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// Only errors of the engine, such as credentials that cannot be renewed.
     async fn location(&self, key: &Key, ttl: Duration) -> Result<Option<String>>;
 
+    /// Removes the object at `removal.key` as [`remove_many`](Self::remove_many) does, unless it is `until` or later by the
+    /// clock of the store when the store takes up the request.
+    ///
+    /// For removals that another process may undo by then, whatever delays this one: on a bucket the request carries the
+    /// time as a part of its signature, and the store refuses it afterwards. A store that no other process shares has no need
+    /// of that, and removes at any time.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Precondition`] when it is too late; [`ErrorKind::Other`] where the store cannot refuse what comes late.
+    async fn remove_until(&self, removal: &Removal, until: SystemTime) -> Result<()>;
+
+    /// Whether other processes may change the store while this one has it open.
+    fn is_shared(&self) -> bool;
+
     /// Checks whether the store can be used at the moment, cheaply enough to be asked every second.
     ///
     /// # Errors

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod catalog;
+mod collector;
 mod common;
 mod copying;
 mod deletions;
+mod deletions_elsewhere;
 mod events;
 mod fallback_tags;
 mod kept_fallback_tags;
@@ -14,5 +16,6 @@ mod many_tags;
 mod races;
 mod replicas;
 mod round_trips;
+mod slow_bucket;
 mod uploads;
 mod waiting;

@@ -1,11 +1,14 @@
 //! Cases for conditional writes, on stores that honour them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 
 use super::{assert_kind, exists, key, publish, put, read};
-use crate::{ErrorKind, Key, Put, Puts, Result, Storage, Version};
+use crate::{ErrorKind, Key, Put, Puts, Removal, Result, Storage, Version};
 
 /// The version of what is at a key; a file system gives none as long as the file is too young.
 async fn version(storage: &Arc<dyn Storage>, at: &Key) -> Version {
@@ -217,5 +220,24 @@ async fn add_one(storage: &Arc<dyn Storage>, at: &Key) {
             Ok(()) => return,
             lost => refused(lost, "the other one was first"),
         }
+    }
+}
+
+/// `remove_until` removes before the time, and an absent object is no error; afterwards a store that others share refuses.
+pub async fn condition_until(storage: &Arc<dyn Storage>) {
+    let dir = key("contract/condition_until");
+    let removal = Removal {
+        key: dir.join("below/object").expect("a key"),
+        keep: dir.clone(),
+    };
+    let (hour, now) = (Duration::from_secs(3600), SystemTime::now());
+    publish(storage, &removal.key, "content").await;
+    if storage.is_shared() {
+        refused(storage.remove_until(&removal, now - hour).await, "it is too late");
+        assert!(exists(storage, &removal.key).await);
+    }
+    for _ in 0..2 {
+        storage.remove_until(&removal, now + hour).await.expect("in time");
+        assert!(!exists(storage, &removal.key).await);
     }
 }

@@ -123,6 +123,16 @@ impl Store for Memory {
             .filter(|upload| upload.open.path.prefix_matches(prefix));
         Ok(below.map(|upload| upload.open.clone()).collect())
     }
+
+    async fn delete_until(&self, path: &Path, until: SystemTime) -> Result<()> {
+        if SystemTime::now() >= until {
+            return Err(Error::Precondition {
+                path: path.to_string(),
+                source: "the request has expired".into(),
+            });
+        }
+        self.objects.delete(path).await
+    }
 }
 
 #[async_trait]

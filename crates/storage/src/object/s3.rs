@@ -10,6 +10,7 @@ mod attempt;
 mod check;
 mod clock;
 mod credentials;
+mod expiring;
 mod headers;
 mod meters;
 mod operation;
@@ -28,7 +29,7 @@ use std::{
         Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -90,6 +91,7 @@ pub struct S3 {
     /// Signs URLs for clients, at the address that they reach the store by
     signer: AmazonS3,
     requests: Arc<Requests>,
+    patience: Patience,
     bucket: String,
     /// Beginning of all keys, empty or with a slash at its end
     root: String,
@@ -181,6 +183,7 @@ impl S3 {
             objects,
             signer,
             requests: Arc::new(requests),
+            patience,
             bucket: settings.bucket.clone(),
             root: String::new(),
             conditions: OnceCell::new(),
@@ -422,6 +425,10 @@ impl Store for S3 {
         }
         let url = self.signer.signed_url(Method::GET, get.path, get.ttl).await?;
         Ok(Some(url.into()))
+    }
+
+    async fn delete_until(&self, path: &Path, until: SystemTime) -> Result<()> {
+        expiring::delete(&self.requests, &self.objects, self.patience, path, until).await
     }
 
     fn abilities(&self) -> Abilities {

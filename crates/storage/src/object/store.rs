@@ -66,6 +66,17 @@ pub trait Store: ObjectStore + MultipartStore {
         Ok(None)
     }
 
+    /// Removes the object at `path`, unless it is `until` or later by the clock of the store when it takes up the request: a
+    /// store of S3 refuses a presigned request that has expired.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Precondition`] when it is too late; [`Error::NotSupported`] where the store takes requests at any time.
+    async fn delete_until(&self, path: &Path, until: SystemTime) -> Result<()> {
+        let _ = (path, until);
+        Err(unsupported("requests that expire"))
+    }
+
     /// What the store honours, as far as it is known.
     fn abilities(&self) -> Abilities {
         Abilities::default()

@@ -2,7 +2,7 @@
 
 use std::{
     sync::Arc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use bytes::Bytes;
@@ -114,6 +114,9 @@ pub(crate) fn add_to(suite: &mut Suite) {
     });
     add("the_store_is_given_the_time_it_asks_for", || {
         Box::pin(the_store_is_given_the_time_it_asks_for())
+    });
+    add("a_removal_that_is_delayed_beyond_its_time_is_refused", || {
+        Box::pin(a_removal_that_is_delayed_beyond_its_time_is_refused())
     });
     add("a_stream_that_is_cut_goes_on", || {
         Box::pin(a_stream_that_is_cut_goes_on())
@@ -291,11 +294,8 @@ fn operations() -> Vec<Operation> {
             prepare: small,
             run: |storage, directory| {
                 Box::pin(async move {
-                    let removal = Removal {
-                        key: below(directory, "object"),
-                        keep: directory.clone(),
-                    };
-                    storage.rename(&removal, &below(directory, "renamed")).await?;
+                    let to = below(directory, "renamed");
+                    storage.rename(&removal_in(directory), &to).await?;
                     holds(storage, &below(directory, "renamed"), &content(1000)).await
                 })
             },
@@ -307,6 +307,20 @@ fn operations() -> Vec<Operation> {
                 Box::pin(async move {
                     storage.remove(&below(directory, "object"), directory).await?;
                     let found = storage.read(&below(directory, "object"), 1).await;
+                    assert!(found.is_err_and(|error| error.is_not_found()));
+                    Ok(())
+                })
+            },
+        },
+        Operation {
+            name: "remove-until",
+            prepare: small,
+            run: |storage, directory| {
+                Box::pin(async move {
+                    let until = SystemTime::now() + Duration::from_secs(60);
+                    let removal = removal_in(directory);
+                    storage.remove_until(&removal, until).await?;
+                    let found = storage.read(&removal.key, 1).await;
                     assert!(found.is_err_and(|error| error.is_not_found()));
                     Ok(())
                 })
@@ -362,6 +376,13 @@ fn operations() -> Vec<Operation> {
     ]
 }
 
+fn removal_in(directory: &Key) -> Removal {
+    Removal {
+        key: below(directory, "object"),
+        keep: directory.clone(),
+    }
+}
+
 /// Sends a blob in `chunks` requests, each to its own opening of the upload, and publishes it.
 async fn upload(storage: &ObjectStorage, directory: &Key, size: usize, chunks: usize) -> Result<(), Error> {
     let name = directory.as_str().to_ascii_lowercase();
@@ -412,6 +433,37 @@ async fn silence_at_each_request_passes() {
             bench.sweep(SILENT, &operation).await;
         }
     }
+}
+
+/// The collector rests on this: a removal that another process may have undone by then has no effect any more.
+async fn a_removal_that_is_delayed_beyond_its_time_is_refused() {
+    let bench = Bench::new(PATIENT);
+    let removal = removal_in(&key("late"));
+    write(&bench.storage, &removal.key, &content(10)).await;
+    let time = Duration::from_secs(3);
+    bench.proxy.inject(
+        Which::next("DELETE", "late"),
+        Fault::Delay(time + Duration::from_secs(1)),
+    );
+    let removed = bench
+        .storage
+        .remove_until(&removal, SystemTime::now() + time)
+        .await;
+    let error = removed.expect_err("it is too late");
+    assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
+    holds(&bench.storage, &removal.key, &content(10))
+        .await
+        .expect("the object is still there");
+
+    // Without the delay the same removal is in time.
+    let until = SystemTime::now() + time;
+    bench
+        .storage
+        .remove_until(&removal, until)
+        .await
+        .expect("it is in time");
+    let found = bench.storage.stat(&removal.key).await;
+    assert!(found.is_err_and(|error| error.is_not_found()));
 }
 
 /// Whatever the fault, an operation ends soon, and its error tells that of the store from a missing object.

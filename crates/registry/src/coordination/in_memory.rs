@@ -1,0 +1,153 @@
+//! Marks in the memory of the one process that uses a store.
+//!
+//! They are lost when the process ends, and with it everything that relied on them: a digest that was doomed is doomed
+//! anew, and a request that was under way has ended.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Weak,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::SystemTime,
+};
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+use wharf_oci::Digest;
+
+use super::{
+    decisions::Timing,
+    marks::{Marks, RunId, Suspects},
+};
+use crate::error::Result;
+
+/// The marks of a store that no other process uses.
+#[derive(Debug)]
+pub(super) struct InMemory {
+    begun: (SystemTime, Instant),
+    /// Whether there are dooms: what every push asks.
+    any: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    doomed: HashMap<Digest, SystemTime>,
+    pins: HashMap<Digest, SystemTime>,
+    is_sweeping: bool,
+    run: Weak<Uuid>,
+}
+
+impl InMemory {
+    pub(super) fn new() -> Self {
+        Self {
+            begun: (SystemTime::now(), Instant::now()),
+            any: AtomicBool::new(false),
+            state: Mutex::default(),
+        }
+    }
+
+    /// A time that never goes back, as that of the system may.
+    fn now(&self) -> SystemTime {
+        self.begun.0 + self.begun.1.elapsed()
+    }
+}
+
+#[async_trait]
+impl Marks for InMemory {
+    fn timing(&self) -> &'static Timing {
+        &Timing::ALONE
+    }
+
+    /// A request asks under its shared lock. One that finds nothing just before a digest is doomed holds the lock for which the
+    /// collector then waits.
+    fn may_be_any(&self) -> bool {
+        self.any.load(SeqCst)
+    }
+
+    async fn suspects(&self, digests: &[Digest]) -> Result<Suspects> {
+        Ok(Suspects {
+            digests: digests.to_vec(),
+            since: Instant::now(),
+        })
+    }
+
+    async fn is_doomed(&self, digest: &Digest) -> Result<bool> {
+        Ok(self.state.lock().doomed.contains_key(digest))
+    }
+
+    async fn pin(&self, digest: &Digest) -> Result<()> {
+        let now = self.now();
+        self.state.lock().pins.insert(*digest, now);
+        Ok(())
+    }
+
+    async fn is_sweeping(&self) -> Result<bool> {
+        Ok(self.state.lock().is_sweeping)
+    }
+
+    async fn doom(&self, digest: &Digest) -> Result<()> {
+        let now = self.now();
+        let mut state = self.state.lock();
+        state.doomed.insert(*digest, now);
+        self.any.store(true, SeqCst);
+        Ok(())
+    }
+
+    async fn doomed(&self) -> Result<HashMap<Digest, SystemTime>> {
+        Ok(self.state.lock().doomed.clone())
+    }
+
+    async fn spare(&self, digest: &Digest, _until: SystemTime) -> Result<()> {
+        let mut state = self.state.lock();
+        state.doomed.remove(digest);
+        self.any.store(!state.doomed.is_empty(), SeqCst);
+        Ok(())
+    }
+
+    async fn pins(&self) -> Result<HashMap<Digest, SystemTime>> {
+        Ok(self.state.lock().pins.clone())
+    }
+
+    async fn remove_pins(&self, is_expired: &(dyn Fn(SystemTime) -> bool + Sync)) -> Result<()> {
+        self.state.lock().pins.retain(|_, pinned| !is_expired(*pinned));
+        Ok(())
+    }
+
+    async fn raise_flag(&self, _run: &RunId) -> Result<()> {
+        self.state.lock().is_sweeping = true;
+        Ok(())
+    }
+
+    async fn lower_flag(&self, _until: SystemTime) -> Result<()> {
+        self.state.lock().is_sweeping = false;
+        Ok(())
+    }
+
+    async fn take_lease(&self, run: &RunId) -> Result<Option<SystemTime>> {
+        let now = self.now();
+        let mut state = self.state.lock();
+        if state.run.upgrade().is_some() {
+            return Ok(None);
+        }
+        state.run = RunId::downgrade(run);
+        Ok(Some(now))
+    }
+
+    async fn renew_lease(&self, run: &RunId) -> Result<Option<SystemTime>> {
+        let now = self.now();
+        let holder = self.state.lock().run.upgrade();
+        Ok((holder.as_ref() == Some(run)).then_some(now))
+    }
+
+    async fn give_lease_back(&self, run: &RunId) -> Result<()> {
+        let mut state = self.state.lock();
+        if state.run.upgrade().as_ref() == Some(run) {
+            state.run = Weak::new();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! The marks with which requests and the collector agree on digests: the trait [`Marks`].
+
+use std::{collections::HashMap, fmt::Debug, sync::Arc, time::SystemTime};
+
+use async_trait::async_trait;
+use tokio::time::Instant;
+use uuid::Uuid;
+use wharf_oci::Digest;
+
+use super::decisions::Timing;
+use crate::error::Result;
+
+/// Names one run of the collector. As long as it is held, the run may be under way.
+pub(crate) type RunId = Arc<Uuid>;
+
+/// Digests that may be doomed.
+#[derive(Debug)]
+pub(crate) struct Suspects {
+    /// Those of the digests that were asked for. The others are not doomed.
+    pub(crate) digests: Vec<Digest>,
+    /// At what time they were not, at least.
+    pub(crate) since: Instant,
+}
+
+/// The marks of a store. A process that has the store for itself keeps them in memory; processes that share it keep them
+/// in the store. All times are those of one clock.
+///
+/// What a method has written is seen by every call of another method, in any process, that begins after it has returned.
+#[async_trait]
+pub(crate) trait Marks: Debug + Send + Sync + 'static {
+    /// The times that hold for this store.
+    fn timing(&self) -> &'static Timing;
+
+    /// Whether a digest may be doomed. Where none is, a request need not ask.
+    fn may_be_any(&self) -> bool;
+
+    /// Which of `digests` may be doomed: a request asks for these one by one.
+    async fn suspects(&self, digests: &[Digest]) -> Result<Suspects>;
+
+    /// Whether `digest` is doomed.
+    async fn is_doomed(&self, digest: &Digest) -> Result<bool>;
+
+    /// Pins `digest`.
+    async fn pin(&self, digest: &Digest) -> Result<()>;
+
+    /// Whether the flag is raised that the collector sweeps.
+    async fn is_sweeping(&self) -> Result<bool>;
+
+    /// Dooms `digest`.
+    async fn doom(&self, digest: &Digest) -> Result<()>;
+
+    /// The digests that are doomed, and since when.
+    async fn doomed(&self) -> Result<HashMap<Digest, SystemTime>>;
+
+    /// Takes the doom of `digest` back, unless that is `until` or later. An error leaves it open whether it did.
+    async fn spare(&self, digest: &Digest, until: SystemTime) -> Result<()>;
+
+    /// The digests that are pinned, and when last.
+    async fn pins(&self) -> Result<HashMap<Digest, SystemTime>>;
+
+    /// Removes the pins that were last written at a time for which `is_expired` holds.
+    async fn remove_pins(&self, is_expired: &(dyn Fn(SystemTime) -> bool + Sync)) -> Result<()>;
+
+    /// Raises the flag that `run` sweeps.
+    async fn raise_flag(&self, run: &RunId) -> Result<()>;
+
+    /// Lowers the flag, unless that is `until` or later. An error leaves it open whether it did.
+    async fn lower_flag(&self, until: SystemTime) -> Result<()>;
+
+    /// Takes the lease for `run`, and answers when; `None` when another run has it that may be under way.
+    async fn take_lease(&self, run: &RunId) -> Result<Option<SystemTime>>;
+
+    /// Renews the lease of `run`, and answers a time at which `run` had it, not before this call; `None` when it is lost.
+    async fn renew_lease(&self, run: &RunId) -> Result<Option<SystemTime>>;
+
+    /// Gives the lease back.
+    async fn give_lease_back(&self, run: &RunId) -> Result<()>;
+}

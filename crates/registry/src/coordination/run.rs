@@ -1,0 +1,279 @@
+//! The part of the protocol that the collector takes: doom, confirm by a later mark, sweep under the flag.
+
+use std::{collections::HashSet, sync::Arc, time::SystemTime};
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
+use wharf_oci::Digest;
+use wharf_storage::{ErrorKind, Key, Storage};
+
+use super::{
+    decisions::{AfterRemoval, Fate, Removal, fate, is_expired, is_pinned},
+    marks::{Marks, RunId},
+    stripes::Stripes,
+};
+use crate::{
+    error::{Error, Result},
+    tree::parallel::{PARALLEL, in_parallel},
+};
+
+/// For how many digests the flag is raised at a time.
+const BATCH: usize = 256;
+
+/// One run of the collector, beside requests of this process and of others that share the store.
+///
+/// A run first marks, by whatever finds what is needed, and then calls [`judge`](Self::judge), [`sweep`](Self::sweep) and
+/// [`end`](Self::end). It may be dropped at any time, and its process may die: the next run goes on.
+#[derive(Debug)]
+pub struct Run {
+    storage: Arc<dyn Storage>,
+    marks: Arc<dyn Marks>,
+    stripes: Arc<Stripes>,
+    id: RunId,
+    began: SystemTime,
+    /// When no removal of an earlier run can take effect any more.
+    ready: Instant,
+    held: Held,
+}
+
+/// When the run last saw that it has the lease.
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    /// By the clock of this process, at most.
+    at: Instant,
+    /// Until when, by the clock of the store, removals may be taken up by the store.
+    until: SystemTime,
+}
+
+/// A digest that is to be swept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condemned {
+    /// The digest.
+    pub digest: Digest,
+    /// What goes with it, pointers before what they point at; the bytes are the last.
+    pub keys: Vec<Key>,
+}
+
+impl Run {
+    /// Begins a run; `None` when another one may be under way. Only what is marked from now on counts for it.
+    pub(super) async fn begin(
+        storage: Arc<dyn Storage>,
+        marks: Arc<dyn Marks>,
+        stripes: Arc<Stripes>,
+    ) -> Result<Option<Self>> {
+        let id = RunId::new(Uuid::new_v4());
+        let Some(began) = marks.take_lease(&id).await? else {
+            return Ok(None);
+        };
+        let (now, timing) = (Instant::now(), marks.timing());
+        Ok(Some(Self {
+            storage,
+            stripes,
+            id,
+            began,
+            ready: now + timing.takeover(),
+            held: Held {
+                at: now,
+                until: began + timing.check,
+            },
+            marks,
+        }))
+    }
+
+    /// Dooms what of `garbage` is not doomed yet, spares what is doomed and not among it, and answers what may be swept:
+    /// what a mark that began long enough after its doom confirms. `garbage` is all that is stored and that the mark of
+    /// this run, which began after the run did, did not find needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when another run has taken the lease over; errors of the store. The run is over then.
+    pub async fn judge(&mut self, garbage: &[Digest]) -> Result<Vec<Digest>> {
+        self.hold_until(self.ready).await?;
+        if self.marks.is_sweeping().await? {
+            self.lower_flag(false).await?;
+        }
+        let doomed = self.marks.doomed().await?;
+        let unneeded: HashSet<Digest> = garbage.iter().copied().collect();
+        let needed = doomed.keys().filter(|digest| !unneeded.contains(digest));
+        let (mut spared, mut dooms, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
+        for digest in garbage.iter().chain(needed) {
+            let (is_needed, since) = (!unneeded.contains(digest), doomed.get(digest).copied());
+            match fate(is_needed, since, self.began, self.marks.timing()) {
+                Fate::Keep | Fate::Wait => {}
+                Fate::Spare => spared.push(*digest),
+                Fate::Doom => dooms.push(*digest),
+                Fate::Sweep => confirmed.push(*digest),
+            }
+        }
+        self.spare(&spared).await?;
+        in_parallel(dooms.iter().map(|digest| self.marks.doom(digest))).await?;
+        // Requests of this process that found no mark have ended with this. Those of others have a time for it.
+        self.stripes.pass(&dooms).await;
+        Ok(confirmed)
+    }
+
+    /// Removes what of `condemned` is not pinned, and answers what is gone.
+    ///
+    /// The flag is raised for some digests at a time: an upload of one of them waits for no more than those.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge). What was not removed is left to the next run, and so is the flag if it cannot be lowered.
+    pub async fn sweep(&mut self, condemned: &[Condemned]) -> Result<Vec<Digest>> {
+        let mut gone = Vec::new();
+        for some in condemned.chunks(BATCH) {
+            self.deadline().await?;
+            self.marks.raise_flag(&self.id).await?;
+            let swept = self.sweep_under_flag(some).await;
+            let lowered = self.lower_flag(swept.is_err()).await;
+            gone.append(&mut swept?);
+            lowered?;
+        }
+        Ok(gone)
+    }
+
+    /// Lowers the flag, when nothing can take effect any more of a sweep that failed.
+    async fn lower_flag(&mut self, has_failed: bool) -> Result<()> {
+        if has_failed {
+            self.hold_until(self.decided()).await?;
+        }
+        let until = self.deadline().await?;
+        self.marks.lower_flag(until).await
+    }
+
+    async fn sweep_under_flag(&mut self, condemned: &[Condemned]) -> Result<Vec<Digest>> {
+        let pins = self.marks.pins().await?;
+        let (pinned, free): (Vec<&Condemned>, Vec<&Condemned>) = condemned.iter().partition(|condemned| {
+            let pinned = pins.get(&condemned.digest).copied();
+            is_pinned(pinned, self.began, self.marks.timing())
+        });
+        let mut gone = self.remove_all(&free).await?;
+        let mut spared: Vec<Digest> = pinned.iter().map(|condemned| condemned.digest).collect();
+        spared.extend(&gone);
+        self.spare(&spared).await?;
+        gone.sort_unstable();
+        Ok(gone)
+    }
+
+    /// Removes all of `condemned`, and answers what is certainly gone. Nothing is on its way any more when this returns `Ok`.
+    async fn remove_all(&mut self, condemned: &[&Condemned]) -> Result<Vec<Digest>> {
+        let (mut gone, mut open) = (Vec::new(), Vec::new());
+        for some in condemned.chunks(PARALLEL) {
+            let until = self.deadline().await?;
+            // In tasks of their own: when the run is dropped, no other one begins in this process before they have ended.
+            let removals = some.iter().map(|condemned| {
+                let (storage, id) = (Arc::clone(&self.storage), Arc::clone(&self.id));
+                tokio::spawn(remove(storage, (*condemned).clone(), until, id))
+            });
+            for (condemned, removal) in some.iter().zip(join_all(removals).await) {
+                match removal.unwrap_or(Removal::Unknown).next() {
+                    AfterRemoval::Spare => gone.push(condemned.digest),
+                    AfterRemoval::WaitOut => open.push(*condemned),
+                    AfterRemoval::Leave => {}
+                }
+            }
+        }
+        if !open.is_empty() {
+            self.hold_until(self.decided()).await?;
+        }
+        for condemned in open {
+            if self.look(condemned).await?.next() == AfterRemoval::Spare {
+                gone.push(condemned.digest);
+            }
+        }
+        Ok(gone)
+    }
+
+    /// Ends the run, so that the next one need not find out that it is over.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn end(self) -> Result<()> {
+        let (began, timing) = (self.began, self.marks.timing());
+        let is_expired = move |pinned| is_expired(pinned, began, timing);
+        self.marks.remove_pins(&is_expired).await?;
+        self.marks.give_lease_back(&self.id).await
+    }
+
+    /// Takes the dooms of `digests` back.
+    async fn spare(&mut self, digests: &[Digest]) -> Result<()> {
+        for some in digests.chunks(PARALLEL) {
+            let until = self.deadline().await?;
+            in_parallel(some.iter().map(|digest| self.marks.spare(digest, until))).await?;
+        }
+        Ok(())
+    }
+
+    /// Looks what became of a removal that cannot take effect any more.
+    async fn look(&self, condemned: &Condemned) -> Result<Removal> {
+        let Some(bytes) = condemned.keys.last() else {
+            return Ok(Removal::Done);
+        };
+        match self.storage.stat(bytes).await {
+            Ok(_) => Ok(Removal::Refused),
+            Err(error) if error.is_not_found() => Ok(Removal::Done),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// When all removals that were sent until now have taken effect, or will not.
+    fn decided(&self) -> Instant {
+        let timing = self.marks.timing();
+        self.held.at + timing.check + timing.effect
+    }
+
+    /// Waits, and keeps the lease meanwhile.
+    async fn hold_until(&mut self, time: Instant) -> Result<()> {
+        loop {
+            self.deadline().await?;
+            let renewal = self.held.at + self.marks.timing().check / 2;
+            if renewal >= time {
+                sleep_until(time).await;
+                return Ok(());
+            }
+            sleep_until(renewal).await;
+        }
+    }
+
+    /// Until when, by the clock of the store, the store may take up a removal that is sent now.
+    async fn deadline(&mut self) -> Result<SystemTime> {
+        let check = self.marks.timing().check;
+        if self.held.at.elapsed() >= check / 2 {
+            let asked = Instant::now();
+            let had = self.marks.renew_lease(&self.id).await?;
+            // A renewal that took longer may have been written over the lease of another run, which does not wait any more.
+            let Some(had) = had.filter(|_| asked.elapsed() < check) else {
+                return Err(Error::Busy {
+                    reason: "another run of the collector has taken over, or the store is too slow",
+                });
+            };
+            self.held = Held {
+                at: Instant::now(),
+                until: had + check,
+            };
+        }
+        Ok(self.held.until)
+    }
+}
+
+/// Removes all that goes with a digest, in order. The run may be under way as long as its `id` is held.
+async fn remove(storage: Arc<dyn Storage>, condemned: Condemned, until: SystemTime, id: RunId) -> Removal {
+    for key in condemned.keys {
+        let keep = key.parent().and_then(|directory| directory.parent());
+        let removal = wharf_storage::Removal {
+            keep: keep.unwrap_or_else(|| key.clone()),
+            key,
+        };
+        match storage.remove_until(&removal, until).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Precondition => return Removal::Refused,
+            Err(error) => {
+                tracing::warn!(collector.run = %id, digest = %condemned.digest, %error, "it is not known whether garbage was removed; the collector waits, and looks");
+                return Removal::Unknown;
+            }
+        }
+    }
+    Removal::Done
+}
