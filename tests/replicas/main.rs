@@ -9,6 +9,7 @@
 )]
 
 mod both_ways;
+mod collected;
 mod conformance;
 mod copied;
 mod faults;
@@ -27,6 +28,7 @@ fn main() {
     both_ways::add_to(&mut suite);
     faults::add_to(&mut suite);
     copied::add_to(&mut suite);
+    collected::add_to(&mut suite);
     conformance::add_to(&mut suite);
     suite.run().exit();
 }

@@ -100,6 +100,29 @@ impl Replica {
     }
 }
 
+/// The servers that write to the bucket of `storage`, in the order in which they started, for a process that is none of
+/// them. One that was killed counts for some minutes more. It is a look by the clock of this machine, and keeps no server
+/// from starting.
+///
+/// # Errors
+///
+/// Those of the store.
+pub async fn serving(storage: &Arc<dyn Storage>) -> Result<Vec<Replica>> {
+    let found = storage.scan(&layout::replicas(), None, MOST).await?.objects;
+    let now = SystemTime::now();
+    let alive = found
+        .into_iter()
+        .filter(|found| age(found, now) <= LONGEST_SILENCE);
+    let mut replicas: Vec<Replica> = stream::iter(alive)
+        .map(|found| read(storage, found.key))
+        .buffered(AT_ONCE)
+        .filter_map(std::future::ready)
+        .collect()
+        .await;
+    replicas.sort_by_cached_key(Replica::order);
+    Ok(replicas)
+}
+
 impl Presence {
     /// The presence of `own` in `storage`; nothing is written yet.
     pub fn new(storage: Arc<dyn Storage>, own: Replica) -> Self {
@@ -139,7 +162,7 @@ impl Presence {
             .filter(|found| age(found, now) <= LONGEST_SILENCE);
         let this = &*self;
         let others = stream::iter(alive.filter(|found| found.key != key))
-            .map(|found| async move { Some((this.read(found.key).await?, found.stat.modified)) })
+            .map(|found| async move { Some((read(&this.storage, found.key).await?, found.stat.modified)) })
             .buffered(AT_ONCE)
             .filter_map(std::future::ready);
         // A process that was killed, and in whose place this one runs, wrote last before this one did.
@@ -166,12 +189,6 @@ impl Presence {
         }
     }
 
-    /// `None` for what has ended meanwhile, or is of another version of the program.
-    async fn read(&self, key: Key) -> Option<Replica> {
-        let object = self.storage.read(&key, LARGEST).await.ok()?;
-        serde_json::from_slice(&object.bytes).ok()
-    }
-
     async fn remove_dead(&self, found: &[Scanned], now: SystemTime) -> Result<()> {
         let dead = found.iter().filter(|found| age(found, now) > DEAD);
         let removals: Vec<Removal> = dead
@@ -185,6 +202,12 @@ impl Presence {
             false => self.storage.remove_many(&removals).await,
         }
     }
+}
+
+/// `None` for what has ended meanwhile, or is of another version of the program.
+async fn read(storage: &Arc<dyn Storage>, key: Key) -> Option<Replica> {
+    let object = storage.read(&key, LARGEST).await.ok()?;
+    serde_json::from_slice(&object.bytes).ok()
 }
 
 /// Time since a presence was written, by the clock of the store.
@@ -222,8 +245,12 @@ mod tests {
             .await
             .unwrap();
         assert_eq!(young.renew(ReplicaState::Ready).await.unwrap().len(), 2);
+        let both = serving(&storage).await.unwrap();
+        assert_eq!(both.len(), 2, "a process that is none of them sees both");
+        assert_eq!(both[0].host, "old");
         old.leave().await.unwrap();
         old.leave().await.unwrap();
+        assert_eq!(serving(&storage).await.unwrap(), [young.own().clone()]);
         assert_eq!(
             young.renew(ReplicaState::Ready).await.unwrap(),
             [young.own().clone()]

@@ -98,7 +98,7 @@ async fn open(engine: &Engine, dry_run: bool) -> anyhow::Result<Arc<dyn Storage>
     if dry_run {
         return Ok(to_read);
     }
-    offline::exclusively(to_read, engine, &WORK)
+    offline::exclusively(to_read, engine, &WORK).await
 }
 
 /// The help text, which registry:2 prints without a configuration.

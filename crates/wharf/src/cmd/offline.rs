@@ -4,7 +4,11 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use wharf_budget::{Budget, Limits, Machine};
-use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
+use wharf_storage::{
+    ErrorKind, Storage,
+    fs::FsStorage,
+    replicas::{self, Replica},
+};
 
 use crate::{bucket, config::Engine};
 
@@ -38,21 +42,36 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
     }
 }
 
-/// Opens the store exclusively. A bucket has no lock: as with registry:2, it is the operator who stops the servers.
+/// Opens the store exclusively.
 pub(super) async fn open(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
     // This finds a wrong directory, where the other would make one.
     let to_read = open_to_read(engine, work).await?;
-    exclusively(to_read, engine, work)
+    exclusively(to_read, engine, work).await
 }
 
 /// Opens a store exclusively that is open to read.
-pub(super) fn exclusively(
+///
+/// A bucket has no lock. This refuses while servers are known to write to it; that none is started meanwhile is up to the
+/// operator, as with registry:2.
+pub(super) async fn exclusively(
     to_read: Arc<dyn Storage>,
     engine: &Engine,
     work: &Work,
 ) -> anyhow::Result<Arc<dyn Storage>> {
-    let Engine::Filesystem { root } = engine else {
-        return Ok(to_read);
+    let root = match engine {
+        Engine::Filesystem { root } => root,
+        Engine::InMemory => return Ok(to_read),
+        Engine::S3(_) => {
+            let servers = replicas::serving(&to_read).await.context(work.cannot)?;
+            return match described(&servers) {
+                None => Ok(to_read),
+                Some(servers) => bail!(
+                    "{}: {servers} to the bucket; stop them (a server that was killed counts for five minutes), {}",
+                    work.cannot_beside,
+                    work.instead
+                ),
+            };
+        }
     };
     match FsStorage::open(root) {
         Ok(storage) => Ok(Arc::new(storage)),
@@ -61,4 +80,17 @@ pub(super) fn exclusively(
         }
         Err(error) => Err(error).context(work.cannot),
     }
+}
+
+/// The servers as the subject of a sentence; `None` when there are none.
+fn described(servers: &[Replica]) -> Option<String> {
+    let [first, others @ ..] = servers else {
+        return None;
+    };
+    let first = format!("the server at {} of `{}`", first.address, first.host);
+    Some(match others.len() {
+        0 => format!("{first} writes"),
+        1 => format!("{first} and another one write"),
+        more => format!("{first} and {more} others write"),
+    })
 }
