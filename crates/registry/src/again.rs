@@ -25,7 +25,8 @@
 //! # What remains
 //!
 //! A replica that dies between the removal and its second look leaves an index without a child, if the index was tagged
-//! in just that moment; so does a removal that the store carries out long after the request was given up. A push of the
+//! in just that moment; so does a removal that the store carries out long after the request was given up, or was answered
+//! after it had been repeated. A push of the
 //! child, or of the index after it, heals that. A deletion of all tags of a manifest reads each tag just before it
 //! removes it: a push that moves the tag elsewhere in between those two requests, on another replica, loses the tag.
 

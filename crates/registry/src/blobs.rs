@@ -81,9 +81,23 @@ impl Registry {
     }
 
     /// As [`blob`](Self::blob), of a blob that is probably there.
-    pub(crate) async fn named_blob(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
+    async fn named_blob(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
         let (stored, stat) = self.linked_stat(name, digest).await?;
         self.info(digest, &stored, &stat)
+    }
+
+    /// As [`blob`](Self::blob), of a blob that a manifest refers to which is being pushed.
+    pub(crate) async fn blob_to_refer_to(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
+        let (stored, stat) = self.linked_stat(name, digest).await?;
+        let stat = match stored == *digest {
+            true => Some(stat),
+            false => self.stat_to_rely_on(&stored).await?,
+        };
+        self.info(
+            digest,
+            &stored,
+            &stat.ok_or(Error::BlobUnknown { digest: *digest })?,
+        )
     }
 
     /// As [`blob`](Self::blob), for a client that may go on to push what needs the blob: one that the collector is about
@@ -252,7 +266,11 @@ impl Registry {
             }
         };
         let (stored, stat) = match found {
-            Ok(found) => found,
+            Ok((stored, stat)) if stored == *digest => (stored, stat),
+            Ok((stored, _)) => match self.stat_to_rely_on(&stored).await? {
+                Some(stat) => (stored, stat),
+                None => return Ok(None),
+            },
             Err(Error::BlobUnknown { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
@@ -261,6 +279,19 @@ impl Registry {
         };
         lock.link_layer(name, digest, &stored).await?;
         Ok(Some(info))
+    }
+
+    /// What is stored under `stored`, to which a link of another digest leads, for a request that relies on that digest and
+    /// so on these bytes; `None` when they count as absent.
+    async fn stat_to_rely_on(&self, stored: &Digest) -> Result<Option<Stat>> {
+        if !self.locks.may_rely_on_bytes(stored).await? {
+            return Ok(None);
+        }
+        match self.storage.stat(&layout::blob(stored)).await {
+            Ok(stat) => Ok(Some(stat)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Hashes the bytes stored under `digest`, unless that was done before. Bytes that are found wrong count as absent from

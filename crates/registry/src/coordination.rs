@@ -13,14 +13,15 @@
 //! No lock can stand between a request of one replica and the collector of another. Instead:
 //!
 //! - **The request**, before it lets a client that pushes rely on a digest (the end of an upload, a mount, a `HEAD` of a
-//!   blob, the check of a manifest): it reads whether the digest is *doomed*, which on a bucket a [listing](snapshot) of the last minutes says. If not, it goes on. If so, it writes a
-//!   *pin*, and then reads whether the *flag* of a sweep is raised. If not, it goes on. If so, the digest counts as
-//!   absent; an upload of it waits. Only then it looks whether the bytes are there. A manifest is visible within 21
-//!   minutes of that, or not at all.
+//!   blob, the check of a manifest): it reads whether the digest is *doomed*, which on a bucket a [listing](snapshot) of
+//!   the last minutes says. If not, it goes on. If so, it writes a *pin*, and then reads whether the *flag* of a sweep
+//!   is raised that names the digest. If not, it goes on. If so, the digest counts as absent; an upload of it waits. Only
+//!   then it looks whether the bytes are there. A manifest is visible within 21 minutes of that, or not at all.
 //! - **The collector** marks what is needed, and *dooms* what is not. A later run, whose mark began at least 30 minutes
-//!   after the doom was written, confirms it. It raises the flag, and *then* lists the pins; it skips what is pinned, and
-//!   removes the rest. A doom goes when its digest is found needed or pinned, or is gone; the flag is lowered when no
-//!   removal can take effect any more.
+//!   after the doom was written, confirms it. It raises a flag that names what it is about to remove, and *then* lists the
+//!   pins; it skips what is pinned, and removes the rest. A doom goes when its digest is found needed or pinned, or is gone;
+//!   the flag is lowered when no removal can take effect any more. Each sweep has a flag of its own name, so that a
+//!   request to raise or lower that of another one, which comes late, does not touch it.
 //!
 //! # Why no acknowledged manifest loses a blob
 //!
@@ -36,6 +37,10 @@
 //!    manifest.
 //! 3. *D was doomed, and the flag was raised.* The request was refused.
 //!
+//! That is what the manifest names itself. Of its child M it relies on M, not on the layers of M. So what a linked manifest
+//! names is never garbage, needed or not ([`Run::judge`]): as long as the link of M is there its layers are not doomed, and
+//! a push that makes M needed again is in time for them.
+//!
 //! Bytes that are uploaded during a sweep come after it, because the upload waits. (Were they removed all the same, the
 //! manifest would be refused.)
 //!
@@ -44,10 +49,14 @@
 //! A removal may be delayed, by the network or because its process was stopped, beyond the sweep that it belongs to. So
 //! every removal carries a time after which the store refuses it
 //! ([`remove_until`](wharf_storage::Objects::remove_until)): a minute after its run last saw that it has the lease, by
-//! the clock of the store. A run that takes the lease waits that minute, and five more for the store itself, before it
-//! removes anything, dooms and the flag included. When the outcome of a removal is not known, the run waits as long, and
-//! looks. Writes of a dead run may arrive at any time: a doom delays a digest that may be needed by one run; a flag
-//! refuses pushes of what is doomed until the next run lowers it.
+//! the clock of the store. A run that takes the lease waits for as long as the run before may have removals under way, a
+//! renewal that was on its way included, and five minutes more for the store itself, before it removes anything, dooms and
+//! flags included. When the outcome of a removal is not known, the run waits as long, and looks; so a removal is not
+//! repeated whose first request may still be on its way. Writes of a dead run may arrive at any time: a doom delays a
+//! digest that may be needed by one run; a flag refuses pushes of what it names until the next run lowers it.
+//!
+//! A request that was stopped, with its process or its machine, finds out by the clocks of both kinds that it is too late
+//! ([`moment`]), before it sends what is left.
 //!
 //! A run renews the lease at least every half minute, and stops when it finds the name of another run in it. Where the
 //! store ignores conditions, a renewal may overwrite the lease of a run that has just taken it; that run then finds out
@@ -76,6 +85,7 @@ mod in_store;
 mod marks;
 #[cfg(test)]
 mod model;
+mod moment;
 mod relying;
 mod run;
 mod snapshot;

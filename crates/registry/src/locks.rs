@@ -92,6 +92,17 @@ impl Locks {
         self.coordination.rely_on(digests).await
     }
 
+    /// Whether bytes that are stored under another digest than the one that is relied on may be relied on as well. Whether
+    /// they are stored is to be looked up after this.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn may_rely_on_bytes(&self, stored: &Digest) -> Result<bool> {
+        let reliance = self.coordination.rely_on(std::slice::from_ref(stored)).await?;
+        Ok(!reliance.is_swept(stored))
+    }
+
     /// Begins a run of the collector: see [`Coordination::begin_run`].
     ///
     /// # Errors

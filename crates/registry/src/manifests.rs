@@ -520,7 +520,7 @@ impl Registry {
     ) -> Result<Found> {
         let digest = &descriptor.digest;
         let hashed = hashed.get(digest);
-        let size = match self.named_blob(name, digest).await {
+        let size = match self.blob_to_refer_to(name, digest).await {
             Ok(info) => info.size,
             Err(Error::BlobUnknown { .. }) if hashed.is_some_and(|hashed| !hashed.is_sound) => {
                 return Ok(Found::Damaged);

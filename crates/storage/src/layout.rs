@@ -12,7 +12,7 @@
 //! wharf/                                                              wharf's own; losing it loses no image
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
-//! ├─ gc/{lease,sweep,doomed/<alg>/<hex>,pins/<alg>/<hex>/<process>-<n>}   marks with which replicas and the collector agree on a bucket
+//! ├─ gc/{lease,sweep/<run>-<n>,doomed/…,pins/…}                            marks with which replicas and the collector agree on a bucket
 //! ├─ probe/<id>/…                                                     what a start tries on a bucket, for seconds
 //! ├─ replicas/<id>                                                    the processes that serve a bucket
 //! ├─ staging/…                                                        files that are not renamed to their place yet
@@ -292,9 +292,21 @@ pub fn collector_lease() -> Key {
     Key::from_safe(format!("{GC}/lease"))
 }
 
-/// The object that is there while the collector sweeps.
-pub fn sweep_flag() -> Key {
+/// The directory of the flags of all sweeps that may be under way.
+pub fn sweep_flags() -> Key {
     Key::from_safe(format!("{GC}/sweep"))
+}
+
+/// The object that names what the sweep `number` of the run `run` of a collector removes, and is there as long.
+pub fn sweep_flag(run: &Uuid, number: u64) -> Key {
+    Key::from_safe(format!("{GC}/sweep/{run}-{number}"))
+}
+
+/// The run and the number of the sweep that a key below [`sweep_flags`] is the flag of; `None` for a key of another form.
+pub fn sweep_of_flag(key: &Key) -> Option<(Uuid, u64)> {
+    let name = key.as_str().strip_prefix(GC)?.strip_prefix("/sweep/")?;
+    let (run, number) = name.rsplit_once('-')?;
+    Some((run.parse().ok()?, number.parse().ok()?))
 }
 
 /// The directory of the marks of all digests that are doomed.

@@ -12,7 +12,7 @@ pub(crate) struct Timing {
     /// How long publishing may take.
     pub(crate) publication: Duration,
     /// How long after it was sent, or, where the store refuses it from a time on, after that time, a request may take
-    /// effect: the only assumption about the speed of the store.
+    /// effect. The clocks of the servers of one store may differ within it. It is the only assumption about the store's speed.
     pub(crate) effect: Duration,
     /// How long before the mark begins that confirms it a digest must have been doomed.
     pub(crate) confirmation: Duration,
@@ -48,11 +48,11 @@ impl Timing {
     };
 
     /// How long after it took the lease a run of the collector may begin to remove, marks included: no removal of the run
-    /// that had the lease before can take effect any more.
+    /// that had the lease before can take effect any more, not even one after a renewal that was under way meanwhile.
     pub(crate) fn takeover(&self) -> Duration {
         match self.effect {
             Duration::ZERO => Duration::ZERO,
-            effect => self.check + effect,
+            effect => 2 * self.check + effect,
         }
     }
 }

@@ -20,7 +20,8 @@ use wharf_oci::Digest;
 
 use super::{
     decisions::Timing,
-    marks::{Marks, RunId, Suspects},
+    marks::{Flag, Marks, RunId, Suspects},
+    moment::Moment,
 };
 use crate::error::Result;
 
@@ -37,7 +38,7 @@ pub(super) struct InMemory {
 struct State {
     doomed: HashMap<Digest, SystemTime>,
     pins: HashMap<Digest, SystemTime>,
-    is_sweeping: bool,
+    flags: HashMap<Flag, Vec<Digest>>,
     run: Weak<Uuid>,
 }
 
@@ -71,7 +72,7 @@ impl Marks for InMemory {
     async fn suspects(&self, digests: &[Digest]) -> Result<Suspects> {
         Ok(Suspects {
             digests: digests.to_vec(),
-            since: Instant::now(),
+            since: Moment::now(),
         })
     }
 
@@ -85,8 +86,9 @@ impl Marks for InMemory {
         Ok(())
     }
 
-    async fn is_sweeping(&self) -> Result<bool> {
-        Ok(self.state.lock().is_sweeping)
+    async fn is_swept(&self, digest: &Digest) -> Result<bool> {
+        let state = self.state.lock();
+        Ok(state.flags.values().any(|named| named.contains(digest)))
     }
 
     async fn doom(&self, digest: &Digest) -> Result<()> {
@@ -117,13 +119,17 @@ impl Marks for InMemory {
         Ok(())
     }
 
-    async fn raise_flag(&self, _run: &RunId) -> Result<()> {
-        self.state.lock().is_sweeping = true;
+    async fn raise_flag(&self, flag: &Flag, digests: &[Digest]) -> Result<()> {
+        self.state.lock().flags.insert(*flag, digests.to_vec());
         Ok(())
     }
 
-    async fn lower_flag(&self, _until: SystemTime) -> Result<()> {
-        self.state.lock().is_sweeping = false;
+    async fn flags(&self) -> Result<Vec<Flag>> {
+        Ok(self.state.lock().flags.keys().copied().collect())
+    }
+
+    async fn lower_flag(&self, flag: &Flag, _until: SystemTime) -> Result<()> {
+        self.state.lock().flags.remove(flag);
         Ok(())
     }
 

@@ -23,7 +23,8 @@ use wharf_storage::{ErrorKind, Key, Object, Put, Removal, Scanned, Storage, layo
 
 use super::{
     decisions::Timing,
-    marks::{Marks, RunId, Suspects},
+    marks::{Flag, Marks, RunId, Suspects},
+    moment::Moment,
     snapshot::Snapshot,
 };
 use crate::error::Result;
@@ -40,6 +41,9 @@ const PAGE: usize = 1000;
 /// The largest lease.
 const LIMIT: u64 = 1024;
 
+/// The largest flag: it names what one sweep removes.
+const LARGEST_FLAG: u64 = 64 << 10;
+
 /// What stands in a lease that no run has.
 const FREE: &str = "free";
 
@@ -50,7 +54,7 @@ pub(super) struct InStore {
     snapshot: Snapshot,
     /// Names this process in its pins.
     process: Uuid,
-    begun: Instant,
+    begun: Moment,
     /// The lease of another run, as it was when this process first saw it so.
     seen: Mutex<Option<(SystemTime, Instant)>>,
 }
@@ -61,13 +65,14 @@ impl InStore {
             snapshot: Snapshot::new(Arc::clone(&storage)),
             storage,
             process: Uuid::new_v4(),
-            begun: Instant::now(),
+            begun: Moment::now(),
             seen: Mutex::default(),
         }
     }
 
+    /// Reads the mark: the answer to a request for its metadata would not say what of it is absent.
     async fn exists(&self, key: &Key) -> Result<bool> {
-        match self.storage.stat(key).await {
+        match self.storage.read(key, LIMIT).await {
             Ok(_) => Ok(true),
             Err(error) if error.is_not_found() => Ok(false),
             Err(error) => Err(error.into()),
@@ -182,8 +187,25 @@ impl Marks for InStore {
             .await
     }
 
-    async fn is_sweeping(&self) -> Result<bool> {
-        self.exists(&layout::sweep_flag()).await
+    async fn is_swept(&self, digest: &Digest) -> Result<bool> {
+        for flag in self.flags().await? {
+            let key = layout::sweep_flag(&flag.run, flag.number);
+            match self.storage.read(&key, LARGEST_FLAG).await {
+                Ok(Object { bytes, .. }) => {
+                    let digest = digest.to_string();
+                    if bytes
+                        .split(|byte| *byte == b'\n')
+                        .any(|line| line == digest.as_bytes())
+                    {
+                        return Ok(true);
+                    }
+                }
+                // It was lowered since.
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
     }
 
     async fn doom(&self, digest: &Digest) -> Result<()> {
@@ -216,12 +238,21 @@ impl Marks for InStore {
         }
     }
 
-    async fn raise_flag(&self, run: &RunId) -> Result<()> {
-        self.write(Put::new(layout::sweep_flag(), run.to_string())).await
+    async fn raise_flag(&self, flag: &Flag, digests: &[Digest]) -> Result<()> {
+        let lines = digests.iter().map(|digest| format!("{digest}\n"));
+        let key = layout::sweep_flag(&flag.run, flag.number);
+        self.write(Put::new(key, lines.collect::<String>())).await
     }
 
-    async fn lower_flag(&self, until: SystemTime) -> Result<()> {
-        self.remove(layout::sweep_flag(), until).await
+    async fn flags(&self) -> Result<Vec<Flag>> {
+        let found = self.scan(&layout::sweep_flags()).await?;
+        let flags = found.iter().filter_map(|found| layout::sweep_of_flag(&found.key));
+        Ok(flags.map(|(run, number)| Flag { run, number }).collect())
+    }
+
+    async fn lower_flag(&self, flag: &Flag, until: SystemTime) -> Result<()> {
+        self.remove(layout::sweep_flag(&flag.run, flag.number), until)
+            .await
     }
 
     async fn take_lease(&self, run: &RunId) -> Result<Option<SystemTime>> {

@@ -3,11 +3,10 @@
 use std::{collections::HashMap, fmt::Debug, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
-use tokio::time::Instant;
 use uuid::Uuid;
 use wharf_oci::Digest;
 
-use super::decisions::Timing;
+use super::{decisions::Timing, moment::Moment};
 use crate::error::Result;
 
 /// Names one run of the collector. As long as it is held, the run may be under way.
@@ -19,7 +18,17 @@ pub(crate) struct Suspects {
     /// Those of the digests that were asked for. The others are not doomed.
     pub(crate) digests: Vec<Digest>,
     /// At what time they were not, at least.
-    pub(crate) since: Instant,
+    pub(crate) since: Moment,
+}
+
+/// The flag of one sweep. Its name is never used again: neither a late request to raise it, nor one to lower it, touches
+/// that of another sweep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct Flag {
+    /// The run.
+    pub(crate) run: Uuid,
+    /// The number of the sweep in it.
+    pub(crate) number: u64,
 }
 
 /// The marks of a store. A process that has the store for itself keeps them in memory; processes that share it keep them
@@ -43,8 +52,8 @@ pub(crate) trait Marks: Debug + Send + Sync + 'static {
     /// Pins `digest`.
     async fn pin(&self, digest: &Digest) -> Result<()>;
 
-    /// Whether the flag is raised that the collector sweeps.
-    async fn is_sweeping(&self) -> Result<bool>;
+    /// Whether a flag is raised that names `digest`.
+    async fn is_swept(&self, digest: &Digest) -> Result<bool>;
 
     /// Dooms `digest`.
     async fn doom(&self, digest: &Digest) -> Result<()>;
@@ -61,11 +70,14 @@ pub(crate) trait Marks: Debug + Send + Sync + 'static {
     /// Removes the pins that were last written at a time for which `is_expired` holds.
     async fn remove_pins(&self, is_expired: &(dyn Fn(SystemTime) -> bool + Sync)) -> Result<()>;
 
-    /// Raises the flag that `run` sweeps.
-    async fn raise_flag(&self, run: &RunId) -> Result<()>;
+    /// Raises `flag`, which no sweep has had before: it names `digests`.
+    async fn raise_flag(&self, flag: &Flag, digests: &[Digest]) -> Result<()>;
 
-    /// Lowers the flag, unless that is `until` or later. An error leaves it open whether it did.
-    async fn lower_flag(&self, until: SystemTime) -> Result<()>;
+    /// The flags that are raised.
+    async fn flags(&self) -> Result<Vec<Flag>>;
+
+    /// Lowers `flag`, unless that is `until` or later. An error leaves it open whether it did.
+    async fn lower_flag(&self, flag: &Flag, until: SystemTime) -> Result<()>;
 
     /// Takes the lease for `run`, and answers when; `None` when another run has it that may be under way.
     async fn take_lease(&self, run: &RunId) -> Result<Option<SystemTime>>;

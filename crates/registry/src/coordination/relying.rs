@@ -1,11 +1,14 @@
 //! The part of the protocol that requests take which let a client that pushes rely on a digest.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use tokio::time::Instant;
 use wharf_oci::Digest;
 
-use super::{decisions::Relying, marks::Marks};
+use super::{
+    decisions::{Relying, Timing},
+    marks::Marks,
+    moment::Moment,
+};
 use crate::{
     error::{Error, Result},
     tree::parallel::in_parallel,
@@ -15,8 +18,15 @@ use crate::{
 #[derive(Debug, Default)]
 pub(crate) struct Reliance {
     swept: Vec<Digest>,
-    /// When publishing has to begin, and how long it may take.
-    limit: Option<(Instant, Duration)>,
+    limit: Option<Limit>,
+}
+
+/// Until when what relies on the digests may be published.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    /// When the marks were read, at the earliest.
+    since: Moment,
+    timing: &'static Timing,
 }
 
 impl Reliance {
@@ -35,7 +45,10 @@ impl Reliance {
         let swept = swept.filter(|(_, may_go_on)| !may_go_on);
         Ok(Self {
             swept: swept.map(|(digest, _)| *digest).collect(),
-            limit: Some((suspects.since + timing.reliance, timing.publication)),
+            limit: Some(Limit {
+                since: suspects.since,
+                timing,
+            }),
         })
     }
 
@@ -50,16 +63,23 @@ impl Reliance {
     ///
     /// [`Error::Busy`] when it is too late to begin, or it takes too long; the errors of `publish`.
     pub(crate) async fn publish(&self, publish: impl Future<Output = Result<()>>) -> Result<()> {
-        let Some((until, publication)) = self.limit else {
+        let Some(Limit { since, timing }) = self.limit else {
             return publish.await;
         };
         let late = || Error::Busy {
             reason: "checking the content that is referred to, or storing the references, took too long",
         };
-        if Instant::now() >= until {
+        let begun = Moment::now();
+        if since.elapsed() >= timing.reliance {
             return Err(late());
         }
-        let published = tokio::time::timeout(publication, publish).await;
+        // A process that was stopped meanwhile finds that out before it sends anything more.
+        let mut publish = pin!(publish);
+        let in_time = poll_fn(|context| match begun.elapsed() >= timing.publication {
+            true => Poll::Ready(Err(late())),
+            false => publish.as_mut().poll(context),
+        });
+        let published = tokio::time::timeout(timing.publication, in_time).await;
         published.map_err(|_elapsed| late())?
     }
 }
@@ -73,7 +93,7 @@ async fn may_rely_on(marks: &Arc<dyn Marks>, digest: &Digest) -> Result<bool> {
                 marks.pin(digest).await?;
                 true
             }
-            Relying::ReadSweep => marks.is_sweeping().await?,
+            Relying::ReadSweep => marks.is_swept(digest).await?,
             Relying::GoOn => return Ok(true),
             Relying::Swept => return Ok(false),
         };

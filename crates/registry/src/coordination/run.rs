@@ -10,7 +10,7 @@ use wharf_storage::{ErrorKind, Key, Storage};
 
 use super::{
     decisions::{AfterRemoval, Fate, Removal, fate, is_expired, is_pinned},
-    marks::{Marks, RunId},
+    marks::{Flag, Marks, RunId},
     stripes::Stripes,
 };
 use crate::{
@@ -32,6 +32,8 @@ pub struct Run {
     stripes: Arc<Stripes>,
     id: RunId,
     began: SystemTime,
+    /// How many sweeps there were.
+    sweeps: u64,
     /// When no removal of an earlier run can take effect any more.
     ready: Instant,
     held: Held,
@@ -72,6 +74,7 @@ impl Run {
             stripes,
             id,
             began,
+            sweeps: 0,
             ready: now + timing.takeover(),
             held: Held {
                 at: now,
@@ -85,13 +88,17 @@ impl Run {
     /// what a mark that began long enough after its doom confirms. `garbage` is all that is stored and that the mark of
     /// this run, which began after the run did, did not find needed.
     ///
+    /// What any linked manifest names is not garbage, whether that manifest is needed or not: a push that tags it again
+    /// asks for what it names itself, and not for what its children name. So an index that nothing needs goes first, its
+    /// children by a later run, and their layers by another.
+    ///
     /// # Errors
     ///
     /// [`Error::Busy`] when another run has taken the lease over; errors of the store. The run is over then.
     pub async fn judge(&mut self, garbage: &[Digest]) -> Result<Vec<Digest>> {
         self.hold_until(self.ready).await?;
-        if self.marks.is_sweeping().await? {
-            self.lower_flag(false).await?;
+        for flag in self.marks.flags().await? {
+            self.lower_flag(&flag, false).await?;
         }
         let doomed = self.marks.doomed().await?;
         let unneeded: HashSet<Digest> = garbage.iter().copied().collect();
@@ -122,24 +129,50 @@ impl Run {
     /// As [`judge`](Self::judge). What was not removed is left to the next run, and so is the flag if it cannot be lowered.
     pub async fn sweep(&mut self, condemned: &[Condemned]) -> Result<Vec<Digest>> {
         let mut gone = Vec::new();
+        if !condemned.is_empty() {
+            // One that names nothing: a flag that cannot be lowered must not be raised.
+            let trial = self.raise_flag(&[]).await?;
+            self.lower_flag(&trial, false).await?;
+        }
         for some in condemned.chunks(BATCH) {
-            self.deadline().await?;
-            self.marks.raise_flag(&self.id).await?;
+            let flag = self.raise_flag(some).await?;
             let swept = self.sweep_under_flag(some).await;
-            let lowered = self.lower_flag(swept.is_err()).await;
+            let lowered = self.lower_flag(&flag, swept.is_err()).await;
             gone.append(&mut swept?);
             lowered?;
         }
         Ok(gone)
     }
 
+    /// Raises a flag that names `condemned`.
+    async fn raise_flag(&mut self, condemned: &[Condemned]) -> Result<Flag> {
+        self.deadline().await?;
+        let flag = Flag {
+            run: *self.id,
+            number: self.sweeps,
+        };
+        self.sweeps += 1;
+        let digests: Vec<Digest> = condemned.iter().map(|condemned| condemned.digest).collect();
+        self.marks.raise_flag(&flag, &digests).await?;
+        Ok(flag)
+    }
+
+    /// Keeps the lease while the caller marks. To be called at least every half minute; marking may go on at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge).
+    pub async fn keep(&mut self) -> Result<()> {
+        self.deadline().await.map(drop)
+    }
+
     /// Lowers the flag, when nothing can take effect any more of a sweep that failed.
-    async fn lower_flag(&mut self, has_failed: bool) -> Result<()> {
+    async fn lower_flag(&mut self, flag: &Flag, has_failed: bool) -> Result<()> {
         if has_failed {
             self.hold_until(self.decided()).await?;
         }
         let until = self.deadline().await?;
-        self.marks.lower_flag(until).await
+        self.marks.lower_flag(flag, until).await
     }
 
     async fn sweep_under_flag(&mut self, condemned: &[Condemned]) -> Result<Vec<Digest>> {

@@ -8,18 +8,21 @@
 //! τ would be there until after that removal, and so be listed. If its bytes were removed before the listing ended, the
 //! request, which looks for the bytes after that, does not find them.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::{sync, time::Instant};
+use tokio::sync;
 use wharf_oci::Digest;
 use wharf_storage::{Key, Storage, layout};
 
-use super::{decisions::Timing, marks::Suspects};
-use crate::error::Result;
+use super::{decisions::Timing, marks::Suspects, moment::Moment};
+use crate::{error::Result, patience};
 
 /// How many dooms are kept in memory. When there are more, requests ask for each digest.
 const MOST: usize = 20_000;
+
+/// Why a request that waits for the listing of another one gives up.
+const WAITING: &str = "the store took too long to list the marks of the collector";
 
 /// How many marks a request lists.
 const PAGE: usize = 1000;
@@ -35,7 +38,7 @@ pub(super) struct Snapshot {
 #[derive(Debug, Clone)]
 struct Known {
     /// When the listing began.
-    since: Instant,
+    since: Moment,
     /// Of each digest that is doomed the beginning, in ascending order; `None` when they are too many.
     doomed: Option<Arc<[u64]>>,
 }
@@ -72,17 +75,22 @@ impl Snapshot {
         let _renewal = match (self.renewal.try_lock(), self.younger_than(age)) {
             (Ok(renewal), _) => renewal,
             (Err(_), Some(known)) => return Ok(known),
-            (Err(_), None) => self.renewal.lock().await,
+            (Err(_), None) => patience::soon(self.renewal.lock(), WAITING).await?,
         };
         if let Some(known) = self.younger_than(age / 2) {
             return Ok(known);
         }
-        let known = self.list().await?;
-        *self.known.lock() = Some(known.clone());
-        Ok(known)
+        match (self.list().await, self.younger_than(age)) {
+            (Ok(known), _) => {
+                *self.known.lock() = Some(known.clone());
+                Ok(known)
+            }
+            (Err(_), Some(known)) => Ok(known),
+            (Err(error), None) => Err(error),
+        }
     }
 
-    fn younger_than(&self, age: std::time::Duration) -> Option<Known> {
+    fn younger_than(&self, age: Duration) -> Option<Known> {
         let known = self.known.lock();
         known
             .as_ref()
@@ -91,7 +99,7 @@ impl Snapshot {
     }
 
     async fn list(&self) -> Result<Known> {
-        let since = Instant::now();
+        let since = Moment::now();
         let mut doomed = BTreeSet::new();
         let mut after: Option<Key> = None;
         loop {
@@ -154,7 +162,7 @@ mod tests {
         let (storage, store, snapshot) = bucket();
         doom(&storage, 1).await;
         let asked = [digest(1), digest(2)];
-        let begun = Instant::now();
+        let begun = tokio::time::Instant::now();
         let (suspects, cost) = store.measure(snapshot.suspects(&asked)).await;
         assert_eq!(suspects.unwrap().digests, [digest(1)]);
         assert_eq!(cost.total(), 1);
@@ -163,13 +171,18 @@ mod tests {
         advance(Timing::SHARED.snapshot / 4).await;
         let (suspects, cost) = store.measure(snapshot.suspects(&asked)).await;
         let suspects = suspects.unwrap();
-        assert_eq!((suspects.digests, suspects.since), (vec![digest(1)], begun));
+        assert_eq!(suspects.digests, [digest(1)]);
+        assert_eq!(
+            suspects.since.elapsed(),
+            begun.elapsed(),
+            "the begin of the listing counts"
+        );
         assert_eq!(cost.total(), 0);
 
         advance(Timing::SHARED.snapshot).await;
         let suspects = snapshot.suspects(&asked).await.unwrap();
         assert_eq!(suspects.digests, asked);
-        assert!(suspects.since > begun + Timing::SHARED.snapshot);
+        assert!(suspects.since.elapsed() < Timing::SHARED.snapshot / 2);
     }
 
     #[tokio::test(start_paused = true)]
@@ -180,7 +193,7 @@ mod tests {
         advance(Timing::SHARED.snapshot * 3 / 4).await;
         let both = futures_util::future::join(snapshot.suspects(&asked), snapshot.suspects(&asked));
         let ((one, other), cost) = store.measure(both).await;
-        assert!(one.unwrap().since > other.unwrap().since);
+        assert!(one.unwrap().since.elapsed() < other.unwrap().since.elapsed());
         assert_eq!(cost.total(), 1);
     }
 

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use futures_util::future::{Either, join_all, select};
 use object_store::path::Path;
 use tokio::time::{Instant, sleep};
-use wharf_oci::{Digest, RepoName, Tag, media_type};
+use uuid::Uuid;
+use wharf_oci::{Algorithm, Digest, RepoName, Tag, media_type};
 use wharf_registry::{
     Condemned, Error, Registry, Result, Run,
     collect::{CollectOptions, Collector, Garbage},
@@ -353,15 +354,35 @@ impl Scene {
         self.storage.stat(&blob).await.is_ok()
     }
 
+    async fn pinned(&self) -> Vec<Digest> {
+        let pins = self.storage.scan(&layout::pins(), None, 1000).await.unwrap();
+        let pinned = pins
+            .objects
+            .iter()
+            .filter_map(|pin| layout::marked_digest(&pin.key));
+        pinned.collect()
+    }
+
+    /// The flag of a sweep of all that is doomed.
     async fn raise_flag(&self) {
-        let put = Put::new(layout::sweep_flag(), "");
-        self.storage.publish(&[put]).await.unwrap();
+        let dooms = self.storage.scan(&layout::dooms(), None, 1000).await.unwrap();
+        let doomed = dooms
+            .objects
+            .iter()
+            .filter_map(|doom| layout::marked_digest(&doom.key));
+        let lines: String = doomed.map(|digest| format!("{digest}\n")).collect();
+        self.storage.publish(&[Put::new(flag(), lines)]).await.unwrap();
     }
 
     async fn lower_flag(&self) {
-        let (key, keep) = (layout::sweep_flag(), layout::pins());
+        let (key, keep) = (flag(), layout::pins());
         self.storage.remove_many(&[Removal { key, keep }]).await.unwrap();
     }
+}
+
+/// The flag of a run that has died.
+fn flag() -> Key {
+    layout::sweep_flag(&Uuid::nil(), 1)
 }
 
 /// Runs a story on a bucket, and on a directory.
@@ -520,7 +541,8 @@ async fn a_sweep_that_fails_lowers_its_flag() {
     faulty.inject(Fault::before(ErrorKind::Other).on(Operation::Scan).times(1));
     let swept = run.sweep(std::slice::from_ref(&condemned)).await;
     assert!(matches!(swept, Err(Error::Storage(_))), "{swept:?}");
-    assert!(scene.storage.stat(&layout::sweep_flag()).await.is_err());
+    let flags = scene.storage.scan(&layout::sweep_flags(), None, 9).await;
+    assert!(flags.unwrap().objects.is_empty());
     // The removal takes effect, and its answer is lost.
     faulty.inject(
         Fault::after_effect(ErrorKind::Other)
@@ -593,4 +615,34 @@ async fn what_is_swept_counts_as_absent_and_an_upload_of_it_waits() {
     put(registry, &app, tag("1"), &manifest).await;
     assert_eq!(scene.collect().await, 0);
     assert!(scene.has(b"content").await && scene.has(manifest.as_bytes()).await);
+}
+
+/// The link of a layer by its SHA-512 leads to bytes that lie under their SHA-256, in a tree that registry:2 wrote.
+#[tokio::test(start_paused = true)]
+async fn what_a_link_leads_to_is_pinned_with_what_it_is_named_by() {
+    let scene = Scene::bucket();
+    let (app, content) = (name("app"), b"content by two names");
+    let stored = push_blob(&scene.registry, &app, content).await;
+    let named = Digest::of(Algorithm::Sha512, content);
+    let link = Put::new(layout::layer_link(&app, &named), stored.to_string());
+    let doom = Put::new(layout::doom(&stored), "");
+    scene.storage.publish(&[link, doom]).await.unwrap();
+    sleep(LATER).await;
+
+    let config = push_blob(&scene.registry, &app, b"{}").await;
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"{}","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{named}","size":{}}}]}}"#,
+        media_type::OCI_MANIFEST,
+        content.len()
+    );
+    put(&scene.registry, &app, tag("1"), &manifest).await;
+    assert_eq!(scene.pinned().await, [stored]);
+
+    let other = name("other");
+    scene.raise_flag().await;
+    let mounted = scene
+        .registry
+        .mount_blob(&caller(), &other, &named, Some(&app))
+        .await;
+    assert_eq!(mounted.unwrap(), None, "its bytes are being removed");
 }

@@ -20,7 +20,11 @@ use crate::{
 
 pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {
-        let info = call.app.registry.blob_to_rely_on(name, digest).await?;
+        // A store that is only read gets no mark of a client that will not push.
+        let info = match call.app.options.read_only {
+            true => call.app.registry.blob(name, digest).await?,
+            false => call.app.registry.blob_to_rely_on(name, digest).await?,
+        };
         call.app.registry.pulled_blob(&call, name, &info);
         return Ok(head(call, &info));
     }

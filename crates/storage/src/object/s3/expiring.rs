@@ -6,7 +6,7 @@
 use std::time::{Duration, SystemTime};
 
 use http::{Method, StatusCode};
-use object_store::{Error, Result, aws::AmazonS3, path::Path, signer::Signer};
+use object_store::{Error, Result, aws::AmazonS3, client::HttpErrorKind, path::Path, signer::Signer};
 
 use super::{
     clock,
@@ -18,8 +18,11 @@ use super::{
 /// The longest that a signature is valid for.
 const LONGEST: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// Removes an object unless the store takes up the request at `until` or later. It is sent again while the store is busy
-/// or out of reach.
+/// How long signing may take.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// Removes an object unless the store takes up the request at `until` or later. It is sent again only while the store
+/// refuses it as busy, or was not reached: `Ok` says that nothing of it is on its way any more.
 pub(super) async fn delete(
     requests: &Requests,
     signer: &AmazonS3,
@@ -28,50 +31,63 @@ pub(super) async fn delete(
     until: SystemTime,
 ) -> Result<()> {
     let mut waits = Waits::new(patience);
-    // Whether an attempt may have removed the object without an answer that says so.
-    let mut may_be_done = false;
     loop {
-        let Some(left) = lifetime(until, SystemTime::now()) else {
-            return Err(match may_be_done {
-                true => generic("it is not known whether one of several requests took effect in time"),
-                false => too_late(path),
-            });
+        let Some(url) = sign(signer, path, until).await? else {
+            return Err(too_late(path));
         };
-        let url = signer.signed_url(Method::DELETE, path, left).await?;
-        let (error, asked) = match requests.follow(Method::DELETE, url.as_str()).await {
+        let (error, asked) = match requests.follow(Method::DELETE, &url).await {
             Ok(answer) if answer.status.is_success() => return Ok(()),
-            Ok(answer) if is_busy(answer.status) => (refused(&answer), retry_after(&answer.headers)),
+            Ok(answer) if is_busy(&answer) => (refused(&answer), retry_after(&answer.headers)),
             Ok(answer)
                 if answer.status == StatusCode::NOT_FOUND && answer.refusal().code != "NoSuchBucket" =>
             {
                 return Ok(());
             }
-            Ok(answer) if may_be_done => return Err(refused(&answer)),
             Ok(answer) if answer.status == StatusCode::FORBIDDEN && is_dated_after(&answer, until) => {
                 return Err(too_late(path));
             }
             Ok(answer) => return Err(refused(&answer)),
             Err(Failure::Unsigned(error)) => return Err(error),
-            Err(Failure::Transfer(error)) => (failed(error), None),
+            Err(Failure::Transfer(error)) if error.kind() == HttpErrorKind::Connect => (failed(error), None),
+            // It may be on its way, or have taken effect.
+            Err(Failure::Transfer(error)) => return Err(failed(error)),
         };
-        may_be_done = true;
         if !waits.next(asked).await {
             return Err(error);
         }
     }
 }
 
-/// For how long a request that is signed at `now`, or a little later, is to be valid so that it expires by `until`. A
+/// A URL by which the object is removed until `until`; `None` when that is too soon.
+async fn sign(signer: &AmazonS3, path: &Path, until: SystemTime) -> Result<Option<String>> {
+    loop {
+        let now = SystemTime::now();
+        let Some(left) = lifetime(until, now) else {
+            return Ok(None);
+        };
+        let url = signer.signed_url(Method::DELETE, path, left).await?;
+        // The URL is valid from when it was signed: credentials may have been waited for, or the process was stopped.
+        if now.elapsed().is_ok_and(|took| took < SLACK) {
+            return Ok(Some(url.into()));
+        }
+    }
+}
+
+/// For how long a request that is signed at `now`, or less than [`SLACK`] later, is to be valid so that it expires by `until`. A
 /// signature counts whole seconds, from the begin of the second in which it is made.
 fn lifetime(until: SystemTime, now: SystemTime) -> Option<Duration> {
     let left = until.duration_since(now).ok()?.min(LONGEST);
-    let seconds = left.as_secs().checked_sub(1).filter(|seconds| *seconds > 0)?;
+    let seconds = left
+        .as_secs()
+        .checked_sub(SLACK.as_secs())
+        .filter(|seconds| *seconds > 0)?;
     Some(Duration::from_secs(seconds))
 }
 
-fn is_busy(status: StatusCode) -> bool {
-    status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED
-        || [StatusCode::TOO_MANY_REQUESTS, StatusCode::REQUEST_TIMEOUT].contains(&status)
+/// Whether the store itself says that it did not take the request up. A proxy in between does not know that.
+fn is_busy(answer: &Answer) -> bool {
+    let busy = [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS];
+    busy.contains(&answer.status) && !answer.refusal().code.is_empty()
 }
 
 fn is_dated_after(answer: &Answer, until: SystemTime) -> bool {
