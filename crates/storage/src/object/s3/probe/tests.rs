@@ -133,6 +133,7 @@ fn engines() -> Vec<(Engine, Abilities, Mode, &'static [Break], &'static str)> {
                 create: Treated::Ignored,
                 replace: Treated::Ignored,
                 delete_if_match: false,
+                smallest_source: 3072,
                 ..aws()
             },
             no_conditions,

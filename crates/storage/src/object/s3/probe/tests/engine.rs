@@ -45,6 +45,8 @@ pub(super) struct Engine {
     pub(super) copies_parts: bool,
     /// Multipart uploads are listed for a directory, and not for an exact key only.
     pub(super) lists_directories: bool,
+    /// Size of the smallest object that is copied into a part
+    pub(super) smallest_source: usize,
     pub(super) sorts_lists: bool,
     pub(super) has_stale_reads: bool,
     pub(super) has_stale_lists: bool,
@@ -73,6 +75,7 @@ impl Default for Engine {
             lists_directories: true,
             sorts_lists: true,
             has_stale_reads: false,
+            smallest_source: 0,
             has_stale_lists: false,
             clock: Some(SignedDuration::ZERO),
             denied: None,
@@ -461,6 +464,9 @@ impl Store {
                 let Some(upload) = content.uploads.get(&id) else {
                     return refused(404, "NoSuchUpload");
                 };
+                if operation == "UploadPartCopy" && body.len() < self.engine.smallest_source {
+                    return refused(400, "InvalidRequest");
+                }
                 let named = String::from_utf8_lossy(&request.body).replace("&quot;", "\"");
                 let is_right = upload.parts.values().all(|part| named.contains(&part.e_tag));
                 if self.engine.checks_parts && !is_right {
