@@ -10,6 +10,9 @@
 # Whatever is missing is named at the end, together with the tests that were left out. It writes only
 # below target/.
 #
+# WHARF_TEST_ENGINES=seaweedfs,garage also builds these stores, for 10 to 15 minutes each, and runs the tests of buckets and
+# replicas on them.
+#
 # The OCI conformance suite runs when OCI_CONFORMANCE names its binary, and the classic one of
 # version 1.1.1 when OCI_CONFORMANCE_CLASSIC does.
 set -euo pipefail
@@ -25,7 +28,7 @@ for argument in "$@"; do
     --quick) quick=yes ;;
     --soak) export WHARF_CRASH_CYCLES=${WHARF_CRASH_CYCLES:-500} ;;
     -h | --help)
-        sed -n '2,13s/^# \{0,1\}//p' "$0"
+        sed -n '2,17s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *)
@@ -33,6 +36,17 @@ for argument in "$@"; do
         exit 2
         ;;
     esac
+done
+
+# shellcheck source=tests/engines.sh
+. tests/engines.sh
+engines=${WHARF_TEST_ENGINES:-}
+engines=${engines//,/ }
+for engine in $engines; do
+    if [ -z "${engine_programs[$engine]:-}" ]; then
+        echo "unknown engine \`$engine\` in WHARF_TEST_ENGINES; there are: ${!engine_programs[*]}" >&2
+        exit 2
+    fi
 done
 
 scratch=$(mktemp -d)
@@ -206,6 +220,7 @@ if [ $quick = no ]; then
     (
         install_go_tools
         install_python_tools
+        for engine in $engines; do install_engine "$engine"; done
     ) &
     lay_out_image
     wait $! || leave_out "tools (their installation failed, see above)"
@@ -233,30 +248,6 @@ use_memory
 status=0
 WHARF_LEFT_OUT=$left_out cargo test --workspace --no-fail-fast 2>&1 | tee "$scratch/cargo" || status=1
 
-# Runs tests against a store that speaks S3 in place of the memory of servers.
-on_a_bucket() {
-    local store=$scratch/store port
-    mkdir -p "${memory:-$store}/s3/registry"
-    for _ in 1 2 3 4 5; do
-        port=$((20000 + RANDOM % 10000))
-        # The keys of the testkit's `BucketStore`.
-        versitygw --port 127.0.0.1:$port --access a-key-for-tests --secret a-secret-for-tests --keep-alive --quiet \
-            posix "${memory:-$store}/s3" >"$scratch/versitygw" 2>&1 &
-        server=$!
-        sleep 1
-        if kill -0 $server 2>/dev/null; then break; fi
-        server=
-    done
-    if [ -z "$server" ]; then
-        cat "$scratch/versitygw"
-        return 1
-    fi
-    WHARF_LEFT_OUT=$left_out WHARF_TEST_S3=http://127.0.0.1:$port "$@"
-    local result=$?
-    stop_server
-    return $result
-}
-
 stop_server() {
     kill "$server"
     wait "$server" || true
@@ -265,12 +256,28 @@ stop_server() {
 
 say "stories on a bucket, and clients against replicas"
 if have versitygw; then
-    on_a_bucket cargo test -p wharf --test stories --no-fail-fast -- inmemory 2>&1 | tee -a "$scratch/cargo" || status=1
+    on_a_bucket versitygw cargo test -p wharf --test stories --no-fail-fast -- inmemory 2>&1 | tee -a "$scratch/cargo" || status=1
     CLIENTS_AGAINST=replicas WHARF_LEFT_OUT=$left_out cargo test -p wharf --test clients --no-fail-fast 2>&1 |
         tee -a "$scratch/cargo" || status=1
 else
     leave_out "stories on a bucket, and clients against replicas (\`versitygw\` is not installed)"
 fi
+
+buckets_and_replicas() {
+    local result=0
+    cargo test -p wharf-storage --test buckets --no-fail-fast || result=1
+    cargo test -p wharf --test replicas --no-fail-fast || result=1
+    return $result
+}
+
+for engine in $engines; do
+    say "buckets and replicas on $engine"
+    if have "${engine_programs[$engine]}"; then
+        on_a_bucket "$engine" buckets_and_replicas 2>&1 | tee -a "$scratch/cargo" || status=1
+    else
+        leave_out "buckets and replicas on $engine (\`${engine_programs[$engine]}\` is not installed)"
+    fi
+done
 read -r passed failed ignored < <(
     awk '/^test result: / { for (i = 1; i <= NF; i++) { if ($i ~ /^passed/) p += $(i-1); if ($i ~ /^failed/) f += $(i-1)
         if ($i ~ /^ignored/) s += $(i-1) } } END { print p + 0, f + 0, s + 0 }' "$scratch/cargo"

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use wharf_testkit::{
     Content,
-    bucket::{BucketStore, VERSITYGW},
+    bucket::BucketStore,
     image,
     peer::{Peer, REGISTRY_3},
     suite::{Part, Suite},
@@ -16,14 +16,14 @@ const DIRECTORY: &str = "some/where";
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test(
         "one_bucket_for_wharf_and_registry_3_in_turn",
-        &[Part::Program(VERSITYGW), Part::Program(REGISTRY_3)],
+        &[Part::Bucket, Part::Program(REGISTRY_3)],
         in_turn,
     );
 }
 
 /// Both push, pull, move a tag and delete, twice over, each on what the other left. What one writes is what the other would.
 fn in_turn() {
-    let store = BucketStore::start();
+    let store = BucketStore::of_this_run();
     let wharf = env!("CARGO_BIN_EXE_wharf");
     let mut pushed: Vec<(String, Content)> = Vec::new();
     for (round, program) in [wharf, REGISTRY_3, wharf, REGISTRY_3].into_iter().enumerate() {
@@ -31,13 +31,14 @@ fn in_turn() {
         for (name, content) in &pushed {
             holds(&peer, name, content);
         }
+        let repositories = format!("{DIRECTORY}/docker/registry/v2/repositories");
+        let lists = program == wharf || store.lists_from_before(&repositories);
         let listed = peer
             .send(&Request::new("GET", "/v2/_catalog"))
             .expect("an answer")
             .json();
-        assert_eq!(
-            listed["repositories"].as_array().map_or(0, Vec::len),
-            pushed.len(),
+        assert!(
+            !lists || listed["repositories"].as_array().map_or(0, Vec::len) == pushed.len(),
             "{program} lists what was pushed: {listed}"
         );
         for content in [
@@ -61,9 +62,8 @@ fn in_turn() {
             let tags = peer
                 .send(&Request::new("GET", &format!("/v2/{name}/tags/list")))
                 .expect("an answer");
-            assert_eq!(
-                tags.json()["tags"],
-                wharf_testkit::json!(["again"]),
+            assert!(
+                !lists || tags.json()["tags"] == wharf_testkit::json!(["again"]),
                 "{}",
                 tags.text()
             );
@@ -117,7 +117,11 @@ fn same_objects(store: &BucketStore) {
         }
         peer.stop();
         let mut objects = BTreeMap::new();
-        read(&store.path_of(&directory).join("docker"), "", &mut objects);
+        read(
+            &store.files_of(&directory).root().join("docker"),
+            "",
+            &mut objects,
+        );
         objects
     });
     let [ours, theirs] = &written;

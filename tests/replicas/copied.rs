@@ -16,7 +16,7 @@ use std::{
 
 use wharf_testkit::{
     Content,
-    bucket::{BucketStore, VERSITYGW},
+    bucket::BucketStore,
     image::{self, Blob},
     peer::{Peer, REGISTRY_3},
     store,
@@ -32,20 +32,19 @@ const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
 const PREFIX: &str = "moved/here";
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    let versitygw = Part::Program(VERSITYGW);
     suite.test(
         "a_directory_copied_into_a_bucket_and_back_is_the_same",
-        &[versitygw],
+        &[Part::Bucket],
         there_and_back,
     );
     suite.test(
         "a_copy_in_a_bucket_is_served_by_registry_3",
-        &[versitygw, Part::Program(REGISTRY_3)],
+        &[Part::Bucket, Part::Program(REGISTRY_3)],
         served_by_registry_3,
     );
     suite.test(
         "a_copy_that_is_killed_is_completed_by_the_next_one",
-        &[versitygw],
+        &[Part::Bucket],
         killed,
     );
     suite.test("a_copy_says_what_it_cannot_do", &[], refused);
@@ -164,18 +163,18 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
 }
 
 fn there_and_back() {
-    let store = BucketStore::start();
+    let store = BucketStore::of_this_run();
     let scene = Scene::filled().with_bucket(&store);
     let files_before = scene.files("data");
     scene.copy(&["--dry-run", "data", "bucket.yml"]).says("to copy");
-    assert!(!store.path_of(PREFIX).exists(), "a dry run writes nothing");
+    assert!(!store.has_some_below(PREFIX), "a dry run writes nothing");
     // The server goes on meanwhile.
     let server = Peer::start(WHARF, &scene.path("data"));
     scene
         .copy(&["data", "bucket.yml"])
         .says("tags         9 copied, 0 there already")
         .says("complete: everything is there");
-    assert!(files(&store.path_of(PREFIX)) == files_before);
+    assert!(files(store.files_of(PREFIX).root()) == files_before);
     // What came since is brought over.
     Content::of(image::oci("later")).push(server.authority(), "app", "later");
     server.stop();
@@ -195,7 +194,7 @@ fn there_and_back() {
 }
 
 fn served_by_registry_3() {
-    let store = BucketStore::start();
+    let store = BucketStore::of_this_run();
     let scene = Scene::filled().with_bucket(&store);
     scene.copy(&["--quiet", "data", "bucket.yml"]);
     let peer = Peer::on_bucket(REGISTRY_3, &store, PREFIX);
@@ -207,30 +206,52 @@ fn served_by_registry_3() {
 
 /// Killed after the first blob, the first link, and at some moments in between, in both directions.
 fn killed() {
-    let store = BucketStore::start();
+    let store = BucketStore::of_this_run();
     let scene = Scene::filled().with_bucket(&store);
     fs::create_dir(scene.path("back")).expect("a directory");
     let expected = scene.files("data");
     let mut killed = 0;
-    let bucket = store.path_of(PREFIX);
-    for (words, root) in [
-        (["data", "bucket.yml"], bucket),
-        (["bucket.yml", "back"], scene.path("back")),
+    for (words, target) in [
+        (["data", "bucket.yml"], Target::Bucket(&store)),
+        (["bucket.yml", "back"], Target::Directory(scene.path("back"))),
     ] {
         for place in ["docker/registry/v2/blobs", "docker/registry/v2/repositories"] {
-            killed += u32::from(kill_when_there(&scene, &words, &root.join(place)));
-            let problems = store::check(&root, store::Rules::default()).problems;
+            killed += u32::from(kill_when_there(&scene, &words, &target, place));
+            let problems = target.look(|root| store::check(root, store::Rules::default()).problems);
             let of_store = problems.iter().filter(|problem| !problem.contains("not part"));
             assert_eq!(of_store.count(), 0, "{problems:#?}");
         }
         scene.copy(&words).says("complete: everything is there");
-        assert!(files(&root) == expected, "{words:?}");
+        assert!(target.look(files) == expected, "{words:?}");
     }
     assert!(killed > 0, "each copy was over before it could be killed");
 }
 
-/// Starts a copy, and kills it as soon as there is something at `path`. Returns whether it was killed before it ended.
-fn kill_when_there(scene: &Scene, words: &[&str], path: &Path) -> bool {
+/// What a copy writes into.
+enum Target<'a> {
+    Bucket(&'a BucketStore),
+    Directory(PathBuf),
+}
+
+impl Target<'_> {
+    fn has(&self, place: &str) -> bool {
+        match self {
+            Self::Bucket(store) => store.has_some_below(&format!("{PREFIX}/{place}")),
+            Self::Directory(root) => root.join(place).exists(),
+        }
+    }
+
+    /// Looks at it as a directory of files.
+    fn look<T>(&self, look: impl FnOnce(&Path) -> T) -> T {
+        match self {
+            Self::Bucket(store) => look(store.files_of(PREFIX).root()),
+            Self::Directory(root) => look(root),
+        }
+    }
+}
+
+/// Starts a copy, and kills it as soon as there is something at `place`. Returns whether it was killed before it ended.
+fn kill_when_there(scene: &Scene, words: &[&str], target: &Target<'_>, place: &str) -> bool {
     let mut copy = scene
         .command(words)
         .stdout(Stdio::null())
@@ -238,7 +259,7 @@ fn kill_when_there(scene: &Scene, words: &[&str], path: &Path) -> bool {
         .spawn()
         .expect("it starts");
     let deadline = Instant::now() + Duration::from_secs(60);
-    while !path.exists() && Instant::now() < deadline {
+    while !target.has(place) && Instant::now() < deadline {
         if copy.try_wait().expect("a child").is_some() {
             return false;
         }

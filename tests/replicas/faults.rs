@@ -4,7 +4,7 @@ use std::{fs, time::Duration};
 
 use wharf_testkit::{
     Client, Repository, Server,
-    bucket::{BucketStore, VERSITYGW},
+    bucket::BucketStore,
     eventually,
     faults::{Fault, FaultProxy, Refusal, Which},
     image::{self, Blob, Image},
@@ -18,14 +18,14 @@ const DIRECTORY: &str = "some/where";
 const MEMORY: u64 = 300 << 20;
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    let needs = [Part::Program(VERSITYGW)];
+    let needs = [Part::Bucket];
     suite.test("clients_do_not_notice_trouble_that_passes", &needs, || {
         wharf_testkit::run(clients_do_not_notice_trouble_that_passes());
     });
     suite.test("trouble_that_stays_is_a_clear_error", &needs, || {
         wharf_testkit::run(trouble_that_stays_is_a_clear_error());
     });
-    suite.test("the_health_check_follows_the_bucket", &needs, || {
+    suite.test("the_health_check_follows_the_bucket", &[Part::OwnBucket], || {
         wharf_testkit::run(the_health_check_follows_the_bucket());
     });
 }
@@ -39,7 +39,7 @@ struct Troubled {
 
 impl Troubled {
     fn start() -> Self {
-        let store = BucketStore::start();
+        let store = BucketStore::of_this_run();
         let proxy = FaultProxy::start(store.address());
         let server = Server::builder(env!("CARGO_BIN_EXE_wharf"))
             .bucket_at(&store, &proxy.endpoint(), DIRECTORY)
@@ -64,7 +64,7 @@ impl Troubled {
     }
 
     fn check_tree(&self) {
-        let report = store::check(&self.store.path_of(DIRECTORY), store::Rules::default());
+        let report = store::check(self.store.files_of(DIRECTORY).root(), store::Rules::default());
         let problems = report.problems.join("\n");
         assert!(report.problems.is_empty(), "the bucket is damaged:\n{problems}");
         let said = self.server.log();

@@ -97,7 +97,7 @@ async fn kill_9_of_a_random_replica_every_second() {
         book.retried
     );
     assert!(kills > 0 && book.images.len() > 10, "the test has tested nothing");
-    let report = store::check(&replicas.root(), store::Rules::default());
+    let report = store::check(replicas.files().root(), store::Rules::default());
     assert!(
         report.problems.is_empty(),
         "the bucket is damaged:\n{}",

@@ -1,4 +1,5 @@
-//! Several servers on one bucket, behind a balancer without stickiness, with versitygw as the store.
+//! Several servers on one bucket, behind a balancer without stickiness, with versitygw as the store, or with the one at the
+//! address in `$WHARF_TEST_S3`.
 //!
 //! `WHARF_REPLICAS_SECONDS=600 cargo test --test replicas` is the soak.
 #![expect(clippy::print_stdout, reason = "says how much was survived")]
@@ -33,11 +34,8 @@ fn main() {
     suite.run().exit();
 }
 
-/// The programs that replicas need.
-const NEEDS: [Part; 2] = [
-    Part::Program(Replicas::NEEDS[0]),
-    Part::Program(Replicas::NEEDS[1]),
-];
+/// What replicas need.
+const NEEDS: [Part; 2] = Replicas::NEEDS;
 
 fn replicas(count: usize, lines: &[&str]) -> Replicas {
     Replicas::start(Path::new(env!("CARGO_BIN_EXE_wharf")), count, lines)

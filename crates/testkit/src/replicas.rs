@@ -2,7 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Client, Launcher, Server, bucket::BucketStore, nginx, proxy::Proxy, tls::Wanted};
+use crate::{
+    Client, Launcher, Server,
+    bucket::{BucketStore, Files},
+    nginx,
+    proxy::Proxy,
+    suite::Part,
+    tls::Wanted,
+};
 
 /// Running replicas. Dropping them ends the balancer first, and the store last.
 #[derive(Debug)]
@@ -13,8 +20,8 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// The programs that this needs.
-    pub const NEEDS: [&'static str; 2] = [crate::bucket::VERSITYGW, "nginx"];
+    /// What this needs.
+    pub const NEEDS: [Part; 2] = [Part::Bucket, Part::Program("nginx")];
 
     /// Directory in the bucket.
     const DIRECTORY: &'static str = "some/where";
@@ -25,7 +32,7 @@ impl Replicas {
     ///
     /// When a program is not installed or does not start.
     pub fn start(launcher: &Path, count: usize, lines: &[&str]) -> Self {
-        let store = BucketStore::start();
+        let store = BucketStore::of_this_run();
         let servers: Vec<Server> = (0..count)
             .map(|_| {
                 let builder = Server::builder(Launcher::Binary(launcher.to_owned()));
@@ -73,8 +80,8 @@ impl Replicas {
         self.servers[number].start_again();
     }
 
-    /// Directory that holds the registry, in the layout of registry:2.
-    pub fn root(&self) -> PathBuf {
-        self.store.path_of(Self::DIRECTORY)
+    /// The registry in the layout of registry:2, as it is now.
+    pub fn files(&self) -> Files {
+        self.store.files_of(Self::DIRECTORY)
     }
 }

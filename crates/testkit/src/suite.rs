@@ -4,13 +4,22 @@ use std::{collections::BTreeMap, io::Write as _};
 
 use libtest_mimic::{Arguments, Conclusion, Failed};
 
-use crate::tool;
+use crate::{
+    bucket::{self, VERSITYGW},
+    tool,
+};
 
 /// Something outside of this project that a test needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// A program that `tool::find` can find.
     Program(&'static str),
+    /// A bucket: versitygw, or the store of this run.
+    Bucket,
+    /// A bucket whose files the test can reach, so not one of the store of this run.
+    OwnBucket,
+    /// What the store of this run does not do, with the reason.
+    NotOnStore(&'static str),
     /// The process must be root, as the Docker daemon must.
     Root,
     /// A file that a chore of the project makes, below `target`.
@@ -28,6 +37,12 @@ impl Part {
             Part::Program(program) if tool::find(program).is_none() => {
                 Some(format!("`{program}` is not installed"))
             }
+            Part::OwnBucket if bucket::is_given() => {
+                Some("the files of the store of this run are its own".to_owned())
+            }
+            Part::Bucket if bucket::is_given() => None,
+            Part::Bucket | Part::OwnBucket => Part::Program(VERSITYGW).missing(),
+            Part::NotOnStore(reason) => Some(format!("the store of this run {reason}")),
             Part::Root if !is_root() => Some("not root".to_owned()),
             Part::Made { path, by } if !tool::target_directory().join(path).exists() => {
                 Some(format!("`target/{path}` is not there; `{by}` makes it"))

@@ -95,9 +95,9 @@ pub struct S3 {
     bucket: String,
     /// Beginning of all keys, empty or with a slash at its end
     root: String,
-    /// The conditions that the store honours, from the first put with one on
-    conditions: OnceCell<Conditions>,
-    /// What else is known of it, from the end of a probe on
+    /// The conditions that the store honours when one request follows the other, from the first put with one on
+    asked: OnceCell<Conditions>,
+    /// What is known of it, from the end of a probe on
     report: OnceLock<Report>,
     /// The probe that is running
     probing: Mutex<Option<Arc<Tries>>>,
@@ -186,7 +186,7 @@ impl S3 {
             patience,
             bucket: settings.bucket.clone(),
             root: String::new(),
-            conditions: OnceCell::new(),
+            asked: OnceCell::new(),
             report: OnceLock::new(),
             probing: Mutex::default(),
             has_warned: Arc::default(),
@@ -213,10 +213,10 @@ impl S3 {
     ///
     /// When the store does not answer, or not in time.
     pub async fn probe(&self) -> Result<Report, String> {
-        let conditions = self.find_conditions().await?;
+        let asked = self.ask_for_conditions().await?;
         let probes = self.probes();
         let tries = self.begin_tries(&probes).await?;
-        let report = probe::probe(&self.subject(&probes), &tries, conditions).await;
+        let report = probe::probe(&self.subject(&probes), &tries, asked).await;
         *self.probing.lock() = None;
         let report = report?;
         _ = self.report.set(report.clone());
@@ -268,22 +268,26 @@ impl S3 {
         Ok(tries)
     }
 
-    async fn find_conditions(&self) -> Result<Conditions, String> {
-        let find = || async {
+    async fn ask_for_conditions(&self) -> Result<Conditions, String> {
+        let ask = || async {
             let tries = self.begin_tries(&self.probes()).await?;
-            let found = Conditions::probe(&tries).await;
+            let found = Conditions::ask(&tries).await;
             tries.clean_up().await;
             found
         };
-        self.conditions.get_or_try_init(find).await.copied()
+        self.asked.get_or_try_init(ask).await.copied()
     }
 
-    /// The conditions that the store honours: none while that is not known.
+    /// The conditions that the store honours: none while that is not known. Until a probe has shown which of them hold among
+    /// several requests at once, those that hold when one follows the other: no less than looking before the put.
     async fn conditions(&self) -> Conditions {
-        if let Some(known) = self.conditions.get() {
-            return *known;
+        if let Some(Report { abilities, .. }) = self.report.get() {
+            return Conditions {
+                creates: abilities.creates,
+                cas: abilities.cas,
+            };
         }
-        match timeout(LONGEST_WAIT, self.find_conditions()).await {
+        match timeout(LONGEST_WAIT, self.ask_for_conditions()).await {
             Ok(Ok(found)) => found,
             Ok(Err(_)) | Err(_) => Conditions::NONE,
         }

@@ -20,7 +20,7 @@ use wharf_storage::{
     },
 };
 use wharf_testkit::{
-    bucket::{BucketStore, VERSITYGW},
+    bucket::BucketStore,
     faults::{Fault, FaultProxy, Refusal, Which},
     suite::{Part, Suite},
 };
@@ -83,14 +83,18 @@ const SILENT: &[(&str, Fault)] = &[
 ];
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    let mut add = |name: &str, test: fn() -> LocalBoxFuture<'static, ()>| {
+    let mut add_on = |store: Part, name: &str, test: fn() -> LocalBoxFuture<'static, ()>| {
         let name = format!("faults::{name}");
-        suite.test(&name, &[Part::Program(VERSITYGW)], move || {
+        suite.test(&name, &[store], move || {
             tokio::runtime::Runtime::new()
                 .expect("a runtime")
                 .block_on(test());
         });
     };
+    add_on(Part::OwnBucket, "a_missing_bucket_is_not_an_empty_one", || {
+        Box::pin(a_missing_bucket_is_not_an_empty_one())
+    });
+    let mut add = |name: &str, test: fn() -> LocalBoxFuture<'static, ()>| add_on(Part::Bucket, name, test);
     add("each_fault_at_each_request_passes", || {
         Box::pin(each_fault_at_each_request_passes())
     });
@@ -102,9 +106,6 @@ pub(crate) fn add_to(suite: &mut Suite) {
     });
     add("refused_credentials_say_what_to_do", || {
         Box::pin(refused_credentials_say_what_to_do())
-    });
-    add("a_missing_bucket_is_not_an_empty_one", || {
-        Box::pin(a_missing_bucket_is_not_an_empty_one())
     });
     add("an_answer_of_another_server_is_not_that_of_a_store", || {
         Box::pin(an_answer_of_another_server_is_not_that_of_a_store())
@@ -136,9 +137,10 @@ struct Bench {
 
 impl Bench {
     fn new(patience: Patience) -> Self {
-        let store = BucketStore::start();
+        let store = BucketStore::of_this_run();
         let proxy = FaultProxy::start(store.address());
-        let bucket = S3::with_patience(&settings(proxy.endpoint()), &credentials(), patience);
+        let site = store.site().at(&proxy.endpoint());
+        let bucket = S3::with_patience(&settings(&site), &credentials(&site), patience);
         let bucket = bucket.expect("settings that can be used");
         let meters = bucket.meters();
         let options = ObjectOptions {
@@ -148,7 +150,7 @@ impl Bench {
             ..ObjectOptions::default()
         };
         let memory = Share::new("parts", 16 * PART);
-        let prefix = Path::from("some/where");
+        let prefix = Path::from(site.key("some/where"));
         let storage = ObjectStorage::sharing(Arc::new(bucket), prefix, memory, options);
         Self {
             store,

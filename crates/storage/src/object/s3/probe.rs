@@ -49,17 +49,13 @@ pub(super) struct Subject<'a> {
     pub(super) probes: &'a str,
 }
 
-/// Tries everything. `conditions` are known already.
+/// Tries everything. `asked` is what the store does with conditions when one request follows the other.
 ///
 /// # Errors
 ///
 /// When the store does not answer, or not in time.
-pub(super) async fn probe(
-    subject: &Subject<'_>,
-    tries: &Tries,
-    conditions: Conditions,
-) -> Result<Report, String> {
-    let probed = time::timeout(LONGEST, try_all(subject, tries, conditions)).await;
+pub(super) async fn probe(subject: &Subject<'_>, tries: &Tries, asked: Conditions) -> Result<Report, String> {
+    let probed = time::timeout(LONGEST, try_all(subject, tries, asked)).await;
     // What takes longer is left to a later probe.
     _ = time::timeout(LONGEST_CLEAN_UP, tries.clean_up()).await;
     let mut report = probed.map_err(|_elapsed| format!("it took longer than {} s", LONGEST.as_secs()))??;
@@ -81,9 +77,10 @@ pub(super) async fn look(subject: &Subject<'_>) -> Vec<Finding> {
     bucket::look(&tries, &tree(subject)).await
 }
 
-async fn try_all(subject: &Subject<'_>, tries: &Tries, conditions: Conditions) -> Result<Report, String> {
+async fn try_all(subject: &Subject<'_>, tries: &Tries, asked: Conditions) -> Result<Report, String> {
     let expiring = Expiring::sign(tries, subject.signer).await?;
     leftovers::remove(tries, subject.probes).await?;
+    let conditions = asked.race(tries).await?;
     let contents = Contents::probe(tries).await?;
     let multiparts = MultipartUploads::probe(tries, subject.bucket).await?;
     let signs = signed::reads(tries, subject.signer).await?;

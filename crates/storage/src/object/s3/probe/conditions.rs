@@ -11,6 +11,9 @@ use super::{
 /// Requests at once, of which one may win.
 const RIVALS: u8 = 8;
 
+const CREATE: (&str, &str) = ("if-none-match", "*");
+const IF_MATCH: &str = "if-match";
+
 /// An entity tag that no object of a probe has.
 pub(super) const WRONG: &str = "\"00000000000000000000000000000000\"";
 
@@ -37,51 +40,68 @@ impl Conditions {
         cas: Cas::None,
     };
 
-    /// Tries them.
+    /// Tries them by one request after the other.
     ///
     /// # Errors
     ///
     /// When the store does not answer.
-    pub(in super::super) async fn probe(tries: &Tries) -> Result<Self, String> {
+    pub(in super::super) async fn ask(tries: &Tries) -> Result<Self, String> {
         let key = tries.key("conditions");
-        let created = race(tries, &key, ("if-none-match", "*")).await?;
         let Some(put) = tries.put(&key, "conditions").await? else {
             return Ok(Self::NONE);
         };
-        let creates = match created {
-            Race::One => true,
-            Race::Several => return Ok(Self::NONE),
-            Race::None => is_refused(&put_if(tries, &key, ("if-none-match", "*"), 0).await?),
-        };
+        let second = put_if(tries, &key, CREATE, 0).await?;
+        if second.status.is_success() {
+            return Ok(Self::NONE);
+        }
+        let creates = is_refused(&second);
         let cas = match e_tag(&put) {
-            Some(e_tag) => replaces(tries, &key, e_tag).await?,
-            None => Some(Cas::None),
+            Some(e_tag) => replaces(tries, &key, &e_tag).await?,
+            None => Cas::None,
         };
+        Ok(Self { creates, cas })
+    }
+
+    /// What of them holds among several requests at once, too. Some stores let the losers wait for seconds, so no client
+    /// should wait for the end of this.
+    ///
+    /// # Errors
+    ///
+    /// When the store does not answer.
+    pub(super) async fn race(self, tries: &Tries) -> Result<Self, String> {
+        let key = tries.key("race");
         // A store that lets several win is not believed to let one win at another time.
-        Ok(cas.map_or(Self::NONE, |cas| Self { creates, cas }))
+        if self.creates && race(tries, &key, CREATE).await? == Race::Several {
+            return Ok(Self::NONE);
+        }
+        let put = tries.put(&key, "race").await?;
+        let cas = match put.as_ref().and_then(e_tag) {
+            Some(e_tag) if self.cas != Cas::None => {
+                match race(tries, &key, (IF_MATCH, &in_form(self.cas, &e_tag))).await? {
+                    Race::One => self.cas,
+                    Race::None => Cas::None,
+                    Race::Several => return Ok(Self::NONE),
+                }
+            }
+            _ => Cas::None,
+        };
+        Ok(Self { cas, ..self })
     }
 }
 
-/// The form of the entity tag that is compared rightly; `None` when several puts at once won.
-async fn replaces(tries: &Tries, key: &str, mut e_tag: String) -> Result<Option<Cas>, String> {
+/// The form of the entity tag that is compared rightly.
+async fn replaces(tries: &Tries, key: &str, e_tag: &str) -> Result<Cas, String> {
     for form in [Cas::Quoted, Cas::Unquoted] {
-        let wrong = put_if(tries, key, ("if-match", &in_form(form, WRONG)), 0).await?;
+        let wrong = put_if(tries, key, (IF_MATCH, &in_form(form, WRONG)), 0).await?;
         if !is_refused(&wrong) {
-            return Ok(Some(Cas::None));
+            return Ok(Cas::None);
         }
-        let right = put_if(tries, key, ("if-match", &in_form(form, &e_tag)), 1).await?;
-        if let (true, Some(new)) = (right.status.is_success(), self::e_tag(&right)) {
-            e_tag = new;
-            return Ok(
-                match race(tries, key, ("if-match", &in_form(form, &e_tag))).await? {
-                    Race::One => Some(form),
-                    Race::None => Some(Cas::None),
-                    Race::Several => None,
-                },
-            );
+        let right = put_if(tries, key, (IF_MATCH, &in_form(form, e_tag)), 1).await?;
+        if right.status.is_success() {
+            return Ok(form);
         }
     }
-    Ok(Some(Cas::None))
+    Ok(Cas::None)
 }
 
 async fn race(tries: &Tries, key: &str, condition: (&'static str, &str)) -> Result<Race, String> {

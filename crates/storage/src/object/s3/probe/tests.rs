@@ -2,12 +2,12 @@
 
 mod engine;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::join_all;
 use jiff::SignedDuration;
 use object_store::{ObjectStore as _, PutMode, UpdateVersion, path::Path};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, time::timeout};
 
 use self::engine::{Engine, Running, Treated};
 use super::{
@@ -133,6 +133,7 @@ fn engines() -> Vec<(Engine, Abilities, Mode, &'static [Break], &'static str)> {
                 create: Treated::Ignored,
                 replace: Treated::Ignored,
                 delete_if_match: false,
+                smallest_source: 3072,
                 ..aws()
             },
             no_conditions,
@@ -450,6 +451,28 @@ async fn conditional_puts_hold_one_after_the_other_on_every_store() {
         replace(second.e_tag).await.unwrap();
         assert_eq!(running.keys(), [key.to_string()], "{name}");
     }
+}
+
+#[tokio::test]
+async fn a_put_does_not_wait_for_the_end_of_races() {
+    // SeaweedFS lets the losers of a creation wait for seconds.
+    let engine = Engine {
+        losers_wait: Duration::from_secs(300),
+        ..Engine::default()
+    };
+    let running = Running::start(engine).await;
+    let bucket = Arc::new(bucket(running.address));
+    let probe = tokio::spawn({
+        let bucket = Arc::clone(&bucket);
+        async move { bucket.probe().await }
+    });
+    let path = Path::from("some/where/object");
+    let create = || bucket.put_opts(&path, "x".into(), PutMode::Create.into());
+    // Less than a put waits for what is not known.
+    let put = timeout(Duration::from_secs(5), create()).await;
+    put.expect("no wait").unwrap();
+    assert!(!probe.is_finished(), "the races have not ended");
+    probe.abort();
 }
 
 #[tokio::test]

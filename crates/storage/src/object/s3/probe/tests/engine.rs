@@ -1,7 +1,7 @@
 //! A store that speaks S3 in the process of a test, and behaves as one engine or another.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -36,6 +36,8 @@ pub(super) struct Engine {
     pub(super) name: &'static str,
     pub(super) create: Treated,
     pub(super) replace: Treated,
+    /// How long a creation is not answered that lost against another one
+    pub(super) losers_wait: Duration,
     pub(super) knows_quoted_tags: bool,
     pub(super) delete_if_match: bool,
     pub(super) e_tag_is_md5: bool,
@@ -43,6 +45,8 @@ pub(super) struct Engine {
     pub(super) refuses_expired: bool,
     pub(super) takes_signed_urls: bool,
     pub(super) copies_parts: bool,
+    /// Size of the smallest object that is copied into a part
+    pub(super) smallest_source: usize,
     /// Multipart uploads are listed for a directory, and not for an exact key only.
     pub(super) lists_directories: bool,
     pub(super) sorts_lists: bool,
@@ -63,6 +67,7 @@ impl Default for Engine {
             name: "AWS",
             create: Treated::Atomically,
             replace: Treated::Atomically,
+            losers_wait: Duration::ZERO,
             knows_quoted_tags: true,
             delete_if_match: true,
             e_tag_is_md5: true,
@@ -70,6 +75,7 @@ impl Default for Engine {
             refuses_expired: true,
             takes_signed_urls: true,
             copies_parts: true,
+            smallest_source: 0,
             lists_directories: true,
             sorts_lists: true,
             has_stale_reads: false,
@@ -98,6 +104,8 @@ struct Store {
 #[derive(Debug, Default)]
 struct Content {
     objects: BTreeMap<String, Object>,
+    /// Keys of objects that were put on the condition that there is none
+    created: BTreeSet<String>,
     /// What stale reads and lists have
     before: BTreeMap<String, Object>,
     uploads: BTreeMap<String, Multipart>,
@@ -365,13 +373,22 @@ impl Store {
         match treated {
             Treated::Ignored => Ok(()),
             Treated::Unknown => Err(refused(501, "NotImplemented")),
-            _ if !holds => Err(refused(412, "PreconditionFailed")),
+            _ if !holds => {
+                let has_lost = wanted.is_none() && self.content.lock().created.contains(&request.key);
+                if has_lost {
+                    time::sleep(self.engine.losers_wait).await;
+                }
+                Err(refused(412, "PreconditionFailed"))
+            }
             Treated::Racily => {
                 time::sleep(Duration::from_millis(100)).await;
                 Ok(())
             }
             Treated::Atomically => {
                 // No other request is served before the put, because nothing awaits in between.
+                if wanted.is_none() {
+                    self.content.lock().created.insert(request.key.clone());
+                }
                 Ok(())
             }
         }
@@ -447,6 +464,9 @@ impl Store {
                     "UploadPartCopy" => content.source(request),
                     _ => request.body.clone(),
                 };
+                if operation == "UploadPartCopy" && body.len() < self.engine.smallest_source {
+                    return refused(400, "InvalidRequest");
+                }
                 let part = content.object(body, true);
                 let e_tag = part.e_tag.clone();
                 let upload = content.uploads.get_mut(&id).unwrap();
