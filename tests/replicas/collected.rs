@@ -4,7 +4,7 @@ use std::process::{Command, Output};
 
 use wharf_testkit::{
     Content,
-    bucket::{BucketStore, VERSITYGW},
+    bucket::BucketStore,
     image,
     peer::Peer,
     suite::{Part, Suite},
@@ -20,13 +20,13 @@ const DIRECTORY: &str = "some/where";
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test(
         "a_collection_is_refused_while_a_server_writes_to_the_bucket",
-        &[Part::Program(VERSITYGW)],
+        &[Part::Bucket],
         refused_beside_a_server,
     );
 }
 
 fn refused_beside_a_server() {
-    let store = BucketStore::start();
+    let store = BucketStore::of_this_run();
     let bench = Bench::new();
     let lines = store.configuration(DIRECTORY);
     let storage = lines.iter().map(|line| format!("  {line}\n")).collect::<String>();
