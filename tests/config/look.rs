@@ -273,8 +273,28 @@ fn what_is_not_here_yet_is_refused_or_told_before_anything_listens() {
             "`proxy` is not supported yet",
         ),
         (
+            "storage: inmemory\nmiddleware: {repository: [{name: redirect}]}",
+            "`middleware.repository` is not supported: such middleware is code",
+        ),
+        (
             "storage: inmemory\nmiddleware: {storage: [{name: redirect}]}",
-            "`middleware.storage` is not supported yet",
+            "`middleware.storage[0].options.baseurl` is missing",
+        ),
+        (
+            "storage: inmemory\nmiddleware: {storage: [{name: redirect, options: {baseurl: cdn}}]}",
+            "`middleware.storage[0].options.baseurl` must be a URL with scheme and host",
+        ),
+        (
+            "storage: inmemory\nmiddleware: {storage: [{name: akamai}]}",
+            "`middleware.storage[0].name` names no middleware with `akamai`; there are `redirect`, `rewrite` and `cloudfront`",
+        ),
+        (
+            "storage: {s3: {bucket: b, region: r}}\nmiddleware: {storage: [{name: cloudfront, options: {baseurl: b}}]}",
+            "`middleware.storage[0].options.privatekey` is missing",
+        ),
+        (
+            "storage: {s3: {bucket: b, region: r}}\nmiddleware: {storage: [{name: cloudfront, options: {baseurl: b, privatekey: p, keypairid: k, ipfilteredby: aws}}]}",
+            "`middleware.storage[0].options.ipfilteredby` must be `none`: the others need the addresses of clients",
         ),
         (
             "storage: inmemory\nauth: {token: {realm: r, service: s, issuer: i}}",

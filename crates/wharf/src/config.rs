@@ -17,6 +17,7 @@ mod kind;
 mod limits;
 mod load;
 mod log;
+mod middleware;
 mod notifications;
 mod paging;
 mod report;
@@ -31,6 +32,7 @@ mod yaml;
 
 pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
+pub(crate) use middleware::Middleware;
 pub(crate) use show::examine;
 pub(crate) use tree::parse_duration;
 
@@ -59,6 +61,8 @@ pub(crate) struct Settings {
     /// Settings of traces; `None`: requests are not traced.
     pub(crate) traces: Option<TraceSettings>,
     pub(crate) storage: Engine,
+    /// Servers in front of the store, from which clients read blobs.
+    pub(crate) middleware: Vec<Middleware>,
     /// What all clients together may use.
     pub(crate) limits: Limits,
     pub(crate) locking: Locking,
@@ -184,6 +188,16 @@ pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
     S3(Box<Bucket>),
+}
+
+impl Engine {
+    /// The beginning of all keys, without slashes around it; empty but for a bucket.
+    pub(crate) fn prefix(&self) -> &str {
+        match self {
+            Self::S3(bucket) => &bucket.prefix,
+            Self::Filesystem { .. } | Self::InMemory => "",
+        }
+    }
 }
 
 /// A bucket, and the way to write into it.

@@ -4,6 +4,7 @@ mod bucket;
 mod cli;
 mod cmd;
 mod config;
+mod elsewhere;
 mod log;
 mod preflight;
 mod prompt;

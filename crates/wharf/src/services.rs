@@ -25,6 +25,7 @@ use wharf_workers::Supervisor;
 use self::bucket::{BucketWatch, Use};
 use crate::{
     config::{Engine, Listen, Settings},
+    elsewhere,
     systemd::Inherited,
 };
 
@@ -59,6 +60,8 @@ impl Services {
     /// Opens the store, the listeners and all else that `settings` name. Needs a runtime.
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
+        // What this machine lacks is said before the store is asked.
+        let elsewhere = elsewhere::open(settings)?;
         let budget = budget(settings);
         let opened = store::open(settings, &budget).await?;
         let requests = opened.bucket.as_ref().map(|client| client.meters());
@@ -75,7 +78,9 @@ impl Services {
         let bucket = opened
             .bucket
             .map(|client| BucketWatch::start(&supervisor, client, &store, &address, use_of(settings)));
-        let registry = registry(settings, &store, &address, &budget, webhooks.as_ref());
+        let registry =
+            registry(settings, &store, &address, &budget, webhooks.as_ref()).with_elsewhere(elsewhere);
+        let registry = Arc::new(registry);
 
         let mut used = ServerServices {
             access: access(settings, &address, &budget)?,
@@ -202,7 +207,7 @@ fn registry(
     address: &ListenAddress,
     budget: &Budget,
     webhooks: Option<&Webhooks>,
-) -> Arc<Registry> {
+) -> Registry {
     let options = wharf_registry::Options {
         delete_enabled: settings
             .deletion
@@ -213,7 +218,7 @@ fn registry(
     if let Some(webhooks) = webhooks {
         registry = registry.with_subscriber(Arc::new(webhooks.clone()));
     }
-    Arc::new(registry)
+    registry
 }
 
 /// The users. Warns where their passwords would cross a network in clear text.

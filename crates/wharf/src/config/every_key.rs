@@ -41,6 +41,51 @@ const SPECIAL: &[(&str, &str, &str)] = &[
     ),
     ("storage.s3.chunksize", "", "5242880"),
     ("storage.s3.multipartcopychunksize", "", "5242880"),
+    (
+        "middleware.storage[].name",
+        "",
+        "redirect, options: {baseurl: 'http://a'}",
+    ),
+    (
+        "middleware.storage[].disabled",
+        REDIRECT,
+        "true, name: redirect, options: {baseurl: 'http://a'}",
+    ),
+    (
+        "middleware.storage[].options.baseurl",
+        REDIRECT,
+        "'http://b'}, name: redirect, other: {",
+    ),
+    (
+        "middleware.storage[].options.scheme",
+        REDIRECT,
+        "https}, name: rewrite, other: {",
+    ),
+    (
+        "middleware.storage[].options.host",
+        REDIRECT,
+        "h:7}, name: rewrite, other: {",
+    ),
+    (
+        "middleware.storage[].options.trimpathprefix",
+        REDIRECT,
+        "/b}, name: rewrite, other: {",
+    ),
+    (
+        "middleware.storage[].options.privatekey",
+        CLOUDFRONT,
+        "p2, baseurl: b, keypairid: k}, name: cloudfront, other: {",
+    ),
+    (
+        "middleware.storage[].options.keypairid",
+        CLOUDFRONT,
+        "k2, baseurl: b, privatekey: p}, name: cloudfront, other: {",
+    ),
+    (
+        "middleware.storage[].options.duration",
+        CLOUDFRONT,
+        "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
+    ),
     ("http.h2c.enabled", "", "false"),
     ("auth.htpasswd.path", "", "p"),
     ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),
@@ -178,6 +223,12 @@ const SPECIAL: &[(&str, &str, &str)] = &[
 /// Keys of an endpoint are tested together with a URL, which every endpoint needs.
 const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
 
+/// Keys of a server in front of the store are tested in place of this one.
+const REDIRECT: &str = "middleware: {storage: [{name: redirect, options: {baseurl: 'http://a'}}]}";
+
+const CLOUDFRONT: &str =
+    "middleware: {storage: [{name: cloudfront, options: {baseurl: b, keypairid: k, privatekey: p}}]}";
+
 /// Keys of the debug server are tested together with an address.
 const DEBUG: &str = "http: {debug: {addr: ':1'}}";
 
@@ -194,6 +245,8 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "auth.none",
     "auth.htpasswd",
     "validation.manifests.indexes.platformlist",
+    "middleware.storage",
+    "middleware.storage[].options.ipfilteredby",
     "notifications.events",
     "notifications.endpoints",
     "health.file",
@@ -224,6 +277,7 @@ fn store(key: &KeyInfo) -> &'static [(&'static str, &'static str)] {
         "storage.s3.bucket" => &BUCKET[1..],
         "storage.s3.region" => UNNAMED_REGION,
         path if path.starts_with("storage.s3.") || path.starts_with("storage.redirect.") => BUCKET,
+        path if path.starts_with("middleware.storage[].") => BUCKET,
         _ => STORE,
     }
 }

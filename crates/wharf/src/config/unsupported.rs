@@ -18,8 +18,8 @@ const NO_TOKEN: &str = "is not supported yet, and this server would let every cl
 const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
 const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
 const NO_HOOKS: &str = "has no effect: wharf sends no mail; let the log collector send it";
-const NO_MIDDLEWARE: &str =
-    "is not supported yet; without it clients would get other addresses, or other rights, than configured";
+const NO_MIDDLEWARE: &str = "is not supported: such middleware is code that is compiled into a registry, and registry:2 and registry:3 have none; \
+     remove the key. Addresses of blobs are changed by `middleware.storage`";
 const NO_REDIS: &str =
     "is not used: the cache is in memory, and each use of it is compared with the store; remove the key";
 const NO_PROXY: &str =
@@ -52,7 +52,6 @@ const FEATURES: &[KeyInfo] = &[
     KeyInfo::new("log.hooks", Kind::List, Warned(NO_HOOKS)),
     KeyInfo::new("middleware.registry", Kind::List, Refused(NO_MIDDLEWARE)),
     KeyInfo::new("middleware.repository", Kind::List, Refused(NO_MIDDLEWARE)),
-    KeyInfo::new("middleware.storage", Kind::List, Refused(NO_MIDDLEWARE)),
     KeyInfo::new("proxy", Kind::Section, Refused(NO_PROXY)),
     KeyInfo::new("redis", Kind::Section, Warned(NO_REDIS)),
     KeyInfo::new("policy.repository.classes", Kind::Texts, Warned(NO_CLASSES)),
@@ -98,7 +97,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
         Kind::Boolean,
         Both,
         "log.hooks[].disabled log.hooks[].options.smtp.insecure
-         middleware.registry[].disabled middleware.repository[].disabled middleware.storage[].disabled
+         middleware.registry[].disabled middleware.repository[].disabled
          auth.token.autoredirect",
     ),
     (
@@ -114,9 +113,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
          storage.azure.realm storage.azure.rootdirectory storage.azure.serviceurl storage.gcs.keyfile
          storage.gcs.rootdirectory storage.gcs.useragent log.hooks[].type log.hooks[].options.smtp.addr
          log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
-         middleware.repository[].name middleware.storage[].name middleware.storage[].options.baseurl
-         middleware.storage[].options.privatekey middleware.storage[].options.keypairid
-         middleware.storage[].options.iprangesurl auth.token.realm auth.token.service auth.token.issuer
+         middleware.repository[].name auth.token.realm auth.token.service auth.token.issuer
          auth.token.rootcertbundle auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
          http.tls.letsencrypt.email proxy.remoteurl proxy.username",
     ),
@@ -134,15 +131,13 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Duration,
         Both,
-        "storage.azure.retry_delay middleware.storage[].options.duration
-         middleware.storage[].options.updatefrequency middleware.storage[].options.updatefrenquency
+        "storage.azure.retry_delay
          redis.dialtimeout redis.readtimeout redis.writetimeout",
     ),
     (
         Kind::Any,
         Both,
-        "storage.gcs.credentials middleware.registry[].options middleware.repository[].options
-         middleware.storage[].options.awsregion",
+        "storage.gcs.credentials middleware.registry[].options middleware.repository[].options",
     ),
     (
         Kind::Texts,
@@ -150,11 +145,6 @@ const PARTS: &[(Kind, Since, &str)] = &[
         "log.hooks[].levels log.hooks[].options.to http.tls.letsencrypt.hosts",
     ),
     (Kind::Section, Both, "log.hooks[].options"),
-    (
-        Kind::Word(&["none", "aws", "awsregion"]),
-        Both,
-        "middleware.storage[].options.ipfilteredby",
-    ),
     (
         Kind::Text,
         Only2,
@@ -177,8 +167,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Text,
         From3("3.0"),
-        "middleware.storage[].options.scheme middleware.storage[].options.host
-         middleware.storage[].options.trimpathprefix redis.clientname redis.username
+        "redis.clientname redis.username
          redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
          auth.token.jwks auth.token.autoredirectpath http.tls.letsencrypt.directoryurl proxy.exec.command",
     ),
