@@ -3,6 +3,7 @@
 
 mod auth;
 mod check;
+mod cloud;
 mod compat;
 mod debug;
 mod documentation;
@@ -30,6 +31,7 @@ mod unsupported;
 mod validation;
 mod yaml;
 
+pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
@@ -188,6 +190,7 @@ pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
     S3(Box<Bucket>),
+    Cloud(Box<CloudBucket>),
 }
 
 impl Engine {
@@ -195,6 +198,7 @@ impl Engine {
     pub(crate) fn prefix(&self) -> &str {
         match self {
             Self::S3(bucket) => &bucket.prefix,
+            Self::Cloud(bucket) => &bucket.prefix,
             Self::Filesystem { .. } | Self::InMemory => "",
         }
     }

@@ -2,6 +2,7 @@
 
 mod bucket;
 mod cli;
+mod cloud;
 mod cmd;
 mod config;
 mod elsewhere;

@@ -12,6 +12,7 @@ use wharf_client::outgoing;
 use wharf_http::Tls;
 
 use crate::{
+    cloud,
     config::{Engine, Listen, Settings},
     elsewhere,
 };
@@ -39,6 +40,11 @@ pub(crate) fn look(settings: &Settings) -> Findings {
         findings
             .problems
             .extend(data_directory(root, settings.server.read_only));
+    }
+    if let Engine::Cloud(bucket) = &settings.storage
+        && let Err(error) = cloud::look(bucket)
+    {
+        findings.problems.push(format!("{error:#}"));
     }
     if let Err(error) = elsewhere::open(settings) {
         findings.problems.push(format!("{error:#}"));

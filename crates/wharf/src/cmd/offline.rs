@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_storage::{ErrorKind, Storage, fs::FsStorage};
 
-use crate::{bucket, config::Engine};
+use crate::{bucket, cloud, config::Engine};
 
 /// A command that works on the store, in the words of its errors.
 pub(super) struct Work {
@@ -33,6 +33,11 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
         Engine::S3(bucket) => {
             let parts = Budget::new(Limits::of(Machine::read())).parts;
             let opened = bucket::open(bucket, parts).await.context(work.cannot)?;
+            Ok(Arc::new(opened.storage))
+        }
+        Engine::Cloud(bucket) => {
+            let parts = Budget::new(Limits::of(Machine::read())).parts;
+            let opened = cloud::open(bucket, parts).await.context(work.cannot)?;
             Ok(Arc::new(opened.storage))
         }
     }

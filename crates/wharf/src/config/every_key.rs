@@ -40,6 +40,33 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "k, encrypt: true",
     ),
     ("storage.s3.chunksize", "", "5242880"),
+    ("storage.gcs.chunksize", "", "10485760"),
+    (
+        "storage.gcs.credentials",
+        "",
+        "{client_email: e, private_key: k, private_key_id: i}",
+    ),
+    ("storage.azure.serviceurl", "", "http://h"),
+    (
+        "storage.azure.connectionstring",
+        "",
+        "AccountName=x;AccountKey=eA==",
+    ),
+    (
+        "storage.azure.credentials.clientid",
+        "storage: {azure: {credentials: {type: client_secret, tenantid: t, secret: s}}}",
+        "i, type: client_secret, tenantid: t, secret: s",
+    ),
+    (
+        "storage.azure.credentials.tenantid",
+        "storage: {azure: {credentials: {type: client_secret, clientid: i, secret: s}}}",
+        "t, type: client_secret, clientid: i, secret: s",
+    ),
+    (
+        "storage.azure.credentials.secret",
+        "storage: {azure: {credentials: {type: client_secret, clientid: i, tenantid: t}}}",
+        "s, type: client_secret, clientid: i, tenantid: t",
+    ),
     ("storage.s3.multipartcopychunksize", "", "5242880"),
     (
         "middleware.storage[].name",
@@ -241,6 +268,8 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "storage.filesystem",
     "storage.inmemory",
     "storage.s3",
+    "storage.gcs",
+    "storage.azure",
     "auth",
     "auth.none",
     "auth.htpasswd",
@@ -269,11 +298,33 @@ const UNNAMED_REGION: &[(&str, &str)] = &[
     ("REGISTRY_STORAGE_S3_REGIONENDPOINT", "https://s3.example"),
 ];
 
+/// A bucket of Google.
+const GOOGLE: &[(&str, &str)] = &[("REGISTRY_STORAGE_GCS_BUCKET", "b")];
+
+/// A container of Azure.
+const AZURE: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_AZURE_ACCOUNTKEY", "k"),
+    ("REGISTRY_STORAGE_AZURE_ACCOUNTNAME", "a"),
+    ("REGISTRY_STORAGE_AZURE_CONTAINER", "c"),
+];
+
+/// A container in an account that is not named.
+const NAMELESS: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_AZURE_ACCOUNTKEY", "k"),
+    ("REGISTRY_STORAGE_AZURE_CONTAINER", "c"),
+];
+
 /// The variables for the test of a key; they must not override the key itself.
 fn store(key: &KeyInfo) -> &'static [(&'static str, &'static str)] {
     match key.path {
         path if path.starts_with("storage.filesystem") => &[],
         "storage.s3" => BUCKET,
+        "storage.gcs.bucket" => &[],
+        "storage.azure.container" => &AZURE[..2],
+        "storage.azure.accountkey" => &AZURE[1..],
+        "storage.azure.accountname" => NAMELESS,
+        path if path.starts_with("storage.gcs") => GOOGLE,
+        path if path.starts_with("storage.azure") => AZURE,
         "storage.s3.bucket" => &BUCKET[1..],
         "storage.s3.region" => UNNAMED_REGION,
         path if path.starts_with("storage.s3.") || path.starts_with("storage.redirect.") => BUCKET,
@@ -324,7 +375,7 @@ fn sample(key: &KeyInfo) -> String {
         Kind::Word(words) => words.last().copied().unwrap_or_default().to_owned(),
         Kind::Texts => "[t7]".to_owned(),
         Kind::Headers { .. } => "{X-T7: [v]}".to_owned(),
-        Kind::Fields => "{t7: v}".to_owned(),
+        Kind::Fields { .. } => "{t7: v}".to_owned(),
         Kind::List => "[]".to_owned(),
         Kind::Section | Kind::Named | Kind::Choice => "{}".to_owned(),
         Kind::Text | Kind::Secret | Kind::Any => "t7".to_owned(),

@@ -241,6 +241,7 @@ fn traces(variables: &[(OsString, OsString)], report: &mut Report) -> Option<Tra
 fn has_address_for_clients(engine: Option<&Engine>, middleware: &[Middleware]) -> bool {
     let (is_reachable, signs) = match engine {
         Some(Engine::S3(bucket)) => (bucket.settings.is_reachable_by_clients(), true),
+        Some(Engine::Cloud(bucket)) => (bucket.is_reachable_by_clients(), true),
         Some(Engine::Filesystem { .. } | Engine::InMemory) | None => (false, false),
     };
     let is_in_front = |server: &Middleware| server.has_address() && (signs || !server.needs_signed_url());

@@ -81,7 +81,7 @@ impl Middleware {
     }
 
     /// Whether it needs the signed URL of the store.
-    pub(super) fn needs_signed_url(&self) -> bool {
+    pub(crate) fn needs_signed_url(&self) -> bool {
         matches!(self, Self::Rewrite(_))
     }
 }

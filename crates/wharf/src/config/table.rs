@@ -33,6 +33,8 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         log::KEYS,
         storage::KEYS,
         storage::s3::KEYS,
+        storage::gcs::KEYS,
+        storage::azure::KEYS,
         middleware::KEYS,
         auth::KEYS,
         http::KEYS,

@@ -3,16 +3,13 @@
 
 use super::{
     keys::{
-        Key, KeyInfo, Since,
+        KeyInfo, Since,
         Since::{Both, From3, Only2},
         Status::{Accepted, AsAbove, Refused, Warned},
-        keys,
     },
     kind::Kind,
-    section::Section,
 };
 
-const NO_BUCKETS: &str = "is not supported yet; use `storage.filesystem`, or stay with registry:2 for now";
 const NOT_IN_3: &str = "is not supported; registry:3 dropped it as well. Copy the data to a file system";
 const NO_TOKEN: &str = "is not supported yet, and this server would let every client in; use `auth.htpasswd`";
 const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
@@ -32,9 +29,7 @@ const NO_SCHEMA_1: &str =
 const OWN_CACHE: &str = "the cache is bounded, needs no setting, and is compared with the store at every use";
 
 /// Stores that are refused.
-pub(super) const STORES: [KeyInfo; 5] = [
-    KeyInfo::new("storage.azure", Kind::Named, Refused(NO_BUCKETS)),
-    KeyInfo::new("storage.gcs", Kind::Named, Refused(NO_BUCKETS)),
+pub(super) const STORES: [KeyInfo; 3] = [
     KeyInfo::new("storage.oss", Kind::Any, Refused(NOT_IN_3)).since(Only2),
     KeyInfo::new("storage.swift", Kind::Any, Refused(NOT_IN_3)).since(Only2),
     KeyInfo::new("storage.rados", Kind::Any, Refused(NOT_IN_3)).since(Only2),
@@ -100,18 +95,11 @@ const PARTS: &[(Kind, Since, &str)] = &[
          middleware.registry[].disabled middleware.repository[].disabled
          auth.token.autoredirect",
     ),
-    (
-        Kind::Number,
-        Both,
-        "storage.azure.max_retries storage.gcs.chunksize
-         storage.gcs.maxconcurrency redis.db",
-    ),
+    (Kind::Number, Both, "redis.db"),
     (
         Kind::Text,
         Both,
-        "storage.azure.accountname storage.azure.credentials.clientid storage.azure.credentials.tenantid
-         storage.azure.realm storage.azure.rootdirectory storage.azure.serviceurl storage.gcs.keyfile
-         storage.gcs.rootdirectory storage.gcs.useragent log.hooks[].type log.hooks[].options.smtp.addr
+        "log.hooks[].type log.hooks[].options.smtp.addr
          log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
          middleware.repository[].name auth.token.realm auth.token.service auth.token.issuer
          auth.token.rootcertbundle auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
@@ -120,24 +108,17 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Secret,
         Both,
-        "storage.azure.accountkey storage.azure.credentials.secret storage.azure.connectionstring
-         log.hooks[].options.smtp.password redis.password proxy.password",
-    ),
-    (
-        Kind::Word(&["client_secret", "shared_key", "default_credentials"]),
-        Both,
-        "storage.azure.credentials.type",
+        "log.hooks[].options.smtp.password redis.password proxy.password",
     ),
     (
         Kind::Duration,
         Both,
-        "storage.azure.retry_delay
-         redis.dialtimeout redis.readtimeout redis.writetimeout",
+        "redis.dialtimeout redis.readtimeout redis.writetimeout",
     ),
     (
         Kind::Any,
         Both,
-        "storage.gcs.credentials middleware.registry[].options middleware.repository[].options",
+        "middleware.registry[].options middleware.repository[].options",
     ),
     (
         Kind::Texts,
@@ -160,7 +141,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Boolean,
         From3("3.0"),
-        "storage.azure.skipverify redis.contexttimeoutenabled redis.poolfifo
+        "redis.contexttimeoutenabled redis.poolfifo
          redis.readonly redis.routebylatency redis.routerandomly redis.disableidentity
          redis.unstableresp3",
     ),
@@ -198,12 +179,6 @@ const VARIABLES: [(&str, &str); 2] = [
     ("compatibility.schema1.signingkeyfile", "TRUSTKEY"),
 ];
 
-// The checks of registry:2 on a store are made here, too, so that operators correct all problems at once.
-keys! {
-    AZURE_CONTAINER: Option<String> = Key::new("storage.azure.container").status(AsAbove);
-    GCS_BUCKET: Option<String> = Key::new("storage.gcs.bucket").status(AsAbove);
-}
-
 /// All keys of this file.
 pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
     let parts = PARTS.iter().flat_map(|&(kind, since, names)| {
@@ -215,15 +190,6 @@ pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
             }
         })
     });
-    let features = STORES.iter().chain(&LOGINS).chain(FEATURES).chain(KEYS);
+    let features = STORES.iter().chain(&LOGINS).chain(FEATURES);
     features.copied().chain(parts)
-}
-
-/// Reports the problems that registry:2 would find in the configured stores.
-pub(super) fn check_stores(root: &Section<'_>) {
-    for (store, required) in STORES.into_iter().zip([AZURE_CONTAINER, GCS_BUCKET]) {
-        if root.has(store) && root.get(required).is_none() {
-            root.problem(required, "is missing");
-        }
-    }
 }
