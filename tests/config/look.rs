@@ -262,19 +262,68 @@ fn what_is_not_here_yet_is_refused_or_told_before_anything_listens() {
     for (key, sentence) in [
         (
             "storage: {azure: {container: c}}",
-            "`storage.azure` is not supported yet",
+            "`storage.azure.accountname` is missing",
         ),
         (
-            "storage: {gcs: {bucket: b}}",
-            "`storage.gcs` is not supported yet",
+            "storage: {azure: {accountname: a, accountkey: k}}",
+            "`storage.azure.container` is missing",
+        ),
+        (
+            "storage: {azure: {accountname: a, container: c, credentials: {type: client_secret, clientid: i}}}",
+            "`storage.azure.credentials.tenantid` is missing; `type: client_secret` needs it",
+        ),
+        (
+            "storage: {azure: {container: c, connectionstring: 'BlobEndpoint=https://a;SharedAccessSignature=s'}}",
+            "`storage.azure.connectionstring` has a shared access signature",
+        ),
+        (
+            "storage: {azure: {accountname: a, accountkey: k, container: c, serviceurl: a.blob}}",
+            "`storage.azure.serviceurl` must be a URL such as `https://a.blob.core.windows.net`",
+        ),
+        (
+            "storage: {azure: {accountname: a, accountkey: '!', container: c}}",
+            "cannot use the container `c` of `storage.azure`",
+        ),
+        ("storage: {gcs: {keyfile: k}}", "`storage.gcs.bucket` is missing"),
+        (
+            "storage: {gcs: {bucket: b, chunksize: 1000000}}",
+            "`storage.gcs.chunksize` must be a multiple of 262144 (256 KiB)",
+        ),
+        (
+            "storage: {gcs: {bucket: b, credentials: {client_email: e}}}",
+            "`storage.gcs.credentials` has no `private_key`",
+        ),
+        (
+            "storage: {gcs: {bucket: b, keyfile: /nowhere}}",
+            "cannot use `/nowhere`, the credentials that `storage.gcs.keyfile` names",
         ),
         (
             "storage: inmemory\nproxy: {remoteurl: 'https://r.example'}",
             "`proxy` is not supported yet",
         ),
         (
+            "storage: inmemory\nmiddleware: {repository: [{name: redirect}]}",
+            "`middleware.repository` is not supported: such middleware is code",
+        ),
+        (
             "storage: inmemory\nmiddleware: {storage: [{name: redirect}]}",
-            "`middleware.storage` is not supported yet",
+            "`middleware.storage[0].options.baseurl` is missing",
+        ),
+        (
+            "storage: inmemory\nmiddleware: {storage: [{name: redirect, options: {baseurl: cdn}}]}",
+            "`middleware.storage[0].options.baseurl` must be a URL with scheme and host",
+        ),
+        (
+            "storage: inmemory\nmiddleware: {storage: [{name: akamai}]}",
+            "`middleware.storage[0].name` names no middleware with `akamai`; there are `redirect`, `rewrite` and `cloudfront`",
+        ),
+        (
+            "storage: {s3: {bucket: b, region: r}}\nmiddleware: {storage: [{name: cloudfront, options: {baseurl: b}}]}",
+            "`middleware.storage[0].options.privatekey` is missing",
+        ),
+        (
+            "storage: {s3: {bucket: b, region: r}}\nmiddleware: {storage: [{name: cloudfront, options: {baseurl: b, privatekey: p, keypairid: k, ipfilteredby: aws}}]}",
+            "`middleware.storage[0].options.ipfilteredby` must be `none`: the others need the addresses of clients",
         ),
         (
             "storage: inmemory\nauth: {token: {realm: r, service: s, issuer: i}}",

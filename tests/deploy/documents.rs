@@ -1,4 +1,4 @@
-//! The configurations and policies of `docs/s3.md`: each one is what the registry, or the store, takes.
+//! The configurations of `docs/s3.md` and `docs/clouds.md`, and the policies of the former: each one is what the registry, or the store, takes.
 
 use wharf_testkit::{Value, serde_json, suite::Suite, tool};
 
@@ -6,6 +6,7 @@ use crate::{checked, yaml};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("configurations_of_s3_md_pass_config_check", &[], configurations);
+    suite.test("configurations_of_clouds_md_pass_config_check", &[], clouds);
     suite.test("policies_of_s3_md_are_json", &[], policies);
 }
 
@@ -30,6 +31,14 @@ fn configurations() {
         checked::is_good(configuration, &[]);
         let shown = yaml::document(configuration);
         assert!(shown["storage"]["s3"]["bucket"].is_string(), "{configuration}");
+    }
+}
+
+fn clouds() {
+    let found = blocks(&text("docs/clouds.md"), "yaml");
+    assert!(found.len() > 6, "{} configurations", found.len());
+    for configuration in &found {
+        checked::is_good(configuration, &[]);
     }
 }
 

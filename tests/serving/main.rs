@@ -12,6 +12,7 @@ mod buckets;
 mod certificates;
 mod client_certificates;
 mod curl;
+mod elsewhere;
 mod fronts;
 mod locations;
 mod nginx;
@@ -34,6 +35,7 @@ fn main() {
     certificates::add_to(&mut suite);
     client_certificates::add_to(&mut suite);
     curl::add_to(&mut suite);
+    elsewhere::add_to(&mut suite);
     fronts::add_to(&mut suite);
     locations::add_to(&mut suite);
     nginx::add_to(&mut suite);

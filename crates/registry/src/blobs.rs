@@ -145,7 +145,7 @@ impl Registry {
     }
 
     /// Whether `name` has the blob `digest`, its size, and, if it has at least `least` bytes, a URL under which a client reads them
-    /// from the store itself and may begin to for `ttl`; without a URL where the store has none.
+    /// from the store itself, or from a server in front of it, and may begin to for `ttl`; without a URL where the store has none.
     ///
     /// # Errors
     ///
@@ -161,7 +161,10 @@ impl Registry {
         let info = self.info(digest, &stored, &stat)?;
         let location = match info.size {
             size if size < least => None,
-            _ => self.storage.location(&layout::blob(&stored), ttl).await?,
+            _ => {
+                let key = layout::blob(&stored);
+                self.elsewhere.location(&*self.storage, &key, ttl).await?
+            }
         };
         Ok((info, location))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use wharf_budget::Budget;
 use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
-use wharf_storage::Storage;
+use wharf_storage::{Storage, elsewhere::Elsewhere};
 
 use crate::{
     coordination::Run,
@@ -66,6 +66,7 @@ pub struct Registry {
     pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
     pub(crate) subscribers: Subscribers,
     pub(crate) fallback_turns: FallbackTurns,
+    pub(crate) elsewhere: Elsewhere,
     budget: Budget,
 }
 
@@ -80,6 +81,7 @@ impl Registry {
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
             fallback_turns: FallbackTurns::new(),
+            elsewhere: Elsewhere::default(),
             budget,
             storage,
             options,
@@ -98,6 +100,13 @@ impl Registry {
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.tree = Tree::new(&self.storage, &budget);
         self.budget = budget;
+        self
+    }
+
+    /// Clients that are not sent a blob read it where `elsewhere` says, in place of the store itself.
+    #[must_use]
+    pub fn with_elsewhere(mut self, elsewhere: Elsewhere) -> Self {
+        self.elsewhere = elsewhere;
         self
     }
 

@@ -17,6 +17,7 @@
 #[cfg(any(test, feature = "testing"))]
 #[macro_use]
 pub mod contract;
+pub mod elsewhere;
 mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod faulty;

@@ -82,6 +82,7 @@
 //! request is lost.
 
 mod blob;
+pub mod clouds;
 mod copy;
 #[cfg(any(test, feature = "testing"))]
 mod counted;

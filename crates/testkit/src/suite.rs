@@ -29,6 +29,8 @@ pub enum Part {
         /// The command that makes it.
         by: &'static str,
     },
+    /// An environment variable that names something to test against.
+    Variable(&'static str),
 }
 
 impl Part {
@@ -47,7 +49,8 @@ impl Part {
             Part::Made { path, by } if !tool::target_directory().join(path).exists() => {
                 Some(format!("`target/{path}` is not there; `{by}` makes it"))
             }
-            Part::Program(_) | Part::Root | Part::Made { .. } => None,
+            Part::Variable(name) if std::env::var_os(name).is_none() => Some(format!("`${name}` is not set")),
+            Part::Program(_) | Part::Root | Part::Made { .. } | Part::Variable(_) => None,
         }
     }
 }

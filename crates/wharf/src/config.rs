@@ -3,6 +3,7 @@
 
 mod auth;
 mod check;
+mod cloud;
 mod compat;
 mod debug;
 mod documentation;
@@ -17,6 +18,7 @@ mod kind;
 mod limits;
 mod load;
 mod log;
+mod middleware;
 mod notifications;
 mod paging;
 mod report;
@@ -29,8 +31,10 @@ mod unsupported;
 mod validation;
 mod yaml;
 
+pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
+pub(crate) use middleware::Middleware;
 pub(crate) use show::examine;
 pub(crate) use tree::parse_duration;
 
@@ -59,6 +63,8 @@ pub(crate) struct Settings {
     /// Settings of traces; `None`: requests are not traced.
     pub(crate) traces: Option<TraceSettings>,
     pub(crate) storage: Engine,
+    /// Servers in front of the store, from which clients read blobs.
+    pub(crate) middleware: Vec<Middleware>,
     /// What all clients together may use.
     pub(crate) limits: Limits,
     pub(crate) locking: Locking,
@@ -184,6 +190,18 @@ pub(crate) enum Engine {
     Filesystem { root: PathBuf },
     InMemory,
     S3(Box<Bucket>),
+    Cloud(Box<CloudBucket>),
+}
+
+impl Engine {
+    /// The beginning of all keys, without slashes around it; empty but for a bucket.
+    pub(crate) fn prefix(&self) -> &str {
+        match self {
+            Self::S3(bucket) => &bucket.prefix,
+            Self::Cloud(bucket) => &bucket.prefix,
+            Self::Filesystem { .. } | Self::InMemory => "",
+        }
+    }
 }
 
 /// A bucket, and the way to write into it.

@@ -2,8 +2,10 @@
 
 mod bucket;
 mod cli;
+mod cloud;
 mod cmd;
 mod config;
+mod elsewhere;
 mod log;
 mod preflight;
 mod prompt;

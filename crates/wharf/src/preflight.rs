@@ -11,7 +11,11 @@ use wharf_access::htpasswd::Htpasswd;
 use wharf_client::outgoing;
 use wharf_http::Tls;
 
-use crate::config::{Engine, Listen, Settings};
+use crate::{
+    cloud,
+    config::{Engine, Listen, Settings},
+    elsewhere,
+};
 
 /// Faults, and doubts with which the server starts.
 #[derive(Debug, Default)]
@@ -36,6 +40,14 @@ pub(crate) fn look(settings: &Settings) -> Findings {
         findings
             .problems
             .extend(data_directory(root, settings.server.read_only));
+    }
+    if let Engine::Cloud(bucket) = &settings.storage
+        && let Err(error) = cloud::look(bucket)
+    {
+        findings.problems.push(format!("{error:#}"));
+    }
+    if let Err(error) = elsewhere::open(settings) {
+        findings.problems.push(format!("{error:#}"));
     }
     if let Listen::Unix(path, _) = &settings.listen {
         findings.problems.extend(socket(path));

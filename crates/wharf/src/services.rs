@@ -19,12 +19,16 @@ use wharf_access::Access;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{Health, Server, ServerServices, Webhooks};
+use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks};
 use wharf_workers::Supervisor;
 
-use self::bucket::{BucketWatch, Use};
+use self::{
+    bucket::{BucketWatch, Use},
+    store::Bucket,
+};
 use crate::{
-    config::{Engine, Listen, Settings},
+    config::{Engine, Listen, Middleware, Settings},
+    elsewhere,
     systemd::Inherited,
 };
 
@@ -59,9 +63,15 @@ impl Services {
     /// Opens the store, the listeners and all else that `settings` name. Needs a runtime.
     pub(crate) async fn assemble(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<Self> {
         let tls = settings.tls.clone().map(Tls::open).transpose()?;
+        // What this machine lacks is said before the store is asked.
+        let elsewhere = elsewhere::open(settings)?;
         let budget = budget(settings);
         let opened = store::open(settings, &budget).await?;
-        let requests = opened.bucket.as_ref().map(|client| client.meters());
+        let requests = match &opened.bucket {
+            Some(Bucket::S3(client)) => Some(client.meters()),
+            Some(Bucket::Cloud(_)) | None => None,
+        };
+        let options = options(settings, opened.bucket.as_ref());
         let (store, meters) = telemetry::meter(opened.storage, requests, settings);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
@@ -74,8 +84,10 @@ impl Services {
         let webhooks = webhooks::start(&settings.webhooks, &address, &*opened.spools, &supervisor)?;
         let bucket = opened
             .bucket
-            .map(|client| BucketWatch::start(&supervisor, client, &store, &address, use_of(settings)));
-        let registry = registry(settings, &store, &address, &budget, webhooks.as_ref());
+            .map(|bucket| BucketWatch::start(&supervisor, bucket, &store, &address, use_of(settings)));
+        let registry =
+            registry(settings, &store, &address, &budget, webhooks.as_ref()).with_elsewhere(elsewhere);
+        let registry = Arc::new(registry);
 
         let mut used = ServerServices {
             access: access(settings, &address, &budget)?,
@@ -99,7 +111,7 @@ impl Services {
             debug: telemetry::serve(settings, debug_listener, &used, &supervisor),
             supervisor,
             bucket,
-            server: Server::new(Arc::clone(&registry), settings.server.clone(), used.clone()),
+            server: Server::new(Arc::clone(&registry), options, used.clone()),
             registry,
             used,
             webhooks,
@@ -175,6 +187,21 @@ impl Services {
     }
 }
 
+/// The options of the server. Where the store signs no URLs, it is not asked for one.
+fn options(settings: &Settings, bucket: Option<&Bucket>) -> ServerOptions {
+    let signs = match bucket {
+        Some(Bucket::Cloud(abilities)) => abilities.signs,
+        // What is not known yet may be so.
+        Some(Bucket::S3(_)) | None => true,
+    };
+    let mut options = settings.server.clone();
+    let is_in_front = |server: &Middleware| !server.needs_signed_url();
+    if !signs && !settings.middleware.iter().any(is_in_front) {
+        options.redirect = None;
+    }
+    options
+}
+
 /// How the server uses its bucket.
 fn use_of(settings: &Settings) -> Use {
     Use {
@@ -202,7 +229,7 @@ fn registry(
     address: &ListenAddress,
     budget: &Budget,
     webhooks: Option<&Webhooks>,
-) -> Arc<Registry> {
+) -> Registry {
     let options = wharf_registry::Options {
         delete_enabled: settings
             .deletion
@@ -213,7 +240,7 @@ fn registry(
     if let Some(webhooks) = webhooks {
         registry = registry.with_subscriber(Arc::new(webhooks.clone()));
     }
-    Arc::new(registry)
+    registry
 }
 
 /// The users. Warns where their passwords would cross a network in clear text.

@@ -88,6 +88,7 @@ async fn open(engine: &Engine, dry_run: bool) -> anyhow::Result<Arc<dyn Storage>
     if blobs.entries.is_empty() && to_read.list(&repositories, None, 1).await?.entries.is_empty() {
         let (place, key) = match engine {
             Engine::S3(bucket) => (bucket.place(), "storage.s3.rootdirectory"),
+            Engine::Cloud(bucket) => (bucket.place(), "rootdirectory"),
             Engine::Filesystem { root } => (root.display().to_string(), "storage.filesystem.rootdirectory"),
             Engine::InMemory => (String::new(), "storage"),
         };

@@ -10,7 +10,7 @@ use wharf_storage::{
     replicas::{self, Replica},
 };
 
-use crate::{bucket, config::Engine};
+use crate::{bucket, cloud, config::Engine};
 
 /// A command that works on the store, in the words of its errors.
 pub(super) struct Work {
@@ -39,6 +39,11 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
             let opened = bucket::open(bucket, parts).await.context(work.cannot)?;
             Ok(Arc::new(opened.storage))
         }
+        Engine::Cloud(bucket) => {
+            let parts = Budget::new(Limits::of(Machine::read())).parts;
+            let opened = cloud::open(bucket, parts).await.context(work.cannot)?;
+            Ok(Arc::new(opened.storage))
+        }
     }
 }
 
@@ -61,7 +66,7 @@ pub(super) async fn exclusively(
     let root = match engine {
         Engine::Filesystem { root } => root,
         Engine::InMemory => return Ok(to_read),
-        Engine::S3(_) => {
+        Engine::S3(_) | Engine::Cloud(_) => {
             let servers = replicas::serving(&to_read).await.context(work.cannot)?;
             return match described(&servers) {
                 None => Ok(to_read),

@@ -86,7 +86,9 @@ async fn open_source(from: &Place) -> anyhow::Result<Arc<dyn Storage>> {
 /// Opens the destination, exclusively if it is a directory.
 async fn open_destination(to: &Place, dry_run: bool) -> anyhow::Result<Arc<dyn Storage>> {
     let root = match &to.engine {
-        Engine::S3(_) | Engine::InMemory => return offline::open_to_read(&to.engine, &TO).await,
+        Engine::S3(_) | Engine::Cloud(_) | Engine::InMemory => {
+            return offline::open_to_read(&to.engine, &TO).await;
+        }
         Engine::Filesystem { root } => root,
     };
     if dry_run {
@@ -147,17 +149,20 @@ impl Place {
         match &self.engine {
             Engine::Filesystem { root } => root.display().to_string(),
             Engine::S3(bucket) => bucket.place(),
+            Engine::Cloud(bucket) => bucket.place(),
             Engine::InMemory => "memory".to_owned(),
         }
     }
 
     /// How many blobs the store can take at once: on a bucket each needs memory for a part.
     fn part_buffers(&self) -> usize {
+        let suitable = |part_size: usize| (Limits::of(Machine::read()).parts / part_size).max(1);
         match &self.engine {
-            Engine::S3(bucket) => {
-                let suitable = || Limits::of(Machine::read()).parts / bucket.options.part_size;
-                bucket.part_buffers.unwrap_or_else(suitable).max(1)
-            }
+            Engine::S3(bucket) => match bucket.part_buffers {
+                Some(buffers) => buffers.max(1),
+                None => suitable(bucket.options.part_size),
+            },
+            Engine::Cloud(bucket) => suitable(bucket.options.part_size),
             Engine::Filesystem { .. } | Engine::InMemory => usize::MAX,
         }
     }

@@ -190,7 +190,7 @@ fn resolve(here: &Schema, way: Vec<Step>, parts: &[&str]) -> Option<Target> {
             _ => None,
         },
         Kind::Headers { .. } => header(way, parts),
-        Kind::Fields => target(Step::Key(parts.join("_").to_ascii_lowercase()), Kind::Text),
+        Kind::Fields { .. } => target(Step::Key(parts.join("_").to_ascii_lowercase()), Kind::Text),
         Kind::Any => target(Step::Key(parts.join("_").to_ascii_lowercase()), Kind::Any),
         Kind::Text | Kind::Secret | Kind::Boolean | Kind::Number | Kind::Duration | Kind::Word(_) => None,
     }

@@ -40,7 +40,79 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "k, encrypt: true",
     ),
     ("storage.s3.chunksize", "", "5242880"),
+    ("storage.gcs.chunksize", "", "10485760"),
+    (
+        "storage.gcs.credentials",
+        "",
+        "{client_email: e, private_key: k, private_key_id: i}",
+    ),
+    ("storage.azure.serviceurl", "", "http://h"),
+    (
+        "storage.azure.connectionstring",
+        "",
+        "AccountName=x;AccountKey=eA==",
+    ),
+    (
+        "storage.azure.credentials.clientid",
+        "storage: {azure: {credentials: {type: client_secret, tenantid: t, secret: s}}}",
+        "i, type: client_secret, tenantid: t, secret: s",
+    ),
+    (
+        "storage.azure.credentials.tenantid",
+        "storage: {azure: {credentials: {type: client_secret, clientid: i, secret: s}}}",
+        "t, type: client_secret, clientid: i, secret: s",
+    ),
+    (
+        "storage.azure.credentials.secret",
+        "storage: {azure: {credentials: {type: client_secret, clientid: i, tenantid: t}}}",
+        "s, type: client_secret, clientid: i, tenantid: t",
+    ),
     ("storage.s3.multipartcopychunksize", "", "5242880"),
+    (
+        "middleware.storage[].name",
+        "",
+        "redirect, options: {baseurl: 'http://a'}",
+    ),
+    (
+        "middleware.storage[].disabled",
+        REDIRECT,
+        "true, name: redirect, options: {baseurl: 'http://a'}",
+    ),
+    (
+        "middleware.storage[].options.baseurl",
+        REDIRECT,
+        "'http://b'}, name: redirect, other: {",
+    ),
+    (
+        "middleware.storage[].options.scheme",
+        REDIRECT,
+        "https}, name: rewrite, other: {",
+    ),
+    (
+        "middleware.storage[].options.host",
+        REDIRECT,
+        "h:7}, name: rewrite, other: {",
+    ),
+    (
+        "middleware.storage[].options.trimpathprefix",
+        REDIRECT,
+        "/b}, name: rewrite, other: {",
+    ),
+    (
+        "middleware.storage[].options.privatekey",
+        CLOUDFRONT,
+        "p2, baseurl: b, keypairid: k}, name: cloudfront, other: {",
+    ),
+    (
+        "middleware.storage[].options.keypairid",
+        CLOUDFRONT,
+        "k2, baseurl: b, privatekey: p}, name: cloudfront, other: {",
+    ),
+    (
+        "middleware.storage[].options.duration",
+        CLOUDFRONT,
+        "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
+    ),
     ("http.h2c.enabled", "", "false"),
     ("auth.htpasswd.path", "", "p"),
     ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),
@@ -178,6 +250,12 @@ const SPECIAL: &[(&str, &str, &str)] = &[
 /// Keys of an endpoint are tested together with a URL, which every endpoint needs.
 const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
 
+/// Keys of a server in front of the store are tested in place of this one.
+const REDIRECT: &str = "middleware: {storage: [{name: redirect, options: {baseurl: 'http://a'}}]}";
+
+const CLOUDFRONT: &str =
+    "middleware: {storage: [{name: cloudfront, options: {baseurl: b, keypairid: k, privatekey: p}}]}";
+
 /// Keys of the debug server are tested together with an address.
 const DEBUG: &str = "http: {debug: {addr: ':1'}}";
 
@@ -190,10 +268,14 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "storage.filesystem",
     "storage.inmemory",
     "storage.s3",
+    "storage.gcs",
+    "storage.azure",
     "auth",
     "auth.none",
     "auth.htpasswd",
     "validation.manifests.indexes.platformlist",
+    "middleware.storage",
+    "middleware.storage[].options.ipfilteredby",
     "notifications.events",
     "notifications.endpoints",
     "health.file",
@@ -216,14 +298,37 @@ const UNNAMED_REGION: &[(&str, &str)] = &[
     ("REGISTRY_STORAGE_S3_REGIONENDPOINT", "https://s3.example"),
 ];
 
+/// A bucket of Google.
+const GOOGLE: &[(&str, &str)] = &[("REGISTRY_STORAGE_GCS_BUCKET", "b")];
+
+/// A container of Azure.
+const AZURE: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_AZURE_ACCOUNTKEY", "k"),
+    ("REGISTRY_STORAGE_AZURE_ACCOUNTNAME", "a"),
+    ("REGISTRY_STORAGE_AZURE_CONTAINER", "c"),
+];
+
+/// A container in an account that is not named.
+const NAMELESS: &[(&str, &str)] = &[
+    ("REGISTRY_STORAGE_AZURE_ACCOUNTKEY", "k"),
+    ("REGISTRY_STORAGE_AZURE_CONTAINER", "c"),
+];
+
 /// The variables for the test of a key; they must not override the key itself.
 fn store(key: &KeyInfo) -> &'static [(&'static str, &'static str)] {
     match key.path {
         path if path.starts_with("storage.filesystem") => &[],
         "storage.s3" => BUCKET,
+        "storage.gcs.bucket" => &[],
+        "storage.azure.container" => &AZURE[..2],
+        "storage.azure.accountkey" => &AZURE[1..],
+        "storage.azure.accountname" => NAMELESS,
+        path if path.starts_with("storage.gcs") => GOOGLE,
+        path if path.starts_with("storage.azure") => AZURE,
         "storage.s3.bucket" => &BUCKET[1..],
         "storage.s3.region" => UNNAMED_REGION,
         path if path.starts_with("storage.s3.") || path.starts_with("storage.redirect.") => BUCKET,
+        path if path.starts_with("middleware.storage[].") => BUCKET,
         _ => STORE,
     }
 }
@@ -270,7 +375,7 @@ fn sample(key: &KeyInfo) -> String {
         Kind::Word(words) => words.last().copied().unwrap_or_default().to_owned(),
         Kind::Texts => "[t7]".to_owned(),
         Kind::Headers { .. } => "{X-T7: [v]}".to_owned(),
-        Kind::Fields => "{t7: v}".to_owned(),
+        Kind::Fields { .. } => "{t7: v}".to_owned(),
         Kind::List => "[]".to_owned(),
         Kind::Section | Kind::Named | Kind::Choice => "{}".to_owned(),
         Kind::Text | Kind::Secret | Kind::Any => "t7".to_owned(),

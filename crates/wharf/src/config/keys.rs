@@ -160,7 +160,12 @@ impl Key<Pairs> {
     }
 
     pub(super) const fn fields(path: &'static str) -> Self {
-        Self::of(path, Kind::Fields)
+        Self::of(path, Kind::Fields { is_secret: false })
+    }
+
+    /// Fields that may hold a password.
+    pub(super) const fn secret_fields(path: &'static str) -> Self {
+        Self::of(path, Kind::Fields { is_secret: true })
     }
 }
 

@@ -28,7 +28,9 @@ pub(super) enum Kind {
         is_secret: bool,
     },
     /// Any names, each with a text.
-    Fields,
+    Fields {
+        is_secret: bool,
+    },
     /// Anything.
     Any,
 }
@@ -51,7 +53,7 @@ impl Kind {
             }
             Self::Texts => "list",
             Self::Headers { .. } => "names, each with a list",
-            Self::Fields => "names, each with a text",
+            Self::Fields { .. } => "names, each with a text",
             Self::Any => "anything",
         };
         word.to_owned()
@@ -95,7 +97,7 @@ impl Kind {
                 Value::Map(map) if map.iter().all(|(_, node)| is_texts(node)) => None,
                 _ => Some("must have names of headers below it, each with a list of values".to_owned()),
             },
-            Self::Fields => match &node.value {
+            Self::Fields { .. } => match &node.value {
                 Value::Map(map) if map.iter().all(|(_, node)| node.scalar().is_some()) => None,
                 _ => Some("must have names below it, each with a text".to_owned()),
             },

@@ -42,7 +42,7 @@ pub(super) fn read(root: &Section<'_>, engine: Option<&Engine>) -> Limits {
         bodies: limit(BODIES),
         parts: match engine {
             Some(Engine::S3(bucket)) => bucket.part_memory(),
-            Some(Engine::Filesystem { .. } | Engine::InMemory) | None => None,
+            Some(Engine::Filesystem { .. } | Engine::InMemory | Engine::Cloud(_)) | None => None,
         },
         transfers: limit(TRANSFERS),
         windows: limit(WINDOWS),

@@ -13,9 +13,9 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Settings, Source, auth, check, compat, debug, environment, health, http,
+    Engine, Found, Middleware, Settings, Source, auth, check, compat, debug, environment, health, http,
     kind::cut,
-    limits, log, notifications, paging,
+    limits, log, middleware, notifications, paging,
     report::Report,
     section::Section,
     storage,
@@ -187,9 +187,11 @@ fn settings(
     let mut server = ServerOptions::default();
     let http = http::read(root, &mut server);
     server.read_only = storage.read_only;
+    let is_s3 = matches!(storage.engine, None | Some(Engine::S3(_)));
+    let middleware = middleware::read(root, is_s3);
     server.redirect = storage
         .redirect
-        .filter(|_| has_address_for_clients(storage.engine.as_ref()));
+        .filter(|_| has_address_for_clients(storage.engine.as_ref(), &middleware));
     paging::read(root, &mut server);
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
@@ -205,6 +207,7 @@ fn settings(
         traces,
         limits: limits::read(root, storage.engine.as_ref()),
         storage: storage.engine.unwrap_or(Engine::InMemory),
+        middleware,
         locking: storage.locking,
         listen: http.listen,
         tls: http.tls,
@@ -234,12 +237,15 @@ fn traces(variables: &[(OsString, OsString)], report: &mut Report) -> Option<Tra
     })
 }
 
-/// Whether clients can read from the store itself.
-fn has_address_for_clients(engine: Option<&Engine>) -> bool {
-    match engine {
-        Some(Engine::S3(bucket)) => bucket.settings.is_reachable_by_clients(),
-        Some(Engine::Filesystem { .. } | Engine::InMemory) | None => false,
-    }
+/// Whether clients can read from the store itself, or from a server in front of it.
+fn has_address_for_clients(engine: Option<&Engine>, middleware: &[Middleware]) -> bool {
+    let (is_reachable, signs) = match engine {
+        Some(Engine::S3(bucket)) => (bucket.settings.is_reachable_by_clients(), true),
+        Some(Engine::Cloud(bucket)) => (bucket.is_reachable_by_clients(), true),
+        Some(Engine::Filesystem { .. } | Engine::InMemory) | None => (false, false),
+    };
+    let is_in_front = |server: &Middleware| server.has_address() && (signs || !server.needs_signed_url());
+    is_reachable || middleware.iter().any(is_in_front)
 }
 
 fn version(root: &Section<'_>, has_file: bool) {

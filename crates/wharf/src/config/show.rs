@@ -176,7 +176,10 @@ impl YamlLines<'_> {
         match (schema.kind(), &node.value) {
             (Kind::Secret | Kind::Any, _) => self.line(depth, &format!("{key}: \"{MASK}\""), place, effect),
             (kind, Value::Scalar(value)) => {
-                let text = shown(value, matches!(kind, Kind::Text | Kind::Texts | Kind::Fields));
+                let text = shown(
+                    value,
+                    matches!(kind, Kind::Text | Kind::Texts | Kind::Fields { .. }),
+                );
                 self.line(depth, &format!("{key}: {text}"), place, effect);
             }
             (Kind::List, Value::List(list)) => {
@@ -197,7 +200,10 @@ impl YamlLines<'_> {
             }
             (kind, Value::Map(map)) => {
                 self.line(depth, &format!("{key}:"), place, effect);
-                let is_secret = kind == (Kind::Headers { is_secret: true });
+                let is_secret = matches!(
+                    kind,
+                    Kind::Headers { is_secret: true } | Kind::Fields { is_secret: true }
+                );
                 for (name, node) in map.iter() {
                     let text = match &node.value {
                         _ if is_secret => format!("\"{MASK}\""),

@@ -1,5 +1,7 @@
 //! `storage`: the store, deletion, and the removal of unfinished uploads.
 
+pub(super) mod azure;
+pub(super) mod gcs;
 pub(super) mod s3;
 
 use std::time::Duration;
@@ -141,13 +143,18 @@ fn purge(root: &Section<'_>) -> Option<Purge> {
 
 /// The store that `storage` names.
 fn engine(root: &Section<'_>, has_file: bool) -> Option<Engine> {
-    let supported = [FILESYSTEM.info(), IN_MEMORY.info(), s3::S3.info()];
+    let supported = [
+        FILESYSTEM.info(),
+        IN_MEMORY.info(),
+        s3::S3.info(),
+        gcs::GCS.info(),
+        azure::AZURE.info(),
+    ];
     let stores: Vec<KeyInfo> = supported
         .into_iter()
         .chain(unsupported::STORES)
         .filter(|store| root.has(*store))
         .collect();
-    unsupported::check_stores(root);
     match &stores[..] {
         [] if has_file => root.problem(
             FILESYSTEM,
@@ -181,7 +188,22 @@ fn engine(root: &Section<'_>, has_file: bool) -> Option<Engine> {
         }),
         path if path == IN_MEMORY.info().path => Some(Engine::InMemory),
         path if path == s3::S3.info().path => s3::read(root).map(Box::new).map(Engine::S3),
+        path if path == gcs::GCS.info().path => gcs::read(root).map(Box::new).map(Engine::Cloud),
+        path if path == azure::AZURE.info().path => azure::read(root).map(Box::new).map(Engine::Cloud),
         // A problem has been reported.
         _ => None,
     }
+}
+
+/// The prefix of all keys of a bucket, without slashes around it.
+fn prefix(root: &Section<'_>, key: Key<Option<String>>) -> String {
+    let prefix = root.get(key).unwrap_or_default();
+    let prefix = prefix.trim_matches('/');
+    if prefix.split('/').any(|part| matches!(part, "." | "..")) || prefix.contains("//") {
+        root.problem(
+            key,
+            "has an empty part, or one that is `.` or `..`; such keys cannot be served",
+        );
+    }
+    prefix.to_owned()
 }

@@ -6,7 +6,7 @@ use super::{
     auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, notifications, paging, storage, unsupported, validation,
+    limits, log, middleware, notifications, paging, storage, unsupported, validation,
 };
 
 keys! {
@@ -33,6 +33,9 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         log::KEYS,
         storage::KEYS,
         storage::s3::KEYS,
+        storage::gcs::KEYS,
+        storage::azure::KEYS,
+        middleware::KEYS,
         auth::KEYS,
         http::KEYS,
         limits::KEYS,

@@ -3,23 +3,20 @@
 
 use super::{
     keys::{
-        Key, KeyInfo, Since,
+        KeyInfo, Since,
         Since::{Both, From3, Only2},
         Status::{Accepted, AsAbove, Refused, Warned},
-        keys,
     },
     kind::Kind,
-    section::Section,
 };
 
-const NO_BUCKETS: &str = "is not supported yet; use `storage.filesystem`, or stay with registry:2 for now";
 const NOT_IN_3: &str = "is not supported; registry:3 dropped it as well. Copy the data to a file system";
 const NO_TOKEN: &str = "is not supported yet, and this server would let every client in; use `auth.htpasswd`";
 const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
 const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
 const NO_HOOKS: &str = "has no effect: wharf sends no mail; let the log collector send it";
-const NO_MIDDLEWARE: &str =
-    "is not supported yet; without it clients would get other addresses, or other rights, than configured";
+const NO_MIDDLEWARE: &str = "is not supported: such middleware is code that is compiled into a registry, and registry:2 and registry:3 have none; \
+     remove the key. Addresses of blobs are changed by `middleware.storage`";
 const NO_REDIS: &str =
     "is not used: the cache is in memory, and each use of it is compared with the store; remove the key";
 const NO_PROXY: &str =
@@ -32,9 +29,7 @@ const NO_SCHEMA_1: &str =
 const OWN_CACHE: &str = "the cache is bounded, needs no setting, and is compared with the store at every use";
 
 /// Stores that are refused.
-pub(super) const STORES: [KeyInfo; 5] = [
-    KeyInfo::new("storage.azure", Kind::Named, Refused(NO_BUCKETS)),
-    KeyInfo::new("storage.gcs", Kind::Named, Refused(NO_BUCKETS)),
+pub(super) const STORES: [KeyInfo; 3] = [
     KeyInfo::new("storage.oss", Kind::Any, Refused(NOT_IN_3)).since(Only2),
     KeyInfo::new("storage.swift", Kind::Any, Refused(NOT_IN_3)).since(Only2),
     KeyInfo::new("storage.rados", Kind::Any, Refused(NOT_IN_3)).since(Only2),
@@ -52,7 +47,6 @@ const FEATURES: &[KeyInfo] = &[
     KeyInfo::new("log.hooks", Kind::List, Warned(NO_HOOKS)),
     KeyInfo::new("middleware.registry", Kind::List, Refused(NO_MIDDLEWARE)),
     KeyInfo::new("middleware.repository", Kind::List, Refused(NO_MIDDLEWARE)),
-    KeyInfo::new("middleware.storage", Kind::List, Refused(NO_MIDDLEWARE)),
     KeyInfo::new("proxy", Kind::Section, Refused(NO_PROXY)),
     KeyInfo::new("redis", Kind::Section, Warned(NO_REDIS)),
     KeyInfo::new("policy.repository.classes", Kind::Texts, Warned(NO_CLASSES)),
@@ -98,51 +92,33 @@ const PARTS: &[(Kind, Since, &str)] = &[
         Kind::Boolean,
         Both,
         "log.hooks[].disabled log.hooks[].options.smtp.insecure
-         middleware.registry[].disabled middleware.repository[].disabled middleware.storage[].disabled
+         middleware.registry[].disabled middleware.repository[].disabled
          auth.token.autoredirect",
     ),
-    (
-        Kind::Number,
-        Both,
-        "storage.azure.max_retries storage.gcs.chunksize
-         storage.gcs.maxconcurrency redis.db",
-    ),
+    (Kind::Number, Both, "redis.db"),
     (
         Kind::Text,
         Both,
-        "storage.azure.accountname storage.azure.credentials.clientid storage.azure.credentials.tenantid
-         storage.azure.realm storage.azure.rootdirectory storage.azure.serviceurl storage.gcs.keyfile
-         storage.gcs.rootdirectory storage.gcs.useragent log.hooks[].type log.hooks[].options.smtp.addr
+        "log.hooks[].type log.hooks[].options.smtp.addr
          log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
-         middleware.repository[].name middleware.storage[].name middleware.storage[].options.baseurl
-         middleware.storage[].options.privatekey middleware.storage[].options.keypairid
-         middleware.storage[].options.iprangesurl auth.token.realm auth.token.service auth.token.issuer
+         middleware.repository[].name auth.token.realm auth.token.service auth.token.issuer
          auth.token.rootcertbundle auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
          http.tls.letsencrypt.email proxy.remoteurl proxy.username",
     ),
     (
         Kind::Secret,
         Both,
-        "storage.azure.accountkey storage.azure.credentials.secret storage.azure.connectionstring
-         log.hooks[].options.smtp.password redis.password proxy.password",
-    ),
-    (
-        Kind::Word(&["client_secret", "shared_key", "default_credentials"]),
-        Both,
-        "storage.azure.credentials.type",
+        "log.hooks[].options.smtp.password redis.password proxy.password",
     ),
     (
         Kind::Duration,
         Both,
-        "storage.azure.retry_delay middleware.storage[].options.duration
-         middleware.storage[].options.updatefrequency middleware.storage[].options.updatefrenquency
-         redis.dialtimeout redis.readtimeout redis.writetimeout",
+        "redis.dialtimeout redis.readtimeout redis.writetimeout",
     ),
     (
         Kind::Any,
         Both,
-        "storage.gcs.credentials middleware.registry[].options middleware.repository[].options
-         middleware.storage[].options.awsregion",
+        "middleware.registry[].options middleware.repository[].options",
     ),
     (
         Kind::Texts,
@@ -150,11 +126,6 @@ const PARTS: &[(Kind, Since, &str)] = &[
         "log.hooks[].levels log.hooks[].options.to http.tls.letsencrypt.hosts",
     ),
     (Kind::Section, Both, "log.hooks[].options"),
-    (
-        Kind::Word(&["none", "aws", "awsregion"]),
-        Both,
-        "middleware.storage[].options.ipfilteredby",
-    ),
     (
         Kind::Text,
         Only2,
@@ -170,15 +141,14 @@ const PARTS: &[(Kind, Since, &str)] = &[
     (
         Kind::Boolean,
         From3("3.0"),
-        "storage.azure.skipverify redis.contexttimeoutenabled redis.poolfifo
+        "redis.contexttimeoutenabled redis.poolfifo
          redis.readonly redis.routebylatency redis.routerandomly redis.disableidentity
          redis.unstableresp3",
     ),
     (
         Kind::Text,
         From3("3.0"),
-        "middleware.storage[].options.scheme middleware.storage[].options.host
-         middleware.storage[].options.trimpathprefix redis.clientname redis.username
+        "redis.clientname redis.username
          redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
          auth.token.jwks auth.token.autoredirectpath http.tls.letsencrypt.directoryurl proxy.exec.command",
     ),
@@ -209,12 +179,6 @@ const VARIABLES: [(&str, &str); 2] = [
     ("compatibility.schema1.signingkeyfile", "TRUSTKEY"),
 ];
 
-// The checks of registry:2 on a store are made here, too, so that operators correct all problems at once.
-keys! {
-    AZURE_CONTAINER: Option<String> = Key::new("storage.azure.container").status(AsAbove);
-    GCS_BUCKET: Option<String> = Key::new("storage.gcs.bucket").status(AsAbove);
-}
-
 /// All keys of this file.
 pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
     let parts = PARTS.iter().flat_map(|&(kind, since, names)| {
@@ -226,15 +190,6 @@ pub(super) fn keys() -> impl Iterator<Item = KeyInfo> {
             }
         })
     });
-    let features = STORES.iter().chain(&LOGINS).chain(FEATURES).chain(KEYS);
+    let features = STORES.iter().chain(&LOGINS).chain(FEATURES);
     features.copied().chain(parts)
-}
-
-/// Reports the problems that registry:2 would find in the configured stores.
-pub(super) fn check_stores(root: &Section<'_>) {
-    for (store, required) in STORES.into_iter().zip([AZURE_CONTAINER, GCS_BUCKET]) {
-        if root.has(store) && root.get(required).is_none() {
-            root.problem(required, "is missing");
-        }
-    }
 }

@@ -15,6 +15,7 @@ use wharf_storage::{
 };
 use wharf_workers::{Error, Supervisor, Unit, Work, Worker};
 
+use super::store::Bucket;
 use crate::version;
 
 /// Pause after a presence could not be written.
@@ -58,7 +59,7 @@ impl BucketWatch {
     /// Starts to look at the bucket. Nothing is written to one that is `read_only`.
     pub(super) fn start(
         supervisor: &Supervisor,
-        client: Arc<S3>,
+        bucket: Bucket,
         storage: &Arc<dyn Storage>,
         address: &ListenAddress,
         use_of_it: Use,
@@ -70,7 +71,9 @@ impl BucketWatch {
             refusal: watch::Sender::new(None),
         };
         if use_of_it.is_read_only {
-            supervisor.spawn(Look { client });
+            if let Bucket::S3(client) = bucket {
+                supervisor.spawn(Look { client });
+            }
             return watch;
         }
         let own = Replica::this(host(), address.to_string(), version::VERSION);
@@ -83,12 +86,34 @@ impl BucketWatch {
             next: Instant::now(),
             was_told: false,
         });
-        supervisor.spawn(Probe {
-            client,
-            watch: watch.clone(),
-            probed: None,
-        });
+        match bucket {
+            Bucket::S3(client) => {
+                supervisor.spawn(Probe {
+                    client,
+                    watch: watch.clone(),
+                    probed: None,
+                });
+            }
+            Bucket::Cloud(abilities) => watch.know(Report {
+                abilities,
+                missing: Vec::new(),
+                breaks: Vec::new(),
+                findings: Vec::new(),
+            }),
+        }
         watch
+    }
+
+    /// What the store honours is known from now on.
+    fn know(&self, report: Report) {
+        self.report.send_replace(Some(report));
+        self.state.send_if_modified(|state| {
+            let was_starting = *state == ReplicaState::Starting;
+            if was_starting {
+                *state = ReplicaState::Ready;
+            }
+            was_starting
+        });
     }
 
     /// The metrics of the bucket.
@@ -143,14 +168,7 @@ impl Worker for Probe {
                 report.mode()
             ),
         }
-        self.watch.report.send_replace(Some(report));
-        self.watch.state.send_if_modified(|state| {
-            let was_starting = *state == ReplicaState::Starting;
-            if was_starting {
-                *state = ReplicaState::Ready;
-            }
-            was_starting
-        });
+        self.watch.know(report);
         Ok(Work::Done)
     }
 

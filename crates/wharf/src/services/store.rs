@@ -12,24 +12,31 @@ use wharf_server::{DebugServer, Health};
 use wharf_storage::{
     Error, ErrorKind, Storage,
     fs::FsStorage,
-    object::{ObjectStorage, s3::S3},
+    object::{Abilities, ObjectStorage, s3::S3},
     spool::{MemorySpools, Spools},
 };
 
 use super::telemetry;
 use crate::{
-    bucket,
+    bucket, cloud,
     config::{Engine, Settings},
 };
 
 /// Time between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// The store, the place of its queues, and the client of its bucket if it is in one.
+/// The store of a bucket.
+pub(super) enum Bucket {
+    S3(Arc<S3>),
+    /// One of a cloud, which honours what its vendor documents
+    Cloud(Abilities),
+}
+
+/// The store, the place of its queues, and that of its bucket if it is in one.
 pub(super) struct Opened {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) spools: Arc<dyn Spools>,
-    pub(super) bucket: Option<Arc<S3>>,
+    pub(super) bucket: Option<Bucket>,
 }
 
 /// Opens the store of `settings`.
@@ -39,7 +46,12 @@ pub(super) async fn open(settings: &Settings, budget: &Budget) -> anyhow::Result
         Engine::InMemory => (Arc::new(ObjectStorage::in_memory()), Arc::new(MemorySpools)),
         Engine::S3(settings) => {
             let opened = bucket::open(settings, budget.parts.clone()).await?;
-            bucket = Some(opened.client);
+            bucket = Some(Bucket::S3(opened.client));
+            (Arc::new(opened.storage), Arc::new(MemorySpools))
+        }
+        Engine::Cloud(settings) => {
+            let opened = cloud::open(settings, budget.parts.clone()).await?;
+            bucket = Some(Bucket::Cloud(opened.abilities));
             (Arc::new(opened.storage), Arc::new(MemorySpools))
         }
         Engine::Filesystem { root } => open_directory(settings, root).await?,

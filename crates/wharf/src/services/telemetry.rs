@@ -153,5 +153,6 @@ fn driver(storage: &Engine) -> &'static str {
         Engine::InMemory => "inmemory",
         // As registry:2 calls its driver.
         Engine::S3(_) => "s3aws",
+        Engine::Cloud(bucket) => bucket.driver(),
     }
 }

@@ -71,6 +71,7 @@ impl<'a> Announcement<'a> {
                 .to_string(),
             Engine::InMemory => "in memory, lost when the server stops".to_owned(),
             Engine::S3(bucket) => bucket.place(),
+            Engine::Cloud(bucket) => bucket.place(),
         };
         let configuration = match self.source {
             Some(path) => path.display().to_string(),

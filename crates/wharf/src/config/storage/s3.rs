@@ -16,6 +16,7 @@ use crate::config::{
         keys, words,
     },
     section::Section,
+    storage::prefix,
 };
 
 const MIB: usize = 1 << 20;
@@ -147,7 +148,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Bucket> {
     if region.is_none() && endpoint.is_none() {
         root.problem(REGION, "is missing; only `regionendpoint` makes it optional");
     }
-    let prefix = prefix(root);
+    let prefix = prefix(root, ROOT);
     let part_size = size(root, CHUNK)?;
     let copy_size = size(root, COPY_CHUNK)?;
     let copy_whole = number(root, COPY_THRESHOLD, 0..=5 * GIB)?;
@@ -211,19 +212,6 @@ fn access_key(root: &Section<'_>) -> Option<AccessKey> {
             None
         }
     }
-}
-
-/// The prefix of all keys, without slashes around it.
-fn prefix(root: &Section<'_>) -> String {
-    let prefix = root.get(ROOT).unwrap_or_default();
-    let prefix = prefix.trim_matches('/');
-    if prefix.split('/').any(|part| matches!(part, "." | "..")) || prefix.contains("//") {
-        root.problem(
-            ROOT,
-            "has an empty part, or one that is `.` or `..`; such keys cannot be served",
-        );
-    }
-    prefix.to_owned()
 }
 
 fn size(root: &Section<'_>, key: Key<i64>) -> Option<usize> {
