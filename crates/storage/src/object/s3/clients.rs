@@ -1,17 +1,24 @@
 //! Builds the clients of a bucket.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use http::{HeaderMap, HeaderName};
 use object_store::{
-    BackoffConfig, Certificate, ClientOptions, Result, RetryConfig,
-    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey},
-    client::{HttpClient, HttpConnector, ReqwestConnector},
+    BackoffConfig, Certificate, ClientOptions, Result, RetryConfig, StaticCredentialProvider,
+    aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider},
+    client::{
+        HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService,
+        ReqwestConnector,
+    },
 };
 
 use super::{
     attempt::Attempts,
-    credentials::{Credentials, SharedProvider},
+    credentials::{AccessKey, Credentials, SharedProvider},
     headers::{self, AddHeaders},
     meters::RequestMeters,
     patience::Patience,
@@ -45,30 +52,24 @@ impl Clients {
         meters: RequestMeters,
     ) -> Result<Self> {
         let options = options(settings)?.with_connect_timeout(patience.connect);
-        let of_credentials = RetryConfig {
-            retry_timeout: CREDENTIALS,
-            ..RetryConfig::default()
-        };
-        let plain = builder(settings, &settings.bucket_url(), &options).with_retry(of_credentials.clone());
-        let plain = with_credentials(plain, credentials).build()?;
+        let credentials = provider(settings, credentials, &options)?;
         let signature = Signature {
-            credentials: Arc::clone(plain.credentials()),
+            credentials: Arc::clone(&credentials),
             region: settings.signing_region().to_owned(),
         };
         let client = client(settings, &options, patience, &signature, meters)?;
-        // One cache of credentials for all.
-        let objects = builder(settings, &settings.bucket_url(), &options)
-            .with_credentials(Arc::clone(plain.credentials()))
-            .with_http_connector(Connected(client.clone()))
+        let builder = |url: &str| {
+            builder(settings, url, &options)
+                .with_credentials(Arc::clone(&credentials))
+                .with_http_connector(Connected(client.clone()))
+        };
+        let objects = builder(&settings.bucket_url())
             .with_retry(of_streams(patience))
             .build()?;
-        let signer = builder(settings, &settings.redirect_url(), &options)
-            .with_credentials(Arc::clone(plain.credentials()))
-            .with_retry(of_credentials)
-            .build()?;
+        let signer = builder(&settings.redirect_url()).build()?;
         let requests = Requests {
             client,
-            credentials: Arc::clone(plain.credentials()),
+            credentials,
             region: settings.signing_region().to_owned(),
             bucket_url: settings.bucket_url(),
         };
@@ -116,8 +117,12 @@ fn client(
     signature: &Signature,
     meters: RequestMeters,
 ) -> Result<HttpClient> {
-    // A blob may take hours to a slow client; attempts have bounds of their own.
-    let options = options.clone().with_timeout_disabled();
+    // A blob may take hours to a slow client; attempts have bounds of their own. The authorities of the system are hundreds
+    // of files, which take longer to read than all else that a start does.
+    let options = options
+        .clone()
+        .with_timeout_disabled()
+        .with_no_system_certificates(!settings.needs_authorities());
     let attempts = Attempts {
         client: ReqwestConnector::default().connect(&options)?,
         patience,
@@ -154,19 +159,62 @@ impl HttpConnector for Connected {
     }
 }
 
-fn with_credentials(builder: AmazonS3Builder, credentials: &Credentials) -> AmazonS3Builder {
+/// Gives out clients that are made when they have a request to send.
+#[derive(Debug)]
+struct Lazily;
+
+impl HttpConnector for Lazily {
+    fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
+        Ok(HttpClient::new(Lazy {
+            options: options.clone(),
+            client: OnceLock::new(),
+        }))
+    }
+}
+
+#[derive(Debug)]
+struct Lazy {
+    options: ClientOptions,
+    client: OnceLock<HttpClient>,
+}
+
+#[async_trait]
+impl HttpService for Lazy {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let client = match self.client.get() {
+            Some(client) => client,
+            None => {
+                let made = ReqwestConnector::default().connect(&self.options);
+                let made = made.map_err(|error| HttpError::new(HttpErrorKind::Connect, error))?;
+                self.client.get_or_init(|| made)
+            }
+        };
+        client.execute(request).await
+    }
+}
+
+/// Gives out the keys of the moment. Those that a service has are asked for by a client of their own.
+fn provider(
+    settings: &S3Settings,
+    credentials: &Credentials,
+    options: &ClientOptions,
+) -> Result<AwsCredentialProvider> {
     use AmazonS3ConfigKey as Name;
 
-    match credentials {
-        Credentials::Shared(files) => builder.with_credentials(Arc::new(SharedProvider::new(files.clone()))),
-        Credentials::Fixed(key) => {
-            let builder = builder
-                .with_access_key_id(&key.id)
-                .with_secret_access_key(&key.secret);
-            match &key.token {
-                Some(token) => builder.with_token(token),
-                None => builder,
-            }
+    let builder = builder(settings, &settings.bucket_url(), options)
+        .with_http_connector(Lazily)
+        .with_retry(RetryConfig {
+            retry_timeout: CREDENTIALS,
+            ..RetryConfig::default()
+        });
+    let builder = match credentials {
+        Credentials::Shared(files) => return Ok(Arc::new(SharedProvider::new(files.clone()))),
+        Credentials::Fixed(AccessKey { id, secret, token }) => {
+            return Ok(Arc::new(StaticCredentialProvider::new(AwsCredential {
+                key_id: id.clone(),
+                secret_key: secret.clone(),
+                token: token.clone(),
+            })));
         }
         Credentials::WebIdentity {
             token_file,
@@ -186,7 +234,8 @@ fn with_credentials(builder: AmazonS3Builder, credentials: &Credentials) -> Amaz
             .with_config(Name::ContainerCredentialsFullUri, uri)
             .with_config(Name::ContainerAuthorizationTokenFile, token_file),
         Credentials::Instance => builder,
-    }
+    };
+    Ok(Arc::clone(builder.build()?.credentials()))
 }
 
 /// The headers of every request that creates an object.

@@ -164,6 +164,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Bucket> {
         secure: is_secure,
         skip_verify: root.get(SKIP_VERIFY),
         authorities: None,
+        has_secure_proxy: false,
         names: AwsNames {
             accelerate: root.get(ACCELERATE),
             dual_stack: root.get(DUAL_STACK),
