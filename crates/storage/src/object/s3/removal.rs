@@ -14,7 +14,7 @@ use super::requests::{Request, Requests};
 /// Objects that are removed in one request; stores take no more.
 const MOST: usize = 1000;
 
-/// Removes a thousand objects in one request. When the store refuses one of them, as some do of an object that another
+/// Removes a thousand objects in one request, and one alone by the request for one, which is less work for the store. When the store refuses one of them, as some do of an object that another
 /// request removes at the same time, or has no such request, they are removed one by one.
 pub(super) fn remove_many(
     objects: &AmazonS3,
@@ -31,6 +31,9 @@ pub(super) fn remove_many(
                     Ok(paths) => paths,
                     Err(error) => return vec![Err(error)],
                 };
+                if let [_] = paths[..] {
+                    return one_by_one(&requests, paths).await;
+                }
                 let all = stream::iter(paths.clone().into_iter().map(Ok)).boxed();
                 match objects.delete_stream(all).try_collect::<Vec<_>>().await {
                     Ok(removed) => removed.into_iter().map(Ok).collect(),
