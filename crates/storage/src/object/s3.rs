@@ -293,22 +293,9 @@ impl ObjectStore for S3 {
         })
     }
 
+    /// The trait asks for it; the engine makes directories out of flat lists, which are alike on all stores.
     async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        let wanted = Wanted {
-            by_directory: true,
-            ..Wanted::below(prefix)
-        };
-        let mut listed = ListResult {
-            common_prefixes: Vec::new(),
-            objects: Vec::new(),
-            extensions: http::Extensions::default(),
-        };
-        let mut pages = self.lists.pages(wanted);
-        while let Some(page) = pages.try_next().await? {
-            listed.objects.extend(page.objects);
-            listed.common_prefixes.extend(page.directories);
-        }
-        Ok(listed)
+        self.objects.list_with_delimiter(prefix).await
     }
 
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {

@@ -34,8 +34,6 @@ pub(super) struct Wanted {
     /// Beginning of their keys
     pub(super) prefix: String,
     pub(super) after: Option<String>,
-    /// Whether keys are cut at the first `/` after the prefix
-    pub(super) by_directory: bool,
     /// Objects in a page
     pub(super) most: usize,
 }
@@ -46,7 +44,6 @@ impl Wanted {
         Self {
             prefix: below(directory),
             after: None,
-            by_directory: false,
             most: PAGE,
         }
     }
@@ -61,7 +58,7 @@ impl Lists {
     }
 
     /// All pages of a listing, from the first.
-    pub(super) fn pages(&self, wanted: Wanted) -> BoxStream<'static, Result<Named>> {
+    fn pages(&self, wanted: Wanted) -> BoxStream<'static, Result<Named>> {
         let lists = self.clone();
         // `None` instead of a token: there are no more.
         stream::try_unfold(Some(None::<String>), move |token| {
@@ -101,9 +98,6 @@ async fn page(requests: &Requests, wanted: &Wanted, token: Option<&str>) -> Resu
         ("max-keys", &most),
         ("prefix", &wanted.prefix),
     ];
-    if wanted.by_directory {
-        query.push(("delimiter", "/"));
-    }
     match (token, &wanted.after) {
         (Some(token), _) => query.push(("continuation-token", token)),
         (None, Some(after)) => query.push(("start-after", after)),
