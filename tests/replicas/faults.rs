@@ -14,7 +14,7 @@ use wharf_testkit::{
 
 const DIRECTORY: &str = "some/where";
 
-/// The most that the server may hold while it sends parts again: the parts of all uploads take 128 MiB.
+/// The most that the server may hold while it sends parts again: the parts of all uploads take 96 MiB.
 const MEMORY: u64 = 300 << 20;
 
 pub(crate) fn add_to(suite: &mut Suite) {

@@ -97,7 +97,7 @@ impl Limits {
                 .clamp(16, 4096),
             requests: (machine.descriptors / 6).min(quarter / HEAD).clamp(16, 2048),
             bodies: quarter.clamp(8 * MIB, 64 * MIB),
-            parts: quarter.clamp(16 * MIB, 128 * MIB),
+            parts: quarter.clamp(16 * MIB, 96 * MIB),
             transfers: quarter.clamp(8 * MIB, 64 * MIB),
             windows: (quarter / 2).clamp(4 * MIB, 32 * MIB),
         }
@@ -181,7 +181,7 @@ mod tests {
         assert_eq!((large.connections, large.requests), (4096, 2048));
         assert_eq!(
             (large.bodies, large.parts, large.transfers),
-            (64 * MIB, 128 * MIB, 64 * MIB)
+            (64 * MIB, 96 * MIB, 64 * MIB)
         );
     }
 

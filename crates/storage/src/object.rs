@@ -72,7 +72,7 @@
 //!
 //! # Limits
 //!
-//! All requests share memory for sixteen parts of 8 MiB, which is a share of the server's budget. A request takes a
+//! All requests share memory for twelve parts of 8 MiB, which is a share of the server's budget. A request takes a
 //! little of it with its first byte, and room for a part when it has filled that; a part takes its room along until
 //! the store has it. A request that fills its room slowly while others wait sends what it has as a loose object, and
 //! waits for its next turn.
@@ -260,13 +260,13 @@ impl ObjectStorage {
         Self::new(Arc::new(Memory::new()), Path::default())
     }
 
-    /// What lies below `prefix` in `store`, with memory for sixteen parts of its own. The store should honour
+    /// What lies below `prefix` in `store`, with memory for twelve parts of its own. The store should honour
     /// conditional puts; see the [module](self).
     pub fn new(store: Arc<dyn Store>, prefix: Path) -> Self {
         Self::sharing(
             store,
             prefix,
-            Share::new("parts", 16 * PART_SIZE),
+            Share::new("parts", 12 * PART_SIZE),
             ObjectOptions::default(),
         )
     }

@@ -31,6 +31,7 @@ pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<Opened
     };
     let settings = S3Settings {
         authorities: authorities()?,
+        has_secure_proxy: has_secure_proxy(),
         ..bucket.settings.clone()
     };
     let client =
@@ -52,4 +53,12 @@ fn authorities() -> anyhow::Result<Option<Vec<u8>>> {
     let pem = std::fs::read(&path)
         .with_context(|| format!("cannot read `{}`, which AWS_CA_BUNDLE names", path.display()))?;
     Ok(Some(pem))
+}
+
+/// Whether requests without TLS pass a proxy that is itself spoken to by TLS: the variables are those of all HTTP clients.
+fn has_secure_proxy() -> bool {
+    ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
+        .into_iter()
+        .filter_map(env::var_os)
+        .any(|proxy| proxy.to_string_lossy().starts_with("https:"))
 }

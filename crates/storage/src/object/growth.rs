@@ -127,11 +127,12 @@ impl Growth {
     /// Sends the tail as a part, and hashes it while it is on its way.
     async fn send(&mut self) -> Result<()> {
         let (part, fresh) = self.take_tail();
-        let room = self.room.take();
+        // Both need the bytes; whichever ends last gives the room back.
+        let room = self.room.take().map(Arc::new);
         self.allowance = self.most;
         match &mut self.target {
             Target::Object(_, parts) | Target::Blob(parts) => {
-                let (sent, hashed) = tokio::join!(parts.send(part, room), self.hashes.update(fresh));
+                let (sent, hashed) = tokio::join!(parts.send(part, room.clone()), self.hashes.update(fresh));
                 sent.and(hashed)
             }
             Target::Nowhere => Err(Error::new(ErrorKind::Other, "send a part of no multipart upload")),
@@ -325,12 +326,13 @@ impl Growth {
         Err(Error::new(ErrorKind::TooLarge, context))
     }
 
-    /// Doubles the buffer like `Vec` does, but never beyond the room.
+    /// The buffer is as large as the room from the first byte on. What is not filled of it takes no memory, and no byte is
+    /// moved to a larger one, which would take room that is not counted.
     fn append(&mut self, bytes: &[u8]) {
         let needed = self.tail.len() + bytes.len();
         if needed > self.tail.capacity() {
-            let wanted = needed.max(2 * self.tail.capacity()).min(self.room_size());
-            self.tail.reserve_exact(wanted.max(needed) - self.tail.len());
+            self.tail
+                .reserve_exact(needed.max(self.room_size()) - self.tail.len());
         }
         self.tail.extend_from_slice(bytes);
         self.size += bytes.len() as u64;

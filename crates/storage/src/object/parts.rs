@@ -40,8 +40,9 @@ impl Parts {
         })
     }
 
-    /// Begins to send the next part, once the part before it is in the store. `room` is what the part takes in memory.
-    pub(super) async fn send(&mut self, bytes: Bytes, room: Option<Room>) -> Result<()> {
+    /// Begins to send the next part, once the part before it is in the store. `room` is what the part takes in memory, until it is
+    /// in the store.
+    pub(super) async fn send(&mut self, bytes: Bytes, room: Option<Arc<Room>>) -> Result<()> {
         self.settle().await?;
         let most = self.bucket.limits.parts;
         if self.sent.len() >= most {

@@ -5,11 +5,11 @@ use std::{
     time::SystemTime,
 };
 
-use futures_util::{StreamExt, TryStreamExt, stream};
+use futures_util::{StreamExt, stream};
 
 use super::{
     Bucket, OpenMultipart,
-    error::failed,
+    cursor::Cursor,
     foreign::{self, open_at},
     hold::Holds,
     parts,
@@ -161,27 +161,25 @@ async fn open_multiparts(bucket: &Bucket) -> Result<Vec<OpenMultipart>> {
 async fn list_objects(bucket: &Bucket, holds: &Holds) -> Result<HashMap<Key, ListedUpload>> {
     let root = layout::object_uploads();
     let mut found: HashMap<Key, ListedUpload> = HashMap::new();
-    let mut listed = bucket.store.list(Some(&bucket.path(&root)));
-    while let Some(meta) = listed
-        .try_next()
-        .await
-        .map_err(|error| failed(format!("list `{root}`"), error))?
-    {
-        let Some(key) = bucket.key(&meta.location) else {
-            continue;
-        };
-        let Some(dir) = layout::object_upload_of(&key) else {
-            continue;
-        };
-        let modified = SystemTime::from(meta.last_modified);
-        let is_held = holds.contains(&dir);
-        let upload = found.entry(dir.clone());
-        let upload = upload.or_insert_with(|| remnant(&dir, modified, is_held));
-        upload.touched = upload.touched.max(modified);
-        if key == layout::object_upload_state(&dir) {
-            upload.is_remnant = false;
-        } else {
-            upload.size += meta.size;
+    let mut cursor = Cursor::new(bucket, &root);
+    while !cursor.is_at_end() {
+        for meta in cursor.next(usize::MAX).await? {
+            let Some(key) = bucket.key(&meta.location) else {
+                continue;
+            };
+            let Some(dir) = layout::object_upload_of(&key) else {
+                continue;
+            };
+            let modified = SystemTime::from(meta.last_modified);
+            let is_held = holds.contains(&dir);
+            let upload = found.entry(dir.clone());
+            let upload = upload.or_insert_with(|| remnant(&dir, modified, is_held));
+            upload.touched = upload.touched.max(modified);
+            if key == layout::object_upload_state(&dir) {
+                upload.is_remnant = false;
+            } else {
+                upload.size += meta.size;
+            }
         }
     }
     Ok(found)

@@ -21,7 +21,8 @@ use crate::{Error, ErrorKind, Key, Result, hash_state, layout};
 const LONGEST: usize = 4 << 20;
 /// A state of up to so many bytes is read without room of its own.
 const SMALL: u64 = 64 << 10;
-/// How often a write is tried again because a request elsewhere has shown that it lives.
+/// How often a write is tried again because a request elsewhere has shown that it lives, or because the store was busy with the
+/// neighbours of the object.
 const TRIES: usize = 8;
 
 /// What an upload has, and the bytes of it that are in no object yet.
@@ -132,20 +133,23 @@ impl State {
         let key = layout::object_upload_state(dir);
         let path = bucket.path(&key);
         let payload = Self::empty().payload()?;
-        let options = PutOptions::from(PutMode::Create);
-        match bucket.store.put_opts(&path, payload.clone(), options).await {
-            Ok(_) => Ok(()),
-            Err(error) if is_unsupported(&error) => bucket.put(&key, payload).await,
-            Err(error) if is_conflict(&error) => {
-                let (head, _) = Self::load_head(bucket, dir).await?;
-                if head.is_fresh() {
-                    Ok(())
-                } else {
-                    Err(conflict(dir))
-                }
+        for _ in 0..TRIES {
+            let options = PutOptions::from(PutMode::Create);
+            match bucket.store.put_opts(&path, payload.clone(), options).await {
+                Ok(_) => return Ok(()),
+                Err(error) if is_unsupported(&error) => return bucket.put(&key, payload).await,
+                Err(error) if is_conflict(&error) => match Self::load_head(bucket, dir).await {
+                    Ok((head, _)) if head.is_fresh() => return Ok(()),
+                    Ok(_) => return Err(conflict(dir)),
+                    // A store may refuse a write because of what it does beside it, as the removal of a directory that has become
+                    // empty.
+                    Err(error) if error.is_not_found() => {}
+                    Err(error) => return Err(error),
+                },
+                Err(error) => return Err(failed(format!("create upload `{dir}`"), error)),
             }
-            Err(error) => Err(failed(format!("create upload `{dir}`"), error)),
         }
+        Err(conflict(dir))
     }
 
     /// The state, with room for its tail if that is more than a little.

@@ -1,6 +1,6 @@
 //! The contract over every kind of store, and what only this engine does: several processes on one bucket.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::atomic::Ordering::SeqCst};
 
 use futures_util::{TryStreamExt as _, stream::BoxStream};
 use object_store::{
@@ -252,7 +252,7 @@ async fn many_objects_are_removed_without_a_look() {
     }
     storage.remove_many(&removals).await.unwrap();
     assert_eq!(deleted.lock().len(), 5);
-    assert_eq!(looks.load(std::sync::atomic::Ordering::SeqCst), 0);
+    assert_eq!(looks.load(SeqCst), 0);
     assert_eq!(objects(&storage).await, [""; 0]);
 }
 
@@ -270,6 +270,21 @@ async fn a_conditional_put_whose_answer_was_lost_is_refused() {
     let error = storage.publish(&[put]).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Precondition, "{error}");
     assert_eq!(storage.read(&key, 10).await.unwrap().bytes, "nonce");
+}
+
+/// versitygw refuses a write below a directory that it is removing because it was empty.
+#[tokio::test]
+async fn an_upload_begins_also_when_the_store_refuses_what_is_not_there_at_first() {
+    let store = Weak::new(Conditions::Honoured);
+    store.refusals.store(2, SeqCst);
+    let storage = process(&store, small());
+    storage.create_upload(&upload_key("x")).await.unwrap();
+    assert_eq!(write(&storage, "x", b"content").await.unwrap(), 7);
+    assert_eq!(publish(&storage, "x").await.unwrap(), "content");
+
+    store.refusals.store(u32::MAX, SeqCst);
+    let refused = storage.create_upload(&upload_key("y")).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Busy);
 }
 
 /// A store without conditional puts says so, and nothing is written.
@@ -300,6 +315,8 @@ struct Weak {
     conditions: Conditions,
     /// Every conditional put succeeds, is repeated by the client, and then fails on its own first try.
     lose_answers: bool,
+    /// So many puts on the condition that there is no object are refused, though there is none.
+    refusals: Arc<std::sync::atomic::AtomicU32>,
     /// The last byte of each object gets lost on the way.
     send_short: bool,
     /// Objects are sent in pieces of 64 KiB.
@@ -339,6 +356,7 @@ impl Weak {
             inner: Memory::new(),
             conditions,
             lose_answers: false,
+            refusals: Arc::default(),
             send_short: false,
             send_pieces: false,
             pieces: Arc::default(),
@@ -412,6 +430,14 @@ impl ObjectStore for Weak {
                     });
                 }
             }
+            let refused = |left: u32| left.checked_sub(1);
+            if options.mode == PutMode::Create && self.refusals.fetch_update(SeqCst, SeqCst, refused).is_ok()
+            {
+                return Err(object_store::Error::AlreadyExists {
+                    path: location.to_string(),
+                    source: "a directory above it is being removed".into(),
+                });
+            }
             if self.lose_answers {
                 self.inner
                     .put_opts(location, payload.clone(), options.clone())
@@ -431,7 +457,7 @@ impl ObjectStore for Weak {
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> object_store::Result<GetResult> {
         let lost = self.gate.pass().await?;
-        self.looks.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        self.looks.fetch_add(1, SeqCst);
         self.note(if options.head { "head" } else { "get" }, location);
         let mut got = self.inner.get_opts(location, options).await?;
         if let Some(tag) = self.tags.lock().pop() {
@@ -445,7 +471,7 @@ impl ObjectStore for Weak {
             let pieces: Vec<_> = bytes.chunks(piece).map(Bytes::copy_from_slice).collect();
             let taken = Arc::clone(&self.pieces);
             let sent = stream::iter(pieces).map(move |piece| {
-                taken.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                taken.fetch_add(1, SeqCst);
                 Ok(piece)
             });
             got = GetResult {

@@ -10,7 +10,6 @@ use serde::{Deserialize, de::DeserializeOwned};
 #[serde(rename_all = "PascalCase", default)]
 pub(super) struct Listing {
     contents: Vec<Contents>,
-    common_prefixes: Vec<CommonPrefix>,
     is_truncated: bool,
     pub(super) next_continuation_token: Option<String>,
 }
@@ -22,12 +21,6 @@ struct Contents {
     size: u64,
     last_modified: String,
     e_tag: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct CommonPrefix {
-    prefix: String,
 }
 
 /// A page of the multipart uploads that are neither completed nor aborted.
@@ -73,11 +66,10 @@ pub(super) struct Refusal {
     pub(super) region: Option<String>,
 }
 
-/// The objects and directories of a page that a [`Path`] can name, and the first key that none can.
+/// The objects of a page that a [`Path`] can name, and the first key that none can.
 #[derive(Debug, Default)]
 pub(super) struct Named {
     pub(super) objects: Vec<ObjectMeta>,
-    pub(super) directories: Vec<Path>,
     pub(super) stray: Option<String>,
 }
 
@@ -105,12 +97,6 @@ impl Listing {
                     version: None,
                 }),
                 None => named.stray = named.stray.or(Some(object.key)),
-            }
-        }
-        for CommonPrefix { prefix } in self.common_prefixes {
-            match prefix.strip_suffix('/').and_then(path_of) {
-                Some(directory) => named.directories.push(directory),
-                None => named.stray = named.stray.or(Some(prefix)),
             }
         }
         Ok(named)
@@ -151,11 +137,9 @@ mod tests {
         <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>b</Name><KeyCount>5</KeyCount>
         <Contents><Key>a/x&amp;y</Key><LastModified>2026-01-02T03:04:05.678Z</LastModified><ETag>&quot;e&quot;</ETag>
         <Size>7</Size><StorageClass>STANDARD</StorageClass></Contents>
-        <CommonPrefixes><Prefix>a/d/</Prefix></CommonPrefixes>
         <Contents><Key>a//b</Key><LastModified>2026-01-02T03:04:05Z</LastModified><Size>1</Size></Contents>
         <Contents><Key>a/dir/</Key><LastModified>2026-01-02T03:04:05Z</LastModified><Size>0</Size></Contents>
         <Contents><Key>/a</Key><LastModified>2026-01-02T03:04:05Z</LastModified><Size>0</Size></Contents>
-        <CommonPrefixes><Prefix>a//</Prefix></CommonPrefixes>
         <IsTruncated>true</IsTruncated><NextContinuationToken>t</NextContinuationToken></ListBucketResult>"#;
 
     #[test]
@@ -168,7 +152,6 @@ mod tests {
         };
         assert_eq!((object.location.as_ref(), object.size), ("a/x&y", 7));
         assert_eq!(object.e_tag.as_deref(), Some("\"e\""));
-        assert_eq!(named.directories, [Path::from("a/d")]);
         assert_eq!(named.stray.as_deref(), Some("a//b"));
     }
 

@@ -110,6 +110,11 @@ fn no_answer(failure: &Failure, url: &str) -> String {
     if url.starts_with("https:") && is_tls.iter().any(|sign| reason.contains(sign)) {
         return format!("{url} does not speak TLS; write `http://` in `regionendpoint`, or `secure: false`");
     }
+    if url.starts_with("http:") && reason.contains("certificate") {
+        return format!(
+            "{url} leads to an address with TLS; write that one in `regionendpoint`, with `https://` ({reason})"
+        );
+    }
     if reason.contains("certificate") {
         return format!(
             "the certificate of {url} is not trusted ({reason}); name its authority in `AWS_CA_BUNDLE`"
@@ -176,14 +181,14 @@ fn explain(answer: &Answer, requests: &Requests, bucket: &str, skew: Option<Sign
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{io, sync::Arc};
 
     use async_trait::async_trait;
     use http::{HeaderValue, StatusCode};
     use object_store::{
         ClientOptions, CredentialProvider,
         aws::AwsCredential,
-        client::{HttpConnector, ReqwestConnector},
+        client::{HttpConnector, HttpError, ReqwestConnector},
     };
 
     use super::*;
@@ -257,6 +262,25 @@ mod tests {
             ..answer(StatusCode::BAD_REQUEST, "")
         };
         assert_eq!(explain(&in_body, &requests(), "b", None), expected);
+    }
+
+    #[test]
+    fn a_plain_address_that_leads_to_tls_is_named() {
+        let untrusted = HttpError::new(
+            HttpErrorKind::Connect,
+            io::Error::other("invalid peer certificate: UnknownIssuer"),
+        );
+        let untrusted = Failure::Transfer(untrusted);
+        let plain = no_answer(&untrusted, "http://s/b");
+        assert!(
+            plain.starts_with("http://s/b leads to an address with TLS; write that one"),
+            "{plain}"
+        );
+        let secure = no_answer(&untrusted, "https://s/b");
+        assert!(
+            secure.contains("name its authority in `AWS_CA_BUNDLE`"),
+            "{secure}"
+        );
     }
 
     #[tokio::test(start_paused = true)]

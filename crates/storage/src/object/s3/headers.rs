@@ -1,10 +1,13 @@
 //! Headers of writes that `object_store` has no setting for: encryption, storage class and ACL.
 
 use async_trait::async_trait;
-use http::{HeaderMap, Method};
-use object_store::client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService};
+use http::{HeaderMap, HeaderValue, Method};
+use object_store::{
+    Result,
+    client::{HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpService},
+};
 
-use super::signature::Signature;
+use super::{requests::failed, signature::Signature};
 
 /// A client that adds `headers` to every request that creates an object, and signs it again.
 #[derive(Debug)]
@@ -34,6 +37,11 @@ fn creates_object(request: &HttpRequest) -> bool {
         Method::POST => query == "uploads" || query == "uploads=",
         _ => false,
     }
+}
+
+/// The value of a header.
+pub(super) fn value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text).map_err(failed)
 }
 
 #[cfg(test)]

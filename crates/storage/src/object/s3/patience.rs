@@ -25,21 +25,23 @@ pub struct Patience {
 }
 
 impl Default for Patience {
-    /// A request of a client fails before the reverse proxies in front do, which wait a minute.
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(5),
-            answer: Duration::from_secs(15),
-            work: Duration::from_secs(300),
-            slowest: 64 << 10,
-            repeat: Duration::from_secs(20),
-            first_wait: Duration::from_millis(100),
-            longest_wait: Duration::from_secs(3),
-        }
+        Self::DEFAULT
     }
 }
 
 impl Patience {
+    /// A request of a client fails before the reverse proxies in front do, which wait a minute.
+    pub(super) const DEFAULT: Self = Self {
+        connect: Duration::from_secs(5),
+        answer: Duration::from_secs(15),
+        work: Duration::from_secs(300),
+        slowest: 64 << 10,
+        repeat: Duration::from_secs(20),
+        first_wait: Duration::from_millis(100),
+        longest_wait: Duration::from_secs(3),
+    };
+
     /// Longest time until the head of the answer to a request with a body of `bytes`.
     pub(super) fn until_answer(&self, bytes: usize, is_work: bool) -> Duration {
         let seconds = bytes as u64 / u64::from(self.slowest.max(1));

@@ -21,6 +21,8 @@ pub struct S3Settings {
     pub skip_verify: bool,
     /// Certificates of authorities to trust beside those of the system, as PEM
     pub authorities: Option<Vec<u8>>,
+    /// Whether a proxy in between is spoken to by https
+    pub has_secure_proxy: bool,
     /// Which of the names of AWS is used
     pub names: AwsNames,
     /// Encryption by the store
@@ -69,6 +71,11 @@ impl S3Settings {
             None => self.aws_endpoint(),
         };
         self.bucket_at(&endpoint)
+    }
+
+    /// Whether there may be a certificate to check on the way to the store.
+    pub(super) fn needs_authorities(&self) -> bool {
+        self.has_secure_proxy || self.bucket_url().starts_with("https:")
     }
 
     /// Whether clients can be expected to reach the store: not at a loopback address, nor by a name that only machines of one
@@ -194,6 +201,21 @@ mod tests {
         assert_eq!(settings.redirect_url(), "https://s3.example/b");
         settings.path_style = false;
         assert_eq!(settings.bucket_url(), "http://b.minio:9000");
+    }
+
+    #[test]
+    fn certificates_are_checked_unless_all_is_plain() {
+        let plain = S3Settings {
+            endpoint: Some("http://minio:9000".to_owned()),
+            ..aws("r")
+        };
+        assert!(aws("r").needs_authorities());
+        assert!(!plain.needs_authorities());
+        let proxied = S3Settings {
+            has_secure_proxy: true,
+            ..plain
+        };
+        assert!(proxied.needs_authorities());
     }
 
     #[test]

@@ -62,7 +62,7 @@ keys! {
         .default("8388608")
         .help("Bytes of each part of a multipart upload, 5 MiB or more; more than 64 MiB count as 64 MiB");
     PART_BUFFERS: Option<Positive<usize>> = Key::new("storage.s3.partbuffers")
-        .shown_default(Default::Words("what fits in a quarter of the memory, 16 MiB to 128 MiB"))
+        .shown_default(Default::Words("what fits in a quarter of the memory, 16 MiB to 96 MiB"))
         .help("Parts that all uploads together may hold in memory")
         .since(Ours);
     COPY_CHUNK: i64 = Key::new("storage.s3.multipartcopychunksize")
@@ -165,6 +165,7 @@ pub(super) fn read(root: &Section<'_>) -> Option<Bucket> {
         secure: is_secure,
         skip_verify: root.get(SKIP_VERIFY),
         authorities: None,
+        has_secure_proxy: false,
         names: AwsNames {
             accelerate: root.get(ACCELERATE),
             dual_stack: root.get(DUAL_STACK),

@@ -17,16 +17,19 @@ use uuid::Uuid;
 use super::super::{
     answers::Refusal,
     clock,
+    patience::{Patience, Waits},
     requests::{Answer, Failure, Request, Requests},
-    verdict::{chain, is_busy},
+    verdict::{chain, is_busy, retry_after},
 };
 
 /// Longest time until a request of a probe is answered.
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Attempts of a request while the store is busy, and the wait before the second one; the others are longer.
-const ATTEMPTS: u32 = 4;
-const FIRST_WAIT: Duration = Duration::from_millis(100);
+/// How long a request is repeated while the store is busy: a probe can be made again.
+const PATIENCE: Patience = Patience {
+    repeat: Duration::from_secs(3),
+    ..Patience::DEFAULT
+};
 
 /// Objects that are removed at once.
 const AT_ONCE: usize = 8;
@@ -123,21 +126,18 @@ impl Tries {
     ///
     /// When there is no answer, or the store stays busy.
     pub(super) async fn send(&self, tried: &Try<'_>) -> Result<Answer, String> {
-        let mut wait = FIRST_WAIT;
-        for _ in 1..ATTEMPTS {
-            if let Ok(answer) = self.once(tried).await
-                && !is_busy(answer.status)
-            {
-                return Ok(answer);
+        let mut waits = Waits::new(PATIENCE);
+        loop {
+            let outcome = self.once(tried).await;
+            let asked = match &outcome {
+                Ok(answer) if !is_busy(answer.status) => return outcome,
+                Ok(answer) => retry_after(&answer.headers),
+                Err(_) => None,
+            };
+            if !waits.next(asked).await {
+                return outcome.and_then(|answer| Err(unexpected(tried, &answer)));
             }
-            time::sleep(wait).await;
-            wait *= 4;
         }
-        let answer = self.once(tried).await?;
-        if is_busy(answer.status) {
-            return Err(unexpected(tried, &answer));
-        }
-        Ok(answer)
     }
 
     /// Sends a request once.
