@@ -88,6 +88,7 @@ mod copy;
 mod counted;
 mod cursor;
 mod error;
+mod expiring;
 mod finished;
 mod foreign;
 mod growth;

@@ -27,7 +27,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -420,6 +420,11 @@ impl Store for Azure {
                 Ok(None)
             }
         }
+    }
+
+    async fn delete_until(&self, path: &Path, until: SystemTime) -> Result<()> {
+        let requests = &self.lists.requests;
+        requests.delete_until(&self.objects, path, until).await
     }
 
     fn abilities(&self) -> Abilities {

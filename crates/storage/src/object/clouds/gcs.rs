@@ -1,13 +1,14 @@
 //! A bucket of Google Cloud Storage.
 
-use std::{fmt, path::PathBuf, sync::Arc};
+use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use futures_util::{TryStreamExt, stream::BoxStream};
 use http::{HeaderValue, Method};
 use object_store::{
-    ClientOptions, CopyOptions, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload, ObjectMeta,
-    ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, StaticCredentialProvider,
+    ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload,
+    ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
+    StaticCredentialProvider,
     client::HttpClient,
     gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder},
     multipart::{MultipartStore, PartId},
@@ -166,6 +167,17 @@ impl Store for Gcs {
         }
         let url = self.objects.signed_url(Method::GET, get.path, get.ttl).await?;
         Ok(Some(url.into()))
+    }
+
+    async fn delete_until(&self, path: &Path, until: SystemTime) -> Result<()> {
+        if !self.signs {
+            return Err(Error::NotSupported {
+                source: "only an account that has its private key here can sign a removal that expires"
+                    .into(),
+            });
+        }
+        let requests = &self.lists.requests;
+        requests.delete_until(&self.objects, path, until).await
     }
 
     fn abilities(&self) -> Abilities {

@@ -1,5 +1,7 @@
 //! Requests to a cloud that `object_store` does not have.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header::AUTHORIZATION, header::CONTENT_LENGTH};
 use object_store::{
@@ -7,11 +9,14 @@ use object_store::{
     azure::{AzureAuthorizer, AzureCredentialProvider},
     client::{HttpClient, HttpError, HttpRequest, HttpRequestBody},
     gcp::GcpCredentialProvider,
+    path::Path,
+    signer::Signer,
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Deserialize, de::DeserializeOwned};
 
 use super::steady::Once;
+use crate::object::expiring::{may_have_expired, signed, too_late};
 
 /// What stays as it is in a query.
 const STRICT: AsciiSet = NON_ALPHANUMERIC
@@ -109,6 +114,52 @@ impl Requests {
         self.execute(made).await
     }
 
+    /// Removes an object, once, unless the store takes up the request at `until` or later.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Precondition`] when it is too late. After any other it may still take effect.
+    pub(super) async fn delete_until(
+        &self,
+        signer: &impl Signer,
+        path: &Path,
+        until: SystemTime,
+    ) -> Result<()> {
+        let Some(url) = signed(signer, path, until).await? else {
+            return Err(too_late(path));
+        };
+        let made = http::Request::builder().method(Method::DELETE).uri(url);
+        let mut made = made.body(HttpRequestBody::empty()).map_err(failed)?;
+        made.extensions_mut().insert(Once);
+        match self.execute(made).await {
+            Ok(answer) if answer.status.is_success() => Ok(()),
+            Ok(answer) if answer.status == StatusCode::NOT_FOUND && is_of_object(&answer.refusal()) => Ok(()),
+            // What is refused had no effect; only what is said of the reason depends on the clock of this machine.
+            Ok(answer)
+                if answer.status == StatusCode::FORBIDDEN && may_have_expired(SystemTime::now(), until) =>
+            {
+                Err(too_late(path))
+            }
+            Ok(answer) => {
+                let request = Request {
+                    method: Method::DELETE,
+                    key: path.as_ref(),
+                    query: &[],
+                    headers: HeaderMap::new(),
+                };
+                match refused(&request, &answer) {
+                    Error::Precondition { source, .. } => Err(Error::Generic {
+                        store: "cloud",
+                        source,
+                    }),
+                    error => Err(error),
+                }
+            }
+            Err(Failure::Transfer(error)) => Err(failed(error)),
+            Err(Failure::NoCredentials(error) | Failure::Unmade(error)) => Err(error),
+        }
+    }
+
     async fn execute(&self, request: HttpRequest) -> Result<Answer, Failure> {
         let response = self.client.execute(request).await;
         let (head, body) = response.map_err(Failure::Transfer)?.into_parts();
@@ -203,6 +254,11 @@ pub(super) fn failed(error: impl std::error::Error + Send + Sync + 'static) -> E
         store: "cloud",
         source: Box::new(error),
     }
+}
+
+/// Whether an answer of 404 says that the object is absent, and not its bucket or container.
+fn is_of_object(refusal: &Refusal) -> bool {
+    ["NoSuchKey", "BlobNotFound"].contains(&&*refusal.code)
 }
 
 fn refused(request: &Request<'_>, answer: &Answer) -> Error {

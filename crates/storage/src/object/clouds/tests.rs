@@ -2,7 +2,10 @@
 
 mod fake;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use futures_util::TryStreamExt;
@@ -29,13 +32,23 @@ const PATIENCE: Patience = Patience {
 };
 
 fn gcs(fake: &Fake) -> Gcs {
+    // A service account has the key with which URLs are signed.
+    let account = serde_json::json!({
+        "private_key": include_str!("../../elsewhere/key_for_tests.pem"),
+        "private_key_id": "1",
+        "client_email": "tests@example.com",
+    });
+    gcs_as(fake, &GcsLogin::ServiceAccount(account.to_string()))
+}
+
+fn gcs_as(fake: &Fake, login: &GcsLogin) -> Gcs {
     let settings = GcsSettings {
         bucket: "b".to_owned(),
         user_agent: None,
         endpoint: Some("http://gcs.example".to_owned()),
     };
     let options = ClientOptions::new().with_allow_http(true);
-    Gcs::over(&fake.client(), options, &settings, &GcsLogin::None).unwrap()
+    Gcs::over(&fake.client(), options, &settings, login).unwrap()
 }
 
 fn azure(fake: &Fake) -> Azure {
@@ -324,7 +337,16 @@ async fn urls_for_clients_are_signed_where_there_is_a_key() {
         ttl: Duration::from_secs(60),
     };
     let [(_, google), (_, microsoft)] = both();
-    assert_eq!(google.sign(&get).await.unwrap(), None);
+    let url = google.sign(&get).await.unwrap().unwrap();
+    assert!(
+        url.starts_with("http://gcs.example/b/some/k?X-Goog-Algorithm"),
+        "{url}"
+    );
+    let without_key = gcs_as(&Fake::new(Dialect::Google), &GcsLogin::None);
+    assert_eq!(without_key.sign(&get).await.unwrap(), None);
+    let until = SystemTime::now() + Duration::from_secs(60);
+    let removed = without_key.delete_until(get.path, until).await;
+    assert!(matches!(removed, Err(Error::NotSupported { .. })), "{removed:?}");
     let url = microsoft.sign(&get).await.unwrap().unwrap();
     assert!(
         url.starts_with("http://azure.example/c/some/k?") && url.contains("sp=r"),

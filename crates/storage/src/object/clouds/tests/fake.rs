@@ -114,6 +114,11 @@ impl HttpService for Fake {
         let (head, body) = request.into_parts();
         let body = HttpResponseBody::new(body).bytes().await?;
         let url = head.uri.to_string();
+        // Another service of Google gives accounts their tokens.
+        if self.dialect == Dialect::Google && head.uri.path() == "/token" {
+            let token = r#"{"access_token":"a-token","expires_in":3600}"#;
+            return Ok(respond(200, &[], token).map(Into::into));
+        }
         let path_and_query = url.splitn(4, '/').nth(3).unwrap_or_default();
         let (path, query) = path_and_query.split_once('?').unwrap_or((path_and_query, ""));
         let key = path.split_once('/').map_or("", |(_, key)| key);
