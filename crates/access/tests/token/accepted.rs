@@ -8,10 +8,10 @@ use wharf_access::{
     token::{Algorithm, Claims, Settings, TrustedKeys, Verifier},
 };
 use wharf_oci::RepoName;
+use wharf_testkit::tokens::{Signer, Wanted, x5c};
 
-use crate::signer::{
-    ISSUER, NOW, SERVICE, Signer, Wanted, at, claims, claims_with, now, pull, settings, trusting,
-    trusting_jwks, x5c,
+use crate::scene::{
+    ISSUER, NOW, SERVICE, at, claims, claims_with, now, pull, settings, trusting, trusting_jwks,
 };
 
 fn allows(claims: &Claims, name: &str, verb: Verb) -> bool {
@@ -265,10 +265,7 @@ fn only_the_algorithms_of_the_configuration_are_accepted() {
         error.contains("`RS256`") && error.contains("signingalgorithms"),
         "{error}"
     );
-    let signer = Signer {
-        algorithm: "PS256",
-        ..signer
-    };
+    let signer = signer.with("PS256");
     verifier
         .verify(&signer.token(header, &claims(&pull())), now())
         .unwrap();

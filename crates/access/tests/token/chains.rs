@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use wharf_access::token::{ChainFault, Claims, Rejection, Verifier};
+use wharf_testkit::tokens::{Certificate, Signer, Wanted, x5c};
 
-use crate::signer::{NOW, Signer, Wanted, at, claims, claims_with, now, pull, trusting, x5c};
+use crate::scene::{NOW, at, claims, claims_with, now, pull, trusting};
 
 /// A root, a certificate that it signed, and the key that this one vouches for.
 struct House {
@@ -29,12 +30,12 @@ impl House {
         trusting(&self.root.self_signed(&self.root_wanted).pem())
     }
 
-    fn between(&self) -> rcgen::Certificate {
+    fn between(&self) -> Certificate {
         self.root
             .certify(&self.root_wanted, &self.between, &self.between_wanted)
     }
 
-    fn leaf(&self, wanted: &Wanted) -> rcgen::Certificate {
+    fn leaf(&self, wanted: &Wanted) -> Certificate {
         self.between.certify(&self.between_wanted, &self.key, wanted)
     }
 
@@ -124,7 +125,8 @@ fn a_token_ends_with_the_certificates_that_vouch_for_it() {
     const END_OF_2027: i64 = 1_830_297_600; // 2028-01-01
     let house = House::new();
     let verifier = house.verifier();
-    let chain = x5c(&[&house.leaf(&Wanted::leaf("key")), &house.between()]);
+    let leaf = house.leaf(&Wanted::leaf("key").years(2026, 2028));
+    let chain = x5c(&[&leaf, &house.between()]);
     let token = house.key.token(
         json!({"x5c": chain}),
         &claims_with("exp", json!(END_OF_2027 + 1000)),

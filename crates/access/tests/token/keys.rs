@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 use wharf_access::token::{Problem, TrustedKeys};
-
-use crate::signer::{Signer, Wanted};
+use wharf_testkit::tokens::{Signer, Wanted};
 
 fn told(problems: &[Problem]) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
@@ -36,7 +35,7 @@ fn a_bundle_has_several_certificates_and_keys() {
 fn each_problem_of_a_bundle_is_told_with_its_place() {
     let signer = Signer::new("ES256");
     let good = signer.self_signed(&Wanted::leaf("one")).pem();
-    let private = signer.pair.serialize_pem();
+    let private = signer.private_pem();
     let text = format!(
         "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n\
          {private}-----BEGIN CERTIFICATE-----\nno base64!\n-----END CERTIFICATE-----\n\
@@ -79,7 +78,7 @@ fn a_bundle_without_a_usable_key_is_an_error() {
             "{error}"
         );
     }
-    let private = Signer::new("ES256").pair.serialize_pem();
+    let private = Signer::new("ES256").private_pem();
     let error = keys.add_bundle(private.as_bytes()).unwrap_err().to_string();
     assert!(error.contains("; part 1 (line 1): is a private key"), "{error}");
     assert!(!error.contains(private.lines().nth(1).unwrap()));

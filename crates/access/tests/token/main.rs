@@ -7,4 +7,4 @@ mod chains;
 mod keys;
 mod mutations;
 mod refused;
-mod signer;
+mod scene;

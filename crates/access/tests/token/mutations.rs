@@ -10,8 +10,9 @@ use proptest::{
 };
 use serde_json::json;
 use wharf_access::token::Verifier;
+use wharf_testkit::tokens::Signer;
 
-use crate::signer::{Signer, claims, now, pull, trusting};
+use crate::scene::{claims, now, pull, trusting};
 
 struct Scene {
     verifier: Verifier,

@@ -2,7 +2,6 @@
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rcgen::PublicKeyData as _;
 use serde_json::{Value, json};
 use sha2::Sha256;
 use wharf_access::{
@@ -10,8 +9,9 @@ use wharf_access::{
     token::{Rejection, TOKEN_LIMIT, TokenError, Verifier},
 };
 use wharf_oci::RepoName;
+use wharf_testkit::tokens::Signer;
 
-use crate::signer::{ISSUER, NOW, SERVICE, Signer, claims, claims_with, now, pull, trusting, trusting_jwks};
+use crate::scene::{ISSUER, NOW, SERVICE, claims, claims_with, now, pull, trusting, trusting_jwks};
 
 /// Asserts that a token is refused with these words, none of which are its own, and that the client is told to fetch
 /// another one.
@@ -85,7 +85,7 @@ fn a_token_without_a_signature() {
 #[test]
 fn a_public_key_as_shared_secret() {
     let scene = Scene::new("RS256");
-    let info = scene.signer.pair.subject_public_key_info();
+    let info = scene.signer.public_info();
     let pem = scene.signer.public_pem();
     for secret in [&info[..], pem.as_bytes(), pem.trim_end().as_bytes()] {
         let header = json!({"alg": "HS256", "kid": scene.signer.fingerprint()});

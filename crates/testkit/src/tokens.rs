@@ -1,6 +1,4 @@
-//! A token server: keys of every kind, the tokens that they sign, and certificates for them.
-
-use std::time::{Duration, SystemTime};
+//! A token server such as docker_auth: keys of every kind, the tokens that they sign, and certificates for them.
 
 use aws_lc_rs::{
     rand::SystemRandom,
@@ -18,24 +16,19 @@ use rcgen::{
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use wharf_access::token::{Algorithms, Realm, Settings, TrustedKeys, Verifier};
-use x509_parser::{prelude::FromDer as _, public_key::PublicKey, x509::SubjectPublicKeyInfo};
 
-pub(crate) const ISSUER: &str = "Acme auth server";
-pub(crate) const SERVICE: &str = "registry.example.com";
-pub(crate) const REALM: &str = "https://auth.example.com/token";
-
-/// Seconds since 1970 at the time of every test.
-pub(crate) const NOW: i64 = 1_800_000_000;
+pub use rcgen::Certificate;
 
 /// A key pair, used with one algorithm.
-pub(crate) struct Signer {
-    pub(crate) algorithm: &'static str,
-    pub(crate) pair: KeyPair,
+#[derive(Debug)]
+pub struct Signer {
+    algorithm: &'static str,
+    pair: KeyPair,
 }
 
 impl Signer {
-    pub(crate) fn new(algorithm: &'static str) -> Self {
+    /// A new key pair for an algorithm of RFC 7518, such as `RS256`.
+    pub fn new(algorithm: &'static str) -> Self {
         let pair = match algorithm {
             "RS256" | "RS384" | "RS512" | "PS256" | "PS384" | "PS512" => {
                 KeyPair::generate_rsa_for(&rcgen::PKCS_RSA_SHA256, RsaKeySize::_2048)
@@ -52,12 +45,20 @@ impl Signer {
         }
     }
 
+    /// The same key pair, used with another algorithm of its kind.
+    #[must_use]
+    pub fn with(mut self, algorithm: &'static str) -> Self {
+        self.algorithm = algorithm;
+        self
+    }
+
     /// A token with this header (to which `alg` is added, unless it is there) and these claims.
-    pub(crate) fn token(&self, header: Value, claims: &Value) -> Vec<u8> {
+    pub fn token(&self, header: Value, claims: &Value) -> Vec<u8> {
         self.token_of_bytes(header, claims.to_string().as_bytes())
     }
 
-    pub(crate) fn token_of_bytes(&self, mut header: Value, claims: &[u8]) -> Vec<u8> {
+    /// A token whose claims are any bytes.
+    pub fn token_of_bytes(&self, mut header: Value, claims: &[u8]) -> Vec<u8> {
         let alg = header.as_object_mut().unwrap().entry("alg");
         alg.or_insert_with(|| self.algorithm.into());
         let signed = format!(
@@ -69,7 +70,7 @@ impl Signer {
         format!("{signed}.{signature}").into_bytes()
     }
 
-    pub(crate) fn sign(&self, message: &[u8]) -> Vec<u8> {
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
         let pkcs8 = self.pair.serialized_der();
         let rsa = |encoding| {
             let pair = RsaKeyPair::from_pkcs8(pkcs8).unwrap();
@@ -103,7 +104,7 @@ impl Signer {
     }
 
     /// The public key as a JSON Web Key, without an id.
-    pub(crate) fn jwk(&self) -> Value {
+    pub fn jwk(&self) -> Value {
         let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
         let raw = self.pair.der_bytes();
         let curve = |name: &str| {
@@ -116,29 +117,24 @@ impl Signer {
             "ES512" => curve("P-521"),
             "EdDSA" => json!({"kty": "OKP", "crv": "Ed25519", "x": encoded(raw)}),
             _ => {
-                let info = self.pair.subject_public_key_info();
-                let (_, info) = SubjectPublicKeyInfo::from_der(&info).unwrap();
-                let Ok(PublicKey::RSA(key)) = info.parsed() else {
-                    panic!("no RSA key");
-                };
-                // Numbers in DER begin with a zero when their first bit is set.
-                let n = key.modulus.strip_prefix(&[0]).unwrap_or(key.modulus);
-                let e = key.exponent;
+                // `RSAPublicKey` of 2048 bits: two headers, a zero, the modulus, a header, the exponent.
+                assert_eq!(raw.len(), 270);
+                let (n, e) = (&raw[9..265], &raw[267..]);
                 json!({"kty": "RSA", "n": encoded(n), "e": encoded(e)})
             }
         }
     }
 
     /// The id of RFC 7638: the members that make the key, in the order of their names, hashed.
-    pub(crate) fn thumbprint(&self) -> String {
+    pub fn thumbprint(&self) -> String {
         // A map of `serde_json` is sorted.
         let text = self.jwk().to_string();
         URL_SAFE_NO_PAD.encode(Sha256::digest(text))
     }
 
     /// The id of libtrust.
-    pub(crate) fn fingerprint(&self) -> String {
-        let hash = Sha256::digest(self.pair.subject_public_key_info());
+    pub fn fingerprint(&self) -> String {
+        let hash = Sha256::digest(self.public_info());
         let bits: Vec<u8> = hash[..30]
             .iter()
             .flat_map(|byte| (0..8).rev().map(move |place| byte >> place & 1))
@@ -152,113 +148,65 @@ impl Signer {
         groups.join(":")
     }
 
-    pub(crate) fn public_pem(&self) -> String {
+    /// The public key in PEM.
+    pub fn public_pem(&self) -> String {
         self.pair.public_key_pem()
     }
 
+    /// The public key as a `SubjectPublicKeyInfo` in DER.
+    pub fn public_info(&self) -> Vec<u8> {
+        self.pair.subject_public_key_info()
+    }
+
+    /// The private key in PEM (PKCS#8).
+    pub fn private_pem(&self) -> String {
+        self.pair.serialize_pem()
+    }
+
     /// A certificate that the key signs itself.
-    pub(crate) fn self_signed(&self, wanted: &Wanted) -> rcgen::Certificate {
-        wanted.params().self_signed(&self.pair).unwrap()
+    pub fn self_signed(&self, wanted: &Wanted) -> Certificate {
+        wanted.0.self_signed(&self.pair).unwrap()
     }
 
     /// A certificate for `key`, signed by this one, whose own certificate is as wanted in `own`.
-    pub(crate) fn certify(&self, own: &Wanted, key: &Signer, wanted: &Wanted) -> rcgen::Certificate {
-        let issuer = Issuer::from_params(own.params_ref(), &self.pair);
-        wanted.params().signed_by(&key.pair, &issuer).unwrap()
+    pub fn certify(&self, own: &Wanted, key: &Signer, wanted: &Wanted) -> Certificate {
+        let issuer = Issuer::from_params(&own.0, &self.pair);
+        wanted.0.signed_by(&key.pair, &issuer).unwrap()
     }
 }
 
-/// The properties of a certificate. Dates are years around that of [`NOW`].
-#[derive(Clone)]
-pub(crate) struct Wanted(CertificateParams);
+/// The properties of a certificate.
+#[derive(Debug, Clone)]
+pub struct Wanted(CertificateParams);
 
 impl Wanted {
-    pub(crate) fn leaf(name: &str) -> Self {
+    /// A certificate of this name that is no authority, from 2020 to 2040.
+    pub fn leaf(name: &str) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.not_before = rcgen::date_time_ymd(2026, 1, 1);
-        params.not_after = rcgen::date_time_ymd(2028, 1, 1);
-        Self(params)
+        Self(params).years(2020, 2040)
     }
 
-    pub(crate) fn authority(name: &str) -> Self {
+    /// The certificate of an authority, from 2020 to 2040.
+    pub fn authority(name: &str) -> Self {
         let mut wanted = Self::leaf(name);
         wanted.0.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         wanted
     }
 
-    pub(crate) fn years(mut self, from: i32, until: i32) -> Self {
+    /// Valid from the first day of one year to that of another.
+    #[must_use]
+    pub fn years(mut self, from: i32, until: i32) -> Self {
         self.0.not_before = rcgen::date_time_ymd(from, 1, 1);
         self.0.not_after = rcgen::date_time_ymd(until, 1, 1);
         self
     }
-
-    fn params(&self) -> CertificateParams {
-        self.0.clone()
-    }
-
-    fn params_ref(&self) -> &CertificateParams {
-        &self.0
-    }
 }
 
-/// `x5c` of these certificates.
-pub(crate) fn x5c(chain: &[&rcgen::Certificate]) -> Value {
+/// The member `x5c` of a header, with these certificates.
+pub fn x5c(chain: &[&Certificate]) -> Value {
     chain
         .iter()
         .map(|certificate| STANDARD.encode(certificate.der()))
         .collect()
-}
-
-/// Claims as docker_auth makes them.
-pub(crate) fn claims(access: &Value) -> Value {
-    json!({
-        "iss": ISSUER, "sub": "alice", "aud": SERVICE,
-        "exp": NOW + 300, "nbf": NOW - 10, "iat": NOW, "jti": "tYJCO1c6cnyy7kAn0c7rKPgbV1H1bFws",
-        "access": access,
-    })
-}
-
-/// The right to pull `team/app`.
-pub(crate) fn pull() -> Value {
-    json!([{"type": "repository", "name": "team/app", "actions": ["pull"]}])
-}
-
-/// Claims as docker_auth makes them, with one of them changed.
-pub(crate) fn claims_with(name: &str, value: Value) -> Value {
-    let mut claims = claims(&pull());
-    claims[name] = value;
-    claims
-}
-
-pub(crate) fn settings() -> Settings {
-    Settings {
-        realm: Realm::Fixed(REALM.to_owned()),
-        service: SERVICE.to_owned(),
-        issuer: ISSUER.to_owned(),
-        algorithms: Algorithms::default(),
-    }
-}
-
-pub(crate) fn now() -> SystemTime {
-    at(NOW)
-}
-
-pub(crate) fn at(seconds: i64) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_secs(seconds.unsigned_abs())
-}
-
-/// A verifier that trusts this bundle.
-pub(crate) fn trusting(bundle: &str) -> Verifier {
-    let mut keys = TrustedKeys::default();
-    assert_eq!(keys.add_bundle(bundle.as_bytes()).unwrap(), []);
-    Verifier::new(settings(), keys)
-}
-
-/// A verifier that trusts these JSON Web Keys.
-pub(crate) fn trusting_jwks(keys: &[Value]) -> Verifier {
-    let mut trusted = TrustedKeys::default();
-    let document = json!({ "keys": keys }).to_string();
-    assert_eq!(trusted.add_jwks(document.as_bytes()).unwrap(), []);
-    Verifier::new(settings(), trusted)
 }
