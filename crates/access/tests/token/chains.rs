@@ -116,7 +116,15 @@ fn a_certificate_counts_between_its_dates() {
     let mut house = House::new();
     house.root_wanted = house.root_wanted.years(2020, 2026);
     let leaf = house.leaf(&Wanted::leaf("key"));
-    assert!(house.verify(&x5c(&[&leaf, &house.between()])).is_err());
+    let chain = x5c(&[&leaf, &house.between()]);
+    let error = house.verify(&chain);
+    assert_eq!(error, Err(Rejection::Chain(ChainFault::UnknownRoot)));
+
+    // The root has got a new certificate for its key.
+    let renewed = Wanted::authority("root");
+    let bundle =
+        [&house.root_wanted, &renewed, &house.root_wanted].map(|wanted| house.root.self_signed(wanted).pem());
+    verify(&trusting(&bundle.concat()), &house.key, json!({"x5c": chain})).unwrap();
 }
 
 /// A certificate that ends before the token ends the token, also when it is remembered.
