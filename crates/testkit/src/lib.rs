@@ -45,6 +45,7 @@ pub mod store;
 mod stories;
 pub mod suite;
 pub mod tls;
+pub mod tokens;
 pub mod tool;
 mod waiting;
 pub mod wire;
