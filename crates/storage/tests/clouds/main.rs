@@ -24,22 +24,31 @@ const BUCKET: &str = "images";
 
 fn main() {
     let mut suite = Suite::default();
-    for (variable, open) in [(AZURE, azure as fn() -> Arc<dyn Store>), (GCS, gcs)] {
-        for case in contract::CASES {
-            let name = format!("{}::contract::{}", variable.to_ascii_lowercase(), case.name);
-            suite.test(&name, &[Part::Variable(variable)], move || {
-                let directory = Path::from(format!("some/where/{}", case.name));
-                let storage = ObjectStorage::new(open(), directory);
-                Runtime::new()
-                    .expect("a runtime")
-                    .block_on((case.check)(Arc::new(storage)));
-            });
-        }
-    }
+    add_contract(&mut suite, "azure", AZURE, azure);
+    add_contract(&mut suite, "gcs", GCS, gcs);
     suite.test("azure::the_start_check_passes", &[Part::Variable(AZURE)], || {
         Runtime::new().expect("a runtime").block_on(checked());
     });
     suite.run().exit();
+}
+
+/// The cases of the contract, or one line that they are left out.
+fn add_contract(suite: &mut Suite, cloud: &str, variable: &'static str, open: fn() -> Arc<dyn Store>) {
+    if std::env::var_os(variable).is_none() {
+        let name = format!("{cloud}::contract");
+        suite.test(&name, &[Part::Variable(variable)], || {});
+        return;
+    }
+    for case in contract::CASES {
+        let name = format!("{cloud}::contract::{}", case.name);
+        suite.test(&name, &[Part::Variable(variable)], move || {
+            let directory = Path::from(format!("some/where/{}", case.name));
+            let storage = ObjectStorage::new(open(), directory);
+            Runtime::new()
+                .expect("a runtime")
+                .block_on((case.check)(Arc::new(storage)));
+        });
+    }
 }
 
 async fn checked() {
