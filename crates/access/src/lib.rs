@@ -18,6 +18,7 @@ pub mod htpasswd;
 pub mod password;
 mod queue;
 mod random;
+pub mod rules;
 pub mod token;
 
 pub use action::{Action, Resource, Verb};

@@ -1,0 +1,279 @@
+//! Access rules: what an account, or a client without one, may do to which repository.
+//!
+//! The first rule that fits an action decides about it; an action that no rule fits is denied. A rule fits by the account, the
+//! address of the client, the repository, the action, and the tag.
+//!
+//! **Tags.** A rule that allows and has tags allows what names no tag as well, because a push of `v1` consists of blobs first;
+//! of what names a tag it allows those alone. A rule that denies and has tags denies what names one of them, and nothing else.
+
+mod pattern;
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+
+pub use self::pattern::{Pattern, PatternError};
+use crate::action::{Action, Resource, Verb};
+
+/// An ordered list of rules, and the groups that they name.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// The members of each group
+    pub groups: HashMap<Box<str>, HashSet<Box<str>>>,
+    /// The rules, the first before the others
+    pub rules: Vec<Rule>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The line of the file at which it begins, from 1
+    pub line: usize,
+    /// The clients that it fits
+    pub accounts: Vec<Account>,
+    /// The repositories that it fits
+    pub repositories: Vec<Pattern>,
+    /// The tags that it fits; all when there are none
+    pub tags: Vec<Pattern>,
+    /// The addresses that it fits; all when there are none
+    pub from: Vec<IpNet>,
+    /// The actions that it fits, and what becomes of them
+    pub effect: Effect,
+    /// Whether a push that it allows may create a tag, and not move one
+    pub creates_only: bool,
+    /// What a refusal may show
+    pub comment: Option<Box<str>>,
+}
+
+/// Clients that a rule fits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Account {
+    /// Clients without an account
+    Anonymous,
+    /// Every client with an account
+    AnyUser,
+    /// The account of this name, or those that the pattern matches
+    Named(Pattern),
+    /// The members of a group
+    Group(Box<str>),
+}
+
+/// What becomes of an action that a rule fits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// These actions are allowed; it does not fit others.
+    Allow(Verbs),
+    /// These actions are denied; it does not fit others.
+    Deny(Verbs),
+    /// These actions are allowed and all others denied, as by a rule of docker_auth.
+    Exactly(Verbs),
+}
+
+/// A set of actions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Verbs(u8);
+
+/// A client that wants something.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    /// The name of its account, if it has one
+    pub account: Option<&'a str>,
+    /// Its address, if that is known
+    pub address: Option<IpAddr>,
+}
+
+/// What the rules say about an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict<'a> {
+    /// The rule allows it.
+    Allowed(&'a Rule),
+    /// The rule denies it; without a rule none fits.
+    Denied(Option<&'a Rule>),
+}
+
+/// The repositories of which an account may see some, by the beginnings of their names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visible {
+    /// Sorted; none begins with another
+    prefixes: Vec<Box<str>>,
+}
+
+impl Verbs {
+    /// Every action.
+    pub const ALL: Self = Self(0b1111);
+
+    /// The same set with `verb`; [`Verb::All`] stands for every one.
+    #[must_use]
+    pub const fn with(self, verb: Verb) -> Self {
+        match verb {
+            Verb::All => Self::ALL,
+            verb => Self(self.0 | Self::bit(verb)),
+        }
+    }
+
+    /// Whether `verb` is in it; [`Verb::All`] when every action is.
+    pub const fn has(self, verb: Verb) -> bool {
+        match verb {
+            Verb::All => self.0 == Self::ALL.0,
+            verb => self.0 & Self::bit(verb) != 0,
+        }
+    }
+
+    /// Whether all of `other` is in it.
+    pub const fn covers(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    const fn bit(verb: Verb) -> u8 {
+        match verb {
+            Verb::Pull => 1,
+            Verb::Push => 2,
+            Verb::Delete => 4,
+            Verb::All => 8,
+        }
+    }
+}
+
+impl Effect {
+    /// Whether it allows `verb`; `None` when it does not fit that.
+    fn on(self, verb: Verb) -> Option<bool> {
+        match self {
+            Self::Allow(verbs) => verbs.has(verb).then_some(true),
+            Self::Deny(verbs) => verbs.has(verb).then_some(false),
+            Self::Exactly(verbs) => Some(verbs.has(verb)),
+        }
+    }
+}
+
+impl Rules {
+    /// What the rules say about `action` on `tag`, if it names one. Allocates nothing.
+    ///
+    /// The catalogue is allowed to each client that may see a repository, since it shows each only those.
+    pub fn decide(&self, asker: Asker<'_>, action: Action<'_>, tag: Option<&str>) -> Verdict<'_> {
+        let fits = |rule: &&Rule| match action.resource {
+            Resource::Catalog => {
+                rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker)
+            }
+            Resource::Repository(name) => {
+                rule.fits_tag(action.verb, tag)
+                    && rule.fits_name(name.as_str(), asker)
+                    && rule.fits_client(&self.groups, asker)
+            }
+        };
+        let verb = match action.resource {
+            Resource::Catalog => Verb::Pull,
+            Resource::Repository(_) => action.verb,
+        };
+        let mut fitting = self.rules.iter().filter(fits);
+        match fitting.find_map(|rule| Some((rule, rule.effect.on(verb)?))) {
+            Some((rule, true)) => Verdict::Allowed(rule),
+            Some((rule, false)) => Verdict::Denied(Some(rule)),
+            None => Verdict::Denied(None),
+        }
+    }
+
+    /// Where the repositories lie that `asker` may see, at most.
+    pub fn visible(&self, asker: Asker<'_>) -> Visible {
+        let allowing = self
+            .rules
+            .iter()
+            .filter(|rule| rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker));
+        let patterns = allowing.flat_map(|rule| &rule.repositories);
+        let mut prefixes: Vec<Box<str>> = patterns.map(|pattern| pattern.literal_prefix().into()).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|next, before| next.starts_with(&**before));
+        Visible { prefixes }
+    }
+
+    /// The rules that never decide because an earlier one does, as far as can be told by looking: each with that one.
+    pub fn shadowed(&self) -> impl Iterator<Item = (&Rule, &Rule)> {
+        self.rules.iter().enumerate().filter_map(|(at, rule)| {
+            let earlier = self.rules[..at].iter();
+            let by = earlier.into_iter().find(|earlier| earlier.covers(rule))?;
+            Some((rule, by))
+        })
+    }
+}
+
+impl Rule {
+    fn fits_client(&self, groups: &HashMap<Box<str>, HashSet<Box<str>>>, asker: Asker<'_>) -> bool {
+        let by_account = self
+            .accounts
+            .iter()
+            .any(|account| match (account, asker.account) {
+                (Account::Anonymous, name) => name.is_none(),
+                (Account::AnyUser, name) => name.is_some(),
+                (Account::Named(pattern), Some(name)) => pattern.matches(name, Some(name)),
+                (Account::Group(group), Some(name)) => {
+                    groups.get(group).is_some_and(|members| members.contains(name))
+                }
+                (Account::Named(_) | Account::Group(_), None) => false,
+            });
+        by_account
+            && (self.from.is_empty()
+                || asker.address.is_some_and(|address| {
+                    let address = address.to_canonical();
+                    self.from.iter().any(|network| network.contains(&address))
+                }))
+    }
+
+    fn fits_name(&self, name: &str, asker: Asker<'_>) -> bool {
+        let mut patterns = self.repositories.iter();
+        patterns.any(|pattern| pattern.matches(name, asker.account))
+    }
+
+    fn fits_tag(&self, verb: Verb, tag: Option<&str>) -> bool {
+        if self.tags.is_empty() {
+            return true;
+        }
+        match tag {
+            Some(tag) => self.tags.iter().any(|pattern| pattern.matches(tag, None)),
+            None => self.effect.on(verb) == Some(true),
+        }
+    }
+
+    fn covers(&self, later: &Self) -> bool {
+        let verbs = |effect| match effect {
+            Effect::Allow(verbs) | Effect::Deny(verbs) => verbs,
+            Effect::Exactly(_) => Verbs::ALL,
+        };
+        let accounts = later.accounts.iter().all(|account| {
+            self.accounts.contains(account)
+                || self.accounts.contains(&Account::AnyUser) && *account != Account::Anonymous
+        });
+        let names = later.repositories.iter().all(|theirs| {
+            let mut mine = self.repositories.iter();
+            mine.any(|mine| mine.covers(theirs))
+        });
+        let from = self.from.is_empty()
+            || !later.from.is_empty()
+                && later.from.iter().all(|theirs| {
+                    let mut mine = self.from.iter();
+                    mine.any(|mine| mine.contains(theirs))
+                });
+        let tags = self.tags.is_empty() || self.tags == later.tags && self.effect == later.effect;
+        accounts && names && from && tags && verbs(self.effect).covers(verbs(later.effect))
+    }
+}
+
+impl Visible {
+    /// Whether the name may be visible: the rules decide.
+    pub fn may_have(&self, name: &str) -> bool {
+        self.next_from(name).is_some_and(|next| next == name)
+    }
+
+    /// The first name, not before `name`, that may be visible; it need not exist. `None` when there is none.
+    pub fn next_from<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let after = self.prefixes.partition_point(|prefix| **prefix <= *name);
+        let within = after
+            .checked_sub(1)
+            .is_some_and(|before| name.starts_with(&*self.prefixes[before]));
+        match within {
+            true => Some(name),
+            false => self.prefixes.get(after).map(|prefix| &**prefix),
+        }
+    }
+}
