@@ -26,6 +26,10 @@ const PUSHERS: u64 = 4;
 const ATTEMPTS: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(400);
 
+/// After so many images the large blobs have the same content again. They are pushed to another repository then, so each is
+/// sent, and the store does not grow with the time.
+const CONTENTS: u64 = 64;
+
 pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("kill_9_of_a_random_replica_every_second", &NEEDS, || {
         wharf_testkit::run(kill_9_of_a_random_replica_every_second());
@@ -57,9 +61,10 @@ async fn kill_9_of_a_random_replica_every_second() {
             let (book, is_over, seeds) = (Arc::clone(&book), Arc::clone(&is_over), Arc::clone(&seeds));
             let client = replicas.client();
             tokio::spawn(async move {
-                let repository = client.repository(&format!("killed/pusher{number}"));
                 while !is_over.load(Ordering::Relaxed) {
-                    push(&repository, seeds.fetch_add(1, Ordering::Relaxed), &book).await;
+                    let seed = seeds.fetch_add(1, Ordering::Relaxed);
+                    let name = format!("killed/pusher{number}/{}", seed / CONTENTS);
+                    push(&client.repository(&name), seed, &book).await;
                 }
             })
         })
@@ -116,10 +121,10 @@ async fn push(repository: &Repository, seed: u64, book: &Mutex<Book>) {
     // Every eighth one has a layer of several parts, every fourth one is sent in chunks, small or of a part and more.
     let large = seed
         .is_multiple_of(8)
-        .then(|| Blob::random(seed ^ 0xb16, 20 << 20));
+        .then(|| Blob::random((seed % CONTENTS) ^ 0xb16, 20 << 20));
     let chunked = seed.is_multiple_of(4).then(|| {
         let size = if seed.is_multiple_of(8) { 600_000 } else { 18 << 20 };
-        Blob::random(seed ^ 0xc0ffee, size)
+        Blob::random((seed % CONTENTS) ^ 0xc0ffee, size)
     });
     let tag = format!("t{}", seed % 3);
     let mut last = String::new();
