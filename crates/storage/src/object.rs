@@ -81,6 +81,7 @@
 //! at most. What a request has sent counts when it ends, however it ends; when the process dies, what came in that
 //! request is lost.
 
+mod attempt;
 mod blob;
 pub mod clouds;
 mod copy;

@@ -7,10 +7,8 @@ use jiff::SignedDuration;
 use object_store::client::HttpErrorKind;
 use tokio::time;
 
-use super::{
-    requests::{Answer, Failure, Refusal, Request, Requests},
-    steady::chain,
-};
+use super::requests::{Answer, Failure, Refusal, Request, Requests};
+use crate::object::attempt::chain;
 
 /// Longest time until the bucket answers. A machine without a metadata service may have an address for it that does not.
 const LONGEST: Duration = Duration::from_secs(20);

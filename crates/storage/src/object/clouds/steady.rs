@@ -1,19 +1,12 @@
 //! The client of a cloud: each attempt is bounded in time, and repeated while the store is busy or out of reach.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use http::{
     HeaderMap, StatusCode,
-    header::{IF_MATCH, IF_NONE_MATCH, RETRY_AFTER},
+    header::{IF_MATCH, IF_NONE_MATCH},
 };
-use http_body::{Body, Frame, SizeHint};
 use object_store::{
     BackoffConfig, ClientOptions, Result, RetryConfig,
     client::{
@@ -21,10 +14,13 @@ use object_store::{
         HttpService, ReqwestConnector,
     },
 };
-use tokio::time::{Instant, Sleep, sleep, timeout};
-use uuid::Uuid;
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::object::{s3::Patience, trouble::Trouble};
+use crate::object::{
+    attempt::{Watched, chain, retry_after, silent},
+    s3::Patience,
+    trouble::Trouble,
+};
 
 /// How often the stream of one object goes on after a cut.
 const CUTS: usize = 16;
@@ -109,7 +105,7 @@ impl HttpService for Steady {
             };
             // Where the first attempt may have taken effect, the second would not find what it asks for.
             let may_repeat = has_no_effect || !is_conditional;
-            let wait = self.repeats.wait(count).max(asked);
+            let wait = self.repeats.patience.wait(count).max(asked);
             let is_late = begun.elapsed().saturating_add(wait) > self.repeats.patience.repeat;
             if !may_repeat || is_late || count >= self.repeats.most {
                 let attempts = count + 1;
@@ -134,27 +130,8 @@ impl Steady {
         let response = timeout(longest, self.client.execute(request)).await;
         let response = response.map_err(|_elapsed| silent("no answer", longest))??;
         let (head, body) = response.into_parts();
-        let body = Watched {
-            body,
-            longest: patience.answer,
-            silence: None,
-        };
+        let body = Watched::new(body, patience.answer, |_| {});
         Ok(HttpResponse::from_parts(head, HttpResponseBody::new(body)))
-    }
-}
-
-impl Repeats {
-    /// The wait after so many repeats: each up to twice as long as the one before, at random, so that requests that failed
-    /// together do not come back together.
-    fn wait(&self, count: u32) -> Duration {
-        let longest = self
-            .patience
-            .first_wait
-            .saturating_mul(1 << count.min(20))
-            .min(self.patience.longest_wait);
-        let [first, second, ..] = *Uuid::new_v4().as_bytes();
-        let thousandths = u32::from(u16::from_ne_bytes([first, second])) % 1000;
-        longest / 2 + longest / 2 * thousandths / 1000
     }
 }
 
@@ -168,7 +145,11 @@ fn trouble(outcome: &Result<HttpResponse, HttpError>) -> Option<(String, Duratio
             let has_no_effect = is_busy || status == StatusCode::SERVICE_UNAVAILABLE;
             (is_busy || is_broken).then(|| {
                 let reason = format!("the store answers {status}");
-                (reason, retry_after(response.headers()), has_no_effect)
+                (
+                    reason,
+                    retry_after(response.headers()).unwrap_or_default(),
+                    has_no_effect,
+                )
             })
         }
         Err(error) if error.kind() == HttpErrorKind::Decode => None,
@@ -184,78 +165,3 @@ fn is_conditional(headers: &HeaderMap) -> bool {
         || headers.contains_key(IF_NONE_MATCH)
         || headers.contains_key(IF_GENERATION)
 }
-
-/// How long the store asks to wait.
-fn retry_after(headers: &HeaderMap) -> Duration {
-    let seconds = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-    Duration::from_secs(seconds.and_then(|text| text.parse().ok()).unwrap_or(0))
-}
-
-/// An error with all of its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.contains(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        cause = error.source();
-    }
-    text
-}
-
-/// A body that fails when nothing comes for too long.
-#[derive(Debug)]
-struct Watched {
-    body: HttpResponseBody,
-    longest: Duration,
-    /// Ends when nothing has come for too long; there is none while the body has something.
-    silence: Option<Pin<Box<Sleep>>>,
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let this = self.get_mut();
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.silence = None;
-            return Poll::Ready(frame);
-        }
-        let longest = this.longest;
-        let silence = this.silence.get_or_insert_with(|| Box::pin(sleep(longest)));
-        ready!(silence.as_mut().poll(context));
-        Poll::Ready(Some(Err(silent("nothing more", longest))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-fn silent(what: &str, longest: Duration) -> HttpError {
-    let reason = format!("{what} from the store for {longest:?}");
-    HttpError::new(HttpErrorKind::Timeout, Reason(reason))
-}
-
-/// A cause that is only a text.
-#[derive(Debug)]
-struct Reason(String);
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Reason {}

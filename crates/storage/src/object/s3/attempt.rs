@@ -1,22 +1,15 @@
 //! One attempt of a request: bounded in time, counted, and with its whole answer, unless that is an object.
 
-use std::{
-    fmt,
-    pin::Pin,
-    task::{Context, Poll, ready},
-    time::Duration,
-};
-
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{StatusCode, response::Parts};
-use http_body::{Body, Frame, SizeHint};
 use object_store::client::{
     HttpClient, HttpError, HttpErrorKind, HttpRequest, HttpResponse, HttpResponseBody,
 };
-use tokio::time::{Instant, Sleep, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::{meters::RequestMeters, operation::Operation, patience::Patience};
+use crate::object::attempt::{Reason, Watched, silent};
 
 /// The longest answer that is kept in memory; a page of a listing has some 2 MB at most.
 const LONGEST: usize = 16 << 20;
@@ -64,17 +57,13 @@ impl Attempts {
         let response = timeout(longest, self.client.execute(request)).await;
         let response = response.map_err(|_elapsed| silent("no answer", longest))??;
         let (head, body) = response.into_parts();
-        let body = Watched {
-            body,
-            meters: self.meters.clone(),
-            operation,
-            longest: if operation.is_work() {
-                self.patience.work
-            } else {
-                self.patience.answer
-            },
-            silence: None,
+        let longest = match operation.is_work() {
+            true => self.patience.work,
+            false => self.patience.answer,
         };
+        let meters = self.meters.clone();
+        let received = move |bytes| meters.count_received(operation, bytes);
+        let body = Watched::new(body, longest, received);
         let body = HttpResponseBody::new(body);
         let is_object = operation == Operation::Get && head.status.is_success();
         let body = if is_object {
@@ -120,63 +109,3 @@ async fn whole(body: HttpResponseBody) -> Result<Bytes, HttpError> {
     }
     Ok(all.freeze())
 }
-
-/// A body that fails when nothing comes for too long.
-#[derive(Debug)]
-struct Watched {
-    body: HttpResponseBody,
-    meters: RequestMeters,
-    operation: Operation,
-    longest: Duration,
-    /// Ends when nothing has come for too long; there is none while the body has something.
-    silence: Option<Pin<Box<Sleep>>>,
-}
-
-impl Body for Watched {
-    type Data = Bytes;
-    type Error = HttpError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, HttpError>>> {
-        let this = self.get_mut();
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
-            this.silence = None;
-            if let Some(Ok(frame)) = &frame {
-                let bytes = frame.data_ref().map_or(0, Bytes::len);
-                this.meters.count_received(this.operation, bytes);
-            }
-            return Poll::Ready(frame);
-        }
-        let longest = this.longest;
-        let silence = this.silence.get_or_insert_with(|| Box::pin(sleep(longest)));
-        ready!(silence.as_mut().poll(context));
-        Poll::Ready(Some(Err(silent("nothing more", longest))))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-fn silent(what: &str, longest: Duration) -> HttpError {
-    let reason = format!("{what} from the store for {longest:?}");
-    HttpError::new(HttpErrorKind::Timeout, Reason(reason))
-}
-
-/// A cause that is only a text.
-#[derive(Debug)]
-struct Reason(String);
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Reason {}

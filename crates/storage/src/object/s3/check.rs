@@ -13,8 +13,8 @@ use super::{
     clock::{self, LONGEST_SKEW, shown},
     policy,
     requests::{Answer, Failure, Request, Requests},
-    verdict::chain,
 };
+use crate::object::attempt::chain;
 
 /// Longest time until the bucket answers.
 const LONGEST: Duration = Duration::from_secs(20);

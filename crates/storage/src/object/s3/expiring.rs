@@ -9,8 +9,8 @@ use super::{
     clock,
     patience::{Patience, Waits},
     requests::{Answer, Failure, Requests, failed},
-    verdict::retry_after,
 };
+use crate::object::attempt::retry_after;
 use crate::object::expiring::{may_have_expired, signed, too_late};
 
 /// Removes an object unless the store takes up the request at `until` or later. It is sent again only while the store

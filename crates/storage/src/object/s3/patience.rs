@@ -48,10 +48,20 @@ impl Patience {
         let rest = if is_work { self.work } else { self.answer };
         rest.saturating_add(Duration::from_secs(seconds))
     }
+
+    /// The wait after so many others: each up to twice as long as the one before, at random, so that requests that failed
+    /// together do not come back together.
+    pub(in crate::object) fn wait(&self, count: u32) -> Duration {
+        let longest = self
+            .first_wait
+            .saturating_mul(1 << count.min(20))
+            .min(self.longest_wait);
+        let thousandths = u32::from(u16::from_ne_bytes(random())) % 1000;
+        longest / 2 + longest / 2 * thousandths / 1000
+    }
 }
 
-/// The waits between the attempts of one request: each up to twice as long as the one before, at random, so that
-/// requests that failed together do not come back together.
+/// The waits between the attempts of one request.
 #[derive(Debug)]
 pub(super) struct Waits {
     patience: Patience,
@@ -71,14 +81,7 @@ impl Waits {
 
     /// Waits for the next attempt, at least as long as the store asks; `false`, and no wait, when there is no time for it.
     pub(super) async fn next(&mut self, asked: Option<Duration>) -> bool {
-        let longest = self
-            .patience
-            .first_wait
-            .saturating_mul(1 << self.count.min(20))
-            .min(self.patience.longest_wait);
-        let thousandths = u32::from(u16::from_ne_bytes(random())) % 1000;
-        let wait = longest / 2 + longest / 2 * thousandths / 1000;
-        let wait = wait.max(asked.unwrap_or_default());
+        let wait = self.patience.wait(self.count).max(asked.unwrap_or_default());
         if self.begun.elapsed().saturating_add(wait) > self.patience.repeat {
             return false;
         }

@@ -24,8 +24,9 @@ use super::{
     operation::Operation,
     patience::Waits,
     signature::Signature,
-    verdict::{Verdict, described, refusal, retry_after, shows_the_bucket},
+    verdict::{Verdict, described, refusal, shows_the_bucket},
 };
+use crate::object::attempt::retry_after;
 use crate::object::trouble::Trouble;
 
 /// Marks a request whose first answer counts, whatever it is.

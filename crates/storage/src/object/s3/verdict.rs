@@ -1,10 +1,8 @@
 //! What an answer of a store means, and whether the request is to be repeated.
 
-use std::time::Duration;
-
 use http::{
-    HeaderMap, StatusCode,
-    header::{IF_MATCH, IF_NONE_MATCH, RETRY_AFTER},
+    StatusCode,
+    header::{IF_MATCH, IF_NONE_MATCH},
 };
 use object_store::client::{HttpError, HttpErrorKind, HttpRequest};
 
@@ -13,6 +11,7 @@ use super::{
     attempt::Answer,
     operation::Operation,
 };
+use crate::object::attempt::chain;
 
 /// What to do about an answer, or about none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,12 +73,6 @@ pub(super) fn shows_the_bucket(answer: &Answer) -> bool {
         || answer.status() == StatusCode::NOT_FOUND && names_the_missing(&refusal(answer).code)
 }
 
-/// How long the store asks to wait.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds))
-}
-
 /// The outcome of an attempt in a few words.
 pub(super) fn described(outcome: &Result<Answer, HttpError>) -> String {
     match outcome {
@@ -90,21 +83,6 @@ pub(super) fn described(outcome: &Result<Answer, HttpError>) -> String {
         }
         Err(error) => chain(error),
     }
-}
-
-/// An error with all of its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let reason = error.to_string();
-        if !text.contains(&reason) {
-            text.push_str(": ");
-            text.push_str(&reason);
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Whether the same request may succeed a little later.

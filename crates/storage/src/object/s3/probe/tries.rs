@@ -19,8 +19,9 @@ use super::super::{
     clock,
     patience::{Patience, Waits},
     requests::{Answer, Failure, Request, Requests},
-    verdict::{chain, is_busy, retry_after},
+    verdict::is_busy,
 };
+use crate::object::attempt::{chain, retry_after};
 
 /// Longest time until a request of a probe is answered.
 const LONGEST: Duration = Duration::from_secs(10);
