@@ -20,10 +20,12 @@ mod queue;
 mod random;
 pub mod rules;
 pub mod token;
+mod watched;
 
 pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};
 pub use decision::{Decision, Identity, Reason};
+pub use watched::Status as FileStatus;
 
 use std::net::IpAddr;
 
