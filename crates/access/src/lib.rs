@@ -19,6 +19,7 @@ pub mod password;
 mod queue;
 mod random;
 pub mod rules;
+pub mod scope;
 pub mod token;
 
 pub use action::{Action, Resource, Verb};
