@@ -13,7 +13,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
-    ("wharf-access", &["wharf-oci", "wharf-workers", "wharf-budget"]),
+    (
+        "wharf-access",
+        &["wharf-oci", "wharf-workers", "wharf-budget", "wharf-storage"],
+    ),
     ("wharf-client", &["wharf-oci"]),
     (
         "wharf-registry",

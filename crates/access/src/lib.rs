@@ -20,6 +20,7 @@ mod queue;
 mod random;
 pub mod rules;
 pub mod scope;
+pub mod state;
 pub mod token;
 
 pub use action::{Action, Resource, Verb};
