@@ -11,13 +11,16 @@
 
 mod action;
 mod bcrypt;
+pub mod binding;
 mod credentials;
 mod decision;
 mod files;
 pub mod htpasswd;
+pub mod issuer;
 pub mod password;
 mod queue;
 mod random;
+pub mod robot;
 pub mod rules;
 pub mod scope;
 pub mod state;

@@ -221,7 +221,7 @@ impl<C: Content> State<C> {
     }
 
     /// Changes the document by `change`, which is called again when another process was first, and returns what the last call
-    /// returned. A `change` that leaves the document as it is writes nothing.
+    /// returned. A `change` that leaves the document as it is writes nothing; what was read is in force then as well.
     ///
     /// # Errors
     ///
@@ -234,6 +234,10 @@ impl<C: Content> State<C> {
             let mut document = old.clone();
             let outcome = change(&mut document);
             if document == old {
+                // Another process may have written it since the last look.
+                let seen = version.map_or(Seen::Absent, |version| Seen::Object(Some(version)));
+                shared.put_in_force(shared.content(document)?, seen);
+                shared.note(None);
                 return Ok(outcome);
             }
             let content = shared.content(document.clone())?;

@@ -68,6 +68,12 @@ async fn put(storage: &Arc<dyn Storage>, text: &str) {
         .unwrap();
 }
 
+fn faulty() -> (Arc<Faulty>, Arc<dyn Storage>) {
+    let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+    let storage = Arc::clone(&faulty);
+    (faulty, storage)
+}
+
 async fn on_both_engines<T: Future<Output = ()>>(story: impl Fn(Arc<dyn Storage>) -> T) {
     story(Arc::new(ObjectStorage::in_memory())).await;
     let directory = tempfile::tempdir().unwrap();
@@ -178,8 +184,7 @@ async fn a_document_that_is_gone_revokes_nothing() {
 
 #[tokio::test]
 async fn a_look_at_what_did_not_change_is_one_request_that_reads_nothing() {
-    let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
-    let storage: Arc<dyn Storage> = faulty.clone();
+    let (faulty, storage) = faulty();
     let state = state(&storage);
     add(&state, "a").await.unwrap();
     state.refresh().await.unwrap();
@@ -202,8 +207,7 @@ async fn a_look_at_what_did_not_change_is_one_request_that_reads_nothing() {
 /// The store did what it was told and its answer was lost: the caller hears of an error, and the change counts.
 #[tokio::test]
 async fn a_change_whose_answer_was_lost_is_seen_at_the_next_look() {
-    let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
-    let storage: Arc<dyn Storage> = faulty.clone();
+    let (faulty, storage) = faulty();
     let state = state(&storage);
     add(&state, "a").await.unwrap();
     faulty.inject(
