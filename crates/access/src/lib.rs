@@ -22,12 +22,14 @@ pub mod rules;
 pub mod scope;
 pub mod state;
 pub mod token;
+mod token_server;
 
 pub use access::{Access, Challenged, Sight};
 pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};
 pub use decision::{Authorization, Grant, Missing, Reason};
 pub use principal::{Principal, Via};
+pub use token_server::{Login, TokenServer};
 
 /// Go's `%q`: what is printable stays, the rest is escaped, so that no realm can end its header.
 fn go_quoted(text: &str) -> String {

@@ -39,6 +39,8 @@ pub struct IdError;
 pub struct Robot {
     id: Id,
     name: Box<str>,
+    /// What logs call it
+    actor: Arc<str>,
     hash: Hash,
     repositories: Box<[Pattern]>,
     verbs: Verbs,
@@ -134,6 +136,11 @@ impl Robot {
         &self.name
     }
 
+    /// What logs call it: `robot:` and its name. No account has such a name.
+    pub fn actor(&self) -> &Arc<str> {
+        &self.actor
+    }
+
     /// Patterns of the repositories that it is for.
     pub fn repositories(&self) -> &[Pattern] {
         &self.repositories
@@ -218,6 +225,7 @@ impl Robot {
         Ok(Self {
             id,
             name: stored.name.as_str().into(),
+            actor: format!("robot:{}", stored.name).into(),
             hash: hash.ok_or_else(|| of(&"its hash is damaged"))?,
             repositories: repositories.map_err(|error| of(&error))?,
             verbs,
@@ -228,6 +236,15 @@ impl Robot {
         })
     }
 }
+
+/// Two are equal if they are one token with one secret.
+impl PartialEq for Robot {
+    fn eq(&self, other: &Self) -> bool {
+        (self.id, self.hash) == (other.id, other.hash)
+    }
+}
+
+impl Eq for Robot {}
 
 impl Tokens {
     /// The token with this hash. Allocates nothing, and compares in a time that says nothing about the hash.

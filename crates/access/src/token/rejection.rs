@@ -79,6 +79,11 @@ pub enum Rejection {
     /// A token of this registry does not say what it is bound to.
     #[error("the token does not say with what it ends")]
     Unbound,
+    /// What a token of this registry is bound to has ended.
+    #[error(
+        "the token has ended: its user was removed or has another password, or it is a robot token that expired or was revoked; log in again"
+    )]
+    Ended,
     /// `access` has more entries, or one of them more actions, than a token needs.
     #[error(
         "the token has more than {} resources, or more than {} actions on one",
