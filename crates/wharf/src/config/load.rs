@@ -20,6 +20,7 @@ use super::{
     section::Section,
     storage,
     table::VERSION,
+    tokens,
     tree::{Map, Place},
     validation, yaml,
 };
@@ -196,6 +197,7 @@ fn settings(
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
     let auth = auth::read(root);
+    let tokens = tokens::read(root, auth.as_ref(), &server);
     let webhooks = notifications::read(root);
     Settings {
         source,
@@ -214,6 +216,7 @@ fn settings(
         deletion: storage.deletion,
         purge: storage.purge,
         auth,
+        tokens,
         registry,
         webhooks,
         server,
