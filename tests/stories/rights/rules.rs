@@ -60,8 +60,16 @@ async fn a_user_who_lacks_a_right_is_told_which_and_why(builder: ServerBuilder) 
     bob.get("/v2/").await.expect(200);
     let blob = digest::unknown(1);
     for (method, path, text) in [
-        (Method::POST, "/v2/team/app/blobs/uploads/".to_owned(), "push to team/app"),
-        (Method::PUT, "/v2/team/app/manifests/2".to_owned(), "push to team/app"),
+        (
+            Method::POST,
+            "/v2/team/app/blobs/uploads/".to_owned(),
+            "push to team/app",
+        ),
+        (
+            Method::PUT,
+            "/v2/team/app/manifests/2".to_owned(),
+            "push to team/app",
+        ),
         (
             Method::DELETE,
             format!("/v2/team/app/blobs/{blob}"),
@@ -95,7 +103,10 @@ async fn a_client_without_an_account_is_asked_to_log_in_unless_the_rules_let_it(
     );
     let image = image::docker(1);
     for name in ["public/a", "private/a"] {
-        user(&server, "root").repository(name).push_image("1", &image).await;
+        user(&server, "root")
+            .repository(name)
+            .push_image("1", &image)
+            .await;
     }
     let anonymous = server.anonymous();
     anonymous.repository("public/a").pull_image("1", &image).await;
@@ -149,8 +160,20 @@ async fn the_catalogue_has_what_each_client_may_pull_in_whole_pages(builder: Ser
     let root = user(&server, "root");
     let image = image::oci(1);
     let names = [
-        "aaa", "bob/one", "bob/two/three", "bobby/x", "team/a", "team/b", "team/b/c", "team/bb", "team/x", "team/x/y",
-        "team/y", "teams", "zoo", "zoo/x",
+        "aaa",
+        "bob/one",
+        "bob/two/three",
+        "bobby/x",
+        "team/a",
+        "team/b",
+        "team/b/c",
+        "team/bb",
+        "team/x",
+        "team/x/y",
+        "team/y",
+        "teams",
+        "zoo",
+        "zoo/x",
     ];
     for name in names {
         root.repository(name).push_image("1", &image).await;
@@ -163,7 +186,10 @@ async fn the_catalogue_has_what_each_client_may_pull_in_whole_pages(builder: Ser
             let answer = client.get(&path).await.expect(200);
             let page: Vec<String> = serde_json::from_value(answer.json()["repositories"].clone()).unwrap();
             pages += 1;
-            let link = answer.headers.get("link").map(|link| link.to_str().unwrap().to_owned());
+            let link = answer
+                .headers
+                .get("link")
+                .map(|link| link.to_str().unwrap().to_owned());
             assert!(page.len() == n || link.is_none(), "{path}: {page:?} {link:?}");
             seen.extend(page);
             match link {
@@ -172,7 +198,9 @@ async fn the_catalogue_has_what_each_client_may_pull_in_whole_pages(builder: Ser
             }
         }
     };
-    let alice = ["team/b", "team/bb", "team/x", "team/x/y", "zoo"].map(str::to_owned).to_vec();
+    let alice = ["team/b", "team/bb", "team/x", "team/x/y", "zoo"]
+        .map(str::to_owned)
+        .to_vec();
     assert_eq!(seen_by("alice", 2).await, (alice.clone(), 3));
     assert_eq!(seen_by("alice", 5).await, (alice.clone(), 1));
     assert_eq!(seen_by("alice", 100).await, (alice, 1));
@@ -201,7 +229,11 @@ async fn tags_that_a_client_may_not_pull_are_not_listed(builder: ServerBuilder) 
     let list = tags("").await;
     list.expect_body("{\"name\":\"app\",\"tags\":[\"1.0\",\"1.1\",\"latest\"]}\n");
     let first = tags("?n=2").await;
-    assert!(first.header("link").starts_with("</v2/app/tags/list?last=1.1&n=2>"));
+    assert!(
+        first
+            .header("link")
+            .starts_with("</v2/app/tags/list?last=1.1&n=2>")
+    );
     let last = tags("?n=2&last=1.1").await.expect_no_header("link");
     last.expect_body("{\"name\":\"app\",\"tags\":[\"latest\"]}\n");
     let manifest = bob.repository("app").get_manifest("internal-1").await;
@@ -226,7 +258,9 @@ async fn a_blob_is_not_mounted_from_a_repository_that_its_client_may_not_read(bu
     };
     for from in ["&from=secret", "", "&from=", "&from=shared", "&from=../secret"] {
         assert_eq!(mount(&secret, from).await, 202, "{from}");
-        bob.head(&format!("/v2/mine/blobs/{}", secret.digest)).await.expect(404);
+        bob.head(&format!("/v2/mine/blobs/{}", secret.digest))
+            .await
+            .expect(404);
     }
     assert_eq!(mount(&shared, "&from=shared").await, 201);
 }
@@ -305,16 +339,25 @@ async fn rules_change_with_their_file_and_the_last_good_ones_stay(builder: Serve
     assert_eq!((list().await, push().await), (404, 403));
     server.write("rules.yml", allows("[pull, push]"));
     assert_eq!((list().await, push().await), (404, 202));
-    for broken in ["rules: [{accounts: bob, repo", "rules: [{accounts: bob, repositories: '**', allow: pul}]\n", ""] {
+    for broken in [
+        "rules: [{accounts: bob, repo",
+        "rules: [{accounts: bob, repositories: '**', allow: pul}]\n",
+        "",
+    ] {
         server.write("rules.yml", broken);
         assert_eq!((list().await, push().await), (404, 202), "{broken}");
     }
-    server.write("rules.yml", "rules: [{accounts: alice, repositories: '**', allow: pull}]\n");
+    server.write(
+        "rules.yml",
+        "rules: [{accounts: alice, repositories: '**', allow: pull}]\n",
+    );
     assert_eq!((list().await, push().await), (403, 403));
 }
 
 async fn users_may_do_everything_without_rules_and_the_public_may_pull(builder: ServerBuilder) {
-    let server = with_users(builder).config("access: {anonymous: ['public/**']}").start();
+    let server = with_users(builder)
+        .config("access: {anonymous: ['public/**']}")
+        .start();
     let image = image::oci(1);
     let bob = user(&server, "bob");
     for name in ["public/a", "b"] {

@@ -25,10 +25,7 @@ const ISSUER: &str = "Acme auth server";
 /// A server that trusts `signer`.
 fn trusting(builder: ServerBuilder, signer: &Signer, more: &str) -> Server {
     let path = builder.path("server.pem").display().to_string();
-    builder.write(
-        "server.pem",
-        signer.self_signed(&Wanted::authority("Acme")).pem(),
-    );
+    builder.write("server.pem", signer.self_signed(&Wanted::authority("Acme")).pem());
     builder
         .config(format!(
             "auth: {{token: {{realm: '{REALM}', service: {SERVICE}, issuer: {ISSUER}, rootcertbundle: {path}{more}}}}}"
@@ -65,23 +62,18 @@ async fn a_client_is_sent_to_the_token_server_and_back(builder: ServerBuilder) {
         .expect_header("www-authenticate", &base);
     let name = "education/engineer1-6.2.2";
     let repository = client.repository(name);
-    repository
-        .get_manifest("latest")
-        .await
-        .expect(401)
-        .expect_header(
-            "www-authenticate",
-            format!("{base},scope=\"repository:{name}:pull\""),
-        );
-    let token = bearer(&signer.token(json!({"kid": signer.fingerprint()}), &claims(name, &["pull", "push"])));
+    repository.get_manifest("latest").await.expect(401).expect_header(
+        "www-authenticate",
+        format!("{base},scope=\"repository:{name}:pull\""),
+    );
+    let token = bearer(&signer.token(
+        json!({"kid": signer.fingerprint()}),
+        &claims(name, &["pull", "push"]),
+    ));
     let image = image::oci(1);
     for blob in &image.blobs {
         client
-            .post(&format!(
-                "{}?digest={}",
-                repository.uploads_path(),
-                blob.digest
-            ))
+            .post(&format!("{}?digest={}", repository.uploads_path(), blob.digest))
             .header("authorization", &token)
             .body(blob.bytes.clone())
             .await
@@ -98,7 +90,11 @@ async fn a_client_is_sent_to_the_token_server_and_back(builder: ServerBuilder) {
         .await
         .expect(200)
         .expect_body(&image.manifest.bytes);
-    client.get("/v2/").header("authorization", &token).await.expect(200);
+    client
+        .get("/v2/")
+        .header("authorization", &token)
+        .await
+        .expect(200);
 }
 
 async fn a_token_names_its_key_in_any_way(builder: ServerBuilder) {
@@ -153,13 +149,22 @@ async fn a_token_that_is_not_good_is_refused_with_its_challenge(builder: ServerB
         ),
         (
             "no algorithm",
-            signer.token(json!({"kid": signer.thumbprint(), "alg": "none"}), &claims("a", &["pull"])),
+            signer.token(
+                json!({"kid": signer.thumbprint(), "alg": "none"}),
+                &claims("a", &["pull"]),
+            ),
         ),
         (
             "the public key as a shared secret",
-            signer.token(json!({"kid": signer.thumbprint(), "alg": "HS256"}), &claims("a", &["pull"])),
+            signer.token(
+                json!({"kid": signer.thumbprint(), "alg": "HS256"}),
+                &claims("a", &["pull"]),
+            ),
         ),
-        ("16 KiB", with(&|claims| claims["x"] = json!("y".repeat(16 << 10)))),
+        (
+            "16 KiB",
+            with(&|claims| claims["x"] = json!("y".repeat(16 << 10))),
+        ),
         (
             "1,000 actions",
             with(&|claims| claims["access"][0]["actions"] = json!(vec!["pull"; 1000])),
@@ -179,12 +184,19 @@ async fn a_token_that_is_not_good_is_refused_with_its_challenge(builder: ServerB
         let expected = "scope=\"repository:a:pull\",error=\"invalid_token\"";
         assert!(challenge.ends_with(expected), "{what}: {challenge}");
         let shown = answer.text();
-        assert!(!shown.contains(str::from_utf8(&token).unwrap()) || token == b"x", "{what}: {shown}");
+        assert!(
+            !shown.contains(str::from_utf8(&token).unwrap()) || token == b"x",
+            "{what}: {shown}"
+        );
     }
     get(&good).await.expect(404);
     // Clocks may be a minute apart.
-    get(&with(&|claims| claims["exp"] = json!(now() - 50))).await.expect(404);
-    get(&with(&|claims| claims["nbf"] = json!(now() + 50))).await.expect(404);
+    get(&with(&|claims| claims["exp"] = json!(now() - 50)))
+        .await
+        .expect(404);
+    get(&with(&|claims| claims["nbf"] = json!(now() + 50)))
+        .await
+        .expect(404);
 }
 
 async fn a_token_allows_what_it_says_and_nothing_else(builder: ServerBuilder) {
@@ -259,16 +271,17 @@ async fn a_mount_needs_a_token_for_its_source(builder: ServerBuilder) {
 async fn a_password_is_of_no_use_where_tokens_are_asked_for(builder: ServerBuilder) {
     let server = trusting(builder, &Signer::new("ES256"), "");
     let answer = server.anonymous().as_user("alice", "pw").get("/v2/").await;
-    let answer = answer.expect_error(401, "UNAUTHORIZED").expect_message("`Bearer`");
+    let answer = answer
+        .expect_error(401, "UNAUTHORIZED")
+        .expect_message("`Bearer`");
     assert!(answer.header("www-authenticate").starts_with("Bearer "));
 }
 
 async fn a_key_that_is_taken_from_the_bundle_ends_its_tokens(builder: ServerBuilder) {
     let (old, new) = (Signer::new("ES256"), Signer::new("ES256"));
     let server = trusting(builder, &old, "");
-    let token = |signer: &Signer| {
-        bearer(&signer.token(json!({"kid": signer.thumbprint()}), &claims("a", &["pull"])))
-    };
+    let token =
+        |signer: &Signer| bearer(&signer.token(json!({"kid": signer.thumbprint()}), &claims("a", &["pull"])));
     let (first, second) = (token(&old), token(&new));
     let get = |token: &str| {
         server
