@@ -1,6 +1,7 @@
 //! The configuration: [`mod@load`] finds and reads it, [`Settings`] are the result. Each section of it has a module
 //! with its keys, which are read through a [`section`].
 
+mod access;
 mod auth;
 mod check;
 mod cloud;
@@ -37,6 +38,7 @@ pub(crate) use show::examine;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use wharf_access::rules::Configured;
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 use wharf_storage::object::{
@@ -76,6 +78,8 @@ pub(crate) struct Settings {
     pub(crate) registry: wharf_registry::Options,
     /// The password file; `None`: every client may do everything.
     pub(crate) auth: Option<Htpasswd>,
+    /// What accounts, and clients without one, may do.
+    pub(crate) access: Access,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,
 }
@@ -172,6 +176,15 @@ pub(crate) struct Limits {
 pub(crate) struct Htpasswd {
     pub(crate) realm: String,
     pub(crate) path: PathBuf,
+}
+
+/// What accounts, and clients without one, may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Path of the file of rules; `None`: every user may do everything on repositories.
+    pub(crate) rules: Option<PathBuf>,
+    /// The rules that other keys stand for.
+    pub(crate) configured: Configured,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
