@@ -1,9 +1,11 @@
 //! The command line: definitions only.
 
+mod access;
 mod garbage_collect;
 mod storage;
 
 pub(crate) use self::{
+    access::{Access, AccessTest, TestedAction},
     garbage_collect::GarbageCollect,
     storage::{Storage, StorageCopy},
 };
@@ -137,6 +139,12 @@ pub(crate) enum Command {
     User {
         #[command(subcommand)]
         command: User,
+    },
+
+    /// Check the access rules, and ask what they decide.
+    Access {
+        #[command(subcommand)]
+        command: Access,
     },
 
     /// Apache's htpasswd, for bcrypt: the same flags, messages and exit codes.
