@@ -16,7 +16,7 @@ use wharf_http::Tls;
 
 use crate::{
     cloud,
-    config::{Engine, Listen, Settings},
+    config::{Auth, Engine, Listen, Settings},
     elsewhere,
 };
 
@@ -36,8 +36,13 @@ pub(crate) fn look(settings: &Settings) -> Findings {
             Err(error) => findings.problems.push(error.to_string()),
         }
     }
-    if let Some(auth) = &settings.auth {
-        findings.problems.extend(password_file(&auth.path));
+    match &settings.auth {
+        Some(Auth::Htpasswd(htpasswd)) => findings.problems.extend(password_file(&htpasswd.path)),
+        Some(Auth::Token(token)) => match token.keys.read() {
+            Ok((_, warnings)) => findings.warnings.extend(warnings),
+            Err(error) => findings.problems.push(error.to_string()),
+        },
+        None => {}
     }
     if let Some(path) = &settings.access.rules {
         rules_file(path, &mut findings);

@@ -252,7 +252,7 @@ fn access(
     let Some(auth) = &settings.auth else {
         return Ok(None);
     };
-    let access = access::open(auth, budget)?;
+    let access = access::open(auth, &settings.access, budget)?;
     let stays_here = address.is_loopback() || matches!(address, ListenAddress::Unix(_));
     access::warn_of_clear_text(
         settings.tls.is_some(),
@@ -280,8 +280,8 @@ fn start_workers(
     if let Some(purge) = settings.purge {
         supervisor.spawn(purge::worker(Arc::clone(registry), purge));
     }
-    if let Some(access) = &used.access {
-        supervisor.spawn(access.htpasswd().worker());
+    for worker in used.access.iter().flat_map(|access| access.workers()) {
+        supervisor.spawn(worker);
     }
     for worker in used.health.iter().flat_map(Health::workers) {
         supervisor.spawn(worker);

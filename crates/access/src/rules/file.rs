@@ -87,9 +87,19 @@ impl RulesFile {
         Ok(read(&contents.bytes))
     }
 
+    /// Whether the file is as it was when it was looked at last. One system call.
+    pub(crate) fn is_unchanged(&self) -> bool {
+        self.file.current_if_unchanged().is_some()
+    }
+
     /// The rules in force, if the file is as it was; `None`: call [`refresh`](Self::refresh). One system call.
     pub fn current_if_unchanged(&self) -> Option<Arc<Rules>> {
         self.file.current_if_unchanged()
+    }
+
+    /// The rules that were in force at the last look.
+    pub(crate) fn current(&self) -> Arc<Rules> {
+        self.file.current()
     }
 
     /// The rules in force, after a look at the file if it changed.

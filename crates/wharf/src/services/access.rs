@@ -1,4 +1,4 @@
-//! Opening the password file at the start, and warnings about passwords.
+//! Opening the password file and the access rules at the start, and warnings about passwords.
 
 use std::{
     io::{self, Write as _},
@@ -10,21 +10,41 @@ use anyhow::Context as _;
 use wharf_access::{
     Access,
     htpasswd::{Htpasswd, Provisioned},
+    rules::RulesFile,
+    token::TokenServer,
 };
 use wharf_budget::Budget;
 
-use crate::config;
+use crate::config::{self, Auth};
+
+/// Opens what the authentication of clients needs, and the rules about their accounts.
+pub(super) fn open(auth: &Auth, rights: &config::Access, budget: &Budget) -> anyhow::Result<Arc<Access>> {
+    let access = match auth {
+        Auth::Htpasswd(config) => htpasswd(config)?,
+        Auth::Token(config) => token(config)?,
+    };
+    let access = match &rights.rules {
+        Some(path) => access.with_rules_of(RulesFile::open(path, rights.configured.clone())?),
+        None => access.with_configured(&rights.configured),
+    };
+    Ok(Arc::new(access.with_budget(budget)))
+}
+
+/// Reads the keys of the token server.
+fn token(config: &config::Token) -> anyhow::Result<Access> {
+    let server = TokenServer::open(config.settings.clone(), &config.keys)?;
+    Ok(Access::with_tokens(server))
+}
 
 /// Opens the password file, or creates it. An existing one is searched for weak passwords in the background.
-pub(super) fn open(config: &config::Htpasswd, budget: &Budget) -> anyhow::Result<Arc<Access>> {
+fn htpasswd(config: &config::Htpasswd) -> anyhow::Result<Access> {
     let (users, provisioned) = Htpasswd::open(&config.path)?;
     if let Some(provisioned) = provisioned {
         show(&config.path, &provisioned)?;
     } else {
         users.look_for_weak_passwords();
     }
-    let access = Access::with_htpasswd(config.realm.clone(), users);
-    Ok(Arc::new(access.with_budget(budget)))
+    Ok(Access::with_htpasswd(config.realm.clone(), users))
 }
 
 /// Warns when passwords would cross a network in clear text. That a proxy in front speaks TLS is known from
