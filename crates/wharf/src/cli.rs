@@ -1,10 +1,12 @@
 //! The command line: definitions only.
 
+mod access;
 mod garbage_collect;
 mod storage;
 mod token;
 
 pub(crate) use self::{
+    access::{Access, AccessTest, TestedAction},
     garbage_collect::GarbageCollect,
     storage::{Storage, StorageCopy},
     token::{Token, TokenPlace},
@@ -139,6 +141,12 @@ pub(crate) enum Command {
     User {
         #[command(subcommand)]
         command: User,
+    },
+
+    /// Check the access rules, and ask what they decide.
+    Access {
+        #[command(subcommand)]
+        command: Access,
     },
 
     /// Manage robot tokens: secrets for programs, for some repositories and some actions.
