@@ -14,6 +14,9 @@ use crate::{
     rights::Rights,
 };
 
+/// The refusal of a client that guesses passwords. It never tells whether the account exists.
+pub(crate) const GUESSING: &str = "too many wrong passwords came from this address, or for this user name";
+
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gates {
@@ -155,8 +158,8 @@ async fn admit<'a>(
         Ok(principal) => principal,
         Err(reason) => return Err(Refusal::Unknown(access, reason)),
     };
-    if let Some(account) = principal.account() {
-        context.set_actor(Arc::clone(account));
+    if let Some(actor) = principal.actor() {
+        context.set_actor(Arc::clone(actor));
     }
     let address = context.limited_client(&request.headers);
     let authorize = |actions| access.authorize(&principal, actions, demand.tag, address);

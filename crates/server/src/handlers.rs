@@ -1,10 +1,10 @@
-//! The handlers of the distribution API, by which requests are counted and traced; named as in registry:2.
+//! The handlers of the distribution API and of the token server, by which requests are counted and traced; named as in registry:2.
 
 use wharf_http::Handler;
 use wharf_oci::Route;
 
 /// All handlers, each at its index.
-pub(crate) static HANDLERS: [Handler; 8] = [
+pub(crate) static HANDLERS: [Handler; 10] = [
     handler(0, "base", "/v2/"),
     handler(1, "blob", "/v2/{name}/blobs/{digest}"),
     handler(2, "blob_upload", "/v2/{name}/blobs/uploads/"),
@@ -13,10 +13,18 @@ pub(crate) static HANDLERS: [Handler; 8] = [
     handler(5, "manifest", "/v2/{name}/manifests/{reference}"),
     handler(6, "referrers", "/v2/{name}/referrers/{digest}"),
     handler(7, "tags", "/v2/{name}/tags/list"),
+    handler(8, "token", "/auth/token"),
+    handler(9, "token_keys", "/auth/jwks.json"),
 ];
 
 /// The handler that sends blobs.
 pub(crate) static BLOB: &Handler = &HANDLERS[1];
+
+/// The handler that issues tokens.
+pub(crate) static TOKEN: &Handler = &HANDLERS[8];
+
+/// The handler that shows the public keys of tokens.
+pub(crate) static TOKEN_KEYS: &Handler = &HANDLERS[9];
 
 const fn handler(index: usize, name: &'static str, route: &'static str) -> Handler {
     Handler { index, name, route }
@@ -44,6 +52,9 @@ mod tests {
     fn a_route_is_counted_by_its_handler() {
         for (place, handler) in HANDLERS.iter().enumerate() {
             assert_eq!(handler.index, place, "{handler:?}");
+            if [TOKEN, TOKEN_KEYS].contains(&handler) {
+                continue;
+            }
             let path = handler
                 .route
                 .replace("{name}", "a/b")

@@ -16,6 +16,7 @@ mod metrics;
 mod options;
 mod request_log;
 mod rights;
+mod tokens;
 mod v2;
 mod webhooks;
 

@@ -34,6 +34,7 @@ use crate::{
     gates::{Demand, Gates, Refusal, SecurityHeaders, Stop},
     handlers, request_log,
     rights::Rights,
+    tokens,
 };
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -83,6 +84,16 @@ impl Surface for Distribution {
         mut body: Incoming,
     ) -> Response<Content> {
         let app = &self.app;
+        if let Some(endpoint) = tokens::Endpoint::of(app, parts.uri.path())
+            && !context.lacks_tls()
+        {
+            // Boxed: rare, and the future of every request should not carry its size.
+            let response = Box::pin(tokens::respond(app, endpoint, context, &parts, &mut body)).await;
+            if !body.is_end_stream() {
+                abandon(&app.services.budget.requests, &parts, body);
+            }
+            return response;
+        }
         let result = dispatch(app, context, &parts, &mut body).await;
         let call = Call {
             app,

@@ -16,5 +16,6 @@ pub(crate) mod repo;
 pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;
+pub(crate) mod token;
 pub(crate) mod uploads;
 pub(crate) mod user;

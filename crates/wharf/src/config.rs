@@ -27,6 +27,7 @@ mod section;
 mod show;
 mod storage;
 mod table;
+mod tokens;
 mod unsupported;
 mod validation;
 
@@ -80,6 +81,8 @@ pub(crate) struct Settings {
     pub(crate) auth: Option<Auth>,
     /// What accounts, and clients without one, may do.
     pub(crate) access: Access,
+    /// The token server of this registry; `None`: it is none.
+    pub(crate) tokens: Option<wharf_access::issuer::Options>,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,
 }

@@ -5,12 +5,15 @@ use std::borrow::Cow;
 use http::{HeaderValue, Method, header, request::Parts};
 use serde_json::{Value, json};
 use wharf_access::{Access, Action, Challenged, Missing, Reason, Resource, Verb, token::Origin};
-use wharf_http::{RequestContext, location::authority};
+use wharf_http::{
+    RequestContext,
+    location::{authority, base},
+};
 use wharf_oci::{ApiError, ErrorCode, RepoName, Route, Tag, query_value};
 
 use crate::{
     error::Failure,
-    gates::{Demand, Refusal},
+    gates::{Demand, GUESSING, Refusal},
 };
 
 /// The repository from which a blob is mounted. An invalid name is refused later, or ignored.
@@ -148,7 +151,15 @@ pub(super) fn unauthenticated(
     let error = ApiError::new(code)
         .with_message(format!("{}: {why}", code.message()))
         .with_detail(detail(&needed));
-    let challenge = access.challenge(origin(context, parts), &needed, challenged);
+    let base = access.token_server().and_then(|_| base(context.peer(), parts));
+    let origin = match base.as_deref().and_then(|base| base.split_once("://")) {
+        Some((scheme, host)) => Some(Origin {
+            forwarded_proto: Some(scheme),
+            host,
+        }),
+        None => origin(context, parts),
+    };
+    let challenge = access.challenge(origin, &needed, challenged);
     // The challenge is quoted, so that it is a valid header value.
     let challenge = HeaderValue::from_bytes(challenge.as_bytes());
     let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""));
@@ -185,6 +196,10 @@ fn unknown(access: &Access, reason: &Reason) -> Result<Cow<'static, str>, Failur
         }
         Reason::BadToken(rejection) => rejection.to_string().into(),
         Reason::Malformed(what) => (*what).into(),
+        Reason::Guessing(wait) => {
+            let text = format!("{GUESSING}; the next one is looked at in {} s", wait.as_secs() + 1);
+            return Err(Failure::wait(*wait, ErrorCode::TooManyRequests, text));
+        }
         Reason::Busy => {
             let text = "too many passwords are being checked; the same request will succeed in a moment";
             return Err(Failure::busy(ErrorCode::TooManyRequests, text));

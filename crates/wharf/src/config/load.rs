@@ -16,7 +16,7 @@ use wharf_server::ServerOptions;
 use super::{
     Engine, Found, Middleware, Settings, Source, access, auth, check, compat, debug, environment, health,
     http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
-    table::VERSION, unsupported, validation,
+    table::VERSION, tokens, unsupported, validation,
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
@@ -191,6 +191,7 @@ fn settings(
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
     let auth = auth::read(root);
+    let tokens = tokens::read(root, auth.as_ref(), &server);
     let has_accounts = auth.is_some() || unsupported::LOGINS.iter().any(|&way| root.has(way));
     let webhooks = notifications::read(root);
     Settings {
@@ -210,6 +211,7 @@ fn settings(
         deletion: storage.deletion,
         purge: storage.purge,
         auth,
+        tokens,
         access: access::read(root, has_accounts),
         registry,
         webhooks,
