@@ -15,6 +15,7 @@ use crate::{
     go_quoted,
     htpasswd::Htpasswd,
     principal::{Principal, Via},
+    proxy::ProxyHeader,
     queue::{Network, Queue},
     robot::is_token,
     rules::{Asker, Configured, Rules, RulesFile, Verdict, Visible},
@@ -31,6 +32,7 @@ pub struct Access {
     rules: Option<Source>,
     queue: Queue,
     backoff: Backoff,
+    proxy_header: Option<ProxyHeader>,
 }
 
 /// How clients prove which account they have.
@@ -107,6 +109,7 @@ impl Access {
             rules: None,
             queue: Queue::new(Budget::default().passwords),
             backoff: Backoff::new(),
+            proxy_header: None,
         }
     }
 
@@ -134,6 +137,18 @@ impl Access {
         self
     }
 
+    /// Believes proxies that name the account of their client.
+    #[must_use]
+    pub fn with_proxy_header(mut self, header: ProxyHeader) -> Self {
+        self.proxy_header = Some(header);
+        self
+    }
+
+    /// The headers in which a proxy names the account of its client, if there are such proxies.
+    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.proxy_header.as_ref()
+    }
+
     /// Finds out which client it is without reading a file, computing a bcrypt hash or verifying a signature, as for nearly every
     /// request. `None`: call [`authenticate`](Self::authenticate).
     pub fn authenticate_at_once(&self, credentials: &Credentials<'_>) -> Option<Result<Principal, Reason>> {
@@ -149,6 +164,7 @@ impl Access {
         match (credentials, &self.login) {
             (Credentials::None, _) => Some(Ok(Principal::ANONYMOUS)),
             (Credentials::Malformed(what), _) => Some(Err(Reason::Malformed(what))),
+            (Credentials::Proxied(proxied), _) => Some(Ok(Principal::of_proxy(proxied))),
             // What the libraries of podman and skopeo send to a server that asks for a password when they have none.
             (Credentials::Basic(basic), _) if basic.is_empty() => Some(Ok(Principal::ANONYMOUS)),
             (Credentials::Basic(basic), Way::Passwords { users, tokens, .. }) => {
@@ -329,7 +345,7 @@ impl Access {
             Verdict::Allowed(_) => true,
             Verdict::Denied(_) => false,
         };
-        matches!(principal.via(), Via::Password) && self.rules().is_some_and(verdict)
+        principal.acts_as_account() && self.rules().is_some_and(verdict)
     }
 
     /// Finds out which client asks the token server for tokens, and with what they end.
@@ -385,7 +401,7 @@ impl Access {
 
     /// Whether every repository is open to `principal`: nothing that is found in one need be hidden from it in another.
     pub fn is_unrestricted(&self, principal: &Principal) -> bool {
-        matches!(principal.via(), Via::Password) && !matches!(self.rules, Some(Source::File(_)))
+        principal.acts_as_account() && !matches!(self.rules, Some(Source::File(_)))
     }
 
     /// The repositories and tags that `principal`, at `address`, may see; `None`: all of them, if it may see the catalogue at all.
@@ -540,6 +556,7 @@ impl Sight<'_> {
 fn asker(principal: &Principal, address: Option<IpAddr>) -> Asker<'_> {
     Asker {
         account: principal.account().map(|account| &**account),
+        groups: principal.groups(),
         address,
     }
 }

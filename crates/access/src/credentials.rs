@@ -7,6 +7,8 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
+use crate::proxy::Proxied;
+
 /// As Go's `base64.StdEncoding`, which registry:2 uses: padding is needed, stray bits at the end are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
@@ -23,6 +25,8 @@ pub enum Credentials<'a> {
     Basic(Basic),
     /// A token (RFC 6750), which never appears in debug output.
     Bearer(&'a [u8]),
+    /// An account that a proxy has authenticated.
+    Proxied(Proxied),
     /// The header cannot be read; the text says why.
     Malformed(&'static str),
 }
@@ -107,6 +111,7 @@ impl fmt::Debug for Credentials<'_> {
             Self::None => f.write_str("None"),
             Self::Basic(basic) => basic.fmt(f),
             Self::Bearer(_) => f.write_str("Bearer"),
+            Self::Proxied(proxied) => proxied.fmt(f),
             Self::Malformed(what) => f.debug_tuple("Malformed").field(what).finish(),
         }
     }

@@ -16,6 +16,7 @@ pub mod htpasswd;
 pub mod issuer;
 pub mod password;
 mod principal;
+mod proxy;
 mod queue;
 mod random;
 pub mod robot;
@@ -31,6 +32,7 @@ pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};
 pub use decision::{Authorization, Grant, Missing, Reason};
 pub use principal::{Principal, Via};
+pub use proxy::{Proxied, ProxyHeader};
 pub use token_server::{Login, TokenServer};
 pub use watched::Status as FileStatus;
 

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use wharf_access::{Access, Action, Authorization, Challenged, Credentials, Missing, Principal, Reason};
+use wharf_access::{
+    Access, Action, Authorization, Challenged, Credentials, Missing, Principal, ProxyHeader, Reason,
+};
 use wharf_http::{RequestContext, is_preflight};
 
 use crate::{
@@ -195,8 +197,14 @@ async fn authenticate(
     context: &RequestContext,
     request: &Parts,
 ) -> Result<Principal, Reason> {
-    let values = request.headers.get_all(header::AUTHORIZATION);
-    let credentials = Credentials::of_headers(values.iter().map(HeaderValue::as_bytes));
+    let credentials = match access.proxy_header() {
+        Some(header) => of_proxy(header, context, request),
+        None => None,
+    };
+    let credentials = credentials.unwrap_or_else(|| {
+        let values = request.headers.get_all(header::AUTHORIZATION);
+        Credentials::of_headers(values.iter().map(HeaderValue::as_bytes))
+    });
     match access.authenticate_at_once(&credentials) {
         Some(done) => done,
         None => {
@@ -208,6 +216,21 @@ async fn authenticate(
             done
         }
     }
+}
+
+/// The account that a proxy names, if it names one.
+fn of_proxy<'a>(
+    header: &ProxyHeader,
+    context: &RequestContext,
+    request: &'a Parts,
+) -> Option<Credentials<'a>> {
+    let values = |name: &str| request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let groups = header.groups.as_deref().map(values);
+    header.credentials(
+        context.peer().address.map(|address| address.ip()),
+        values(&header.user),
+        groups.into_iter().flatten(),
+    )
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ mod log;
 mod middleware;
 mod notifications;
 mod paging;
+mod proxyheader;
 mod report;
 mod section;
 mod show;
@@ -39,7 +40,7 @@ pub(crate) use show::examine;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use wharf_access::{rules::Configured, token};
+use wharf_access::{ProxyHeader, rules::Configured, token};
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 use wharf_storage::object::{
@@ -214,6 +215,8 @@ pub(crate) struct Access {
     pub(crate) rules: Option<PathBuf>,
     /// The rules that other keys stand for.
     pub(crate) configured: Configured,
+    /// The headers in which proxies name the account of their client; `None`: no proxy is believed.
+    pub(crate) proxy_header: Option<ProxyHeader>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

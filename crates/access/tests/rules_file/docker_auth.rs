@@ -231,6 +231,7 @@ fn a_star_of_docker_auth_makes_no_administrator() {
 
     let rules = rules("acl: [{match: {account: admin}, actions: ['*']}]\n");
     let asker = Asker {
+        groups: &[],
         account: Some("admin"),
         address: None,
     };

@@ -6,7 +6,7 @@ use super::{
     access, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, storage, tokens, unsupported, validation,
+    limits, log, middleware, notifications, paging, proxyheader, storage, tokens, unsupported, validation,
 };
 
 keys! {
@@ -38,6 +38,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         middleware::KEYS,
         auth::KEYS,
         access::KEYS,
+        proxyheader::KEYS,
         tokens::KEYS,
         http::KEYS,
         limits::KEYS,
