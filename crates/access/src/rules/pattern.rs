@@ -117,7 +117,8 @@ impl Pattern {
 
     /// The pattern that matches what `regex` does.
     pub(super) fn regex(regex: Regex) -> Self {
-        Self::new(regex.as_str(), Form::Regex(regex.clone()))
+        let text = regex.as_str().to_owned();
+        Self::new(&text, Form::Regex(regex))
     }
 
     fn new(text: &str, form: Form) -> Self {
