@@ -1,9 +1,10 @@
 //! `wharf access`: the problems of the rules, and what they decide, as an operator asks for them.
 
+use wharf_testkit::ServerBuilder;
 use wharf_testkit::suite::Suite;
 use wharf_testkit::tool::Bench;
 
-use crate::scene::{WHARF, tests};
+use crate::scene::{WHARF, builder_with, entry, says, tests};
 
 const RULES: &str = "\
 groups: {ci: [robot]}
@@ -21,7 +22,17 @@ access: {rules: rules.yml, admins: root, anonymous: 'public/**'}
 ";
 
 pub(crate) fn add_to(suite: &mut Suite) {
-    tests!(suite, &[], [access_check, access_test, access_in_config_check]);
+    tests!(
+        suite,
+        &[],
+        [
+            access_check,
+            access_test,
+            access_in_config_check,
+            a_change_of_the_rules_is_in_force_at_once,
+            a_start_with_damaged_rules_says_why
+        ]
+    );
 }
 
 #[track_caller]
@@ -198,5 +209,56 @@ async fn access_in_config_check() {
     mentions(
         &bad.stdout,
         "problem: `rules.yml`: line 1: `pul` is no action; did you mean `pull`?",
+    );
+}
+
+/// A server with the user `alice`, and these rules.
+fn ruled(rules: &str) -> ServerBuilder {
+    let builder = builder_with(entry("alice", "pw"));
+    builder.write("rules.yml", rules);
+    let path = builder.path("rules.yml");
+    builder.config(format!("access: {{rules: '{}'}}", path.display()))
+}
+
+async fn a_change_of_the_rules_is_in_force_at_once() {
+    let rules = |repositories: &str| {
+        format!("rules: [{{accounts: alice, repositories: {repositories}, allow: pull}}]\n")
+    };
+    let server = ruled(&rules("a")).start();
+    let alice = server.anonymous().as_user("alice", "pw");
+    let check = async |a: u16, b: u16| {
+        alice.get("/v2/a/tags/list").await.expect(a);
+        alice.get("/v2/b/tags/list").await.expect(b);
+    };
+    // What may be read is not there.
+    check(404, 403).await;
+    server.write("rules.yml", rules("b"));
+    check(403, 404).await;
+    for damage in [
+        "rules: [{accounts: alice, repositories: a, allow: pul}]\n",
+        "rules: [{accounts: al",
+        "",
+    ] {
+        server.write("rules.yml", damage);
+        check(403, 404).await;
+        check(403, 404).await;
+    }
+    says(
+        &server,
+        "line 1: `pul` is no action; did you mean `pull`?; the last good list with 1 rules stays in force",
+        1,
+    )
+    .await;
+    says(&server, "the file is empty", 1).await;
+    server.write("rules.yml", rules("'**'"));
+    check(404, 404).await;
+}
+
+async fn a_start_with_damaged_rules_says_why() {
+    let (status, output) = ruled("rules: [{accounts: alice, repositories: a, allow: pul}]\n").output();
+    assert!(!status.success());
+    mentions(
+        &output,
+        "cannot be used: line 1: `pul` is no action; did you mean `pull`?",
     );
 }

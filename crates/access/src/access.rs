@@ -6,6 +6,7 @@ use wharf_budget::Budget;
 use wharf_workers::Worker;
 
 use crate::{
+    FileStatus,
     action::{Action, Resource, Verb},
     backoff::Backoff,
     binding::Binding,
@@ -475,6 +476,20 @@ impl Access {
             Some(Source::File(file)) => Some(file),
             _ => None,
         }
+    }
+
+    /// The state of each file that decides about clients, by what it has: `users`, `rules`.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, FileStatus)> {
+        let users = self.htpasswd().map(Htpasswd::status);
+        let users = users.map(|status| FileStatus {
+            problem: status.problem,
+            findings: status.findings,
+        });
+        let rules = self.rules_file().map(RulesFile::status);
+        let files = [("users", users), ("rules", rules)];
+        files
+            .into_iter()
+            .filter_map(|(name, status)| Some((name, status?)))
     }
 
     /// What has to run beside requests.
