@@ -20,7 +20,10 @@ mod list;
 mod memory;
 mod status;
 
-pub use edit::{EditError, Edited, User, Verdict, add, list_users, remove, set, start_anew, verify};
+pub use edit::{
+    Change, EditError, Edited, Listing, User, Verdict, Version, add, apply, list_users, listing, remove, set,
+    start_anew, verify,
+};
 pub use status::Status;
 
 use std::{
