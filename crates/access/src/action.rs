@@ -29,6 +29,9 @@ pub enum Verb {
     Push,
     /// Removing.
     Delete,
+    /// Ending an upload: `delete` in the scope of a token, as in registry:2, and a part of pushing for everything else, since an
+    /// account that may push could not end what it has begun.
+    Cancel,
     /// Every operation; for the catalogue there is no finer right.
     All,
 }
@@ -57,7 +60,7 @@ impl Verb {
         match self {
             Self::Pull => "pull",
             Self::Push => "push",
-            Self::Delete => "delete",
+            Self::Delete | Self::Cancel => "delete",
             Self::All => "*",
         }
     }

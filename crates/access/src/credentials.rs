@@ -16,14 +16,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 );
 
 /// The credentials of a request.
-#[derive(Debug)]
-pub enum Credentials {
+pub enum Credentials<'a> {
     /// The request has no credentials.
     None,
     /// A user name and a password (RFC 7617).
     Basic(Basic),
-    /// A token (RFC 6750).
-    Bearer,
+    /// A token (RFC 6750), which never appears in debug output.
+    Bearer(&'a [u8]),
     /// The header cannot be read; the text says why.
     Malformed(&'static str),
 }
@@ -35,12 +34,12 @@ pub struct Basic {
     colon: usize,
 }
 
-impl Credentials {
+impl<'a> Credentials<'a> {
     /// Reads the values of all `Authorization` headers of a request.
     ///
     /// More than one is refused, although registry:2 takes the first: a proxy in front may have looked at the
     /// other one.
-    pub fn of_headers<'a>(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+    pub fn of_headers(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
         match (values.next(), values.next()) {
             (None, _) => Self::None,
             (Some(value), None) => Self::of_header(value),
@@ -48,11 +47,14 @@ impl Credentials {
         }
     }
 
-    fn of_header(value: &[u8]) -> Self {
+    fn of_header(value: &'a [u8]) -> Self {
         let space = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
         let (scheme, rest) = value.split_at(space);
         if scheme.eq_ignore_ascii_case(b"bearer") {
-            return Self::Bearer;
+            return match rest.trim_ascii() {
+                [] => Self::Malformed("nothing follows `Bearer` in the `Authorization` header"),
+                token => Self::Bearer(token),
+            };
         }
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return Self::Malformed("the `Authorization` header does not begin with `Basic`");
@@ -83,6 +85,11 @@ impl Basic {
         }
     }
 
+    /// Whether both the name and the password are empty.
+    pub fn is_empty(&self) -> bool {
+        self.pair.len() == 1
+    }
+
     /// The user name.
     pub fn name(&self) -> &str {
         // Checked when the pair was made.
@@ -91,6 +98,17 @@ impl Basic {
 
     pub(crate) fn password(&self) -> &[u8] {
         &self.pair[self.colon + 1..]
+    }
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Basic(basic) => basic.fmt(f),
+            Self::Bearer(_) => f.write_str("Bearer"),
+            Self::Malformed(what) => f.debug_tuple("Malformed").field(what).finish(),
+        }
     }
 }
 
@@ -106,7 +124,7 @@ impl fmt::Debug for Basic {
 mod tests {
     use super::*;
 
-    fn read(value: &str) -> Credentials {
+    fn read(value: &str) -> Credentials<'_> {
         Credentials::of_headers([value.as_bytes()].into_iter())
     }
 
@@ -139,6 +157,8 @@ mod tests {
             "Basic !!!!",
             "Basic\tYWxpY2U6cHc=",
             "Digest x",
+            "Bearer",
+            "Bearer ",
             "Basic /zph",
             "Negotiate YWxpY2U6cHc=",
         ] {
@@ -148,7 +168,16 @@ mod tests {
                 read(value)
             );
         }
-        assert!(matches!(read("Bearer x"), Credentials::Bearer));
+        for (value, token) in [
+            ("Bearer x", "x"),
+            ("bearer  a.b.c ", "a.b.c"),
+            ("BEARER a b", "a b"),
+        ] {
+            assert!(
+                matches!(read(value), Credentials::Bearer(it) if it == token.as_bytes()),
+                "{value}"
+            );
+        }
         assert!(matches!(
             Credentials::of_headers([].into_iter()),
             Credentials::None
@@ -164,6 +193,7 @@ mod tests {
     fn a_password_does_not_show() {
         let basic = Basic::new("alice", b"secret");
         assert!(!format!("{basic:?}").contains("secret") && format!("{basic:?}").contains("alice"));
+        assert!(!format!("{:?}", read("Bearer secret")).contains("secret"));
         let bytes = format!("{:?}", b"secret");
         assert!(!format!("{basic:?}").contains(&bytes));
     }

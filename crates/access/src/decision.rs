@@ -1,34 +1,16 @@
-//! The decision about a request, with its reason.
+//! The two decisions about a request, with their reasons: which client it is, and whether that may do it.
 
-use std::sync::Arc;
+use crate::{action::Action, token::Rejection};
 
-/// The decision about a request.
+/// Why the client of a request is not known. Deliberately says nothing about whether a user exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Decision {
-    /// The request may go on, with this identity.
-    Allowed(Identity),
-    /// The request is refused.
-    Denied(Reason),
-}
-
-/// The identity with which a request is carried out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
-    /// Without a user: the resource is public.
-    Anonymous,
-    /// The user of this name.
-    User(Arc<str>),
-}
-
-/// Why a request is refused. Deliberately says nothing about whether a user exists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The request has no credentials.
-    NoCredentials,
     /// The user name or the password is wrong.
     WrongCredentials,
     /// The authentication scheme is not accepted here, such as a bearer token.
     WrongScheme,
+    /// The token is not good.
+    BadToken(Rejection),
     /// The `Authorization` header cannot be read; the text says why.
     Malformed(&'static str),
     /// Too many passwords wait to be checked; the same request may succeed in a moment.
@@ -37,12 +19,33 @@ pub enum Reason {
     Failed,
 }
 
-impl Identity {
-    /// The user's name; `None` without a user.
-    pub fn name(&self) -> Option<&str> {
-        match self {
-            Self::Anonymous => None,
-            Self::User(name) => Some(name),
-        }
-    }
+/// Whether a client may do something.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Authorization<'a> {
+    /// It may.
+    Allowed(Grant),
+    /// Its account lacks a right: logging in again is of no use.
+    Forbidden(Box<Missing<'a>>),
+    /// It may not without an account.
+    Unauthenticated,
+    /// Its token does not allow it; another one may.
+    InsufficientScope,
+}
+
+/// How a client may do what it is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Grant {
+    /// Whether a push may create tags, and not move one
+    pub creates_only: bool,
+}
+
+/// The right that a request needs and its account lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing<'a> {
+    /// What it would do
+    pub action: Action<'a>,
+    /// The comment of the rule that denies it, for the client
+    pub comment: Option<Box<str>>,
+    /// The rule that denies it; `None`: no rule allows it
+    pub rule: Option<usize>,
 }

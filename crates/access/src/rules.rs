@@ -130,7 +130,7 @@ impl Verbs {
     const fn bit(verb: Verb) -> u8 {
         match verb {
             Verb::Pull => 1,
-            Verb::Push => 2,
+            Verb::Push | Verb::Cancel => 2,
             Verb::Delete => 4,
             Verb::All => 8,
         }

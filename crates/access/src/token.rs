@@ -18,6 +18,7 @@ mod key;
 mod limits;
 mod memory;
 mod rejection;
+mod source;
 mod trusted;
 
 pub use algorithm::{Algorithm, AlgorithmError, Algorithms};
@@ -25,6 +26,7 @@ pub use challenge::{Origin, Realm, TokenError};
 pub use claims::Claims;
 pub use limits::TOKEN_LIMIT;
 pub use rejection::{ChainFault, Rejection};
+pub use source::{KeyFileError, KeyFiles};
 pub use trusted::{KeysError, Problem, TrustedKeys};
 
 use std::{sync::Arc, time::SystemTime};

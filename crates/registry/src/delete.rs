@@ -27,6 +27,9 @@ const ATTEMPTS: usize = 32;
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
 
+/// Whether the client that deletes a manifest may delete a tag that goes with it.
+pub type MayDelete<'a> = dyn Fn(&Tag) -> bool + Send + Sync + 'a;
+
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
     ///
@@ -64,9 +67,26 @@ impl Registry {
         digest: &Digest,
         force: bool,
     ) -> Result<Vec<Tag>> {
+        self.delete_manifest_of(caller, name, digest, force, &|_| true)
+            .await
+    }
+
+    /// As [`delete_manifest`](Self::delete_manifest), but only if the client `may_delete` every tag that would go with it.
+    ///
+    /// # Errors
+    ///
+    /// As there, and [`Error::TagDenied`].
+    pub async fn delete_manifest_of(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+        may_delete: &MayDelete<'_>,
+    ) -> Result<Vec<Tag>> {
         self.require_delete()?;
         let leaving = self.fallback_turns.leave(name, digest);
-        let removed = self.remove_manifest(name, digest, force).await;
+        let removed = self.remove_manifest(name, digest, force, may_delete).await;
         drop(leaving);
         let (tags, subject) = match removed {
             Err(error @ Error::ManifestUnknown { .. }) => return Err(error),
@@ -113,9 +133,11 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
+        may_delete: &MayDelete<'_>,
     ) -> Result<(Vec<Tag>, Option<Digest>)> {
         for _ in 0..ATTEMPTS {
-            let (pointers, subject, watch) = self.find_tags_to_delete(name, digest, force).await?;
+            let (pointers, subject, watch) =
+                self.find_tags_to_delete(name, digest, force, may_delete).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed() {
                 continue;
@@ -220,6 +242,7 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
+        may_delete: &MayDelete<'_>,
     ) -> Result<(Vec<Pointer>, Option<Digest>, Watch)> {
         let above = || async {
             if !self.has_revision(name, digest).await? {
@@ -237,6 +260,11 @@ impl Registry {
         all.push(*digest);
         let mut tags = self.tags_of(name, &all).await?;
         let own = tags.remove(digest).unwrap_or_default();
+        if let Some(denied) = own.iter().find(|pointer| !may_delete(&pointer.tag)) {
+            return Err(Error::TagDenied {
+                tag: denied.tag.clone(),
+            });
+        }
         // Without `force` the manifest has been read for the graph.
         let subject = match !force || self.has_fallback_tags(name).await? {
             true => self.subject_of(digest).await?,

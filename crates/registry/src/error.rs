@@ -1,7 +1,7 @@
 //! Why the registry refuses, or fails to do, what it is asked. Each text says what to do about it.
 
 use wharf_budget::Exhausted;
-use wharf_oci::{Digest, NameError, RepoName, UploadId};
+use wharf_oci::{Digest, NameError, RepoName, Tag, UploadId};
 use wharf_storage::ErrorKind;
 
 /// The result of a registry operation.
@@ -122,6 +122,24 @@ pub enum Error {
         reference: String,
         /// Digest of the manifest that is there.
         current: Option<Digest>,
+    },
+    /// The client may create tags, and this one exists.
+    #[error(
+        "tag `{tag}` exists, and is manifest `{current}`: the client may create tags here, and not move them; push under another tag"
+    )]
+    TagExists {
+        /// The tag, as `name:tag`.
+        tag: String,
+        /// Digest of the manifest that it names.
+        current: Digest,
+    },
+    /// The client may not delete a tag that would go with the manifest.
+    #[error(
+        "tag `{tag}` would go with the manifest, and the client has no right to delete that tag; nothing was deleted"
+    )]
+    TagDenied {
+        /// The tag.
+        tag: Tag,
     },
     /// The request would have to wait for too long, because too many others do the same.
     #[error("{reason}; try again in a moment")]

@@ -136,6 +136,7 @@ impl Registry {
             content_type: Some(media_type::OCI_INDEX),
             bytes: &fallback.index,
             condition: &condition,
+            creates_only: false,
         };
         let prepared = self.prepare_manifest(name, push).await?;
         self.publish_silently(prepared).await.map(drop)

@@ -8,6 +8,7 @@ mod blobs;
 mod cache;
 mod catalog;
 pub mod collect;
+mod conditions;
 mod coordination;
 pub mod copy;
 mod damaged;
@@ -29,6 +30,7 @@ mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
 pub use coordination::{Condemned, Run};
+pub use delete::MayDelete;
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use events::{Caller, Event, EventKind, Origin, RequestFacts, Subscriber, Surface};
 pub use fallback_tags::{FallbackState, FallbackTag};

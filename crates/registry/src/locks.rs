@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
-use wharf_oci::{Digest, Reference, RepoName, Tag};
+use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{ErrorKind, Finished, Put, Puts, Removal, Storage, TreeRemoval, layout};
 
 use crate::{
@@ -224,7 +224,6 @@ impl Shared {
         digest: &Digest,
         bytes: Option<Bytes>,
         tags: &TagsLocked,
-        reference: &Reference,
         observed: &Observed,
     ) -> Result<()> {
         let (name, link) = (&tags.name, layout::link_content(digest));
@@ -233,20 +232,12 @@ impl Shared {
             puts.add(BYTES, Put::new(layout::blob(digest), bytes));
         }
         let revision = Put::new(layout::revision_link(name, digest), link.clone());
-        let revision = match reference {
-            Reference::Digest(_) => observed.apply(revision),
-            Reference::Tag(_) => revision,
-        };
-        puts.add(REVISION, revision);
+        puts.add(REVISION, observed.apply(revision));
         for tag in &tags.tags {
             let history = layout::tag_history_link(name, tag, digest);
             puts.add(HISTORY, Put::new(history, link.clone()));
             let pointer = Put::new(layout::tag_link(name, tag), link.clone());
-            let pointer = match reference.tag() {
-                Some(named) if named == tag => observed.apply(pointer),
-                _ => pointer,
-            };
-            puts.add(TAG, pointer);
+            puts.add(TAG, observed.apply(pointer));
         }
         let publish = async { Ok(self.locks.storage.publish_all(&puts).await?) };
         self.reliance.publish(publish).await

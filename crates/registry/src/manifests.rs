@@ -8,10 +8,11 @@ use std::{
 
 use bytes::Bytes;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
-use wharf_storage::{ErrorKind, Key, Put, layout};
+use wharf_storage::{ErrorKind, Put, layout};
 
 use crate::{
     blobs::Hashed,
+    conditions::Conditions,
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind},
     locks::{Shared, TagsLocked},
@@ -45,6 +46,8 @@ pub struct ManifestPush<'a> {
     pub bytes: &'a Bytes,
     /// What must be true of `reference` for anything to be changed.
     pub condition: &'a Precondition,
+    /// Whether tags may be created, and none moved to another manifest.
+    pub creates_only: bool,
 }
 
 /// A manifest that may be published: all that it names is there, and stays there, and its tags are locked.
@@ -55,9 +58,9 @@ pub struct PreparedManifest {
     tags: Vec<Tag>,
     /// Whether the bytes of the manifest are stored already.
     is_stored: bool,
-    /// Tag or digest by which the client pushes it.
-    reference: Reference,
-    /// What that reference named when the condition of the push was checked.
+    /// What must be true of its pointers.
+    conditions: Conditions,
+    /// What these named when that was checked.
     observed: Observed,
     /// What it needs and other processes may remove meanwhile.
     looked_up: Vec<(ReferenceRole, Descriptor)>,
@@ -170,7 +173,7 @@ impl Registry {
     /// # Errors
     ///
     /// [`Error::ManifestTooLarge`], [`Error::ManifestInvalid`], [`Error::DigestMismatch`] when the reference is the digest of
-    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing, [`Error::PreconditionFailed`],
+    /// other bytes, [`Error::ManifestReferencesUnknown`] with all that is missing, [`Error::PreconditionFailed`], [`Error::TagExists`],
     /// [`Error::Busy`] and [`Error::Exhausted`] when other requests keep it waiting for too long; errors of the store.
     pub async fn put_manifest(
         &self,
@@ -201,6 +204,7 @@ impl Registry {
             content_type,
             bytes,
             condition,
+            creates_only,
         } = push;
         let limit = self.options.manifest_limit;
         if bytes.len() > limit {
@@ -216,10 +220,18 @@ impl Registry {
             let checked = check(&self.options.url_rules, reference, content_type, bytes)?;
             (checked, None)
         };
-        let (is_stored, digests, tag_locks) = self
-            .lock_manifest(name, &checked, bytes, all_tags(reference, tags))
-            .await?;
-        let observed = self.check_precondition(name, reference, condition).await?;
+        let all_tags = all_tags(reference, tags);
+        let conditions = Conditions {
+            reference: reference.clone(),
+            condition: condition.clone(),
+            new_tags: if creates_only {
+                all_tags.clone()
+            } else {
+                Vec::new()
+            },
+        };
+        let (is_stored, digests, tag_locks) = self.lock_manifest(name, &checked, bytes, all_tags).await?;
+        let observed = self.check_conditions(name, &checked.digest, &conditions).await?;
         Ok(PreparedManifest {
             manifest: StoredManifest {
                 digest: checked.digest,
@@ -229,7 +241,7 @@ impl Registry {
             subject: checked.subject,
             tags: reference.tag().into_iter().chain(tags).cloned().collect(),
             is_stored,
-            reference: reference.clone(),
+            conditions,
             observed,
             looked_up: match self.must_look_again() {
                 true => checked.references,
@@ -276,7 +288,7 @@ impl Registry {
         let PreparedManifest {
             manifest,
             is_stored,
-            reference,
+            conditions,
             observed,
             digests,
             tag_locks,
@@ -285,12 +297,12 @@ impl Registry {
         let digest = manifest.digest;
         let bytes = (!is_stored).then(|| manifest.bytes.clone());
         let published = digests
-            .publish_manifest(&digest, bytes, &tag_locks, &reference, &observed)
+            .publish_manifest(&digest, bytes, &tag_locks, &observed)
             .await;
         match published {
             // A writer that does not take our locks was first.
             Err(Error::Storage(error)) if error.kind() == ErrorKind::Precondition => {
-                return Err(self.overtaken(tag_locks.name(), &reference).await?);
+                return Err(self.overtaken(tag_locks.name(), &digest, &conditions).await?);
             }
             other => other?,
         }
@@ -365,43 +377,6 @@ impl Registry {
             hashed.insert(digest, self.hash_again(&digest).await?);
         }
         Ok(())
-    }
-
-    /// Checks the condition of a push. To be called under the locks of what it writes, which keep every other request out that
-    /// takes the same locks; what comes back keeps out writers that do not, such as another process over the same bucket.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::PreconditionFailed`]; errors of the store.
-    async fn check_precondition(
-        &self,
-        name: &RepoName,
-        reference: &Reference,
-        condition: &Precondition,
-    ) -> Result<Observed> {
-        if condition.is_none() {
-            return Ok(Observed::Unconditional);
-        }
-        let (current, observed) = match self.tree.links.observe(&pointer(name, reference)).await? {
-            Some((current, Some(version))) => (current, Observed::Version(version)),
-            Some((current, None)) => (current, Observed::Unconditional),
-            None => (None, Observed::Absent),
-        };
-        if condition.holds(current.as_ref()) {
-            Ok(observed)
-        } else {
-            Err(failed(name, reference, current))
-        }
-    }
-
-    /// The error of a push whose condition held when it was checked, and no longer when it was written.
-    ///
-    /// # Errors
-    ///
-    /// Errors of the store.
-    async fn overtaken(&self, name: &RepoName, reference: &Reference) -> Result<Error> {
-        let current = self.tree.links.target(&pointer(name, reference)).await?;
-        Ok(failed(name, reference, current))
     }
 
     /// Checks that `name` has everything in `references`; names all that is missing at once. Returns the blobs of which
@@ -547,20 +522,6 @@ impl Registry {
 }
 
 /// The link that a push by `reference` writes last.
-fn pointer(name: &RepoName, reference: &Reference) -> Key {
-    match reference {
-        Reference::Tag(tag) => layout::tag_link(name, tag),
-        Reference::Digest(digest) => layout::revision_link(name, digest),
-    }
-}
-
-fn failed(name: &RepoName, reference: &Reference, current: Option<Digest>) -> Error {
-    Error::PreconditionFailed {
-        reference: format!("{name}{}{reference}", reference.tag().map_or("@", |_| ":")),
-        current,
-    }
-}
-
 /// The facts of a pushed manifest that decide whether it is accepted.
 struct Checked {
     digest: Digest,

@@ -1,7 +1,7 @@
 //! The condition of a push: which manifest its reference must name, or must not, for anything to be changed.
 
 use wharf_oci::Digest;
-use wharf_storage::{Put, Version};
+use wharf_storage::{Key, Put, Version};
 
 /// What must be true of the reference of a push (RFC 9110, section 13.1). Without either field nothing need be.
 ///
@@ -50,24 +50,28 @@ impl Precondition {
     }
 }
 
-/// What a push was checked against: its last pointer is written only if the store still has that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Observed {
-    /// Nothing: the push has no condition, or the store cannot tell versions at the moment.
-    Unconditional,
-    /// There was nothing.
-    Absent,
-    /// The pointer was of this version.
-    Version(Version),
-}
+/// What a push was checked against: its pointers are written only if the store still has that. A pointer of which nothing is
+/// noted has no condition, or the store cannot tell its version at the moment.
+#[derive(Debug, Default)]
+pub(crate) struct Observed(Vec<(Key, Option<Version>)>);
 
 impl Observed {
-    /// Lets `put`, of that pointer, take effect only if it still is as it was.
+    /// Notes that there was nothing at `pointer`.
+    pub(crate) fn absent(&mut self, pointer: Key) {
+        self.0.push((pointer, None));
+    }
+
+    /// Notes that `pointer` was of this version.
+    pub(crate) fn version(&mut self, pointer: Key, version: Version) {
+        self.0.push((pointer, Some(version)));
+    }
+
+    /// Lets the write of a pointer take effect only if it still is as it was.
     pub(crate) fn apply(&self, put: Put) -> Put {
-        match self {
-            Self::Unconditional => put,
-            Self::Absent => put.if_absent(),
-            Self::Version(version) => put.only_if(version.clone()),
+        match self.0.iter().find(|(pointer, _)| *pointer == put.key) {
+            Some((_, Some(version))) => put.only_if(version.clone()),
+            Some((_, None)) => put.if_absent(),
+            None => put,
         }
     }
 }

@@ -227,6 +227,9 @@ impl From<RegistryError> for Failure {
             RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
             RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
+            RegistryError::TagExists { .. } | RegistryError::TagDenied { .. } => {
+                (ErrorCode::Denied, error.to_string())
+            }
             // Not 405, which clients take for "this registry cannot delete".
             RegistryError::NeededByIndex { .. } | RegistryError::BlobNeeded { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);

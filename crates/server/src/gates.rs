@@ -2,13 +2,16 @@
 //!
 //! A gate decides, and the surface makes the response: an error of the distribution API differs from a page.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use wharf_access::{Access, Action, Credentials, Decision, Identity, Reason};
+use wharf_access::{Access, Action, Authorization, Challenged, Credentials, Missing, Principal, Reason};
 use wharf_http::{RequestContext, is_preflight};
 
 use crate::{
     health::Health,
     options::{ServerOptions, ServerServices},
+    rights::Rights,
 };
 
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
@@ -41,6 +44,10 @@ pub(crate) enum SecurityHeaders {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Demand<'a> {
     pub(crate) actions: &'a [Action<'a>],
+    /// Without this one the request can be carried out in another way.
+    pub(crate) wish: Option<Action<'a>>,
+    /// Tag that the request names.
+    pub(crate) tag: Option<&'a str>,
     pub(crate) changes_store: bool,
 }
 
@@ -58,8 +65,12 @@ pub(crate) enum Stop {
 /// Reason to refuse a request.
 #[derive(Debug)]
 pub(crate) enum Refusal<'a> {
-    /// The request lacks rights.
-    Denied(&'a Access, Reason),
+    /// The client has to log in, or to fetch a token.
+    Unauthenticated(&'a Access, Challenged),
+    /// The credentials of the request are not good, or were not checked.
+    Unknown(&'a Access, Reason),
+    /// The account lacks a right.
+    Forbidden(Box<Missing<'a>>),
     /// The request would change a store that is read-only.
     ReadOnly,
 }
@@ -95,21 +106,16 @@ impl Gates {
         (options, services): (&ServerOptions, &'a ServerServices),
         context: &mut RequestContext,
         request: &Parts,
-        demand: Demand<'_>,
-    ) -> Result<(), Refusal<'a>> {
-        if self.authentication
-            && let Some(access) = &services.access
-        {
-            match decide(access, context, request, demand.actions).await {
-                Decision::Allowed(Identity::User(name)) => context.set_actor(name),
-                Decision::Allowed(Identity::Anonymous) => {}
-                Decision::Denied(reason) => return Err(Refusal::Denied(access, reason)),
-            }
-        }
+        demand: Demand<'a>,
+    ) -> Result<Rights, Refusal<'a>> {
+        let rights = match &services.access {
+            Some(access) if self.authentication => admit(access, context, request, demand).await?,
+            _ => Rights::ALL,
+        };
         if self.read_only && options.read_only && demand.changes_store {
             return Err(Refusal::ReadOnly);
         }
-        Ok(())
+        Ok(rights)
     }
 
     /// Adds the headers of the gates to an answer, whether the request was carried out or stopped.
@@ -138,23 +144,65 @@ fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
     is_configured && is_preflight(request)
 }
 
-async fn decide(
+/// Finds out which client it is, and whether it has the rights that its request needs.
+async fn admit<'a>(
+    access: &'a Access,
+    context: &mut RequestContext,
+    request: &Parts,
+    demand: Demand<'a>,
+) -> Result<Rights, Refusal<'a>> {
+    let principal = match authenticate(access, context, request).await {
+        Ok(principal) => principal,
+        Err(reason) => return Err(Refusal::Unknown(access, reason)),
+    };
+    if let Some(account) = principal.account() {
+        context.set_actor(Arc::clone(account));
+    }
+    let address = context.limited_client(&request.headers);
+    let authorize = |actions| access.authorize(&principal, actions, demand.tag, address);
+    let grant = match authorize(demand.actions) {
+        Authorization::Allowed(grant) => grant,
+        refused => return Err(refusal(access, refused)),
+    };
+    let may_mount = match demand
+        .wish
+        .as_ref()
+        .map(|wish| authorize(std::slice::from_ref(wish)))
+    {
+        None | Some(Authorization::Allowed(_)) => true,
+        // Another token may have the right, and the client fetches one only if it is told.
+        Some(refused @ Authorization::InsufficientScope) => return Err(refusal(access, refused)),
+        Some(_) => false,
+    };
+    Ok(Rights::granted(principal, address, grant, may_mount))
+}
+
+fn refusal<'a>(access: &'a Access, refused: Authorization<'a>) -> Refusal<'a> {
+    match refused {
+        Authorization::Forbidden(missing) => Refusal::Forbidden(missing),
+        Authorization::InsufficientScope => Refusal::Unauthenticated(access, Challenged::InsufficientScope),
+        Authorization::Unauthenticated | Authorization::Allowed(_) => {
+            Refusal::Unauthenticated(access, Challenged::Anonymous)
+        }
+    }
+}
+
+async fn authenticate(
     access: &Access,
     context: &RequestContext,
     request: &Parts,
-    actions: &[Action<'_>],
-) -> Decision {
+) -> Result<Principal, Reason> {
     let values = request.headers.get_all(header::AUTHORIZATION);
     let credentials = Credentials::of_headers(values.iter().map(HeaderValue::as_bytes));
-    match access.check_at_once(&credentials, actions) {
-        Some(decision) => decision,
+    match access.authenticate_at_once(&credentials) {
+        Some(done) => done,
         None => {
             let address = context.limited_client(&request.headers);
-            let decision = Box::pin(access.check(&credentials, actions, address)).await;
-            if matches!(decision, Decision::Denied(Reason::Busy)) {
+            let done = Box::pin(access.authenticate(&credentials, address)).await;
+            if matches!(done, Err(Reason::Busy)) {
                 context.note_limited(&request.headers);
             }
-            decision
+            done
         }
     }
 }

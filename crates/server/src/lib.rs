@@ -15,6 +15,7 @@ mod location;
 mod metrics;
 mod options;
 mod request_log;
+mod rights;
 mod v2;
 mod webhooks;
 

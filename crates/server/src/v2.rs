@@ -33,6 +33,7 @@ use crate::{
     error::{Failure, Result},
     gates::{Demand, Gates, Refusal, SecurityHeaders, Stop},
     handlers, request_log,
+    rights::Rights,
 };
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -128,26 +129,28 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
         Err(failure) => return clean::answer(Call { app, context, parts }, path, failure),
     };
     context.set_handler(handlers::of(&route));
-    pass_gates(app, context, parts, &route).await?;
+    let rights = pass_gates(app, context, parts, &route).await?;
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let call = Call { app, context, parts };
     match (&route, method) {
         (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,
-        (Route::Blob(name, digest), _) if reads => blobs::get(call, name, digest).await,
+        (Route::Blob(name, digest), _) if reads => blobs::get(call, &rights, name, digest).await,
         (Route::Base, _) if reads => Ok(base::version_check()),
         // What follows is rare, or costs far more than an allocation: it must not make the future
         // of every request as large as its own.
-        (Route::Catalog, _) if reads => Box::pin(catalog::list(call)).await,
-        (Route::Tags(name), _) if reads => Box::pin(tags::list(call, name)).await,
+        (Route::Catalog, _) if reads => Box::pin(catalog::list(call, &rights)).await,
+        (Route::Tags(name), _) if reads => Box::pin(tags::list(call, &rights, name)).await,
         (Route::Referrers(name, digest), _) if reads => Box::pin(referrers::list(call, name, digest)).await,
         (Route::Manifest(name, reference), &Method::PUT) => {
-            Box::pin(manifests::put(call, name, reference, body)).await
+            Box::pin(manifests::put(call, &rights, name, reference, body)).await
         }
         (Route::Manifest(name, reference), &Method::DELETE) => {
-            Box::pin(manifests::delete(call, name, reference)).await
+            Box::pin(manifests::delete(call, rights, name, reference)).await
         }
-        (Route::Blob(name, digest), &Method::DELETE) => Box::pin(blobs::delete(call, name, digest)).await,
-        (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(call, name, body)).await,
+        (Route::Blob(name, digest), &Method::DELETE) => {
+            Box::pin(blobs::delete(call, &rights, name, digest)).await
+        }
+        (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(call, &rights, name, body)).await,
         (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(call, name, id)).await,
         (Route::Upload(name, id), &Method::PATCH) => Box::pin(uploads::patch(call, name, id, body)).await,
         (Route::Upload(name, id), &Method::PUT) => Box::pin(uploads::put(call, name, id, body)).await,
@@ -168,21 +171,22 @@ fn stopped(call: Call<'_>, stop: Stop) -> Answer {
 
 /// Passes the gates that depend on the route. A function of its own, so that the future of the handler does not carry
 /// the size of this one.
-async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, route: &Route) -> Result<()> {
+async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, route: &Route) -> Result<Rights> {
     let source = auth::source_of_mount(parts, route);
-    let actions = auth::Actions::of(route, &parts.method, source.as_ref());
+    let actions = auth::Actions::of(route, &parts.method);
     let reads = matches!(parts.method, Method::GET | Method::HEAD);
     let demand = Demand {
         actions: actions.as_slice(),
+        wish: source.as_ref().map(auth::pull),
+        tag: auth::tag(route),
         changes_store: !reads && route.allows(&parts.method),
     };
-    match GATES
-        .pass((&app.options, &app.services), context, parts, demand)
-        .await
-    {
-        Ok(()) => Ok(()),
-        Err(Refusal::Denied(access, reason)) => Err(auth::refusal(access, reason, demand.actions)),
+    let services = (&app.options, &app.services);
+    match GATES.pass(services, context, parts, demand).await {
+        Ok(rights) => Ok(rights),
         Err(Refusal::ReadOnly) => Err(read_only()),
+        Err(Refusal::Forbidden(missing)) => Err(auth::forbidden(context.actor(), &missing)),
+        Err(refusal) => Err(auth::unauthenticated(context, parts, refusal, &demand)),
     }
 }
 

@@ -40,6 +40,7 @@ pub(crate) use tree::parse_duration;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
+use wharf_access::token;
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 use wharf_storage::object::{
@@ -77,8 +78,8 @@ pub(crate) struct Settings {
     /// Removal of unfinished uploads; `None`: they are never removed.
     pub(crate) purge: Option<Purge>,
     pub(crate) registry: wharf_registry::Options,
-    /// The password file; `None`: every client may do everything.
-    pub(crate) auth: Option<Htpasswd>,
+    /// Authentication of clients; `None`: every client may do everything.
+    pub(crate) auth: Option<Auth>,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,
 }
@@ -170,7 +171,33 @@ pub(crate) struct Limits {
     pub(crate) windows: Option<usize>,
 }
 
-/// A password file. Every user in it may do everything.
+/// Authentication of clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Auth {
+    /// By passwords
+    Htpasswd(Htpasswd),
+    /// By the tokens of a token server
+    Token(Token),
+}
+
+/// A token server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Token {
+    pub(crate) settings: token::Settings,
+    pub(crate) keys: token::KeyFiles,
+}
+
+impl Auth {
+    /// The password file, if there is one.
+    pub(crate) fn htpasswd(&self) -> Option<&Htpasswd> {
+        match self {
+            Self::Htpasswd(htpasswd) => Some(htpasswd),
+            Self::Token(_) => None,
+        }
+    }
+}
+
+/// A password file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Htpasswd {
     pub(crate) realm: String,

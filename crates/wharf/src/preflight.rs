@@ -13,7 +13,7 @@ use wharf_http::Tls;
 
 use crate::{
     cloud,
-    config::{Engine, Listen, Settings},
+    config::{Auth, Engine, Listen, Settings},
     elsewhere,
 };
 
@@ -33,8 +33,13 @@ pub(crate) fn look(settings: &Settings) -> Findings {
             Err(error) => findings.problems.push(error.to_string()),
         }
     }
-    if let Some(auth) = &settings.auth {
-        findings.problems.extend(password_file(&auth.path));
+    match &settings.auth {
+        Some(Auth::Htpasswd(htpasswd)) => findings.problems.extend(password_file(&htpasswd.path)),
+        Some(Auth::Token(token)) => match token.keys.read() {
+            Ok((_, warnings)) => findings.warnings.extend(warnings),
+            Err(error) => findings.problems.push(error.to_string()),
+        },
+        None => {}
     }
     if let Engine::Filesystem { root } = &settings.storage {
         findings

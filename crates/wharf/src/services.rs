@@ -280,8 +280,8 @@ fn start_workers(
     if let Some(purge) = settings.purge {
         supervisor.spawn(purge::worker(Arc::clone(registry), purge));
     }
-    if let Some(access) = &used.access {
-        supervisor.spawn(access.htpasswd().worker());
+    for worker in used.access.iter().flat_map(|access| access.workers()) {
+        supervisor.spawn(worker);
     }
     for worker in used.health.iter().flat_map(Health::workers) {
         supervisor.spawn(worker);

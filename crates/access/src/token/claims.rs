@@ -208,6 +208,8 @@ impl Rights {
             Verb::Pull => Self(1),
             Verb::Push => Self(1 << 1),
             Verb::Delete => Self(1 << 2),
+            // Either of the two.
+            Verb::Cancel => Self(1 << 1 | 1 << 2),
             Verb::All => Self::EVERY,
         }
     }

@@ -179,6 +179,7 @@ pub(crate) async fn try_put(
         content_type: None,
         bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
         condition: &Precondition::default(),
+        creates_only: false,
     };
     registry.put_manifest(&caller(), name, push).await
 }

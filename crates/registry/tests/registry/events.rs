@@ -135,6 +135,7 @@ async fn put_tags(
         content_type: None,
         bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
         condition: &Precondition::default(),
+        creates_only: false,
     };
     registry
         .put_manifest(caller, &name("team/app"), push)

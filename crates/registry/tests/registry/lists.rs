@@ -217,6 +217,7 @@ async fn cost_of_deletion<T: Store + Clone>(store: T) -> String {
         content_type: None,
         bytes: &bytes,
         condition: &Precondition::default(),
+        creates_only: false,
     };
     registry.put_manifest(&caller(), &app, push).await.unwrap();
     for number in 0..9 {

@@ -101,6 +101,7 @@ async fn a_tag_is_created_by_one_of_both(replicas: Replicas) {
                 if_none_match: Some(Matching::Any),
                 ..Precondition::default()
             },
+            creates_only: false,
         };
         match registry.put_manifest(&caller(), &app, push).await {
             Ok(pushed) => Some(pushed.digest),

@@ -310,6 +310,7 @@ async fn the_tags_of_a_deleted_manifest_are_found_many_at_a_time() {
         content_type: None,
         bytes: &bytes,
         condition: &Precondition::default(),
+        creates_only: false,
     };
     let pushed = registry.put_manifest(&caller(), &app, push).await;
     let digest = pushed.unwrap().digest;

@@ -31,6 +31,7 @@ async fn prepare(registry: &Registry, name: &RepoName, manifest: &str) -> Result
         content_type: None,
         bytes: &Bytes::copy_from_slice(manifest.as_bytes()),
         condition: &Precondition::default(),
+        creates_only: false,
     };
     registry.prepare_manifest(name, push).await
 }

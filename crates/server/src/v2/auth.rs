@@ -1,11 +1,17 @@
 //! The rights that a request needs, and the answer to one that lacks them.
 
+use std::borrow::Cow;
+
 use http::{HeaderValue, Method, header, request::Parts};
 use serde_json::{Value, json};
-use wharf_access::{Access, Action, Reason, Resource, Verb};
-use wharf_oci::{ApiError, ErrorCode, RepoName, Route, query_value};
+use wharf_access::{Access, Action, Challenged, Missing, Reason, Resource, Verb, token::Origin};
+use wharf_http::{RequestContext, location::authority};
+use wharf_oci::{ApiError, ErrorCode, RepoName, Route, Tag, query_value};
 
-use crate::error::Failure;
+use crate::{
+    error::Failure,
+    gates::{Demand, Refusal},
+};
 
 /// The repository from which a blob is mounted. An invalid name is refused later, or ignored.
 pub(super) fn source_of_mount(request: &Parts, route: &Route) -> Option<RepoName> {
@@ -17,61 +23,61 @@ pub(super) fn source_of_mount(request: &Parts, route: &Route) -> Option<RepoName
     }
 }
 
+/// The tag that a request names in its path.
+pub(super) fn tag(route: &Route) -> Option<&str> {
+    match route {
+        Route::Manifest(_, reference) => reference.tag().map(Tag::as_str),
+        _ => None,
+    }
+}
+
+/// The right to read from a repository.
+pub(super) fn pull(name: &RepoName) -> Action<'_> {
+    Action {
+        resource: Resource::Repository(name),
+        verb: Verb::Pull,
+    }
+}
+
 /// The rights that a request needs, without a heap allocation.
 pub(super) struct Actions<'a> {
-    list: [Action<'a>; 3],
+    list: [Action<'a>; 2],
     count: usize,
 }
 
 impl<'a> Actions<'a> {
-    /// The rights as in registry:2: reading is pull, writing is pull and push, removing is delete. Cancelling an
-    /// upload is a removal there, so it is here.
-    pub(super) fn of(route: &'a Route, method: &Method, source: Option<&'a RepoName>) -> Self {
+    /// The rights as in registry:2: reading is pull, writing is pull and push, removing is delete.
+    pub(super) fn of(route: &'a Route, method: &Method) -> Self {
         let catalog = Action {
             resource: Resource::Catalog,
             verb: Verb::All,
         };
-        let mut actions = Self {
-            list: [catalog; 3],
-            count: 0,
-        };
-        match route {
-            Route::Base => {}
-            Route::Catalog => actions.add(catalog),
+        let (list, count) = match route {
+            Route::Base => ([catalog; 2], 0),
+            Route::Catalog => ([catalog; 2], 1),
+            Route::Upload(name, _) if *method == Method::DELETE => on(name, &[Verb::Cancel]),
             Route::Tags(name)
             | Route::Manifest(name, _)
             | Route::Blob(name, _)
             | Route::Uploads(name)
             | Route::Upload(name, _)
-            | Route::Referrers(name, _) => {
-                for &verb in verbs(method) {
-                    actions.add(Action {
-                        resource: Resource::Repository(name),
-                        verb,
-                    });
-                }
-            }
-        }
-        if let Some(source) = source {
-            actions.add(Action {
-                resource: Resource::Repository(source),
-                verb: Verb::Pull,
-            });
-        }
-        actions
-    }
-
-    fn add(&mut self, action: Action<'a>) {
-        // One repository with two verbs, and one to mount from: there are never more than three.
-        if let Some(slot) = self.list.get_mut(self.count) {
-            *slot = action;
-            self.count += 1;
-        }
+            | Route::Referrers(name, _) => on(name, verbs(method)),
+        };
+        Self { list, count }
     }
 
     pub(super) fn as_slice(&self) -> &[Action<'a>] {
         &self.list[..self.count]
     }
+}
+
+/// Up to two verbs on one repository.
+fn on<'a>(name: &'a RepoName, verbs: &[Verb]) -> ([Action<'a>; 2], usize) {
+    let mut list = [pull(name); 2];
+    for (action, &verb) in list.iter_mut().zip(verbs) {
+        action.verb = verb;
+    }
+    (list, verbs.len().min(list.len()))
 }
 
 fn verbs(method: &Method) -> &'static [Verb] {
@@ -83,35 +89,123 @@ fn verbs(method: &Method) -> &'static [Verb] {
     }
 }
 
-/// The answer to a request that was denied. It never tells whether the name or the password was wrong.
-pub(super) fn refusal(access: &Access, reason: Reason, actions: &[Action<'_>]) -> Failure {
-    let why = match reason {
-        Reason::NoCredentials => {
-            "log in first: `docker login` for docker, `-u NAME` for curl; both ask for the password"
+/// The answer to a client that lacks a right which no other credentials of its account would give it.
+///
+/// Docker and containerd show the message; with 401 they would ask for credentials that are good already.
+pub(super) fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
+    let Missing { action, comment, .. } = missing;
+    let account = account.unwrap_or("this client");
+    let mut text = format!(
+        "{}: `{}` has no right to {} {}",
+        ErrorCode::Denied.message(),
+        account.escape_debug(),
+        right(action.verb),
+        action.name()
+    );
+    match comment {
+        Some(comment) => text.extend([": ", comment]),
+        None => text.push_str("; ask the operator of this registry for it"),
+    }
+    let cause = match missing.rule {
+        Some(line) => format!("the rule in line {line} denies it"),
+        None => "no rule allows it".to_owned(),
+    };
+    let error = ApiError::new(ErrorCode::Denied)
+        .with_message(text)
+        .with_detail(detail(std::slice::from_ref(action)));
+    Failure::from(error).caused_by(cause)
+}
+
+/// A verb as it stands in a sentence.
+fn right(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Pull => "pull from",
+        Verb::Push => "push to",
+        Verb::Delete | Verb::Cancel => "delete in",
+        Verb::All => "administer",
+    }
+}
+
+/// The answer to a client that has to authenticate itself, or better. It never tells whether the name or the password was wrong.
+pub(super) fn unauthenticated(
+    context: &RequestContext,
+    parts: &Parts,
+    refusal: Refusal<'_>,
+    demand: &Demand<'_>,
+) -> Failure {
+    let (access, challenged, why) = match refusal {
+        Refusal::Unauthenticated(access, challenged) => (access, challenged, None),
+        Refusal::Unknown(access, reason) => match unknown(access, &reason) {
+            Ok(why) => (access, Challenged::Invalid, Some(why)),
+            Err(failure) => return failure,
+        },
+        Refusal::Forbidden(missing) => return forbidden(context.actor(), &missing),
+        Refusal::ReadOnly => return super::read_only(),
+    };
+    let why = why.unwrap_or_else(|| unproved(access, challenged).into());
+    let code = ErrorCode::Unauthorized;
+    let needed: Vec<Action<'_>> = demand.actions.iter().copied().chain(demand.wish).collect();
+    let error = ApiError::new(code)
+        .with_message(format!("{}: {why}", code.message()))
+        .with_detail(detail(&needed));
+    let challenge = access.challenge(origin(context, parts), &needed, challenged);
+    // The challenge is quoted, so that it is a valid header value.
+    let challenge = HeaderValue::from_bytes(challenge.as_bytes());
+    let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""));
+    Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// What a client can do that has shown nothing, or not enough.
+fn unproved(access: &Access, challenged: Challenged) -> &'static str {
+    match challenged {
+        Challenged::InsufficientScope => {
+            "the token does not allow this; fetch one with the scope of the challenge, or ask the operator of the token server for the right"
         }
-        Reason::WrongCredentials => "the user name or password is wrong",
+        _ if access.takes_tokens() => {
+            "log in first with `docker login`, or send `Authorization: Bearer` with a token from the realm of the challenge"
+        }
+        _ => "log in first: `docker login` for docker, `-u NAME` for curl; both ask for the password",
+    }
+}
+
+/// Why the client of a request is not known.
+///
+/// # Errors
+///
+/// The answer, if other credentials would not help.
+fn unknown(access: &Access, reason: &Reason) -> Result<Cow<'static, str>, Failure> {
+    Ok(match reason {
+        Reason::WrongCredentials => "the user name or password is wrong".into(),
+        Reason::WrongScheme if access.takes_tokens() => {
+            "this registry takes a token (`Bearer`) from the realm of the challenge, not a user name and a password; `docker login` fetches one"
+                .into()
+        }
         Reason::WrongScheme => {
-            "this registry takes a user name and a password (`Basic`), not a token; use `docker login`"
+            "this registry takes a user name and a password (`Basic`), not a token; use `docker login`".into()
         }
-        Reason::Malformed(what) => what,
+        Reason::BadToken(rejection) => rejection.to_string().into(),
+        Reason::Malformed(what) => (*what).into(),
         Reason::Busy => {
             let text = "too many passwords are being checked; the same request will succeed in a moment";
-            return Failure::busy(ErrorCode::TooManyRequests, text);
+            return Err(Failure::busy(ErrorCode::TooManyRequests, text));
         }
         Reason::Failed => {
             let text =
-                "the password could not be checked; the registry's operator finds the reason in the log";
-            return Failure::new(ErrorCode::Unknown, text);
+                "the credentials could not be checked; the registry's operator finds the reason in the log";
+            return Err(Failure::new(ErrorCode::Unknown, text));
         }
-    };
-    let code = ErrorCode::Unauthorized;
-    let error = ApiError::new(code)
-        .with_message(format!("{}: {why}", code.message()))
-        .with_detail(detail(actions));
-    // The challenge is quoted, so that it is a valid header value.
-    let challenge = HeaderValue::from_bytes(access.challenge().as_bytes());
-    let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""));
-    Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+    })
+}
+
+/// The address by which the client has reached this server, as far as `auth.token.autoredirect` needs it.
+fn origin<'a>(context: &RequestContext, parts: &'a Parts) -> Option<Origin<'a>> {
+    let forwarded_proto = parts.headers.get("x-forwarded-proto");
+    Some(Origin {
+        forwarded_proto: forwarded_proto
+            .and_then(|value| value.to_str().ok())
+            .filter(|_| context.peer().is_trusted),
+        host: authority(parts)?,
+    })
 }
 
 /// The rights that were missing, as registry:2 lists them.
@@ -127,10 +221,9 @@ fn detail(actions: &[Action<'_>]) -> Value {
 mod tests {
     use super::*;
 
-    fn needed(path: &str, method: &Method, source: Option<&str>) -> String {
+    fn needed(path: &str, method: &Method) -> String {
         let route = Route::parse(path).unwrap();
-        let source = source.map(|name| name.parse().unwrap());
-        let actions = Actions::of(&route, method, source.as_ref());
+        let actions = Actions::of(&route, method);
         let text =
             |action: &Action<'_>| format!("{}:{}:{}", action.kind(), action.name(), action.verb.as_str());
         actions.as_slice().iter().map(text).collect::<Vec<_>>().join(" ")
@@ -139,20 +232,22 @@ mod tests {
     #[test]
     fn rights_are_those_of_registry_2() {
         let blob = format!("/v2/a/blobs/sha256:{}", "0".repeat(64));
-        assert_eq!(needed("/v2/", &Method::GET, None), "");
-        assert_eq!(needed("/v2/", &Method::DELETE, None), "");
-        assert_eq!(needed("/v2/_catalog", &Method::GET, None), "registry:catalog:*");
-        assert_eq!(needed("/v2/a/tags/list", &Method::GET, None), "repository:a:pull");
-        assert_eq!(needed(&blob, &Method::HEAD, None), "repository:a:pull");
-        assert_eq!(needed(&blob, &Method::DELETE, None), "repository:a:delete");
+        assert_eq!(needed("/v2/", &Method::GET), "");
+        assert_eq!(needed("/v2/", &Method::DELETE), "");
+        assert_eq!(needed("/v2/_catalog", &Method::GET), "registry:catalog:*");
+        assert_eq!(needed("/v2/a/tags/list", &Method::GET), "repository:a:pull");
+        assert_eq!(needed(&blob, &Method::HEAD), "repository:a:pull");
+        assert_eq!(needed(&blob, &Method::DELETE), "repository:a:delete");
         assert_eq!(
-            needed("/v2/a/manifests/1", &Method::PUT, None),
+            needed("/v2/a/manifests/1", &Method::PUT),
             "repository:a:pull repository:a:push"
         );
-        assert_eq!(needed("/v2/a/manifests/1", &Method::OPTIONS, None), "");
+        assert_eq!(needed("/v2/a/manifests/1", &Method::OPTIONS), "");
+        let upload = format!("/v2/a/blobs/uploads/{}", "00000000-0000-4000-8000-000000000000");
+        assert_eq!(needed(&upload, &Method::DELETE), "repository:a:delete");
         assert_eq!(
-            needed("/v2/a/blobs/uploads/", &Method::POST, Some("b/c")),
-            "repository:a:pull repository:a:push repository:b/c:pull"
+            needed("/v2/a/blobs/uploads/", &Method::POST),
+            "repository:a:pull repository:a:push"
         );
     }
 }

@@ -3,27 +3,32 @@
 use std::{ops::Range, sync::Arc};
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range, query_pairs};
+use wharf_access::Verb;
+use wharf_oci::{Digest, ErrorCode, RangeRequest, RepoName, media_type, parse_range};
 use wharf_registry::{BlobInfo, Caller as _, OpenBlob};
 
 use super::{
     answer::{Answer, CONTENT_DIGEST, admit, empty, entity_tag, to_the_end, value},
     byte_ranges::{self, content_range},
     conditions::has_already,
+    manifests::may_force,
 };
 use crate::{
     body::Content,
     call::Call,
     error::{Failure, Result},
     options::Redirect,
+    rights::Rights,
 };
 
-pub(super) async fn get(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
+pub(super) async fn get(call: Call<'_>, rights: &Rights, name: &RepoName, digest: &Digest) -> Answer {
     if call.parts.method == Method::HEAD {
-        // A store that is only read gets no mark of a client that will not push.
-        let info = match call.app.options.read_only {
-            true => call.app.registry.blob(name, digest).await?,
-            false => call.app.registry.blob_to_rely_on(name, digest).await?,
+        // A client that cannot push leaves no mark that the blob is needed.
+        let access = call.app.services.access.as_deref();
+        let may_push = || rights.on(access, name, Verb::Push, None).is_some();
+        let info = match !call.app.options.read_only && may_push() {
+            true => call.app.registry.blob_to_rely_on(name, digest).await?,
+            false => call.app.registry.blob(name, digest).await?,
         };
         call.app.registry.pulled_blob(&call, name, &info);
         return Ok(head(call, &info));
@@ -87,9 +92,9 @@ async fn elsewhere(
     Ok(Some(response))
 }
 
-pub(super) async fn delete(call: Call<'_>, name: &RepoName, digest: &Digest) -> Answer {
+pub(super) async fn delete(call: Call<'_>, rights: &Rights, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
-    let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
+    let force = may_force(call, rights)?;
     let origin = call.origin();
     let delete = async move { registry.delete_blob(&origin, &name, &digest, force).await };
     to_the_end(admit(call).await?, delete).await?;

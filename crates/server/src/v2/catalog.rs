@@ -1,22 +1,98 @@
 //! `GET /v2/_catalog`
 
-use wharf_oci::{PageRequest, Route};
+use std::sync::Arc;
+
+use wharf_access::Sight;
+use wharf_oci::{PageRequest, RepoName, Route};
+use wharf_registry::NamePage;
 
 use super::{
     answer::{Answer, json},
     tags::{append_names, with_link},
 };
-use crate::call::Call;
+use crate::{call::Call, error::Result, rights::Rights};
 
-pub(super) async fn list(call: Call<'_>) -> Answer {
+/// How many names at most are asked of the registry at once to find those that a client may see.
+const AT_ONCE: usize = 1000;
+
+pub(super) async fn list(call: Call<'_>, rights: &Rights) -> Answer {
     let options = &call.app.options;
     let mut page = PageRequest::parse(call.query())?;
     // Decision D3: a larger number is clamped and answered with a `Link`, never refused.
-    page.n = Some(page.n.unwrap_or(options.catalog_page).min(options.catalog_limit));
-    let found = call.app.registry.catalog(&page).await?;
+    let wanted = page.n.unwrap_or(options.catalog_page).min(options.catalog_limit);
+    page.n = Some(wanted);
+    let found = match rights.sight(call.app.services.access.as_deref()) {
+        None => call.app.registry.catalog(&page).await?,
+        Some(sight) => Arc::new(visible(call, &sight, page.last.clone(), wanted).await?),
+    };
     let mut body = Vec::with_capacity(32 + 40 * found.names.len());
     body.extend_from_slice(b"{\"repositories\":");
     append_names(&mut body, &found.names);
     body.extend_from_slice(b"}\n");
     Ok(with_link(call, json(body), &Route::Catalog, &page, &found))
+}
+
+/// The page of the repositories after `last` that the client may see. Where it may see none, the walk jumps to the next place
+/// where it may.
+async fn visible(call: Call<'_>, sight: &Sight<'_>, last: Option<String>, wanted: usize) -> Result<NamePage> {
+    let mut found = NamePage::default();
+    if wanted == 0 {
+        return Ok(found);
+    }
+    let mut after = last.unwrap_or_default();
+    loop {
+        match sight.next_from(&after) {
+            None => return Ok(found),
+            Some(next) if *next != *after => after = just_before(next),
+            Some(_) => {}
+        }
+        // One more tells whether there is another page.
+        let missing = wanted + 1 - found.names.len();
+        let request = PageRequest {
+            n: Some(missing.clamp(AT_ONCE / 10, AT_ONCE)),
+            last: Some(after),
+        };
+        let walked = call.app.registry.catalog(&request).await?;
+        let is_visible = |name: &str| name.parse::<RepoName>().is_ok_and(|name| sight.sees(&name, None));
+        let names = walked.names.iter().filter(|name| is_visible(name)).cloned();
+        found.names.extend(names.take(missing));
+        if found.names.len() > wanted {
+            found.names.truncate(wanted);
+            found.more = true;
+            return Ok(found);
+        }
+        match walked.names.last().filter(|_| walked.more) {
+            Some(end) => after = end.to_string(),
+            None => return Ok(found),
+        }
+    }
+}
+
+/// A text that comes before `name` and behind every name of a repository that does: these have no byte above `z`.
+fn just_before(name: &str) -> String {
+    let mut text = name.as_bytes().to_vec();
+    match text.pop() {
+        Some(byte) if byte.is_ascii() && byte > 0 => text.extend([byte - 1, 0x7f]),
+        // A prefix is the beginning of a name, which is ASCII; from the start nothing is left out.
+        _ => text.clear(),
+    }
+    String::from_utf8(text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_jumps_to_the_place_before_a_name_and_misses_none() {
+        let names = [
+            "a", "tea", "team", "team-x/y", "team.a", "team/", "team/a", "team0", "teb", "z",
+        ];
+        for target in ["team/", "team", "t", "z", "a", "0", ""] {
+            let place = just_before(target);
+            for name in names {
+                assert_eq!(*name > *place, name >= target, "{name} and {target}");
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
+use wharf_access::Verb;
 use wharf_oci::{ErrorCode, Reference, RepoName, Route, Tag, media_type, query_pairs};
 use wharf_registry::{Caller as _, ManifestPush, StoredManifest};
 
@@ -18,6 +19,7 @@ use crate::{
     call::Call,
     error::{Failure, Result},
     location,
+    rights::Rights,
 };
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -67,6 +69,7 @@ fn answer(
 
 pub(super) async fn put(
     call: Call<'_>,
+    rights: &Rights,
     name: &RepoName,
     reference: &Reference,
     body: &mut Incoming,
@@ -75,6 +78,7 @@ pub(super) async fn put(
         Reference::Digest(_) => tags_of(call.query())?,
         Reference::Tag(_) => Vec::new(),
     };
+    let creates_only = rights.creates_only() | may_push(call, rights, name, &tags)?;
     require_plain(call)?;
     let Gathered { bytes, charge } =
         receive::whole(call, body, call.app.registry.options().manifest_limit).await?;
@@ -86,6 +90,7 @@ pub(super) async fn put(
         content_type: call.header(&header::CONTENT_TYPE),
         bytes: &bytes,
         condition: &conditions::of_push(call),
+        creates_only,
     };
     let prepared = call.app.registry.prepare_manifest(name, push).await?;
     let (registry, origin) = (Arc::clone(&call.app.registry), call.origin());
@@ -106,22 +111,65 @@ pub(super) async fn put(
     Ok(response)
 }
 
-pub(super) async fn delete(call: Call<'_>, name: &RepoName, reference: &Reference) -> Answer {
-    let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
+pub(super) async fn delete(call: Call<'_>, rights: Rights, name: &RepoName, reference: &Reference) -> Answer {
+    let force = may_force(call, &rights)?;
     let registry = Arc::clone(&call.app.registry);
+    let access = call.app.services.access.clone();
     let (name, reference) = (name.clone(), reference.clone());
     let origin = call.origin();
     let delete = async move {
         match reference {
             Reference::Tag(tag) => registry.delete_tag(&origin, &name, &tag).await,
             Reference::Digest(digest) => {
-                let deleted = registry.delete_manifest(&origin, &name, &digest, force).await;
-                deleted.map(drop)
+                let may_delete = |tag: &Tag| {
+                    let tag = Some(tag.as_str());
+                    rights.on(access.as_deref(), &name, Verb::Delete, tag).is_some()
+                };
+                let deleted = registry.delete_manifest_of(&origin, &name, &digest, force, &may_delete);
+                deleted.await.map(drop)
             }
         }
     };
     to_the_end(admit(call).await?, delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
+}
+
+/// Whether the request asks for a deletion also of what tagged images need (`?force=true`).
+///
+/// # Errors
+///
+/// The answer, if these may be images whose tags the client may not delete.
+pub(super) fn may_force(call: Call<'_>, rights: &Rights) -> Result<bool> {
+    let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
+    let sight = rights.sight(call.app.services.access.as_deref());
+    if force && sight.is_some_and(|sight| sight.limits_tags()) {
+        let text = "`force=true` may break images whose tags the rules of this registry protect; delete their tags first";
+        return Err(Failure::new(ErrorCode::Denied, text));
+    }
+    Ok(force)
+}
+
+/// Whether a client that may push by digest may create further tags only, and not move them.
+///
+/// # Errors
+///
+/// The answer, if it has no right to push one of them.
+fn may_push(call: Call<'_>, rights: &Rights, name: &RepoName, tags: &[Tag]) -> Result<bool> {
+    let access = call.app.services.access.as_deref();
+    let mut creates_only = false;
+    for tag in tags {
+        match rights.on(access, name, Verb::Push, Some(tag.as_str())) {
+            Some(grant) => creates_only |= grant.creates_only,
+            None => {
+                let text = format!(
+                    "{}: no right to push tag `{tag}`; nothing was stored",
+                    ErrorCode::Denied.message()
+                );
+                return Err(Failure::new(ErrorCode::Denied, text));
+            }
+        }
+    }
+    Ok(creates_only)
 }
 
 /// The `tag` parameters of a push by digest (spec end-7b).

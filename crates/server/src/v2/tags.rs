@@ -1,16 +1,21 @@
 //! `GET /v2/<name>/tags/list`
 
 use http::{Response, header};
+use wharf_access::Sight;
 use wharf_oci::{PageRequest, RepoName, Route, link};
 use wharf_registry::NamePage;
 
 use super::answer::{Answer, json, value};
-use crate::{body::Content, call::Call, location};
+use crate::{body::Content, call::Call, error::Result, location, rights::Rights};
 
-pub(super) async fn list(call: Call<'_>, name: &RepoName) -> Answer {
+pub(super) async fn list(call: Call<'_>, rights: &Rights, name: &RepoName) -> Answer {
     let mut page = PageRequest::parse(call.query())?;
     page.n = page.n.map(|n| n.min(call.app.options.tags_limit));
-    let found = call.app.registry.tags(name, &page).await?;
+    let sight = rights.sight(call.app.services.access.as_deref());
+    let found = match sight.filter(Sight::limits_tags) {
+        None => call.app.registry.tags(name, &page).await?,
+        Some(sight) => visible(call, &sight, name, &page).await?,
+    };
     let mut body = Vec::with_capacity(64 + 24 * found.names.len());
     body.extend_from_slice(b"{\"name\":");
     append_string(&mut body, name.as_str());
@@ -19,6 +24,30 @@ pub(super) async fn list(call: Call<'_>, name: &RepoName) -> Answer {
     body.extend_from_slice(b"}\n");
     let route = Route::Tags(name.clone());
     Ok(with_link(call, json(body), &route, &page, &found))
+}
+
+/// The page of the tags that the client may see.
+async fn visible(call: Call<'_>, sight: &Sight<'_>, name: &RepoName, page: &PageRequest) -> Result<NamePage> {
+    let mut found = NamePage::default();
+    let mut request = page.clone();
+    loop {
+        let walked = call.app.registry.tags(name, &request).await?;
+        let end = walked.names.last().filter(|_| walked.more).cloned();
+        let seen = walked.names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
+        found.names.extend(seen);
+        // One more than is wanted tells whether there is another page.
+        if let Some(wanted) = page.n
+            && found.names.len() > wanted
+        {
+            found.names.truncate(wanted);
+            found.more = true;
+            return Ok(found);
+        }
+        match end {
+            Some(end) => request.last = Some(end.into()),
+            None => return Ok(found),
+        }
+    }
 }
 
 /// The answer with a `Link` to the next page, if there is one.

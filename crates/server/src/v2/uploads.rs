@@ -22,18 +22,19 @@ use crate::{
     call::Call,
     error::{Failure, Result},
     location,
+    rights::Rights,
 };
 
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// `POST /v2/<name>/blobs/uploads/`: mounts, receives in one request, or starts a session.
-pub(super) async fn start(call: Call<'_>, name: &RepoName, body: &mut Incoming) -> Answer {
+pub(super) async fn start(call: Call<'_>, rights: &Rights, name: &RepoName, body: &mut Incoming) -> Answer {
     let query = call.query();
     if let Some(algorithm) = query_value(query, "digest-algorithm") {
         require_algorithm(&algorithm)?;
     }
     if let Some(digest) = query_value(query, "mount") {
-        if let Some(answer) = mount(call, name, &digest).await? {
+        if let Some(answer) = mount(call, rights, name, &digest).await? {
             return Ok(answer);
         }
     } else if let Some(digest) = query_value(query, "digest") {
@@ -157,12 +158,27 @@ pub(super) async fn cancel(call: Call<'_>, name: &RepoName, id: &UploadId) -> An
 
 /// Mounts a blob. `None`: it cannot be mounted, and the client has to push it; also if the digest or the source is
 /// invalid, as in registry:2: the push that follows reports that.
-async fn mount(call: Call<'_>, name: &RepoName, digest: &str) -> Result<Option<Response<Content>>> {
+///
+/// A client that may not read the source is not told whether the blob is there. Without a source the blob may lie in any
+/// repository, also in one that the client may not read.
+async fn mount(
+    call: Call<'_>,
+    rights: &Rights,
+    name: &RepoName,
+    digest: &str,
+) -> Result<Option<Response<Content>>> {
     let from = query_value(call.query(), "from").filter(|from| !from.is_empty());
     let from = from.map(|from| from.parse::<RepoName>()).transpose();
     let (Ok(digest), Ok(from)) = (digest.parse::<Digest>(), from) else {
         return Ok(None);
     };
+    let may_mount = match from {
+        Some(_) => rights.may_mount(),
+        None => rights.is_unrestricted(call.app.services.access.as_deref()),
+    };
+    if !may_mount {
+        return Ok(None);
+    }
     let (registry, to) = (Arc::clone(&call.app.registry), name.clone());
     let origin = call.origin();
     let mount = async move { registry.mount_blob(&origin, &to, &digest, from.as_ref()).await };

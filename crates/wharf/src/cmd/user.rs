@@ -15,7 +15,8 @@ use wharf_access::{
 
 use crate::{
     cli::{PasswordFile, User, UserAndPassword},
-    config, prompt,
+    config::{self, Auth},
+    prompt,
 };
 
 /// Length of a generated password: 119 bits.
@@ -130,8 +131,9 @@ fn path_of(PasswordFile { file }: &PasswordFile) -> anyhow::Result<PathBuf> {
     let configured = config::load(None)
         .context("cannot find the password file; name it with `--file`")?
         .auth;
+    let configured = configured.as_ref().and_then(Auth::htpasswd);
     let configured = configured.context("no password file is configured; name it with `--file`")?;
-    Ok(configured.path)
+    Ok(configured.path.clone())
 }
 
 fn password_for(user: &UserAndPassword) -> anyhow::Result<Vec<u8>> {

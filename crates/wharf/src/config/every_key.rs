@@ -39,6 +39,51 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "storage: {s3: {encrypt: true}}",
         "k, encrypt: true",
     ),
+    (
+        "auth.token.realm",
+        "auth: {token: {service: s, issuer: i, rootcertbundle: b}}",
+        "r7, service: s, issuer: i, rootcertbundle: b",
+    ),
+    (
+        "auth.token.service",
+        "auth: {token: {realm: r, issuer: i, rootcertbundle: b}}",
+        "s7, realm: r, issuer: i, rootcertbundle: b",
+    ),
+    (
+        "auth.token.issuer",
+        "auth: {token: {realm: r, service: s, rootcertbundle: b}}",
+        "i7, realm: r, service: s, rootcertbundle: b",
+    ),
+    (
+        "auth.token.rootcertbundle",
+        "auth: {token: {realm: r, service: s, issuer: i}}",
+        "b7, realm: r, service: s, issuer: i",
+    ),
+    (
+        "auth.token",
+        "",
+        "{realm: r, service: s, issuer: i, rootcertbundle: b}",
+    ),
+    (
+        "auth.token.jwks",
+        "auth: {token: {realm: r, service: s, issuer: i, rootcertbundle: b}}",
+        "j, realm: r, service: s, issuer: i, rootcertbundle: b",
+    ),
+    (
+        "auth.token.signingalgorithms",
+        "auth: {token: {realm: r, service: s, issuer: i, rootcertbundle: b}}",
+        "[RS256], realm: r, service: s, issuer: i, rootcertbundle: b",
+    ),
+    (
+        "auth.token.autoredirect",
+        "auth: {token: {realm: r, service: s, issuer: i, rootcertbundle: b}}",
+        "true, realm: r, service: s, issuer: i, rootcertbundle: b",
+    ),
+    (
+        "auth.token.autoredirectpath",
+        "auth: {token: {autoredirect: true, realm: r, service: s, issuer: i, rootcertbundle: b}}",
+        "/x, autoredirect: true, realm: r, service: s, issuer: i, rootcertbundle: b",
+    ),
     ("storage.s3.chunksize", "", "5242880"),
     ("storage.gcs.chunksize", "", "10485760"),
     (
@@ -273,6 +318,7 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "auth",
     "auth.none",
     "auth.htpasswd",
+    "auth.token",
     "validation.manifests.indexes.platformlist",
     "middleware.storage",
     "middleware.storage[].options.ipfilteredby",

@@ -296,7 +296,7 @@ mod tests {
 
     use super::{
         super::storage::REGISTRY_2_ROOT,
-        super::{DeletePolicy, Listen, Purge},
+        super::{DeletePolicy, Htpasswd, Listen, Purge},
         *,
     };
 
@@ -412,8 +412,16 @@ mod tests {
             assert!(error.contains(expected), "{more}: {error}");
         };
         for (auth, expected) in [
-            ("auth: token", "`auth.token` is not supported yet"),
-            ("auth: {token: {realm: r}}", "`auth.token` is not supported yet"),
+            ("auth: token", "`auth.token.realm` is missing"),
+            ("auth: {token: {realm: r}}", "`auth.token.service` is missing"),
+            (
+                "auth: {token: {realm: r, service: s, issuer: i}}",
+                "`auth.token` has neither `rootcertbundle` nor `jwks`",
+            ),
+            (
+                "auth: {token: {realm: r, service: s, issuer: i, jwks: j, signingalgorithms: [HS256]}}",
+                "`auth.token.signingalgorithms`",
+            ),
             ("auth: silly", "`auth.silly` lets in"),
             (
                 "auth: {htpaswd: {realm: r, path: p}}",
@@ -450,6 +458,11 @@ mod tests {
         );
     }
 
+    fn htpasswd(settings: anyhow::Result<Settings>) -> Htpasswd {
+        let auth = settings.unwrap().auth.unwrap();
+        auth.htpasswd().unwrap().clone()
+    }
+
     #[test]
     fn a_password_file_is_configured_in_the_file_or_the_environment() {
         let variables = [
@@ -457,9 +470,9 @@ mod tests {
             ("REGISTRY_AUTH_HTPASSWD_REALM", "Registry Realm"),
             ("REGISTRY_AUTH_HTPASSWD_PATH", "/auth/htpasswd"),
         ];
-        let from_environment = understood("", &variables).unwrap().auth.unwrap();
+        let from_environment = htpasswd(understood("", &variables));
         let file = "version: 0.1\nstorage: inmemory\nauth:\n  htpasswd:\n    realm: Registry Realm\n    path: /auth/htpasswd\n";
-        let from_file = understood(file, &[]).unwrap().auth.unwrap();
+        let from_file = htpasswd(understood(file, &[]));
         assert_eq!(from_environment, from_file);
         assert_eq!(
             (&*from_file.realm, from_file.path),

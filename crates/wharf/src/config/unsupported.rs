@@ -11,7 +11,6 @@ use super::{
 };
 
 const NOT_IN_3: &str = "is not supported; registry:3 dropped it as well. Copy the data to a file system";
-const NO_TOKEN: &str = "is not supported yet, and this server would let every client in; use `auth.htpasswd`";
 const NO_SILLY: &str = "lets in every client that sends any `Authorization` header; use `auth.htpasswd`, or `auth: none` to let every client in";
 const NO_LETSENCRYPT: &str = "is not supported yet; let a proxy or certbot get the certificate, and name its files in `http.tls.certificate` and `http.tls.key`: they are read again when they change";
 const NO_HOOKS: &str = "has no effect: wharf sends no mail; let the log collector send it";
@@ -21,8 +20,7 @@ const NO_REDIS: &str =
     "is not used: the cache is in memory, and each use of it is compared with the store; remove the key";
 const NO_PROXY: &str =
     "is not supported yet; this server would be an ordinary registry, not a cache of another one";
-const NO_CLASSES: &str =
-    "has no effect: classes are a part of the tokens of `auth.token`, which is not supported";
+const NO_CLASSES: &str = "has no effect: a token that allows an action allows it for every class of repository; let the token server decide";
 const NO_REPORTING: &str = "has no effect: nothing is sent to third parties; registry:3 dropped it as well";
 const NO_SCHEMA_1: &str =
     "has no effect: schema 1 is read, and never written or signed; registry:3 dropped it as well";
@@ -36,10 +34,7 @@ pub(super) const STORES: [KeyInfo; 3] = [
 ];
 
 /// Authentication methods that are refused.
-pub(super) const LOGINS: [KeyInfo; 2] = [
-    KeyInfo::new("auth.token", Kind::Named, Refused(NO_TOKEN)),
-    KeyInfo::new("auth.silly", Kind::Named, Refused(NO_SILLY)),
-];
+pub(super) const LOGINS: [KeyInfo; 1] = [KeyInfo::new("auth.silly", Kind::Named, Refused(NO_SILLY))];
 
 /// Other features that wharf does not have, and keys that it does not need.
 const FEATURES: &[KeyInfo] = &[
@@ -92,8 +87,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
         Kind::Boolean,
         Both,
         "log.hooks[].disabled log.hooks[].options.smtp.insecure
-         middleware.registry[].disabled middleware.repository[].disabled
-         auth.token.autoredirect",
+         middleware.registry[].disabled middleware.repository[].disabled",
     ),
     (Kind::Number, Both, "redis.db"),
     (
@@ -101,8 +95,7 @@ const PARTS: &[(Kind, Since, &str)] = &[
         Both,
         "log.hooks[].type log.hooks[].options.smtp.addr
          log.hooks[].options.smtp.username log.hooks[].options.from middleware.registry[].name
-         middleware.repository[].name auth.token.realm auth.token.service auth.token.issuer
-         auth.token.rootcertbundle auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
+         middleware.repository[].name auth.silly.realm auth.silly.service http.tls.letsencrypt.cachefile
          http.tls.letsencrypt.email proxy.remoteurl proxy.username",
     ),
     (
@@ -150,13 +143,9 @@ const PARTS: &[(Kind, Since, &str)] = &[
         From3("3.0"),
         "redis.clientname redis.username
          redis.sentinelusername redis.mastername redis.identitysuffix redis.tls.certificate redis.tls.key
-         auth.token.jwks auth.token.autoredirectpath http.tls.letsencrypt.directoryurl proxy.exec.command",
+         http.tls.letsencrypt.directoryurl proxy.exec.command",
     ),
-    (
-        Kind::Texts,
-        From3("3.0"),
-        "redis.addrs redis.tls.rootcas auth.token.signingalgorithms",
-    ),
+    (Kind::Texts, From3("3.0"), "redis.addrs redis.tls.rootcas"),
     (
         Kind::Number,
         From3("3.0"),

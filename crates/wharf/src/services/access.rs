@@ -10,21 +10,40 @@ use anyhow::Context as _;
 use wharf_access::{
     Access,
     htpasswd::{Htpasswd, Provisioned},
+    token::Verifier,
 };
 use wharf_budget::Budget;
 
-use crate::config;
+use crate::config::{self, Auth};
+
+/// Opens what the authentication of clients needs.
+pub(super) fn open(auth: &Auth, budget: &Budget) -> anyhow::Result<Arc<Access>> {
+    let access = match auth {
+        Auth::Htpasswd(config) => htpasswd(config)?,
+        Auth::Token(config) => token(config)?,
+    };
+    Ok(Arc::new(access.with_budget(budget)))
+}
+
+/// Reads the keys of the token server.
+fn token(config: &config::Token) -> anyhow::Result<Access> {
+    let (keys, problems) = config.keys.read()?;
+    for problem in problems {
+        tracing::warn!("keys of the token server: {problem}");
+    }
+    tracing::info!(keys = keys.len(), "read the keys of the token server");
+    Ok(Access::with_tokens(Verifier::new(config.settings.clone(), keys)))
+}
 
 /// Opens the password file, or creates it. An existing one is searched for weak passwords in the background.
-pub(super) fn open(config: &config::Htpasswd, budget: &Budget) -> anyhow::Result<Arc<Access>> {
+fn htpasswd(config: &config::Htpasswd) -> anyhow::Result<Access> {
     let (users, provisioned) = Htpasswd::open(&config.path)?;
     if let Some(provisioned) = provisioned {
         show(&config.path, &provisioned)?;
     } else {
         users.look_for_weak_passwords();
     }
-    let access = Access::with_htpasswd(config.realm.clone(), users);
-    Ok(Arc::new(access.with_budget(budget)))
+    Ok(Access::with_htpasswd(config.realm.clone(), users))
 }
 
 /// Warns when passwords would cross a network in clear text. That a proxy in front speaks TLS is known from

@@ -11,7 +11,7 @@ use std::{
 use wharf_http::ListenAddress;
 
 use crate::{
-    config::{DeletePolicy, Engine, Settings},
+    config::{Auth, DeletePolicy, Engine, Settings},
     services::Services,
     version,
 };
@@ -27,8 +27,8 @@ pub(super) struct Announcement<'a> {
     is_read_only: bool,
     storage: &'a Engine,
     source: Option<&'a Path>,
-    /// Path of the password file.
-    users: Option<&'a Path>,
+    /// Authentication of clients.
+    auth: Option<&'a Auth>,
     is_delete_enabled: bool,
     is_delete_decided: bool,
 }
@@ -42,7 +42,7 @@ impl<'a> Announcement<'a> {
             is_read_only: settings.server.read_only,
             storage: &settings.storage,
             source: settings.source.as_ref().map(|source| source.path.as_path()),
-            users: settings.auth.as_ref().map(|auth| auth.path.as_path()),
+            auth: settings.auth.as_ref(),
             is_delete_enabled: services.is_delete_enabled(),
             is_delete_decided: settings.deletion != DeletePolicy::WhenUsersOrLoopback,
         }
@@ -77,14 +77,15 @@ impl<'a> Announcement<'a> {
             Some(path) => path.display().to_string(),
             None => "none".to_owned(),
         };
-        let users = match self.users {
-            Some(path) => format!("those in {}", path.display()),
+        let users = match self.auth {
+            Some(Auth::Htpasswd(htpasswd)) => format!("those in {}", htpasswd.path.display()),
+            Some(Auth::Token(token)) => format!("those with a token of {}", token.settings.issuer),
             None => "every client, without a password".to_owned(),
         };
         let switch = if self.is_delete_enabled { "on" } else { "off" };
         let reason = match (self.is_delete_decided, self.is_delete_enabled) {
             (true, _) => "as configured".to_owned(),
-            (false, true) if self.users.is_some() => {
+            (false, true) if self.auth.is_some() => {
                 "because users log in; `storage.delete.enabled` decides otherwise".to_owned()
             }
             (false, true) => {
@@ -148,7 +149,7 @@ mod tests {
             is_read_only: false,
             storage: &Engine::Filesystem { root: "/d".into() },
             source: None,
-            users: None,
+            auth: None,
             is_delete_enabled: false,
             is_delete_decided: false,
         }

@@ -1,0 +1,291 @@
+//! What a server holds: how clients prove which account they have, and what the accounts may do.
+
+use std::{net::IpAddr, sync::Arc, time::SystemTime};
+
+use wharf_budget::Budget;
+use wharf_workers::Worker;
+
+use crate::{
+    action::{Action, Resource, Verb},
+    credentials::Credentials,
+    decision::{Authorization, Grant, Missing, Reason},
+    go_quoted,
+    htpasswd::Htpasswd,
+    principal::{Principal, Via},
+    queue::{Network, Queue},
+    rules::{Asker, Rules, Verdict, Visible},
+    token::{Origin, TokenError, Verifier},
+};
+
+/// The authentication that the server demands, and the permissions of its accounts.
+#[derive(Debug)]
+pub struct Access {
+    login: Login,
+    /// `None`: every account may do everything, and a client without one nothing, as in registry:2
+    rules: Option<Arc<Rules>>,
+    queue: Queue,
+}
+
+/// How clients prove which account they have.
+#[derive(Debug)]
+enum Login {
+    /// `auth.htpasswd`
+    Passwords { realm: String, users: Htpasswd },
+    /// `auth.token`
+    Tokens(Arc<Verifier>),
+}
+
+/// Why a client is asked to authenticate itself, in the words of the challenge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Challenged {
+    /// It has not.
+    Anonymous,
+    /// Its credentials are not good.
+    Invalid,
+    /// Its token does not allow what it wants.
+    InsufficientScope,
+}
+
+/// The repositories and tags that a client may see.
+#[derive(Debug)]
+pub struct Sight<'a> {
+    access: &'a Access,
+    principal: &'a Principal,
+    address: Option<IpAddr>,
+    /// Where the repositories lie that the rules let it see, at most; `None`: everywhere
+    visible: Option<Visible>,
+}
+
+impl Access {
+    /// Accounts are the users in a password file. Clients are shown `realm` when they are asked for their password.
+    pub fn with_htpasswd(realm: String, users: Htpasswd) -> Self {
+        Self::new(Login::Passwords { realm, users })
+    }
+
+    /// Accounts are those that a token server names in its tokens, which also limit what their bearers may do.
+    pub fn with_tokens(verifier: Verifier) -> Self {
+        Self::new(Login::Tokens(Arc::new(verifier)))
+    }
+
+    fn new(login: Login) -> Self {
+        Self {
+            login,
+            rules: None,
+            queue: Queue::new(Budget::default().passwords),
+        }
+    }
+
+    /// Charges the requests that wait for the check of their credentials to `budget`.
+    #[must_use]
+    pub fn with_budget(mut self, budget: &Budget) -> Self {
+        self.queue = Queue::new(budget.passwords.clone());
+        self
+    }
+
+    /// Lets accounts, and clients without one, do what `rules` allow, and nothing else.
+    #[must_use]
+    pub fn with_rules(mut self, rules: Rules) -> Self {
+        self.rules = Some(Arc::new(rules));
+        self
+    }
+
+    /// Finds out which client it is without reading a file, computing a bcrypt hash or verifying a signature, as for nearly every
+    /// request. `None`: call [`authenticate`](Self::authenticate).
+    pub fn authenticate_at_once(&self, credentials: &Credentials<'_>) -> Option<Result<Principal, Reason>> {
+        match (credentials, &self.login) {
+            (Credentials::None, _) => Some(Ok(Principal::ANONYMOUS)),
+            (Credentials::Malformed(what), _) => Some(Err(Reason::Malformed(what))),
+            // What the libraries of podman and skopeo send to a server that asks for a password when they have none.
+            (Credentials::Basic(basic), _) if basic.is_empty() => Some(Ok(Principal::ANONYMOUS)),
+            (Credentials::Basic(basic), Login::Passwords { users, .. }) => {
+                users.recognise(basic).map(Principal::with_password).map(Ok)
+            }
+            (Credentials::Bearer(token), Login::Tokens(verifier)) => {
+                let claims = verifier.recognise(token, SystemTime::now())?;
+                Some(Ok(Principal::with_token(claims)))
+            }
+            (Credentials::Basic(_), Login::Tokens(_)) | (Credentials::Bearer(_), Login::Passwords { .. }) => {
+                Some(Err(Reason::WrongScheme))
+            }
+        }
+    }
+
+    /// Finds out which client sends a request from `address`, if that is known. Passwords that have not been seen lately are
+    /// hashed on another thread, a few at a time, as are the signatures of tokens; requests that would wait too long are refused
+    /// with [`Reason::Busy`], first those of an address from which many come.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason`]: the credentials are not good, or were not checked.
+    pub async fn authenticate(
+        &self,
+        credentials: &Credentials<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<Principal, Reason> {
+        if let Some(done) = self.authenticate_at_once(credentials) {
+            return done;
+        }
+        let network = address.map(Network::of);
+        let _place = self.queue.enter(network)?;
+        match (credentials, &self.login) {
+            (Credentials::Basic(basic), Login::Passwords { users, .. }) => {
+                match users.authenticate(basic, network).await {
+                    Ok(user) => Ok(Principal::with_password(user)),
+                    Err(Reason::Busy) => Err(self.queue.refuse()),
+                    Err(reason) => Err(reason),
+                }
+            }
+            (Credentials::Bearer(token), Login::Tokens(verifier)) => {
+                let (verifier, token) = (Arc::clone(verifier), token.to_vec());
+                let verify = move || verifier.authenticate(&token, SystemTime::now());
+                match tokio::task::spawn_blocking(verify).await {
+                    Ok(Ok(claims)) => Ok(Principal::with_token(claims)),
+                    Ok(Err(rejection)) => Err(Reason::BadToken(rejection)),
+                    Err(_panic) => Err(Reason::Failed),
+                }
+            }
+            _ => Err(Reason::WrongScheme),
+        }
+    }
+
+    /// Whether `principal`, a client at `address`, may do all of `actions`, on `tag` of their repository if they name one. Allocates
+    /// nothing when it may.
+    ///
+    /// A request that needs no right, such as the version check, is for clients with an account: docker and others send their
+    /// credentials only after a server has refused that request without them.
+    pub fn authorize<'a>(
+        &self,
+        principal: &Principal,
+        actions: &[Action<'a>],
+        tag: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Authorization<'a> {
+        if let Via::Token(claims) = principal.via()
+            && !actions.iter().all(|action| claims.allows(action))
+        {
+            return Authorization::InsufficientScope;
+        }
+        let has_proof = !matches!(principal.via(), Via::Anonymous);
+        let Some(rules) = &self.rules else {
+            return match has_proof {
+                true => Authorization::Allowed(Grant::default()),
+                false => Authorization::Unauthenticated,
+            };
+        };
+        if actions.is_empty() && !has_proof {
+            return Authorization::Unauthenticated;
+        }
+        let asker = asker(principal, address);
+        let mut grant = Grant::default();
+        for &action in actions {
+            match rules.decide(asker, action, tag) {
+                Verdict::Allowed(rule) => {
+                    grant.creates_only |= rule.creates_only && action.verb == Verb::Push;
+                }
+                // Each account may ask for the list of the repositories that it may see.
+                Verdict::Denied(_) if action.resource == Resource::Catalog && asker.account.is_some() => {}
+                Verdict::Denied(_) if asker.account.is_none() => return Authorization::Unauthenticated,
+                Verdict::Denied(rule) => {
+                    return Authorization::Forbidden(Box::new(Missing {
+                        action,
+                        comment: rule.and_then(|rule| rule.comment.clone()),
+                        rule: rule.map(|rule| rule.line),
+                    }));
+                }
+            }
+        }
+        Authorization::Allowed(grant)
+    }
+
+    /// Whether every repository is open to `principal`: nothing that is found in one need be hidden from it in another.
+    pub fn is_unrestricted(&self, principal: &Principal) -> bool {
+        self.rules.is_none() && matches!(principal.via(), Via::Password)
+    }
+
+    /// The repositories and tags that `principal`, at `address`, may see; `None`: all of them, if it may see the catalogue at all.
+    ///
+    /// A token for the catalogue is one for the whole of it, as in registry:2.
+    pub fn sight<'a>(&'a self, principal: &'a Principal, address: Option<IpAddr>) -> Option<Sight<'a>> {
+        let rules = self.rules.as_ref()?;
+        Some(Sight {
+            access: self,
+            principal,
+            address,
+            visible: Some(rules.visible(asker(principal, address))),
+        })
+    }
+
+    /// The value of `WWW-Authenticate`, as Go writes it in registry:2. UTF-8.
+    pub fn challenge(
+        &self,
+        origin: Option<Origin<'_>>,
+        actions: &[Action<'_>],
+        challenged: Challenged,
+    ) -> String {
+        match &self.login {
+            Login::Passwords { realm, .. } => format!("Basic realm={}", go_quoted(realm)),
+            Login::Tokens(verifier) => {
+                let error = match challenged {
+                    Challenged::Anonymous => None,
+                    Challenged::Invalid => Some(TokenError::InvalidToken),
+                    Challenged::InsufficientScope => Some(TokenError::InsufficientScope),
+                };
+                verifier.challenge(origin, actions, error)
+            }
+        }
+    }
+
+    /// Whether clients are asked for a token, and not for a password.
+    pub fn takes_tokens(&self) -> bool {
+        matches!(self.login, Login::Tokens(_))
+    }
+
+    /// The password file, if there is one.
+    pub fn htpasswd(&self) -> Option<&Htpasswd> {
+        match &self.login {
+            Login::Passwords { users, .. } => Some(users),
+            Login::Tokens(_) => None,
+        }
+    }
+
+    /// What has to run beside requests.
+    pub fn workers(&self) -> impl Iterator<Item = impl Worker + use<>> {
+        self.htpasswd().map(Htpasswd::worker).into_iter()
+    }
+}
+
+impl Sight<'_> {
+    /// The first name, not before `name`, of a repository that may be visible; it need not exist. `None` when there is none.
+    pub fn next_from<'n>(&'n self, name: &'n str) -> Option<&'n str> {
+        match &self.visible {
+            Some(visible) => visible.next_from(name),
+            None => Some(name),
+        }
+    }
+
+    /// Whether there may be a tag that the client may not see in a repository that it may.
+    pub fn limits_tags(&self) -> bool {
+        let rules = self.access.rules.as_ref();
+        rules.is_some_and(|rules| rules.rules.iter().any(|rule| !rule.tags.is_empty()))
+    }
+
+    /// Whether the client may pull from the repository, and, if `tag` is given, that tag.
+    pub fn sees(&self, name: &wharf_oci::RepoName, tag: Option<&str>) -> bool {
+        let pull = Action {
+            resource: Resource::Repository(name),
+            verb: Verb::Pull,
+        };
+        let rules = self.access.rules.as_ref();
+        rules.is_none_or(|rules| {
+            let verdict = rules.decide(asker(self.principal, self.address), pull, tag);
+            matches!(verdict, Verdict::Allowed(_))
+        })
+    }
+}
+
+fn asker(principal: &Principal, address: Option<IpAddr>) -> Asker<'_> {
+    Asker {
+        account: principal.account().map(|account| &**account),
+        address,
+    }
+}
