@@ -1,10 +1,10 @@
-//! The handlers of the distribution API, by which requests are counted and traced; named as in registry:2.
+//! The handlers by which requests are counted and traced; those of the distribution API are named as in registry:2.
 
 use wharf_http::Handler;
 use wharf_oci::Route;
 
 /// All handlers, each at its index.
-pub(crate) static HANDLERS: [Handler; 8] = [
+pub(crate) static HANDLERS: [Handler; 9] = [
     handler(0, "base", "/v2/"),
     handler(1, "blob", "/v2/{name}/blobs/{digest}"),
     handler(2, "blob_upload", "/v2/{name}/blobs/uploads/"),
@@ -13,7 +13,11 @@ pub(crate) static HANDLERS: [Handler; 8] = [
     handler(5, "manifest", "/v2/{name}/manifests/{reference}"),
     handler(6, "referrers", "/v2/{name}/referrers/{digest}"),
     handler(7, "tags", "/v2/{name}/tags/list"),
+    handler(8, "api", "/api/v1/"),
 ];
+
+/// The handler of the administration API.
+pub(crate) static API: &Handler = &HANDLERS[8];
 
 /// The handler that sends blobs.
 pub(crate) static BLOB: &Handler = &HANDLERS[1];
@@ -44,6 +48,9 @@ mod tests {
     fn a_route_is_counted_by_its_handler() {
         for (place, handler) in HANDLERS.iter().enumerate() {
             assert_eq!(handler.index, place, "{handler:?}");
+            if !handler.route.starts_with("/v2/") {
+                continue;
+            }
             let path = handler
                 .route
                 .replace("{name}", "a/b")

@@ -10,6 +10,7 @@
 //!    ├─ _manifests/tags/<tag>/index/<alg>/<hex>/link                  every digest the tag ever had
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
 //! wharf/                                                              wharf's own; losing it loses no image
+//! ├─ control.sock                                                     the way of the operator's commands to the server of a directory
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
 //! ├─ gc/{lease,sweep/<run>-<n>,doomed/…,pins/…}                            marks with which replicas and the collector agree on a bucket
@@ -44,6 +45,9 @@ pub(crate) const TAG_LINK: &str = "current/link";
 
 /// The longest name that a repository has had in any registry. A deeper directory is no repository, or a loop of links.
 pub const LONGEST_NAME: usize = 255;
+/// The socket through which the operator reaches the server of a directory.
+pub const CONTROL_SOCKET: &str = "wharf/control.sock";
+
 /// Where the marks lie with which replicas and the collector agree.
 const GC: &str = "wharf/gc";
 

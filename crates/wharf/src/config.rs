@@ -1,6 +1,7 @@
 //! The configuration: [`mod@load`] finds and reads it, [`Settings`] are the result. Each section of it has a module
 //! with its keys, which are read through a [`section`].
 
+mod admin;
 mod auth;
 mod check;
 mod cloud;
@@ -80,6 +81,7 @@ pub(crate) struct Settings {
     pub(crate) registry: wharf_registry::Options,
     /// Authentication of clients; `None`: every client may do everything.
     pub(crate) auth: Option<Auth>,
+    pub(crate) admin: Admin,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,
 }
@@ -202,6 +204,13 @@ impl Auth {
 pub(crate) struct Htpasswd {
     pub(crate) realm: String,
     pub(crate) path: PathBuf,
+}
+
+/// The administration of a running server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admin {
+    /// The chosen path of the control socket; `None`: it follows from the store.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -148,11 +148,21 @@ pub(super) fn unauthenticated(
     let error = ApiError::new(code)
         .with_message(format!("{}: {why}", code.message()))
         .with_detail(detail(&needed));
-    let challenge = access.challenge(origin(context, parts), &needed, challenged);
-    // The challenge is quoted, so that it is a valid header value.
-    let challenge = HeaderValue::from_bytes(challenge.as_bytes());
-    let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""));
+    let challenge = challenge(context, parts, access, (&needed, challenged));
     Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The value of `WWW-Authenticate` for a client that needs the rights `needed`.
+pub(crate) fn challenge(
+    context: &RequestContext,
+    parts: &Parts,
+    access: &Access,
+    (needed, challenged): (&[Action<'_>], Challenged),
+) -> HeaderValue {
+    let challenge = access.challenge(origin(context, parts), needed, challenged);
+    // The challenge is quoted, so that it is a valid header value.
+    HeaderValue::from_bytes(challenge.as_bytes())
+        .unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""))
 }
 
 /// What a client can do that has shown nothing, or not enough.

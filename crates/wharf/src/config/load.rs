@@ -13,7 +13,8 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, auth, check, compat, debug, environment, health, http,
+    Engine, Found, Middleware, Settings, Source, admin, auth, check, compat, debug, environment, health,
+    http,
     kind::cut,
     limits, log, middleware, notifications, paging,
     report::Report,
@@ -214,6 +215,7 @@ fn settings(
         deletion: storage.deletion,
         purge: storage.purge,
         auth,
+        admin: admin::read(root),
         registry,
         webhooks,
         server,

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    auth, compat, debug, health, http,
+    admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, storage, unsupported, validation,
@@ -37,6 +37,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         storage::azure::KEYS,
         middleware::KEYS,
         auth::KEYS,
+        admin::KEYS,
         http::KEYS,
         limits::KEYS,
         http::tls::KEYS,

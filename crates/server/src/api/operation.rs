@@ -1,0 +1,102 @@
+//! The form of an operation: what the router, `Allow` and the OpenAPI document are made of.
+
+use std::fmt;
+
+use futures_util::future::BoxFuture;
+use http::Method;
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+
+use super::{
+    answer::Answer,
+    call::Call,
+    problem::{Kind, Result},
+};
+
+/// An operation of the API: one method at one path.
+pub(crate) struct Operation {
+    /// Name of the operation in clients that are generated.
+    pub(crate) id: &'static str,
+    pub(crate) method: Method,
+    /// Path below `/api/v1`.
+    pub(crate) path: &'static str,
+    /// Effect, in one sentence without a full stop.
+    pub(crate) summary: &'static str,
+    /// The right that the caller needs.
+    pub(crate) right: Right,
+    /// The parameters of the query; no others are taken.
+    pub(crate) query: &'static [Parameter],
+    /// The form of the body; `None`: there is none.
+    pub(crate) body: Option<SchemaOf>,
+    /// The status of success.
+    pub(crate) status: u16,
+    /// The form of the answer; `None`: that of the document is not described by itself.
+    pub(crate) answer: Option<SchemaOf>,
+    /// Whether the answer has an `ETag`, and a change takes `If-Match`.
+    pub(crate) has_version: bool,
+    /// Whether it changes the store, which a read-only one refuses.
+    pub(crate) changes_store: bool,
+    /// The problems that this operation has beside those of all operations.
+    pub(crate) problems: &'static [Kind],
+    pub(crate) handler: Handler,
+}
+
+/// Carries out an operation.
+pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Answer>>;
+
+/// Makes the schema of a type.
+pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
+
+/// A right that an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// None but to be a client of the registry.
+    Any,
+    /// The right to administer the server.
+    Admin,
+}
+
+/// A parameter of the query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    /// Meaning, in one sentence without a full stop.
+    pub(crate) help: &'static str,
+    pub(crate) form: Form,
+    pub(crate) is_required: bool,
+}
+
+/// The form of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    /// A whole number from 1 to this.
+    UpTo(usize),
+}
+
+impl Operation {
+    /// Whether it changes something, so that a repetition has to be noticed.
+    pub(crate) fn is_write(&self) -> bool {
+        !matches!(self.method, Method::GET | Method::HEAD)
+    }
+}
+
+impl Right {
+    /// Name of the right in rules and problems.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// The schema of `T`, by reference.
+pub(crate) fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.path)
+    }
+}
