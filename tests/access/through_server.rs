@@ -31,7 +31,10 @@ pub(crate) fn add_to(suite: &mut Suite) {
 fn bench(with_users: bool) -> Bench {
     let bench = Bench::new();
     let auth = match with_users {
-        true => format!("auth: {{htpasswd: {{realm: r, path: {}}}}}\n", bench.path("htpasswd").display()),
+        true => format!(
+            "auth: {{htpasswd: {{realm: r, path: {}}}}}\n",
+            bench.path("htpasswd").display()
+        ),
         false => String::new(),
     };
     let data = bench.path("data");
@@ -81,9 +84,15 @@ async fn commands_say_and_do_the_same_with_and_without_a_server() {
         (&["add", "bob", "--password-stdin"], "pw\n"),
         (&["add", "a:b", "--password-stdin", "--cost", "4"], "pw\n"),
         (&["add", "#c", "--password-stdin", "--cost", "4"], "pw\n"),
-        (&["add", "käthe smith", "--password-stdin", "--cost", "4"], long.as_str()),
+        (
+            &["add", "käthe smith", "--password-stdin", "--cost", "4"],
+            long.as_str(),
+        ),
         (&["add", "carol", "--password-stdin"], "\n"),
-        (&["add", "carol", "--generate", "--cost", "5", "--out", "pass"], ""),
+        (
+            &["add", "carol", "--generate", "--cost", "5", "--out", "pass"],
+            "",
+        ),
         (&["ls"], ""),
         (&["ls", "-q"], ""),
         (&["passwd", "alice", "--password-stdin", "--cost", "4"], "other\n"),
@@ -97,7 +106,9 @@ async fn commands_say_and_do_the_same_with_and_without_a_server() {
     }
     let names = |bench: &Bench| -> Vec<String> {
         let file = bench.read("htpasswd");
-        file.lines().map(|line| line.split(':').next().unwrap().to_owned()).collect()
+        file.lines()
+            .map(|line| line.split(':').next().unwrap().to_owned())
+            .collect()
     };
     assert_eq!(names(&beside), ["alice", "bob", "carol"]);
     assert_eq!(names(&beside), names(&alone));
@@ -105,24 +116,42 @@ async fn commands_say_and_do_the_same_with_and_without_a_server() {
     let password = beside.read("pass");
     let carol = server.anonymous().as_user("carol", &password);
     carol.get("/v2/").await.expect(200);
-    assert_eq!(server.log().matches("administration").count(), 5, "{}", server.log());
+    assert_eq!(
+        server.log().matches("administration").count(),
+        5,
+        "{}",
+        server.log()
+    );
     // The file that an option names is changed by the command itself, as ever.
     let file = beside.path("htpasswd").display().to_string();
     beside.run(WHARF, &["user", "rm", "bob", "--file", &file]);
-    assert_eq!(server.log().matches("administration").count(), 5, "{}", server.log());
+    assert_eq!(
+        server.log().matches("administration").count(),
+        5,
+        "{}",
+        server.log()
+    );
     check(&server, &[("bob", 401)]).await;
 }
 
 async fn a_server_without_users_leaves_the_file_to_the_command() {
     let bench = bench(true);
     let _server = serving(&bench, false);
-    let added = user(&bench, &["add", "alice", "--password-stdin", "--cost", "4"], "pw\n");
+    let added = user(
+        &bench,
+        &["add", "alice", "--password-stdin", "--cost", "4"],
+        "pw\n",
+    );
     assert!(added.succeeded, "{}", added.stderr);
     assert!(bench.read("htpasswd").starts_with("alice:$2y$04$"));
     let (none, other) = (self::bench(false), bench.path("config.yml"));
     fs::copy(none.path("config.yml"), other).unwrap();
     let ran = user(&bench, &["ls"], "");
-    assert!(ran.stderr.contains("no password file is configured"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("no password file is configured"),
+        "{}",
+        ran.stderr
+    );
 }
 
 async fn a_server_that_has_ended_is_none() {
@@ -148,9 +177,17 @@ async fn a_socket_of_another_user_is_refused_with_the_remedy() {
     let as_other = ["--reuid", "65534", "--clear-groups", &program, "user", "ls"];
     let denied = bench.try_run("setpriv", &[&as_other[..], &["--config", "config.yml"]].concat());
     assert!(!denied.succeeded, "{}", denied.stdout);
-    for expected in ["data/wharf/control.sock` is for user 0 alone", "as root", "`--file`"] {
+    for expected in [
+        "data/wharf/control.sock` is for user 0 alone",
+        "as root",
+        "`--file`",
+    ] {
         assert!(denied.stderr.contains(expected), "{expected}: {}", denied.stderr);
     }
     let by_file = bench.try_run("setpriv", &[&as_other[..], &["--file", "htpasswd"]].concat());
-    assert!(by_file.succeeded && by_file.stdout.starts_with("alice"), "{}", by_file.stderr);
+    assert!(
+        by_file.succeeded && by_file.stdout.starts_with("alice"),
+        "{}",
+        by_file.stderr
+    );
 }

@@ -13,6 +13,7 @@ mod in_process;
 mod input;
 mod notify;
 mod races;
+mod rights;
 mod spec;
 
 /// Starts a server in the process of the tests.

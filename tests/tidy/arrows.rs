@@ -10,10 +10,20 @@ use crate::{files, report};
 /// `access`; it knows `client` for the requests that it makes itself (traces).
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-oci", &[]),
+    ("wharf-document", &[]),
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
-    ("wharf-access", &["wharf-oci", "wharf-workers", "wharf-budget"]),
+    (
+        "wharf-access",
+        &[
+            "wharf-oci",
+            "wharf-document",
+            "wharf-workers",
+            "wharf-budget",
+            "wharf-storage",
+        ],
+    ),
     ("wharf-client", &["wharf-oci"]),
     (
         "wharf-registry",
@@ -37,6 +47,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf",
         &[
             "wharf-oci",
+            "wharf-document",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",

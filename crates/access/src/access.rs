@@ -13,8 +13,8 @@ use crate::{
     htpasswd::Htpasswd,
     principal::{Principal, Via},
     queue::{Network, Queue},
-    rules::{Asker, Rules, Verdict, Visible},
-    token::{Origin, TokenError, Verifier},
+    rules::{Asker, Configured, Rules, RulesFile, Verdict, Visible},
+    token::{Origin, TokenError, TokenServer},
 };
 
 /// The authentication that the server demands, and the permissions of its accounts.
@@ -22,7 +22,7 @@ use crate::{
 pub struct Access {
     login: Login,
     /// `None`: every account may do everything, and a client without one nothing, as in registry:2
-    rules: Option<Arc<Rules>>,
+    rules: Option<Source>,
     queue: Queue,
 }
 
@@ -32,7 +32,16 @@ enum Login {
     /// `auth.htpasswd`
     Passwords { realm: String, users: Htpasswd },
     /// `auth.token`
-    Tokens(Arc<Verifier>),
+    Tokens(TokenServer),
+}
+
+/// Where the rules come from.
+#[derive(Debug)]
+enum Source {
+    /// The configuration alone
+    Configuration(Arc<Rules>),
+    /// A file, and the configuration
+    File(RulesFile),
 }
 
 /// Why a client is asked to authenticate itself, in the words of the challenge.
@@ -49,11 +58,11 @@ pub enum Challenged {
 /// The repositories and tags that a client may see.
 #[derive(Debug)]
 pub struct Sight<'a> {
-    access: &'a Access,
+    rules: Arc<Rules>,
     principal: &'a Principal,
     address: Option<IpAddr>,
-    /// Where the repositories lie that the rules let it see, at most; `None`: everywhere
-    visible: Option<Visible>,
+    /// Where the repositories lie that the rules let it see, at most
+    visible: Visible,
 }
 
 impl Access {
@@ -63,8 +72,8 @@ impl Access {
     }
 
     /// Accounts are those that a token server names in its tokens, which also limit what their bearers may do.
-    pub fn with_tokens(verifier: Verifier) -> Self {
-        Self::new(Login::Tokens(Arc::new(verifier)))
+    pub fn with_tokens(server: TokenServer) -> Self {
+        Self::new(Login::Tokens(server))
     }
 
     fn new(login: Login) -> Self {
@@ -82,16 +91,35 @@ impl Access {
         self
     }
 
-    /// Lets accounts, and clients without one, do what `rules` allow, and nothing else.
+    /// Lets accounts, and clients without one, do what the rules of `file` allow, and nothing else.
     #[must_use]
-    pub fn with_rules(mut self, rules: Rules) -> Self {
-        self.rules = Some(Arc::new(rules));
+    pub fn with_rules_of(mut self, file: RulesFile) -> Self {
+        self.rules = Some(Source::File(file));
+        self
+    }
+
+    /// Lets accounts, and clients without one, do what the configuration alone says.
+    #[must_use]
+    pub fn with_configured(mut self, configured: &Configured) -> Self {
+        if *configured != Configured::default() {
+            let rules = Arc::new(Rules::effective(None, configured));
+            self.rules = Some(Source::Configuration(rules));
+        }
         self
     }
 
     /// Finds out which client it is without reading a file, computing a bcrypt hash or verifying a signature, as for nearly every
     /// request. `None`: call [`authenticate`](Self::authenticate).
     pub fn authenticate_at_once(&self, credentials: &Credentials<'_>) -> Option<Result<Principal, Reason>> {
+        if let Some(Source::File(file)) = &self.rules
+            && !file.is_unchanged()
+        {
+            return None;
+        }
+        self.recognise(credentials)
+    }
+
+    fn recognise(&self, credentials: &Credentials<'_>) -> Option<Result<Principal, Reason>> {
         match (credentials, &self.login) {
             (Credentials::None, _) => Some(Ok(Principal::ANONYMOUS)),
             (Credentials::Malformed(what), _) => Some(Err(Reason::Malformed(what))),
@@ -100,7 +128,8 @@ impl Access {
             (Credentials::Basic(basic), Login::Passwords { users, .. }) => {
                 users.recognise(basic).map(Principal::with_password).map(Ok)
             }
-            (Credentials::Bearer(token), Login::Tokens(verifier)) => {
+            (Credentials::Bearer(token), Login::Tokens(server)) => {
+                let verifier = server.current_if_unchanged()?;
                 let claims = verifier.recognise(token, SystemTime::now())?;
                 Some(Ok(Principal::with_token(claims)))
             }
@@ -122,7 +151,10 @@ impl Access {
         credentials: &Credentials<'_>,
         address: Option<IpAddr>,
     ) -> Result<Principal, Reason> {
-        if let Some(done) = self.authenticate_at_once(credentials) {
+        if let Some(Source::File(file)) = &self.rules {
+            file.refresh().await;
+        }
+        if let Some(done) = self.recognise(credentials) {
             return done;
         }
         let network = address.map(Network::of);
@@ -135,8 +167,8 @@ impl Access {
                     Err(reason) => Err(reason),
                 }
             }
-            (Credentials::Bearer(token), Login::Tokens(verifier)) => {
-                let (verifier, token) = (Arc::clone(verifier), token.to_vec());
+            (Credentials::Bearer(token), Login::Tokens(server)) => {
+                let (verifier, token) = (server.refresh().await, token.to_vec());
                 let verify = move || verifier.authenticate(&token, SystemTime::now());
                 match tokio::task::spawn_blocking(verify).await {
                     Ok(Ok(claims)) => Ok(Principal::with_token(claims)),
@@ -166,7 +198,7 @@ impl Access {
             return Authorization::InsufficientScope;
         }
         let has_proof = !matches!(principal.via(), Via::Anonymous);
-        let Some(rules) = &self.rules else {
+        let Some(rules) = self.rules() else {
             return match has_proof {
                 true => Authorization::Allowed(Grant::default()),
                 false => Authorization::Unauthenticated,
@@ -189,7 +221,7 @@ impl Access {
                     return Authorization::Forbidden(Box::new(Missing {
                         action,
                         comment: rule.and_then(|rule| rule.comment.clone()),
-                        rule: rule.map(|rule| rule.line),
+                        rule: rule.map(|rule| rule.origin),
                     }));
                 }
             }
@@ -197,21 +229,40 @@ impl Access {
         Authorization::Allowed(grant)
     }
 
+    /// Whether `principal`, a client at `address`, may administer the registry: `access.admins` names its account, or a rule gives
+    /// it `admin` on every repository. Tokens of a token server have no such right.
+    pub fn administers(&self, principal: &Principal, address: Option<IpAddr>) -> bool {
+        let verdict = |rules: Arc<Rules>| match rules.administers(asker(principal, address)) {
+            Verdict::Allowed(_) => true,
+            Verdict::Denied(_) => false,
+        };
+        matches!(principal.via(), Via::Password) && self.rules().is_some_and(verdict)
+    }
+
     /// Whether every repository is open to `principal`: nothing that is found in one need be hidden from it in another.
     pub fn is_unrestricted(&self, principal: &Principal) -> bool {
-        self.rules.is_none() && matches!(principal.via(), Via::Password)
+        matches!(principal.via(), Via::Password) && !matches!(self.rules, Some(Source::File(_)))
     }
 
     /// The repositories and tags that `principal`, at `address`, may see; `None`: all of them, if it may see the catalogue at all.
     ///
     /// A token for the catalogue is one for the whole of it, as in registry:2.
     pub fn sight<'a>(&'a self, principal: &'a Principal, address: Option<IpAddr>) -> Option<Sight<'a>> {
-        let rules = self.rules.as_ref()?;
+        let rules = self.rules()?;
+        let visible = rules.visible(asker(principal, address));
         Some(Sight {
-            access: self,
+            rules,
             principal,
             address,
-            visible: Some(rules.visible(asker(principal, address))),
+            visible,
+        })
+    }
+
+    /// The rules in force; `None`: every account may do everything on repositories.
+    pub fn rules(&self) -> Option<Arc<Rules>> {
+        Some(match self.rules.as_ref()? {
+            Source::Configuration(rules) => Arc::clone(rules),
+            Source::File(file) => file.current(),
         })
     }
 
@@ -224,13 +275,13 @@ impl Access {
     ) -> String {
         match &self.login {
             Login::Passwords { realm, .. } => format!("Basic realm={}", go_quoted(realm)),
-            Login::Tokens(verifier) => {
+            Login::Tokens(server) => {
                 let error = match challenged {
                     Challenged::Anonymous => None,
                     Challenged::Invalid => Some(TokenError::InvalidToken),
                     Challenged::InsufficientScope => Some(TokenError::InsufficientScope),
                 };
-                verifier.challenge(origin, actions, error)
+                server.current().challenge(origin, actions, error)
             }
         }
     }
@@ -248,6 +299,14 @@ impl Access {
         }
     }
 
+    /// The file of rules, if there is one.
+    pub fn rules_file(&self) -> Option<&RulesFile> {
+        match &self.rules {
+            Some(Source::File(file)) => Some(file),
+            _ => None,
+        }
+    }
+
     /// What has to run beside requests.
     pub fn workers(&self) -> impl Iterator<Item = impl Worker + use<>> {
         self.htpasswd().map(Htpasswd::worker).into_iter()
@@ -257,16 +316,12 @@ impl Access {
 impl Sight<'_> {
     /// The first name, not before `name`, of a repository that may be visible; it need not exist. `None` when there is none.
     pub fn next_from<'n>(&'n self, name: &'n str) -> Option<&'n str> {
-        match &self.visible {
-            Some(visible) => visible.next_from(name),
-            None => Some(name),
-        }
+        self.visible.next_from(name)
     }
 
     /// Whether there may be a tag that the client may not see in a repository that it may.
     pub fn limits_tags(&self) -> bool {
-        let rules = self.access.rules.as_ref();
-        rules.is_some_and(|rules| rules.rules.iter().any(|rule| !rule.tags.is_empty()))
+        self.rules.rules.iter().any(|rule| !rule.tags.is_empty())
     }
 
     /// Whether the client may pull from the repository, and, if `tag` is given, that tag.
@@ -275,11 +330,8 @@ impl Sight<'_> {
             resource: Resource::Repository(name),
             verb: Verb::Pull,
         };
-        let rules = self.access.rules.as_ref();
-        rules.is_none_or(|rules| {
-            let verdict = rules.decide(asker(self.principal, self.address), pull, tag);
-            matches!(verdict, Verdict::Allowed(_))
-        })
+        let asker = asker(self.principal, self.address);
+        matches!(self.rules.decide(asker, pull, tag), Verdict::Allowed(_))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The two decisions about a request, with their reasons: which client it is, and whether that may do it.
 
-use crate::{action::Action, token::Rejection};
+use crate::{action::Action, rules::RuleOrigin, token::Rejection};
 
 /// Why the client of a request is not known. Deliberately says nothing about whether a user exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,5 +47,5 @@ pub struct Missing<'a> {
     /// The comment of the rule that denies it, for the client
     pub comment: Option<Box<str>>,
     /// The rule that denies it; `None`: no rule allows it
-    pub rule: Option<usize>,
+    pub rule: Option<RuleOrigin>,
 }

@@ -1,9 +1,6 @@
 //! A password file, read again as soon as it changes, and never a reason to lock all users out.
 //!
-//! **Which list is in force.** Each check compares the file with what was read last: device, inode, size, and
-//! both time stamps, the one that can be set and the one that cannot. A file that changed a moment ago could change
-//! again within the same stamp, so until its stamps are old it is compared by content. A change is
-//! therefore in force for the very next request, also one that keeps size and modification time.
+//! **Which list is in force.** The file is [watched](crate::watched): a change is in force for the very next request.
 //!
 //! **When it is damaged.** A line that is no entry, or whose hash is not usable, disables its own user and
 //! no other. A file that cannot be read, or in which nothing is an entry, is taken for an accident: the last good
@@ -18,44 +15,33 @@ mod checks;
 mod edit;
 mod list;
 mod memory;
-mod status;
 
 pub use edit::{
     Change, EditError, Edited, Listing, User, Verdict, Version, add, apply, list_users, listing, remove, set,
     start_anew, verify,
 };
-pub use status::Status;
 
 use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    thread,
-    time::{Duration, Instant},
 };
 
-use parking_lot::{Mutex, RwLock};
 use wharf_workers::Worker;
 
 use crate::{
     credentials::Basic,
     decision::Reason,
-    files::{self, Contents, Signature},
+    files,
     password::{self, NoRandomness},
     queue::Network,
+    watched::{self, Damage, Read, Watched},
 };
 use checks::Checks;
 use list::Users;
-use status::Report;
 
 /// The most bytes that a password file may have: some 40,000 users.
 const SIZE_LIMIT: u64 = 4 << 20;
-
-/// A file that was changed less than this ago and does not end with a newline may be half written.
-const WRITING: Duration = Duration::from_millis(50);
-
-/// How long to wait for the rest of a half-written file.
-const WRITING_WAIT: Duration = Duration::from_millis(20);
 
 /// The user of a file that is made because there was none, as in registry:2.
 const FIRST_USER: &str = "docker";
@@ -63,37 +49,23 @@ const FIRST_USER: &str = "docker";
 /// The users in a password file. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Htpasswd {
-    shared: Arc<Shared>,
+    file: Watched<Reader>,
+    checks: Arc<Checks>,
 }
 
+/// Reads the users of a password file.
 #[derive(Debug)]
-struct Shared {
-    path: PathBuf,
-    state: RwLock<State>,
-    /// When the last look at the file began. Held during the next one.
-    looking: tokio::sync::Mutex<Option<Instant>>,
-    /// Held while the file is read: a look whose request went away may still be under way.
-    reading: Mutex<()>,
-    checks: Checks,
-    report: Mutex<Report>,
-}
+struct Reader;
 
-#[derive(Debug)]
-struct State {
-    seen: Seen,
-    /// Keyed hash of the file's content, also of a damaged one.
-    content: Option<[u8; 32]>,
-    /// Users of the last good content.
-    users: Arc<Users>,
-}
-
-/// The state of the path at the last look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Seen {
-    Nothing,
-    /// A file, and whether its signature is enough to tell whether it changed.
-    File(Signature, bool),
-    Error(io::ErrorKind),
+/// The state of a password file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// Number of users that can log in.
+    pub users: usize,
+    /// Why the current file is not used; the last good list is in force.
+    pub problem: Option<String>,
+    /// Problems of single lines of the list that is in force.
+    pub findings: Vec<String>,
 }
 
 /// Why the password file cannot be used at the start.
@@ -145,25 +117,9 @@ impl Htpasswd {
             provisioned = provision(path)?;
         }
         Self::check(path)?;
-        let shared = Shared {
-            path: path.to_owned(),
-            state: RwLock::new(State {
-                seen: Seen::Nothing,
-                content: None,
-                users: Arc::default(),
-            }),
-            looking: tokio::sync::Mutex::default(),
-            reading: Mutex::default(),
-            checks: Checks::new()?,
-            report: Mutex::default(),
-        };
-        shared.look();
-        Ok((
-            Self {
-                shared: Arc::new(shared),
-            },
-            provisioned,
-        ))
+        let checks = Arc::new(Checks::new()?);
+        let file = Watched::open(Reader, vec![path.to_owned()], Users::default());
+        Ok((Self { file, checks }, provisioned))
     }
 
     /// Whether the password file, which exists, can be read.
@@ -185,10 +141,9 @@ impl Htpasswd {
     /// The user of these credentials, if it is known at once: the file is unchanged, and this password was
     /// checked not long ago. One system call and one hash of a few bytes.
     pub fn recognise(&self, basic: &Basic) -> Option<Arc<str>> {
-        let users = self.shared.users_if_current()?;
+        let users = self.file.current_if_unchanged()?;
         let user = users.find(basic.name())?;
-        self.shared
-            .checks
+        self.checks
             .remembers(user, basic.password())
             .then(|| Arc::clone(user.name()))
     }
@@ -203,106 +158,58 @@ impl Htpasswd {
         basic: &Basic,
         network: Option<Network>,
     ) -> Result<Arc<str>, Reason> {
-        self.shared.refresh().await;
-        let users = Arc::clone(&self.shared.state.read().users);
-        self.shared.checks.check(&users, basic, network).await
+        let users = self.file.refresh().await;
+        self.checks.check(&users, basic, network).await
     }
 
     /// The state of the file, for the operator.
     pub fn status(&self) -> Status {
-        self.shared.report.lock().status(&self.shared.path)
+        let watched::Status { problem, findings } = self.file.status();
+        Status {
+            users: self.file.current().len(),
+            problem,
+            findings,
+        }
     }
 
     /// The worker that forgets the passwords that were not used for some minutes. Without it they are remembered as
     /// long as their lines are in the file.
     pub fn worker(&self) -> impl Worker + use<> {
-        self.shared.checks.worker()
+        self.checks.worker()
     }
 
     /// Looks for well-known passwords, on a thread of its own with the lowest priority, and warns.
     pub fn look_for_weak_passwords(&self) {
-        let users = Arc::clone(&self.shared.state.read().users);
-        checks::look_for_weak_passwords(users);
+        checks::look_for_weak_passwords(self.file.current());
     }
 }
 
-impl Shared {
-    /// The users; `None` when the file must be looked at first.
-    fn users_if_current(&self) -> Option<Arc<Users>> {
-        let now = Seen::at(&self.path);
-        let state = self.state.read();
-        (state.seen == now).then(|| Arc::clone(&state.users))
+impl watched::Reader for Reader {
+    type Value = Users;
+
+    const NAME: &'static str = "password file";
+    const SIZE_LIMIT: u64 = SIZE_LIMIT;
+
+    fn read(&self, contents: &[&[u8]], old: &Users) -> Result<Read<Users>, Damage> {
+        let bytes = contents.first().copied().unwrap_or_default();
+        let (users, findings) = Users::read(bytes, old).map_err(|damage| Damage {
+            file: 0,
+            text: format!("it is damaged: {damage}"),
+        })?;
+        Ok(Read {
+            value: users,
+            findings: findings.iter().map(list::Finding::to_string).collect(),
+        })
     }
 
-    /// Looks at the file if it changed. A look that began after this call began is as good as a new one.
-    async fn refresh(self: &Arc<Self>) {
-        let called = Instant::now();
-        if self.users_if_current().is_some() {
-            return;
-        }
-        let mut looking = self.looking.lock().await;
-        if looking.is_some_and(|began| began >= called) {
-            return;
-        }
-        let began = Instant::now();
-        let shared = Arc::clone(self);
-        let span = tracing::Span::current();
-        let look = move || span.in_scope(|| shared.look());
-        if let Err(error) = tokio::task::spawn_blocking(look).await {
-            tracing::error!(%error, "cannot look at the password file; the last good list stays in force");
-        }
-        *looking = Some(began);
+    fn last_good(users: &Users) -> String {
+        format!("the last good list with {} users", users.len())
     }
 
-    /// Reads the file, and puts in force what can be. What was seen and what is in force change together: a
-    /// request must never find the new signature beside the old users.
-    fn look(&self) {
-        let _one_at_a_time = self.reading.lock();
-        match read_whole(&self.path) {
-            Ok(contents) => self.take(&contents),
-            Err(error) => {
-                let mut state = self.state.write();
-                state.seen = Seen::Error(error.kind());
-                state.content = None;
-                let users = state.users.len();
-                drop(state);
-                self.report.lock().unreadable(&self.path, &error, users);
-            }
-        }
-    }
-
-    fn take(&self, contents: &Contents) {
-        let seen = Seen::File(contents.signature, contents.is_settled);
-        let content = self.checks.digest(&contents.bytes);
-        let old = {
-            let mut state = self.state.write();
-            if state.content == Some(content) {
-                state.seen = seen;
-                return;
-            }
-            Arc::clone(&state.users)
-        };
-        let read = Users::read(&contents.bytes, &old);
-        let (users, findings) = match read {
-            Ok((users, findings)) => (Arc::new(users), Ok(findings)),
-            Err(damage) => (old, Err(damage)),
-        };
-        let count = users.len();
-        *self.state.write() = State {
-            seen,
-            content: Some(content),
-            users,
-        };
-        self.report.lock().read(&self.path, count, findings);
-    }
-}
-
-impl Seen {
-    /// What is at the path now; equal to an earlier value only if nothing can have changed.
-    fn at(path: &Path) -> Self {
-        match files::signature(path) {
-            Ok(signature) => Self::File(signature, true),
-            Err(error) => Self::Error(error.kind()),
+    fn announce(users: &Users, paths: &str) {
+        match users.len() {
+            0 => tracing::warn!("password file {paths} has no users: no user can log in"),
+            users => tracing::info!(users, "read the password file {paths}"),
         }
     }
 }
@@ -313,17 +220,6 @@ impl std::fmt::Debug for Provisioned {
             .field("user", &self.user)
             .finish_non_exhaustive()
     }
-}
-
-/// Reads the file; waits a moment when another process seems to be writing it in several pieces.
-fn read_whole(path: &Path) -> io::Result<Contents> {
-    let contents = files::read(path, SIZE_LIMIT)?;
-    let is_complete = contents.bytes.ends_with(b"\n") || contents.bytes.ends_with(b"\n\0");
-    if is_complete || contents.age > WRITING {
-        return Ok(contents);
-    }
-    thread::sleep(WRITING_WAIT);
-    files::read(path, SIZE_LIMIT)
 }
 
 /// Creates the file. `None`: another process just did.

@@ -17,12 +17,14 @@ mod queue;
 mod random;
 pub mod rules;
 pub mod token;
+mod watched;
 
 pub use access::{Access, Challenged, Sight};
 pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};
 pub use decision::{Authorization, Grant, Missing, Reason};
 pub use principal::{Principal, Via};
+pub use watched::Status as FileStatus;
 
 /// Go's `%q`: what is printable stays, the rest is escaped, so that no realm can end its header.
 fn go_quoted(text: &str) -> String {

@@ -6,16 +6,31 @@
 //! **Tags.** A rule that allows and has tags allows what names no tag as well, because a push of `v1` consists of blobs first;
 //! of what names a tag it allows those alone. A rule that denies and has tags denies what names one of them, and nothing else.
 
+mod docker_auth;
+mod effective;
+mod file;
+mod go;
+mod native;
 mod pattern;
+mod problem;
+mod reader;
+mod text;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     net::IpAddr,
 };
 
 use ipnet::IpNet;
 
-pub use self::pattern::{Pattern, PatternError};
+pub use self::{
+    effective::Configured,
+    file::{OpenError, RulesFile},
+    pattern::{Pattern, PatternError},
+    problem::{Problem, Weight},
+    reader::{Reading, read},
+};
 use crate::action::{Action, Resource, Verb};
 
 /// An ordered list of rules, and the groups that they name.
@@ -30,8 +45,8 @@ pub struct Rules {
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
-    /// The line of the file at which it begins, from 1
-    pub line: usize,
+    /// Where it is written
+    pub origin: RuleOrigin,
     /// The clients that it fits
     pub accounts: Vec<Account>,
     /// The repositories that it fits
@@ -46,6 +61,17 @@ pub struct Rule {
     pub creates_only: bool,
     /// What a refusal may show
     pub comment: Option<Box<str>>,
+}
+
+/// Where a rule is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleOrigin {
+    /// In the file of rules, at this line, counted from 1
+    Line(usize),
+    /// In the configuration, at this key
+    Key(&'static str),
+    /// Nowhere: without a file of rules every user may do everything, as in registry:2.
+    Default,
 }
 
 /// Clients that a rule fits.
@@ -102,14 +128,23 @@ pub struct Visible {
 }
 
 impl Verbs {
-    /// Every action.
-    pub const ALL: Self = Self(0b1111);
+    /// Every action on the content of a repository: pull, push and delete.
+    pub const ALL: Self = Self(0b111);
 
-    /// The same set with `verb`; [`Verb::All`] stands for every one.
+    /// The administration of the registry, which is no action on a repository.
+    pub const ADMIN: Self = Self(0b1000);
+
+    /// The same set with those of `other`.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// The same set with `verb`; [`Verb::All`] stands for every one on a repository.
     #[must_use]
     pub const fn with(self, verb: Verb) -> Self {
         match verb {
-            Verb::All => Self::ALL,
+            Verb::All => self.and(Self::ALL),
             verb => Self(self.0 | Self::bit(verb)),
         }
     }
@@ -117,7 +152,7 @@ impl Verbs {
     /// Whether `verb` is in it; [`Verb::All`] when every action is.
     pub const fn has(self, verb: Verb) -> bool {
         match verb {
-            Verb::All => self.0 == Self::ALL.0,
+            Verb::All => self.covers(Self::ALL),
             verb => self.0 & Self::bit(verb) != 0,
         }
     }
@@ -132,7 +167,7 @@ impl Verbs {
             Verb::Pull => 1,
             Verb::Push | Verb::Cancel => 2,
             Verb::Delete => 4,
-            Verb::All => 8,
+            Verb::All => Self::ALL.0,
         }
     }
 }
@@ -175,6 +210,25 @@ impl Rules {
         }
     }
 
+    /// Whether the client may administer the registry: by the first rule on every repository that names `admin`.
+    pub fn administers(&self, asker: Asker<'_>) -> Verdict<'_> {
+        let first = self.rules.iter().find_map(|rule| {
+            let is_meant = rule.administers_all() && rule.fits_client(&self.groups, asker);
+            let allows = match rule.effect {
+                Effect::Allow(verbs) => verbs.covers(Verbs::ADMIN).then_some(true),
+                Effect::Deny(verbs) => verbs.covers(Verbs::ADMIN).then_some(false),
+                // docker_auth has no such action, so its rules say nothing about it.
+                Effect::Exactly(_) => None,
+            };
+            is_meant.then_some(rule).zip(allows)
+        });
+        match first {
+            Some((rule, true)) => Verdict::Allowed(rule),
+            Some((rule, false)) => Verdict::Denied(Some(rule)),
+            None => Verdict::Denied(None),
+        }
+    }
+
     /// Where the repositories lie that `asker` may see, at most.
     pub fn visible(&self, asker: Asker<'_>) -> Visible {
         let allowing = self
@@ -191,14 +245,37 @@ impl Rules {
     /// The rules that never decide because an earlier one does, as far as can be told by looking: each with that one.
     pub fn shadowed(&self) -> impl Iterator<Item = (&Rule, &Rule)> {
         self.rules.iter().enumerate().filter_map(|(at, rule)| {
-            let earlier = self.rules[..at].iter();
-            let by = earlier.into_iter().find(|earlier| earlier.covers(rule))?;
+            let mut earlier = self.rules[..at].iter();
+            let by = earlier.find(|earlier| earlier.origin != rule.origin && earlier.covers(rule))?;
             Some((rule, by))
         })
     }
 }
 
+impl fmt::Display for RuleOrigin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line(line) => write!(f, "line {line}"),
+            Self::Key(key) => write!(f, "`{key}` of the configuration"),
+            Self::Default => f.write_str("the default without `access.rules`"),
+        }
+    }
+}
+
 impl Rule {
+    /// The line of the file at which it is written; 0 for a rule of the configuration.
+    fn line(&self) -> usize {
+        match self.origin {
+            RuleOrigin::Line(line) => line,
+            RuleOrigin::Key(_) | RuleOrigin::Default => 0,
+        }
+    }
+
+    /// Whether `admin` means something in it: that is a right on the registry, not on some repositories.
+    fn administers_all(&self) -> bool {
+        self.tags.is_empty() && self.repositories.iter().any(Pattern::is_everything)
+    }
+
     fn fits_client(&self, groups: &HashMap<Box<str>, HashSet<Box<str>>>, asker: Asker<'_>) -> bool {
         let by_account = self
             .accounts

@@ -26,7 +26,7 @@ pub use challenge::{Origin, Realm, TokenError};
 pub use claims::Claims;
 pub use limits::TOKEN_LIMIT;
 pub use rejection::{ChainFault, Rejection};
-pub use source::{KeyFileError, KeyFiles};
+pub use source::{KeyFile, KeyFileError, KeyFiles, TokenServer};
 pub use trusted::{KeysError, Problem, TrustedKeys};
 
 use std::{sync::Arc, time::SystemTime};

@@ -8,7 +8,7 @@ use proptest::{collection::vec, option, prelude::*, sample::select};
 use regex::Regex;
 use wharf_access::{
     Action, Resource, Verb,
-    rules::{Account, Asker, Effect, Pattern, PatternError, Rule, Rules, Verbs, Verdict},
+    rules::{Account, Asker, Effect, Pattern, PatternError, Rule, RuleOrigin, Rules, Verbs, Verdict},
 };
 use wharf_oci::RepoName;
 
@@ -69,7 +69,7 @@ prop_compose! {
         effect in effect(),
     ) -> Rule {
         Rule {
-            line: 0,
+            origin: RuleOrigin::Line(0),
             accounts,
             repositories: repositories.iter().map(|text| pattern(text)).collect(),
             tags: tags.into_iter().map(pattern).collect(),
@@ -84,7 +84,7 @@ prop_compose! {
 fn rules() -> impl Strategy<Value = Rules> {
     vec(rule(), 0..6).prop_map(|mut rules| {
         for (at, rule) in rules.iter_mut().enumerate() {
-            rule.line = at + 1;
+            rule.origin = RuleOrigin::Line(at + 1);
         }
         Rules {
             groups: HashMap::from([("ci".into(), HashSet::from(["bob".into()]))]),
@@ -106,11 +106,11 @@ fn decide<'a>(rules: &'a Rules, asker: Asker<'_>, name: &str, verb: Verb, tag: O
     rules.decide(asker, Action { resource, verb }, tag)
 }
 
-/// The line of the rule that decides, and whether it allows.
-fn outcome(verdict: Verdict<'_>) -> Option<(usize, bool)> {
+/// The origin of the rule that decides, and whether it allows.
+fn outcome(verdict: Verdict<'_>) -> Option<(RuleOrigin, bool)> {
     match verdict {
-        Verdict::Allowed(rule) => Some((rule.line, true)),
-        Verdict::Denied(rule) => rule.map(|rule| (rule.line, false)),
+        Verdict::Allowed(rule) => Some((rule.origin, true)),
+        Verdict::Denied(rule) => rule.map(|rule| (rule.origin, false)),
     }
 }
 
@@ -211,7 +211,7 @@ proptest! {
         tag in option::of(select(vec!["v1", "latest", "x"])),
     ) {
         if let Some((line, _)) = outcome(decide(&rules, asker(account, address), &name, verb, tag)) {
-            prop_assert!(rules.shadowed().all(|(shadowed, _)| shadowed.line != line));
+            prop_assert!(rules.shadowed().all(|(shadowed, _)| shadowed.origin != line));
         }
     }
 }
@@ -244,7 +244,7 @@ fn the_name_of_an_account_is_taken_literally() {
 
 fn one(effect: Effect, tags: &[&str], from: &[&str]) -> Rule {
     Rule {
-        line: 1,
+        origin: RuleOrigin::Line(1),
         accounts: vec![Account::AnyUser],
         repositories: vec![pattern("**")],
         tags: tags.iter().map(|tag| pattern(tag)).collect(),

@@ -17,6 +17,7 @@ mod operations;
 mod problem;
 mod query;
 mod router;
+mod rules;
 mod site;
 mod users;
 
@@ -46,13 +47,14 @@ use crate::{
     handlers, unread,
 };
 
-/// What is administered is looked at when checks fail, too. Pages of other sites may not use the API, so CORS does not apply.
+/// What is administered is looked at when checks fail, too. Pages of other sites may not use the API, so CORS does not apply. No
+/// operation changes the store.
 const GATES: Gates = Gates {
     tls: true,
     cors: false,
     health: false,
     authentication: true,
-    read_only: true,
+    read_only: false,
     security_headers: SecurityHeaders::NoSniff,
 };
 
@@ -163,7 +165,13 @@ impl Api {
         let budget = &self.app.services.budget;
         let (bytes, charge) = match operation.body {
             Some(_) => {
-                let (bytes, charge) = body::gather(context, &parts.headers, &budget.bodies, body).await?;
+                let (bytes, charge) = body::gather(
+                    context,
+                    &parts.headers,
+                    (operation.body_limit, &budget.bodies),
+                    body,
+                )
+                .await?;
                 (bytes, Some(charge))
             }
             None => (Bytes::new(), None),

@@ -326,7 +326,7 @@ pub(crate) enum Uploads {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    crate::config::parse_duration(text).ok_or_else(|| "write it such as `1h`, `90m` or `30s`".to_owned())
+    wharf_document::parse_duration(text).ok_or_else(|| "write it such as `1h`, `90m` or `30s`".to_owned())
 }
 
 /// Subcommands of `wharf referrers`.

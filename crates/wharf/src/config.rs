@@ -27,17 +27,14 @@ mod section;
 mod show;
 mod storage;
 mod table;
-mod tree;
 mod unsupported;
 mod validation;
-mod yaml;
 
 pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
 pub(crate) use show::examine;
-pub(crate) use tree::parse_duration;
 
 use std::{fmt, path::PathBuf, time::Duration};
 

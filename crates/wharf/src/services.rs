@@ -21,7 +21,7 @@ use wharf_access::Access;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks};
+use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks, admin::Admin};
 use wharf_workers::Supervisor;
 
 use self::{
@@ -101,8 +101,9 @@ impl Services {
             metrics: None,
             health: telemetry::health(settings, &store),
             tracer: telemetry::tracer(settings, &supervisor),
-            admin: admin::services(settings, &store),
+            admin: Admin::default(),
         };
+        used.admin = admin::services(settings, &store, used.access.as_ref());
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);

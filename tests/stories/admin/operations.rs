@@ -88,6 +88,13 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
                 .await
                 .expect(200),
         ),
+        ("showRules", api.get("/rules").await.expect(200)),
+        (
+            "checkRules",
+            api.post("/rules/check", r#"{"text":"rules: []"}"#)
+                .await
+                .expect(200),
+        ),
         ("removeUser", api.delete("/users?name=bob").await.expect(200)),
     ];
     let called: BTreeSet<String> = called.iter().map(|(id, _)| (*id).to_owned()).collect();

@@ -125,7 +125,7 @@ async fn a_server_without_users_has_none_to_administer(builder: ServerBuilder) {
 async fn bodies_have_a_limit_and_a_type(builder: ServerBuilder) {
     let server = with_users(builder).start();
     let api = Api::of_operator(&server).await;
-    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(256 << 10));
+    let large = format!(r#"{{"name":"{}"}}"#, "x".repeat(64 << 10));
     api.post("/users", &large)
         .await
         .expect_problem(413, "body-too-large");

@@ -77,7 +77,6 @@ pub(super) struct Checks {
 #[derive(Clone, Copy)]
 enum Purpose {
     Password,
-    File,
     Decoy,
     Name,
 }
@@ -98,11 +97,6 @@ impl Checks {
             admission: Admission::new(WORK, (processors / 2).clamp(1, AT_A_TIME)),
             sweeper: Arc::default(),
         })
-    }
-
-    /// A fingerprint of `bytes` that is good for this process only.
-    pub(super) fn digest(&self, bytes: &[u8]) -> [u8; 32] {
-        self.key.tag(Purpose::File, bytes)
     }
 
     /// The worker that forgets the passwords that were not used for some minutes.

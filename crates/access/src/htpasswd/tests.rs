@@ -5,6 +5,7 @@
 use std::{
     fs,
     os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    thread,
 };
 
 use tempfile::TempDir;

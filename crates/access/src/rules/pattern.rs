@@ -2,14 +2,25 @@
 
 use std::fmt;
 
+use regex::Regex;
+
 /// A pattern over names whose components are separated by `/`.
 ///
 /// `*` matches any characters inside a component, `?` one of them, `**` as a whole component any number of components, also
 /// none. `${account}` stands for the name of the account, literally. Nothing but `**` crosses a `/`.
+///
+/// The rules of docker_auth have regular expressions as well.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: Box<str>,
-    components: Box<[Component]>,
+    form: Form,
+}
+
+#[derive(Debug, Clone)]
+enum Form {
+    Components(Box<[Component]>),
+    /// Of the same text
+    Regex(Regex),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +43,17 @@ enum Piece {
     Many,
     /// `${account}`
     Account,
+    /// `${account:1}` of a rule of docker_auth
+    AccountPart(AccountPart),
+}
+
+/// The part of the name of an account that a group of a regular expression takes: all but some characters at its ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AccountPart {
+    /// Characters before it
+    pub(super) front: usize,
+    /// Characters behind it
+    pub(super) back: usize,
 }
 
 /// Why a text is no pattern.
@@ -64,23 +86,83 @@ impl Pattern {
     ///
     /// When it can match nothing, or not what it seems to.
     pub fn parse(text: &str) -> Result<Self, PatternError> {
+        Self::parse_with(text, None)
+    }
+
+    /// Reads a pattern in which `${account:1}` stands for `part`, if that is given.
+    pub(super) fn parse_with(text: &str, part: Option<AccountPart>) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
         }
-        let components: Result<_, _> = text.split('/').map(Component::parse).collect();
+        let components = text.split('/').map(|text| Component::parse(text, part));
         Ok(Self {
             text: text.into(),
-            components: components?,
+            form: Form::Components(components.collect::<Result<_, _>>()?),
         })
+    }
+
+    /// The pattern that matches `name` alone.
+    pub fn literal(name: &str) -> Self {
+        let components = name.split('/').map(|text| Component::Literal(text.into()));
+        Self {
+            text: name.into(),
+            form: Form::Components(components.collect()),
+        }
+    }
+
+    /// The pattern that matches every name.
+    pub fn everything() -> Self {
+        Self {
+            text: "**".into(),
+            form: Form::Components([Component::Any].into()),
+        }
+    }
+
+    /// The pattern that matches what `regex` does.
+    pub(super) fn regex(regex: Regex) -> Self {
+        Self {
+            text: regex.as_str().into(),
+            form: Form::Regex(regex),
+        }
+    }
+
+    /// A name that it matches for the account `a`, if the pattern has components: each wildcard is replaced by `filling`.
+    pub(super) fn example(&self, filling: &str) -> Option<String> {
+        let Form::Components(components) = &self.form else {
+            return None;
+        };
+        let components = components.iter().map(|component| match component {
+            Component::Any => "a".to_owned(),
+            Component::Literal(literal) => literal.to_string(),
+            Component::Glob(pieces) => pieces.iter().map(|piece| piece.example(filling)).collect(),
+        });
+        Some(components.collect::<Vec<_>>().join("/"))
+    }
+
+    /// Whether it matches every name.
+    pub(super) fn is_everything(&self) -> bool {
+        matches!(&self.form, Form::Components(components) if **components == [Component::Any])
+    }
+
+    /// Whether it is a name and nothing else.
+    pub(super) fn is_literal(&self) -> bool {
+        matches!(&self.form, Form::Components(components)
+            if components.iter().all(|component| matches!(component, Component::Literal(_))))
     }
 
     /// Whether it matches `name`, for the account of this name; none is anonymous, and then no `${account}` matches.
     pub fn matches(&self, name: &str, account: Option<&str>) -> bool {
-        components_match(&self.components, Some(name), account)
+        match &self.form {
+            Form::Components(components) => components_match(components, Some(name), account),
+            Form::Regex(regex) => regex.is_match(name),
+        }
     }
 
     /// The beginning that all matches have in common, for any account.
     pub fn literal_prefix(&self) -> &str {
+        if matches!(self.form, Form::Regex(_)) {
+            return "";
+        }
         let end = self.text.find(['*', '?', '$']).unwrap_or(self.text.len());
         let prefix = &self.text[..end];
         match self.text[end..].starts_with("**") {
@@ -93,21 +175,31 @@ impl Pattern {
     /// Whether it matches whatever `other` matches, as far as can be told by looking: an answer `false` may be wrong.
     pub fn covers(&self, other: &Self) -> bool {
         self == other
-            || *self.components == [Component::Any]
+            || self.is_everything()
             || other.is_literal() && self.matches(&other.text, None)
-            || match (&*self.components, &*other.components) {
-                ([mine @ .., Component::Any], theirs) => {
-                    theirs.len() >= mine.len() && theirs[..mine.len()] == *mine
-                }
-                _ => false,
+            || match (&self.form, &other.form) {
+                (Form::Components(mine), Form::Components(theirs)) => match &**mine {
+                    [mine @ .., Component::Any] => {
+                        theirs.len() >= mine.len() && theirs[..mine.len()] == *mine
+                    }
+                    _ => false,
+                },
+                (Form::Regex(_), _) | (_, Form::Regex(_)) => false,
             }
     }
+}
 
-    fn is_literal(&self) -> bool {
-        let mut components = self.components.iter();
-        components.all(|component| matches!(component, Component::Literal(_)))
+impl PartialEq for Form {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Components(mine), Self::Components(theirs)) => mine == theirs,
+            (Self::Regex(mine), Self::Regex(theirs)) => mine.as_str() == theirs.as_str(),
+            (Self::Components(_), Self::Regex(_)) | (Self::Regex(_), Self::Components(_)) => false,
+        }
     }
 }
+
+impl Eq for Form {}
 
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,7 +208,7 @@ impl fmt::Display for Pattern {
 }
 
 impl Component {
-    fn parse(text: &str) -> Result<Self, PatternError> {
+    fn parse(text: &str, part: Option<AccountPart>) -> Result<Self, PatternError> {
         match text {
             "" => return Err(PatternError::EmptyComponent),
             "**" => return Ok(Self::Any),
@@ -142,10 +234,11 @@ impl Component {
                 rest = after;
             } else if let Some(after) = rest.strip_prefix("${") {
                 let (name, after) = after.split_once('}').ok_or(PatternError::OpenVariable)?;
-                if name != "account" {
-                    return Err(PatternError::UnknownVariable(name.to_owned()));
-                }
-                pieces.push(Piece::Account);
+                pieces.push(match (name, part) {
+                    ("account", _) => Piece::Account,
+                    ("account:1", Some(part)) => Piece::AccountPart(part),
+                    _ => return Err(PatternError::UnknownVariable(name.to_owned())),
+                });
                 rest = after;
             } else {
                 return Err(PatternError::Impossible('$'));
@@ -241,12 +334,30 @@ fn pieces_match(pieces: &[Piece], text: &str, account: Option<&str>) -> bool {
     }
 }
 
+impl AccountPart {
+    fn of(self, account: &str) -> Option<&str> {
+        let mut characters = account.chars();
+        let front = (0..self.front).all(|_| characters.next().is_some());
+        let back = (0..self.back).all(|_| characters.next_back().is_some());
+        (front && back).then_some(characters.as_str())
+    }
+}
+
 impl Piece {
+    fn example<'a>(&'a self, filling: &'a str) -> &'a str {
+        match self {
+            Self::Literal(literal) => literal,
+            Self::One | Self::Account | Self::AccountPart(_) => "a",
+            Self::Many => filling,
+        }
+    }
+
     /// What follows the piece, if `text` begins with it.
     fn strip_from<'a>(&self, text: &'a str, account: Option<&str>) -> Option<&'a str> {
         match self {
             Self::Literal(literal) => text.strip_prefix(&**literal),
             Self::Account => text.strip_prefix(account.filter(|account| !account.is_empty())?),
+            Self::AccountPart(part) => text.strip_prefix(part.of(account?)?),
             Self::One => {
                 let mut others = text.chars();
                 others.next()?;

@@ -139,6 +139,114 @@ pub struct ChangedUser {
     pub password: Option<Secret>,
 }
 
+/// The access rules in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleList {
+    /// The file of rules; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<RulesFile>,
+    /// The rules in their order: the first that fits decides, and what none allows is denied. Without any, every user may pull,
+    /// push and delete.
+    pub rules: Vec<Rule>,
+}
+
+/// The state of the file of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RulesFile {
+    /// Its path, as it is configured.
+    pub path: String,
+    /// Why it is not used as it is; the last good rules are in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Problems with which it is used.
+    pub warnings: Vec<String>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// Its line in the file, counted from 1; absent for a rule of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Where it is written, in words.
+    pub origin: String,
+    /// The accounts that it fits: names, patterns, `@group`, `*` for every user, `anonymous`.
+    pub accounts: Vec<String>,
+    /// Patterns of the repositories that it fits.
+    pub repositories: Vec<String>,
+    /// Patterns of the tags that it fits; all when there are none.
+    pub tags: Vec<String>,
+    /// The networks that it fits; all when there are none.
+    pub from: Vec<String>,
+    /// What becomes of the actions.
+    pub effect: RuleEffect,
+    /// The actions: `pull`, `push`, `delete`, `admin`.
+    pub actions: Vec<String>,
+    /// Whether a push that it allows may create a tag, and not move one.
+    pub create_only: bool,
+    /// What a refusal may show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// What becomes of the actions of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleEffect {
+    /// They are allowed.
+    Allow,
+    /// They are denied.
+    Deny,
+    /// They are allowed and all others denied, as by a rule of docker_auth.
+    Exactly,
+}
+
+/// A text to check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleText {
+    /// The text, in the format of wharf or in that of docker_auth.
+    pub text: String,
+}
+
+/// What a file with the text would mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckedRules {
+    /// Whether a server would use it.
+    pub usable: bool,
+    /// Its problems, by their lines.
+    pub problems: Vec<RuleProblem>,
+    /// Its rules, as far as they can be read.
+    pub rules: Vec<Rule>,
+}
+
+/// A problem of a file of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleProblem {
+    /// The line, counted from 1; absent for the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Its consequence.
+    pub weight: Weight,
+    /// What is wrong.
+    pub text: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The consequence of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// The file is not used.
+    Error,
+    /// The file is used; part of it does nothing, or not what it seems to.
+    Warning,
+    /// The file is used, and means what it says.
+    Note,
+}
+
 /// A failure (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]

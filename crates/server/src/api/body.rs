@@ -13,26 +13,23 @@ use wharf_http::RequestContext;
 
 use super::problem::{Kind, Problem, Result};
 
-/// Most bytes of a body.
-const LIMIT: usize = 256 << 10;
-
 /// How long a request waits for room for its body.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a body is charged beside its bytes, in multiples of these: it is parsed.
 const PARSED: usize = 3;
 
-/// Reads a body that must be JSON. It is charged to `share` as a whole once its first byte has come: only callers with the right to
+/// Reads a body of at most `limit` bytes that must be JSON. It is charged to `share` as a whole once its first byte has come: only callers with the right to
 /// the operation get this far.
 pub(crate) async fn gather(
     context: &RequestContext,
     headers: &HeaderMap,
-    share: &Share,
+    (limit, share): (usize, &Share),
     body: &mut Incoming,
 ) -> Result<(Bytes, Permit)> {
     let announced = body.size_hint();
-    if announced.lower() > LIMIT as u64 {
-        return Err(too_large());
+    if announced.lower() > limit as u64 {
+        return Err(too_large(limit));
     }
     if !is_json(headers) {
         let text = "send the body as JSON, with `Content-Type: application/json`";
@@ -41,8 +38,8 @@ pub(crate) async fn gather(
     let most = announced
         .upper()
         .and_then(|upper| usize::try_from(upper).ok())
-        .unwrap_or(LIMIT)
-        .min(LIMIT);
+        .unwrap_or(limit)
+        .min(limit);
     let gathered = time::timeout(context.limits().idle, async {
         let mut coming = next(context, body).await?;
         let charge = context
@@ -50,8 +47,8 @@ pub(crate) async fn gather(
             .await?;
         let mut whole = Vec::new();
         while let Some(bytes) = coming {
-            if whole.len() + bytes.len() > LIMIT {
-                return Err(too_large());
+            if whole.len() + bytes.len() > limit {
+                return Err(too_large(limit));
             }
             whole.extend_from_slice(&bytes);
             coming = next(context, body).await?;
@@ -98,6 +95,6 @@ fn is_json(headers: &HeaderMap) -> bool {
     media_type.trim().eq_ignore_ascii_case("application/json")
 }
 
-fn too_large() -> Problem {
-    Problem::new(Kind::BodyTooLarge, format!("the body may have {LIMIT} bytes"))
+fn too_large(limit: usize) -> Problem {
+    Problem::new(Kind::BodyTooLarge, format!("the body may have {limit} bytes"))
 }

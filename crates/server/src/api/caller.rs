@@ -81,7 +81,7 @@ pub(crate) async fn identify(
         actions: &[],
         wish: None,
         tag: None,
-        changes_store: operation.changes_store,
+        changes_store: false,
     };
     let rights = match gates
         .pass((&app.options, &app.services), context, parts, demand)
@@ -93,9 +93,12 @@ pub(crate) async fn identify(
     if !gates.authentication {
         return Ok(Caller::OPERATOR);
     }
+    let address = context.limited_client(&parts.headers);
+    let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
+    let access = app.services.access.as_ref();
     let caller = Caller {
-        is_admin: false,
-        client: Some(rights.principal().cloned().unwrap_or(Principal::ANONYMOUS)),
+        is_admin: access.is_some_and(|access| access.administers(principal, address)),
+        client: Some(principal.clone()),
     };
     match operation.right {
         Right::Admin if !caller.is_admin => Err(forbidden(&caller, operation.right)),
@@ -126,10 +129,9 @@ fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Pro
             Ok(text) => (access, Challenged::Invalid, text),
             Err(problem) => return problem,
         },
-        Refusal::Forbidden(_) => return Problem::failed("a request that asks for no right was refused one"),
-        Refusal::ReadOnly => {
-            let text = "the store is read-only at the moment; its operator has set `storage.maintenance.readonly.enabled`";
-            return Problem::new(Kind::ReadOnly, text);
+        // No operation asks the gates for a right, or changes the store.
+        Refusal::Forbidden(_) | Refusal::ReadOnly => {
+            return Problem::failed("a gate refused what was not asked of it");
         }
     };
     let challenge = v2::challenge(context, parts, access, (&[], challenged));

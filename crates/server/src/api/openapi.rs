@@ -154,7 +154,6 @@ fn problems(operation: &Operation) -> Vec<Kind> {
         when(operation.is_write(), OF_WRITES),
         when(operation.is_write() && operation.has_version, &[Kind::Changed]),
         when(operation.body.is_some(), OF_BODIES),
-        when(operation.changes_store, &[Kind::ReadOnly]),
         // The name of a user is checked where it stands, in the query or in the body.
         operation.problems,
     ];

@@ -33,11 +33,21 @@ pub(crate) struct Operation {
     pub(crate) answer: Option<SchemaOf>,
     /// Whether the answer has an `ETag`, and a change takes `If-Match`.
     pub(crate) has_version: bool,
-    /// Whether it changes the store, which a read-only one refuses.
-    pub(crate) changes_store: bool,
+    pub(crate) effect: Effect,
+    /// Most bytes of the body. What is larger than the usual limit is parsed on a thread of its own.
+    pub(crate) body_limit: usize,
     /// The problems that this operation has beside those of all operations.
     pub(crate) problems: &'static [Kind],
     pub(crate) handler: Handler,
+}
+
+/// What an operation changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing: it may be repeated.
+    None,
+    /// The settings of the server, such as its users.
+    Settings,
 }
 
 /// Carries out an operation.
@@ -76,7 +86,7 @@ pub(crate) enum Form {
 impl Operation {
     /// Whether it changes something, so that a repetition has to be noticed.
     pub(crate) fn is_write(&self) -> bool {
-        !matches!(self.method, Method::GET | Method::HEAD)
+        self.effect != Effect::None
     }
 }
 

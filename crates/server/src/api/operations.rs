@@ -4,8 +4,9 @@ use http::Method;
 
 use super::{
     about,
-    operation::{Form, Operation, Parameter, Right, schema},
+    operation::{Effect, Form, Operation, Parameter, Right, schema},
     problem::Kind,
+    rules,
     users::{self, LARGEST_PAGE},
 };
 use crate::admin::wire;
@@ -43,13 +44,14 @@ const READ: Operation = Operation {
     status: 200,
     answer: None,
     has_version: false,
-    changes_store: false,
+    effect: Effect::None,
+    body_limit: 64 << 10,
     problems: &[],
     handler: about::document,
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 7] = [
+pub(crate) static OPERATIONS: [Operation; 9] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -95,6 +97,7 @@ pub(crate) static OPERATIONS: [Operation; 7] = [
         status: 201,
         answer: Some(schema::<wire::ChangedUser>),
         has_version: true,
+        effect: Effect::Settings,
         problems: &[Kind::NoUsers, Kind::UserExists],
         handler: users::add,
         ..READ
@@ -108,6 +111,7 @@ pub(crate) static OPERATIONS: [Operation; 7] = [
         query: &[NAME_OF_USER],
         answer: Some(schema::<wire::ChangedUser>),
         has_version: true,
+        effect: Effect::Settings,
         problems: &[Kind::NoUsers, Kind::UnknownUser],
         handler: users::remove,
         ..READ
@@ -122,8 +126,31 @@ pub(crate) static OPERATIONS: [Operation; 7] = [
         body: Some(schema::<wire::OtherPassword>),
         answer: Some(schema::<wire::ChangedUser>),
         has_version: true,
+        effect: Effect::Settings,
         problems: &[Kind::NoUsers, Kind::UnknownUser],
         handler: users::set_password,
+        ..READ
+    },
+    Operation {
+        id: "showRules",
+        path: "/rules",
+        summary: "Show the access rules in force, and the state of their file",
+        right: Right::Admin,
+        answer: Some(schema::<wire::RuleList>),
+        problems: &[Kind::NoUsers],
+        handler: rules::show,
+        ..READ
+    },
+    Operation {
+        id: "checkRules",
+        method: Method::POST,
+        path: "/rules/check",
+        summary: "Check a text as a file of access rules, without using it",
+        right: Right::Admin,
+        body: Some(schema::<wire::RuleText>),
+        body_limit: 1 << 20,
+        answer: Some(schema::<wire::CheckedRules>),
+        handler: rules::check,
         ..READ
     },
 ];

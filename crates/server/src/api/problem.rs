@@ -85,8 +85,6 @@ kinds! {
     ListChanged = 409, "list-changed", "The list has changed";
     /// A request with the same `Idempotency-Key` is still being carried out; ask again in a moment.
     KeyInUse = 409, "key-in-use", "The same request is being carried out";
-    /// The store is read-only.
-    ReadOnly = 409, "read-only", "The store is read-only";
     /// What `If-Match` names has changed; read it again, and decide anew.
     Changed = 412, "changed", "It has changed meanwhile";
     /// The body has more bytes than the operation takes.

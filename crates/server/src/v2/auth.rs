@@ -107,7 +107,7 @@ pub(super) fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure
         None => text.push_str("; ask the operator of this registry for it"),
     }
     let cause = match missing.rule {
-        Some(line) => format!("the rule in line {line} denies it"),
+        Some(origin) => format!("the rule at {origin} denies it"),
         None => "no rule allows it".to_owned(),
     };
     let error = ApiError::new(ErrorCode::Denied)

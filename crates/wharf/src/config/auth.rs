@@ -102,7 +102,7 @@ fn token(root: &Section<'_>) -> Option<Token> {
         bundle: root.get(BUNDLE).map(Into::into),
         jwks: root.get(JWKS).map(Into::into),
     };
-    if keys.paths().next().is_none() {
+    if keys.is_empty() {
         root.problem(
             TOKEN,
             "has neither `rootcertbundle` nor `jwks`; without a key of the token server no token can be verified",

@@ -1,11 +1,15 @@
 //! Checks a configuration against the table of keys: unknown keys, wrong types, and unsupported features.
 
+use wharf_document::{
+    Map, Node, Value,
+    words::{cut, distance},
+};
+
 use super::{
     keys::Status,
-    kind::{Kind, cut},
+    kind::Kind,
     report::Report,
     table::{self, Schema},
-    tree::{Map, Node, Value},
 };
 
 /// Bare numbers below this many nanoseconds get a warning: they were surely meant to be seconds.
@@ -180,22 +184,4 @@ fn meant(name: &str, schema: &Schema) -> Option<String> {
         }
     }
     found
-}
-
-/// The edit distance of two names, if it is small enough for a typing error.
-fn distance(written: &str, known: &str) -> Option<usize> {
-    let fold = |text: &str| text.to_ascii_lowercase().replace(['-', '_'], "");
-    let (written, known) = (fold(written), fold(known));
-    let (a, b): (Vec<char>, Vec<char>) = (written.chars().take(64).collect(), known.chars().collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, &letter) in a.iter().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, &other) in b.iter().enumerate() {
-            let cost = diagonal + usize::from(letter != other);
-            diagonal = row[j + 1];
-            row[j + 1] = cost.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    let distance = row[b.len()];
-    (distance <= (b.len() / 3).min(2)).then_some(distance)
 }

@@ -6,13 +6,13 @@
 
 use std::{cmp::Ordering, ffi::OsString, io, path::Path, rc::Rc};
 
+use wharf_document::{Map, Node, Place, Scalar, Value, words::cut};
+
 use super::{
     keys::Status,
-    kind::{Kind, cut},
+    kind::Kind,
     report::Report,
     table::{Schema, below, schema},
-    tree::{Map, Node, Place, Scalar, Value},
-    yaml,
 };
 
 const PREFIX: &str = "REGISTRY_";
@@ -231,7 +231,7 @@ fn child(here: &Schema, way: &[Step], parts: &[&str]) -> Option<Target> {
 fn parse(text: &str, target: &Target, place: &Place, report: &mut Report) -> Result<Node, String> {
     let is_text = matches!(target.kind, Kind::Text | Kind::Secret);
     let verbatim = || Node::new(place.clone(), Value::text(text.to_owned()));
-    let parsed = match yaml::parse(text, &|_| place.clone()) {
+    let parsed = match wharf_document::parse(text, &|_| place.clone()) {
         Ok(parsed) => parsed.root,
         // `[::]:5000` and most passwords with special characters are not YAML, but valid texts.
         Err(_) if is_text => return Ok(verbatim()),
@@ -403,7 +403,7 @@ mod tests {
     /// The tree of a file and variables, as flow YAML, and the report about them.
     fn applied(file: &str, variables: &[(&str, &str)]) -> (String, Report) {
         let mut report = Report::new(None);
-        let mut root = yaml::parse(file, &Place::Line).unwrap().root;
+        let mut root = wharf_document::parse(file, &Place::Line).unwrap().root;
         let map = root.make_map();
         super::super::check::rename(map, &mut report);
         super::super::check::expand_names(map);

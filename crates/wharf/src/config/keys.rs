@@ -5,10 +5,9 @@
 
 use std::{marker::PhantomData, time::Duration};
 
-use super::{
-    kind::Kind,
-    tree::{Node, Place, Scalar, Value as Written},
-};
+use wharf_document::{Node, Place, Scalar, Value as Written};
+
+use super::kind::Kind;
 
 /// A key whose value is read as a `T`.
 ///
@@ -399,7 +398,7 @@ macro_rules! words {
         impl $crate::config::keys::Value for $type {
             const KIND: $crate::config::kind::Kind = $crate::config::kind::Kind::Word(&[$($word),+]);
 
-            fn read(node: &$crate::config::tree::Node) -> Option<Self> {
+            fn read(node: &wharf_document::Node) -> Option<Self> {
                 let text = &node.scalar()?.text;
                 $(if text.eq_ignore_ascii_case($word) {
                     return Some($value);

@@ -1,6 +1,6 @@
 //! The types of values, and checking a value against a type.
 
-use super::tree::{Node, Scalar, Value};
+use wharf_document::{Node, Scalar, Value, words::cut};
 
 /// Type of the value of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,15 +119,4 @@ fn alternatives(words: &[&str]) -> String {
         [one, other] => format!("{one} or {other}"),
         words => format!("one of {}", words.join(", ")),
     }
-}
-
-/// A text for a message: printable, and short.
-pub(super) fn cut(text: &str) -> String {
-    const MOST: usize = 80;
-
-    let mut shown: String = text.chars().take(MOST).flat_map(char::escape_debug).collect();
-    if text.chars().nth(MOST).is_some() {
-        shown.push('…');
-    }
-    shown
 }

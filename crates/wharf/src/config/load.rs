@@ -9,20 +9,14 @@ use std::{
 };
 
 use anyhow::bail;
+use wharf_document::{Map, Place, words::cut};
 use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
     Engine, Found, Middleware, Settings, Source, admin, auth, check, compat, debug, environment, health,
-    http,
-    kind::cut,
-    limits, log, middleware, notifications, paging,
-    report::Report,
-    section::Section,
-    storage,
-    table::VERSION,
-    tree::{Map, Place},
-    validation, yaml,
+    http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
+    table::VERSION, validation,
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
@@ -133,10 +127,10 @@ pub(super) fn interpret(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
     mut report: Report,
 ) -> Loaded {
-    let mut root = match yaml::parse(text.unwrap_or_default(), &Place::Line) {
+    let mut root = match wharf_document::parse(text.unwrap_or_default(), &Place::Line) {
         Ok(parsed) => {
-            for (line, text) in parsed.warnings {
-                report.warning(&Place::Line(line), text);
+            for warning in parsed.warnings {
+                report.warning(&Place::Line(warning.line), warning.what.to_string());
             }
             parsed.root
         }

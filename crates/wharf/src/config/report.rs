@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::tree::Place;
+use wharf_document::Place;
 
 /// All remarks about one configuration.
 #[derive(Debug, Default)]

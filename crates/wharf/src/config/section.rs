@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 
+use wharf_document::{Map, Node, Place, Value as Written};
+
 use super::{
     keys::{Key, KeyInfo, List, Setting, Value},
     report::Report,
-    tree::{self, Map, Node, Place},
 };
 
 /// The whole configuration, or one element of a list of sections.
@@ -44,7 +45,7 @@ impl<'a> Section<'a> {
     pub(super) fn elements(&self, key: Key<List>) -> Vec<Section<'a>> {
         let info = key.info();
         let Some(Node {
-            value: tree::Value::List(list),
+            value: Written::List(list),
             ..
         }) = self.node(info)
         else {

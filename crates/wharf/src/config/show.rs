@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, path::Path};
 
+use wharf_document::{Map, Node, Place, Scalar, Value};
 use wharf_http::redact;
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     kind::Kind,
     load::{self, Loaded},
     table::{Schema, schema},
-    tree::{Map, Node, Place, Scalar, Value},
 };
 
 /// Text that replaces secrets.

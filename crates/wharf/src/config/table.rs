@@ -193,7 +193,7 @@ mod tests {
                 assert!(!words.ends_with('.'), "{}: {words}", key.path);
             }
             if let Default::Value(text) = key.default {
-                let node = super::super::yaml::parse(text, &super::super::tree::Place::Line)
+                let node = wharf_document::parse(text, &wharf_document::Place::Line)
                     .unwrap()
                     .root;
                 let is_right = key.kind.problem(&node).is_none();

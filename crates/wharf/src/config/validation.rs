@@ -1,10 +1,10 @@
 //! `validation`: the rules by which manifests are accepted.
 
+use wharf_document::words::cut;
 use wharf_registry::{Children, UrlRules};
 
 use super::{
     keys::{Key, List, Since, keys, words},
-    kind::cut,
     section::Section,
 };
 

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use wharf_access::{
     Access,
     htpasswd::{Htpasswd, Provisioned},
-    token::Verifier,
+    token::TokenServer,
 };
 use wharf_budget::Budget;
 
@@ -27,12 +27,8 @@ pub(super) fn open(auth: &Auth, budget: &Budget) -> anyhow::Result<Arc<Access>> 
 
 /// Reads the keys of the token server.
 fn token(config: &config::Token) -> anyhow::Result<Access> {
-    let (keys, problems) = config.keys.read()?;
-    for problem in problems {
-        tracing::warn!("keys of the token server: {problem}");
-    }
-    tracing::info!(keys = keys.len(), "read the keys of the token server");
-    Ok(Access::with_tokens(Verifier::new(config.settings.clone(), keys)))
+    let server = TokenServer::open(config.settings.clone(), &config.keys)?;
+    Ok(Access::with_tokens(server))
 }
 
 /// Opens the password file, or creates it. An existing one is searched for weak passwords in the background.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use wharf_access::Access;
 use wharf_http::{Listener, SocketOwner};
-use wharf_server::admin::{About, Admin, Replicas, Users};
+use wharf_server::admin::{About, AccessRules, Admin, Replicas, Users};
 
 use super::telemetry;
 use crate::{
@@ -16,7 +17,11 @@ use crate::{
 const MODE: u32 = 0o600;
 
 /// Makes the services of administration.
-pub(super) fn services(settings: &Settings, store: &Arc<dyn wharf_storage::Storage>) -> Admin {
+pub(super) fn services(
+    settings: &Settings,
+    store: &Arc<dyn wharf_storage::Storage>,
+    access: Option<&Arc<Access>>,
+) -> Admin {
     let is_in_bucket = matches!(settings.storage, Engine::S3(_) | Engine::Cloud(_));
     Admin {
         about: About {
@@ -32,6 +37,7 @@ pub(super) fn services(settings: &Settings, store: &Arc<dyn wharf_storage::Stora
             .as_ref()
             .and_then(Auth::htpasswd)
             .map(|auth| Users::in_file(&auth.path)),
+        rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }
 }
 

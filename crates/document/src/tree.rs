@@ -1,4 +1,4 @@
-//! A configuration as written: a tree of texts, each with the place where it is written.
+//! A document as written: a tree of texts, each with the place where it is written.
 //!
 //! A text gets its type where it is read, from the type of the key: `yes` is a boolean for a switch and a text for a
 //! realm, and a password of digits keeps its zeros.
@@ -7,7 +7,7 @@ use std::{rc::Rc, time::Duration};
 
 /// The place where a value is written.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
+pub enum Place {
     /// No place: a default.
     #[default]
     Nowhere,
@@ -19,28 +19,36 @@ pub(super) enum Place {
 
 /// A value and its place: that of its key, or of the value itself in a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub struct Node {
+    /// The place where it is written
+    pub place: Place,
+    /// What is written there
+    pub value: Value,
 }
 
+/// What is written at a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Value {
+pub enum Value {
+    /// A text, a number, a boolean, or nothing
     Scalar(Scalar),
+    /// A list
     List(Vec<Node>),
+    /// Keys with values
     Map(Map),
 }
 
 /// A text, and whether it is without quotes, so that it may be a number, a boolean, or null.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Scalar {
-    pub(super) text: String,
-    pub(super) is_plain: bool,
+pub struct Scalar {
+    /// The text, without quotes
+    pub text: String,
+    /// Whether it is without quotes
+    pub is_plain: bool,
 }
 
 /// Keys in the order in which they were written, each once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Map(Vec<(String, Node)>);
+pub struct Map(Vec<(String, Node)>);
 
 impl Default for Value {
     fn default() -> Self {
@@ -49,14 +57,16 @@ impl Default for Value {
 }
 
 impl Value {
-    pub(super) fn nothing() -> Self {
+    /// The value of a key without one.
+    pub fn nothing() -> Self {
         Self::Scalar(Scalar {
             text: String::new(),
             is_plain: true,
         })
     }
 
-    pub(super) fn text(text: String) -> Self {
+    /// A text that is nothing but a text.
+    pub fn text(text: String) -> Self {
         Self::Scalar(Scalar {
             text,
             is_plain: false,
@@ -65,22 +75,26 @@ impl Value {
 }
 
 impl Node {
-    pub(super) fn new(place: Place, value: Value) -> Self {
+    /// `value`, which is written at `place`.
+    pub fn new(place: Place, value: Value) -> Self {
         Self { place, value }
     }
 
-    pub(super) fn is_nothing(&self) -> bool {
+    /// Whether there is no value.
+    pub fn is_nothing(&self) -> bool {
         matches!(&self.value, Value::Scalar(scalar) if scalar.is_nothing())
     }
 
-    pub(super) fn scalar(&self) -> Option<&Scalar> {
+    /// The text of this node, if it is one.
+    pub fn scalar(&self) -> Option<&Scalar> {
         match &self.value {
             Value::Scalar(scalar) => Some(scalar),
             Value::List(_) | Value::Map(_) => None,
         }
     }
 
-    pub(super) fn map(&self) -> Option<&Map> {
+    /// The keys of this node, if it has some.
+    pub fn map(&self) -> Option<&Map> {
         match &self.value {
             Value::Map(map) => Some(map),
             Value::List(_) | Value::Scalar(_) => None,
@@ -88,7 +102,7 @@ impl Node {
     }
 
     /// The map of this node. A node that is not a map becomes one, and its text a key of it.
-    pub(super) fn make_map(&mut self) -> &mut Map {
+    pub fn make_map(&mut self) -> &mut Map {
         if !matches!(self.value, Value::Map(_)) {
             let mut map = Map::default();
             if let Value::Scalar(scalar) = &self.value
@@ -105,7 +119,7 @@ impl Node {
     }
 
     /// The list of this node. A node that is not a list becomes one, and its text the first element.
-    pub(super) fn make_list(&mut self) -> &mut Vec<Self> {
+    pub fn make_list(&mut self) -> &mut Vec<Self> {
         if !matches!(self.value, Value::List(_)) {
             let alone = std::mem::take(self);
             self.place = alone.place.clone();
@@ -122,7 +136,7 @@ impl Node {
     }
 
     /// Description of the type, for a report.
-    pub(super) fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &'static str {
         match &self.value {
             Value::Scalar(scalar) if scalar.is_nothing() => "nothing",
             Value::Scalar(_) => "a text",
@@ -133,11 +147,13 @@ impl Node {
 }
 
 impl Map {
-    pub(super) fn get(&self, key: &str) -> Option<&Node> {
+    /// The node of `key`.
+    pub fn get(&self, key: &str) -> Option<&Node> {
         self.0.iter().find(|(name, _)| name == key).map(|(_, node)| node)
     }
 
-    pub(super) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+    /// The node of `key`, to change it.
+    pub fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
         self.0
             .iter_mut()
             .find(|(name, _)| name == key)
@@ -145,7 +161,7 @@ impl Map {
     }
 
     /// The node of `key`, which is created if it does not exist.
-    pub(super) fn entry(&mut self, key: &str) -> &mut Node {
+    pub fn entry(&mut self, key: &str) -> &mut Node {
         let index = match self.0.iter().position(|(name, _)| name == key) {
             Some(index) => index,
             None => {
@@ -156,28 +172,31 @@ impl Map {
         &mut self.0[index].1
     }
 
-    pub(super) fn set(&mut self, key: &str, node: Node) {
+    /// Puts `node` at `key`.
+    pub fn set(&mut self, key: &str, node: Node) {
         *self.entry(key) = node;
     }
 
-    pub(super) fn remove(&mut self, key: &str) -> Option<Node> {
+    /// Takes `key` away, and hands out its node.
+    pub fn remove(&mut self, key: &str) -> Option<Node> {
         let index = self.0.iter().position(|(name, _)| name == key)?;
         Some(self.0.remove(index).1)
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
+    /// All keys with their nodes, as they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Node)> {
         self.0.iter().map(|(key, node)| (&**key, node))
     }
 }
 
 impl Scalar {
     /// YAML 1.1, "null".
-    pub(super) fn is_nothing(&self) -> bool {
+    pub fn is_nothing(&self) -> bool {
         self.is_plain && matches!(&*self.text, "" | "~" | "null" | "Null" | "NULL")
     }
 
     /// YAML 1.1, "bool", as Go's yaml.v2 spells it; quoted ones count as well, because a switch never takes a text.
-    pub(super) fn boolean(&self) -> Option<bool> {
+    pub fn boolean(&self) -> Option<bool> {
         match &*self.text {
             "y" | "Y" | "yes" | "Yes" | "YES" | "true" | "True" | "TRUE" | "on" | "On" | "ON" => Some(true),
             "n" | "N" | "no" | "No" | "NO" | "false" | "False" | "FALSE" | "off" | "Off" | "OFF" => {
@@ -188,7 +207,7 @@ impl Scalar {
     }
 
     /// YAML 1.1, "int", as Go's yaml.v2 reads it: `1_000`, `0x10`, `0b11`, `0o17`, `017`, and `1e3`.
-    pub(super) fn integer(&self) -> Option<i64> {
+    pub fn integer(&self) -> Option<i64> {
         let text = self.text.replace('_', "");
         let (sign, digits) = match text.strip_prefix('-') {
             Some(digits) => ("-", digits),
@@ -219,7 +238,7 @@ impl Scalar {
     }
 
     /// A duration as Go writes it: `168h`, `1m30s`, or a whole number of nanoseconds. `None` if it is negative.
-    pub(super) fn duration(&self) -> Option<Duration> {
+    pub fn duration(&self) -> Option<Duration> {
         parse_duration(&self.text).or_else(|| {
             let nanoseconds = u64::try_from(self.integer()?).ok()?;
             Some(Duration::from_nanos(nanoseconds))
@@ -228,7 +247,7 @@ impl Scalar {
 }
 
 /// Go's `time.ParseDuration`, without signs: numbers, with fractions, each with its unit.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {
         return None;

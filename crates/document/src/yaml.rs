@@ -1,14 +1,14 @@
-//! YAML text to a [tree](super::tree): first document, anchors and merge keys resolved, nothing interpreted.
+//! YAML text to a [tree](crate::tree): first document, anchors and merge keys resolved, nothing interpreted.
 //!
 //! The events of the parser are used directly, because a reader of typed values (or of an untyped tree) loses either
 //! the lines or the spelling, and both are needed: the lines for reports, the spelling because only the type of the
 //! key decides whether `off` is a text.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
 
-use super::tree::{Map, Node, Place, Scalar, Value};
+use crate::tree::{Map, Node, Place, Scalar, Value};
 
 /// The deepest nesting; a configuration has about seven levels.
 const DEPTH: usize = 48;
@@ -18,22 +18,51 @@ const NODES: usize = 50_000;
 
 /// A text that was parsed.
 #[derive(Debug, Default)]
-pub(super) struct Parsed {
-    pub(super) root: Node,
-    /// Unusual but valid constructs, each with its line.
-    pub(super) warnings: Vec<(usize, String)>,
+pub struct Parsed {
+    /// The first document of the text
+    pub root: Node,
+    /// Unusual but valid constructs
+    pub warnings: Vec<Warning>,
+}
+
+/// An unusual but valid construct.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// Line of the construct, counted from 1
+    pub line: usize,
+    /// The construct
+    pub what: Oddity,
+}
+
+/// A construct that is valid, and probably a mistake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Oddity {
+    /// A key that stood in an earlier line of the same section already
+    RepeatedKey {
+        /// The key
+        key: String,
+        /// The earlier line
+        first: usize,
+    },
+    /// A second document, which is not read
+    SecondDocument,
 }
 
 /// The text is not YAML.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct SyntaxError {
-    /// Line of the error, counted from 1.
-    pub(super) line: usize,
-    pub(super) text: String,
+pub struct SyntaxError {
+    /// Line of the error, counted from 1
+    pub line: usize,
+    /// What is wrong, and what to do
+    pub text: String,
 }
 
 /// Parses `text`; `place` turns a line into a place.
-pub(super) fn parse(text: &str, place: &dyn Fn(usize) -> Place) -> Result<Parsed, SyntaxError> {
+///
+/// # Errors
+///
+/// When it is not YAML, or stands for more than a document of settings may.
+pub fn parse(text: &str, place: &dyn Fn(usize) -> Place) -> Result<Parsed, SyntaxError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let options = granit_parser::options! {
         emit_comments: false,
@@ -55,6 +84,21 @@ pub(super) fn parse(text: &str, place: &dyn Fn(usize) -> Place) -> Result<Parsed
     })
 }
 
+impl fmt::Display for Oddity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RepeatedKey { key, first } => write!(
+                f,
+                "`{}` stood in line {first} already; the later one counts",
+                key.escape_debug()
+            ),
+            Self::SecondDocument => {
+                f.write_str("a second document begins here, after `---`; only the first one is read")
+            }
+        }
+    }
+}
+
 struct Composer<'a> {
     events: Parser<'a, granit_parser::StrInput<'a>>,
     text: &'a str,
@@ -62,7 +106,7 @@ struct Composer<'a> {
     /// The node of each anchor, with its depth and number of nodes.
     anchors: HashMap<usize, (Node, Extent)>,
     nodes: usize,
-    warnings: Vec<(usize, String)>,
+    warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -94,10 +138,10 @@ impl<'a> Composer<'a> {
             match event {
                 Event::StreamEnd => return Ok(()),
                 Event::DocumentStart(..) => {
-                    self.warnings.push((
-                        line(&span),
-                        "a second document begins here, after `---`; only the first one is read".to_owned(),
-                    ));
+                    self.warnings.push(Warning {
+                        line: line(&span),
+                        what: Oddity::SecondDocument,
+                    });
                     return Ok(());
                 }
                 _ => {}
@@ -214,13 +258,9 @@ impl<'a> Composer<'a> {
             }
             node.place = (self.place)(line);
             if let Some(first) = lines.insert(key.text.clone(), line) {
-                self.warnings.push((
-                    line,
-                    format!(
-                        "`{}` stood in line {first} already; the later one counts",
-                        key.text.escape_debug()
-                    ),
-                ));
+                let key = key.text.clone();
+                let what = Oddity::RepeatedKey { key, first };
+                self.warnings.push(Warning { line, what });
             }
             override_with(map.entry(&key.text), node);
         }
@@ -349,10 +389,10 @@ mod tests {
     #[test]
     fn a_key_that_stands_twice_is_told_and_the_later_one_counts() {
         let parsed = parse("a: {x: 1}\nb: 2\na: {y: 3}\nb: 4\n", &Place::Line).unwrap();
-        let told: Vec<usize> = parsed.warnings.iter().map(|(line, _)| *line).collect();
+        let told: Vec<usize> = parsed.warnings.iter().map(|warning| warning.line).collect();
         assert_eq!(told, [3, 4]);
         assert!(
-            parsed.warnings[0].1.contains("line 1 already"),
+            parsed.warnings[0].what.to_string().contains("line 1 already"),
             "{:?}",
             parsed.warnings
         );
@@ -361,7 +401,7 @@ mod tests {
             "{a:{x:1@1 y:3@3}@1 b:4@4}@1"
         );
         let second = parse("a: 1\n---\na: 2\n", &Place::Line).unwrap();
-        assert!(second.warnings[0].1.contains("second document"));
+        assert_eq!(second.warnings[0].what, Oddity::SecondDocument);
     }
 
     #[test]

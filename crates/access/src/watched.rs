@@ -1,0 +1,334 @@
+//! Files that are read again as soon as they change, and never a reason to lock all clients out.
+//!
+//! **What is in force.** Each use compares the files with what was read last: device, inode, size, and both time stamps, the
+//! one that can be set and the one that cannot. A file that changed a moment ago could change again within the same stamp, so
+//! until its stamps are old it is compared by content. A change is therefore in force for the very next request, also one that
+//! keeps size and modification time.
+//!
+//! **When they are damaged.** What cannot be read, or is refused by its [`Reader`], is taken for an accident: the last good
+//! state stays in force, and the log says so once for each change.
+//!
+//! **What a use costs.** One system call for each file while nothing changes. After a change one look at the files serves all
+//! requests that wait for it.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Mutex, RwLock};
+use sha2::{Digest as _, Sha256};
+
+use crate::files::{self, Contents, Signature};
+
+/// A file that was changed less than this ago and does not end with a newline may be half written.
+const WRITING: Duration = Duration::from_millis(50);
+
+/// How long to wait for the rest of a half-written file.
+const WRITING_WAIT: Duration = Duration::from_millis(20);
+
+/// The most findings that are listed one by one.
+const FINDINGS: usize = 10;
+
+/// What files mean.
+pub(crate) trait Reader: fmt::Debug + Send + Sync + 'static {
+    /// What is made of the files
+    type Value: fmt::Debug + Send + Sync + 'static;
+
+    /// What the files are, for the log: `password file`
+    const NAME: &'static str;
+
+    /// The most bytes that one of them may have
+    const SIZE_LIMIT: u64;
+
+    /// Makes a value of the contents of the files, in their order. `old` is the last one.
+    ///
+    /// # Errors
+    ///
+    /// When the files cannot be used: `old` stays in force.
+    fn read(&self, contents: &[&[u8]], old: &Self::Value) -> Result<Read<Self::Value>, Damage>;
+
+    /// What stays in force, for a sentence: `the last good list with 3 users`
+    fn last_good(value: &Self::Value) -> String;
+
+    /// Tells that `value` is in force, which was read from `paths`.
+    fn announce(value: &Self::Value, paths: &str);
+}
+
+/// Files that were read.
+#[derive(Debug)]
+pub(crate) struct Read<T> {
+    pub(crate) value: T,
+    /// Problems with which the files are used all the same
+    pub(crate) findings: Vec<String>,
+}
+
+/// Why files cannot be used.
+#[derive(Debug)]
+pub(crate) struct Damage {
+    /// Number of the file
+    pub(crate) file: usize,
+    /// The reason
+    pub(crate) text: String,
+}
+
+/// The state of files, for the operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Why the files are not used as they are; the last good state is in force.
+    pub problem: Option<String>,
+    /// Problems with which they are used.
+    pub findings: Vec<String>,
+}
+
+/// Files, and what was made of them last. Clones share everything.
+#[derive(Debug)]
+pub(crate) struct Watched<R: Reader> {
+    shared: Arc<Shared<R>>,
+}
+
+#[derive(Debug)]
+struct Shared<R: Reader> {
+    reader: R,
+    paths: Box<[PathBuf]>,
+    state: RwLock<State<R::Value>>,
+    /// When the last look at the files began. Held during the next one.
+    looking: tokio::sync::Mutex<Option<Instant>>,
+    /// Held while the files are read: a look whose request went away may still be under way.
+    reading: Mutex<()>,
+    status: Mutex<Status>,
+}
+
+#[derive(Debug)]
+struct State<T> {
+    /// The state of each path at the last look
+    seen: Arc<[Seen]>,
+    /// Hash of the contents of the files, also of damaged ones; `None` when one could not be read
+    content: Option<[u8; 32]>,
+    /// What the last good contents mean
+    value: Arc<T>,
+}
+
+/// The state of a path at a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    Nothing,
+    /// A file, and whether its signature is enough to tell whether it changed.
+    File(Signature, bool),
+    Error(io::ErrorKind),
+}
+
+impl<R: Reader> Clone for Watched<R> {
+    fn clone(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<R: Reader> Watched<R> {
+    /// Path of the first file.
+    pub(crate) fn path(&self) -> &Path {
+        self.shared.paths.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
+    /// Looks at the files at `paths`; `initial` is in force until they are good.
+    pub(crate) fn open(reader: R, paths: Vec<PathBuf>, initial: R::Value) -> Self {
+        let watched = Self {
+            shared: Arc::new(Shared {
+                reader,
+                state: RwLock::new(State {
+                    seen: vec![Seen::Nothing; paths.len()].into(),
+                    content: None,
+                    value: Arc::new(initial),
+                }),
+                paths: paths.into(),
+                looking: tokio::sync::Mutex::default(),
+                reading: Mutex::default(),
+                status: Mutex::default(),
+            }),
+        };
+        watched.shared.look();
+        watched
+    }
+
+    /// What is in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One system call for each file.
+    pub(crate) fn current_if_unchanged(&self) -> Option<Arc<R::Value>> {
+        self.shared.current_if_unchanged()
+    }
+
+    /// What was in force at the last look.
+    pub(crate) fn current(&self) -> Arc<R::Value> {
+        Arc::clone(&self.shared.state.read().value)
+    }
+
+    /// What is in force, after a look at the files if they changed. A look that began after this call is as good as a new one.
+    pub(crate) async fn refresh(&self) -> Arc<R::Value> {
+        let called = Instant::now();
+        if let Some(value) = self.current_if_unchanged() {
+            return value;
+        }
+        let mut looking = self.shared.looking.lock().await;
+        if looking.is_none_or(|began| began < called) {
+            let began = Instant::now();
+            let shared = Arc::clone(&self.shared);
+            let span = tracing::Span::current();
+            let look = move || span.in_scope(|| shared.look());
+            if let Err(error) = tokio::task::spawn_blocking(look).await {
+                tracing::error!(%error, "cannot look at the {}; the last good state stays in force", R::NAME);
+            }
+            *looking = Some(began);
+        }
+        self.current()
+    }
+
+    /// The state of the files at the last look.
+    pub(crate) fn status(&self) -> Status {
+        self.shared.status.lock().clone()
+    }
+}
+
+impl<R: Reader> Shared<R> {
+    fn current_if_unchanged(&self) -> Option<Arc<R::Value>> {
+        let (seen, value) = {
+            let state = self.state.read();
+            (Arc::clone(&state.seen), Arc::clone(&state.value))
+        };
+        let mut paths = self.paths.iter().zip(&*seen);
+        paths.all(|(path, seen)| Seen::at(path) == *seen).then_some(value)
+    }
+
+    /// Reads the files, and puts in force what can be. What was seen and what is in force change together: a request must
+    /// never find the new signature beside the old value.
+    fn look(&self) {
+        let _one_at_a_time = self.reading.lock();
+        let read: Vec<io::Result<Contents>> = self
+            .paths
+            .iter()
+            .map(|path| read_whole(path, R::SIZE_LIMIT))
+            .collect();
+        let seen = read.iter().map(|read| match read {
+            Ok(contents) => Seen::File(contents.signature, contents.is_settled),
+            Err(error) => Seen::Error(error.kind()),
+        });
+        let seen = seen.collect();
+        let mut whole = Vec::new();
+        for (file, read) in read.iter().enumerate() {
+            match read {
+                Ok(contents) => whole.push(&*contents.bytes),
+                Err(error) => return self.unreadable(seen, file, error),
+            }
+        }
+        self.take(seen, &whole);
+    }
+
+    fn unreadable(&self, seen: Arc<[Seen]>, file: usize, error: &io::Error) {
+        let value = {
+            let mut state = self.state.write();
+            state.seen = seen;
+            state.content = None;
+            Arc::clone(&state.value)
+        };
+        let text = match error.kind() {
+            io::ErrorKind::NotFound => "it is gone".to_owned(),
+            _ => format!("it cannot be read: {error}"),
+        };
+        self.complain(&Damage { file, text }, &value);
+    }
+
+    fn take(&self, seen: Arc<[Seen]>, contents: &[&[u8]]) {
+        let content = digest(contents);
+        let old = {
+            let mut state = self.state.write();
+            if state.content == Some(content) {
+                state.seen = seen;
+                return;
+            }
+            Arc::clone(&state.value)
+        };
+        let read = self.reader.read(contents, &old);
+        let (value, result) = match read {
+            Ok(Read { value, findings }) => (Arc::new(value), Ok(findings)),
+            Err(damage) => (old, Err(damage)),
+        };
+        let content = Some(content);
+        let in_force = Arc::clone(&value);
+        *self.state.write() = State { seen, content, value };
+        match result {
+            Ok(findings) => self.praise(findings, &in_force),
+            Err(damage) => self.complain(&damage, &in_force),
+        }
+    }
+
+    /// Tells that the files have new contents, which are in force.
+    fn praise(&self, mut findings: Vec<String>, value: &R::Value) {
+        let paths = self.shown_paths();
+        let more = findings.len().saturating_sub(FINDINGS);
+        findings.truncate(FINDINGS);
+        if more > 0 {
+            findings.push(format!("{more} more lines like these"));
+        }
+        for finding in &findings {
+            tracing::warn!("{} {paths}, {finding}", R::NAME);
+        }
+        R::announce(value, &paths);
+        let problem = None;
+        *self.status.lock() = Status { problem, findings };
+    }
+
+    /// Tells that the files are not used as they are, once for each reason.
+    fn complain(&self, damage: &Damage, value: &R::Value) {
+        let path = self
+            .paths
+            .get(damage.file)
+            .map_or(Path::new(""), PathBuf::as_path);
+        let problem = format!("`{}`: {}", path.display(), damage.text);
+        let mut status = self.status.lock();
+        if status.problem.as_ref() != Some(&problem) {
+            tracing::error!("{} {problem}; {} stays in force", R::NAME, R::last_good(value));
+        }
+        status.problem = Some(problem);
+    }
+
+    fn shown_paths(&self) -> String {
+        let paths: Vec<String> = self
+            .paths
+            .iter()
+            .map(|path| format!("`{}`", path.display()))
+            .collect();
+        paths.join(" and ")
+    }
+}
+
+impl Seen {
+    /// What is at the path now; equal to an earlier value only if nothing can have changed.
+    fn at(path: &Path) -> Self {
+        match files::signature(path) {
+            Ok(signature) => Self::File(signature, true),
+            Err(error) => Self::Error(error.kind()),
+        }
+    }
+}
+
+/// Reads a file; waits a moment when another process seems to be writing it in several pieces.
+pub(crate) fn read_whole(path: &Path, limit: u64) -> io::Result<Contents> {
+    let contents = files::read(path, limit)?;
+    let is_complete = contents.bytes.ends_with(b"\n") || contents.bytes.ends_with(b"\n\0");
+    if is_complete || contents.age > WRITING {
+        return Ok(contents);
+    }
+    thread::sleep(WRITING_WAIT);
+    files::read(path, limit)
+}
+
+fn digest(contents: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    for bytes in contents {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,4 @@
+//! What clients may do: by the tokens of a token server, and by the rules of the operator.
+
+mod rules;
+mod tokens;
