@@ -4,6 +4,7 @@ mod browsers;
 mod operations;
 mod problems;
 mod repetitions;
+mod rules;
 mod socket;
 
 use std::path::PathBuf;

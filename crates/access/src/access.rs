@@ -7,20 +7,24 @@ use wharf_workers::Worker;
 
 use crate::{
     action::{Action, Resource, Verb},
+    binding::Binding,
     credentials::Credentials,
     decision::{Authorization, Grant, Missing, Reason},
     go_quoted,
     htpasswd::Htpasswd,
     principal::{Principal, Via},
     queue::{Network, Queue},
+    robot::is_token,
     rules::{Asker, Configured, Rules, RulesFile, Verdict, Visible},
-    token::{Origin, TokenError, TokenServer},
+    scope::Scope,
+    token::{Origin, TokenError, WatchedVerifier},
+    token_server::{Login, TokenServer},
 };
 
 /// The authentication that the server demands, and the permissions of its accounts.
 #[derive(Debug)]
 pub struct Access {
-    login: Login,
+    login: Way,
     /// `None`: every account may do everything, and a client without one nothing, as in registry:2
     rules: Option<Source>,
     queue: Queue,
@@ -28,11 +32,16 @@ pub struct Access {
 
 /// How clients prove which account they have.
 #[derive(Debug)]
-enum Login {
+enum Way {
     /// `auth.htpasswd`
-    Passwords { realm: String, users: Htpasswd },
+    Passwords {
+        realm: String,
+        users: Htpasswd,
+        /// `access.tokens`
+        tokens: Option<TokenServer>,
+    },
     /// `auth.token`
-    Tokens(TokenServer),
+    Tokens(WatchedVerifier),
 }
 
 /// Where the rules come from.
@@ -58,7 +67,7 @@ pub enum Challenged {
 /// The repositories and tags that a client may see.
 #[derive(Debug)]
 pub struct Sight<'a> {
-    rules: Arc<Rules>,
+    rules: Option<Arc<Rules>>,
     principal: &'a Principal,
     address: Option<IpAddr>,
     /// Where the repositories lie that the rules let it see, at most
@@ -68,15 +77,28 @@ pub struct Sight<'a> {
 impl Access {
     /// Accounts are the users in a password file. Clients are shown `realm` when they are asked for their password.
     pub fn with_htpasswd(realm: String, users: Htpasswd) -> Self {
-        Self::new(Login::Passwords { realm, users })
+        Self::new(Way::Passwords {
+            realm,
+            users,
+            tokens: None,
+        })
+    }
+
+    /// Lets the users of a password file use tokens as well, which `server` makes; clients are asked for these.
+    #[must_use]
+    pub fn with_token_server(mut self, server: TokenServer) -> Self {
+        if let Way::Passwords { tokens, .. } = &mut self.login {
+            *tokens = Some(server);
+        }
+        self
     }
 
     /// Accounts are those that a token server names in its tokens, which also limit what their bearers may do.
-    pub fn with_tokens(server: TokenServer) -> Self {
-        Self::new(Login::Tokens(server))
+    pub fn with_tokens(verifier: WatchedVerifier) -> Self {
+        Self::new(Way::Tokens(verifier))
     }
 
-    fn new(login: Login) -> Self {
+    fn new(login: Way) -> Self {
         Self {
             login,
             rules: None,
@@ -125,15 +147,26 @@ impl Access {
             (Credentials::Malformed(what), _) => Some(Err(Reason::Malformed(what))),
             // What the libraries of podman and skopeo send to a server that asks for a password when they have none.
             (Credentials::Basic(basic), _) if basic.is_empty() => Some(Ok(Principal::ANONYMOUS)),
-            (Credentials::Basic(basic), Login::Passwords { users, .. }) => {
-                users.recognise(basic).map(Principal::with_password).map(Ok)
+            (Credentials::Basic(basic), Way::Passwords { users, tokens, .. }) => {
+                match tokens.as_ref().filter(|_| is_token(basic.password())) {
+                    Some(tokens) => tokens.authenticate_at_once(basic.password(), users, SystemTime::now()),
+                    None => users.recognise(basic).map(Principal::with_password).map(Ok),
+                }
             }
-            (Credentials::Bearer(token), Login::Tokens(server)) => {
-                let verifier = server.current_if_unchanged()?;
+            (
+                Credentials::Bearer(token),
+                Way::Passwords {
+                    users,
+                    tokens: Some(tokens),
+                    ..
+                },
+            ) => tokens.authenticate_at_once(token, users, SystemTime::now()),
+            (Credentials::Bearer(token), Way::Tokens(verifier)) => {
+                let verifier = verifier.current_if_unchanged()?;
                 let claims = verifier.recognise(token, SystemTime::now())?;
                 Some(Ok(Principal::with_token(claims)))
             }
-            (Credentials::Basic(_), Login::Tokens(_)) | (Credentials::Bearer(_), Login::Passwords { .. }) => {
+            (Credentials::Basic(_), Way::Tokens(_)) | (Credentials::Bearer(_), Way::Passwords { .. }) => {
                 Some(Err(Reason::WrongScheme))
             }
         }
@@ -160,15 +193,35 @@ impl Access {
         let network = address.map(Network::of);
         let _place = self.queue.enter(network)?;
         match (credentials, &self.login) {
-            (Credentials::Basic(basic), Login::Passwords { users, .. }) => {
+            (
+                Credentials::Bearer(token),
+                Way::Passwords {
+                    users,
+                    tokens: Some(tokens),
+                    ..
+                },
+            ) => tokens.authenticate(token, users, SystemTime::now()).await,
+            (
+                Credentials::Basic(basic),
+                Way::Passwords {
+                    users,
+                    tokens: Some(tokens),
+                    ..
+                },
+            ) if is_token(basic.password()) => {
+                tokens
+                    .authenticate(basic.password(), users, SystemTime::now())
+                    .await
+            }
+            (Credentials::Basic(basic), Way::Passwords { users, .. }) => {
                 match users.authenticate(basic, network).await {
                     Ok(user) => Ok(Principal::with_password(user)),
                     Err(Reason::Busy) => Err(self.queue.refuse()),
                     Err(reason) => Err(reason),
                 }
             }
-            (Credentials::Bearer(token), Login::Tokens(server)) => {
-                let (verifier, token) = (server.refresh().await, token.to_vec());
+            (Credentials::Bearer(token), Way::Tokens(verifier)) => {
+                let (verifier, token) = (verifier.refresh().await, token.to_vec());
                 let verify = move || verifier.authenticate(&token, SystemTime::now());
                 match tokio::task::spawn_blocking(verify).await {
                     Ok(Ok(claims)) => Ok(Principal::with_token(claims)),
@@ -196,6 +249,18 @@ impl Access {
             && !actions.iter().all(|action| claims.allows(action))
         {
             return Authorization::InsufficientScope;
+        }
+        if let Some(robot) = principal.robot()
+            && let Some(&action) = actions.iter().find(|action| !robot.allows(action))
+        {
+            return Authorization::Forbidden(Box::new(Missing {
+                action,
+                comment: Some(format!("the token `{}` is not for it", robot.name()).into()),
+                rule: None,
+            }));
+        }
+        if principal.is_of_operator() {
+            return Authorization::Allowed(Grant::default());
         }
         let has_proof = !matches!(principal.via(), Via::Anonymous);
         let Some(rules) = self.rules() else {
@@ -239,6 +304,57 @@ impl Access {
         matches!(principal.via(), Via::Password) && self.rules().is_some_and(verdict)
     }
 
+    /// Finds out which client asks the token server for tokens, and with what they end.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason`]: the credentials are not good, or were not checked. A bearer token gets no other one.
+    pub async fn log_in(
+        &self,
+        credentials: &Credentials<'_>,
+        address: Option<IpAddr>,
+    ) -> Result<Login, Reason> {
+        // Before the password is checked: if it is changed meanwhile, what is issued has ended already.
+        let stamp = match (credentials, self.htpasswd()) {
+            (Credentials::Bearer(_), _) => return Err(Reason::WrongScheme),
+            (Credentials::Basic(basic), Some(users)) => users.stamp(basic.name()).await,
+            _ => None,
+        };
+        let principal = self.authenticate(credentials, address).await?;
+        let binding = match (principal.robot(), principal.account()) {
+            (Some(robot), _) => Binding::Robot(robot.id()),
+            (None, Some(_)) => Binding::User(stamp.ok_or(Reason::WrongCredentials)?),
+            (None, None) => Binding::Time,
+        };
+        Ok(Login { principal, binding })
+    }
+
+    /// Finds out which client asks the token server with a refresh token.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason`]: the token is not good, or was not checked.
+    pub async fn redeem(&self, refresh: &[u8], address: Option<IpAddr>) -> Result<Login, Reason> {
+        let _place = self.queue.enter(address.map(Network::of))?;
+        match &self.login {
+            Way::Passwords {
+                users,
+                tokens: Some(tokens),
+                ..
+            } => tokens.redeem(refresh, users, SystemTime::now()).await,
+            _ => Err(Reason::WrongScheme),
+        }
+    }
+
+    /// What of `scopes` the client may do.
+    pub fn cut_down(&self, principal: &Principal, scopes: &[Scope], address: Option<IpAddr>) -> Vec<Scope> {
+        let allows = |action: &Action<'_>| {
+            let decision = self.authorize(principal, std::slice::from_ref(action), None, address);
+            matches!(decision, Authorization::Allowed(_))
+        };
+        scopes.iter().map(|scope| scope.cut_down(allows)).collect()
+    }
+
     /// Whether every repository is open to `principal`: nothing that is found in one need be hidden from it in another.
     pub fn is_unrestricted(&self, principal: &Principal) -> bool {
         matches!(principal.via(), Via::Password) && !matches!(self.rules, Some(Source::File(_)))
@@ -248,8 +364,13 @@ impl Access {
     ///
     /// A token for the catalogue is one for the whole of it, as in registry:2.
     pub fn sight<'a>(&'a self, principal: &'a Principal, address: Option<IpAddr>) -> Option<Sight<'a>> {
-        let rules = self.rules()?;
-        let visible = rules.visible(asker(principal, address));
+        let rules = self.rules();
+        let visible = match (principal.robot(), &rules) {
+            // What its creator may see besides is looked at name by name.
+            (Some(robot), _) => Visible::of(robot.repositories()),
+            (None, Some(rules)) => rules.visible(asker(principal, address)),
+            (None, None) => return None,
+        };
         Some(Sight {
             rules,
             principal,
@@ -274,28 +395,51 @@ impl Access {
         challenged: Challenged,
     ) -> String {
         match &self.login {
-            Login::Passwords { realm, .. } => format!("Basic realm={}", go_quoted(realm)),
-            Login::Tokens(server) => {
-                let error = match challenged {
-                    Challenged::Anonymous => None,
-                    Challenged::Invalid => Some(TokenError::InvalidToken),
-                    Challenged::InsufficientScope => Some(TokenError::InsufficientScope),
-                };
-                server.current().challenge(origin, actions, error)
+            Way::Passwords {
+                tokens: Some(tokens), ..
+            } => tokens
+                .issuer()
+                .challenge(origin, actions, challenged.token_error()),
+            Way::Passwords { .. } => self.basic_challenge(),
+            Way::Tokens(verifier) => {
+                let verifier = verifier.current();
+                verifier.challenge(origin, actions, challenged.token_error())
             }
         }
     }
 
+    /// The value of `WWW-Authenticate` that asks for a password. UTF-8.
+    pub fn basic_challenge(&self) -> String {
+        let realm = match &self.login {
+            Way::Passwords { realm, .. } => realm.as_str(),
+            Way::Tokens(_) => "registry",
+        };
+        format!("Basic realm={}", go_quoted(realm))
+    }
+
+    /// Whether rules decide, and may allow a client without an account something.
+    pub fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// Whether clients are asked for a token, and not for a password.
     pub fn takes_tokens(&self) -> bool {
-        matches!(self.login, Login::Tokens(_))
+        matches!(self.login, Way::Tokens(_)) || self.token_server().is_some()
+    }
+
+    /// The token server of this registry, if it has one.
+    pub fn token_server(&self) -> Option<&TokenServer> {
+        match &self.login {
+            Way::Passwords { tokens, .. } => tokens.as_ref(),
+            Way::Tokens(_) => None,
+        }
     }
 
     /// The password file, if there is one.
     pub fn htpasswd(&self) -> Option<&Htpasswd> {
         match &self.login {
-            Login::Passwords { users, .. } => Some(users),
-            Login::Tokens(_) => None,
+            Way::Passwords { users, .. } => Some(users),
+            Way::Tokens(_) => None,
         }
     }
 
@@ -313,6 +457,16 @@ impl Access {
     }
 }
 
+impl Challenged {
+    fn token_error(self) -> Option<TokenError> {
+        match self {
+            Self::Anonymous => None,
+            Self::Invalid => Some(TokenError::InvalidToken),
+            Self::InsufficientScope => Some(TokenError::InsufficientScope),
+        }
+    }
+}
+
 impl Sight<'_> {
     /// The first name, not before `name`, of a repository that may be visible; it need not exist. `None` when there is none.
     pub fn next_from<'n>(&'n self, name: &'n str) -> Option<&'n str> {
@@ -321,7 +475,8 @@ impl Sight<'_> {
 
     /// Whether there may be a tag that the client may not see in a repository that it may.
     pub fn limits_tags(&self) -> bool {
-        self.rules.rules.iter().any(|rule| !rule.tags.is_empty())
+        let rules = self.rules.as_ref();
+        rules.is_some_and(|rules| rules.rules.iter().any(|rule| !rule.tags.is_empty()))
     }
 
     /// Whether the client may pull from the repository, and, if `tag` is given, that tag.
@@ -330,8 +485,14 @@ impl Sight<'_> {
             resource: Resource::Repository(name),
             verb: Verb::Pull,
         };
-        let asker = asker(self.principal, self.address);
-        matches!(self.rules.decide(asker, pull, tag), Verdict::Allowed(_))
+        if self.principal.robot().is_some_and(|robot| !robot.allows(&pull)) {
+            return false;
+        }
+        let rules = self.rules.as_ref().filter(|_| !self.principal.is_of_operator());
+        rules.is_none_or(|rules| {
+            let verdict = rules.decide(asker(self.principal, self.address), pull, tag);
+            matches!(verdict, Verdict::Allowed(_))
+        })
     }
 }
 

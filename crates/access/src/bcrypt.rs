@@ -57,6 +57,14 @@ pub(crate) enum NotUsable {
 }
 
 impl Bcrypt {
+    /// Everything that the hash consists of, whatever its variant is called.
+    pub(crate) fn bytes(&self) -> [u8; 40] {
+        let mut bytes = [self.cost; 40];
+        bytes[1..17].copy_from_slice(&self.salt);
+        bytes[17..].copy_from_slice(&self.digest);
+        bytes
+    }
+
     /// Reads the hash that `text` begins with; gives it with what stands behind it.
     pub(crate) fn parse(text: &str) -> Result<(Self, &str), NotUsable> {
         let rest = match text.as_bytes() {

@@ -30,6 +30,7 @@ use std::{
 use wharf_workers::Worker;
 
 use crate::{
+    binding::Stamp,
     credentials::Basic,
     decision::Reason,
     files,
@@ -97,6 +98,10 @@ pub enum OpenError {
     Random(#[from] NoRandomness),
 }
 
+/// The password file must be looked at first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileChanged;
+
 /// A password file that was created because there was none. Only this value holds the password.
 pub struct Provisioned {
     /// Name of the only user.
@@ -146,6 +151,21 @@ impl Htpasswd {
         self.checks
             .remembers(user, basic.password())
             .then(|| Arc::clone(user.name()))
+    }
+
+    /// The state of the user `name`, if that is known at once; `Ok(None)`: there is no such user. One system call.
+    ///
+    /// # Errors
+    /// [`FileChanged`]: call [`stamp`](Self::stamp), which reads the file.
+    pub fn stamp_at_once(&self, name: &str) -> Result<Option<Stamp>, FileChanged> {
+        let users = self.file.current_if_unchanged().ok_or(FileChanged)?;
+        Ok(users.find(name).map(|user| user.stamp()))
+    }
+
+    /// The state of the user `name`; `None`: there is no such user.
+    pub async fn stamp(&self, name: &str) -> Option<Stamp> {
+        let users = self.file.refresh().await;
+        users.find(name).map(|user| user.stamp())
     }
 
     /// The user of these credentials, which came from `network`, if that is known.

@@ -7,16 +7,22 @@
 mod access;
 mod action;
 mod bcrypt;
+pub mod binding;
 mod credentials;
 mod decision;
 mod files;
 pub mod htpasswd;
+pub mod issuer;
 pub mod password;
 mod principal;
 mod queue;
 mod random;
+pub mod robot;
 pub mod rules;
+pub mod scope;
+pub mod state;
 pub mod token;
+mod token_server;
 mod watched;
 
 pub use access::{Access, Challenged, Sight};
@@ -24,6 +30,7 @@ pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials};
 pub use decision::{Authorization, Grant, Missing, Reason};
 pub use principal::{Principal, Via};
+pub use token_server::{Login, TokenServer};
 pub use watched::Status as FileStatus;
 
 /// Go's `%q`: what is printable stays, the rest is escaped, so that no realm can end its header.

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::token::Claims;
+use crate::{robot::Robot, token::Claims};
 
 /// The client of a request, and how it has proved which account it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
     account: Option<Arc<str>>,
     via: Via,
+    /// The robot token behind the credentials, if there is one
+    robot: Option<Arc<Robot>>,
 }
 
 /// How a client has proved which account it has.
@@ -20,6 +22,8 @@ pub enum Via {
     Password,
     /// By a token, which limits what it may do.
     Token(Arc<Claims>),
+    /// By a robot token, which limits what it may do.
+    Robot(Arc<Robot>),
 }
 
 impl Principal {
@@ -27,6 +31,7 @@ impl Principal {
     pub const ANONYMOUS: Self = Self {
         account: None,
         via: Via::Anonymous,
+        robot: None,
     };
 
     /// A client that knows the password of `account`.
@@ -34,6 +39,7 @@ impl Principal {
         Self {
             account: Some(account),
             via: Via::Password,
+            robot: None,
         }
     }
 
@@ -42,12 +48,53 @@ impl Principal {
         Self {
             account: claims.account().cloned(),
             via: Via::Token(claims),
+            robot: None,
+        }
+    }
+
+    /// A client with a robot token, which acts in the name of the account that made the token.
+    pub(crate) fn with_robot(robot: Arc<Robot>) -> Self {
+        Self {
+            account: robot.creator().cloned(),
+            via: Via::Robot(Arc::clone(&robot)),
+            robot: Some(robot),
+        }
+    }
+
+    /// A client with a token of this registry, which it may have got for a robot token.
+    pub(crate) fn with_issued(claims: Arc<Claims>, robot: Option<Arc<Robot>>) -> Self {
+        let account = match &robot {
+            Some(robot) => robot.creator().cloned(),
+            None => claims.account().cloned(),
+        };
+        Self {
+            account,
+            via: Via::Token(claims),
+            robot,
         }
     }
 
     /// The name of the account; `None` for an anonymous client.
     pub fn account(&self) -> Option<&Arc<str>> {
         self.account.as_ref()
+    }
+
+    /// What the client is called in logs: the name of its account, or of its robot token, `robot:ci`.
+    pub fn actor(&self) -> Option<&Arc<str>> {
+        match &self.robot {
+            Some(robot) => Some(robot.actor()),
+            None => self.account.as_ref(),
+        }
+    }
+
+    /// The robot token with which the client came, or for which it got its token.
+    pub fn robot(&self) -> Option<&Arc<Robot>> {
+        self.robot.as_ref()
+    }
+
+    /// Whether it has a robot token that the operator of the machine made: no account limits what that may do.
+    pub(crate) fn is_of_operator(&self) -> bool {
+        self.robot.as_ref().is_some_and(|robot| robot.creator().is_none())
     }
 
     /// How the client has proved which account it has.

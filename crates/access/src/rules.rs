@@ -235,11 +235,7 @@ impl Rules {
             .rules
             .iter()
             .filter(|rule| rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker));
-        let patterns = allowing.flat_map(|rule| &rule.repositories);
-        let mut prefixes: Vec<Box<str>> = patterns.map(|pattern| pattern.literal_prefix().into()).collect();
-        prefixes.sort_unstable();
-        prefixes.dedup_by(|next, before| next.starts_with(&**before));
-        Visible { prefixes }
+        Visible::of(allowing.flat_map(|rule| &rule.repositories))
     }
 
     /// The rules that never decide because an earlier one does, as far as can be told by looking: each with that one.
@@ -337,6 +333,15 @@ impl Rule {
 }
 
 impl Visible {
+    /// Where the repositories lie that one of `patterns` matches.
+    pub fn of<'a>(patterns: impl IntoIterator<Item = &'a Pattern>) -> Self {
+        let patterns = patterns.into_iter();
+        let mut prefixes: Vec<Box<str>> = patterns.map(|pattern| pattern.literal_prefix().into()).collect();
+        prefixes.sort_unstable();
+        prefixes.dedup_by(|next, before| next.starts_with(&**before));
+        Self { prefixes }
+    }
+
     /// Whether the name may be visible: the rules decide.
     pub fn may_have(&self, name: &str) -> bool {
         self.next_from(name).is_some_and(|next| next == name)

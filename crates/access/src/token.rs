@@ -22,11 +22,12 @@ mod source;
 mod trusted;
 
 pub use algorithm::{Algorithm, AlgorithmError, Algorithms};
+pub(crate) use challenge::challenge;
 pub use challenge::{Origin, Realm, TokenError};
 pub use claims::Claims;
 pub use limits::TOKEN_LIMIT;
 pub use rejection::{ChainFault, Rejection};
-pub use source::{KeyFile, KeyFileError, KeyFiles, TokenServer};
+pub use source::{KeyFile, KeyFileError, KeyFiles, WatchedVerifier};
 pub use trusted::{KeysError, Problem, TrustedKeys};
 
 use std::{sync::Arc, time::SystemTime};
@@ -55,6 +56,8 @@ pub struct Verifier {
     settings: Settings,
     keys: TrustedKeys,
     memory: Memory,
+    /// What `typ` must say; `None` for the tokens of another server, which write there what they like.
+    kind: Option<&'static str>,
 }
 
 impl Verifier {
@@ -64,6 +67,15 @@ impl Verifier {
             settings,
             keys,
             memory: Memory::new(),
+            kind: None,
+        }
+    }
+
+    /// Trusts `keys`, which are those of this registry, in tokens of one `kind` that say what they are bound to.
+    pub(crate) fn of_own(settings: Settings, keys: TrustedKeys, kind: &'static str) -> Self {
+        Self {
+            kind: Some(kind),
+            ..Self::new(settings, keys)
         }
     }
 
@@ -112,10 +124,15 @@ impl Verifier {
             return Err(Rejection::RefusedAlgorithm(algorithm));
         }
         let certified_until = self.keys.verify(&frame, algorithm, now)?;
+        let typ = frame.header.typ.as_ref().and_then(serde_json::Value::as_str);
+        if self.kind.is_some() && self.kind != typ {
+            return Err(Rejection::Kind);
+        }
         let expected = Expected {
             issuer: &self.settings.issuer,
             service: &self.settings.service,
             now,
+            is_own: self.kind.is_some(),
             certified_until,
         };
         Claims::read(&frame.payload()?, expected)
@@ -130,6 +147,6 @@ impl Verifier {
         error: Option<TokenError>,
     ) -> String {
         let Settings { realm, service, .. } = &self.settings;
-        challenge::challenge(realm, service, origin, actions, error)
+        challenge(realm, service, origin, actions, error)
     }
 }

@@ -155,8 +155,8 @@ async fn admit<'a>(
         Ok(principal) => principal,
         Err(reason) => return Err(Refusal::Unknown(access, reason)),
     };
-    if let Some(account) = principal.account() {
-        context.set_actor(Arc::clone(account));
+    if let Some(actor) = principal.actor() {
+        context.set_actor(Arc::clone(actor));
     }
     let address = context.limited_client(&request.headers);
     let authorize = |actions| access.authorize(&principal, actions, demand.tag, address);

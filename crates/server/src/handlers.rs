@@ -1,10 +1,11 @@
-//! The handlers by which requests are counted and traced; those of the distribution API are named as in registry:2.
+//! The handlers by which requests are counted and traced; those of the distribution API and of the token server are named as in
+//! registry:2.
 
 use wharf_http::Handler;
 use wharf_oci::Route;
 
 /// All handlers, each at its index.
-pub(crate) static HANDLERS: [Handler; 9] = [
+pub(crate) static HANDLERS: [Handler; 11] = [
     handler(0, "base", "/v2/"),
     handler(1, "blob", "/v2/{name}/blobs/{digest}"),
     handler(2, "blob_upload", "/v2/{name}/blobs/uploads/"),
@@ -13,14 +14,22 @@ pub(crate) static HANDLERS: [Handler; 9] = [
     handler(5, "manifest", "/v2/{name}/manifests/{reference}"),
     handler(6, "referrers", "/v2/{name}/referrers/{digest}"),
     handler(7, "tags", "/v2/{name}/tags/list"),
-    handler(8, "api", "/api/v1/"),
+    handler(8, "token", "/auth/token"),
+    handler(9, "token_keys", "/auth/jwks.json"),
+    handler(10, "api", "/api/v1/"),
 ];
 
 /// The handler of the administration API.
-pub(crate) static API: &Handler = &HANDLERS[8];
+pub(crate) static API: &Handler = &HANDLERS[10];
 
 /// The handler that sends blobs.
 pub(crate) static BLOB: &Handler = &HANDLERS[1];
+
+/// The handler that issues tokens.
+pub(crate) static TOKEN: &Handler = &HANDLERS[8];
+
+/// The handler that shows the public keys of tokens.
+pub(crate) static TOKEN_KEYS: &Handler = &HANDLERS[9];
 
 const fn handler(index: usize, name: &'static str, route: &'static str) -> Handler {
     Handler { index, name, route }

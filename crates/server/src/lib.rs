@@ -20,6 +20,7 @@ mod options;
 mod request_log;
 mod rights;
 mod surfaces;
+mod tokens;
 mod unread;
 mod v2;
 mod webhooks;

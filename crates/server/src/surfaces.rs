@@ -10,13 +10,15 @@ use crate::{
     api::{Api, Entrance},
     body::Content,
     call::App,
+    tokens::{self, Endpoint},
+    unread,
     v2::Distribution,
 };
 
 /// The surfaces on the registry's listener.
 #[derive(Debug)]
 pub(crate) struct Surfaces {
-    prefix: String,
+    app: Arc<App>,
     distribution: Distribution,
     api: Arc<Api>,
 }
@@ -34,18 +36,20 @@ enum Place {
     Distribution,
     /// `/api/`
     Api,
+    /// The token server, if there is one.
+    Tokens(Endpoint),
 }
 
 impl Place {
-    /// The place of a path below the prefix of the server.
-    fn of(path: &str) -> Self {
+    /// The place of a path below the prefix of the server; `tokens` finds the paths of the token server.
+    fn of(path: &str, tokens: impl FnOnce() -> Option<Endpoint>) -> Self {
         // First what nearly all requests are for.
         if path.starts_with("/v2/") {
             Self::Distribution
         } else if path.starts_with("/api/") || path == "/api" {
             Self::Api
         } else {
-            Self::Distribution
+            tokens().map_or(Self::Distribution, Self::Tokens)
         }
     }
 }
@@ -53,23 +57,42 @@ impl Place {
 impl Surfaces {
     pub(crate) fn new(app: Arc<App>, api: Arc<Api>) -> Self {
         Self {
-            prefix: app.options.prefix.clone(),
-            distribution: Distribution::new(app),
+            distribution: Distribution::new(Arc::clone(&app)),
+            app,
             api,
         }
+    }
+
+    fn place(&self, context: &RequestContext, path: &str) -> Place {
+        // What does not lie below the prefix is answered by the distribution API, which says where it is.
+        let Some(below) = path.strip_prefix(self.app.options.prefix.as_str()) else {
+            return Place::Distribution;
+        };
+        // A request without TLS on a TLS port is refused by the distribution API.
+        let tokens = || Endpoint::of(&self.app, path).filter(|_| !context.lacks_tls());
+        Place::of(below, tokens)
     }
 }
 
 impl Surface for Surfaces {
     type Body = Content;
 
-    async fn respond(&self, context: &mut RequestContext, parts: Parts, body: Incoming) -> Response<Content> {
-        // What does not lie below the prefix is answered by the distribution API, which says where it is.
-        let below = parts.uri.path().strip_prefix(self.prefix.as_str());
-        match below.map_or(Place::Distribution, Place::of) {
+    async fn respond(
+        &self,
+        context: &mut RequestContext,
+        parts: Parts,
+        mut body: Incoming,
+    ) -> Response<Content> {
+        match self.place(context, parts.uri.path()) {
             Place::Distribution => self.distribution.respond(context, parts, body).await,
-            // Boxed: rare, and the future of every request should not carry its size.
+            // Boxed: rare, and the future of every request should not carry their size.
             Place::Api => Box::pin(self.api.respond(Entrance::Listener, context, parts, body)).await,
+            Place::Tokens(endpoint) => {
+                let response = tokens::respond(&self.app, endpoint, context, &parts, &mut body);
+                let response = Box::pin(response).await;
+                unread::abandon(&self.app.services.budget.requests, &parts, body);
+                response
+            }
         }
     }
 }
@@ -106,7 +129,18 @@ mod tests {
             ("/api/v1/users", Place::Api),
             ("/api/v9", Place::Api),
         ] {
-            assert_eq!(Place::of(path), place, "{path}");
+            assert_eq!(Place::of(path, || None), place, "{path}");
         }
+    }
+
+    #[test]
+    fn the_token_server_is_looked_for_last() {
+        for path in ["/v2/", "/api/v1/users", "/api"] {
+            Place::of(path, || panic!("{path} is another's"));
+        }
+        assert_eq!(
+            Place::of("/auth/token", || Some(Endpoint::Token)),
+            Place::Tokens(Endpoint::Token)
+        );
     }
 }

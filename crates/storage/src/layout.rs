@@ -10,6 +10,7 @@
 //!    ├─ _manifests/tags/<tag>/index/<alg>/<hex>/link                  every digest the tag ever had
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
 //! wharf/                                                              wharf's own; losing it loses no image
+//! ├─ access/{keys,robots,robots-used}                                 keys that sign tokens, robot tokens, their last use; private
 //! ├─ control.sock                                                     the way of the operator's commands to the server of a directory
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
@@ -45,6 +46,8 @@ pub(crate) const TAG_LINK: &str = "current/link";
 
 /// The longest name that a repository has had in any registry. A deeper directory is no repository, or a loop of links.
 pub const LONGEST_NAME: usize = 255;
+/// Where the keys of tokens lie, and the robot tokens.
+const ACCESS: &str = "wharf/access";
 /// The socket through which the operator reaches the server of a directory.
 pub const CONTROL_SOCKET: &str = "wharf/control.sock";
 
@@ -289,6 +292,27 @@ pub(crate) fn registry_upload_of(key: &Key) -> Option<(Key, Box<str>, Box<str>, 
     let (id, name) = rest.split_once('/')?;
     let dir = Key::from_safe(format!("{V2}/repositories/{repository}/_uploads/{id}"));
     Some((dir, repository.into(), id.into(), name))
+}
+
+/// The keys that sign the tokens of this registry.
+pub fn token_keys() -> Key {
+    Key::from_safe(format!("{ACCESS}/keys"))
+}
+
+/// The robot tokens.
+pub fn robot_tokens() -> Key {
+    Key::from_safe(format!("{ACCESS}/robots"))
+}
+
+/// When each robot token was used last.
+pub fn robot_token_uses() -> Key {
+    Key::from_safe(format!("{ACCESS}/robots-used"))
+}
+
+/// Whether an object holds secrets: on a file system, its file is for its owner alone.
+pub(crate) fn is_private(path: &str) -> bool {
+    path.strip_prefix(ACCESS)
+        .is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// The object that names the replica that collects.

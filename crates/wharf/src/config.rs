@@ -27,6 +27,7 @@ mod section;
 mod show;
 mod storage;
 mod table;
+mod tokens;
 mod unsupported;
 mod validation;
 
@@ -78,6 +79,8 @@ pub(crate) struct Settings {
     pub(crate) registry: wharf_registry::Options,
     /// Authentication of clients; `None`: every client may do everything.
     pub(crate) auth: Option<Auth>,
+    /// The token server of this registry; `None`: it is none.
+    pub(crate) tokens: Option<wharf_access::issuer::Options>,
     pub(crate) admin: Admin,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,

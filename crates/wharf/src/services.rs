@@ -94,7 +94,7 @@ impl Services {
         let registry = Arc::new(registry);
 
         let mut used = ServerServices {
-            access: access(settings, &address, &budget)?,
+            access: access(settings, &store, &address, &budget).await?,
             tls,
             budget,
             access_log: access_log(settings)?,
@@ -259,22 +259,26 @@ fn registry(
 }
 
 /// The users. Warns where their passwords would cross a network in clear text.
-fn access(
+async fn access(
     settings: &Settings,
+    store: &Arc<dyn wharf_storage::Storage>,
     address: &ListenAddress,
     budget: &Budget,
 ) -> anyhow::Result<Option<Arc<Access>>> {
     let Some(auth) = &settings.auth else {
         return Ok(None);
     };
-    let access = access::open(auth, budget)?;
+    let mut access = access::open(auth, budget)?;
+    if let Some(options) = &settings.tokens {
+        access = access.with_token_server(access::token_server(options, store).await);
+    }
     let stays_here = address.is_loopback() || matches!(address, ListenAddress::Unix(_));
     access::warn_of_clear_text(
         settings.tls.is_some(),
         stays_here,
         settings.server.host.as_deref(),
     );
-    Ok(Some(access))
+    Ok(Some(Arc::new(access)))
 }
 
 fn access_log(settings: &Settings) -> io::Result<Option<AccessLog>> {
@@ -297,6 +301,12 @@ fn start_workers(
     }
     for worker in used.access.iter().flat_map(|access| access.workers()) {
         supervisor.spawn(worker);
+    }
+    let tokens = used.access.as_ref().and_then(|access| access.token_server());
+    if let Some(tokens) = tokens {
+        supervisor.spawn(tokens.issuer().worker());
+        supervisor.spawn(tokens.robots().worker());
+        supervisor.spawn(tokens.robots().upkeep());
     }
     for worker in used.health.iter().flat_map(Health::workers) {
         supervisor.spawn(worker);

@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::memory::Memory;
-use crate::bcrypt::{Bcrypt, NotUsable};
+use crate::{
+    bcrypt::{Bcrypt, NotUsable},
+    binding::Stamp,
+};
 
 /// The users of one state of the file.
 #[derive(Debug, Default)]
@@ -22,6 +25,7 @@ pub(super) struct Users {
 pub(super) struct User {
     name: Arc<str>,
     hash: Bcrypt,
+    stamp: Stamp,
     /// The remembered password; it is dropped with the line.
     memory: Memory,
     /// Whether the operator was warned of a well-known password.
@@ -82,6 +86,7 @@ impl Users {
             let user = match old.by_name.get(&*name) {
                 Some(user) if user.hash == hash => Arc::clone(user),
                 _ => Arc::new(User {
+                    stamp: Stamp::of(&name, &hash),
                     name: name.into(),
                     hash,
                     memory: Memory::default(),
@@ -126,6 +131,10 @@ impl User {
 
     pub(super) fn hash(&self) -> &Bcrypt {
         &self.hash
+    }
+
+    pub(super) fn stamp(&self) -> Stamp {
+        self.stamp
     }
 
     pub(super) fn memory(&self) -> &Memory {

@@ -66,7 +66,7 @@ impl Realm {
 }
 
 /// The value of `WWW-Authenticate` for a request that needs a token for `actions`. UTF-8.
-pub(super) fn challenge(
+pub(crate) fn challenge(
     realm: &Realm,
     service: &str,
     origin: Option<Origin<'_>>,

@@ -13,7 +13,7 @@ use super::{
     limits::{ACCOUNT, ACTIONS, RESOURCES},
     rejection::Rejection,
 };
-use crate::{Action, Resource, Verb};
+use crate::{Action, Resource, Verb, binding::Binding};
 
 /// How far the clocks of the token server and this machine may be apart.
 const LEEWAY: i64 = 60;
@@ -28,6 +28,7 @@ pub struct Claims {
     catalog: Rights,
     /// Sorted by name, without duplicates.
     repositories: Box<[(RepoName, Rights)]>,
+    binding: Binding,
 }
 
 /// What a token must say to be for this server.
@@ -36,6 +37,8 @@ pub(super) struct Expected<'a> {
     pub(super) issuer: &'a str,
     pub(super) service: &'a str,
     pub(super) now: Millis,
+    /// Whether the token is one of this registry, which says what it is bound to.
+    pub(super) is_own: bool,
     /// The end of the certificates that vouch for the token's key, in seconds since 1970.
     pub(super) certified_until: i64,
 }
@@ -57,6 +60,15 @@ struct Payload {
     exp: Option<serde_json::Number>,
     nbf: Option<serde_json::Number>,
     access: Option<Vec<Entry>>,
+    /// What a token of this registry is bound to. In others it may be anything.
+    wharf: Option<serde_json::Value>,
+}
+
+/// [`Binding`] as a token of this registry has it.
+#[derive(Deserialize)]
+struct Bound {
+    stamp: Option<String>,
+    robot: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -98,8 +110,12 @@ impl Claims {
             until: millis(expires.saturating_add(LEEWAY).min(expected.certified_until)),
             catalog: Rights::default(),
             repositories: Box::default(),
+            binding: Binding::Time,
         };
         claims.check_time(expected.now)?;
+        if expected.is_own {
+            claims.binding = binding(payload.wharf, claims.account.is_some()).ok_or(Rejection::Unbound)?;
+        }
         claims.take_access(payload.access.unwrap_or_default())?;
         Ok(claims)
     }
@@ -107,6 +123,11 @@ impl Claims {
     /// The account; `None`: an anonymous client.
     pub fn account(&self) -> Option<&Arc<str>> {
         self.account.as_ref()
+    }
+
+    /// What the token ends with. Those of another token server end with their time.
+    pub fn binding(&self) -> Binding {
+        self.binding
     }
 
     /// Whether the token allows `action`.
@@ -240,6 +261,18 @@ impl Millis {
 
     pub(super) fn seconds(self) -> i64 {
         self.0 / 1000
+    }
+}
+
+/// A token without an account is bound to nothing but its time; every other one says to what.
+fn binding(value: Option<serde_json::Value>, has_account: bool) -> Option<Binding> {
+    let bound: Option<Bound> = value.map(serde_json::from_value).transpose().ok()?;
+    let parts = bound.map(|bound| (bound.stamp, bound.robot)).unwrap_or_default();
+    match parts {
+        (Some(stamp), None) if has_account => stamp.parse().ok().map(Binding::User),
+        (None, Some(robot)) => robot.parse().ok().map(Binding::Robot),
+        (None, None) if !has_account => Some(Binding::Time),
+        _ => None,
     }
 }
 

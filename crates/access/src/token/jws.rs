@@ -19,6 +19,8 @@ pub(super) struct Frame<'a> {
 #[derive(Debug, Deserialize)]
 pub(super) struct Header {
     pub(super) alg: String,
+    /// What kind of token it is; of account for those of this registry alone.
+    pub(super) typ: Option<serde_json::Value>,
     pub(super) kid: Option<String>,
     pub(super) jwk: Option<Jwk>,
     pub(super) x5c: Option<Vec<String>>,

@@ -71,6 +71,19 @@ pub enum Rejection {
         /// The time until it is valid.
         within: Duration,
     },
+    /// A token of this registry that is for something else: a refresh token, or an access token in the place of one.
+    #[error(
+        "the token is of another kind: a refresh token is good for fetching tokens alone, and no other token is"
+    )]
+    Kind,
+    /// A token of this registry does not say what it is bound to.
+    #[error("the token does not say with what it ends")]
+    Unbound,
+    /// What a token of this registry is bound to has ended.
+    #[error(
+        "the token has ended: its user was removed or has another password, or it is a robot token that expired or was revoked; log in again"
+    )]
+    Ended,
     /// `access` has more entries, or one of them more actions, than a token needs.
     #[error(
         "the token has more than {} resources, or more than {} actions on one",
@@ -123,7 +136,7 @@ impl Rejection {
         TokenError::InvalidToken
     }
 
-    pub(super) fn unknown_key(kid: &str) -> Self {
+    pub(crate) fn unknown_key(kid: &str) -> Self {
         Self::UnknownKey { kid: shortened(kid) }
     }
 

@@ -26,7 +26,7 @@ pub struct KeyFiles {
 
 /// Verifies tokens by the keys in files. Clones share everything.
 #[derive(Debug, Clone)]
-pub struct TokenServer {
+pub struct WatchedVerifier {
     files: Watched<Reader>,
 }
 
@@ -127,7 +127,7 @@ impl KeyFiles {
     }
 }
 
-impl TokenServer {
+impl WatchedVerifier {
     /// Reads the keys in `files`.
     ///
     /// # Errors

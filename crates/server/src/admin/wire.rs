@@ -9,8 +9,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WhoAmI {
     /// Name of the account; absent for the operator at the control socket, and for anonymous clients.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
+    /// Name of the caller in logs: that of its account, or `robot:` and that of its robot token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
     /// The way in which the caller was recognised.
     pub via: Via,
     /// Whether the caller may administer the server.
@@ -29,6 +32,8 @@ pub enum Via {
     Password,
     /// By the token of a token server.
     Token,
+    /// By a robot token.
+    Robot,
 }
 
 /// The program that answers, its store, and the servers of the same bucket.

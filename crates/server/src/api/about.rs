@@ -13,6 +13,7 @@ pub(crate) fn whoami(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         Answer::json(&wire::WhoAmI {
             account: call.caller.account().map(str::to_owned),
+            actor: call.caller.actor().map(str::to_owned),
             via: call.caller.via(),
             admin: call.caller.is_admin(),
         })

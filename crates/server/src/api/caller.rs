@@ -37,6 +37,11 @@ impl Caller {
         self.client.as_ref()?.account().map(|account| &**account)
     }
 
+    /// What the caller is called in logs: the name of its account, or of its robot token.
+    pub(crate) fn actor(&self) -> Option<&str> {
+        self.client.as_ref()?.actor().map(|actor| &**actor)
+    }
+
     /// The way in which the caller was recognised.
     pub(crate) fn via(&self) -> wire::Via {
         match self.client.as_ref().map(Principal::via) {
@@ -44,6 +49,7 @@ impl Caller {
             Some(Via::Anonymous) => wire::Via::Anonymous,
             Some(Via::Password) => wire::Via::Password,
             Some(Via::Token(_)) => wire::Via::Token,
+            Some(Via::Robot(_)) => wire::Via::Robot,
         }
     }
 
@@ -54,13 +60,13 @@ impl Caller {
 
     /// What tells this caller from others.
     pub(crate) fn key(&self) -> String {
-        format!("{:?} {}", self.via(), self.account().unwrap_or_default())
+        format!("{:?} {}", self.via(), self.actor().unwrap_or_default())
     }
 }
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.client, self.account()) {
+        match (&self.client, self.actor()) {
             (None, _) => f.write_str("the operator at the control socket"),
             (Some(_), Some(name)) => f.write_str(name),
             (Some(_), None) => f.write_str("an anonymous client"),
@@ -108,7 +114,7 @@ pub(crate) async fn identify(
 
 fn forbidden(caller: &Caller, right: Right) -> Problem {
     let right = right.name();
-    let text = match caller.account() {
+    let text = match caller.actor() {
         Some(name) => format!(
             "`{}` lacks the right `{right}`; `access.admins`, or a rule, gives it, and the operator at the control socket has it",
             name.escape_debug()

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use http::{HeaderValue, Method, header, request::Parts};
 use serde_json::{Value, json};
 use wharf_access::{Access, Action, Challenged, Missing, Reason, Resource, Verb, token::Origin};
-use wharf_http::{RequestContext, location::authority};
+use wharf_http::{
+    RequestContext,
+    location::{authority, base},
+};
 use wharf_oci::{ApiError, ErrorCode, RepoName, Route, Tag, query_value};
 
 use crate::{
@@ -159,7 +162,15 @@ pub(crate) fn challenge(
     access: &Access,
     (needed, challenged): (&[Action<'_>], Challenged),
 ) -> HeaderValue {
-    let challenge = access.challenge(origin(context, parts), needed, challenged);
+    let base = access.token_server().and_then(|_| base(context.peer(), parts));
+    let origin = match base.as_deref().and_then(|base| base.split_once("://")) {
+        Some((scheme, host)) => Some(Origin {
+            forwarded_proto: Some(scheme),
+            host,
+        }),
+        None => origin(context, parts),
+    };
+    let challenge = access.challenge(origin, needed, challenged);
     // The challenge is quoted, so that it is a valid header value.
     HeaderValue::from_bytes(challenge.as_bytes())
         .unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""))

@@ -280,7 +280,10 @@ impl<D: Disk> Engine<D> {
         };
         let frames = std::mem::take(frames);
         let file = self
-            .in_staging(&to, || self.disk.create(&to))
+            .in_staging(&to, || match layout::is_private(&item.path) {
+                true => self.disk.create_private(&to),
+                false => self.disk.create(&to),
+            })
             .map_err(|error| writing(&item.path, error))?;
         let (written, result) = write_frames(&self.disk, &file, &frames, 0);
         if result.is_ok() {

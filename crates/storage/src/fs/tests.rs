@@ -135,6 +135,27 @@ async fn files_and_directories_get_ordinary_modes() {
     assert_eq!(mode("docker"), mode("directory"));
 }
 
+#[tokio::test]
+async fn keys_and_robot_tokens_are_for_the_owner_alone() {
+    let (directory, storage) = opened();
+    for key in [
+        layout::token_keys(),
+        layout::robot_tokens(),
+        layout::robot_token_uses(),
+    ] {
+        let mode = || {
+            let file = fs::metadata(directory.path().join(key.as_str())).unwrap();
+            file.permissions().mode() & 0o777
+        };
+        storage.publish(&[Put::new(key.clone(), "first")]).await.unwrap();
+        assert_eq!(mode(), 0o600, "{key}, new");
+        let path = directory.path().join(key.as_str());
+        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        storage.publish(&[Put::new(key.clone(), "second")]).await.unwrap();
+        assert_eq!(mode(), 0o600, "{key}, replaced");
+    }
+}
+
 /// Byte for byte what registry:2 leaves in an upload's directory.
 #[tokio::test]
 async fn an_upload_lies_where_registry_2_looks() {

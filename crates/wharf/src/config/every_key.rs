@@ -159,6 +159,12 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
     ),
     ("http.h2c.enabled", "", "false"),
+    ("access.tokens.enabled", "auth: {htpasswd: {path: p}}", "true"),
+    ("access.tokens.issuer", TOKENS, "i7, enabled: true"),
+    ("access.tokens.service", TOKENS, "s7, enabled: true"),
+    ("access.tokens.expiry", TOKENS, "7m, enabled: true"),
+    ("access.tokens.refreshexpiry", TOKENS, "7d, enabled: true"),
+    ("access.tokens.rotation", TOKENS, "7d, enabled: true"),
     ("auth.htpasswd.path", "", "p"),
     ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),
     ("http.addr", "", "127.0.0.1:7"),
@@ -300,6 +306,9 @@ const REDIRECT: &str = "middleware: {storage: [{name: redirect, options: {baseur
 
 const CLOUDFRONT: &str =
     "middleware: {storage: [{name: cloudfront, options: {baseurl: b, keypairid: k, privatekey: p}}]}";
+
+/// Keys of the token server are tested together with users.
+const TOKENS: &str = "auth: {htpasswd: {path: p}}\naccess: {tokens: {enabled: true}}";
 
 /// Keys of the debug server are tested together with an address.
 const DEBUG: &str = "http: {debug: {addr: ':1'}}";

@@ -16,7 +16,7 @@ use wharf_server::ServerOptions;
 use super::{
     Engine, Found, Middleware, Settings, Source, admin, auth, check, compat, debug, environment, health,
     http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
-    table::VERSION, validation,
+    table::VERSION, tokens, validation,
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
@@ -191,6 +191,7 @@ fn settings(
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
     let auth = auth::read(root);
+    let tokens = tokens::read(root, auth.as_ref(), &server);
     let webhooks = notifications::read(root);
     Settings {
         source,
@@ -210,6 +211,7 @@ fn settings(
         purge: storage.purge,
         auth,
         admin: admin::read(root),
+        tokens,
         registry,
         webhooks,
         server,

@@ -6,7 +6,7 @@ use super::{
     admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, storage, unsupported, validation,
+    limits, log, middleware, notifications, paging, storage, tokens, unsupported, validation,
 };
 
 keys! {
@@ -37,6 +37,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         storage::azure::KEYS,
         middleware::KEYS,
         auth::KEYS,
+        tokens::KEYS,
         admin::KEYS,
         http::KEYS,
         limits::KEYS,

@@ -4,30 +4,47 @@ use std::{
     io::{self, Write as _},
     path::Path,
     sync::Arc,
+    time::SystemTime,
 };
 
 use anyhow::Context as _;
 use wharf_access::{
-    Access,
+    Access, TokenServer,
     htpasswd::{Htpasswd, Provisioned},
-    token::TokenServer,
+    issuer::{Issuer, Options},
+    robot::Robots,
+    token::WatchedVerifier,
 };
 use wharf_budget::Budget;
+use wharf_storage::Storage;
 
 use crate::config::{self, Auth};
 
 /// Opens what the authentication of clients needs.
-pub(super) fn open(auth: &Auth, budget: &Budget) -> anyhow::Result<Arc<Access>> {
+pub(super) fn open(auth: &Auth, budget: &Budget) -> anyhow::Result<Access> {
     let access = match auth {
         Auth::Htpasswd(config) => htpasswd(config)?,
         Auth::Token(config) => token(config)?,
     };
-    Ok(Arc::new(access.with_budget(budget)))
+    Ok(access.with_budget(budget))
+}
+
+/// Reads the keys and the robot tokens in the store, and makes the first key. Where that fails, users log in with their
+/// passwords all the same, and the workers try again.
+pub(super) async fn token_server(options: &Options, storage: &Arc<dyn Storage>) -> TokenServer {
+    let (issuer, robots) = (Issuer::new(storage, options.clone()), Robots::new(storage));
+    if let Err(error) = issuer.start(SystemTime::now()).await {
+        tracing::error!(%error, "no tokens can be issued until the keys can be read and written");
+    }
+    if let Err(error) = robots.refresh().await {
+        tracing::error!(%error, "no robot token is taken until they can be read");
+    }
+    TokenServer::new(issuer, robots)
 }
 
 /// Reads the keys of the token server.
 fn token(config: &config::Token) -> anyhow::Result<Access> {
-    let server = TokenServer::open(config.settings.clone(), &config.keys)?;
+    let server = WatchedVerifier::open(config.settings.clone(), &config.keys)?;
     Ok(Access::with_tokens(server))
 }
 
