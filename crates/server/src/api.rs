@@ -160,8 +160,8 @@ impl Api {
             };
             site.check(context, parts)?;
         }
-        let caller = caller::identify(gates, &self.app, context, parts, operation).await?;
-        let query = Query::read(parts.uri.query().unwrap_or(""), operation)?;
+        let caller = caller::identify(gates, &self.app, context, parts, operation.right).await?;
+        let query = Query::read(parts.uri.query().unwrap_or(""), operation.query)?;
         let budget = &self.app.services.budget;
         let (bytes, charge) = match operation.body {
             Some(_) => {

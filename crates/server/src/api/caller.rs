@@ -6,10 +6,7 @@ use http::{HeaderValue, header, request::Parts};
 use wharf_access::{Access, Challenged, Principal, Reason, Via};
 use wharf_http::RequestContext;
 
-use super::{
-    operation::{Operation, Right},
-    problem::{Kind, Problem, Result},
-};
+use super::problem::{Kind, Problem, Result};
 use crate::{
     admin::wire,
     call::App,
@@ -23,6 +20,15 @@ pub(crate) struct Caller {
     /// The client; `None`: the local operator at the control socket.
     client: Option<Principal>,
     is_admin: bool,
+}
+
+/// A right that an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// None but to be a client of the registry.
+    Any,
+    /// The right to administer the server.
+    Admin,
 }
 
 impl Caller {
@@ -64,6 +70,16 @@ impl Caller {
     }
 }
 
+impl Right {
+    /// Name of the right in rules and problems.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Admin => "admin",
+        }
+    }
+}
+
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (&self.client, self.actor()) {
@@ -74,14 +90,14 @@ impl fmt::Display for Caller {
     }
 }
 
-/// Recognises the caller, and checks its right to the operation. Where the gates ask for no credentials, the caller is the
+/// Recognises the caller, and checks that it has the right `right`. Where the gates ask for no credentials, the caller is the
 /// operator.
 pub(crate) async fn identify(
     gates: Gates,
     app: &App,
     context: &mut RequestContext,
     parts: &Parts,
-    operation: &Operation,
+    right: Right,
 ) -> Result<Caller> {
     let demand = Demand {
         actions: &[],
@@ -106,8 +122,8 @@ pub(crate) async fn identify(
         is_admin: access.is_some_and(|access| access.administers(principal, address)),
         client: Some(principal.clone()),
     };
-    match operation.right {
-        Right::Admin if !caller.is_admin => Err(forbidden(&caller, operation.right)),
+    match right {
+        Right::Admin if !caller.is_admin => Err(forbidden(&caller, right)),
         Right::Admin | Right::Any => Ok(caller),
     }
 }

@@ -5,8 +5,10 @@ use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 
 use super::{
-    operation::{Form, Operation, Parameter, Right, schema},
+    caller::Right,
+    operation::{Operation, schema},
     problem::Kind,
+    query::{Form, Parameter},
 };
 use crate::admin::wire;
 

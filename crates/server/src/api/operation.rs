@@ -9,7 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use super::{
     answer::Answer,
     call::Call,
+    caller::Right,
     problem::{Kind, Result},
+    query::Parameter,
 };
 
 /// An operation of the API: one method at one path.
@@ -56,47 +58,10 @@ pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Answer>>;
 /// Makes the schema of a type.
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
-/// A right that an operation needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Right {
-    /// None but to be a client of the registry.
-    Any,
-    /// The right to administer the server.
-    Admin,
-}
-
-/// A parameter of the query.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Parameter {
-    pub(crate) name: &'static str,
-    /// Meaning, in one sentence without a full stop.
-    pub(crate) help: &'static str,
-    pub(crate) form: Form,
-    pub(crate) is_required: bool,
-}
-
-/// The form of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Form {
-    Text,
-    /// A whole number from 1 to this.
-    UpTo(usize),
-}
-
 impl Operation {
     /// Whether it changes something, so that a repetition has to be noticed.
     pub(crate) fn is_write(&self) -> bool {
         self.effect != Effect::None
-    }
-}
-
-impl Right {
-    /// Name of the right in rules and problems.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::Admin => "admin",
-        }
     }
 }
 

@@ -4,8 +4,10 @@ use http::Method;
 
 use super::{
     about,
-    operation::{Effect, Form, Operation, Parameter, Right, schema},
+    caller::Right,
+    operation::{Effect, Operation, schema},
     problem::Kind,
+    query::{Form, Parameter},
     rules,
     users::{self, LARGEST_PAGE},
 };

@@ -4,22 +4,37 @@ use std::borrow::Cow;
 
 use wharf_oci::query_pairs;
 
-use super::{
-    operation::{Form, Operation, Parameter},
-    problem::{Kind, Problem, Result},
-};
+use super::problem::{Kind, Problem, Result};
+
+/// A parameter of the query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Parameter {
+    pub(crate) name: &'static str,
+    /// Meaning, in one sentence without a full stop.
+    pub(crate) help: &'static str,
+    pub(crate) form: Form,
+    pub(crate) is_required: bool,
+}
+
+/// The form of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Text,
+    /// A whole number from 1 to this.
+    UpTo(usize),
+}
 
 /// The parameters of a request, each once.
 #[derive(Debug, Default)]
 pub(crate) struct Query(Vec<(&'static str, String)>);
 
 impl Query {
-    /// Reads `query`, the part of the target after its question mark.
-    pub(crate) fn read(query: &str, operation: &Operation) -> Result<Self> {
+    /// Reads `query`, the part of the target after its question mark, as the parameters that are `known`.
+    pub(crate) fn read(query: &str, known: &'static [Parameter]) -> Result<Self> {
         let mut read = Self::default();
         for (name, value) in query_pairs(query) {
-            let Some(parameter) = operation.query.iter().find(|known| known.name == name) else {
-                return Err(unknown(&name, operation));
+            let Some(parameter) = known.iter().find(|known| known.name == name) else {
+                return Err(unknown(&name, known));
             };
             if read.get(parameter.name).is_some() {
                 let text = format!("`{}` stands twice in the query; leave one out", parameter.name);
@@ -27,7 +42,7 @@ impl Query {
             }
             read.0.push((parameter.name, checked(parameter, value)?));
         }
-        for parameter in operation.query {
+        for parameter in known {
             if parameter.is_required && read.get(parameter.name).is_none() {
                 let text = format!(
                     "the query lacks `{name}`: `?{name}=…`; it is the {help}",
@@ -74,12 +89,8 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
     }
 }
 
-fn unknown(name: &str, operation: &Operation) -> Problem {
-    let known: Vec<String> = operation
-        .query
-        .iter()
-        .map(|known| format!("`{}`", known.name))
-        .collect();
+fn unknown(name: &str, known: &[Parameter]) -> Problem {
+    let known: Vec<String> = known.iter().map(|known| format!("`{}`", known.name)).collect();
     let hint = match known.as_slice() {
         [] => "this operation takes none".to_owned(),
         known => format!("this operation takes {}", known.join(", ")),

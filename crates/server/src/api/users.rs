@@ -69,7 +69,7 @@ pub(crate) fn set_password(call: Call) -> BoxFuture<'static, Result<Answer>> {
 pub(crate) fn remove(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = call.query.required("name").to_owned();
-        change(&call, name, |users, name, expected| users.remove(name, expected)).await
+        change(&call, name, Users::remove).await
     }
     .boxed()
 }
