@@ -10,6 +10,7 @@ mod apache;
 mod differential;
 mod docker;
 mod live;
+mod rules;
 mod scene;
 mod setup;
 mod start;
@@ -25,6 +26,7 @@ fn main() {
     let mut suite = Suite::default();
     setup::add_to(&mut suite);
     live::add_to(&mut suite);
+    rules::add_to(&mut suite);
     start::add_to(&mut suite);
     wire::add_to(&mut suite);
     apache::add_to(&mut suite);

@@ -203,3 +203,41 @@ fn the_process_is_among_them() {
         assert!(log.contains(&format!("commit={commit}")), "{log}");
     });
 }
+
+/// One of `$2y$04$…` is quick to check; the password is `pw`.
+const ALICE: &str = "alice:$2y$04$KQlVPV7oebzne.IOGT3eAONmm5hGHB1wtnxLDUdOMyabu50rBKuzq\n";
+
+#[test]
+fn damaged_users_and_rules_show_until_they_are_mended() {
+    const RULES: &str = "rules: [{accounts: alice, repositories: a, allow: pull}]\n";
+
+    let builder = watched().inmemory().htpasswd("htpasswd");
+    builder.write("htpasswd", ALICE);
+    builder.write("rules.yml", RULES);
+    let rules = builder.path("rules.yml").display().to_string();
+    let server = builder.config(format!("access: {{rules: '{rules}'}}")).start();
+    run(async {
+        let alice = server.anonymous().as_user("alice", "pw");
+        let check = async |users: f64, rules: f64, problems: f64| {
+            alice.get("/v2/").await.expect(200);
+            let page = page_with(&server, "wharf_access_file_ok{file=\"users\"}", users).await;
+            assert_eq!(
+                value(&page, "wharf_access_file_ok{file=\"rules\"}"),
+                Some(rules),
+                "{page}"
+            );
+            let line = "wharf_access_file_problems{file=\"rules\"}";
+            assert_eq!(value(&page, line), Some(problems), "{page}");
+        };
+        check(1.0, 1.0, 0.0).await;
+        server.write("rules.yml", "rules: [");
+        check(1.0, 0.0, 1.0).await;
+        server.write("htpasswd", "garbage");
+        server.write("rules.yml", RULES.replace("s: a,", "s: A,"));
+        // The rule is used, and fits nothing.
+        check(0.0, 1.0, 1.0).await;
+        server.write("htpasswd", ALICE);
+        server.write("rules.yml", RULES);
+        check(1.0, 1.0, 0.0).await;
+    });
+}

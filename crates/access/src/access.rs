@@ -6,7 +6,9 @@ use wharf_budget::Budget;
 use wharf_workers::Worker;
 
 use crate::{
+    FileStatus,
     action::{Action, Resource, Verb},
+    backoff::Backoff,
     binding::Binding,
     credentials::Credentials,
     decision::{Authorization, Grant, Missing, Reason},
@@ -28,6 +30,7 @@ pub struct Access {
     /// `None`: every account may do everything, and a client without one nothing, as in registry:2
     rules: Option<Source>,
     queue: Queue,
+    backoff: Backoff,
 }
 
 /// How clients prove which account they have.
@@ -103,6 +106,7 @@ impl Access {
             login,
             rules: None,
             queue: Queue::new(Budget::default().passwords),
+            backoff: Backoff::new(),
         }
     }
 
@@ -214,8 +218,16 @@ impl Access {
                     .await
             }
             (Credentials::Basic(basic), Way::Passwords { users, .. }) => {
+                self.backoff.admit(basic, network).map_err(Reason::Guessing)?;
                 match users.authenticate(basic, network).await {
-                    Ok(user) => Ok(Principal::with_password(user)),
+                    Ok(user) => {
+                        self.backoff.succeeded(basic, network);
+                        Ok(Principal::with_password(user))
+                    }
+                    Err(Reason::WrongCredentials) => {
+                        self.backoff.failed(basic, network);
+                        Err(Reason::WrongCredentials)
+                    }
                     Err(Reason::Busy) => Err(self.queue.refuse()),
                     Err(reason) => Err(reason),
                 }
@@ -245,11 +257,27 @@ impl Access {
         tag: Option<&str>,
         address: Option<IpAddr>,
     ) -> Authorization<'a> {
-        if let Via::Token(claims) = principal.via()
-            && !actions.iter().all(|action| claims.allows(action))
-        {
+        let is_beyond = match principal.via() {
+            Via::Token(claims) => !actions.iter().all(|action| claims.allows(action)),
+            _ => false,
+        };
+        // Another token server may give what ours does not: there the account decides first, as no token helps that lacks the right.
+        if is_beyond && matches!(self.login, Way::Tokens(_)) {
             return Authorization::InsufficientScope;
         }
+        match self.authorize_account(principal, actions, tag, address) {
+            Authorization::Allowed(_) if is_beyond => Authorization::InsufficientScope,
+            decision => decision,
+        }
+    }
+
+    fn authorize_account<'a>(
+        &self,
+        principal: &Principal,
+        actions: &[Action<'a>],
+        tag: Option<&str>,
+        address: Option<IpAddr>,
+    ) -> Authorization<'a> {
         if let Some(robot) = principal.robot()
             && let Some(&action) = actions.iter().find(|action| !robot.allows(action))
         {
@@ -449,6 +477,20 @@ impl Access {
             Some(Source::File(file)) => Some(file),
             _ => None,
         }
+    }
+
+    /// The state of each file that decides about clients, by what it has: `users`, `rules`.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, FileStatus)> {
+        let users = self.htpasswd().map(Htpasswd::status);
+        let users = users.map(|status| FileStatus {
+            problem: status.problem,
+            findings: status.findings,
+        });
+        let rules = self.rules_file().map(RulesFile::status);
+        let files = [("users", users), ("rules", rules)];
+        files
+            .into_iter()
+            .filter_map(|(name, status)| Some((name, status?)))
     }
 
     /// What has to run beside requests.

@@ -1,5 +1,7 @@
 //! The two decisions about a request, with their reasons: which client it is, and whether that may do it.
 
+use std::time::Duration;
+
 use crate::{action::Action, rules::RuleOrigin, token::Rejection};
 
 /// Why the client of a request is not known. Deliberately says nothing about whether a user exists.
@@ -13,6 +15,8 @@ pub enum Reason {
     BadToken(Rejection),
     /// The `Authorization` header cannot be read; the text says why.
     Malformed(&'static str),
+    /// The client, or others, have guessed at this account, or the client at several: it may try again after this time.
+    Guessing(Duration),
     /// Too many passwords wait to be checked; the same request may succeed in a moment.
     Busy,
     /// The check failed because of a bug in wharf.

@@ -6,6 +6,7 @@
 
 mod access;
 mod action;
+mod backoff;
 mod bcrypt;
 pub mod binding;
 mod credentials;

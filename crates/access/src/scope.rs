@@ -146,9 +146,9 @@ impl Scope {
         let mut granted: Vec<Box<str>> = Vec::new();
         if let Some(scoped) = self.resource() {
             let mut grant = |verb: Verb| {
-                let is_new = granted.iter().all(|other| **other != *verb.as_str());
-                let is_allowed = is_new && allows(&scoped.action(verb));
-                if is_allowed {
+                let is_granted = granted.iter().any(|other| **other == *verb.as_str());
+                let is_allowed = is_granted || allows(&scoped.action(verb));
+                if is_allowed && !is_granted {
                     granted.push(verb.as_str().into());
                 }
                 is_allowed
@@ -357,6 +357,7 @@ mod tests {
             granted.to_string()
         };
         assert_eq!(cut("repository:a:*", &[Verb::All]), "repository:a:*");
+        assert_eq!(cut("repository:a:*,*", &[Verb::All]), "repository:a:*");
         assert_eq!(cut("repository:a:*", &[Verb::Pull]), "repository:a:pull");
         assert_eq!(cut("repository:a:pull,*", &[Verb::Pull]), "repository:a:pull");
         assert_eq!(

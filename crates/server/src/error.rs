@@ -1,5 +1,7 @@
 //! The table of errors of the API: the code, status and text of each failure.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
@@ -51,6 +53,12 @@ impl Failure {
         let mut failure = Self::new(code, message).with_header(header::RETRY_AFTER, RETRY_AFTER);
         failure.0.is_busy = true;
         failure
+    }
+
+    /// The failure of a request that has to wait for `time`.
+    pub(crate) fn wait(time: Duration, code: ErrorCode, message: impl Into<String>) -> Self {
+        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
+        Self::new(code, message).with_header(header::RETRY_AFTER, seconds.into())
     }
 
     /// Replaces the status of the table.

@@ -14,6 +14,9 @@ use crate::{
     rights::Rights,
 };
 
+/// The refusal of a client that guesses passwords. It never tells whether the account exists.
+pub(crate) const GUESSING: &str = "too many wrong passwords came from this address, or for this user name";
+
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gates {

@@ -1,11 +1,15 @@
 //! The command line: definitions only.
 
+mod access;
 mod garbage_collect;
 mod storage;
+mod token;
 
 pub(crate) use self::{
+    access::{Access, AccessTest, TestedAction},
     garbage_collect::GarbageCollect,
     storage::{Storage, StorageCopy},
+    token::{Token, TokenPlace},
 };
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
@@ -137,6 +141,20 @@ pub(crate) enum Command {
     User {
         #[command(subcommand)]
         command: User,
+    },
+
+    /// Check the access rules, and ask what they decide.
+    Access {
+        #[command(subcommand)]
+        command: Access,
+    },
+
+    /// Manage robot tokens: secrets for programs, for some repositories and some actions.
+    ///
+    /// A token is the password of any user name, or a bearer token. Servers take it once `access.tokens.enabled` is true.
+    Token {
+        #[command(subcommand)]
+        command: Token,
     },
 
     /// Apache's htpasswd, for bcrypt: the same flags, messages and exit codes.

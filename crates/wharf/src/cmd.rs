@@ -1,5 +1,6 @@
 //! The commands, a module for each.
 
+pub(crate) mod access;
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod garbage_collect;
@@ -15,5 +16,6 @@ pub(crate) mod repo;
 pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;
+pub(crate) mod token;
 pub(crate) mod uploads;
 pub(crate) mod user;

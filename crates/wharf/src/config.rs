@@ -1,6 +1,7 @@
 //! The configuration: [`mod@load`] finds and reads it, [`Settings`] are the result. Each section of it has a module
 //! with its keys, which are read through a [`section`].
 
+mod access;
 mod admin;
 mod auth;
 mod check;
@@ -39,7 +40,7 @@ pub(crate) use show::examine;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use wharf_access::token;
+use wharf_access::{rules::Configured, token};
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 use wharf_storage::object::{
@@ -79,6 +80,8 @@ pub(crate) struct Settings {
     pub(crate) registry: wharf_registry::Options,
     /// Authentication of clients; `None`: every client may do everything.
     pub(crate) auth: Option<Auth>,
+    /// What accounts, and clients without one, may do.
+    pub(crate) access: Access,
     /// The token server of this registry; `None`: it is none.
     pub(crate) tokens: Option<wharf_access::issuer::Options>,
     pub(crate) admin: Admin,
@@ -211,6 +214,15 @@ pub(crate) struct Htpasswd {
 pub(crate) struct Admin {
     /// The chosen path of the control socket; `None`: it follows from the store.
     pub(crate) socket: Option<PathBuf>,
+}
+
+/// What accounts, and clients without one, may do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// Path of the file of rules; `None`: every user may do everything on repositories.
+    pub(crate) rules: Option<PathBuf>,
+    /// The rules that other keys stand for.
+    pub(crate) configured: Configured,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

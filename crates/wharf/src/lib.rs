@@ -89,6 +89,8 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
         cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
         cli::Command::User { command } => cmd::user::run(command)?,
+        cli::Command::Access { command } => return cmd::access::run(&command),
+        cli::Command::Token { command } => cmd::token::run(&command)?,
         cli::Command::Htpasswd { arguments } => return Ok(cmd::htpasswd::run(&arguments)),
         cli::Command::Cert { command } => cmd::cert::run(command)?,
         cli::Command::Pwgen { length, count } => cmd::pwgen::run(length, count)?,

@@ -7,7 +7,10 @@ use std::{
 };
 
 use rustix::fs::{Access, access};
-use wharf_access::htpasswd::Htpasswd;
+use wharf_access::{
+    htpasswd::Htpasswd,
+    rules::{RulesFile, Weight},
+};
 use wharf_client::outgoing;
 use wharf_http::Tls;
 
@@ -40,6 +43,9 @@ pub(crate) fn look(settings: &Settings) -> Findings {
             Err(error) => findings.problems.push(error.to_string()),
         },
         None => {}
+    }
+    if let Some(path) = &settings.access.rules {
+        rules_file(path, &mut findings);
     }
     if let Engine::Filesystem { root } = &settings.storage {
         findings
@@ -78,6 +84,21 @@ fn password_file(path: &Path) -> Option<String> {
             )
         }),
         _ => Htpasswd::check(path).err().map(|error| error.to_string()),
+    }
+}
+
+fn rules_file(path: &Path, findings: &mut Findings) {
+    let reading = match RulesFile::check(path) {
+        Ok(reading) => reading,
+        Err(error) => return findings.problems.push(error.to_string()),
+    };
+    for problem in reading.problems {
+        let text = format!("`{}`: {problem}", path.display());
+        match problem.weight {
+            Weight::Error => findings.problems.push(text),
+            Weight::Warning => findings.warnings.push(text),
+            Weight::Note => {}
+        }
     }
 }
 
@@ -162,5 +183,30 @@ mod tests {
             );
         }
         assert!(creatable(Path::new("data")).is_ok());
+    }
+
+    #[test]
+    fn all_problems_of_the_rules_are_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("rules.yml");
+        let look = || {
+            let mut findings = Findings::default();
+            rules_file(&path, &mut findings);
+            (findings.problems.join("\n"), findings.warnings.join("\n"))
+        };
+        assert!(look().0.contains("cannot read the file of access rules"));
+        let text = "rules:\n- {accounts: a, repositories: B, allow: pul}\n- {accounts: '@ci', repositories: b, allow: pull}\n";
+        std::fs::write(&path, text).unwrap();
+        let (problems, warnings) = look();
+        for part in [
+            "rules.yml`: line 2: `pul` is no action; did you mean `pull`?",
+            "line 3: there is no group `ci`",
+        ] {
+            assert!(problems.contains(part), "{problems}");
+        }
+        assert!(
+            warnings.contains("line 2: `B` matches no name of a repository"),
+            "{warnings}"
+        );
     }
 }

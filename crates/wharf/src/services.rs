@@ -268,7 +268,7 @@ async fn access(
     let Some(auth) = &settings.auth else {
         return Ok(None);
     };
-    let mut access = access::open(auth, budget)?;
+    let mut access = access::open(auth, &settings.access, budget)?;
     if let Some(options) = &settings.tokens {
         access = access.with_token_server(access::token_server(options, store).await);
     }

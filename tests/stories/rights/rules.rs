@@ -36,7 +36,8 @@ fn ruled(builder: ServerBuilder, rules: &str) -> Server {
 fn with_users(builder: ServerBuilder) -> ServerBuilder {
     let lines = USERS.iter().map(|name| format!("{name}:{HASH}\n"));
     builder.write("htpasswd", lines.collect::<String>());
-    builder.htpasswd("htpasswd")
+    let path = builder.path("htpasswd").display().to_string();
+    builder.htpasswd(&path)
 }
 
 fn user(server: &Server, name: &str) -> Client {

@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 
 use wharf_document::{Map, Node, Value, words::cut};
-use wharf_oci::{RepoName, Tag};
 
 use super::{
     Account, Effect, Pattern, PatternError, Problem, Rule, RuleOrigin, Rules, Verbs,
@@ -304,7 +303,7 @@ impl Reader<'_> {
 
     fn repository(&mut self, text: Text<'_>) -> Option<Pattern> {
         let pattern = self.pattern(text)?;
-        if let Some(error) = impossible::<RepoName>(&pattern) {
+        if let Some(error) = pattern.matches_no_repository() {
             let shown = cut(text.text);
             self.warn(
                 text.line,
@@ -326,7 +325,7 @@ impl Reader<'_> {
             );
             return None;
         }
-        if let Some(error) = impossible::<Tag>(&pattern) {
+        if let Some(error) = pattern.matches_no_tag() {
             let hint = "a tag has letters, digits, `.`, `_` and `-`";
             self.warn(text.line, format!("`{shown}` matches no tag: {error}"), hint);
         }
@@ -434,13 +433,3 @@ impl Reader<'_> {
 }
 
 const REPOSITORIES: &str = "a repository is named without the host, in small letters, such as `team/app`; `*` stays inside a component, `**` crosses `/`";
-
-/// Why a pattern matches nothing that is a `T`; `None` when it does, as far as can be told by looking.
-fn impossible<T: std::str::FromStr>(pattern: &Pattern) -> Option<T::Err> {
-    let with_letters = pattern.example("a")?.parse::<T>();
-    let without = pattern.example("")?.parse::<T>();
-    match (with_letters, without) {
-        (Err(error), Err(_)) => Some(error),
-        _ => None,
-    }
-}

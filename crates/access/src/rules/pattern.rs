@@ -1,8 +1,9 @@
 //! Patterns of repositories, tags and accounts.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use regex::Regex;
+use wharf_oci::{NameError, RepoName, Tag, TagError};
 
 /// A pattern over names whose components are separated by `/`.
 ///
@@ -126,8 +127,27 @@ impl Pattern {
         }
     }
 
+    /// Why it matches no name that a repository can have; `None` when it does, as far as can be told by looking.
+    pub fn matches_no_repository(&self) -> Option<NameError> {
+        self.impossible::<RepoName>()
+    }
+
+    /// Why it matches no tag; `None` when it does, as far as can be told by looking.
+    pub fn matches_no_tag(&self) -> Option<TagError> {
+        self.impossible::<Tag>()
+    }
+
+    fn impossible<T: FromStr>(&self) -> Option<T::Err> {
+        let with_letters = self.example("a")?.parse::<T>();
+        let without = self.example("")?.parse::<T>();
+        match (with_letters, without) {
+            (Err(error), Err(_)) => Some(error),
+            _ => None,
+        }
+    }
+
     /// A name that it matches for the account `a`, if the pattern has components: each wildcard is replaced by `filling`.
-    pub(super) fn example(&self, filling: &str) -> Option<String> {
+    fn example(&self, filling: &str) -> Option<String> {
         let Form::Components(components) = &self.form else {
             return None;
         };

@@ -10,7 +10,7 @@ use super::problem::{Kind, Problem, Result};
 use crate::{
     admin::wire,
     call::App,
-    gates::{Demand, Gates, Refusal},
+    gates::{Demand, GUESSING, Gates, Refusal},
     v2,
 };
 
@@ -174,6 +174,13 @@ fn unknown(access: &Access, reason: Reason) -> Result<String> {
         Reason::WrongScheme => "this server takes a user name and a password (`Basic`), not a token",
         Reason::BadToken(rejection) => return Ok(rejection.to_string()),
         Reason::Malformed(what) => what,
+        Reason::Guessing(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let text = format!("{GUESSING}; the next one is looked at in {seconds} s");
+            return Err(
+                Problem::new(Kind::TooManyRequests, text).with_header(header::RETRY_AFTER, seconds.into())
+            );
+        }
         Reason::Busy => {
             let text = "too many passwords are being checked; the same request will succeed in a moment";
             let problem = Problem::new(Kind::TooManyRequests, text);

@@ -93,7 +93,7 @@ kinds! {
     NotJson = 415, "not-json", "The body must be JSON";
     /// The `Idempotency-Key` was used for another request; choose a new one for each.
     KeyReused = 422, "key-reused", "The key was used for another request";
-    /// Too many requests wait for the check of a password; ask again in a moment.
+    /// Too many passwords were wrong, or wait to be checked; ask again after the time in `Retry-After`.
     TooManyRequests = 429, "too-many-requests", "Too many requests wait";
     /// The server failed; its log has the reason under the id of the request.
     Failed = 500, "failed", "The server failed";

@@ -8,7 +8,7 @@ use wharf_budget::Exhausted;
 use wharf_oci::ErrorCode;
 
 use super::request::RequestError;
-use crate::{body::Content, error::JSON};
+use crate::{body::Content, error::JSON, gates::GUESSING};
 
 /// A refusal.
 #[derive(Debug)]
@@ -79,6 +79,10 @@ impl Refusal {
                     "invalid_grant",
                     format!("{rejection}; `docker login` fetches another one"),
                 )
+            },
+            Reason::Guessing(_) => Self {
+                text: GUESSING.to_owned(),
+                ..Self::busy()
             },
             Reason::Busy => Self::busy(),
             Reason::Failed => Self {

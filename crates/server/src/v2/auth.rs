@@ -13,7 +13,7 @@ use wharf_oci::{ApiError, ErrorCode, RepoName, Route, Tag, query_value};
 
 use crate::{
     error::Failure,
-    gates::{Demand, Refusal},
+    gates::{Demand, GUESSING, Refusal},
 };
 
 /// The repository from which a blob is mounted. An invalid name is refused later, or ignored.
@@ -206,6 +206,10 @@ fn unknown(access: &Access, reason: &Reason) -> Result<Cow<'static, str>, Failur
         }
         Reason::BadToken(rejection) => rejection.to_string().into(),
         Reason::Malformed(what) => (*what).into(),
+        Reason::Guessing(wait) => {
+            let text = format!("{GUESSING}; the next one is looked at in {} s", wait.as_secs() + 1);
+            return Err(Failure::wait(*wait, ErrorCode::TooManyRequests, text));
+        }
         Reason::Busy => {
             let text = "too many passwords are being checked; the same request will succeed in a moment";
             return Err(Failure::busy(ErrorCode::TooManyRequests, text));

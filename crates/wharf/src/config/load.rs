@@ -14,9 +14,9 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, admin, auth, check, compat, debug, environment, health,
-    http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
-    table::VERSION, tokens, validation,
+    Engine, Found, Middleware, Settings, Source, access, admin, auth, check, compat, debug, environment,
+    health, http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
+    table::VERSION, tokens, unsupported, validation,
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
@@ -192,6 +192,7 @@ fn settings(
     compat::read(root, &mut registry, &mut server);
     let auth = auth::read(root);
     let tokens = tokens::read(root, auth.as_ref(), &server);
+    let has_accounts = auth.is_some() || unsupported::LOGINS.iter().any(|&way| root.has(way));
     let webhooks = notifications::read(root);
     Settings {
         source,
@@ -212,6 +213,7 @@ fn settings(
         auth,
         admin: admin::read(root),
         tokens,
+        access: access::read(root, has_accounts),
         registry,
         webhooks,
         server,
@@ -479,6 +481,60 @@ mod tests {
         for open in ["", "auth:\n", "auth: none\n", "auth: {none: {}}\n"] {
             let file = format!("version: 0.1\nstorage: inmemory\n{open}");
             assert_eq!(understood(&file, &[]).unwrap().auth, None, "{open}");
+        }
+    }
+
+    #[test]
+    fn rights_are_configured_for_the_accounts_of_users() {
+        let file = |access: &str| {
+            format!("version: 0.1\nstorage: inmemory\nauth: {{htpasswd: {{path: p}}}}\naccess: {access}\n")
+        };
+        let access = understood(
+            &file("{rules: /etc/wharf/rules.yml, admins: [root, ops@example.com], anonymous: 'public/**'}"),
+            &[("REGISTRY_ACCESS_ADMINS", "[root]")],
+        );
+        let access = access.unwrap().access;
+        assert_eq!(access.rules, Some(PathBuf::from("/etc/wharf/rules.yml")));
+        assert_eq!(access.configured.admins, ["root"]);
+        let anonymous: Vec<String> = access
+            .configured
+            .anonymous
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(anonymous, ["public/**"]);
+        for (access, expected) in [
+            (
+                "{anonymous: a**}",
+                "config.yml:4: `access.anonymous` has the pattern `a**`, which cannot be used: `**` stands alone",
+            ),
+            (
+                "{anonymous: [ok, Public/x]}",
+                "has the pattern `Public/x`, which cannot be used: it matches no repository",
+            ),
+            (
+                "{anonymous: '${account}/**'}",
+                "clients without an account have no `${account}`",
+            ),
+            (
+                "{admins: ['root:pw']}",
+                "`access.admins` must have names of accounts, and `root:pw` is none",
+            ),
+            (
+                "{admins: ['@ops']}",
+                "`access.admins` must have names of accounts, and `@ops` is none",
+            ),
+        ] {
+            let error = understood(&file(access), &[]).unwrap_err().to_string();
+            assert!(error.contains(expected), "{access}: {error}");
+        }
+        let open = "version: 0.1\nstorage: inmemory\naccess: {rules: r, anonymous: [a]}\n";
+        let error = understood(open, &[]).unwrap_err().to_string();
+        for key in [
+            "config.yml:3: `access.rules` has no effect without `auth`",
+            "config.yml:3: `access.anonymous` has no effect",
+        ] {
+            assert!(error.contains(key), "{error}");
         }
     }
 

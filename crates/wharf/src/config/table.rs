@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    admin, auth, compat, debug, health, http,
+    access, admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, storage, tokens, unsupported, validation,
@@ -37,6 +37,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         storage::azure::KEYS,
         middleware::KEYS,
         auth::KEYS,
+        access::KEYS,
         tokens::KEYS,
         admin::KEYS,
         http::KEYS,

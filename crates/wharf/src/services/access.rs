@@ -1,4 +1,4 @@
-//! Opening the password file at the start, and warnings about passwords.
+//! Opening what decides about clients at the start, and warnings about passwords.
 
 use std::{
     io::{self, Write as _},
@@ -13,6 +13,7 @@ use wharf_access::{
     htpasswd::{Htpasswd, Provisioned},
     issuer::{Issuer, Options},
     robot::Robots,
+    rules::RulesFile,
     token::WatchedVerifier,
 };
 use wharf_budget::Budget;
@@ -20,11 +21,15 @@ use wharf_storage::Storage;
 
 use crate::config::{self, Auth};
 
-/// Opens what the authentication of clients needs.
-pub(super) fn open(auth: &Auth, budget: &Budget) -> anyhow::Result<Access> {
+/// Opens what the authentication of clients needs, and the rules of what they may do.
+pub(super) fn open(auth: &Auth, rights: &config::Access, budget: &Budget) -> anyhow::Result<Access> {
     let access = match auth {
         Auth::Htpasswd(config) => htpasswd(config)?,
         Auth::Token(config) => token(config)?,
+    };
+    let access = match &rights.rules {
+        Some(path) => access.with_rules_of(RulesFile::open(path, rights.configured.clone())?),
+        None => access.with_configured(&rights.configured),
     };
     Ok(access.with_budget(budget))
 }

@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics, Probe,
-    ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    AccessMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics,
+    Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -124,6 +124,9 @@ pub(super) fn metrics(
         .with(WorkerMetrics(supervisor.clone()));
     if let Some(requests) = meters.requests {
         metrics = metrics.with(BucketRequestMetrics(requests));
+    }
+    if let Some(access) = &services.access {
+        metrics = metrics.with(AccessMetrics(Arc::clone(access)));
     }
     if let Some(health) = &services.health {
         metrics = metrics.with(HealthMetrics(Arc::clone(health)));
