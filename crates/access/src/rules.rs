@@ -193,7 +193,8 @@ impl Rules {
                 rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker)
             }
             Resource::Repository(name) => {
-                rule.fits_tag(action.verb, tag)
+                rule.effect.on(action.verb).is_some()
+                    && rule.fits_tag(action.verb, tag)
                     && rule.fits_name(name.as_str(), asker)
                     && rule.fits_client(&self.groups, asker)
             }
