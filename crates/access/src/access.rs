@@ -423,7 +423,8 @@ impl Access {
         })
     }
 
-    fn rules(&self) -> Option<Arc<Rules>> {
+    /// The rules in force; `None`: every account may do everything on repositories.
+    pub fn rules(&self) -> Option<Arc<Rules>> {
         Some(match self.rules.as_ref()? {
             Source::Configuration(rules) => Arc::clone(rules),
             Source::File(file) => file.current(),

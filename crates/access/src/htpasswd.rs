@@ -16,7 +16,10 @@ mod edit;
 mod list;
 mod memory;
 
-pub use edit::{EditError, Edited, User, Verdict, add, list_users, remove, set, start_anew, verify};
+pub use edit::{
+    Change, EditError, Edited, Listing, User, Verdict, Version, add, apply, list_users, listing, remove, set,
+    start_anew, verify,
+};
 
 use std::{
     io,

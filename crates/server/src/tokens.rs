@@ -43,7 +43,7 @@ const _: () = assert!(!GATES.can_stop());
 const KEYS: HeaderValue = HeaderValue::from_static("public, max-age=30");
 
 /// What a path of the token server is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Token,
     Keys,

@@ -11,6 +11,7 @@
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
 //! wharf/                                                              wharf's own; losing it loses no image
 //! ├─ access/{keys,robots,robots-used}                                 keys that sign tokens, robot tokens, their last use; private
+//! ├─ control.sock                                                     the way of the operator's commands to the server of a directory
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
 //! ├─ gc/{lease,sweep/<run>-<n>,doomed/…,pins/…}                            marks with which replicas and the collector agree on a bucket
@@ -47,6 +48,9 @@ pub(crate) const TAG_LINK: &str = "current/link";
 pub const LONGEST_NAME: usize = 255;
 /// Where the keys of tokens lie, and the robot tokens.
 const ACCESS: &str = "wharf/access";
+/// The socket through which the operator reaches the server of a directory.
+pub const CONTROL_SOCKET: &str = "wharf/control.sock";
+
 /// Where the marks lie with which replicas and the collector agree.
 const GC: &str = "wharf/gc";
 

@@ -309,9 +309,14 @@ pub(crate) struct UserAndPassword {
 pub(crate) struct PasswordFile {
     /// The password file.
     ///
-    /// Otherwise the one that the configuration names: `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
+    /// Otherwise a running server changes its own, or else the one that the configuration names is changed:
+    /// `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
     #[arg(short, long)]
     pub(crate) file: Option<PathBuf>,
+
+    /// The registry's config.yml; otherwise found as for `serve`.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Subcommands of `wharf uploads`.

@@ -2,6 +2,7 @@
 //! with its keys, which are read through a [`section`].
 
 mod access;
+mod admin;
 mod auth;
 mod check;
 mod cloud;
@@ -84,6 +85,7 @@ pub(crate) struct Settings {
     pub(crate) access: Access,
     /// The token server of this registry; `None`: it is none.
     pub(crate) tokens: Option<wharf_access::issuer::Options>,
+    pub(crate) admin: Admin,
     pub(crate) webhooks: WebhookOptions,
     pub(crate) server: ServerOptions,
 }
@@ -206,6 +208,13 @@ impl Auth {
 pub(crate) struct Htpasswd {
     pub(crate) realm: String,
     pub(crate) path: PathBuf,
+}
+
+/// The administration of a running server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admin {
+    /// The chosen path of the control socket; `None`: it follows from the store.
+    pub(crate) socket: Option<PathBuf>,
 }
 
 /// What accounts, and clients without one, may do.

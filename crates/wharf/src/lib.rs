@@ -5,6 +5,7 @@ mod cli;
 mod cloud;
 mod cmd;
 mod config;
+mod control;
 mod elsewhere;
 mod log;
 mod preflight;

@@ -1,6 +1,7 @@
 //! Assembles the services of one server from its settings.
 
 mod access;
+mod admin;
 mod bucket;
 mod purge;
 mod store;
@@ -14,12 +15,13 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use wharf_access::Access;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks};
+use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks, admin::Admin};
 use wharf_workers::Supervisor;
 
 use self::{
@@ -47,6 +49,8 @@ pub(crate) struct Services {
     used: ServerServices,
     webhooks: Option<Webhooks>,
     listener: Listener,
+    /// The control socket, if there is one.
+    control: Option<Listener>,
     address: ListenAddress,
     debug_address: Option<ListenAddress>,
     /// How long running requests and waiting events may take at the end.
@@ -97,7 +101,9 @@ impl Services {
             metrics: None,
             health: telemetry::health(settings, &store),
             tracer: telemetry::tracer(settings, &supervisor),
+            admin: Admin::default(),
         };
+        used.admin = admin::services(settings, &store, used.access.as_ref());
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);
@@ -116,6 +122,7 @@ impl Services {
             used,
             webhooks,
             listener,
+            control: admin::listen(settings)?,
             address,
             debug_address,
             drain: settings.server.limits.drain,
@@ -165,7 +172,15 @@ impl Services {
             }
             stopped.get_or_init(Instant::now);
         };
-        let cut = self.server.serve(self.listener, stop).await;
+        let stop = stop.shared();
+        let control = async {
+            match self.control {
+                Some(control) => self.server.serve_control(control, stop.clone()).await,
+                None => 0,
+            }
+        };
+        let (cut, cut_at_the_socket) = tokio::join!(self.server.serve(self.listener, stop.clone()), control);
+        let cut = cut + cut_at_the_socket;
         match cut {
             0 => tracing::info!("stopped"),
             cut => tracing::warn!(

@@ -14,8 +14,8 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, access, auth, check, compat, debug, environment, health,
-    http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
+    Engine, Found, Middleware, Settings, Source, access, admin, auth, check, compat, debug, environment,
+    health, http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
     table::VERSION, tokens, unsupported, validation,
 };
 
@@ -211,6 +211,7 @@ fn settings(
         deletion: storage.deletion,
         purge: storage.purge,
         auth,
+        admin: admin::read(root),
         tokens,
         access: access::read(root, has_accounts),
         registry,

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, auth, compat, debug, health, http,
+    access, admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, proxyheader, storage, tokens, unsupported, validation,
@@ -40,6 +40,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         access::KEYS,
         proxyheader::KEYS,
         tokens::KEYS,
+        admin::KEYS,
         http::KEYS,
         limits::KEYS,
         http::tls::KEYS,

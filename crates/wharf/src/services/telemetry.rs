@@ -150,7 +150,7 @@ fn log_metrics(services: &ServerServices) -> LogMetrics {
 }
 
 /// The name of the engine in metrics and checks, as registry:2 has it.
-fn driver(storage: &Engine) -> &'static str {
+pub(super) fn driver(storage: &Engine) -> &'static str {
     match storage {
         Engine::Filesystem { .. } => "filesystem",
         Engine::InMemory => "inmemory",
