@@ -1,13 +1,11 @@
 //! What an `Authorization` header says.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
-
-use crate::proxy::Proxied;
 
 /// As Go's `base64.StdEncoding`, which registry:2 uses: padding is needed, stray bits at the end are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -36,6 +34,13 @@ pub struct Basic {
     /// `name:password`; UTF-8 up to the colon.
     pair: Vec<u8>,
     colon: usize,
+}
+
+/// The account that a proxy names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxied {
+    pub(crate) account: Arc<str>,
+    pub(crate) groups: Arc<[Box<str>]>,
 }
 
 impl<'a> Credentials<'a> {

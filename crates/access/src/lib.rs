@@ -29,10 +29,10 @@ mod watched;
 
 pub use access::{Access, Challenged, Sight};
 pub use action::{Action, Resource, Verb};
-pub use credentials::{Basic, Credentials};
+pub use credentials::{Basic, Credentials, Proxied};
 pub use decision::{Authorization, Grant, Missing, Reason};
 pub use principal::{Principal, Via};
-pub use proxy::{Proxied, ProxyHeader};
+pub use proxy::ProxyHeader;
 pub use token_server::{Login, TokenServer};
 pub use watched::Status as FileStatus;
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{proxy::Proxied, robot::Robot, token::Claims};
+use crate::{credentials::Proxied, robot::Robot, token::Claims};
 
 /// The client of a request, and how it has proved which account it has.
 #[derive(Debug, Clone, PartialEq, Eq)]

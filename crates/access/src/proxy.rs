@@ -1,10 +1,10 @@
 //! Proxies that authenticate clients themselves, as in front of a single sign-on, and name the account in a header.
 
-use std::{net::IpAddr, sync::Arc};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Proxied};
 
 /// The longest name of an account or a group, in bytes.
 const NAME: usize = 256;
@@ -21,13 +21,6 @@ pub struct ProxyHeader {
     pub groups: Option<String>,
     /// Addresses of the proxies that are believed
     pub proxies: Vec<IpNet>,
-}
-
-/// The account that a proxy names.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Proxied {
-    pub(crate) account: Arc<str>,
-    pub(crate) groups: Arc<[Box<str>]>,
 }
 
 impl ProxyHeader {

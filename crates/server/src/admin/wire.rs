@@ -34,6 +34,8 @@ pub enum Via {
     Token,
     /// By a robot token.
     Robot,
+    /// By a proxy in front of the registry, which named the account
+    Proxy,
 }
 
 /// The program that answers, its store, and the servers of the same bucket.

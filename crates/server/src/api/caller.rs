@@ -56,6 +56,7 @@ impl Caller {
             Some(Via::Password) => wire::Via::Password,
             Some(Via::Token(_)) => wire::Via::Token,
             Some(Via::Robot(_)) => wire::Via::Robot,
+            Some(Via::Proxy) => wire::Via::Proxy,
         }
     }
 
