@@ -487,6 +487,11 @@ impl Access {
         }
     }
 
+    /// Whether there are rules: without them every account may do everything.
+    pub fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// The file of rules, if there is one.
     pub fn rules_file(&self) -> Option<&RulesFile> {
         match &self.rules {
