@@ -500,7 +500,7 @@ impl Access {
         }
     }
 
-    /// The state of each file that decides about clients, by what it has: `users`, `rules`.
+    /// The state of each file that decides about clients, by what it has: `users`, `keys`, `rules`.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, FileStatus)> {
         let users = self.htpasswd().map(Htpasswd::status);
         let users = users.map(|status| FileStatus {
@@ -508,7 +508,11 @@ impl Access {
             findings: status.findings,
         });
         let rules = self.rules_file().map(RulesFile::status);
-        let files = [("users", users), ("rules", rules)];
+        let keys = match &self.login {
+            Way::Tokens(verifier) => Some(verifier.status()),
+            Way::Passwords { .. } => None,
+        };
+        let files = [("users", users), ("keys", keys), ("rules", rules)];
         files
             .into_iter()
             .filter_map(|(name, status)| Some((name, status?)))
