@@ -461,11 +461,6 @@ impl Access {
         format!("Basic realm={}", go_quoted(realm))
     }
 
-    /// Whether rules decide, and may allow a client without an account something.
-    pub fn has_rules(&self) -> bool {
-        self.rules.is_some()
-    }
-
     /// Whether clients are asked for a token, and not for a password.
     pub fn takes_tokens(&self) -> bool {
         matches!(self.login, Way::Tokens(_)) || self.token_server().is_some()
