@@ -204,6 +204,7 @@ impl Issuer {
         Upkeep {
             issuer: self.clone(),
             next: Instant::now() + INTERVAL,
+            told: None,
         }
     }
 
@@ -264,6 +265,8 @@ impl Issuer {
 struct Upkeep {
     issuer: Issuer,
     next: Instant,
+    /// The failure that the operator was told of last
+    told: Option<String>,
 }
 
 impl Worker for Upkeep {
@@ -277,8 +280,18 @@ impl Worker for Upkeep {
         }
         self.next = Instant::now() + INTERVAL;
         match self.issuer.start(SystemTime::now()).await {
-            Ok(()) => Ok(Work::Idle),
-            Err(error) => Err(WorkError::expected(error.to_string(), INTERVAL)),
+            Ok(()) => {
+                self.told = None;
+                Ok(Work::Idle)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.told.as_ref() != Some(&text) {
+                    tracing::warn!(%error, "the keys of tokens stay as they are");
+                    self.told = Some(text.clone());
+                }
+                Err(WorkError::expected(text, INTERVAL))
+            }
         }
     }
 
