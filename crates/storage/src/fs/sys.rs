@@ -28,6 +28,7 @@ use rustix::{
 /// Directories are created as registry:2 does: everything that the umask leaves.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
+const PRIVATE_FILE_MODE: Mode = Mode::from_raw_mode(0o600);
 /// Attempts to lock a file that another program removes meanwhile.
 const ATTEMPTS: u32 = 100;
 
@@ -83,6 +84,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn open_to_write(&self, path: &str) -> io::Result<Self::File>;
     /// Creates a file, which must not exist, to read and write.
     fn create(&self, path: &str) -> io::Result<Self::File>;
+    /// The same of a file that only its owner may read.
+    fn create_private(&self, path: &str) -> io::Result<Self::File>;
     /// Opens a directory.
     fn open_directory(&self, path: &str) -> io::Result<Self::Directory>;
     /// Opens a directory in a directory.
@@ -378,6 +381,13 @@ impl Disk for RealDisk {
 
     fn create(&self, path: &str) -> io::Result<OwnedFd> {
         self.open_file(path, OFlags::RDWR | OFlags::CREATE | OFlags::EXCL)
+    }
+
+    fn create_private(&self, path: &str) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+        Ok(retry_on_intr(|| {
+            openat(&self.root, path, flags, PRIVATE_FILE_MODE)
+        })?)
     }
 
     fn open_directory(&self, path: &str) -> io::Result<OwnedFd> {
