@@ -13,7 +13,7 @@ use wharf_storage::{ErrorKind, Key, Put, layout};
 use crate::{
     blobs::Hashed,
     error::{Error, MissingReference, ReferenceRole, Result},
-    events::{Caller, EventKind},
+    events::{Caller, EventKind, Pull, Pulled},
     locks::{Shared, TagsLocked},
     patience::turn,
     precondition::{Observed, Precondition},
@@ -156,11 +156,14 @@ impl Registry {
         reference: &Reference,
         manifest: &Arc<StoredManifest>,
     ) {
-        self.subscribers
-            .pulled(caller, name, || EventKind::ManifestPulled {
-                manifest: Arc::clone(manifest),
-                tag: reference.tag().cloned(),
-            });
+        self.subscribers.pulled(Pull {
+            caller,
+            repository: name,
+            content: Pulled::Manifest {
+                manifest,
+                tag: reference.tag(),
+            },
+        });
     }
 
     /// Stores a manifest in `name`, durably, and points its tags at it.

@@ -8,6 +8,7 @@ mod body;
 mod call;
 mod debug;
 mod error;
+mod facts;
 mod gates;
 mod handlers;
 mod health;

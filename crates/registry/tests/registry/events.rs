@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type, referrers_tag};
 use wharf_registry::{
-    Caller, Error, Event, EventKind, ManifestPush, Options, Origin, Precondition, Registry, Subscriber,
-    Surface,
+    Caller, CallerFacts, Error, Event, EventKind, ManifestPush, Options, Origin, Precondition, Registry,
+    Subscriber, Surface,
 };
 use wharf_storage::object::ObjectStorage;
 
@@ -103,6 +103,14 @@ impl Caller for CountingCaller {
             surface: Surface::Distribution,
             request: None,
         })
+    }
+
+    fn facts(&self) -> CallerFacts<'_> {
+        CallerFacts {
+            actor: Some("alice"),
+            method: "GET",
+            ..CallerFacts::default()
+        }
     }
 }
 
