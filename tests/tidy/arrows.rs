@@ -19,6 +19,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf-registry",
         &["wharf-oci", "wharf-workers", "wharf-budget", "wharf-storage"],
     ),
+    (
+        "wharf-activity",
+        &[
+            "wharf-oci",
+            "wharf-workers",
+            "wharf-budget",
+            "wharf-storage",
+            "wharf-registry",
+        ],
+    ),
     ("wharf-http", &["wharf-workers", "wharf-budget", "wharf-client"]),
     (
         "wharf-server",
@@ -30,6 +40,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-client",
             "wharf-registry",
+            "wharf-activity",
             "wharf-http",
         ],
     ),
@@ -43,6 +54,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-client",
             "wharf-registry",
+            "wharf-activity",
             "wharf-http",
             "wharf-server",
         ],
