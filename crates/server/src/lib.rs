@@ -22,8 +22,8 @@ mod webhooks;
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{
-    BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics, StoreMetrics, WebhookMetrics,
-    WorkerMetrics,
+    ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics, StoreMetrics,
+    WebhookMetrics, WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{

@@ -1,5 +1,6 @@
 //! Metrics: those of the surfaces and of the registry, and the page with these and the transport's.
 
+mod activity;
 mod bucket;
 mod bucket_requests;
 mod events;
@@ -10,6 +11,7 @@ mod workers;
 
 pub(crate) use self::table::HEALTH;
 pub use self::{
+    activity::ActivityMetrics,
     bucket::BucketMetrics,
     bucket_requests::BucketRequestMetrics,
     events::WebhookMetrics,

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use wharf_access::Access;
+use wharf_activity::Activity;
 use wharf_budget::Budget;
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
 
@@ -70,6 +71,8 @@ pub struct ServerServices {
     pub health: Option<Arc<Health>>,
     /// The tracer that samples requests; `None`: nothing is traced.
     pub tracer: Option<Arc<Tracer>>,
+    /// The record of who did what; `None`: it is off.
+    pub activity: Option<Activity>,
 }
 
 /// The options of the transport.

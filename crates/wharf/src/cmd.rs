@@ -1,5 +1,6 @@
 //! The commands, a module for each.
 
+pub(crate) mod activity;
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod garbage_collect;

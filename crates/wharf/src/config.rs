@@ -1,6 +1,7 @@
 //! The configuration: [`mod@load`] finds and reads it, [`Settings`] are the result. Each section of it has a module
 //! with its keys, which are read through a [`section`].
 
+mod activity;
 mod auth;
 mod check;
 mod cloud;
@@ -80,7 +81,17 @@ pub(crate) struct Settings {
     /// The password file; `None`: every client may do everything.
     pub(crate) auth: Option<Htpasswd>,
     pub(crate) webhooks: WebhookOptions,
+    /// The activity log; `None`: there is none, and pulls are not counted.
+    pub(crate) activity: Option<ActivityLog>,
     pub(crate) server: ServerOptions,
+}
+
+/// The bounds of the activity log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ActivityLog {
+    /// Bytes of the whole log
+    pub(crate) size: u64,
+    pub(crate) age: Duration,
 }
 
 /// A configuration file.

@@ -1,6 +1,7 @@
 //! Assembles the services of one server from its settings.
 
 mod access;
+mod activity;
 mod bucket;
 mod purge;
 mod store;
@@ -16,6 +17,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::task::JoinSet;
 use wharf_access::Access;
+use wharf_activity::Activity;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
@@ -72,7 +74,8 @@ impl Services {
             Some(Bucket::Cloud(_)) | None => None,
         };
         let options = options(settings, opened.bucket.as_ref());
-        let (store, meters) = telemetry::meter(opened.storage, requests, settings);
+        let (store, meters) = telemetry::meter(Arc::clone(&opened.storage), requests, settings);
+        let journals = opened.journals(&store);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),
@@ -85,8 +88,9 @@ impl Services {
         let bucket = opened
             .bucket
             .map(|bucket| BucketWatch::start(&supervisor, bucket, &store, &address, use_of(settings)));
-        let registry =
-            registry(settings, &store, &address, &budget, webhooks.as_ref()).with_elsewhere(elsewhere);
+        let activity = activity::start(settings, &budget.activity, &*journals, &store, &supervisor).await;
+        let subscribers = (webhooks.as_ref(), activity.as_ref());
+        let registry = registry(settings, &store, &address, &budget, subscribers).with_elsewhere(elsewhere);
         let registry = Arc::new(registry);
 
         let mut used = ServerServices {
@@ -97,6 +101,7 @@ impl Services {
             metrics: None,
             health: telemetry::health(settings, &store),
             tracer: telemetry::tracer(settings, &supervisor),
+            activity,
         };
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
@@ -228,7 +233,7 @@ fn registry(
     store: &Arc<dyn wharf_storage::Storage>,
     address: &ListenAddress,
     budget: &Budget,
-    webhooks: Option<&Webhooks>,
+    (webhooks, activity): (Option<&Webhooks>, Option<&Activity>),
 ) -> Registry {
     let options = wharf_registry::Options {
         delete_enabled: settings
@@ -239,6 +244,9 @@ fn registry(
     let mut registry = Registry::new(Arc::clone(store), options).with_budget(budget.clone());
     if let Some(webhooks) = webhooks {
         registry = registry.with_subscriber(Arc::new(webhooks.clone()));
+    }
+    if let Some(activity) = activity {
+        registry = registry.with_subscriber(Arc::new(activity.clone()));
     }
     registry
 }

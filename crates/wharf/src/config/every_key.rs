@@ -113,6 +113,7 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         CLOUDFRONT,
         "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
     ),
+    ("activity.size", "", "7MiB"),
     ("http.h2c.enabled", "", "false"),
     ("auth.htpasswd.path", "", "p"),
     ("auth.htpasswd.realm", "auth: {htpasswd: {path: p}}", "r"),

@@ -13,7 +13,8 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, auth, check, compat, debug, environment, health, http,
+    Engine, Found, Middleware, Settings, Source, activity, auth, check, compat, debug, environment, health,
+    http,
     kind::cut,
     limits, log, middleware, notifications, paging,
     report::Report,
@@ -216,6 +217,7 @@ fn settings(
         auth,
         registry,
         webhooks,
+        activity: activity::read(root),
         server,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    auth, compat, debug, health, http,
+    activity, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, storage, unsupported, validation,
@@ -42,6 +42,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         http::tls::KEYS,
         debug::KEYS,
         notifications::KEYS,
+        activity::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,
