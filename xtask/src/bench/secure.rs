@@ -144,9 +144,8 @@ impl Materials {
 fn access_rules() -> String {
     let mut rules = String::from("rules:\n");
     for number in 1..200 {
-        rules += &format!(
-            "- {{accounts: user{number}, repositories: 'team{number}/**', allow: [pull, push]}}\n"
-        );
+        rules +=
+            &format!("- {{accounts: user{number}, repositories: 'team{number}/**', allow: [pull, push]}}\n");
     }
     rules + "- {accounts: bench, repositories: '**', allow: '*'}\n"
 }
