@@ -56,6 +56,15 @@ impl<'a> Credentials<'a> {
         }
     }
 
+    /// The account that they name, whether they are good or not; `None` when only their check tells it.
+    pub fn claimed_name(&self) -> Option<&str> {
+        match self {
+            Self::Basic(basic) => Some(basic.name()),
+            Self::Proxied(proxied) => Some(&proxied.account),
+            Self::None | Self::Bearer(_) | Self::Malformed(_) => None,
+        }
+    }
+
     fn of_header(value: &'a [u8]) -> Self {
         let space = value.iter().position(|&byte| byte == b' ').unwrap_or(value.len());
         let (scheme, rest) = value.split_at(space);

@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod debug;
 mod error;
+mod facts;
 mod gates;
 mod handlers;
 mod health;
@@ -28,8 +29,8 @@ mod webhooks;
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{
-    AccessMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics, StoreMetrics,
-    WebhookMetrics, WorkerMetrics,
+    AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics,
+    StoreMetrics, WebhookMetrics, WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use wharf_access::Access;
+use wharf_activity::Activity;
 use wharf_budget::{Budget, Share};
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
 
@@ -72,6 +73,8 @@ pub struct ServerServices {
     pub tracer: Option<Arc<Tracer>>,
     /// What administrators may see and change.
     pub admin: Admin,
+    /// The record of who did what; `None`: it is off.
+    pub activity: Option<Activity>,
 }
 
 /// The options of the transport.

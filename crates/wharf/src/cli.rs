@@ -1,12 +1,14 @@
 //! The command line: definitions only.
 
 mod access;
+mod activity;
 mod garbage_collect;
 mod storage;
 mod token;
 
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
+    activity::Activity,
     garbage_collect::GarbageCollect,
     storage::{Storage, StorageCopy},
     token::{Token, TokenPlace},
@@ -63,6 +65,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Storage,
     },
+
+    /// Show who did what: pushes, pulls, deletions, failed logins and more, the newest last.
+    ///
+    /// Reads the log in the store of the configuration, also while a server writes it. On a terminal it prints a table,
+    /// otherwise a line for each entry, with tabs between the columns of the table.
+    Activity(Activity),
 
     /// List unfinished uploads, and remove those that no client goes on with.
     Uploads {

@@ -2,6 +2,7 @@
 //! with its keys, which are read through a [`section`].
 
 mod access;
+mod activity;
 mod admin;
 mod auth;
 mod check;
@@ -87,7 +88,17 @@ pub(crate) struct Settings {
     pub(crate) tokens: Option<wharf_access::issuer::Options>,
     pub(crate) admin: Admin,
     pub(crate) webhooks: WebhookOptions,
+    /// The activity log; `None`: there is none, and pulls are not counted.
+    pub(crate) activity: Option<ActivityLog>,
     pub(crate) server: ServerOptions,
+}
+
+/// The bounds of the activity log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ActivityLog {
+    /// Bytes of the whole log
+    pub(crate) size: u64,
+    pub(crate) age: Duration,
 }
 
 /// A configuration file.

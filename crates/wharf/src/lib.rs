@@ -59,6 +59,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Referrers { command } => match command {
             cli::Referrers::WriteTags(arguments) => cmd::referrers::write_tags(&arguments)?,
         },
+        cli::Command::Activity(arguments) => cmd::activity::run(arguments)?,
         cli::Command::Uploads { command } => match command {
             cli::Uploads::Ls { config } => cmd::uploads::list(config.as_deref())?,
             cli::Uploads::Purge {

@@ -1,6 +1,7 @@
 //! Assembles the services of one server from its settings.
 
 mod access;
+mod activity;
 mod admin;
 mod bucket;
 mod purge;
@@ -18,6 +19,7 @@ use anyhow::Context as _;
 use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use wharf_access::Access;
+use wharf_activity::Activity;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
@@ -76,7 +78,8 @@ impl Services {
             Some(Bucket::Cloud(_)) | None => None,
         };
         let options = options(settings, opened.bucket.as_ref());
-        let (store, meters) = telemetry::meter(opened.storage, requests, settings);
+        let (store, meters) = telemetry::meter(Arc::clone(&opened.storage), requests, settings);
+        let journals = opened.journals(&store);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),
@@ -89,8 +92,9 @@ impl Services {
         let bucket = opened
             .bucket
             .map(|bucket| BucketWatch::start(&supervisor, bucket, &store, &address, use_of(settings)));
-        let registry =
-            registry(settings, &store, &address, &budget, webhooks.as_ref()).with_elsewhere(elsewhere);
+        let activity = activity::start(settings, &budget.activity, &*journals, &store, &supervisor).await;
+        let subscribers = (webhooks.as_ref(), activity.as_ref());
+        let registry = registry(settings, &store, &address, &budget, subscribers).with_elsewhere(elsewhere);
         let registry = Arc::new(registry);
 
         let mut used = ServerServices {
@@ -102,6 +106,7 @@ impl Services {
             health: telemetry::health(settings, &store),
             tracer: telemetry::tracer(settings, &supervisor),
             admin: Admin::default(),
+            activity,
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
         used.metrics = meters.map(|meters| {
@@ -243,7 +248,7 @@ fn registry(
     store: &Arc<dyn wharf_storage::Storage>,
     address: &ListenAddress,
     budget: &Budget,
-    webhooks: Option<&Webhooks>,
+    (webhooks, activity): (Option<&Webhooks>, Option<&Activity>),
 ) -> Registry {
     let options = wharf_registry::Options {
         delete_enabled: settings
@@ -254,6 +259,9 @@ fn registry(
     let mut registry = Registry::new(Arc::clone(store), options).with_budget(budget.clone());
     if let Some(webhooks) = webhooks {
         registry = registry.with_subscriber(Arc::new(webhooks.clone()));
+    }
+    if let Some(activity) = activity {
+        registry = registry.with_subscriber(Arc::new(activity.clone()));
     }
     registry
 }

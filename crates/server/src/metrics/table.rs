@@ -31,6 +31,12 @@ wharf_http::metrics! {
         "Answers of each endpoint, by status code";
     EVENTS_DROPPED "wharf_notifications_dropped_total" Counter ["endpoint"]
         "Events that were dropped before their delivery, because the queue was full";
+    ACTIVITY "wharf_activity_total" Counter ["action"]
+        "Pulls, pushes and other actions that the activity log was told of";
+    ACTIVITY_UNRECORDED "wharf_activity_unrecorded_total" Counter ["action"]
+        "Actions without an entry of their own in the activity log, for want of room; the log says how many";
+    ACTIVITY_FAILURES "wharf_activity_write_failures_total" Counter []
+        "Attempts to write the activity log, or the counts of pulls, that failed; `/debug/workers` has the last error";
     UPLOADS "wharf_uploads_in_progress" Gauge []
         "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]

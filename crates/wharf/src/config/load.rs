@@ -14,9 +14,9 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, access, admin, auth, check, compat, debug, environment,
-    health, http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
-    table::VERSION, tokens, unsupported, validation,
+    Engine, Found, Middleware, Settings, Source, access, activity, admin, auth, check, compat, debug,
+    environment, health, http, limits, log, middleware, notifications, paging, report::Report,
+    section::Section, storage, table::VERSION, tokens, unsupported, validation,
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
@@ -216,6 +216,7 @@ fn settings(
         access: access::read(root, has_accounts),
         registry,
         webhooks,
+        activity: activity::read(root),
         server,
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, admin, auth, compat, debug, health, http,
+    access, activity, admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, proxyheader, storage, tokens, unsupported, validation,
@@ -46,6 +46,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         http::tls::KEYS,
         debug::KEYS,
         notifications::KEYS,
+        activity::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,

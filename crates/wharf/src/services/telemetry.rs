@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    AccessMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics,
-    Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health,
+    HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -133,6 +133,9 @@ pub(super) fn metrics(
     }
     if let Some(tracer) = &services.tracer {
         metrics = metrics.with(TraceMetrics(Arc::clone(tracer)));
+    }
+    if let Some(activity) = &services.activity {
+        metrics = metrics.with(ActivityMetrics(activity.clone()));
     }
     if let Some(webhooks) = webhooks {
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
