@@ -17,6 +17,7 @@ mod start;
 mod strangers;
 mod terminal;
 mod through_server;
+mod tokens_through_server;
 mod users;
 mod wire;
 
@@ -33,6 +34,7 @@ fn main() {
     terminal::add_to(&mut suite);
     users::add_to(&mut suite);
     through_server::add_to(&mut suite);
+    tokens_through_server::add_to(&mut suite);
     strangers::add_to(&mut suite);
     docker::add_to(&mut suite);
     differential::add_to(&mut suite);

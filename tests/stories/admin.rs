@@ -6,6 +6,7 @@ mod problems;
 mod repetitions;
 mod rules;
 mod socket;
+mod tokens;
 
 use std::path::PathBuf;
 

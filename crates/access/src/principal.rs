@@ -122,7 +122,7 @@ impl Principal {
     }
 
     /// Whether its account alone decides what it may do, and no token.
-    pub(crate) fn acts_as_account(&self) -> bool {
+    pub fn acts_as_account(&self) -> bool {
         matches!(self.via, Via::Password | Via::Proxy)
     }
 

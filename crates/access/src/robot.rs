@@ -12,7 +12,7 @@
 mod document;
 mod secret;
 
-pub use document::{Id, IdError, Robot, VERBS};
+pub use document::{Id, IdError, Robot, UnknownVerb, VERBS, verb};
 pub use secret::{PREFIX, Secret, is_token};
 
 use std::{
@@ -37,6 +37,9 @@ use crate::{
 
 /// The most robot tokens of a registry.
 pub const MOST: usize = 10_000;
+
+/// The most robot tokens of one account, so that no account takes the room of all.
+pub const MOST_OF_ACCOUNT: usize = 100;
 
 /// The most patterns of one token, and the longest, in bytes.
 const PATTERNS: usize = 32;
@@ -115,6 +118,11 @@ pub enum RobotError {
         "there are {MOST} tokens already, which is the most that a registry keeps; revoke those that are not used"
     )]
     TooMany,
+    /// The account has too many.
+    #[error(
+        "`{0}` has {MOST_OF_ACCOUNT} tokens already, which is the most of one account; revoke those that are not used"
+    )]
+    TooManyOfAccount(String),
     /// The tokens cannot be read or written.
     #[error(transparent)]
     State(#[from] StateError),
@@ -202,6 +210,12 @@ impl Robots {
             }
             if document.tokens.len() >= MOST {
                 return Err(RobotError::TooMany);
+            }
+            if let Some(creator) = &stored.creator {
+                let is_of_account = |token: &&Stored| token.creator.as_ref() == Some(creator);
+                if document.tokens.iter().filter(is_of_account).count() >= MOST_OF_ACCOUNT {
+                    return Err(RobotError::TooManyOfAccount(creator.clone()));
+                }
             }
             document.tokens.push(stored.clone());
             Ok(())

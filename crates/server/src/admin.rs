@@ -2,11 +2,13 @@
 
 mod about;
 mod rules;
+mod tokens;
 mod users;
 pub mod wire;
 
 pub use about::{About, Replicas};
 pub use rules::{AccessRules, check_rules};
+pub use tokens::{Tokens, TokensError};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 
 /// What can be administered of one server.
@@ -18,4 +20,6 @@ pub struct Admin {
     pub users: Option<Users>,
     /// The access rules; `None`: users do not log in.
     pub rules: Option<AccessRules>,
+    /// The robot tokens; `None`: the registry takes none.
+    pub tokens: Option<Tokens>,
 }

@@ -19,6 +19,7 @@ mod query;
 mod router;
 mod rules;
 mod site;
+mod tokens;
 mod users;
 
 use std::{sync::Arc, time::Duration};
@@ -194,6 +195,9 @@ impl Api {
     /// Carries out a change to its end, whether or not its client waits for it, and only once for one key.
     async fn change(&self, parts: &Parts, operation: &'static Operation, call: Call) -> Result<Answer> {
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        if !operation.takes_key() {
+            idempotency::refuse_key(&parts.headers)?;
+        }
         let facts = (parts.method.as_str(), target, &*call.body);
         let claim = match self
             .repetitions

@@ -69,7 +69,9 @@ async fn the_operator_administers_users_and_each_change_counts_at_once(builder: 
 }
 
 async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
-    let server = with_users(builder).start();
+    let server = with_users(builder)
+        .config("access: {tokens: {enabled: true}}")
+        .start();
     let api = Api::of_operator(&server).await;
     let called = [
         ("whoAmI", api.get("/whoami").await.expect(200)),
@@ -88,6 +90,18 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
                 .await
                 .expect(200),
         ),
+        ("listTokens", api.get("/tokens").await.expect(200)),
+        (
+            "createToken",
+            api.post("/tokens", r#"{"name":"ci","repositories":["team/**"]}"#)
+                .await
+                .expect(201),
+        ),
+        (
+            "rotateToken",
+            api.post("/tokens/rotate?token=ci", "{}").await.expect(200),
+        ),
+        ("revokeToken", api.delete("/tokens?token=ci").await.expect(200)),
         ("showRules", api.get("/rules").await.expect(200)),
         (
             "checkRules",

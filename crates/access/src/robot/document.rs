@@ -26,6 +26,11 @@ use crate::{
 /// The actions that a robot token can allow.
 pub const VERBS: [Verb; 3] = [Verb::Pull, Verb::Push, Verb::Delete];
 
+/// A text is no action of a robot token.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` is no action of a token; there are `pull`, `push` and `delete`", .0.escape_debug())]
+pub struct UnknownVerb(String);
+
 /// Identifier of a robot token, which is no secret.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Id([u8; 6]);
@@ -93,6 +98,16 @@ pub(super) struct Stored {
 pub(super) struct UsesDocument {
     /// By identifier, in seconds since 1970
     pub(super) used: BTreeMap<String, u64>,
+}
+
+/// The action of this name.
+///
+/// # Errors
+///
+/// [`UnknownVerb`] when no robot token can allow it.
+pub fn verb(name: &str) -> Result<Verb, UnknownVerb> {
+    let found = VERBS.into_iter().find(|verb| verb.as_str() == name);
+    found.ok_or_else(|| UnknownVerb(name.chars().take(40).collect()))
 }
 
 impl Id {

@@ -146,6 +146,94 @@ pub struct ChangedUser {
     pub password: Option<Secret>,
 }
 
+/// A page of the robot tokens.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenPage {
+    /// The tokens, by their names: all of them for an administrator, otherwise those of the caller.
+    pub tokens: Vec<Token>,
+    /// The cursor of the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A robot token without its secret. Times are those of RFC 3339.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Token {
+    /// Name of the token.
+    pub name: String,
+    /// Identifier of the token, which no other ever has.
+    pub id: String,
+    /// Patterns of the repositories that it is for.
+    pub repositories: Vec<String>,
+    /// Actions that it is for: some of `pull`, `push` and `delete`.
+    pub actions: Vec<String>,
+    /// The account in whose name it acts, and beyond whose rights it allows nothing; absent for a token of the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creator: Option<String>,
+    /// When its secret was made.
+    pub created: String,
+    /// When it ends; absent for a token that is good until it is revoked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// When it was used last; absent if it never was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_use: Option<String>,
+    /// Whether it has ended.
+    pub state: TokenState,
+}
+
+/// Whether a token has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenState {
+    /// It is good, as long as its creator is a user.
+    Active,
+    /// Its time has passed; it is listed for a month.
+    Expired,
+}
+
+/// A robot token to make. Without `expires` and without `lifetime` it is good for 90 days.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// Name of the token: lower case letters, digits, and `.`, `_`, `-` between them.
+    pub name: String,
+    /// Patterns of the repositories that it is for, such as `team/**`.
+    pub repositories: Vec<String>,
+    /// Actions that it is for, of `pull`, `push` and `delete`; `pull` if it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actions: Option<Vec<String>>,
+    /// When it ends (RFC 3339), or `never`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// How long it is good, in seconds; in place of `expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub lifetime: Option<u64>,
+}
+
+/// Another secret of a robot token. Without `expires` and without `lifetime` it is good for as long again as it was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// When it ends (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
+    /// How long it is good, in seconds; in place of `expires`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub lifetime: Option<u64>,
+}
+
+/// A robot token with its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IssuedToken {
+    /// The token.
+    pub token: Token,
+    /// The password of any user name, and a bearer token. It is shown this once, and kept nowhere.
+    pub secret: Secret,
+}
+
 /// The access rules in force.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RuleList {

@@ -27,6 +27,8 @@ pub(crate) struct Caller {
 pub(crate) enum Right {
     /// None but to be a client of the registry.
     Any,
+    /// An account that acts by itself, and not by a token, which is for some actions alone.
+    Account,
     /// The right to administer the server.
     Admin,
 }
@@ -76,6 +78,7 @@ impl Right {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Any => "any",
+            Self::Account => "account",
             Self::Admin => "admin",
         }
     }
@@ -123,22 +126,32 @@ pub(crate) async fn identify(
         is_admin: access.is_some_and(|access| access.administers(principal, address)),
         client: Some(principal.clone()),
     };
-    match right {
-        Right::Admin if !caller.is_admin => Err(forbidden(&caller, right)),
-        Right::Admin | Right::Any => Ok(caller),
+    let has_right = match right {
+        Right::Any => true,
+        Right::Account => principal.acts_as_account(),
+        Right::Admin => caller.is_admin,
+    };
+    match has_right {
+        true => Ok(caller),
+        false => Err(forbidden(&caller, right)),
     }
 }
 
 fn forbidden(caller: &Caller, right: Right) -> Problem {
-    let right = right.name();
-    let text = match caller.actor() {
-        Some(name) => format!(
-            "`{}` lacks the right `{right}`; `access.admins`, or a rule, gives it, and the operator at the control socket has it",
-            name.escape_debug()
+    let name = right.name();
+    let text = match (right, caller.actor()) {
+        (Right::Account, Some(actor)) => format!(
+            "`{}` came with a token, which may do this for no account; log in with the password of the account",
+            actor.escape_debug()
         ),
-        None => format!("this needs the right `{right}`, which the operator at the control socket has"),
+        (Right::Account, None) => "this is for accounts; log in with a user name and a password".to_owned(),
+        (_, Some(actor)) => format!(
+            "`{}` lacks the right `{name}`; `access.admins`, or a rule, gives it, and the operator at the control socket has it",
+            actor.escape_debug()
+        ),
+        (_, None) => format!("this needs the right `{name}`, which the operator at the control socket has"),
     };
-    Problem::new(Kind::Forbidden, text).with_right(right)
+    Problem::new(Kind::Forbidden, text).with_right(name)
 }
 
 /// The failure of a request that a gate refuses. It never tells whether the name or the password was wrong.

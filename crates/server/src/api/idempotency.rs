@@ -164,6 +164,20 @@ impl Drop for Claim {
     }
 }
 
+/// Refuses a key where the answer has a secret that is shown once, so that nothing remembers it.
+///
+/// # Errors
+///
+/// [`Kind::BadHeader`] if the request has a key.
+pub(crate) fn refuse_key(headers: &HeaderMap) -> Result<()> {
+    if !headers.contains_key(IDEMPOTENCY_KEY) {
+        return Ok(());
+    }
+    let text = "`Idempotency-Key` is not taken here, because the answer has a secret that the server does not keep; leave it out. \
+                If the answer is lost, rotate the token for another secret";
+    Err(Problem::new(Kind::BadHeader, text))
+}
+
 /// The key of a request.
 fn key(headers: &HeaderMap) -> Result<Option<String>> {
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();

@@ -29,7 +29,10 @@ const OF_ALL: &[Kind] = &[
 const OF_RIGHTS: &[Kind] = &[Kind::Forbidden];
 
 /// Problems of operations that change something.
-const OF_WRITES: &[Kind] = &[Kind::BadHeader, Kind::KeyInUse, Kind::KeyReused];
+const OF_WRITES: &[Kind] = &[Kind::BadHeader];
+
+/// Problems of those that notice a repetition.
+const OF_KEYS: &[Kind] = &[Kind::KeyInUse, Kind::KeyReused];
 
 /// Problems of operations that take a body.
 const OF_BODIES: &[Kind] = &[Kind::BadBody, Kind::TooSlow, Kind::BodyTooLarge, Kind::NotJson];
@@ -91,7 +94,7 @@ fn described(operation: &Operation, problem: &Value, generator: &mut SchemaGener
 fn parameters(operation: &Operation) -> Vec<Value> {
     let mut parameters: Vec<Value> = operation.query.iter().map(in_query).collect();
     let header = |name: &str, help: &str| json!({"name": name, "in": "header", "description": help, "schema": {"type": "string"}});
-    if operation.is_write() {
+    if operation.takes_key() {
         let help = "A text that is new for each change. A repetition of the request with it is not carried out again, but gets \
                     the same answer, for ten minutes and from the same process";
         parameters.push(header("Idempotency-Key", help));
@@ -154,6 +157,7 @@ fn problems(operation: &Operation) -> Vec<Kind> {
         OF_ALL,
         when(operation.right != Right::Any, OF_RIGHTS),
         when(operation.is_write(), OF_WRITES),
+        when(operation.takes_key(), OF_KEYS),
         when(operation.is_write() && operation.has_version, &[Kind::Changed]),
         when(operation.body.is_some(), OF_BODIES),
         // The name of a user is checked where it stands, in the query or in the body.

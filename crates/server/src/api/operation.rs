@@ -50,6 +50,8 @@ pub(crate) enum Effect {
     None,
     /// The settings of the server, such as its users.
     Settings,
+    /// Secrets that its answer shows once: the answer is never remembered, and `Idempotency-Key` is refused.
+    Secrets,
 }
 
 /// Carries out an operation.
@@ -59,9 +61,14 @@ pub(crate) type Handler = fn(Call) -> BoxFuture<'static, Result<Answer>>;
 pub(crate) type SchemaOf = fn(&mut SchemaGenerator) -> Schema;
 
 impl Operation {
-    /// Whether it changes something, so that a repetition has to be noticed.
+    /// Whether it changes something.
     pub(crate) fn is_write(&self) -> bool {
         self.effect != Effect::None
+    }
+
+    /// Whether it takes an `Idempotency-Key`, by which a repetition is noticed.
+    pub(crate) fn takes_key(&self) -> bool {
+        self.effect == Effect::Settings
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
-    rules,
+    rules, tokens,
     users::{self, LARGEST_PAGE},
 };
 use crate::admin::wire;
@@ -16,6 +16,13 @@ use crate::admin::wire;
 const NAME_OF_USER: Parameter = Parameter {
     name: "name",
     help: "name of the user",
+    form: Form::Text,
+    is_required: true,
+};
+
+const TOKEN: Parameter = Parameter {
+    name: "token",
+    help: "name or identifier of the token",
     form: Form::Text,
     is_required: true,
 };
@@ -53,7 +60,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 9] = [
+pub(crate) static OPERATIONS: [Operation; 13] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -134,6 +141,58 @@ pub(crate) static OPERATIONS: [Operation; 9] = [
         ..READ
     },
     Operation {
+        id: "listTokens",
+        path: "/tokens",
+        summary: "List the robot tokens by their names: one's own, or all for `admin`",
+        right: Right::Account,
+        query: &[CURSOR, LIMIT],
+        answer: Some(schema::<wire::TokenPage>),
+        problems: &[Kind::NoTokens],
+        handler: tokens::list,
+        ..READ
+    },
+    Operation {
+        id: "createToken",
+        method: Method::POST,
+        path: "/tokens",
+        summary: "Make a robot token in the name of the caller, and show it once",
+        right: Right::Account,
+        body: Some(schema::<wire::NewToken>),
+        status: 201,
+        answer: Some(schema::<wire::IssuedToken>),
+        effect: Effect::Secrets,
+        problems: &[Kind::NoTokens, Kind::TokenExists, Kind::TooManyTokens],
+        handler: tokens::create,
+        ..READ
+    },
+    Operation {
+        id: "revokeToken",
+        method: Method::DELETE,
+        path: "/tokens",
+        summary: "End a robot token, whose requests are refused from then on",
+        right: Right::Account,
+        query: &[TOKEN],
+        answer: Some(schema::<wire::Token>),
+        effect: Effect::Settings,
+        problems: &[Kind::NoTokens, Kind::UnknownToken],
+        handler: tokens::revoke,
+        ..READ
+    },
+    Operation {
+        id: "rotateToken",
+        method: Method::POST,
+        path: "/tokens/rotate",
+        summary: "Give a robot token another secret, and show it once",
+        right: Right::Account,
+        query: &[TOKEN],
+        body: Some(schema::<wire::Rotation>),
+        answer: Some(schema::<wire::IssuedToken>),
+        effect: Effect::Secrets,
+        problems: &[Kind::NoTokens, Kind::UnknownToken],
+        handler: tokens::rotate,
+        ..READ
+    },
+    Operation {
         id: "showRules",
         path: "/rules",
         summary: "Show the access rules in force, and the state of their file",
@@ -180,6 +239,7 @@ mod tests {
         for operation in &OPERATIONS {
             let right = match operation.right {
                 Right::Any => "",
+                Right::Account => "an account",
                 Right::Admin => "`admin`",
             };
             let query: Vec<String> = operation

@@ -1,11 +1,11 @@
 //! The table of problems: a stable type, a status and a title for each kind of failure (RFC 9457).
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use wharf_access::htpasswd::EditError;
+use wharf_access::{htpasswd::EditError, robot::RobotError};
 use wharf_budget::Exhausted;
 use wharf_http::RequestId;
 
-use crate::admin::{UsersError, wire};
+use crate::admin::{TokensError, UsersError, wire};
 
 pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
@@ -73,12 +73,20 @@ kinds! {
     UnknownPath = 404, "unknown-path", "There is no such path";
     /// There is no user of that name.
     UnknownUser = 404, "unknown-user", "There is no such user";
+    /// There is no token of that name or identifier, or it is the token of another account.
+    UnknownToken = 404, "unknown-token", "There is no such token";
     /// The method is not possible at this path; `Allow` has those that are.
     MethodNotAllowed = 405, "method-not-allowed", "The method is not possible here";
     /// The rest of the body did not come in time; send the request again.
     TooSlow = 408, "too-slow", "The body did not come in time";
     /// There is a user of that name already.
     UserExists = 409, "user-exists", "There is such a user already";
+    /// There is a token of that name already; rotate it, revoke it, or take another name.
+    TokenExists = 409, "token-exists", "There is such a token already";
+    /// The registry, or the account, has as many tokens as it may have; revoke those that are not used.
+    TooManyTokens = 409, "too-many-tokens", "There are too many tokens";
+    /// The registry takes no robot tokens; `access.tokens.enabled: true` lets it take them.
+    NoTokens = 409, "no-tokens", "The registry takes no tokens";
     /// No password file is configured, so there are no users to administer.
     NoUsers = 409, "no-users", "Users do not log in here";
     /// The list has changed since the page before; begin at its first page again.
@@ -152,6 +160,21 @@ impl Problem {
         let mut problem = Self::new(Kind::Failed, text);
         problem.0.cause = Some(cause.to_string());
         problem
+    }
+
+    /// The same with the cause for the client as well, which is an administrator.
+    fn told_failure(cause: String) -> Self {
+        let mut problem = Self::new(Kind::Failed, cause.clone());
+        problem.0.cause = Some(cause);
+        problem
+    }
+
+    /// The same failure without the cause in what the client gets.
+    pub(crate) fn without_cause(self) -> Self {
+        match self.0.cause {
+            Some(cause) => Self::failed(cause),
+            None => self,
+        }
     }
 
     /// Names the right that is missing.
@@ -237,10 +260,32 @@ impl From<UsersError> for Problem {
             ),
             // The administrator is the one to mend it, and gets the reason.
             UsersError::Edit(EditError::Io { .. } | EditError::Damaged { .. }) | UsersError::Random(_) => {
-                let mut problem = Self::new(Kind::Failed, detail.clone());
-                problem.0.cause = Some(detail);
-                problem
+                Self::told_failure(detail)
             }
+        }
+    }
+}
+
+impl From<TokensError> for Problem {
+    fn from(error: TokensError) -> Self {
+        let detail = error.to_string();
+        let wrong = |field: &str, detail| Self::new(Kind::BadBody, detail).with_field(field);
+        let error = match error {
+            TokensError::Field { field, .. } => return wrong(field, detail),
+            TokensError::NoUser(_) => return Self::new(Kind::Forbidden, detail),
+            // What is said to an administrator is replaced for other accounts.
+            TokensError::Unread(_) => return Self::told_failure(detail),
+            TokensError::Robot(error) => error,
+        };
+        match error {
+            RobotError::Name(_) => wrong("name", detail),
+            RobotError::NoAction => wrong("actions", detail),
+            RobotError::NoRepository | RobotError::Patterns => wrong("repositories", detail),
+            RobotError::Lifetime => wrong("lifetime", detail),
+            RobotError::Exists(_) => Self::new(Kind::TokenExists, detail),
+            RobotError::NotFound(_) => Self::new(Kind::UnknownToken, detail),
+            RobotError::TooMany | RobotError::TooManyOfAccount(_) => Self::new(Kind::TooManyTokens, detail),
+            RobotError::State(_) | RobotError::Random(_) => Self::told_failure(detail),
         }
     }
 }

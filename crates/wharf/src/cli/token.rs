@@ -4,8 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Subcommand};
 use wharf_access::{
-    Verb,
-    robot::VERBS,
+    robot::{self, UnknownVerb},
     rules::{Pattern, PatternError, Verbs},
 };
 
@@ -82,12 +81,9 @@ fn pattern(text: &str) -> Result<Pattern, PatternError> {
     Pattern::parse(text)
 }
 
-fn verbs(text: &str) -> Result<Verbs, String> {
+fn verbs(text: &str) -> Result<Verbs, UnknownVerb> {
     text.split(',').try_fold(Verbs::default(), |all, word| {
-        let word = word.trim();
-        let verb = VERBS.into_iter().find(|verb| verb.as_str() == word);
-        verb.map(|verb: Verb| all.with(verb))
-            .ok_or_else(|| format!("`{word}` is no action; there are `pull`, `push` and `delete`"))
+        robot::verb(word.trim()).map(|verb| all.with(verb))
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use wharf_access::Access;
 use wharf_http::{Listener, SocketOwner};
-use wharf_server::admin::{About, AccessRules, Admin, Replicas, Users};
+use wharf_server::admin::{About, AccessRules, Admin, Replicas, Tokens, Users};
 
 use super::telemetry;
 use crate::{
@@ -37,6 +37,7 @@ pub(super) fn services(
             .as_ref()
             .and_then(Auth::htpasswd)
             .map(|auth| Users::in_file(&auth.path)),
+        tokens: access.and_then(|access| Tokens::of(Arc::clone(access))),
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }
 }

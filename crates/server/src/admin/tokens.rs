@@ -1,0 +1,260 @@
+//! The robot tokens: listed, made, given another secret, revoked.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use jiff::Timestamp;
+use wharf_access::{
+    Access, Verb,
+    robot::{self, Listed, RobotError, Robots, Secret, VERBS, Wanted},
+    rules::{Pattern, Verbs},
+    state::StateError,
+};
+
+use super::wire;
+
+/// How long a token is good if its creator does not say.
+const LIFETIME: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+/// What stands for the end of a token that has none.
+const NEVER: &str = "never";
+
+/// The robot tokens of a registry.
+#[derive(Debug, Clone)]
+pub struct Tokens {
+    robots: Robots,
+    /// What knows the users; `None`: no token is made in the name of one.
+    access: Option<Arc<Access>>,
+}
+
+/// Why the tokens were not listed or changed. The texts say what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum TokensError {
+    /// A field of what is wanted is wrong.
+    #[error("{text}")]
+    Field {
+        /// Name of the field.
+        field: &'static str,
+        /// What is wrong with it, and what to do.
+        text: String,
+    },
+    /// The creator is no user of the password file.
+    #[error(
+        "`{}` is not in the password file, and a token acts in the name of a user of that file; add the user first",
+        .0.escape_debug()
+    )]
+    NoUser(String),
+    /// The tokens cannot be read.
+    #[error(transparent)]
+    Unread(#[from] Arc<StateError>),
+    /// The token cannot be made, found or changed.
+    #[error(transparent)]
+    Robot(#[from] RobotError),
+}
+
+impl Tokens {
+    /// The tokens of a running server; `None`: it takes none.
+    pub fn of(access: Arc<Access>) -> Option<Self> {
+        let robots = access.token_server()?.robots().clone();
+        Some(Self {
+            robots,
+            access: Some(access),
+        })
+    }
+
+    /// The tokens in a store, for its operator.
+    pub fn in_store(robots: Robots) -> Self {
+        Self { robots, access: None }
+    }
+
+    /// All tokens by their names, or those that `creator` made.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub async fn list(&self, creator: Option<&str>) -> Result<Vec<wire::Token>, TokensError> {
+        // Another server of the same bucket may have made one a moment ago.
+        self.robots.refresh().await?;
+        let mut list = self.robots.list(SystemTime::now());
+        list.retain(|listed| is_of(listed, creator));
+        Ok(list.iter().map(described).collect())
+    }
+
+    /// Makes a token in the name of `creator`; `None`: in that of the operator.
+    ///
+    /// # Errors
+    /// When what is wanted is none, the name is taken, `creator` is no user, or the tokens cannot be changed.
+    pub async fn create(
+        &self,
+        new: wire::NewToken,
+        creator: Option<&str>,
+    ) -> Result<wire::IssuedToken, TokensError> {
+        let now = SystemTime::now();
+        let wire::NewToken {
+            name,
+            repositories,
+            actions,
+            expires,
+            lifetime,
+        } = new;
+        let lifetime = match expires.as_deref() {
+            Some(NEVER) if lifetime.is_none() => None,
+            expires => Some(lifetime_of(expires, lifetime, now)?.unwrap_or(LIFETIME)),
+        };
+        let wanted = Wanted {
+            name,
+            repositories: patterns(&repositories)?,
+            verbs: match actions {
+                Some(actions) => verbs(&actions)?,
+                None => Verbs::default().with(Verb::Pull),
+            },
+            creator: creator.map(str::to_owned),
+            lifetime,
+        };
+        if let Some(creator) = creator
+            && !self.has_user(creator).await
+        {
+            return Err(TokensError::NoUser(creator.to_owned()));
+        }
+        let (secret, listed) = self.robots.create(&wanted, now).await?;
+        Ok(issued(&secret, &listed))
+    }
+
+    /// Ends the token with the name or the identifier `which`. With `creator`, only one that this account made.
+    ///
+    /// # Errors
+    /// When there is no such token, or the tokens cannot be changed.
+    pub async fn revoke(&self, which: &str, creator: Option<&str>) -> Result<wire::Token, TokensError> {
+        let now = SystemTime::now();
+        let id = self.find(which, creator, now).await?;
+        Ok(described(&self.robots.revoke(&id, now).await?))
+    }
+
+    /// Gives a token another secret. With `creator`, only one that this account made.
+    ///
+    /// # Errors
+    /// When there is no such token, its new end is none, or the tokens cannot be changed.
+    pub async fn rotate(
+        &self,
+        which: &str,
+        rotation: wire::Rotation,
+        creator: Option<&str>,
+    ) -> Result<wire::IssuedToken, TokensError> {
+        let now = SystemTime::now();
+        let lifetime = lifetime_of(rotation.expires.as_deref(), rotation.lifetime, now)?;
+        let id = self.find(which, creator, now).await?;
+        let (secret, listed) = self.robots.rotate(&id, lifetime, now).await?;
+        Ok(issued(&secret, &listed))
+    }
+
+    /// The identifier of a token. That of another account is not found, as if there were none.
+    async fn find(&self, which: &str, creator: Option<&str>, now: SystemTime) -> Result<String, TokensError> {
+        let found = self.robots.find(which, now).await?;
+        match is_of(&found, creator) {
+            true => Ok(found.robot.id().to_string()),
+            false => Err(RobotError::NotFound(which.to_owned()).into()),
+        }
+    }
+
+    async fn has_user(&self, name: &str) -> bool {
+        match self.access.as_ref().and_then(|access| access.htpasswd()) {
+            Some(users) => users.stamp(name).await.is_some(),
+            None => false,
+        }
+    }
+}
+
+fn is_of(listed: &Listed, creator: Option<&str>) -> bool {
+    creator.is_none() || listed.robot.creator().map(|account| &**account) == creator
+}
+
+fn patterns(texts: &[String]) -> Result<Vec<Pattern>, TokensError> {
+    let pattern = |text: &String| {
+        let shown: String = text.chars().take(80).collect();
+        Pattern::parse(text).map_err(|error| TokensError::Field {
+            field: "repositories",
+            text: format!("the pattern `{}` is none: {error}", shown.escape_debug()),
+        })
+    };
+    texts.iter().map(pattern).collect()
+}
+
+fn verbs(names: &[String]) -> Result<Verbs, TokensError> {
+    names.iter().try_fold(Verbs::default(), |all, name| {
+        let verb = robot::verb(name).map_err(|error| TokensError::Field {
+            field: "actions",
+            text: error.to_string(),
+        })?;
+        Ok(all.with(verb))
+    })
+}
+
+/// How long a token is good from `now` on; `None`: neither of the fields says it.
+fn lifetime_of(
+    expires: Option<&str>,
+    lifetime: Option<u64>,
+    now: SystemTime,
+) -> Result<Option<Duration>, TokensError> {
+    let wrong = |text: &str| {
+        Err(TokensError::Field {
+            field: "expires",
+            text: text.to_owned(),
+        })
+    };
+    let expires = match (expires, lifetime) {
+        (Some(_), Some(_)) => return wrong("`expires` and `lifetime` exclude each other; send one of them"),
+        (None, lifetime) => return Ok(lifetime.map(Duration::from_secs)),
+        (Some(NEVER), None) => {
+            return wrong("`never` is for a new token; revoke this one, and make another without an end");
+        }
+        (Some(text), None) => text.parse::<Timestamp>(),
+    };
+    let Ok(expires) = expires else {
+        return wrong(
+            "`expires` is a time of RFC 3339, such as `2030-12-31T23:59:59Z`, or `never` for a new token; \
+             `lifetime` takes seconds",
+        );
+    };
+    // Whole seconds, as tokens have them.
+    let now = now
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs());
+    match u64::try_from(expires.as_second()) {
+        Ok(expires) if expires > now => Ok(Some(Duration::from_secs(expires - now))),
+        _ => wrong("`expires` is in the past; a token must be good for a second at least"),
+    }
+}
+
+fn issued(secret: &Secret, listed: &Listed) -> wire::IssuedToken {
+    wire::IssuedToken {
+        token: described(listed),
+        secret: wire::Secret(secret.expose().to_owned()),
+    }
+}
+
+fn described(listed: &Listed) -> wire::Token {
+    let robot = &listed.robot;
+    let verbs = VERBS.into_iter().filter(|verb| robot.verbs().has(*verb));
+    wire::Token {
+        name: robot.name().to_owned(),
+        id: robot.id().to_string(),
+        repositories: robot.repositories().iter().map(ToString::to_string).collect(),
+        actions: verbs.map(|verb| verb.as_str().to_owned()).collect(),
+        creator: robot.creator().map(ToString::to_string),
+        created: time(robot.created()),
+        expires: robot.expires().map(time),
+        last_use: listed.used.map(time),
+        state: match listed.is_expired {
+            true => wire::TokenState::Expired,
+            false => wire::TokenState::Active,
+        },
+    }
+}
+
+/// A time in seconds since 1970, as RFC 3339.
+fn time(seconds: u64) -> String {
+    let time = Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
+    let time = time.unwrap_or(Timestamp::MAX);
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,137 @@
+//! `wharf token` beside a server that runs: through its control socket, with the results and the words of a change of the store.
+
+use wharf_testkit::{
+    Server,
+    suite::Suite,
+    tool::{Bench, Ran},
+};
+
+use crate::scene::{WHARF, check, entry, tests};
+
+pub(crate) fn add_to(suite: &mut Suite) {
+    tests!(
+        suite,
+        &[],
+        [
+            tokens_are_the_same_with_and_without_a_server,
+            a_server_that_takes_no_tokens_leaves_them_to_the_command,
+        ]
+    );
+}
+
+/// A configuration of a directory and of the user `alice`, in a bench.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    bench.write("htpasswd", &entry("alice", "pw"));
+    std::fs::create_dir(bench.path("data")).unwrap();
+    let text = format!(
+        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n\
+         auth: {{htpasswd: {{realm: r, path: {}}}}}\naccess: {{tokens: {{enabled: true}}}}\n",
+        bench.path("data").display(),
+        bench.path("htpasswd").display()
+    );
+    bench.write("config.yml", &text);
+    bench
+}
+
+/// A server on the data and the users of `bench`, with `access` as it is given.
+fn serving(bench: &Bench, access: &str) -> Server {
+    let builder = Server::builder(WHARF).unchecked().config(access);
+    let builder = builder.environment(
+        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+        &bench.path("data").display().to_string(),
+    );
+    builder
+        .htpasswd(&bench.path("htpasswd").display().to_string())
+        .start()
+}
+
+/// Runs `wharf token …` with the configuration of the bench.
+fn token(bench: &Bench, words: &[&str]) -> Ran {
+    bench.try_run(WHARF, &[&["token"], words, &["--config", "config.yml"]].concat())
+}
+
+/// What a command said, without what is random in it, and without times.
+fn said(bench: &Bench, ran: &Ran) -> String {
+    let directory = bench.path("").display().to_string();
+    let text = format!("{:?}\n{}\n{}", ran.code, ran.stdout, ran.stderr).replace(&directory, "");
+    let is_of_word = |character: char| character.is_ascii_alphanumeric() || "_:-".contains(character);
+    let mut shown = String::new();
+    for part in text.split_inclusive(|character| !is_of_word(character)) {
+        let word = part.trim_end_matches(|character| !is_of_word(character));
+        let is_id = word.len() == 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mask = match word {
+            _ if is_id => "ID",
+            _ if word.starts_with("wharf_") => "SECRET",
+            _ if word.len() == 20 && word.ends_with('Z') => "TIME",
+            word => word,
+        };
+        shown.push_str(mask);
+        shown.push_str(&part[word.len()..]);
+    }
+    shown
+}
+
+async fn tokens_are_the_same_with_and_without_a_server() {
+    let (alone, beside) = (bench(), bench());
+    let server = serving(&beside, "access: {tokens: {enabled: true}}");
+    let mut made = String::new();
+    for words in [
+        &["ls"][..],
+        &["create", "ci", "--repo", "team/**", "--allow", "pull,push"],
+        &["create", "ci", "--repo", "team/**"],
+        &["create", "Ci", "--repo", "team/**"],
+        &[
+            "create",
+            "deploy",
+            "--repo",
+            "a",
+            "--repo",
+            "b/*",
+            "--expires",
+            "never",
+            "--json",
+        ],
+        &["create", "short", "--repo", "a", "--expires", "0s"],
+        &["ls"],
+        &["ls", "--json"],
+        &["rotate", "ci"],
+        &["rotate", "ci", "--expires", "1h", "--json"],
+        &["rotate", "none"],
+        &["revoke", "deploy"],
+        &["revoke", "none"],
+        &["ls", "--json"],
+        &["create", "last", "--repo", "**"],
+    ] {
+        let (expected, found) = (token(&alone, words), token(&beside, words));
+        assert_eq!(said(&beside, &found), said(&alone, &expected), "{words:?}");
+        made = found.stdout;
+    }
+    let client = server.anonymous().as_user("any", made.trim_end());
+    client.get("/v2/").await.expect(200);
+    assert_eq!(
+        server.log().matches("administration").count(),
+        6,
+        "{}",
+        server.log()
+    );
+    let revoked = token(&beside, &["revoke", "last"]);
+    assert!(revoked.succeeded, "{}", revoked.stderr);
+    client.get("/v2/").await.expect(401);
+    check(&server, &[("alice", 200)]).await;
+}
+
+async fn a_server_that_takes_no_tokens_leaves_them_to_the_command() {
+    let bench = bench();
+    let made = token(&bench, &["create", "ci", "--repo", "a"]);
+    assert!(made.succeeded, "{}", made.stderr);
+    let _server = serving(&bench, "");
+    let listed = token(&bench, &["ls"]);
+    assert!(listed.stdout.contains("\nci "), "{}", listed.stderr);
+    let refused = token(&bench, &["revoke", "ci"]);
+    assert!(
+        !refused.succeeded && refused.stderr.contains("stop it for a moment"),
+        "{}",
+        refused.stderr
+    );
+}
