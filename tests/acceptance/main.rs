@@ -7,10 +7,11 @@ mod documents;
 use std::os::unix::fs::symlink;
 
 use wharf_testkit::{
-    Content,
+    Content, Issuing, TokenIssuer,
     docker::{self, Docker},
     image,
     suite::{Part, Suite},
+    tokens::{Signer, Wanted},
     tool::{self, Bench},
 };
 
@@ -38,6 +39,23 @@ fn main() {
     });
     suite.test("a5_inspect_and_digests", TOOLS, a5);
     let with_skopeo = [&with_daemon[..], &[Part::Program("skopeo")]].concat();
+    suite.test("a12_a_token_server_beside_the_registry", &with_skopeo, || {
+        let docker = Docker::new("greetings");
+        docker.build("greet-python:0.1");
+        let signer = Signer::new("RS256");
+        let certificate = signer.self_signed(&Wanted::authority("Acme"));
+        docker.bench.write("server.pem", &certificate.pem());
+        let server = TokenIssuer::start(Issuing {
+            signer,
+            issuer: "Acme auth server",
+            users: &[
+                ("alice", "pw", &["pull", "push", "delete"]),
+                ("bob", "pw", &["pull"]),
+            ],
+        });
+        let script = include_str!("a12_foreign.sh");
+        play_with(&docker.bench, script, &[("REALM", &server.realm())]);
+    });
     suite.test("a12_our_own_token_server", &with_skopeo, || {
         let docker = Docker::new("greetings");
         docker.build("greet-python:0.1");

@@ -192,7 +192,7 @@ mod tests {
             TrustedProxies::new(vec!["10.0.1.5".parse().unwrap()]),
         );
         let says = [("x-forwarded-for", "198.51.100.7")];
-        // A proxy in another container that the operator has not named stands for no client, whoever writes the header.
+        // A proxy in another container that the operator has not named stands for no client, by whatever it writes into the header.
         assert_eq!(proven(Some("10.0.1.5"), &unnamed, &says), None);
         assert_eq!(
             proven(Some("127.0.0.1"), &unnamed, &[("x-real-ip", "10.0.0.1")]),

@@ -175,6 +175,12 @@ impl Signer {
     }
 }
 
+/// The time in whole seconds since 1970, as claims have it.
+pub fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    i64::try_from(since.unwrap().as_secs()).unwrap()
+}
+
 /// The properties of a certificate.
 #[derive(Debug, Clone)]
 pub struct Wanted(CertificateParams);

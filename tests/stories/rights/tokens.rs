@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use wharf_testkit::{
     Method, Server, ServerBuilder,
     image::{self, Blob},
-    tokens::{Signer, Wanted, x5c},
+    tokens::{Signer, Wanted, now, x5c},
 };
 
 wharf_testkit::configured_on_both_engines![
@@ -31,11 +31,6 @@ fn trusting(builder: ServerBuilder, signer: &Signer, more: &str) -> Server {
             "auth: {{token: {{realm: '{REALM}', service: {SERVICE}, issuer: {ISSUER}, rootcertbundle: {path}{more}}}}}"
         ))
         .start()
-}
-
-fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    i64::try_from(since.unwrap().as_secs()).unwrap()
 }
 
 /// The claims of a token for `alice` that allows `actions` on a repository.
