@@ -16,7 +16,9 @@ mod edit;
 mod list;
 mod memory;
 
-pub use edit::{EditError, Edited, User, Verdict, add, list_users, remove, set, start_anew, verify};
+pub use edit::{
+    EditError, Edited, User, Verdict, add, check_name, list_users, remove, set, start_anew, verify,
+};
 
 use std::{
     io,

@@ -2,12 +2,14 @@
 
 mod access;
 mod garbage_collect;
+mod init;
 mod storage;
 mod token;
 
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     garbage_collect::GarbageCollect,
+    init::Init,
     storage::{Storage, StorageCopy},
     token::{Token, TokenPlace},
 };
@@ -45,6 +47,11 @@ pub(crate) enum Command {
         /// and so on for each key.
         config: Option<PathBuf>,
     },
+
+    /// Make a registry with TLS and a first user: data, passwords, certificate, configuration, and a file of Compose.
+    ///
+    /// Touches nothing that exists. Ends with the password, how to start it, and how clients come to trust it.
+    Init(Init),
 
     /// Check and show the configuration without starting.
     Config {

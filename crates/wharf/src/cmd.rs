@@ -6,6 +6,7 @@ pub(crate) mod config;
 pub(crate) mod garbage_collect;
 pub(crate) mod healthcheck;
 pub(crate) mod htpasswd;
+pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod manual;
 mod offline;

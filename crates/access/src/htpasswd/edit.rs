@@ -180,7 +180,11 @@ impl fmt::Display for User {
 }
 
 /// Refuses a name that would be read as something else, or cannot be sent: RFC 7617 ends a name at its first colon.
-fn check_name(name: &str) -> Result<(), EditError> {
+/// Whether a user may have this name.
+///
+/// # Errors
+/// [`EditError::Name`]: the reason why not.
+pub fn check_name(name: &str) -> Result<(), EditError> {
     let why = match name {
         "" => "it is empty",
         _ if name.contains(':') => "it contains `:`, which ends a name",
