@@ -17,7 +17,8 @@ mod list;
 mod memory;
 
 pub use edit::{
-    EditError, Edited, User, Verdict, add, check_name, list_users, remove, set, start_anew, verify,
+    EditError, Edited, User, Verdict, WeakPasswords, add, check_name, list_users, remove, set, start_anew,
+    verify, weak_passwords,
 };
 
 use std::{

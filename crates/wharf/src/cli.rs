@@ -9,7 +9,7 @@ mod token;
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     garbage_collect::GarbageCollect,
-    init::Init,
+    init::{Doctor, Init},
     storage::{Storage, StorageCopy},
     token::{Token, TokenPlace},
 };
@@ -52,6 +52,12 @@ pub(crate) enum Command {
     ///
     /// Touches nothing that exists. Ends with the password, how to start it, and how clients come to trust it.
     Init(Init),
+
+    /// Look at everything that a registry needs, and print what is wrong with it and what to do about it.
+    ///
+    /// Changes nothing. Run it as the user that the server runs as, beside the server or without one. Exit status 0 when there is no
+    /// problem (there may be warnings), 1 when there are problems, 2 when it cannot look.
+    Doctor(Doctor),
 
     /// Check and show the configuration without starting.
     Config {

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod cert;
 pub(crate) mod config;
+pub(crate) mod doctor;
 pub(crate) mod garbage_collect;
 pub(crate) mod healthcheck;
 pub(crate) mod htpasswd;

@@ -51,7 +51,7 @@ impl Site {
 # The configuration of this registry, made by `wharf init`. Every key: docs/configuration.md, or `wharf config keys`.
 # After a change: wharf doctor {config}
 # The paths are the same on this machine and in the container of docker-compose.yml, so each command works in both. After the
-# directory has moved, replace them here; docker-compose.yml needs no change for its own sake.
+# directory has moved, replace them here and in docker-compose.yml.
 version: 0.1
 
 storage:
@@ -147,8 +147,7 @@ REGISTRY_USER={owner}
     pub(super) fn compose(&self) -> String {
         let target = |name: &str| compose_quoted(&self.path(name));
         let mut volumes = format!(
-            "\
-      # In the container everything is at the path that it has outside.
+            "      # In the container everything is at the path that it has outside.
       - {{type: bind, source: ./data, target: {data}}}
       - {{type: bind, source: ./auth, target: {auth}}}
       - {{type: bind, source: ./config.yml, target: {config}, read_only: true}}
