@@ -201,7 +201,7 @@ const BREAKAGES: &[(Breakage, &str, &str, &str, &str)] = &[
     (
         |site| replace(site, "http:\n", "http:\n  host: https://hub.test:5000\n"),
         "certificate",
-        "problem",
+        "warning",
         "`http.host` sends clients to `hub.test`, and it is for registry.test, localhost, 127.0.0.1 only",
         "wharf cert new hub.test --out PREFIX",
     ),
@@ -225,6 +225,20 @@ const BREAKAGES: &[(Breakage, &str, &str, &str, &str)] = &[
         "problem",
         "other users can change the password file",
         "chmod 600 ",
+    ),
+    (
+        |site| mode(site, "auth", 0o707),
+        "permissions",
+        "problem",
+        "other users can change the directory of the password file",
+        "chmod 755 ",
+    ),
+    (
+        |site| mode(site, "certs", 0o777),
+        "permissions",
+        "problem",
+        "other users can change the directory of the private key",
+        "chmod 755 ",
     ),
     (
         |site| mode(site, "data", 0o777),

@@ -17,7 +17,7 @@ const USERS: &str = "users";
 const RULES: &str = "rules";
 
 /// How long well-known passwords are tried.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Looks at the accounts, and at their rules.
 pub(super) fn look(settings: &Settings, report: &mut Report) {

@@ -86,13 +86,13 @@ fn examine(certificate: &InspectedCertificate, host: Option<&str>, renewal: &str
     if let Some(host) = host
         && !certificate.is_for(host)
     {
-        report.problem(
+        report.warning(
             CERTIFICATE,
             format!(
                 "`http.host` sends clients to `{host}`, and it is for {} only",
                 certificate.names.join(", ")
             ),
-            format!("`wharf cert new {host} --out PREFIX` makes one for that name; or correct `http.host`"),
+            format!("`wharf cert new {host} --out PREFIX` makes one for that name, unless a proxy in front shows one; or correct `http.host`"),
         );
     }
     if report.worst_of(CERTIFICATE).is_none() {

@@ -31,6 +31,9 @@ const SKEW: Duration = Duration::from_secs(5 * 60);
 /// A time before the first version of this program: the clock was not set.
 const FIRST: Duration = Duration::from_secs(1_700_000_000);
 
+/// The bit of a directory in which only the owner of a file may remove or replace it.
+const STICKY: u32 = 0o1000;
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
@@ -95,6 +98,14 @@ fn guarded(settings: &Settings, has_secret: bool) -> Vec<Guarded> {
         mode,
         is_directory: false,
     };
+    let directory = |path: &Path, what| Guarded {
+        is_directory: true,
+        ..file(path, what, OTHERS_WRITE, 0o755)
+    };
+    let directory_of = |path: &Path, what| {
+        let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+        directory(above.unwrap_or(Path::new(".")), what)
+    };
     let mut files = Vec::new();
     if let Some(source) = &settings.source {
         files.push(match has_secret {
@@ -110,20 +121,19 @@ fn guarded(settings: &Settings, has_secret: bool) -> Vec<Guarded> {
     if let Some(tls) = &settings.tls {
         let both = OTHERS_READ | OTHERS_WRITE;
         files.push(file(&tls.key, "the private key of the certificate", both, 0o600));
+        files.push(directory_of(&tls.key, "the directory of the private key"));
         files.push(file(&tls.certificate, "the certificate", OTHERS_WRITE, 0o644));
     }
     if let Some(htpasswd) = settings.auth.as_ref().and_then(Auth::htpasswd) {
         let both = OTHERS_READ | OTHERS_WRITE;
         files.push(file(&htpasswd.path, "the password file", both, 0o600));
+        files.push(directory_of(&htpasswd.path, "the directory of the password file"));
     }
     if let Some(rules) = &settings.access.rules {
         files.push(file(rules, "the file of access rules", OTHERS_WRITE, 0o644));
     }
     if let Engine::Filesystem { root } = &settings.storage {
-        files.push(Guarded {
-            is_directory: true,
-            ..file(root, "the data directory", OTHERS_WRITE, 0o755)
-        });
+        files.push(directory(root, "the data directory"));
         for key in [layout::token_keys(), layout::robot_tokens()] {
             let path = root.join(key.as_str());
             files.push(file(
@@ -146,7 +156,9 @@ impl Guarded {
             true => found.is_dir(),
             false => found.is_file(),
         };
-        if !is_expected {
+        // In a directory such as `/tmp`, files of other users cannot be replaced.
+        let is_sticky = found.is_dir() && found.mode() & STICKY != 0;
+        if !is_expected || is_sticky {
             return;
         }
         let open = found.mode() & self.forbidden;

@@ -125,7 +125,7 @@ fn clock(skew: Option<SignedDuration>, report: &mut Report) {
 /// Whether a registry lies where the server looks for it, and no other one a directory too deep.
 fn tree(root: &Path, report: &mut Report) {
     let is_here = holds_registry(&root.join(TREE));
-    if let Some(wrong) = too_high(root) {
+    if let Some(wrong) = too_deep(root) {
         return report.problem(
             DATA,
             format!(
@@ -192,7 +192,7 @@ fn holds_registry(tree: &Path) -> bool {
 }
 
 /// The directory that should be named instead of `root`, which is on the way to a registry or in it.
-fn too_high(root: &Path) -> Option<PathBuf> {
+fn too_deep(root: &Path) -> Option<PathBuf> {
     if root.join(TREE).exists() {
         return None;
     }
@@ -327,5 +327,60 @@ async fn servers(storage: &Arc<dyn Storage>, report: &mut Report) {
             format!("cannot list the servers of the bucket: {error}"),
             "let the credentials list and read the keys below `wharf/`",
         ),
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "makes registries to look for")]
+mod tests {
+    use super::{super::report::State, *};
+
+    #[test]
+    fn clocks_that_differ_are_told() {
+        let look = |seconds| {
+            let mut report = Report::default();
+            clock(Some(SignedDuration::from_secs(seconds)), &mut report);
+            report.lines.remove(0)
+        };
+        assert_eq!(look(-59).state, State::Ok);
+        for seconds in [-60, 300] {
+            let line = look(seconds);
+            assert_eq!(line.state, State::Warning);
+            assert!(line.text.contains(&format!("by {} s", seconds.abs())), "{line:?}");
+            assert!(line.remedy.is_some_and(|remedy| remedy.contains("set it")));
+        }
+    }
+
+    #[test]
+    fn registries_are_found_wherever_a_backup_put_them() {
+        for (place, found) in [
+            ("data", "data"),
+            ("registry", "registry"),
+            ("var/lib/registry", "var/lib/registry"),
+            ("a/b/c/d/e", ""),
+            (TREE, TREE),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let root = directory.path();
+            std::fs::create_dir_all(root.join(place).join(TREE).join("blobs/sha256")).unwrap();
+            let expected: Vec<PathBuf> = match found {
+                "" => Vec::new(),
+                found => vec![root.join(found)],
+            };
+            assert_eq!(nested(root), expected, "{place}");
+            assert!(!holds_registry(&root.join(TREE)), "{place}");
+        }
+    }
+
+    #[test]
+    fn a_directory_in_a_registry_is_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().canonicalize().unwrap();
+        std::fs::create_dir_all(root.join(TREE).join("repositories/app")).unwrap();
+        assert_eq!(too_deep(&root), None);
+        for place in ["docker", "docker/registry", TREE] {
+            assert_eq!(too_deep(&root.join(place)), Some(root.clone()), "{place}");
+        }
+        assert_eq!(too_deep(&root.join("docker/registry/v2/repositories")), None);
     }
 }
