@@ -19,7 +19,7 @@ fuzz_target!(|conditions: (&str, &str, &str)| {
     let reading = read(text.as_bytes());
     let repository = "team/app".parse().unwrap();
     for account in [None, Some("alice"), Some("bob")] {
-        let asker = Asker { account, address: None };
+        let asker = Asker { account, groups: &[], address: None };
         let resource = Resource::Repository(&repository);
         let verb = Verb::Pull;
         let verdict = reading.rules.decide(asker, Action { resource, verb }, None);

@@ -19,6 +19,7 @@ fuzz_target!(|data: &[u8]| {
     let name = "team/app".parse().unwrap();
     for account in [None, Some("alice")] {
         let asker = Asker {
+            groups: &[],
             account,
             address: "10.1.2.3".parse().ok(),
         };

@@ -16,6 +16,7 @@ mod setup;
 mod start;
 mod strangers;
 mod terminal;
+mod through_server;
 mod users;
 mod wire;
 
@@ -31,6 +32,7 @@ fn main() {
     apache::add_to(&mut suite);
     terminal::add_to(&mut suite);
     users::add_to(&mut suite);
+    through_server::add_to(&mut suite);
     strangers::add_to(&mut suite);
     docker::add_to(&mut suite);
     differential::add_to(&mut suite);

@@ -127,8 +127,8 @@ const KEYS: &[(&str, &str, Fate)] = &[
     ("auth: {silly: {realm: r, service: s}}", "auth.silly", Refused),
     (
         "auth: {token: {realm: r, service: s, issuer: i, rootcertbundle: b, jwks: j, autoredirect: true, autoredirectpath: /p, signingalgorithms: [RS256]}}",
-        "auth.token",
-        Refused,
+        "auth.token.autoredirectpath",
+        Works,
     ),
     (
         "middleware: {registry: [{name: n, disabled: true, options: {a: b}}]}",

@@ -329,7 +329,7 @@ fn what_is_not_here_yet_is_refused_or_told_before_anything_listens() {
         ),
         (
             "storage: inmemory\nauth: {token: {realm: r, service: s, issuer: i}}",
-            "`auth.token` is not supported yet",
+            "`auth.token` has neither `rootcertbundle` nor `jwks`; without a key of the token server no token can be verified",
         ),
         (
             "storage: inmemory\nauth: {silly: {realm: r, service: s}}",

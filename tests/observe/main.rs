@@ -1,10 +1,11 @@
-//! Health, metrics, logs and traces of the real server.
+//! Health, metrics, logs, traces and activity of the real server.
 #![expect(
     clippy::disallowed_methods,
     clippy::unwrap_used,
     reason = "tests lay out files for the server, and fail by panicking"
 )]
 
+mod activity;
 mod debug;
 mod health;
 mod logs;

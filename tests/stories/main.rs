@@ -8,6 +8,7 @@
     reason = "tests look at files behind the server's back"
 )]
 
+mod admin;
 mod in_process;
 mod input;
 mod notify;

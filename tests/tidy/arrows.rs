@@ -29,6 +29,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf-registry",
         &["wharf-oci", "wharf-workers", "wharf-budget", "wharf-storage"],
     ),
+    (
+        "wharf-activity",
+        &[
+            "wharf-oci",
+            "wharf-workers",
+            "wharf-budget",
+            "wharf-storage",
+            "wharf-registry",
+        ],
+    ),
     ("wharf-http", &["wharf-workers", "wharf-budget", "wharf-client"]),
     (
         "wharf-server",
@@ -40,6 +50,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-client",
             "wharf-registry",
+            "wharf-activity",
             "wharf-http",
         ],
     ),
@@ -54,6 +65,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-access",
             "wharf-client",
             "wharf-registry",
+            "wharf-activity",
             "wharf-http",
             "wharf-server",
         ],

@@ -15,6 +15,7 @@ use crate::{
     go_quoted,
     htpasswd::Htpasswd,
     principal::{Principal, Via},
+    proxy::ProxyHeader,
     queue::{Network, Queue},
     robot::is_token,
     rules::{Asker, Configured, Rules, RulesFile, Verdict, Visible},
@@ -31,6 +32,7 @@ pub struct Access {
     rules: Option<Source>,
     queue: Queue,
     backoff: Backoff,
+    proxy_header: Option<ProxyHeader>,
 }
 
 /// How clients prove which account they have.
@@ -107,6 +109,7 @@ impl Access {
             rules: None,
             queue: Queue::new(Budget::default().passwords),
             backoff: Backoff::new(),
+            proxy_header: None,
         }
     }
 
@@ -134,6 +137,18 @@ impl Access {
         self
     }
 
+    /// Believes proxies that name the account of their client.
+    #[must_use]
+    pub fn with_proxy_header(mut self, header: ProxyHeader) -> Self {
+        self.proxy_header = Some(header);
+        self
+    }
+
+    /// The headers in which a proxy names the account of its client, if there are such proxies.
+    pub fn proxy_header(&self) -> Option<&ProxyHeader> {
+        self.proxy_header.as_ref()
+    }
+
     /// Finds out which client it is without reading a file, computing a bcrypt hash or verifying a signature, as for nearly every
     /// request. `None`: call [`authenticate`](Self::authenticate).
     pub fn authenticate_at_once(&self, credentials: &Credentials<'_>) -> Option<Result<Principal, Reason>> {
@@ -149,6 +164,7 @@ impl Access {
         match (credentials, &self.login) {
             (Credentials::None, _) => Some(Ok(Principal::ANONYMOUS)),
             (Credentials::Malformed(what), _) => Some(Err(Reason::Malformed(what))),
+            (Credentials::Proxied(proxied), _) => Some(Ok(Principal::of_proxy(proxied))),
             // What the libraries of podman and skopeo send to a server that asks for a password when they have none.
             (Credentials::Basic(basic), _) if basic.is_empty() => Some(Ok(Principal::ANONYMOUS)),
             (Credentials::Basic(basic), Way::Passwords { users, tokens, .. }) => {
@@ -329,7 +345,7 @@ impl Access {
             Verdict::Allowed(_) => true,
             Verdict::Denied(_) => false,
         };
-        matches!(principal.via(), Via::Password) && self.rules().is_some_and(verdict)
+        principal.acts_as_account() && self.rules().is_some_and(verdict)
     }
 
     /// Finds out which client asks the token server for tokens, and with what they end.
@@ -385,7 +401,7 @@ impl Access {
 
     /// Whether every repository is open to `principal`: nothing that is found in one need be hidden from it in another.
     pub fn is_unrestricted(&self, principal: &Principal) -> bool {
-        matches!(principal.via(), Via::Password) && !matches!(self.rules, Some(Source::File(_)))
+        principal.acts_as_account() && !matches!(self.rules, Some(Source::File(_)))
     }
 
     /// The repositories and tags that `principal`, at `address`, may see; `None`: all of them, if it may see the catalogue at all.
@@ -407,7 +423,8 @@ impl Access {
         })
     }
 
-    fn rules(&self) -> Option<Arc<Rules>> {
+    /// The rules in force; `None`: every account may do everything on repositories.
+    pub fn rules(&self) -> Option<Arc<Rules>> {
         Some(match self.rules.as_ref()? {
             Source::Configuration(rules) => Arc::clone(rules),
             Source::File(file) => file.current(),
@@ -444,11 +461,6 @@ impl Access {
         format!("Basic realm={}", go_quoted(realm))
     }
 
-    /// Whether rules decide, and may allow a client without an account something.
-    pub fn has_rules(&self) -> bool {
-        self.rules.is_some()
-    }
-
     /// Whether clients are asked for a token, and not for a password.
     pub fn takes_tokens(&self) -> bool {
         matches!(self.login, Way::Tokens(_)) || self.token_server().is_some()
@@ -470,6 +482,11 @@ impl Access {
         }
     }
 
+    /// Whether there are rules: without them every account may do everything.
+    pub fn has_rules(&self) -> bool {
+        self.rules.is_some()
+    }
+
     /// The file of rules, if there is one.
     pub fn rules_file(&self) -> Option<&RulesFile> {
         match &self.rules {
@@ -478,7 +495,7 @@ impl Access {
         }
     }
 
-    /// The state of each file that decides about clients, by what it has: `users`, `rules`.
+    /// The state of each file that decides about clients, by what it has: `users`, `keys`, `rules`.
     pub fn files(&self) -> impl Iterator<Item = (&'static str, FileStatus)> {
         let users = self.htpasswd().map(Htpasswd::status);
         let users = users.map(|status| FileStatus {
@@ -486,7 +503,11 @@ impl Access {
             findings: status.findings,
         });
         let rules = self.rules_file().map(RulesFile::status);
-        let files = [("users", users), ("rules", rules)];
+        let keys = match &self.login {
+            Way::Tokens(verifier) => Some(verifier.status()),
+            Way::Passwords { .. } => None,
+        };
+        let files = [("users", users), ("keys", keys), ("rules", rules)];
         files
             .into_iter()
             .filter_map(|(name, status)| Some((name, status?)))
@@ -540,6 +561,7 @@ impl Sight<'_> {
 fn asker(principal: &Principal, address: Option<IpAddr>) -> Asker<'_> {
     Asker {
         account: principal.account().map(|account| &**account),
+        groups: principal.groups(),
         address,
     }
 }

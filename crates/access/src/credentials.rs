@@ -1,6 +1,6 @@
 //! What an `Authorization` header says.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use base64::{
     Engine as _, alphabet,
@@ -23,6 +23,8 @@ pub enum Credentials<'a> {
     Basic(Basic),
     /// A token (RFC 6750), which never appears in debug output.
     Bearer(&'a [u8]),
+    /// An account that a proxy has authenticated.
+    Proxied(Proxied),
     /// The header cannot be read; the text says why.
     Malformed(&'static str),
 }
@@ -32,6 +34,13 @@ pub struct Basic {
     /// `name:password`; UTF-8 up to the colon.
     pair: Vec<u8>,
     colon: usize,
+}
+
+/// The account that a proxy names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proxied {
+    pub(crate) account: Arc<str>,
+    pub(crate) groups: Arc<[Box<str>]>,
 }
 
 impl<'a> Credentials<'a> {
@@ -44,6 +53,15 @@ impl<'a> Credentials<'a> {
             (None, _) => Self::None,
             (Some(value), None) => Self::of_header(value),
             (Some(_), Some(_)) => Self::Malformed("there is more than one `Authorization` header"),
+        }
+    }
+
+    /// The account that they name, whether they are good or not; `None` when only their check tells it.
+    pub fn claimed_name(&self) -> Option<&str> {
+        match self {
+            Self::Basic(basic) => Some(basic.name()),
+            Self::Proxied(proxied) => Some(&proxied.account),
+            Self::None | Self::Bearer(_) | Self::Malformed(_) => None,
         }
     }
 
@@ -107,6 +125,7 @@ impl fmt::Debug for Credentials<'_> {
             Self::None => f.write_str("None"),
             Self::Basic(basic) => basic.fmt(f),
             Self::Bearer(_) => f.write_str("Bearer"),
+            Self::Proxied(proxied) => proxied.fmt(f),
             Self::Malformed(what) => f.debug_tuple("Malformed").field(what).finish(),
         }
     }

@@ -23,6 +23,20 @@ pub enum Reason {
     Failed,
 }
 
+impl Reason {
+    /// Why a log-in failed, in few words; `None`: it was not checked, and the client is not to blame.
+    pub fn of_failed_login(&self) -> Option<&'static str> {
+        match self {
+            Self::WrongCredentials => Some("wrong name or password"),
+            Self::WrongScheme => Some("wrong scheme"),
+            Self::BadToken(_) => Some("bad token"),
+            Self::Malformed(_) => Some("malformed credentials"),
+            Self::Guessing(_) => Some("too many wrong passwords"),
+            Self::Busy | Self::Failed => None,
+        }
+    }
+}
+
 /// Whether a client may do something.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Authorization<'a> {

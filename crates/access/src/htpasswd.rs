@@ -17,8 +17,8 @@ mod list;
 mod memory;
 
 pub use edit::{
-    EditError, Edited, User, Verdict, WeakPasswords, add, check_name, list_users, remove, set, start_anew,
-    verify, weak_passwords,
+    Change, EditError, Edited, Listing, User, Verdict, Version, WeakPasswords, add, apply, check_name,
+    list_users, listing, remove, set, start_anew, verify, weak_passwords,
 };
 
 use std::{

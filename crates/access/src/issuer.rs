@@ -213,6 +213,7 @@ impl Issuer {
         Upkeep {
             issuer: self.clone(),
             next: Instant::now() + INTERVAL,
+            told: None,
         }
     }
 
@@ -273,6 +274,8 @@ impl Issuer {
 struct Upkeep {
     issuer: Issuer,
     next: Instant,
+    /// The failure that the operator was told of last
+    told: Option<String>,
 }
 
 impl Worker for Upkeep {
@@ -286,8 +289,18 @@ impl Worker for Upkeep {
         }
         self.next = Instant::now() + INTERVAL;
         match self.issuer.start(SystemTime::now()).await {
-            Ok(()) => Ok(Work::Idle),
-            Err(error) => Err(WorkError::expected(error.to_string(), INTERVAL)),
+            Ok(()) => {
+                self.told = None;
+                Ok(Work::Idle)
+            }
+            Err(error) => {
+                let text = error.to_string();
+                if self.told.as_ref() != Some(&text) {
+                    tracing::warn!(%error, "the keys of tokens stay as they are");
+                    self.told = Some(text.clone());
+                }
+                Err(WorkError::expected(text, INTERVAL))
+            }
         }
     }
 

@@ -16,6 +16,7 @@ pub mod htpasswd;
 pub mod issuer;
 pub mod password;
 mod principal;
+mod proxy;
 mod queue;
 mod random;
 pub mod robot;
@@ -28,9 +29,10 @@ mod watched;
 
 pub use access::{Access, Challenged, Sight};
 pub use action::{Action, Resource, Verb};
-pub use credentials::{Basic, Credentials};
+pub use credentials::{Basic, Credentials, Proxied};
 pub use decision::{Authorization, Grant, Missing, Reason};
 pub use principal::{Principal, Via};
+pub use proxy::ProxyHeader;
 pub use token_server::{Login, TokenServer};
 pub use watched::Status as FileStatus;
 

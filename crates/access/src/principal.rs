@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{robot::Robot, token::Claims};
+use crate::{credentials::Proxied, robot::Robot, token::Claims};
 
 /// The client of a request, and how it has proved which account it has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Principal {
     via: Via,
     /// The robot token behind the credentials, if there is one
     robot: Option<Arc<Robot>>,
+    /// Groups that a proxy has named, beside those of the rules
+    groups: Option<Arc<[Box<str>]>>,
 }
 
 /// How a client has proved which account it has.
@@ -24,6 +26,8 @@ pub enum Via {
     Token(Arc<Claims>),
     /// By a robot token, which limits what it may do.
     Robot(Arc<Robot>),
+    /// To a proxy, which names the account.
+    Proxy,
 }
 
 impl Principal {
@@ -32,6 +36,7 @@ impl Principal {
         account: None,
         via: Via::Anonymous,
         robot: None,
+        groups: None,
     };
 
     /// A client that knows the password of `account`.
@@ -40,6 +45,7 @@ impl Principal {
             account: Some(account),
             via: Via::Password,
             robot: None,
+            groups: None,
         }
     }
 
@@ -49,6 +55,7 @@ impl Principal {
             account: claims.account().cloned(),
             via: Via::Token(claims),
             robot: None,
+            groups: None,
         }
     }
 
@@ -58,6 +65,7 @@ impl Principal {
             account: robot.creator().cloned(),
             via: Via::Robot(Arc::clone(&robot)),
             robot: Some(robot),
+            groups: None,
         }
     }
 
@@ -71,6 +79,17 @@ impl Principal {
             account,
             via: Via::Token(claims),
             robot,
+            groups: None,
+        }
+    }
+
+    /// A client that a proxy has authenticated.
+    pub(crate) fn of_proxy(proxied: &Proxied) -> Self {
+        Self {
+            account: Some(Arc::clone(&proxied.account)),
+            via: Via::Proxy,
+            robot: None,
+            groups: Some(Arc::clone(&proxied.groups)),
         }
     }
 
@@ -95,6 +114,16 @@ impl Principal {
     /// Whether it has a robot token that the operator of the machine made: no account limits what that may do.
     pub(crate) fn is_of_operator(&self) -> bool {
         self.robot.as_ref().is_some_and(|robot| robot.creator().is_none())
+    }
+
+    /// The groups that a proxy has named.
+    pub(crate) fn groups(&self) -> &[Box<str>] {
+        self.groups.as_deref().unwrap_or_default()
+    }
+
+    /// Whether its account alone decides what it may do, and no token.
+    pub(crate) fn acts_as_account(&self) -> bool {
+        matches!(self.via, Via::Password | Via::Proxy)
     }
 
     /// How the client has proved which account it has.

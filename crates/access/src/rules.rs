@@ -107,6 +107,8 @@ pub struct Verbs(u8);
 pub struct Asker<'a> {
     /// The name of its account, if it has one
     pub account: Option<&'a str>,
+    /// Groups that it is in, beside those of the rules
+    pub groups: &'a [Box<str>],
     /// Its address, if that is known
     pub address: Option<IpAddr>,
 }
@@ -193,7 +195,8 @@ impl Rules {
                 rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker)
             }
             Resource::Repository(name) => {
-                rule.fits_tag(action.verb, tag)
+                rule.effect.on(action.verb).is_some()
+                    && rule.fits_tag(action.verb, tag)
                     && rule.fits_name(name.as_str(), asker)
                     && rule.fits_client(&self.groups, asker)
             }
@@ -281,7 +284,8 @@ impl Rule {
                 (Account::AnyUser, name) => name.is_some(),
                 (Account::Named(pattern), Some(name)) => pattern.matches(name, Some(name)),
                 (Account::Group(group), Some(name)) => {
-                    groups.get(group).is_some_and(|members| members.contains(name))
+                    asker.groups.contains(group)
+                        || groups.get(group).is_some_and(|members| members.contains(name))
                 }
                 (Account::Named(_) | Account::Group(_), None) => false,
             });

@@ -130,6 +130,11 @@ impl<R: Reader> Clone for Watched<R> {
 }
 
 impl<R: Reader> Watched<R> {
+    /// Path of the first file.
+    pub(crate) fn path(&self) -> &Path {
+        self.shared.paths.first().map_or(Path::new(""), PathBuf::as_path)
+    }
+
     /// Looks at the files at `paths`; `initial` is in force until they are good.
     pub(crate) fn open(reader: R, paths: Vec<PathBuf>, initial: R::Value) -> Self {
         let watched = Self {

@@ -95,6 +95,7 @@ fn rules() -> impl Strategy<Value = Rules> {
 
 fn asker(account: Option<&'static str>, address: Option<&str>) -> Asker<'static> {
     Asker {
+        groups: &[],
         account,
         address: address.map(|text| text.parse().unwrap()),
     }

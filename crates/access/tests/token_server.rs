@@ -1,11 +1,16 @@
 //! Tokens of this registry as a way to log in: what each kind may do, and what ends it.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![expect(
     clippy::disallowed_methods,
     reason = "the test is the operator, and edits the files"
 )]
 
-use std::{path::Path, sync::Arc, time::SystemTime};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use wharf_access::{
     Access, Action, Authorization, Basic, Credentials, Login, Reason, Resource, TokenServer, Verb, Via,
@@ -19,7 +24,7 @@ use wharf_access::{
 };
 use wharf_storage::{Storage, object::ObjectStorage};
 
-const DAY: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 struct Scene {
     directory: tempfile::TempDir,
@@ -217,13 +222,11 @@ async fn a_token_that_was_seen_is_recognised_at_once() {
     let credentials = Credentials::Bearer(issued.as_bytes());
     assert!(scene.access.authenticate_at_once(&credentials).is_none());
     // Until the time stamp of the password file is old enough to tell every change, it is read each time.
-    let settled = async {
-        while scene.access.htpasswd().unwrap().stamp_at_once("alice").is_err() {
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-            scene.access.htpasswd().unwrap().stamp("alice").await;
-        }
-    };
-    settled.await;
+    let users = scene.access.htpasswd().unwrap();
+    while users.stamp_at_once("alice").is_err() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        users.stamp("alice").await;
+    }
     scene.access.authenticate(&credentials, None).await.unwrap();
     let principal = scene.access.authenticate_at_once(&credentials).unwrap().unwrap();
     assert_eq!(principal.account().map(|name| &**name), Some("alice"));

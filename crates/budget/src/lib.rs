@@ -57,6 +57,8 @@ pub struct Budget {
     pub hashes: Share,
     /// Large stored manifests that are being read and parsed.
     pub large_reads: Share,
+    /// Bytes of the activity log that are not written yet.
+    pub activity: Share,
 }
 
 /// How many changes of the store may be under way: each takes little beside what other shares count.
@@ -64,6 +66,9 @@ const WORK: usize = 1024;
 
 /// How many requests may wait for the check of a password: some for each address of a large site that starts.
 const PASSWORDS: usize = 1024;
+
+/// Bytes of entries of the activity log that may wait to be written.
+const ACTIVITY: usize = 4 * MIB;
 
 /// How many pieces of heavy work of one kind run at once. More would not end sooner, and take more memory.
 pub const HEAVY: usize = 2;
@@ -121,11 +126,12 @@ impl Budget {
             graphs: Share::new("graphs", HEAVY),
             hashes: Share::new("hashes", HEAVY),
             large_reads: Share::new("large_reads", HEAVY),
+            activity: Share::new("activity", ACTIVITY),
         }
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 13] {
+    pub fn shares(&self) -> [&Share; 14] {
         [
             &self.connections,
             &self.requests,
@@ -140,6 +146,7 @@ impl Budget {
             &self.graphs,
             &self.hashes,
             &self.large_reads,
+            &self.activity,
         ]
     }
 }

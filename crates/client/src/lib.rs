@@ -11,6 +11,7 @@
 
 mod address;
 mod challenge;
+pub mod control;
 mod credentials;
 mod error;
 mod names;

@@ -4,7 +4,7 @@
 mod proxies;
 mod trust;
 
-use std::sync::OnceLock;
+use std::{path::Path, sync::OnceLock};
 
 use reqwest::{ClientBuilder, Proxy, redirect};
 
@@ -61,6 +61,19 @@ pub fn occasional() -> Result<&'static reqwest::Client, String> {
             .map_err(|error| cause(&error))
     };
     CLIENT.get_or_init(make).as_ref().map_err(Clone::clone)
+}
+
+/// A client of the server that listens on the unix socket at `path`, whatever host its URLs name. It uses no proxy.
+///
+/// # Errors
+/// A sentence for operators, when the client cannot be made.
+pub fn at_socket(path: &Path) -> Result<reqwest::Client, String> {
+    let builder = builder(Trust::System, Versions::Http1).map_err(|error| error.to_string())?;
+    builder
+        .no_proxy()
+        .unix_socket(path)
+        .build()
+        .map_err(|error| cause(&error))
 }
 
 impl Versions {

@@ -246,7 +246,7 @@ impl Scalar {
     }
 }
 
-/// Go's `time.ParseDuration`, without signs: numbers, with fractions, each with its unit.
+/// Go's `time.ParseDuration`, without signs and with days: numbers, with fractions, each with its unit.
 pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     if rest.is_empty() {
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_read_as_go_reads_them() {
+    fn durations_are_read_as_go_reads_them_and_in_days() {
         let check = |text: &str, seconds: f64| {
             assert_eq!(
                 plain(text).duration(),
@@ -303,13 +303,16 @@ mod tests {
         check("1h30m", 5400.0);
         check("1m30s", 90.0);
         check("1.5h", 5400.0);
+        check("90d", 7_776_000.0);
+        check("1d12h", 129_600.0);
         check("100ms", 0.1);
         check("0", 0.0);
         check("5000000000", 5.0);
         for bad in [
             "",
             "h",
-            "1d",
+            "d",
+            "1w",
             "-1s",
             "-5",
             "1h x",

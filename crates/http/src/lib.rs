@@ -54,7 +54,9 @@ pub use context::RequestContext;
 pub use cors::{Cors, OriginError, is_preflight};
 pub use handler::Handler;
 pub use limits::Limits;
-pub use listen::{BindError, ListenAddress, Listener, SocketOwner, bind, bind_unix, check_address};
+pub use listen::{
+    BindError, ListenAddress, Listener, SOCKET_PATH_BYTES, SocketOwner, bind, bind_unix, check_address,
+};
 pub use log_writer::LogWriter;
 pub use metrics::{
     BudgetMetrics, BuildInfo, CONTENT_TYPE, DroppedLines, Exposition, Family, HttpMetrics, Kind, LogMetrics,

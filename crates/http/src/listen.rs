@@ -3,7 +3,10 @@
 mod error;
 mod unix;
 
-pub use self::{error::BindError, unix::SocketOwner};
+pub use self::{
+    error::{BindError, SOCKET_PATH_BYTES},
+    unix::SocketOwner,
+};
 
 use std::{
     fmt, io,
@@ -152,7 +155,8 @@ impl From<ListeningSocket> for Listener {
 /// connect.
 ///
 /// # Errors
-/// When another process answers on the socket, the file at `path` is not a socket, or it cannot be given to `owner`.
+/// When another process answers on the socket, the file at `path` is not a socket, the path is longer than
+/// [`SOCKET_PATH_BYTES`], or the socket cannot be given to `owner`.
 pub fn bind_unix(path: &Path, owner: &SocketOwner) -> Result<Listener, BindError> {
     let (listener, file) = unix::bind(path, owner)?;
     Ok(Listener {

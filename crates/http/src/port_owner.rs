@@ -1,4 +1,5 @@
-//! The process that listens on a port, as `lsof -iTCP -sTCP:LISTEN` shows it, read from `/proc`.
+//! The process that listens on a port, as `lsof -iTCP -sTCP:LISTEN` shows it, or at the other end of a socket, read from
+//! `/proc`.
 #![expect(
     clippy::disallowed_methods,
     reason = "`/proc` is the kernel's answer, not a file of the store"
@@ -17,8 +18,15 @@ pub(crate) fn find(port: u16) -> Option<String> {
     let processes = fs::read_dir("/proc").ok()?.flatten();
     let mut pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     let pid = pids.find(|&pid| holds_one_of(pid, &inodes))?;
-    let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-    Some(format!("pid {pid} ({})", name.trim()))
+    Some(described(pid))
+}
+
+/// A process as `pid 123 (nginx)`.
+pub(crate) fn described(pid: u32) -> String {
+    match fs::read_to_string(format!("/proc/{pid}/comm")) {
+        Ok(name) => format!("pid {pid} ({})", name.trim()),
+        Err(_) => format!("pid {pid}"),
+    }
 }
 
 /// The sockets in state LISTEN on `port`, of a table in the format of `/proc/net/tcp`.

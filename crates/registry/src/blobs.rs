@@ -8,7 +8,7 @@ use wharf_storage::{Blob, ByteStream, ErrorKind, Key, Stat, Storage, Version, la
 
 use crate::{
     error::{Error, Result},
-    events::{Caller, EventKind},
+    events::{Caller, EventKind, Pull, Pulled},
     patience::turn,
     registry::Registry,
     tree::parallel::{Ahead, in_background},
@@ -198,9 +198,13 @@ impl Registry {
     /// Reports that `caller` is sent the blob `blob` of `name`, or a part of it. The surface decides what counts as a
     /// pull: it may have opened a blob of which it then sends nothing.
     pub fn pulled_blob(&self, caller: &dyn Caller, name: &RepoName, blob: &BlobInfo) {
-        self.subscribers.pulled(caller, name, || EventKind::BlobPulled {
-            digest: blob.digest,
-            size: blob.size,
+        self.subscribers.pulled(Pull {
+            caller,
+            repository: name,
+            content: Pulled::Blob {
+                digest: &blob.digest,
+                size: blob.size,
+            },
         });
     }
 

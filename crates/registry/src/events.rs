@@ -3,7 +3,12 @@
 //! An operation takes its [`Caller`] and reports when its outcome is certain and its locks are released. What failed is
 //! no event. Without a subscriber nothing is made: neither the event, nor its [`Origin`].
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -131,12 +136,30 @@ impl Origin {
     }
 }
 
+/// Facts about the side that asks for an operation, borrowed from it: they cost no memory.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct CallerFacts<'a> {
+    /// Name of the account; `None` for anonymous requests and for workers.
+    pub actor: Option<&'a str>,
+    /// Id of the request, the same as in the log and in traces; `None` without a request.
+    pub request: Option<Uuid>,
+    /// Address of the client, behind trusted proxies; `None` if it is unknown.
+    pub address: Option<IpAddr>,
+    /// Method of the request; empty without a request.
+    pub method: &'a str,
+    /// `User-Agent` of the client; empty if it sent none.
+    pub user_agent: &'a str,
+}
+
 /// The side that asks for an operation, and that can say where it comes from.
 ///
 /// The origin of a request takes some texts to make, so it is made only when a subscriber is going to read it.
 pub trait Caller: Sync {
     /// The origin of the operation.
     fn origin(&self) -> Arc<Origin>;
+
+    /// The facts of the origin that can be borrowed.
+    fn facts(&self) -> CallerFacts<'_>;
 }
 
 /// An origin that was made before, because the operation outlives its request.
@@ -144,13 +167,86 @@ impl Caller for Arc<Origin> {
     fn origin(&self) -> Arc<Origin> {
         Self::clone(self)
     }
+
+    fn facts(&self) -> CallerFacts<'_> {
+        Origin::facts(self)
+    }
+}
+
+impl Origin {
+    /// The facts of the origin that can be borrowed.
+    pub fn facts(&self) -> CallerFacts<'_> {
+        let request = self.request.as_ref();
+        let text = |of: fn(&RequestFacts) -> &str| request.map_or("", of);
+        let address = text(|request| &request.address);
+        let with_port = || Some(address.parse::<SocketAddr>().ok()?.ip());
+        CallerFacts {
+            actor: self.actor.as_deref(),
+            request: request.map(|request| request.id),
+            address: address.parse().ok().or_else(with_port),
+            method: text(|request| &request.method),
+            user_agent: text(|request| &request.user_agent),
+        }
+    }
+}
+
+/// A pull that is happening, borrowed from the request: nothing is made for it.
+#[derive(Clone, Copy)]
+pub struct Pull<'a> {
+    /// The side that pulls.
+    pub caller: &'a dyn Caller,
+    /// Repository that it pulls from.
+    pub repository: &'a RepoName,
+    /// What it is sent.
+    pub content: Pulled<'a>,
+}
+
+/// What a client is sent, or would be for a `GET` in place of its `HEAD`.
+#[derive(Debug, Clone, Copy)]
+pub enum Pulled<'a> {
+    /// A manifest.
+    Manifest {
+        /// The manifest.
+        manifest: &'a Arc<StoredManifest>,
+        /// Tag by which it was asked for.
+        tag: Option<&'a Tag>,
+    },
+    /// A blob, whole or in part.
+    Blob {
+        /// Digest of the blob.
+        digest: &'a Digest,
+        /// Size of the whole blob in bytes.
+        size: u64,
+    },
+}
+
+impl Pulled<'_> {
+    fn event(self) -> EventKind {
+        match self {
+            Self::Manifest { manifest, tag } => EventKind::ManifestPulled {
+                manifest: Arc::clone(manifest),
+                tag: tag.cloned(),
+            },
+            Self::Blob { digest, size } => EventKind::BlobPulled {
+                digest: *digest,
+                size,
+            },
+        }
+    }
 }
 
 /// A receiver of events, such as webhooks.
 #[async_trait]
 pub trait Subscriber: fmt::Debug + Send + Sync {
-    /// Whether pulls are to be reported. Pulls are far more frequent than changes, so their events are made on demand.
+    /// Whether events of pulls are to be reported. Pulls are far more frequent than changes, so their events are made on
+    /// demand.
     fn wants_pulls(&self) -> bool;
+
+    /// Sees a pull, of which no event need be made. The client is waiting: this does not block, and allocates only for
+    /// what it has not seen lately.
+    fn observe(&self, pull: Pull<'_>) {
+        let _ = pull;
+    }
 
     /// Takes over the event of a push, a mount or a deletion. The operation, and so the answer to the client, waits: when
     /// this returns, no end of the process may lose the event.
@@ -188,16 +284,14 @@ impl Subscribers {
         }
     }
 
-    /// Reports that content of `repository` was pulled, without waiting.
-    pub(crate) fn pulled(
-        &self,
-        caller: &dyn Caller,
-        repository: &RepoName,
-        kind: impl FnOnce() -> EventKind,
-    ) {
+    /// Reports that content was pulled, without waiting.
+    pub(crate) fn pulled(&self, pull: Pull<'_>) {
+        for subscriber in &self.0 {
+            subscriber.observe(pull);
+        }
         let mut interested = self.0.iter().filter(|subscriber| subscriber.wants_pulls());
         let Some(first) = interested.next() else { return };
-        let event = Event::now(caller.origin(), repository, kind());
+        let event = Event::now(pull.caller.origin(), pull.repository, pull.content.event());
         first.try_deliver(&event);
         interested.for_each(|subscriber| subscriber.try_deliver(&event));
     }

@@ -32,7 +32,9 @@ pub use blobs::{BlobInfo, OpenBlob};
 pub use coordination::{Condemned, Run};
 pub use delete::MayDelete;
 pub use error::{Error, MissingReference, ReferenceRole, Result};
-pub use events::{Caller, Event, EventKind, Origin, RequestFacts, Subscriber, Surface};
+pub use events::{
+    Caller, CallerFacts, Event, EventKind, Origin, Pull, Pulled, RequestFacts, Subscriber, Surface,
+};
 pub use fallback_tags::{FallbackState, FallbackTag};
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use precondition::{Matching, Precondition};

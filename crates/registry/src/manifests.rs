@@ -14,7 +14,7 @@ use crate::{
     blobs::Hashed,
     conditions::Conditions,
     error::{Error, MissingReference, ReferenceRole, Result},
-    events::{Caller, EventKind},
+    events::{Caller, EventKind, Pull, Pulled},
     locks::{Shared, TagsLocked},
     patience::turn,
     precondition::{Observed, Precondition},
@@ -159,11 +159,14 @@ impl Registry {
         reference: &Reference,
         manifest: &Arc<StoredManifest>,
     ) {
-        self.subscribers
-            .pulled(caller, name, || EventKind::ManifestPulled {
-                manifest: Arc::clone(manifest),
-                tag: reference.tag().cloned(),
-            });
+        self.subscribers.pulled(Pull {
+            caller,
+            repository: name,
+            content: Pulled::Manifest {
+                manifest,
+                tag: reference.tag(),
+            },
+        });
     }
 
     /// Stores a manifest in `name`, durably, and points its tags at it.

@@ -7,7 +7,8 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use wharf_budget::Permit;
+use wharf_budget::{Exhausted, Permit, Share};
+use wharf_http::RequestContext;
 use wharf_storage::ByteStream;
 
 /// Bytes in memory are sent in pieces of this size: what was handed over is no longer charged, so it must be little.
@@ -56,8 +57,16 @@ impl Content {
         matches!(self, Self::Full(bytes) if bytes.len() > PIECE)
     }
 
+    /// Charges what is in memory to `share` until it is sent, for the request of `context`.
+    pub(crate) async fn charged(&mut self, context: &RequestContext, share: &Share) -> Result<(), Exhausted> {
+        let length = usize::try_from(self.len()).unwrap_or(usize::MAX);
+        let permit = context.room(share, length).await?;
+        self.charge(permit);
+        Ok(())
+    }
+
     /// Keeps `permit` for what is in memory until it is sent, if it [is large](Self::is_large).
-    pub(crate) fn charge(&mut self, permit: Permit) {
+    fn charge(&mut self, permit: Permit) {
         if self.is_large()
             && let Self::Full(bytes) = self
         {
@@ -129,7 +138,6 @@ impl Body for Content {
 mod tests {
     use futures_util::stream;
     use http_body_util::BodyExt;
-    use wharf_budget::Share;
     use wharf_storage::{Error, ErrorKind};
 
     use super::*;

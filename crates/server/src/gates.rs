@@ -5,10 +5,14 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use wharf_access::{Access, Action, Authorization, Challenged, Credentials, Missing, Principal, Reason};
+use wharf_access::{
+    Access, Action, Authorization, Challenged, Credentials, Missing, Principal, ProxyHeader, Reason, Via,
+};
+use wharf_activity::Activity;
 use wharf_http::{RequestContext, is_preflight};
 
 use crate::{
+    facts,
     health::Health,
     options::{ServerOptions, ServerServices},
     rights::Rights,
@@ -112,7 +116,9 @@ impl Gates {
         demand: Demand<'a>,
     ) -> Result<Rights, Refusal<'a>> {
         let rights = match &services.access {
-            Some(access) if self.authentication => admit(access, context, request, demand).await?,
+            Some(access) if self.authentication => {
+                admit((access, services.activity.as_ref()), context, request, demand).await?
+            }
             _ => Rights::ALL,
         };
         if self.read_only && options.read_only && demand.changes_store {
@@ -149,19 +155,26 @@ fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
 
 /// Finds out which client it is, and whether it has the rights that its request needs.
 async fn admit<'a>(
-    access: &'a Access,
+    (access, activity): (&'a Access, Option<&Activity>),
     context: &mut RequestContext,
     request: &Parts,
     demand: Demand<'a>,
 ) -> Result<Rights, Refusal<'a>> {
-    let principal = match authenticate(access, context, request).await {
+    let principal = match authenticate((access, activity), context, request).await {
         Ok(principal) => principal,
         Err(reason) => return Err(Refusal::Unknown(access, reason)),
     };
     if let Some(actor) = principal.actor() {
         context.set_actor(Arc::clone(actor));
     }
-    let address = context.limited_client(&request.headers);
+    if let (Via::Robot(robot), Some(activity)) = (principal.via(), activity) {
+        activity.token_used(&facts::of(context, request), robot.name());
+    }
+    // Only rules look at addresses.
+    let address = match access.has_rules() {
+        true => context.limited_client(&request.headers),
+        false => None,
+    };
     let authorize = |actions| access.authorize(&principal, actions, demand.tag, address);
     let grant = match authorize(demand.actions) {
         Authorization::Allowed(grant) => grant,
@@ -191,23 +204,60 @@ fn refusal<'a>(access: &'a Access, refused: Authorization<'a>) -> Refusal<'a> {
 }
 
 async fn authenticate(
-    access: &Access,
+    (access, activity): (&Access, Option<&Activity>),
     context: &RequestContext,
     request: &Parts,
 ) -> Result<Principal, Reason> {
-    let values = request.headers.get_all(header::AUTHORIZATION);
-    let credentials = Credentials::of_headers(values.iter().map(HeaderValue::as_bytes));
-    match access.authenticate_at_once(&credentials) {
+    let credentials = match access.proxy_header() {
+        Some(header) => of_proxy(header, context, request),
+        None => None,
+    };
+    let credentials = credentials.unwrap_or_else(|| {
+        let values = request.headers.get_all(header::AUTHORIZATION);
+        Credentials::of_headers(values.iter().map(HeaderValue::as_bytes))
+    });
+    let done = match access.authenticate_at_once(&credentials) {
         Some(done) => done,
         None => {
             let address = context.limited_client(&request.headers);
-            let done = Box::pin(access.authenticate(&credentials, address)).await;
-            if matches!(done, Err(Reason::Busy)) {
-                context.note_limited(&request.headers);
-            }
-            done
+            Box::pin(access.authenticate(&credentials, address)).await
         }
+    };
+    if let Err(reason) = &done {
+        refused((context, request), activity, &credentials, reason);
     }
+    done
+}
+
+/// Tells the log of activities, and that of the server, of credentials that are refused.
+#[cold]
+fn refused(
+    (context, request): (&RequestContext, &Parts),
+    activity: Option<&Activity>,
+    credentials: &Credentials<'_>,
+    reason: &Reason,
+) {
+    if *reason == Reason::Busy {
+        context.note_limited(&request.headers);
+    }
+    if let (Some(activity), Some(why)) = (activity, reason.of_failed_login()) {
+        activity.login_failed(&facts::of(context, request), credentials.claimed_name(), why);
+    }
+}
+
+/// The account that a proxy names, if it names one.
+fn of_proxy<'a>(
+    header: &ProxyHeader,
+    context: &RequestContext,
+    request: &'a Parts,
+) -> Option<Credentials<'a>> {
+    let values = |name: &str| request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let groups = header.groups.as_deref().map(values);
+    header.credentials(
+        context.peer().address.map(|address| address.ip()),
+        values(&header.user),
+        groups.into_iter().flatten(),
+    )
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Metrics: those of the surfaces and of the registry, and the page with these and the transport's.
 
 mod access;
+mod activity;
 mod bucket;
 mod bucket_requests;
 mod events;
@@ -12,6 +13,7 @@ mod workers;
 pub(crate) use self::table::HEALTH;
 pub use self::{
     access::AccessMetrics,
+    activity::ActivityMetrics,
     bucket::BucketMetrics,
     bucket_requests::BucketRequestMetrics,
     events::WebhookMetrics,

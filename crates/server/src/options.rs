@@ -4,10 +4,11 @@ use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
 use wharf_access::Access;
-use wharf_budget::Budget;
+use wharf_activity::Activity;
+use wharf_budget::{Budget, Share};
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
 
-use crate::{health::Health, metrics::Metrics};
+use crate::{admin::Admin, health::Health, metrics::Metrics};
 
 /// Options of the server that an operator may choose: data only.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +71,10 @@ pub struct ServerServices {
     pub health: Option<Arc<Health>>,
     /// The tracer that samples requests; `None`: nothing is traced.
     pub tracer: Option<Arc<Tracer>>,
+    /// What administrators may see and change.
+    pub admin: Admin,
+    /// The record of who did what; `None`: it is off.
+    pub activity: Option<Activity>,
 }
 
 /// The options of the transport.
@@ -83,6 +88,24 @@ pub(crate) fn transport(options: &ServerOptions, services: &ServerServices) -> T
         access_log: services.access_log.clone(),
         metrics: services.metrics.as_ref().map(|metrics| metrics.http()),
         tracer: services.tracer.clone(),
+    }
+}
+
+/// Maximum number of connections at the control socket, and of requests over HTTP/2 there: a command uses one.
+const AT_THE_SOCKET: usize = 32;
+
+/// The options of the transport at the control socket: the same, but for TLS, and with connections of its own, so that the operator
+/// gets through when clients have used all of theirs.
+pub(crate) fn control_transport(options: &ServerOptions, services: &ServerServices) -> TransportOptions {
+    let options = transport(options, services);
+    TransportOptions {
+        tls: None,
+        budget: Budget {
+            connections: Share::new("connections", AT_THE_SOCKET),
+            requests: Share::new("requests", AT_THE_SOCKET),
+            ..options.budget
+        },
+        ..options
     }
 }
 

@@ -43,6 +43,11 @@ impl Rights {
         self.grant.creates_only
     }
 
+    /// The client; `None`: clients do not log in.
+    pub(crate) fn principal(&self) -> Option<&Principal> {
+        self.client.as_ref().map(|(principal, _)| principal)
+    }
+
     /// Whether the blob that the request mounts may come from the repository that it names.
     pub(crate) fn may_mount(&self) -> bool {
         self.may_mount

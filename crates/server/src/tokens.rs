@@ -22,6 +22,7 @@ use crate::{
     body::Content,
     call::{App, Call},
     error::JSON,
+    facts,
     gates::{Gates, SecurityHeaders},
     handlers, request_log,
 };
@@ -43,7 +44,7 @@ const _: () = assert!(!GATES.can_stop());
 const KEYS: HeaderValue = HeaderValue::from_static("public, max-age=30");
 
 /// What a path of the token server is for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Endpoint {
     Token,
     Keys,
@@ -89,6 +90,13 @@ pub(crate) async fn respond(
         Err(refusal) => {
             if refusal.is_busy() {
                 context.note_limited(&parts.headers);
+            }
+            if let (Some(activity), Some(failure)) = (&app.services.activity, refusal.failure()) {
+                activity.login_failed(
+                    &facts::of(context, parts),
+                    failure.name.as_deref(),
+                    failure.reason,
+                );
             }
             let (status, reason) = (refusal.status().as_u16(), refusal.text());
             tracing::debug!(http.response.status = status, reason, "no token was issued");
@@ -148,6 +156,14 @@ async fn token(
     if let Some(actor) = login.principal.actor() {
         context.set_actor(Arc::clone(actor));
     }
+    if let Some(activity) = &app.services.activity {
+        let by = match login.principal.robot() {
+            Some(robot) => robot.name(),
+            None if request.refresh_token.is_some() => "a token for a refresh token",
+            None => "a token for a password",
+        };
+        activity.token_used(&facts::of(context, parts), by);
+    }
     let scopes = office.access.cut_down(&login.principal, &request.scopes, address);
     office.issue(&request, &login, &scopes)
 }
@@ -191,7 +207,8 @@ impl Office<'_> {
             return Err(Refusal::bad("invalid_request", text));
         }
         let login = self.access.log_in(&credentials, address).await;
-        let login = login.map_err(|reason| Refusal::of_reason(self.access, &reason))?;
+        let name = credentials.claimed_name();
+        let login = login.map_err(|reason| Refusal::of_reason(self.access, name, &reason))?;
         self.admit(login)
     }
 
@@ -219,7 +236,8 @@ impl Office<'_> {
                 return Err(Refusal::bad("unsupported_grant_type", text));
             }
         };
-        let login = login.map_err(|reason| Refusal::of_reason(self.access, &reason))?;
+        let name = request.username.as_deref();
+        let login = login.map_err(|reason| Refusal::of_reason(self.access, name, &reason))?;
         self.admit(login)
     }
 

@@ -16,15 +16,14 @@ mod referrers;
 mod tags;
 mod uploads;
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use http::{HeaderName, HeaderValue, Method, Response, StatusCode, Version, header, request::Parts};
-use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use wharf_budget::{Exhausted, Share};
 use wharf_http::{RequestContext, Surface};
 use wharf_oci::{ApiError, ErrorCode, Route};
+
+pub(crate) use self::auth::challenge;
 
 use self::answer::{Answer, empty, not_allowed};
 use crate::{
@@ -34,7 +33,7 @@ use crate::{
     gates::{Demand, Gates, Refusal, SecurityHeaders, Stop},
     handlers, request_log,
     rights::Rights,
-    tokens,
+    unread,
 };
 
 const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
@@ -48,28 +47,14 @@ const GATES: Gates = Gates {
     security_headers: SecurityHeaders::Configured,
 };
 
-/// After an early error the rest of the body is read and dropped for this long, so that a client that
-/// sends first and reads later still gets its answer.
-const DRAIN_TIME: Duration = Duration::from_secs(5);
-
-/// Limit in bytes of the rest of the body that is read and dropped.
-const DRAIN_BYTES: u64 = 64 << 20;
-
-/// Over HTTP/2 the rest of the body is left unread, and the stream open, for this long: a stream that ends with unread
-/// bytes is reset, and curl before 8 then shows the reset in place of the answer.
-const RESET_DELAY: Duration = Duration::from_secs(1);
-
-/// Over HTTP/2, limit in bytes of the rest of the body that is read and dropped.
-const RESET_DELAY_BYTES: u64 = 1 << 20;
-
 /// The distribution API.
 #[derive(Debug)]
 pub(crate) struct Distribution {
-    app: App,
+    app: Arc<App>,
 }
 
 impl Distribution {
-    pub(crate) fn new(app: App) -> Self {
+    pub(crate) fn new(app: Arc<App>) -> Self {
         Self { app }
     }
 }
@@ -84,16 +69,6 @@ impl Surface for Distribution {
         mut body: Incoming,
     ) -> Response<Content> {
         let app = &self.app;
-        if let Some(endpoint) = tokens::Endpoint::of(app, parts.uri.path())
-            && !context.lacks_tls()
-        {
-            // Boxed: rare, and the future of every request should not carry its size.
-            let response = Box::pin(tokens::respond(app, endpoint, context, &parts, &mut body)).await;
-            if !body.is_end_stream() {
-                abandon(&app.services.budget.requests, &parts, body);
-            }
-            return response;
-        }
         let result = dispatch(app, context, &parts, &mut body).await;
         let call = Call {
             app,
@@ -113,14 +88,12 @@ impl Surface for Distribution {
         complete(call, &mut response);
         if response.body().is_large()
             // Boxed: rare, and the future of every request should not carry its size.
-            && let Err(exhausted) = Box::pin(charge(call, &mut response)).await
+            && let Err(exhausted) = Box::pin(response.body_mut().charged(call.context, &app.services.budget.answers)).await
         {
             response = Failure::from(exhausted).into_response();
             complete(call, &mut response);
         }
-        if !body.is_end_stream() {
-            abandon(&app.services.budget.requests, &parts, body);
-        }
+        unread::abandon(&app.services.budget.requests, &parts, body);
         response
     }
 }
@@ -201,15 +174,6 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
     }
 }
 
-/// Charges an answer in memory to the budget until it is sent.
-async fn charge(call: Call<'_>, response: &mut Response<Content>) -> Result<(), Exhausted> {
-    let answers = &call.app.services.budget.answers;
-    let length = usize::try_from(response.body().len()).unwrap_or(usize::MAX);
-    let permit = call.context.room(answers, length).await?;
-    response.body_mut().charge(permit);
-    Ok(())
-}
-
 /// Completes an answer: headers that all answers have, and no body for `HEAD`.
 fn complete(call: Call<'_>, response: &mut Response<Content>) {
     let parts = call.parts;
@@ -249,36 +213,4 @@ fn read_only() -> Failure {
     let text = "the registry is read-only at the moment; its operator has set `storage.maintenance.readonly.enabled`";
     Failure::new(ErrorCode::Unsupported, text)
         .with_header(header::ALLOW, HeaderValue::from_static("GET, HEAD"))
-}
-
-/// Reads the rest of the body for a bounded time while the answer is sent, so that the client gets it: closing a
-/// connection, or a stream, with unread bytes resets it. With `Expect` the client has sent nothing, and reading would ask
-/// it to. A stream counts as a request until then; where there is no room for it, it is reset at once.
-fn abandon(requests: &Share, parts: &Parts, body: Incoming) {
-    if parts.version > Version::HTTP_11 {
-        let Some(permit) = requests.try_take(1) else {
-            return;
-        };
-        let hold = async move {
-            let _permit = permit;
-            if let Some(_unread) = drain(body, RESET_DELAY_BYTES).await {
-                std::future::pending::<()>().await;
-            }
-        };
-        tokio::spawn(tokio::time::timeout(RESET_DELAY, hold));
-    } else if !parts.headers.contains_key(header::EXPECT) {
-        tokio::spawn(tokio::time::timeout(DRAIN_TIME, drain(body, DRAIN_BYTES)));
-    }
-}
-
-/// Reads and drops up to `limit` bytes; the rest of the body if there is one.
-async fn drain(mut body: Incoming, mut limit: u64) -> Option<Incoming> {
-    while let Some(Ok(frame)) = body.frame().await {
-        let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
-        match limit.checked_sub(bytes) {
-            Some(rest) => limit = rest,
-            None => return Some(body),
-        }
-    }
-    None
 }

@@ -51,6 +51,7 @@
 mod commit;
 mod directories;
 mod gathered;
+mod journal;
 mod keys;
 mod known_uploads;
 mod list;

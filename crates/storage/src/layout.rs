@@ -11,10 +11,13 @@
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
 //! wharf/                                                              wharf's own; losing it loses no image
 //! ├─ access/{keys,robots,robots-used}                                 keys that sign tokens, robot tokens, their last use; private
+//! ├─ activity/<time>-<writer>-<n>.jsonl                               what accounts did: lines of the activity log
+//! ├─ control.sock                                                     the way of the operator's commands to the server of a directory
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
 //! ├─ gc/{lease,sweep/<run>-<n>,doomed/…,pins/…}                            marks with which replicas and the collector agree on a bucket
 //! ├─ probe/<id>/…                                                     what a start tries on a bucket, for seconds
+//! ├─ pulls/<writer>                                                   how often images were pulled, and when last
 //! ├─ replicas/<id>                                                    the processes that serve a bucket
 //! ├─ staging/…                                                        files that are not renamed to their place yet
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,data/…}                  uploads of the object engine
@@ -47,6 +50,9 @@ pub(crate) const TAG_LINK: &str = "current/link";
 pub const LONGEST_NAME: usize = 255;
 /// Where the keys of tokens lie, and the robot tokens.
 const ACCESS: &str = "wharf/access";
+/// The socket through which the operator reaches the server of a directory.
+pub const CONTROL_SOCKET: &str = "wharf/control.sock";
+
 /// Where the marks lie with which replicas and the collector agree.
 const GC: &str = "wharf/gc";
 
@@ -244,6 +250,24 @@ pub(crate) fn replicas() -> Key {
 /// The presence of one process among [`replicas`].
 pub(crate) fn replica(id: Uuid) -> Key {
     Key::from_safe(format!("wharf/replicas/{id}"))
+}
+
+/// The directory of the segments of the activity log.
+pub fn activity() -> Key {
+    Key::from_safe("wharf/activity".to_owned())
+}
+
+/// The directory whose names are the processes that count pulls, each with its counts.
+pub fn pulls() -> Key {
+    Key::from_safe("wharf/pulls".to_owned())
+}
+
+/// The pulls that the process `writer` has counted; `None`: the one process that has a directory to itself.
+pub fn pulls_of(writer: Option<Uuid>) -> Key {
+    Key::from_safe(match writer {
+        Some(writer) => format!("wharf/pulls/{writer}"),
+        None => "wharf/pulls/server".to_owned(),
+    })
 }
 
 /// The directory of all uploads in the object engine.

@@ -23,6 +23,7 @@ mod error;
 pub mod faulty;
 pub mod fs;
 mod hash_state;
+pub mod journal;
 mod key;
 pub mod layout;
 pub mod metered;

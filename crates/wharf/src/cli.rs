@@ -1,6 +1,7 @@
 //! The command line: definitions only.
 
 mod access;
+mod activity;
 mod garbage_collect;
 mod init;
 mod storage;
@@ -8,6 +9,7 @@ mod token;
 
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
+    activity::Activity,
     garbage_collect::GarbageCollect,
     init::{Doctor, Init},
     storage::{Storage, StorageCopy},
@@ -76,6 +78,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Storage,
     },
+
+    /// Show who did what: pushes, pulls, deletions, failed logins and more, the newest last.
+    ///
+    /// Reads the log in the store of the configuration, also while a server writes it. On a terminal it prints a table,
+    /// otherwise a line for each entry, with tabs between the columns of the table.
+    Activity(Activity),
 
     /// List unfinished uploads, and remove those that no client goes on with.
     Uploads {
@@ -322,9 +330,14 @@ pub(crate) struct UserAndPassword {
 pub(crate) struct PasswordFile {
     /// The password file.
     ///
-    /// Otherwise the one that the configuration names: `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
+    /// Otherwise a running server changes its own, or else the one that the configuration names is changed:
+    /// `auth.htpasswd.path`, $REGISTRY_AUTH_HTPASSWD_PATH.
     #[arg(short, long)]
     pub(crate) file: Option<PathBuf>,
+
+    /// The registry's config.yml; otherwise found as for `serve`.
+    #[arg(long, value_name = "FILE", conflicts_with = "file")]
+    pub(crate) config: Option<PathBuf>,
 }
 
 /// Subcommands of `wharf uploads`.

@@ -1,6 +1,7 @@
 //! The commands, a module for each.
 
 pub(crate) mod access;
+pub(crate) mod activity;
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod doctor;

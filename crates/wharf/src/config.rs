@@ -2,6 +2,8 @@
 //! with its keys, which are read through a [`section`].
 
 mod access;
+mod activity;
+mod admin;
 mod auth;
 mod check;
 mod cloud;
@@ -22,6 +24,7 @@ mod log;
 mod middleware;
 mod notifications;
 mod paging;
+mod proxyheader;
 mod report;
 mod section;
 mod show;
@@ -39,7 +42,7 @@ pub(crate) use show::{Examined, examine};
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use wharf_access::{rules::Configured, token};
+use wharf_access::{ProxyHeader, rules::Configured, token};
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
 use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
 use wharf_storage::object::{
@@ -83,8 +86,19 @@ pub(crate) struct Settings {
     pub(crate) access: Access,
     /// The token server of this registry; `None`: it is none.
     pub(crate) tokens: Option<wharf_access::issuer::Options>,
+    pub(crate) admin: Admin,
     pub(crate) webhooks: WebhookOptions,
+    /// The activity log; `None`: there is none, and pulls are not counted.
+    pub(crate) activity: Option<ActivityLog>,
     pub(crate) server: ServerOptions,
+}
+
+/// The bounds of the activity log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ActivityLog {
+    /// Bytes of the whole log
+    pub(crate) size: u64,
+    pub(crate) age: Duration,
 }
 
 /// A configuration file.
@@ -207,6 +221,13 @@ pub(crate) struct Htpasswd {
     pub(crate) path: PathBuf,
 }
 
+/// The administration of a running server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Admin {
+    /// The chosen path of the control socket; `None`: it follows from the store.
+    pub(crate) socket: Option<PathBuf>,
+}
+
 /// What accounts, and clients without one, may do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Access {
@@ -214,6 +235,8 @@ pub(crate) struct Access {
     pub(crate) rules: Option<PathBuf>,
     /// The rules that other keys stand for.
     pub(crate) configured: Configured,
+    /// The headers in which proxies name the account of their client; `None`: no proxy is believed.
+    pub(crate) proxy_header: Option<ProxyHeader>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

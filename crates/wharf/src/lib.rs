@@ -5,6 +5,7 @@ mod cli;
 mod cloud;
 mod cmd;
 mod config;
+mod control;
 mod elsewhere;
 mod log;
 mod preflight;
@@ -60,6 +61,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Referrers { command } => match command {
             cli::Referrers::WriteTags(arguments) => cmd::referrers::write_tags(&arguments)?,
         },
+        cli::Command::Activity(arguments) => cmd::activity::run(arguments)?,
         cli::Command::Uploads { command } => match command {
             cli::Uploads::Ls { config } => cmd::uploads::list(config.as_deref())?,
             cli::Uploads::Purge {

@@ -84,6 +84,9 @@ pub(crate) fn environment(settings: &Settings) -> Findings {
     if let Listen::Unix(path, _) = &settings.listen {
         findings.problems.extend(socket(path));
     }
+    if let Some(path) = &settings.admin.socket {
+        findings.problems.extend(socket(path));
+    }
     if settings.webhooks.needs_authorities()
         && let Err(error) = outgoing::load_system_authorities()
     {

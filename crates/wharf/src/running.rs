@@ -137,6 +137,7 @@ mod tests {
             "sync of event queues",
             "webhook mail",
             "webhook http://127.0.0.1:9/…",
+            "activity log",
             "trace export",
             "upload purge",
             "password memory",
@@ -147,7 +148,7 @@ mod tests {
         let failing = workers.last().unwrap();
         let error = failing["last_error"].as_str().unwrap();
         assert!(error.starts_with("file exists"), "{failing}");
-        let purge = &workers[4];
+        let purge = &workers[5];
         assert_eq!(purge["units"], 0, "{purge}");
         assert!(
             purge["last_error"].is_null() && purge["since"].is_string(),

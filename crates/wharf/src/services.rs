@@ -1,6 +1,8 @@
 //! Assembles the services of one server from its settings.
 
 mod access;
+mod activity;
+mod admin;
 mod bucket;
 mod purge;
 mod store;
@@ -14,12 +16,14 @@ use std::{
 };
 
 use anyhow::Context as _;
+use futures_util::FutureExt as _;
 use tokio::task::JoinSet;
 use wharf_access::Access;
+use wharf_activity::Activity;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks};
+use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks, admin::Admin};
 use wharf_workers::Supervisor;
 
 use self::{
@@ -47,6 +51,8 @@ pub(crate) struct Services {
     used: ServerServices,
     webhooks: Option<Webhooks>,
     listener: Listener,
+    /// The control socket, if there is one.
+    control: Option<Listener>,
     address: ListenAddress,
     debug_address: Option<ListenAddress>,
     /// How long running requests and waiting events may take at the end.
@@ -72,7 +78,8 @@ impl Services {
             Some(Bucket::Cloud(_)) | None => None,
         };
         let options = options(settings, opened.bucket.as_ref());
-        let (store, meters) = telemetry::meter(opened.storage, requests, settings);
+        let (store, meters) = telemetry::meter(Arc::clone(&opened.storage), requests, settings);
+        let journals = opened.journals(&store);
         let supervisor = Supervisor::default();
         let debug_listener = match &settings.debug {
             Some(debug) => Some(telemetry::bind(debug).await?),
@@ -85,8 +92,9 @@ impl Services {
         let bucket = opened
             .bucket
             .map(|bucket| BucketWatch::start(&supervisor, bucket, &store, &address, use_of(settings)));
-        let registry =
-            registry(settings, &store, &address, &budget, webhooks.as_ref()).with_elsewhere(elsewhere);
+        let activity = activity::start(settings, &budget.activity, &*journals, &store, &supervisor).await;
+        let subscribers = (webhooks.as_ref(), activity.as_ref());
+        let registry = registry(settings, &store, &address, &budget, subscribers).with_elsewhere(elsewhere);
         let registry = Arc::new(registry);
 
         let mut used = ServerServices {
@@ -97,7 +105,10 @@ impl Services {
             metrics: None,
             health: telemetry::health(settings, &store),
             tracer: telemetry::tracer(settings, &supervisor),
+            admin: Admin::default(),
+            activity,
         };
+        used.admin = admin::services(settings, &store, used.access.as_ref());
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);
@@ -116,6 +127,7 @@ impl Services {
             used,
             webhooks,
             listener,
+            control: admin::listen(settings)?,
             address,
             debug_address,
             drain: settings.server.limits.drain,
@@ -165,7 +177,15 @@ impl Services {
             }
             stopped.get_or_init(Instant::now);
         };
-        let cut = self.server.serve(self.listener, stop).await;
+        let stop = stop.shared();
+        let control = async {
+            match self.control {
+                Some(control) => self.server.serve_control(control, stop.clone()).await,
+                None => 0,
+            }
+        };
+        let (cut, cut_at_the_socket) = tokio::join!(self.server.serve(self.listener, stop.clone()), control);
+        let cut = cut + cut_at_the_socket;
         match cut {
             0 => tracing::info!("stopped"),
             cut => tracing::warn!(
@@ -228,7 +248,7 @@ fn registry(
     store: &Arc<dyn wharf_storage::Storage>,
     address: &ListenAddress,
     budget: &Budget,
-    webhooks: Option<&Webhooks>,
+    (webhooks, activity): (Option<&Webhooks>, Option<&Activity>),
 ) -> Registry {
     let options = wharf_registry::Options {
         delete_enabled: settings
@@ -239,6 +259,9 @@ fn registry(
     let mut registry = Registry::new(Arc::clone(store), options).with_budget(budget.clone());
     if let Some(webhooks) = webhooks {
         registry = registry.with_subscriber(Arc::new(webhooks.clone()));
+    }
+    if let Some(activity) = activity {
+        registry = registry.with_subscriber(Arc::new(activity.clone()));
     }
     registry
 }

@@ -17,6 +17,8 @@ wharf_testkit::configured_on_both_engines![
     an_account_that_may_push_may_end_its_upload,
     rules_change_with_their_file_and_the_last_good_ones_stay,
     users_may_do_everything_without_rules_and_the_public_may_pull,
+    a_proxy_that_is_believed_names_the_account_and_its_groups,
+    a_client_that_names_its_account_itself_is_refused,
 ];
 
 const USERS: &[&str] = &["alice", "bob", "ci", "root"];
@@ -372,4 +374,52 @@ async fn users_may_do_everything_without_rules_and_the_public_may_pull(builder: 
     bob.post(&mount).await.expect(201);
     let catalog = bob.get("/v2/_catalog").await.expect(200);
     catalog.expect_body("{\"repositories\":[\"b\",\"public/a\"]}\n");
+}
+
+/// A server that believes `proxies`, and lets the group `ops` pull.
+fn behind(builder: ServerBuilder, proxies: &str) -> Server {
+    builder.write(
+        "rules.yml",
+        "groups: {ops: [nobody]}\nrules: [{accounts: '@ops', repositories: 'a', allow: pull}]\n",
+    );
+    let path = builder.path("rules.yml").display().to_string();
+    let header = format!("{{user: X-Remote-User, groups: X-Remote-Groups, proxies: {proxies}}}");
+    with_users(builder)
+        .config(format!("access: {{rules: {path}, proxyheader: {header}}}"))
+        .start()
+}
+
+async fn a_proxy_that_is_believed_names_the_account_and_its_groups(builder: ServerBuilder) {
+    let server = behind(builder, "127.0.0.0/8");
+    let get = |user: &str, groups: &str| {
+        let request = server.anonymous().get("/v2/a/tags/list");
+        request
+            .header("x-remote-user", user)
+            .header("x-remote-groups", groups)
+    };
+    get("zoe", "dev, ops").await.expect(404);
+    get("zoe", "dev")
+        .await
+        .expect_error(403, "DENIED")
+        .expect_message("`zoe` has no right to pull from a");
+    get("nobody", "").await.expect(404);
+    get("", "ops").await.expect(401);
+    // Clients that do not come by way of the sign-on log in as ever.
+    user(&server, "bob").get("/v2/").await.expect(200);
+    server
+        .anonymous()
+        .get("/v2/a/tags/list")
+        .header("x-remote-groups", "ops")
+        .await
+        .expect(401);
+}
+
+async fn a_client_that_names_its_account_itself_is_refused(builder: ServerBuilder) {
+    let server = behind(builder, "192.0.2.1");
+    let request = user(&server, "bob").get("/v2/").header("x-remote-user", "root");
+    request
+        .await
+        .expect_error(401, "UNAUTHORIZED")
+        .expect_message("access.proxyheader.proxies");
+    user(&server, "bob").get("/v2/").await.expect(200);
 }

@@ -8,6 +8,8 @@ pub(crate) enum Feature {
     Tls,
     /// HTTP Basic against a bcrypt file.
     Htpasswd,
+    /// HTTP Basic, and 200 access rules.
+    Rules,
     /// Bearer tokens signed by another service.
     Token,
     /// A command that removes unreferenced content.

@@ -272,6 +272,18 @@ pub(crate) const ROWS: &[Row] = &[
         ..READ
     },
     Row {
+        id: "manifest-get-rules",
+        title: "manifest GET with HTTP Basic and 200 access rules",
+        needs: Feature::Rules,
+        nginx: false,
+        measure: Measure::Serving(measure::manifest_get),
+        metrics: &[
+            rate(Anchors::NONE, &[Goal::TimesOwn(0.9, "manifest-get")]),
+            REQUEST_COST,
+        ],
+        ..READ
+    },
+    Row {
         id: "manifest-get-token",
         title: "manifest GET with a bearer token on every request",
         needs: Feature::Token,

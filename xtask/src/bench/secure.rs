@@ -22,6 +22,7 @@ pub(crate) struct Materials {
     pub(crate) certificate: PathBuf,
     pub(crate) key: PathBuf,
     htpasswd: PathBuf,
+    rules: PathBuf,
     token: String,
 }
 
@@ -49,11 +50,14 @@ impl Materials {
         run(&mut openssl)?;
         let htpasswd = directory.join("htpasswd");
         fs::write(&htpasswd, HTPASSWD)?;
+        let rules = directory.join("rules.yml");
+        fs::write(&rules, access_rules())?;
         let token = sign_token(&certificate, &key, directory)?;
         Ok(Self {
             certificate,
             key,
             htpasswd,
+            rules,
             token,
         })
     }
@@ -64,17 +68,24 @@ impl Materials {
         match feature {
             Feature::Plain | Feature::Collection => String::new(),
             Feature::Tls => format!("  tls:\n    certificate: {certificate}\n    key: {key}\n"),
-            Feature::Htpasswd => {
-                format!(
-                    "auth:\n  htpasswd:\n    realm: bench\n    path: {}\n",
-                    self.htpasswd.display()
-                )
-            }
+            Feature::Htpasswd => self.password_file(),
+            Feature::Rules => format!(
+                "{}access:\n  rules: {}\n",
+                self.password_file(),
+                self.rules.display()
+            ),
             Feature::Token => format!(
                 "auth:\n  token:\n    realm: http://127.0.0.1:1/token\n    service: bench\n    issuer: bench\n    \
                  rootcertbundle: {certificate}\n"
             ),
         }
+    }
+
+    fn password_file(&self) -> String {
+        format!(
+            "auth:\n  htpasswd:\n    realm: bench\n    path: {}\n",
+            self.htpasswd.display()
+        )
     }
 
     pub(crate) fn nginx_config(&self) -> String {
@@ -89,7 +100,7 @@ impl Materials {
     pub(crate) fn authorization(&self, feature: Feature) -> Option<String> {
         match feature {
             Feature::Plain | Feature::Tls | Feature::Collection => None,
-            Feature::Htpasswd => Some(BASIC.to_owned()),
+            Feature::Htpasswd | Feature::Rules => Some(BASIC.to_owned()),
             Feature::Token => Some(format!("Bearer {}", self.token)),
         }
     }
@@ -127,6 +138,16 @@ impl Materials {
         .arg(&self.certificate);
         curl
     }
+}
+
+/// 200 rules, of which the last is about the client.
+fn access_rules() -> String {
+    let mut rules = String::from("rules:\n");
+    for number in 1..200 {
+        rules +=
+            &format!("- {{accounts: user{number}, repositories: 'team{number}/**', allow: [pull, push]}}\n");
+    }
+    rules + "- {accounts: bench, repositories: '**', allow: '*'}\n"
 }
 
 /// A token as registry:2 and registry:3 take it: RS256, with the certificate itself in `x5c`.

@@ -6,12 +6,14 @@ use std::{
     time::Duration,
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::{
     SIZE_LIMIT,
     checks::find_weak_passwords,
     list::{self, Damage, Line, Users, What},
 };
-use crate::files;
+use crate::{bcrypt::Bcrypt, files};
 
 /// The outcome of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +28,30 @@ pub enum Edited {
     NotFound,
 }
 
+/// A change of a file.
+#[derive(Debug, Clone, Copy)]
+pub enum Change<'a> {
+    /// Adds a user, who must not exist, with the hash of a password. Creates the file, and the directories above it.
+    Add(&'a str, &'a str),
+    /// Gives a user, who must exist, the hash of another password.
+    SetPassword(&'a str, &'a str),
+    /// Removes a user.
+    Remove(&'a str),
+}
+
+/// The version of a file: another content has another one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version(String);
+
+/// The users of a file, and the version in which they were read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listing {
+    /// The users, in the order of the file.
+    pub users: Vec<User>,
+    /// Version of the file.
+    pub version: Version,
+}
+
 /// Why a file was not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
@@ -35,6 +61,15 @@ pub enum EditError {
     /// A user of that name exists already.
     #[error("there is a user `{0}` already; `wharf user passwd` changes the password")]
     Exists(String),
+    /// The text is not a usable bcrypt hash.
+    #[error("the hash cannot be used: {0}")]
+    Hash(String),
+    /// The file has another version than the one that the change was made for.
+    #[error("the password file `{}` has changed meanwhile", path.display())]
+    Changed {
+        /// Path of the password file.
+        path: PathBuf,
+    },
     /// The file cannot be read or written.
     #[error("cannot change the password file `{}`: {error}", path.display())]
     Io {
@@ -69,18 +104,7 @@ pub struct User {
 /// # Errors
 /// When there is such a user, or the file cannot be changed.
 pub fn add(path: &Path, name: &str, hash: &str) -> Result<(), EditError> {
-    check_name(name)?;
-    match files::create(path, format!("{name}:{hash}\n").as_bytes()) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        result => return result.map_err(|error| io_error(path, error)),
-    }
-    change(path, |lines| {
-        if lines.has(name) {
-            return Err(EditError::Exists(name.to_owned()));
-        }
-        Ok(lines.set(name, hash))
-    })
-    .map(drop)
+    apply(path, Change::Add(name, hash), None).map(drop)
 }
 
 /// Creates a file with one user, or replaces an existing file by it.
@@ -131,7 +155,11 @@ pub fn verify(path: &Path, name: &str, password: &[u8]) -> Result<Verdict, EditE
 /// When the file cannot be changed.
 pub fn set(path: &Path, name: &str, hash: &str) -> Result<Edited, EditError> {
     check_name(name)?;
-    change(path, |lines| Ok(lines.set(name, hash)))
+    let _lock = files::lock(path).map_err(|error| io_error(path, error))?;
+    let (mut lines, _) = Lines::read(path)?;
+    let edited = lines.set(name, hash);
+    files::replace(path, &lines.text()).map_err(|error| io_error(path, error))?;
+    Ok(edited)
 }
 
 /// Removes a user.
@@ -139,7 +167,52 @@ pub fn set(path: &Path, name: &str, hash: &str) -> Result<Edited, EditError> {
 /// # Errors
 /// When the file cannot be changed.
 pub fn remove(path: &Path, name: &str) -> Result<Edited, EditError> {
-    change(path, |lines| Ok(lines.remove(name)))
+    Ok(apply(path, Change::Remove(name), None)?.0)
+}
+
+/// Makes `wanted` of a file that has the version `expected`, or any version without one. Gives the new version.
+///
+/// # Errors
+/// When the name or the hash is none, the file has another version or cannot be changed, or there is a user to add.
+pub fn apply(
+    path: &Path,
+    wanted: Change<'_>,
+    expected: Option<&Version>,
+) -> Result<(Edited, Version), EditError> {
+    if let Change::Add(name, hash) | Change::SetPassword(name, hash) = wanted {
+        check_name(name)?;
+        check_hash(hash)?;
+    }
+    if let (Change::Add(name, hash), None) = (wanted, expected) {
+        let line = format!("{name}:{hash}\n");
+        match files::create(path, line.as_bytes()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            result => {
+                result.map_err(|error| io_error(path, error))?;
+                return Ok((Edited::Added, Version::of(line.as_bytes())));
+            }
+        }
+    }
+    let _lock = files::lock(path).map_err(|error| match expected {
+        Some(_) if error.kind() == io::ErrorKind::NotFound => changed(path),
+        _ => io_error(path, error),
+    })?;
+    let (mut lines, version) = Lines::read(path)?;
+    if expected.is_some_and(|expected| *expected != version) {
+        return Err(changed(path));
+    }
+    let edited = match wanted {
+        Change::Add(name, _) if lines.has(name) => return Err(EditError::Exists(name.to_owned())),
+        Change::SetPassword(name, _) if !lines.has(name) => Edited::NotFound,
+        Change::Add(name, hash) | Change::SetPassword(name, hash) => lines.set(name, hash),
+        Change::Remove(name) => lines.remove(name),
+    };
+    if edited == Edited::NotFound {
+        return Ok((edited, version));
+    }
+    let text = lines.text();
+    files::replace(path, &text).map_err(|error| io_error(path, error))?;
+    Ok((edited, Version::of(&text)))
 }
 
 /// Lists the users of the file, in its order. Of a name that occurs more than once, the last entry counts.
@@ -147,7 +220,15 @@ pub fn remove(path: &Path, name: &str) -> Result<Edited, EditError> {
 /// # Errors
 /// When the file cannot be read.
 pub fn list_users(path: &Path) -> Result<Vec<User>, EditError> {
-    let lines = Lines::read(path)?;
+    Ok(listing(path)?.users)
+}
+
+/// Lists the users of the file as [`list_users`] does, with the version of the file.
+///
+/// # Errors
+/// When the file cannot be read.
+pub fn listing(path: &Path) -> Result<Listing, EditError> {
+    let (lines, version) = Lines::read(path)?;
     let mut users: Vec<User> = Vec::new();
     for (name, hash) in lines.0.iter().flat_map(|bytes| match list::line(bytes) {
         Line::Entries(entries) => entries,
@@ -168,7 +249,25 @@ pub fn list_users(path: &Path) -> Result<Vec<User>, EditError> {
             problem,
         });
     }
-    Ok(users)
+    Ok(Listing { users, version })
+}
+
+impl Version {
+    fn of(content: &[u8]) -> Self {
+        // Half of the digest is enough to tell versions of one file apart.
+        let digest = Sha256::digest(content);
+        Self(digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect())
+    }
+
+    /// The version that [`as_str`](Self::as_str) gave as text. A text that is none is the version of no file.
+    pub fn named(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The version as text: letters and digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl fmt::Display for User {
@@ -226,6 +325,21 @@ pub fn check_name(name: &str) -> Result<(), EditError> {
     Err(EditError::Name(name.to_owned(), why))
 }
 
+/// Refuses a text that is not one usable hash, and nothing behind it.
+fn check_hash(hash: &str) -> Result<(), EditError> {
+    match Bcrypt::parse(hash) {
+        Ok((_, "")) => Ok(()),
+        Ok(_) => Err(EditError::Hash("something follows it".to_owned())),
+        Err(why) => Err(EditError::Hash(why.to_string())),
+    }
+}
+
+fn changed(path: &Path) -> EditError {
+    EditError::Changed {
+        path: path.to_owned(),
+    }
+}
+
 fn io_error(path: &Path, error: io::Error) -> EditError {
     EditError::Io {
         path: path.to_owned(),
@@ -233,25 +347,13 @@ fn io_error(path: &Path, error: io::Error) -> EditError {
     }
 }
 
-fn change(
-    path: &Path,
-    change: impl FnOnce(&mut Lines) -> Result<Edited, EditError>,
-) -> Result<Edited, EditError> {
-    let _lock = files::lock(path).map_err(|error| io_error(path, error))?;
-    let mut lines = Lines::read(path)?;
-    let edited = change(&mut lines)?;
-    if edited != Edited::NotFound {
-        files::replace(path, &lines.text()).map_err(|error| io_error(path, error))?;
-    }
-    Ok(edited)
-}
-
 /// The lines of a file, without their newlines. Those that hold several entries are already taken apart.
 struct Lines(Vec<Vec<u8>>);
 
 impl Lines {
-    fn read(path: &Path) -> Result<Self, EditError> {
+    fn read(path: &Path) -> Result<(Self, Version), EditError> {
         let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+        let version = Version::of(&contents.bytes);
         let text = list::decoded(&contents.bytes).map_err(|damage| damaged(path, damage))?;
         let mut lines: Vec<Vec<u8>> = text
             .bytes
@@ -270,7 +372,7 @@ impl Lines {
         if entries.peek().is_some() && entries.all(|line| list::name_of(line).is_none()) {
             return Err(damaged(path, Damage::NoEntry));
         }
-        Ok(Self(lines))
+        Ok((Self(lines), version))
     }
 
     fn has(&self, name: &str) -> bool {

@@ -444,6 +444,66 @@ fn edits_at_the_same_time_all_count() {
 }
 
 #[test]
+fn a_change_for_one_version_of_the_file_is_made_to_that_version_alone() {
+    let hash = password::hash(b"pw", 4).unwrap();
+    let scene = Scene::with(format!("alice:{hash}\n"));
+    let read = listing(&scene.file).unwrap().version;
+    let bob = Change::Add("bob", &hash);
+    let (edited, then) = apply(&scene.file, bob, Some(&read)).unwrap();
+    assert_eq!(
+        (edited, listing(&scene.file).unwrap().version),
+        (Edited::Added, then.clone())
+    );
+    for late in [
+        Change::Add("carol", &hash),
+        Change::SetPassword("bob", &hash),
+        Change::Remove("alice"),
+    ] {
+        assert!(matches!(
+            apply(&scene.file, late, Some(&read)),
+            Err(EditError::Changed { .. })
+        ));
+    }
+    assert_eq!(
+        listing(&scene.file).unwrap().version,
+        Version::named(then.as_str())
+    );
+    let missing = Change::SetPassword("carol", &hash);
+    assert_eq!(
+        apply(&scene.file, missing, None).unwrap(),
+        (Edited::NotFound, then)
+    );
+    let nowhere = scene.directory.path().join("nowhere");
+    let error = apply(&nowhere, bob, Some(&read)).unwrap_err();
+    assert!(
+        matches!(error, EditError::Changed { .. }) && !nowhere.exists(),
+        "{error}"
+    );
+}
+
+#[test]
+fn what_is_no_hash_never_becomes_a_line() {
+    let hash = password::hash(b"pw", 4).unwrap();
+    let scene = Scene::with(format!("alice:{hash}\n"));
+    let before = fs::read_to_string(&scene.file).unwrap();
+    for bad in [
+        "",
+        "pw",
+        &format!("{hash}\nmallory:{hash}"),
+        &hash.replace("$2y$", "$2x$"),
+        &hash[..59],
+    ] {
+        for change in [Change::Add("bob", bad), Change::SetPassword("alice", bad)] {
+            assert!(
+                matches!(apply(&scene.file, change, None), Err(EditError::Hash(_))),
+                "{bad}"
+            );
+        }
+    }
+    assert_eq!(fs::read_to_string(&scene.file).unwrap(), before);
+}
+
+#[test]
 fn users_are_listed_with_what_is_wrong() {
     let hash = password::hash(b"pw", 4).unwrap();
     let scene = Scene::with(format!("alice:{hash}\nbob:$apr1$x\nno\ncarol:{hash}:x\n"));

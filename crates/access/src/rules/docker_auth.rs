@@ -21,6 +21,9 @@ const CONDITIONS: &[&str] = &["account", "type", "name", "ip", "service", "label
 /// The most repositories that the labels of one user may stand for in one entry.
 const COMBINATIONS: usize = 1000;
 
+/// The most rules that a file may stand for: an entry about labels is a rule for each user that has them.
+const RULES: usize = 20_000;
+
 /// Labels of a user: each with its values.
 type Labels<'a> = BTreeMap<&'a str, Vec<&'a str>>;
 
@@ -76,11 +79,21 @@ pub(super) fn read(root: &Map, problems: &mut Vec<Problem>) -> Rules {
         }
         None => &[],
     };
-    let rules = entries
-        .iter()
-        .flat_map(|entry| reader.entry(entry).unwrap_or_default());
+    let mut rules = Vec::new();
+    for entry in entries {
+        rules.extend(reader.entry(entry).unwrap_or_default());
+        if rules.len() > RULES {
+            let hint = "name fewer labels, or write groups in our format";
+            reader.refuse(
+                line(entry),
+                "the entries up to here stand for too many rules",
+                hint,
+            );
+            break;
+        }
+    }
     Rules {
-        rules: rules.collect(),
+        rules,
         groups: HashMap::new(),
     }
 }
@@ -430,7 +443,8 @@ impl Reader<'_> {
             let placeholder = format!("${{labels:{label}}}");
             let values = labels.get(label).map(Vec::as_slice).unwrap_or_default();
             // A value with a placeholder of its own would be replaced again and again.
-            if texts.len() * values.len() > COMBINATIONS || values.iter().any(|value| value.contains("${")) {
+            if texts.len() * values.len() > COMBINATIONS || values.iter().any(|value| has_placeholder(value))
+            {
                 let hint = "name the repositories, or write groups in our format";
                 return Err(self.refuse(written.line, "the labels here stand for too much", hint));
             }
@@ -462,6 +476,11 @@ impl Reader<'_> {
         self.problems.push(Problem::error(line, text, hint));
         NoRule
     }
+}
+
+/// Whether the value of a label would be replaced in its turn.
+fn has_placeholder(value: &str) -> bool {
+    value.contains("${") || value.contains("{labels:")
 }
 
 impl Entry<'_> {

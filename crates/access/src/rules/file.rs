@@ -107,6 +107,11 @@ impl RulesFile {
         self.file.refresh().await
     }
 
+    /// Path of the file.
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
     /// The state of the file, for the operator.
     pub fn status(&self) -> Status {
         self.file.status()

@@ -15,6 +15,8 @@ use wharf_oci::{NameError, RepoName, Tag, TagError};
 pub struct Pattern {
     text: Box<str>,
     form: Form,
+    /// Bytes of `text` with which all matches begin
+    prefix: usize,
 }
 
 #[derive(Debug, Clone)]
@@ -96,34 +98,43 @@ impl Pattern {
             return Err(PatternError::Empty);
         }
         let components = text.split('/').map(|text| Component::parse(text, part));
-        Ok(Self {
-            text: text.into(),
-            form: Form::Components(components.collect::<Result<_, _>>()?),
-        })
+        Ok(Self::new(
+            text,
+            Form::Components(components.collect::<Result<_, _>>()?),
+        ))
     }
 
     /// The pattern that matches `name` alone.
     pub fn literal(name: &str) -> Self {
         let components = name.split('/').map(|text| Component::Literal(text.into()));
-        Self {
-            text: name.into(),
-            form: Form::Components(components.collect()),
-        }
+        Self::new(name, Form::Components(components.collect()))
     }
 
     /// The pattern that matches every name.
     pub fn everything() -> Self {
-        Self {
-            text: "**".into(),
-            form: Form::Components([Component::Any].into()),
-        }
+        Self::new("**", Form::Components([Component::Any].into()))
     }
 
     /// The pattern that matches what `regex` does.
     pub(super) fn regex(regex: Regex) -> Self {
+        let text = regex.as_str().to_owned();
+        Self::new(&text, Form::Regex(regex))
+    }
+
+    fn new(text: &str, form: Form) -> Self {
+        let end = match form {
+            Form::Components(_) => text.find(['*', '?', '$']).unwrap_or(text.len()),
+            Form::Regex(_) => 0,
+        };
+        let prefix = match text[end..].starts_with("**") {
+            // `a/**` matches `a` as well.
+            true => text[..end].trim_end_matches('/').len(),
+            false => end,
+        };
         Self {
-            text: regex.as_str().into(),
-            form: Form::Regex(regex),
+            text: text.into(),
+            form,
+            prefix,
         }
     }
 
@@ -172,6 +183,10 @@ impl Pattern {
 
     /// Whether it matches `name`, for the account of this name; none is anonymous, and then no `${account}` matches.
     pub fn matches(&self, name: &str, account: Option<&str>) -> bool {
+        // Of many rules most are about other names.
+        if !name.as_bytes().starts_with(self.literal_prefix().as_bytes()) {
+            return false;
+        }
         match &self.form {
             Form::Components(components) => components_match(components, Some(name), account),
             Form::Regex(regex) => regex.is_match(name),
@@ -180,16 +195,7 @@ impl Pattern {
 
     /// The beginning that all matches have in common, for any account.
     pub fn literal_prefix(&self) -> &str {
-        if matches!(self.form, Form::Regex(_)) {
-            return "";
-        }
-        let end = self.text.find(['*', '?', '$']).unwrap_or(self.text.len());
-        let prefix = &self.text[..end];
-        match self.text[end..].starts_with("**") {
-            // `a/**` matches `a` as well.
-            true => prefix.trim_end_matches('/'),
-            false => prefix,
-        }
+        &self.text[..self.prefix]
     }
 
     /// Whether it matches whatever `other` matches, as far as can be told by looking: an answer `false` may be wrong.

@@ -193,11 +193,45 @@ fn what_cannot_be_read_exactly_is_an_error_with_a_remedy() {
 }
 
 #[test]
+fn labels_that_stand_for_too_much_are_refused() {
+    let users = |count: usize, value: &str| -> String {
+        let user = |number| format!("  u{number}: {{labels: {{p: [{value}]}}}}\n");
+        (0..count).map(user).collect()
+    };
+    let entry = "- match: {name: '${labels:p}/*'}\n  actions: ['*']\n";
+    let read = |users: &str, entries: usize| {
+        let text = format!("users:\n{users}acl:\n{}", entry.repeat(entries));
+        read(text.as_bytes())
+            .problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<String>()
+    };
+    assert!(read(&users(1, "'{labels:p}$'"), 1).contains("line 4: the labels here stand for too much"));
+    let many: Vec<String> = (0..40).map(|number| format!("v{number}")).collect();
+    let product = format!(
+        "users: {{a: {{labels: {{p: [{}]}}}}}}\nacl:\n- match: {{name: '${{labels:p}}/${{labels:p}}'}}\n  actions: ['*']\n",
+        many.join(", ")
+    );
+    assert!(
+        told(&product).is_empty(),
+        "the same label has the same value everywhere: {:?}",
+        told(&product)
+    );
+    let each: String = (0..300)
+        .map(|number| format!("  u{number}: {{labels: {{p: [v{number}]}}}}\n"))
+        .collect();
+    assert!(read(&each, 70).contains("stand for too many rules"));
+    assert!(!read(&each, 2).contains("too many"));
+}
+
+#[test]
 fn a_star_of_docker_auth_makes_no_administrator() {
     use wharf_access::rules::{Asker, Verdict};
 
     let rules = rules("acl: [{match: {account: admin}, actions: ['*']}]\n");
     let asker = Asker {
+        groups: &[],
         account: Some("admin"),
         address: None,
     };

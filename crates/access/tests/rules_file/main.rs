@@ -47,6 +47,7 @@ fn decide(
 ) -> Option<(usize, bool)> {
     let name = repository.parse().unwrap();
     let asker = Asker {
+        groups: &[],
         account,
         address: address.map(|address| address.parse().unwrap()),
     };
@@ -69,6 +70,7 @@ fn allows(rules: &Rules, account: Option<&str>, verb: Verb, repository: &str) ->
     let name = repository.parse().unwrap();
     let resource = Resource::Repository(&name);
     let asker = Asker {
+        groups: &[],
         account,
         address: None,
     };

@@ -82,6 +82,7 @@ fn admin_is_a_right_on_the_registry_and_in_no_star() {
     let administers = |text: &str, account| {
         let rules = read(text.as_bytes()).rules;
         let asker = Asker {
+            groups: &[],
             account: Some(account),
             address: None,
         };

@@ -2,6 +2,9 @@
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
+/// The longest path of a unix socket in bytes: Linux has room for 108, the last of which is zero.
+pub const SOCKET_PATH_BYTES: usize = 107;
+
 /// Reason why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
@@ -22,8 +25,16 @@ pub enum BindError {
         owner: Option<String>,
     },
     /// Another process answers on the unix socket.
-    #[error("cannot listen on `{}`: another process answers there", path.display())]
+    #[error("cannot listen on `{}`: another process{} answers there", path.display(), owner.as_deref().map(|owner| format!(", {owner},")).unwrap_or_default())]
     Answered {
+        /// Path of the socket.
+        path: PathBuf,
+        /// The process that made the socket, such as `pid 123 (wharf)`, if it can be determined.
+        owner: Option<String>,
+    },
+    /// The path is longer than the system takes for a socket.
+    #[error("cannot listen on `{}`: it has {} bytes, and the path of a unix socket may have {SOCKET_PATH_BYTES}; choose a shorter path", path.display(), path.as_os_str().len())]
+    TooLong {
         /// Path of the socket.
         path: PathBuf,
     },

@@ -11,9 +11,13 @@ use std::{
 };
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixStream};
 
-use super::{BACKLOG, error::BindError};
+use super::{
+    BACKLOG,
+    error::{BindError, SOCKET_PATH_BYTES},
+};
+use crate::port_owner;
 
 /// Group and mode of a socket's file, which decide which processes may connect.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -37,6 +41,11 @@ pub(super) fn bind(path: &Path, owner: &SocketOwner) -> Result<(UnixListener, So
         address: path.display().to_string(),
         source,
     };
+    if path.as_os_str().len() > SOCKET_PATH_BYTES {
+        return Err(BindError::TooLong {
+            path: path.to_owned(),
+        });
+    }
     let socket = match bound(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
             remove_abandoned(path)?;
@@ -120,17 +129,27 @@ fn remove_abandoned(path: &Path) -> Result<(), BindError> {
     match connect(path) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove(path).map_err(cannot),
         // A process listens, or has a full queue, or we may not ask.
-        Ok(()) | Err(_) => Err(BindError::Answered {
+        other => Err(BindError::Answered {
             path: path.to_owned(),
+            owner: other.ok().and_then(listener_of),
         }),
     }
 }
 
 /// Connects without waiting for a server whose queue is full.
-fn connect(path: &Path) -> io::Result<()> {
+fn connect(path: &Path) -> io::Result<Socket> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_nonblocking(true)?;
-    socket.connect(&SockAddr::unix(path)?)
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket)
+}
+
+/// The process that listens at the other end. Needs a runtime.
+fn listener_of(socket: Socket) -> Option<String> {
+    let stream = UnixStream::from_std(net::UnixStream::from(socket)).ok()?;
+    // The kernel says 0 for a process in another namespace.
+    let pid = stream.peer_cred().ok()?.pid().filter(|&pid| pid > 0)?;
+    Some(port_owner::described(pid.unsigned_abs()))
 }
 
 fn identity_of(path: &Path) -> io::Result<(u64, u64)> {
@@ -175,12 +194,40 @@ mod tests {
         // As after `kill -9`: the file exists, and no process listens.
         drop(abandoned);
         let bound = bind(&path, &SocketOwner::default()).unwrap();
-        assert!(matches!(
-            bind(&path, &SocketOwner::default()),
-            Err(BindError::Answered { .. })
-        ));
+        let error = bind(&path, &SocketOwner::default()).unwrap_err().to_string();
+        let owner = format!("another process, pid {} (", std::process::id());
+        assert!(error.contains(&owner), "{error}");
         drop(bound);
         assert!(!path.exists());
+    }
+
+    #[tokio::test]
+    async fn a_path_that_is_too_long_says_how_long_it_may_be() {
+        let directory = directory();
+        let bytes = directory.path().as_os_str().len() + 1;
+        let path = |length: usize| directory.path().join("x".repeat(length - bytes));
+        drop(bind(&path(SOCKET_PATH_BYTES), &SocketOwner::default()).unwrap());
+        let error = bind(&path(SOCKET_PATH_BYTES + 1), &SocketOwner::default()).unwrap_err();
+        let error = error.to_string();
+        assert!(
+            error.contains("it has 108 bytes") && error.contains("may have 107"),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_socket_has_its_mode_before_a_client_can_connect() {
+        let directory = directory();
+        let path = directory.path().join("s");
+        let owner = SocketOwner {
+            group: None,
+            mode: Some(0o600),
+        };
+        let _bound = bind(&path, &owner).unwrap();
+        assert_eq!(
+            path.symlink_metadata().unwrap().permissions().mode() & 0o7777,
+            0o600
+        );
     }
 
     #[tokio::test]

@@ -29,9 +29,9 @@ const SIZES: usize = 22;
 const FIRST_SIZE: u64 = 1 << 10;
 
 /// Statuses that have a counter of their own. All others, which no handler gives, share the counter after these.
-const CODES: [u16; 27] = [
+const CODES: [u16; 28] = [
     200, 201, 202, 204, 206, 301, 304, 307, 400, 401, 403, 404, 405, 406, 408, 409, 411, 412, 413, 415, 416,
-    429, 499, 500, 501, 503, 507,
+    422, 429, 499, 500, 501, 503, 507,
 ];
 const OTHER_CODE: &str = "other";
 

@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use wharf_oci::{Digest, Reference, RepoName, Tag, media_type, referrers_tag};
 use wharf_registry::{
-    Caller, Error, Event, EventKind, ManifestPush, Options, Origin, Precondition, Registry, Subscriber,
-    Surface,
+    Caller, CallerFacts, Error, Event, EventKind, ManifestPush, Options, Origin, Precondition, Pull, Pulled,
+    Registry, Subscriber, Surface,
 };
 use wharf_storage::object::ObjectStorage;
 
@@ -22,12 +22,24 @@ struct Recorder {
     ignores_pulls: bool,
     delivered: Mutex<Vec<Event>>,
     tried: Mutex<Vec<Event>>,
+    observed: Mutex<Vec<String>>,
 }
 
 #[async_trait]
 impl Subscriber for Recorder {
     fn wants_pulls(&self) -> bool {
         !self.ignores_pulls
+    }
+
+    fn observe(&self, pull: Pull<'_>) {
+        let caller = pull.caller.facts();
+        let what = match pull.content {
+            Pulled::Manifest { manifest, tag } => format!("{} {}", manifest.digest, text(tag)),
+            Pulled::Blob { digest, size } => format!("{digest} {size}"),
+        };
+        let actor = caller.actor.unwrap_or("-");
+        let line = format!("{actor} {} {}: {what}", caller.method, pull.repository);
+        self.observed.lock().unwrap().push(line);
     }
 
     async fn deliver(&self, event: &Event) {
@@ -63,8 +75,12 @@ impl Recorder {
     }
 }
 
+fn text(tag: Option<&Tag>) -> String {
+    tag.map_or("-".to_owned(), Tag::to_string)
+}
+
 fn line(event: &Event) -> String {
-    let text = |tag: &Option<Tag>| tag.as_ref().map_or("-".to_owned(), Tag::to_string);
+    let text = |tag: &Option<Tag>| text(tag.as_ref());
     let what = match &event.kind {
         EventKind::ManifestPushed { manifest, tag } => format!(
             "push manifest {} {} {}",
@@ -103,6 +119,14 @@ impl Caller for CountingCaller {
             surface: Surface::Distribution,
             request: None,
         })
+    }
+
+    fn facts(&self) -> CallerFacts<'_> {
+        CallerFacts {
+            actor: Some("alice"),
+            method: "GET",
+            ..CallerFacts::default()
+        }
     }
 }
 
@@ -430,6 +454,37 @@ async fn a_pull_that_no_subscriber_wants_makes_no_origin() {
     assert_eq!(caller.0.load(Relaxed), 1);
     assert_eq!((changes_only.changes().len(), everything.changes().len()), (1, 1));
     assert_eq!((changes_only.pulls().len(), everything.pulls().len()), (0, 1));
+}
+
+#[tokio::test]
+async fn a_subscriber_that_wants_no_events_of_pulls_sees_them() {
+    let looking = Arc::new(Recorder {
+        ignores_pulls: true,
+        ..Recorder::default()
+    });
+    let app = name("team/app");
+    let registry = registry_with(&[&looking]);
+    let caller = CountingCaller::default();
+    let manifest = image(&registry, &app, "content", "").await;
+    put_tags(&registry, &caller, &tag("1").into(), &[], &manifest).await;
+    let made = caller.0.load(Relaxed);
+    let found = registry.manifest(&app, &tag("1").into()).await.unwrap();
+    registry.pulled_manifest(&caller, &app, &tag("1").into(), &found);
+    registry.pulled_manifest(&caller, &app, &found.digest.into(), &found);
+    let layer = Digest::sha256_of(b"content");
+    let blob = registry.blob(&app, &layer).await.unwrap();
+    registry.pulled_blob(&caller, &app, &blob);
+    let digest = found.digest;
+    assert_eq!(
+        *looking.observed.lock().unwrap(),
+        [
+            format!("alice GET team/app: {digest} 1"),
+            format!("alice GET team/app: {digest} -"),
+            format!("alice GET team/app: {layer} 7"),
+        ]
+    );
+    assert_eq!(caller.0.load(Relaxed), made, "no origin is made for that");
+    assert!(looking.pulls().is_empty());
 }
 
 #[tokio::test]

@@ -31,6 +31,12 @@ wharf_http::metrics! {
         "Answers of each endpoint, by status code";
     EVENTS_DROPPED "wharf_notifications_dropped_total" Counter ["endpoint"]
         "Events that were dropped before their delivery, because the queue was full";
+    ACTIVITY "wharf_activity_total" Counter ["action"]
+        "Pulls, pushes and other actions that the activity log was told of";
+    ACTIVITY_UNRECORDED "wharf_activity_unrecorded_total" Counter ["action"]
+        "Actions without an entry of their own in the activity log, for want of room; the log says how many";
+    ACTIVITY_FAILURES "wharf_activity_write_failures_total" Counter []
+        "Attempts to write the activity log, or the counts of pulls, that failed; `/debug/workers` has the last error";
     UPLOADS "wharf_uploads_in_progress" Gauge []
         "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]
@@ -38,9 +44,9 @@ wharf_http::metrics! {
     HEALTH "wharf_health_check_failing" Gauge ["check"]
         "1 while a configured health check fails, 0 while it does not";
     ACCESS_FILE_OK "wharf_access_file_ok" Gauge ["file"]
-        "1 while the file of `users` or of access `rules` is used as it is, 0 while the last good content of it stays in force; as the last request found it";
+        "1 while the file of `users`, of access `rules`, or of the `keys` of a token server is used as it is, 0 while the last good content of it stays in force; as the last request found it";
     ACCESS_FILE_PROBLEMS "wharf_access_file_problems" Gauge ["file"]
-        "Problems that were found in the file of `users` or of access `rules`, ten lines at most";
+        "Problems that were found in the file of `users`, of access `rules`, or of the `keys` of a token server, ten lines at most";
     WORKER_STATE "wharf_worker_state" Gauge ["state", "worker"]
         "1 for the state that a worker beside the requests is in, 0 for the others; `/debug/workers` says more";
     WORKER_UNITS "wharf_worker_units_total" Counter ["worker"]

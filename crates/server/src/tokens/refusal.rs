@@ -21,6 +21,15 @@ pub(super) struct Refusal {
     text: String,
     challenge: Option<HeaderValue>,
     allow: Option<&'static str>,
+    failure: Option<LoginFailure>,
+}
+
+/// A log-in that failed.
+#[derive(Debug)]
+pub(super) struct LoginFailure {
+    /// The account that was tried, if the request names one
+    pub(super) name: Option<String>,
+    pub(super) reason: &'static str,
 }
 
 impl Refusal {
@@ -33,6 +42,7 @@ impl Refusal {
             text: text.into(),
             challenge: None,
             allow: None,
+            failure: None,
         }
     }
 
@@ -65,7 +75,23 @@ impl Refusal {
     }
 
     /// The credentials are not good, or were not checked.
-    pub(super) fn of_reason(access: &Access, reason: &Reason) -> Self {
+    pub(super) fn of_reason(access: &Access, name: Option<&str>, reason: &Reason) -> Self {
+        let failure = reason.of_failed_login().map(|reason| LoginFailure {
+            name: name.map(str::to_owned),
+            reason,
+        });
+        Self {
+            failure,
+            ..Self::because(access, reason)
+        }
+    }
+
+    /// The log-in that failed, if the client has tried one.
+    pub(super) fn failure(&self) -> Option<&LoginFailure> {
+        self.failure.as_ref()
+    }
+
+    fn because(access: &Access, reason: &Reason) -> Self {
         match reason {
             Reason::WrongCredentials => Self::log_in(access, "the user name or password is wrong"),
             Reason::WrongScheme => Self::log_in(

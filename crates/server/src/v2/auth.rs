@@ -151,6 +151,17 @@ pub(super) fn unauthenticated(
     let error = ApiError::new(code)
         .with_message(format!("{}: {why}", code.message()))
         .with_detail(detail(&needed));
+    let challenge = challenge(context, parts, access, (&needed, challenged));
+    Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The value of `WWW-Authenticate` for a client that needs the rights `needed`.
+pub(crate) fn challenge(
+    context: &RequestContext,
+    parts: &Parts,
+    access: &Access,
+    (needed, challenged): (&[Action<'_>], Challenged),
+) -> HeaderValue {
     let base = access.token_server().and_then(|_| base(context.peer(), parts));
     let origin = match base.as_deref().and_then(|base| base.split_once("://")) {
         Some((scheme, host)) => Some(Origin {
@@ -159,11 +170,10 @@ pub(super) fn unauthenticated(
         }),
         None => origin(context, parts),
     };
-    let challenge = access.challenge(origin, &needed, challenged);
+    let challenge = access.challenge(origin, needed, challenged);
     // The challenge is quoted, so that it is a valid header value.
-    let challenge = HeaderValue::from_bytes(challenge.as_bytes());
-    let challenge = challenge.unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""));
-    Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+    HeaderValue::from_bytes(challenge.as_bytes())
+        .unwrap_or(HeaderValue::from_static("Basic realm=\"registry\""))
 }
 
 /// What a client can do that has shown nothing, or not enough.

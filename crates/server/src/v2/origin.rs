@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use http::header;
 use wharf_http::location::authority;
-use wharf_registry::{Caller, Origin, RequestFacts, Surface};
+use wharf_registry::{Caller, CallerFacts, Origin, RequestFacts, Surface};
 
-use crate::{call::Call, location};
+use crate::{call::Call, facts, location};
 
 impl Caller for Call<'_> {
     fn origin(&self) -> Arc<Origin> {
@@ -23,5 +23,9 @@ impl Caller for Call<'_> {
                 base_url: location::base(*self),
             }),
         })
+    }
+
+    fn facts(&self) -> CallerFacts<'_> {
+        facts::of(self.context, self.parts)
     }
 }

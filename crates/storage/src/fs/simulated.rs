@@ -757,6 +757,11 @@ impl Disk for SimulatedDisk {
         )
     }
 
+    /// The simulated disk has no modes.
+    fn create_private(&self, path: &str) -> io::Result<u64> {
+        self.create(path)
+    }
+
     fn open_directory(&self, path: &str) -> io::Result<u64> {
         self.look(|state| {
             let inode = state.find(path)?;

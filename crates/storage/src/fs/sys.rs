@@ -84,10 +84,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn open_to_write(&self, path: &str) -> io::Result<Self::File>;
     /// Creates a file, which must not exist, to read and write.
     fn create(&self, path: &str) -> io::Result<Self::File>;
-    /// The same, for the owner of the process alone where the disk knows owners.
-    fn create_private(&self, path: &str) -> io::Result<Self::File> {
-        self.create(path)
-    }
+    /// The same of a file that only its owner may read.
+    fn create_private(&self, path: &str) -> io::Result<Self::File>;
     /// Opens a directory.
     fn open_directory(&self, path: &str) -> io::Result<Self::Directory>;
     /// Opens a directory in a directory.

@@ -138,19 +138,12 @@ async fn files_and_directories_get_ordinary_modes() {
 #[tokio::test]
 async fn keys_and_robot_tokens_are_for_the_owner_alone() {
     let (directory, storage) = opened();
-    for key in [
-        layout::token_keys(),
-        layout::robot_tokens(),
-        layout::robot_token_uses(),
-    ] {
-        let mode = || {
-            let file = fs::metadata(directory.path().join(key.as_str())).unwrap();
-            file.permissions().mode() & 0o777
-        };
+    for key in [layout::token_keys(), layout::robot_tokens()] {
+        let path = directory.path().join(key.as_str());
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         storage.publish(&[Put::new(key.clone(), "first")]).await.unwrap();
         assert_eq!(mode(), 0o600, "{key}, new");
-        let path = directory.path().join(key.as_str());
-        fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         storage.publish(&[Put::new(key.clone(), "second")]).await.unwrap();
         assert_eq!(mode(), 0o600, "{key}, replaced");
     }

@@ -122,15 +122,13 @@ impl<'a> Answer<'a> {
         let settings = config::load(question.config.as_deref())?;
         let file = question.file.clone().or(settings.access.rules);
         let of_file = file.as_deref().map(usable).transpose()?;
-        let mut rules = Rules::effective(of_file.as_ref(), &settings.access.configured);
+        let rules = Rules::effective(of_file.as_ref(), &settings.access.configured);
         let account = Some(&*question.account).filter(|account| *account != "anonymous");
-        for group in &question.groups {
-            let group = group.trim_start_matches('@').into();
-            let members = rules.groups.entry(group).or_default();
-            members.extend(account.map(Into::into));
-        }
+        let groups = question.groups.iter();
+        let groups: Vec<Box<str>> = groups.map(|group| group.trim_start_matches('@').into()).collect();
         let asker = Asker {
             account,
+            groups: &groups,
             address: question.from,
         };
         let verb = match question.action {

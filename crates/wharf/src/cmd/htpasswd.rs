@@ -374,8 +374,8 @@ fn read(password: io::Result<Vec<u8>>) -> Result<Vec<u8>> {
 impl From<EditError> for Failure {
     fn from(error: EditError) -> Self {
         let code = match &error {
-            EditError::Name(..) | EditError::Exists(_) => Code::BadUser,
-            EditError::Io { .. } => Code::FilePermission,
+            EditError::Name(..) | EditError::Exists(_) | EditError::Hash(_) => Code::BadUser,
+            EditError::Io { .. } | EditError::Changed { .. } => Code::FilePermission,
             EditError::Damaged { path, .. } => {
                 let text = format!(
                     "htpasswd: The file {} does not appear to be a valid htpasswd file.",

@@ -152,7 +152,7 @@ fn table(list: &[Listed]) -> String {
             actions(listed).join(","),
             robot
                 .creator()
-                .map_or_else(|| "-".to_owned(), |name| name.to_string()),
+                .map_or_else(|| "-".to_owned(), ToString::to_string),
             expires,
             listed.used.map_or_else(|| "never".to_owned(), time),
         ]
@@ -185,7 +185,7 @@ fn described(listed: &Listed) -> Value {
         "id": robot.id().to_string(),
         "repositories": repositories(listed),
         "actions": actions(listed),
-        "creator": robot.creator().map(|name| name.to_string()),
+        "creator": robot.creator().map(ToString::to_string),
         "created": time(robot.created()),
         "expires": robot.expires().map(time),
         "expired": listed.is_expired,

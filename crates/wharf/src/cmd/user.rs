@@ -1,61 +1,73 @@
-//! `wharf user`: adding, changing, removing and listing the users in the password file.
+//! `wharf user`: adding, changing, removing and listing users, through the server that runs, or else in the password file.
 
 use std::{
     fs::File,
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
+use http::Method;
 use rustix::fs::{Mode, OFlags};
-use wharf_access::{
-    htpasswd::{self, Edited},
-    password,
-};
+use wharf_access::{htpasswd, password};
+use wharf_client::control::ControlError;
+use wharf_server::admin::{NewPassword, Users, wire};
 
 use crate::{
     cli::{PasswordFile, User, UserAndPassword},
     config::{self, Auth},
+    control::RunningServer,
     prompt,
 };
 
 /// Length of a generated password: 119 bits.
 pub(super) const GENERATED_LENGTH: usize = 20;
 
+/// How often a list that changes while it is read is read again.
+const ATTEMPTS: usize = 5;
+
+/// The users that a command is for.
+enum Accounts {
+    /// Those in a password file, which the command changes itself.
+    InFile(Users),
+    /// Those of a server that runs.
+    OfServer(RunningServer),
+}
+
 pub(crate) fn run(command: User) -> anyhow::Result<()> {
     match command {
         User::Add(user) => add(&user),
         User::Passwd(user) => set_password(&user),
-        User::Rm { name, file } => remove(&name, &path_of(&file)?),
-        User::Ls { quiet, file } => list(&path_of(&file)?, quiet),
+        User::Rm { name, file } => remove(&name, &Accounts::of(&file)?),
+        User::Ls { quiet, file } => list(&Accounts::of(&file)?, quiet),
     }
 }
 
 fn add(user: &UserAndPassword) -> anyhow::Result<()> {
-    let path = path_of(&user.file)?;
-    if path.exists() && names_in(&path)?.contains(&user.name) {
+    let accounts = Accounts::of(&user.file)?;
+    if accounts.have(&user.name)? {
         bail!(
             "there is a user `{}` already; `wharf user passwd` changes the password",
             user.name
         );
     }
     give(user, |hash| {
-        htpasswd::add(&path, &user.name, hash)?;
-        say(&format!("added user `{}` to {}", user.name, path.display()))
+        let file = accounts.add(&user.name, hash)?;
+        say(&format!("added user `{}` to {file}", user.name))
     })
 }
 
 fn set_password(user: &UserAndPassword) -> anyhow::Result<()> {
-    let path = path_of(&user.file)?;
-    if !names_in(&path)?.contains(&user.name) {
+    let accounts = Accounts::of(&user.file)?;
+    if !accounts.have(&user.name)? {
         bail!(
             "there is no user `{}` in {}; `wharf user add` adds one",
             user.name,
-            path.display()
+            accounts.file()?
         );
     }
     give(user, |hash| {
-        htpasswd::set(&path, &user.name, hash)?;
+        accounts.set_password(&user.name, hash)?;
         say(&format!("user `{}` has a new password", user.name))
     })
 }
@@ -89,15 +101,13 @@ fn print(password: &[u8]) -> anyhow::Result<()> {
     out.flush().context("cannot print the password")
 }
 
-fn remove(name: &str, path: &Path) -> anyhow::Result<()> {
-    if htpasswd::remove(path, name)? == Edited::NotFound {
-        bail!("there is no user `{name}` in {}", path.display());
-    }
-    say(&format!("removed user `{name}` from {}", path.display()))
+fn remove(name: &str, accounts: &Accounts) -> anyhow::Result<()> {
+    let file = accounts.remove(name)?;
+    say(&format!("removed user `{name}` from {file}"))
 }
 
-fn list(path: &Path, is_quiet: bool) -> anyhow::Result<()> {
-    let users = htpasswd::list_users(path)?;
+fn list(accounts: &Accounts, is_quiet: bool) -> anyhow::Result<()> {
+    let users = accounts.list()?;
     let width = users
         .iter()
         .map(|user| user.name.chars().count())
@@ -116,24 +126,128 @@ fn list(path: &Path, is_quiet: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn names_in(path: &Path) -> anyhow::Result<Vec<String>> {
-    Ok(htpasswd::list_users(path)?
-        .into_iter()
-        .map(|user| user.name)
-        .collect())
+impl Accounts {
+    /// Those in the file of the option, else those of the running server, else those in the file of the configuration. A server
+    /// without users does not know a file that its configuration has named since it started.
+    fn of(PasswordFile { file, config }: &PasswordFile) -> anyhow::Result<Self> {
+        if let Some(path) = file {
+            return Ok(Self::InFile(Users::in_file(path)));
+        }
+        let settings = config::load(config.as_deref())
+            .context("cannot find the password file; name it with `--file`")?;
+        let server = RunningServer::find(&settings)
+            .map_err(|error| anyhow!("{error:#}; `--file` changes a file without the server"))?;
+        if let Some(server) = server {
+            match first_page(&server) {
+                Ok(_) => return Ok(Self::OfServer(server)),
+                Err(error) if error.is("no-users") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let configured = settings.auth.as_ref().and_then(Auth::htpasswd);
+        let configured = configured.context("no password file is configured; name it with `--file`")?;
+        Ok(Self::InFile(Users::in_file(&configured.path)))
+    }
+
+    /// Whether there is a user of this name. A file that does not exist has none.
+    fn have(&self, name: &str) -> anyhow::Result<bool> {
+        if let Self::InFile(users) = self
+            && !users.path().exists()
+        {
+            return Ok(false);
+        }
+        Ok(self.list()?.iter().any(|user| user.name == name))
+    }
+
+    fn list(&self) -> anyhow::Result<Vec<htpasswd::User>> {
+        match self {
+            Self::InFile(users) => Ok(users.list()?.users),
+            Self::OfServer(server) => {
+                let mut attempts = ATTEMPTS;
+                loop {
+                    attempts -= 1;
+                    match all_pages(server) {
+                        Err(error) if error.is("list-changed") && attempts > 0 => {}
+                        read => return Ok(read?),
+                    }
+                }
+            }
+        }
+    }
+
+    /// Path of the password file.
+    fn file(&self) -> anyhow::Result<String> {
+        Ok(match self {
+            Self::InFile(users) => users.path().display().to_string(),
+            Self::OfServer(server) => first_page(server)?.file,
+        })
+    }
+
+    /// Adds a user; gives the path of the file.
+    fn add(&self, name: &str, hash: &str) -> anyhow::Result<String> {
+        match self {
+            Self::InFile(users) => {
+                users.add(name, NewPassword::Hashed(hash), None)?;
+                self.file()
+            }
+            Self::OfServer(server) => {
+                let user = wire::NewUser {
+                    name: name.to_owned(),
+                    password: None,
+                    hash: Some(wire::Secret(hash.to_owned())),
+                    cost: None,
+                };
+                let added: wire::ChangedUser = server.tell(Method::POST, "/users", &[], &user)?;
+                Ok(added.file)
+            }
+        }
+    }
+
+    fn set_password(&self, name: &str, hash: &str) -> anyhow::Result<()> {
+        match self {
+            Self::InFile(users) => drop(users.set_password(name, NewPassword::Hashed(hash), None)?),
+            Self::OfServer(server) => {
+                let other = wire::OtherPassword {
+                    hash: Some(wire::Secret(hash.to_owned())),
+                    ..wire::OtherPassword::default()
+                };
+                let _: wire::ChangedUser =
+                    server.tell(Method::PUT, "/users/password", &[("name", name)], &other)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes a user; gives the path of the file.
+    fn remove(&self, name: &str) -> anyhow::Result<String> {
+        match self {
+            Self::InFile(users) => {
+                users.remove(name, None)?;
+                self.file()
+            }
+            Self::OfServer(server) => {
+                let removed: wire::ChangedUser = server.ask(Method::DELETE, "/users", &[("name", name)])?;
+                Ok(removed.file)
+            }
+        }
+    }
 }
 
-/// The file of the option, or that of the configuration.
-fn path_of(PasswordFile { file }: &PasswordFile) -> anyhow::Result<PathBuf> {
-    if let Some(path) = file {
-        return Ok(path.clone());
+fn first_page(server: &RunningServer) -> Result<wire::UserPage, ControlError> {
+    server.ask(Method::GET, "/users", &[("limit", "1000")])
+}
+
+fn all_pages(server: &RunningServer) -> Result<Vec<htpasswd::User>, ControlError> {
+    let mut page = first_page(server)?;
+    let mut users = Vec::new();
+    loop {
+        let found = page.users.into_iter();
+        users.extend(found.map(|wire::User { name, cost, problem }| htpasswd::User { name, cost, problem }));
+        let Some(next) = page.next else {
+            return Ok(users);
+        };
+        page = server.ask(Method::GET, "/users", &[("limit", "1000"), ("cursor", &next)])?;
     }
-    let configured = config::load(None)
-        .context("cannot find the password file; name it with `--file`")?
-        .auth;
-    let configured = configured.as_ref().and_then(Auth::htpasswd);
-    let configured = configured.context("no password file is configured; name it with `--file`")?;
-    Ok(configured.path.clone())
 }
 
 fn password_for(user: &UserAndPassword) -> anyhow::Result<Vec<u8>> {

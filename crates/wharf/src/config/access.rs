@@ -8,6 +8,7 @@ use wharf_document::words::cut;
 use super::{
     Access,
     keys::{Default, Key, Since, keys},
+    proxyheader,
     section::Section,
 };
 
@@ -73,5 +74,6 @@ pub(super) fn read(root: &Section<'_>, has_accounts: bool) -> Access {
             admins,
         },
         rules: rules.map(PathBuf::from),
+        proxy_header: proxyheader::read(root, has_accounts),
     }
 }

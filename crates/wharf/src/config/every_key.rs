@@ -84,6 +84,21 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "auth: {token: {autoredirect: true, realm: r, service: s, issuer: i, rootcertbundle: b}}",
         "/x, autoredirect: true, realm: r, service: s, issuer: i, rootcertbundle: b",
     ),
+    (
+        "access.proxyheader.user",
+        "auth: {htpasswd: {path: p}}",
+        "X-Remote-User, proxies: 10.0.0.1",
+    ),
+    (
+        "access.proxyheader.groups",
+        "auth: {htpasswd: {path: p}}",
+        "X-Remote-Groups, user: X-Remote-User, proxies: 10.0.0.1",
+    ),
+    (
+        "access.proxyheader.proxies",
+        "auth: {htpasswd: {path: p}}",
+        "10.0.0.2, user: X-Remote-User",
+    ),
     ("storage.s3.chunksize", "", "5242880"),
     ("storage.gcs.chunksize", "", "10485760"),
     (
@@ -158,6 +173,7 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         CLOUDFRONT,
         "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
     ),
+    ("activity.size", "", "7MiB"),
     ("http.h2c.enabled", "", "false"),
     ("access.tokens.enabled", "auth: {htpasswd: {path: p}}", "true"),
     ("access.tokens.issuer", TOKENS, "i7, enabled: true"),

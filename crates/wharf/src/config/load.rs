@@ -14,9 +14,9 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, access, auth, check, compat, debug, environment, health,
-    http, limits, log, middleware, notifications, paging, report::Report, section::Section, storage,
-    table::VERSION, tokens, unsupported, validation,
+    Engine, Found, Middleware, Settings, Source, access, activity, admin, auth, check, compat, debug,
+    environment, health, http, limits, log, middleware, notifications, paging, report::Report,
+    section::Section, storage, table::VERSION, tokens, unsupported, validation,
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
@@ -211,10 +211,12 @@ fn settings(
         deletion: storage.deletion,
         purge: storage.purge,
         auth,
+        admin: admin::read(root),
         tokens,
         access: access::read(root, has_accounts),
         registry,
         webhooks,
+        activity: activity::read(root),
         server,
     }
 }

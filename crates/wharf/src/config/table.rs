@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, auth, compat, debug, health, http,
+    access, activity, admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, storage, tokens, unsupported, validation,
+    limits, log, middleware, notifications, paging, proxyheader, storage, tokens, unsupported, validation,
 };
 
 keys! {
@@ -38,12 +38,15 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         middleware::KEYS,
         auth::KEYS,
         access::KEYS,
+        proxyheader::KEYS,
         tokens::KEYS,
+        admin::KEYS,
         http::KEYS,
         limits::KEYS,
         http::tls::KEYS,
         debug::KEYS,
         notifications::KEYS,
+        activity::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,

@@ -31,6 +31,10 @@ pub(super) fn open(auth: &Auth, rights: &config::Access, budget: &Budget) -> any
         Some(path) => access.with_rules_of(RulesFile::open(path, rights.configured.clone())?),
         None => access.with_configured(&rights.configured),
     };
+    let access = match &rights.proxy_header {
+        Some(header) => access.with_proxy_header(header.clone()),
+        None => access,
+    };
     Ok(access.with_budget(budget))
 }
 

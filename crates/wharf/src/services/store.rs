@@ -12,6 +12,7 @@ use wharf_server::{DebugServer, Health};
 use wharf_storage::{
     Error, ErrorKind, Storage,
     fs::FsStorage,
+    journal::{Journals, ObjectJournals},
     object::{Abilities, ObjectStorage, s3::S3},
     spool::{MemorySpools, Spools},
 };
@@ -32,10 +33,12 @@ pub(super) enum Bucket {
     Cloud(Abilities),
 }
 
-/// The store, the place of its queues, and that of its bucket if it is in one.
+/// The store, the places of its queues and journals, and that of its bucket if it is in one.
 pub(super) struct Opened {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) spools: Arc<dyn Spools>,
+    /// The place of journals, where that is not the objects of the store
+    pub(super) journals: Option<Arc<dyn Journals>>,
     pub(super) bucket: Option<Bucket>,
 }
 
@@ -54,27 +57,44 @@ pub(super) async fn open(settings: &Settings, budget: &Budget) -> anyhow::Result
             bucket = Some(Bucket::Cloud(opened.abilities));
             (Arc::new(opened.storage), Arc::new(MemorySpools))
         }
-        Engine::Filesystem { root } => open_directory(settings, root).await?,
+        Engine::Filesystem { root } => return open_directory(settings, root).await,
     };
     Ok(Opened {
         storage,
         spools,
+        journals: None,
         bucket,
     })
 }
 
-/// Opens a directory, and the place of its queues.
-async fn open_directory(
-    settings: &Settings,
-    root: &Path,
-) -> anyhow::Result<(Arc<dyn Storage>, Arc<dyn Spools>)> {
+impl Opened {
+    /// The place of journals; `storage` is the store, as it is used for everything else.
+    pub(super) fn journals(&self, storage: &Arc<dyn Storage>) -> Arc<dyn Journals> {
+        match &self.journals {
+            Some(journals) => Arc::clone(journals),
+            None => Arc::new(ObjectJournals::new(Arc::clone(storage) as _)),
+        }
+    }
+}
+
+/// Opens a directory, and the places of its queues and journals.
+async fn open_directory(settings: &Settings, root: &Path) -> anyhow::Result<Opened> {
     if settings.server.read_only {
         // Nothing is written, not even a lock or a queue: the directory may be mounted read-only, or shared.
-        return Ok((Arc::new(FsStorage::open_read_only(root)?), Arc::new(MemorySpools)));
+        return Ok(Opened {
+            storage: Arc::new(FsStorage::open_read_only(root)?),
+            spools: Arc::new(MemorySpools),
+            journals: None,
+            bucket: None,
+        });
     }
-    let storage = open_when_free(settings, root).await?;
-    let storage = Arc::new(storage);
-    Ok((Arc::clone(&storage) as _, storage))
+    let storage = Arc::new(open_when_free(settings, root).await?);
+    Ok(Opened {
+        storage: Arc::clone(&storage) as _,
+        spools: Arc::clone(&storage) as _,
+        journals: Some(storage),
+        bucket: None,
+    })
 }
 
 /// Opens the store as soon as no other process has it; gives up after the configured time.

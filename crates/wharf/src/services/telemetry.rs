@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    AccessMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health, HealthMetrics, Metrics,
-    Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health,
+    HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -134,6 +134,9 @@ pub(super) fn metrics(
     if let Some(tracer) = &services.tracer {
         metrics = metrics.with(TraceMetrics(Arc::clone(tracer)));
     }
+    if let Some(activity) = &services.activity {
+        metrics = metrics.with(ActivityMetrics(activity.clone()));
+    }
     if let Some(webhooks) = webhooks {
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));
     }
@@ -150,7 +153,7 @@ fn log_metrics(services: &ServerServices) -> LogMetrics {
 }
 
 /// The name of the engine in metrics and checks, as registry:2 has it.
-fn driver(storage: &Engine) -> &'static str {
+pub(super) fn driver(storage: &Engine) -> &'static str {
     match storage {
         Engine::Filesystem { .. } => "filesystem",
         Engine::InMemory => "inmemory",

@@ -1,0 +1,444 @@
+//! The counts of pulls in the store: this process's own, and those of the others.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use uuid::Uuid;
+use wharf_oci::RepoName;
+use wharf_storage::{Error, ErrorKind, Key, Objects, Put, Removal, Result, Scanned, layout};
+
+use super::{Counts, Forgotten, MOST, RepositoryPulls};
+use crate::record::Record;
+
+/// A process on a bucket writes its object at least so often.
+const ALIVE: Duration = Duration::from_secs(3600);
+/// An object that was not written for so long belongs to a process that ended.
+const DEAD: Duration = Duration::from_secs(24 * 3600);
+/// Then it has been absorbed, or never is, by whatever process names it.
+const SETTLED: Duration = Duration::from_secs(26 * 3600);
+
+/// Objects that are read, and bytes of each.
+const OBJECTS: usize = 500;
+const LARGEST: u64 = 64 << 20;
+/// Objects that are absorbed in one go.
+const AT_ONCE: usize = 20;
+
+/// How often images were pulled. Clones are the same counts.
+#[derive(Clone)]
+pub struct Pulls {
+    objects: Arc<dyn Objects>,
+    own: Key,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    counts: Counts,
+    is_changed: bool,
+    /// When those of other processes were looked at last
+    looked: Option<Instant>,
+}
+
+/// The counts of another process.
+struct Other {
+    found: Scanned,
+    counts: Counts,
+}
+
+impl Pulls {
+    /// The counts in `objects`. On a directory this process goes on with those of the last one; if they cannot be read, it
+    /// begins anew.
+    pub(crate) async fn open(objects: Arc<dyn Objects>) -> Self {
+        let own = layout::pulls_of(objects.is_shared().then(Uuid::new_v4));
+        let counts = match objects.is_shared() {
+            true => Counts::default(),
+            false => match read(&*objects, &own).await {
+                Ok(counts) => counts.unwrap_or_default(),
+                Err(error) => {
+                    tracing::warn!(%error, "the counts of pulls cannot be read, and begin anew");
+                    Counts::default()
+                }
+            },
+        };
+        let state = State {
+            counts,
+            is_changed: false,
+            looked: None,
+        };
+        Self {
+            objects,
+            own,
+            state: Arc::new(Mutex::new(state)),
+        }
+    }
+
+    /// The pulls of `repository`, of all replicas. Those of the last seconds are not counted yet, those of other replicas
+    /// since they wrote theirs last.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, on a bucket.
+    pub async fn of(&self, repository: &RepoName) -> Result<RepositoryPulls> {
+        let name = repository.as_str();
+        let others = match self.objects.is_shared() {
+            true => self.others().await?,
+            false => Vec::new(),
+        };
+        let state = self.state.lock();
+        let mut pulls = state.counts.repositories.get(name).cloned().unwrap_or_default();
+        for other in unabsorbed(&others, Some(&state.counts)) {
+            if let Some(counts) = other.counts.repositories.get(name) {
+                pulls.add(counts);
+            }
+        }
+        Ok(pulls)
+    }
+
+    /// The pulls of all repositories as they are written in `objects`, for a process that does not count.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub async fn written(objects: &dyn Objects) -> Result<BTreeMap<Box<str>, RepositoryPulls>> {
+        let all = read_all(objects, None).await?;
+        let mut sum = Counts::default();
+        for other in unabsorbed(&all, None) {
+            sum.add(&other.counts);
+        }
+        Ok(sum.repositories)
+    }
+
+    /// Adds the pulls of `records`.
+    pub(crate) fn count(&self, records: &[Record]) {
+        let mut state = self.state.lock();
+        if state.counts.count(records) {
+            state.counts.bound(MOST);
+            state.is_changed = true;
+        }
+    }
+
+    /// Forgets the pulls of what was deleted.
+    pub(crate) fn forget(&self, deleted: impl Iterator<Item = (RepoName, Forgotten)>) {
+        let mut state = self.state.lock();
+        for (repository, forgotten) in deleted {
+            state.is_changed |= state.counts.forget(&repository, &forgotten);
+        }
+    }
+
+    /// Writes the counts if they have changed, and once an hour to show other replicas that this one is alive. Then it takes
+    /// over the counts of those that ended, unless it ends itself.
+    pub(crate) async fn write(&self, is_ending: bool) -> Result<()> {
+        self.write_at(SystemTime::now(), is_ending).await
+    }
+
+    async fn write_at(&self, now: SystemTime, is_ending: bool) -> Result<()> {
+        let is_due = {
+            let mut state = self.state.lock();
+            let is_due = state.looked.is_none_or(|looked| looked.elapsed() > ALIVE);
+            let is_due = is_due && self.objects.is_shared() && !is_ending;
+            if is_due {
+                state.looked = Some(Instant::now());
+            }
+            is_due
+        };
+        if is_due && let Err(error) = self.absorb(now).await {
+            self.state.lock().looked = None;
+            return Err(error);
+        }
+        let is_wanted = {
+            let state = self.state.lock();
+            state.is_changed || (is_due && !state.counts.repositories.is_empty())
+        };
+        match is_wanted {
+            true => self.publish().await,
+            false => Ok(()),
+        }
+    }
+
+    async fn publish(&self) -> Result<()> {
+        let state = Arc::clone(&self.state);
+        let written = tokio::task::spawn_blocking(move || {
+            let mut state = state.lock();
+            state.is_changed = false;
+            serde_json::to_vec(&state.counts)
+        });
+        let failed = |error| Error::with_source(ErrorKind::Other, "write the counts of pulls", error);
+        let bytes = match written.await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) => return Err(failed(Box::from(error))),
+            Err(error) => return Err(failed(Box::<dyn std::error::Error + Send + Sync>::from(error))),
+        };
+        let published = self.objects.publish(&[Put::new(self.own.clone(), bytes)]).await;
+        if published.is_err() {
+            self.state.lock().is_changed = true;
+        }
+        published
+    }
+
+    /// Takes over the counts of processes that ended. The documentation of [`pulls`](super) has the argument.
+    async fn absorb(&self, now: SystemTime) -> Result<()> {
+        let others = self.others().await?;
+        self.absorb_of(others, now).await
+    }
+
+    /// As [`absorb`](Self::absorb), while the process of `alive` lives.
+    #[cfg(test)]
+    async fn absorb_but(&self, now: SystemTime, alive: &Key) -> Result<()> {
+        let mut others = self.others().await?;
+        others.retain(|other| other.found.key != *alive);
+        self.absorb_of(others, now).await
+    }
+
+    async fn absorb_of(&self, others: Vec<Other>, now: SystemTime) -> Result<()> {
+        let named: HashSet<&str> = others
+            .iter()
+            .flat_map(|other| &other.counts.absorbed)
+            .map(|name| &**name)
+            .collect();
+        let mut done: Vec<&Other> = Vec::new();
+        let mut dead: Vec<&Other> = Vec::new();
+        for other in &others {
+            let name = other.found.key.name();
+            let is_older = |than| age(&other.found, now) > than;
+            let names_one_that_is_left = || {
+                let is_left = |name: &str| others.iter().any(|other| other.found.key.name() == name);
+                other.counts.absorbed.iter().any(|name| is_left(name))
+            };
+            match named.contains(name) {
+                true if is_older(SETTLED) => done.push(other),
+                false if is_older(DEAD) && !names_one_that_is_left() => dead.push(other),
+                _ => {}
+            }
+        }
+        self.remove(&done).await?;
+        dead.truncate(AT_ONCE);
+        if dead.is_empty() {
+            return Ok(());
+        }
+        let before = {
+            let mut state = self.state.lock();
+            let before = state.counts.clone();
+            for other in &dead {
+                state.counts.absorb(other.found.key.name(), &other.counts);
+            }
+            state.counts.bound(MOST);
+            before
+        };
+        let is_mine = match self.publish().await {
+            Ok(()) => self.is_alone_with(&dead).await,
+            Err(error) => Err(error),
+        };
+        match is_mine {
+            Ok(true) => self.remove(&dead).await,
+            // Only the worker that absorbs changes the counts, so nothing else is taken back.
+            Ok(false) => {
+                self.state.lock().counts = before;
+                self.publish().await
+            }
+            Err(error) => {
+                let mut state = self.state.lock();
+                (state.counts, state.is_changed) = (before, true);
+                Err(error)
+            }
+        }
+    }
+
+    /// Whether no other process names one of `dead` as absorbed.
+    async fn is_alone_with(&self, dead: &[&Other]) -> Result<bool> {
+        let others = self.others().await?;
+        let is_named = |name: &str| {
+            let mut named = others.iter().flat_map(|other| &other.counts.absorbed);
+            named.any(|absorbed| &**absorbed == name)
+        };
+        Ok(!dead.iter().any(|other| is_named(other.found.key.name())))
+    }
+
+    async fn remove(&self, others: &[&Other]) -> Result<()> {
+        if others.is_empty() {
+            return Ok(());
+        }
+        let removals: Vec<Removal> = others
+            .iter()
+            .map(|other| Removal {
+                key: other.found.key.clone(),
+                keep: layout::pulls(),
+            })
+            .collect();
+        self.objects.remove_many(&removals).await
+    }
+
+    async fn others(&self) -> Result<Vec<Other>> {
+        read_all(&*self.objects, Some(&self.own)).await
+    }
+}
+
+impl fmt::Debug for Pulls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pulls")
+            .field("own", &self.own)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Those whose counts are not contained in the counts of another process.
+fn unabsorbed<'a>(others: &'a [Other], own: Option<&'a Counts>) -> impl Iterator<Item = &'a Other> {
+    let all = others.iter().map(|other| &other.counts).chain(own);
+    let absorbed: HashSet<&str> = all
+        .flat_map(|counts| &counts.absorbed)
+        .map(|name| &**name)
+        .collect();
+    others
+        .iter()
+        .filter(move |other| !absorbed.contains(other.found.key.name()))
+}
+
+/// The counts of all processes but `own`.
+async fn read_all(objects: &dyn Objects, own: Option<&Key>) -> Result<Vec<Other>> {
+    let found = objects.scan(&layout::pulls(), None, OBJECTS).await?.objects;
+    let mut others = Vec::new();
+    for found in found {
+        if own == Some(&found.key) {
+            continue;
+        }
+        if let Some(counts) = read(objects, &found.key).await? {
+            others.push(Other { found, counts });
+        }
+    }
+    Ok(others)
+}
+
+/// `None` for counts that are gone, or that another version of the program has written in another form.
+async fn read(objects: &dyn Objects, key: &Key) -> Result<Option<Counts>> {
+    match objects.read(key, LARGEST).await {
+        Ok(object) => Ok(serde_json::from_slice(&object.bytes).ok()),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Time since an object was written.
+fn age(found: &Scanned, now: SystemTime) -> Duration {
+    now.duration_since(found.stat.modified).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_storage::object::ObjectStorage;
+
+    use super::*;
+    use crate::{
+        entry::Action,
+        record::{Record, Sighting},
+    };
+
+    const DAY: Duration = Duration::from_secs(25 * 3600);
+
+    fn name() -> RepoName {
+        "team/app".parse().unwrap()
+    }
+
+    fn pulls(count: u64) -> Record {
+        let nothing = Sighting::by(Action::Pull, &wharf_registry::CallerFacts::default());
+        let name = name();
+        let sighting = Sighting {
+            repository: Some(&name),
+            ..nothing
+        };
+        let mut record = sighting.record(None);
+        record.count = count;
+        record
+    }
+
+    async fn replica(objects: &Arc<dyn Objects>, count: u64) -> Pulls {
+        let replica = Pulls::open(Arc::clone(objects)).await;
+        replica.count(&[pulls(count)]);
+        replica.write(true).await.unwrap();
+        replica
+    }
+
+    async fn number_of_objects(objects: &Arc<dyn Objects>) -> usize {
+        let found = objects.scan(&layout::pulls(), None, OBJECTS).await.unwrap();
+        found.objects.len()
+    }
+
+    async fn total(objects: &Arc<dyn Objects>) -> u64 {
+        let written = Pulls::written(&**objects).await.unwrap();
+        written["team/app"].total.count
+    }
+
+    #[tokio::test]
+    async fn the_counts_of_processes_that_ended_are_taken_over() {
+        let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
+        for count in [1, 10, 100] {
+            drop(replica(&objects, count).await);
+        }
+        let (now, alive) = (SystemTime::now(), replica(&objects, 1000).await);
+        alive.write_at(now, false).await.unwrap();
+        assert_eq!(number_of_objects(&objects).await, 4, "they may be alive");
+        alive.state.lock().looked = None;
+        alive.write_at(now + DAY, false).await.unwrap();
+        assert_eq!(
+            (number_of_objects(&objects).await, total(&objects).await),
+            (1, 1111)
+        );
+        assert_eq!(alive.of(&name()).await.unwrap().total.count, 1111);
+    }
+
+    /// However two replicas come between each other, no count is lost, and none is there twice in the end.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn replicas_that_take_over_at_once_do_not_count_twice() {
+        for _ in 0..30 {
+            let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
+            for count in [1, 10, 100] {
+                drop(replica(&objects, count).await);
+            }
+            let (one, other) = (replica(&objects, 1000).await, replica(&objects, 10_000).await);
+            let later = SystemTime::now() + DAY;
+            // Theirs are not old: no clock of a store is set back here, so each passes over the other one.
+            let absorb = |replica: Pulls, other: Key| async move {
+                tokio::spawn(async move { replica.absorb_but(later, &other).await }).await
+            };
+            let (first, second) = tokio::join!(
+                absorb(one.clone(), other.own.clone()),
+                absorb(other.clone(), one.own.clone())
+            );
+            first.unwrap().unwrap();
+            second.unwrap().unwrap();
+            assert_eq!(total(&objects).await, 11_111);
+        }
+    }
+
+    /// A process that was cut after it had written what it absorbed: the object that it names counts no more.
+    #[tokio::test]
+    async fn what_another_process_has_absorbed_is_passed_over_and_then_removed() {
+        let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
+        let ended = replica(&objects, 1).await;
+        let cut = replica(&objects, 10).await;
+        let ended_counts = ended.state.lock().counts.clone();
+        cut.state.lock().counts.absorb(ended.own.name(), &ended_counts);
+        cut.publish().await.unwrap();
+        assert_eq!(total(&objects).await, 11);
+        let alive = replica(&objects, 100).await;
+        let later = SystemTime::now() + DAY;
+        alive.absorb(later).await.unwrap();
+        assert_eq!(
+            (number_of_objects(&objects).await, total(&objects).await),
+            (3, 111)
+        );
+        alive.absorb(later + DAY).await.unwrap();
+        assert_eq!(
+            (number_of_objects(&objects).await, total(&objects).await),
+            (2, 111)
+        );
+        alive.absorb(later + DAY).await.unwrap();
+        assert_eq!(
+            (number_of_objects(&objects).await, total(&objects).await),
+            (1, 111)
+        );
+    }
+}

@@ -1,0 +1,21 @@
+//! The services of administration, without a transport: the API and the commands of the operator call the same functions.
+
+mod about;
+mod rules;
+mod users;
+pub mod wire;
+
+pub use about::{About, Replicas};
+pub use rules::{AccessRules, check_rules};
+pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
+
+/// What can be administered of one server.
+#[derive(Debug, Clone, Default)]
+pub struct Admin {
+    /// The program, its store, and its replicas.
+    pub about: About,
+    /// The users in the password file; `None`: users do not log in.
+    pub users: Option<Users>,
+    /// The access rules; `None`: users do not log in.
+    pub rules: Option<AccessRules>,
+}

@@ -1,0 +1,90 @@
+//! The facts about a server: its program, its engine, and the replicas beside it.
+
+use std::{fmt, sync::Arc};
+
+use jiff::Timestamp;
+use wharf_storage::{Storage, replicas};
+
+use super::wire;
+
+/// The facts about a server that do not change while it runs.
+#[derive(Debug, Clone)]
+pub struct About {
+    /// Version of the program.
+    pub version: &'static str,
+    /// Commit of its sources.
+    pub commit: &'static str,
+    /// Profile and target of the compiler.
+    pub build: &'static str,
+    /// Name of the storage engine: `filesystem`, `inmemory`, `s3aws`, `gcs` or `azure`.
+    pub engine: &'static str,
+    /// When the server started.
+    pub started: Timestamp,
+    /// The servers of the same bucket; `None`: the store is in no bucket.
+    pub replicas: Option<Replicas>,
+}
+
+/// The servers of one bucket.
+#[derive(Clone)]
+pub struct Replicas(Arc<dyn Storage>);
+
+impl About {
+    /// The facts as the API shows them.
+    ///
+    /// # Errors
+    /// When the bucket cannot be read.
+    pub async fn show(&self) -> wharf_storage::Result<wire::Server> {
+        let replicas = match &self.replicas {
+            Some(replicas) => Some(replicas.list().await?),
+            None => None,
+        };
+        Ok(wire::Server {
+            name: "wharf".to_owned(),
+            version: self.version.to_owned(),
+            commit: self.commit.to_owned(),
+            build: self.build.to_owned(),
+            engine: self.engine.to_owned(),
+            started: self.started.strftime("%FT%TZ").to_string(),
+            replicas,
+        })
+    }
+}
+
+impl Default for About {
+    fn default() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: "unknown",
+            build: "unknown",
+            engine: "inmemory",
+            started: Timestamp::UNIX_EPOCH,
+            replicas: None,
+        }
+    }
+}
+
+impl Replicas {
+    /// The servers of the bucket of `storage`.
+    pub fn of(storage: Arc<dyn Storage>) -> Self {
+        Self(storage)
+    }
+
+    async fn list(&self) -> wharf_storage::Result<Vec<wire::Replica>> {
+        let replicas = replicas::serving(&self.0).await?;
+        let shown = replicas.into_iter().map(|replica| wire::Replica {
+            id: replica.id.to_string(),
+            host: replica.host,
+            address: replica.address,
+            version: replica.version,
+            started: replica.started,
+            state: replica.state.as_str().to_owned(),
+        });
+        Ok(shown.collect())
+    }
+}
+
+impl fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replicas").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,303 @@
+//! The JSON of the administration API: what the server writes, and what its clients read and send.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The caller of a request, and its rights.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct WhoAmI {
+    /// Name of the account; absent for the operator at the control socket, and for anonymous clients.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Name of the caller in logs: that of its account, or `robot:` and that of its robot token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The way in which the caller was recognised.
+    pub via: Via,
+    /// Whether the caller may administer the server.
+    pub admin: bool,
+}
+
+/// The way in which a caller was recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Via {
+    /// By the right to use the control socket.
+    Operator,
+    /// Not at all: the client has no credentials.
+    Anonymous,
+    /// By a user name and a password.
+    Password,
+    /// By the token of a token server.
+    Token,
+    /// By a robot token.
+    Robot,
+    /// By a proxy in front of the registry, which named the account
+    Proxy,
+}
+
+/// The program that answers, its store, and the servers of the same bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Server {
+    /// Name of the program: `wharf`.
+    pub name: String,
+    /// Version of the program.
+    pub version: String,
+    /// Commit of its sources.
+    pub commit: String,
+    /// Profile and target of the compiler.
+    pub build: String,
+    /// Name of the storage engine: `filesystem`, `inmemory`, `s3aws`, `gcs` or `azure`.
+    pub engine: String,
+    /// When the server started (RFC 3339).
+    pub started: String,
+    /// The servers of the same bucket, this one included; absent where the store is in no bucket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Vec<Replica>>,
+}
+
+/// A server of the same bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Replica {
+    /// Its name for as long as it runs.
+    pub id: String,
+    /// Name of its machine, or of its container.
+    pub host: String,
+    /// Address that it listens at.
+    pub address: String,
+    /// Version of the program.
+    pub version: String,
+    /// When it started (RFC 3339), by its own clock.
+    pub started: String,
+    /// What it does: `starting`, `ready` or `stopping`.
+    pub state: String,
+}
+
+/// A page of the users in the password file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UserPage {
+    /// Path of the password file, as it is configured.
+    pub file: String,
+    /// The users, in the order of the file.
+    pub users: Vec<User>,
+    /// The cursor of the next page; absent on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A user in the password file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct User {
+    /// Name of the user.
+    pub name: String,
+    /// Cost of the hash of the password, for a user that can log in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cost: Option<u8>,
+    /// Reason why the user cannot log in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A user to add. Without a password and without a hash, a password is generated.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewUser {
+    /// Name of the user.
+    pub name: String,
+    /// The password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The bcrypt hash of the password, in place of the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Secret>,
+    /// Cost of the hash that is made of the password: the binary logarithm of the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 4, max = 17))]
+    pub cost: Option<u8>,
+}
+
+/// Another password of a user. Without a password and without a hash, a password is generated.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OtherPassword {
+    /// The password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+    /// The bcrypt hash of the password, in place of the password.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hash: Option<Secret>,
+    /// Cost of the hash that is made of the password: the binary logarithm of the work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 4, max = 17))]
+    pub cost: Option<u8>,
+}
+
+/// A user that was added, changed or removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ChangedUser {
+    /// Name of the user.
+    pub name: String,
+    /// Path of the password file, as it is configured.
+    pub file: String,
+    /// The password, if it was generated. It is shown this once, and kept nowhere.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<Secret>,
+}
+
+/// The access rules in force.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleList {
+    /// The file of rules; absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<RulesFile>,
+    /// The rules in their order: the first that fits decides, and what none allows is denied. Without any, every user may pull,
+    /// push and delete.
+    pub rules: Vec<Rule>,
+}
+
+/// The state of the file of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RulesFile {
+    /// Its path, as it is configured.
+    pub path: String,
+    /// Why it is not used as it is; the last good rules are in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Problems with which it is used.
+    pub warnings: Vec<String>,
+}
+
+/// One rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// Its line in the file, counted from 1; absent for a rule of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Where it is written, in words.
+    pub origin: String,
+    /// The accounts that it fits: names, patterns, `@group`, `*` for every user, `anonymous`.
+    pub accounts: Vec<String>,
+    /// Patterns of the repositories that it fits.
+    pub repositories: Vec<String>,
+    /// Patterns of the tags that it fits; all when there are none.
+    pub tags: Vec<String>,
+    /// The networks that it fits; all when there are none.
+    pub from: Vec<String>,
+    /// What becomes of the actions.
+    pub effect: RuleEffect,
+    /// The actions: `pull`, `push`, `delete`, `admin`.
+    pub actions: Vec<String>,
+    /// Whether a push that it allows may create a tag, and not move one.
+    pub create_only: bool,
+    /// What a refusal may show.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+/// What becomes of the actions of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleEffect {
+    /// They are allowed.
+    Allow,
+    /// They are denied.
+    Deny,
+    /// They are allowed and all others denied, as by a rule of docker_auth.
+    Exactly,
+}
+
+/// A text to check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleText {
+    /// The text, in the format of wharf or in that of docker_auth.
+    pub text: String,
+}
+
+/// What a file with the text would mean.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CheckedRules {
+    /// Whether a server would use it.
+    pub usable: bool,
+    /// Its problems, by their lines.
+    pub problems: Vec<RuleProblem>,
+    /// Its rules, as far as they can be read.
+    pub rules: Vec<Rule>,
+}
+
+/// A problem of a file of rules.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleProblem {
+    /// The line, counted from 1; absent for the whole file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// Its consequence.
+    pub weight: Weight,
+    /// What is wrong.
+    pub text: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The consequence of a problem.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// The file is not used.
+    Error,
+    /// The file is used; part of it does nothing, or not what it seems to.
+    Warning,
+    /// The file is used, and means what it says.
+    Note,
+}
+
+/// A failure (RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Problem {
+    /// The kind of failure, which programs may rely on.
+    #[serde(rename = "type")]
+    #[schemars(extend("format" = "uri"))]
+    pub kind: String,
+    /// The kind of failure in words.
+    pub title: String,
+    /// The status of the answer.
+    pub status: u16,
+    /// What was wrong with this request, and what to do.
+    pub detail: String,
+    /// Id of the request, which the server's log has as well.
+    pub request_id: String,
+    /// The right that is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<String>,
+    /// The field of the body, or the parameter of the query, that was wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field: Option<String>,
+}
+
+/// A text that never appears in debug output.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(transparent, inline)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_does_not_show_in_debug_output() {
+        let user: NewUser = serde_json::from_str(r#"{"name":"alice","password":"hunter2"}"#).unwrap();
+        let shown = format!("{user:?}");
+        assert!(shown.contains("alice") && !shown.contains("hunter2"), "{shown}");
+    }
+}

@@ -1,0 +1,30 @@
+//! `/whoami`, `/server` and the OpenAPI document.
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+
+use super::{
+    answer::Answer,
+    call::Call,
+    problem::{Problem, Result},
+};
+use crate::admin::wire;
+
+pub(crate) fn whoami(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        Answer::json(&wire::WhoAmI {
+            account: call.caller.account().map(str::to_owned),
+            actor: call.caller.actor().map(str::to_owned),
+            via: call.caller.via(),
+            admin: call.caller.is_admin(),
+        })
+    }
+    .boxed()
+}
+
+pub(crate) fn server(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move { Answer::json(&call.shared.admin.about.show().await.map_err(Problem::failed)?) }.boxed()
+}
+
+pub(crate) fn document(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move { Ok(Answer::document(call.shared.document.clone())) }.boxed()
+}

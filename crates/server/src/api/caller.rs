@@ -1,0 +1,193 @@
+//! The caller of a request, and its rights.
+
+use std::fmt;
+
+use http::{HeaderValue, header, request::Parts};
+use wharf_access::{Access, Challenged, Principal, Reason, Via};
+use wharf_http::RequestContext;
+
+use super::problem::{Kind, Problem, Result};
+use crate::{
+    admin::wire,
+    call::App,
+    gates::{Demand, GUESSING, Gates, Refusal},
+    v2,
+};
+
+/// The caller of a request, whose right to the operation was checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller {
+    /// The client; `None`: the local operator at the control socket.
+    client: Option<Principal>,
+    is_admin: bool,
+}
+
+/// A right that an operation needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Right {
+    /// None but to be a client of the registry.
+    Any,
+    /// The right to administer the server.
+    Admin,
+}
+
+impl Caller {
+    /// The local operator, who has every right.
+    const OPERATOR: Self = Self {
+        client: None,
+        is_admin: true,
+    };
+
+    /// Name of the account.
+    pub(crate) fn account(&self) -> Option<&str> {
+        self.client.as_ref()?.account().map(|account| &**account)
+    }
+
+    /// What the caller is called in logs: the name of its account, or of its robot token.
+    pub(crate) fn actor(&self) -> Option<&str> {
+        self.client.as_ref()?.actor().map(|actor| &**actor)
+    }
+
+    /// The way in which the caller was recognised.
+    pub(crate) fn via(&self) -> wire::Via {
+        match self.client.as_ref().map(Principal::via) {
+            None => wire::Via::Operator,
+            Some(Via::Anonymous) => wire::Via::Anonymous,
+            Some(Via::Password) => wire::Via::Password,
+            Some(Via::Token(_)) => wire::Via::Token,
+            Some(Via::Robot(_)) => wire::Via::Robot,
+            Some(Via::Proxy) => wire::Via::Proxy,
+        }
+    }
+
+    /// Whether the caller may administer the server.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.is_admin
+    }
+
+    /// What tells this caller from others.
+    pub(crate) fn key(&self) -> String {
+        format!("{:?} {}", self.via(), self.actor().unwrap_or_default())
+    }
+}
+
+impl Right {
+    /// Name of the right in rules and problems.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Any => "any",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.client, self.actor()) {
+            (None, _) => f.write_str("the operator at the control socket"),
+            (Some(_), Some(name)) => f.write_str(name),
+            (Some(_), None) => f.write_str("an anonymous client"),
+        }
+    }
+}
+
+/// Recognises the caller, and checks that it has the right `right`. Where the gates ask for no credentials, the caller is the
+/// operator.
+pub(crate) async fn identify(
+    gates: Gates,
+    app: &App,
+    context: &mut RequestContext,
+    parts: &Parts,
+    right: Right,
+) -> Result<Caller> {
+    let demand = Demand {
+        actions: &[],
+        wish: None,
+        tag: None,
+        changes_store: false,
+    };
+    let rights = match gates
+        .pass((&app.options, &app.services), context, parts, demand)
+        .await
+    {
+        Ok(rights) => rights,
+        Err(refusal) => return Err(refused(context, parts, refusal)),
+    };
+    if !gates.authentication {
+        return Ok(Caller::OPERATOR);
+    }
+    let address = context.limited_client(&parts.headers);
+    let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
+    let access = app.services.access.as_ref();
+    let caller = Caller {
+        is_admin: access.is_some_and(|access| access.administers(principal, address)),
+        client: Some(principal.clone()),
+    };
+    match right {
+        Right::Admin if !caller.is_admin => Err(forbidden(&caller, right)),
+        Right::Admin | Right::Any => Ok(caller),
+    }
+}
+
+fn forbidden(caller: &Caller, right: Right) -> Problem {
+    let right = right.name();
+    let text = match caller.actor() {
+        Some(name) => format!(
+            "`{}` lacks the right `{right}`; `access.admins`, or a rule, gives it, and the operator at the control socket has it",
+            name.escape_debug()
+        ),
+        None => format!("this needs the right `{right}`, which the operator at the control socket has"),
+    };
+    Problem::new(Kind::Forbidden, text).with_right(right)
+}
+
+/// The failure of a request that a gate refuses. It never tells whether the name or the password was wrong.
+fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Problem {
+    let (access, challenged, text) = match refusal {
+        Refusal::Unauthenticated(access, challenged) => {
+            let text = "log in first: `-u NAME` for curl, which asks for the password";
+            (access, challenged, text.to_owned())
+        }
+        Refusal::Unknown(access, reason) => match unknown(access, reason) {
+            Ok(text) => (access, Challenged::Invalid, text),
+            Err(problem) => return problem,
+        },
+        // No operation asks the gates for a right, or changes the store.
+        Refusal::Forbidden(_) | Refusal::ReadOnly => {
+            return Problem::failed("a gate refused what was not asked of it");
+        }
+    };
+    let challenge = v2::challenge(context, parts, access, (&[], challenged));
+    Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// Why the client of a request is not known.
+///
+/// # Errors
+///
+/// The failure, if other credentials would not help.
+fn unknown(access: &Access, reason: Reason) -> Result<String> {
+    let text = match reason {
+        Reason::WrongCredentials => "the user name or password is wrong",
+        Reason::WrongScheme if access.takes_tokens() => {
+            "this server takes a token (`Bearer`) from the realm of the challenge, not a user name and a password"
+        }
+        Reason::WrongScheme => "this server takes a user name and a password (`Basic`), not a token",
+        Reason::BadToken(rejection) => return Ok(rejection.to_string()),
+        Reason::Malformed(what) => what,
+        Reason::Guessing(wait) => {
+            let seconds = wait.as_secs() + 1;
+            let text = format!("{GUESSING}; the next one is looked at in {seconds} s");
+            return Err(
+                Problem::new(Kind::TooManyRequests, text).with_header(header::RETRY_AFTER, seconds.into())
+            );
+        }
+        Reason::Busy => {
+            let text = "too many passwords are being checked; the same request will succeed in a moment";
+            let problem = Problem::new(Kind::TooManyRequests, text);
+            return Err(problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1")));
+        }
+        Reason::Failed => return Err(Problem::failed("the check of the credentials failed")),
+    };
+    Ok(text.to_owned())
+}

@@ -1,0 +1,200 @@
+//! The table of operations, from which the router, `Allow`, the OpenAPI document and the tests are made.
+
+use http::Method;
+
+use super::{
+    about,
+    caller::Right,
+    operation::{Effect, Operation, schema},
+    problem::Kind,
+    query::{Form, Parameter},
+    rules,
+    users::{self, LARGEST_PAGE},
+};
+use crate::admin::wire;
+
+const NAME_OF_USER: Parameter = Parameter {
+    name: "name",
+    help: "name of the user",
+    form: Form::Text,
+    is_required: true,
+};
+
+const CURSOR: Parameter = Parameter {
+    name: "cursor",
+    help: "`next` of the page before",
+    form: Form::Text,
+    is_required: false,
+};
+
+const LIMIT: Parameter = Parameter {
+    name: "limit",
+    help: "number of entries on the page, 100 if it is left out",
+    form: Form::UpTo(LARGEST_PAGE),
+    is_required: false,
+};
+
+/// A read without parameters, whose fields a row of the table overrides.
+const READ: Operation = Operation {
+    id: "",
+    method: Method::GET,
+    path: "",
+    summary: "",
+    right: Right::Any,
+    query: &[],
+    body: None,
+    status: 200,
+    answer: None,
+    has_version: false,
+    effect: Effect::None,
+    body_limit: 64 << 10,
+    problems: &[],
+    handler: about::document,
+};
+
+/// All operations, those of one path one after the other.
+pub(crate) static OPERATIONS: [Operation; 9] = [
+    Operation {
+        id: "whoAmI",
+        path: "/whoami",
+        summary: "Show the caller, and whether it may administer the server",
+        answer: Some(schema::<wire::WhoAmI>),
+        handler: about::whoami,
+        ..READ
+    },
+    Operation {
+        id: "showServer",
+        path: "/server",
+        summary: "Show version, engine and replicas",
+        right: Right::Admin,
+        answer: Some(schema::<wire::Server>),
+        handler: about::server,
+        ..READ
+    },
+    Operation {
+        id: "showApi",
+        path: "/openapi.json",
+        summary: "Show this document",
+        ..READ
+    },
+    Operation {
+        id: "listUsers",
+        path: "/users",
+        summary: "List the users in the password file, in its order",
+        right: Right::Admin,
+        query: &[CURSOR, LIMIT],
+        answer: Some(schema::<wire::UserPage>),
+        has_version: true,
+        problems: &[Kind::NoUsers, Kind::ListChanged],
+        handler: users::list,
+        ..READ
+    },
+    Operation {
+        id: "addUser",
+        method: Method::POST,
+        path: "/users",
+        summary: "Add a user, with a given or a generated password",
+        right: Right::Admin,
+        body: Some(schema::<wire::NewUser>),
+        status: 201,
+        answer: Some(schema::<wire::ChangedUser>),
+        has_version: true,
+        effect: Effect::Settings,
+        problems: &[Kind::NoUsers, Kind::UserExists],
+        handler: users::add,
+        ..READ
+    },
+    Operation {
+        id: "removeUser",
+        method: Method::DELETE,
+        path: "/users",
+        summary: "Remove a user, whose requests are refused from then on",
+        right: Right::Admin,
+        query: &[NAME_OF_USER],
+        answer: Some(schema::<wire::ChangedUser>),
+        has_version: true,
+        effect: Effect::Settings,
+        problems: &[Kind::NoUsers, Kind::UnknownUser],
+        handler: users::remove,
+        ..READ
+    },
+    Operation {
+        id: "setPassword",
+        method: Method::PUT,
+        path: "/users/password",
+        summary: "Give a user another password, given or generated",
+        right: Right::Admin,
+        query: &[NAME_OF_USER],
+        body: Some(schema::<wire::OtherPassword>),
+        answer: Some(schema::<wire::ChangedUser>),
+        has_version: true,
+        effect: Effect::Settings,
+        problems: &[Kind::NoUsers, Kind::UnknownUser],
+        handler: users::set_password,
+        ..READ
+    },
+    Operation {
+        id: "showRules",
+        path: "/rules",
+        summary: "Show the access rules in force, and the state of their file",
+        right: Right::Admin,
+        answer: Some(schema::<wire::RuleList>),
+        problems: &[Kind::NoUsers],
+        handler: rules::show,
+        ..READ
+    },
+    Operation {
+        id: "checkRules",
+        method: Method::POST,
+        path: "/rules/check",
+        summary: "Check a text as a file of access rules, without using it",
+        right: Right::Admin,
+        body: Some(schema::<wire::RuleText>),
+        body_limit: 1 << 20,
+        answer: Some(schema::<wire::CheckedRules>),
+        handler: rules::check,
+        ..READ
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_operation_has_its_own_id_and_its_own_place() {
+        let ids: HashSet<&str> = OPERATIONS.iter().map(|operation| operation.id).collect();
+        let places: HashSet<String> = OPERATIONS
+            .iter()
+            .map(|operation| format!("{operation:?}"))
+            .collect();
+        assert_eq!((ids.len(), places.len()), (OPERATIONS.len(), OPERATIONS.len()));
+        assert!(OPERATIONS.iter().all(|operation| operation.path.starts_with('/')));
+    }
+
+    #[test]
+    fn the_documentation_has_the_table_of_operations() {
+        let written = include_str!("../../../../docs/api.md");
+        for operation in &OPERATIONS {
+            let right = match operation.right {
+                Right::Any => "",
+                Right::Admin => "`admin`",
+            };
+            let query: Vec<String> = operation
+                .query
+                .iter()
+                .map(|parameter| format!("`{}`", parameter.name))
+                .collect();
+            let row = format!(
+                "| `{} {}` | {} | {} | {right} |",
+                operation.method,
+                operation.path,
+                query.join(", "),
+                operation.summary
+            );
+            assert!(written.contains(&row), "docs/api.md lacks this row:\n{row}");
+        }
+    }
+}

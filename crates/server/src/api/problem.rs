@@ -1,0 +1,273 @@
+//! The table of problems: a stable type, a status and a title for each kind of failure (RFC 9457).
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use wharf_access::htpasswd::EditError;
+use wharf_budget::Exhausted;
+use wharf_http::RequestId;
+
+use crate::admin::{UsersError, wire};
+
+pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
+
+/// The media type of problems.
+pub(crate) const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
+
+/// What the types of all problems begin with.
+const TYPES: &str = "urn:wharf:problem:";
+
+/// Seconds after which a request that found no room may be tried again.
+const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
+/// The kinds of failure, in one table.
+macro_rules! kinds {
+    ($($(#[doc = $doc:literal])+ $kind:ident = $status:literal, $name:literal, $title:literal;)+) => {
+        /// A kind of failure. Programs may rely on its type.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(crate) enum Kind {
+            $($(#[doc = $doc])+ $kind,)+
+        }
+
+        impl Kind {
+            /// All kinds, by their statuses.
+            #[cfg(test)]
+            pub(crate) const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// Name, status and title.
+            const fn row(self) -> (&'static str, u16, &'static str) {
+                match self {
+                    $(Self::$kind => ($name, $status, $title),)+
+                }
+            }
+
+            /// When it is answered, and what to do.
+            #[cfg(test)]
+            pub(crate) const fn help(self) -> &'static str {
+                match self {
+                    $(Self::$kind => concat!($($doc),+),)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// A parameter of the query is unknown, missing, repeated or wrong; `field` names it.
+    BadQuery = 400, "bad-query", "The query is not understood";
+    /// The body is no JSON object of the documented form; `field` names the wrong part of it, if it is known.
+    BadBody = 400, "bad-body", "The body is not understood";
+    /// A header is wrong.
+    BadHeader = 400, "bad-header", "A header is not understood";
+    /// The request came without TLS to a server that speaks TLS; use `https://`.
+    NeedsTls = 400, "needs-tls", "The server speaks TLS";
+    /// The request has no credentials, or wrong ones.
+    NotAuthenticated = 401, "not-authenticated", "Log in first";
+    /// The caller lacks the right that `right` names.
+    Forbidden = 403, "forbidden", "A right is missing";
+    /// A browser sent the request for a page of another site.
+    CrossSite = 403, "cross-site", "The request comes from a page of another site";
+    /// Users do not log in, and the request names another host than this machine.
+    ForeignHost = 403, "foreign-host", "The request names another host";
+    /// Users do not log in, and the request comes from another machine; configure users, or use the control socket.
+    NotThisMachine = 403, "not-this-machine", "The request comes from another machine";
+    /// The path is not one of this API.
+    UnknownPath = 404, "unknown-path", "There is no such path";
+    /// There is no user of that name.
+    UnknownUser = 404, "unknown-user", "There is no such user";
+    /// The method is not possible at this path; `Allow` has those that are.
+    MethodNotAllowed = 405, "method-not-allowed", "The method is not possible here";
+    /// The rest of the body did not come in time; send the request again.
+    TooSlow = 408, "too-slow", "The body did not come in time";
+    /// There is a user of that name already.
+    UserExists = 409, "user-exists", "There is such a user already";
+    /// No password file is configured, so there are no users to administer.
+    NoUsers = 409, "no-users", "Users do not log in here";
+    /// The list has changed since the page before; begin at its first page again.
+    ListChanged = 409, "list-changed", "The list has changed";
+    /// A request with the same `Idempotency-Key` is still being carried out; ask again in a moment.
+    KeyInUse = 409, "key-in-use", "The same request is being carried out";
+    /// What `If-Match` names has changed; read it again, and decide anew.
+    Changed = 412, "changed", "It has changed meanwhile";
+    /// The body has more bytes than the operation takes.
+    BodyTooLarge = 413, "body-too-large", "The body is too large";
+    /// The body is not announced as `Content-Type: application/json`.
+    NotJson = 415, "not-json", "The body must be JSON";
+    /// The `Idempotency-Key` was used for another request; choose a new one for each.
+    KeyReused = 422, "key-reused", "The key was used for another request";
+    /// Too many passwords were wrong, or wait to be checked; ask again after the time in `Retry-After`.
+    TooManyRequests = 429, "too-many-requests", "Too many requests wait";
+    /// The server failed; its log has the reason under the id of the request.
+    Failed = 500, "failed", "The server failed";
+    /// The server has no room for the request at the moment; ask again in a moment.
+    Busy = 503, "busy", "The server is busy";
+}
+
+impl Kind {
+    /// The type, a URI.
+    pub(crate) fn uri(self) -> String {
+        format!("{TYPES}{}", self.row().0)
+    }
+
+    /// The status of the answer.
+    pub(crate) fn status(self) -> StatusCode {
+        StatusCode::from_u16(self.row().1).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// The kind in words.
+    pub(crate) const fn title(self) -> &'static str {
+        self.row().2
+    }
+}
+
+/// An answer that is a failure. Boxed, so that successful results stay small.
+#[derive(Debug)]
+pub(crate) struct Problem(Box<Parts>);
+
+#[derive(Debug)]
+struct Parts {
+    kind: Kind,
+    detail: String,
+    right: Option<&'static str>,
+    field: Option<String>,
+    headers: HeaderMap,
+    /// Detail for the log, which the client does not get.
+    cause: Option<String>,
+}
+
+impl Problem {
+    /// A failure whose `detail` says what was wrong, and what to do.
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            detail: detail.into(),
+            right: None,
+            field: None,
+            headers: HeaderMap::new(),
+            cause: None,
+        }))
+    }
+
+    /// A failure of this program or of what it relies on, whose `cause` is for the log.
+    pub(crate) fn failed(cause: impl std::fmt::Display) -> Self {
+        let text = "the server failed; its operator finds the reason in the log, by the id of this request";
+        let mut problem = Self::new(Kind::Failed, text);
+        problem.0.cause = Some(cause.to_string());
+        problem
+    }
+
+    /// Names the right that is missing.
+    pub(crate) fn with_right(mut self, right: &'static str) -> Self {
+        self.0.right = Some(right);
+        self
+    }
+
+    /// Names the field of the body, or the parameter of the query, that was wrong.
+    pub(crate) fn with_field(mut self, field: impl Into<String>) -> Self {
+        self.0.field = Some(field.into());
+        self
+    }
+
+    /// Adds a header.
+    pub(crate) fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.0.headers.insert(name, value);
+        self
+    }
+
+    /// Closes the connection after this answer.
+    pub(crate) fn and_close(self) -> Self {
+        self.with_header(header::CONNECTION, HeaderValue::from_static("close"))
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        self.0.kind
+    }
+
+    #[cfg(test)]
+    pub(crate) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Detail for the log, which the client does not get.
+    pub(crate) fn cause(&self) -> Option<&str> {
+        self.0.cause.as_deref()
+    }
+
+    /// The headers and the body of the answer to the request `id`.
+    pub(crate) fn into_parts(self, id: RequestId) -> (StatusCode, HeaderMap, wire::Problem) {
+        let Parts {
+            kind,
+            detail,
+            right,
+            field,
+            headers,
+            cause: _,
+        } = *self.0;
+        let body = wire::Problem {
+            kind: kind.uri(),
+            title: kind.title().to_owned(),
+            status: kind.status().as_u16(),
+            detail,
+            request_id: id.uuid().to_string(),
+            right: right.map(str::to_owned),
+            field,
+        };
+        (kind.status(), headers, body)
+    }
+}
+
+impl From<Exhausted> for Problem {
+    fn from(error: Exhausted) -> Self {
+        Self::new(Kind::Busy, error.to_string()).with_header(header::RETRY_AFTER, RETRY_AFTER)
+    }
+}
+
+impl From<UsersError> for Problem {
+    fn from(error: UsersError) -> Self {
+        let detail = error.to_string();
+        match error {
+            UsersError::Unknown { .. } => Self::new(Kind::UnknownUser, detail),
+            UsersError::EmptyPassword | UsersError::LongPassword => {
+                Self::new(Kind::BadBody, detail).with_field("password")
+            }
+            UsersError::Edit(EditError::Name(..)) => Self::new(Kind::BadBody, detail).with_field("name"),
+            UsersError::Edit(EditError::Hash(_)) => Self::new(Kind::BadBody, detail).with_field("hash"),
+            UsersError::Edit(EditError::Exists(_)) => Self::new(Kind::UserExists, detail),
+            UsersError::Edit(EditError::Changed { .. }) => Self::new(
+                Kind::Changed,
+                format!("{detail}; read the list again, and decide anew"),
+            ),
+            // The administrator is the one to mend it, and gets the reason.
+            UsersError::Edit(EditError::Io { .. } | EditError::Damaged { .. }) | UsersError::Random(_) => {
+                let mut problem = Self::new(Kind::Failed, detail.clone());
+                problem.0.cause = Some(detail);
+                problem
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_has_its_own_type_and_an_error_for_a_status() {
+        let types: HashSet<String> = Kind::ALL.iter().map(|kind| kind.uri()).collect();
+        assert_eq!(types.len(), Kind::ALL.len());
+        for kind in Kind::ALL {
+            let status = kind.status();
+            assert!(status.is_client_error() || status.is_server_error(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_the_table_of_problems() {
+        let written = include_str!("../../../../docs/api.md");
+        for kind in Kind::ALL {
+            let (name, status, _) = kind.row();
+            let row = format!("| `{name}` | {status} | {} |", kind.help().trim());
+            assert!(written.contains(&row), "docs/api.md lacks this row:\n{row}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What administrators may see and change, and the control socket.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use wharf_access::Access;
+use wharf_http::{Listener, SocketOwner};
+use wharf_server::admin::{About, AccessRules, Admin, Replicas, Users};
+
+use super::telemetry;
+use crate::{
+    config::{Auth, Engine, Settings},
+    version,
+};
+
+/// The user of the server alone, and root.
+const MODE: u32 = 0o600;
+
+/// Makes the services of administration.
+pub(super) fn services(
+    settings: &Settings,
+    store: &Arc<dyn wharf_storage::Storage>,
+    access: Option<&Arc<Access>>,
+) -> Admin {
+    let is_in_bucket = matches!(settings.storage, Engine::S3(_) | Engine::Cloud(_));
+    Admin {
+        about: About {
+            version: version::VERSION,
+            commit: version::COMMIT,
+            build: version::BUILD,
+            engine: telemetry::driver(&settings.storage),
+            started: jiff::Timestamp::now(),
+            replicas: is_in_bucket.then(|| Replicas::of(Arc::clone(store))),
+        },
+        users: settings
+            .auth
+            .as_ref()
+            .and_then(Auth::htpasswd)
+            .map(|auth| Users::in_file(&auth.path)),
+        rules: access.map(|access| AccessRules::of(Arc::clone(access))),
+    }
+}
+
+/// Opens the control socket, in the directory of the open store. Where the operator did not choose its path, a server without it does
+/// all else: some file systems have no sockets.
+pub(super) fn listen(settings: &Settings) -> anyhow::Result<Option<Listener>> {
+    let Some(socket) = settings.control_socket() else {
+        return Ok(None);
+    };
+    let owner = SocketOwner {
+        group: None,
+        mode: Some(MODE),
+    };
+    match wharf_http::bind_unix(&socket.path, &owner) {
+        Ok(listener) => {
+            tracing::debug!(path = %socket.path.display(), "control socket open");
+            Ok(Some(listener))
+        }
+        Err(error) if socket.is_chosen => {
+            Err(error).context("the control socket of `admin.socket` cannot be opened")
+        }
+        Err(error) => {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(
+                error = format!("{error:#}"),
+                "there is no control socket, so commands such as `wharf user` change files without the server; \
+                 `admin.socket` chooses another path for it"
+            );
+            Ok(None)
+        }
+    }
+}
