@@ -32,6 +32,11 @@ fn main() {
     suite.test("a1_setup_with_tls_and_users", TOOLS, || {
         play(&Bench::new(), include_str!("a1.sh"));
     });
+    suite.test(
+        "what_init_makes_starts_as_it_is",
+        &[TOOLS, &[Part::Program("script")]].concat(),
+        || play(&Bench::new(), include_str!("init.sh")),
+    );
     suite.test("a2_login_tag_push_pull_run", &with_daemon, || {
         let docker = Docker::new("greetings");
         docker.build("greet-python:0.1");

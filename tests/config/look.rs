@@ -13,6 +13,7 @@ pub(crate) struct Site(TempDir);
 /// The output of a command, and whether it succeeded.
 pub(crate) struct Output {
     pub(crate) is_good: bool,
+    pub(crate) code: Option<i32>,
     pub(crate) out: String,
     pub(crate) error: String,
 }
@@ -44,6 +45,7 @@ impl Site {
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         let said = Output {
             is_good: output.status.success(),
+            code: output.status.code(),
             out: text(output.stdout),
             error: text(output.stderr),
         };

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests write files")]
 
 mod contract;
+mod doctor;
 mod effects;
 mod files;
 mod look;

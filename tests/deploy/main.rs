@@ -9,6 +9,7 @@
 mod authority;
 mod chart;
 mod checked;
+mod doctor;
 mod documents;
 mod manifests;
 mod mounted;
@@ -23,6 +24,7 @@ fn main() {
     let mut suite = Suite::default();
     authority::add_to(&mut suite);
     chart::add_to(&mut suite);
+    doctor::add_to(&mut suite);
     documents::add_to(&mut suite);
     mounted::add_to(&mut suite);
     refused::add_to(&mut suite);

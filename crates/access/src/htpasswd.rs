@@ -17,8 +17,8 @@ mod list;
 mod memory;
 
 pub use edit::{
-    Change, EditError, Edited, Listing, User, Verdict, Version, add, apply, list_users, listing, remove, set,
-    start_anew, verify,
+    Change, EditError, Edited, Listing, User, Verdict, Version, WeakPasswords, add, apply, check_name,
+    list_users, listing, remove, set, start_anew, verify, weak_passwords,
 };
 
 use std::{

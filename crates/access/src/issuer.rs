@@ -116,6 +116,15 @@ impl Issuer {
         self.rotate(seconds(now)).await.map_err(Arc::new)
     }
 
+    /// Reads the keys, and changes nothing: for a process that is no server.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub async fn look(&self) -> Result<(), Arc<StateError>> {
+        self.keys.refresh().await
+    }
+
     /// A token that allows `scopes`, which are what the client may do.
     ///
     /// # Errors

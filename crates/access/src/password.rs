@@ -59,6 +59,11 @@ pub fn generate(length: usize) -> Result<String, NoRandomness> {
     Ok(password)
 }
 
+/// Whether `password` is easy to guess: a well-known one, or the name of its user.
+pub fn is_well_known(user: &str, password: &[u8]) -> bool {
+    well_known(user).any(|guess| guess.as_bytes() == password)
+}
+
 /// The well-known passwords to try for `user`, the user's own name first.
 pub(crate) fn well_known(user: &str) -> impl Iterator<Item = &str> {
     [user].into_iter().chain(

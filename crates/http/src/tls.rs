@@ -9,12 +9,14 @@ mod client;
 mod der;
 mod error;
 mod files;
+mod inspected;
 mod refused;
 mod signature;
 mod suites;
 
 pub use client::ClientAuth;
 pub use error::TlsError;
+pub use inspected::InspectedCertificate;
 pub use suites::{CipherSuite, CipherSuiteError};
 
 use std::{
@@ -147,13 +149,17 @@ impl Tls {
         })))
     }
 
-    /// Reads the files as [`open`](Self::open) does, without using them. Returns the reasons why clients would refuse the
-    /// certificate.
+    /// Reads the files as [`open`](Self::open) does, without using them.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    pub fn check(options: &TlsOptions) -> Result<Vec<String>, TlsError> {
-        load(options).map(|loaded| loaded.warnings)
+    pub fn inspect(options: &TlsOptions) -> Result<InspectedCertificate, TlsError> {
+        let loaded = load(options)?;
+        Ok(InspectedCertificate::new(
+            loaded.certificates.own,
+            loaded.warnings,
+            loaded.not_after,
+        ))
     }
 
     /// Configuration for the next handshake.

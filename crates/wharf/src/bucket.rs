@@ -3,6 +3,7 @@
 use std::{env, path::PathBuf, sync::Arc};
 
 use anyhow::{Context as _, anyhow};
+use jiff::SignedDuration;
 use wharf_budget::Share;
 use wharf_storage::object::{
     ObjectStorage, Prefix,
@@ -15,6 +16,8 @@ use crate::config::Bucket;
 pub(crate) struct Opened {
     pub(crate) storage: ObjectStorage,
     pub(crate) client: Arc<S3>,
+    /// How far this machine's clock is ahead of the store's, if the store says its time
+    pub(crate) skew: Option<SignedDuration>,
 }
 
 /// Opens the registry in a bucket. Its uploads share the memory `parts`.
@@ -36,11 +39,15 @@ pub(crate) async fn open(bucket: &Bucket, parts: Share) -> anyhow::Result<Opened
     };
     let client =
         S3::new(&settings, &credentials).with_context(|| format!("cannot use the bucket `{name}`"))?;
-    client.check().await.map_err(|reason| anyhow!(reason))?;
+    let skew = client.check().await.map_err(|reason| anyhow!(reason))?;
     let prefix = Prefix::from(bucket.prefix.as_str());
     let client = Arc::new(client.with_prefix(&prefix));
     let storage = ObjectStorage::sharing(Arc::clone(&client) as _, prefix, parts, bucket.options);
-    Ok(Opened { storage, client })
+    Ok(Opened {
+        storage,
+        client,
+        skew,
+    })
 }
 
 /// Certificates of authorities that are trusted beside those of the system: the variable is that of the SDK of AWS.

@@ -3,6 +3,7 @@
 mod access;
 mod activity;
 mod garbage_collect;
+mod init;
 mod storage;
 mod token;
 
@@ -10,6 +11,7 @@ pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
     garbage_collect::GarbageCollect,
+    init::{Doctor, Init},
     storage::{Storage, StorageCopy},
     token::{Token, TokenPlace},
 };
@@ -47,6 +49,17 @@ pub(crate) enum Command {
         /// and so on for each key.
         config: Option<PathBuf>,
     },
+
+    /// Make a registry with TLS and a first user: data, passwords, certificate, configuration, and a file of Compose.
+    ///
+    /// Touches nothing that exists. Ends with the password, how to start it, and how clients come to trust it.
+    Init(Init),
+
+    /// Look at everything that a registry needs, and print what is wrong with it and what to do about it.
+    ///
+    /// Changes nothing. Run it as the user that the server runs as, beside the server or without one. Exit status 0 when there is no
+    /// problem (there may be warnings), 1 when there are problems, 2 when it cannot look.
+    Doctor(Doctor),
 
     /// Check and show the configuration without starting.
     Config {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow, bail};
+use jiff::SignedDuration;
 use wharf_budget::Share;
 use wharf_storage::object::{
     Abilities, ObjectStorage, Prefix, Store,
@@ -20,6 +21,8 @@ use crate::config::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) struct Opened {
     pub(crate) storage: ObjectStorage,
     pub(crate) abilities: Abilities,
+    /// How far this machine's clock is ahead of the store's, if the store says its time
+    pub(crate) skew: Option<SignedDuration>,
 }
 
 /// Opens the registry in a bucket. Its uploads share the memory `parts`.
@@ -28,21 +31,17 @@ pub(crate) struct Opened {
 ///
 /// When there are no credentials, a setting cannot be used, or the store does not answer as it should.
 pub(crate) async fn open(bucket: &CloudBucket, parts: Share) -> anyhow::Result<Opened> {
-    let store: Arc<dyn Store> = match client(bucket)? {
-        Client::Gcs(client) => {
-            client.check().await.map_err(|reason| anyhow!(reason))?;
-            Arc::new(client)
-        }
-        Client::Azure(client) => {
-            client.check().await.map_err(|reason| anyhow!(reason))?;
-            Arc::new(client)
-        }
+    let (skew, store): (_, Arc<dyn Store>) = match client(bucket)? {
+        Client::Gcs(client) => (client.check().await, Arc::new(client)),
+        Client::Azure(client) => (client.check().await, Arc::new(client)),
     };
+    let skew = skew.map_err(|reason| anyhow!(reason))?;
     let abilities = store.abilities();
     let prefix = Prefix::from(bucket.prefix.as_str());
     Ok(Opened {
         storage: ObjectStorage::sharing(store, prefix, parts, bucket.options),
         abilities,
+        skew,
     })
 }
 

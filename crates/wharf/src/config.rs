@@ -38,7 +38,7 @@ pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
-pub(crate) use show::examine;
+pub(crate) use show::{Examined, examine};
 
 use std::{fmt, path::PathBuf, time::Duration};
 

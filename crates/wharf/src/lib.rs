@@ -45,6 +45,8 @@ pub fn main() -> ExitCode {
 fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
     match command {
         cli::Command::Serve { config } => cmd::serve::run(config.as_deref())?,
+        cli::Command::Doctor(arguments) => return Ok(cmd::doctor::run(&arguments)),
+        cli::Command::Init(arguments) => cmd::init::run(&arguments)?,
         cli::Command::Config { command } => {
             return Ok(match command {
                 cli::Config::Check { file, no_files } => cmd::config::check(file.as_deref(), !no_files),

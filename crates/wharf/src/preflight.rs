@@ -27,15 +27,34 @@ pub(crate) struct Findings {
     pub(crate) warnings: Vec<String>,
 }
 
+impl Findings {
+    fn add(&mut self, more: Self) {
+        self.problems.extend(more.problems);
+        self.warnings.extend(more.warnings);
+    }
+}
+
 /// Looks at everything that `settings` name.
 pub(crate) fn look(settings: &Settings) -> Findings {
     let mut findings = Findings::default();
     if let Some(tls) = &settings.tls {
-        match Tls::check(tls) {
-            Ok(warnings) => findings.warnings.extend(warnings),
+        match Tls::inspect(tls) {
+            Ok(certificate) => findings.warnings.extend(certificate.warnings),
             Err(error) => findings.problems.push(error.to_string()),
         }
     }
+    findings.add(accounts(settings));
+    if let Some(path) = &settings.access.rules {
+        rules_file(path, &mut findings);
+    }
+    findings.problems.extend(store(settings));
+    findings.add(environment(settings));
+    findings
+}
+
+/// Looks at the password file, or at the keys of the token server.
+pub(crate) fn accounts(settings: &Settings) -> Findings {
+    let mut findings = Findings::default();
     match &settings.auth {
         Some(Auth::Htpasswd(htpasswd)) => findings.problems.extend(password_file(&htpasswd.path)),
         Some(Auth::Token(token)) => match token.keys.read() {
@@ -44,19 +63,21 @@ pub(crate) fn look(settings: &Settings) -> Findings {
         },
         None => {}
     }
-    if let Some(path) = &settings.access.rules {
-        rules_file(path, &mut findings);
+    findings
+}
+
+/// Looks at the data directory, or at the credentials of the bucket; the problem.
+pub(crate) fn store(settings: &Settings) -> Option<String> {
+    match &settings.storage {
+        Engine::Filesystem { root } => data_directory(root, settings.server.read_only),
+        Engine::Cloud(bucket) => cloud::look(bucket).err().map(|error| format!("{error:#}")),
+        Engine::S3(_) | Engine::InMemory => None,
     }
-    if let Engine::Filesystem { root } = &settings.storage {
-        findings
-            .problems
-            .extend(data_directory(root, settings.server.read_only));
-    }
-    if let Engine::Cloud(bucket) = &settings.storage
-        && let Err(error) = cloud::look(bucket)
-    {
-        findings.problems.push(format!("{error:#}"));
-    }
+}
+
+/// Looks at everything else: keys of servers in front of the store, the unix socket, authorities of webhooks.
+pub(crate) fn environment(settings: &Settings) -> Findings {
+    let mut findings = Findings::default();
     if let Err(error) = elsewhere::open(settings) {
         findings.problems.push(format!("{error:#}"));
     }

@@ -308,30 +308,10 @@ impl Sweeper {
 pub(super) fn look_for_weak_passwords(users: Arc<Users>) {
     let look = move || {
         lower_priority();
-        let mut spent = Duration::ZERO;
-        // The likeliest guess for each user before the second for any.
-        for rank in 0.. {
-            let mut is_left = false;
-            for user in users.iter() {
-                let Some(guess) = password::well_known(user.name()).nth(rank) else {
-                    continue;
-                };
-                is_left = true;
-                let began = Instant::now();
-                if user.hash().verify(guess.as_bytes()) {
-                    user.warn_of_weak_password();
-                }
-                let took = began.elapsed();
-                spent += took;
-                if spent > WEAK_BUDGET {
-                    tracing::debug!("stopped looking for weak passwords: it takes too long");
-                    return;
-                }
-                thread::sleep(took);
-            }
-            if !is_left {
-                return;
-            }
+        let is_complete =
+            find_weak_passwords(&users, WEAK_BUDGET, thread::sleep, User::warn_of_weak_password);
+        if !is_complete {
+            tracing::debug!("stopped looking for weak passwords: it takes too long");
         }
     };
     if let Err(error) = thread::Builder::new()
@@ -341,6 +321,41 @@ pub(super) fn look_for_weak_passwords(users: Arc<Users>) {
     {
         tracing::debug!(%error, "cannot look for weak passwords");
     }
+}
+
+/// Tries well-known passwords on each of `users`, and calls `found` for each that is right. `rest` is called after each try with
+/// the time that it took. Returns whether all were tried before the tries took more than `budget`.
+pub(super) fn find_weak_passwords(
+    users: &Users,
+    budget: Duration,
+    rest: impl Fn(Duration),
+    mut found: impl FnMut(&User),
+) -> bool {
+    let mut spent = Duration::ZERO;
+    // The likeliest guess for each user before the second for any.
+    for rank in 0.. {
+        let mut is_left = false;
+        for user in users.iter() {
+            let Some(guess) = password::well_known(user.name()).nth(rank) else {
+                continue;
+            };
+            is_left = true;
+            let began = Instant::now();
+            if user.hash().verify(guess.as_bytes()) {
+                found(user);
+            }
+            let took = began.elapsed();
+            spent += took;
+            if spent > budget {
+                return false;
+            }
+            rest(took);
+        }
+        if !is_left {
+            break;
+        }
+    }
+    true
 }
 
 /// Lowers the priority of the calling thread. On Linux a priority belongs to a thread, not to its process.

@@ -3,12 +3,14 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use sha2::{Digest as _, Sha256};
 
 use super::{
     SIZE_LIMIT,
+    checks::find_weak_passwords,
     list::{self, Damage, Line, Users, What},
 };
 use crate::{bcrypt::Bcrypt, files};
@@ -279,7 +281,38 @@ impl fmt::Display for User {
 }
 
 /// Refuses a name that would be read as something else, or cannot be sent: RFC 7617 ends a name at its first colon.
-fn check_name(name: &str) -> Result<(), EditError> {
+/// Passwords of a file that are easy to guess.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WeakPasswords {
+    /// The users that have one, sorted
+    pub users: Vec<String>,
+    /// Whether there was time to try all well-known passwords on all users
+    pub is_complete: bool,
+}
+
+/// Tries well-known passwords on the users of the file, as long as the tries take no more than `budget`.
+///
+/// # Errors
+/// When the file cannot be read, or is damaged.
+pub fn weak_passwords(path: &Path, budget: Duration) -> Result<WeakPasswords, EditError> {
+    let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+    let (users, _) =
+        Users::read(&contents.bytes, &Users::default()).map_err(|damage| damaged(path, damage))?;
+    let mut weak = Vec::new();
+    let is_complete = find_weak_passwords(&users, budget, |_| {}, |user| weak.push(user.name().to_string()));
+    weak.sort();
+    weak.dedup();
+    Ok(WeakPasswords {
+        users: weak,
+        is_complete,
+    })
+}
+
+/// Whether a user may have this name.
+///
+/// # Errors
+/// [`EditError::Name`]: the reason why not.
+pub fn check_name(name: &str) -> Result<(), EditError> {
     let why = match name {
         "" => "it is empty",
         _ if name.contains(':') => "it contains `:`, which ends a name",

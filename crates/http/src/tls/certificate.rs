@@ -3,7 +3,7 @@
 //! rustls shows a certificate without looking into it, and the verifiers of clients are no help for reading one: they
 //! refuse what registry:2 serves.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, net::IpAddr};
 
 use jiff::Timestamp;
 use x509_parser::{
@@ -24,8 +24,8 @@ pub(super) struct Certificate<'a> {
     pub(super) not_before: Timestamp,
     /// Time until which clients accept the certificate.
     pub(super) not_after: Timestamp,
-    /// Whether it names hosts (a subject alternative name that is a DNS name or an address).
-    pub(super) names_hosts: bool,
+    /// The hosts that it names: subject alternative names that are DNS names or addresses.
+    pub(super) names: Vec<String>,
     /// The common name of the subject, which clients no longer accept as a host name.
     pub(super) common_name: Option<String>,
     /// Whether its version is 3, the only one with extensions.
@@ -53,10 +53,10 @@ impl<'a> Certificate<'a> {
         let common_name = certificate.subject().iter_common_name().next();
         let common_name =
             common_name.map(|name| String::from_utf8_lossy(name.attr_value().data).into_owned());
-        let names_hosts = certificate
+        let names = certificate
             .extensions()
             .iter()
-            .any(|extension| names_hosts(extension.parsed_extension()));
+            .flat_map(|extension| hosts(extension.parsed_extension()));
         let validity = certificate.validity();
         let is_v3 = certificate.version() == X509Version::V3;
         let constraints = certificate.basic_constraints().ok()?;
@@ -79,7 +79,7 @@ impl<'a> Certificate<'a> {
             rsa_bits,
             not_before: timestamp(validity.not_before),
             not_after: timestamp(validity.not_after),
-            names_hosts,
+            names: names.collect(),
             common_name,
             public_key: certificate.tbs_certificate.subject_pki.subject_public_key.data,
         })
@@ -103,13 +103,23 @@ pub(super) fn public_key_of_info(info: &[u8]) -> Option<Cow<'_, [u8]>> {
     Some(info.subject_public_key.data)
 }
 
-fn names_hosts(extension: &ParsedExtension<'_>) -> bool {
+fn hosts(extension: &ParsedExtension<'_>) -> Vec<String> {
     let ParsedExtension::SubjectAlternativeName(names) = extension else {
-        return false;
+        return Vec::new();
     };
-    let is_host =
-        |name: &GeneralName<'_>| matches!(name, GeneralName::DNSName(_) | GeneralName::IPAddress(_));
-    names.general_names.iter().any(is_host)
+    names.general_names.iter().filter_map(host).collect()
+}
+
+fn host(name: &GeneralName<'_>) -> Option<String> {
+    match name {
+        GeneralName::DNSName(name) => Some((*name).to_owned()),
+        GeneralName::IPAddress(bytes) => {
+            let four = <[u8; 4]>::try_from(*bytes).map(IpAddr::from);
+            let address = four.or_else(|_| <[u8; 16]>::try_from(*bytes).map(IpAddr::from));
+            Some(address.map_or_else(|_| "a damaged address".to_owned(), |address| address.to_string()))
+        }
+        _ => None,
+    }
 }
 
 /// A time beyond the range of `Timestamp` becomes its end: the year 9999 means "for ever".
@@ -142,7 +152,7 @@ mod tests {
         assert_eq!(certificate.not_before.to_string(), "2026-01-02T00:00:00Z");
         // From 2050 on, years have four digits.
         assert_eq!(certificate.not_after.to_string(), "2051-03-04T00:00:00Z");
-        assert!(certificate.names_hosts);
+        assert_eq!(certificate.names, ["127.0.0.1"]);
         let info = key.subject_public_key_info();
         assert_eq!(public_key_of_info(&info), Some(certificate.public_key));
     }
@@ -152,7 +162,7 @@ mod tests {
         let mail = SanType::Rfc822Name("a@b.example".try_into().unwrap());
         for names in [vec![], vec![mail]] {
             let (der, _) = der(names, "localhost");
-            assert!(!Certificate::parse(&der).unwrap().names_hosts);
+            assert!(Certificate::parse(&der).unwrap().names.is_empty());
         }
     }
 

@@ -89,7 +89,7 @@ fn complaints(certificate: &Certificate<'_>, path: &Path, now: Timestamp) -> Vec
             certificate.not_before
         ));
     }
-    if !certificate.names_hosts {
+    if certificate.names.is_empty() {
         let instead = match &certificate.common_name {
             Some(name) => format!(", only the common name `{}`", name.escape_debug()),
             None => String::new(),

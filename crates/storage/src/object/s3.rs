@@ -33,6 +33,7 @@ use std::{fmt, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use http::Method;
+use jiff::SignedDuration;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload, ObjectMeta,
     ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
@@ -151,7 +152,7 @@ impl S3 {
     /// # Errors
     ///
     /// One sentence with the cause and the remedy.
-    pub async fn check(&self) -> Result<(), String> {
+    pub async fn check(&self) -> Result<Option<SignedDuration>, String> {
         check::check(&self.requests, &self.bucket).await
     }
 

@@ -45,28 +45,29 @@ pub(crate) fn run(command: Cert) -> anyhow::Result<()> {
 }
 
 /// The contents of a certificate.
-struct Wanted {
-    names: Vec<String>,
-    addresses: Vec<IpAddr>,
-    days: u32,
-    is_rsa: bool,
+pub(super) struct Wanted {
+    /// Names, or addresses, under which clients reach the server
+    pub(super) names: Vec<String>,
+    pub(super) addresses: Vec<IpAddr>,
+    pub(super) days: u32,
+    pub(super) is_rsa: bool,
+}
+
+/// A certificate, and its key.
+pub(super) struct Made {
+    /// The private key, in PEM
+    pub(super) key: String,
+    /// The certificate, in PEM
+    pub(super) certificate: String,
+    /// The names and addresses of the certificate, as operators read them
+    pub(super) names: Vec<String>,
 }
 
 fn new(wanted: &Wanted, out: Option<PathBuf>) -> anyhow::Result<()> {
-    let alternatives = wanted.alternatives()?;
+    let made = wanted.make()?;
     let first = wanted.names.first().map(String::as_str).unwrap_or_default();
     let prefix = out.unwrap_or_else(|| first.replace('*', "_").into());
     let (key_path, certificate_path) = (with_suffix(&prefix, ".key"), with_suffix(&prefix, ".crt"));
-    let key = if wanted.is_rsa {
-        KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072)
-    } else {
-        KeyPair::generate()
-    };
-    let key = key.context("cannot make a key")?;
-    let certificate = wanted
-        .params(alternatives.clone())?
-        .self_signed(&key)
-        .context("cannot make a certificate")?;
     if let Some(directory) = key_path.parent() {
         make_directory(directory)?;
     }
@@ -74,15 +75,14 @@ fn new(wanted: &Wanted, out: Option<PathBuf>) -> anyhow::Result<()> {
     let mut key_file = create(&key_path, 0o600)?;
     let mut certificate_file = create(&certificate_path, 0o644).inspect_err(|_| remove(&key_path))?;
     let written = key_file
-        .write_all(key.serialize_pem().as_bytes())
-        .and_then(|()| certificate_file.write_all(certificate.pem().as_bytes()))
+        .write_all(made.key.as_bytes())
+        .and_then(|()| certificate_file.write_all(made.certificate.as_bytes()))
         .and_then(|()| key_file.sync_all().and_then(|()| certificate_file.sync_all()));
     if let Err(error) = written {
         remove(&key_path);
         remove(&certificate_path);
         return Err(error).context("cannot write the certificate");
     }
-    let named: Vec<String> = alternatives.iter().map(shown).collect();
     let text = format!(
         "made {key}, which stays secret, and {certificate}\n  \
            for    {named}\n  \
@@ -91,7 +91,7 @@ fn new(wanted: &Wanted, out: Option<PathBuf>) -> anyhow::Result<()> {
            trust  wharf cert trust {first}:5000 --ca {certificate}\n",
         key = key_path.display(),
         certificate = certificate_path.display(),
-        named = named.join(", "),
+        named = made.names.join(", "),
         days = wanted.days,
     );
     io::stderr().write_all(text.as_bytes())?;
@@ -106,6 +106,30 @@ fn make_directory(directory: &Path) -> anyhow::Result<()> {
 }
 
 impl Wanted {
+    /// Makes a key, and a certificate that is signed with it.
+    ///
+    /// # Errors
+    ///
+    /// When a name cannot be one of a host.
+    pub(super) fn make(&self) -> anyhow::Result<Made> {
+        let alternatives = self.alternatives()?;
+        let key = match self.is_rsa {
+            true => KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_3072),
+            false => KeyPair::generate(),
+        };
+        let key = key.context("cannot make a key")?;
+        let names = alternatives.iter().map(shown).collect();
+        let certificate = self
+            .params(alternatives)?
+            .self_signed(&key)
+            .context("cannot make a certificate")?;
+        Ok(Made {
+            key: key.serialize_pem(),
+            certificate: certificate.pem(),
+            names,
+        })
+    }
+
     fn params(&self, alternatives: Vec<SanType>) -> anyhow::Result<CertificateParams> {
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -155,7 +179,7 @@ impl Wanted {
 }
 
 /// Checks a name for a certificate: clients compare it without the port, and in ASCII.
-fn host_name(name: &str) -> anyhow::Result<&str> {
+pub(super) fn host_name(name: &str) -> anyhow::Result<&str> {
     if name.contains("://") {
         bail!("`{name}` is a URL; a certificate is for a name such as `registry.example.com`");
     }

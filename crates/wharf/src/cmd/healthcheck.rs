@@ -23,7 +23,21 @@ const REQUEST: &[u8] = b"GET / HTTP/1.0\r\nHost: localhost\r\nUser-Agent: wharf-
 pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
     let served = path.map(Path::to_owned).or_else(configuration_of_the_container);
     let settings = config::load(served.as_deref())?;
-    let status = match &settings.listen {
+    match answer(&settings.listen)? {
+        503 => bail!(
+            "the registry says that it is not healthy; `/debug/health` on `http.debug.addr` names the reason"
+        ),
+        _ => Ok(()),
+    }
+}
+
+/// The status with which the server at an address answers; 503 says that it is not healthy.
+///
+/// # Errors
+///
+/// When no server answers in time, or not in HTTP.
+pub(super) fn answer(listen: &Listen) -> anyhow::Result<u16> {
+    match listen {
         Listen::Tcp(address) => ask(connect(address)?),
         Listen::Unix(path, _) => {
             let stream = UnixStream::connect(path)
@@ -32,12 +46,6 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
             stream.set_write_timeout(Some(PATIENCE))?;
             ask(stream)
         }
-    }?;
-    match status {
-        503 => bail!(
-            "the registry says that it is not healthy; `/debug/health` on `http.debug.addr` names the reason"
-        ),
-        _ => Ok(()),
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Length of a generated password: 119 bits.
-const GENERATED_LENGTH: usize = 20;
+pub(super) const GENERATED_LENGTH: usize = 20;
 
 /// How often a list that changes while it is read is read again.
 const ATTEMPTS: usize = 5;
@@ -258,8 +258,18 @@ fn password_for(user: &UserAndPassword) -> anyhow::Result<Vec<u8>> {
     } else {
         ask_twice()?
     };
+    check_password(&password)?;
+    Ok(password)
+}
+
+/// Refuses a password that is none, and warns of one that bcrypt does not read whole.
+///
+/// # Errors
+///
+/// When it is empty, or longer than Apache's tool takes.
+pub(super) fn check_password(password: &[u8]) -> anyhow::Result<()> {
     if password.is_empty() {
-        bail!("an empty password lets every client in; `--generate` makes a good one");
+        bail!("an empty password lets every client in; `wharf pwgen` makes a good one");
     }
     if password.len() > prompt::LENGTH_LIMIT {
         bail!("the password is longer than {} bytes", prompt::LENGTH_LIMIT);
@@ -271,7 +281,7 @@ fn password_for(user: &UserAndPassword) -> anyhow::Result<Vec<u8>> {
             password::PASSWORD_BYTES
         ))?;
     }
-    Ok(password)
+    Ok(())
 }
 
 fn ask_twice() -> anyhow::Result<Vec<u8>> {

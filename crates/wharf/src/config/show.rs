@@ -41,6 +41,36 @@ impl Examined {
         &self.0.settings
     }
 
+    /// The problems, a line for each.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        self.0.report.lines(&self.0.report.problems)
+    }
+
+    /// The warnings, a line for each.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.report.lines(&self.0.report.warnings)
+    }
+
+    /// Whether the file itself has a secret, such as the key of a bucket.
+    pub(crate) fn has_secret_in_file(&self) -> bool {
+        let Some(source) = &self.0.source else {
+            return false;
+        };
+        let mut lines = YamlLines {
+            report: &self.0,
+            lines: Vec::new(),
+        };
+        lines.section(schema(), Some(&self.0.root), 0, "");
+        let file = format!("{}:", source.path.display());
+        lines.lines.iter().any(|line| {
+            let is_of_file = line
+                .origin
+                .as_ref()
+                .is_some_and(|origin| origin.starts_with(&file));
+            is_of_file && line.text.contains(MASK)
+        })
+    }
+
     /// Adds what was found elsewhere.
     pub(crate) fn add(&mut self, problems: Vec<String>, warnings: Vec<String>) {
         let report = &mut self.0.report;

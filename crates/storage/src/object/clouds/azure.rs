@@ -35,6 +35,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::{Buf as _, Bytes};
 use futures_util::{StreamExt, TryStreamExt, stream::BoxStream};
 use http::{HeaderMap, HeaderValue, Method, header::IF_MATCH};
+use jiff::SignedDuration;
 use object_store::{
     ClientOptions, CopyMode, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId,
     MultipartUpload, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions,
@@ -219,7 +220,7 @@ impl Azure {
     /// # Errors
     ///
     /// One sentence with the cause and the remedy.
-    pub async fn check(&self) -> Result<(), String> {
+    pub async fn check(&self) -> Result<Option<SignedDuration>, String> {
         check::azure(&self.lists.requests, &self.names).await
     }
 

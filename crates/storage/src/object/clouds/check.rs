@@ -37,7 +37,7 @@ pub(super) struct Names {
 }
 
 /// Lists one key of a bucket of Google.
-pub(super) async fn google(requests: &Requests, names: &Names) -> Result<(), String> {
+pub(super) async fn google(requests: &Requests, names: &Names) -> Result<Option<SignedDuration>, String> {
     let query = [("list-type", "2"), ("max-keys", "1")];
     let answer = ask(requests, names, &query).await?;
     conclude(&answer, names, "<ListBucketResult", |code, _| match code {
@@ -59,10 +59,10 @@ pub(super) async fn google(requests: &Requests, names: &Names) -> Result<(), Str
 }
 
 /// Lists one key of a container of Azure, and asks what kind of account it is in.
-pub(super) async fn azure(requests: &Requests, names: &Names) -> Result<(), String> {
+pub(super) async fn azure(requests: &Requests, names: &Names) -> Result<Option<SignedDuration>, String> {
     let query = [("restype", "container"), ("comp", "list"), ("maxresults", "1")];
     let answer = ask(requests, names, &query).await?;
-    conclude(
+    let skew = conclude(
         &answer,
         names,
         "<EnumerationResults",
@@ -101,7 +101,7 @@ pub(super) async fn azure(requests: &Requests, names: &Names) -> Result<(), Stri
             names.bucket
         ));
     }
-    Ok(())
+    Ok(skew)
 }
 
 async fn ask(requests: &Requests, names: &Names, query: &[(&str, &str)]) -> Result<Answer, String> {
@@ -149,13 +149,13 @@ fn no_answer(failure: &Failure, names: &Names) -> String {
     }
 }
 
-/// Judges the answer to a list: its body must begin with `listing`. `known` has the fault and the remedy of a code.
+/// Judges the answer to a list: its body must begin with `listing`. Returns how far this machine's clock is ahead. `known` has the fault and the remedy of a code.
 fn conclude(
     answer: &Answer,
     names: &Names,
     listing: &str,
     known: impl Fn(&str, &str) -> Option<(&'static str, &'static str)>,
-) -> Result<(), String> {
+) -> Result<Option<SignedDuration>, String> {
     let Names {
         bucket,
         url,
@@ -180,7 +180,7 @@ fn conclude(
                 skew.unsigned_abs().as_secs()
             );
         }
-        return Ok(());
+        return Ok(skew);
     }
     let status = answer.status;
     let Refusal { code, message } = answer.refusal();

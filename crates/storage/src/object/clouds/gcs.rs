@@ -5,6 +5,7 @@ use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
 use async_trait::async_trait;
 use futures_util::{TryStreamExt, stream::BoxStream};
 use http::{HeaderValue, Method};
+use jiff::SignedDuration;
 use object_store::{
     ClientOptions, CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartId, MultipartUpload,
     ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
@@ -147,7 +148,7 @@ impl Gcs {
     /// # Errors
     ///
     /// One sentence with the cause and the remedy.
-    pub async fn check(&self) -> Result<(), String> {
+    pub async fn check(&self) -> Result<Option<SignedDuration>, String> {
         check::google(&self.lists.requests, &self.names).await
     }
 }

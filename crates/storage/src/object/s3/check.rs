@@ -28,8 +28,9 @@ const WORTH_A_WARNING: Duration = Duration::from_secs(4 * 60 + 30);
 /// The beginning of a list of objects.
 const LISTING: &[u8] = b"<ListBucketResult";
 
-/// Lists one key, which needs the name, the region, the keys and the clock to be right.
-pub(super) async fn check(requests: &Requests, bucket: &str) -> Result<(), String> {
+/// Lists one key, which needs the name, the region, the keys and the clock to be right. Returns how far this machine's clock is
+/// ahead of the store's, if the store says its time.
+pub(super) async fn check(requests: &Requests, bucket: &str) -> Result<Option<SignedDuration>, String> {
     let named = format!("`storage.s3.bucket` \"{bucket}\"");
     credentials(requests)
         .await
@@ -58,9 +59,9 @@ pub(super) async fn check(requests: &Requests, bucket: &str) -> Result<(), Strin
                 "the clock of this machine differs from the store's by {}; set it, or requests will be refused",
                 shown(skew)
             );
-            Ok(())
+            Ok(Some(skew))
         }
-        _ => Ok(()),
+        skew => Ok(skew),
     }
 }
 
