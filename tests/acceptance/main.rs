@@ -37,6 +37,12 @@ fn main() {
         play(&docker.bench, include_str!("a2.sh"));
     });
     suite.test("a5_inspect_and_digests", TOOLS, a5);
+    let with_skopeo = [&with_daemon[..], &[Part::Program("skopeo")]].concat();
+    suite.test("a12_our_own_token_server", &with_skopeo, || {
+        let docker = Docker::new("greetings");
+        docker.build("greet-python:0.1");
+        play(&docker.bench, include_str!("a12.sh"));
+    });
     suite.test("a14_the_directory_of_registry_2_as_is", &with_registry_2, || {
         play(&Bench::new(), include_str!("a14.sh"));
     });

@@ -80,6 +80,68 @@ fn who_did_what_is_known_after_a_clean_stop() {
     });
 }
 
+/// Who guesses at passwords, and what a token is used for, is in the log; a password never is.
+#[test]
+fn failed_logins_are_in_the_log_with_the_name_that_was_tried() {
+    run(async {
+        let users = builder();
+        users.write(
+            "htpasswd",
+            "alice:$2y$04$KQlVPV7oebzne.IOGT3eAONmm5hGHB1wtnxLDUdOMyabu50rBKuzq\n",
+        );
+        let path = users.path("htpasswd").display().to_string();
+        let mut server = users
+            .htpasswd(&path)
+            .config("access: {tokens: {enabled: true}}")
+            .start();
+        let client = |name: &str, password: &str| server.anonymous().as_user(name, password);
+        client("alice", "pw").get("/v2/").await.expect(200);
+        for _ in 0..3 {
+            client("alice", "hunter2").get("/v2/").await.expect(401);
+        }
+        client("mallory", "hunter2")
+            .get("/auth/token?service=wharf")
+            .await
+            .expect(401);
+        client("alice", "pw")
+            .get("/auth/token?service=wharf")
+            .await
+            .expect(200);
+        server.anonymous().get("/v2/").await.expect(401);
+        server.stop();
+        let of = |entry: &Value| {
+            (
+                entry["actor"]["name"].clone(),
+                entry["count"].clone(),
+                entry["detail"].clone(),
+            )
+        };
+        let mut failures: Vec<_> = entries(&server, &["--action", "login_failure"])
+            .iter()
+            .map(of)
+            .collect();
+        failures.sort_by_key(|(name, ..)| name.to_string());
+        let why = "wrong name or password";
+        assert_eq!(
+            failures,
+            [
+                (json!("alice"), json!(3), json!(why)),
+                (json!("mallory"), json!(1), json!(why))
+            ]
+        );
+        let uses: Vec<_> = entries(&server, &["--action", "token_use"])
+            .iter()
+            .map(of)
+            .collect();
+        assert_eq!(
+            uses,
+            [(json!("alice"), json!(1), json!("a token for a password"))]
+        );
+        let (_, all, _) = activity(&server, &["--json"]);
+        assert!(!all.contains("hunter2") && !server.log().contains("hunter2"));
+    });
+}
+
 #[test]
 fn the_log_is_read_beside_the_server_and_has_the_id_of_the_request() {
     run(async {

@@ -306,7 +306,12 @@ impl Access {
         if principal.is_of_operator() {
             return Authorization::Allowed(Grant::default());
         }
-        let has_proof = !matches!(principal.via(), Via::Anonymous);
+        // A token of ours for a client without an account proves nothing; another token server knows what its token proves.
+        let has_proof = match principal.via() {
+            Via::Anonymous => false,
+            Via::Token(_) => principal.actor().is_some() || matches!(self.login, Way::Tokens(_)),
+            Via::Password | Via::Robot(_) | Via::Proxy => true,
+        };
         let Some(rules) = self.rules() else {
             return match has_proof {
                 true => Authorization::Allowed(Grant::default()),
@@ -366,7 +371,7 @@ impl Access {
         };
         let principal = self.authenticate(credentials, address).await?;
         let binding = match (principal.robot(), principal.account()) {
-            (Some(robot), _) => Binding::Robot(robot.id()),
+            (Some(robot), _) => Binding::Robot(robot.id(), robot.stamp()),
             (None, Some(_)) => Binding::User(stamp.ok_or(Reason::WrongCredentials)?),
             (None, None) => Binding::Time,
         };
@@ -380,6 +385,9 @@ impl Access {
     /// [`Reason`]: the token is not good, or was not checked.
     pub async fn redeem(&self, refresh: &[u8], address: Option<IpAddr>) -> Result<Login, Reason> {
         let _place = self.queue.enter(address.map(Network::of))?;
+        if let Some(Source::File(file)) = &self.rules {
+            file.refresh().await;
+        }
         match &self.login {
             Way::Passwords {
                 users,

@@ -1,7 +1,8 @@
 //! The back-off of clients that guess passwords: after some wrong ones, each further guess has to wait, for longer and longer.
 //!
-//! Failures are counted by network and by account. What counts is the number of *different* wrong credentials: a machine that
-//! repeats an old password all day is no guesser, and is answered as at first.
+//! Failures are counted by network and by account. What counts is the number of *different* wrong credentials: machines that
+//! repeat old passwords all day are no guessers, and are answered as at first. Guesses that are being checked count as well: once
+//! there is a wait, only one at a time is let in.
 //!
 //! **A guesser locks no user out.** A password that was right not long ago is recognised before any of this
 //! ([`Htpasswd::recognise`](crate::htpasswd::Htpasswd::recognise)), and an account from a network that it has logged in from within
@@ -41,6 +42,9 @@ const FORGOTTEN: Duration = Duration::from_secs(15 * 60);
 /// How long a right password speaks for its account at its network.
 const KNOWN: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How many wrong credentials are known when they come again.
+const REMEMBERED: usize = 8;
+
 /// The most entries of each table.
 const MOST: usize = 8192;
 
@@ -64,8 +68,8 @@ struct Tables {
 #[derive(Debug, Clone, Copy)]
 struct Failures {
     count: u32,
-    /// Hash of the last ones
-    last: u64,
+    /// Hashes of the last ones, the next of which has its place after `count`
+    last: [u64; REMEMBERED],
     /// When they came
     at: Duration,
     /// Until when the next guess has to wait
@@ -108,22 +112,35 @@ impl Backoff {
 
     fn admit_at(&self, now: Duration, basic: &Basic, network: Option<Network>) -> Result<(), Duration> {
         let guess = self.guess(basic);
-        let tables = self.tables.lock();
+        let mut tables = self.tables.lock();
         if let Some(known) = tables.known.get(&self.pair(basic, network))
             && now < known.at + KNOWN
         {
             return Ok(());
         }
-        let of_network = network.and_then(|network| tables.networks.get(&self.hasher.hash_one(network)));
-        let of_account = tables.accounts.get(&self.hasher.hash_one(basic.name()));
-        let waits = [of_network, of_account].into_iter().flatten();
-        let wait = waits
-            .filter(|failures| failures.last != guess)
-            .map(|failures| failures.until.saturating_sub(now))
-            .max();
-        match wait {
+        let account = self.hasher.hash_one(basic.name());
+        let network = network.map(|network| self.hasher.hash_one(network));
+        let Tables {
+            networks, accounts, ..
+        } = &mut *tables;
+        let of_network = network.and_then(|network| Some((networks.get_mut(&network)?, FREE_OF_NETWORK)));
+        let of_account = accounts
+            .get_mut(&account)
+            .map(|failures| (failures, FREE_OF_ACCOUNT));
+        let mut counted: Vec<(&mut Failures, u32)> = [of_network, of_account].into_iter().flatten().collect();
+        counted.retain(|(failures, _)| now < failures.at + FORGOTTEN && !failures.last.contains(&guess));
+        let waits = counted
+            .iter()
+            .map(|(failures, _)| failures.until.saturating_sub(now));
+        match waits.max() {
             Some(wait) if !wait.is_zero() => Err(wait),
-            _ => Ok(()),
+            _ => {
+                // The others wait for the outcome of this one.
+                for (failures, free) in counted {
+                    failures.until = now + wait_after(failures.count + 1, free);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -164,28 +181,33 @@ impl Backoff {
     }
 }
 
-/// Counts a guess, unless it is the last one again.
+/// Counts a guess, unless it is one of the last ones again.
 fn note(table: &mut HashMap<u64, Failures>, key: u64, guess: u64, now: Duration, free: u32) {
     let before = table
         .get(&key)
         .copied()
         .filter(|failures| now < failures.at + FORGOTTEN);
-    let count = match before {
-        Some(failures) if failures.last == guess => failures.count,
-        Some(failures) => failures.count.saturating_add(1),
-        None => 1,
-    };
-    let wait = match count.checked_sub(free) {
+    let mut failures = before.unwrap_or(Failures {
+        count: 0,
+        last: [0; REMEMBERED],
+        at: now,
+        until: now,
+    });
+    failures.at = now;
+    if !failures.last.contains(&guess) {
+        failures.last[failures.count as usize % REMEMBERED] = guess;
+        failures.count = failures.count.saturating_add(1);
+        failures.until = now + wait_after(failures.count, free);
+    }
+    insert(table, key, failures, |failures| failures.at);
+}
+
+/// How long the next guess waits after so many.
+fn wait_after(count: u32, free: u32) -> Duration {
+    match count.checked_sub(free) {
         None | Some(0) => Duration::ZERO,
         Some(over) => FIRST.saturating_mul(1 << (over - 1).min(16)).min(LONGEST),
-    };
-    let failures = Failures {
-        count,
-        last: guess,
-        at: now,
-        until: now + wait,
-    };
-    insert(table, key, failures, |failures| failures.at);
+    }
 }
 
 /// Inserts an entry, in place of the oldest one if there is no room.
@@ -260,6 +282,30 @@ mod tests {
             );
             backoff.failed_at(seconds(second), &basic, network("192.0.2.1"));
         }
+    }
+
+    #[test]
+    fn machines_with_several_old_passwords_are_no_guessers() {
+        let backoff = Backoff::new();
+        for second in 0..1000 {
+            for number in 0..u32::try_from(REMEMBERED).unwrap() {
+                let basic = guess("alice", number);
+                assert_eq!(
+                    backoff.admit_at(seconds(second), &basic, network("192.0.2.1")),
+                    Ok(())
+                );
+                backoff.failed_at(seconds(second), &basic, network("192.0.2.1"));
+            }
+        }
+    }
+
+    #[test]
+    fn guesses_that_come_at_once_wait_for_each_other() {
+        let backoff = Backoff::new();
+        attack(&backoff, "alice", "192.0.2.1", FREE_OF_ACCOUNT);
+        let admit = |number| backoff.admit_at(seconds(1), &guess("alice", number), network("192.0.2.9"));
+        assert_eq!(admit(1000), Ok(()));
+        assert_eq!(admit(1001), Err(seconds(1)), "the first is still being checked");
     }
 
     #[test]

@@ -30,12 +30,12 @@ use std::{
 use wharf_workers::Worker;
 
 use crate::{
-    binding::Stamp,
     credentials::Basic,
     decision::Reason,
     files,
     password::{self, NoRandomness},
     queue::Network,
+    stamp::Stamp,
     watched::{self, Damage, Read, Watched},
 };
 use checks::Checks;

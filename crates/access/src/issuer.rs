@@ -26,7 +26,7 @@ use crate::{
     random,
     scope::Scope,
     state::{Content as _, INTERVAL, State, StateError},
-    token::{self, Algorithm, Claims, Origin, Realm, Rejection, Settings, TokenError},
+    token::{self, Algorithm, Claims, Origin, Realm, Rejection, Settings, TOKEN_LIMIT, TokenError},
 };
 
 /// How much earlier than it is made a token is valid, in seconds, for servers whose clocks are late.
@@ -82,6 +82,9 @@ pub enum IssueError {
     /// There is no key to sign with.
     #[error("there is no key that could sign a token{}", .0.as_ref().map(|why| format!(": {why}")).unwrap_or_default())]
     NoKey(Option<Arc<StateError>>),
+    /// The token would be longer than this server takes.
+    #[error("a token for so many scopes would have more than {TOKEN_LIMIT} bytes; ask for fewer")]
+    TooLong,
     /// No random numbers.
     #[error(transparent)]
     Random(#[from] random::NoRandomness),
@@ -127,8 +130,12 @@ impl Issuer {
         let access: Vec<Value> = scopes.iter().map(entry).collect();
         let mut claims = self.claims(subject, &self.options.service, self.options.expiry, now)?;
         claims["access"] = access.into();
+        let token = self.sign(ACCESS, &claims, now)?;
+        if token.len() > TOKEN_LIMIT {
+            return Err(IssueError::TooLong);
+        }
         Ok(Issued {
-            token: self.sign(ACCESS, &claims, now)?,
+            token,
             expires_in: self.options.expiry,
             issued_at: now,
         })
@@ -249,7 +256,9 @@ impl Issuer {
         match subject.binding {
             Binding::Time => {}
             Binding::User(stamp) => claims["wharf"] = json!({"stamp": stamp.to_string()}),
-            Binding::Robot(id) => claims["wharf"] = json!({"robot": id.to_string()}),
+            Binding::Robot(id, stamp) => {
+                claims["wharf"] = json!({"robot": id.to_string(), "stamp": stamp.to_string()});
+            }
         }
         Ok(claims)
     }

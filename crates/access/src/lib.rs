@@ -22,6 +22,7 @@ mod random;
 pub mod robot;
 pub mod rules;
 pub mod scope;
+pub mod stamp;
 pub mod state;
 pub mod token;
 mod token_server;

@@ -33,7 +33,7 @@ impl ProxyHeader {
         &self,
         peer: Option<IpAddr>,
         mut users: impl Iterator<Item = &'a [u8]>,
-        groups: impl Iterator<Item = &'a [u8]>,
+        mut groups: impl Iterator<Item = &'a [u8]>,
     ) -> Option<Credentials<'a>> {
         let user = users.next()?;
         let is_believed = peer.is_some_and(|peer| {
@@ -44,29 +44,25 @@ impl ProxyHeader {
             Credentials::Malformed(
                 "the header that names the account is believed only from the addresses in `access.proxyheader.proxies`",
             )
-        } else if users.next().is_some() {
-            Credentials::Malformed("there is more than one header that names the account")
-        } else {
+        } else if let (groups, None, None) = (groups.next(), groups.next(), users.next()) {
             match proxied(user, groups) {
                 Some(proxied) => Credentials::Proxied(proxied),
                 None => {
                     Credentials::Malformed("the header that names the account, or its groups, holds no name")
                 }
             }
+        } else {
+            Credentials::Malformed("there is more than one header that names the account, or its groups")
         })
     }
 }
 
-fn proxied<'a>(user: &[u8], groups: impl Iterator<Item = &'a [u8]>) -> Option<Proxied> {
-    let mut names: Vec<Box<str>> = Vec::new();
-    for list in groups {
-        for group in list.split(|&byte| byte == b',') {
-            if !group.trim_ascii().is_empty() {
-                names.push(name(group)?.into());
-            }
-        }
-    }
-    (names.len() <= GROUPS).then_some(Proxied {
+fn proxied(user: &[u8], groups: Option<&[u8]>) -> Option<Proxied> {
+    let groups = groups.unwrap_or_default().split(|&byte| byte == b',');
+    let groups = groups.filter(|group| !group.trim_ascii().is_empty());
+    let names: Option<Vec<Box<str>>> = groups.map(|group| Some(name(group)?.into())).collect();
+    let names = names.filter(|names| names.len() <= GROUPS)?;
+    Some(Proxied {
         account: name(user)?.into(),
         groups: names.into(),
     })
@@ -110,14 +106,15 @@ mod tests {
         assert_eq!(read(proxy, &[], &["ops"]), None);
         assert_eq!(read(proxy, &[" alice "], &[]).unwrap(), "alice []");
         assert_eq!(
-            read(Some("::ffff:10.1.2.3"), &["é"], &["ops, ci", "", "x"]).unwrap(),
-            "é [\"ops\", \"ci\", \"x\"]"
+            read(Some("::ffff:10.1.2.3"), &["é"], &["ops, ci,"]).unwrap(),
+            "é [\"ops\", \"ci\"]"
         );
         for (peer, users, groups) in [
             (None, vec!["alice"], vec![]),
             (Some("10.2.0.1"), vec!["alice"], vec![]),
             (Some("10.2.0.1"), vec![""], vec![]),
             (proxy, vec!["alice", "bob"], vec![]),
+            (proxy, vec!["alice"], vec!["ops", "admins"]),
             (proxy, vec![""], vec![]),
             (proxy, vec!["a\u{7}"], vec![]),
             (proxy, vec!["alice"], vec!["a\u{7}"]),

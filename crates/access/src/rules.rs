@@ -192,13 +192,14 @@ impl Rules {
     pub fn decide(&self, asker: Asker<'_>, action: Action<'_>, tag: Option<&str>) -> Verdict<'_> {
         let fits = |rule: &&Rule| match action.resource {
             Resource::Catalog => {
-                rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker)
+                rule.effect.on(Verb::Pull) == Some(true)
+                    && rule.fits_client(&self.groups, asker, Some(Verb::Pull))
             }
             Resource::Repository(name) => {
                 rule.effect.on(action.verb).is_some()
                     && rule.fits_tag(action.verb, tag)
                     && rule.fits_name(name.as_str(), asker)
-                    && rule.fits_client(&self.groups, asker)
+                    && rule.fits_client(&self.groups, asker, Some(action.verb))
             }
         };
         let verb = match action.resource {
@@ -216,7 +217,7 @@ impl Rules {
     /// Whether the client may administer the registry: by the first rule on every repository that names `admin`.
     pub fn administers(&self, asker: Asker<'_>) -> Verdict<'_> {
         let first = self.rules.iter().find_map(|rule| {
-            let is_meant = rule.administers_all() && rule.fits_client(&self.groups, asker);
+            let is_meant = rule.administers_all() && rule.fits_client(&self.groups, asker, None);
             let allows = match rule.effect {
                 Effect::Allow(verbs) => verbs.covers(Verbs::ADMIN).then_some(true),
                 Effect::Deny(verbs) => verbs.covers(Verbs::ADMIN).then_some(false),
@@ -234,10 +235,10 @@ impl Rules {
 
     /// Where the repositories lie that `asker` may see, at most.
     pub fn visible(&self, asker: Asker<'_>) -> Visible {
-        let allowing = self
-            .rules
-            .iter()
-            .filter(|rule| rule.effect.on(Verb::Pull) == Some(true) && rule.fits_client(&self.groups, asker));
+        let allowing = self.rules.iter().filter(|rule| {
+            rule.effect.on(Verb::Pull) == Some(true)
+                && rule.fits_client(&self.groups, asker, Some(Verb::Pull))
+        });
         Visible::of(allowing.flat_map(|rule| &rule.repositories))
     }
 
@@ -275,7 +276,13 @@ impl Rule {
         self.tags.is_empty() && self.repositories.iter().any(Pattern::is_everything)
     }
 
-    fn fits_client(&self, groups: &HashMap<Box<str>, HashSet<Box<str>>>, asker: Asker<'_>) -> bool {
+    /// Whether the rule is about the client, which wants `verb`, or, without one, to administer.
+    fn fits_client(
+        &self,
+        groups: &HashMap<Box<str>, HashSet<Box<str>>>,
+        asker: Asker<'_>,
+        verb: Option<Verb>,
+    ) -> bool {
         let by_account = self
             .accounts
             .iter()
@@ -289,12 +296,16 @@ impl Rule {
                 }
                 (Account::Named(_) | Account::Group(_), None) => false,
             });
-        by_account
-            && (self.from.is_empty()
-                || asker.address.is_some_and(|address| {
-                    let address = address.to_canonical();
-                    self.from.iter().any(|network| network.contains(&address))
-                }))
+        by_account && (self.from.is_empty() || self.fits_address(asker.address, verb))
+    }
+
+    /// Of a client whose address is not known, the rule allows nothing, and denies what it denies.
+    fn fits_address(&self, address: Option<IpAddr>, verb: Option<Verb>) -> bool {
+        match (address.map(|address| address.to_canonical()), verb) {
+            (Some(address), _) => self.from.iter().any(|network| network.contains(&address)),
+            (None, Some(verb)) => self.effect.on(verb) == Some(false),
+            (None, None) => matches!(self.effect, Effect::Deny(_)),
+        }
     }
 
     fn fits_name(&self, name: &str, asker: Asker<'_>) -> bool {

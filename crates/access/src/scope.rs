@@ -74,6 +74,9 @@ pub enum ScopeError {
     TooLong,
 }
 
+/// What `*` stands for on a repository.
+const PARTS: [Verb; 3] = [Verb::Pull, Verb::Push, Verb::Delete];
+
 impl Scope {
     /// A scope of these parts, as a client writes it.
     ///
@@ -140,28 +143,38 @@ impl Scope {
         }
     }
 
-    /// This scope with those of its actions that `allows` lets through; `*` is what it stands for if that is less.
+    /// This scope with those of its actions that `allows` lets through. `*` is what it stands for if one of these is not
+    /// allowed: another server takes it at its word. Each action is decided once, however often it is asked for.
     #[must_use]
     pub fn cut_down(&self, mut allows: impl FnMut(&Action<'_>) -> bool) -> Self {
         let mut granted: Vec<Box<str>> = Vec::new();
         if let Some(scoped) = self.resource() {
+            let mut decided: Vec<(Verb, bool)> = Vec::new();
+            let mut decide = |verb: Verb| match decided.iter().find(|(other, _)| *other == verb) {
+                Some(&(_, is_allowed)) => is_allowed,
+                None => {
+                    let is_allowed = allows(&scoped.action(verb));
+                    decided.push((verb, is_allowed));
+                    is_allowed
+                }
+            };
             let mut grant = |verb: Verb| {
-                let is_granted = granted.iter().any(|other| **other == *verb.as_str());
-                let is_allowed = is_granted || allows(&scoped.action(verb));
-                if is_allowed && !is_granted {
+                if granted.iter().all(|other| **other != *verb.as_str()) {
                     granted.push(verb.as_str().into());
                 }
-                is_allowed
             };
-            for action in self.actions() {
-                match Verb::named(action) {
-                    Some(Verb::All) if !grant(Verb::All) => {
-                        for verb in [Verb::Pull, Verb::Push, Verb::Delete] {
-                            grant(verb);
-                        }
-                    }
-                    Some(Verb::All) | None => {}
-                    Some(verb) => _ = grant(verb),
+            for verb in self.actions().filter_map(Verb::named) {
+                let parts: &[Verb] = match (&scoped, verb) {
+                    (Scoped::Repository(_), Verb::All) => &PARTS,
+                    _ => &[],
+                };
+                if decide(verb) && parts.iter().all(|part| decide(*part)) {
+                    grant(verb);
+                } else {
+                    parts
+                        .iter()
+                        .filter(|part| decide(**part))
+                        .for_each(|part| grant(*part));
                 }
             }
         }
@@ -356,8 +369,17 @@ mod tests {
             let granted = parsed(text).cut_down(|action| allowed.contains(&action.verb));
             granted.to_string()
         };
-        assert_eq!(cut("repository:a:*", &[Verb::All]), "repository:a:*");
-        assert_eq!(cut("repository:a:*,*", &[Verb::All]), "repository:a:*");
+        let all = [Verb::All, Verb::Pull, Verb::Push, Verb::Delete];
+        assert_eq!(cut("repository:a:*,*", &all), "repository:a:*");
+        assert_eq!(cut("repository:a:*", &all[..3]), "repository:a:pull,push");
+        assert_eq!(cut("registry:catalog:*", &[Verb::All]), "registry:catalog:*");
+        let mut asked = 0;
+        let scope = parsed("repository:a:*,*,pull,*,push,*,*");
+        let none = scope.cut_down(|_| {
+            asked += 1;
+            false
+        });
+        assert_eq!((none.actions().count(), asked), (0, 4));
         assert_eq!(cut("repository:a:*", &[Verb::Pull]), "repository:a:pull");
         assert_eq!(cut("repository:a:pull,*", &[Verb::Pull]), "repository:a:pull");
         assert_eq!(

@@ -6,12 +6,13 @@
 use std::{sync::Arc, time::SystemTime};
 
 use crate::{
-    binding::{Binding, Stamp},
+    binding::Binding,
     decision::Reason,
     htpasswd::Htpasswd,
     issuer::Issuer,
     principal::Principal,
     robot::{Robot, Robots, is_token},
+    stamp::Stamp,
     token::{Claims, Rejection},
 };
 
@@ -131,8 +132,9 @@ impl TokenServer {
 
     fn issued(&self, claims: Arc<Claims>, now: SystemTime) -> Option<Presented> {
         match claims.binding() {
-            Binding::Robot(id) => {
+            Binding::Robot(id, stamp) => {
                 let robot = self.robots.by_id(id, now)?;
+                let robot = Some(robot).filter(|robot| robot.stamp() == stamp)?;
                 Some(Presented::Issued(claims, Some(robot)))
             }
             Binding::Time | Binding::User(_) => Some(Presented::Issued(claims, None)),
@@ -156,7 +158,7 @@ impl Presented {
             Self::Issued(claims, None) => match claims.binding() {
                 Binding::User(bound) => stamp == Some(bound),
                 Binding::Time => true,
-                Binding::Robot(_) => false,
+                Binding::Robot(..) => false,
             },
         };
         match (is_good, self) {

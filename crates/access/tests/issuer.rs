@@ -11,9 +11,10 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use wharf_access::{
     Action, Resource, Verb,
-    binding::{Binding, Stamp},
+    binding::Binding,
     issuer::{IssueError, Issuer, Options, Subject},
     scope::Scope,
+    stamp::Stamp,
     token::{Claims, Realm, Rejection, Settings, TrustedKeys, Verifier},
 };
 use wharf_storage::{

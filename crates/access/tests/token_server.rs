@@ -182,6 +182,29 @@ async fn a_revoked_robot_ends_what_was_issued_for_it() {
     assert_eq!(redeemed.unwrap_err(), Reason::BadToken(Rejection::Ended));
 }
 
+/// A secret that leaked is rotated; what was fetched with it must not outlive it.
+#[tokio::test]
+async fn a_rotated_robot_ends_what_was_fetched_with_its_old_secret() {
+    let scene = Scene::with_users(&["alice"]).await;
+    let robot = scene.robot(None, "**").await;
+    let login = scene.login("x", &robot).await.unwrap();
+    let issued = scene.token(&login, "repository:a:pull");
+    let subject = Subject {
+        account: None,
+        binding: login.binding,
+    };
+    let refresh = scene.issuer.issue_refresh(subject, SystemTime::now()).unwrap();
+    assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "allowed");
+    let now = SystemTime::now();
+    let (secret, _) = scene.robots.rotate("r-operator", None, now).await.unwrap();
+    assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "ended");
+    let redeemed = scene.access.redeem(refresh.as_bytes(), None).await;
+    assert_eq!(redeemed.unwrap_err(), Reason::BadToken(Rejection::Ended));
+    let renewed = scene.login("x", secret.expose()).await.unwrap();
+    let issued = scene.token(&renewed, "repository:a:pull");
+    assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "allowed");
+}
+
 #[tokio::test]
 async fn a_robot_is_never_wider_than_its_creator() {
     let mut scene = Scene::with_users(&["alice"]).await;

@@ -136,6 +136,13 @@ impl RequestContext {
         self.connection.peer.limited_client(headers, proxies)
     }
 
+    /// The address by which rights are decided: only proxies that the operator has named may say that it is another one than
+    /// their own. `None` if it is unknown.
+    pub fn proven_client(&self, headers: &HeaderMap) -> Option<IpAddr> {
+        let proxies = &self.connection.options.trusted_proxies;
+        self.connection.peer.proven_client(headers, proxies)
+    }
+
     /// Warns, once, that a limit counts the clients of a proxy as one, when a request is refused for that limit.
     pub fn note_limited(&self, headers: &HeaderMap) {
         let limited = self.limited_client(headers);

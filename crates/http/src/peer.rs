@@ -61,6 +61,22 @@ impl Peer {
         self.client_behind(headers, |proxy| proxies.limits_by_word_of(proxy))
     }
 
+    /// The address by which rights are decided: that of the client by the word of proxies that the operator has named. `None`:
+    /// another peer says that the request is not its own, and of whom it is cannot be believed.
+    pub fn proven_client(&self, headers: &HeaderMap, proxies: &TrustedProxies) -> Option<IpAddr> {
+        let direct = self.address.map(|address| address.ip().to_canonical());
+        let is_forwarded = [X_FORWARDED_FOR, X_REAL_IP, header::FORWARDED]
+            .iter()
+            .any(|name| headers.contains_key(name));
+        if proxies.are_named_for(direct) {
+            self.client_behind(headers, |proxy| proxies.are_named_for(Some(proxy)))
+        } else if is_forwarded {
+            None
+        } else {
+            direct
+        }
+    }
+
     fn client_behind(&self, headers: &HeaderMap, trusts: impl Fn(IpAddr) -> bool) -> Option<IpAddr> {
         let direct = self.address.map(|address| address.ip().to_canonical());
         if direct.is_some_and(|direct| !trusts(direct)) {
@@ -158,6 +174,44 @@ mod tests {
         }
         let client = peer.client(&map, &TrustedProxies::default());
         client.map_or_else(|| "-".to_owned(), |client| client.to_string())
+    }
+
+    #[test]
+    fn rights_depend_on_no_address_that_a_client_may_have_made_up() {
+        let proven = |peer: Option<&str>, proxies: &TrustedProxies, values: &[(&'static str, &str)]| {
+            let address = peer.map(|peer| SocketAddr::new(peer.parse().unwrap(), 1));
+            let mut headers = HeaderMap::new();
+            for (name, value) in values {
+                headers.append(*name, value.parse().unwrap());
+            }
+            let client = Peer::new(address, proxies, false).proven_client(&headers, proxies);
+            client.map(|client| client.to_string())
+        };
+        let (unnamed, named) = (
+            TrustedProxies::default(),
+            TrustedProxies::new(vec!["10.0.1.5".parse().unwrap()]),
+        );
+        let says = [("x-forwarded-for", "198.51.100.7")];
+        // A proxy in another container that the operator has not named stands for no client, whoever writes the header.
+        assert_eq!(proven(Some("10.0.1.5"), &unnamed, &says), None);
+        assert_eq!(
+            proven(Some("127.0.0.1"), &unnamed, &[("x-real-ip", "10.0.0.1")]),
+            None
+        );
+        assert_eq!(
+            proven(Some("127.0.0.1"), &unnamed, &[("forwarded", "for=10.0.0.1")]),
+            None
+        );
+        assert_eq!(proven(Some("10.0.1.6"), &named, &says), None);
+        assert_eq!(proven(None, &unnamed, &says), None);
+        assert_eq!(proven(None, &unnamed, &[]), None);
+        assert_eq!(proven(Some("10.0.1.5"), &named, &says).unwrap(), "198.51.100.7");
+        let chain = [("x-forwarded-for", "10.0.0.1, 198.51.100.7")];
+        assert_eq!(proven(Some("10.0.1.5"), &named, &chain).unwrap(), "198.51.100.7");
+        assert_eq!(
+            proven(Some("::ffff:10.9.9.9"), &unnamed, &[]).unwrap(),
+            "10.9.9.9"
+        );
     }
 
     #[test]

@@ -12,12 +12,15 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 ///
 /// What a proxy says of its client decides about a URL, a line of the log, and a limit. The first two harm only the client
 /// that lies, so by default a private address is enough for them. A client that chooses the address by which it is limited
-/// is not limited at all, so for that only this machine is trusted, unless networks are named.
+/// is not limited at all, so for that only this machine is trusted, unless networks are named. Rights depend on an address only
+/// by the word of proxies that are named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrustedProxies {
     networks: Vec<Network>,
     /// Networks whose proxies are trusted for limits as well.
     for_limits: Vec<Network>,
+    /// Whether the operator has named them.
+    are_named: bool,
 }
 
 /// An address, or a range of addresses in CIDR notation: `10.0.0.0/8`.
@@ -35,6 +38,7 @@ impl TrustedProxies {
         Self {
             for_limits: networks.clone(),
             networks,
+            are_named: true,
         }
     }
 
@@ -46,6 +50,13 @@ impl TrustedProxies {
     /// Whether a peer at this address is trusted to say which client a limit applies to.
     pub fn limits_by_word_of(&self, address: IpAddr) -> bool {
         self.for_limits.iter().any(|network| network.contains(address))
+    }
+}
+
+impl TrustedProxies {
+    /// Whether a peer at this address, which is `None` on a unix socket, is one that the operator has named.
+    pub fn are_named_for(&self, address: Option<IpAddr>) -> bool {
+        self.are_named && address.is_none_or(|address| self.contains(address))
     }
 }
 
@@ -79,6 +90,7 @@ impl Default for TrustedProxies {
         Self {
             networks: loopback.into_iter().chain(site).collect(),
             for_limits: loopback.into(),
+            are_named: false,
         }
     }
 }

@@ -172,7 +172,7 @@ async fn admit<'a>(
     }
     // Only rules look at addresses.
     let address = match access.has_rules() {
-        true => context.limited_client(&request.headers),
+        true => context.proven_client(&request.headers),
         false => None,
     };
     let authorize = |actions| access.authorize(&principal, actions, demand.tag, address);

@@ -164,7 +164,11 @@ async fn token(
         };
         activity.token_used(&facts::of(context, parts), by);
     }
-    let scopes = office.access.cut_down(&login.principal, &request.scopes, address);
+    let scopes = office.access.cut_down(
+        &login.principal,
+        &request.scopes,
+        context.proven_client(&parts.headers),
+    );
     office.issue(&request, &login, &scopes)
 }
 

@@ -9,7 +9,7 @@ use std::{
 use super::memory::Memory;
 use crate::{
     bcrypt::{Bcrypt, NotUsable},
-    binding::Stamp,
+    stamp::Stamp,
 };
 
 /// The users of one state of the file.

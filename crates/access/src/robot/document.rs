@@ -19,6 +19,7 @@ use crate::{
     action::{Action, Resource, Verb},
     random::{self, NoRandomness},
     rules::{Pattern, Verbs},
+    stamp::Stamp,
     state::Content,
 };
 
@@ -47,6 +48,7 @@ pub struct Robot {
     /// What logs call it
     actor: Arc<str>,
     hash: Hash,
+    stamp: Stamp,
     repositories: Box<[Pattern]>,
     verbs: Verbs,
     creator: Option<Arc<str>>,
@@ -146,6 +148,11 @@ impl Robot {
         self.id
     }
 
+    /// What tokens that were fetched with it are bound to: another secret has another one.
+    pub(crate) fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
     /// Name that its creator gave it; no two have one at the same time.
     pub fn name(&self) -> &str {
         &self.name
@@ -224,6 +231,7 @@ impl Robot {
         let of = |why: &dyn fmt::Display| format!("token {id}: {why}");
         let hash = URL_SAFE_NO_PAD.decode(&stored.sha256).ok();
         let hash = hash.and_then(|hash| hash.try_into().ok()).map(Hash);
+        let hash = hash.ok_or_else(|| of(&"its hash is damaged"))?;
         let mut verbs = Verbs::default();
         for action in &stored.actions {
             let verb = VERBS.into_iter().find(|verb| verb.as_str() == action);
@@ -241,7 +249,8 @@ impl Robot {
             id,
             name: stored.name.as_str().into(),
             actor: format!("robot:{}", stored.name).into(),
-            hash: hash.ok_or_else(|| of(&"its hash is damaged"))?,
+            stamp: Stamp::of_robot(&hash.0),
+            hash,
             repositories: repositories.map_err(|error| of(&error))?,
             verbs,
             creator: stored.creator.as_deref().map(Into::into),

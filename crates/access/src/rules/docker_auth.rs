@@ -285,7 +285,7 @@ impl Reader<'_> {
     /// Accounts and repositories of an entry without labels.
     fn by_account(&mut self, entry: &Entry<'_>) -> Result<Vec<Fits>, NoRule> {
         let mut accounts = match entry.account {
-            None => vec![Account::Anonymous, Account::AnyUser],
+            None => self.everyone(),
             Some(account) => self.accounts(account)?,
         };
         let part = entry.account.and_then(|account| go::group(account.text));
@@ -306,11 +306,20 @@ impl Reader<'_> {
         Ok(fits)
     }
 
+    /// Clients without an account: docker_auth asks the rules about them only if the file has the user `""`.
+    fn anonymous(&self) -> Option<Account> {
+        self.users.contains_key("").then_some(Account::Anonymous)
+    }
+
+    fn everyone(&self) -> Vec<Account> {
+        self.anonymous().into_iter().chain([Account::AnyUser]).collect()
+    }
+
     fn accounts(&mut self, account: Text<'_>) -> Result<Vec<Account>, NoRule> {
         match account.text {
             "" => return Ok(vec![Account::Anonymous]),
             "/.+/" | "/^.+$/" | "/./" => return Ok(vec![Account::AnyUser]),
-            "/.*/" | "/^.*$/" => return Ok(vec![Account::Anonymous, Account::AnyUser]),
+            "/.*/" | "/^.*$/" => return Ok(self.everyone()),
             text if text.contains("${") => {
                 return Err(self.unreadable(account, "an account with a variable"));
             }
@@ -318,7 +327,7 @@ impl Reader<'_> {
         }
         match go::account(account.text) {
             Ok(Found::Pattern(pattern)) => {
-                let anonymous = pattern.matches("", None).then_some(Account::Anonymous);
+                let anonymous = self.anonymous().filter(|_| pattern.matches("", None));
                 Ok(anonymous.into_iter().chain([Account::Named(pattern)]).collect())
             }
             Ok(Found::Nothing) => Err(self.matches_nothing(account)),

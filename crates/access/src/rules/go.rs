@@ -70,7 +70,9 @@ pub(super) fn group(text: &str) -> Option<AccountPart> {
     let inner = expression(text)?.strip_prefix('^')?.strip_suffix('$')?;
     let (front, rest) = inner.split_once('(')?;
     let (group, back) = rest.rsplit_once(')')?;
-    if group.contains(['(', ')']) || front.ends_with('\\') || group.ends_with('\\') {
+    // `(?:` and its like are no groups that a variable could name.
+    if group.starts_with('?') || group.contains(['(', ')']) || front.ends_with('\\') || group.ends_with('\\')
+    {
         return None;
     }
     Some(AccountPart {
@@ -144,7 +146,7 @@ fn glob(text: &str, part: Option<AccountPart>, has_variable: bool) -> Result<Fou
             '*' if ours.ends_with('*') => {}
             '\\' => match characters.next() {
                 // No name has these.
-                None | Some('*' | '?' | '$' | '\\') => return Ok(Found::Nothing),
+                None | Some('*' | '?' | '$' | '\\' | '{') => return Ok(Found::Nothing),
                 Some(literal) => ours.push(literal),
             },
             other => ours.push(other),

@@ -270,7 +270,7 @@ fn binding(value: Option<serde_json::Value>, has_account: bool) -> Option<Bindin
     let parts = bound.map(|bound| (bound.stamp, bound.robot)).unwrap_or_default();
     match parts {
         (Some(stamp), None) if has_account => stamp.parse().ok().map(Binding::User),
-        (None, Some(robot)) => robot.parse().ok().map(Binding::Robot),
+        (Some(stamp), Some(robot)) => Some(Binding::Robot(robot.parse().ok()?, stamp.parse().ok()?)),
         (None, None) if !has_account => Some(Binding::Time),
         _ => None,
     }

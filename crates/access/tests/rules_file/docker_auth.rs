@@ -428,6 +428,35 @@ proptest! {
         });
         let asker = (!account.is_empty()).then_some(account);
         let found = matches!(decide(&reading.rules, asker, verb, name, None, address), Some((_, true)));
-        prop_assert_eq!(found, expected, "{}{:#?}", text, reading);
+        match address {
+            Some(_) => prop_assert_eq!(found, expected, "{}{:#?}", text, reading),
+            // docker_auth always knows one. Without one nothing is allowed that it would deny.
+            None => prop_assert!(!found || expected, "{}{:#?}", text, reading),
+        }
+    }
+}
+
+/// docker_auth asks its rules about a client without an account only if the file has the user `""`.
+#[test]
+fn entries_without_an_account_let_no_anonymous_client_in_unless_the_file_has_one() {
+    let acl = |users: &str| {
+        format!(
+            "users: {{admin: {{}}{users}}}\nacl:\n\
+             - {{match: {{name: a}}, actions: ['*']}}\n\
+             - {{match: {{account: '/.*/', name: b}}, actions: ['*']}}\n\
+             - {{match: {{account: '*', name: c}}, actions: ['*']}}\n\
+             - {{match: {{ip: 192.0.2.0/24, name: d}}, actions: ['*']}}\n"
+        )
+    };
+    for (users, expected) in [("", false), (", '': {}", true)] {
+        let rules = read(acl(users).as_bytes()).rules;
+        for name in ["a", "b", "c", "d"] {
+            let decided = |account| {
+                let decided = decide(&rules, account, Verb::Pull, name, None, Some("192.0.2.1"));
+                decided.is_some_and(|(_, is_allowed)| is_allowed)
+            };
+            assert_eq!(decided(None), expected, "{name} with users{users}");
+            assert!(decided(Some("admin")), "{name}");
+        }
     }
 }

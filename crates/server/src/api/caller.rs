@@ -119,7 +119,7 @@ pub(crate) async fn identify(
     if !gates.authentication {
         return Ok(Caller::OPERATOR);
     }
-    let address = context.limited_client(&parts.headers);
+    let address = context.proven_client(&parts.headers);
     let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
     let access = app.services.access.as_ref();
     let caller = Caller {

@@ -20,7 +20,7 @@ impl Site<'_> {
     /// Refuses a request that does not come from where it says.
     pub(crate) fn check(self, context: &RequestContext, request: &Parts) -> Result<()> {
         if !self.has_users {
-            let client = context.client(&request.headers);
+            let client = context.proven_client(&request.headers);
             if !client.is_some_and(|client| client.to_canonical().is_loopback()) {
                 return Err(Problem::new(
                     Kind::NotThisMachine,

@@ -22,6 +22,8 @@ pub(super) struct Refusal {
     challenge: Option<HeaderValue>,
     allow: Option<&'static str>,
     failure: Option<LoginFailure>,
+    /// Seconds after which the client may come again, if the server refuses it for now
+    retry_after: u64,
 }
 
 /// A log-in that failed.
@@ -43,6 +45,7 @@ impl Refusal {
             challenge: None,
             allow: None,
             failure: None,
+            retry_after: 1,
         }
     }
 
@@ -106,8 +109,9 @@ impl Refusal {
                     format!("{rejection}; `docker login` fetches another one"),
                 )
             },
-            Reason::Guessing(_) => Self {
+            Reason::Guessing(wait) => Self {
                 text: GUESSING.to_owned(),
+                retry_after: wait.as_secs() + 1,
                 ..Self::busy()
             },
             Reason::Busy => Self::busy(),
@@ -162,7 +166,7 @@ impl Refusal {
             headers.insert(header::ALLOW, HeaderValue::from_static(allow));
         }
         if self.status == StatusCode::TOO_MANY_REQUESTS || self.status == StatusCode::SERVICE_UNAVAILABLE {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            headers.insert(header::RETRY_AFTER, self.retry_after.into());
         }
         response
     }
@@ -180,6 +184,9 @@ impl From<RequestError> for Refusal {
 
 impl From<IssueError> for Refusal {
     fn from(error: IssueError) -> Self {
+        if matches!(error, IssueError::TooLong) {
+            return Self::bad("invalid_scope", error.to_string());
+        }
         // The cause names files of the operator.
         tracing::error!(%error, "no token can be issued");
         Self {

@@ -8,12 +8,9 @@ use wharf_registry::NamePage;
 
 use super::{
     answer::{Answer, json},
-    tags::{append_names, with_link},
+    tags::{AT_ONCE, append_names, with_link},
 };
 use crate::{call::Call, error::Result, rights::Rights};
-
-/// How many names at most are asked of the registry at once to find those that a client may see.
-const AT_ONCE: usize = 1000;
 
 pub(super) async fn list(call: Call<'_>, rights: &Rights) -> Answer {
     let options = &call.app.options;

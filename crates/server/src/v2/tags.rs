@@ -8,6 +8,9 @@ use wharf_registry::NamePage;
 use super::answer::{Answer, json, value};
 use crate::{body::Content, call::Call, error::Result, location, rights::Rights};
 
+/// How many names at most are asked of the registry at once to find those that a client may see.
+pub(super) const AT_ONCE: usize = 1000;
+
 pub(super) async fn list(call: Call<'_>, rights: &Rights, name: &RepoName) -> Answer {
     let mut page = PageRequest::parse(call.query())?;
     page.n = page.n.map(|n| n.min(call.app.options.tags_limit));
@@ -29,13 +32,19 @@ pub(super) async fn list(call: Call<'_>, rights: &Rights, name: &RepoName) -> An
 /// The page of the tags that the client may see.
 async fn visible(call: Call<'_>, sight: &Sight<'_>, name: &RepoName, page: &PageRequest) -> Result<NamePage> {
     let mut found = NamePage::default();
+    if page.n == Some(0) {
+        return call.app.registry.tags(name, page).await.map_err(Into::into);
+    }
     let mut request = page.clone();
     loop {
+        // One more than is wanted tells whether there is another page; hidden tags need no request each.
+        request.n = page
+            .n
+            .map(|wanted| (wanted + 1 - found.names.len()).clamp(AT_ONCE / 10, AT_ONCE));
         let walked = call.app.registry.tags(name, &request).await?;
         let end = walked.names.last().filter(|_| walked.more).cloned();
         let seen = walked.names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
         found.names.extend(seen);
-        // One more than is wanted tells whether there is another page.
         if let Some(wanted) = page.n
             && found.names.len() > wanted
         {

@@ -32,6 +32,7 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
         tracing::debug!("{note}");
     }
     raise_descriptor_limit();
+    forbid_core_dumps();
     let inherited = systemd::inherited_socket()?;
     let runtime = runtime::Builder::new_multi_thread()
         .enable_all()
@@ -73,6 +74,19 @@ async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Res
     match bucket.and_then(|bucket| bucket.refusal()) {
         Some(reason) => Err(anyhow!(reason)),
         None => Ok(()),
+    }
+}
+
+/// Passwords and keys in memory must not come to lie on a disk: no core is dumped, neither to a file nor to a program.
+///
+/// The kernel takes a limit of 1, which no core fits in, as the order to dump to no program either, which it would with 0.
+fn forbid_core_dumps() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+
+    let mut limit = getrlimit(Resource::Core);
+    limit.current = Some(limit.maximum.map_or(1, |maximum| maximum.min(1)));
+    if let Err(error) = setrlimit(Resource::Core, limit) {
+        tracing::debug!(%error, "cannot forbid core dumps");
     }
 }
 
