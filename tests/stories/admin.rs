@@ -1,5 +1,6 @@
 //! The administration API: its operations and problems, each answer checked against its own description.
 
+mod activity;
 mod browsers;
 mod operations;
 mod problems;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -12,13 +13,16 @@ use crate::time;
 ///
 /// The fields have the names that they have in the events of registry:2 (`notifications`), and the id of the request is
 /// the one of the log, of events and of traces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ActivityEntry")]
 pub struct Entry {
     /// When it happened; of several that are one entry, the first
     #[serde(with = "time")]
+    #[schemars(with = "String")]
     pub timestamp: Timestamp,
     /// When the last of several happened
     #[serde(default, skip_serializing_if = "Option::is_none", with = "time::optional")]
+    #[schemars(with = "Option<String>")]
     pub until: Option<Timestamp>,
     /// What happened
     pub action: Action,
@@ -41,7 +45,8 @@ pub struct Entry {
 }
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ActivityAction")]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// A manifest was read.
@@ -61,7 +66,8 @@ pub enum Action {
 }
 
 /// What an action ended with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ActivityOutcome")]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It was done.
@@ -75,7 +81,8 @@ pub enum Outcome {
 }
 
 /// Content that something happened to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ActivityTarget")]
 #[serde(rename_all = "camelCase", default)]
 pub struct Target {
     /// Media type of the content
@@ -99,7 +106,8 @@ pub struct Target {
 }
 
 /// Request that something came with.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ActivityRequest")]
 #[serde(default)]
 pub struct Request {
     /// Id of the request; of several that are one entry, the first
@@ -114,7 +122,8 @@ pub struct Request {
 }
 
 /// The side that asked for something.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "ActivityActor")]
 #[serde(default)]
 pub struct Actor {
     /// Name of the account; of a failed login, the name that was tried

@@ -1,12 +1,14 @@
 //! The services of administration, without a transport: the API and the commands of the operator call the same functions.
 
 mod about;
+mod activity;
 mod rules;
 mod tokens;
 mod users;
 pub mod wire;
 
 pub use about::{About, Replicas};
+pub use activity::{ActivityError, ActivityLog};
 pub use rules::{AccessRules, check_rules};
 pub use tokens::{Tokens, TokensError};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
@@ -20,6 +22,8 @@ pub struct Admin {
     pub users: Option<Users>,
     /// The access rules; `None`: users do not log in.
     pub rules: Option<AccessRules>,
+    /// The activity log; `None`: there is none.
+    pub activity: Option<ActivityLog>,
     /// The robot tokens; `None`: the registry takes none.
     pub tokens: Option<Tokens>,
 }

@@ -5,6 +5,7 @@
 //! mode decides who may connect.
 
 mod about;
+mod activity;
 mod answer;
 mod body;
 mod call;
@@ -16,6 +17,7 @@ mod operation;
 mod operations;
 mod problem;
 mod query;
+mod record;
 mod router;
 mod rules;
 mod site;
@@ -38,6 +40,7 @@ use self::{
     operations::OPERATIONS,
     problem::{Kind, PROBLEM_JSON, Problem, Result},
     query::Query,
+    record::Record,
     router::{Found, find},
     site::Site,
 };
@@ -96,6 +99,7 @@ impl Api {
                 admin: app.services.admin.clone(),
                 document: Bytes::from(document),
                 changing_users: tokio::sync::Mutex::default(),
+                reading_activity: tokio::sync::Mutex::default(),
             }),
             app,
             repetitions: Arc::default(),
@@ -161,7 +165,18 @@ impl Api {
             };
             site.check(context, parts)?;
         }
-        let caller = caller::identify(gates, &self.app, context, parts, operation.right).await?;
+        let identified = caller::identify(gates, &self.app, context, parts, operation.right).await;
+        let activity = self.app.services.activity.as_ref();
+        let record = Record::of(activity, operation, context, parts);
+        let caller = match identified {
+            Ok(caller) => caller,
+            Err(problem) => {
+                if let Some(record) = record {
+                    record.end(Err(&problem));
+                }
+                return Err(problem);
+            }
+        };
         let query = Query::read(parts.uri.query().unwrap_or(""), operation.query)?;
         let budget = &self.app.services.budget;
         let (bytes, charge) = match operation.body {
@@ -189,11 +204,17 @@ impl Api {
             return (operation.handler)(call).await;
         }
         call._charge.push(budget.work.wait(1, ADMISSION).await?);
-        self.change(parts, operation, call).await
+        self.change(parts, operation, call, record).await
     }
 
     /// Carries out a change to its end, whether or not its client waits for it, and only once for one key.
-    async fn change(&self, parts: &Parts, operation: &'static Operation, call: Call) -> Result<Answer> {
+    async fn change(
+        &self,
+        parts: &Parts,
+        operation: &'static Operation,
+        call: Call,
+        record: Option<Record>,
+    ) -> Result<Answer> {
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         if !operation.takes_key() {
             idempotency::refuse_key(&parts.headers)?;
@@ -209,7 +230,11 @@ impl Api {
         };
         let by = call.caller.to_string();
         let work = async move {
-            let answer = (operation.handler)(call).await?;
+            let result = (operation.handler)(call).await;
+            if let Some(record) = record {
+                record.end(result.as_ref());
+            }
+            let answer = result?;
             // Neither queries nor bodies, which hold names and passwords.
             tracing::info!(operation = operation.id, by, "administration");
             if let Some(claim) = claim {
@@ -262,6 +287,7 @@ fn options(allow: HeaderValue) -> Answer {
         status: StatusCode::NO_CONTENT,
         headers: HeaderMap::from_iter([(header::ALLOW, allow)]),
         body: Bytes::new(),
+        deed: None,
     }
 }
 

@@ -90,6 +90,7 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
                 .await
                 .expect(200),
         ),
+        ("listActivity", api.get("/activity").await.expect(200)),
         ("listTokens", api.get("/tokens").await.expect(200)),
         (
             "createToken",

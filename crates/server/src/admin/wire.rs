@@ -4,6 +4,7 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_activity::Entry;
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -340,6 +341,18 @@ pub enum Weight {
     Warning,
     /// The file is used, and means what it says.
     Note,
+}
+
+/// A page of the activity log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ActivityPage {
+    /// The entries in the order of their times, the newest last.
+    pub entries: Vec<Entry>,
+    /// The cursor of the page of older entries; absent when there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Lines that were passed over: torn by a crash, or written by another version.
+    pub unreadable: u64,
 }
 
 /// A failure (RFC 9457).

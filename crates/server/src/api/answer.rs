@@ -13,6 +13,8 @@ pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     /// JSON.
     pub(crate) body: Bytes,
+    /// What was changed, in words for the activity log, and nothing secret.
+    pub(crate) deed: Option<Box<str>>,
 }
 
 impl Answer {
@@ -28,7 +30,14 @@ impl Answer {
             status: StatusCode::OK,
             headers: HeaderMap::new(),
             body,
+            deed: None,
         }
+    }
+
+    /// Says what was changed, in words for the activity log.
+    pub(crate) fn with_deed(mut self, deed: String) -> Self {
+        self.deed = Some(deed.into());
+        self
     }
 
     pub(crate) fn with_status(mut self, status: StatusCode) -> Self {

@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) document: Bytes,
     /// Held by the change of a password file: its hash takes long, and one at a time is enough.
     pub(crate) changing_users: tokio::sync::Mutex<()>,
+    /// Held by a reader of the activity log: to parse it takes long, and one at a time is enough.
+    pub(crate) reading_activity: tokio::sync::Mutex<()>,
 }
 
 /// A request. It owns all its parts, so that a change goes on when its client disconnects.

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
+use wharf_activity::Action;
 
 use super::{
     caller::Right,
@@ -109,6 +110,8 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 fn in_query(parameter: &Parameter) -> Value {
     let schema = match parameter.form {
         Form::Text => json!({"type": "string", "minLength": 1}),
+        Form::Time => json!({"type": "string", "format": "date-time"}),
+        Form::Action => json!({"type": "string", "enum": Action::ALL.map(Action::as_str)}),
         Form::UpTo(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
     };
     json!({

@@ -3,7 +3,7 @@
 use http::Method;
 
 use super::{
-    about,
+    about, activity,
     caller::Right,
     operation::{Effect, Operation, schema},
     problem::Kind,
@@ -25,6 +25,41 @@ const TOKEN: Parameter = Parameter {
     help: "name or identifier of the token",
     form: Form::Text,
     is_required: true,
+};
+
+const REPOSITORY: Parameter = Parameter {
+    name: "repository",
+    help: "only these repositories: a name, or a pattern such as `team/**`",
+    form: Form::Text,
+    is_required: false,
+};
+
+const ACCOUNT: Parameter = Parameter {
+    name: "account",
+    help: "only this account; of a failed login, the name that was tried",
+    form: Form::Text,
+    is_required: false,
+};
+
+const ACTION: Parameter = Parameter {
+    name: "action",
+    help: "only this action",
+    form: Form::Action,
+    is_required: false,
+};
+
+const SINCE: Parameter = Parameter {
+    name: "since",
+    help: "only what happened since then",
+    form: Form::Time,
+    is_required: false,
+};
+
+const UNTIL: Parameter = Parameter {
+    name: "until",
+    help: "only what happened before then",
+    form: Form::Time,
+    is_required: false,
 };
 
 const CURSOR: Parameter = Parameter {
@@ -60,7 +95,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 13] = [
+pub(crate) static OPERATIONS: [Operation; 14] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -190,6 +225,17 @@ pub(crate) static OPERATIONS: [Operation; 13] = [
         effect: Effect::Secrets,
         problems: &[Kind::NoTokens, Kind::UnknownToken],
         handler: tokens::rotate,
+        ..READ
+    },
+    Operation {
+        id: "listActivity",
+        path: "/activity",
+        summary: "Show who did what, the newest last: one's own account, or all for `admin`",
+        right: Right::Account,
+        query: &[REPOSITORY, ACCOUNT, ACTION, SINCE, UNTIL, CURSOR, LIMIT],
+        answer: Some(schema::<wire::ActivityPage>),
+        problems: &[Kind::NoActivity],
+        handler: activity::list,
         ..READ
     },
     Operation {

@@ -87,6 +87,8 @@ kinds! {
     TooManyTokens = 409, "too-many-tokens", "There are too many tokens";
     /// The registry takes no robot tokens; `access.tokens.enabled: true` lets it take them.
     NoTokens = 409, "no-tokens", "The registry takes no tokens";
+    /// The server keeps no activity log.
+    NoActivity = 409, "no-activity", "There is no activity log";
     /// No password file is configured, so there are no users to administer.
     NoUsers = 409, "no-users", "Users do not log in here";
     /// The list has changed since the page before; begin at its first page again.

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+use wharf_activity::Action;
 use wharf_oci::query_pairs;
 
 use super::problem::{Kind, Problem, Result};
@@ -22,6 +24,10 @@ pub(crate) enum Form {
     Text,
     /// A whole number from 1 to this.
     UpTo(usize),
+    /// A time of RFC 3339.
+    Time,
+    /// An action of the activity log.
+    Action,
 }
 
 /// The parameters of a request, each once.
@@ -86,6 +92,21 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
                 format!("`{name}` must be a whole number from 1 to {most}"),
             )),
         },
+        Form::Time if value.parse::<Timestamp>().is_ok() => Ok(value.into_owned()),
+        Form::Time => Err(bad(
+            name,
+            format!("`{name}` must be a time of RFC 3339, such as `2030-12-31T23:59:59Z`"),
+        )),
+        Form::Action => {
+            let known = Action::ALL.map(Action::as_str);
+            match known.contains(&&*value) {
+                true => Ok(value.into_owned()),
+                false => Err(bad(
+                    name,
+                    format!("`{name}` must be one of `{}`", known.join("`, `")),
+                )),
+            }
+        }
     }
 }
 

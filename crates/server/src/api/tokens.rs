@@ -39,7 +39,9 @@ pub(crate) fn create(call: Call) -> BoxFuture<'static, Result<Answer>> {
         let new: wire::NewToken = call.json()?;
         let created = tokens(&call)?.create(new, call.caller.account()).await;
         let created = created.map_err(|error| told(&call, error))?;
-        Ok(Answer::json(&created)?.with_status(StatusCode::CREATED))
+        Ok(Answer::json(&created)?
+            .with_status(StatusCode::CREATED)
+            .with_deed(deed("made", &created.token)))
     }
     .boxed()
 }
@@ -48,7 +50,8 @@ pub(crate) fn revoke(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let which = call.query.required("token");
         let revoked = tokens(&call)?.revoke(which, owner(&call)).await;
-        Answer::json(&revoked.map_err(|error| told(&call, error))?)
+        let revoked = revoked.map_err(|error| told(&call, error))?;
+        Ok(Answer::json(&revoked)?.with_deed(deed("revoked", &revoked)))
     }
     .boxed()
 }
@@ -58,9 +61,14 @@ pub(crate) fn rotate(call: Call) -> BoxFuture<'static, Result<Answer>> {
         let rotation: wire::Rotation = call.json()?;
         let which = call.query.required("token");
         let rotated = tokens(&call)?.rotate(which, rotation, owner(&call)).await;
-        Answer::json(&rotated.map_err(|error| told(&call, error))?)
+        let rotated = rotated.map_err(|error| told(&call, error))?;
+        Ok(Answer::json(&rotated)?.with_deed(deed("rotated", &rotated.token)))
     }
     .boxed()
+}
+
+fn deed(verb: &str, token: &wire::Token) -> String {
+    format!("{verb} the token `{}` ({})", token.name, token.id)
 }
 
 fn tokens(call: &Call) -> Result<&Tokens> {

@@ -45,7 +45,7 @@ pub(crate) fn add(call: Call) -> BoxFuture<'static, Result<Answer>> {
             cost,
         } = call.json()?;
         let source = Source::of(password, hash, cost)?;
-        let added = change(&call, name, move |users, name, expected| {
+        let added = change(&call, ("added the user", name), move |users, name, expected| {
             users.add(name, source.password(), expected)
         });
         Ok(added.await?.with_status(StatusCode::CREATED))
@@ -58,9 +58,11 @@ pub(crate) fn set_password(call: Call) -> BoxFuture<'static, Result<Answer>> {
         let wire::OtherPassword { password, hash, cost } = call.json()?;
         let source = Source::of(password, hash, cost)?;
         let name = call.query.required("name").to_owned();
-        change(&call, name, move |users, name, expected| {
-            users.set_password(name, source.password(), expected)
-        })
+        change(
+            &call,
+            ("changed the password of the user", name),
+            move |users, name, expected| users.set_password(name, source.password(), expected),
+        )
         .await
     }
     .boxed()
@@ -69,7 +71,7 @@ pub(crate) fn set_password(call: Call) -> BoxFuture<'static, Result<Answer>> {
 pub(crate) fn remove(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = call.query.required("name").to_owned();
-        change(&call, name, Users::remove).await
+        change(&call, ("removed the user", name), Users::remove).await
     }
     .boxed()
 }
@@ -77,7 +79,7 @@ pub(crate) fn remove(call: Call) -> BoxFuture<'static, Result<Answer>> {
 /// Makes a change of the password file for one user, after those that are under way.
 async fn change(
     call: &Call,
-    name: String,
+    (deed, name): (&str, String),
     change: impl FnOnce(&Users, &str, Option<&Version>) -> Result<Named, UsersError> + Send + 'static,
 ) -> Result<Answer> {
     let users = users(call)?;
@@ -89,12 +91,15 @@ async fn change(
         Ok((name, named))
     })
     .await?;
+    let deed = format!("{deed} `{name}`");
     let changed = wire::ChangedUser {
         name,
         file,
         password: named.generated.map(wire::Secret),
     };
-    Ok(Answer::json(&changed)?.with_version(named.version.as_str()))
+    Ok(Answer::json(&changed)?
+        .with_version(named.version.as_str())
+        .with_deed(deed))
 }
 
 fn users(call: &Call) -> Result<Users> {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use wharf_access::Access;
 use wharf_http::{Listener, SocketOwner};
-use wharf_server::admin::{About, AccessRules, Admin, Replicas, Tokens, Users};
+use wharf_server::admin::{About, AccessRules, ActivityLog, Admin, Replicas, Tokens, Users};
+use wharf_storage::{Objects, Storage};
 
 use super::telemetry;
 use crate::{
@@ -17,11 +18,7 @@ use crate::{
 const MODE: u32 = 0o600;
 
 /// Makes the services of administration.
-pub(super) fn services(
-    settings: &Settings,
-    store: &Arc<dyn wharf_storage::Storage>,
-    access: Option<&Arc<Access>>,
-) -> Admin {
+pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Option<&Arc<Access>>) -> Admin {
     let is_in_bucket = matches!(settings.storage, Engine::S3(_) | Engine::Cloud(_));
     Admin {
         about: About {
@@ -37,6 +34,10 @@ pub(super) fn services(
             .as_ref()
             .and_then(Auth::htpasswd)
             .map(|auth| Users::in_file(&auth.path)),
+        activity: settings
+            .activity
+            .is_some()
+            .then(|| ActivityLog::of(Arc::clone(store) as Arc<dyn Objects>)),
         tokens: access.and_then(|access| Tokens::of(Arc::clone(access))),
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }

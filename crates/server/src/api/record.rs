@@ -1,0 +1,69 @@
+//! The record of a change in the activity log.
+
+use std::net::IpAddr;
+
+use http::request::Parts;
+use uuid::Uuid;
+use wharf_activity::{Activity, Outcome};
+use wharf_http::RequestContext;
+use wharf_registry::CallerFacts;
+
+use super::{
+    answer::Answer,
+    operation::Operation,
+    problem::{Kind, Problem},
+};
+use crate::facts;
+
+/// The facts about a change that are recorded when its outcome is known. It owns them, because a change outlives its request.
+#[derive(Debug)]
+pub(crate) struct Record {
+    activity: Activity,
+    operation: &'static Operation,
+    actor: Option<String>,
+    request: Option<Uuid>,
+    address: Option<IpAddr>,
+    user_agent: String,
+}
+
+impl Record {
+    /// The record of the change `operation`; `None`: it changes nothing, or there is no log.
+    pub(crate) fn of(
+        activity: Option<&Activity>,
+        operation: &'static Operation,
+        context: &RequestContext,
+        parts: &Parts,
+    ) -> Option<Self> {
+        let activity = activity.filter(|_| operation.is_write())?.clone();
+        let facts = facts::of(context, parts);
+        Some(Self {
+            activity,
+            operation,
+            actor: facts.actor.map(str::to_owned),
+            request: facts.request,
+            address: facts.address,
+            user_agent: facts.user_agent.to_owned(),
+        })
+    }
+
+    /// Records what came of the change. What the client asked for wrongly is no entry: nothing was done, or denied.
+    pub(crate) fn end(self, result: Result<&Answer, &Problem>) {
+        let (what, outcome) = match result {
+            Ok(answer) => (answer.deed.clone(), Outcome::Ok),
+            Err(problem) => match problem.kind() {
+                Kind::Forbidden => (None, Outcome::Denied),
+                Kind::Failed => (None, Outcome::Failed),
+                _ => return,
+            },
+        };
+        let facts = CallerFacts {
+            actor: self.actor.as_deref(),
+            request: self.request,
+            address: self.address,
+            method: self.operation.method.as_str(),
+            user_agent: &self.user_agent,
+        };
+        let what = what.as_deref().unwrap_or(self.operation.id);
+        self.activity.administered(&facts, what, outcome);
+    }
+}
