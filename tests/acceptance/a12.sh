@@ -58,6 +58,29 @@ skopeo inspect --tls-verify=false --creds bob:pw "docker://$R/team/app:1" | jq -
 skopeo copy --src-tls-verify=false --dest-tls-verify=false --src-creds alice:pw --dest-creds alice:pw "docker://$R/team/app:1" "docker://$R/team/copy:1"
 fails 1 skopeo copy --src-tls-verify=false --dest-tls-verify=false --src-creds bob:pw --dest-creds bob:pw "docker://$R/team/app:1" "docker://$R/team/copy:2"
 
+# The credential helper stores no password either, and gives docker a token that is soon over.
+ln -s "$(command -v wharf)" bin/docker-credential-wharf
+export XDG_STATE_HOME=$PWD/state
+mkdir helped && echo '{"credsStore":"wharf"}' > helped/config.json
+echo pw | docker --config ./helped login -u alice --password-stdin "$R" | grep 'Login Succeeded'
+[ "$(stat -c %a state/wharf/credentials.json)" = 600 ]
+fails 1 grep -rq 'pw"' state helped
+docker --config ./helped pull "$R/team/app:1"
+docker rmi "$R/team/app:1"
+echo "$R" | docker-credential-wharf get > given
+jq -e '.Username == "<token>"' given
+[ "$(jq -r .Secret given)" != "$(jq -r '.registries[].refresh_token' state/wharf/credentials.json)" ]
+# A token that was given out does not renew itself for longer.
+left() { jq -r .Secret "$1" | cut -d. -f2 | tr '_-' '/+' | sed 's/$/==/' | base64 -d 2>/dev/null | jq -r .exp; }
+curl -sf -d grant_type=refresh_token -d service=wharf -d refresh_expires_in=99999999 --data-urlencode "refresh_token=$(jq -r .Secret given)" "http://$R/auth/token" | jq '{Secret: .refresh_token}' > renewed
+[ "$(left renewed)" -le "$(left given)" ]
+printf '{"ServerURL":"%s","Username":"alice","Secret":"wrong"}' "$R" | fails 1 docker-credential-wharf store
+grep 'stores no passwords' said
+docker-credential-wharf list | jq -e 'length == 1'
+docker --config ./helped logout "$R"
+echo "$R" | fails 1 docker-credential-wharf get
+grep -x 'credentials not found in native keychain' said
+
 # A robot token is the password of any user name, and a bearer token.
 token=$(wharf token create ci --repo 'team/**' --allow pull --expires 90d --config config.yml | grep -o 'wharf_[A-Za-z0-9_-]*' | head -1)
 [ "$(curl -s -o /dev/null -w '%{http_code}' -u "anything:$token" "http://$R/v2/team/app/manifests/1" -H 'Accept: */*')" = 200 ]

@@ -375,7 +375,11 @@ impl Access {
             (None, Some(_)) => Binding::User(stamp.ok_or(Reason::WrongCredentials)?),
             (None, None) => Binding::Time,
         };
-        Ok(Login { principal, binding })
+        Ok(Login {
+            principal,
+            binding,
+            expires: None,
+        })
     }
 
     /// Finds out which client asks the token server with a refresh token.

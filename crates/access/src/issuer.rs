@@ -150,14 +150,21 @@ impl Issuer {
         })
     }
 
-    /// A refresh token.
+    /// A refresh token, for as long as the options say, or for a shorter `lifetime`.
     ///
     /// # Errors
     ///
     /// [`IssueError`].
-    pub fn issue_refresh(&self, subject: Subject<'_>, now: SystemTime) -> Result<String, IssueError> {
+    pub fn issue_refresh(
+        &self,
+        subject: Subject<'_>,
+        lifetime: Option<Duration>,
+        now: SystemTime,
+    ) -> Result<String, IssueError> {
         let audience = Keys::refresh_audience(&self.options.service);
-        let claims = self.claims(subject, &audience, self.options.refresh_expiry, now)?;
+        let longest = self.options.refresh_expiry;
+        let lifetime = lifetime.map_or(longest, |lifetime| lifetime.min(longest));
+        let claims = self.claims(subject, &audience, lifetime, now)?;
         self.sign(REFRESH, &claims, now)
     }
 

@@ -30,6 +30,8 @@ pub struct Login {
     pub principal: Principal,
     /// What ends with the tokens that it gets
     pub binding: Binding,
+    /// When the refresh token ends that it came with, if it did
+    pub expires: Option<SystemTime>,
 }
 
 /// A token that was presented, and is good if what it is bound to still is.
@@ -113,7 +115,7 @@ impl TokenServer {
     ) -> Result<Login, Reason> {
         let (issuer, token) = (self.issuer.clone(), refresh.to_vec());
         let claims = off_thread(move || issuer.read_refresh(&token, now)).await?;
-        let binding = claims.binding();
+        let (binding, expires) = (claims.binding(), claims.expires());
         let presented = self.issued(Arc::new(claims), now).ok_or_else(ended)?;
         let stamp = stamp_of(&presented, users).await;
         let principal = presented.principal(stamp)?;
@@ -123,7 +125,11 @@ impl TokenServer {
             (None, Some(account)) => Principal::with_password(Arc::clone(account)),
             (None, None) => Principal::ANONYMOUS,
         };
-        Ok(Login { principal, binding })
+        Ok(Login {
+            principal,
+            binding,
+            expires: Some(expires),
+        })
     }
 
     fn robot(&self, token: &[u8], now: SystemTime) -> Option<Presented> {

@@ -151,7 +151,7 @@ async fn the_public_keys_verify_tokens_elsewhere_and_sign_none() {
 #[tokio::test]
 async fn a_refresh_token_is_good_again_and_again_until_it_ends() {
     let issuer = started(&memory(), options()).await;
-    let token = issuer.issue_refresh(alice(), now()).unwrap();
+    let token = issuer.issue_refresh(alice(), None, now()).unwrap();
     for day in [0, 1, 29] {
         let claims = issuer.read_refresh(token.as_bytes(), now() + day * DAY).unwrap();
         assert_eq!(claims.account().map(|name| &**name), Some("alice"));
@@ -195,7 +195,7 @@ async fn a_rotation_logs_no_client_out() {
     let kid = |token: &str| parts(token).0["kid"].as_str().unwrap().to_owned();
     let rotation = now() + 90 * DAY;
     let before = rotation - DAY;
-    let refresh = here.issue_refresh(alice(), before).unwrap();
+    let refresh = here.issue_refresh(alice(), None, before).unwrap();
     here.start(rotation).await.unwrap();
     // The other replica has not read the new key: nothing is signed with it yet.
     let access = here.issue(alice(), &[], rotation).unwrap().token;
@@ -309,7 +309,7 @@ async fn a_token_is_good_for_its_own_purpose_and_service_alone() {
         .issue(alice(), &scopes("repository:a:pull"), now())
         .unwrap()
         .token;
-    let refresh = issuer.issue_refresh(alice(), now()).unwrap();
+    let refresh = issuer.issue_refresh(alice(), None, now()).unwrap();
     assert!(issuer.authenticate(refresh.as_bytes(), now()).is_err());
     assert!(issuer.read_refresh(access.as_bytes(), now()).is_err());
 

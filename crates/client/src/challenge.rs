@@ -1,5 +1,7 @@
 //! Authentication challenges of a registry (status 401), and the answer: Basic, or a token of a token server.
 
+use std::time::Duration;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderValue, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -83,21 +85,67 @@ fn sensitive(text: String) -> Result<HeaderValue> {
     Ok(value)
 }
 
-/// Asks the token server; `None` when it refuses the credentials.
+/// A refresh token of the token server that `refusal` names: for a password, or in place of another one, then for `lifetime` at
+/// most if the server can do that. `None`: it refuses the credentials, or gives none.
+pub(crate) async fn refresh_token(
+    wire: &Wire,
+    login: &Login,
+    refusal: &Answer,
+    lifetime: Option<Duration>,
+) -> Result<Option<String>> {
+    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE);
+    let mut challenges = headers
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(parse);
+    let Some(bearer) = challenges.find(|challenge| challenge.scheme == "bearer") else {
+        return Ok(None);
+    };
+    let seconds = lifetime.map(|lifetime| lifetime.as_secs().to_string());
+    let seconds = seconds.as_deref().unwrap_or_default();
+    let mut more = vec![("refresh_expires_in", seconds)];
+    if let Secret::Password(_) = login.secret {
+        more.extend([("offline_token", "true"), ("account", &*login.user)]);
+    }
+    let answer = ask(wire, &bearer, Some(login), "", &more).await?;
+    Ok(answer.and_then(|json| Some(json["refresh_token"].as_str()?.to_owned())))
+}
+
+/// Fetches a token; `None` when the token server refuses the credentials.
 async fn fetch_token(
     wire: &Wire,
     challenge: &Challenge,
     login: Option<&Login>,
     scope: &str,
 ) -> Result<Option<String>> {
+    // The scope of the challenge takes precedence: the registry may want more than the caller asked for.
+    let scope = challenge.parameter("scope").unwrap_or(scope);
+    let Some(json) = ask(wire, challenge, login, scope, &[]).await? else {
+        return Ok(None);
+    };
+    let token = json["token"].as_str().or_else(|| json["access_token"].as_str());
+    let missing = || {
+        let realm = challenge.parameter("realm").unwrap_or_default();
+        Error::not_a_registry(realm, "an answer without `token`")
+    };
+    token.map(|token| Some(token.to_owned())).ok_or_else(missing)
+}
+
+/// Asks the token server; `None` when it refuses the credentials.
+async fn ask(
+    wire: &Wire,
+    challenge: &Challenge,
+    login: Option<&Login>,
+    scope: &str,
+    more: &[(&str, &str)],
+) -> Result<Option<Value>> {
     let realm = challenge
         .parameter("realm")
         .ok_or_else(|| Error::not_a_registry("WWW-Authenticate", "a Bearer challenge without `realm`"))?;
     let server = wire.token_server(realm)?;
-    // The scope of the challenge takes precedence: the registry may want more than the caller asked for.
-    let scope = challenge.parameter("scope").unwrap_or(scope);
     let service = challenge.parameter("service").unwrap_or_default();
-    let parameters = [("service", service), ("scope", scope), ("client_id", "wharf")];
+    let own = [("service", service), ("scope", scope), ("client_id", "wharf")];
+    let parameters = [&own[..], more].concat();
     let encoded = |pairs: &[(&str, &str)]| {
         let pair =
             |(name, value): &(&str, &str)| format!("{name}={}", utf8_percent_encode(value, NON_ALPHANUMERIC));
@@ -108,16 +156,23 @@ async fn fetch_token(
             .collect::<Vec<_>>()
             .join("&")
     };
+    let is_exchange = matches!(
+        login,
+        Some(Login {
+            secret: Secret::IdentityToken(_),
+            ..
+        })
+    );
     let request = match login {
         Some(Login {
             secret: Secret::IdentityToken(token),
             ..
         }) => {
-            let more = [("grant_type", "refresh_token"), ("refresh_token", token)];
+            let grant = [("grant_type", "refresh_token"), ("refresh_token", token)];
             wire.client_for(&server)
                 .post(server)
                 .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
-                .body(encoded(&[&parameters[..], &more].concat()))
+                .body(encoded(&[&parameters[..], &grant].concat()))
         }
         login => {
             let mut url = server.clone();
@@ -134,16 +189,22 @@ async fn fetch_token(
         }
     };
     let answer = wire.ask_token_server(request, TOKEN_LIMIT).await?;
-    if answer.status == http::StatusCode::UNAUTHORIZED {
+    // A refresh token that has ended is a bad request by RFC 6749, section 5.2.
+    let is_refused = match answer.status {
+        http::StatusCode::UNAUTHORIZED => true,
+        http::StatusCode::BAD_REQUEST => is_exchange && answer.body.starts_with(b"{") && {
+            let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+            json.is_some_and(|json| json["error"] == "invalid_grant")
+        },
+        _ => false,
+    };
+    if is_refused {
         return Ok(None);
     }
     let answer = answer.successful(realm)?;
-    let json: Value =
-        serde_json::from_slice(&answer.body).map_err(|_| Error::not_a_registry(realm, "no JSON"))?;
-    let token = json["token"].as_str().or_else(|| json["access_token"].as_str());
-    token
-        .map(|token| Some(token.to_owned()))
-        .ok_or_else(|| Error::not_a_registry(realm, "an answer without `token`"))
+    serde_json::from_slice(&answer.body)
+        .map(Some)
+        .map_err(|_| Error::not_a_registry(realm, "no JSON"))
 }
 
 impl Challenge {

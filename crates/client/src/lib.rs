@@ -25,7 +25,7 @@ pub use credentials::{Credentials, CredentialsError, Login, Secret};
 pub use error::{Error, Result};
 pub use text::{printable, printable_json};
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
@@ -193,6 +193,21 @@ impl Client {
     }
 
     /// Gets `path`, the one of `target` or a further page of it, and logs in when the registry requires that.
+    /// A refresh token for `login`: for its password, or in place of its refresh token, then for `lifetime` at most if the registry
+    /// can do that. `None`: the credentials are refused, or there is no token server that gives refresh tokens.
+    ///
+    /// # Errors
+    /// When the registry, or its token server, does not answer as one.
+    pub async fn refresh_token(&self, login: &Login, lifetime: Option<Duration>) -> Result<Option<String>> {
+        let answer = self.send("/v2/", None, PAGE_LIMIT).await?;
+        match answer.status {
+            http::StatusCode::UNAUTHORIZED => {
+                challenge::refresh_token(&self.wire, login, &answer, lifetime).await
+            }
+            _ => Ok(None),
+        }
+    }
+
     async fn get(&self, target: &Target, path: &str, limit: usize) -> Result<Answer> {
         let known = self.authorizations.lock().get(&target.scope).cloned();
         let answer = self.send(path, known, limit).await?;

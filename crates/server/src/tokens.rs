@@ -278,12 +278,17 @@ impl Office<'_> {
             "issued_at": rfc3339(issued.issued_at),
             "scope": granted.join(" "),
         });
-        let refresh = match &request.refresh_token {
-            // docker keeps the one that it has.
-            Some(token) if request.grant.as_deref() == Some("refresh_token") => Some(token.0.clone()),
-            _ if request.is_offline && login.principal.actor().is_some() => {
-                Some(issuer.issue_refresh(subject, now)?)
+        // One that is made for another ends with that at the latest, so none renews itself.
+        let left = login.expires.map(|end| end.duration_since(now).unwrap_or_default());
+        let has_account = login.principal.actor().is_some();
+        let refresh = match (&request.refresh_token, request.refresh_lifetime) {
+            (_, Some(wanted)) if has_account => {
+                let lifetime = left.map_or(wanted, |left| wanted.min(left));
+                Some(issuer.issue_refresh(subject, Some(lifetime), now)?)
             }
+            // docker keeps the one that it has.
+            (Some(token), _) if request.grant.as_deref() == Some("refresh_token") => Some(token.0.clone()),
+            _ if request.is_offline && has_account => Some(issuer.issue_refresh(subject, None, now)?),
             _ => None,
         };
         if let Some(refresh) = refresh {

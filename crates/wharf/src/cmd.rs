@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod activity;
 pub(crate) mod cert;
 pub(crate) mod config;
+pub(crate) mod credential_helper;
 pub(crate) mod doctor;
 pub(crate) mod garbage_collect;
 pub(crate) mod healthcheck;

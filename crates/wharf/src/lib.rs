@@ -26,8 +26,11 @@ use crate::cmd::inspect::View;
 /// Reads the command line of this process and runs one command.
 pub fn main() -> ExitCode {
     let mut words = std::env::args_os();
-    let result = if words.next().is_some_and(|program| is_htpasswd(&program)) {
+    let program = words.next().unwrap_or_default();
+    let result = if is_called(&program, "htpasswd") {
         Ok(cmd::htpasswd::run(&words.collect::<Vec<OsString>>()))
+    } else if is_called(&program, cmd::credential_helper::PROGRAM) {
+        Ok(cmd::credential_helper::run(&words.collect::<Vec<OsString>>()))
     } else {
         run(cli::Cli::parse().command)
     };
@@ -101,11 +104,9 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Whether the program was started as `htpasswd`, the name of Apache's tool.
-fn is_htpasswd(program: &OsString) -> bool {
-    Path::new(program)
-        .file_name()
-        .is_some_and(|name| name == "htpasswd")
+/// Whether the program was started by this name, such as `htpasswd`, that of Apache's tool.
+fn is_called(program: &OsString, wanted: &str) -> bool {
+    Path::new(program).file_name().is_some_and(|name| name == wanted)
 }
 
 #[expect(

@@ -142,6 +142,12 @@ impl Claims {
         rights.contain(action.verb)
     }
 
+    /// When the token ends, without the leeway.
+    pub(crate) fn expires(&self) -> SystemTime {
+        let end = self.until.saturating_sub(millis(LEEWAY));
+        SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(end).unwrap_or(0))
+    }
+
     /// Whether the token has begun and not ended.
     pub(super) fn are_current(&self, now: Millis) -> bool {
         (self.from..=self.until).contains(&now.0)

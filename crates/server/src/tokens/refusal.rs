@@ -176,7 +176,7 @@ impl From<RequestError> for Refusal {
     fn from(error: RequestError) -> Self {
         let code = match error {
             RequestError::Scope(_) => "invalid_scope",
-            RequestError::Repeated(_) => "invalid_request",
+            RequestError::Repeated(_) | RequestError::Seconds => "invalid_request",
         };
         Self::bad(code, error.to_string())
     }

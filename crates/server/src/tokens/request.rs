@@ -1,5 +1,7 @@
 //! What a client asks the token server for: the parameters of a query, or of a form.
 
+use std::time::Duration;
+
 use wharf_access::scope::{Scope, ScopeError};
 use wharf_oci::query_pairs;
 
@@ -15,6 +17,8 @@ pub(super) struct TokenRequest {
     pub(super) username: Option<String>,
     pub(super) password: Option<Hidden>,
     pub(super) refresh_token: Option<Hidden>,
+    /// How long the refresh token of the answer may be good, in place of the one that the client has
+    pub(super) refresh_lifetime: Option<Duration>,
 }
 
 /// A parameter that never appears in debug output.
@@ -28,6 +32,9 @@ pub(super) enum RequestError {
     /// OAuth 2.0 forbids it, because servers differ in which one counts (RFC 6749, section 3.2).
     #[error("the parameter `{0}` is there more than once")]
     Repeated(&'static str),
+    /// It is no number.
+    #[error("the parameter `refresh_expires_in` is not a number of seconds")]
+    Seconds,
 }
 
 impl TokenRequest {
@@ -45,6 +52,11 @@ impl TokenRequest {
                 "username" => once("username", &mut request.username, value)?,
                 "password" => once("password", &mut request.password, Hidden(value))?,
                 "refresh_token" => once("refresh_token", &mut request.refresh_token, Hidden(value))?,
+                "refresh_expires_in" => {
+                    let seconds = value.parse().map_err(|_| RequestError::Seconds)?;
+                    let lifetime = Duration::from_secs(seconds);
+                    once("refresh_expires_in", &mut request.refresh_lifetime, lifetime)?;
+                }
                 "offline_token" => request.is_offline |= value == "true",
                 "access_type" => request.is_offline |= value == "offline",
                 _ => {}
