@@ -82,7 +82,7 @@ async fn net_unix_leaves_alone_what_is_not_its_own(builder: ServerBuilder) {
     let server = builder.unix().start();
     let path = server.socket().display().to_string();
     let second = server.another().unix().environment("REGISTRY_HTTP_ADDR", &path);
-    refuses_to_start(&second, "another process answers there");
+    refuses_to_start(&second, "(wharf), answers there");
     server.on_socket().get("/v2/").await.expect(200);
 }
 

@@ -166,14 +166,14 @@ impl Names {
         }
     }
 
-    /// The name of a segment that begins now. Names sort by time, to the millisecond.
+    /// The name of a segment that begins now. Names sort by time, to the microsecond.
     pub(crate) fn next(&mut self, now: SystemTime) -> String {
         let time = Timestamp::try_from(now).unwrap_or_default();
         let writer = self.writer.simple().to_string();
         self.number += 1;
         format!(
             "{}-{}-{}.jsonl",
-            time.strftime("%Y%m%dT%H%M%S%.3fZ"),
+            time.strftime("%Y%m%dT%H%M%S%.6fZ"),
             &writer[..12],
             self.number
         )
