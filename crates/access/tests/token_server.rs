@@ -168,7 +168,10 @@ async fn a_revoked_robot_ends_what_was_issued_for_it() {
         account: None,
         binding: login.binding,
     };
-    let refresh = scene.issuer.issue_refresh(subject, None, SystemTime::now()).unwrap();
+    let refresh = scene
+        .issuer
+        .issue_refresh(subject, None, SystemTime::now())
+        .unwrap();
     scene.access.redeem(refresh.as_bytes(), None).await.unwrap();
     assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "allowed");
     scene
@@ -193,7 +196,10 @@ async fn a_rotated_robot_ends_what_was_fetched_with_its_old_secret() {
         account: None,
         binding: login.binding,
     };
-    let refresh = scene.issuer.issue_refresh(subject, None, SystemTime::now()).unwrap();
+    let refresh = scene
+        .issuer
+        .issue_refresh(subject, None, SystemTime::now())
+        .unwrap();
     assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "allowed");
     let now = SystemTime::now();
     let (secret, _) = scene.robots.rotate("r-operator", None, now).await.unwrap();

@@ -190,14 +190,12 @@ async fn ask(
     };
     let answer = wire.ask_token_server(request, TOKEN_LIMIT).await?;
     // A refresh token that has ended is a bad request by RFC 6749, section 5.2.
-    let is_refused = match answer.status {
-        http::StatusCode::UNAUTHORIZED => true,
-        http::StatusCode::BAD_REQUEST => is_exchange && answer.body.starts_with(b"{") && {
-            let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
-            json.is_some_and(|json| json["error"] == "invalid_grant")
-        },
-        _ => false,
+    let is_over = || {
+        let json: Option<Value> = serde_json::from_slice(&answer.body).ok();
+        json.is_some_and(|json| json["error"] == "invalid_grant")
     };
+    let is_refused = answer.status == http::StatusCode::UNAUTHORIZED
+        || is_exchange && answer.status == http::StatusCode::BAD_REQUEST && is_over();
     if is_refused {
         return Ok(None);
     }

@@ -279,7 +279,9 @@ impl Office<'_> {
             "scope": granted.join(" "),
         });
         // One that is made for another ends with that at the latest, so none renews itself.
-        let left = login.expires.map(|end| end.duration_since(now).unwrap_or_default());
+        let left = login
+            .expires
+            .map(|end| end.duration_since(now).unwrap_or_default());
         let has_account = login.principal.actor().is_some();
         let refresh = match (&request.refresh_token, request.refresh_lifetime) {
             (_, Some(wanted)) if has_account => {

@@ -247,7 +247,9 @@ fn write(path: &Path, kept: &Kept) -> anyhow::Result<()> {
 
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Entry").field("user", &self.user).finish_non_exhaustive()
+        f.debug_struct("Entry")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
     }
 }
 
@@ -265,7 +267,10 @@ mod tests {
         ] {
             assert_eq!(address_of(written).unwrap().host(), host, "{written}");
         }
-        assert_eq!(address_of(" \n").unwrap_err().to_string(), "no credentials server URL");
+        assert_eq!(
+            address_of(" \n").unwrap_err().to_string(),
+            "no credentials server URL"
+        );
     }
 
     #[test]
