@@ -21,7 +21,7 @@ use crate::{
     rules::{Asker, Configured, Rules, RulesFile, Verdict, Visible},
     scope::Scope,
     token::{Origin, TokenError, WatchedVerifier},
-    token_server::{Login, TokenServer},
+    token_server::{Login, TokenServer, off_thread},
 };
 
 /// The authentication that the server demands, and the permissions of its accounts.
@@ -161,26 +161,18 @@ impl Access {
     }
 
     fn recognise(&self, credentials: &Credentials<'_>) -> Option<Result<Principal, Reason>> {
+        if let Some((tokens, users, token)) = self.own_token(credentials) {
+            return tokens.authenticate_at_once(token, users, SystemTime::now());
+        }
         match (credentials, &self.login) {
             (Credentials::None, _) => Some(Ok(Principal::ANONYMOUS)),
             (Credentials::Malformed(what), _) => Some(Err(Reason::Malformed(what))),
             (Credentials::Proxied(proxied), _) => Some(Ok(Principal::of_proxy(proxied))),
             // What the libraries of podman and skopeo send to a server that asks for a password when they have none.
             (Credentials::Basic(basic), _) if basic.is_empty() => Some(Ok(Principal::ANONYMOUS)),
-            (Credentials::Basic(basic), Way::Passwords { users, tokens, .. }) => {
-                match tokens.as_ref().filter(|_| is_token(basic.password())) {
-                    Some(tokens) => tokens.authenticate_at_once(basic.password(), users, SystemTime::now()),
-                    None => users.recognise(basic).map(Principal::with_password).map(Ok),
-                }
+            (Credentials::Basic(basic), Way::Passwords { users, .. }) => {
+                users.recognise(basic).map(Principal::with_password).map(Ok)
             }
-            (
-                Credentials::Bearer(token),
-                Way::Passwords {
-                    users,
-                    tokens: Some(tokens),
-                    ..
-                },
-            ) => tokens.authenticate_at_once(token, users, SystemTime::now()),
             (Credentials::Bearer(token), Way::Tokens(verifier)) => {
                 let verifier = verifier.current_if_unchanged()?;
                 let claims = verifier.recognise(token, SystemTime::now())?;
@@ -190,6 +182,28 @@ impl Access {
                 Some(Err(Reason::WrongScheme))
             }
         }
+    }
+
+    /// The token of this registry in `credentials`: as a bearer token, or, of a robot, as the password of any name; with what knows
+    /// whether it is good.
+    fn own_token<'a>(
+        &'a self,
+        credentials: &'a Credentials<'_>,
+    ) -> Option<(&'a TokenServer, &'a Htpasswd, &'a [u8])> {
+        let Way::Passwords {
+            users,
+            tokens: Some(tokens),
+            ..
+        } = &self.login
+        else {
+            return None;
+        };
+        let token = match credentials {
+            Credentials::Bearer(token) => token,
+            Credentials::Basic(basic) => Some(basic.password()).filter(|text| is_token(text))?,
+            _ => return None,
+        };
+        Some((tokens, users, token))
     }
 
     /// Finds out which client sends a request from `address`, if that is known. Passwords that have not been seen lately are
@@ -204,35 +218,16 @@ impl Access {
         credentials: &Credentials<'_>,
         address: Option<IpAddr>,
     ) -> Result<Principal, Reason> {
-        if let Some(Source::File(file)) = &self.rules {
-            file.refresh().await;
-        }
+        self.refresh_rules().await;
         if let Some(done) = self.recognise(credentials) {
             return done;
         }
         let network = address.map(Network::of);
         let _place = self.queue.enter(network)?;
+        if let Some((tokens, users, token)) = self.own_token(credentials) {
+            return tokens.authenticate(token, users, SystemTime::now()).await;
+        }
         match (credentials, &self.login) {
-            (
-                Credentials::Bearer(token),
-                Way::Passwords {
-                    users,
-                    tokens: Some(tokens),
-                    ..
-                },
-            ) => tokens.authenticate(token, users, SystemTime::now()).await,
-            (
-                Credentials::Basic(basic),
-                Way::Passwords {
-                    users,
-                    tokens: Some(tokens),
-                    ..
-                },
-            ) if is_token(basic.password()) => {
-                tokens
-                    .authenticate(basic.password(), users, SystemTime::now())
-                    .await
-            }
             (Credentials::Basic(basic), Way::Passwords { users, .. }) => {
                 self.backoff.admit(basic, network).map_err(Reason::Guessing)?;
                 match users.authenticate(basic, network).await {
@@ -251,11 +246,7 @@ impl Access {
             (Credentials::Bearer(token), Way::Tokens(verifier)) => {
                 let (verifier, token) = (verifier.refresh().await, token.to_vec());
                 let verify = move || verifier.authenticate(&token, SystemTime::now());
-                match tokio::task::spawn_blocking(verify).await {
-                    Ok(Ok(claims)) => Ok(Principal::with_token(claims)),
-                    Ok(Err(rejection)) => Err(Reason::BadToken(rejection)),
-                    Err(_panic) => Err(Reason::Failed),
-                }
+                off_thread(verify).await.map(Principal::with_token)
             }
             _ => Err(Reason::WrongScheme),
         }
@@ -389,9 +380,7 @@ impl Access {
     /// [`Reason`]: the token is not good, or was not checked.
     pub async fn redeem(&self, refresh: &[u8], address: Option<IpAddr>) -> Result<Login, Reason> {
         let _place = self.queue.enter(address.map(Network::of))?;
-        if let Some(Source::File(file)) = &self.rules {
-            file.refresh().await;
-        }
+        self.refresh_rules().await;
         match &self.login {
             Way::Passwords {
                 users,
@@ -433,6 +422,13 @@ impl Access {
             address,
             visible,
         })
+    }
+
+    /// Looks at the file of rules if it changed.
+    async fn refresh_rules(&self) {
+        if let Some(Source::File(file)) = &self.rules {
+            file.refresh().await;
+        }
     }
 
     /// The rules in force; `None`: every account may do everything on repositories.

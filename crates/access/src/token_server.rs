@@ -180,7 +180,7 @@ async fn stamp_of(presented: &Presented, users: &Htpasswd) -> Option<Stamp> {
 }
 
 /// Verifies a signature without keeping an async thread from its other requests.
-async fn off_thread<T: Send + 'static>(
+pub(crate) async fn off_thread<T: Send + 'static>(
     verify: impl FnOnce() -> Result<T, Rejection> + Send + 'static,
 ) -> Result<T, Reason> {
     match tokio::task::spawn_blocking(verify).await {
