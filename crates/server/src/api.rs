@@ -47,7 +47,7 @@ use self::{
 use crate::{
     body::Content,
     call::App,
-    gates::{Gates, SecurityHeaders, Stop},
+    gates::{Gates, Stop},
     handlers, unread,
 };
 
@@ -55,11 +55,8 @@ use crate::{
 /// operation changes the store.
 const GATES: Gates = Gates {
     tls: true,
-    cors: false,
-    health: false,
     authentication: true,
-    read_only: false,
-    security_headers: SecurityHeaders::NoSniff,
+    ..Gates::OPEN
 };
 
 /// At the control socket the kernel has checked who connects.

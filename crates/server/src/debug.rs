@@ -11,12 +11,7 @@ use wharf_budget::{Budget, Share};
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
 use wharf_workers::{Supervisor, WorkerStatus};
 
-use crate::{
-    gates::{Gates, SecurityHeaders},
-    health::Health,
-    metrics::Metrics,
-    options::ServerOptions,
-};
+use crate::{gates::Gates, health::Health, metrics::Metrics, options::ServerOptions};
 
 /// Maximum number of connections: Prometheus holds one, a browser a few.
 const CONNECTIONS: usize = 32;
@@ -76,14 +71,7 @@ impl DebugServer {
 }
 
 /// The debug port shows nothing that needs rights, and answers while checks fail, because that is when it is read.
-const GATES: Gates = Gates {
-    tls: false,
-    cors: false,
-    health: false,
-    authentication: false,
-    read_only: false,
-    security_headers: SecurityHeaders::NoSniff,
-};
+const GATES: Gates = Gates::OPEN;
 
 // A surface whose gates can stop requests has to answer these.
 const _: () = assert!(!GATES.can_stop());

@@ -1,7 +1,5 @@
 //! The table of errors of the API: the code, status and text of each failure.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::ext::ReasonPhrase;
@@ -23,7 +21,7 @@ const OUT_OF_SPACE: ReasonPhrase = ReasonPhrase::from_static(b"no space left on 
 const MISSING_LIMIT: usize = 256;
 
 /// Seconds after which a request that found no room may be tried again.
-const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+const RETRY_AFTER: u64 = 1;
 
 /// An answer that is an error. Boxed, so that successful results stay small.
 #[derive(Debug)]
@@ -34,7 +32,7 @@ struct Parts {
     errors: Vec<ApiError>,
     headers: HeaderMap,
     is_out_of_space: bool,
-    /// Whether the server had no room for the request.
+    /// Whether the server does not look at the request for the moment.
     is_busy: bool,
     /// Detail for the log, which the client does not get.
     cause: Option<String>,
@@ -48,17 +46,11 @@ impl Failure {
         ApiError::new(code).with_message(message).into()
     }
 
-    /// The failure of a request for which the server has no room at the moment: the same request may succeed soon.
-    pub(crate) fn busy(code: ErrorCode, message: impl Into<String>) -> Self {
-        let mut failure = Self::new(code, message).with_header(header::RETRY_AFTER, RETRY_AFTER);
+    /// The failure of a request that the server does not look at for the moment: the same may succeed after so many `seconds`.
+    pub(crate) fn busy(seconds: u64, code: ErrorCode, message: impl Into<String>) -> Self {
+        let mut failure = Self::new(code, message).with_header(header::RETRY_AFTER, seconds.into());
         failure.0.is_busy = true;
         failure
-    }
-
-    /// The failure of a request that has to wait for `time`.
-    pub(crate) fn wait(time: Duration, code: ErrorCode, message: impl Into<String>) -> Self {
-        let seconds = time.as_secs() + u64::from(time.subsec_nanos() > 0);
-        Self::new(code, message).with_header(header::RETRY_AFTER, seconds.into())
     }
 
     /// Replaces the status of the table.
@@ -99,7 +91,7 @@ impl Failure {
         &self.0.errors
     }
 
-    /// Whether the server had no room for the request.
+    /// Whether the server does not look at the request for the moment.
     pub(crate) fn is_busy(&self) -> bool {
         self.0.is_busy
     }
@@ -226,7 +218,7 @@ impl From<RegistryError> for Failure {
                     .with_status(StatusCode::PAYLOAD_TOO_LARGE);
             }
             RegistryError::Busy { .. } | RegistryError::Exhausted(_) => {
-                return Self::busy(ErrorCode::Unavailable, error.to_string());
+                return Self::busy(RETRY_AFTER, ErrorCode::Unavailable, error.to_string());
             }
             RegistryError::UploadUnknown { .. } => (ErrorCode::BlobUploadUnknown, error.to_string()),
             RegistryError::DigestMismatch { .. } => (ErrorCode::DigestInvalid, error.to_string()),

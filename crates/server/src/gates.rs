@@ -18,9 +18,6 @@ use crate::{
     rights::Rights,
 };
 
-/// The refusal of a client that guesses passwords. It never tells whether the account exists.
-pub(crate) const GUESSING: &str = "too many wrong passwords came from this address, or for this user name";
-
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gates {
@@ -83,6 +80,16 @@ pub(crate) enum Refusal<'a> {
 }
 
 impl Gates {
+    /// No request is stopped.
+    pub(crate) const OPEN: Self = Self {
+        tls: false,
+        cors: false,
+        health: false,
+        authentication: false,
+        read_only: false,
+        security_headers: SecurityHeaders::NoSniff,
+    };
+
     /// Whether one of the gates can stop a request.
     pub(crate) const fn can_stop(self) -> bool {
         self.tls || self.cors || self.health || self.authentication || self.read_only
@@ -266,15 +273,6 @@ mod tests {
 
     use super::*;
 
-    const NONE: Gates = Gates {
-        tls: false,
-        cors: false,
-        health: false,
-        authentication: false,
-        read_only: false,
-        security_headers: SecurityHeaders::NoSniff,
-    };
-
     fn headers_of(gates: Gates) -> Vec<String> {
         let options = ServerOptions {
             headers: [(header::SERVER, HeaderValue::from_static("x"))]
@@ -293,10 +291,10 @@ mod tests {
 
     #[test]
     fn answers_get_the_headers_of_the_gates_that_apply() {
-        assert_eq!(headers_of(NONE), ["x-content-type-options"]);
+        assert_eq!(headers_of(Gates::OPEN), ["x-content-type-options"]);
         let configured = Gates {
             security_headers: SecurityHeaders::Configured,
-            ..NONE
+            ..Gates::OPEN
         };
         assert_eq!(headers_of(configured), ["server"]);
         let with_cors = Gates {
@@ -308,7 +306,13 @@ mod tests {
 
     #[test]
     fn only_gates_that_look_at_requests_can_stop_them() {
-        assert!(!NONE.can_stop());
-        assert!(Gates { health: true, ..NONE }.can_stop());
+        assert!(!Gates::OPEN.can_stop());
+        assert!(
+            Gates {
+                health: true,
+                ..Gates::OPEN
+            }
+            .can_stop()
+        );
     }
 }

@@ -18,6 +18,7 @@ mod health;
 mod location;
 mod metrics;
 mod options;
+mod refused;
 mod request_log;
 mod rights;
 mod surfaces;

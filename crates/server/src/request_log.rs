@@ -66,7 +66,8 @@ pub(crate) fn failed(call: Call<'_>, failure: &Failure) {
             )
         };
     }
-    // A refusal for want of room is counted in the budget's metrics: a line for each would be a second attack.
+    // A refusal for want of room is counted in the budget's metrics, and that of a guess in the activity log: a line for each would
+    // be a second attack.
     let is_everyday = failure.is_busy() || (!status.is_server_error() && is_everyday(call, status));
     if is_everyday {
         if tracing::enabled!(tracing::Level::DEBUG) {

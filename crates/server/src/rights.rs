@@ -48,6 +48,14 @@ impl Rights {
         self.client.as_ref().map(|(principal, _)| principal)
     }
 
+    /// Whether the client may administer the server.
+    pub(crate) fn administers(&self, access: Option<&Access>) -> bool {
+        match (&self.client, access) {
+            (Some((principal, address)), Some(access)) => access.administers(principal, *address),
+            _ => false,
+        }
+    }
+
     /// Whether the blob that the request mounts may come from the repository that it names.
     pub(crate) fn may_mount(&self) -> bool {
         self.may_mount

@@ -30,7 +30,7 @@ use crate::{
     body::Content,
     call::{App, Call},
     error::{Failure, Result},
-    gates::{Demand, Gates, Refusal, SecurityHeaders, Stop},
+    gates::{Demand, Gates, SecurityHeaders, Stop},
     handlers, request_log,
     rights::Rights,
     unread,
@@ -166,12 +166,8 @@ async fn pass_gates(app: &App, context: &mut RequestContext, parts: &Parts, rout
         changes_store: !reads && route.allows(&parts.method),
     };
     let services = (&app.options, &app.services);
-    match GATES.pass(services, context, parts, demand).await {
-        Ok(rights) => Ok(rights),
-        Err(Refusal::ReadOnly) => Err(read_only()),
-        Err(Refusal::Forbidden(missing)) => Err(auth::forbidden(context.actor(), &missing)),
-        Err(refusal) => Err(auth::unauthenticated(context, parts, refusal, &demand)),
-    }
+    let passed = GATES.pass(services, context, parts, demand).await;
+    passed.map_err(|refusal| auth::refused(context, parts, refusal, &demand))
 }
 
 /// Completes an answer: headers that all answers have, and no body for `HEAD`.

@@ -44,7 +44,7 @@ impl About {
             commit: self.commit.to_owned(),
             build: self.build.to_owned(),
             engine: self.engine.to_owned(),
-            started: self.started.strftime("%FT%TZ").to_string(),
+            started: format!("{:.0}", self.started),
             replicas,
         })
     }

@@ -2,15 +2,16 @@
 
 use std::fmt;
 
-use http::{HeaderValue, header, request::Parts};
-use wharf_access::{Access, Challenged, Principal, Reason, Via};
+use http::{header, request::Parts};
+use wharf_access::{Access, Challenged, Principal, Via};
 use wharf_http::RequestContext;
 
 use super::problem::{Kind, Problem, Result};
 use crate::{
     admin::wire,
     call::App,
-    gates::{Demand, GUESSING, Gates, Refusal},
+    gates::{Demand, Gates, Refusal},
+    refused::Remedy,
     v2,
 };
 
@@ -119,11 +120,9 @@ pub(crate) async fn identify(
     if !gates.authentication {
         return Ok(Caller::OPERATOR);
     }
-    let address = context.proven_client(&parts.headers);
     let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
-    let access = app.services.access.as_ref();
     let caller = Caller {
-        is_admin: access.is_some_and(|access| access.administers(principal, address)),
+        is_admin: rights.administers(app.services.access.as_deref()),
         client: Some(principal.clone()),
     };
     let has_right = match right {
@@ -159,11 +158,15 @@ fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Pro
     let (access, challenged, text) = match refusal {
         Refusal::Unauthenticated(access, challenged) => {
             let text = "log in first: `-u NAME` for curl, which asks for the password";
-            (access, challenged, text.to_owned())
+            (access, challenged, text.into())
         }
-        Refusal::Unknown(access, reason) => match unknown(access, reason) {
-            Ok(text) => (access, Challenged::Invalid, text),
-            Err(problem) => return problem,
+        Refusal::Unknown(access, reason) => match Remedy::of(&reason, scheme(access)) {
+            Remedy::Authenticate(text) => (access, Challenged::Invalid, text),
+            Remedy::Wait(seconds, text) => {
+                let problem = Problem::new(Kind::TooManyRequests, text);
+                return problem.with_header(header::RETRY_AFTER, seconds.into());
+            }
+            Remedy::Nothing => return Problem::failed("the check of the credentials failed"),
         },
         // No operation asks the gates for a right, or changes the store.
         Refusal::Forbidden(_) | Refusal::ReadOnly => {
@@ -174,33 +177,12 @@ fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Pro
     Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
-/// Why the client of a request is not known.
-///
-/// # Errors
-///
-/// The failure, if other credentials would not help.
-fn unknown(access: &Access, reason: Reason) -> Result<String> {
-    let text = match reason {
-        Reason::WrongCredentials => "the user name or password is wrong",
-        Reason::WrongScheme if access.takes_tokens() => {
+/// The scheme that this server takes, for a client that has used another one.
+fn scheme(access: &Access) -> &'static str {
+    match access.takes_tokens() {
+        true => {
             "this server takes a token (`Bearer`) from the realm of the challenge, not a user name and a password"
         }
-        Reason::WrongScheme => "this server takes a user name and a password (`Basic`), not a token",
-        Reason::BadToken(rejection) => return Ok(rejection.to_string()),
-        Reason::Malformed(what) => what,
-        Reason::Guessing(wait) => {
-            let seconds = wait.as_secs() + 1;
-            let text = format!("{GUESSING}; the next one is looked at in {seconds} s");
-            return Err(
-                Problem::new(Kind::TooManyRequests, text).with_header(header::RETRY_AFTER, seconds.into())
-            );
-        }
-        Reason::Busy => {
-            let text = "too many passwords are being checked; the same request will succeed in a moment";
-            let problem = Problem::new(Kind::TooManyRequests, text);
-            return Err(problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("1")));
-        }
-        Reason::Failed => return Err(Problem::failed("the check of the credentials failed")),
-    };
-    Ok(text.to_owned())
+        false => "this server takes a user name and a password (`Basic`), not a token",
+    }
 }

@@ -8,7 +8,11 @@ use wharf_budget::Exhausted;
 use wharf_oci::ErrorCode;
 
 use super::request::RequestError;
-use crate::{body::Content, error::JSON, gates::GUESSING};
+use crate::{
+    body::Content,
+    error::JSON,
+    refused::{GUESSING, WRONG, seconds},
+};
 
 /// A refusal.
 #[derive(Debug)]
@@ -96,7 +100,7 @@ impl Refusal {
 
     fn because(access: &Access, reason: &Reason) -> Self {
         match reason {
-            Reason::WrongCredentials => Self::log_in(access, "the user name or password is wrong"),
+            Reason::WrongCredentials => Self::log_in(access, WRONG),
             Reason::WrongScheme => Self::log_in(
                 access,
                 "a token is fetched with a user name and a password (`Basic`), or by `POST` with a refresh token, not with another token",
@@ -111,7 +115,7 @@ impl Refusal {
             },
             Reason::Guessing(wait) => Self {
                 text: GUESSING.to_owned(),
-                retry_after: wait.as_secs() + 1,
+                retry_after: seconds(*wait),
                 ..Self::busy()
             },
             Reason::Busy => Self::busy(),

@@ -1,10 +1,8 @@
 //! The rights that a request needs, and the answer to one that lacks them.
 
-use std::borrow::Cow;
-
 use http::{HeaderValue, Method, header, request::Parts};
 use serde_json::{Value, json};
-use wharf_access::{Access, Action, Challenged, Missing, Reason, Resource, Verb, token::Origin};
+use wharf_access::{Access, Action, Challenged, Missing, Resource, Verb, token::Origin};
 use wharf_http::{
     RequestContext,
     location::{authority, base},
@@ -13,7 +11,8 @@ use wharf_oci::{ApiError, ErrorCode, RepoName, Route, Tag, query_value};
 
 use crate::{
     error::Failure,
-    gates::{Demand, GUESSING, Refusal},
+    gates::{Demand, Refusal},
+    refused::Remedy,
 };
 
 /// The repository from which a blob is mounted. An invalid name is refused later, or ignored.
@@ -95,7 +94,7 @@ fn verbs(method: &Method) -> &'static [Verb] {
 /// The answer to a client that lacks a right which no other credentials of its account would give it.
 ///
 /// Docker and containerd show the message; with 401 they would ask for credentials that are good already.
-pub(super) fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
+fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
     let Missing { action, comment, .. } = missing;
     let account = account.unwrap_or("this client");
     let mut text = format!(
@@ -129,23 +128,30 @@ fn right(verb: Verb) -> &'static str {
     }
 }
 
-/// The answer to a client that has to authenticate itself, or better. It never tells whether the name or the password was wrong.
-pub(super) fn unauthenticated(
+/// The answer to a request that a gate refuses. It never tells whether the name or the password was wrong.
+pub(super) fn refused(
     context: &RequestContext,
     parts: &Parts,
     refusal: Refusal<'_>,
     demand: &Demand<'_>,
 ) -> Failure {
     let (access, challenged, why) = match refusal {
-        Refusal::Unauthenticated(access, challenged) => (access, challenged, None),
-        Refusal::Unknown(access, reason) => match unknown(access, &reason) {
-            Ok(why) => (access, Challenged::Invalid, Some(why)),
-            Err(failure) => return failure,
-        },
-        Refusal::Forbidden(missing) => return forbidden(context.actor(), &missing),
         Refusal::ReadOnly => return super::read_only(),
+        Refusal::Forbidden(missing) => return forbidden(context.actor(), &missing),
+        Refusal::Unauthenticated(access, challenged) => {
+            (access, challenged, unproved(access, challenged).into())
+        }
+        Refusal::Unknown(access, reason) => match Remedy::of(&reason, scheme(access)) {
+            Remedy::Authenticate(why) => (access, Challenged::Invalid, why),
+            Remedy::Wait(seconds, text) => {
+                return Failure::busy(seconds, ErrorCode::TooManyRequests, text);
+            }
+            Remedy::Nothing => {
+                let text = "the credentials could not be checked; the registry's operator finds the reason in the log";
+                return Failure::new(ErrorCode::Unknown, text);
+            }
+        },
     };
-    let why = why.unwrap_or_else(|| unproved(access, challenged).into());
     let code = ErrorCode::Unauthorized;
     let needed: Vec<Action<'_>> = demand.actions.iter().copied().chain(demand.wish).collect();
     let error = ApiError::new(code)
@@ -189,37 +195,14 @@ fn unproved(access: &Access, challenged: Challenged) -> &'static str {
     }
 }
 
-/// Why the client of a request is not known.
-///
-/// # Errors
-///
-/// The answer, if other credentials would not help.
-fn unknown(access: &Access, reason: &Reason) -> Result<Cow<'static, str>, Failure> {
-    Ok(match reason {
-        Reason::WrongCredentials => "the user name or password is wrong".into(),
-        Reason::WrongScheme if access.takes_tokens() => {
+/// The scheme that this registry takes, for a client that has used another one.
+fn scheme(access: &Access) -> &'static str {
+    match access.takes_tokens() {
+        true => {
             "this registry takes a token (`Bearer`) from the realm of the challenge, not a user name and a password; `docker login` fetches one"
-                .into()
         }
-        Reason::WrongScheme => {
-            "this registry takes a user name and a password (`Basic`), not a token; use `docker login`".into()
-        }
-        Reason::BadToken(rejection) => rejection.to_string().into(),
-        Reason::Malformed(what) => (*what).into(),
-        Reason::Guessing(wait) => {
-            let text = format!("{GUESSING}; the next one is looked at in {} s", wait.as_secs() + 1);
-            return Err(Failure::wait(*wait, ErrorCode::TooManyRequests, text));
-        }
-        Reason::Busy => {
-            let text = "too many passwords are being checked; the same request will succeed in a moment";
-            return Err(Failure::busy(ErrorCode::TooManyRequests, text));
-        }
-        Reason::Failed => {
-            let text =
-                "the credentials could not be checked; the registry's operator finds the reason in the log";
-            return Err(Failure::new(ErrorCode::Unknown, text));
-        }
-    })
+        false => "this registry takes a user name and a password (`Basic`), not a token; use `docker login`",
+    }
 }
 
 /// The address by which the client has reached this server, as far as `auth.token.autoredirect` needs it.
