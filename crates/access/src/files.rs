@@ -129,6 +129,28 @@ pub(crate) fn create(path: &Path, bytes: &[u8]) -> io::Result<()> {
     sync_directory(path)
 }
 
+/// Changes a file that only its owner may read; makes it, with its directories, if there is none. `change` gets the bytes that it
+/// has, none for a new one, and may be called twice. Changes by several processes wait for each other, and none is lost.
+///
+/// # Errors
+///
+/// Errors of the file system, of a file of more than `limit` bytes, and those of `change`: the file is then as it was.
+pub fn change<E: From<io::Error>>(
+    path: &Path,
+    limit: u64,
+    change: impl Fn(&[u8]) -> Result<Vec<u8>, E>,
+) -> Result<(), E> {
+    if !path.exists() {
+        match create(path, &change(&[])?) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return Ok(created?),
+        }
+    }
+    let _lock = lock(path)?;
+    let old = read(path, limit)?;
+    Ok(replace(path, &change(&old.bytes)?)?)
+}
+
 /// Creates the directories above a file that are not there, for their owner alone.
 pub(crate) fn create_directories(path: &Path) -> io::Result<()> {
     let missing = path
@@ -278,5 +300,32 @@ fn sync_directory(path: &Path) -> io::Result<()> {
         // Some network file systems cannot sync a directory.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_at_once_are_all_kept_also_of_a_file_that_is_being_made() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("a/b/file");
+        let append = |letter: u8| {
+            let path = path.clone();
+            std::thread::spawn(move || {
+                change(&path, 1 << 10, |old| io::Result::Ok([old, &[letter]].concat())).unwrap();
+            })
+        };
+        let threads: Vec<_> = (b'a'..=b'p').map(append).collect();
+        threads.into_iter().for_each(|thread| thread.join().unwrap());
+        let mut found = read(&path, 1 << 10).unwrap().bytes;
+        found.sort_unstable();
+        assert_eq!(found, b"abcdefghijklmnop");
+        let failed = change(&path, 1 << 10, |_| Err(io::Error::other("no")));
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        assert_eq!(read(&path, 1 << 10).unwrap().bytes.len(), 16);
+        let mode = rustix::fs::stat(&path).unwrap().st_mode;
+        assert_eq!(mode & 0o777, 0o600);
     }
 }

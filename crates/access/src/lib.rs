@@ -32,6 +32,7 @@ pub use access::{Access, Challenged, Sight};
 pub use action::{Action, Resource, Verb};
 pub use credentials::{Basic, Credentials, Proxied};
 pub use decision::{Authorization, Grant, Missing, Reason};
+pub use files::change as change_private_file;
 pub use principal::{Principal, Via};
 pub use proxy::ProxyHeader;
 pub use token_server::{Login, TokenServer};

@@ -30,6 +30,7 @@ pub use self::{
     pattern::{Pattern, PatternError},
     problem::{Problem, Weight},
     reader::{Reading, read},
+    text::network,
 };
 use crate::action::{Action, Resource, Verb};
 

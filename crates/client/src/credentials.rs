@@ -17,10 +17,10 @@ use serde_json::Value;
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
 /// The answer of a helper without credentials for a host, by the protocol of docker's helpers.
-const NOT_FOUND: &str = "credentials not found in native keychain";
+pub const NOT_FOUND: &str = "credentials not found in native keychain";
 
 /// The user name with which helpers mark a secret that is a token.
-const TOKEN_USER: &str = "<token>";
+pub const TOKEN_USER: &str = "<token>";
 
 /// Places to look for credentials.
 #[derive(Clone, Default)]

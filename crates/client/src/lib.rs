@@ -21,7 +21,7 @@ mod text;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};
-pub use credentials::{Credentials, CredentialsError, Login, Secret};
+pub use credentials::{Credentials, CredentialsError, Login, NOT_FOUND, Secret, TOKEN_USER};
 pub use error::{Error, Result};
 pub use text::{printable, printable_json};
 

@@ -104,7 +104,7 @@ pub(super) fn unknown(what: &str, text: Text<'_>, known: &[&str], others: &[(&st
 }
 
 /// An address, or a network.
-pub(super) fn network(text: &str) -> Option<IpNet> {
+pub fn network(text: &str) -> Option<IpNet> {
     let address = text.parse::<IpAddr>().ok();
     let network = address.map(|address| IpNet::from(address.to_canonical()));
     network.or_else(|| Some(text.parse::<IpNet>().ok()?.trunc()))

@@ -11,15 +11,16 @@ use std::{
     fs::File,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    process::{self, ExitCode},
+    process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
-use rustix::fs::{Mode, OFlags, open, rename, unlink};
+use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 use tokio::runtime;
-use wharf_client::{Address, Client, Credentials, Login, Options, Secret};
+use wharf_access::change_private_file;
+use wharf_client::{Address, Client, Credentials, Login, NOT_FOUND, Options, Secret, TOKEN_USER};
 
 use crate::version;
 
@@ -28,12 +29,6 @@ pub(crate) const PROGRAM: &str = "docker-credential-wharf";
 
 /// How long a token is good that a program gets. A large push takes new access tokens with it all the time.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
-
-/// The user name with which helpers mark a secret that is a token.
-const TOKEN_USER: &str = "<token>";
-
-/// What helpers say when they know nothing of a registry; docker goes on without credentials then.
-const NOT_FOUND: &str = "credentials not found in native keychain";
 
 /// The most bytes of a question.
 const QUESTION: u64 = 1 << 20;
@@ -47,7 +42,7 @@ struct Kept {
 }
 
 /// What is kept for a registry.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
     user: String,
@@ -141,7 +136,7 @@ fn store(question: &str) -> anyhow::Result<String> {
         user: username,
         refresh_token,
     };
-    change(|kept| drop(kept.registries.insert(address.host().to_owned(), entry)))?;
+    change(|kept| drop(kept.registries.insert(address.host().to_owned(), entry.clone())))?;
     Ok(String::new())
 }
 
@@ -208,8 +203,13 @@ fn read(path: &Path) -> anyhow::Result<Kept> {
         Err(rustix::io::Errno::NOENT) => return Ok(Kept::default()),
         Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     };
-    let kept = serde_json::from_reader(file.take(QUESTION));
-    kept.with_context(|| {
+    let mut bytes = Vec::new();
+    file.take(QUESTION).read_to_end(&mut bytes)?;
+    parse(path, &bytes)
+}
+
+fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Kept> {
+    serde_json::from_slice(bytes).with_context(|| {
         format!(
             "`{}` is damaged; remove it, and log in again with `docker login`",
             path.display()
@@ -217,32 +217,19 @@ fn read(path: &Path) -> anyhow::Result<Kept> {
     })
 }
 
-/// Replaces what is kept. The file is for its owner alone, and whole at each moment.
-fn change(change: impl FnOnce(&mut Kept)) -> anyhow::Result<()> {
+/// Changes what is kept. The file is for its owner alone, and whole at each moment.
+fn change(change: impl Fn(&mut Kept)) -> anyhow::Result<()> {
     let path = place()?;
-    let mut kept = read(&path)?;
-    change(&mut kept);
-    kept.version = 1;
-    let failed = || format!("cannot write `{}`", path.display());
-    let directory = path.parent().unwrap_or(Path::new("/"));
-    let mut builder = std::fs::DirBuilder::new();
-    std::os::unix::fs::DirBuilderExt::mode(builder.recursive(true), 0o700)
-        .create(directory)
-        .with_context(failed)?;
-    let beside = directory.join(format!(".credentials-{}", process::id()));
-    let written = write(&beside, &kept).and_then(|()| Ok(rename(&beside, &path)?));
-    if written.is_err() {
-        // It may not be there at all.
-        _ = unlink(&beside);
-    }
-    written.with_context(failed)
-}
-
-fn write(path: &Path, kept: &Kept) -> anyhow::Result<()> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::TRUNC | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(open(path, flags, Mode::from_raw_mode(0o600))?);
-    serde_json::to_writer_pretty(&mut file, kept)?;
-    Ok(file.sync_all()?)
+    let changed = change_private_file(&path, QUESTION, |bytes| {
+        let mut kept = match bytes {
+            [] => Kept::default(),
+            bytes => parse(&path, bytes)?,
+        };
+        change(&mut kept);
+        kept.version = 1;
+        anyhow::Ok(serde_json::to_vec_pretty(&kept)?)
+    });
+    changed.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 impl std::fmt::Debug for Entry {

@@ -1,8 +1,7 @@
 //! `access.proxyheader`: proxies that authenticate clients and name their account in a header.
 
 use http::{HeaderName, header};
-use ipnet::IpNet;
-use wharf_access::ProxyHeader;
+use wharf_access::{ProxyHeader, rules};
 
 use super::{
     keys::{Key, Since, keys},
@@ -46,13 +45,22 @@ pub(super) fn read(root: &Section<'_>, has_accounts: bool) -> Option<ProxyHeader
             "is missing; name the addresses of the proxies, or every client could name any account",
         );
     }
+    let network = |text: &String| {
+        let network = rules::network(text.trim());
+        if network.is_none() {
+            let text = text.trim().escape_debug();
+            let problem = format!("must have addresses or networks, such as `10.0.0.0/8`, and not `{text}`");
+            root.problem(PROXIES, &problem);
+        }
+        network
+    };
     Some(ProxyHeader {
         user: name(root, USER, user)?,
         groups: match groups {
             Some(_) => Some(name(root, GROUPS, groups)?),
             None => None,
         },
-        proxies: proxies.iter().filter_map(|text| network(root, text)).collect(),
+        proxies: proxies.iter().filter_map(network).collect(),
     })
 }
 
@@ -70,17 +78,4 @@ fn name(root: &Section<'_>, key: Key<Option<String>>, text: Option<String>) -> O
         root.problem(key, &text);
     }
     name.map(|name| name.as_str().to_owned())
-}
-
-fn network(root: &Section<'_>, text: &str) -> Option<IpNet> {
-    let text = text.trim();
-    let network = text.parse().or_else(|_| text.parse().map(std::net::IpAddr::into));
-    if network.is_err() {
-        let text = format!(
-            "must have addresses or networks, such as `10.0.0.0/8`, and not `{}`",
-            text.escape_debug()
-        );
-        root.problem(PROXIES, &text);
-    }
-    network.ok()
 }
