@@ -41,8 +41,8 @@ done
 docker --config ./alice pull "$R/team/app:1"
 # A client without an account pulls what is public, and nothing else.
 docker rmi "$R/team/app:1"
-docker --config ./nobody pull "$R/public/app:1"
-fails 1 docker --config ./nobody pull "$R/team/app:1"
+docker --config ./anonymous pull "$R/public/app:1"
+fails 1 docker --config ./anonymous pull "$R/team/app:1"
 # An account that lacks the right is told so.
 echo pw | docker --config ./bob login -u bob --password-stdin "$R" | grep 'Login Succeeded'
 docker --config ./bob pull "$R/team/app:1"

@@ -15,7 +15,7 @@ docker tag greet-python:0.1 "$R/$name:latest"
 docker --config ./alice push "$R/$name:latest"
 docker rmi "$R/$name:latest"
 docker --config ./alice pull "$R/$name:latest"
-fails 1 docker --config ./nobody pull "$R/$name:latest"
+fails 1 docker --config ./anonymous pull "$R/$name:latest"
 echo pw | docker --config ./bob login -u bob --password-stdin "$R" | grep 'Login Succeeded'
 docker --config ./bob pull "$R/$name:latest"
 docker tag "$R/$name:latest" "$R/$name:2"

@@ -325,7 +325,7 @@ mod tests {
         let failed = change(&path, 1 << 10, |_| Err(io::Error::other("no")));
         assert_eq!(failed.unwrap_err().to_string(), "no");
         assert_eq!(read(&path, 1 << 10).unwrap().bytes.len(), 16);
-        let mode = rustix::fs::stat(&path).unwrap().st_mode;
+        let mode = stat(&path).unwrap().st_mode;
         assert_eq!(mode & 0o777, 0o600);
     }
 }

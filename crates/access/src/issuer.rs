@@ -29,7 +29,7 @@ use crate::{
     token::{self, Algorithm, Claims, Origin, Realm, Rejection, Settings, TOKEN_LIMIT, TokenError},
 };
 
-/// How much earlier than it is made a token is valid, in seconds, for servers whose clocks are late.
+/// How much earlier than it is made a token is valid, in seconds, for servers with clocks that are late.
 const EARLIER: u64 = 10;
 
 /// The configuration of the token server (`access.tokens`).
@@ -91,7 +91,7 @@ pub enum IssueError {
 }
 
 impl Issuer {
-    /// A token server whose keys lie in `storage`. It can neither make nor verify a token before [`start`](Self::start).
+    /// A token server with its keys in `storage`. It can neither make nor verify a token before [`start`](Self::start).
     pub fn new(storage: &Arc<dyn Storage>, options: Options) -> Self {
         let settings = Settings {
             realm: options.realm.clone(),

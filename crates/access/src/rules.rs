@@ -300,7 +300,7 @@ impl Rule {
         by_account && (self.from.is_empty() || self.fits_address(asker.address, verb))
     }
 
-    /// Of a client whose address is not known, the rule allows nothing, and denies what it denies.
+    /// Of a client with an unknown address, the rule allows nothing, and denies what it denies.
     fn fits_address(&self, address: Option<IpAddr>, verb: Option<Verb>) -> bool {
         match (address.map(|address| address.to_canonical()), verb) {
             (Some(address), _) => self.from.iter().any(|network| network.contains(&address)),

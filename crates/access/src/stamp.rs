@@ -22,7 +22,7 @@ pub struct Stamp([u8; 16]);
 pub struct StampError;
 
 impl Stamp {
-    /// The state of the user `name` whose password has this hash.
+    /// The state of the user `name` with this hash of the password.
     pub(crate) fn of(name: &str, hash: &Bcrypt) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(b"wharf: the stamp of a user\0");
@@ -36,7 +36,7 @@ impl Stamp {
 }
 
 impl Stamp {
-    /// The state of a robot token whose secret has this hash.
+    /// The state of a robot token with this hash of the secret.
     pub(crate) fn of_robot(hash: &[u8; 32]) -> Self {
         let mut hasher = Sha256::new();
         hasher.update(b"wharf: the stamp of a robot token\0");

@@ -97,7 +97,7 @@ struct Shared<R: Reader> {
     state: RwLock<State<R::Value>>,
     /// When the last look at the files began. Held during the next one.
     looking: tokio::sync::Mutex<Option<Instant>>,
-    /// Held while the files are read: a look whose request went away may still be under way.
+    /// Held while the files are read: a look may still be under way after its request went away.
     reading: Mutex<()>,
     status: Mutex<Status>,
 }

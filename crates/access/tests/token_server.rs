@@ -115,6 +115,16 @@ impl Scene {
             Authorization::InsufficientScope => "scope",
         }
     }
+
+    /// A refresh token for a robot token of the operator, which was logged in with.
+    fn refresh(&self, login: &Login) -> String {
+        let subject = Subject {
+            account: None,
+            binding: login.binding,
+        };
+        let refresh = self.issuer.issue_refresh(subject, None, SystemTime::now());
+        refresh.unwrap()
+    }
 }
 
 fn write_users(directory: &Path, names: &[&str]) {
@@ -164,14 +174,7 @@ async fn a_revoked_robot_ends_what_was_issued_for_it() {
         Some("robot:r-operator")
     );
     let issued = scene.token(&login, "repository:a:pull");
-    let subject = Subject {
-        account: None,
-        binding: login.binding,
-    };
-    let refresh = scene
-        .issuer
-        .issue_refresh(subject, None, SystemTime::now())
-        .unwrap();
+    let refresh = scene.refresh(&login);
     scene.access.redeem(refresh.as_bytes(), None).await.unwrap();
     assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "allowed");
     scene
@@ -192,14 +195,7 @@ async fn a_rotated_robot_ends_what_was_fetched_with_its_old_secret() {
     let robot = scene.robot(None, "**").await;
     let login = scene.login("x", &robot).await.unwrap();
     let issued = scene.token(&login, "repository:a:pull");
-    let subject = Subject {
-        account: None,
-        binding: login.binding,
-    };
-    let refresh = scene
-        .issuer
-        .issue_refresh(subject, None, SystemTime::now())
-        .unwrap();
+    let refresh = scene.refresh(&login);
     assert_eq!(scene.may(&issued, "a", Verb::Pull).await, "allowed");
     let now = SystemTime::now();
     let (secret, _) = scene.robots.rotate("r-operator", None, now).await.unwrap();

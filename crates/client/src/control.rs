@@ -92,7 +92,7 @@ struct Problem {
 }
 
 impl Control {
-    /// The server whose control socket is at `path`; `None`: no server runs there.
+    /// The server with its control socket at `path`; `None`: no server runs there.
     ///
     /// # Errors
     ///

@@ -49,7 +49,7 @@ impl Registry {
         Ok(observed)
     }
 
-    /// The error of a push whose conditions held when they were checked, and no longer when it was written.
+    /// The error of a push with conditions that held when they were checked, and no longer when it was written.
     ///
     /// # Errors
     ///

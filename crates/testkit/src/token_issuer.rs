@@ -7,6 +7,7 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 
 use crate::tokens::Signer;
@@ -124,20 +125,8 @@ fn entry(scope: &str, allowed: &[&str]) -> Option<Value> {
 /// The parameters of a query, decoded.
 fn pairs(query: &str) -> Vec<(String, String)> {
     let decoded = |text: &str| {
-        let mut bytes = Vec::new();
-        let mut rest = text.bytes();
-        while let Some(byte) = rest.next() {
-            let value = match byte {
-                b'+' => b' ',
-                b'%' => {
-                    let digits: String = rest.by_ref().take(2).map(char::from).collect();
-                    u8::from_str_radix(&digits, 16).unwrap_or(b'?')
-                }
-                other => other,
-            };
-            bytes.push(value);
-        }
-        String::from_utf8_lossy(&bytes).into_owned()
+        let text = text.replace('+', " ");
+        percent_decode_str(&text).decode_utf8_lossy().into_owned()
     };
     let written = query.split('&').filter_map(|pair| pair.split_once('='));
     written

@@ -26,7 +26,7 @@ const USERS: &[&str] = &["alice", "bob", "ci", "root"];
 /// A hash of `pw` that is quick to check.
 const HASH: &str = "$2y$04$KQlVPV7oebzne.IOGT3eAONmm5hGHB1wtnxLDUdOMyabu50rBKuzq";
 
-/// A server with users, all of whose passwords are `pw`, and these rules.
+/// A server with users that all have the password `pw`, and these rules.
 fn ruled(builder: ServerBuilder, rules: &str) -> Server {
     builder.write("rules.yml", rules);
     let path = builder.path("rules.yml").display().to_string();
@@ -141,10 +141,10 @@ async fn empty_credentials_are_those_of_no_account(builder: ServerBuilder) {
         .repository("public/a")
         .push_image("1", &image)
         .await;
-    let nobody = server.anonymous().as_user("", "");
-    nobody.repository("public/a").pull_image("1", &image).await;
-    nobody.get("/v2/").await.expect(401);
-    nobody.get("/v2/private/a/tags/list").await.expect(401);
+    let unnamed = server.anonymous().as_user("", "");
+    unnamed.repository("public/a").pull_image("1", &image).await;
+    unnamed.get("/v2/").await.expect(401);
+    unnamed.get("/v2/private/a/tags/list").await.expect(401);
     server
         .anonymous()
         .as_user("", "x")
@@ -380,7 +380,7 @@ async fn users_may_do_everything_without_rules_and_the_public_may_pull(builder: 
 fn behind(builder: ServerBuilder, proxies: &str) -> Server {
     builder.write(
         "rules.yml",
-        "groups: {ops: [nobody]}\nrules: [{accounts: '@ops', repositories: 'a', allow: pull}]\n",
+        "groups: {ops: [yan]}\nrules: [{accounts: '@ops', repositories: 'a', allow: pull}]\n",
     );
     let path = builder.path("rules.yml").display().to_string();
     let header = format!("{{user: X-Remote-User, groups: X-Remote-Groups, proxies: {proxies}}}");
@@ -402,7 +402,7 @@ async fn a_proxy_that_is_believed_names_the_account_and_its_groups(builder: Serv
         .await
         .expect_error(403, "DENIED")
         .expect_message("`zoe` has no right to pull from a");
-    get("nobody", "").await.expect(404);
+    get("yan", "").await.expect(404);
     get("", "ops").await.expect(401);
     // Clients that do not come by way of the sign-on log in as ever.
     user(&server, "bob").get("/v2/").await.expect(200);

@@ -115,7 +115,7 @@ fn users<'a>(node: Option<&'a Node>, problems: &mut Vec<Problem>) -> BTreeMap<&'
 
 struct Reader<'a> {
     users: BTreeMap<&'a str, Labels<'a>>,
-    /// A section with users whose labels are not in the file
+    /// A section with users, the labels of which are not in the file
     foreign: Option<&'a str>,
     problems: &'a mut Vec<Problem>,
 }

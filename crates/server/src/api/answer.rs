@@ -45,7 +45,7 @@ impl Answer {
         self
     }
 
-    /// Adds the `ETag` of a version, whose text has only letters and digits.
+    /// Adds the `ETag` of a version: its text has only letters and digits.
     pub(crate) fn with_version(mut self, version: &str) -> Self {
         if let Ok(tag) = HeaderValue::try_from(format!("\"{version}\"")) {
             self.headers.insert(header::ETAG, tag);

@@ -1,4 +1,4 @@
-//! A call: one request whose caller, rights, query and body were checked, as handlers receive it.
+//! A call: one request, with caller, rights, query and body checked, as handlers receive it.
 
 use std::sync::Arc;
 

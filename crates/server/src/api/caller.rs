@@ -15,7 +15,7 @@ use crate::{
     v2,
 };
 
-/// The caller of a request, whose right to the operation was checked.
+/// The caller of a request, with a right to the operation that was checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
     /// The client; `None`: the local operator at the control socket.

@@ -144,7 +144,7 @@ struct Parts {
 }
 
 impl Problem {
-    /// A failure whose `detail` says what was wrong, and what to do.
+    /// A failure; `detail` says what was wrong, and what to do.
     pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Parts {
             kind,
@@ -156,7 +156,7 @@ impl Problem {
         }))
     }
 
-    /// A failure of this program or of what it relies on, whose `cause` is for the log.
+    /// A failure of this program or of what it relies on; `cause` is for the log.
     pub(crate) fn failed(cause: impl std::fmt::Display) -> Self {
         let text = "the server failed; its operator finds the reason in the log, by the id of this request";
         let mut problem = Self::new(Kind::Failed, text);

@@ -138,7 +138,7 @@ pub(super) async fn delete(call: Call<'_>, rights: Rights, name: &RepoName, refe
 ///
 /// # Errors
 ///
-/// The answer, if these may be images whose tags the client may not delete.
+/// The answer, if these may be images with tags that the client may not delete.
 pub(super) fn may_force(call: Call<'_>, rights: &Rights) -> Result<bool> {
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     let sight = rights.sight(call.app.services.access.as_deref());
