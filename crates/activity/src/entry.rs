@@ -40,7 +40,7 @@ pub struct Entry {
     #[serde(default, skip_serializing_if = "Request::is_nothing")]
     pub request: Request,
     /// The side that asked for it
-    #[serde(default, skip_serializing_if = "Actor::is_nobody")]
+    #[serde(default, skip_serializing_if = "Actor::is_unnamed")]
     pub actor: Actor,
 }
 
@@ -159,7 +159,7 @@ impl Request {
 }
 
 impl Actor {
-    fn is_nobody(&self) -> bool {
+    fn is_unnamed(&self) -> bool {
         self.name.is_none()
     }
 }

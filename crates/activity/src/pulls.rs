@@ -15,7 +15,7 @@
 //! 1. It adds the counts of an object that was not written for a day to its own, and writes its own object, which now
 //!    names the other one as absorbed. Readers pass over an object that another one names.
 //! 2. Then it reads the objects of all others again. If one of them names the same object, it takes its addition back and
-//!    leaves the object alone. Of two processes that absorb one object, whichever looks last sees the other, because
+//!    leaves the object alone. Of two processes that absorb one object, the one that looks last sees the other, because
 //!    each has written before it looks; so at most one of them keeps the counts.
 //! 3. Otherwise it removes the object.
 
@@ -73,7 +73,7 @@ pub(crate) enum Forgotten {
 /// The counts of one process, as it writes them.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Counts {
-    /// Names of objects whose counts are contained in these
+    /// Names of objects with counts that are contained in these
     #[serde(default)]
     absorbed: VecDeque<Box<str>>,
     repositories: BTreeMap<Box<str>, RepositoryPulls>,
