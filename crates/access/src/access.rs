@@ -174,8 +174,8 @@ impl Access {
                 users.recognise(basic).map(Principal::with_password).map(Ok)
             }
             (Credentials::Bearer(token), Way::Tokens(verifier)) => {
-                let verifier = verifier.current_if_unchanged()?;
-                let claims = verifier.recognise(token, SystemTime::now())?;
+                let now = SystemTime::now();
+                let claims = verifier.if_unchanged(|verifier| verifier.recognise(token, now))??;
                 Some(Ok(Principal::with_token(claims)))
             }
             (Credentials::Basic(_), Way::Tokens(_)) | (Credentials::Bearer(_), Way::Passwords { .. }) => {
@@ -303,35 +303,16 @@ impl Access {
             Via::Token(_) => principal.actor().is_some() || matches!(self.login, Way::Tokens(_)),
             Via::Password | Via::Robot(_) | Via::Proxy => true,
         };
-        let Some(rules) = self.rules() else {
-            return match has_proof {
-                true => Authorization::Allowed(Grant::default()),
-                false => Authorization::Unauthenticated,
-            };
-        };
-        if actions.is_empty() && !has_proof {
+        if !has_proof && (self.rules.is_none() || actions.is_empty()) {
             return Authorization::Unauthenticated;
         }
-        let asker = asker(principal, address);
-        let mut grant = Grant::default();
-        for &action in actions {
-            match rules.decide(asker, action, tag) {
-                Verdict::Allowed(rule) => {
-                    grant.creates_only |= rule.creates_only && action.verb == Verb::Push;
-                }
-                // Each account may ask for the list of the repositories that it may see.
-                Verdict::Denied(_) if action.resource == Resource::Catalog && asker.account.is_some() => {}
-                Verdict::Denied(_) if asker.account.is_none() => return Authorization::Unauthenticated,
-                Verdict::Denied(rule) => {
-                    return Authorization::Forbidden(Box::new(Missing {
-                        action,
-                        comment: rule.and_then(|rule| rule.comment.clone()),
-                        rule: rule.map(|rule| rule.origin),
-                    }));
-                }
+        match &self.rules {
+            None => Authorization::Allowed(Grant::default()),
+            Some(Source::Configuration(rules)) => by_rules(rules, asker(principal, address), actions, tag),
+            Some(Source::File(file)) => {
+                file.with_current(|rules| by_rules(rules, asker(principal, address), actions, tag))
             }
         }
-        Authorization::Allowed(grant)
     }
 
     /// Whether `principal`, a client at `address`, may administer the registry: `access.admins` names its account, or a rule gives
@@ -546,7 +527,7 @@ impl Sight<'_> {
     /// Whether there may be a tag that the client may not see in a repository that it may.
     pub fn limits_tags(&self) -> bool {
         let rules = self.rules.as_ref();
-        rules.is_some_and(|rules| rules.rules.iter().any(|rule| !rule.tags.is_empty()))
+        rules.is_some_and(|rules| rules.list().iter().any(|rule| !rule.tags.is_empty()))
     }
 
     /// Whether the client may pull from the repository, and, if `tag` is given, that tag.
@@ -564,6 +545,34 @@ impl Sight<'_> {
             matches!(verdict, Verdict::Allowed(_))
         })
     }
+}
+
+/// What `rules` say about the `actions` of a client.
+fn by_rules<'a>(
+    rules: &Rules,
+    asker: Asker<'_>,
+    actions: &[Action<'a>],
+    tag: Option<&str>,
+) -> Authorization<'a> {
+    let mut grant = Grant::default();
+    for &action in actions {
+        match rules.decide(asker, action, tag) {
+            Verdict::Allowed(rule) => {
+                grant.creates_only |= rule.creates_only && action.verb == Verb::Push;
+            }
+            // Each account may ask for the list of the repositories that it may see.
+            Verdict::Denied(_) if action.resource == Resource::Catalog && asker.account.is_some() => {}
+            Verdict::Denied(_) if asker.account.is_none() => return Authorization::Unauthenticated,
+            Verdict::Denied(rule) => {
+                return Authorization::Forbidden(Box::new(Missing {
+                    action,
+                    comment: rule.and_then(|rule| rule.comment.clone()),
+                    rule: rule.map(|rule| rule.origin),
+                }));
+            }
+        }
+    }
+    Authorization::Allowed(grant)
 }
 
 fn asker(principal: &Principal, address: Option<IpAddr>) -> Asker<'_> {

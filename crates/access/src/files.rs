@@ -40,11 +40,23 @@ pub(crate) struct Signature {
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) bytes: Vec<u8>,
+    pub(crate) opened: Opened,
     pub(crate) signature: Signature,
     /// Whether every later change has another signature.
     pub(crate) is_settled: bool,
     /// Time since the last change; zero when the time stamp lies in the future.
     pub(crate) age: Duration,
+}
+
+/// A file that was read. It may have another path by now, or none.
+#[derive(Debug)]
+pub(crate) struct Opened(File);
+
+impl Opened {
+    /// The signature of the file now. One system call, a fifth of the work of [`signature`].
+    pub(crate) fn signature(&self) -> io::Result<Signature> {
+        Ok(signature_of(&rustix::fs::fstat(&self.0)?))
+    }
 }
 
 /// The signature of what is at `path` now; symbolic links are followed. One system call.
@@ -84,6 +96,7 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
         let age = signature.age(now);
         return Ok(Contents {
             bytes,
+            opened: Opened(file),
             signature,
             is_settled: age > STAMP_STEP,
             age,

@@ -146,11 +146,12 @@ impl Htpasswd {
     /// The user of these credentials, if it is known at once: the file is unchanged, and this password was
     /// checked not long ago. One system call and one hash of a few bytes.
     pub fn recognise(&self, basic: &Basic) -> Option<Arc<str>> {
-        let users = self.file.current_if_unchanged()?;
-        let user = users.find(basic.name())?;
-        self.checks
-            .remembers(user, basic.password())
-            .then(|| Arc::clone(user.name()))
+        let recognised = self.file.if_unchanged(|users| {
+            let user = users.find(basic.name())?;
+            let is_right = self.checks.remembers(user, basic.password());
+            is_right.then(|| Arc::clone(user.name()))
+        });
+        recognised.flatten()
     }
 
     /// The state of the user `name`, if that is known at once; `Ok(None)`: there is no such user. One system call.
@@ -158,8 +159,8 @@ impl Htpasswd {
     /// # Errors
     /// [`FileChanged`]: call [`stamp`](Self::stamp), which reads the file.
     pub fn stamp_at_once(&self, name: &str) -> Result<Option<Stamp>, FileChanged> {
-        let users = self.file.current_if_unchanged().ok_or(FileChanged)?;
-        Ok(users.find(name).map(|user| user.stamp()))
+        let stamp = |users: &Users| users.find(name).map(|user| user.stamp());
+        self.file.if_unchanged(stamp).ok_or(FileChanged)
     }
 
     /// The state of the user `name`; `None`: there is no such user.

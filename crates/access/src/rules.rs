@@ -14,16 +14,18 @@ mod native;
 mod pattern;
 mod problem;
 mod reader;
+mod screen;
 mod text;
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
+    fmt, iter,
     net::IpAddr,
 };
 
 use ipnet::IpNet;
 
+use self::screen::{Glance, Screen};
 pub use self::{
     effective::Configured,
     file::{OpenError, RulesFile},
@@ -37,11 +39,15 @@ use crate::action::{Action, Resource, Verb};
 /// An ordered list of rules, and the groups that they name.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// The members of each group
-    pub groups: HashMap<Box<str>, HashSet<Box<str>>>,
-    /// The rules, the first before the others
-    pub rules: Vec<Rule>,
+    groups: Groups,
+    /// The first before the others
+    rules: Box<[Rule]>,
+    /// One of each rule
+    screens: Box<[Screen]>,
 }
+
+/// The members of each group.
+pub type Groups = HashMap<Box<str>, HashSet<Box<str>>>;
 
 /// One rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -187,11 +193,30 @@ impl Effect {
 }
 
 impl Rules {
+    /// `rules`, the first before the others, which name `groups`.
+    pub fn new(groups: Groups, rules: Vec<Rule>) -> Self {
+        Self {
+            groups,
+            screens: rules.iter().map(Screen::of).collect(),
+            rules: rules.into(),
+        }
+    }
+
+    /// The groups that the rules name.
+    pub fn groups(&self) -> &Groups {
+        &self.groups
+    }
+
+    /// The rules, the first before the others.
+    pub fn list(&self) -> &[Rule] {
+        &self.rules
+    }
+
     /// What the rules say about `action` on `tag`, if it names one. Allocates nothing.
     ///
     /// The catalogue is allowed to each client that may see a repository, since it shows each only those.
     pub fn decide(&self, asker: Asker<'_>, action: Action<'_>, tag: Option<&str>) -> Verdict<'_> {
-        let fits = |rule: &&Rule| match action.resource {
+        let fits = |rule: &Rule| match action.resource {
             Resource::Catalog => {
                 rule.effect.on(Verb::Pull) == Some(true)
                     && rule.fits_client(&self.groups, asker, Some(Verb::Pull))
@@ -207,12 +232,19 @@ impl Rules {
             Resource::Catalog => Verb::Pull,
             Resource::Repository(_) => action.verb,
         };
-        let mut fitting = self.rules.iter().filter(fits);
-        match fitting.find_map(|rule| Some((rule, rule.effect.on(verb)?))) {
+        let mut candidates = self.candidates(Glance::at(asker.account, action));
+        match candidates.find_map(|rule| fits(rule).then_some((rule, rule.effect.on(verb)?))) {
             Some((rule, true)) => Verdict::Allowed(rule),
             Some((rule, false)) => Verdict::Denied(Some(rule)),
             None => Verdict::Denied(None),
         }
+    }
+
+    /// The rules that may fit, of which there are few.
+    fn candidates(&self, glance: Glance) -> impl Iterator<Item = &Rule> {
+        let mut screens = self.screens.iter();
+        let mut rules = self.rules.iter();
+        iter::from_fn(move || rules.nth(screens.position(|screen| screen.lets_through(&glance))?))
     }
 
     /// Whether the client may administer the registry: by the first rule on every repository that names `admin`.
@@ -278,12 +310,7 @@ impl Rule {
     }
 
     /// Whether the rule is about the client, which wants `verb`, or, without one, to administer.
-    fn fits_client(
-        &self,
-        groups: &HashMap<Box<str>, HashSet<Box<str>>>,
-        asker: Asker<'_>,
-        verb: Option<Verb>,
-    ) -> bool {
+    fn fits_client(&self, groups: &Groups, asker: Asker<'_>, verb: Option<Verb>) -> bool {
         let by_account = self
             .accounts
             .iter()

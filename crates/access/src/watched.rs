@@ -5,6 +5,10 @@
 //! until its stamps are old it is compared by content. A change is therefore in force for the very next request, also one that
 //! keeps size and modification time.
 //!
+//! What is compared is the file that was read, which is kept open: when it is written, replaced, renamed or removed, its
+//! stamps change. They do not when a directory above it is, or a symbolic link to it; so the path itself is looked at as well,
+//! at most once in a [millisecond](PATH), because that costs five times as much.
+//!
 //! **When they are damaged.** What cannot be read, or is refused by its [`Reader`], is taken for an accident: the last good
 //! state stays in force, and the log says so once for each change.
 //!
@@ -14,7 +18,10 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -22,10 +29,13 @@ use std::{
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 
-use crate::files::{self, Contents, Signature};
+use crate::files::{self, Contents, Opened, Signature};
 
 /// A file that was changed less than this ago and does not end with a newline may be half written.
 const WRITING: Duration = Duration::from_millis(50);
+
+/// How long a look at the paths is good, for the changes that the open files do not show.
+const PATH: Duration = Duration::from_millis(1);
 
 /// How long to wait for the rest of a half-written file.
 const WRITING_WAIT: Duration = Duration::from_millis(20);
@@ -95,6 +105,9 @@ struct Shared<R: Reader> {
     reader: R,
     paths: Box<[PathBuf]>,
     state: RwLock<State<R::Value>>,
+    opened: Instant,
+    /// When the paths were last found to lead to what was read, in nanoseconds since `opened`
+    found: AtomicU64,
     /// When the last look at the files began. Held during the next one.
     looking: tokio::sync::Mutex<Option<Instant>>,
     /// Held while the files are read: a look may still be under way after its request went away.
@@ -105,7 +118,7 @@ struct Shared<R: Reader> {
 #[derive(Debug)]
 struct State<T> {
     /// The state of each path at the last look
-    seen: Arc<[Seen]>,
+    seen: Vec<Seen>,
     /// Hash of the contents of the files, also of damaged ones; `None` when one could not be read
     content: Option<[u8; 32]>,
     /// What the last good contents mean
@@ -113,11 +126,13 @@ struct State<T> {
 }
 
 /// The state of a path at a look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Seen {
     Nothing,
-    /// A file, and whether its signature is enough to tell whether it changed.
-    File(Signature, bool),
+    /// A file that could change without another signature
+    Fresh,
+    /// A file that has another signature when it changes
+    Settled(Signature, Opened),
     Error(io::ErrorKind),
 }
 
@@ -141,11 +156,13 @@ impl<R: Reader> Watched<R> {
             shared: Arc::new(Shared {
                 reader,
                 state: RwLock::new(State {
-                    seen: vec![Seen::Nothing; paths.len()].into(),
+                    seen: paths.iter().map(|_| Seen::Nothing).collect(),
                     content: None,
                     value: Arc::new(initial),
                 }),
                 paths: paths.into(),
+                opened: Instant::now(),
+                found: AtomicU64::new(0),
                 looking: tokio::sync::Mutex::default(),
                 reading: Mutex::default(),
                 status: Mutex::default(),
@@ -155,9 +172,18 @@ impl<R: Reader> Watched<R> {
         watched
     }
 
-    /// What is in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One system call for each file.
-    pub(crate) fn current_if_unchanged(&self) -> Option<Arc<R::Value>> {
-        self.shared.current_if_unchanged()
+    /// What `use_it` makes of what is in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One
+    /// system call for each file, no allocation, and no count of references that processors contend for.
+    pub(crate) fn if_unchanged<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> Option<T> {
+        let state = self.shared.state.read();
+        self.shared
+            .is_unchanged(&state.seen)
+            .then(|| use_it(&state.value))
+    }
+
+    /// What `use_it` makes of what was in force at the last look.
+    pub(crate) fn with_current<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> T {
+        use_it(&self.shared.state.read().value)
     }
 
     /// What was in force at the last look.
@@ -168,7 +194,12 @@ impl<R: Reader> Watched<R> {
     /// What is in force, after a look at the files if they changed. A look that began after this call is as good as a new one.
     pub(crate) async fn refresh(&self) -> Arc<R::Value> {
         let called = Instant::now();
-        if let Some(value) = self.current_if_unchanged() {
+        let unchanged = {
+            let state = self.shared.state.read();
+            let is_unchanged = self.shared.is_unchanged(&state.seen);
+            is_unchanged.then(|| Arc::clone(&state.value))
+        };
+        if let Some(value) = unchanged {
             return value;
         }
         let mut looking = self.shared.looking.lock().await;
@@ -192,13 +223,18 @@ impl<R: Reader> Watched<R> {
 }
 
 impl<R: Reader> Shared<R> {
-    fn current_if_unchanged(&self) -> Option<Arc<R::Value>> {
-        let (seen, value) = {
-            let state = self.state.read();
-            (Arc::clone(&state.seen), Arc::clone(&state.value))
-        };
-        let mut paths = self.paths.iter().zip(&*seen);
-        paths.all(|(path, seen)| Seen::at(path) == *seen).then_some(value)
+    fn is_unchanged(&self, seen: &[Seen]) -> bool {
+        let now = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let age = now.saturating_sub(self.found.load(Ordering::Relaxed));
+        if u128::from(age) < PATH.as_nanos() && seen.iter().all(Seen::is_untouched) {
+            return true;
+        }
+        let mut paths = self.paths.iter().zip(seen);
+        let is_unchanged = paths.all(|(path, seen)| seen.is_still_at(path));
+        if is_unchanged {
+            self.found.store(now, Ordering::Relaxed);
+        }
+        is_unchanged
     }
 
     /// Reads the files, and puts in force what can be. What was seen and what is in force change together: a request must
@@ -210,22 +246,18 @@ impl<R: Reader> Shared<R> {
             .iter()
             .map(|path| read_whole(path, R::SIZE_LIMIT))
             .collect();
-        let seen = read.iter().map(|read| match read {
-            Ok(contents) => Seen::File(contents.signature, contents.is_settled),
-            Err(error) => Seen::Error(error.kind()),
-        });
-        let seen = seen.collect();
-        let mut whole = Vec::new();
-        for (file, read) in read.iter().enumerate() {
+        let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = read.into_iter().map(Seen::split).unzip();
+        let mut bytes = Vec::new();
+        for (file, read) in whole.iter().enumerate() {
             match read {
-                Ok(contents) => whole.push(&*contents.bytes),
+                Ok(whole) => bytes.push(&**whole),
                 Err(error) => return self.unreadable(seen, file, error),
             }
         }
-        self.take(seen, &whole);
+        self.take(seen, &bytes);
     }
 
-    fn unreadable(&self, seen: Arc<[Seen]>, file: usize, error: &io::Error) {
+    fn unreadable(&self, seen: Vec<Seen>, file: usize, error: &io::Error) {
         let value = {
             let mut state = self.state.write();
             state.seen = seen;
@@ -239,7 +271,7 @@ impl<R: Reader> Shared<R> {
         self.complain(&Damage { file, text }, &value);
     }
 
-    fn take(&self, seen: Arc<[Seen]>, contents: &[&[u8]]) {
+    fn take(&self, seen: Vec<Seen>, contents: &[&[u8]]) {
         let content = digest(contents);
         let old = {
             let mut state = self.state.write();
@@ -304,11 +336,32 @@ impl<R: Reader> Shared<R> {
 }
 
 impl Seen {
-    /// What is at the path now; equal to an earlier value only if nothing can have changed.
-    fn at(path: &Path) -> Self {
-        match files::signature(path) {
-            Ok(signature) => Self::File(signature, true),
-            Err(error) => Self::Error(error.kind()),
+    /// What was seen at a path, and what was read there.
+    fn split(read: io::Result<Contents>) -> (Self, io::Result<Vec<u8>>) {
+        match read {
+            Ok(contents) if contents.is_settled => (
+                Self::Settled(contents.signature, contents.opened),
+                Ok(contents.bytes),
+            ),
+            Ok(contents) => (Self::Fresh, Ok(contents.bytes)),
+            Err(error) => (Self::Error(error.kind()), Err(error)),
+        }
+    }
+
+    /// Whether the same file is at the path now, and cannot have changed.
+    fn is_still_at(&self, path: &Path) -> bool {
+        match (self, files::signature(path)) {
+            (Self::Settled(seen, _), Ok(now)) => *seen == now,
+            (Self::Error(seen), Err(now)) => *seen == now.kind(),
+            (Self::Nothing | Self::Fresh | Self::Settled(..) | Self::Error(_), _) => false,
+        }
+    }
+
+    /// Whether the file that was read cannot have changed, wherever it is now.
+    fn is_untouched(&self) -> bool {
+        match self {
+            Self::Settled(seen, file) => file.signature().is_ok_and(|now| now == *seen),
+            Self::Nothing | Self::Fresh | Self::Error(_) => false,
         }
     }
 }

@@ -86,10 +86,8 @@ fn rules() -> impl Strategy<Value = Rules> {
         for (at, rule) in rules.iter_mut().enumerate() {
             rule.origin = RuleOrigin::Line(at + 1);
         }
-        Rules {
-            groups: HashMap::from([("ci".into(), HashSet::from(["bob".into()]))]),
-            rules,
-        }
+        let groups = HashMap::from([("ci".into(), HashSet::from(["bob".into()]))]);
+        Rules::new(groups, rules)
     })
 }
 
@@ -175,10 +173,10 @@ proptest! {
     ) {
         let asker = asker(account, Some("10.1.2.3"));
         let alone = |rule: &Rule| {
-            let rules = Rules { groups: rules.groups.clone(), rules: vec![rule.clone()] };
+            let rules = Rules::new(rules.groups().clone(), vec![rule.clone()]);
             outcome(decide(&rules, asker, &name, verb, None))
         };
-        let first = rules.rules.iter().find_map(alone);
+        let first = rules.list().iter().find_map(alone);
         let found = outcome(decide(&rules, asker, &name, verb, None));
         prop_assert_eq!(found, first, "and without one it is denied");
     }
@@ -257,10 +255,7 @@ fn one(effect: Effect, tags: &[&str], from: &[&str]) -> Rule {
 }
 
 fn allows(rules: Vec<Rule>, address: Option<&str>, tag: Option<&str>) -> bool {
-    let rules = Rules {
-        rules,
-        ..Rules::default()
-    };
+    let rules = Rules::new(HashMap::new(), rules);
     let verdict = decide(&rules, asker(Some("alice"), address), "a", Verb::Push, tag);
     matches!(verdict, Verdict::Allowed(_))
 }

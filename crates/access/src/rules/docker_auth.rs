@@ -3,12 +3,12 @@
 //! An entry that means something that our rules cannot express is an error with a remedy, so no rule ever allows more here than
 //! it did there. What can only match nothing is told, and left out.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use wharf_document::{Map, Node, Value, words::cut};
 
 use super::{
-    Account, Effect, Pattern, Problem, Rule, RuleOrigin, Rules, Verbs,
+    Account, Effect, Groups, Pattern, Problem, Rule, RuleOrigin, Rules, Verbs,
     go::{self, Found},
     pattern::AccountPart,
     text::{Text, check_keys, line, listed, network, text, texts, unknown},
@@ -92,10 +92,7 @@ pub(super) fn read(root: &Map, problems: &mut Vec<Problem>) -> Rules {
             break;
         }
     }
-    Rules {
-        rules,
-        groups: HashMap::new(),
-    }
+    Rules::new(Groups::new(), rules)
 }
 
 /// The users of the file, with their labels.

@@ -42,10 +42,7 @@ impl Rules {
                 ..Rule::on_everything(RuleOrigin::Key("access.anonymous"))
             });
         }
-        Self {
-            groups: file.map(|file| file.groups.clone()).unwrap_or_default(),
-            rules,
-        }
+        Self::new(file.map(|file| file.groups.clone()).unwrap_or_default(), rules)
     }
 }
 

@@ -89,12 +89,12 @@ impl RulesFile {
 
     /// Whether the file is as it was when it was looked at last. One system call.
     pub(crate) fn is_unchanged(&self) -> bool {
-        self.file.current_if_unchanged().is_some()
+        self.file.if_unchanged(|_| ()).is_some()
     }
 
-    /// The rules in force, if the file is as it was; `None`: call [`refresh`](Self::refresh). One system call.
-    pub fn current_if_unchanged(&self) -> Option<Arc<Rules>> {
-        self.file.current_if_unchanged()
+    /// What `use_them` makes of the rules that were in force at the last look.
+    pub(crate) fn with_current<T>(&self, use_them: impl FnOnce(&Rules) -> T) -> T {
+        self.file.with_current(use_them)
     }
 
     /// The rules that were in force at the last look.
@@ -156,7 +156,7 @@ impl watched::Reader for Reader {
 
 /// How many of the rules are in the file.
 fn in_file(rules: &Rules) -> usize {
-    let origins = rules.rules.iter().map(|rule| rule.origin);
+    let origins = rules.list().iter().map(|rule| rule.origin);
     origins
         .filter(|origin| matches!(origin, RuleOrigin::Line(_)))
         .count()

@@ -1,11 +1,11 @@
 //! Our own format of rules: `groups`, and a list of `rules`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use wharf_document::{Map, Node, Value, words::cut};
 
 use super::{
-    Account, Effect, Pattern, PatternError, Problem, Rule, RuleOrigin, Rules, Verbs,
+    Account, Effect, Groups, Pattern, PatternError, Problem, Rule, RuleOrigin, Rules, Verbs,
     text::{Text, check_keys, line, network, text, texts, unknown},
 };
 use crate::action::Verb;
@@ -84,14 +84,11 @@ pub(super) fn read(root: &Map, problems: &mut Vec<Problem>) -> Rules {
         }
     };
     let groups = reader.groups.into_iter();
-    Rules {
-        groups: groups.collect(),
-        rules,
-    }
+    Rules::new(groups.collect(), rules)
 }
 
-fn groups(node: &Node, problems: &mut Vec<Problem>) -> HashMap<Box<str>, HashSet<Box<str>>> {
-    let mut groups = HashMap::new();
+fn groups(node: &Node, problems: &mut Vec<Problem>) -> Groups {
+    let mut groups = Groups::new();
     let Value::Map(map) = &node.value else {
         if !node.is_nothing() {
             let text = format!("`groups` must have names of groups below it, not {}", node.kind());
@@ -156,7 +153,7 @@ fn colon(text: Text<'_>) -> Option<Problem> {
 }
 
 struct Reader<'a> {
-    groups: HashMap<Box<str>, HashSet<Box<str>>>,
+    groups: Groups,
     problems: &'a mut Vec<Problem>,
 }
 

@@ -142,9 +142,10 @@ impl WatchedVerifier {
         })
     }
 
-    /// The keys in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One system call for each.
-    pub(crate) fn current_if_unchanged(&self) -> Option<Arc<Verifier>> {
-        self.files.current_if_unchanged()
+    /// What `use_them` makes of the keys in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One
+    /// system call for each.
+    pub(crate) fn if_unchanged<T>(&self, use_them: impl FnOnce(&Verifier) -> T) -> Option<T> {
+        self.files.if_unchanged(use_them)
     }
 
     /// The keys that were in force at the last look.

@@ -73,7 +73,7 @@ fn a_file_means_what_its_documentation_says() {
     );
     assert_eq!(at(None, Verb::Pull, "public/a/b", None, None), Some((22, true)));
     assert_eq!(at(None, Verb::Push, "public/a", None, None), None);
-    let releases = rules.rules.iter().find(|rule| rule.creates_only).unwrap();
+    let releases = rules.list().iter().find(|rule| rule.creates_only).unwrap();
     assert_eq!(releases.comment.as_deref(), Some("Releases are never changed"));
 }
 
@@ -435,8 +435,8 @@ proptest! {
             return Ok(());
         }
         prop_assert!(reading.is_usable(), "{}: {:#?}", text, reading.problems);
-        prop_assert_eq!(reading.rules.rules.len(), written.len());
-        for (rule, written) in reading.rules.rules.iter().zip(&written) {
+        prop_assert_eq!(reading.rules.list().len(), written.len());
+        for (rule, written) in reading.rules.list().iter().zip(&written) {
             let accounts: Vec<String> = rule.accounts.iter().map(|account| match account {
                 Account::Anonymous => "anonymous".to_owned(),
                 Account::AnyUser => "*".to_owned(),

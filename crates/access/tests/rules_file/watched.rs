@@ -2,7 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "plays the operator who edits the file")]
 
-use std::{fs, path::PathBuf, sync::Arc};
+use std::{fs, os::unix::fs::symlink, path::PathBuf, sync::Arc, thread, time::Duration};
 
 use tempfile::TempDir;
 use wharf_access::{
@@ -35,12 +35,34 @@ impl Scene {
     }
 
     async fn lets(&self, account: &str) -> bool {
-        let rules = match self.file.current_if_unchanged() {
-            Some(rules) => rules,
-            None => self.file.refresh().await,
-        };
+        let rules = self.file.refresh().await;
         allows(&rules, Some(account), Verb::Pull, "a")
     }
+}
+
+/// Kubernetes mounts files in this way, and swaps the link.
+#[tokio::test]
+async fn a_link_to_a_directory_that_is_swapped_is_noticed_at_once() {
+    let directory = TempDir::with_prefix("wharf-rules-").unwrap();
+    let root = directory.path().to_owned();
+    let at = |name: &str| root.join(name);
+    for account in ["alice", "bob"] {
+        fs::create_dir(at(account)).unwrap();
+        fs::write(at(account).join("rules"), rule(account)).unwrap();
+    }
+    symlink("alice", at("now")).unwrap();
+    let scene = Scene {
+        file: RulesFile::open(&at("now/rules"), Configured::default()).unwrap(),
+        path: at("now/rules"),
+        _directory: directory,
+    };
+    // Until its stamps are old the file is compared by content, and not by what is open.
+    thread::sleep(Duration::from_millis(2_200));
+    assert!(scene.lets("alice").await && !scene.lets("bob").await);
+    symlink("bob", at("next")).unwrap();
+    fs::rename(at("next"), at("now")).unwrap();
+    thread::sleep(Duration::from_millis(2));
+    assert!(scene.lets("bob").await && !scene.lets("alice").await);
 }
 
 #[tokio::test]
@@ -181,15 +203,13 @@ fn the_configuration_stands_around_the_file() {
         anonymous: vec![Pattern::parse("public/**").unwrap()],
     };
     let file = RulesFile::open(&path, configured.clone()).unwrap();
-    let rules = file.current_if_unchanged().unwrap_or_else(|| {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(file.refresh())
-    });
+    let rules = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap()
+        .block_on(file.refresh());
     assert_eq!(
         rules
-            .rules
+            .list()
             .iter()
             .map(|rule| rule.origin.to_string())
             .collect::<Vec<_>>(),

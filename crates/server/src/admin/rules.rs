@@ -27,7 +27,7 @@ impl AccessRules {
         let rules = self.access.rules();
         let rules = rules
             .iter()
-            .flat_map(|rules| &rules.rules)
+            .flat_map(|rules| rules.list())
             .map(described)
             .collect();
         let file = self.access.rules_file().map(|file| {
@@ -59,7 +59,7 @@ pub fn check_rules(text: &str) -> wire::CheckedRules {
     wire::CheckedRules {
         usable: is_usable,
         problems: problems.collect(),
-        rules: reading.rules.rules.iter().map(described).collect(),
+        rules: reading.rules.list().iter().map(described).collect(),
     }
 }
 

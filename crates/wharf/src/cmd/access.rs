@@ -71,11 +71,11 @@ fn remarks(path: &Path, rules: &Rules, problems: &[Problem]) -> String {
         format!("{count} {word}{}", if count == 1 { "" } else { "s" })
     };
     let (errors, warnings) = (count(Weight::Error, "error"), count(Weight::Warning, "warning"));
-    let plural = if rules.rules.len() == 1 { "" } else { "s" };
+    let plural = if rules.list().len() == 1 { "" } else { "s" };
     _ = writeln!(
         text,
         "{path}: {} rule{plural}, {errors}, {warnings}",
-        rules.rules.len()
+        rules.list().len()
     );
     text
 }

@@ -139,7 +139,7 @@ fn rules(path: &Path, report: &mut Report) {
         }
     }
     if report.worst_of(RULES).is_none() {
-        let count = reading.rules.rules.len();
+        let count = reading.rules.list().len();
         let plural = if count == 1 { "" } else { "s" };
         report.ok(RULES, format!("{count} rule{plural} in `{}`", path.display()));
     }
