@@ -11,6 +11,7 @@ mod differential;
 mod docker;
 mod live;
 mod rules;
+mod rules_through_server;
 mod scene;
 mod setup;
 mod start;
@@ -28,6 +29,7 @@ fn main() {
     setup::add_to(&mut suite);
     live::add_to(&mut suite);
     rules::add_to(&mut suite);
+    rules_through_server::add_to(&mut suite);
     start::add_to(&mut suite);
     wire::add_to(&mut suite);
     apache::add_to(&mut suite);

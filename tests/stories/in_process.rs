@@ -16,8 +16,12 @@ pub(crate) fn start(
         .build()
         .unwrap();
     let environment = environment.iter().cloned();
-    let running = block_in_place(|| runtime.block_on(wharf::start(configuration, environment)))
-        .map_err(|error| format!("{error:#}"))?;
+    // The runtime of a start that fails is dropped where blocking is allowed.
+    let started = block_in_place(|| {
+        let started = runtime.block_on(wharf::start(configuration, environment));
+        started.map(|running| (running, runtime))
+    });
+    let (running, runtime) = started.map_err(|error| format!("{error:#}"))?;
     let address = running.address().to_string().parse().unwrap();
     Ok(Box::new(OwnRuntime {
         address,

@@ -406,7 +406,7 @@ impl Access {
     }
 
     /// Looks at the file of rules if it changed.
-    async fn refresh_rules(&self) {
+    pub async fn refresh_rules(&self) {
         if let Some(Source::File(file)) = &self.rules {
             file.refresh().await;
         }

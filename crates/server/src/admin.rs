@@ -9,7 +9,7 @@ pub mod wire;
 
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
-pub use rules::{AccessRules, check_rules};
+pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use tokens::{Tokens, TokensError};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 

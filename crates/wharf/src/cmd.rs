@@ -20,6 +20,7 @@ pub(crate) mod repo;
 pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;
+mod table;
 pub(crate) mod token;
 pub(crate) mod uploads;
 pub(crate) mod user;

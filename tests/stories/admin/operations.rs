@@ -110,6 +110,15 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
                 .await
                 .expect(200),
         ),
+        (
+            "testRules",
+            api.post(
+                "/rules/test",
+                r#"{"account":"bob","action":"pull","repository":"a"}"#,
+            )
+            .await
+            .expect(200),
+        ),
         ("removeUser", api.delete("/users?name=bob").await.expect(200)),
     ];
     let called: BTreeSet<String> = called.iter().map(|(id, _)| (*id).to_owned()).collect();

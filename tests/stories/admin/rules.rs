@@ -1,12 +1,13 @@
 //! The access rules: those in force, and the check of a text.
 
-use wharf_testkit::{Client, Server, ServerBuilder, json};
+use wharf_testkit::{Client, Server, ServerBuilder, Value, json};
 
 use super::{ALICE, Api, ExpectProblem as _, socket_of, with_socket, with_users};
 
 wharf_testkit::configured_on_both_engines![
     a_text_is_checked_and_not_used,
     without_users_there_are_no_rules,
+    a_question_is_answered_by_the_rules_in_force,
     administrators_are_those_that_a_key_or_a_rule_names,
 ];
 
@@ -78,6 +79,57 @@ async fn without_users_there_are_no_rules(builder: ServerBuilder) {
         .get("/rules")
         .await
         .expect_problem(409, "no-users");
+}
+
+async fn a_question_is_answered_by_the_rules_in_force(builder: ServerBuilder) {
+    builder.write(
+        "rules.yml",
+        "groups: {ci: [dan]}\nrules:\n- {accounts: '@ci', repositories: 'team/**', allow: push, push: create-only, comment: Once}\n",
+    );
+    let rules = builder.path("rules.yml").display().to_string();
+    let server = with_users(builder)
+        .config(format!("access: {{admins: [alice], rules: '{rules}'}}"))
+        .start();
+    let operator = api(&server).await;
+    let test = async |question: Value| operator.post("/rules/test", &question.to_string()).await;
+    let push =
+        json!({"account": "bob", "groups": ["ci"], "action": "push", "repository": "team/app", "tag": "1"});
+    assert_eq!(
+        test(push).await.expect(200).json(),
+        json!({
+            "allowed": true, "create_only": true,
+            "rule": {"file": rules, "line": 3, "origin": "line 3", "comment": "Once"},
+        })
+    );
+    let admin = json!({"account": "alice", "action": "admin"});
+    assert_eq!(
+        test(admin).await.expect(200).json(),
+        json!({
+            "allowed": true, "create_only": false,
+            "rule": {"key": "access.admins", "origin": "`access.admins` of the configuration"},
+        })
+    );
+    let anonymous = json!({"action": "pull", "repository": "team/app", "from": "10.0.0.1"});
+    assert_eq!(
+        test(anonymous.clone()).await.expect(200).json(),
+        json!({"allowed": false, "create_only": false})
+    );
+    for (field, value) in [
+        ("repository", json!("A")),
+        ("repository", Value::Null),
+        ("tag", json!("-")),
+        ("from", json!("here")),
+    ] {
+        let mut wrong = anonymous.clone();
+        wrong[field] = value;
+        let problem = test(wrong).await.expect_problem(400, "bad-body").json();
+        assert_eq!(problem["field"], field, "{problem}");
+    }
+    // Which rules there are is a secret of the administrators.
+    let bob = operator.with(server.anonymous().as_user("bob", "pw"));
+    bob.post("/rules/test", r#"{"action":"admin"}"#)
+        .await
+        .expect_problem(401, "not-authenticated");
 }
 
 async fn administrators_are_those_that_a_key_or_a_rule_names(builder: ServerBuilder) {

@@ -343,6 +343,74 @@ pub enum Weight {
     Note,
 }
 
+/// A question about the rights of an account.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RuleQuestion {
+    /// The name of the account; absent for a client without one. There need be no such user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// Groups of which the account is a member besides those of the rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    /// What it would do.
+    pub action: RuleAction,
+    /// The repository; absent for `admin`, which is about the whole registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repository: Option<String>,
+    /// The tag, if it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// Address of the client; absent: it is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// An action of a rule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleAction {
+    /// Read from a repository.
+    Pull,
+    /// Write to a repository.
+    Push,
+    /// Delete in a repository.
+    Delete,
+    /// Administer the registry.
+    Admin,
+}
+
+/// What the rules say to a question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RuleDecision {
+    /// Whether the account may do it.
+    pub allowed: bool,
+    /// Whether it may only create the tag, and not move it.
+    pub create_only: bool,
+    /// The rule that decides; absent: none fits, and so it is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule: Option<DecidingRule>,
+}
+
+/// The rule that decides.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DecidingRule {
+    /// The file in which it is written; absent for a rule of the configuration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// Its line in the file, counted from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<usize>,
+    /// The key of the configuration that stands for it; absent for a rule of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Where it is written, in words.
+    pub origin: String,
+    /// Its comment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
 /// A page of the activity log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ActivityPage {

@@ -95,7 +95,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 14] = [
+pub(crate) static OPERATIONS: [Operation; 15] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -258,6 +258,18 @@ pub(crate) static OPERATIONS: [Operation; 14] = [
         body_limit: 1 << 20,
         answer: Some(schema::<wire::CheckedRules>),
         handler: rules::check,
+        ..READ
+    },
+    Operation {
+        id: "testRules",
+        method: Method::POST,
+        path: "/rules/test",
+        summary: "Show whether an account may do something, and the rule that decides",
+        right: Right::Admin,
+        body: Some(schema::<wire::RuleQuestion>),
+        answer: Some(schema::<wire::RuleDecision>),
+        problems: &[Kind::NoUsers],
+        handler: rules::test,
         ..READ
     },
 ];

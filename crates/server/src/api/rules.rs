@@ -1,4 +1,4 @@
-//! `/rules`: the access rules in force, and the check of a text.
+//! `/rules`: the access rules in force, what they decide, and the check of a text.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
@@ -8,19 +8,33 @@ use super::{
     json,
     problem::{Kind, Problem, Result},
 };
-use crate::admin::{check_rules, wire};
+use crate::admin::{AccessRules, QuestionError, check_rules, wire};
 
 pub(crate) fn show(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
-        let Some(rules) = call.shared.admin.rules.clone() else {
-            return Err(Problem::new(
-                Kind::NoUsers,
-                "users do not log in here, so there are no rules about them; configure users (`auth.htpasswd`)",
-            ));
-        };
-        Answer::json(&rules.show())
+        let shown = rules(&call)?.show().await;
+        Answer::json(&shown)
     }
     .boxed()
+}
+
+pub(crate) fn test(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let question = call.json()?;
+        let decided = rules(&call)?.decide(&question).await;
+        let wrong =
+            |error: QuestionError| Problem::new(Kind::BadBody, error.to_string()).with_field(error.field);
+        Answer::json(&decided.map_err(wrong)?)
+    }
+    .boxed()
+}
+
+fn rules(call: &Call) -> Result<&AccessRules> {
+    call.shared.admin.rules.as_ref().ok_or_else(|| {
+        let text =
+            "users do not log in here, so there are no rules about them; configure users (`auth.htpasswd`)";
+        Problem::new(Kind::NoUsers, text)
+    })
 }
 
 pub(crate) fn check(call: Call) -> BoxFuture<'static, Result<Answer>> {

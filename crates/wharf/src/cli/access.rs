@@ -21,9 +21,21 @@ pub(crate) enum Access {
         config: Option<PathBuf>,
     },
 
+    /// Print the rules in force, in their order, as the running server has them, or else those of the configuration.
+    Show {
+        /// The registry's config.yml; otherwise found as for `serve`.
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Print whether an account may do something, and the rule that decides.
     ///
-    /// Exit status 0 if it may, 1 if not, 2 if the rules cannot be read.
+    /// The running server decides, or else the rules of the configuration. Exit status 0 if the account may, 1 if not, 2 if the
+    /// rules cannot be read.
     Test(AccessTest),
 }
 
@@ -48,7 +60,7 @@ pub(crate) struct AccessTest {
     #[arg(long, value_name = "GROUP,…", value_delimiter = ',')]
     pub(crate) groups: Vec<String>,
 
-    /// The file of rules; otherwise the one that the configuration names in `access.rules`.
+    /// A file of rules to ask, in place of those in force.
     #[arg(short, long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
 

@@ -8,15 +8,17 @@ use std::{
 };
 
 use anyhow::Context as _;
+use http::Method;
 use serde_json::{Value, json};
-use wharf_access::{
-    Action, Resource, Verb,
-    rules::{Asker, OpenError, Problem, Reading, Rule, RuleOrigin, Rules, RulesFile, Verdict, Weight},
-};
+use wharf_access::rules::{Configured, OpenError, Problem, Reading, Rules, RulesFile, Weight};
+use wharf_client::control::ControlError;
+use wharf_server::admin::{decide, list_rules, wire};
 
+use super::table;
 use crate::{
     cli::{Access, AccessTest, TestedAction},
     config,
+    control::RunningServer,
 };
 
 /// The exit status of a question that has no answer.
@@ -25,6 +27,7 @@ const UNDECIDED: u8 = 2;
 pub(crate) fn run(command: &Access) -> anyhow::Result<ExitCode> {
     match command {
         Access::Check { file, config } => check(file.as_deref(), config.as_deref()),
+        Access::Show { config, json } => show(config.as_deref(), *json),
         Access::Test(question) => Ok(test(question)),
     }
 }
@@ -87,7 +90,7 @@ fn test(question: &AccessTest) -> ExitCode {
         } else {
             answer.text()
         })?;
-        Ok(answer.rule.is_allowed)
+        Ok(answer.decision.allowed)
     });
     match answered {
         Ok(true) => ExitCode::SUCCESS,
@@ -100,76 +103,182 @@ fn test(question: &AccessTest) -> ExitCode {
     }
 }
 
-/// The decision about a question.
-struct Answer<'a> {
-    question: &'a AccessTest,
-    /// The file of rules, if there is one
-    file: Option<PathBuf>,
-    rule: Decided,
+/// The rules that a command asks.
+enum Asked {
+    /// Those of a server that runs
+    OfServer(RunningServer),
+    /// Those of a file and of the configuration; `None`: there are none, and every user may do everything on repositories.
+    Read(Option<Rules>, Option<PathBuf>),
 }
 
-/// What decides.
-struct Decided {
-    is_allowed: bool,
-    /// `None`: no rule fits, so it is denied.
-    origin: Option<RuleOrigin>,
-    comment: Option<String>,
-    creates_only: bool,
+impl Asked {
+    /// The rules in `file`, or those of the running server, or those that the configuration names. A server without users has none.
+    fn find(file: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Self> {
+        let settings = config::load(config)?;
+        if file.is_none()
+            && let Some(server) = RunningServer::find(&settings)?
+        {
+            match shown(&server) {
+                Ok(_) => return Ok(Self::OfServer(server)),
+                Err(error) if error.is("no-users") => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let file = file.map(Path::to_owned).or(settings.access.rules);
+        let of_file = file.as_deref().map(usable).transpose()?;
+        let configured = &settings.access.configured;
+        let are_any = of_file.is_some() || *configured != Configured::default();
+        let rules = are_any.then(|| Rules::effective(of_file.as_ref(), configured));
+        Ok(Self::Read(rules, file))
+    }
+
+    fn list(&self) -> anyhow::Result<wire::RuleList> {
+        Ok(match self {
+            Self::OfServer(server) => shown(server)?,
+            Self::Read(rules, file) => {
+                let file = file.as_ref().map(|file| wire::RulesFile {
+                    path: file.display().to_string(),
+                    problem: None,
+                    warnings: Vec::new(),
+                });
+                list_rules(rules.as_ref(), file)
+            }
+        })
+    }
+
+    fn decide(&self, question: &wire::RuleQuestion) -> anyhow::Result<wire::RuleDecision> {
+        Ok(match self {
+            Self::OfServer(server) => server.tell(Method::POST, "/rules/test", &[], question)?,
+            Self::Read(Some(rules), file) => decide(rules, file.as_deref(), question)?,
+            Self::Read(None, _) => {
+                let rules = Rules::effective(None, &Configured::default());
+                decide(&rules, None, question)?
+            }
+        })
+    }
+}
+
+fn shown(server: &RunningServer) -> Result<wire::RuleList, ControlError> {
+    server.ask(Method::GET, "/rules", &[])
+}
+
+fn show(config: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
+    let list = Asked::find(None, config)?.list()?;
+    let text = match json {
+        true => format!("{:#}\n", serde_json::to_value(&list)?),
+        false => listed(&list),
+    };
+    print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The rules as a table, below what is wrong with their file.
+fn listed(list: &wire::RuleList) -> String {
+    let mut text = String::new();
+    if let Some(file) = &list.file {
+        if let Some(problem) = &file.problem {
+            _ = writeln!(text, "error: {problem}; the last good rules are in force");
+        }
+        for warning in &file.warnings {
+            _ = writeln!(text, "warning: {}: {warning}", file.path);
+        }
+    }
+    if list.rules.is_empty() {
+        text.push_str(match list.file {
+            Some(_) => "no rules: nothing is allowed\n",
+            None => "no rules are configured (`access.rules`): every user may do everything\n",
+        });
+        return text;
+    }
+    let rows = list.rules.iter().map(|rule| {
+        let effect = match rule.effect {
+            wire::RuleEffect::Allow => "allow",
+            wire::RuleEffect::Deny => "deny",
+            wire::RuleEffect::Exactly => "allow only",
+        };
+        let actions = rule.actions.join(",");
+        let or = |texts: &[String]| match texts {
+            [] => "-".to_owned(),
+            texts => texts.join(" "),
+        };
+        [
+            rule.origin.clone(),
+            rule.accounts.join(" "),
+            rule.repositories.join(" "),
+            or(&rule.tags),
+            or(&rule.from),
+            match rule.create_only {
+                true => format!("{effect} {actions}, push: create-only"),
+                false => format!("{effect} {actions}"),
+            },
+            wharf_client::printable(rule.comment.as_deref().unwrap_or_default()).to_string(),
+        ]
+    });
+    let head = [
+        "RULE",
+        "ACCOUNTS",
+        "REPOSITORIES",
+        "TAGS",
+        "FROM",
+        "EFFECT",
+        "COMMENT",
+    ];
+    text + &table::aligned(head, rows) + "\n"
+}
+
+/// The question of a command, and the answer.
+struct Answer<'a> {
+    question: &'a AccessTest,
+    decision: wire::RuleDecision,
 }
 
 impl<'a> Answer<'a> {
     fn to(question: &'a AccessTest) -> anyhow::Result<Self> {
-        let settings = config::load(question.config.as_deref())?;
-        let file = question.file.clone().or(settings.access.rules);
-        let of_file = file.as_deref().map(usable).transpose()?;
-        let rules = Rules::effective(of_file.as_ref(), &settings.access.configured);
-        let account = Some(&*question.account).filter(|account| *account != "anonymous");
-        let groups = question.groups.iter();
-        let groups: Vec<Box<str>> = groups.map(|group| group.trim_start_matches('@').into()).collect();
-        let asker = Asker {
-            account,
-            groups: &groups,
-            address: question.from,
+        let target = question.target.as_ref();
+        let asked = wire::RuleQuestion {
+            account: account(question).map(str::to_owned),
+            groups: question.groups.clone(),
+            action: match question.action {
+                TestedAction::Pull => wire::RuleAction::Pull,
+                TestedAction::Push => wire::RuleAction::Push,
+                TestedAction::Delete => wire::RuleAction::Delete,
+                TestedAction::Admin => wire::RuleAction::Admin,
+            },
+            repository: target.map(|target| target.repository.to_string()),
+            tag: target
+                .and_then(|target| target.tag.as_ref())
+                .map(ToString::to_string),
+            from: question.from.map(|address| address.to_string()),
         };
-        let verb = match question.action {
-            TestedAction::Pull => Some(Verb::Pull),
-            TestedAction::Push => Some(Verb::Push),
-            TestedAction::Delete => Some(Verb::Delete),
-            TestedAction::Admin => None,
-        };
-        let verdict = match (verb, &question.target) {
-            (Some(verb), Some(target)) => {
-                let resource = Resource::Repository(&target.repository);
-                let tag = target.tag.as_ref().map(wharf_oci::Tag::as_str);
-                rules.decide(asker, Action { resource, verb }, tag)
-            }
-            _ => rules.administers(asker),
-        };
-        let rule = Decided::by(verdict, verb == Some(Verb::Push));
-        Ok(Self { question, file, rule })
+        let decision = Asked::find(question.file.as_deref(), question.config.as_deref())?.decide(&asked)?;
+        Ok(Self { question, decision })
     }
 
     fn text(&self) -> String {
-        let Self { question, rule, .. } = self;
-        let account = match &*question.account {
-            "anonymous" => "a client without an account".to_owned(),
-            account => format!("`{}`", account.escape_debug()),
+        let Self { question, decision } = self;
+        let account = match account(question) {
+            None => "a client without an account".to_owned(),
+            Some(account) => format!("`{}`", account.escape_debug()),
         };
-        let may = if rule.is_allowed { "may" } else { "may not" };
-        let mut text = match rule.is_allowed {
-            true => "allowed: ".to_owned(),
-            false => "denied: ".to_owned(),
+        let (verdict, may) = match decision.allowed {
+            true => ("allowed", "may"),
+            false => ("denied", "may not"),
         };
-        _ = match (question.action, self.target()) {
-            (TestedAction::Admin, _) | (_, None) => writeln!(text, "{account} {may} administer the registry"),
-            (action, Some(target)) => writeln!(text, "{account} {may} {} {target}", word(action)),
+        let mut text = match (question.action, self.target()) {
+            (TestedAction::Admin, _) | (_, None) => {
+                format!("{verdict}: {account} {may} administer the registry\n")
+            }
+            (action, Some(target)) => format!("{verdict}: {account} {may} {} {target}\n", word(action)),
         };
-        if rule.creates_only {
+        if decision.create_only {
             text.push_str("  if the tag does not exist yet: the rule says `push: create-only`\n");
         }
-        _ = match rule.origin {
-            None => writeln!(text, "  no rule allows it"),
-            Some(origin) => writeln!(text, "  rule: {}", self.place(origin)),
+        let Some(rule) = &decision.rule else {
+            return text + "  no rule allows it\n";
+        };
+        _ = match (&rule.file, rule.line) {
+            (Some(file), Some(line)) => writeln!(text, "  rule: {file}:{line}"),
+            _ => writeln!(text, "  rule: {}", rule.origin),
         };
         if let Some(comment) = &rule.comment {
             _ = writeln!(text, "  comment: {}", wharf_client::printable(comment));
@@ -178,28 +287,19 @@ impl<'a> Answer<'a> {
     }
 
     fn json(&self) -> String {
-        let Self { question, rule, .. } = self;
+        let Self { question, decision } = self;
         let target = question.target.as_ref();
-        let account = Some(&*question.account).filter(|account| *account != "anonymous");
-        let decided = rule.origin.map(|origin| {
-            let (line, key) = match origin {
-                RuleOrigin::Line(line) => (Some(line), None),
-                RuleOrigin::Key(key) => (None, Some(key)),
-                RuleOrigin::Default => (None, None),
-            };
-            let file = line
-                .and(self.file.as_ref())
-                .map(|file| file.display().to_string());
-            json!({ "file": file, "line": line, "key": key, "comment": rule.comment })
-        });
+        let rule = decision.rule.as_ref().map(
+            |rule| json!({ "file": rule.file, "line": rule.line, "key": rule.key, "comment": rule.comment }),
+        );
         let answer = json!({
-            "allowed": rule.is_allowed,
-            "account": account,
+            "allowed": decision.allowed,
+            "account": account(question),
             "action": word(question.action),
             "repository": target.map(|target| target.repository.as_str()),
             "tag": target.and_then(|target| target.tag.as_ref()).map(wharf_oci::Tag::as_str),
-            "create_only": rule.creates_only,
-            "rule": decided.unwrap_or(Value::Null),
+            "create_only": decision.create_only,
+            "rule": rule.unwrap_or(Value::Null),
         });
         format!("{answer:#}\n")
     }
@@ -211,28 +311,11 @@ impl<'a> Answer<'a> {
             None => target.repository.to_string(),
         })
     }
-
-    fn place(&self, origin: RuleOrigin) -> String {
-        match (origin, &self.file) {
-            (RuleOrigin::Line(line), Some(file)) => format!("{}:{line}", file.display()),
-            (origin, _) => origin.to_string(),
-        }
-    }
 }
 
-impl Decided {
-    fn by(verdict: Verdict<'_>, is_push: bool) -> Self {
-        let (is_allowed, rule): (bool, Option<&Rule>) = match verdict {
-            Verdict::Allowed(rule) => (true, Some(rule)),
-            Verdict::Denied(rule) => (false, rule),
-        };
-        Self {
-            is_allowed,
-            origin: rule.map(|rule| rule.origin),
-            comment: rule.and_then(|rule| rule.comment.as_deref()).map(str::to_owned),
-            creates_only: is_allowed && is_push && rule.is_some_and(|rule| rule.creates_only),
-        }
-    }
+/// The account that a question is about; `None`: a client without one.
+fn account(question: &AccessTest) -> Option<&str> {
+    Some(&*question.account).filter(|account| *account != "anonymous")
 }
 
 /// The rules of a file that a server would use.

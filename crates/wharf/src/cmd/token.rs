@@ -18,7 +18,10 @@ use wharf_client::control::ControlError;
 use wharf_server::admin::{Tokens, wire};
 use wharf_storage::Storage;
 
-use super::offline::{self, Work};
+use super::{
+    offline::{self, Work},
+    table,
+};
 use crate::{
     cli::{Token, TokenPlace},
     config::{self, Engine, Settings},
@@ -199,17 +202,7 @@ fn shown(issued: &wire::IssuedToken, is_json: bool) -> anyhow::Result<String> {
 }
 
 fn table(list: &[wire::Token]) -> String {
-    let head = [
-        "NAME",
-        "ID",
-        "REPOSITORIES",
-        "ACTIONS",
-        "CREATOR",
-        "EXPIRES",
-        "LAST USE",
-    ];
-    let mut rows = vec![head.map(str::to_owned)];
-    rows.extend(list.iter().map(|token| {
+    let rows = list.iter().map(|token| {
         let or = |text: &Option<String>, other: &str| text.clone().unwrap_or_else(|| other.to_owned());
         [
             token.name.clone(),
@@ -223,25 +216,17 @@ fn table(list: &[wire::Token]) -> String {
             },
             or(&token.last_use, "never"),
         ]
-    }));
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
-    let widths: Vec<usize> = (0..head.len()).map(width).collect();
-    let lines: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            let cells = row
-                .iter()
-                .zip(&widths)
-                .map(|(cell, width)| format!("{cell:<width$}"));
-            cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-        })
-        .collect();
-    lines.join("\n")
+    });
+    let head = [
+        "NAME",
+        "ID",
+        "REPOSITORIES",
+        "ACTIONS",
+        "CREATOR",
+        "EXPIRES",
+        "LAST USE",
+    ];
+    table::aligned(head, rows)
 }
 
 /// A token as JSON, without its secret.
