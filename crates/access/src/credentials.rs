@@ -6,6 +6,7 @@ use base64::{
     Engine as _, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use smallvec::SmallVec;
 
 /// As Go's `base64.StdEncoding`, which registry:2 uses: padding is needed, stray bits at the end are ignored.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -14,6 +15,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true)
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
+
+/// The longest name and password, with the colon, for which nothing is allocated.
+const SHORT: usize = 96;
 
 /// The credentials of a request.
 pub enum Credentials<'a> {
@@ -32,7 +36,7 @@ pub enum Credentials<'a> {
 /// A name and a password. The password may be any bytes, also with colons; it never appears in debug output.
 pub struct Basic {
     /// `name:password`; UTF-8 up to the colon.
-    pair: Vec<u8>,
+    pair: SmallVec<[u8; SHORT]>,
     colon: usize,
 }
 
@@ -77,7 +81,7 @@ impl<'a> Credentials<'a> {
         if !scheme.eq_ignore_ascii_case(b"basic") {
             return Self::Malformed("the `Authorization` header does not begin with `Basic`");
         }
-        let Some(Ok(pair)) = rest.get(1..).map(|text| BASE64.decode(text)) else {
+        let Some(pair) = rest.get(1..).and_then(decoded) else {
             return Self::Malformed("what follows `Basic` in the `Authorization` header is not base64");
         };
         let Some(colon) = pair.iter().position(|&byte| byte == b':') else {
@@ -90,10 +94,17 @@ impl<'a> Credentials<'a> {
     }
 }
 
+fn decoded(text: &[u8]) -> Option<SmallVec<[u8; SHORT]>> {
+    let mut pair = SmallVec::from_elem(0, base64::decoded_len_estimate(text.len()));
+    let length = BASE64.decode_slice(text, &mut pair).ok()?;
+    pair.truncate(length);
+    Some(pair)
+}
+
 impl Basic {
     /// Credentials that did not come in a header.
     pub fn new(name: &str, password: &[u8]) -> Self {
-        let mut pair = Vec::with_capacity(name.len() + 1 + password.len());
+        let mut pair = SmallVec::with_capacity(name.len() + 1 + password.len());
         pair.extend_from_slice(name.as_bytes());
         pair.push(b':');
         pair.extend_from_slice(password);

@@ -19,6 +19,7 @@
     reason = "a test kit fails by panicking, looks at files behind the server's back, and shows logs"
 )]
 
+pub mod allocations;
 mod archive;
 pub mod bucket;
 pub mod buildkit;
