@@ -85,6 +85,8 @@ quietly() {
 provided=(
     "dockerd docker.io"
     "docker docker.io docker-cli"
+    "containerd containerd"
+    "ctr containerd"
     "docker-registry docker-registry"
     "skopeo skopeo"
     "buildah buildah"

@@ -6,8 +6,8 @@ cat > rules.yml <<'Y'
 rules:
   - {accounts: alice, repositories: 'team/**', allow: [pull, push]}
   - {accounts: bob, repositories: 'team/**', allow: pull, comment: 'bob reads only'}
-  - {accounts: anonymous, repositories: 'public/**', allow: pull}
   - {accounts: alice, repositories: 'public/**', allow: [pull, push]}
+  - {accounts: [anonymous, '*'], repositories: 'public/**', allow: pull}
 Y
 cat > config.yml <<Y
 version: 0.1
@@ -51,7 +51,9 @@ fails 1 docker --config ./bob push "$R/team/app:2"
 grep -i 'denied\|bob reads only' said
 docker rmi "$R/team/app:1" "$R/team/app:2" "$R/public/app:1"
 
-# skopeo and podman, with and without an account.
+# containerd, podman and skopeo, with and without an account.
+containerd_pulls_by_rights
+podman_pulls_by_rights
 skopeo inspect --tls-verify=false "docker://$R/public/app:1" | jq -e '.Name | endswith("public/app")'
 fails 1 skopeo inspect --tls-verify=false "docker://$R/team/app:1"
 skopeo inspect --tls-verify=false --creds bob:pw "docker://$R/team/app:1" | jq -e '.Digest'
@@ -97,3 +99,4 @@ wharf access check rules.yml
 wharf access test bob push team/app:1.0 --config config.yml || [ $? = 1 ]
 stop
 wharf activity --config config.yml --account alice --json | grep -q '"push"'
+pulls_are_on_record

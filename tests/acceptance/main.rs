@@ -8,8 +8,9 @@ use std::os::unix::fs::symlink;
 
 use wharf_testkit::{
     Content, Issuing, TokenIssuer,
+    containerd::{self, Containerd},
     docker::{self, Docker},
-    image,
+    image, podman,
     suite::{Part, Suite},
     tokens::{Signer, Wanted},
     tool::{self, Bench},
@@ -61,10 +62,13 @@ fn main() {
         let script = include_str!("a12_foreign.sh");
         play_with(&docker.bench, script, &[("REALM", &server.realm())]);
     });
-    suite.test("a12_our_own_token_server", &with_skopeo, || {
-        let docker = Docker::new("greetings");
-        docker.build("greet-python:0.1");
-        play(&docker.bench, include_str!("a12.sh"));
+    let with_podman = [&with_daemon[..], containerd::NEEDS, &[Part::Program("podman")]].concat();
+    let with_all = [&with_podman[..], &with_skopeo].concat();
+    suite.test("a12_our_own_token_server", &with_all, || {
+        play_with_clients(include_str!("a12.sh"));
+    });
+    suite.test("a12_rules_without_a_token_server", &with_podman, || {
+        play_with_clients(include_str!("a12_basic.sh"));
     });
     suite.test("a14_the_directory_of_registry_2_as_is", &with_registry_2, || {
         play(&Bench::new(), include_str!("a14.sh"));
@@ -73,6 +77,15 @@ fn main() {
     let conclusion = suite.run();
     docker::stop();
     conclusion.exit();
+}
+
+/// Runs a script with docker, containerd and podman, each with a store of its own, and the functions of `a12_clients.sh`.
+fn play_with_clients(script: &str) {
+    let docker = Docker::new("greetings");
+    docker.build("greet-python:0.1");
+    let containerd = Containerd::start();
+    let bench = podman::with_storage(containerd.for_commands_on(docker.bench));
+    play(&bench, &[include_str!("a12_clients.sh"), script].concat());
 }
 
 /// Runs a script; all that it prints is shown when it fails.

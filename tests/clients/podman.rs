@@ -1,5 +1,6 @@
 //! podman and buildah: build from scratch, push, pull, with storage of their own.
 
+use wharf_testkit::podman::{POLICY, with_storage};
 use wharf_testkit::suite::{Part, Suite};
 use wharf_testkit::tool::Bench;
 
@@ -19,34 +20,21 @@ pub(crate) fn add_to(suite: &mut Suite) {
     );
 }
 
-/// A bench whose containers-storage is its own, on the driver that needs nothing from the kernel.
+/// A bench with a storage of its own, and the build context of a small image.
 fn storage() -> Bench {
-    let bench = Bench::new();
-    bench.write(
-        "storage.conf",
-        &format!(
-            "[storage]\ndriver = \"vfs\"\ngraphroot = \"{}\"\nrunroot = \"{}\"\n",
-            bench.path("graph").display(),
-            bench.path("run").display()
-        ),
-    );
-    bench.write(
-        "policy.json",
-        r#"{"default":[{"type":"insecureAcceptAnything"}]}"#,
-    );
+    let bench = with_storage(Bench::new());
     bench.write(
         "context/Containerfile",
         "FROM scratch\nCOPY greeting /greeting\nLABEL made=here\n",
     );
     bench.write("context/greeting", "hello from a layer\n");
-    let configuration = bench.path("storage.conf").display().to_string();
-    bench.environment("CONTAINERS_STORAGE_CONF", configuration)
+    bench
 }
 
 fn buildah() {
     let (registry, bench) = (Subject::start(), storage());
     let reference = format!("{}/build/greeting:1", registry.authority());
-    let policy = bench.path("policy.json").display().to_string();
+    let policy = bench.path(POLICY).display().to_string();
     let context = bench.path("context").display().to_string();
 
     bench.run(
@@ -106,7 +94,7 @@ fn buildah() {
 fn podman() {
     let (registry, bench) = (Subject::start(), storage());
     let reference = format!("{}/education/engineer1-6.2.2:latest", registry.authority());
-    let policy = bench.path("policy.json").display().to_string();
+    let policy = bench.path(POLICY).display().to_string();
     let context = bench.path("context").display().to_string();
     let podman = |arguments: &[&str]| {
         let mut line = vec!["--events-backend", "file", "--cgroup-manager", "cgroupfs"];

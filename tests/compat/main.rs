@@ -2,6 +2,7 @@
 //! table of requests that all of them answer.
 
 mod differential;
+mod doctor;
 mod events;
 mod observe;
 mod ours;
@@ -23,5 +24,6 @@ fn main() {
     serving::add_to(&mut suite);
     events::add_to(&mut suite);
     observe::add_to(&mut suite);
+    doctor::add_to(&mut suite);
     suite.run().exit();
 }

@@ -95,6 +95,7 @@ fn a_good_registry_is_called_good_on_one_screen() {
         "users",
         "data",
         "uploads",
+        "writers",
     ];
     for check in checks {
         assert!(!report.out.contains("\"problem\""), "{}", report.out);
@@ -562,6 +563,27 @@ fn a_server_that_runs_is_fine_unless_it_is_unhealthy() {
         }
     }
     std::fs::remove_file(&down).unwrap();
+}
+
+#[test]
+fn a_server_on_the_directory_is_known_and_one_with_another_address_is_told() {
+    let site = registry();
+    let server = Server::builder(LAUNCHER).start();
+    let root = server.root().display().to_string();
+    replace(&site, &site.path("reg/data").display().to_string(), &root);
+    let named = format!("process {}, `", server.pid());
+    let serves = format!(" serves `{root}`");
+    let address = server.address().to_string();
+    let report = doctor(&site, &[("REGISTRY_HTTP_ADDR", &address)]);
+    has(&report, "writers", "ok", &serves, "");
+    has(&report, "writers", "ok", &named, "");
+    let report = doctor(&site, &[]);
+    let told = format!("{serves}, and no server has the address of this configuration");
+    has(&report, "writers", "warning", &told, "a second server waits");
+    has(&report, "writers", "warning", &named, "stop it");
+    let read_only = ("REGISTRY_STORAGE_MAINTENANCE_READONLY_ENABLED", "true");
+    let report = doctor(&site, &[read_only]);
+    has(&report, "writers", "ok", "only reads", "");
 }
 
 #[test]

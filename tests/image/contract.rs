@@ -18,6 +18,11 @@ pub(crate) fn add_to(suite: &mut Suite) {
     );
     suite.test("s0_07_htpasswd_is_in_the_image", NEEDS, htpasswd_is_in_the_image);
     suite.test(
+        "the_credential_helper_is_in_the_image",
+        NEEDS,
+        credential_helper_is_in_the_image,
+    );
+    suite.test(
         "s0_09_a_container_serves_and_stops_cleanly",
         NEEDS,
         serves_and_stops,
@@ -120,6 +125,33 @@ fn htpasswd_is_in_the_image() {
         ]);
         assert!(line.starts_with("myuser:$2y$"), "{line}");
     }
+}
+
+/// A job of a pipeline that runs in the image names it in `credsStore`.
+fn credential_helper_is_in_the_image() {
+    let docker = docker("");
+    for image in [FULL, MINIMAL] {
+        let helper = |action: &str| {
+            let words = ["run", "--rm", "--network", "none", "--entrypoint"];
+            docker.run(&[&words[..], &["docker-credential-wharf", image, action]].concat())
+        };
+        let version = helper("version");
+        assert!(
+            version.starts_with("docker-credential-wharf (wharf) "),
+            "{image}: {version}"
+        );
+        assert_eq!(helper("list"), "{}", "{image}");
+    }
+    let by_entry_point = [
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        FULL,
+        "docker-credential-wharf",
+        "list",
+    ];
+    assert_eq!(docker.run(&by_entry_point), "{}");
 }
 
 fn serves_and_stops() {

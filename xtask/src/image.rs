@@ -110,7 +110,7 @@ fn lay_out(image: &Path, root: &Path, binary: &Path) -> anyhow::Result<()> {
         fs::set_permissions(image.join(open), fs::Permissions::from_mode(0o1777))?;
     }
     copy(binary, &image.join("bin/registry"), 0o755)?;
-    for name in ["wharf", "htpasswd"] {
+    for name in ["wharf", "htpasswd", "docker-credential-wharf"] {
         symlink("registry", image.join("bin").join(name))?;
     }
     copy(

@@ -106,7 +106,8 @@ use crate::{
 };
 
 const OURS: &str = "wharf";
-const LOCK: &str = "wharf/lock";
+/// Path of the file that the server that writes to the store has locked.
+pub const LOCK: &str = "wharf/lock";
 const STAGING: &str = "wharf/staging";
 /// Staging of what goes into the tree, where that lies on another file system than `wharf`. No repository's name begins
 /// with an underscore, so readers of the tree, registry:2 among them, pass it over.

@@ -105,6 +105,11 @@ impl Peer {
         self.process.stop();
     }
 
+    /// Number of its process.
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Host and port.
     pub fn authority(&self) -> &str {
         &self.authority

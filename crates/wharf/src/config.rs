@@ -5,6 +5,7 @@ mod access;
 mod activity;
 mod admin;
 mod auth;
+mod beside;
 mod check;
 mod cloud;
 mod compat;
@@ -34,9 +35,10 @@ mod tokens;
 mod unsupported;
 mod validation;
 
+pub(crate) use beside::{Directory, directory_of};
 pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
-pub(crate) use load::{load, parse};
+pub(crate) use load::{PLACES, load, parse};
 pub(crate) use middleware::Middleware;
 pub(crate) use show::{Examined, examine};
 

@@ -4,8 +4,11 @@ mod accounts;
 mod certificate;
 mod files;
 mod listener;
+mod mounts;
+mod processes;
 mod report;
 mod store;
+mod writers;
 
 use std::{
     io::{self, Write as _},
@@ -49,11 +52,12 @@ fn look(arguments: &Doctor) -> anyhow::Result<ExitCode> {
     if examined.is_valid() {
         let runtime = runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.context("cannot start")?;
-        runtime.block_on(listener::look(settings, &mut report));
+        let is_address_free = runtime.block_on(listener::look(settings, &mut report));
         certificate::look(settings, &mut report);
         files::look(settings, examined.has_secret_in_file(), &mut report);
         accounts::look(settings, &mut report);
         runtime.block_on(store::look(settings, &mut report));
+        writers::look(settings, is_address_free, &mut report);
     }
     let name = match &settings.source {
         Some(source) => source.path.display().to_string(),

@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Paths of the configuration in the images of registry:2 and registry:3.
-const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
+pub(crate) const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
 
 /// The configuration in our image at the first path. As long as it is unchanged there, a file at the second path is
 /// read instead: users of registry:3 mount theirs there.

@@ -21,30 +21,46 @@ const OURS: [&str; 7] = [
     "conmon",
 ];
 
-/// Looks at the port, and asks the server if one runs.
-pub(super) async fn look(settings: &Settings, report: &mut Report) {
+/// Looks at the port, and asks the server if one runs. Returns whether no process has the address.
+pub(super) async fn look(settings: &Settings, report: &mut Report) -> bool {
+    let is_free = address(settings, report).await;
+    debug_address(settings, report).await;
+    is_free
+}
+
+async fn address(settings: &Settings, report: &mut Report) -> bool {
     match &settings.listen {
         Listen::Tcp(address) => match wharf_http::bind(address).await {
             Ok(_listener) => {
                 report.ok(PORT, format!("`{address}` is free"));
                 report.ok(SERVER, "no server runs; `wharf serve` starts one");
+                true
             }
             Err(BindError::InUse { address, owner }) => {
                 in_use(settings, &address.to_string(), owner.as_deref(), report).await;
+                false
             }
-            Err(error) => report.problem(PORT, chain(&error), remedy(&error)),
+            Err(error) => {
+                report.problem(PORT, chain(&error), remedy(&error));
+                false
+            }
         },
         Listen::Unix(path, _) => match ask(settings).await {
             Ok(status) => {
                 report.ok(PORT, format!("a server answers at `{}`", path.display()));
                 health(status, report);
+                false
             }
             Err(_) => {
                 report.ok(PORT, format!("no server answers at `{}`", path.display()));
                 report.ok(SERVER, "no server runs; `wharf serve` starts one");
+                true
             }
         },
     }
+}
+
+async fn debug_address(settings: &Settings, report: &mut Report) {
     if let Some(debug) = &settings.debug
         && let Err(error) = wharf_http::bind(&debug.address).await
     {
