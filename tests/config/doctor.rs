@@ -347,6 +347,13 @@ const BREAKAGES: &[(Breakage, &str, &str, &str, &str)] = &[
         "",
     ),
     (
+        |site| replace(site, "access:\n", "access:\n  anonymous: [public/**]\n"),
+        "rules",
+        "warning",
+        "clients without an account may pull, and Docker with its own image store cannot",
+        "set `access.tokens.enabled: true`",
+    ),
+    (
         |site| replace(site, "access:\n", "access:\n  rules: reg/gone.yml\n"),
         "rules",
         "problem",

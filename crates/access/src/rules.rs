@@ -385,6 +385,11 @@ impl Visible {
         Self { prefixes }
     }
 
+    /// Whether nothing can be visible.
+    pub fn is_empty(&self) -> bool {
+        self.prefixes.is_empty()
+    }
+
     /// Whether the name may be visible: the rules decide.
     pub fn may_have(&self, name: &str) -> bool {
         self.next_from(name).is_some_and(|next| next == name)

@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use wharf_access::{
     htpasswd,
-    rules::{RulesFile, Weight},
+    rules::{Asker, Rules, RulesFile, Weight},
 };
 
 use super::report::Report;
@@ -57,6 +57,7 @@ pub(super) fn look(settings: &Settings, report: &mut Report) {
     if let Some(path) = &settings.access.rules {
         rules(path, report);
     }
+    anonymous_pulls(settings, report);
 }
 
 fn users(path: &Path, report: &mut Report) {
@@ -116,6 +117,29 @@ fn users(path: &Path, report: &mut Report) {
             false => "there are too many to try well-known passwords on all",
         };
         report.ok(USERS, format!("{count} user{plural} in `{file}`; {not_all}"));
+    }
+}
+
+/// Looks whether Docker can pull what clients without an account may: with its own image store, the default before version 29, it
+/// does not go on without a password where it is asked for one, and fetches a token where it is asked for that.
+fn anonymous_pulls(settings: &Settings, report: &mut Report) {
+    if settings.tokens.is_some() || !matches!(settings.auth, Some(Auth::Htpasswd(_))) {
+        return;
+    }
+    let reading = settings.access.rules.as_deref().map(RulesFile::check);
+    let of_file = reading.and_then(Result::ok).map(|reading| reading.rules);
+    let rules = Rules::effective(of_file.as_ref(), &settings.access.configured);
+    let anonymous = Asker {
+        account: None,
+        groups: &[],
+        address: None,
+    };
+    if !rules.visible(anonymous).is_empty() {
+        report.warning(
+            RULES,
+            "clients without an account may pull, and Docker with its own image store cannot, where passwords are asked for",
+            "set `access.tokens.enabled: true`; containerd, podman and skopeo pull without it",
+        );
     }
 }
 
