@@ -14,6 +14,8 @@ wharf_testkit::configured_on_both_engines![
     a_blob_is_not_mounted_from_a_repository_that_its_client_may_not_read,
     a_tag_that_may_be_created_is_not_moved,
     a_digest_does_not_take_a_protected_tag_with_it,
+    a_refused_deletion_names_no_tag_that_its_client_may_not_see,
+    a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs,
     an_account_that_may_push_may_end_its_upload,
     rules_change_with_their_file_and_the_last_good_ones_stay,
     users_may_do_everything_without_rules_and_the_public_may_pull,
@@ -320,6 +322,101 @@ async fn a_digest_does_not_take_a_protected_tag_with_it(builder: ServerBuilder) 
     app.pull_image("v1", &image).await;
     app.delete_manifest("test").await.expect(202);
     assert_eq!(app.tags().await, ["v1"]);
+}
+
+async fn a_refused_deletion_names_no_tag_that_its_client_may_not_see(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: bob, repositories: '**', tags: 'secret-*', deny: [pull, delete]}\n\
+         - {accounts: bob, repositories: '**', allow: [pull, delete]}\n\
+         - {accounts: ci, repositories: '**', allow: delete}\n\
+         - {accounts: alice, repositories: '**', allow: '*'}\n",
+    );
+    let alice = user(&server, "alice").repository("app");
+    let (image, index) = (image::oci(1), image::oci_index(2));
+    alice.push_image("secret-1", &image).await;
+    alice.push_index("secret-2", &index).await;
+    let other = &index.images[0];
+    let (config, blob) = (&image.blobs[0].digest, &other.blobs[0].digest);
+    for name in ["bob", "ci"] {
+        let client = user(&server, name);
+        let app = client.repository("app");
+        for (path, status) in [
+            (app.manifest_path(&other.manifest.digest), 409),
+            (app.blob_path(blob), 409),
+            (app.blob_path(config), 409),
+            (app.manifest_path(config), 404),
+        ] {
+            let answer = client.delete(&path).await.expect(status);
+            assert!(
+                !answer.text().contains("secret"),
+                "{name} {path}: {}",
+                answer.text()
+            );
+            assert!(
+                !answer.text().contains("force"),
+                "{name} {path}: {}",
+                answer.text()
+            );
+        }
+    }
+    // The digest of a blob of the image is its manifest's owner only for a client that may pull.
+    let hint = user(&server, "bob").repository("app").manifest_path(config);
+    user(&server, "bob")
+        .delete(&hint)
+        .await
+        .expect_message("that digest is a config of an image of `app`");
+    let hint = user(&server, "ci").delete(&hint).await;
+    assert!(!hint.text().contains(&image.manifest.digest), "{}", hint.text());
+    let bob = user(&server, "bob");
+    let manifest = bob.repository("app").manifest_path(&image.manifest.digest);
+    let denied = bob.delete(&manifest).await.expect_error(403, "DENIED");
+    assert!(!denied.text().contains("secret"), "{}", denied.text());
+
+    // What the client may see is named beside the hidden one.
+    alice.push_index("open", &index).await;
+    let manifest = bob.repository("app").manifest_path(&other.manifest.digest);
+    let denied = bob.delete(&manifest).await.expect(409);
+    let text = denied.text();
+    assert!(
+        text.contains("`app:open`, and by an image with a tag that the client may not see"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+    let seen = user(&server, "alice").delete(&manifest).await.expect(409);
+    assert!(
+        seen.text()
+            .contains("`app:open`, `app:secret-2`; delete that first"),
+        "{}",
+        seen.text()
+    );
+}
+
+async fn a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: ci, repositories: app, tags: 'v*', deny: pull}\n\
+         - {accounts: ci, repositories: app, allow: [pull, push], push: create-only}\n",
+    );
+    let (old, new) = (image::oci(1), image::oci(2));
+    let owner = user(&server, "root").repository("app");
+    owner.push_image("v1", &old).await;
+    owner.push_image("test", &new).await;
+    let ci = user(&server, "ci");
+    let by_digest = format!(
+        "{}?tag=v1",
+        ci.repository("app").manifest_path(&new.manifest.digest)
+    );
+    let answer = ci
+        .put(&by_digest)
+        .header("content-type", &new.manifest.media_type)
+        .body(new.manifest.bytes.clone())
+        .await
+        .expect_error(403, "DENIED");
+    // The error of a tag that exists says what it names.
+    assert!(!answer.text().contains(&old.manifest.digest), "{}", answer.text());
 }
 
 async fn an_account_that_may_push_may_end_its_upload(builder: ServerBuilder) {
