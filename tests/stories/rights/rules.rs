@@ -17,6 +17,7 @@ wharf_testkit::configured_on_both_engines![
     a_refused_deletion_names_no_tag_that_its_client_may_not_see,
     a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs,
     an_account_that_may_push_may_end_its_upload,
+    an_account_that_may_not_end_an_upload_is_told_that_it_may_not_push,
     rules_change_with_their_file_and_the_last_good_ones_stay,
     users_may_do_everything_without_rules_and_the_public_may_pull,
     a_proxy_that_is_believed_names_the_account_and_its_groups,
@@ -428,6 +429,19 @@ async fn an_account_that_may_push_may_end_its_upload(builder: ServerBuilder) {
     let location = ci.repository("app").start_upload().await;
     user(&server, "bob").delete(&location).await.expect(403);
     ci.delete(&location).await.expect(204);
+}
+
+async fn an_account_that_may_not_end_an_upload_is_told_that_it_may_not_push(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules: [{accounts: ci, repositories: app, allow: [pull, push]}, {accounts: bob, repositories: app, allow: [pull, delete]}]",
+    );
+    let location = user(&server, "ci").repository("app").start_upload().await;
+    let refused = user(&server, "bob").delete(&location).await;
+    let refused = refused
+        .expect_error(403, "DENIED")
+        .expect_message("`bob` has no right to push to app");
+    assert_eq!(refused.errors()[0]["detail"][0]["Action"], "push");
 }
 
 async fn rules_change_with_their_file_and_the_last_good_ones_stay(builder: ServerBuilder) {

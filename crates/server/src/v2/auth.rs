@@ -96,6 +96,10 @@ fn verbs(method: &Method) -> &'static [Verb] {
 /// Docker and containerd show the message; with 401 they would ask for credentials that are good already.
 fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
     let Missing { action, comment, .. } = missing;
+    let action = Action {
+        verb: action.verb.right(),
+        ..*action
+    };
     let account = account.unwrap_or("this client");
     let mut text = format!(
         "{}: `{}` has no right to {} {}",
@@ -114,7 +118,7 @@ fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
     };
     let error = ApiError::new(ErrorCode::Denied)
         .with_message(text)
-        .with_detail(detail(std::slice::from_ref(action)));
+        .with_detail(detail(std::slice::from_ref(&action)));
     Failure::from(error).caused_by(cause)
 }
 
@@ -122,8 +126,8 @@ fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
 fn right(verb: Verb) -> &'static str {
     match verb {
         Verb::Pull => "pull from",
-        Verb::Push => "push to",
-        Verb::Delete | Verb::Cancel => "delete in",
+        Verb::Push | Verb::Cancel => "push to",
+        Verb::Delete => "delete in",
         Verb::All => "administer",
     }
 }
