@@ -21,6 +21,7 @@ mod options;
 mod refused;
 mod request_log;
 mod rights;
+mod site;
 mod surfaces;
 mod tokens;
 mod unread;

@@ -22,6 +22,7 @@ wharf_testkit::configured_on_both_engines![
     users_may_do_everything_without_rules_and_the_public_may_pull,
     a_proxy_that_is_believed_names_the_account_and_its_groups,
     a_client_that_names_its_account_itself_is_refused,
+    a_page_of_another_site_changes_nothing_for_the_user_of_the_browser,
 ];
 
 const USERS: &[&str] = &["alice", "bob", "ci", "root"];
@@ -523,6 +524,52 @@ async fn a_proxy_that_is_believed_names_the_account_and_its_groups(builder: Serv
         .header("x-remote-groups", "ops")
         .await
         .expect(401);
+}
+
+async fn a_page_of_another_site_changes_nothing_for_the_user_of_the_browser(builder: ServerBuilder) {
+    let server = with_users(builder)
+        .http("cors: {origins: ['https://ui.example'], credentials: true}")
+        .config("access: {proxyheader: {user: X-Remote-User, proxies: 127.0.0.0/8}}")
+        .start();
+    let signed_on = |method: Method, path: &str| {
+        let request = server.anonymous().request(method, path);
+        request.header("x-remote-user", "zoe")
+    };
+    let own = format!("http://{}", server.address());
+    let uploads = "/v2/a/blobs/uploads/";
+    for (header, status) in [
+        // Programs send neither.
+        (("user-agent", "docker/29"), 202),
+        (("sec-fetch-site", "same-origin"), 202),
+        (("sec-fetch-site", "none"), 202),
+        (("origin", own.as_str()), 202),
+        (("origin", "https://ui.example"), 202),
+        (("sec-fetch-site", "same-site"), 403),
+        (("sec-fetch-site", "cross-site"), 403),
+        (("origin", "https://evil.example"), 403),
+        (("origin", "null"), 403),
+    ] {
+        let request = signed_on(Method::POST, uploads).header(header.0, header.1);
+        let answer = request.await.expect(status);
+        if status == 403 {
+            answer
+                .expect_error(403, "DENIED")
+                .expect_message("for a page of another site");
+        }
+    }
+    let image = image::oci(1);
+    let bob = user(&server, "bob").repository("a");
+    bob.push_image("1", &image).await;
+    let manifest = bob.manifest_path("1");
+    let foreign = |request: wharf_testkit::Request| request.header("sec-fetch-site", "cross-site");
+    foreign(signed_on(Method::DELETE, &manifest)).await.expect(403);
+    // A page reads nothing that CORS does not let it read, and changes nothing by reading.
+    foreign(signed_on(Method::GET, &manifest)).await.expect(200);
+    // The browser says the same of the page that may: its site is another one, and its origin is named.
+    foreign(signed_on(Method::DELETE, &manifest))
+        .header("origin", "https://ui.example")
+        .await
+        .expect(202);
 }
 
 async fn a_client_that_names_its_account_itself_is_refused(builder: ServerBuilder) {

@@ -141,6 +141,7 @@ pub(super) fn refused(
 ) -> Failure {
     let (access, challenged, why) = match refusal {
         Refusal::ReadOnly => return super::read_only(),
+        Refusal::CrossSite => return cross_site(),
         Refusal::Forbidden(missing) => return forbidden(context.actor(), &missing),
         Refusal::Unauthenticated(access, challenged) => {
             (access, challenged, unproved(access, challenged).into())
@@ -163,6 +164,13 @@ pub(super) fn refused(
         .with_detail(detail(&needed));
     let challenge = challenge(context, parts, access, (&needed, challenged));
     Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The answer to a change that a browser sent for a page of another site.
+fn cross_site() -> Failure {
+    let text = "a browser sent this request for a page of another site, which may not change this registry for the user of the \
+                browser; the operator of this registry can allow its origin with `http.cors`";
+    Failure::new(ErrorCode::Denied, text)
 }
 
 /// The value of `WWW-Authenticate` for a client that needs the rights `needed`.
