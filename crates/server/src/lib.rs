@@ -15,6 +15,7 @@ mod facts;
 mod gates;
 mod handlers;
 mod health;
+mod incoming;
 mod location;
 mod metrics;
 mod options;

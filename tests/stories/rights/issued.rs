@@ -17,6 +17,7 @@ wharf_testkit::configured_on_both_engines![
     clients_without_an_account_get_what_is_public,
     passwords_go_on_beside_tokens,
     what_is_wrong_with_a_request_is_said_as_oauth_says_it,
+    forms_of_which_no_byte_comes_take_no_room,
     a_token_is_good_for_one_purpose,
     the_realm_is_where_the_client_finds_it,
 ];
@@ -340,6 +341,28 @@ async fn what_is_wrong_with_a_request_is_said_as_oauth_says_it(builder: ServerBu
     client.get("/auth").await.expect(200);
     client.get("/token").await.expect(200);
     client.head("/auth/jwks.json").await.expect(200).expect_body("");
+}
+
+/// Of 1 MiB, sixteen of the largest forms would take all.
+async fn forms_of_which_no_byte_comes_take_no_room(builder: ServerBuilder) {
+    let server = issuing(builder.http("limits: {bodies: 1048576}"), TOKENS);
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        let mut raw = server.raw().await;
+        raw.send(
+            b"POST /auth/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+              Content-Length: 65536\r\n\r\n",
+        )
+        .await;
+        silent.push(raw);
+    }
+    post(
+        &server,
+        "grant_type=password&username=alice&password=pw&service=wharf",
+    )
+    .await
+    .expect(200);
+    drop(silent);
 }
 
 async fn a_token_is_good_for_one_purpose(builder: ServerBuilder) {
