@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use wharf_access::{
-    Access, Action, Authorization, Challenged, Credentials, Missing, Principal, ProxyHeader, Reason, Via,
-};
+use wharf_access::{Access, Action, Authorization, Challenged, Credentials, Missing, Principal, Reason, Via};
 use wharf_activity::Activity;
 use wharf_http::{RequestContext, is_preflight};
 
@@ -241,11 +239,7 @@ async fn authenticate(
     context: &RequestContext,
     request: &Parts,
 ) -> Result<Principal, Reason> {
-    let credentials = match access.proxy_header() {
-        Some(header) => of_proxy(header, context, request),
-        None => None,
-    };
-    let credentials = credentials.unwrap_or_else(|| {
+    let credentials = of_proxy(access, context, request).unwrap_or_else(|| {
         let values = request.headers.get_all(header::AUTHORIZATION);
         Credentials::of_headers(values.iter().map(HeaderValue::as_bytes))
     });
@@ -278,12 +272,13 @@ fn refused(
     }
 }
 
-/// The account that a proxy names, if it names one.
-fn of_proxy<'a>(
-    header: &ProxyHeader,
+/// The account that a proxy names, if it names one; malformed credentials, if a client names it itself.
+pub(crate) fn of_proxy<'a>(
+    access: &Access,
     context: &RequestContext,
     request: &'a Parts,
 ) -> Option<Credentials<'a>> {
+    let header = access.proxy_header()?;
     let values = |name: &str| request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let groups = header.groups.as_deref().map(values);
     header.credentials(
