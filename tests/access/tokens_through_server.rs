@@ -14,6 +14,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
         &[],
         [
             tokens_are_the_same_with_and_without_a_server,
+            a_removed_user_takes_its_tokens_along_with_and_without_a_server,
             a_server_that_takes_no_tokens_leaves_them_to_the_command,
         ]
     );
@@ -119,6 +120,64 @@ async fn tokens_are_the_same_with_and_without_a_server() {
     assert!(revoked.succeeded, "{}", revoked.stderr);
     client.get("/v2/").await.expect(401);
     check(&server, &[("alice", 200)]).await;
+}
+
+/// Makes a robot token of `alice`, by the API.
+async fn of_alice(server: &Server, name: &str) -> String {
+    let alice = server.anonymous().as_user("alice", "pw");
+    let request = alice.post("/api/v1/tokens");
+    let request = request.header("content-type", "application/json");
+    let made = request.body(format!(r#"{{"name": "{name}", "repositories": ["**"]}}"#));
+    made.await.expect(201).json()["secret"]
+        .as_str()
+        .unwrap()
+        .to_owned()
+}
+
+async fn a_removed_user_takes_its_tokens_along_with_and_without_a_server() {
+    let (alone, beside) = (bench(), bench());
+    let mut outcomes = Vec::new();
+    for (bench, stays) in [(&alone, false), (&beside, true)] {
+        let mut server = serving(bench, "access: {tokens: {enabled: true}}");
+        let secrets = [of_alice(&server, "nightly").await, of_alice(&server, "ci").await];
+        if !stays {
+            server.stop();
+        }
+        let remove = || {
+            let ran = bench.try_run(WHARF, &["user", "rm", "alice", "--config", "config.yml"]);
+            said(bench, &ran)
+        };
+        let mut outcome = vec![remove(), remove()];
+        bench.write("htpasswd", &entry("alice", "pw"));
+        if !stays {
+            server.start_again();
+        }
+        check(&server, &[("alice", 200)]).await;
+        for secret in secrets {
+            let client = server.anonymous().as_user("any", &secret);
+            client.get("/v2/").await.expect(401);
+        }
+        // What another program has left.
+        of_alice(&server, "late").await;
+        bench.write("htpasswd", "");
+        if !stays {
+            server.stop();
+        }
+        outcome.push(remove());
+        outcomes.push(outcome);
+    }
+    assert_eq!(outcomes[0], outcomes[1]);
+    let [removed, again, left] = &outcomes[0][..] else {
+        panic!("{outcomes:?}")
+    };
+    assert!(removed.contains("removed user `alice` from "), "{removed}");
+    assert!(
+        removed.contains("revoked 2 robot tokens: ci, nightly"),
+        "{removed}"
+    );
+    assert!(again.contains("there is no user `alice`"), "{again}");
+    assert!(left.contains("there was no user `alice`"), "{left}");
+    assert!(left.contains("revoked 1 robot token: late"), "{left}");
 }
 
 async fn a_server_that_takes_no_tokens_leaves_them_to_the_command() {

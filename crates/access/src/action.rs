@@ -55,6 +55,15 @@ impl Action<'_> {
 }
 
 impl Verb {
+    /// The right by which it is decided about an account: to end an upload is a part of pushing.
+    #[must_use]
+    pub fn right(self) -> Self {
+        match self {
+            Self::Cancel => Self::Push,
+            verb => verb,
+        }
+    }
+
     /// The action in a token scope.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -237,6 +237,22 @@ impl Robots {
         Ok(found)
     }
 
+    /// Ends all tokens that the account `creator` made, and returns their names, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`RobotError`]; the tokens are as good as before then.
+    pub async fn revoke_of(&self, creator: &str) -> Result<Vec<String>, RobotError> {
+        let remove = |document: &mut Document| {
+            let is_theirs = |token: &mut Stored| token.creator.as_deref() == Some(creator);
+            let removed = document.tokens.extract_if(.., is_theirs);
+            removed.map(|token| token.name).collect::<Vec<_>>()
+        };
+        let mut names = self.tokens.change(remove).await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
     /// Gives the token with this name or identifier another secret, and ends the old one. A lifetime begins anew, as long as
     /// it was, or as `lifetime` says.
     ///

@@ -48,6 +48,31 @@ async fn read(storage: &Arc<dyn Storage>) -> Robots {
 }
 
 #[tokio::test]
+async fn the_tokens_of_one_creator_end_together() {
+    let robots = read(&memory()).await;
+    let mut secrets = Vec::new();
+    for (name, creator) in [
+        ("nightly", Some("alice")),
+        ("bobs", Some("bob")),
+        ("ci", Some("alice")),
+        ("operators", None),
+    ] {
+        let creator = creator.map(str::to_owned);
+        let wanted = Wanted {
+            creator,
+            ..wanted(name)
+        };
+        secrets.push(robots.create(&wanted, now()).await.unwrap().0);
+    }
+    assert_eq!(robots.revoke_of("alice").await.unwrap(), ["ci", "nightly"]);
+    let is_good = secrets
+        .iter()
+        .map(|secret| robots.recognise(secret.expose().as_bytes(), now()).is_some());
+    assert_eq!(is_good.collect::<Vec<_>>(), [false, true, false, true]);
+    assert!(robots.revoke_of("alice").await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn a_token_allows_what_it_was_made_for() {
     let robots = read(&memory()).await;
     let (secret, listed) = robots.create(&wanted("ci"), now()).await.unwrap();

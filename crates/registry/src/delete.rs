@@ -10,9 +10,10 @@ use crate::{
     coordination::Watch,
     error::{Error, Result},
     events::{Caller, EventKind},
-    locks::{Exclusive, TagsLocked},
+    locks::TagsLocked,
     patience::turn,
     registry::Registry,
+    tag_rights::{EveryTag, TagRights},
     tree::{
         graph::Graph,
         parallel::{PARALLEL, in_parallel},
@@ -26,9 +27,6 @@ const ATTEMPTS: usize = 32;
 
 /// How many manifests are searched for the one that a wrong digest belongs to.
 const HINT_LIMIT: usize = 1000;
-
-/// Whether the client that deletes a manifest may delete a tag that goes with it.
-pub type MayDelete<'a> = dyn Fn(&Tag) -> bool + Send + Sync + 'a;
 
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
@@ -67,11 +65,12 @@ impl Registry {
         digest: &Digest,
         force: bool,
     ) -> Result<Vec<Tag>> {
-        self.delete_manifest_of(caller, name, digest, force, &|_| true)
+        self.delete_manifest_of(caller, name, digest, force, &EveryTag)
             .await
     }
 
-    /// As [`delete_manifest`](Self::delete_manifest), but only if the client `may_delete` every tag that would go with it.
+    /// As [`delete_manifest`](Self::delete_manifest), but only if the client has the `rights` to delete every tag that would go with it. Errors
+    /// name no tag that it may not see.
     ///
     /// # Errors
     ///
@@ -82,11 +81,11 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
-        may_delete: &MayDelete<'_>,
+        rights: &dyn TagRights,
     ) -> Result<Vec<Tag>> {
         self.require_delete()?;
         let leaving = self.fallback_turns.leave(name, digest);
-        let removed = self.remove_manifest(name, digest, force, may_delete).await;
+        let removed = self.remove_manifest(name, digest, force, rights).await;
         drop(leaving);
         let (tags, subject) = match removed {
             Err(error @ Error::ManifestUnknown { .. }) => return Err(error),
@@ -133,11 +132,10 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
-        may_delete: &MayDelete<'_>,
+        rights: &dyn TagRights,
     ) -> Result<(Vec<Tag>, Option<Digest>)> {
         for _ in 0..ATTEMPTS {
-            let (pointers, subject, watch) =
-                self.find_tags_to_delete(name, digest, force, may_delete).await?;
+            let (pointers, subject, watch) = self.find_tags_to_delete(name, digest, force, rights).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed() {
                 continue;
@@ -148,8 +146,11 @@ impl Registry {
             let removed = self.remove_tags_of(digest, pointers, &tags).await?;
             let unlinked = lock.unlink_revision(name).await;
             if !force && self.must_look_again() {
-                self.restore_if_needed(&lock, name, digest, subject.as_ref(), &removed)
-                    .await?;
+                let needed = self.look_for_index(name, digest, subject.as_ref(), rights).await;
+                if let Err(Error::NeededByIndex { .. }) = needed {
+                    lock.restore_revision(name, &removed).await?;
+                }
+                needed?;
             }
             unlinked?;
             return Ok((removed, subject));
@@ -157,28 +158,19 @@ impl Registry {
         Err(disturbed())
     }
 
-    /// Refuses the deletion of the manifest `digest`, which is gone with its tags `removed`, if a tagged index needs it by now
+    /// Refuses the deletion of the manifest `digest`, which is gone with its tags, if a tagged index needs it by now
     /// ([`again`](crate::again)).
-    async fn restore_if_needed(
+    async fn look_for_index(
         &self,
-        lock: &Exclusive,
         name: &RepoName,
         digest: &Digest,
         subject: Option<&Digest>,
-        removed: &[Tag],
+        rights: &dyn TagRights,
     ) -> Result<()> {
         let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
         let ancestors = self.ancestors(name, std::slice::from_ref(digest), &graph).await?;
         let tags = self.tags_of(name, &ancestors).await?;
-        let indexes = images(name, &without_list(tags, subject));
-        if indexes.is_empty() {
-            return Ok(());
-        }
-        lock.restore_revision(name, removed).await?;
-        Err(Error::NeededByIndex {
-            digest: *digest,
-            indexes,
-        })
+        require_no_index(name, digest, &without_list(tags, subject), rights)
     }
 
     /// Removes those of the locked tags that point at `digest`, and returns them.
@@ -242,11 +234,11 @@ impl Registry {
         name: &RepoName,
         digest: &Digest,
         force: bool,
-        may_delete: &MayDelete<'_>,
+        rights: &dyn TagRights,
     ) -> Result<(Vec<Pointer>, Option<Digest>, Watch)> {
         let above = || async {
             if !self.has_revision(name, digest).await? {
-                let hint = self.owner_of(name, digest).await?;
+                let hint = self.owner_of(name, digest, rights).await?;
                 return Err(unknown(name, digest.to_string(), hint));
             }
             if force {
@@ -260,23 +252,13 @@ impl Registry {
         all.push(*digest);
         let mut tags = self.tags_of(name, &all).await?;
         let own = tags.remove(digest).unwrap_or_default();
-        if let Some(denied) = own.iter().find(|pointer| !may_delete(&pointer.tag)) {
-            return Err(Error::TagDenied {
-                tag: denied.tag.clone(),
-            });
-        }
+        require_deletable(&own, rights)?;
         // Without `force` the manifest has been read for the graph.
         let subject = match !force || self.has_fallback_tags(name).await? {
             true => self.subject_of(digest).await?,
             false => None,
         };
-        let indexes = images(name, &without_list(tags, subject.as_ref()));
-        if !indexes.is_empty() {
-            return Err(Error::NeededByIndex {
-                digest: *digest,
-                indexes,
-            });
-        }
+        require_no_index(name, digest, &without_list(tags, subject.as_ref()), rights)?;
         if let Some(subject) = &subject {
             self.update_fallback_tag(name, subject).await?;
         }
@@ -333,8 +315,24 @@ impl Registry {
         digest: &Digest,
         force: bool,
     ) -> Result<()> {
+        self.delete_blob_of(caller, name, digest, force, &EveryTag).await
+    }
+
+    /// As [`delete_blob`](Self::delete_blob), for a client with these `rights`: errors name no tag that it may not see.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn delete_blob_of(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+        rights: &dyn TagRights,
+    ) -> Result<()> {
         self.require_delete()?;
-        self.unlink_blob(name, digest, force).await?;
+        self.unlink_blob(name, digest, force, rights).await?;
         let deleted = || vec![EventKind::BlobDeleted { digest: *digest }];
         self.subscribers.changed(caller, name, deleted).await;
         Ok(())
@@ -343,12 +341,18 @@ impl Registry {
     /// What needs the blob is looked for without a lock, under a watch, as in [`remove_manifest`](Self::remove_manifest):
     /// a push of a manifest that names it locks it, and so disturbs the watch, and one of an index above such a manifest
     /// locks that.
-    async fn unlink_blob(&self, name: &RepoName, digest: &Digest, force: bool) -> Result<()> {
+    async fn unlink_blob(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        force: bool,
+        rights: &dyn TagRights,
+    ) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let watch = if force {
                 None
             } else {
-                Some(self.require_not_needed(name, digest).await?)
+                Some(self.require_not_needed(name, digest, rights).await?)
             };
             let lock = self.locks.lock_exclusive(digest).await?;
             if let Some(watch) = watch
@@ -365,7 +369,7 @@ impl Registry {
             let unlinked = lock.unlink_layer(name).await;
             if let Some(stored) = stored {
                 let needing = self.manifests_above(name, digest).await?;
-                if let Err(needed) = self.require_untagged(name, digest, &needing).await {
+                if let Err(needed) = self.require_untagged(name, digest, &needing, rights).await {
                     lock.restore_layer(name, &stored).await?;
                     return Err(needed);
                 }
@@ -376,7 +380,12 @@ impl Registry {
     }
 
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.
-    async fn require_not_needed(&self, name: &RepoName, digest: &Digest) -> Result<Watch> {
+    async fn require_not_needed(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        rights: &dyn TagRights,
+    ) -> Result<Watch> {
         let above = || async {
             let link = layout::layer_link(name, digest);
             if self.tree.links.target(&link).await?.is_none() {
@@ -385,22 +394,29 @@ impl Registry {
             self.manifests_above(name, digest).await
         };
         let (needing, watch) = self.watch_with(digest, above).await?;
-        self.require_untagged(name, digest, &needing).await?;
+        self.require_untagged(name, digest, &needing, rights).await?;
         Ok(watch)
     }
 
     /// Refuses the deletion of the blob `digest` if one of the manifests `needing` has a tag.
-    async fn require_untagged(&self, name: &RepoName, digest: &Digest, needing: &[Digest]) -> Result<()> {
+    async fn require_untagged(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        needing: &[Digest],
+        rights: &dyn TagRights,
+    ) -> Result<()> {
         if needing.is_empty() {
             return Ok(());
         }
-        let manifests = images(name, &self.tags_of(name, needing).await?);
-        if manifests.is_empty() {
+        let (manifests, hides) = images(name, &self.tags_of(name, needing).await?, rights);
+        if manifests.is_empty() && !hides {
             return Ok(());
         }
         Err(Error::BlobNeeded {
             digest: *digest,
             manifests,
+            hides,
         })
     }
 
@@ -461,7 +477,15 @@ impl Registry {
 
     /// What the caller most likely wanted when `digest` is no manifest: older notes take the digest of the config for
     /// that of the image.
-    async fn owner_of(&self, name: &RepoName, digest: &Digest) -> Result<Option<String>> {
+    async fn owner_of(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        rights: &dyn TagRights,
+    ) -> Result<Option<String>> {
+        if !rights.may_see_repository() {
+            return Ok(None);
+        }
         let link = layout::layer_link(name, digest);
         if self.tree.links.target(&link).await?.is_none() {
             return Ok(None);
@@ -480,13 +504,13 @@ impl Registry {
                 }
                 let role = if is_config { "config" } else { "layer" };
                 let tags = self.tags_of(name, std::slice::from_ref(manifest)).await?;
-                let image = tags.get(manifest).and_then(|tags| tags.first());
-                let image = image.map_or_else(
-                    || format!("an untagged image of {name}"),
-                    |Pointer { tag, .. }| format!("{name}:{tag}"),
-                );
+                let tags = tags.get(manifest).map(Vec::as_slice).unwrap_or_default();
+                let image = match tags.iter().find(|pointer| rights.may_see(&pointer.tag)) {
+                    Some(Pointer { tag, .. }) => format!("`{name}:{tag}`"),
+                    None => format!("an image of `{name}`"),
+                };
                 return Ok(Some(format!(
-                    "that digest is a {role} of `{image}`; its manifest is `{manifest}`"
+                    "that digest is a {role} of {image}; its manifest is `{manifest}`"
                 )));
             }
         }
@@ -508,12 +532,50 @@ fn without_list(
     tags
 }
 
-/// The images that tags of `name` name, in ascending order.
-fn images(name: &RepoName, tags: &HashMap<Digest, Vec<Pointer>>) -> Vec<String> {
-    let tags = tags.values().flatten();
-    let mut images: Vec<String> = tags.map(|Pointer { tag, .. }| format!("{name}:{tag}")).collect();
+/// Refuses a deletion with which one of these tags would go that the client may not delete. It is named if the client may see it.
+fn require_deletable(tags: &[Pointer], rights: &dyn TagRights) -> Result<()> {
+    let mut denied = tags.iter().map(|pointer| &pointer.tag);
+    match denied.find(|tag| !rights.may_delete(tag)) {
+        None => Ok(()),
+        Some(tag) => Err(Error::TagDenied {
+            tag: rights.may_see(tag).then(|| tag.clone()),
+        }),
+    }
+}
+
+/// Refuses the deletion of the manifest `digest` if there is one of these tags, which are those of indexes above it.
+fn require_no_index(
+    name: &RepoName,
+    digest: &Digest,
+    tags: &HashMap<Digest, Vec<Pointer>>,
+    rights: &dyn TagRights,
+) -> Result<()> {
+    match images(name, tags, rights) {
+        (indexes, false) if indexes.is_empty() => Ok(()),
+        (indexes, hides) => Err(Error::NeededByIndex {
+            digest: *digest,
+            indexes,
+            hides,
+        }),
+    }
+}
+
+/// The images that tags of `name` name, in ascending order, and whether there are others whose tags the client may not see.
+fn images(
+    name: &RepoName,
+    tags: &HashMap<Digest, Vec<Pointer>>,
+    rights: &dyn TagRights,
+) -> (Vec<String>, bool) {
+    let (seen, hidden): (Vec<_>, Vec<_>) = tags
+        .values()
+        .flatten()
+        .partition(|pointer| rights.may_see(&pointer.tag));
+    let mut images: Vec<String> = seen
+        .iter()
+        .map(|pointer| format!("{name}:{}", pointer.tag))
+        .collect();
     images.sort_unstable();
-    images
+    (images, !hidden.is_empty())
 }
 
 fn disturbed() -> Error {

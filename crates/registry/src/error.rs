@@ -90,26 +90,24 @@ pub enum Error {
     #[error("deleting is switched off; set `storage.delete.enabled: true` in the configuration to allow it")]
     DeleteDisabled,
     /// A tagged index needs the manifest (decision D4).
-    #[error(
-        "manifest `{digest}` is needed by {}; delete that first, or repeat with `?force=true`",
-        some(indexes)
-    )]
+    #[error("manifest `{digest}` is needed by {}", needing(indexes, *hides))]
     NeededByIndex {
         /// Manifest that the client wanted to delete.
         digest: Digest,
         /// The tagged indexes that need it, as `name:tag`.
         indexes: Vec<String>,
+        /// Whether others need it whose tags the client may not see.
+        hides: bool,
     },
     /// A tagged manifest needs the blob (decision D4).
-    #[error(
-        "blob `{digest}` is needed by {}; delete that first, or repeat with `?force=true`",
-        some(manifests)
-    )]
+    #[error("blob `{digest}` is needed by {}", needing(manifests, *hides))]
     BlobNeeded {
         /// Blob that the client wanted to delete.
         digest: Digest,
         /// The tagged manifests that need it, as `name:tag`.
         manifests: Vec<String>,
+        /// Whether others need it whose tags the client may not see.
+        hides: bool,
     },
     /// The manifest that the client relied on is not the one that is there.
     #[error(
@@ -135,11 +133,12 @@ pub enum Error {
     },
     /// The client may not delete a tag that would go with the manifest.
     #[error(
-        "tag `{tag}` would go with the manifest, and the client has no right to delete that tag; nothing was deleted"
+        "{} would go with the manifest, and the client has no right to delete that tag; nothing was deleted",
+        tag.as_ref().map_or_else(|| "a tag that the client may not see".to_owned(), |tag| format!("tag `{tag}`"))
     )]
     TagDenied {
-        /// The tag.
-        tag: Tag,
+        /// The tag; `None`: the client may not see it.
+        tag: Option<Tag>,
     },
     /// The request would have to wait for too long, because too many others do the same.
     #[error("{reason}; try again in a moment")]
@@ -243,6 +242,16 @@ impl Error {
 
 /// How many names a text lists.
 const LISTED: usize = 10;
+
+/// What needs something that is to be deleted, and the remedy. A client from which tags are hidden may not use `force`.
+fn needing(names: &[String], hides: bool) -> String {
+    const HIDDEN: &str = "an image with a tag that the client may not see; ask the operator of this registry to delete that first";
+    match (hides, names) {
+        (false, names) => format!("{}; delete that first, or repeat with `?force=true`", some(names)),
+        (true, []) => HIDDEN.to_owned(),
+        (true, names) => format!("{}, and by {HIDDEN}", some(names)),
+    }
+}
 
 fn some(names: &[String]) -> String {
     match names.len().checked_sub(LISTED) {

@@ -25,12 +25,12 @@ mod referrers;
 mod registry;
 mod rounds;
 mod rules;
+mod tag_rights;
 mod tree;
 mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
 pub use coordination::{Condemned, Run};
-pub use delete::MayDelete;
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use events::{
     Caller, CallerFacts, Event, EventKind, Origin, Pull, Pulled, RequestFacts, Subscriber, Surface,
@@ -41,5 +41,6 @@ pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
+pub use tag_rights::TagRights;
 pub use tree::{link::LinkLookups, manifest::StoredManifest, tags::NamePage};
 pub use uploads::UploadSession;

@@ -2,6 +2,7 @@
 
 mod about;
 mod activity;
+mod removal;
 mod rules;
 mod tokens;
 mod users;
@@ -9,6 +10,7 @@ pub mod wire;
 
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
+pub use removal::{Removal, RemovalError, Removed};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use tokens::{Tokens, TokensError};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, header, request::Parts};
-use wharf_access::{
-    Access, Action, Authorization, Challenged, Credentials, Missing, Principal, ProxyHeader, Reason, Via,
-};
+use wharf_access::{Access, Action, Authorization, Challenged, Credentials, Missing, Principal, Reason, Via};
 use wharf_activity::Activity;
 use wharf_http::{RequestContext, is_preflight};
 
@@ -16,6 +14,7 @@ use crate::{
     health::Health,
     options::{ServerOptions, ServerServices},
     rights::Rights,
+    site,
 };
 
 /// The gates that apply to the requests of a surface, in the order in which they are passed.
@@ -75,6 +74,8 @@ pub(crate) enum Refusal<'a> {
     Unknown(&'a Access, Reason),
     /// The account lacks a right.
     Forbidden(Box<Missing<'a>>),
+    /// A browser sent the request, which would change the store, for a page of another site.
+    CrossSite,
     /// The request would change a store that is read-only.
     ReadOnly,
 }
@@ -131,7 +132,30 @@ impl Gates {
         if self.read_only && options.read_only && demand.changes_store {
             return Err(Refusal::ReadOnly);
         }
+        // The session is in the browser, which adds it to the requests of every page. Passwords are not looked at: pages send them
+        // through proxies that change the `Host`, or that answer for CORS, as with registry:2.
+        if demand.changes_store
+            && rights
+                .principal()
+                .is_some_and(|principal| *principal.via() == Via::Proxy)
+            && !site::is_own(options.host.as_deref(), context, request)
+            && !self.lets_page(options, request)
+        {
+            return Err(Refusal::CrossSite);
+        }
         Ok(rights)
+    }
+
+    /// Whether the operator lets the page of another site that sent a request act for the user of its browser: the headers of the
+    /// answer say so.
+    fn lets_page(self, options: &ServerOptions, request: &Parts) -> bool {
+        let mut headers = HeaderMap::new();
+        self.leave(options, request, &mut headers);
+        let origin = request.headers.get(header::ORIGIN);
+        let allows = headers.get(header::ACCESS_CONTROL_ALLOW_CREDENTIALS);
+        origin.is_some()
+            && headers.get(header::ACCESS_CONTROL_ALLOW_ORIGIN) == origin
+            && allows.is_some_and(|value| value == "true")
     }
 
     /// Adds the headers of the gates to an answer, whether the request was carried out or stopped.
@@ -215,11 +239,7 @@ async fn authenticate(
     context: &RequestContext,
     request: &Parts,
 ) -> Result<Principal, Reason> {
-    let credentials = match access.proxy_header() {
-        Some(header) => of_proxy(header, context, request),
-        None => None,
-    };
-    let credentials = credentials.unwrap_or_else(|| {
+    let credentials = of_proxy(access, context, request).unwrap_or_else(|| {
         let values = request.headers.get_all(header::AUTHORIZATION);
         Credentials::of_headers(values.iter().map(HeaderValue::as_bytes))
     });
@@ -252,12 +272,13 @@ fn refused(
     }
 }
 
-/// The account that a proxy names, if it names one.
-fn of_proxy<'a>(
-    header: &ProxyHeader,
+/// The account that a proxy names, if it names one; malformed credentials, if a client names it itself.
+pub(crate) fn of_proxy<'a>(
+    access: &Access,
     context: &RequestContext,
     request: &'a Parts,
 ) -> Option<Credentials<'a>> {
+    let header = access.proxy_header()?;
     let values = |name: &str| request.headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let groups = header.groups.as_deref().map(values);
     header.credentials(

@@ -77,17 +77,41 @@ impl Rights {
         verb: Verb,
         tag: Option<&str>,
     ) -> Option<Grant> {
-        let (Some((principal, address)), Some(access)) = (&self.client, access) else {
+        let Some(access) = access else {
             return Some(Grant::default());
+        };
+        match self.decision(access, name, verb, tag) {
+            Authorization::Allowed(grant) => Some(grant),
+            _ => None,
+        }
+    }
+
+    /// Whether the client may know of the repository, and, if `tag` is given, of that tag. A token of this registry for less than
+    /// its account may do hides nothing from it; one of another token server is all that its client has.
+    pub(crate) fn sees(&self, access: Option<&Access>, name: &RepoName, tag: Option<&str>) -> bool {
+        let Some(access) = access else { return true };
+        match self.decision(access, name, Verb::Pull, tag) {
+            Authorization::Allowed(_) => true,
+            Authorization::InsufficientScope => access.token_server().is_some(),
+            Authorization::Forbidden(_) | Authorization::Unauthenticated => false,
+        }
+    }
+
+    fn decision<'a>(
+        &self,
+        access: &Access,
+        name: &'a RepoName,
+        verb: Verb,
+        tag: Option<&str>,
+    ) -> Authorization<'a> {
+        let Some((principal, address)) = &self.client else {
+            return Authorization::Allowed(Grant::default());
         };
         let action = Action {
             resource: Resource::Repository(name),
             verb,
         };
-        match access.authorize(principal, &[action], tag, *address) {
-            Authorization::Allowed(grant) => Some(grant),
-            _ => None,
-        }
+        access.authorize(principal, &[action], tag, *address)
     }
 
     /// What the client may see of the repositories and tags; `None`: everything.

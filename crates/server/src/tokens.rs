@@ -14,7 +14,7 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Response, header, request::Parts};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
-use wharf_access::{Access, Basic, Credentials, Login, TokenServer, issuer::Subject, scope::Scope};
+use wharf_access::{Access, Basic, Credentials, Login, Reason, TokenServer, issuer::Subject, scope::Scope};
 use wharf_http::RequestContext;
 
 use self::{refusal::Refusal, request::TokenRequest};
@@ -23,7 +23,7 @@ use crate::{
     call::{App, Call},
     error::JSON,
     facts,
-    gates::Gates,
+    gates::{Gates, of_proxy},
     handlers, request_log,
 };
 
@@ -130,6 +130,7 @@ async fn token(
     body: &mut Incoming,
 ) -> Result<Response<Content>, Refusal> {
     let office = office(app)?;
+    office.refuse_proxied(context, parts)?;
     let address = context.limited_client(&parts.headers);
     let (request, login) = match parts.method {
         Method::GET => {
@@ -184,6 +185,20 @@ impl Office<'_> {
                 Err(Refusal::bad("invalid_request", text))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses a client whose account a proxy names. It needs no token, as the proxy names the account with each request; and one
+    /// would be good after the session at the proxy has ended, and know nothing of the groups that it names. A client that names
+    /// its account itself is refused as on all surfaces.
+    fn refuse_proxied(self, context: &RequestContext, parts: &Parts) -> Result<(), Refusal> {
+        match of_proxy(self.access, context, parts) {
+            None => Ok(()),
+            Some(Credentials::Malformed(what)) => {
+                let reason = Reason::Malformed(what);
+                Err(Refusal::of_reason(self.access, None, &reason))
+            }
+            Some(_) => Err(Refusal::proxied()),
         }
     }
 

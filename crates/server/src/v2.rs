@@ -9,6 +9,7 @@ mod byte_ranges;
 mod catalog;
 mod clean;
 mod conditions;
+mod deletion;
 mod manifests;
 mod origin;
 mod receive;
@@ -132,7 +133,7 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
             Box::pin(manifests::delete(call, rights, name, reference)).await
         }
         (Route::Blob(name, digest), &Method::DELETE) => {
-            Box::pin(blobs::delete(call, &rights, name, digest)).await
+            Box::pin(blobs::delete(call, rights, name, digest)).await
         }
         (Route::Uploads(name), &Method::POST) => Box::pin(uploads::start(call, &rights, name, body)).await,
         (Route::Upload(name, id), _) if reads => Box::pin(uploads::status(call, name, id)).await,

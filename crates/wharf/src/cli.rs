@@ -279,7 +279,9 @@ pub(crate) enum User {
     /// Give a user another password.
     Passwd(UserAndPassword),
 
-    /// Remove a user.
+    /// Remove a user, and revoke the robot tokens that the user has made.
+    ///
+    /// With `--file`, only the user: tokens are in the store of a registry. They are refused as long as there is no user of that name.
     Rm {
         /// The user.
         name: String,

@@ -1,12 +1,14 @@
 //! Robot tokens by the API: made by accounts for themselves, ended by administrators for all.
 
-use wharf_testkit::{Method, Server, ServerBuilder, Value};
+use wharf_testkit::{Method, Server, ServerBuilder, Value, eventually, serde_json};
 
 use super::{ALICE, Api, ExpectProblem as _, with_socket};
 
 wharf_testkit::configured_on_both_engines![
     an_account_makes_lists_and_ends_its_own_tokens_alone,
     an_administrator_ends_the_tokens_of_all,
+    a_user_of_the_name_of_a_removed_one_has_none_of_its_tokens,
+    tokens_of_a_user_that_another_program_removed_wait_for_the_user_or_for_its_removal,
     a_token_is_never_wider_than_the_account_that_made_it,
     a_token_makes_no_tokens,
     what_no_token_can_be_is_refused_with_its_field,
@@ -155,6 +157,79 @@ async fn an_administrator_ends_the_tokens_of_all(builder: ServerBuilder) {
     operator.delete("/users?name=alice").await.expect(200);
     assert_eq!(status(&server, "/v2/", &last["secret"]).await, 401);
     assert_eq!(status(&server, "/v2/", &made["secret"]).await, 200);
+}
+
+/// Adds a user with the password `pw`.
+async fn add(operator: &Api, name: &str) {
+    let hash = ALICE.trim_end().split_once(':').unwrap().1;
+    let user = format!(r#"{{"name":"{name}","hash":"{hash}"}}"#);
+    operator.post("/users", &user).await.expect(201);
+}
+
+async fn a_user_of_the_name_of_a_removed_one_has_none_of_its_tokens(builder: ServerBuilder) {
+    let server = taking_tokens(builder).start();
+    let operator = Api::of_operator(&server).await;
+    let user = |name| of_user(&operator, &server, name);
+    let make = async |api: &Api, name: &str| {
+        let made = api.post("/tokens", &TEAM.replace("ci", name)).await.expect(201);
+        made.json()["secret"].clone()
+    };
+    let (alice, root) = (user("alice"), user("root"));
+    let nightly = make(&alice, "nightly").await;
+    let ci = make(&alice, "ci").await;
+    // An administrator rotates the token of an account, and it stays with that; its own tokens are its own.
+    root.post("/tokens/rotate?token=nightly", "{}").await.expect(200);
+    let (of_root, of_operator) = (make(&root, "root-ci").await, make(&operator, "all").await);
+    let of_token = server.anonymous().as_user("any", ci.as_str().unwrap());
+    let issued = of_token.get("/auth/token?service=wharf").await.expect(200).json();
+
+    let removed = root.delete("/users?name=alice").await.expect(200).json();
+    assert_eq!(removed["tokens"], serde_json::json!(["ci", "nightly"]));
+    assert_eq!(removed["was_user"], true);
+    assert_eq!(names(&operator).await, ["all", "root-ci"]);
+    add(&operator, "alice").await;
+    assert!(names(&alice).await.is_empty());
+    for secret in [&nightly, &ci] {
+        assert_eq!(status(&server, "/v2/", secret).await, 401);
+    }
+    let bearer = format!("Bearer {}", issued["access_token"].as_str().unwrap());
+    let with_issued = server.anonymous().get("/v2/").header("authorization", bearer);
+    with_issued.await.expect(401);
+    for secret in [&of_root, &of_operator, &make(&alice, "ci").await] {
+        assert_eq!(status(&server, "/v2/", secret).await, 200);
+    }
+    let deed = "removed the user `alice`, and revoked its robot tokens: ci, nightly";
+    eventually("the removal is in the activity log", async || {
+        let log = operator.get("/activity?action=administration").await.expect(200);
+        log.text().contains(deed)
+    })
+    .await;
+}
+
+async fn tokens_of_a_user_that_another_program_removed_wait_for_the_user_or_for_its_removal(
+    builder: ServerBuilder,
+) {
+    let server = taking_tokens(builder).start();
+    let operator = Api::of_operator(&server).await;
+    let alice = of_user(&operator, &server, "alice");
+    let secret = &alice.post("/tokens", TEAM).await.expect(201).json()["secret"];
+    let all = std::fs::read_to_string(server.path("htpasswd")).unwrap();
+    let without: String = all
+        .lines()
+        .filter(|line| !line.starts_with("alice:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    for (lines, expected) in [(&without, 401), (&all, 200), (&without, 401)] {
+        server.write("htpasswd", lines);
+        assert_eq!(status(&server, "/v2/", secret).await, expected);
+    }
+    let removed = operator.delete("/users?name=alice").await.expect(200).json();
+    assert_eq!(removed["tokens"], serde_json::json!(["ci"]));
+    assert_eq!(removed["was_user"], false);
+    let again = operator.delete("/users?name=alice").await;
+    again.expect_problem(404, "unknown-user");
+    add(&operator, "alice").await;
+    assert_eq!(status(&server, "/v2/", secret).await, 401);
 }
 
 async fn a_token_is_never_wider_than_the_account_that_made_it(builder: ServerBuilder) {

@@ -17,6 +17,9 @@ wharf_testkit::configured_on_both_engines![
     clients_without_an_account_get_what_is_public,
     passwords_go_on_beside_tokens,
     what_is_wrong_with_a_request_is_said_as_oauth_says_it,
+    forms_of_which_no_byte_comes_take_no_room,
+    an_account_that_a_proxy_names_gets_no_token_that_outlives_its_session,
+    a_client_that_names_its_account_itself_gets_no_token,
     a_token_is_good_for_one_purpose,
     the_realm_is_where_the_client_finds_it,
 ];
@@ -340,6 +343,84 @@ async fn what_is_wrong_with_a_request_is_said_as_oauth_says_it(builder: ServerBu
     client.get("/auth").await.expect(200);
     client.get("/token").await.expect(200);
     client.head("/auth/jwks.json").await.expect(200).expect_body("");
+}
+
+/// Of 1 MiB, sixteen of the largest forms would take all.
+async fn forms_of_which_no_byte_comes_take_no_room(builder: ServerBuilder) {
+    let server = issuing(builder.http("limits: {bodies: 1048576}"), TOKENS);
+    let mut silent = Vec::new();
+    for _ in 0..32 {
+        let mut raw = server.raw().await;
+        raw.send(
+            b"POST /auth/token HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\n\
+              Content-Length: 65536\r\n\r\n",
+        )
+        .await;
+        silent.push(raw);
+    }
+    post(
+        &server,
+        "grant_type=password&username=alice&password=pw&service=wharf",
+    )
+    .await
+    .expect(200);
+    drop(silent);
+}
+
+/// A registry that issues tokens, and believes `proxies` which account their clients have.
+fn signed_on(builder: ServerBuilder, proxies: &str) -> Server {
+    let header = format!("{{user: X-Remote-User, groups: X-Remote-Groups, proxies: {proxies}}}");
+    issuing(
+        builder,
+        &format!("access: {{tokens: {{enabled: true}}, proxyheader: {header}}}"),
+    )
+}
+
+fn by_get(client: &Client) -> wharf_testkit::Request {
+    client.get("/auth/token?service=wharf&offline_token=true")
+}
+
+fn by_post(client: &Client) -> wharf_testkit::Request {
+    let form = "grant_type=password&username=alice&password=pw&service=wharf&access_type=offline";
+    let request = client.post("/auth/token").body(form);
+    request.header("content-type", "application/x-www-form-urlencoded")
+}
+
+async fn an_account_that_a_proxy_names_gets_no_token_that_outlives_its_session(builder: ServerBuilder) {
+    let server = signed_on(builder, "127.0.0.0/8");
+    // Neither for a user of the password file, nor for one of the sign-on alone, nor beside a password.
+    for name in ["alice", "zoe"] {
+        for request in [
+            by_get(&server.anonymous()),
+            by_get(&alice(&server)),
+            by_post(&server.anonymous()),
+        ] {
+            let refused = request
+                .header("x-remote-user", name)
+                .header("x-remote-groups", "ops")
+                .await
+                .expect_error(403, "DENIED")
+                .expect_no_header("www-authenticate");
+            assert_eq!(refused.json()["error"], "unauthorized_client");
+        }
+    }
+    let anonymous = server.anonymous();
+    let named = anonymous.get("/v2/").header("x-remote-user", "zoe").await;
+    named.expect(200);
+    by_get(&alice(&server)).await.expect(200);
+}
+
+async fn a_client_that_names_its_account_itself_gets_no_token(builder: ServerBuilder) {
+    let server = signed_on(builder, "192.0.2.1");
+    // Also with a good password.
+    for request in [by_get(&alice(&server)), by_post(&server.anonymous())] {
+        request
+            .header("x-remote-user", "alice")
+            .await
+            .expect_error(401, "UNAUTHORIZED")
+            .expect_message("believed only from the addresses");
+    }
+    by_get(&alice(&server)).await.expect(200);
 }
 
 async fn a_token_is_good_for_one_purpose(builder: ServerBuilder) {

@@ -14,11 +14,15 @@ wharf_testkit::configured_on_both_engines![
     a_blob_is_not_mounted_from_a_repository_that_its_client_may_not_read,
     a_tag_that_may_be_created_is_not_moved,
     a_digest_does_not_take_a_protected_tag_with_it,
+    a_refused_deletion_names_no_tag_that_its_client_may_not_see,
+    a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs,
     an_account_that_may_push_may_end_its_upload,
+    an_account_that_may_not_end_an_upload_is_told_that_it_may_not_push,
     rules_change_with_their_file_and_the_last_good_ones_stay,
     users_may_do_everything_without_rules_and_the_public_may_pull,
     a_proxy_that_is_believed_names_the_account_and_its_groups,
     a_client_that_names_its_account_itself_is_refused,
+    a_page_of_another_site_changes_nothing_for_the_user_of_the_browser,
 ];
 
 const USERS: &[&str] = &["alice", "bob", "ci", "root"];
@@ -322,6 +326,101 @@ async fn a_digest_does_not_take_a_protected_tag_with_it(builder: ServerBuilder) 
     assert_eq!(app.tags().await, ["v1"]);
 }
 
+async fn a_refused_deletion_names_no_tag_that_its_client_may_not_see(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: bob, repositories: '**', tags: 'secret-*', deny: [pull, delete]}\n\
+         - {accounts: bob, repositories: '**', allow: [pull, delete]}\n\
+         - {accounts: ci, repositories: '**', allow: delete}\n\
+         - {accounts: alice, repositories: '**', allow: '*'}\n",
+    );
+    let alice = user(&server, "alice").repository("app");
+    let (image, index) = (image::oci(1), image::oci_index(2));
+    alice.push_image("secret-1", &image).await;
+    alice.push_index("secret-2", &index).await;
+    let other = &index.images[0];
+    let (config, blob) = (&image.blobs[0].digest, &other.blobs[0].digest);
+    for name in ["bob", "ci"] {
+        let client = user(&server, name);
+        let app = client.repository("app");
+        for (path, status) in [
+            (app.manifest_path(&other.manifest.digest), 409),
+            (app.blob_path(blob), 409),
+            (app.blob_path(config), 409),
+            (app.manifest_path(config), 404),
+        ] {
+            let answer = client.delete(&path).await.expect(status);
+            assert!(
+                !answer.text().contains("secret"),
+                "{name} {path}: {}",
+                answer.text()
+            );
+            assert!(
+                !answer.text().contains("force"),
+                "{name} {path}: {}",
+                answer.text()
+            );
+        }
+    }
+    // The digest of a blob of the image is its manifest's owner only for a client that may pull.
+    let hint = user(&server, "bob").repository("app").manifest_path(config);
+    user(&server, "bob")
+        .delete(&hint)
+        .await
+        .expect_message("that digest is a config of an image of `app`");
+    let hint = user(&server, "ci").delete(&hint).await;
+    assert!(!hint.text().contains(&image.manifest.digest), "{}", hint.text());
+    let bob = user(&server, "bob");
+    let manifest = bob.repository("app").manifest_path(&image.manifest.digest);
+    let denied = bob.delete(&manifest).await.expect_error(403, "DENIED");
+    assert!(!denied.text().contains("secret"), "{}", denied.text());
+
+    // What the client may see is named beside the hidden one.
+    alice.push_index("open", &index).await;
+    let manifest = bob.repository("app").manifest_path(&other.manifest.digest);
+    let denied = bob.delete(&manifest).await.expect(409);
+    let text = denied.text();
+    assert!(
+        text.contains("`app:open`, and by an image with a tag that the client may not see"),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
+    let seen = user(&server, "alice").delete(&manifest).await.expect(409);
+    assert!(
+        seen.text()
+            .contains("`app:open`, `app:secret-2`; delete that first"),
+        "{}",
+        seen.text()
+    );
+}
+
+async fn a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: ci, repositories: app, tags: 'v*', deny: pull}\n\
+         - {accounts: ci, repositories: app, allow: [pull, push], push: create-only}\n",
+    );
+    let (old, new) = (image::oci(1), image::oci(2));
+    let owner = user(&server, "root").repository("app");
+    owner.push_image("v1", &old).await;
+    owner.push_image("test", &new).await;
+    let ci = user(&server, "ci");
+    let by_digest = format!(
+        "{}?tag=v1",
+        ci.repository("app").manifest_path(&new.manifest.digest)
+    );
+    let answer = ci
+        .put(&by_digest)
+        .header("content-type", &new.manifest.media_type)
+        .body(new.manifest.bytes.clone())
+        .await
+        .expect_error(403, "DENIED");
+    // The error of a tag that exists says what it names.
+    assert!(!answer.text().contains(&old.manifest.digest), "{}", answer.text());
+}
+
 async fn an_account_that_may_push_may_end_its_upload(builder: ServerBuilder) {
     let server = ruled(
         builder,
@@ -331,6 +430,19 @@ async fn an_account_that_may_push_may_end_its_upload(builder: ServerBuilder) {
     let location = ci.repository("app").start_upload().await;
     user(&server, "bob").delete(&location).await.expect(403);
     ci.delete(&location).await.expect(204);
+}
+
+async fn an_account_that_may_not_end_an_upload_is_told_that_it_may_not_push(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules: [{accounts: ci, repositories: app, allow: [pull, push]}, {accounts: bob, repositories: app, allow: [pull, delete]}]",
+    );
+    let location = user(&server, "ci").repository("app").start_upload().await;
+    let refused = user(&server, "bob").delete(&location).await;
+    let refused = refused
+        .expect_error(403, "DENIED")
+        .expect_message("`bob` has no right to push to app");
+    assert_eq!(refused.errors()[0]["detail"][0]["Action"], "push");
 }
 
 async fn rules_change_with_their_file_and_the_last_good_ones_stay(builder: ServerBuilder) {
@@ -412,6 +524,52 @@ async fn a_proxy_that_is_believed_names_the_account_and_its_groups(builder: Serv
         .header("x-remote-groups", "ops")
         .await
         .expect(401);
+}
+
+async fn a_page_of_another_site_changes_nothing_for_the_user_of_the_browser(builder: ServerBuilder) {
+    let server = with_users(builder)
+        .http("cors: {origins: ['https://ui.example'], credentials: true}")
+        .config("access: {proxyheader: {user: X-Remote-User, proxies: 127.0.0.0/8}}")
+        .start();
+    let signed_on = |method: Method, path: &str| {
+        let request = server.anonymous().request(method, path);
+        request.header("x-remote-user", "zoe")
+    };
+    let own = format!("http://{}", server.address());
+    let uploads = "/v2/a/blobs/uploads/";
+    for (header, status) in [
+        // Programs send neither.
+        (("user-agent", "docker/29"), 202),
+        (("sec-fetch-site", "same-origin"), 202),
+        (("sec-fetch-site", "none"), 202),
+        (("origin", own.as_str()), 202),
+        (("origin", "https://ui.example"), 202),
+        (("sec-fetch-site", "same-site"), 403),
+        (("sec-fetch-site", "cross-site"), 403),
+        (("origin", "https://evil.example"), 403),
+        (("origin", "null"), 403),
+    ] {
+        let request = signed_on(Method::POST, uploads).header(header.0, header.1);
+        let answer = request.await.expect(status);
+        if status == 403 {
+            answer
+                .expect_error(403, "DENIED")
+                .expect_message("for a page of another site");
+        }
+    }
+    let image = image::oci(1);
+    let bob = user(&server, "bob").repository("a");
+    bob.push_image("1", &image).await;
+    let manifest = bob.manifest_path("1");
+    let foreign = |request: wharf_testkit::Request| request.header("sec-fetch-site", "cross-site");
+    foreign(signed_on(Method::DELETE, &manifest)).await.expect(403);
+    // A page reads nothing that CORS does not let it read, and changes nothing by reading.
+    foreign(signed_on(Method::GET, &manifest)).await.expect(200);
+    // The browser says the same of the page that may: its site is another one, and its origin is named.
+    foreign(signed_on(Method::DELETE, &manifest))
+        .header("origin", "https://ui.example")
+        .await
+        .expect(202);
 }
 
 async fn a_client_that_names_its_account_itself_is_refused(builder: ServerBuilder) {

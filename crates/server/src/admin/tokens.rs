@@ -112,12 +112,13 @@ impl Tokens {
             creator: creator.map(str::to_owned),
             lifetime,
         };
-        if let Some(creator) = creator
-            && !self.has_user(creator).await
-        {
-            return Err(TokensError::NoUser(creator.to_owned()));
-        }
+        self.require_user(creator).await?;
         let (secret, listed) = self.robots.create(&wanted, now).await?;
+        // The creator may have been removed meanwhile, and its tokens revoked before this one was there.
+        if let Err(error) = self.require_user(creator).await {
+            self.robots.revoke(&listed.robot.id().to_string(), now).await?;
+            return Err(error);
+        }
         Ok(issued(&secret, &listed))
     }
 
@@ -129,6 +130,14 @@ impl Tokens {
         let now = SystemTime::now();
         let id = self.find(which, creator, now).await?;
         Ok(described(&self.robots.revoke(&id, now).await?))
+    }
+
+    /// Ends all tokens that the account `creator` made, as when it is removed, and returns their names, in order.
+    ///
+    /// # Errors
+    /// When the tokens cannot be changed.
+    pub async fn revoke_of(&self, creator: &str) -> Result<Vec<String>, TokensError> {
+        Ok(self.robots.revoke_of(creator).await?)
     }
 
     /// Gives a token another secret. With `creator`, only one that this account made.
@@ -157,10 +166,17 @@ impl Tokens {
         }
     }
 
-    async fn has_user(&self, name: &str) -> bool {
-        match self.access.as_ref().and_then(|access| access.htpasswd()) {
+    /// Refuses a creator that is no user of the password file.
+    async fn require_user(&self, creator: Option<&str>) -> Result<(), TokensError> {
+        let Some(name) = creator else { return Ok(()) };
+        let users = self.access.as_ref().and_then(|access| access.htpasswd());
+        let is_there = match users {
             Some(users) => users.stamp(name).await.is_some(),
             None => false,
+        };
+        match is_there {
+            true => Ok(()),
+            false => Err(TokensError::NoUser(name.to_owned())),
         }
     }
 }

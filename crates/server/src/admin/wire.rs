@@ -135,7 +135,7 @@ pub struct OtherPassword {
     pub cost: Option<u8>,
 }
 
-/// A user that was added, changed or removed.
+/// A user that was added or changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ChangedUser {
     /// Name of the user.
@@ -145,6 +145,19 @@ pub struct ChangedUser {
     /// The password, if it was generated. It is shown this once, and kept nowhere.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub password: Option<Secret>,
+}
+
+/// A user that was removed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemovedUser {
+    /// Name of the user.
+    pub name: String,
+    /// Path of the password file, as it is configured.
+    pub file: String,
+    /// Whether the password file had the user. Another program may have removed it before, and left its robot tokens.
+    pub was_user: bool,
+    /// Names of the robot tokens that the user had made, which are revoked.
+    pub tokens: Vec<String>,
 }
 
 /// A page of the robot tokens.

@@ -5,13 +5,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time;
 use wharf_budget::{Permit, Share};
 use wharf_http::RequestContext;
 
 use super::problem::{Kind, Problem, Result};
+use crate::incoming;
 
 /// How long a request waits for room for its body.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -64,25 +64,13 @@ pub(crate) async fn gather(
     })
 }
 
-/// The next bytes; `None` at the end. Trailers are ignored.
+/// The next bytes; `None` at the end.
 async fn next(context: &RequestContext, body: &mut Incoming) -> Result<Option<Bytes>> {
-    let waiting = context.wait_for_body();
-    loop {
-        match body.frame().await {
-            None => return Ok(None),
-            Some(Ok(frame)) => {
-                if let Ok(bytes) = frame.into_data() {
-                    waiting.received(bytes.len());
-                    return Ok(Some(bytes));
-                }
-            }
-            Some(Err(error)) => {
-                tracing::debug!(%error, "a request body ended early");
-                let text = "the body ended before its announced length; send the request again";
-                return Err(Problem::new(Kind::BadBody, text).and_close());
-            }
-        }
-    }
+    incoming::next(context, body).await.map_err(|error| {
+        tracing::debug!(%error, "a request body ended early");
+        let text = "the body ended before its announced length; send the request again";
+        Problem::new(Kind::BadBody, text).and_close()
+    })
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

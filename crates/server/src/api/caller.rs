@@ -169,7 +169,7 @@ fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Pro
             Remedy::Nothing => return Problem::failed("the check of the credentials failed"),
         },
         // No operation asks the gates for a right, or changes the store.
-        Refusal::Forbidden(_) | Refusal::ReadOnly => {
+        Refusal::Forbidden(_) | Refusal::CrossSite | Refusal::ReadOnly => {
             return Problem::failed("a gate refused what was not asked of it");
         }
     };

@@ -5,7 +5,7 @@ use wharf_access::{htpasswd::EditError, robot::RobotError};
 use wharf_budget::Exhausted;
 use wharf_http::RequestId;
 
-use crate::admin::{TokensError, UsersError, wire};
+use crate::admin::{RemovalError, TokensError, UsersError, wire};
 
 pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
@@ -263,6 +263,17 @@ impl From<UsersError> for Problem {
             // The administrator is the one to mend it, and gets the reason.
             UsersError::Edit(EditError::Io { .. } | EditError::Damaged { .. }) | UsersError::Random(_) => {
                 Self::told_failure(detail)
+            }
+        }
+    }
+}
+
+impl From<RemovalError<TokensError>> for Problem {
+    fn from(error: RemovalError<TokensError>) -> Self {
+        match error {
+            RemovalError::Unknown(error) => error.into(),
+            RemovalError::UnknownTokens { .. } | RemovalError::Tokens { .. } => {
+                Self::told_failure(error.to_string())
             }
         }
     }

@@ -1,11 +1,10 @@
 //! Requests that a browser sends for another site (CSRF), or to a name that leads here by a trick (DNS rebinding).
 
-use http::{HeaderName, header, request::Parts};
+use http::request::Parts;
 use wharf_http::{RequestContext, location};
 
 use super::problem::{Kind, Problem, Result};
-
-const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+use crate::site::{self, authority_of};
 
 /// The names under which clients know this server.
 #[derive(Debug, Clone, Copy)]
@@ -50,21 +49,7 @@ impl Site<'_> {
             );
             return Err(Problem::new(Kind::ForeignHost, text));
         }
-        let is_of_this_site = match text(request, &SEC_FETCH_SITE) {
-            // Browsers set it, and no page can.
-            Some(site) => site == "same-origin" || site == "none",
-            None => match request.headers.get(header::ORIGIN).map(|origin| origin.to_str()) {
-                None => true,
-                Some(Err(_)) => false,
-                Some(Ok(origin)) => authority_of(origin).is_some_and(|origin| {
-                    let own = [written, behind_proxy, self.url.and_then(authority_of)];
-                    own.into_iter()
-                        .flatten()
-                        .any(|own| own.eq_ignore_ascii_case(origin))
-                }),
-            },
-        };
-        if is_of_this_site {
+        if site::is_own_by(self.url, || base.map(str::to_owned), request) {
             return Ok(());
         }
         let text = "a browser sent this request for a page of another site, which may not use this API; open the page of this \
@@ -94,25 +79,12 @@ fn is_loopback(host: &str) -> bool {
         || host.ends_with(".localhost")
 }
 
-/// Host and port of a URL.
-fn authority_of(url: &str) -> Option<&str> {
-    url.split_once("://")?.1.split('/').next()
-}
-
 /// The host of `host:port`.
 fn host_of(authority: &str) -> &str {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
         _ => authority,
     }
-}
-
-fn text<'a>(request: &'a Parts, name: &HeaderName) -> Option<&'a str> {
-    // A value that is no text is that of no browser, and counts as one of another site.
-    request
-        .headers
-        .get(name)
-        .map(|value| value.to_str().unwrap_or_default())
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::{
     call::Call,
     problem::{Kind, Problem, Result},
 };
-use crate::admin::{DEFAULT_COST, Named, NewPassword, Users, UsersError, wire};
+use crate::admin::{DEFAULT_COST, Named, NewPassword, Removal, Removed, Users, UsersError, wire};
 
 /// Number of users on a page if the client names none.
 const PAGE: usize = 100;
@@ -70,8 +70,37 @@ pub(crate) fn set_password(call: Call) -> BoxFuture<'static, Result<Answer>> {
 
 pub(crate) fn remove(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
-        let name = call.query.required("name").to_owned();
-        change(&call, ("removed the user", name), Users::remove).await
+        let users = users(&call)?;
+        let file = shown(users.path());
+        let (name, expected) = (call.query.required("name").to_owned(), call.expected_version()?);
+        let _turn = call.shared.changing_users.lock().await;
+        let removal = on_a_thread(move || Removal::of(&users, &name, expected.as_ref())).await?;
+        let revoked = match &call.shared.admin.tokens {
+            Some(tokens) => tokens.revoke_of(call.query.required("name")).await,
+            None => Ok(Vec::new()),
+        };
+        let Removed {
+            name,
+            was_user,
+            tokens,
+            version,
+        } = removal.with_tokens(revoked)?;
+        let mut deed = match was_user {
+            true => format!("removed the user `{name}`"),
+            false => format!("removed what was left of the user `{name}`"),
+        };
+        if !tokens.is_empty() {
+            deed.extend([", and revoked its robot tokens: ", &tokens.join(", ")]);
+        }
+        let removed = wire::RemovedUser {
+            name,
+            file,
+            was_user,
+            tokens,
+        };
+        Ok(Answer::json(&removed)?
+            .with_version(version.as_str())
+            .with_deed(deed))
     }
     .boxed()
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time;
 
 use super::{refusal::Refusal, request::TokenRequest};
-use crate::call::Call;
+use crate::{call::Call, incoming};
 
 /// The longest form, in bytes: a refresh token and a hundred scopes are far shorter.
 const LIMIT: usize = 64 << 10;
@@ -19,7 +19,7 @@ const USUAL: usize = 8 << 10;
 /// How long a form waits for room.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Reads a form, charged to the budget before it is read.
+/// Reads a form, charged to the budget once its first byte has come.
 pub(super) async fn read(call: Call<'_>, body: &mut Incoming) -> Result<TokenRequest, Refusal> {
     let media_type = call.header(&header::CONTENT_TYPE).unwrap_or_default();
     let media_type = media_type.split(';').next().unwrap_or_default().trim();
@@ -34,30 +34,32 @@ pub(super) async fn read(call: Call<'_>, body: &mut Incoming) -> Result<TokenReq
         return Err(Refusal::too_large(LIMIT));
     }
     let share = &call.app.services.budget.bodies;
-    let room = announced.unwrap_or(USUAL).max(1);
-    let mut charges = vec![call.context.room_for_body(share, room, PATIENCE).await?];
-    let waiting = call.context.wait_for_body();
-    let mut form: Vec<u8> = Vec::new();
+    let usual = announced.unwrap_or(USUAL).max(1);
     let gather = async {
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|_| Refusal::bad("invalid_request", "the form broke off"))?;
-            let Ok(bytes) = frame.into_data() else { continue };
-            waiting.received(bytes.len());
+        let mut coming = next(call, body).await?;
+        let mut charges = vec![call.context.room_for_body(share, usual, PATIENCE).await?];
+        let mut form: Vec<u8> = Vec::new();
+        while let Some(bytes) = coming {
             let length = form.len() + bytes.len();
             if length > LIMIT {
                 return Err(Refusal::too_large(LIMIT));
             }
-            if length > room && charges.len() == 1 {
-                let rest = LIMIT - room.min(LIMIT);
-                charges.push(call.context.room_for_body(share, rest, PATIENCE).await?);
+            if length > usual && charges.len() == 1 {
+                charges.push(call.context.room_for_body(share, LIMIT - usual, PATIENCE).await?);
             }
             form.extend_from_slice(&bytes);
+            coming = next(call, body).await?;
         }
-        Ok(())
+        let text = std::str::from_utf8(&form);
+        let text = text.map_err(|_| Refusal::bad("invalid_request", "the form is not UTF-8"))?;
+        Ok(TokenRequest::read(text)?)
     };
     let gathered = time::timeout(call.context.limits().idle, gather).await;
-    gathered.map_err(|_| Refusal::bad("invalid_request", "the form did not come in time"))??;
-    let text =
-        std::str::from_utf8(&form).map_err(|_| Refusal::bad("invalid_request", "the form is not UTF-8"))?;
-    Ok(TokenRequest::read(text)?)
+    gathered.map_err(|_elapsed| Refusal::bad("invalid_request", "the form did not come in time"))?
+}
+
+/// The next bytes; `None` at the end.
+async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>, Refusal> {
+    let next = incoming::next(call.context, body).await;
+    next.map_err(|_| Refusal::bad("invalid_request", "the form broke off"))
 }

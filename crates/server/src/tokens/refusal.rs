@@ -81,6 +81,20 @@ impl Refusal {
         }
     }
 
+    /// A proxy names the account of the client.
+    pub(super) fn proxied() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            code: ErrorCode::Denied,
+            ..Self::bad(
+                "unauthorized_client",
+                "a proxy in front of this registry names the account of each request, so requests through it need no token, and \
+                 none is made, as it would outlive the sign-on; programs that do not come through the proxy log in with a \
+                 password or a robot token",
+            )
+        }
+    }
+
     /// The credentials are not good, or were not checked.
     pub(super) fn of_reason(access: &Access, name: Option<&str>, reason: &Reason) -> Self {
         let failure = reason.of_failed_login().map(|reason| LoginFailure {

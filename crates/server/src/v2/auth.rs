@@ -96,6 +96,10 @@ fn verbs(method: &Method) -> &'static [Verb] {
 /// Docker and containerd show the message; with 401 they would ask for credentials that are good already.
 fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
     let Missing { action, comment, .. } = missing;
+    let action = Action {
+        verb: action.verb.right(),
+        ..*action
+    };
     let account = account.unwrap_or("this client");
     let mut text = format!(
         "{}: `{}` has no right to {} {}",
@@ -114,7 +118,7 @@ fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
     };
     let error = ApiError::new(ErrorCode::Denied)
         .with_message(text)
-        .with_detail(detail(std::slice::from_ref(action)));
+        .with_detail(detail(std::slice::from_ref(&action)));
     Failure::from(error).caused_by(cause)
 }
 
@@ -122,8 +126,8 @@ fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
 fn right(verb: Verb) -> &'static str {
     match verb {
         Verb::Pull => "pull from",
-        Verb::Push => "push to",
-        Verb::Delete | Verb::Cancel => "delete in",
+        Verb::Push | Verb::Cancel => "push to",
+        Verb::Delete => "delete in",
         Verb::All => "administer",
     }
 }
@@ -137,6 +141,7 @@ pub(super) fn refused(
 ) -> Failure {
     let (access, challenged, why) = match refusal {
         Refusal::ReadOnly => return super::read_only(),
+        Refusal::CrossSite => return cross_site(),
         Refusal::Forbidden(missing) => return forbidden(context.actor(), &missing),
         Refusal::Unauthenticated(access, challenged) => {
             (access, challenged, unproved(access, challenged).into())
@@ -159,6 +164,13 @@ pub(super) fn refused(
         .with_detail(detail(&needed));
     let challenge = challenge(context, parts, access, (&needed, challenged));
     Failure::from(error).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The answer to a change that a browser sent for a page of another site.
+fn cross_site() -> Failure {
+    let text = "a browser sent this request for a page of another site, which may not change this registry for the user of the \
+                browser; the operator of this registry can allow its origin with `http.cors`";
+    Failure::new(ErrorCode::Denied, text)
 }
 
 /// The value of `WWW-Authenticate` for a client that needs the rights `needed`.

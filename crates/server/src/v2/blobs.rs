@@ -11,7 +11,7 @@ use super::{
     answer::{Answer, CONTENT_DIGEST, admit, empty, entity_tag, to_the_end, value},
     byte_ranges::{self, content_range},
     conditions::has_already,
-    manifests::may_force,
+    deletion::{RightsToTags, may_force},
 };
 use crate::{
     body::Content,
@@ -92,11 +92,16 @@ async fn elsewhere(
     Ok(Some(response))
 }
 
-pub(super) async fn delete(call: Call<'_>, rights: &Rights, name: &RepoName, digest: &Digest) -> Answer {
+pub(super) async fn delete(call: Call<'_>, rights: Rights, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
-    let force = may_force(call, rights)?;
+    let force = may_force(call, &rights)?;
+    let rights = RightsToTags::of(call, rights, &name);
     let origin = call.origin();
-    let delete = async move { registry.delete_blob(&origin, &name, &digest, force).await };
+    let delete = async move {
+        registry
+            .delete_blob_of(&origin, &name, &digest, force, &rights)
+            .await
+    };
     to_the_end(admit(call).await?, delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
 }

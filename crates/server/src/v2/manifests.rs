@@ -12,6 +12,7 @@ use super::{
     accept,
     answer::{Answer, CONTENT_DIGEST, admit, content_digest, empty, entity_tag, to_the_end, value},
     conditions::{self, has_already},
+    deletion::{RightsToTags, may_force},
     receive::{self, Gathered},
 };
 use crate::{
@@ -114,39 +115,20 @@ pub(super) async fn put(
 pub(super) async fn delete(call: Call<'_>, rights: Rights, name: &RepoName, reference: &Reference) -> Answer {
     let force = may_force(call, &rights)?;
     let registry = Arc::clone(&call.app.registry);
-    let access = call.app.services.access.clone();
+    let rights = RightsToTags::of(call, rights, name);
     let (name, reference) = (name.clone(), reference.clone());
     let origin = call.origin();
     let delete = async move {
         match reference {
             Reference::Tag(tag) => registry.delete_tag(&origin, &name, &tag).await,
             Reference::Digest(digest) => {
-                let may_delete = |tag: &Tag| {
-                    let tag = Some(tag.as_str());
-                    rights.on(access.as_deref(), &name, Verb::Delete, tag).is_some()
-                };
-                let deleted = registry.delete_manifest_of(&origin, &name, &digest, force, &may_delete);
+                let deleted = registry.delete_manifest_of(&origin, &name, &digest, force, &rights);
                 deleted.await.map(drop)
             }
         }
     };
     to_the_end(admit(call).await?, delete).await?;
     Ok(empty(StatusCode::ACCEPTED))
-}
-
-/// Whether the request asks for a deletion also of what tagged images need (`?force=true`).
-///
-/// # Errors
-///
-/// The answer, if these may be images with tags that the client may not delete.
-pub(super) fn may_force(call: Call<'_>, rights: &Rights) -> Result<bool> {
-    let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
-    let sight = rights.sight(call.app.services.access.as_deref());
-    if force && sight.is_some_and(|sight| sight.limits_tags()) {
-        let text = "`force=true` may break images whose tags the rules of this registry protect; delete their tags first";
-        return Err(Failure::new(ErrorCode::Denied, text));
-    }
-    Ok(force)
 }
 
 /// Whether a client that may push by digest may create further tags only, and not move them.
@@ -158,16 +140,17 @@ fn may_push(call: Call<'_>, rights: &Rights, name: &RepoName, tags: &[Tag]) -> R
     let access = call.app.services.access.as_deref();
     let mut creates_only = false;
     for tag in tags {
-        match rights.on(access, name, Verb::Push, Some(tag.as_str())) {
-            Some(grant) => creates_only |= grant.creates_only,
-            None => {
-                let text = format!(
-                    "{}: no right to push tag `{tag}`; nothing was stored",
-                    ErrorCode::Denied.message()
-                );
-                return Err(Failure::new(ErrorCode::Denied, text));
-            }
-        }
+        // As for a push by that tag: its answer may say what the tag names.
+        let may = |verb| rights.on(access, name, verb, Some(tag.as_str()));
+        let denied = |verb| {
+            let text = format!(
+                "{}: no right to {verb} tag `{tag}`; nothing was stored",
+                ErrorCode::Denied.message()
+            );
+            Failure::new(ErrorCode::Denied, text)
+        };
+        creates_only |= may(Verb::Push).ok_or_else(|| denied("push"))?.creates_only;
+        may(Verb::Pull).ok_or_else(|| denied("pull"))?;
     }
     Ok(creates_only)
 }

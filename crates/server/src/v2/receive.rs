@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::StatusCode;
 use http_body::Body as _;
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use tokio::time;
 use wharf_budget::{Permit, Share};
@@ -15,6 +14,7 @@ use wharf_registry::Error as RegistryError;
 use crate::{
     call::Call,
     error::{Failure, Result},
+    incoming,
 };
 
 /// The next bytes of `body`; `None` at its end.
@@ -22,23 +22,10 @@ use crate::{
 /// An error ends the request: the client disconnected, or sent nothing for [`Limits::idle`](wharf_http::Limits::idle). One
 /// that sends next to nothing is ended earlier when others need its place.
 pub(super) async fn next(call: Call<'_>, body: &mut Incoming) -> Result<Option<Bytes>> {
-    let waiting = call.context.wait_for_body();
-    loop {
-        let frame = match time::timeout(call.context.limits().idle, body.frame()).await {
-            Ok(Some(Ok(frame))) => frame,
-            Ok(Some(Err(error))) => return Err(broken_off(&error)),
-            Ok(None) => return Ok(None),
-            Err(_elapsed) => return Err(too_slow(call)),
-        };
-        // Trailers are ignored.
-        match frame.into_data() {
-            Ok(bytes) if bytes.is_empty() => {}
-            Ok(bytes) => {
-                waiting.received(bytes.len());
-                return Ok(Some(bytes));
-            }
-            Err(_trailers) => {}
-        }
+    let next = incoming::next(call.context, body);
+    match time::timeout(call.context.limits().idle, next).await {
+        Ok(next) => next.map_err(|error| broken_off(&error)),
+        Err(_elapsed) => Err(too_slow(call)),
     }
 }
 

@@ -56,6 +56,33 @@ pub(crate) fn run(command: &Token) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("cannot write to standard output")
 }
 
+/// Revokes the tokens in the store of the configuration that the user `creator` has made, and gives their names. Another process
+/// need not stop for that if there are none.
+///
+/// # Errors
+///
+/// When the store cannot be opened, read or changed.
+pub(super) fn revoke_of(creator: &str, settings: &Settings) -> anyhow::Result<Vec<String>> {
+    let is_known = match &settings.storage {
+        Engine::InMemory => false,
+        // Before the first start of the server.
+        Engine::Filesystem { root } => root.exists(),
+        Engine::S3(_) | Engine::Cloud(_) => true,
+    };
+    if settings.tokens.is_none() || !is_known {
+        return Ok(Vec::new());
+    }
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("cannot start")?.block_on(async {
+        let found = Tokens::in_store(Robots::new(&open(settings, true).await?));
+        if found.list(Some(creator)).await?.is_empty() {
+            return Ok(Vec::new());
+        }
+        let tokens = Tokens::in_store(Robots::new(&open(settings, false).await?));
+        Ok(tokens.revoke_of(creator).await?)
+    })
+}
+
 /// Does what the command says to the tokens of a registry, and returns what it prints.
 fn answer(command: &Token, keeper: &Keeper) -> anyhow::Result<String> {
     let is_json = place(command).json;

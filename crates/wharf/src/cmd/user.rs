@@ -11,11 +11,12 @@ use http::Method;
 use rustix::fs::{Mode, OFlags};
 use wharf_access::{htpasswd, password};
 use wharf_client::control::ControlError;
-use wharf_server::admin::{NewPassword, Users, wire};
+use wharf_server::admin::{NewPassword, Removal, Users, wire};
 
+use super::token;
 use crate::{
     cli::{PasswordFile, User, UserAndPassword},
-    config::{self, Auth},
+    config::{self, Auth, Settings},
     control::RunningServer,
     prompt,
 };
@@ -28,8 +29,9 @@ const ATTEMPTS: usize = 5;
 
 /// The users that a command is for.
 enum Accounts {
-    /// Those in a password file, which the command changes itself.
-    InFile(Users),
+    /// Those in a password file, which the command changes itself, with the registry whose users they are if a configuration names
+    /// the file.
+    InFile(Users, Option<Box<Settings>>),
     /// Those of a server that runs.
     OfServer(RunningServer),
 }
@@ -102,8 +104,21 @@ fn print(password: &[u8]) -> anyhow::Result<()> {
 }
 
 fn remove(name: &str, accounts: &Accounts) -> anyhow::Result<()> {
-    let file = accounts.remove(name)?;
-    say(&format!("removed user `{name}` from {file}"))
+    let wire::RemovedUser {
+        name,
+        file,
+        was_user,
+        tokens,
+    } = accounts.remove(name)?;
+    say(&match was_user {
+        true => format!("removed user `{name}` from {file}"),
+        false => format!("there was no user `{name}` in {file} any more"),
+    })?;
+    match tokens.len() {
+        0 => Ok(()),
+        1 => say(&format!("revoked 1 robot token: {}", tokens.join(", "))),
+        number => say(&format!("revoked {number} robot tokens: {}", tokens.join(", "))),
+    }
 }
 
 fn list(accounts: &Accounts, is_quiet: bool) -> anyhow::Result<()> {
@@ -131,7 +146,7 @@ impl Accounts {
     /// without users does not know a file that its configuration has named since it started.
     fn of(PasswordFile { file, config }: &PasswordFile) -> anyhow::Result<Self> {
         if let Some(path) = file {
-            return Ok(Self::InFile(Users::in_file(path)));
+            return Ok(Self::InFile(Users::in_file(path), None));
         }
         let settings = config::load(config.as_deref())
             .context("cannot find the password file; name it with `--file`")?;
@@ -146,12 +161,13 @@ impl Accounts {
         }
         let configured = settings.auth.as_ref().and_then(Auth::htpasswd);
         let configured = configured.context("no password file is configured; name it with `--file`")?;
-        Ok(Self::InFile(Users::in_file(&configured.path)))
+        let users = Users::in_file(&configured.path);
+        Ok(Self::InFile(users, Some(Box::new(settings))))
     }
 
     /// Whether there is a user of this name. A file that does not exist has none.
     fn have(&self, name: &str) -> anyhow::Result<bool> {
-        if let Self::InFile(users) = self
+        if let Self::InFile(users, _) = self
             && !users.path().exists()
         {
             return Ok(false);
@@ -161,7 +177,7 @@ impl Accounts {
 
     fn list(&self) -> anyhow::Result<Vec<htpasswd::User>> {
         match self {
-            Self::InFile(users) => Ok(users.list()?.users),
+            Self::InFile(users, _) => Ok(users.list()?.users),
             Self::OfServer(server) => {
                 let mut attempts = ATTEMPTS;
                 loop {
@@ -178,7 +194,7 @@ impl Accounts {
     /// Path of the password file.
     fn file(&self) -> anyhow::Result<String> {
         Ok(match self {
-            Self::InFile(users) => users.path().display().to_string(),
+            Self::InFile(users, _) => users.path().display().to_string(),
             Self::OfServer(server) => first_page(server)?.file,
         })
     }
@@ -186,7 +202,7 @@ impl Accounts {
     /// Adds a user; gives the path of the file.
     fn add(&self, name: &str, hash: &str) -> anyhow::Result<String> {
         match self {
-            Self::InFile(users) => {
+            Self::InFile(users, _) => {
                 users.add(name, NewPassword::Hashed(hash), None)?;
                 self.file()
             }
@@ -205,7 +221,7 @@ impl Accounts {
 
     fn set_password(&self, name: &str, hash: &str) -> anyhow::Result<()> {
         match self {
-            Self::InFile(users) => drop(users.set_password(name, NewPassword::Hashed(hash), None)?),
+            Self::InFile(users, _) => drop(users.set_password(name, NewPassword::Hashed(hash), None)?),
             Self::OfServer(server) => {
                 let other = wire::OtherPassword {
                     hash: Some(wire::Secret(hash.to_owned())),
@@ -218,18 +234,24 @@ impl Accounts {
         Ok(())
     }
 
-    /// Removes a user; gives the path of the file.
-    fn remove(&self, name: &str) -> anyhow::Result<String> {
-        match self {
-            Self::InFile(users) => {
-                users.remove(name, None)?;
-                self.file()
-            }
-            Self::OfServer(server) => {
-                let removed: wire::ChangedUser = server.ask(Method::DELETE, "/users", &[("name", name)])?;
-                Ok(removed.file)
-            }
-        }
+    /// Removes a user, and its robot tokens.
+    fn remove(&self, name: &str) -> anyhow::Result<wire::RemovedUser> {
+        let (users, settings) = match self {
+            Self::InFile(users, settings) => (users, settings),
+            Self::OfServer(server) => return Ok(server.ask(Method::DELETE, "/users", &[("name", name)])?),
+        };
+        let removal = Removal::of(users, name, None)?;
+        let revoked = match settings {
+            Some(settings) => token::revoke_of(name, settings),
+            None => Ok(Vec::new()),
+        };
+        let removed = removal.with_tokens(revoked.map_err(|error| format!("{error:#}")))?;
+        Ok(wire::RemovedUser {
+            name: removed.name,
+            file: self.file()?,
+            was_user: removed.was_user,
+            tokens: removed.tokens,
+        })
     }
 }
 
