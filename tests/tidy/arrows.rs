@@ -11,6 +11,7 @@ use crate::{files, report};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-oci", &[]),
     ("wharf-document", &[]),
+    ("wharf-watched", &[]),
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
@@ -19,6 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "wharf-oci",
             "wharf-document",
+            "wharf-watched",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",

@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use wharf_watched::{Damage, Read, Status, Watched, read_whole};
+
 use super::{Configured, Problem, Reading, RuleOrigin, Rules, Weight, read};
-use crate::watched::{self, Damage, Read, Status, Watched, read_whole};
 
 /// The most bytes that a file of rules may have: some 5,000 rules.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -118,7 +119,7 @@ impl RulesFile {
     }
 }
 
-impl watched::Reader for Reader {
+impl wharf_watched::Reader for Reader {
     type Value = Rules;
 
     const NAME: &'static str = "file of access rules";

@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use wharf_watched::{Damage, Read, Status, Watched, read_whole};
+
 use super::{
     Settings, Verifier,
     trusted::{KeysError, Problem, TrustedKeys},
 };
-use crate::watched::{self, Damage, Read, Status, Watched, read_whole};
 
 /// The most bytes that a file of keys may have.
 const SIZE_LIMIT: u64 = 4 << 20;
@@ -165,7 +166,7 @@ impl WatchedVerifier {
 }
 
 /// Other keys are another verifier, with nothing in its memory: a token of a key that went is not recognised any more.
-impl watched::Reader for Reader {
+impl wharf_watched::Reader for Reader {
     type Value = Verifier;
 
     const NAME: &'static str = "keys of the token server";

@@ -22,29 +22,22 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
 
-use crate::files::{self, Contents, Opened, Signature};
-
-/// A file that was changed less than this ago and does not end with a newline may be half written.
-const WRITING: Duration = Duration::from_millis(50);
+use crate::file::{self, Contents, Opened, Signature};
 
 /// How long a look at the paths is good, for the changes that the open files do not show.
 const PATH: Duration = Duration::from_millis(1);
-
-/// How long to wait for the rest of a half-written file.
-const WRITING_WAIT: Duration = Duration::from_millis(20);
 
 /// The most findings that are listed one by one.
 const FINDINGS: usize = 10;
 
 /// What files mean.
-pub(crate) trait Reader: fmt::Debug + Send + Sync + 'static {
+pub trait Reader: fmt::Debug + Send + Sync + 'static {
     /// What is made of the files
     type Value: fmt::Debug + Send + Sync + 'static;
 
@@ -70,19 +63,20 @@ pub(crate) trait Reader: fmt::Debug + Send + Sync + 'static {
 
 /// Files that were read.
 #[derive(Debug)]
-pub(crate) struct Read<T> {
-    pub(crate) value: T,
+pub struct Read<T> {
+    /// What is made of them
+    pub value: T,
     /// Problems with which the files are used all the same
-    pub(crate) findings: Vec<String>,
+    pub findings: Vec<String>,
 }
 
 /// Why files cannot be used.
 #[derive(Debug)]
-pub(crate) struct Damage {
-    /// Number of the file
-    pub(crate) file: usize,
-    /// The reason
-    pub(crate) text: String,
+pub struct Damage {
+    /// Number of the file among those of the [`Watched`], from 0
+    pub file: usize,
+    /// The reason, as a clause about `it`, the file
+    pub text: String,
 }
 
 /// The state of files, for the operator.
@@ -96,7 +90,7 @@ pub struct Status {
 
 /// Files, and what was made of them last. Clones share everything.
 #[derive(Debug)]
-pub(crate) struct Watched<R: Reader> {
+pub struct Watched<R: Reader> {
     shared: Arc<Shared<R>>,
 }
 
@@ -146,12 +140,12 @@ impl<R: Reader> Clone for Watched<R> {
 
 impl<R: Reader> Watched<R> {
     /// Path of the first file.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.shared.paths.first().map_or(Path::new(""), PathBuf::as_path)
     }
 
     /// Looks at the files at `paths`; `initial` is in force until they are good.
-    pub(crate) fn open(reader: R, paths: Vec<PathBuf>, initial: R::Value) -> Self {
+    pub fn open(reader: R, paths: Vec<PathBuf>, initial: R::Value) -> Self {
         let watched = Self {
             shared: Arc::new(Shared {
                 reader,
@@ -174,7 +168,7 @@ impl<R: Reader> Watched<R> {
 
     /// What `use_it` makes of what is in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One
     /// system call for each file, no allocation, and no count of references that processors contend for.
-    pub(crate) fn if_unchanged<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> Option<T> {
+    pub fn if_unchanged<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> Option<T> {
         let state = self.shared.state.read();
         self.shared
             .is_unchanged(&state.seen)
@@ -182,17 +176,17 @@ impl<R: Reader> Watched<R> {
     }
 
     /// What `use_it` makes of what was in force at the last look.
-    pub(crate) fn with_current<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> T {
+    pub fn with_current<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> T {
         use_it(&self.shared.state.read().value)
     }
 
     /// What was in force at the last look.
-    pub(crate) fn current(&self) -> Arc<R::Value> {
+    pub fn current(&self) -> Arc<R::Value> {
         Arc::clone(&self.shared.state.read().value)
     }
 
     /// What is in force, after a look at the files if they changed. A look that began after this call is as good as a new one.
-    pub(crate) async fn refresh(&self) -> Arc<R::Value> {
+    pub async fn refresh(&self) -> Arc<R::Value> {
         let called = Instant::now();
         let unchanged = {
             let state = self.shared.state.read();
@@ -217,7 +211,7 @@ impl<R: Reader> Watched<R> {
     }
 
     /// The state of the files at the last look.
-    pub(crate) fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         self.shared.status.lock().clone()
     }
 }
@@ -244,7 +238,7 @@ impl<R: Reader> Shared<R> {
         let read: Vec<io::Result<Contents>> = self
             .paths
             .iter()
-            .map(|path| read_whole(path, R::SIZE_LIMIT))
+            .map(|path| file::read_whole(path, R::SIZE_LIMIT))
             .collect();
         let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = read.into_iter().map(Seen::split).unzip();
         let mut bytes = Vec::new();
@@ -350,7 +344,7 @@ impl Seen {
 
     /// Whether the same file is at the path now, and cannot have changed.
     fn is_still_at(&self, path: &Path) -> bool {
-        match (self, files::signature(path)) {
+        match (self, file::signature(path)) {
             (Self::Settled(seen, _), Ok(now)) => *seen == now,
             (Self::Error(seen), Err(now)) => *seen == now.kind(),
             (Self::Nothing | Self::Fresh | Self::Settled(..) | Self::Error(_), _) => false,
@@ -364,17 +358,6 @@ impl Seen {
             Self::Nothing | Self::Fresh | Self::Error(_) => false,
         }
     }
-}
-
-/// Reads a file; waits a moment when another process seems to be writing it in several pieces.
-pub(crate) fn read_whole(path: &Path, limit: u64) -> io::Result<Contents> {
-    let contents = files::read(path, limit)?;
-    let is_complete = contents.bytes.ends_with(b"\n") || contents.bytes.ends_with(b"\n\0");
-    if is_complete || contents.age > WRITING {
-        return Ok(contents);
-    }
-    thread::sleep(WRITING_WAIT);
-    files::read(path, limit)
 }
 
 fn digest(contents: &[&[u8]]) -> [u8; 32] {
