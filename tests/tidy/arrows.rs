@@ -41,7 +41,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-registry",
         ],
     ),
-    ("wharf-http", &["wharf-workers", "wharf-budget", "wharf-client"]),
+    (
+        "wharf-http",
+        &["wharf-watched", "wharf-workers", "wharf-budget", "wharf-client"],
+    ),
     (
         "wharf-server",
         &[

@@ -1,6 +1,6 @@
 //! A password file, read again as soon as it changes, and never a reason to lock all users out.
 //!
-//! **Which list is in force.** The file is [watched](wharf_watched::Watched): a change is in force for the very next request.
+//! **Which list is in force.** The file is [watched](wharf_watched): a change is in force for the very next request.
 //!
 //! **When it is damaged.** A line that is no entry, or whose hash is not usable, disables its own user and
 //! no other. A file that cannot be read, or in which nothing is an entry, is taken for an accident: the last good
@@ -123,7 +123,7 @@ impl Htpasswd {
         }
         Self::check(path)?;
         let checks = Arc::new(Checks::new()?);
-        let file = Watched::open(Reader, vec![path.to_owned()], Users::default());
+        let file = Watched::open(Reader, vec![path.to_owned()], Users::default().into());
         Ok((Self { file, checks }, provisioned))
     }
 
@@ -211,23 +211,23 @@ impl wharf_watched::Reader for Reader {
     const NAME: &'static str = "password file";
     const SIZE_LIMIT: u64 = SIZE_LIMIT;
 
-    fn read(&self, contents: &[&[u8]], old: &Users) -> Result<Read<Users>, Damage> {
+    fn read(&self, contents: &[&[u8]], old: &Users) -> Result<Option<Read<Users>>, Damage> {
         let bytes = contents.first().copied().unwrap_or_default();
         let (users, findings) = Users::read(bytes, old).map_err(|damage| Damage {
-            file: 0,
+            file: Some(0),
             text: format!("it is damaged: {damage}"),
         })?;
-        Ok(Read {
+        Ok(Some(Read {
             value: users,
             findings: findings.iter().map(list::Finding::to_string).collect(),
-        })
+        }))
     }
 
     fn last_good(users: &Users) -> String {
         format!("the last good list with {} users", users.len())
     }
 
-    fn announce(users: &Users, paths: &str) {
+    fn announce(&self, users: &Users, paths: &str) {
         match users.len() {
             0 => tracing::warn!("password file {paths} has no users: no user can log in"),
             users => tracing::info!(users, "read the password file {paths}"),

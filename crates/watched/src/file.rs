@@ -147,3 +147,31 @@ fn signature_of(stat: &rustix::fs::Stat) -> Signature {
         changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::disallowed_methods, reason = "makes the files")]
+
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn only_files_of_the_right_size_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        let refused = |path: &Path| read(path, 3).unwrap_err();
+        assert_eq!(refused(&path).kind(), io::ErrorKind::NotFound);
+        fs::write(&path, "abc").unwrap();
+        assert_eq!(read(&path, 3).unwrap().bytes, b"abc");
+        assert_eq!(read_whole(&path, 3).unwrap().bytes, b"abc");
+        fs::write(&path, "abcd").unwrap();
+        assert_eq!(refused(&path).to_string(), "it has more than 3 bytes");
+        let text = refused(directory.path()).to_string();
+        assert_eq!(text, "it is not a regular file, but a directory");
+        assert_eq!(
+            refused(Path::new("/dev/null")).to_string(),
+            "it is not a regular file"
+        );
+    }
+}
