@@ -45,7 +45,7 @@ fn check_refuses_the_certificates_that_serve_refuses() {
     std::fs::create_dir(directory.path("a.crt")).unwrap();
     refused(
         &directory,
-        "cannot read `http.tls.certificate` `a.crt`: Is a directory",
+        "cannot read `http.tls.certificate` `a.crt`: it is not a regular file, but a directory",
     );
     let other = site(CERTIFICATE);
     std::fs::rename(other.path("b.key"), other.path("a.key")).unwrap();

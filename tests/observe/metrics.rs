@@ -2,7 +2,10 @@
 
 use std::cell::Cell;
 
-use wharf_testkit::{Server, eventually, image, run};
+use wharf_testkit::{
+    Server, eventually, image, run,
+    tls::{Trust, Wanted},
+};
 
 use crate::{value, watched, watcher};
 
@@ -239,5 +242,34 @@ fn damaged_users_and_rules_show_until_they_are_mended() {
         server.write("htpasswd", ALICE);
         server.write("rules.yml", RULES);
         check(1.0, 1.0, 0.0).await;
+    });
+}
+
+#[test]
+fn a_damaged_certificate_shows_until_it_is_mended() {
+    const OK: &str = "wharf_access_file_ok{file=\"certificates\"}";
+    const PROBLEMS: &str = "wharf_access_file_problems{file=\"certificates\"}";
+
+    let identity = Wanted::localhost().self_signed();
+    let server = watched().inmemory().tls(&identity).start();
+    run(async {
+        let trust = Trust::in_certificate(&identity.certificate);
+        let page = page_with(&server, OK, 1.0).await;
+        assert_eq!(value(&page, PROBLEMS), Some(0.0), "{page}");
+        server.write("tls.crt", "oops");
+        let watcher = watcher(&server).await;
+        eventually("the damage shows", async || {
+            trust.shake_hands(server.address()).await.unwrap();
+            value(&watcher.get("/metrics").await.expect(200).text(), OK) == Some(0.0)
+        })
+        .await;
+        server.write("tls.crt", &identity.certificate);
+        trust.shake_hands(server.address()).await.unwrap();
+        let page = watcher.get("/metrics").await.expect(200).text();
+        assert_eq!(
+            (value(&page, OK), value(&page, PROBLEMS)),
+            (Some(1.0), Some(0.0)),
+            "{page}"
+        );
     });
 }

@@ -11,6 +11,7 @@ use crate::{files, report};
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-oci", &[]),
     ("wharf-document", &[]),
+    ("wharf-watched", &[]),
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
@@ -19,6 +20,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "wharf-oci",
             "wharf-document",
+            "wharf-watched",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",
@@ -39,7 +41,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-registry",
         ],
     ),
-    ("wharf-http", &["wharf-workers", "wharf-budget", "wharf-client"]),
+    (
+        "wharf-http",
+        &["wharf-watched", "wharf-workers", "wharf-budget", "wharf-client"],
+    ),
     (
         "wharf-server",
         &[

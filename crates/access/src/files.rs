@@ -1,132 +1,25 @@
-//! The one module here that touches files: read with proof of what was read, create, replace, lock.
+//! The one module here that changes files: create, replace, lock.
 
 use std::{
     fs::File,
-    io::{self, Read as _, Write as _},
+    io::{self, Write as _},
     os::{fd::OwnedFd, unix::fs::MetadataExt as _},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use rustix::{
     fs::{
-        AtFlags, CWD, FileType, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock,
-        fsync, linkat, mkdir, open, rename, renameat_with, stat, unlink,
+        AtFlags, CWD, FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flock, fsync,
+        linkat, mkdir, open, rename, renameat_with, stat, unlink,
     },
     io::{Errno, retry_on_intr},
 };
+use wharf_watched::read;
 
 use crate::password;
 
-/// Within this time of a change, a file system may give a second change the same stamps: FAT counts in steps of
-/// two seconds, everything else is finer.
-const STAMP_STEP: Duration = Duration::from_secs(2);
-
 const PRIVATE_FILE: Mode = Mode::from_raw_mode(0o600);
 const PRIVATE_DIRECTORY: Mode = Mode::from_raw_mode(0o700);
-
-/// The metadata by which a change of a file is noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Signature {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    /// Time of the last change of content or metadata; no program can set this one.
-    changed: (i64, i64),
-}
-
-/// The content of a file.
-#[derive(Debug)]
-pub(crate) struct Contents {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) opened: Opened,
-    pub(crate) signature: Signature,
-    /// Whether every later change has another signature.
-    pub(crate) is_settled: bool,
-    /// Time since the last change; zero when the time stamp lies in the future.
-    pub(crate) age: Duration,
-}
-
-/// A file that was read. It may have another path by now, or none.
-#[derive(Debug)]
-pub(crate) struct Opened(File);
-
-impl Opened {
-    /// The signature of the file now. One system call, a fifth of the work of [`signature`].
-    pub(crate) fn signature(&self) -> io::Result<Signature> {
-        Ok(signature_of(&rustix::fs::fstat(&self.0)?))
-    }
-}
-
-/// The signature of what is at `path` now; symbolic links are followed. One system call.
-pub(crate) fn signature(path: &Path) -> io::Result<Signature> {
-    Ok(signature_of(&stat(path)?))
-}
-
-/// Reads a regular file of at most `limit` bytes.
-pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Contents> {
-    const ATTEMPTS: usize = 3;
-
-    let mut attempt = 1;
-    loop {
-        // Without blocking: an open of a named pipe would wait for its other end.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        let file = File::from(retry_on_intr(|| open(path, flags, Mode::empty()))?);
-        let before = rustix::fs::fstat(&file)?;
-        if !FileType::from_raw_mode(before.st_mode).is_file() {
-            let kind = match FileType::from_raw_mode(before.st_mode) {
-                FileType::Directory => "it is not a regular file, but a directory",
-                _ => "it is not a regular file",
-            };
-            return Err(io::Error::other(kind));
-        }
-        let now = SystemTime::now();
-        let mut bytes = Vec::new();
-        (&file).take(limit + 1).read_to_end(&mut bytes)?;
-        if bytes.len() as u64 > limit {
-            return Err(io::Error::other(format!("it has more than {limit} bytes")));
-        }
-        let signature = signature_of(&before);
-        // Another process wrote meanwhile: `bytes` may be a mixture of two contents.
-        if signature_of(&rustix::fs::fstat(&file)?) != signature && attempt < ATTEMPTS {
-            attempt += 1;
-            continue;
-        }
-        let age = signature.age(now);
-        return Ok(Contents {
-            bytes,
-            opened: Opened(file),
-            signature,
-            is_settled: age > STAMP_STEP,
-            age,
-        });
-    }
-}
-
-impl Signature {
-    fn age(&self, now: SystemTime) -> Duration {
-        let (seconds, nanoseconds) = self.changed.max(self.modified);
-        let seconds = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
-        let changed =
-            SystemTime::UNIX_EPOCH + seconds + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
-        now.duration_since(changed).unwrap_or_default()
-    }
-}
-
-#[expect(
-    clippy::unnecessary_cast,
-    reason = "the types of these fields differ between platforms"
-)]
-fn signature_of(stat: &rustix::fs::Stat) -> Signature {
-    Signature {
-        device: stat.st_dev as u64,
-        inode: stat.st_ino as u64,
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-        modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
-        changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),
-    }
-}
 
 /// Creates `path`, which must not exist ([`io::ErrorKind::AlreadyExists`]), with its directories, readable by its
 /// owner alone. It appears whole and durable, or not at all.

@@ -1,6 +1,6 @@
 //! A password file, read again as soon as it changes, and never a reason to lock all users out.
 //!
-//! **Which list is in force.** The file is [watched](mod@crate::watched): a change is in force for the very next request.
+//! **Which list is in force.** The file is [watched](wharf_watched): a change is in force for the very next request.
 //!
 //! **When it is damaged.** A line that is no entry, or whose hash is not usable, disables its own user and
 //! no other. A file that cannot be read, or in which nothing is an entry, is taken for an accident: the last good
@@ -27,6 +27,7 @@ use std::{
     sync::Arc,
 };
 
+use wharf_watched::{Damage, Read, Watched};
 use wharf_workers::Worker;
 
 use crate::{
@@ -36,7 +37,6 @@ use crate::{
     password::{self, NoRandomness},
     queue::Network,
     stamp::Stamp,
-    watched::{self, Damage, Read, Watched},
 };
 use checks::Checks;
 use list::Users;
@@ -118,12 +118,12 @@ impl Htpasswd {
     /// damaged is no error: it is logged, and no user can log in until it is mended.
     pub fn open(path: &Path) -> Result<(Self, Option<Provisioned>), OpenError> {
         let mut provisioned = None;
-        if matches!(files::signature(path), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        if matches!(path.try_exists(), Ok(false)) {
             provisioned = provision(path)?;
         }
         Self::check(path)?;
         let checks = Arc::new(Checks::new()?);
-        let file = Watched::open(Reader, vec![path.to_owned()], Users::default());
+        let file = Watched::open(Reader, vec![path.to_owned()], Users::default().into());
         Ok((Self { file, checks }, provisioned))
     }
 
@@ -132,7 +132,7 @@ impl Htpasswd {
     /// # Errors
     /// When it cannot be read, or is not a file.
     pub fn check(path: &Path) -> Result<(), OpenError> {
-        let read = files::read(path, SIZE_LIMIT);
+        let read = wharf_watched::read(path, SIZE_LIMIT);
         read.map(drop).map_err(|error| OpenError::Read {
             path: path.to_owned(),
             hint: match error.kind() {
@@ -185,7 +185,7 @@ impl Htpasswd {
 
     /// The state of the file, for the operator.
     pub fn status(&self) -> Status {
-        let watched::Status { problem, findings } = self.file.status();
+        let wharf_watched::Status { problem, findings } = self.file.status();
         Status {
             users: self.file.current().len(),
             problem,
@@ -205,29 +205,29 @@ impl Htpasswd {
     }
 }
 
-impl watched::Reader for Reader {
+impl wharf_watched::Reader for Reader {
     type Value = Users;
 
     const NAME: &'static str = "password file";
     const SIZE_LIMIT: u64 = SIZE_LIMIT;
 
-    fn read(&self, contents: &[&[u8]], old: &Users) -> Result<Read<Users>, Damage> {
+    fn read(&self, contents: &[&[u8]], old: &Users) -> Result<Option<Read<Users>>, Damage> {
         let bytes = contents.first().copied().unwrap_or_default();
         let (users, findings) = Users::read(bytes, old).map_err(|damage| Damage {
-            file: 0,
+            file: Some(0),
             text: format!("it is damaged: {damage}"),
         })?;
-        Ok(Read {
+        Ok(Some(Read {
             value: users,
             findings: findings.iter().map(list::Finding::to_string).collect(),
-        })
+        }))
     }
 
     fn last_good(users: &Users) -> String {
         format!("the last good list with {} users", users.len())
     }
 
-    fn announce(users: &Users, paths: &str) {
+    fn announce(&self, users: &Users, paths: &str) {
         match users.len() {
             0 => tracing::warn!("password file {paths} has no users: no user can log in"),
             users => tracing::info!(users, "read the password file {paths}"),

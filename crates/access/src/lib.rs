@@ -26,7 +26,6 @@ pub mod stamp;
 pub mod state;
 pub mod token;
 mod token_server;
-mod watched;
 
 pub use access::{Access, Challenged, Sight};
 pub use action::{Action, Resource, Verb};
@@ -36,7 +35,7 @@ pub use files::change as change_private_file;
 pub use principal::{Principal, Via};
 pub use proxy::ProxyHeader;
 pub use token_server::{Login, TokenServer};
-pub use watched::Status as FileStatus;
+pub use wharf_watched::Status as FileStatus;
 
 /// Go's `%q`: what is printable stays, the rest is escaped, so that no realm can end its header.
 fn go_quoted(text: &str) -> String {

@@ -139,7 +139,7 @@ pub enum Verdict {
 /// # Errors
 /// When the file cannot be read.
 pub fn verify(path: &Path, name: &str, password: &[u8]) -> Result<Verdict, EditError> {
-    let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+    let contents = wharf_watched::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
     let (users, _) =
         Users::read(&contents.bytes, &Users::default()).map_err(|damage| damaged(path, damage))?;
     Ok(match users.find(name) {
@@ -295,7 +295,7 @@ pub struct WeakPasswords {
 /// # Errors
 /// When the file cannot be read, or is damaged.
 pub fn weak_passwords(path: &Path, budget: Duration) -> Result<WeakPasswords, EditError> {
-    let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+    let contents = wharf_watched::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
     let (users, _) =
         Users::read(&contents.bytes, &Users::default()).map_err(|damage| damaged(path, damage))?;
     let mut weak = Vec::new();
@@ -352,7 +352,7 @@ struct Lines(Vec<Vec<u8>>);
 
 impl Lines {
     fn read(path: &Path) -> Result<(Self, Version), EditError> {
-        let contents = files::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
+        let contents = wharf_watched::read(path, SIZE_LIMIT).map_err(|error| io_error(path, error))?;
         let version = Version::of(&contents.bytes);
         let text = list::decoded(&contents.bytes).map_err(|damage| damaged(path, damage))?;
         let mut lines: Vec<Vec<u8>> = text

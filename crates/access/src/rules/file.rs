@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
+use wharf_watched::{Damage, Read, Status, Watched, read_whole};
+
 use super::{Configured, Problem, Reading, RuleOrigin, Rules, Weight, read};
-use crate::watched::{self, Damage, Read, Status, Watched, read_whole};
 
 /// The most bytes that a file of rules may have: some 5,000 rules.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -63,7 +64,7 @@ impl RulesFile {
             });
         }
         let initial = Rules::effective(Some(&reading.rules), &configured);
-        let file = Watched::open(Reader { configured }, vec![path.to_owned()], initial);
+        let file = Watched::open(Reader { configured }, vec![path.to_owned()], initial.into());
         Ok(Self { file })
     }
 
@@ -118,13 +119,13 @@ impl RulesFile {
     }
 }
 
-impl watched::Reader for Reader {
+impl wharf_watched::Reader for Reader {
     type Value = Rules;
 
     const NAME: &'static str = "file of access rules";
     const SIZE_LIMIT: u64 = SIZE_LIMIT;
 
-    fn read(&self, contents: &[&[u8]], _old: &Rules) -> Result<Read<Rules>, Damage> {
+    fn read(&self, contents: &[&[u8]], _old: &Rules) -> Result<Option<Read<Rules>>, Damage> {
         let reading = read(contents.first().copied().unwrap_or_default());
         let of = |weight: Weight| {
             reading
@@ -135,21 +136,21 @@ impl watched::Reader for Reader {
         if !reading.is_usable() {
             let errors: Vec<Problem> = of(Weight::Error).cloned().collect();
             return Err(Damage {
-                file: 0,
+                file: Some(0),
                 text: format!("it has errors: {}", Listed(&errors)),
             });
         }
-        Ok(Read {
+        Ok(Some(Read {
             value: Rules::effective(Some(&reading.rules), &self.configured),
             findings: of(Weight::Warning).map(Problem::to_string).collect(),
-        })
+        }))
     }
 
     fn last_good(rules: &Rules) -> String {
         format!("the last good list with {} rules", in_file(rules))
     }
 
-    fn announce(rules: &Rules, paths: &str) {
+    fn announce(&self, rules: &Rules, paths: &str) {
         tracing::info!(rules = in_file(rules), "read the file of access rules {paths}");
     }
 }

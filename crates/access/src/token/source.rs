@@ -6,11 +6,12 @@ use std::{
     sync::Arc,
 };
 
+use wharf_watched::{Damage, Read, Status, Watched, read_whole};
+
 use super::{
     Settings, Verifier,
     trusted::{KeysError, Problem, TrustedKeys},
 };
-use crate::watched::{self, Damage, Read, Status, Watched, read_whole};
 
 /// The most bytes that a file of keys may have.
 const SIZE_LIMIT: u64 = 4 << 20;
@@ -138,7 +139,7 @@ impl WatchedVerifier {
         let initial = Verifier::new(settings.clone(), keys);
         let (paths, kinds) = files.list().map(|(path, kind)| (path.to_owned(), kind)).unzip();
         Ok(Self {
-            files: Watched::open(Reader { settings, kinds }, paths, initial),
+            files: Watched::open(Reader { settings, kinds }, paths, initial.into()),
         })
     }
 
@@ -165,18 +166,18 @@ impl WatchedVerifier {
 }
 
 /// Other keys are another verifier, with nothing in its memory: a token of a key that went is not recognised any more.
-impl watched::Reader for Reader {
+impl wharf_watched::Reader for Reader {
     type Value = Verifier;
 
     const NAME: &'static str = "keys of the token server";
     const SIZE_LIMIT: u64 = SIZE_LIMIT;
 
-    fn read(&self, contents: &[&[u8]], _old: &Verifier) -> Result<Read<Verifier>, Damage> {
+    fn read(&self, contents: &[&[u8]], _old: &Verifier) -> Result<Option<Read<Verifier>>, Damage> {
         let mut keys = TrustedKeys::default();
         let mut findings = Vec::new();
         for (file, (kind, bytes)) in self.kinds.iter().zip(contents).enumerate() {
             let found = kind.add(&mut keys, bytes).map_err(|error| Damage {
-                file,
+                file: Some(file),
                 text: format!("it {error}"),
             })?;
             findings.extend(
@@ -185,17 +186,17 @@ impl watched::Reader for Reader {
                     .map(|problem| format!("{}: {problem}", kind.key())),
             );
         }
-        Ok(Read {
+        Ok(Some(Read {
             value: Verifier::new(self.settings.clone(), keys),
             findings,
-        })
+        }))
     }
 
     fn last_good(verifier: &Verifier) -> String {
         format!("the last good {} keys", verifier.keys.len())
     }
 
-    fn announce(verifier: &Verifier, paths: &str) {
+    fn announce(&self, verifier: &Verifier, paths: &str) {
         tracing::info!(
             keys = verifier.keys.len(),
             "read the keys of the token server in {paths}"

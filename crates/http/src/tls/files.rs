@@ -1,10 +1,6 @@
-//! The files of `http.tls`: reading them, checking them against each other, and one error text for each fault.
+//! The contents of the files of `http.tls`: parsing them, checking them against each other, and one error text for each fault.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fmt, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use rustls::{
@@ -20,6 +16,21 @@ use super::{
     signature,
 };
 
+/// A file of `http.tls` that was read.
+pub(super) struct PemFile<'a> {
+    /// Its key in the configuration: `http.tls.key`
+    pub(super) key: &'static str,
+    pub(super) path: &'a Path,
+    pub(super) bytes: &'a [u8],
+}
+
+/// Names the file in an error.
+impl fmt::Display for PemFile<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` `{}`", self.key, self.path.display())
+    }
+}
+
 /// A certificate chain and the key that belongs to it.
 pub(super) struct Identity {
     pub(super) key: Arc<CertifiedKey>,
@@ -28,19 +39,18 @@ pub(super) struct Identity {
     pub(super) not_after: Timestamp,
 }
 
-/// Reads certificate and key.
+/// Parses certificate and key.
 pub(super) fn identity(
-    certificate: &Path,
-    key: &Path,
+    certificate: &PemFile<'_>,
+    key: &PemFile<'_>,
     provider: &CryptoProvider,
 ) -> Result<Identity, TlsError> {
-    let chain = certificates("http.tls.certificate", certificate)?;
+    let chain = certificates(certificate)?;
     let signing_key = private_key(key, provider)?;
     let parsed: Vec<Option<Certificate<'_>>> = chain.iter().map(|der| Certificate::parse(der)).collect();
     let Some(Some(leaf)) = parsed.first() else {
         return Err(TlsError::new(format!(
-            "the first certificate in `http.tls.certificate` `{}` is damaged",
-            certificate.display()
+            "the first certificate in {certificate} is damaged"
         )));
     };
     let info = signing_key.public_key();
@@ -60,12 +70,13 @@ pub(super) fn identity(
             None => String::new(),
         };
         return Err(TlsError::new(format!(
-            "the key in `http.tls.key` `{}` does not belong to the certificate in `http.tls.certificate` `{}`{hint}",
-            key.display(),
-            certificate.display(),
+            "the key in {key} does not belong to the certificate in {certificate}{hint}"
         )));
     }
-    let (warnings, not_after) = (complaints(leaf, certificate, Timestamp::now()), leaf.not_after);
+    let (warnings, not_after) = (
+        complaints(leaf, certificate.path, Timestamp::now()),
+        leaf.not_after,
+    );
     Ok(Identity {
         key: Arc::new(CertifiedKey::new(chain, signing_key)),
         warnings,
@@ -121,20 +132,19 @@ impl Authorities {
     }
 }
 
-/// Reads the certificates from all `paths`.
-pub(super) fn authorities(paths: &[PathBuf], provider: &CryptoProvider) -> Result<Authorities, TlsError> {
+/// Parses the certificates in all `files`.
+pub(super) fn authorities(files: &[PemFile<'_>], provider: &CryptoProvider) -> Result<Authorities, TlsError> {
     let mut authorities = Authorities {
         store: RootCertStore::empty(),
         certificates: Vec::new(),
         issuers: Vec::new(),
     };
-    for path in paths {
-        for (index, certificate) in certificates("http.tls.clientcas", path)?.into_iter().enumerate() {
+    for file in files {
+        for (index, certificate) in certificates(file)?.into_iter().enumerate() {
             let cannot = |reason: &str| {
                 TlsError::new(format!(
-                    "certificate number {} in `http.tls.clientcas` `{}` cannot be used: {reason}",
-                    index + 1,
-                    path.display()
+                    "certificate number {} in {file} cannot be used: {reason}",
+                    index + 1
                 ))
             };
             let parsed = Certificate::parse(&certificate).ok_or_else(|| cannot("it is damaged"))?;
@@ -161,65 +171,54 @@ fn name(der: &[u8]) -> DistinguishedName {
 }
 
 /// All certificates in a file, in their order; at least one.
-fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let bytes = read(key, path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    let found = found.map_err(|error| not_pem(key, path, &bytes, &error))?;
+fn certificates(file: &PemFile<'_>) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(file.bytes).collect();
+    let found = found.map_err(|error| not_pem(file, &error))?;
     if !found.is_empty() {
         return Ok(found);
     }
-    let hint = if holds(&bytes, "PRIVATE KEY-----") {
+    let hint = if holds(file.bytes, "PRIVATE KEY-----") {
         "it holds a private key; are `certificate` and `key` exchanged?"
     } else {
-        form_of(&bytes)
+        form_of(file.bytes)
     };
     Err(TlsError::new(format!(
-        "there is no certificate in `{key}` `{}`; {hint}",
-        path.display()
+        "there is no certificate in {file}; {hint}"
     )))
 }
 
-/// Reads a private key, as PKCS#8, PKCS#1 or SEC1.
-fn private_key(path: &Path, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
-    let key = "http.tls.key";
-    let bytes = read(key, path)?;
+/// Parses a private key, as PKCS#8, PKCS#1 or SEC1.
+fn private_key(file: &PemFile<'_>, provider: &CryptoProvider) -> Result<Arc<dyn SigningKey>, TlsError> {
     // PKCS#8 has the word in the first line of the block, the older forms in a header below.
-    if holds(&bytes, "ENCRYPTED") {
+    if holds(file.bytes, "ENCRYPTED") {
         return Err(TlsError::new(format!(
-            "the private key in `{key}` `{}` is encrypted, and the server cannot ask for its password; `openssl pkey -in FILE -out PLAIN` decrypts it",
-            path.display()
+            "the private key in {file} is encrypted, and the server cannot ask for its password; `openssl pkey -in FILE -out PLAIN` decrypts it"
         )));
     }
-    let found = match PrivateKeyDer::from_pem_slice(&bytes) {
+    let found = match PrivateKeyDer::from_pem_slice(file.bytes) {
         Ok(found) => found,
         Err(pem::Error::NoItemsFound) => {
-            let hint = if holds(&bytes, "BEGIN CERTIFICATE-----") {
+            let hint = if holds(file.bytes, "BEGIN CERTIFICATE-----") {
                 "it holds a certificate; are `certificate` and `key` exchanged?"
             } else {
-                form_of(&bytes)
+                form_of(file.bytes)
             };
             return Err(TlsError::new(format!(
-                "there is no private key in `{key}` `{}`; {hint}",
-                path.display()
+                "there is no private key in {file}; {hint}"
             )));
         }
-        Err(error) => return Err(not_pem(key, path, &bytes, &error)),
+        Err(error) => return Err(not_pem(file, &error)),
     };
     provider.key_provider.load_private_key(found).map_err(|error| {
         tracing::debug!(%error, "a private key cannot be used");
         TlsError::new(format!(
-            "the private key in `{key}` `{}` cannot be used: it is damaged, or neither RSA of 2048 to 8192 bits, nor ECDSA on P-256, P-384 or P-521, nor Ed25519",
-            path.display()
+            "the private key in {file} cannot be used: it is damaged, or neither RSA of 2048 to 8192 bits, nor ECDSA on P-256, P-384 or P-521, nor Ed25519"
         ))
     })
 }
 
-fn not_pem(key: &str, path: &Path, bytes: &[u8], error: &pem::Error) -> TlsError {
-    TlsError::new(format!(
-        "`{key}` `{}` is damaged ({error}); {}",
-        path.display(),
-        form_of(bytes)
-    ))
+fn not_pem(file: &PemFile<'_>, error: &pem::Error) -> TlsError {
+    TlsError::new(format!("{file} is damaged ({error}); {}", form_of(file.bytes)))
 }
 
 fn form_of(bytes: &[u8]) -> &'static str {
@@ -235,15 +234,4 @@ fn form_of(bytes: &[u8]) -> &'static str {
 
 fn holds(bytes: &[u8], text: &str) -> bool {
     bytes.windows(text.len()).any(|window| window == text.as_bytes())
-}
-
-#[expect(clippy::disallowed_methods, reason = "certificates are not in the store")]
-fn read(key: &str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    std::fs::read(path).map_err(|error| {
-        let hint = match error.kind() {
-            io::ErrorKind::PermissionDenied => ": the user that the registry runs as must be able to read it",
-            _ => "",
-        };
-        TlsError::new(format!("cannot read `{key}` `{}`: {error}{hint}", path.display()))
-    })
 }

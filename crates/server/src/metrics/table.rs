@@ -44,9 +44,9 @@ wharf_http::metrics! {
     HEALTH "wharf_health_check_failing" Gauge ["check"]
         "1 while a configured health check fails, 0 while it does not";
     ACCESS_FILE_OK "wharf_access_file_ok" Gauge ["file"]
-        "1 while the file of `users`, of access `rules`, or of the `keys` of a token server is used as it is, 0 while the last good content of it stays in force; as the last request found it";
+        "1 while the file of `users`, of access `rules`, or of the `keys` of a token server, or the files of TLS `certificates` are used as they are, 0 while the last good content of them stays in force; as the last request or handshake found them";
     ACCESS_FILE_PROBLEMS "wharf_access_file_problems" Gauge ["file"]
-        "Problems that were found in the file of `users`, of access `rules`, or of the `keys` of a token server, ten lines at most";
+        "Problems that were found in the file of `users`, of access `rules`, or of the `keys` of a token server, or in the files of TLS `certificates`, ten lines at most";
     WORKER_STATE "wharf_worker_state" Gauge ["state", "worker"]
         "1 for the state that a worker beside the requests is in, 0 for the others; `/debug/workers` says more";
     WORKER_UNITS "wharf_worker_units_total" Counter ["worker"]

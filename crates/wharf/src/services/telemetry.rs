@@ -125,8 +125,11 @@ pub(super) fn metrics(
     if let Some(requests) = meters.requests {
         metrics = metrics.with(BucketRequestMetrics(requests));
     }
-    if let Some(access) = &services.access {
-        metrics = metrics.with(AccessMetrics(Arc::clone(access)));
+    if services.access.is_some() || services.tls.is_some() {
+        metrics = metrics.with(AccessMetrics {
+            access: services.access.clone(),
+            tls: services.tls.clone(),
+        });
     }
     if let Some(health) = &services.health {
         metrics = metrics.with(HealthMetrics(Arc::clone(health)));

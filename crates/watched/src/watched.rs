@@ -1,19 +1,4 @@
-//! Files that are read again as soon as they change, and never a reason to lock all clients out.
-//!
-//! **What is in force.** Each use compares the files with what was read last: device, inode, size, and both time stamps, the
-//! one that can be set and the one that cannot. A file that changed a moment ago could change again within the same stamp, so
-//! until its stamps are old it is compared by content. A change is therefore in force for the very next request, also one that
-//! keeps size and modification time.
-//!
-//! What is compared is the file that was read, which is kept open: when it is written, replaced, renamed or removed, its
-//! stamps change. They do not when a directory above it is, or a symbolic link to it; so the path itself is looked at as well,
-//! at most once in a [millisecond](PATH), because that costs five times as much.
-//!
-//! **When they are damaged.** What cannot be read, or is refused by its [`Reader`], is taken for an accident: the last good
-//! state stays in force, and the log says so once for each change.
-//!
-//! **What a use costs.** One system call for each file while nothing changes. After a change one look at the files serves all
-//! requests that wait for it.
+//! Watched files: the look at them, what is in force, and what the log says about it.
 
 use std::{
     fmt, io,
@@ -22,29 +7,27 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::{Duration, Instant},
 };
 
 use parking_lot::{Mutex, RwLock};
 use sha2::{Digest as _, Sha256};
+use tokio::{
+    sync::OwnedMutexGuard,
+    task::{JoinHandle, spawn_blocking},
+    time,
+};
 
-use crate::files::{self, Contents, Opened, Signature};
-
-/// A file that was changed less than this ago and does not end with a newline may be half written.
-const WRITING: Duration = Duration::from_millis(50);
+use crate::file::{self, Contents, Opened, Signature};
 
 /// How long a look at the paths is good, for the changes that the open files do not show.
 const PATH: Duration = Duration::from_millis(1);
-
-/// How long to wait for the rest of a half-written file.
-const WRITING_WAIT: Duration = Duration::from_millis(20);
 
 /// The most findings that are listed one by one.
 const FINDINGS: usize = 10;
 
 /// What files mean.
-pub(crate) trait Reader: fmt::Debug + Send + Sync + 'static {
+pub trait Reader: fmt::Debug + Send + Sync + 'static {
     /// What is made of the files
     type Value: fmt::Debug + Send + Sync + 'static;
 
@@ -54,35 +37,65 @@ pub(crate) trait Reader: fmt::Debug + Send + Sync + 'static {
     /// The most bytes that one of them may have
     const SIZE_LIMIT: u64;
 
-    /// Makes a value of the contents of the files, in their order. `old` is the last one.
+    /// How long the files may be damaged before that is an error: they may be being replaced, one after the other. It becomes
+    /// one with the first use after this time.
+    const GRACE: Duration = Duration::ZERO;
+
+    /// Makes a value of the contents of the files, in their order. `old` is the last one; `None`: they mean the same as then.
     ///
     /// # Errors
     ///
     /// When the files cannot be used: `old` stays in force.
-    fn read(&self, contents: &[&[u8]], old: &Self::Value) -> Result<Read<Self::Value>, Damage>;
+    fn read(&self, contents: &[&[u8]], old: &Self::Value) -> Result<Option<Read<Self::Value>>, Damage>;
+
+    /// The damage of a file that cannot be read; `file` is its number.
+    fn unreadable(&self, file: usize, error: &io::Error) -> Damage {
+        let text = match error.kind() {
+            io::ErrorKind::NotFound => "it is gone".to_owned(),
+            _ => format!("it cannot be read: {error}"),
+        };
+        Damage {
+            file: Some(file),
+            text,
+        }
+    }
 
     /// What stays in force, for a sentence: `the last good list with 3 users`
     fn last_good(value: &Self::Value) -> String;
 
     /// Tells that `value` is in force, which was read from `paths`.
-    fn announce(value: &Self::Value, paths: &str);
+    fn announce(&self, value: &Self::Value, paths: &str);
+
+    /// Tells a problem with which the files at `paths` are used all the same.
+    fn warn(&self, finding: &str, paths: &str) {
+        tracing::warn!("{} {paths}, {finding}", Self::NAME);
+    }
 }
 
 /// Files that were read.
 #[derive(Debug)]
-pub(crate) struct Read<T> {
-    pub(crate) value: T,
+pub struct Read<T> {
+    /// What is made of them
+    pub value: T,
     /// Problems with which the files are used all the same
-    pub(crate) findings: Vec<String>,
+    pub findings: Vec<String>,
+}
+
+impl<T> From<T> for Read<T> {
+    /// Files without problems.
+    fn from(value: T) -> Self {
+        let findings = Vec::new();
+        Self { value, findings }
+    }
 }
 
 /// Why files cannot be used.
 #[derive(Debug)]
-pub(crate) struct Damage {
-    /// Number of the file
-    pub(crate) file: usize,
-    /// The reason
-    pub(crate) text: String,
+pub struct Damage {
+    /// Number of the file among those of the [`Watched`], from 0; `None`: the text says which
+    pub file: Option<usize>,
+    /// The reason, as a clause about `it`, the file, or as a sentence that names the file
+    pub text: String,
 }
 
 /// The state of files, for the operator.
@@ -96,7 +109,7 @@ pub struct Status {
 
 /// Files, and what was made of them last. Clones share everything.
 #[derive(Debug)]
-pub(crate) struct Watched<R: Reader> {
+pub struct Watched<R: Reader> {
     shared: Arc<Shared<R>>,
 }
 
@@ -108,10 +121,8 @@ struct Shared<R: Reader> {
     opened: Instant,
     /// When the paths were last found to lead to what was read, in nanoseconds since `opened`
     found: AtomicU64,
-    /// When the last look at the files began. Held during the next one.
-    looking: tokio::sync::Mutex<Option<Instant>>,
-    /// Held while the files are read: a look may still be under way after its request went away.
-    reading: Mutex<()>,
+    /// When the last look at the files began. Held during the next one, by the thread that looks: its request may go away.
+    looking: Arc<tokio::sync::Mutex<Option<Instant>>>,
     status: Mutex<Status>,
 }
 
@@ -119,15 +130,18 @@ struct Shared<R: Reader> {
 struct State<T> {
     /// The state of each path at the last look
     seen: Vec<Seen>,
-    /// Hash of the contents of the files, also of damaged ones; `None` when one could not be read
+    /// Hash of the contents of the files, also of damaged ones; `None` when one could not be read, or must be read again
     content: Option<[u8; 32]>,
     /// What the last good contents mean
     value: Arc<T>,
+    /// Time of the look that found the files damaged first; `None`: they are good
+    damaged: Option<time::Instant>,
 }
 
 /// The state of a path at a look.
 #[derive(Debug)]
 enum Seen {
+    /// There was no look, or the next use must look again
     Nothing,
     /// A file that could change without another signature
     Fresh,
@@ -146,26 +160,29 @@ impl<R: Reader> Clone for Watched<R> {
 
 impl<R: Reader> Watched<R> {
     /// Path of the first file.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         self.shared.paths.first().map_or(Path::new(""), PathBuf::as_path)
     }
 
-    /// Looks at the files at `paths`; `initial` is in force until they are good.
-    pub(crate) fn open(reader: R, paths: Vec<PathBuf>, initial: R::Value) -> Self {
+    /// Looks at the files at `paths`; `initial` is in force until they are good. Its findings are not told again.
+    pub fn open(reader: R, paths: Vec<PathBuf>, initial: Read<R::Value>) -> Self {
         let watched = Self {
             shared: Arc::new(Shared {
                 reader,
                 state: RwLock::new(State {
-                    seen: paths.iter().map(|_| Seen::Nothing).collect(),
+                    seen: nothing(&paths),
                     content: None,
-                    value: Arc::new(initial),
+                    value: Arc::new(initial.value),
+                    damaged: None,
                 }),
                 paths: paths.into(),
                 opened: Instant::now(),
                 found: AtomicU64::new(0),
-                looking: tokio::sync::Mutex::default(),
-                reading: Mutex::default(),
-                status: Mutex::default(),
+                looking: Arc::default(),
+                status: Mutex::new(Status {
+                    problem: None,
+                    findings: initial.findings,
+                }),
             }),
         };
         watched.shared.look();
@@ -174,7 +191,7 @@ impl<R: Reader> Watched<R> {
 
     /// What `use_it` makes of what is in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One
     /// system call for each file, no allocation, and no count of references that processors contend for.
-    pub(crate) fn if_unchanged<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> Option<T> {
+    pub fn if_unchanged<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> Option<T> {
         let state = self.shared.state.read();
         self.shared
             .is_unchanged(&state.seen)
@@ -182,17 +199,17 @@ impl<R: Reader> Watched<R> {
     }
 
     /// What `use_it` makes of what was in force at the last look.
-    pub(crate) fn with_current<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> T {
+    pub fn with_current<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> T {
         use_it(&self.shared.state.read().value)
     }
 
     /// What was in force at the last look.
-    pub(crate) fn current(&self) -> Arc<R::Value> {
+    pub fn current(&self) -> Arc<R::Value> {
         Arc::clone(&self.shared.state.read().value)
     }
 
     /// What is in force, after a look at the files if they changed. A look that began after this call is as good as a new one.
-    pub(crate) async fn refresh(&self) -> Arc<R::Value> {
+    pub async fn refresh(&self) -> Arc<R::Value> {
         let called = Instant::now();
         let unchanged = {
             let state = self.shared.state.read();
@@ -202,23 +219,50 @@ impl<R: Reader> Watched<R> {
         if let Some(value) = unchanged {
             return value;
         }
-        let mut looking = self.shared.looking.lock().await;
+        let looking = Arc::clone(&self.shared.looking).lock_owned().await;
         if looking.is_none_or(|began| began < called) {
-            let began = Instant::now();
-            let shared = Arc::clone(&self.shared);
-            let span = tracing::Span::current();
-            let look = move || span.in_scope(|| shared.look());
-            if let Err(error) = tokio::task::spawn_blocking(look).await {
-                tracing::error!(%error, "cannot look at the {}; the last good state stays in force", R::NAME);
+            let look = self.on_a_thread(looking, Shared::look);
+            if let Err(error) = look.await {
+                Self::cannot_look(&error);
             }
-            *looking = Some(began);
+        }
+        self.current()
+    }
+
+    /// What is in force, after a look at the files if they changed. A disk that takes its time holds the caller for `patience`
+    /// at most, and other callers not at all: while one look is under way they go by the last one, and no second thread begins
+    /// another.
+    pub async fn refresh_within(&self, patience: Duration) -> Arc<R::Value> {
+        if let Ok(looking) = Arc::clone(&self.shared.looking).try_lock_owned() {
+            let look = self.on_a_thread(looking, Shared::look_if_changed);
+            if let Ok(Err(error)) = time::timeout(patience, look).await {
+                Self::cannot_look(&error);
+            }
         }
         self.current()
     }
 
     /// The state of the files at the last look.
-    pub(crate) fn status(&self) -> Status {
+    pub fn status(&self) -> Status {
         self.shared.status.lock().clone()
+    }
+
+    /// Calls `look` where it may wait for the disk.
+    fn on_a_thread(
+        &self,
+        mut looking: OwnedMutexGuard<Option<Instant>>,
+        look: fn(&Shared<R>),
+    ) -> JoinHandle<()> {
+        let shared = Arc::clone(&self.shared);
+        let span = tracing::Span::current();
+        spawn_blocking(move || {
+            *looking = Some(Instant::now());
+            span.in_scope(|| look(&shared));
+        })
+    }
+
+    fn cannot_look(error: &dyn fmt::Display) {
+        tracing::error!(%error, "cannot look at the {}; the last good state stays in force", R::NAME);
     }
 }
 
@@ -237,40 +281,36 @@ impl<R: Reader> Shared<R> {
         is_unchanged
     }
 
+    fn look_if_changed(&self) {
+        let is_unchanged = {
+            let state = self.state.read();
+            self.is_unchanged(&state.seen)
+        };
+        if !is_unchanged {
+            self.look();
+        }
+    }
+
     /// Reads the files, and puts in force what can be. What was seen and what is in force change together: a request must
     /// never find the new signature beside the old value.
     fn look(&self) {
-        let _one_at_a_time = self.reading.lock();
         let read: Vec<io::Result<Contents>> = self
             .paths
             .iter()
-            .map(|path| read_whole(path, R::SIZE_LIMIT))
+            .map(|path| file::read_whole(path, R::SIZE_LIMIT))
             .collect();
         let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = read.into_iter().map(Seen::split).unzip();
         let mut bytes = Vec::new();
         for (file, read) in whole.iter().enumerate() {
             match read {
                 Ok(whole) => bytes.push(&**whole),
-                Err(error) => return self.unreadable(seen, file, error),
+                Err(error) => return self.keep(seen, None, &self.reader.unreadable(file, error)),
             }
         }
         self.take(seen, &bytes);
     }
 
-    fn unreadable(&self, seen: Vec<Seen>, file: usize, error: &io::Error) {
-        let value = {
-            let mut state = self.state.write();
-            state.seen = seen;
-            state.content = None;
-            Arc::clone(&state.value)
-        };
-        let text = match error.kind() {
-            io::ErrorKind::NotFound => "it is gone".to_owned(),
-            _ => format!("it cannot be read: {error}"),
-        };
-        self.complain(&Damage { file, text }, &value);
-    }
-
+    /// Puts in force what the contents mean.
     fn take(&self, seen: Vec<Seen>, contents: &[&[u8]]) {
         let content = digest(contents);
         let old = {
@@ -281,18 +321,40 @@ impl<R: Reader> Shared<R> {
             }
             Arc::clone(&state.value)
         };
-        let read = self.reader.read(contents, &old);
-        let (value, result) = match read {
-            Ok(Read { value, findings }) => (Arc::new(value), Ok(findings)),
-            Err(damage) => (old, Err(damage)),
+        let read = match self.reader.read(contents, &old) {
+            Ok(read) => read,
+            Err(damage) => return self.keep(seen, Some(content), &damage),
         };
-        let content = Some(content);
-        let in_force = Arc::clone(&value);
-        *self.state.write() = State { seen, content, value };
-        match result {
-            Ok(findings) => self.praise(findings, &in_force),
-            Err(damage) => self.complain(&damage, &in_force),
+        let (value, findings) = match read {
+            Some(Read { value, findings }) => (Arc::new(value), Some(findings)),
+            None => (old, None),
+        };
+        *self.state.write() = State {
+            seen,
+            content: Some(content),
+            value: Arc::clone(&value),
+            damaged: None,
+        };
+        match findings {
+            Some(findings) => self.praise(findings, &value),
+            None => self.forgive(),
         }
+    }
+
+    /// Keeps what is in force, and tells of the damage if it has lasted.
+    fn keep(&self, seen: Vec<Seen>, content: Option<[u8; 32]>, damage: &Damage) {
+        let value = {
+            let mut state = self.state.write();
+            let since = *state.damaged.get_or_insert_with(time::Instant::now);
+            if since.elapsed() < R::GRACE {
+                // The next use looks again, whether the files have changed or not.
+                (state.seen, state.content) = (nothing(&self.paths), None);
+                return;
+            }
+            (state.seen, state.content) = (seen, content);
+            Arc::clone(&state.value)
+        };
+        self.complain(damage, &value);
     }
 
     /// Tells that the files have new contents, which are in force.
@@ -304,23 +366,33 @@ impl<R: Reader> Shared<R> {
             findings.push(format!("{more} more lines like these"));
         }
         for finding in &findings {
-            tracing::warn!("{} {paths}, {finding}", R::NAME);
+            self.reader.warn(finding, &paths);
         }
-        R::announce(value, &paths);
+        self.reader.announce(value, &paths);
         let problem = None;
         *self.status.lock() = Status { problem, findings };
     }
 
+    /// Tells that the files are as good as before they were damaged, if their damage was told.
+    fn forgive(&self) {
+        if self.status.lock().problem.take().is_some() {
+            tracing::info!("the {} can be used again", R::NAME);
+        }
+    }
+
     /// Tells that the files are not used as they are, once for each reason.
     fn complain(&self, damage: &Damage, value: &R::Value) {
-        let path = self
-            .paths
-            .get(damage.file)
-            .map_or(Path::new(""), PathBuf::as_path);
-        let problem = format!("`{}`: {}", path.display(), damage.text);
+        let path = damage.file.and_then(|file| self.paths.get(file));
+        let (name, problem) = match path {
+            Some(path) => (
+                format!("{} ", R::NAME),
+                format!("`{}`: {}", path.display(), damage.text),
+            ),
+            None => (String::new(), damage.text.clone()),
+        };
         let mut status = self.status.lock();
         if status.problem.as_ref() != Some(&problem) {
-            tracing::error!("{} {problem}; {} stays in force", R::NAME, R::last_good(value));
+            tracing::error!("{name}{problem}; {} stays in force", R::last_good(value));
         }
         status.problem = Some(problem);
     }
@@ -350,7 +422,7 @@ impl Seen {
 
     /// Whether the same file is at the path now, and cannot have changed.
     fn is_still_at(&self, path: &Path) -> bool {
-        match (self, files::signature(path)) {
+        match (self, file::signature(path)) {
             (Self::Settled(seen, _), Ok(now)) => *seen == now,
             (Self::Error(seen), Err(now)) => *seen == now.kind(),
             (Self::Nothing | Self::Fresh | Self::Settled(..) | Self::Error(_), _) => false,
@@ -366,15 +438,9 @@ impl Seen {
     }
 }
 
-/// Reads a file; waits a moment when another process seems to be writing it in several pieces.
-pub(crate) fn read_whole(path: &Path, limit: u64) -> io::Result<Contents> {
-    let contents = files::read(path, limit)?;
-    let is_complete = contents.bytes.ends_with(b"\n") || contents.bytes.ends_with(b"\n\0");
-    if is_complete || contents.age > WRITING {
-        return Ok(contents);
-    }
-    thread::sleep(WRITING_WAIT);
-    files::read(path, limit)
+/// The state of paths before the first look.
+fn nothing(paths: &[PathBuf]) -> Vec<Seen> {
+    paths.iter().map(|_| Seen::Nothing).collect()
 }
 
 fn digest(contents: &[&[u8]]) -> [u8; 32] {
@@ -385,3 +451,6 @@ fn digest(contents: &[&[u8]]) -> [u8; 32] {
     }
     hash.finalize().into()
 }
+
+#[cfg(test)]
+mod tests;
