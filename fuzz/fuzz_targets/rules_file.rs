@@ -26,7 +26,7 @@ fuzz_target!(|data: &[u8]| {
         let resource = Resource::Repository(&name);
         let verb = Verb::Push;
         let verdict = reading.rules.decide(asker, Action { resource, verb }, Some("v1"));
-        if reading.rules.rules.is_empty() {
+        if reading.rules.list().is_empty() {
             assert_eq!(verdict, Verdict::Denied(None));
         }
         let _ = reading.rules.visible(asker).may_have("team/app");

@@ -107,7 +107,12 @@ impl Pattern {
     /// The pattern that matches `name` alone.
     pub fn literal(name: &str) -> Self {
         let components = name.split('/').map(|text| Component::Literal(text.into()));
-        Self::new(name, Form::Components(components.collect()))
+        Self {
+            text: name.into(),
+            form: Form::Components(components.collect()),
+            // All of it, whatever characters it has.
+            prefix: name.len(),
+        }
     }
 
     /// The pattern that matches every name.

@@ -1,10 +1,10 @@
-//! What can be told of a rule at one glance: of many rules most are about other repositories, accounts or actions.
+//! What can be told of a rule at one glance: of many rules most are about other repositories, other accounts or other actions.
 
 use super::{Account, Effect, Pattern, Rule, Verbs};
 use crate::action::{Action, Resource, Verb};
 
-/// A few bits of a rule, in a list of their own: 200 of them are looked through while the rules themselves are fetched from
-/// memory. They let through every rule that fits, and nearly none that does not.
+/// A few words of a rule, in a list of their own, so that 200 of them are looked through without fetching the rules themselves from
+/// memory. A screen lets through each rule that fits, and of the others those that begin alike, or name no account.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Screen {
     verbs: Verbs,
@@ -119,10 +119,16 @@ fn first_bytes(text: &str) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use proptest::{collection::vec, prelude::*, sample::select};
+    use std::collections::HashSet;
+
+    use proptest::{collection::vec, option, prelude::*, sample::select};
+    use regex::Regex;
     use wharf_oci::RepoName;
 
-    use super::{super::RuleOrigin, *};
+    use super::{
+        super::{Asker, Groups, RuleOrigin},
+        *,
+    };
 
     fn joined(parts: &'static [&'static str]) -> impl Strategy<Value = String> {
         vec(select(parts), 1..4).prop_map(|parts| parts.join("/"))
@@ -130,31 +136,85 @@ mod tests {
 
     fn patterns() -> impl Strategy<Value = Vec<Pattern>> {
         let text = joined(&["**", "*", "a", "a*", "?b", "ab", "abababab", "${account}"]);
-        vec(text.prop_map(|text| Pattern::parse(&text).unwrap()), 1..3)
+        let parsed = text.prop_map(|text| Pattern::parse(&text).unwrap());
+        let literal = select(NAMES).prop_map(Pattern::literal);
+        let regex = select(&["^a", "b", "^(a|ab)$", ".*"][..]);
+        let regex = regex.prop_map(|text| Pattern::regex(Regex::new(text).unwrap()));
+        vec(prop_oneof![4 => parsed, 2 => literal, 1 => regex], 1..3)
+    }
+
+    /// Names of accounts, also of such as look like patterns.
+    const NAMES: &[&str] = &["a", "ab", "abababab", "a$", "$", "a*b", "?b", "b${account}"];
+
+    /// An account of a rule: mostly one that is named.
+    fn accounts() -> impl Strategy<Value = Vec<Account>> {
+        let named =
+            patterns().prop_map(|patterns| patterns.into_iter().map(Account::Named).collect::<Vec<_>>());
+        let others = vec![Account::Anonymous, Account::AnyUser, Account::Group("ci".into())];
+        (named, option::weighted(0.2, select(others))).prop_map(|(mut accounts, other)| {
+            accounts.extend(other);
+            accounts
+        })
+    }
+
+    fn verbs() -> impl Strategy<Value = Verb> {
+        select(vec![
+            Verb::Pull,
+            Verb::Push,
+            Verb::Delete,
+            Verb::Cancel,
+            Verb::All,
+        ])
+    }
+
+    fn effects() -> impl Strategy<Value = Effect> {
+        let verbs = verbs().prop_map(|verb| Verbs::default().with(verb));
+        (0..3, verbs).prop_map(|(kind, verbs)| match kind {
+            0 => Effect::Allow(verbs),
+            1 => Effect::Deny(verbs),
+            _ => Effect::Exactly(verbs),
+        })
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
         #[test]
         fn a_screen_lets_through_each_rule_that_fits(
-            repositories in patterns(), accounts in patterns(),
-            name in joined(&["a", "b", "ab", "abababab"]), account in joined(&["a", "ab", "abababab"]),
+            repositories in patterns(), accounts in accounts(), effect in effects(), verb in verbs(),
+            name in joined(&["a", "b", "ab", "abababab"]), account in option::weighted(0.9, select(NAMES)), is_catalog in any::<bool>(),
         ) {
-            let matches =
-                |patterns: &[Pattern], text| patterns.iter().any(|pattern| pattern.matches(text, Some(&*account)));
-            let fits = matches(&repositories, &name) && matches(&accounts, &account);
-            let screen = Screen::of(&Rule {
-                accounts: accounts.into_iter().map(Account::Named).collect(),
-                repositories,
-                ..rule(Effect::Allow(Verbs::default().with(Verb::Push)))
-            });
+            let groups = Groups::from([("ci".into(), HashSet::from(["ab".into()]))]);
             let name = name.parse().unwrap();
-            let lets_through = |verb| {
-                let resource = Resource::Repository(&name);
-                screen.lets_through(&Glance::at(Some(&account), Action { resource, verb }))
-            };
-            prop_assert!(lets_through(Verb::Push) || !fits);
-            prop_assert!(!lets_through(Verb::Pull), "another action");
+            let resource = if is_catalog { Resource::Catalog } else { Resource::Repository(&name) };
+            let verb = if is_catalog { Verb::Pull } else { verb };
+            let rule = Rule { accounts, repositories, ..rule(effect) };
+            let asker = Asker { account, groups: &[], address: None };
+            let fits = rule.effect.on(verb).is_some()
+                && (is_catalog || rule.fits_name(name.as_str(), asker))
+                && rule.fits_client(&groups, asker, Some(verb));
+            let glance = Glance::at(account, Action { resource, verb });
+            prop_assert!(Screen::of(&rule).lets_through(&glance) || !fits);
         }
+    }
+
+    #[test]
+    fn a_screen_tells_other_accounts_repositories_and_actions_apart() {
+        let named = |name: &str| vec![Account::Named(Pattern::literal(name))];
+        let rule = Rule {
+            accounts: named("svc$1"),
+            repositories: vec![Pattern::parse("team/**").unwrap()],
+            ..rule(Effect::Deny(Verbs::default().with(Verb::Push)))
+        };
+        let lets_through = |account: &str, name: &str, verb| {
+            let name = name.parse().unwrap();
+            let resource = Resource::Repository(&name);
+            Screen::of(&rule).lets_through(&Glance::at(Some(account), Action { resource, verb }))
+        };
+        assert!(lets_through("svc$1", "team/app", Verb::Push));
+        assert!(!lets_through("svc", "team/app", Verb::Push));
+        assert!(!lets_through("svc$1", "tea/app", Verb::Push));
+        assert!(!lets_through("svc$1", "team/app", Verb::Pull));
     }
 
     fn rule(effect: Effect) -> Rule {
