@@ -450,7 +450,7 @@ impl Registry {
     }
 
     /// What the tag `tag` of `name` points at.
-    async fn tag_target(&self, name: &RepoName, tag: &Tag) -> Result<Option<Digest>> {
+    pub(crate) async fn tag_target(&self, name: &RepoName, tag: &Tag) -> Result<Option<Digest>> {
         Ok(self.tree.links.target(&layout::tag_link(name, tag)).await?)
     }
 

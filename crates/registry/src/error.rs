@@ -60,6 +60,18 @@ pub enum Error {
         /// Hint to what the client may have meant.
         hint: Option<String>,
     },
+    /// The tag never pointed at the manifest to which it is to go back.
+    #[error(
+        "tag `{tag}` of repository `{name}` never pointed at `{digest}`; its history has the manifests to which it can go back"
+    )]
+    NotInHistory {
+        /// Repository of the tag.
+        name: RepoName,
+        /// Tag that is to go back.
+        tag: Tag,
+        /// Digest that the client named.
+        digest: Digest,
+    },
     /// The manifest cannot be accepted as it is.
     #[error("{reason}")]
     ManifestInvalid {

@@ -104,6 +104,8 @@ pub struct Origin {
 pub enum Surface {
     /// The distribution API.
     Distribution,
+    /// The administration API.
+    Administration,
     /// The worker of this name, which runs beside requests.
     Worker(&'static str),
 }

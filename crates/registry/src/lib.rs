@@ -17,6 +17,7 @@ mod error;
 mod events;
 mod fallback_tags;
 mod fallback_turns;
+mod history;
 mod locks;
 mod manifests;
 mod patience;
@@ -36,6 +37,7 @@ pub use events::{
     Caller, CallerFacts, Event, EventKind, Origin, Pull, Pulled, RequestFacts, Subscriber, Surface,
 };
 pub use fallback_tags::{FallbackState, FallbackTag};
+pub use history::{History, PastManifest};
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;

@@ -9,6 +9,7 @@ mod deletions;
 mod deletions_elsewhere;
 mod events;
 mod fallback_tags;
+mod histories;
 mod kept_fallback_tags;
 mod lists;
 mod manifests;
