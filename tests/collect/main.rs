@@ -9,6 +9,7 @@
 
 mod command;
 mod differential;
+mod histories;
 mod kept;
 mod killed;
 mod model;
@@ -23,6 +24,7 @@ fn main() {
     let mut suite = Suite::default();
     command::add_to(&mut suite);
     differential::add_to(&mut suite);
+    histories::add_to(&mut suite);
     kept::add_to(&mut suite);
     pruned::add_to(&mut suite);
     killed::add_to(&mut suite);

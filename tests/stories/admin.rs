@@ -7,6 +7,7 @@ mod problems;
 mod repetitions;
 mod rules;
 mod socket;
+mod tags;
 mod tokens;
 
 use std::path::PathBuf;

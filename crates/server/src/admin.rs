@@ -4,6 +4,7 @@ mod about;
 mod activity;
 mod removal;
 mod rules;
+mod tags;
 mod tokens;
 mod users;
 pub mod wire;
@@ -12,6 +13,7 @@ pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
 pub use removal::{Removal, RemovalError, Removed};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
+pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 

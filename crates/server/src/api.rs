@@ -21,6 +21,7 @@ mod record;
 mod router;
 mod rules;
 mod site;
+mod tags;
 mod tokens;
 mod users;
 
@@ -31,12 +32,14 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 use hyper::body::Incoming;
 use tracing::Instrument as _;
 use wharf_http::RequestContext;
+use wharf_registry::Surface;
 
 use self::{
     answer::Answer,
     call::{Call, Shared},
+    caller::Asked,
     idempotency::{Known, Memory},
-    operation::Operation,
+    operation::{Effect, Operation},
     operations::OPERATIONS,
     problem::{Kind, PROBLEM_JSON, Problem, Result},
     query::Query,
@@ -47,15 +50,16 @@ use self::{
 use crate::{
     body::Content,
     call::App,
+    facts,
     gates::{Gates, Stop},
-    handlers, unread,
+    handlers, location, unread,
 };
 
-/// What is administered is looked at when checks fail, too. Pages of other sites may not use the API, so CORS does not apply. No
-/// operation changes the store.
+/// What is administered is looked at when checks fail, too. Pages of other sites may not use the API, so CORS does not apply.
 const GATES: Gates = Gates {
     tls: true,
     authentication: true,
+    read_only: true,
     ..Gates::OPEN
 };
 
@@ -162,11 +166,17 @@ impl Api {
             };
             site.check(context, parts)?;
         }
-        let identified = caller::identify(gates, &self.app, context, parts, operation.right).await;
+        let query = Query::read(parts.uri.query().unwrap_or(""), operation.query);
+        let asked = Asked {
+            right: operation.right,
+            changes_store: operation.effect == Effect::Content,
+            query: query.as_ref().ok(),
+        };
+        let identified = caller::identify(gates, &self.app, (context, parts), asked).await;
         let activity = self.app.services.activity.as_ref();
         let record = Record::of(activity, operation, context, parts);
-        let caller = match identified {
-            Ok(caller) => caller,
+        let (caller, rights) = match identified {
+            Ok(identified) => identified,
             Err(problem) => {
                 if let Some(record) = record {
                     record.end(Err(&problem));
@@ -174,7 +184,7 @@ impl Api {
                 return Err(problem);
             }
         };
-        let query = Query::read(parts.uri.query().unwrap_or(""), operation.query)?;
+        let query = query?;
         let budget = &self.app.services.budget;
         let (bytes, charge) = match operation.body {
             Some(_) => {
@@ -192,6 +202,9 @@ impl Api {
         let mut call = Call {
             shared: Arc::clone(&self.shared),
             caller,
+            rights,
+            registry: Arc::clone(&self.app.registry),
+            origin: facts::origin(Surface::Administration, context, parts, self.base(context, parts)),
             headers: parts.headers.clone(),
             query,
             body: bytes,
@@ -242,6 +255,11 @@ impl Api {
         tokio::spawn(work.in_current_span())
             .await
             .map_err(Problem::failed)?
+    }
+
+    /// What stands before `/v2/` in URLs for the client.
+    fn base(&self, context: &RequestContext, parts: &Parts) -> String {
+        location::base_for(&self.app.options, context, parts)
     }
 
     /// The path below the prefix of the server. At the control socket there is none.

@@ -1,9 +1,10 @@
 //! URLs of the distribution API as the client sees them, through any reverse proxies.
 
-use http::HeaderValue;
+use http::{HeaderValue, request::Parts};
+use wharf_http::RequestContext;
 use wharf_oci::Route;
 
-use crate::call::Call;
+use crate::{call::Call, options::ServerOptions};
 
 /// The value of a `Location` header for `route`.
 pub(crate) fn of(call: Call<'_>, route: &Route) -> HeaderValue {
@@ -14,7 +15,11 @@ pub(crate) fn of(call: Call<'_>, route: &Route) -> HeaderValue {
 
 /// The part before `/v2/` of URLs for this client.
 pub(crate) fn base(call: Call<'_>) -> String {
-    let options = &call.app.options;
+    base_for(&call.app.options, call.context, call.parts)
+}
+
+/// The part before `/v2/` of URLs for the client of a request, to whichever surface it came.
+pub(crate) fn base_for(options: &ServerOptions, context: &RequestContext, parts: &Parts) -> String {
     if options.relative_urls {
         return options.prefix.clone();
     }
@@ -22,7 +27,7 @@ pub(crate) fn base(call: Call<'_>) -> String {
         // The whole URL as clients see it, including any path that a proxy maps to our prefix.
         Some(host) => host.clone(),
         None => {
-            let base = wharf_http::location::base(call.context.peer(), call.parts);
+            let base = wharf_http::location::base(context.peer(), parts);
             base.unwrap_or_default() + &options.prefix
         }
     }

@@ -24,7 +24,7 @@ use hyper::body::Incoming;
 use wharf_http::{RequestContext, Surface};
 use wharf_oci::{ApiError, ErrorCode, Route};
 
-pub(crate) use self::auth::challenge;
+pub(crate) use self::auth::{challenge, denied};
 
 use self::answer::{Answer, empty, not_allowed};
 use crate::{

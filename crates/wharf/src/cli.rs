@@ -5,6 +5,7 @@ mod activity;
 mod garbage_collect;
 mod init;
 mod storage;
+mod tag;
 mod token;
 
 pub(crate) use self::{
@@ -13,6 +14,7 @@ pub(crate) use self::{
     garbage_collect::GarbageCollect,
     init::{Doctor, Init},
     storage::{Storage, StorageCopy},
+    tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
 };
 
@@ -112,7 +114,7 @@ pub(crate) enum Command {
         command: Repo,
     },
 
-    /// List the tags of a repository, in any registry.
+    /// List the tags of a repository, in any registry; show the history of a tag of this one, and let it go back.
     Tag {
         #[command(subcommand)]
         command: Tag,
@@ -417,6 +419,16 @@ pub(crate) enum Tag {
         #[command(flatten)]
         list: List,
     },
+
+    /// Show at which manifests a tag of this registry pointed, the latest first.
+    ///
+    /// The server that runs answers, or else the store of the configuration is read.
+    History(TagHistory),
+
+    /// Let a tag of this registry point again at a manifest of its history.
+    ///
+    /// It is a push like any other, which the running server carries out. Without a server the store of the configuration is changed.
+    Restore(TagRestore),
 }
 
 /// Options of a command that lists names.

@@ -21,6 +21,7 @@ pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;
 mod table;
+mod tag_history;
 pub(crate) mod token;
 pub(crate) mod uploads;
 pub(crate) mod user;

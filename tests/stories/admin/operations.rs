@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wharf_testkit::{Client, Method, Server, ServerBuilder};
+use wharf_testkit::{Client, Method, Server, ServerBuilder, image, json};
 
 use super::{Api, ExpectProblem as _, socket_of, with_socket, with_users};
 
@@ -73,6 +73,9 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
         .config("access: {tokens: {enabled: true}}")
         .start();
     let api = Api::of_operator(&server).await;
+    let image = image::oci(1);
+    let alice = server.anonymous().as_user("alice", "pw");
+    alice.repository("app").push_image("latest", &image).await;
     let called = [
         ("whoAmI", api.get("/whoami").await.expect(200)),
         ("showServer", api.get("/server").await.expect(200)),
@@ -115,6 +118,21 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
             api.post(
                 "/rules/test",
                 r#"{"account":"bob","action":"pull","repository":"a"}"#,
+            )
+            .await
+            .expect(200),
+        ),
+        (
+            "showTagHistory",
+            api.get("/tags/history?repository=app&tag=latest")
+                .await
+                .expect(200),
+        ),
+        (
+            "restoreTag",
+            api.post(
+                "/tags/restore?repository=app&tag=latest",
+                &json!({"digest": image.manifest.digest}).to_string(),
             )
             .await
             .expect(200),

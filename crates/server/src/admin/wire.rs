@@ -356,6 +356,52 @@ pub enum Weight {
     Note,
 }
 
+/// The history of a tag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TagHistory {
+    /// Name of the repository.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// The manifests at which it points, and pointed, the latest first.
+    pub entries: Vec<PastManifest>,
+    /// At how many manifests it pointed in all.
+    pub total: usize,
+}
+
+/// A manifest at which a tag points, or pointed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PastManifest {
+    /// Digest of the manifest.
+    pub digest: String,
+    /// When the tag last came to point at it (RFC 3339): in whole seconds where the store is a bucket.
+    #[schemars(extend("format" = "date-time"))]
+    pub since: String,
+    /// Whether the tag points at it now.
+    pub current: bool,
+    /// Whether the repository still has it, so that the tag can go back.
+    pub available: bool,
+}
+
+/// The manifest to which a tag is to go back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TagTarget {
+    /// Digest of the manifest, which the history of the tag has.
+    pub digest: String,
+}
+
+/// A tag that went back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RestoredTag {
+    /// Name of the repository.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// Digest of the manifest at which it points now.
+    pub digest: String,
+}
+
 /// A question about the rights of an account.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

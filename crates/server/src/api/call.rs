@@ -7,6 +7,7 @@ use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 use wharf_access::htpasswd::Version;
 use wharf_budget::Permit;
+use wharf_registry::{Origin, Registry};
 
 use super::{
     caller::Caller,
@@ -14,7 +15,7 @@ use super::{
     problem::{Kind, Problem, Result},
     query::Query,
 };
-use crate::admin::Admin;
+use crate::{admin::Admin, rights::Rights};
 
 /// What the calls of one server share.
 #[derive(Debug)]
@@ -32,6 +33,11 @@ pub(crate) struct Shared {
 pub(crate) struct Call {
     pub(crate) shared: Arc<Shared>,
     pub(crate) caller: Caller,
+    /// What the caller may do in the repository that the operation is about.
+    pub(crate) rights: Rights,
+    pub(crate) registry: Arc<Registry>,
+    /// The origin of the request, for events.
+    pub(crate) origin: Arc<Origin>,
     pub(crate) headers: HeaderMap,
     pub(crate) query: Query,
     pub(crate) body: Bytes,

@@ -3,15 +3,20 @@
 use std::fmt;
 
 use http::{header, request::Parts};
-use wharf_access::{Access, Challenged, Principal, Via};
+use wharf_access::{Access, Action, Challenged, Principal, Resource, Verb, Via};
 use wharf_http::RequestContext;
+use wharf_oci::Tag;
 
-use super::problem::{Kind, Problem, Result};
+use super::{
+    problem::{Kind, Problem, Result},
+    query::Query,
+};
 use crate::{
     admin::wire,
     call::App,
     gates::{Demand, Gates, Refusal},
     refused::Remedy,
+    rights::Rights,
     v2,
 };
 
@@ -32,6 +37,8 @@ pub(crate) enum Right {
     Account,
     /// The right to administer the server.
     Admin,
+    /// These rights on the `repository` of the query, and on its `tag` if it has one; the last of them names them.
+    Repository(&'static [Verb]),
 }
 
 impl Caller {
@@ -81,6 +88,7 @@ impl Right {
             Self::Any => "any",
             Self::Account => "account",
             Self::Admin => "admin",
+            Self::Repository(verbs) => verbs.last().map_or("any", |verb| verb.as_str()),
         }
     }
 }
@@ -95,30 +103,52 @@ impl fmt::Display for Caller {
     }
 }
 
-/// Recognises the caller, and checks that it has the right `right`. Where the gates ask for no credentials, the caller is the
-/// operator.
+/// What an operation asks of its caller.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) right: Right,
+    /// Whether it changes what is in repositories.
+    pub(crate) changes_store: bool,
+    /// The query, if it is understood: it names the repository on which the right is needed.
+    pub(crate) query: Option<&'a Query>,
+}
+
+/// Recognises the caller, and checks that it has the right that the operation needs. Where the gates ask for no credentials, the caller
+/// is the operator.
 pub(crate) async fn identify(
     gates: Gates,
     app: &App,
-    context: &mut RequestContext,
-    parts: &Parts,
-    right: Right,
-) -> Result<Caller> {
+    (context, parts): (&mut RequestContext, &Parts),
+    Asked {
+        right,
+        changes_store,
+        query,
+    }: Asked<'_>,
+) -> Result<(Caller, Rights)> {
+    let repository = query.and_then(Query::repository);
+    let tag = query.and_then(Query::tag);
+    let actions: Vec<Action<'_>> = match (right, &repository) {
+        (Right::Repository(verbs), Some(name)) => {
+            let resource = Resource::Repository(name);
+            verbs.iter().map(|&verb| Action { resource, verb }).collect()
+        }
+        _ => Vec::new(),
+    };
     let demand = Demand {
-        actions: &[],
+        actions: &actions,
         wish: None,
-        tag: None,
-        changes_store: false,
+        tag: tag.as_ref().map(Tag::as_str),
+        changes_store,
     };
     let rights = match gates
         .pass((&app.options, &app.services), context, parts, demand)
         .await
     {
         Ok(rights) => rights,
-        Err(refusal) => return Err(refused(context, parts, refusal)),
+        Err(refusal) => return Err(refused(context, parts, &actions, refusal)),
     };
     if !gates.authentication {
-        return Ok(Caller::OPERATOR);
+        return Ok((Caller::OPERATOR, rights));
     }
     let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
     let caller = Caller {
@@ -126,12 +156,13 @@ pub(crate) async fn identify(
         client: Some(principal.clone()),
     };
     let has_right = match right {
-        Right::Any => true,
+        // The gates have checked those on a repository.
+        Right::Any | Right::Repository(_) => true,
         Right::Account => principal.acts_as_account(),
         Right::Admin => caller.is_admin,
     };
     match has_right {
-        true => Ok(caller),
+        true => Ok((caller, rights)),
         false => Err(forbidden(&caller, right)),
     }
 }
@@ -154,7 +185,7 @@ fn forbidden(caller: &Caller, right: Right) -> Problem {
 }
 
 /// The failure of a request that a gate refuses. It never tells whether the name or the password was wrong.
-fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Problem {
+fn refused(context: &RequestContext, parts: &Parts, actions: &[Action<'_>], refusal: Refusal<'_>) -> Problem {
     let (access, challenged, text) = match refusal {
         Refusal::Unauthenticated(access, challenged) => {
             let text = "log in first: `-u NAME` for curl, which asks for the password";
@@ -168,12 +199,20 @@ fn refused(context: &RequestContext, parts: &Parts, refusal: Refusal<'_>) -> Pro
             }
             Remedy::Nothing => return Problem::failed("the check of the credentials failed"),
         },
-        // No operation asks the gates for a right, or changes the store.
-        Refusal::Forbidden(_) | Refusal::CrossSite | Refusal::ReadOnly => {
-            return Problem::failed("a gate refused what was not asked of it");
+        Refusal::Forbidden(missing) => {
+            let right = missing.action.verb.right().as_str();
+            let text = v2::denied(context.actor(), &missing);
+            return Problem::new(Kind::Forbidden, text).with_right(right);
+        }
+        Refusal::CrossSite => {
+            return Problem::new(Kind::CrossSite, "a page of another site may change nothing here");
+        }
+        Refusal::ReadOnly => {
+            let text = "the store can only be read (`storage.maintenance.readonly`); nothing was changed";
+            return Problem::new(Kind::ReadOnly, text);
         }
     };
-    let challenge = v2::challenge(context, parts, access, (&[], challenged));
+    let challenge = v2::challenge(context, parts, access, (actions, challenged));
     Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 

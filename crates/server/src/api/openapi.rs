@@ -7,7 +7,7 @@ use wharf_activity::Action;
 
 use super::{
     caller::Right,
-    operation::{Operation, schema},
+    operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
 };
@@ -31,6 +31,9 @@ const OF_RIGHTS: &[Kind] = &[Kind::Forbidden];
 
 /// Problems of operations that change something.
 const OF_WRITES: &[Kind] = &[Kind::BadHeader];
+
+/// Problems of operations that change what is in repositories.
+const OF_CONTENT: &[Kind] = &[Kind::ReadOnly];
 
 /// Problems of those that notice a repetition.
 const OF_KEYS: &[Kind] = &[Kind::KeyInUse, Kind::KeyReused];
@@ -100,7 +103,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
                     the same answer, for ten minutes and from the same process";
         parameters.push(header("Idempotency-Key", help));
         if operation.has_version {
-            let help = "The `ETag` of the list that the change was made for; another version is not changed";
+            let help = "The `ETag` of what the change was made for; another version is not changed";
             parameters.push(header("If-Match", help));
         }
     }
@@ -109,7 +112,7 @@ fn parameters(operation: &Operation) -> Vec<Value> {
 
 fn in_query(parameter: &Parameter) -> Value {
     let schema = match parameter.form {
-        Form::Text => json!({"type": "string", "minLength": 1}),
+        Form::Text | Form::Repository | Form::Tag => json!({"type": "string", "minLength": 1}),
         Form::Time => json!({"type": "string", "format": "date-time"}),
         Form::Action => json!({"type": "string", "enum": Action::ALL.map(Action::as_str)}),
         Form::UpTo(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
@@ -133,8 +136,7 @@ fn responses(operation: &Operation, problem: &Value, generator: &mut SchemaGener
         "content": {"application/json": {"schema": answer}},
     });
     if operation.has_version {
-        success["headers"] =
-            json!({"ETag": {"schema": {"type": "string"}, "description": "Version of the list"}});
+        success["headers"] = json!({"ETag": {"schema": {"type": "string"}, "description": "Version of what is shown: of a list, or the digest at which a tag points"}});
     }
     let mut responses = Map::new();
     responses.insert(operation.status.to_string(), success);
@@ -160,6 +162,7 @@ fn problems(operation: &Operation) -> Vec<Kind> {
         OF_ALL,
         when(operation.right != Right::Any, OF_RIGHTS),
         when(operation.is_write(), OF_WRITES),
+        when(operation.effect == Effect::Content, OF_CONTENT),
         when(operation.takes_key(), OF_KEYS),
         when(operation.is_write() && operation.has_version, &[Kind::Changed]),
         when(operation.body.is_some(), OF_BODIES),

@@ -50,6 +50,8 @@ pub(crate) enum Effect {
     None,
     /// The settings of the server, such as its users.
     Settings,
+    /// What is in repositories: events, and not an entry about administration, tell of it.
+    Content,
     /// Secrets that its answer shows once: the answer is never remembered, and `Idempotency-Key` is refused.
     Secrets,
 }
@@ -66,9 +68,14 @@ impl Operation {
         self.effect != Effect::None
     }
 
+    /// Whether it is an act of administration, of which the activity log has an entry.
+    pub(crate) fn is_administration(&self) -> bool {
+        matches!(self.effect, Effect::Settings | Effect::Secrets)
+    }
+
     /// Whether it takes an `Idempotency-Key`, by which a repetition is noticed.
     pub(crate) fn takes_key(&self) -> bool {
-        self.effect == Effect::Settings
+        matches!(self.effect, Effect::Settings | Effect::Content)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The table of operations, from which the router, `Allow`, the OpenAPI document and the tests are made.
 
 use http::Method;
+use wharf_access::Verb;
 
 use super::{
     about, activity,
@@ -8,7 +9,7 @@ use super::{
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
-    rules, tokens,
+    rules, tags, tokens,
     users::{self, LARGEST_PAGE},
 };
 use crate::admin::wire;
@@ -24,6 +25,20 @@ const TOKEN: Parameter = Parameter {
     name: "token",
     help: "name or identifier of the token",
     form: Form::Text,
+    is_required: true,
+};
+
+const NAME_OF_REPOSITORY: Parameter = Parameter {
+    name: "repository",
+    help: "name of the repository",
+    form: Form::Repository,
+    is_required: true,
+};
+
+const TAG: Parameter = Parameter {
+    name: "tag",
+    help: "the tag",
+    form: Form::Tag,
     is_required: true,
 };
 
@@ -95,7 +110,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 15] = [
+pub(crate) static OPERATIONS: [Operation; 17] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -239,6 +254,38 @@ pub(crate) static OPERATIONS: [Operation; 15] = [
         ..READ
     },
     Operation {
+        id: "showTagHistory",
+        path: "/tags/history",
+        summary: "Show at which manifests a tag pointed, the latest first",
+        right: Right::Repository(&[Verb::Pull]),
+        query: &[NAME_OF_REPOSITORY, TAG, LIMIT],
+        answer: Some(schema::<wire::TagHistory>),
+        has_version: true,
+        problems: &[Kind::UnknownImage],
+        handler: tags::history,
+        ..READ
+    },
+    Operation {
+        id: "restoreTag",
+        method: Method::POST,
+        path: "/tags/restore",
+        summary: "Let a tag point again at a manifest of its history",
+        right: Right::Repository(&[Verb::Pull, Verb::Push]),
+        query: &[NAME_OF_REPOSITORY, TAG],
+        body: Some(schema::<wire::TagTarget>),
+        answer: Some(schema::<wire::RestoredTag>),
+        has_version: true,
+        effect: Effect::Content,
+        problems: &[
+            Kind::UnknownImage,
+            Kind::NotInHistory,
+            Kind::TagExists,
+            Kind::Incomplete,
+        ],
+        handler: tags::restore,
+        ..READ
+    },
+    Operation {
         id: "showRules",
         path: "/rules",
         summary: "Show the access rules in force, and the state of their file",
@@ -296,9 +343,9 @@ mod tests {
         let written = include_str!("../../../../docs/api.md");
         for operation in &OPERATIONS {
             let right = match operation.right {
-                Right::Any => "",
-                Right::Account => "an account",
-                Right::Admin => "`admin`",
+                Right::Any => String::new(),
+                Right::Account => "an account".to_owned(),
+                right @ (Right::Admin | Right::Repository(_)) => format!("`{}`", right.name()),
             };
             let query: Vec<String> = operation
                 .query

@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use wharf_access::{htpasswd::EditError, robot::RobotError};
 use wharf_budget::Exhausted;
 use wharf_http::RequestId;
+use wharf_registry::Error as RegistryError;
 
 use crate::admin::{RemovalError, TokensError, UsersError, wire};
 
@@ -71,6 +72,10 @@ kinds! {
     NotThisMachine = 403, "not-this-machine", "The request comes from another machine";
     /// The path is not one of this API.
     UnknownPath = 404, "unknown-path", "There is no such path";
+    /// There is no such repository, tag or manifest.
+    UnknownImage = 404, "unknown-image", "There is no such image";
+    /// The tag never pointed at the manifest to which it is to go back.
+    NotInHistory = 404, "not-in-history", "The history of the tag does not have it";
     /// There is no user of that name.
     UnknownUser = 404, "unknown-user", "There is no such user";
     /// There is no token of that name or identifier, or it is the token of another account.
@@ -87,6 +92,12 @@ kinds! {
     TooManyTokens = 409, "too-many-tokens", "There are too many tokens";
     /// The registry takes no robot tokens; `access.tokens.enabled: true` lets it take them.
     NoTokens = 409, "no-tokens", "The registry takes no tokens";
+    /// The store can only be read.
+    ReadOnly = 409, "read-only", "The store can only be read";
+    /// The tag exists, and the caller may only create tags.
+    TagExists = 409, "tag-exists", "There is such a tag already";
+    /// The image cannot be used any more: parts of it are gone or damaged.
+    Incomplete = 409, "incomplete", "Parts of the image are missing";
     /// The server keeps no activity log.
     NoActivity = 409, "no-activity", "There is no activity log";
     /// No password file is configured, so there are no users to administer.
@@ -276,6 +287,26 @@ impl From<RemovalError<TokensError>> for Problem {
                 Self::told_failure(error.to_string())
             }
         }
+    }
+}
+
+impl From<RegistryError> for Problem {
+    fn from(error: RegistryError) -> Self {
+        let kind = match &error {
+            RegistryError::ManifestUnknown { .. } => Kind::UnknownImage,
+            RegistryError::NotInHistory { .. } => Kind::NotInHistory,
+            RegistryError::PreconditionFailed { .. } => Kind::Changed,
+            RegistryError::TagExists { .. } => Kind::TagExists,
+            RegistryError::ManifestReferencesUnknown(_) | RegistryError::ManifestInvalid { .. } => {
+                Kind::Incomplete
+            }
+            RegistryError::Exhausted(_) | RegistryError::Busy { .. } => {
+                return Self::new(Kind::Busy, error.to_string())
+                    .with_header(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            _ => return Self::failed(error),
+        };
+        Self::new(kind, error.to_string())
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use wharf_activity::Action;
-use wharf_oci::query_pairs;
+use wharf_oci::{RepoName, Tag, query_pairs};
 
 use super::problem::{Kind, Problem, Result};
 
@@ -22,6 +22,10 @@ pub(crate) struct Parameter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Form {
     Text,
+    /// Name of a repository.
+    Repository,
+    /// A tag.
+    Tag,
     /// A whole number from 1 to this.
     UpTo(usize),
     /// A time of RFC 3339.
@@ -74,6 +78,16 @@ impl Query {
         self.get(name).unwrap_or_default()
     }
 
+    /// The repository that an operation is about, if it is about one.
+    pub(crate) fn repository(&self) -> Option<RepoName> {
+        self.get("repository")?.parse().ok()
+    }
+
+    /// The tag that an operation is about, if it is about one.
+    pub(crate) fn tag(&self) -> Option<Tag> {
+        self.get("tag")?.parse().ok()
+    }
+
     /// The value of a number.
     pub(crate) fn number(&self, name: &str) -> Option<usize> {
         self.get(name)?.parse().ok()
@@ -85,6 +99,14 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
     match parameter.form {
         Form::Text if value.is_empty() => Err(bad(name, format!("`{name}` is empty in the query"))),
         Form::Text => Ok(value.into_owned()),
+        Form::Repository => match value.parse::<RepoName>() {
+            Ok(_) => Ok(value.into_owned()),
+            Err(error) => Err(bad(name, format!("`{name}`: {error}"))),
+        },
+        Form::Tag => match value.parse::<Tag>() {
+            Ok(_) => Ok(value.into_owned()),
+            Err(error) => Err(bad(name, format!("`{name}`: {error}"))),
+        },
         Form::UpTo(most) => match value.parse::<usize>() {
             Ok(1..) if value.parse().is_ok_and(|number: usize| number <= most) => Ok(value.into_owned()),
             _ => Err(bad(

@@ -27,14 +27,14 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The record of the change `operation`; `None`: it changes nothing, or there is no log.
+    /// The record of `operation`; `None`: it is no act of administration, or there is no log.
     pub(crate) fn of(
         activity: Option<&Activity>,
         operation: &'static Operation,
         context: &RequestContext,
         parts: &Parts,
     ) -> Option<Self> {
-        let activity = activity.filter(|_| operation.is_write())?.clone();
+        let activity = activity.filter(|_| operation.is_administration())?.clone();
         let facts = facts::of(context, parts);
         Some(Self {
             activity,

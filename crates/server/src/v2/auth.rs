@@ -95,31 +95,35 @@ fn verbs(method: &Method) -> &'static [Verb] {
 ///
 /// Docker and containerd show the message; with 401 they would ask for credentials that are good already.
 fn forbidden(account: Option<&str>, missing: &Missing<'_>) -> Failure {
-    let Missing { action, comment, .. } = missing;
     let action = Action {
-        verb: action.verb.right(),
-        ..*action
+        verb: missing.action.verb.right(),
+        ..missing.action
     };
-    let account = account.unwrap_or("this client");
+    let cause = match missing.rule {
+        Some(origin) => format!("the rule at {origin} denies it"),
+        None => "no rule allows it".to_owned(),
+    };
+    let text = format!("{}: {}", ErrorCode::Denied.message(), denied(account, missing));
+    let error = ApiError::new(ErrorCode::Denied)
+        .with_message(text)
+        .with_detail(detail(std::slice::from_ref(&action)));
+    Failure::from(error).caused_by(cause)
+}
+
+/// Which right `account` lacks, in a sentence.
+pub(crate) fn denied(account: Option<&str>, missing: &Missing<'_>) -> String {
+    let Missing { action, comment, .. } = missing;
     let mut text = format!(
-        "{}: `{}` has no right to {} {}",
-        ErrorCode::Denied.message(),
-        account.escape_debug(),
-        right(action.verb),
+        "`{}` has no right to {} {}",
+        account.unwrap_or("this client").escape_debug(),
+        right(action.verb.right()),
         action.name()
     );
     match comment {
         Some(comment) => text.extend([": ", comment]),
         None => text.push_str("; ask the operator of this registry for it"),
     }
-    let cause = match missing.rule {
-        Some(origin) => format!("the rule at {origin} denies it"),
-        None => "no rule allows it".to_owned(),
-    };
-    let error = ApiError::new(ErrorCode::Denied)
-        .with_message(text)
-        .with_detail(detail(std::slice::from_ref(&action)));
-    Failure::from(error).caused_by(cause)
+    text
 }
 
 /// A verb as it stands in a sentence.

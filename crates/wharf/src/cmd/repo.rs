@@ -4,7 +4,10 @@ use wharf_client::printable;
 
 use crate::{
     cli::{Repo, Tag},
-    cmd::remote::{ask, print, print_json},
+    cmd::{
+        remote::{ask, print, print_json},
+        tag_history,
+    },
 };
 
 pub(crate) fn run(command: Repo) -> anyhow::Result<()> {
@@ -16,7 +19,11 @@ pub(crate) fn run(command: Repo) -> anyhow::Result<()> {
 }
 
 pub(crate) fn run_tag(command: Tag) -> anyhow::Result<()> {
-    let Tag::Ls { repository, list } = command;
+    let (repository, list) = match command {
+        Tag::Ls { repository, list } => (repository, list),
+        Tag::History(arguments) => return tag_history::show(&arguments),
+        Tag::Restore(arguments) => return tag_history::restore(&arguments),
+    };
     let name = repository.repository.to_string();
     let tags = ask(&repository.registry, list.remote, async |client| {
         Ok(client.tags(&name).await?)

@@ -1,0 +1,127 @@
+//! `wharf tag history` and `wharf tag restore`: at which manifests a tag pointed, and the way back, through the server that runs, or
+//! else in the store of the configuration.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use http::Method;
+use tokio::runtime::{self, Runtime};
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_registry::{Origin, Registry};
+use wharf_server::admin::{restore_tag, tag_history, wire};
+
+use super::{
+    offline::{self, Work},
+    remote::{print, print_json},
+    table,
+};
+use crate::{
+    cli::{TagHistory, TagRestore},
+    config::{self, Settings},
+    control::RunningServer,
+};
+
+const WORK: Work = Work {
+    cannot: "cannot open the store of the images",
+    cannot_read: "cannot open the store of the images; does `storage.filesystem.rootdirectory` name the right directory?",
+    cannot_beside: "cannot move a tag in a store that a server uses, and that server has no control socket here",
+    instead: "stop it for a moment, or configure `admin.socket`",
+    in_memory: "keeps them in the memory of the server",
+};
+
+/// The images that a command is for.
+enum Images {
+    /// Those in a store, which the command reads and changes itself.
+    Store(Box<Registry>, Runtime),
+    /// Those of a server that runs.
+    Server(RunningServer),
+}
+
+/// Prints the history of a tag.
+pub(crate) fn show(arguments: &TagHistory) -> anyhow::Result<()> {
+    let (name, tag) = (&arguments.image.repository, &arguments.image.tag);
+    let images = Images::of(arguments.config.as_deref(), true)?;
+    let history = images.history(name, tag, arguments.limit)?;
+    if arguments.json {
+        return print_json(&format!("{:#}\n", serde_json::to_value(&history)?));
+    }
+    print(&listed(&history))
+}
+
+/// Moves a tag back.
+pub(crate) fn restore(arguments: &TagRestore) -> anyhow::Result<()> {
+    let target = &arguments.target;
+    let (name, tag) = (&target.image.repository, &target.image.tag);
+    let images = Images::of(arguments.config.as_deref(), false)?;
+    let restored = images.restore(name, tag, &target.digest)?;
+    if arguments.json {
+        return print_json(&format!("{:#}\n", serde_json::to_value(&restored)?));
+    }
+    print(&format!("{name}:{tag} points at {} again\n", restored.digest))
+}
+
+impl Images {
+    fn of(config: Option<&Path>, only_to_read: bool) -> anyhow::Result<Self> {
+        let settings = config::load(config)?;
+        if let Some(server) = RunningServer::find(&settings)? {
+            return Ok(Self::Server(server));
+        }
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.context("cannot start")?;
+        let registry = runtime.block_on(open(&settings, only_to_read))?;
+        Ok(Self::Store(Box::new(registry), runtime))
+    }
+
+    fn history(&self, name: &RepoName, tag: &Tag, limit: usize) -> anyhow::Result<wire::TagHistory> {
+        Ok(match self {
+            Self::Store(registry, runtime) => runtime.block_on(tag_history(registry, name, tag, limit))?,
+            Self::Server(server) => {
+                let (name, limit) = (name.as_str(), limit.to_string());
+                let query = [("repository", name), ("tag", tag.as_str()), ("limit", &limit)];
+                server.ask(Method::GET, "/tags/history", &query)?
+            }
+        })
+    }
+
+    fn restore(&self, name: &RepoName, tag: &Tag, digest: &Digest) -> anyhow::Result<wire::RestoredTag> {
+        Ok(match self {
+            Self::Store(registry, runtime) => {
+                let caller = Arc::new(Origin::worker("wharf tag restore"));
+                runtime.block_on(restore_tag(registry, &caller, (name, tag, digest), None, false))?
+            }
+            Self::Server(server) => {
+                let query = [("repository", name.as_str()), ("tag", tag.as_str())];
+                let target = wire::TagTarget {
+                    digest: digest.to_string(),
+                };
+                server.tell(Method::POST, "/tags/restore", &query, &target)?
+            }
+        })
+    }
+}
+
+async fn open(settings: &Settings, only_to_read: bool) -> anyhow::Result<Registry> {
+    let storage = match only_to_read {
+        true => offline::open_to_read(&settings.storage, &WORK).await?,
+        false => offline::open(&settings.storage, &WORK).await?,
+    };
+    Ok(Registry::new(storage, settings.registry.clone()))
+}
+
+/// The history as a table, and how much of it is left out.
+fn listed(history: &wire::TagHistory) -> String {
+    let rows = history.entries.iter().map(|entry| {
+        let state = match (entry.current, entry.available) {
+            (true, _) => "current",
+            (false, true) => "",
+            (false, false) => "gone",
+        };
+        [entry.since.clone(), entry.digest.clone(), state.to_owned()]
+    });
+    let mut text = table::aligned(["SINCE", "DIGEST", "STATE"], rows) + "\n";
+    let more = history.total.saturating_sub(history.entries.len());
+    if more > 0 {
+        text += &format!("and {more} before; `--limit` shows more\n");
+    }
+    text
+}
