@@ -2,6 +2,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "plays the operator who edits the files")]
 
+mod settled;
+
 use std::{
     fs,
     sync::atomic::{AtomicBool, AtomicUsize},
@@ -148,6 +150,11 @@ impl Scene {
     fn used(&self) -> Arc<String> {
         self.texts.shared.look_if_changed();
         self.texts.current()
+    }
+
+    /// Whether a use goes by what was read last.
+    fn is_unchanged(&self) -> bool {
+        self.texts.if_unchanged(|_| ()).is_some()
     }
 
     fn problem(&self) -> Option<String> {
