@@ -2,6 +2,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "plays the operator who edits the files")]
 
+mod locks;
 mod settled;
 
 use std::{
@@ -82,7 +83,7 @@ struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        mem::take(&mut self.0.lock())
     }
 }
 
@@ -150,6 +151,22 @@ impl Scene {
     fn used(&self) -> Arc<String> {
         self.texts.shared.look_if_changed();
         self.texts.current()
+    }
+
+    /// Takes the files for ones that have other stamps when they change, however young they are.
+    fn settle_at_once(&self) {
+        let shared = &self.texts.shared;
+        let settled = |path: &PathBuf| {
+            let contents = file::read(path, Texts::SIZE_LIMIT).unwrap();
+            Seen::Settled(contents.signature, contents.opened)
+        };
+        shared.put(State {
+            seen: shared.paths.iter().map(settled).collect(),
+            found: AtomicU64::default(),
+            content: None,
+            value: self.texts.current(),
+            damaged: None,
+        });
     }
 
     /// Whether a use goes by what was read last.

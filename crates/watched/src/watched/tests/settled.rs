@@ -61,13 +61,13 @@ fn touch(path: &Path) {
 
 impl Scene {
     fn is_settled(&self) -> bool {
-        let state = self.texts.shared.state.read();
+        let state = self.texts.shared.state();
         state.seen.iter().all(|seen| matches!(seen, Seen::Settled(..)))
     }
 
     /// From now on the paths count as looked at a moment ago: a use compares the open files alone.
     fn trust_paths(&self) {
-        self.texts.shared.found.store(u64::MAX, Ordering::Relaxed);
+        self.texts.shared.state().found.store(u64::MAX, Ordering::Relaxed);
     }
 }
 
