@@ -120,7 +120,7 @@ struct Shared<R: Reader> {
     /// Replaced as a whole, by looks alone. No path is looked at and no file is read or closed under the lock.
     state: RwLock<Arc<State<R::Value>>>,
     opened: Instant,
-    /// When the last look at the files began. Held during the next one, by the thread that looks: its request may go away.
+    /// When the last look at the files that came to its end began. Held during the next one, by the thread that looks: its request may go away.
     looking: Arc<tokio::sync::Mutex<Option<Instant>>>,
     status: Mutex<Status>,
 }
@@ -252,8 +252,10 @@ impl<R: Reader> Watched<R> {
         let shared = Arc::clone(&self.shared);
         let span = tracing::Span::current();
         spawn_blocking(move || {
-            *looking = Some(Instant::now());
+            let began = Instant::now();
             span.in_scope(|| look(&shared));
+            // Not before its end: a look that panics is good for no other use.
+            *looking = Some(began);
         })
     }
 

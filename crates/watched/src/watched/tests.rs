@@ -29,6 +29,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Texts {
     /// Whether the files are on a disk that does not answer for now
     is_stuck: Arc<AtomicBool>,
+    /// Whether the next one to read the files panics
+    is_defective: Arc<AtomicBool>,
     /// Number of times that the files were read
     reads: Arc<AtomicUsize>,
 }
@@ -42,6 +44,8 @@ impl Reader for Texts {
 
     fn read(&self, contents: &[&[u8]], old: &String) -> Result<Option<Read<String>>, Damage> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        let is_defective = self.is_defective.swap(false, Ordering::Relaxed);
+        assert!(!is_defective, "a defect of the reader");
         while self.is_stuck.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(1));
         }
@@ -120,6 +124,7 @@ impl Subscriber for Log {
 struct Scene {
     texts: Watched<Texts>,
     is_stuck: Arc<AtomicBool>,
+    is_defective: Arc<AtomicBool>,
     reads: Arc<AtomicUsize>,
     directory: TempDir,
 }
@@ -135,6 +140,7 @@ impl Scene {
         let reader = Texts::default();
         Self {
             is_stuck: Arc::clone(&reader.is_stuck),
+            is_defective: Arc::clone(&reader.is_defective),
             reads: Arc::clone(&reader.reads),
             texts: Watched::open(reader, paths.into(), "a\na\n".to_owned().into()),
             directory,
@@ -330,4 +336,18 @@ async fn a_use_that_goes_away_leaves_its_look_to_the_next() {
     scene.stick(false);
     assert_eq!(*scene.texts.refresh().await, "b\nb\n");
     assert_eq!(scene.reads(), 2);
+}
+
+#[tokio::test]
+async fn a_look_that_panics_is_good_for_no_other_use() {
+    let scene = Scene::new();
+    scene.write("b", "b");
+    scene.is_defective.store(true, Ordering::Relaxed);
+    // Both wait before the look of the first begins.
+    let looking = Arc::clone(&scene.texts.shared.looking).lock_owned().await;
+    let (first, second, ()) = tokio::join!(scene.texts.refresh(), scene.texts.refresh(), async {
+        drop(looking);
+    });
+    assert_eq!(*first, "a\na\n", "the last good state stays in force");
+    assert_eq!(*second, "b\nb\n");
 }
