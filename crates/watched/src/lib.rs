@@ -13,8 +13,9 @@
 //! at most once in a millisecond, because that costs five times as much.
 //!
 //! **When they are damaged.** What cannot be read, or is refused by its reader, is taken for an accident: the last good state
-//! stays in force, and the log says so once for each change. Files that belong together cannot be replaced at once: what may be
-//! just that is told only when it lasts longer than the reader's [`GRACE`](Reader::GRACE).
+//! stays in force, and the log says so once for each change. It is not read again before it changes, which mending does; but what
+//! cannot be read is tried once in a second as well, because the cause may lie elsewhere. Files that belong together cannot be
+//! replaced at once: what may be just that is told only when it lasts longer than the reader's [`GRACE`](Reader::GRACE).
 //!
 //! **What a use costs.** One system call for each file while nothing changes. After a change one look at the files serves all
 //! requests that wait for it. A use that must not wait for a slow disk calls [`Watched::refresh_within`].

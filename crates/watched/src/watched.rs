@@ -18,10 +18,14 @@ use tokio::{
     time,
 };
 
-use crate::file::{self, Contents, Opened, Signature};
+use crate::file::{self, Opened, Signature};
 
 /// How long a look at the paths is good, for the changes that the open files do not show.
 const PATH: Duration = Duration::from_millis(1);
+
+/// How long a file that cannot be read is left alone while it is the same: the cause may lie elsewhere, as with a process that has
+/// too many files open.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The most findings that are listed one by one.
 const FINDINGS: usize = 10;
@@ -129,7 +133,9 @@ struct Shared<R: Reader> {
 struct State<T> {
     /// The state of each path at the last look
     seen: Vec<Seen>,
-    /// When the paths were last found to lead to what was seen, in nanoseconds since [`Shared::opened`]
+    /// When that look began, in nanoseconds since [`Shared::opened`]
+    looked: u64,
+    /// When the paths were last found to lead to what was seen, likewise
     found: AtomicU64,
     /// Hash of the contents of the files, also of damaged ones; `None` when one could not be read, or must be read again
     content: Option<[u8; 32]>,
@@ -148,6 +154,9 @@ enum Seen {
     Fresh,
     /// A file that has another signature when it changes
     Settled(Signature, Opened),
+    /// What cannot be read; when it is mended, it has another signature
+    Unreadable(Signature),
+    /// Nothing, or nothing that can be reached
     Error(io::ErrorKind),
 }
 
@@ -169,6 +178,7 @@ impl<R: Reader> Watched<R> {
     pub fn open(reader: R, paths: Vec<PathBuf>, initial: Read<R::Value>) -> Self {
         let state = State {
             seen: nothing(&paths),
+            looked: 0,
             found: AtomicU64::default(),
             content: None,
             value: Arc::new(initial.value),
@@ -286,7 +296,7 @@ impl<R: Reader> Shared<R> {
         let state = self.state();
         let now = self.now();
         let mut paths = self.paths.iter().zip(&state.seen);
-        if !paths.all(|(path, seen)| seen.is_still(signature_at(path))) {
+        if state.is_due(now) || !paths.all(|(path, seen)| seen.is_still(signature_at(path))) {
             return None;
         }
         state.found.store(now, Ordering::Relaxed);
@@ -311,17 +321,17 @@ impl<R: Reader> Shared<R> {
     /// Reads the files, and puts in force what can be. What was seen and what is in force change together: a request must
     /// never find the new signature beside the old value. One look at a time: it goes by the state that it will replace.
     fn look(&self) {
-        let began = self.now();
-        let read: Vec<io::Result<Contents>> = self
+        let looked = self.now();
+        let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = self
             .paths
             .iter()
-            .map(|path| file::read_whole(path, R::SIZE_LIMIT))
-            .collect();
-        let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = read.into_iter().map(Seen::split).unzip();
+            .map(|path| Seen::read(path, R::SIZE_LIMIT))
+            .unzip();
         let old = self.state();
         let state = State {
             seen,
-            found: AtomicU64::new(began),
+            looked,
+            found: AtomicU64::new(looked),
             content: None,
             value: Arc::clone(&old.value),
             damaged: old.damaged,
@@ -431,27 +441,39 @@ impl<T> State<T> {
         let age = now.saturating_sub(self.found.load(Ordering::Relaxed));
         u128::from(age) < PATH.as_nanos() && self.seen.iter().all(Seen::is_untouched)
     }
+
+    /// Whether it is time to try again what could not be read.
+    fn is_due(&self, now: u64) -> bool {
+        let age = now.saturating_sub(self.looked);
+        let is_unreadable = |seen: &Seen| matches!(seen, Seen::Unreadable(_));
+        u128::from(age) >= RETRY.as_nanos() && self.seen.iter().any(is_unreadable)
+    }
 }
 
 impl Seen {
-    /// What was seen at a path, and what was read there.
-    fn split(read: io::Result<Contents>) -> (Self, io::Result<Vec<u8>>) {
-        match read {
-            Ok(contents) if contents.is_settled => (
-                Self::Settled(contents.signature, contents.opened),
-                Ok(contents.bytes),
-            ),
-            Ok(contents) => (Self::Fresh, Ok(contents.bytes)),
-            Err(error) => (Self::Error(error.kind()), Err(error)),
+    /// What is seen at a path, and what is read there.
+    fn read(path: &Path, limit: u64) -> (Self, io::Result<Vec<u8>>) {
+        // Before the file is read: if it cannot be, a change meanwhile shows at the next use.
+        let found = file::signature(path);
+        match (file::read_whole(path, limit), found) {
+            (Ok(contents), _) => {
+                let seen = match contents.is_settled {
+                    true => Self::Settled(contents.signature, contents.opened),
+                    false => Self::Fresh,
+                };
+                (seen, Ok(contents.bytes))
+            }
+            (Err(error), Ok(signature)) => (Self::Unreadable(signature), Err(error)),
+            (Err(error), Err(missing)) => (Self::Error(missing.kind()), Err(error)),
         }
     }
 
     /// Whether a path still leads to this, which cannot have changed; `now` is what is there now.
     fn is_still(&self, now: io::Result<Signature>) -> bool {
         match (self, now) {
-            (Self::Settled(seen, _), Ok(now)) => *seen == now,
+            (Self::Settled(seen, _) | Self::Unreadable(seen), Ok(now)) => *seen == now,
             (Self::Error(seen), Err(now)) => *seen == now.kind(),
-            (Self::Nothing | Self::Fresh | Self::Settled(..) | Self::Error(_), _) => false,
+            (_, Ok(_) | Err(_)) => false,
         }
     }
 
@@ -459,7 +481,7 @@ impl Seen {
     fn is_untouched(&self) -> bool {
         match self {
             Self::Settled(seen, file) => file.signature().is_ok_and(|now| now == *seen),
-            Self::Nothing | Self::Fresh | Self::Error(_) => false,
+            Self::Nothing | Self::Fresh | Self::Unreadable(_) | Self::Error(_) => false,
         }
     }
 }
