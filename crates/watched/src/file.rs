@@ -82,8 +82,9 @@ pub fn read_whole(path: &Path, limit: u64) -> io::Result<Contents> {
     read(path, limit)
 }
 
-/// Reads a regular file of at most `limit` bytes, as it is at one moment: it is read again when it changes meanwhile, three times
-/// at most. Symbolic links are followed.
+/// Reads a regular file of at most `limit` bytes, as it is at one moment. When it changes meanwhile, it is read again, but no more
+/// than three times: what the third time finds may be a mixture of two contents. Its signature is the one from before, so a
+/// [`Watched`](crate::Watched) reads it once more at its next use. Symbolic links are followed.
 ///
 /// # Errors
 ///
