@@ -121,10 +121,12 @@ pub struct Watched<R: Reader> {
 struct Shared<R: Reader> {
     reader: R,
     paths: Box<[PathBuf]>,
-    /// Replaced as a whole, by looks alone. No path is looked at and no file is read or closed under the lock.
+    /// Replaced as a whole, by looks alone. Of what may wait for a disk, only the open files are compared under the lock: no path
+    /// is looked at, and no file is read or closed.
     state: RwLock<Arc<State<R::Value>>>,
     opened: Instant,
-    /// When the last look at the files that came to its end began. Held during the next one, by the thread that looks: its request may go away.
+    /// When the last look at the files that came to its end began. Held during the next one, by the thread that looks: its request
+    /// may go away.
     looking: Arc<tokio::sync::Mutex<Option<Instant>>>,
     status: Mutex<Status>,
 }
@@ -154,7 +156,7 @@ enum Seen {
     Fresh,
     /// A file that has another signature when it changes
     Settled(Signature, Opened),
-    /// What cannot be read; when it is mended, it has another signature
+    /// What cannot be read: it has another signature when it is mended, unless the cause lies elsewhere
     Unreadable(Signature),
     /// Nothing, or nothing that can be reached
     Error(io::ErrorKind),
