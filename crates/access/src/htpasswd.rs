@@ -1,6 +1,7 @@
 //! A password file, read again as soon as it changes, and never a reason to lock all users out.
 //!
-//! **Which list is in force.** The file is [watched](wharf_watched): a change is in force for the very next request.
+//! **Which list is in force.** The file is [watched](wharf_watched): a change is in force for the very next request, that of
+//! a link or directory above it within a millisecond.
 //!
 //! **When it is damaged.** A line that is no entry, or whose hash is not usable, disables its own user and
 //! no other. A file that cannot be read, or in which nothing is an entry, is taken for an accident: the last good

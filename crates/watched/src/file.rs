@@ -28,6 +28,10 @@ const WRITING_WAIT: Duration = Duration::from_millis(20);
 pub(crate) struct Signature {
     device: u64,
     inode: u64,
+    /// Kind and permissions. These and the owner are in it for files that cannot be read: stamps may be as coarse as a clock
+    /// tick, and mending shows all the same.
+    mode: u32,
+    owner: (u32, u32),
     size: u64,
     modified: (i64, i64),
     /// Time of the last change of content or metadata; no program can set this one.
@@ -78,8 +82,9 @@ pub fn read_whole(path: &Path, limit: u64) -> io::Result<Contents> {
     read(path, limit)
 }
 
-/// Reads a regular file of at most `limit` bytes, as it is at one moment: it is read again when it changes meanwhile, three times
-/// at most. Symbolic links are followed.
+/// Reads a regular file of at most `limit` bytes, as it is at one moment. When it changes meanwhile, it is read again, but no more
+/// than three times: what the third time finds may be a mixture of two contents. Its signature is the one from before, so a
+/// [`Watched`](crate::Watched) reads it once more at its next use. Symbolic links are followed.
 ///
 /// # Errors
 ///
@@ -101,13 +106,17 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Contents> {
             };
             return Err(io::Error::other(kind));
         }
+        let signature = signature_of(&before);
+        let too_large = || io::Error::other(format!("it has more than {limit} bytes"));
+        if signature.size > limit {
+            return Err(too_large());
+        }
         let now = SystemTime::now();
         let mut bytes = Vec::new();
         (&file).take(limit + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > limit {
-            return Err(io::Error::other(format!("it has more than {limit} bytes")));
+            return Err(too_large());
         }
-        let signature = signature_of(&before);
         // Another process wrote meanwhile: `bytes` may be a mixture of two contents.
         if signature_of(&rustix::fs::fstat(&file)?) != signature && attempt < ATTEMPTS {
             attempt += 1;
@@ -142,6 +151,8 @@ fn signature_of(stat: &rustix::fs::Stat) -> Signature {
     Signature {
         device: stat.st_dev as u64,
         inode: stat.st_ino as u64,
+        mode: stat.st_mode as u32,
+        owner: (stat.st_uid, stat.st_gid),
         size: u64::try_from(stat.st_size).unwrap_or(0),
         modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
         changed: (stat.st_ctime as i64, stat.st_ctime_nsec as i64),

@@ -1,7 +1,7 @@
 //! Watched files: the look at them, what is in force, and what the log says about it.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -18,10 +18,14 @@ use tokio::{
     time,
 };
 
-use crate::file::{self, Contents, Opened, Signature};
+use crate::file::{self, Opened, Signature};
 
 /// How long a look at the paths is good, for the changes that the open files do not show.
 const PATH: Duration = Duration::from_millis(1);
+
+/// How long a file that cannot be read is left alone while it is the same: the cause may lie elsewhere, as with a process that has
+/// too many files open.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// The most findings that are listed one by one.
 const FINDINGS: usize = 10;
@@ -117,11 +121,12 @@ pub struct Watched<R: Reader> {
 struct Shared<R: Reader> {
     reader: R,
     paths: Box<[PathBuf]>,
-    state: RwLock<State<R::Value>>,
+    /// Replaced as a whole, by looks alone. Of what may wait for a disk, only the open files are compared under the lock: no path
+    /// is looked at, and no file is read or closed.
+    state: RwLock<Arc<State<R::Value>>>,
     opened: Instant,
-    /// When the paths were last found to lead to what was read, in nanoseconds since `opened`
-    found: AtomicU64,
-    /// When the last look at the files began. Held during the next one, by the thread that looks: its request may go away.
+    /// When the last look at the files that came to its end began. Held during the next one, by the thread that looks: its request
+    /// may go away.
     looking: Arc<tokio::sync::Mutex<Option<Instant>>>,
     status: Mutex<Status>,
 }
@@ -130,6 +135,10 @@ struct Shared<R: Reader> {
 struct State<T> {
     /// The state of each path at the last look
     seen: Vec<Seen>,
+    /// When that look began, in nanoseconds since [`Shared::opened`]
+    looked: u64,
+    /// When the paths were last found to lead to what was seen, likewise
+    found: AtomicU64,
     /// Hash of the contents of the files, also of damaged ones; `None` when one could not be read, or must be read again
     content: Option<[u8; 32]>,
     /// What the last good contents mean
@@ -147,6 +156,9 @@ enum Seen {
     Fresh,
     /// A file that has another signature when it changes
     Settled(Signature, Opened),
+    /// What cannot be read: it has another signature when it is mended, unless the cause lies elsewhere
+    Unreadable(Signature),
+    /// Nothing, or nothing that can be reached
     Error(io::ErrorKind),
 }
 
@@ -166,18 +178,20 @@ impl<R: Reader> Watched<R> {
 
     /// Looks at the files at `paths`; `initial` is in force until they are good. Its findings are not told again.
     pub fn open(reader: R, paths: Vec<PathBuf>, initial: Read<R::Value>) -> Self {
+        let state = State {
+            seen: nothing(&paths),
+            looked: 0,
+            found: AtomicU64::default(),
+            content: None,
+            value: Arc::new(initial.value),
+            damaged: None,
+        };
         let watched = Self {
             shared: Arc::new(Shared {
                 reader,
-                state: RwLock::new(State {
-                    seen: nothing(&paths),
-                    content: None,
-                    value: Arc::new(initial.value),
-                    damaged: None,
-                }),
                 paths: paths.into(),
+                state: RwLock::new(Arc::new(state)),
                 opened: Instant::now(),
-                found: AtomicU64::new(0),
                 looking: Arc::default(),
                 status: Mutex::new(Status {
                     problem: None,
@@ -190,33 +204,27 @@ impl<R: Reader> Watched<R> {
     }
 
     /// What `use_it` makes of what is in force, if the files are as they were; `None`: call [`refresh`](Self::refresh). One
-    /// system call for each file, no allocation, and no count of references that processors contend for.
+    /// system call for each file, and no allocation. Of what processors contend for, it changes the word of one lock, and no
+    /// count of references besides; once in a millisecond the paths are looked at as well.
     pub fn if_unchanged<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> Option<T> {
-        let state = self.shared.state.read();
-        self.shared
-            .is_unchanged(&state.seen)
-            .then(|| use_it(&state.value))
+        self.shared.if_unchanged(|value| use_it(value))
     }
 
     /// What `use_it` makes of what was in force at the last look.
     pub fn with_current<T>(&self, use_it: impl FnOnce(&R::Value) -> T) -> T {
-        use_it(&self.shared.state.read().value)
+        use_it(&self.shared.state.read_recursive().value)
     }
 
     /// What was in force at the last look.
     pub fn current(&self) -> Arc<R::Value> {
-        Arc::clone(&self.shared.state.read().value)
+        // Also while a look waits for the lock, which a comparison of the files has: this use must not wait for a disk.
+        Arc::clone(&self.shared.state.read_recursive().value)
     }
 
     /// What is in force, after a look at the files if they changed. A look that began after this call is as good as a new one.
     pub async fn refresh(&self) -> Arc<R::Value> {
         let called = Instant::now();
-        let unchanged = {
-            let state = self.shared.state.read();
-            let is_unchanged = self.shared.is_unchanged(&state.seen);
-            is_unchanged.then(|| Arc::clone(&state.value))
-        };
-        if let Some(value) = unchanged {
+        if let Some(value) = self.shared.if_unchanged(Arc::clone) {
             return value;
         }
         let looking = Arc::clone(&self.shared.looking).lock_owned().await;
@@ -256,8 +264,10 @@ impl<R: Reader> Watched<R> {
         let shared = Arc::clone(&self.shared);
         let span = tracing::Span::current();
         spawn_blocking(move || {
-            *looking = Some(Instant::now());
+            let began = Instant::now();
             span.in_scope(|| look(&shared));
+            // Not before its end: a look that panics is good for no other use.
+            *looking = Some(began);
         })
     }
 
@@ -267,94 +277,115 @@ impl<R: Reader> Watched<R> {
 }
 
 impl<R: Reader> Shared<R> {
-    fn is_unchanged(&self, seen: &[Seen]) -> bool {
-        let now = u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        let age = now.saturating_sub(self.found.load(Ordering::Relaxed));
-        if u128::from(age) < PATH.as_nanos() && seen.iter().all(Seen::is_untouched) {
-            return true;
+    fn if_unchanged<T>(&self, use_it: impl FnOnce(&Arc<R::Value>) -> T) -> Option<T> {
+        {
+            let state = self.state.read();
+            if state.is_untouched(self.now()) {
+                return Some(use_it(&state.value));
+            }
         }
-        let mut paths = self.paths.iter().zip(seen);
-        let is_unchanged = paths.all(|(path, seen)| seen.is_still_at(path));
-        if is_unchanged {
-            self.found.store(now, Ordering::Relaxed);
+        self.if_in_place(file::signature, use_it)
+    }
+
+    /// What `use_it` makes of what is in force, if the paths, each with the signature that `signature_at` gives, still lead to
+    /// what was seen. That may take a disk its time, so the lock is not held meanwhile, and what is used is the state that was
+    /// compared, whatever a look has put in its place since.
+    fn if_in_place<T>(
+        &self,
+        signature_at: impl Fn(&Path) -> io::Result<Signature>,
+        use_it: impl FnOnce(&Arc<R::Value>) -> T,
+    ) -> Option<T> {
+        let state = self.state();
+        let now = self.now();
+        let mut paths = self.paths.iter().zip(&state.seen);
+        if state.is_due(now) || !paths.all(|(path, seen)| seen.is_still(signature_at(path))) {
+            return None;
         }
-        is_unchanged
+        state.found.store(now, Ordering::Relaxed);
+        Some(use_it(&state.value))
+    }
+
+    fn state(&self) -> Arc<State<R::Value>> {
+        Arc::clone(&self.state.read())
+    }
+
+    /// Nanoseconds since `opened`.
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn look_if_changed(&self) {
-        let is_unchanged = {
-            let state = self.state.read();
-            self.is_unchanged(&state.seen)
-        };
-        if !is_unchanged {
+        if self.if_unchanged(|_| ()).is_none() {
             self.look();
         }
     }
 
     /// Reads the files, and puts in force what can be. What was seen and what is in force change together: a request must
-    /// never find the new signature beside the old value.
+    /// never find the new signature beside the old value. One look at a time: it goes by the state that it will replace.
     fn look(&self) {
-        let read: Vec<io::Result<Contents>> = self
+        let looked = self.now();
+        let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = self
             .paths
             .iter()
-            .map(|path| file::read_whole(path, R::SIZE_LIMIT))
-            .collect();
-        let (seen, whole): (Vec<Seen>, Vec<io::Result<Vec<u8>>>) = read.into_iter().map(Seen::split).unzip();
+            .map(|path| Seen::read(path, R::SIZE_LIMIT))
+            .unzip();
+        let old = self.state();
+        let state = State {
+            seen,
+            looked,
+            found: AtomicU64::new(looked),
+            content: None,
+            value: Arc::clone(&old.value),
+            damaged: old.damaged,
+        };
         let mut bytes = Vec::new();
         for (file, read) in whole.iter().enumerate() {
             match read {
                 Ok(whole) => bytes.push(&**whole),
-                Err(error) => return self.keep(seen, None, &self.reader.unreadable(file, error)),
+                Err(error) => return self.keep(state, &self.reader.unreadable(file, error)),
             }
         }
-        self.take(seen, &bytes);
+        self.take(state, &old, &bytes);
     }
 
-    /// Puts in force what the contents mean.
-    fn take(&self, seen: Vec<Seen>, contents: &[&[u8]]) {
-        let content = digest(contents);
-        let old = {
-            let mut state = self.state.write();
-            if state.content == Some(content) {
-                state.seen = seen;
-                return;
-            }
-            Arc::clone(&state.value)
-        };
-        let read = match self.reader.read(contents, &old) {
-            Ok(read) => read,
-            Err(damage) => return self.keep(seen, Some(content), &damage),
-        };
-        let (value, findings) = match read {
-            Some(Read { value, findings }) => (Arc::new(value), Some(findings)),
-            None => (old, None),
-        };
-        *self.state.write() = State {
-            seen,
-            content: Some(content),
-            value: Arc::clone(&value),
-            damaged: None,
-        };
-        match findings {
-            Some(findings) => self.praise(findings, &value),
-            None => self.forgive(),
+    /// Puts in force what the contents mean; `state` has the value of `old`.
+    fn take(&self, mut state: State<R::Value>, old: &State<R::Value>, contents: &[&[u8]]) {
+        state.content = Some(digest(contents));
+        if state.content == old.content {
+            return self.put(state);
         }
+        let read = match self.reader.read(contents, &old.value) {
+            Ok(read) => read,
+            Err(damage) => return self.keep(state, &damage),
+        };
+        state.damaged = None;
+        let Some(Read { value, findings }) = read else {
+            self.put(state);
+            return self.forgive();
+        };
+        let value = Arc::new(value);
+        state.value = Arc::clone(&value);
+        self.put(state);
+        self.praise(findings, &value);
     }
 
     /// Keeps what is in force, and tells of the damage if it has lasted.
-    fn keep(&self, seen: Vec<Seen>, content: Option<[u8; 32]>, damage: &Damage) {
-        let value = {
-            let mut state = self.state.write();
-            let since = *state.damaged.get_or_insert_with(time::Instant::now);
-            if since.elapsed() < R::GRACE {
-                // The next use looks again, whether the files have changed or not.
-                (state.seen, state.content) = (nothing(&self.paths), None);
-                return;
-            }
-            (state.seen, state.content) = (seen, content);
-            Arc::clone(&state.value)
-        };
+    fn keep(&self, mut state: State<R::Value>, damage: &Damage) {
+        let since = *state.damaged.get_or_insert_with(time::Instant::now);
+        if since.elapsed() < R::GRACE {
+            // The next use looks again, whether the files have changed or not.
+            (state.seen, state.content) = (nothing(&self.paths), None);
+            return self.put(state);
+        }
+        let value = Arc::clone(&state.value);
+        self.put(state);
         self.complain(damage, &value);
+    }
+
+    fn put(&self, state: State<R::Value>) {
+        let old = mem::replace(&mut *self.state.write(), Arc::new(state));
+        // Its files are closed without the lock.
+        drop(old);
     }
 
     /// Tells that the files have new contents, which are in force.
@@ -390,11 +421,10 @@ impl<R: Reader> Shared<R> {
             ),
             None => (String::new(), damage.text.clone()),
         };
-        let mut status = self.status.lock();
-        if status.problem.as_ref() != Some(&problem) {
+        let told = self.status.lock().problem.replace(problem.clone());
+        if told.as_ref() != Some(&problem) {
             tracing::error!("{name}{problem}; {} stays in force", R::last_good(value));
         }
-        status.problem = Some(problem);
     }
 
     fn shown_paths(&self) -> String {
@@ -407,25 +437,45 @@ impl<R: Reader> Shared<R> {
     }
 }
 
+impl<T> State<T> {
+    /// Whether the paths were found a moment ago, and none of the files that were read has changed since.
+    fn is_untouched(&self, now: u64) -> bool {
+        let age = now.saturating_sub(self.found.load(Ordering::Relaxed));
+        u128::from(age) < PATH.as_nanos() && self.seen.iter().all(Seen::is_untouched)
+    }
+
+    /// Whether it is time to try again what could not be read.
+    fn is_due(&self, now: u64) -> bool {
+        let age = now.saturating_sub(self.looked);
+        let is_unreadable = |seen: &Seen| matches!(seen, Seen::Unreadable(_));
+        u128::from(age) >= RETRY.as_nanos() && self.seen.iter().any(is_unreadable)
+    }
+}
+
 impl Seen {
-    /// What was seen at a path, and what was read there.
-    fn split(read: io::Result<Contents>) -> (Self, io::Result<Vec<u8>>) {
-        match read {
-            Ok(contents) if contents.is_settled => (
-                Self::Settled(contents.signature, contents.opened),
-                Ok(contents.bytes),
-            ),
-            Ok(contents) => (Self::Fresh, Ok(contents.bytes)),
-            Err(error) => (Self::Error(error.kind()), Err(error)),
+    /// What is seen at a path, and what is read there.
+    fn read(path: &Path, limit: u64) -> (Self, io::Result<Vec<u8>>) {
+        // Before the file is read: if it cannot be, a change meanwhile shows at the next use.
+        let found = file::signature(path);
+        match (file::read_whole(path, limit), found) {
+            (Ok(contents), _) => {
+                let seen = match contents.is_settled {
+                    true => Self::Settled(contents.signature, contents.opened),
+                    false => Self::Fresh,
+                };
+                (seen, Ok(contents.bytes))
+            }
+            (Err(error), Ok(signature)) => (Self::Unreadable(signature), Err(error)),
+            (Err(error), Err(missing)) => (Self::Error(missing.kind()), Err(error)),
         }
     }
 
-    /// Whether the same file is at the path now, and cannot have changed.
-    fn is_still_at(&self, path: &Path) -> bool {
-        match (self, file::signature(path)) {
-            (Self::Settled(seen, _), Ok(now)) => *seen == now,
+    /// Whether a path still leads to this, which cannot have changed; `now` is what is there now.
+    fn is_still(&self, now: io::Result<Signature>) -> bool {
+        match (self, now) {
+            (Self::Settled(seen, _) | Self::Unreadable(seen), Ok(now)) => *seen == now,
             (Self::Error(seen), Err(now)) => *seen == now.kind(),
-            (Self::Nothing | Self::Fresh | Self::Settled(..) | Self::Error(_), _) => false,
+            (_, Ok(_) | Err(_)) => false,
         }
     }
 
@@ -433,7 +483,7 @@ impl Seen {
     fn is_untouched(&self) -> bool {
         match self {
             Self::Settled(seen, file) => file.signature().is_ok_and(|now| now == *seen),
-            Self::Nothing | Self::Fresh | Self::Error(_) => false,
+            Self::Nothing | Self::Fresh | Self::Unreadable(_) | Self::Error(_) => false,
         }
     }
 }

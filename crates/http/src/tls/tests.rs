@@ -73,7 +73,8 @@ impl Scene {
     }
 }
 
-#[tokio::test]
+// Time stands still while a thread looks at the files: no handshake loses its patience.
+#[tokio::test(start_paused = true)]
 async fn a_renewed_pair_is_in_force_for_the_next_handshake() {
     let (first, second) = (Pair::new(), Pair::new());
     let scene = Scene::new(&first);
@@ -128,7 +129,7 @@ async fn a_pair_that_does_not_fit_is_an_error_when_it_lasts() {
     assert_eq!(scene.problem(), "");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn certificates_in_other_words_are_no_change() {
     let pair = Pair::new();
     let scene = Scene::new(&pair);

@@ -2,6 +2,10 @@
 
 #![expect(clippy::disallowed_methods, reason = "plays the operator who edits the files")]
 
+mod locks;
+mod settled;
+mod unreadable;
+
 use std::{
     fs,
     sync::atomic::{AtomicBool, AtomicUsize},
@@ -26,6 +30,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Texts {
     /// Whether the files are on a disk that does not answer for now
     is_stuck: Arc<AtomicBool>,
+    /// Whether the next one to read the files panics
+    is_defective: Arc<AtomicBool>,
     /// Number of times that the files were read
     reads: Arc<AtomicUsize>,
 }
@@ -39,6 +45,8 @@ impl Reader for Texts {
 
     fn read(&self, contents: &[&[u8]], old: &String) -> Result<Option<Read<String>>, Damage> {
         self.reads.fetch_add(1, Ordering::Relaxed);
+        let is_defective = self.is_defective.swap(false, Ordering::Relaxed);
+        assert!(!is_defective, "a defect of the reader");
         while self.is_stuck.load(Ordering::Relaxed) {
             thread::sleep(Duration::from_millis(1));
         }
@@ -80,7 +88,7 @@ struct Log(Arc<Mutex<Vec<String>>>);
 
 impl Log {
     fn take(&self) -> Vec<String> {
-        std::mem::take(&mut self.0.lock())
+        mem::take(&mut self.0.lock())
     }
 }
 
@@ -117,6 +125,7 @@ impl Subscriber for Log {
 struct Scene {
     texts: Watched<Texts>,
     is_stuck: Arc<AtomicBool>,
+    is_defective: Arc<AtomicBool>,
     reads: Arc<AtomicUsize>,
     directory: TempDir,
 }
@@ -132,6 +141,7 @@ impl Scene {
         let reader = Texts::default();
         Self {
             is_stuck: Arc::clone(&reader.is_stuck),
+            is_defective: Arc::clone(&reader.is_defective),
             reads: Arc::clone(&reader.reads),
             texts: Watched::open(reader, paths.into(), "a\na\n".to_owned().into()),
             directory,
@@ -148,6 +158,28 @@ impl Scene {
     fn used(&self) -> Arc<String> {
         self.texts.shared.look_if_changed();
         self.texts.current()
+    }
+
+    /// Takes the files for ones that have other stamps when they change, however young they are.
+    fn settle_at_once(&self) {
+        let shared = &self.texts.shared;
+        let settled = |path: &PathBuf| {
+            let contents = file::read(path, Texts::SIZE_LIMIT).unwrap();
+            Seen::Settled(contents.signature, contents.opened)
+        };
+        shared.put(State {
+            seen: shared.paths.iter().map(settled).collect(),
+            looked: 0,
+            found: AtomicU64::default(),
+            content: None,
+            value: self.texts.current(),
+            damaged: None,
+        });
+    }
+
+    /// Whether a use goes by what was read last.
+    fn is_unchanged(&self) -> bool {
+        self.texts.if_unchanged(|_| ()).is_some()
     }
 
     fn problem(&self) -> Option<String> {
@@ -306,4 +338,18 @@ async fn a_use_that_goes_away_leaves_its_look_to_the_next() {
     scene.stick(false);
     assert_eq!(*scene.texts.refresh().await, "b\nb\n");
     assert_eq!(scene.reads(), 2);
+}
+
+#[tokio::test]
+async fn a_look_that_panics_is_good_for_no_other_use() {
+    let scene = Scene::new();
+    scene.write("b", "b");
+    scene.is_defective.store(true, Ordering::Relaxed);
+    // Both wait before the look of the first begins.
+    let looking = Arc::clone(&scene.texts.shared.looking).lock_owned().await;
+    let (_, second, ()) = tokio::join!(scene.texts.refresh(), scene.texts.refresh(), async {
+        drop(looking);
+    });
+    assert_eq!(*second, "b\nb\n");
+    assert_eq!(scene.reads(), 3, "one at the start, and one for each");
 }
