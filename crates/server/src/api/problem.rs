@@ -303,7 +303,9 @@ impl From<TokensError> for Problem {
         let wrong = |field: &str, detail| Self::new(Kind::BadBody, detail).with_field(field);
         let error = match error {
             TokensError::Field { field, .. } => return wrong(field, detail),
-            TokensError::NoUser(_) => return Self::new(Kind::Forbidden, detail),
+            TokensError::NoUser(_) | TokensError::UserChanged(_) => {
+                return Self::new(Kind::Forbidden, detail);
+            }
             // What is said to an administrator is replaced for other accounts.
             TokensError::Unread(_) => return Self::told_failure(detail),
             TokensError::Robot(error) => error,
