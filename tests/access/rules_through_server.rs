@@ -24,6 +24,7 @@ const RULES: &str = "\
 rules:
 - {accounts: alice, repositories: 'team/**', allow: [pull, push], push: create-only, comment: Teams push once}
 - {accounts: [bob, '*'], repositories: 'releases/*', tags: 'v*', from: 10.0.0.0/8, deny: '*'}
+- {accounts: alice, repositories: 'team/app', allow: push}
 ";
 
 /// A configuration of a directory, the user `alice` and rules, in a bench.
@@ -81,10 +82,12 @@ async fn rules_say_the_same_with_and_without_a_server() {
     let _server = serving(&beside, true);
     let shown = said(&alone, "show");
     let expected = "show: Some(0)
+warning: rules.yml: line 4: this rule never decides, because the rule of line 2 does; the first rule that fits counts: put the narrower one first, or remove it
 RULE                                  ACCOUNTS  REPOSITORIES  TAGS  FROM        EFFECT                              COMMENT
 `access.admins` of the configuration  root      **            -     -           allow pull,push,delete,admin
 line 2                                alice     team/**       -     -           allow pull,push, push: create-only  Teams push once
 line 3                                bob *     releases/*    v*    10.0.0.0/8  deny pull,push,delete
+line 4                                alice     team/app      -     -           allow push
 ";
     assert_eq!(shown, expected);
     for words in [

@@ -16,6 +16,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
             tokens_are_the_same_with_and_without_a_server,
             a_removed_user_takes_its_tokens_along_with_and_without_a_server,
             a_server_that_takes_no_tokens_leaves_them_to_the_command,
+            tokens_of_a_user_who_is_removed_while_tokens_are_off_do_not_come_back,
         ]
     );
 }
@@ -193,4 +194,40 @@ async fn a_server_that_takes_no_tokens_leaves_them_to_the_command() {
         "{}",
         refused.stderr
     );
+}
+
+async fn tokens_of_a_user_who_is_removed_while_tokens_are_off_do_not_come_back() {
+    for runs in [false, true] {
+        let bench = bench();
+        let on = "access: {tokens: {enabled: true}}";
+        let mut server = serving(&bench, on);
+        let secret = of_alice(&server, "ci").await;
+        server.stop();
+        let config = std::fs::read_to_string(bench.path("config.yml")).unwrap();
+        bench.write("config.yml", &config.replace(on, ""));
+        let off = runs.then(|| serving(&bench, ""));
+        let removed = bench.try_run(WHARF, &["user", "rm", "alice", "--config", "config.yml"]);
+        assert!(
+            removed.succeeded && removed.stderr.contains("revoked 1 robot token: ci"),
+            "{runs} {}",
+            removed.stderr
+        );
+        // Nothing was left for the second removal.
+        let again = bench.try_run(WHARF, &["user", "rm", "alice", "--config", "config.yml"]);
+        assert!(
+            !again.succeeded && again.stderr.contains("there is no user `alice`"),
+            "{}",
+            again.stderr
+        );
+        drop(off);
+        bench.write("htpasswd", &entry("alice", "pw"));
+        let server = serving(&bench, on);
+        check(&server, &[("alice", 200)]).await;
+        server
+            .anonymous()
+            .as_user("any", &secret)
+            .get("/v2/")
+            .await
+            .expect(401);
+    }
 }

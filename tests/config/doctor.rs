@@ -354,6 +354,20 @@ const BREAKAGES: &[(Breakage, &str, &str, &str, &str)] = &[
         "set `access.tokens.enabled: true`",
     ),
     (
+        |site| {
+            replace(site, "access:\n", "access:\n  rules: reg/rules.yml\n");
+            write(
+                site,
+                "rules.yml",
+                "rules:\n- {accounts: anonymous, repositories: 'public/**', from: 10.0.0.0/8, allow: pull}\n",
+            );
+        },
+        "rules",
+        "warning",
+        "clients without an account may pull, and Docker with its own image store cannot",
+        "set `access.tokens.enabled: true`",
+    ),
+    (
         |site| replace(site, "access:\n", "access:\n  rules: reg/gone.yml\n"),
         "rules",
         "problem",

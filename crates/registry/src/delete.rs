@@ -417,6 +417,7 @@ impl Registry {
             digest: *digest,
             manifests,
             hides,
+            may_force: rights.may_force(),
         })
     }
 
@@ -556,11 +557,12 @@ fn require_no_index(
             digest: *digest,
             indexes,
             hides,
+            may_force: rights.may_force(),
         }),
     }
 }
 
-/// The images that tags of `name` name, in ascending order, and whether there are others whose tags the client may not see.
+/// The images that tags of `name` name, in ascending order, and whether there are others, with tags that are hidden from the client.
 fn images(
     name: &RepoName,
     tags: &HashMap<Digest, Vec<Pointer>>,

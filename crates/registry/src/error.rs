@@ -102,24 +102,28 @@ pub enum Error {
     #[error("deleting is switched off; set `storage.delete.enabled: true` in the configuration to allow it")]
     DeleteDisabled,
     /// A tagged index needs the manifest (decision D4).
-    #[error("manifest `{digest}` is needed by {}", needing(indexes, *hides))]
+    #[error("manifest `{digest}` is needed by {}", needing(indexes, *hides, *may_force))]
     NeededByIndex {
         /// Manifest that the client wanted to delete.
         digest: Digest,
         /// The tagged indexes that need it, as `name:tag`.
         indexes: Vec<String>,
-        /// Whether others need it whose tags the client may not see.
+        /// Whether images with tags that are hidden from the client need it too.
         hides: bool,
+        /// Whether the client may delete it all the same.
+        may_force: bool,
     },
     /// A tagged manifest needs the blob (decision D4).
-    #[error("blob `{digest}` is needed by {}", needing(manifests, *hides))]
+    #[error("blob `{digest}` is needed by {}", needing(manifests, *hides, *may_force))]
     BlobNeeded {
         /// Blob that the client wanted to delete.
         digest: Digest,
         /// The tagged manifests that need it, as `name:tag`.
         manifests: Vec<String>,
-        /// Whether others need it whose tags the client may not see.
+        /// Whether images with tags that are hidden from the client need it too.
         hides: bool,
+        /// Whether the client may delete it all the same.
+        may_force: bool,
     },
     /// The manifest that the client relied on is not the one that is there.
     #[error(
@@ -255,14 +259,21 @@ impl Error {
 /// How many names a text lists.
 const LISTED: usize = 10;
 
-/// What needs something that is to be deleted, and the remedy. A client from which tags are hidden may not use `force`.
-fn needing(names: &[String], hides: bool) -> String {
-    const HIDDEN: &str = "an image with a tag that the client may not see; ask the operator of this registry to delete that first";
-    match (hides, names) {
-        (false, names) => format!("{}; delete that first, or repeat with `?force=true`", some(names)),
+/// What needs something that is to be deleted, and the remedy that this client has.
+fn needing(names: &[String], hides: bool, may_force: bool) -> String {
+    const HIDDEN: &str = "an image with a tag that the client may not see";
+    let by = match (hides, names) {
+        (false, names) => some(names),
         (true, []) => HIDDEN.to_owned(),
         (true, names) => format!("{}, and by {HIDDEN}", some(names)),
-    }
+    };
+    let remedy = match (hides, may_force) {
+        (false, true) => "delete that first, or repeat with `?force=true`",
+        (false, false) => "delete that first",
+        (true, true) => "repeat with `?force=true` to delete it all the same",
+        (true, false) => "ask the operator of this registry to delete that first",
+    };
+    format!("{by}; {remedy}")
 }
 
 fn some(names: &[String]) -> String {

@@ -12,6 +12,9 @@ pub trait TagRights: Send + Sync {
 
     /// Whether it may know what is in the repository.
     fn may_see_repository(&self) -> bool;
+
+    /// Whether it may delete what tagged images need.
+    fn may_force(&self) -> bool;
 }
 
 /// The client may do everything.
@@ -27,6 +30,10 @@ impl TagRights for EveryTag {
     }
 
     fn may_see_repository(&self) -> bool {
+        true
+    }
+
+    fn may_force(&self) -> bool {
         true
     }
 }

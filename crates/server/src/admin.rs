@@ -30,4 +30,6 @@ pub struct Admin {
     pub activity: Option<ActivityLog>,
     /// The robot tokens; `None`: the registry takes none.
     pub tokens: Option<Tokens>,
+    /// The robot tokens in the store, which end with their users also while the registry takes none; `None`: there are none.
+    pub stored_tokens: Option<Tokens>,
 }

@@ -14,6 +14,7 @@ mod documentation;
 mod environment;
 #[cfg(test)]
 mod every_key;
+mod file;
 mod headers;
 mod health;
 mod http;
@@ -38,7 +39,8 @@ mod validation;
 pub(crate) use beside::{Directory, directory_of};
 pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
-pub(crate) use load::{PLACES, load, parse};
+pub(crate) use file::usual_place;
+pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
 pub(crate) use show::{Examined, examine};
 

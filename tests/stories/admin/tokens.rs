@@ -18,6 +18,12 @@ wharf_testkit::configured_on_both_engines![
     a_registry_that_takes_no_tokens_makes_none,
 ];
 
+mod damaged {
+    use super::*;
+
+    wharf_testkit::on_disk![the_activity_log_names_a_removed_user_whose_tokens_could_not_be_revoked];
+}
+
 mod binary {
     use super::*;
 
@@ -202,6 +208,52 @@ async fn a_user_of_the_name_of_a_removed_one_has_none_of_its_tokens(builder: Ser
     eventually("the removal is in the activity log", async || {
         let log = operator.get("/activity?action=administration").await.expect(200);
         log.text().contains(deed)
+    })
+    .await;
+}
+
+async fn the_activity_log_names_a_removed_user_whose_tokens_could_not_be_revoked(builder: ServerBuilder) {
+    let server = taking_tokens(builder).start();
+    let operator = Api::of_operator(&server).await;
+    let (alice, root) = (
+        of_user(&operator, &server, "alice"),
+        of_user(&operator, &server, "root"),
+    );
+    alice.post("/tokens", TEAM).await.expect(201);
+    let document = server.root().join("wharf/access/robots");
+    let whole = std::fs::read(&document).unwrap();
+    std::fs::write(&document, "{").unwrap();
+    let failed = root.delete("/users?name=alice").await;
+    let failed = failed.expect_problem(500, "failed");
+    assert!(
+        failed.text().contains("user `alice` is removed, but not"),
+        "{failed}"
+    );
+    std::fs::write(&document, whole).unwrap();
+    let removed = root.delete("/users?name=alice").await.expect(200).json();
+    assert_eq!(
+        (&removed["was_user"], &removed["tokens"][0]),
+        (&false.into(), &"ci".into())
+    );
+    let expected = [
+        ("failed", "removed the user `alice`, not its robot tokens"),
+        (
+            "ok",
+            "removed what was left of the user `alice`, and revoked its robot tokens: ci",
+        ),
+    ];
+    eventually("both removals are in the activity log", async || {
+        let log = operator
+            .get("/activity?action=administration")
+            .await
+            .expect(200)
+            .json();
+        let entries = log["entries"].as_array().unwrap();
+        expected.iter().all(|(result, detail)| {
+            entries.iter().any(|entry| {
+                entry["result"] == *result && entry["detail"] == *detail && entry["actor"]["name"] == "root"
+            })
+        })
     })
     .await;
 }

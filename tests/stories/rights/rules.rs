@@ -3,6 +3,7 @@
 use wharf_testkit::{
     Client, Method, Server, ServerBuilder, digest,
     image::{self, Blob},
+    store,
 };
 
 wharf_testkit::configured_on_both_engines![
@@ -15,6 +16,7 @@ wharf_testkit::configured_on_both_engines![
     a_tag_that_may_be_created_is_not_moved,
     a_digest_does_not_take_a_protected_tag_with_it,
     a_refused_deletion_names_no_tag_that_its_client_may_not_see,
+    a_client_that_may_delete_and_not_pull_is_told_the_remedy_that_works,
     a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs,
     an_account_that_may_push_may_end_its_upload,
     an_account_that_may_not_end_an_upload_is_told_that_it_may_not_push,
@@ -389,10 +391,43 @@ async fn a_refused_deletion_names_no_tag_that_its_client_may_not_see(builder: Se
     let seen = user(&server, "alice").delete(&manifest).await.expect(409);
     assert!(
         seen.text()
-            .contains("`app:open`, `app:secret-2`; delete that first"),
+            .contains("`app:open`, `app:secret-2`; delete that first\""),
         "{}",
         seen.text()
     );
+}
+
+async fn a_client_that_may_delete_and_not_pull_is_told_the_remedy_that_works(builder: ServerBuilder) {
+    let server = ruled(
+        builder.rules(store::Rules {
+            dangling_references: true,
+        }),
+        "rules:\n\
+         - {accounts: ci, repositories: '**', allow: delete}\n\
+         - {accounts: alice, repositories: '**', allow: '*'}\n",
+    );
+    let alice = user(&server, "alice").repository("app");
+    let (image, index) = (image::oci(1), image::oci_index(2));
+    alice.push_image("secret-1", &image).await;
+    alice.push_index("secret-2", &index).await;
+    let ci = user(&server, "ci");
+    let app = ci.repository("app");
+    for path in [
+        app.blob_path(&image.blobs[0].digest),
+        app.manifest_path(&index.images[0].manifest.digest),
+    ] {
+        let refused = ci.delete(&path).await.expect(409);
+        let text = refused.text();
+        assert!(
+            text.contains("an image with a tag that the client may not see; repeat with `?force=true`"),
+            "{path}: {text}"
+        );
+        assert!(
+            !text.contains("secret") && !text.contains("operator"),
+            "{path}: {text}"
+        );
+        ci.delete(&format!("{path}?force=true")).await.expect(202);
+    }
 }
 
 async fn a_push_with_further_tags_needs_what_a_push_by_each_of_them_needs(builder: ServerBuilder) {

@@ -10,6 +10,7 @@ use wharf_access::{
     Access, Verb,
     robot::{self, Listed, RobotError, Robots, Secret, VERBS, Wanted},
     rules::{Pattern, Verbs},
+    stamp::Stamp,
     state::StateError,
 };
 
@@ -46,6 +47,12 @@ pub enum TokensError {
         .0.escape_debug()
     )]
     NoUser(String),
+    /// The creator was changed while the token was made.
+    #[error(
+        "the user `{}` was changed while the token was made, and the token is revoked; log in, and make it again",
+        .0.escape_debug()
+    )]
+    UserChanged(String),
     /// The tokens cannot be read.
     #[error(transparent)]
     Unread(#[from] Arc<StateError>),
@@ -84,7 +91,7 @@ impl Tokens {
     /// Makes a token in the name of `creator`; `None`: in that of the operator.
     ///
     /// # Errors
-    /// When what is wanted is none, the name is taken, `creator` is no user, or the tokens cannot be changed.
+    /// When what is wanted is none, the name is taken, `creator` is no user or is changed meanwhile, or the tokens cannot be changed.
     pub async fn create(
         &self,
         new: wire::NewToken,
@@ -112,14 +119,17 @@ impl Tokens {
             creator: creator.map(str::to_owned),
             lifetime,
         };
-        self.require_user(creator).await?;
+        let before = self.stamp_of(creator).await?;
         let (secret, listed) = self.robots.create(&wanted, now).await?;
-        // The creator may have been removed meanwhile, and its tokens revoked before this one was there.
-        if let Err(error) = self.require_user(creator).await {
-            self.robots.revoke(&listed.robot.id().to_string(), now).await?;
-            return Err(error);
-        }
-        Ok(issued(&secret, &listed))
+        // The creator may have been removed meanwhile, and its tokens revoked before this one was there. Another user of the same name
+        // has another stamp.
+        let error = match self.stamp_of(creator).await {
+            Ok(after) if after == before => return Ok(issued(&secret, &listed)),
+            Ok(_) => TokensError::UserChanged(creator.unwrap_or_default().to_owned()),
+            Err(error) => error,
+        };
+        self.robots.revoke(&listed.robot.id().to_string(), now).await?;
+        Err(error)
     }
 
     /// Ends the token with the name or the identifier `which`. With `creator`, only one that this account made.
@@ -166,17 +176,17 @@ impl Tokens {
         }
     }
 
-    /// Refuses a creator that is no user of the password file.
-    async fn require_user(&self, creator: Option<&str>) -> Result<(), TokensError> {
-        let Some(name) = creator else { return Ok(()) };
+    /// The state of a creator. Refuses one that is no user of the password file.
+    async fn stamp_of(&self, creator: Option<&str>) -> Result<Option<Stamp>, TokensError> {
+        let Some(name) = creator else { return Ok(None) };
         let users = self.access.as_ref().and_then(|access| access.htpasswd());
-        let is_there = match users {
-            Some(users) => users.stamp(name).await.is_some(),
-            None => false,
+        let stamp = match users {
+            Some(users) => users.stamp(name).await,
+            None => None,
         };
-        match is_there {
-            true => Ok(()),
-            false => Err(TokensError::NoUser(name.to_owned())),
+        match stamp {
+            Some(stamp) => Ok(Some(stamp)),
+            None => Err(TokensError::NoUser(name.to_owned())),
         }
     }
 }
@@ -272,4 +282,89 @@ fn described(listed: &Listed) -> wire::Token {
 fn time(seconds: u64) -> String {
     let time = Timestamp::from_second(i64::try_from(seconds).unwrap_or(i64::MAX));
     format!("{:.0}", time.unwrap_or(Timestamp::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(
+        clippy::disallowed_methods,
+        reason = "the test is the operator, and edits the password file"
+    )]
+
+    use std::{fs, path::Path};
+
+    use wharf_access::{
+        TokenServer,
+        htpasswd::Htpasswd,
+        issuer::{Issuer, Options},
+        password,
+        token::Realm,
+    };
+    use wharf_storage::{
+        Operation, Storage,
+        faulty::{Fault, Faulty},
+        object::ObjectStorage,
+    };
+
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Replaces the password file by one with these users.
+    fn write_users(path: &Path, users: &[(&str, &str)]) {
+        let line = |(name, hash): &(&str, &str)| format!("{name}:{hash}\n");
+        let other = path.with_extension("new");
+        fs::write(&other, users.iter().map(line).collect::<String>()).unwrap();
+        fs::rename(other, path).unwrap();
+    }
+
+    /// What comes of a token of alice if the password file has other `users` before the token is in the store.
+    async fn made_while_users_become(users: &[(&str, &str)], hash: &str) -> (Result<(), TokensError>, usize) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("htpasswd");
+        write_users(&path, &[("alice", hash)]);
+        let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+        let storage: Arc<dyn Storage> = Arc::clone(&faulty) as _;
+        let options = Options {
+            realm: Realm::Fixed("https://hub.example/auth/token".to_owned()),
+            service: "wharf".to_owned(),
+            issuer: "wharf".to_owned(),
+            expiry: MINUTE,
+            refresh_expiry: MINUTE,
+            rotation: MINUTE,
+        };
+        let server = TokenServer::new(Issuer::new(&storage, options), Robots::new(&storage));
+        let (file, _) = Htpasswd::open(&path).unwrap();
+        let access = Access::with_htpasswd("realm".to_owned(), file).with_token_server(server);
+        let tokens = Tokens::of(Arc::new(access)).unwrap();
+        faulty.inject(Fault::delay(MINUTE).on(Operation::Publish).key("robots").times(1));
+        let wanted = wire::NewToken {
+            name: "ci".to_owned(),
+            repositories: vec!["**".to_owned()],
+            actions: None,
+            expires: None,
+            lifetime: None,
+        };
+        let change = async {
+            tokio::time::sleep(MINUTE / 2).await;
+            write_users(&path, users);
+        };
+        let (made, ()) = tokio::join!(tokens.create(wanted, Some("alice")), change);
+        assert_eq!(faulty.struck(), 1);
+        (made.map(drop), tokens.list(None).await.unwrap().len())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_whose_creator_is_removed_or_changed_while_it_is_made_is_not_kept() {
+        let [hash, other] = ["one", "other"].map(|password| password::hash(password.as_bytes(), 4).unwrap());
+        let (made, count) = made_while_users_become(&[("alice", &hash), ("bob", &hash)], &hash).await;
+        made.unwrap();
+        assert_eq!(count, 1, "a change of another user");
+        let (made, count) = made_while_users_become(&[("bob", &hash)], &hash).await;
+        assert!(matches!(made, Err(TokensError::NoUser(name)) if name == "alice"));
+        assert_eq!(count, 0);
+        let (made, count) = made_while_users_become(&[("alice", &other)], &hash).await;
+        assert!(matches!(made, Err(TokensError::UserChanged(name)) if name == "alice"));
+        assert_eq!(count, 0);
+    }
 }

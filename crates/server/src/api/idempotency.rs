@@ -2,7 +2,7 @@
 //!
 //! The promise holds for one process and for ten minutes: another replica, or this one after a restart, carries the request
 //! out. What is remembered has a limit; the oldest answer is forgotten for a new one. Only successes are remembered: what
-//! failed has changed nothing, and may be tried again.
+//! failed may be tried again, as it has changed nothing, or to try it again completes it.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -152,6 +152,8 @@ struct Parts {
     headers: HeaderMap,
     /// Detail for the log, which the client does not get.
     cause: Option<String>,
+    /// What was changed all the same, in words for the activity log, and nothing secret.
+    deed: Option<String>,
 }
 
 impl Problem {
@@ -164,6 +166,7 @@ impl Problem {
             field: None,
             headers: HeaderMap::new(),
             cause: None,
+            deed: None,
         }))
     }
 
@@ -183,11 +186,19 @@ impl Problem {
     }
 
     /// The same failure without the cause in what the client gets.
-    pub(crate) fn without_cause(self) -> Self {
-        match self.0.cause {
-            Some(cause) => Self::failed(cause),
-            None => self,
-        }
+    pub(crate) fn without_cause(mut self) -> Self {
+        let Some(cause) = self.0.cause.take() else {
+            return self;
+        };
+        let mut problem = Self::failed(cause);
+        problem.0.deed = self.0.deed.take();
+        problem
+    }
+
+    /// Says what was changed although the operation failed, in words for the activity log.
+    fn with_deed(mut self, deed: String) -> Self {
+        self.0.deed = Some(deed);
+        self
     }
 
     /// Names the right that is missing.
@@ -227,6 +238,11 @@ impl Problem {
         self.0.cause.as_deref()
     }
 
+    /// What was changed although the operation failed, in words for the activity log; `None`: nothing.
+    pub(crate) fn deed(&self) -> Option<&str> {
+        self.0.deed.as_deref()
+    }
+
     /// The headers and the body of the answer to the request `id`.
     pub(crate) fn into_parts(self, id: RequestId) -> (StatusCode, HeaderMap, wire::Problem) {
         let Parts {
@@ -236,6 +252,7 @@ impl Problem {
             field,
             headers,
             cause: _,
+            deed: _,
         } = *self.0;
         let body = wire::Problem {
             kind: kind.uri(),
@@ -281,11 +298,12 @@ impl From<UsersError> for Problem {
 
 impl From<RemovalError<TokensError>> for Problem {
     fn from(error: RemovalError<TokensError>) -> Self {
+        let detail = error.to_string();
         match error {
             RemovalError::Unknown(error) => error.into(),
-            RemovalError::UnknownTokens { .. } | RemovalError::Tokens { .. } => {
-                Self::told_failure(error.to_string())
-            }
+            RemovalError::UnknownTokens { .. } => Self::told_failure(detail),
+            RemovalError::Tokens { name, .. } => Self::told_failure(detail)
+                .with_deed(format!("removed the user `{name}`, not its robot tokens")),
         }
     }
 }
@@ -316,7 +334,9 @@ impl From<TokensError> for Problem {
         let wrong = |field: &str, detail| Self::new(Kind::BadBody, detail).with_field(field);
         let error = match error {
             TokensError::Field { field, .. } => return wrong(field, detail),
-            TokensError::NoUser(_) => return Self::new(Kind::Forbidden, detail),
+            TokensError::NoUser(_) | TokensError::UserChanged(_) => {
+                return Self::new(Kind::Forbidden, detail);
+            }
             // What is said to an administrator is replaced for other accounts.
             TokensError::Unread(_) => return Self::told_failure(detail),
             TokensError::Robot(error) => error,

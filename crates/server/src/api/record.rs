@@ -49,10 +49,11 @@ impl Record {
     /// Records what came of the change. What the client asked for wrongly is no entry: nothing was done, or denied.
     pub(crate) fn end(self, result: Result<&Answer, &Problem>) {
         let (what, outcome) = match result {
-            Ok(answer) => (answer.deed.clone(), Outcome::Ok),
+            Ok(answer) => (answer.deed.as_deref(), Outcome::Ok),
             Err(problem) => match problem.kind() {
                 Kind::Forbidden => (None, Outcome::Denied),
-                Kind::Failed => (None, Outcome::Failed),
+                // A part may have been done.
+                Kind::Failed => (problem.deed(), Outcome::Failed),
                 _ => return,
             },
         };
@@ -63,7 +64,7 @@ impl Record {
             method: self.operation.method.as_str(),
             user_agent: &self.user_agent,
         };
-        let what = what.as_deref().unwrap_or(self.operation.id);
-        self.activity.administered(&facts, what, outcome);
+        self.activity
+            .administered(&facts, what.unwrap_or(self.operation.id), outcome);
     }
 }

@@ -75,7 +75,7 @@ pub(crate) fn remove(call: Call) -> BoxFuture<'static, Result<Answer>> {
         let (name, expected) = (call.query.required("name").to_owned(), call.expected_version()?);
         let _turn = call.shared.changing_users.lock().await;
         let removal = on_a_thread(move || Removal::of(&users, &name, expected.as_ref())).await?;
-        let revoked = match &call.shared.admin.tokens {
+        let revoked = match &call.shared.admin.stored_tokens {
             Some(tokens) => tokens.revoke_of(call.query.required("name")).await,
             None => Ok(Vec::new()),
         };

@@ -43,19 +43,28 @@ impl TagRights for RightsToTags {
     fn may_see_repository(&self) -> bool {
         self.rights.sees(self.access.as_deref(), &self.name, None)
     }
+
+    fn may_force(&self) -> bool {
+        may_force(&self.rights, self.access.as_deref())
+    }
 }
 
 /// Whether the request asks for a deletion also of what tagged images need (`?force=true`).
 ///
 /// # Errors
 ///
-/// The answer, if these may be images with tags that the client may not delete.
-pub(super) fn may_force(call: Call<'_>, rights: &Rights) -> Result<bool> {
+/// The answer, if the client may not use force.
+pub(super) fn asks_for_force(call: Call<'_>, rights: &Rights) -> Result<bool> {
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
-    let sight = rights.sight(call.app.services.access.as_deref());
-    if force && sight.is_some_and(|sight| sight.limits_tags()) {
+    if force && !may_force(rights, call.app.services.access.as_deref()) {
         let text = "`force=true` may break images whose tags the rules of this registry protect; delete their tags first";
         return Err(Failure::new(ErrorCode::Denied, text));
     }
     Ok(force)
+}
+
+/// Whether a client may delete what tagged images need: no rule is about tags, so that none of these can be protected from it. Tags that
+/// are hidden with their whole repository, from a client that may delete and not pull, are not.
+fn may_force(rights: &Rights, access: Option<&Access>) -> bool {
+    !rights.sight(access).is_some_and(|sight| sight.limits_tags())
 }

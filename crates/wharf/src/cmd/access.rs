@@ -103,67 +103,71 @@ fn test(question: &AccessTest) -> ExitCode {
     }
 }
 
-/// The rules that a command asks.
-enum Asked {
-    /// Those of a server that runs
-    OfServer(RunningServer),
-    /// Those of a file and of the configuration; `None`: there are none, and every user may do everything on repositories.
-    Read(Option<Rules>, Option<PathBuf>),
+/// The rules of a file and of the configuration.
+struct Written {
+    /// `None`: there are none, and every user may do everything on repositories.
+    rules: Option<Rules>,
+    file: Option<PathBuf>,
+    /// What part of the file does nothing, or not what it seems to
+    warnings: Vec<String>,
 }
 
-impl Asked {
-    /// The rules in `file`, or those of the running server, or those that the configuration names. A server without users has none.
-    fn find(file: Option<&Path>, config: Option<&Path>) -> anyhow::Result<Self> {
-        let settings = config::load(config)?;
-        if file.is_none()
-            && let Some(server) = RunningServer::find(&settings)?
-        {
-            match shown(&server) {
-                Ok(_) => return Ok(Self::OfServer(server)),
-                Err(error) if error.is("no-users") => {}
-                Err(error) => return Err(error.into()),
-            }
+/// The answer `of_server`, or else that of the rules in `file`, or of those that the configuration names. A server without users has no
+/// rules.
+fn ask<T>(
+    file: Option<&Path>,
+    config: Option<&Path>,
+    of_server: impl FnOnce(&RunningServer) -> Result<T, ControlError>,
+    of_written: impl FnOnce(&Written) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    let settings = config::load(config)?;
+    if file.is_none()
+        && let Some(server) = RunningServer::find(&settings)?
+    {
+        match of_server(&server) {
+            Err(error) if error.is("no-users") => {}
+            answered => return Ok(answered?),
         }
-        let file = file.map(Path::to_owned).or(settings.access.rules);
-        let of_file = file.as_deref().map(usable).transpose()?;
-        let configured = &settings.access.configured;
-        let are_any = of_file.is_some() || *configured != Configured::default();
-        let rules = are_any.then(|| Rules::effective(of_file.as_ref(), configured));
-        Ok(Self::Read(rules, file))
+    }
+    let file = file.map(Path::to_owned).or(settings.access.rules);
+    of_written(&Written::read(file, &settings.access.configured)?)
+}
+
+impl Written {
+    fn read(file: Option<PathBuf>, configured: &Configured) -> anyhow::Result<Self> {
+        let reading = file.as_deref().map(usable).transpose()?;
+        let are_any = reading.is_some() || *configured != Configured::default();
+        let of_file = reading.as_ref().map(|reading| &reading.rules);
+        let rules = are_any.then(|| Rules::effective(of_file, configured));
+        let problems = reading.into_iter().flat_map(|reading| reading.problems);
+        let warnings = problems.filter(|problem| problem.weight == Weight::Warning);
+        Ok(Self {
+            rules,
+            file,
+            warnings: warnings.map(|warning| warning.to_string()).collect(),
+        })
     }
 
-    fn list(&self) -> anyhow::Result<wire::RuleList> {
-        Ok(match self {
-            Self::OfServer(server) => shown(server)?,
-            Self::Read(rules, file) => {
-                let file = file.as_ref().map(|file| wire::RulesFile {
-                    path: file.display().to_string(),
-                    problem: None,
-                    warnings: Vec::new(),
-                });
-                list_rules(rules.as_ref(), file)
-            }
-        })
+    fn list(&self) -> wire::RuleList {
+        let file = self.file.as_ref().map(|file| wire::RulesFile {
+            path: file.display().to_string(),
+            problem: None,
+            warnings: self.warnings.clone(),
+        });
+        list_rules(self.rules.as_ref(), file)
     }
 
     fn decide(&self, question: &wire::RuleQuestion) -> anyhow::Result<wire::RuleDecision> {
-        Ok(match self {
-            Self::OfServer(server) => server.tell(Method::POST, "/rules/test", &[], question)?,
-            Self::Read(Some(rules), file) => decide(rules, file.as_deref(), question)?,
-            Self::Read(None, _) => {
-                let rules = Rules::effective(None, &Configured::default());
-                decide(&rules, None, question)?
-            }
+        Ok(match &self.rules {
+            Some(rules) => decide(rules, self.file.as_deref(), question)?,
+            None => decide(&Rules::effective(None, &Configured::default()), None, question)?,
         })
     }
 }
 
-fn shown(server: &RunningServer) -> Result<wire::RuleList, ControlError> {
-    server.ask(Method::GET, "/rules", &[])
-}
-
 fn show(config: Option<&Path>, json: bool) -> anyhow::Result<ExitCode> {
-    let list = Asked::find(None, config)?.list()?;
+    let of_server = |server: &RunningServer| server.ask(Method::GET, "/rules", &[]);
+    let list = ask(None, config, of_server, |written| Ok(written.list()))?;
     let text = match json {
         true => format!("{:#}\n", serde_json::to_value(&list)?),
         false => listed(&list),
@@ -250,7 +254,9 @@ impl<'a> Answer<'a> {
                 .map(ToString::to_string),
             from: question.from.map(|address| address.to_string()),
         };
-        let decision = Asked::find(question.file.as_deref(), question.config.as_deref())?.decide(&asked)?;
+        let (file, config) = (question.file.as_deref(), question.config.as_deref());
+        let of_server = |server: &RunningServer| server.tell(Method::POST, "/rules/test", &[], &asked);
+        let decision = ask(file, config, of_server, |written| written.decide(&asked))?;
         Ok(Self { question, decision })
     }
 
@@ -318,11 +324,11 @@ fn account(question: &AccessTest) -> Option<&str> {
     Some(&*question.account).filter(|account| *account != "anonymous")
 }
 
-/// The rules of a file that a server would use.
-fn usable(path: &Path) -> anyhow::Result<Rules> {
+/// What a file says, if a server would use it.
+fn usable(path: &Path) -> anyhow::Result<Reading> {
     let reading = RulesFile::check(path)?;
     if reading.is_usable() {
-        return Ok(reading.rules);
+        return Ok(reading);
     }
     let problems = reading.problems.into_iter();
     Err(OpenError::Problems {

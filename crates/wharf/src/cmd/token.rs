@@ -56,8 +56,8 @@ pub(crate) fn run(command: &Token) -> anyhow::Result<()> {
     writeln!(io::stdout(), "{text}").context("cannot write to standard output")
 }
 
-/// Revokes the tokens in the store of the configuration that the user `creator` has made, and gives their names. Another process
-/// need not stop for that if there are none.
+/// Revokes the tokens in the store of the configuration that the user `creator` has made, and gives their names: also while the
+/// registry takes no tokens, for it may take them again. Another process need not stop for that if there are none.
 ///
 /// # Errors
 ///
@@ -69,7 +69,7 @@ pub(super) fn revoke_of(creator: &str, settings: &Settings) -> anyhow::Result<Ve
         Engine::Filesystem { root } => root.exists(),
         Engine::S3(_) | Engine::Cloud(_) => true,
     };
-    if settings.tokens.is_none() || !is_known {
+    if !is_known {
         return Ok(Vec::new());
     }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();

@@ -1,12 +1,6 @@
-//! Finds the configuration, reads it, applies the environment, and makes the settings of it.
+//! Reads the configuration, applies the environment, and makes the settings of it.
 
-use std::{
-    cell::RefCell,
-    ffi::OsString,
-    fmt::Write as _,
-    io,
-    path::{Path, PathBuf},
-};
+use std::{cell::RefCell, ffi::OsString, fmt::Write as _, path::Path};
 
 use anyhow::bail;
 use wharf_document::{Map, Place, words::cut};
@@ -14,20 +8,15 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Found, Middleware, Settings, Source, access, activity, admin, auth, check, compat, debug,
-    environment, health, http, limits, log, middleware, notifications, paging, report::Report,
-    section::Section, storage, table::VERSION, tokens, unsupported, validation,
+    Engine, Middleware, Settings, Source, access, activity, admin, auth, check, compat, debug, environment,
+    file::{PLACES, find, read},
+    health, http, limits, log, middleware, notifications, paging,
+    report::Report,
+    section::Section,
+    storage,
+    table::VERSION,
+    tokens, unsupported, validation,
 };
-
-/// Paths of the configuration in the images of registry:2 and registry:3.
-pub(crate) const PLACES: [&str; 2] = ["/etc/docker/registry/config.yml", "/etc/distribution/config.yml"];
-
-/// The configuration in our image at the first path. As long as it is unchanged there, a file at the second path is
-/// read instead: users of registry:3 mount theirs there.
-const SHIPPED: &str = include_str!("../../../../packaging/config.yml");
-
-/// The most bytes that a configuration file may have.
-const FILE_LIMIT: u64 = 4 << 20;
 
 /// A configuration that was read: its tree, the report about it, and the settings.
 #[derive(Debug)]
@@ -76,48 +65,6 @@ pub(super) fn read_all(argument: Option<&Path>) -> Loaded {
         }
     };
     interpret(source, text.as_deref(), std::env::vars_os(), report)
-}
-
-/// The file to read, and a second one that is not read, because the first takes precedence.
-fn find(
-    argument: Option<&Path>,
-    variable: Option<OsString>,
-    places: &[&Path],
-) -> (Option<Source>, Option<PathBuf>) {
-    let of = |path: PathBuf, found| Some(Source { path, found });
-    if let Some(argument) = argument {
-        return (of(argument.to_owned(), Found::Argument), None);
-    }
-    if let Some(path) = variable.filter(|path| !path.is_empty()) {
-        return (of(path.into(), Found::Variable), None);
-    }
-    let mut places = places.iter().filter(|path| path.exists());
-    let Some(first) = places.next().map(|path| path.to_path_buf()) else {
-        return (None, None);
-    };
-    let second = places.next().map(|path| path.to_path_buf());
-    match second {
-        Some(second) if read(&first).is_ok_and(|text| text == SHIPPED) => (of(second, Found::Place), None),
-        second => (of(first, Found::Place), second),
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the configuration is not in the store")]
-fn read(path: &Path) -> io::Result<String> {
-    use io::Read as _;
-
-    let mut bytes = Vec::new();
-    std::fs::File::open(path)?
-        .take(FILE_LIMIT + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > FILE_LIMIT {
-        return Err(io::Error::other(format!("it has more than {FILE_LIMIT} bytes")));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
-        io::Error::other(format!("line {line} is not UTF-8"))
-    })
 }
 
 /// Reads the text of a file, and applies variables.
@@ -293,11 +240,11 @@ fn complaint(source: Option<&Source>, report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::{path::PathBuf, time::Duration};
 
     use super::{
         super::storage::REGISTRY_2_ROOT,
-        super::{DeletePolicy, Htpasswd, Listen, Purge},
+        super::{DeletePolicy, Found, Htpasswd, Listen, Purge},
         *,
     };
 
@@ -693,35 +640,6 @@ mod tests {
     }
 
     #[test]
-    fn the_first_place_counts_and_the_second_is_told() {
-        let directory = tempfile::tempdir().unwrap();
-        let (first, second) = (directory.path().join("a.yml"), directory.path().join("b.yml"));
-        let places: [&Path; 2] = [&first, &second];
-        assert_eq!(find(None, None, &places), (None, None));
-        let of = |path: &Path, found| {
-            Some(Source {
-                path: path.to_owned(),
-                found,
-            })
-        };
-        for path in [&second, &first] {
-            tempfile::NamedTempFile::new().unwrap().persist(path).unwrap();
-            let shadowed = (path == &first).then(|| second.clone());
-            assert_eq!(
-                find(None, Some("".into()), &places),
-                (of(path, Found::Place), shadowed)
-            );
-        }
-        let named = of(Path::new("/v"), Found::Variable);
-        assert_eq!(find(None, Some("/v".into()), &places), (named, None));
-        let named = of(Path::new("/a"), Found::Argument);
-        assert_eq!(
-            find(Some(Path::new("/a")), Some("/v".into()), &places),
-            (named, None)
-        );
-    }
-
-    #[test]
     fn an_endpoint_named_by_its_url_has_no_secrets_in_its_name() {
         let file = "version: 0.1\nstorage: inmemory\nnotifications: {endpoints: \
             [{name: 'https://u:p@h.example/?key=k', url: 'https://h.example/'}]}\n";
@@ -748,28 +666,6 @@ mod tests {
             found.contains("found at its usual place: no\nhint: ")
                 && found.contains("`wharf serve /dev/null`")
         );
-    }
-
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "configurations are not in the store")]
-    fn a_file_at_the_second_place_beats_the_image_s_own() {
-        let directory = tempfile::tempdir().unwrap();
-        let (first, second) = (directory.path().join("a.yml"), directory.path().join("b.yml"));
-        let places: [&Path; 2] = [&first, &second];
-        let found = |path: &Path, shadowed: Option<&Path>| {
-            let path = path.to_owned();
-            let source = Source {
-                path,
-                found: Found::Place,
-            };
-            (Some(source), shadowed.map(Path::to_owned))
-        };
-        std::fs::write(&first, SHIPPED).unwrap();
-        assert_eq!(find(None, None, &places), found(&first, None));
-        std::fs::write(&second, "version: 0.1\n").unwrap();
-        assert_eq!(find(None, None, &places), found(&second, None));
-        std::fs::write(&first, format!("{SHIPPED}# mine\n")).unwrap();
-        assert_eq!(find(None, None, &places), found(&first, Some(&second)));
     }
 
     proptest::proptest! {

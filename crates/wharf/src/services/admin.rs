@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use wharf_access::Access;
+use wharf_access::{Access, robot::Robots};
 use wharf_http::{Listener, SocketOwner};
 use wharf_server::admin::{About, AccessRules, ActivityLog, Admin, Replicas, Tokens, Users};
 use wharf_storage::{Objects, Storage};
@@ -20,6 +20,7 @@ const MODE: u32 = 0o600;
 /// Makes the services of administration.
 pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Option<&Arc<Access>>) -> Admin {
     let is_in_bucket = matches!(settings.storage, Engine::S3(_) | Engine::Cloud(_));
+    let tokens = access.and_then(|access| Tokens::of(Arc::clone(access)));
     Admin {
         about: About {
             version: version::VERSION,
@@ -38,7 +39,10 @@ pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Op
             .activity
             .is_some()
             .then(|| ActivityLog::of(Arc::clone(store) as Arc<dyn Objects>)),
-        tokens: access.and_then(|access| Tokens::of(Arc::clone(access))),
+        stored_tokens: tokens
+            .clone()
+            .or_else(|| Some(Tokens::in_store(Robots::new(store)))),
+        tokens,
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }
 }

@@ -3,8 +3,8 @@
 use std::{path::Path, time::Duration};
 
 use wharf_access::{
-    htpasswd,
-    rules::{Asker, Rules, RulesFile, Weight},
+    Verb, htpasswd,
+    rules::{Account, Effect, Rule, Rules, RulesFile, Weight},
 };
 
 use super::report::Report;
@@ -129,12 +129,15 @@ fn anonymous_pulls(settings: &Settings, report: &mut Report) {
     let reading = settings.access.rules.as_deref().map(RulesFile::check);
     let of_file = reading.and_then(Result::ok).map(|reading| reading.rules);
     let rules = Rules::effective(of_file.as_ref(), &settings.access.configured);
-    let anonymous = Asker {
-        account: None,
-        groups: &[],
-        address: None,
+    // From some address at least: which clients there are is not known.
+    let lets_pull = |rule: &Rule| {
+        let allowed = match rule.effect {
+            Effect::Allow(verbs) | Effect::Exactly(verbs) => verbs,
+            Effect::Deny(_) => return false,
+        };
+        allowed.has(Verb::Pull) && rule.accounts.contains(&Account::Anonymous)
     };
-    if !rules.visible(anonymous).is_empty() {
+    if rules.list().iter().any(lets_pull) {
         report.warning(
             RULES,
             "clients without an account may pull, and Docker with its own image store cannot, where passwords are asked for",

@@ -61,12 +61,6 @@ fn unescaped(field: &str) -> PathBuf {
     OsString::from_vec(path).into()
 }
 
-/// Whether two tables are of one mount namespace.
-pub(super) fn is_shared(own: &[Mount], other: &[Mount]) -> bool {
-    let first = other.first();
-    first.is_some_and(|first| own.iter().any(|mount| mount.id == first.id))
-}
-
 /// Where another mount namespace has `directory`, a path of this one without symbolic links, to write to it: the path of the
 /// mount that reaches it or a part of it. `None`: nowhere.
 ///
@@ -138,9 +132,6 @@ mod tests {
     #[test]
     fn the_mounts_of_this_namespace_are_no_container() {
         let own = parse(OWN);
-        assert!(is_shared(&own, &own));
         assert_eq!(place_of(Path::new("/srv"), &own, &own), None);
-        assert!(!is_shared(&own, &container("")));
-        assert!(!is_shared(&own, &[]));
     }
 }

@@ -13,15 +13,15 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     os::{
-        fd::OwnedFd,
+        fd::{AsRawFd as _, OwnedFd},
         unix::ffi::{OsStrExt as _, OsStringExt as _},
     },
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags, StatxFlags, openat, openat2, statx},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxFlags, fstat, openat, openat2, statx},
     io::Errno,
 };
 use wharf_storage::fs::LOCK;
@@ -104,7 +104,7 @@ type Identity = (u32, u32, u64);
 struct Wanted {
     path: PathBuf,
     root: Identity,
-    /// It, and what it has on other disks
+    /// The directory, and its parts that are mounted from other disks
     directories: Vec<Identity>,
     /// The file that a server of this program locks
     lock: Option<Identity>,
@@ -196,45 +196,33 @@ impl Wanted {
             })
     }
 
-    /// What a registry serves, by its configuration `file` and its environment.
+    /// What a registry serves, by its configuration `file` and its environment, of which any variable may name another directory.
     fn served_by(&self, pid: u32, file: Option<&OsStr>) -> Serves {
-        let Some(view) = View::of(pid, &self.mounts) else {
+        let (Some(view), Some(variables)) = (View::of(pid), environment(pid)) else {
             return Serves::Unknown;
         };
-        let variables = environment(pid);
-        let is_all_known = variables.is_some();
-        let variables = variables.unwrap_or_default();
         let named = variables
             .iter()
             .find(|(name, value)| name == CONFIGURATION && !value.is_empty());
-        let text = match file.or(named.map(|(_, value)| value.as_os_str())) {
-            Some(file) => match view.read(Path::new(file)) {
-                Some(text) => Some(text),
-                None => return Serves::Unknown,
-            },
-            None => config::PLACES
-                .iter()
-                .find_map(|place| view.read(Path::new(place))),
+        let file = file.or(named.map(|(_, value)| value.as_os_str())).map(Path::new);
+        let usual = || config::usual_place(|path| view.open(path).is_ok(), |path| view.read(path));
+        let text = match file.or_else(usual).map(|file| view.read(file)) {
+            Some(None) => return Serves::Unknown,
+            text => text.flatten(),
         };
         let Some(directory) = config::directory_of(text.as_deref(), variables) else {
-            return if is_all_known {
-                Serves::Another
-            } else {
-                Serves::Unknown
-            };
+            return Serves::Another;
         };
-        match view.open_directory(&directory.root) {
+        match view.open(&directory.root) {
             Ok(found) if identity_of(&found).is_ok_and(|found| found == self.root) => Serves::This(directory),
-            Err(Errno::ACCESS | Errno::PERM) => Serves::Unknown,
-            // A variable that is not known may name another directory than the file does.
-            _ if !is_all_known => Serves::Unknown,
+            Err(Errno::ACCESS | Errno::PERM | Errno::LOOP) => Serves::Unknown,
             _ => Serves::Another,
         }
     }
 
     /// The path of a file in the directory that a process has open to write.
     fn written_by(&self, pid: u32) -> Option<PathBuf> {
-        let view = View::of(pid, &[])?;
+        let view = View::of(pid)?;
         let devices: Vec<(u32, u32)> = self
             .directories
             .iter()
@@ -251,7 +239,7 @@ impl Wanted {
             .map(|open| open.path)
             .find(|path| {
                 path.ancestors().skip(1).any(|above| {
-                    let above = view.open_directory(above).ok();
+                    let above = view.open(above).ok();
                     let identity = above.and_then(|above| identity_of(&above).ok());
                     identity.is_some_and(|identity| self.directories.contains(&identity))
                 })
@@ -274,57 +262,61 @@ struct View {
 }
 
 impl View {
-    /// `None`: this user may not look. A process in the mount namespace that `own` is of sees what this one sees.
-    fn of(pid: u32, own: &[Mount]) -> Option<Self> {
+    /// `None`: this user may not look.
+    fn of(pid: u32) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let open = |path: &str| openat(CWD, path, flags, Mode::empty()).ok();
-        let root = open(&format!("/proc/{pid}/root")).or_else(|| {
-            let other = read_text(&format!("/proc/{pid}/mountinfo"))?;
-            mounts::is_shared(own, &mounts::parse(&other)).then(|| open("/"))?
-        })?;
         Some(Self {
-            root,
+            root: openat(CWD, format!("/proc/{pid}/root"), flags, Mode::empty()).ok()?,
             current: fs::read_link(format!("/proc/{pid}/cwd")).ok(),
         })
     }
 
-    /// Opens a path of the process. Symbolic links lead to what they lead to for the process.
-    fn open(&self, path: &Path, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    /// Finds a path of the process, and neither reads nor writes what it leads to. Symbolic links lead to what they lead to for the
+    /// process; where the kernel cannot do that, a path with one is refused.
+    fn open(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let path = match (path.is_absolute(), &self.current) {
             (true, _) => path.to_owned(),
             (false, Some(current)) => current.join(path),
             (false, None) => return Err(Errno::ACCESS),
         };
-        let flags = flags | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::CLOEXEC;
         match openat2(&self.root, &path, flags, Mode::empty(), ResolveFlags::IN_ROOT) {
             // Kernels before 5.6, and sandboxes that know no newer calls.
-            Err(Errno::NOSYS | Errno::PERM) => {
-                let below = path.strip_prefix("/").unwrap_or(&path);
-                let below = if below.as_os_str().is_empty() {
-                    Path::new(".")
-                } else {
-                    below
-                };
-                openat(&self.root, below, flags, Mode::empty())
-            }
+            Err(Errno::NOSYS | Errno::PERM) => open_without_links(&self.root, &path),
             opened => opened,
         }
     }
 
-    fn open_directory(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
-        self.open(path, OFlags::PATH | OFlags::DIRECTORY)
-    }
-
-    /// The text of a file; `None`: there is none that can be read.
+    /// The text of a file; `None`: there is none that can be read. The path may be that of a device, which to open may have an effect: what
+    /// it leads to is known before it is opened.
     fn read(&self, path: &Path) -> Option<String> {
-        // What is no file must not be waited for.
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = File::from(self.open(path, flags).ok()?);
-        let is_readable = file
-            .metadata()
-            .is_ok_and(|found| found.is_file() || is_null(&found));
-        is_readable.then(|| text_of(file))?
+        let found = File::from(self.open(path).ok()?);
+        let is_readable = |found: &fs::Metadata| found.is_file() || is_null(found);
+        found.metadata().ok().filter(is_readable)?;
+        let again = format!("/proc/self/fd/{}", found.as_raw_fd());
+        // What another process has leased must not be waited for.
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        text_of(File::from(openat(CWD, again, flags, Mode::empty()).ok()?))
     }
+}
+
+/// Finds a path below `root`. It must have no symbolic link, which would begin at the root of this process, and no `..`, which could
+/// leave `root`.
+fn open_without_links(root: &OwnedFd, path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut found = openat(root, ".", flags, Mode::empty())?;
+    for component in path.components() {
+        let name = match component {
+            Component::Normal(name) => name,
+            Component::RootDir | Component::CurDir => continue,
+            Component::ParentDir | Component::Prefix(_) => return Err(Errno::LOOP),
+        };
+        found = openat(&found, name, flags, Mode::empty())?;
+        if FileType::from_raw_mode(fstat(&found)?.st_mode) == FileType::Symlink {
+            return Err(Errno::LOOP);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether a file is `/dev/null`, which is an empty configuration.
@@ -461,6 +453,10 @@ fn text_of(file: File) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::mknodat;
+
     use super::*;
 
     fn command(words: &[&str]) -> Option<(String, Option<String>)> {
@@ -495,6 +491,62 @@ mod tests {
         ] {
             assert_eq!(command(words), expected, "{words:?}");
         }
+    }
+
+    /// What this process sees.
+    fn own_view() -> View {
+        View::of(std::process::id()).unwrap()
+    }
+
+    #[test]
+    fn only_files_are_opened() {
+        let directory = tempfile::tempdir().unwrap();
+        let fifo = directory.path().join("fifo");
+        mknodat(CWD, &fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0).unwrap();
+        // The shell waits for a reader to open the other end, and is busy once one has.
+        let mut child = std::process::Command::new("sh")
+            .args(["-c", "echo ready; exec 3>fifo; while :; do :; done"])
+            .current_dir(directory.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let waits = || fs::read_to_string(&status).unwrap().contains("State:\tS");
+        while !waits() {
+            std::thread::yield_now();
+        }
+        let text = own_view().read(&fifo);
+        let still_waits = waits();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(text.is_none() && still_waits);
+
+        fs::write(directory.path().join("file"), "text").unwrap();
+        symlink("file", directory.path().join("link")).unwrap();
+        let read = |path: &Path| own_view().read(path);
+        assert_eq!(read(&directory.path().join("link")).unwrap(), "text");
+        assert_eq!(read(Path::new("/dev/null")).unwrap(), "");
+        assert_eq!(read(Path::new("/dev/zero")), None);
+    }
+
+    #[test]
+    fn a_link_is_not_followed_where_it_would_lead_elsewhere() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("a/b")).unwrap();
+        symlink("/etc", directory.path().join("a/link")).unwrap();
+        let root = View::of(std::process::id())
+            .unwrap()
+            .open(directory.path())
+            .unwrap();
+        let open = |path: &str| open_without_links(&root, Path::new(path));
+        let identity_at = |path: &str| identity(&directory.path().join(path)).unwrap();
+        assert_eq!(identity_of(&open("/a/b").unwrap()).unwrap(), identity_at("a/b"));
+        assert_eq!(identity_of(&open("/").unwrap()).unwrap(), identity_at(""));
+        for path in ["/a/link", "/a/link/passwd", "/a/../a"] {
+            assert_eq!(open(path).unwrap_err(), Errno::LOOP, "{path}");
+        }
+        assert_eq!(open("/a/none").unwrap_err(), Errno::NOENT);
     }
 
     #[test]
