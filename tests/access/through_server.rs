@@ -8,7 +8,7 @@ use wharf_testkit::{
     tool::{Bench, Ran},
 };
 
-use crate::scene::{WHARF, check, entry, tests};
+use crate::scene::{WHARF, check, entry, says, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -116,12 +116,7 @@ async fn commands_say_and_do_the_same_with_and_without_a_server() {
     let password = beside.read("pass");
     let carol = server.anonymous().as_user("carol", &password);
     carol.get("/v2/").await.expect(200);
-    assert_eq!(
-        server.log().matches("administration").count(),
-        5,
-        "{}",
-        server.log()
-    );
+    says(&server, "administration", 5).await;
     // The file that an option names is changed by the command itself, as ever.
     let file = beside.path("htpasswd").display().to_string();
     beside.run(WHARF, &["user", "rm", "bob", "--file", &file]);

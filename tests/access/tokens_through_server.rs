@@ -6,7 +6,7 @@ use wharf_testkit::{
     tool::{Bench, Ran},
 };
 
-use crate::scene::{WHARF, check, entry, tests};
+use crate::scene::{WHARF, check, entry, says, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -111,12 +111,7 @@ async fn tokens_are_the_same_with_and_without_a_server() {
     }
     let client = server.anonymous().as_user("any", made.trim_end());
     client.get("/v2/").await.expect(200);
-    assert_eq!(
-        server.log().matches("administration").count(),
-        6,
-        "{}",
-        server.log()
-    );
+    says(&server, "administration", 6).await;
     let revoked = token(&beside, &["revoke", "last"]);
     assert!(revoked.succeeded, "{}", revoked.stderr);
     client.get("/v2/").await.expect(401);

@@ -40,6 +40,7 @@ async fn a_service_of_kubernetes_is_no_configuration(builder: ServerBuilder) {
         .environment("REGISTRY_PORT_5000_TCP_ADDR", "10.0.0.1")
         .start();
     server.anonymous().get("/v2/").await.expect(200);
+    server.says("$REGISTRY_PORT: is taken for").await;
     let log = server.log();
     assert!(!log.contains("names no key"), "{log}");
     assert_eq!(log.matches("$REGISTRY_PORT: is taken for").count(), 1, "{log}");

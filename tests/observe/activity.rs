@@ -156,7 +156,7 @@ fn the_log_is_read_beside_the_server_and_has_the_id_of_the_request() {
         let found = entries(&server, &["--action", "push"]);
         let id = found[0]["request"]["id"].as_str().unwrap();
         let line = format!("\"http.request.id\":\"{id}\"");
-        assert!(server.log().contains(&line), "{id} is in the application log");
+        server.says(&line).await;
         let page = watcher(&server).await.get("/metrics").await.text();
         let of = |line| value(&page, line);
         assert_eq!(of("wharf_activity_total{action=\"push\"}"), Some(pushes as f64));

@@ -156,6 +156,7 @@ fn a_collector_that_is_away_costs_spans_and_one_line() {
             })
             .await;
         }
+        server.says("traces cannot be sent").await;
         assert_eq!(
             server.log().matches("traces cannot be sent").count(),
             1,

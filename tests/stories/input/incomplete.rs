@@ -89,6 +89,7 @@ async fn what_is_left_out_is_in_the_log_and_the_content_is_checked(builder: Serv
     let repository = with_blobs(&server, &image).await;
     let bare = without(&image, &["size"]);
     repository.put_manifest("v1", &bare).await.expect(201);
+    server.says("config.size and 2 more").await;
     let log = server.log();
     assert!(
         log.contains("config.size and 2 more") && log.contains(&bare.digest),

@@ -162,6 +162,7 @@ async fn a_full_queue_drops_the_oldest_and_says_so(builder: ServerBuilder) {
     let server = telling(builder, &port.url(), &more).start();
     let blobs = blobs(40);
     push(&server, &blobs).await;
+    server.says("the queue of events is full").await;
     let log = server.log();
     assert_eq!(log.matches("the queue of events is full").count(), 1, "{log}");
     let receiver = port.open();
