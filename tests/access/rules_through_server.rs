@@ -6,7 +6,7 @@ use wharf_testkit::{
     tool::{Bench, Ran},
 };
 
-use crate::scene::{WHARF, entry, tests};
+use crate::scene::{WHARF, entry, on_data_of, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -50,15 +50,11 @@ fn access(bench: &Bench) -> String {
 
 /// A server on the data of `bench`, with its users and rules if it `has_users`.
 fn serving(bench: &Bench, has_users: bool) -> Server {
-    let builder = Server::builder(WHARF).unchecked().environment(
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
-        &bench.path("data").display().to_string(),
-    );
     match has_users {
-        true => builder
+        true => on_data_of(bench)
             .htpasswd(&bench.path("htpasswd").display().to_string())
             .config(format!("access: {}", access(bench))),
-        false => builder,
+        false => on_data_of(bench),
     }
     .start()
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use wharf_testkit::suite::{Part, Suite};
+use wharf_testkit::tool::Bench;
 use wharf_testkit::{Server, ServerBuilder, eventually, run};
 
 pub(crate) const WHARF: &str = env!("CARGO_BIN_EXE_wharf");
@@ -45,6 +46,14 @@ pub(crate) fn builder_with(content: impl AsRef<[u8]>) -> ServerBuilder {
     let builder = Server::builder(WHARF).inmemory().htpasswd("htpasswd");
     std::fs::write(builder.directory().join("htpasswd"), content).expect("the password file is written");
     builder
+}
+
+/// A server on the directory `data` of `bench`.
+pub(crate) fn on_data_of(bench: &Bench) -> ServerBuilder {
+    Server::builder(WHARF).unchecked().environment(
+        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
+        &bench.path("data").display().to_string(),
+    )
 }
 
 /// Path of the password file.

@@ -8,7 +8,7 @@ use wharf_testkit::{
     tool::{Bench, Ran},
 };
 
-use crate::scene::{WHARF, check, entry, says, tests};
+use crate::scene::{WHARF, check, entry, on_data_of, says, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -48,11 +48,7 @@ fn bench(with_users: bool) -> Bench {
 
 /// A server on the data and the users of `bench`.
 fn serving(bench: &Bench, with_users: bool) -> Server {
-    let builder = Server::builder(WHARF).unchecked();
-    let builder = builder.environment(
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
-        &bench.path("data").display().to_string(),
-    );
+    let builder = on_data_of(bench);
     let builder = match with_users {
         true => builder.htpasswd(&bench.path("htpasswd").display().to_string()),
         false => builder,

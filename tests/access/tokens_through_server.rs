@@ -6,7 +6,7 @@ use wharf_testkit::{
     tool::{Bench, Ran},
 };
 
-use crate::scene::{WHARF, check, entry, says, tests};
+use crate::scene::{WHARF, check, entry, on_data_of, says, tests};
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -38,12 +38,8 @@ fn bench() -> Bench {
 
 /// A server on the data and the users of `bench`, with `access` as it is given.
 fn serving(bench: &Bench, access: &str) -> Server {
-    let builder = Server::builder(WHARF).unchecked().config(access);
-    let builder = builder.environment(
-        "REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY",
-        &bench.path("data").display().to_string(),
-    );
-    builder
+    on_data_of(bench)
+        .config(access)
         .htpasswd(&bench.path("htpasswd").display().to_string())
         .start()
 }

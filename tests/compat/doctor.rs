@@ -62,7 +62,7 @@ fn writers(ran: &Ran, own: Option<&Peer>) -> Vec<[String; 3]> {
         .collect()
 }
 
-/// Words about a registry whose data directory is not known.
+/// Words about a registry with a data directory that is not known.
 const UNKNOWN: &str = "cannot be read";
 
 fn named(peer: &Peer) -> String {
@@ -182,27 +182,23 @@ fn of_another_user() {
             seen.stdout
         );
     }
+    let is_unknown = |peer: &Peer| {
+        let seen = doctor_as_another_user(&bench);
+        has(
+            &seen,
+            peer,
+            "warning",
+            &["may use `", UNKNOWN],
+            "run this as root",
+        );
+    };
     // The file names the directory, and the environment, which only root and its own user may read, could name another one.
     let peer = Peer::start(REGISTRY_2, &bench.path("data"));
-    let seen = doctor_as_another_user(&bench);
-    has(
-        &seen,
-        &peer,
-        "warning",
-        &["may use `", UNKNOWN],
-        "run this as root",
-    );
+    is_unknown(&peer);
     peer.stop();
     // The file names another directory than the environment.
     let root = bench.path("data").display().to_string();
     let variable = ("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", root.as_str());
     let peer = Peer::start_with(REGISTRY_2, &bench.path("other"), &[variable]);
-    let seen = doctor_as_another_user(&bench);
-    has(
-        &seen,
-        &peer,
-        "warning",
-        &["may use `", UNKNOWN],
-        "run this as root",
-    );
+    is_unknown(&peer);
 }

@@ -44,9 +44,7 @@ impl Registry {
 
     async fn remove_tag(&self, name: &RepoName, tag: &Tag) -> Result<()> {
         let lock = self.locks.lock_tags(name, vec![tag.clone()]).await?;
-        if self.tag_target(name, tag).await?.is_none() {
-            return Err(unknown(name, tag.as_str().to_owned(), None));
-        }
+        self.require_tag(name, tag).await?;
         Ok(lock.remove(tag).await?)
     }
 
@@ -451,8 +449,13 @@ impl Registry {
     }
 
     /// What the tag `tag` of `name` points at.
-    pub(crate) async fn tag_target(&self, name: &RepoName, tag: &Tag) -> Result<Option<Digest>> {
-        Ok(self.tree.links.target(&layout::tag_link(name, tag)).await?)
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ManifestUnknown`] when there is no such tag; errors of the store.
+    pub(crate) async fn require_tag(&self, name: &RepoName, tag: &Tag) -> Result<Digest> {
+        let target = self.tree.links.target(&layout::tag_link(name, tag)).await?;
+        target.ok_or_else(|| unknown(name, tag.as_str().to_owned(), None))
     }
 
     /// The tags of `name` that point at one of `digests`.

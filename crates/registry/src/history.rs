@@ -1,7 +1,8 @@
 //! The history of a tag: the manifests at which it pointed, and the way back to one of them.
 //!
 //! Each push of a tag writes a link into the tag's history, so the time of that link is when the tag last came to point at its
-//! digest: in whole seconds on a bucket. A history ends with its tag. A manifest of a history is kept like any other untagged manifest, so it may be gone.
+//! digest: in whole seconds on a bucket. A history ends with its tag. A manifest of a history is kept like any other untagged
+//! manifest, so it may be gone.
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::SystemTime};
 
@@ -51,13 +52,7 @@ impl Registry {
     ///
     /// [`Error::ManifestUnknown`] when there is no such tag; errors of the store.
     pub async fn tag_history(&self, name: &RepoName, tag: &Tag, limit: usize) -> Result<History> {
-        let Some(current) = self.tag_target(name, tag).await? else {
-            return Err(Error::ManifestUnknown {
-                name: name.clone(),
-                reference: tag.as_str().to_owned(),
-                hint: None,
-            });
-        };
+        let current = self.require_tag(name, tag).await?;
         let mut newest = Newest::of(limit);
         let mut has_current = false;
         let (directory, mut after) = (layout::tag_history(name, tag), None);

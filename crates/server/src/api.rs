@@ -199,12 +199,13 @@ impl Api {
             }
             None => (Bytes::new(), None),
         };
+        let base_url = location::base_for(&self.app.options, context, parts);
         let mut call = Call {
             shared: Arc::clone(&self.shared),
             caller,
             rights,
             registry: Arc::clone(&self.app.registry),
-            origin: facts::origin(Surface::Administration, context, parts, self.base(context, parts)),
+            origin: facts::origin(Surface::Administration, context, parts, base_url),
             headers: parts.headers.clone(),
             query,
             body: bytes,
@@ -255,11 +256,6 @@ impl Api {
         tokio::spawn(work.in_current_span())
             .await
             .map_err(Problem::failed)?
-    }
-
-    /// What stands before `/v2/` in URLs for the client.
-    fn base(&self, context: &RequestContext, parts: &Parts) -> String {
-        location::base_for(&self.app.options, context, parts)
     }
 
     /// The path below the prefix of the server. At the control socket there is none.

@@ -188,7 +188,7 @@ impl Office<'_> {
         }
     }
 
-    /// Refuses a client whose account a proxy names. It needs no token, as the proxy names the account with each request; and one
+    /// Refuses a client with an account that a proxy names. It needs no token, as the proxy names the account with each request; and one
     /// would be good after the session at the proxy has ended, and know nothing of the groups that it names. A client that names
     /// its account itself is refused as on all surfaces.
     fn refuse_proxied(self, context: &RequestContext, parts: &Parts) -> Result<(), Refusal> {

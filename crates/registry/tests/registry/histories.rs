@@ -16,7 +16,7 @@ struct Scene {
     pushed: Vec<Digest>,
 }
 
-/// A repository whose tag `latest` was moved from one image to the next, twice.
+/// A repository with a tag `latest` that was moved from one image to the next, twice.
 async fn moved_twice(storage: Arc<dyn Storage>, is_bucket: bool) -> Scene {
     let (registry, name) = (over(Arc::clone(&storage)), name("app"));
     let mut pushed = Vec::new();

@@ -1,6 +1,6 @@
 //! The access rules: those in force, what they decide, and the problems of a text before it becomes the file.
 
-use std::{net::IpAddr, path::Path, str::FromStr, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, path::Path, str::FromStr, sync::Arc};
 
 use wharf_access::{
     Access, Action, Resource, Verb,
@@ -49,15 +49,14 @@ impl AccessRules {
         list_rules(self.access.rules().as_deref(), file)
     }
 
-    /// What the rules in force say to `question`. Without rules every user may do everything on repositories.
+    /// What the rules in force say to `question`.
     ///
     /// # Errors
     /// When the question is none.
     pub async fn decide(&self, question: &wire::RuleQuestion) -> Result<wire::RuleDecision, QuestionError> {
         self.access.refresh_rules().await;
-        let rules = self.access.rules();
-        let rules = rules.unwrap_or_else(|| Arc::new(Rules::effective(None, &Configured::default())));
-        decide(&rules, self.access.rules_file().map(RulesFile::path), question)
+        let file = self.access.rules_file().map(RulesFile::path);
+        decide(self.access.rules().as_deref(), file, question)
     }
 }
 
@@ -70,15 +69,19 @@ pub fn list_rules(rules: Option<&Rules>, file: Option<wire::RulesFile>) -> wire:
     }
 }
 
-/// What `rules`, of which some are written in `file`, say to `question`.
+/// What `rules`, of which some are written in `file`, say to `question`. Without rules every user may do everything on repositories.
 ///
 /// # Errors
 /// When the question is none: a name, a tag or an address is wrong, or the repository is missing.
 pub fn decide(
-    rules: &Rules,
+    rules: Option<&Rules>,
     file: Option<&Path>,
     question: &wire::RuleQuestion,
 ) -> Result<wire::RuleDecision, QuestionError> {
+    let rules = match rules {
+        Some(rules) => Cow::Borrowed(rules),
+        None => Cow::Owned(Rules::effective(None, &Configured::default())),
+    };
     let groups = question.groups.iter();
     let groups: Vec<Box<str>> = groups.map(|group| group.trim_start_matches('@').into()).collect();
     let asker = Asker {

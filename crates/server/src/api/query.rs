@@ -1,6 +1,6 @@
 //! The query of a request, checked against the parameters of its operation.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt::Display, str::FromStr};
 
 use jiff::Timestamp;
 use wharf_activity::Action;
@@ -99,14 +99,8 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
     match parameter.form {
         Form::Text if value.is_empty() => Err(bad(name, format!("`{name}` is empty in the query"))),
         Form::Text => Ok(value.into_owned()),
-        Form::Repository => match value.parse::<RepoName>() {
-            Ok(_) => Ok(value.into_owned()),
-            Err(error) => Err(bad(name, format!("`{name}`: {error}"))),
-        },
-        Form::Tag => match value.parse::<Tag>() {
-            Ok(_) => Ok(value.into_owned()),
-            Err(error) => Err(bad(name, format!("`{name}`: {error}"))),
-        },
+        Form::Repository => parsed::<RepoName>(name, value),
+        Form::Tag => parsed::<Tag>(name, value),
         Form::UpTo(most) => match value.parse::<usize>() {
             Ok(1..) if value.parse().is_ok_and(|number: usize| number <= most) => Ok(value.into_owned()),
             _ => Err(bad(
@@ -129,6 +123,14 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
                 )),
             }
         }
+    }
+}
+
+/// The value, if it is the text of a `T`.
+fn parsed<T: FromStr<Err: Display>>(name: &str, value: Cow<'_, str>) -> Result<String> {
+    match value.parse::<T>() {
+        Ok(_) => Ok(value.into_owned()),
+        Err(error) => Err(bad(name, format!("`{name}`: {error}"))),
     }
 }
 

@@ -18,11 +18,9 @@ pub(crate) fn history(call: Call) -> BoxFuture<'static, Result<Answer>> {
         let (name, tag) = image(&call)?;
         let limit = call.query.number("limit").unwrap_or(ENTRIES);
         let history = tag_history(&call.registry, &name, &tag, limit).await?;
-        let current = history.entries.iter().find(|entry| entry.current);
-        let version = current.map(|entry| entry.digest.clone());
         let answer = Answer::json(&history)?;
-        Ok(match version {
-            Some(version) => answer.with_version(&version),
+        Ok(match history.entries.iter().find(|entry| entry.current) {
+            Some(current) => answer.with_version(&current.digest),
             None => answer,
         })
     }
@@ -33,14 +31,13 @@ pub(crate) fn restore(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let (name, tag) = image(&call)?;
         let wire::TagTarget { digest } = call.json()?;
-        let wrong = |kind, text: String| Problem::new(kind, text);
-        let digest: Digest = digest
-            .parse()
-            .map_err(|error| wrong(Kind::BadBody, format!("`digest`: {error}")).with_field("digest"))?;
+        let digest: Digest = digest.parse().map_err(|error| {
+            Problem::new(Kind::BadBody, format!("`digest`: {error}")).with_field("digest")
+        })?;
         let only_from = match call.expected_version()? {
             Some(version) => Some(version.as_str().parse().map_err(|error| {
                 let text = format!("`If-Match` takes the digest at which the tag points: {error}");
-                wrong(Kind::BadHeader, text)
+                Problem::new(Kind::BadHeader, text)
             })?),
             None => None,
         };
@@ -52,7 +49,7 @@ pub(crate) fn restore(call: Call) -> BoxFuture<'static, Result<Answer>> {
     .boxed()
 }
 
-/// The tag that the query names, both parts of which are required and were checked.
+/// The repository and the tag that the query names: both are required, and were checked.
 fn image(call: &Call) -> Result<(RepoName, Tag)> {
     let image = call.query.repository().zip(call.query.tag());
     image.ok_or_else(|| Problem::failed("an operation on a tag without a tag"))

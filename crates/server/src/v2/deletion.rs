@@ -57,7 +57,7 @@ impl TagRights for RightsToTags {
 pub(super) fn asks_for_force(call: Call<'_>, rights: &Rights) -> Result<bool> {
     let force = query_pairs(call.query()).any(|(key, value)| key == "force" && value == "true");
     if force && !may_force(rights, call.app.services.access.as_deref()) {
-        let text = "`force=true` may break images whose tags the rules of this registry protect; delete their tags first";
+        let text = "`force=true` may break images with tags that the rules of this registry protect; delete their tags first";
         return Err(Failure::new(ErrorCode::Denied, text));
     }
     Ok(force)

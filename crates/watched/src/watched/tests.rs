@@ -25,7 +25,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Texts, whose case means nothing. They are damaged with a `!`, and must begin with the same letter.
+/// Texts in which case means nothing. They are damaged with a `!`, and must begin with the same letter.
 #[derive(Debug, Default)]
 struct Texts {
     /// Whether the files are on a disk that does not answer for now
@@ -154,7 +154,7 @@ impl Scene {
         }
     }
 
-    /// What is in force for a use that looks on this thread, whose log is kept.
+    /// What is in force for a use that looks on this thread, the one with the log that is kept.
     fn used(&self) -> Arc<String> {
         self.texts.shared.look_if_changed();
         self.texts.current()

@@ -158,10 +158,7 @@ impl Written {
     }
 
     fn decide(&self, question: &wire::RuleQuestion) -> anyhow::Result<wire::RuleDecision> {
-        Ok(match &self.rules {
-            Some(rules) => decide(rules, self.file.as_deref(), question)?,
-            None => decide(&Rules::effective(None, &Configured::default()), None, question)?,
-        })
+        Ok(decide(self.rules.as_ref(), self.file.as_deref(), question)?)
     }
 }
 

@@ -29,7 +29,7 @@ const ATTEMPTS: usize = 5;
 
 /// The users that a command is for.
 enum Accounts {
-    /// Those in a password file, which the command changes itself, with the registry whose users they are if a configuration names
+    /// Those in a password file, which the command changes itself; with the registry that they are users of, if a configuration names
     /// the file.
     InFile(Users, Option<Box<Settings>>),
     /// Those of a server that runs.

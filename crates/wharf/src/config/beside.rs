@@ -18,7 +18,7 @@ pub(crate) struct Directory {
     pub(crate) is_locked: bool,
 }
 
-/// The directory that a server works on whose configuration file has this text, and whose environment has these variables.
+/// The directory that a server works on, if its configuration file has this text and its environment these variables.
 /// `None`: it keeps its data elsewhere, such as in a bucket. What is wrong otherwise with the configuration does not matter.
 pub(crate) fn directory_of(
     text: Option<&str>,

@@ -1,4 +1,4 @@
-//! Files whose stamps are old: they are compared by the open file, and each change of it is seen by the very next use.
+//! Files with old stamps: they are compared by the open file, and each change of it is seen by the very next use.
 
 use std::{
     fs::{File, Permissions},

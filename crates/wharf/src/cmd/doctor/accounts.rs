@@ -54,10 +54,12 @@ pub(super) fn look(settings: &Settings, report: &mut Report) {
             }
         }
     }
-    if let Some(path) = &settings.access.rules {
-        rules(path, report);
-    }
-    anonymous_pulls(settings, report);
+    let of_file = settings
+        .access
+        .rules
+        .as_deref()
+        .and_then(|path| rules(path, report));
+    anonymous_pulls(settings, of_file.as_ref(), report);
 }
 
 fn users(path: &Path, report: &mut Report) {
@@ -122,13 +124,11 @@ fn users(path: &Path, report: &mut Report) {
 
 /// Looks whether Docker can pull what clients without an account may: with its own image store, the default before version 29, it
 /// does not go on without a password where it is asked for one, and fetches a token where it is asked for that.
-fn anonymous_pulls(settings: &Settings, report: &mut Report) {
+fn anonymous_pulls(settings: &Settings, of_file: Option<&Rules>, report: &mut Report) {
     if settings.tokens.is_some() || !matches!(settings.auth, Some(Auth::Htpasswd(_))) {
         return;
     }
-    let reading = settings.access.rules.as_deref().map(RulesFile::check);
-    let of_file = reading.and_then(Result::ok).map(|reading| reading.rules);
-    let rules = Rules::effective(of_file.as_ref(), &settings.access.configured);
+    let rules = Rules::effective(of_file, &settings.access.configured);
     // From some address at least: which clients there are is not known.
     let lets_pull = |rule: &Rule| {
         let allowed = match rule.effect {
@@ -146,10 +146,14 @@ fn anonymous_pulls(settings: &Settings, report: &mut Report) {
     }
 }
 
-fn rules(path: &Path, report: &mut Report) {
+/// The rules of the file, as far as they can be read.
+fn rules(path: &Path, report: &mut Report) -> Option<Rules> {
     let reading = match RulesFile::check(path) {
         Ok(reading) => reading,
-        Err(error) => return report.problem(RULES, error.to_string(), "correct `access.rules`"),
+        Err(error) => {
+            report.problem(RULES, error.to_string(), "correct `access.rules`");
+            return None;
+        }
     };
     for problem in &reading.problems {
         let text = match problem.line {
@@ -170,4 +174,5 @@ fn rules(path: &Path, report: &mut Report) {
         let plural = if count == 1 { "" } else { "s" };
         report.ok(RULES, format!("{count} rule{plural} in `{}`", path.display()));
     }
+    Some(reading.rules)
 }

@@ -177,7 +177,7 @@ impl Wanted {
         })
     }
 
-    /// Where a registry whose configuration cannot be read has the directory: a mount of its container, or an open file.
+    /// Where a registry with a configuration that cannot be read has the directory: a mount of its container, or an open file.
     fn reached_by(&self, pid: u32) -> Option<PathBuf> {
         let mounted = read_text(&format!("/proc/{pid}/mountinfo")).unwrap_or_default();
         let mounted = mounts::place_of(&self.path, &self.mounts, &mounts::parse(&mounted));
