@@ -44,11 +44,12 @@
 //! links; blobs. After a crash what is left is unreferenced, and garbage to the next run.
 
 pub(crate) mod digests;
-mod garbage;
+pub(crate) mod garbage;
 mod live;
 mod mark;
+pub(crate) mod needs;
 mod report;
-mod survey;
+pub(crate) mod survey;
 mod sweep;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};

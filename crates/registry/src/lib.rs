@@ -21,6 +21,7 @@ mod history;
 mod locks;
 mod manifests;
 mod patience;
+mod plan;
 mod precondition;
 mod referrers;
 mod registry;
@@ -40,11 +41,14 @@ pub use events::{
 pub use fallback_tags::{FallbackState, FallbackTag};
 pub use history::{History, PastManifest};
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
+pub use plan::{
+    Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, Role, Staying,
+};
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
-pub use tag_rights::TagRights;
+pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
     DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,
     TrashedLayer, TrashedLink, TrashedTag,

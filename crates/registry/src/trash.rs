@@ -101,30 +101,37 @@ impl Trash {
         if !self.is_kept() || pointers.is_empty() {
             return Ok(None);
         }
-        let origin = caller.origin();
         let (number, _) = Uuid::new_v4().as_u64_pair();
         #[expect(clippy::cast_possible_truncation, reason = "any 32 random bits are as good")]
         let id = TrashId::new(SystemTime::now(), number as u32);
-        let record = TrashRecord {
-            id: id.clone(),
-            actor: origin.actor.as_deref().map(str::to_owned),
-            surface: match origin.surface {
-                Surface::Distribution => "distribution".to_owned(),
-                Surface::Administration => "administration".to_owned(),
-                Surface::Worker(name) => name.to_owned(),
-            },
-            kind,
-            repository: name.clone(),
-            pointers,
-        };
-        let json = tokio::task::spawn_blocking(move || record.to_json());
-        let json = json.await.map_err(failed_job)?;
-        let json = json.map_err(|error| {
-            StorageError::with_source(ErrorKind::Other, "write the record of a deletion", error)
-        })?;
-        let put = Put::new(layout::trash_record(id.as_str()), json).if_absent();
+        let put = put(&id, caller, name, kind, pointers).await?.if_absent();
         self.storage.publish(&[put]).await?;
         Ok(Some(id))
+    }
+
+    /// Makes a new record in the place of `id`, of those `pointers` of that deletion that went; the others still stand. Without any
+    /// the record goes.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn narrow(
+        &self,
+        id: &TrashId,
+        caller: &dyn Caller,
+        name: &RepoName,
+        kind: DeletedKind,
+        pointers: Pointers,
+    ) -> Result<Option<TrashId>> {
+        if pointers.is_empty() {
+            return match self.remove(id).await {
+                Ok(()) | Err(Error::TrashUnknown { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        let put = put(id, caller, name, kind, pointers).await?;
+        self.storage.publish(&[put]).await?;
+        Ok(Some(id.clone()))
     }
 
     /// The identifiers of all records, in the order of their times, and the names of files in the directory that are none.
@@ -208,6 +215,34 @@ impl Trash {
         self.storage.remove_many(&old).await?;
         Ok(old.len())
     }
+}
+
+/// The put of the record `id`.
+async fn put(
+    id: &TrashId,
+    caller: &dyn Caller,
+    name: &RepoName,
+    kind: DeletedKind,
+    pointers: Pointers,
+) -> Result<Put> {
+    let origin = caller.origin();
+    let record = TrashRecord {
+        id: id.clone(),
+        actor: origin.actor.as_deref().map(str::to_owned),
+        surface: match origin.surface {
+            Surface::Distribution => "distribution".to_owned(),
+            Surface::Administration => "administration".to_owned(),
+            Surface::Worker(name) => name.to_owned(),
+        },
+        kind,
+        repository: name.clone(),
+        pointers,
+    };
+    let json = tokio::task::spawn_blocking(move || record.to_json());
+    let json = json.await.map_err(failed_job)?;
+    let json =
+        json.map_err(|error| StorageError::with_source(ErrorKind::Other, "write the record of a deletion", error))?;
+    Ok(Put::new(layout::trash_record(id.as_str()), json))
 }
 
 fn damaged(id: &TrashId, why: String) -> Error {

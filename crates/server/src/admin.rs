@@ -2,19 +2,23 @@
 
 mod about;
 mod activity;
+mod deletions;
 mod removal;
 mod rules;
 mod tags;
 mod tokens;
+mod trash;
 mod users;
 pub mod wire;
 
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
+pub use deletions::{DeletionError, apply_deletion, deletion_of, plan_deletion};
 pub use removal::{Removal, RemovalError, Removed};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
+pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 
 /// What can be administered of one server.

@@ -14,6 +14,8 @@ mod kept_fallback_tags;
 mod lists;
 mod manifests;
 mod many_tags;
+mod plan_races;
+mod plans;
 mod races;
 mod replicas;
 mod round_trips;

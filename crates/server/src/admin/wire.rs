@@ -1,10 +1,17 @@
 //! The JSON of the administration API: what the server writes, and what its clients read and send.
 
+mod deletion;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_activity::Entry;
+
+pub use self::deletion::{
+    Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion, Emptied, Emptying,
+    GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying, TagAndDigest, TrashPage, Untagged,
+};
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
