@@ -240,8 +240,9 @@ async fn put(
     };
     let json = tokio::task::spawn_blocking(move || record.to_json());
     let json = json.await.map_err(failed_job)?;
-    let json =
-        json.map_err(|error| StorageError::with_source(ErrorKind::Other, "write the record of a deletion", error))?;
+    let json = json.map_err(|error| {
+        StorageError::with_source(ErrorKind::Other, "write the record of a deletion", error)
+    })?;
     Ok(Put::new(layout::trash_record(id.as_str()), json))
 }
 

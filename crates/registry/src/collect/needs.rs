@@ -13,11 +13,7 @@ use super::{REPOSITORIES, mark::Examination, report::CollectOptions, survey::Sur
 use crate::{
     error::Result,
     trash::{Trash, TrashRoots, roots::Roots},
-    tree::{
-        manifest::Manifests,
-        parallel::failed_job,
-        repositories,
-    },
+    tree::{manifest::Manifests, parallel::failed_job, repositories},
 };
 
 /// How many repositories are named.

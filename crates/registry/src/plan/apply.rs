@@ -17,11 +17,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use wharf_oci::{Digest, RepoName};
 
-use super::{
-    Application, Applied, Deletion,
-    making::Made,
-    tags::SeenTag,
-};
+use super::{Application, Applied, Deletion, making::Made, tags::SeenTag};
 use crate::{
     error::{Error, Result},
     events::Caller,
@@ -69,7 +65,9 @@ impl Registry {
             applied.record = kept.await?;
         }
         let record = applied.record.clone();
-        let done = self.carry_out((caller, deletion), &made, tags, pointers, &mut applied).await;
+        let done = self
+            .carry_out((caller, deletion), &made, tags, pointers, &mut applied)
+            .await;
         match (done, record) {
             (Ok(()), _) => Ok(applied),
             (Err(error), Some(record)) => Err(Error::DeletionInterrupted {
@@ -110,7 +108,9 @@ impl Registry {
         };
         self.remove_planned_tags(caller, name, tags, applied).await?;
         let subjects = staying_subjects(made);
-        let leaving: Vec<_> = referrers(made).map(|digest| self.fallback_turns.leave(name, digest)).collect();
+        let leaving: Vec<_> = referrers(made)
+            .map(|digest| self.fallback_turns.leave(name, digest))
+            .collect();
         let removed = async {
             self.update_lists(name, &subjects).await?;
             self.remove_planned_manifests(caller, made, named, applied).await
@@ -157,7 +157,12 @@ fn referrers(made: &Made) -> impl Iterator<Item = &Digest> {
 
 /// The manifests to which some of the plan refer, and that are not in it.
 fn staying_subjects(made: &Made) -> BTreeSet<Digest> {
-    let going: HashSet<&Digest> = made.plan.manifests.iter().map(|manifest| &manifest.digest).collect();
+    let going: HashSet<&Digest> = made
+        .plan
+        .manifests
+        .iter()
+        .map(|manifest| &manifest.digest)
+        .collect();
     let subjects = referrers(made).filter_map(|digest| subject(made, digest));
     subjects.filter(|subject| !going.contains(subject)).collect()
 }

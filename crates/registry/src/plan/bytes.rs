@@ -27,7 +27,11 @@ impl Registry {
     ) -> Result<PlannedBytes> {
         let name = &plan.repository;
         let going: HashSet<Digest> = plan.manifests.iter().map(|manifest| manifest.digest).collect();
-        let staying = content.survey.revisions.iter().filter(|digest| !going.contains(digest));
+        let staying = content
+            .survey
+            .revisions
+            .iter()
+            .filter(|digest| !going.contains(digest));
         let mut wanted = named(content, going.iter());
         wanted.extend(layers.iter().map(|link| link.layer.digest));
         let kept = named(content, staying);
@@ -39,7 +43,14 @@ impl Registry {
         };
         let (here, wanted): (HashSet<Digest>, HashSet<Digest>) =
             sizes.keys().copied().partition(|digest| kept.contains(digest));
-        let needs = needs::of(&self.storage, &self.tree.manifests, &self.trash, name, wanted.clone()).await;
+        let needs = needs::of(
+            &self.storage,
+            &self.tree.manifests,
+            &self.trash,
+            name,
+            wanted.clone(),
+        )
+        .await;
         let is_free = |digest: &Digest| !needs.shared.contains(digest) && !needs.in_trash.contains(digest);
         let free: HashSet<Digest> = wanted.into_iter().filter(is_free).collect();
         Ok(PlannedBytes {

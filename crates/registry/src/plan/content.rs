@@ -58,7 +58,9 @@ impl Content {
         let survey = survey.ok_or_else(|| Error::NameUnknown { name: name.clone() })?;
         let (mut tags, mut strangers) = (BTreeMap::new(), Vec::new());
         for found in &survey.tags {
-            let Link::Points(digest) = &found.current else { continue };
+            let Link::Points(digest) = &found.current else {
+                continue;
+            };
             match found.name.parse() {
                 Ok(tag) => _ = tags.insert(tag, *digest),
                 Err(_no_tag) => strangers.push(*digest),
@@ -85,9 +87,15 @@ impl Content {
             let mut next = HashSet::new();
             let found = look_up_all(&registry.tree.manifests, wanted.into_iter().collect());
             for (digest, stored) in found.await? {
-                let Stored::Understood(facts) = stored else { continue };
+                let Stored::Understood(facts) = stored else {
+                    continue;
+                };
                 let children = facts.children.iter().filter(|child| !self.is_linked(child));
-                next.extend(children.filter(|child| !self.unlinked.contains_key(child)).copied());
+                next.extend(
+                    children
+                        .filter(|child| !self.unlinked.contains_key(child))
+                        .copied(),
+                );
                 self.unlinked.insert(digest, facts);
             }
             next.retain(|digest| !self.unlinked.contains_key(digest));

@@ -64,7 +64,8 @@ impl Registry {
             }
             let unchanged = in_parallel(step.iter().map(|link| self.is_unchanged(name, link))).await?;
             let going = step.iter().zip(unchanged);
-            let going = going.filter(|(link, is_unchanged)| *is_unchanged && !named.contains(&link.layer.digest));
+            let going =
+                going.filter(|(link, is_unchanged)| *is_unchanged && !named.contains(&link.layer.digest));
             let mut gone: Vec<TrashedLayer> = going.map(|(link, _)| link.layer.clone()).collect();
             let going: Vec<Digest> = gone.iter().map(|layer| layer.digest).collect();
             lock.unlink_layers(name, &going).await?;
@@ -82,7 +83,11 @@ impl Registry {
 
     /// Whether the link of a layer is the one that the plan saw.
     async fn is_unchanged(&self, name: &RepoName, link: &LayerLink) -> Result<bool> {
-        match self.storage.stat(&layout::layer_link(name, &link.layer.digest)).await {
+        match self
+            .storage
+            .stat(&layout::layer_link(name, &link.layer.digest))
+            .await
+        {
             Ok(stat) => Ok(match (&stat.version, &link.version) {
                 (Some(now), Some(before)) => now == before,
                 _ => stat.modified == link.layer.since,
@@ -118,7 +123,11 @@ impl Registry {
     ///
     /// Errors of the store.
     pub(super) async fn remove_empty_directories(&self, name: &RepoName) -> Result<()> {
-        let mut empty = vec![layout::tags(name), layout::uploads(name), layout::repository(name)];
+        let mut empty = vec![
+            layout::tags(name),
+            layout::uploads(name),
+            layout::repository(name),
+        ];
         for links in [layout::revisions(name), layout::layers(name)] {
             // registry:2 leaves the directory of a link behind that it removes.
             let found = by_digest(&*self.storage, &links).await?;

@@ -101,7 +101,8 @@ impl Registry {
                 }
             }
             Deletion::Manifest { digest } => {
-                self.require_removable(name, digest, (&content, &needs), rights).await?;
+                self.require_removable(name, digest, (&content, &needs), rights)
+                    .await?;
                 Wish::Manifest(*digest)
             }
             Deletion::Untagged {
@@ -200,7 +201,9 @@ impl Registry {
                 Link::Damaged(_) => digest,
                 Link::Absent => continue,
             };
-            let Some(stat) = stats.remove(&digest) else { continue };
+            let Some(stat) = stats.remove(&digest) else {
+                continue;
+            };
             layers.push(LayerLink {
                 layer: TrashedLayer {
                     digest,
@@ -253,7 +256,10 @@ fn plan(
         id: Digest::sha256_of(b""),
         repository: name.clone(),
         kind: deletion.kind(),
-        tags: tags.into_iter().map(|(tag, digest)| PlannedTag { tag, digest }).collect(),
+        tags: tags
+            .into_iter()
+            .map(|(tag, digest)| PlannedTag { tag, digest })
+            .collect(),
         manifests,
         layers: layers.len(),
         history: history.collect::<BTreeSet<_>>().into_iter().collect(),
@@ -268,9 +274,18 @@ fn plan(
 /// The digest of what goes, in an order that does not depend on how it was found.
 fn identity(plan: &Plan, layers: &[LayerLink]) -> Digest {
     let tag = |kind: &str, tag: &Tag, digest: &Digest| format!("{kind} {tag} {digest}");
-    let tags = plan.tags.iter().map(|planned| tag("tag", &planned.tag, &planned.digest));
-    let history = plan.history.iter().map(|entry| tag("entry", &entry.tag, &entry.digest));
-    let manifests = plan.manifests.iter().map(|manifest| format!("manifest {}", manifest.digest));
+    let tags = plan
+        .tags
+        .iter()
+        .map(|planned| tag("tag", &planned.tag, &planned.digest));
+    let history = plan
+        .history
+        .iter()
+        .map(|entry| tag("entry", &entry.tag, &entry.digest));
+    let manifests = plan
+        .manifests
+        .iter()
+        .map(|manifest| format!("manifest {}", manifest.digest));
     let layers = layers.iter().map(|link| format!("layer {}", link.layer.digest));
     let mut lines: Vec<String> = tags.chain(history).chain(manifests).chain(layers).collect();
     lines.sort_unstable();

@@ -63,7 +63,10 @@ impl Registry {
         applied: &mut Applied,
     ) -> Result<()> {
         let name = &made.plan.repository;
-        let generations = made.plan.manifests.chunk_by(|one, other| one.generation == other.generation);
+        let generations = made
+            .plan
+            .manifests
+            .chunk_by(|one, other| one.generation == other.generation);
         for manifests in generations.flat_map(|generation| generation.chunks(STEP)) {
             let step = Step {
                 name,
@@ -73,10 +76,16 @@ impl Registry {
             let kept = self.remove_step(&step, made).await?;
             let (stayed, gone): (Vec<Digest>, Vec<Digest>) =
                 step.digests.iter().partition(|digest| kept.contains_key(*digest));
-            let stayed = stayed.into_iter().map(|digest| Staying::manifest(digest, kept[&digest]));
+            let stayed = stayed
+                .into_iter()
+                .map(|digest| Staying::manifest(digest, kept[&digest]));
             applied.stayed.extend(stayed);
             applied.manifests.extend(&gone);
-            let deleted = || gone.into_iter().map(|digest| EventKind::ManifestDeleted { digest }).collect();
+            let deleted = || {
+                gone.into_iter()
+                    .map(|digest| EventKind::ManifestDeleted { digest })
+                    .collect()
+            };
             self.subscribers.changed(caller, name, deleted).await;
         }
         Ok(())

@@ -8,7 +8,10 @@ use std::{
 use wharf_oci::{Digest, Tag, referrers_subject, referrers_tag};
 
 use super::{Role, Staying, content::Content};
-use crate::{tag_rights::TagRights, tree::{link::Link, manifest::Facts}};
+use crate::{
+    tag_rights::TagRights,
+    tree::{link::Link, manifest::Facts},
+};
 
 /// How many reasons are given.
 const REASONS: usize = 100;
@@ -96,7 +99,10 @@ impl<'a> Needs<'a> {
     /// The manifests of the repository that `facts` list: those that cannot be pulled whole without them.
     fn below(&self, facts: &Facts) -> Vec<Digest> {
         let listed = facts.children.iter().chain(facts.blobs());
-        listed.filter(|digest| self.content.is_linked(digest)).copied().collect()
+        listed
+            .filter(|digest| self.content.is_linked(digest))
+            .copied()
+            .collect()
     }
 
     /// The manifest whose referrers are all that an index lists, if no tag but that manifest's own points at the index.
@@ -118,7 +124,12 @@ impl<'a> Needs<'a> {
         }
         let subject = subject.filter(|subject| self.content.is_linked(subject))?;
         let own = referrers_tag(&subject);
-        let is_tagged = self.tags.get(digest).into_iter().flatten().any(|tag| **tag != own);
+        let is_tagged = self
+            .tags
+            .get(digest)
+            .into_iter()
+            .flatten()
+            .any(|tag| **tag != own);
         (!is_tagged).then_some(subject)
     }
 
@@ -203,7 +214,12 @@ struct Gone<'a> {
 }
 
 /// Decides what goes. Reasons name no tag that the client may not see.
-pub(super) fn select(content: &Content, needs: &Needs<'_>, wish: &Wish<'_>, rights: &dyn TagRights) -> Selection {
+pub(super) fn select(
+    content: &Content,
+    needs: &Needs<'_>,
+    wish: &Wish<'_>,
+    rights: &dyn TagRights,
+) -> Selection {
     let mut selection = Selection::default();
     let manifest = match wish {
         Wish::Manifest(digest) => Some(*digest),
@@ -211,7 +227,14 @@ pub(super) fn select(content: &Content, needs: &Needs<'_>, wish: &Wish<'_>, righ
     };
     let wished: BTreeSet<Tag> = match wish {
         Wish::Tags(tags) | Wish::TagsAndImages(tags) => tags.iter().cloned().collect(),
-        Wish::Manifest(digest) => needs.tags.get(digest).into_iter().flatten().copied().cloned().collect(),
+        Wish::Manifest(digest) => needs
+            .tags
+            .get(digest)
+            .into_iter()
+            .flatten()
+            .copied()
+            .cloned()
+            .collect(),
         Wish::Untagged(_) => BTreeSet::new(),
         Wish::Everything => content.tags.keys().cloned().collect(),
     };
@@ -235,7 +258,10 @@ pub(super) fn select(content: &Content, needs: &Needs<'_>, wish: &Wish<'_>, righ
         selection.keep(Staying::other(why));
         return selection;
     }
-    let gone = Gone { tags: &wished, manifest };
+    let gone = Gone {
+        tags: &wished,
+        manifest,
+    };
     let seeds: HashSet<Digest> = match wish {
         Wish::Untagged(_) => content.survey.revisions.iter().copied().collect(),
         _ => needs.reached(selection.tags.values().copied().chain(manifest)),
@@ -248,9 +274,11 @@ pub(super) fn select(content: &Content, needs: &Needs<'_>, wish: &Wish<'_>, righ
 
 /// Why nothing may go that nothing seems to need: what some manifests need is unknown. `None`: it is known.
 fn unknown_needs(content: &Content, manifest: Option<Digest>) -> Option<String> {
-    let unreadable = content.survey.revisions.iter().find(|digest| {
-        Some(**digest) != manifest && !content.survey.manifests.contains_key(digest)
-    });
+    let unreadable = content
+        .survey
+        .revisions
+        .iter()
+        .find(|digest| Some(**digest) != manifest && !content.survey.manifests.contains_key(digest));
     match unreadable {
         Some(digest) => Some(format!(
             "every other manifest, because the manifest `{digest}` cannot be read, and so it is unknown what it needs; push it again, or delete it by its digest"
@@ -275,10 +303,21 @@ fn settle(
     let ordinary = staying.filter(|(tag, _)| !needs.is_dependent(tag));
     let mut roots: HashSet<Digest> = ordinary.map(|(_, digest)| *digest).collect();
     roots.extend(&content.strangers);
-    for damaged in content.survey.tags.iter().filter(|tag| matches!(tag.current, Link::Damaged(_))) {
+    for damaged in content
+        .survey
+        .tags
+        .iter()
+        .filter(|tag| matches!(tag.current, Link::Damaged(_)))
+    {
         roots.extend(damaged.history.iter().filter(|digest| content.is_linked(digest)));
     }
-    roots.extend(content.survey.pinned.iter().filter(|digest| content.is_linked(digest)));
+    roots.extend(
+        content
+            .survey
+            .pinned
+            .iter()
+            .filter(|digest| content.is_linked(digest)),
+    );
     if let Wish::Untagged(kept) = wish {
         roots.extend(kept.keys());
     }
@@ -328,7 +367,10 @@ fn explain(
     staying.sort_unstable();
     for digest in staying {
         let tags = needs.tags.get(&digest).into_iter().flatten();
-        let own: Vec<&Tag> = tags.copied().filter(|tag| !selection.tags.contains_key(*tag)).collect();
+        let own: Vec<&Tag> = tags
+            .copied()
+            .filter(|tag| !selection.tags.contains_key(*tag))
+            .collect();
         let why = match wish {
             // Tagged manifests are what one expects to stay.
             Wish::Untagged(kept) => match kept.get(&digest) {
@@ -338,12 +380,19 @@ fn explain(
             _ if !own.is_empty() => format!("it also has {}", named(&own, rights)),
             _ => {
                 let above: Vec<&Tag> = needs.tags_above(&digest).into_iter().collect();
-                let above: Vec<&Tag> = above.into_iter().filter(|tag| !selection.tags.contains_key(*tag)).collect();
-                let parent = needs.needing(&digest).find(|parent| !selection.manifests.contains(parent));
+                let above: Vec<&Tag> = above
+                    .into_iter()
+                    .filter(|tag| !selection.tags.contains_key(*tag))
+                    .collect();
+                let parent = needs
+                    .needing(&digest)
+                    .find(|parent| !selection.manifests.contains(parent));
                 match (above.is_empty(), parent) {
                     (false, _) => format!("an index with {} lists it", named(&above, rights)),
                     (true, Some(parent)) => format!("the manifest `{parent}` lists it, which stays"),
-                    (true, None) if alive.contains(&digest) => "it belongs to a manifest that stays".to_owned(),
+                    (true, None) if alive.contains(&digest) => {
+                        "it belongs to a manifest that stays".to_owned()
+                    }
                     (true, None) => continue,
                 }
             }

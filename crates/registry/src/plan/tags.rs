@@ -84,7 +84,9 @@ impl Registry {
             }));
             let mut pointers = Vec::new();
             for (seen, current) in step.iter().zip(current.await?) {
-                let Some((digest, version)) = current else { continue };
+                let Some((digest, version)) = current else {
+                    continue;
+                };
                 let is_same = match (&seen.version, &version) {
                     (Some(before), Some(now)) => before == now,
                     _ => digest == seen.digest,
@@ -106,7 +108,11 @@ impl Registry {
             }
             applied.tags.extend(gone.iter().cloned());
             applied.stayed.extend(stayed);
-            let deleted = || gone.into_iter().map(|tag| EventKind::TagDeleted { tag }).collect();
+            let deleted = || {
+                gone.into_iter()
+                    .map(|tag| EventKind::TagDeleted { tag })
+                    .collect()
+            };
             self.subscribers.changed(caller, name, deleted).await;
         }
         Ok(())
@@ -127,7 +133,10 @@ impl Registry {
             let targets = in_parallel(step.iter().map(|tag| async {
                 Ok::<_, Error>(self.tree.links.target(&layout::tag_link(name, tag)).await?)
             }));
-            let still = step.iter().zip(targets.await?).filter(|(_, target)| target.is_none());
+            let still = step
+                .iter()
+                .zip(targets.await?)
+                .filter(|(_, target)| target.is_none());
             let still = still.map(|(tag, _)| Pointer {
                 tag: tag.clone(),
                 version: None,
@@ -176,7 +185,11 @@ impl Registry {
     /// Of each entry whether its manifest is in the repository again, or its tag points at it.
     async fn are_used(&self, name: &RepoName, entries: &[&TrashedEntry]) -> Result<Vec<bool>> {
         let used = entries.iter().map(|entry| async {
-            let target = self.tree.links.target(&layout::tag_link(name, &entry.tag)).await?;
+            let target = self
+                .tree
+                .links
+                .target(&layout::tag_link(name, &entry.tag))
+                .await?;
             Ok::<_, Error>(target == Some(entry.digest) || self.has_revision(name, &entry.digest).await?)
         });
         in_parallel(used).await

@@ -31,14 +31,20 @@ fn deletions() -> [Deletion; 3] {
 
 /// Every tag of the repository leads to a manifest, and that to its children and layers.
 async fn assert_whole(registry: &Arc<Registry>, app: &RepoName, when: &str) -> BTreeSet<String> {
-    let tags = registry.tags(app, &PageRequest::default()).await.unwrap_or_default().names;
+    let tags = registry
+        .tags(app, &PageRequest::default())
+        .await
+        .unwrap_or_default()
+        .names;
     for name in &tags {
         let found = registry.manifest(app, &tag(name).into()).await;
         let found = found.unwrap_or_else(|error| panic!("{when}: `{name}` dangles: {error}"));
         let manifest: serde_json::Value = serde_json::from_slice(&found.bytes).unwrap();
         let digests = |field: &str| {
             let listed = manifest[field].as_array().cloned().unwrap_or_default();
-            let digests = listed.iter().map(|entry| entry["digest"].as_str().unwrap().parse().unwrap());
+            let digests = listed
+                .iter()
+                .map(|entry| entry["digest"].as_str().unwrap().parse().unwrap());
             digests.collect::<Vec<Digest>>()
         };
         for child in digests("manifests") {
@@ -85,7 +91,9 @@ async fn a_push_beside_a_deletion_keeps_its_tag_and_all_that_this_needs() {
             for (name, pushed) in [("late", late), ("multi", multi)] {
                 match pushed {
                     // A deletion of all takes what was there when its plan was made.
-                    Ok(_) if matches!(deletion, Deletion::Repository) && applied.tags.contains(&tag(name)) => {
+                    Ok(_)
+                        if matches!(deletion, Deletion::Repository) && applied.tags.contains(&tag(name)) =>
+                    {
                         pushed_before += 1;
                     }
                     Ok(_) => assert!(tags.contains(name), "{when}: `{name}` is lost"),
@@ -95,7 +103,10 @@ async fn a_push_beside_a_deletion_keeps_its_tag_and_all_that_this_needs() {
             }
             whole += usize::from(tags.len() == 2);
         }
-        assert!(refused > 0 && (whole > 0 || pushed_before > 0), "{deletion:?}: {refused} {whole}");
+        assert!(
+            refused > 0 && (whole > 0 || pushed_before > 0),
+            "{deletion:?}: {refused} {whole}"
+        );
     }
 }
 
@@ -112,7 +123,10 @@ async fn an_index_that_another_replica_pushes_keeps_its_child() {
             over(Arc::new(ObjectStorage::new(bucket, Path::default())))
         };
         let (one, two) = (over_bucket(), over_bucket());
-        let quick = over(Arc::new(ObjectStorage::new(Arc::new(bucket.content()), Path::default())));
+        let quick = over(Arc::new(ObjectStorage::new(
+            Arc::new(bucket.content()),
+            Path::default(),
+        )));
         let child = image(&quick, &app, "content", "").await;
         let digest = put(&quick, &app, tag("early"), &child).await;
         let list = index(&[(digest, child.len())]);
@@ -122,7 +136,8 @@ async fn an_index_that_another_replica_pushes_keeps_its_child() {
         let (applied, pushed) = join!(
             async {
                 sleep(Duration::from_millis(first)).await;
-                Box::pin(one.apply_deletion(&caller, &app, &deletion, &EveryTag, Application::default())).await
+                Box::pin(one.apply_deletion(&caller, &app, &deletion, &EveryTag, Application::default()))
+                    .await
             },
             async {
                 sleep(Duration::from_millis(second)).await;

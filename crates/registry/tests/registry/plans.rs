@@ -8,7 +8,7 @@ use std::{
 
 use wharf_oci::{Digest, PageRequest, RepoName, Tag, referrers_tag};
 use wharf_registry::{
-    Application, Applied, Deletion, DeletedKind, Error, EveryTag, Options, Plan, Registry, Role, TagRights,
+    Application, Applied, DeletedKind, Deletion, Error, EveryTag, Options, Plan, Registry, Role, TagRights,
 };
 use wharf_storage::{
     ErrorKind, Operation, Put, Storage,
@@ -66,7 +66,13 @@ impl Store {
             .await
             .unwrap();
         assert_eq!(applied.stayed, []);
-        assert_eq!(applied.tags, tags_of(&plan).into_iter().map(|name| tag(&name)).collect::<Vec<_>>());
+        assert_eq!(
+            applied.tags,
+            tags_of(&plan)
+                .into_iter()
+                .map(|name| tag(&name))
+                .collect::<Vec<_>>()
+        );
         let planned: Vec<Digest> = plan.manifests.iter().map(|manifest| manifest.digest).collect();
         assert_eq!(applied.manifests, planned);
         assert_eq!(applied.layers, plan.layers);
@@ -75,12 +81,19 @@ impl Store {
 
     async fn restore(&self, applied: &Applied) {
         let record = applied.record.as_ref().unwrap();
-        let restored = self.registry.restore_from_trash(&caller(), record, false).await.unwrap();
+        let restored = self
+            .registry
+            .restore_from_trash(&caller(), record, false)
+            .await
+            .unwrap();
         assert_eq!((restored.left_alone, restored.lost), (vec![], vec![]));
     }
 
     async fn pulled(&self, name: &RepoName, tag: &str) -> Option<Digest> {
-        let found = self.registry.manifest(name, &tag.parse::<Tag>().unwrap().into()).await;
+        let found = self
+            .registry
+            .manifest(name, &tag.parse::<Tag>().unwrap().into())
+            .await;
         found.ok().map(|manifest| manifest.digest)
     }
 
@@ -90,13 +103,25 @@ impl Store {
 
     async fn tags(&self, name: &RepoName) -> Vec<String> {
         let tags = self.registry.tags(name, &PageRequest::default()).await;
-        tags.unwrap_or_default().names.iter().map(|name| name.to_string()).collect()
+        tags.unwrap_or_default()
+            .names
+            .iter()
+            .map(|name| name.to_string())
+            .collect()
     }
 
     /// The keys below the directory of all repositories.
     async fn keys(&self) -> BTreeSet<String> {
-        let objects = self.storage.scan(&layout::repositories(), None, 10_000).await.unwrap().objects;
-        objects.iter().map(|object| object.key.as_str().to_owned()).collect()
+        let objects = self
+            .storage
+            .scan(&layout::repositories(), None, 10_000)
+            .await
+            .unwrap()
+            .objects;
+        objects
+            .iter()
+            .map(|object| object.key.as_str().to_owned())
+            .collect()
     }
 }
 
@@ -167,8 +192,17 @@ async fn an_index_goes_with_all_that_belongs_to_it_and_comes_back(store: Store) 
     assert_eq!(tags_of(&plan), ["1.0".to_owned(), of_cosign.clone()]);
     let all = BTreeSet::from([multi, sbom, signature, children[0].0, children[1].0]);
     assert_eq!(manifests_of(&plan), all);
-    assert_eq!((plan.kind, plan.stays.len(), plan.layers), (DeletedKind::Tags, 0, 0));
-    let role = |digest: Digest| plan.manifests.iter().find(|planned| planned.digest == digest).unwrap().role;
+    assert_eq!(
+        (plan.kind, plan.stays.len(), plan.layers),
+        (DeletedKind::Tags, 0, 0)
+    );
+    let role = |digest: Digest| {
+        plan.manifests
+            .iter()
+            .find(|planned| planned.digest == digest)
+            .unwrap()
+            .role
+    };
     assert_eq!(
         [multi, sbom, signature, children[0].0].map(role),
         [Role::Index, Role::Referrer, Role::Image, Role::Child]
@@ -194,10 +228,16 @@ async fn what_another_tag_needs_stays_and_the_plan_says_why(store: Store) {
     store.image(&app, "shared", "latest").await;
 
     let plan = store.plan(&app, &one("1.0")).await;
-    assert_eq!((tags_of(&plan), plan.manifests.len()), (vec!["1.0".to_owned()], 0));
+    assert_eq!(
+        (tags_of(&plan), plan.manifests.len()),
+        (vec!["1.0".to_owned()], 0)
+    );
     assert_eq!(why(&plan, &shared), "it also has the tag `latest`");
     let plan = store.plan(&app, &one("child")).await;
-    assert_eq!((tags_of(&plan), plan.manifests.len()), (vec!["child".to_owned()], 0));
+    assert_eq!(
+        (tags_of(&plan), plan.manifests.len()),
+        (vec!["child".to_owned()], 0)
+    );
     assert_eq!(why(&plan, &child.0), "an index with the tag `index` lists it");
     assert_eq!(plan.bytes.unwrap().free, 0);
     store.apply(&app, &one("1.0")).await;
@@ -211,7 +251,10 @@ async fn what_another_tag_needs_stays_and_the_plan_says_why(store: Store) {
         tags: vec![tag("1.0"), tag("latest")],
         keep_images: false,
     };
-    assert_eq!(manifests_of(&store.plan(&app, &both).await), BTreeSet::from([shared]));
+    assert_eq!(
+        manifests_of(&store.plan(&app, &both).await),
+        BTreeSet::from([shared])
+    );
     // A referrer with a tag of its own keeps what it is about.
     let signature = image(registry, &app, "signature", &about(&shared, 500)).await;
     put(registry, &app, tag("signature"), &signature).await;
@@ -219,7 +262,10 @@ async fn what_another_tag_needs_stays_and_the_plan_says_why(store: Store) {
     assert_eq!((tags_of(&plan).len(), plan.manifests.len()), (2, 0));
     assert_eq!(why(&plan, &shared), "it belongs to a manifest that stays");
     let unknown = registry.plan_deletion(&app, &one("none"), &EveryTag).await;
-    assert!(matches!(unknown, Err(Error::ManifestUnknown { .. })), "{unknown:?}");
+    assert!(
+        matches!(unknown, Err(Error::ManifestUnknown { .. })),
+        "{unknown:?}"
+    );
     let unknown = registry.plan_deletion(&name("none"), &one("1"), &EveryTag).await;
     assert!(matches!(unknown, Err(Error::NameUnknown { .. })), "{unknown:?}");
 }
@@ -268,12 +314,17 @@ async fn a_manifest_that_a_tagged_index_lists_is_refused(store: Store) {
     let deletion = Deletion::Manifest { digest: child.0 };
     match registry.plan_deletion(&app, &deletion, &EveryTag).await {
         Err(error @ Error::NeededByIndex { .. }) => {
-            assert!(error.to_string().contains("`app:multi`; delete that first"), "{error}");
+            assert!(
+                error.to_string().contains("`app:multi`; delete that first"),
+                "{error}"
+            );
         }
         other => panic!("{other:?}"),
     }
     let config = Digest::sha256_of(br#"{"config":"child"}"#);
-    let error = registry.plan_deletion(&app, &Deletion::Manifest { digest: config }, &EveryTag).await;
+    let error = registry
+        .plan_deletion(&app, &Deletion::Manifest { digest: config }, &EveryTag)
+        .await;
     let error = error.unwrap_err().to_string();
     assert!(error.contains("that digest is a config"), "{error}");
 }
@@ -285,7 +336,10 @@ async fn what_an_untagged_index_lists_stays(store: Store) {
     let list = put(registry, &app, Digest::sha256_of(list.as_bytes()), &list).await;
     let plan = store.plan(&app, &one("child")).await;
     assert_eq!((tags_of(&plan).len(), plan.manifests.len()), (1, 0));
-    assert_eq!(why(&plan, &child.0), format!("the manifest `{list}` lists it, which stays"));
+    assert_eq!(
+        why(&plan, &child.0),
+        format!("the manifest `{list}` lists it, which stays")
+    );
     store.apply(&app, &one("child")).await;
     assert!(store.has(&app, &child.0).await);
     // The deletion that names it takes it all the same, as the distribution API does.
@@ -300,11 +354,19 @@ async fn histories_lose_what_leads_to_manifests_that_go(store: Store) {
     let (new, _) = store.image(&app, "new", "latest").await;
     let plan = store.plan(&app, &one("1.0")).await;
     assert_eq!(manifests_of(&plan), BTreeSet::from([old]));
-    let entries: Vec<(&str, Digest)> = plan.history.iter().map(|entry| (entry.tag.as_str(), entry.digest)).collect();
+    let entries: Vec<(&str, Digest)> = plan
+        .history
+        .iter()
+        .map(|entry| (entry.tag.as_str(), entry.digest))
+        .collect();
     assert_eq!(entries, [("latest", old)]);
     let before = store.keys().await;
     let applied = store.apply(&app, &one("1.0")).await;
-    let history = store.registry.tag_history(&app, &tag("latest"), 10).await.unwrap();
+    let history = store
+        .registry
+        .tag_history(&app, &tag("latest"), 10)
+        .await
+        .unwrap();
     let left: Vec<Digest> = history.entries.iter().map(|entry| entry.digest).collect();
     assert_eq!(left, [new]);
     store.restore(&applied).await;
@@ -319,7 +381,13 @@ async fn untagged_manifests_go_when_they_are_old_and_no_history_keeps_them(store
     let digest = Digest::sha256_of(alone.as_bytes());
     let alone = put(registry, &app, digest, &alone).await;
     let signature = image(registry, &app, "signature", &about(&new, 500)).await;
-    let signature = put(registry, &app, Digest::sha256_of(signature.as_bytes()), &signature).await;
+    let signature = put(
+        registry,
+        &app,
+        Digest::sha256_of(signature.as_bytes()),
+        &signature,
+    )
+    .await;
     let of_alone = format!("{}.sig", referrers_tag(&alone));
     let (of_cosign, _) = store.image(&app, "cosign", &of_alone).await;
 
@@ -347,11 +415,23 @@ async fn a_repository_goes_whole_and_those_below_it_stay(store: Store) {
     let before = store.keys().await;
 
     let plan = store.plan(&app, &Deletion::Repository).await;
-    assert_eq!((tags_of(&plan).len(), plan.manifests.len(), plan.layers), (2, 2, 3));
+    assert_eq!(
+        (tags_of(&plan).len(), plan.manifests.len(), plan.layers),
+        (2, 2, 3)
+    );
     let applied = store.apply(&app, &Deletion::Repository).await;
-    let left: BTreeSet<String> = before.iter().filter(|key| key.contains("/app/sub/")).cloned().collect();
+    let left: BTreeSet<String> = before
+        .iter()
+        .filter(|key| key.contains("/app/sub/"))
+        .cloned()
+        .collect();
     assert_eq!(store.keys().await, left);
-    let names = registry.catalog(&PageRequest::default()).await.unwrap().names.clone();
+    let names = registry
+        .catalog(&PageRequest::default())
+        .await
+        .unwrap()
+        .names
+        .clone();
     assert_eq!(names, ["app/sub".into()]);
     assert_eq!(store.pulled(&below, "1").await, Some(kept));
     registry.open_upload(&app, &upload).await.unwrap();
@@ -360,7 +440,10 @@ async fn a_repository_goes_whole_and_those_below_it_stay(store: Store) {
 
     store.restore(&applied).await;
     assert_eq!(store.keys().await, before);
-    registry.blob(&app, &Digest::sha256_of(b"of no image")).await.unwrap();
+    registry
+        .blob(&app, &Digest::sha256_of(b"of no image"))
+        .await
+        .unwrap();
     // And again, for good, with what it never had before.
     store.image(&app, "more", "more").await;
     store.apply(&app, &Deletion::Repository).await;
@@ -380,11 +463,17 @@ async fn bytes_are_free_when_nothing_else_needs_them(store: Store) {
     let again = image(registry, &app, "content", r#","annotations":{"a":"b"}"#).await;
     put(registry, &app, tag("2"), &again).await;
     let here = bytes(&app, &one("1")).await;
-    assert_eq!((here.free, here.blobs, here.shared), (size as u64, 1, all - size as u64));
+    assert_eq!(
+        (here.free, here.blobs, here.shared),
+        (size as u64, 1, all - size as u64)
+    );
     assert!(here.shared_with.is_empty());
 
     // So has another repository.
-    registry.delete_manifest(&caller(), &app, &Digest::sha256_of(again.as_bytes()), false).await.unwrap();
+    registry
+        .delete_manifest(&caller(), &app, &Digest::sha256_of(again.as_bytes()), false)
+        .await
+        .unwrap();
     push_blob(registry, &other, b"content").await;
     let (same, _) = store.image(&other, "content", "1").await;
     assert_eq!(same, digest);
@@ -396,7 +485,10 @@ async fn bytes_are_free_when_nothing_else_needs_them(store: Store) {
     store.apply(&other, &Deletion::Repository).await;
     let kept = bytes(&app, &Deletion::Repository).await;
     assert_eq!((kept.free, kept.shared, kept.in_trash), (0, 0, all));
-    registry.empty_trash(SystemTime::now() + Duration::from_secs(60)).await.unwrap();
+    registry
+        .empty_trash(SystemTime::now() + Duration::from_secs(60))
+        .await
+        .unwrap();
     let free = bytes(&app, &Deletion::Repository).await;
     assert_eq!((free.free, free.in_trash, free.uncertain), (all, 0, None));
 }
@@ -405,13 +497,19 @@ async fn a_plan_that_is_not_the_one_that_was_seen_is_refused(store: Store) {
     let (app, registry) = (name("app"), &store.registry);
     store.image(&app, "content", "1").await;
     let seen = store.plan(&app, &one("1")).await;
-    assert_eq!(seen.id, store.plan(&app, &one("1")).await.id, "it is the same each time");
+    assert_eq!(
+        seen.id,
+        store.plan(&app, &one("1")).await.id,
+        "it is the same each time"
+    );
     let (moved, _) = store.image(&app, "other", "1").await;
     let application = Application {
         plan: Some(&seen.id),
         now: false,
     };
-    let refused = registry.apply_deletion(&caller(), &app, &one("1"), &EveryTag, application).await;
+    let refused = registry
+        .apply_deletion(&caller(), &app, &one("1"), &EveryTag, application)
+        .await;
     let current = store.plan(&app, &one("1")).await.id;
     match refused {
         Err(Error::PlanChanged { current: named }) => assert_eq!(named, current),
@@ -419,7 +517,10 @@ async fn a_plan_that_is_not_the_one_that_was_seen_is_refused(store: Store) {
     }
     assert_eq!(store.pulled(&app, "1").await, Some(moved));
     let page = registry.trash_page(None, 10, &|_| true).await.unwrap();
-    assert!(page.records.is_empty(), "nothing is recorded of what did not happen");
+    assert!(
+        page.records.is_empty(),
+        "nothing is recorded of what did not happen"
+    );
 }
 
 async fn a_signature_leaves_the_list_of_its_image(store: Store) {
@@ -434,12 +535,20 @@ async fn a_signature_leaves_the_list_of_its_image(store: Store) {
         put(registry, &app, referrers_tag(&subject), &index(&referrers)).await;
     }
     let listed = async || {
-        let list = registry.manifest(&app, &referrers_tag(&subject).into()).await.unwrap();
+        let list = registry
+            .manifest(&app, &referrers_tag(&subject).into())
+            .await
+            .unwrap();
         let text = std::str::from_utf8(&list.bytes).unwrap().to_owned();
-        referrers.iter().map(|(digest, _)| text.contains(&digest.to_string())).collect::<Vec<bool>>()
+        referrers
+            .iter()
+            .map(|(digest, _)| text.contains(&digest.to_string()))
+            .collect::<Vec<bool>>()
     };
     assert_eq!(listed().await, [true, true]);
-    let deletion = Deletion::Manifest { digest: referrers[0].0 };
+    let deletion = Deletion::Manifest {
+        digest: referrers[0].0,
+    };
     let applied = store.apply(&app, &deletion).await;
     assert_eq!(applied.manifests, [referrers[0].0]);
     assert_eq!(listed().await, [false, true]);
@@ -450,7 +559,12 @@ async fn a_signature_leaves_the_list_of_its_image(store: Store) {
     assert!(applied.manifests.contains(&referrers[1].0) && applied.manifests.contains(&subject));
     assert_eq!(store.tags(&app).await, Vec::<String>::new());
     let past = layout::revision_link(&app, &Digest::sha256_of(index(&referrers[..1]).as_bytes()));
-    let left: Vec<String> = store.keys().await.into_iter().filter(|key| key.contains("/revisions/")).collect();
+    let left: Vec<String> = store
+        .keys()
+        .await
+        .into_iter()
+        .filter(|key| key.contains("/revisions/"))
+        .collect();
     assert_eq!(left, [past.as_str()]);
 }
 
@@ -464,12 +578,19 @@ async fn nothing_is_known_where_a_manifest_cannot_be_read(store: Store) {
     for deletion in [one("1"), untagged(0, 0)] {
         let plan = registry_after.plan(&app, &deletion).await;
         assert!(plan.manifests.is_empty(), "{plan:?}");
-        assert!(plan.stays[0].why.contains(&format!("`{damaged}` cannot be read")), "{plan:?}");
+        assert!(
+            plan.stays[0].why.contains(&format!("`{damaged}` cannot be read")),
+            "{plan:?}"
+        );
     }
-    let plan = registry_after.plan(&app, &Deletion::Manifest { digest: damaged }).await;
+    let plan = registry_after
+        .plan(&app, &Deletion::Manifest { digest: damaged })
+        .await;
     assert_eq!(manifests_of(&plan), BTreeSet::from([damaged]));
     assert_eq!(plan.manifests[0].role, Role::Unreadable);
-    registry_after.apply(&app, &Deletion::Manifest { digest: damaged }).await;
+    registry_after
+        .apply(&app, &Deletion::Manifest { digest: damaged })
+        .await;
     let plan = registry_after.plan(&app, &one("1")).await;
     assert_eq!(manifests_of(&plan), BTreeSet::from([digest]));
     drop(registry.trash_page(None, 1, &|_| true).await.unwrap());
@@ -478,7 +599,10 @@ async fn nothing_is_known_where_a_manifest_cannot_be_read(store: Store) {
 async fn a_deletion_without_the_trash_leaves_no_record(store: Store) {
     let (app, registry) = (name("app"), &store.registry);
     store.image(&app, "content", "1").await;
-    let application = Application { plan: None, now: true };
+    let application = Application {
+        plan: None,
+        now: true,
+    };
     let applied = registry
         .apply_deletion(&caller(), &app, &Deletion::Repository, &EveryTag, application)
         .await
@@ -518,9 +642,16 @@ async fn a_plan_takes_no_tag_that_the_client_may_not_delete_and_names_none_that_
     let digest = put(&registry, &app, tag("1"), &manifest).await;
     put(&registry, &app, tag("secret"), &manifest).await;
     let plan = registry.plan_deletion(&app, &one("1"), &Limited).await.unwrap();
-    assert_eq!(why(&plan, &digest), "it also has a tag that the client may not see");
+    assert_eq!(
+        why(&plan, &digest),
+        "it also has a tag that the client may not see"
+    );
     put(&registry, &app, tag("protected"), &manifest).await;
-    for deletion in [Deletion::Repository, Deletion::Manifest { digest }, one("protected")] {
+    for deletion in [
+        Deletion::Repository,
+        Deletion::Manifest { digest },
+        one("protected"),
+    ] {
         match registry.plan_deletion(&app, &deletion, &Limited).await {
             Err(Error::TagDenied { tag: Some(tag) }) => assert_eq!(tag.as_str(), "protected"),
             other => panic!("{other:?}"),
@@ -540,7 +671,11 @@ async fn a_deletion_that_ends_anywhere_can_be_taken_back() {
         put(&store.registry, &app, tag("multi"), &index(&[child])).await;
         let before = store.keys().await;
         let fault = Fault::before(ErrorKind::Other).key("repositories/app/");
-        let fault = fault.on(Operation::Remove).on(Operation::RemoveTree).after(after).times(1);
+        let fault = fault
+            .on(Operation::Remove)
+            .on(Operation::RemoveTree)
+            .after(after)
+            .times(1);
         faulty.inject(fault);
         let application = Application::default();
         let applied = store
@@ -555,7 +690,11 @@ async fn a_deletion_that_ends_anywhere_can_be_taken_back() {
             }
             Err(error) => panic!("{error}"),
         };
-        store.registry.restore_from_trash(&caller(), &record, false).await.unwrap();
+        store
+            .registry
+            .restore_from_trash(&caller(), &record, false)
+            .await
+            .unwrap();
         assert_eq!(store.keys().await, before, "after {after} removals");
     }
     assert!(interrupted > 5, "{interrupted}");

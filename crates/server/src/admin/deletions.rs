@@ -68,7 +68,9 @@ pub fn deletion_of(wanted: &wire::Deletion) -> std::result::Result<Deletion, Del
             })
         }
         (None, Some(manifest), None, false) => Ok(Deletion::Manifest {
-            digest: manifest.parse().map_err(|error| DeletionError::new("manifest", error))?,
+            digest: manifest
+                .parse()
+                .map_err(|error| DeletionError::new("manifest", error))?,
         }),
         (None, None, Some(untagged), false) => Ok(Deletion::Untagged {
             min_age: Duration::from_secs(untagged.min_age.unwrap_or(MIN_AGE)),
@@ -96,7 +98,10 @@ pub async fn plan_deletion(
 ) -> Result<wire::Plan> {
     let plan = registry.plan_deletion_with_bytes(name, deletion, rights).await?;
     let bytes = plan.bytes.unwrap_or_default();
-    let sharing = bytes.shared_with.iter().filter(|name| name.parse().is_ok_and(|name| sees(&name)));
+    let sharing = bytes
+        .shared_with
+        .iter()
+        .filter(|name| name.parse().is_ok_and(|name| sees(&name)));
     let tags = |planned: &[wharf_registry::PlannedTag]| {
         let listed = planned.iter().take(LISTED).map(|planned| wire::TagAndDigest {
             tag: planned.tag.to_string(),
@@ -104,10 +109,14 @@ pub async fn plan_deletion(
         });
         listed.collect::<Vec<_>>()
     };
-    let manifests = plan.manifests.iter().take(LISTED).map(|manifest| wire::GoingManifest {
-        digest: manifest.digest.to_string(),
-        role: manifest.role.to_string(),
-    });
+    let manifests = plan
+        .manifests
+        .iter()
+        .take(LISTED)
+        .map(|manifest| wire::GoingManifest {
+            digest: manifest.digest.to_string(),
+            role: manifest.role.to_string(),
+        });
     Ok(wire::Plan {
         id: plan.id.to_string(),
         repository: name.to_string(),
@@ -146,7 +155,9 @@ pub async fn apply_deletion(
     (plan, now): (Option<&Digest>, bool),
 ) -> Result<wire::Applied> {
     let application = wharf_registry::Application { plan, now };
-    let applied = registry.apply_deletion(caller, name, deletion, rights, application).await?;
+    let applied = registry
+        .apply_deletion(caller, name, deletion, rights, application)
+        .await?;
     let expires = applied.record.as_ref().map(|id| expiry(registry, id));
     Ok(wire::Applied {
         repository: name.to_string(),
@@ -154,7 +165,12 @@ pub async fn apply_deletion(
         expires: expires.map(time),
         tags: applied.tags.iter().take(LISTED).map(Tag::to_string).collect(),
         tags_total: applied.tags.len(),
-        manifests: applied.manifests.iter().take(LISTED).map(Digest::to_string).collect(),
+        manifests: applied
+            .manifests
+            .iter()
+            .take(LISTED)
+            .map(Digest::to_string)
+            .collect(),
         manifests_total: applied.manifests.len(),
         layers: applied.layers,
         stayed: staying(&applied.stayed),

@@ -26,7 +26,11 @@ pub async fn list_trash(
     let page = registry.trash_page(after, limit, &is_shown).await?;
     let damaged = page.damaged.into_iter().filter(|_| shows_damaged);
     Ok(wire::TrashPage {
-        deletions: page.records.iter().map(|record| deleted(registry, record)).collect(),
+        deletions: page
+            .records
+            .iter()
+            .map(|record| deleted(registry, record))
+            .collect(),
         damaged: damaged
             .map(|(id, problem)| wire::DamagedRecord {
                 id: id.to_string(),
@@ -38,9 +42,17 @@ pub async fn list_trash(
 }
 
 /// All that the deletion of `record` removed, apart from tags that the caller may not see.
-pub fn show_deletion(registry: &Registry, record: &TrashRecord, rights: &dyn TagRights) -> wire::DeletedPointers {
+pub fn show_deletion(
+    registry: &Registry,
+    record: &TrashRecord,
+    rights: &dyn TagRights,
+) -> wire::DeletedPointers {
     let pointers = &record.pointers;
-    let tags = pointers.tags.iter().filter(|tag| rights.may_see(&tag.tag)).take(LISTED);
+    let tags = pointers
+        .tags
+        .iter()
+        .filter(|tag| rights.may_see(&tag.tag))
+        .take(LISTED);
     let link = |digest: &Digest, since: SystemTime| wire::DeletedLink {
         digest: digest.to_string(),
         since: time(since),
@@ -57,7 +69,9 @@ pub fn show_deletion(registry: &Registry, record: &TrashRecord, rights: &dyn Tag
                 history: tag.history.len(),
             })
             .collect(),
-        manifests: manifests.map(|manifest| link(&manifest.digest, manifest.since)).collect(),
+        manifests: manifests
+            .map(|manifest| link(&manifest.digest, manifest.since))
+            .collect(),
         layers: layers.map(|layer| link(&layer.digest, layer.since)).collect(),
     }
 }
@@ -74,11 +88,15 @@ pub async fn restore_deletion(
     force: bool,
 ) -> Result<wire::Restored> {
     let restored = registry.restore_from_trash(caller, &record.id, force).await?;
-    let left_alone = restored.left_alone.iter().take(LISTED).map(|left| wire::LeftAlone {
-        tag: left.tag.to_string(),
-        deleted: left.deleted.to_string(),
-        current: left.current.to_string(),
-    });
+    let left_alone = restored
+        .left_alone
+        .iter()
+        .take(LISTED)
+        .map(|left| wire::LeftAlone {
+            tag: left.tag.to_string(),
+            deleted: left.deleted.to_string(),
+            current: left.current.to_string(),
+        });
     Ok(wire::Restored {
         repository: record.repository.to_string(),
         tags: restored.tags.iter().take(LISTED).map(Tag::to_string).collect(),

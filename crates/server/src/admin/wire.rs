@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 use wharf_activity::Entry;
 
 pub use self::deletion::{
-    Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion, Emptied, Emptying,
-    GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying, TagAndDigest, TrashPage, Untagged,
+    Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion,
+    Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying,
+    TagAndDigest, TrashPage, Untagged,
 };
 
 /// The caller of a request, and its rights.

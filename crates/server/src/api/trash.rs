@@ -25,7 +25,11 @@ const ENTRIES: usize = 100;
 pub(crate) fn list(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let limit = call.query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE);
-        let after = call.query.get("cursor").map(|cursor| id(cursor, "cursor")).transpose()?;
+        let after = call
+            .query
+            .get("cursor")
+            .map(|cursor| id(cursor, "cursor"))
+            .transpose()?;
         let only = call.query.repository();
         let shown = |name: &RepoName| {
             only.as_ref().is_none_or(|only| only == name)
@@ -118,6 +122,7 @@ fn deletion(call: &Call) -> Result<TrashId> {
 }
 
 fn id(text: &str, parameter: &str) -> Result<TrashId> {
-    text.parse()
-        .map_err(|error: wharf_registry::TrashIdError| Problem::new(Kind::BadQuery, error.to_string()).with_field(parameter))
+    text.parse().map_err(|error: wharf_registry::TrashIdError| {
+        Problem::new(Kind::BadQuery, error.to_string()).with_field(parameter)
+    })
 }
