@@ -44,6 +44,9 @@ fn main() {
         play(&docker.bench, include_str!("a2.sh"));
     });
     suite.test("a5_inspect_and_digests", TOOLS, a5);
+    suite.test("a6_a7_a8_deleting_and_going_back", TOOLS, || {
+        play(&Bench::new(), include_str!("a8.sh"));
+    });
     let with_skopeo = [&with_daemon[..], &[Part::Program("skopeo")]].concat();
     suite.test("a12_a_token_server_beside_the_registry", &with_skopeo, || {
         let docker = Docker::new("greetings");

@@ -272,6 +272,9 @@ impl Registry {
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
         looked_up.retain(|(role, descriptor)| !self.is_optional(*role, descriptor));
+        if self.must_look_again() {
+            looked_up.push((ReferenceRole::Manifest, own_descriptor(&manifest)));
+        }
         self.restore_links(&name, &looked_up).await?;
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
@@ -524,7 +527,19 @@ impl Registry {
     }
 }
 
-/// The link that a push by `reference` writes last.
+/// What an index would say of `manifest`.
+fn own_descriptor(manifest: &StoredManifest) -> Descriptor {
+    Descriptor {
+        media_type: manifest.media_type.to_string(),
+        digest: manifest.digest,
+        size: manifest.bytes.len() as u64,
+        artifact_type: None,
+        annotations: None,
+        urls: Vec::new(),
+        platform: None,
+    }
+}
+
 /// The facts of a pushed manifest that decide whether it is accepted.
 struct Checked {
     digest: Digest,

@@ -112,10 +112,10 @@ async fn a_push_beside_a_deletion_keeps_its_tag_and_all_that_this_needs() {
 
 /// Two replicas over a slow bucket: one deletes, the other one pushes.
 #[tokio::test(start_paused = true)]
-async fn an_index_that_another_replica_pushes_keeps_its_child() {
+async fn what_another_replica_pushes_is_whole() {
     let app = name("app");
     let (mut pushed_at_all, mut went) = (0, 0);
-    for seed in 0..60 {
+    for seed in 0..120 {
         let random = Random::new(seed);
         let bucket = SlowBucket::reliable(random.clone());
         let over_bucket = || {
@@ -141,7 +141,12 @@ async fn an_index_that_another_replica_pushes_keeps_its_child() {
             },
             async {
                 sleep(Duration::from_millis(second)).await;
-                Box::pin(try_put(&two, &app, tag("multi"), &list)).await
+                // The index of the image, or the image itself under another tag.
+                let (tag, manifest) = match seed % 2 {
+                    0 => (tag("multi"), &list),
+                    _ => (tag("late"), &child),
+                };
+                Box::pin(try_put(&two, &app, tag, manifest)).await
             },
         );
         went += usize::from(!applied.unwrap().manifests.is_empty());
