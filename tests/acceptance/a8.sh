@@ -86,16 +86,16 @@ wharf repo rm greet-python --dry-run | tee said
 grep '^  latest *sha256:' said
 grep '2 manifest(s): 2 image' said
 grep 'come free when the trash lets go of it on 20' said
-grep 'stay, which other need' said
+grep 'stay, shared with other$' said
 [ "$(tags greet-python)" = '["1.0","latest"]' ]
 wharf repo rm greet-python --dry-run --json | jq -e '.[0].tags_total == 2 and .[0].bytes.free > 0'
 wharf repo rm greet-python --yes | tee said
 grep 'takes it back until' said
+id=$(sed -n 's/^`wharf trash restore \([^ `]*\)`.*/\1/p' said)
 [ "$(repositories)" = '["g","greet-python/sub","other"]' ]
 is 404 "$R/v2/greet-python/tags/list"
 [ "$(ls data/docker/registry/v2/repositories/greet-python)" = sub ]
 is 200 "$R/v2/greet-python/sub/manifests/1.0"
-id=$(sed -n 's/^`wharf trash restore \([^ `]*\)`.*/\1/p' said)
 wharf trash restore "$id"
 [ "$(tags greet-python)" = '["1.0","latest"]' ]
 wharf repo rm greet-python --yes --now | tee said

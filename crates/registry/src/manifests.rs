@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::try_join;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::{ErrorKind, Put, layout};
 
@@ -272,10 +273,13 @@ impl Registry {
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
         looked_up.retain(|(role, descriptor)| !self.is_optional(*role, descriptor));
-        if self.must_look_again() {
-            looked_up.push((ReferenceRole::Manifest, own_descriptor(&manifest)));
-        }
-        self.restore_links(&name, &looked_up).await?;
+        let own = self
+            .must_look_again()
+            .then(|| (ReferenceRole::Manifest, own_descriptor(&manifest)));
+        try_join!(
+            self.restore_links(&name, &looked_up),
+            self.restore_links(&name, own.as_slice())
+        )?;
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
         self.update_fallback_tags(&name, subject.as_ref(), &tags).await?;

@@ -116,7 +116,7 @@ impl Registry {
                 let mut young: HashMap<Digest, &'static str> = HashMap::new();
                 each_entry(&*self.storage, name, |_, digest, since| {
                     if content.is_linked(&digest) && is_younger(since, *keep_history) {
-                        young.insert(digest, "a tag pointed at it not long ago (`history.retention`)");
+                        young.insert(digest, "a tag pointed at it not long ago");
                     }
                 })
                 .await?;

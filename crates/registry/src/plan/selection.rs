@@ -365,6 +365,15 @@ fn explain(
         .copied()
         .collect();
     staying.sort_unstable();
+    let none = Gone {
+        tags: &BTreeSet::new(),
+        manifest: None,
+    };
+    // Of manifests without a tag, those that a tag reaches are what one expects to stay.
+    let tagged = match wish {
+        Wish::Untagged(_) => needs.alive(needs.content.tags.values().copied(), &none),
+        _ => HashSet::new(),
+    };
     for digest in staying {
         let tags = needs.tags.get(&digest).into_iter().flatten();
         let own: Vec<&Tag> = tags
@@ -372,10 +381,9 @@ fn explain(
             .filter(|tag| !selection.tags.contains_key(*tag))
             .collect();
         let why = match wish {
-            // Tagged manifests are what one expects to stay.
             Wish::Untagged(kept) => match kept.get(&digest) {
-                Some(why) => (*why).to_owned(),
-                None => continue,
+                Some(why) if !tagged.contains(&digest) => (*why).to_owned(),
+                _ => continue,
             },
             _ if !own.is_empty() => format!("it also has {}", named(&own, rights)),
             _ => {

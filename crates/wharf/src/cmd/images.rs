@@ -4,7 +4,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use tokio::runtime::{self, Runtime};
-use wharf_registry::Registry;
+use wharf_registry::{Options, Registry};
 
 use super::offline::{self, Work};
 use crate::{
@@ -42,5 +42,10 @@ async fn open(settings: &Settings, only_to_read: bool, work: &Work) -> anyhow::R
         true => offline::open_to_read(&settings.storage, work).await?,
         false => offline::open(&settings.storage, work).await?,
     };
-    Ok(Registry::new(storage, settings.registry.clone()))
+    let options = Options {
+        // The operator has the right to the files: deleting is off only where the configuration says so.
+        delete_enabled: settings.deletion.is_enabled(true, true),
+        ..settings.registry.clone()
+    };
+    Ok(Registry::new(storage, options))
 }

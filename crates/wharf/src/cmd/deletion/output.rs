@@ -101,20 +101,21 @@ fn bytes(plan: &wire::Plan, now: bool) -> String {
         in_trash,
         uncertain,
     } = &plan.bytes;
-    let mut text = format!("{} in {blobs} blob(s) come free ", readable(*free));
-    text += &match (now, plan.retention) {
-        (false, 1..) => format!(
-            "when the trash lets go of it on {}, or now with `--now`\n",
+    let (free, mut text) = (format!("{} in {blobs} blob(s)", readable(*free)), String::new());
+    text += &match (*blobs, now, plan.retention) {
+        (0, _, _) => "nothing comes free\n".to_owned(),
+        (_, false, 1..) => format!(
+            "{free} come free when the trash lets go of it on {}, or now with `--now`\n",
             day_after(plan.retention)
         ),
-        _ => "with the next collection; it cannot be restored\n".to_owned(),
+        _ => format!("{free} come free with the next collection; nothing can be restored\n"),
     };
     if *shared > 0 {
         let with = match shared_with.as_slice() {
-            [] => "other images".to_owned(),
-            names => names.join(", "),
+            [] => "with other images".to_owned(),
+            names => format!("with {}", names.join(", ")),
         };
-        _ = writeln!(text, "{} stay, which {with} need(s) as well", readable(*shared));
+        _ = writeln!(text, "{} stay, shared {with}", readable(*shared));
     }
     if *in_trash > 0 {
         _ = writeln!(
