@@ -21,7 +21,7 @@ use crate::{
     trash::{DeletedKind, Pointers, TrashedLink, TrashedTag},
     tree::{
         graph::Graph,
-        histories::{self, Times},
+        histories::{self, Past, Times},
         tags::Pointer,
     },
 };
@@ -71,13 +71,14 @@ impl Registry {
         let names: Vec<Tag> = tags.iter().map(|(tag, _)| tag.clone()).collect();
         let mut times = histories::of_tags(&*self.storage, name, &names).await?;
         let now = SystemTime::now();
+        let link = |Past { digest, since }| TrashedLink { digest, since };
         let recorded = tags.iter().map(|(tag, digest)| {
             let Times { moved, history } = times.remove(tag).unwrap_or_default();
             TrashedTag {
                 tag: tag.clone(),
                 digest: *digest,
                 since: moved.unwrap_or(now),
-                history: history.into_iter().map(TrashedLink::from).collect(),
+                history: history.into_iter().map(link).collect(),
             }
         });
         Ok(recorded.collect())

@@ -187,7 +187,7 @@ pub enum Error {
     },
     /// A deletion that had begun to remove pointers failed.
     #[error(
-        "the deletion ended early: {source}; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"
+        "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"
     )]
     DeletionInterrupted {
         /// Record of the whole deletion; what it names may still be there.

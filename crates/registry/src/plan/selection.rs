@@ -116,10 +116,9 @@ impl<'a> Needs<'a> {
             match (of_child, subject) {
                 // It is gone, or was never here.
                 (None, _) => {}
-                (Some(None), _) => return None,
                 (Some(Some(found)), None) => subject = Some(found),
                 (Some(Some(found)), Some(known)) if found == known => {}
-                (Some(Some(_)), Some(_)) => return None,
+                (Some(_), _) => return None,
             }
         }
         let subject = subject.filter(|subject| self.content.is_linked(subject))?;

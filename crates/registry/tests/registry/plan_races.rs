@@ -56,7 +56,7 @@ async fn assert_whole(registry: &Arc<Registry>, app: &RepoName, when: &str) -> B
             layer.unwrap_or_else(|error| panic!("{when}: `{name}` lost a layer: {error}"));
         }
     }
-    tags.iter().map(|name| name.to_string()).collect()
+    tags.iter().map(ToString::to_string).collect()
 }
 
 #[tokio::test(start_paused = true)]

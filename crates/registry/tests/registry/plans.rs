@@ -106,7 +106,7 @@ impl Store {
         tags.unwrap_or_default()
             .names
             .iter()
-            .map(|name| name.to_string())
+            .map(ToString::to_string)
             .collect()
     }
 

@@ -1,17 +1,14 @@
 //! Deletions as plans, and their application.
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_registry::{Caller, DeletedKind, Deletion, Registry, Result, Staying, TagRights};
+use wharf_registry::{Caller, Deletion, Registry, Result, Staying, TagRights};
 
 use super::{
-    trash::{expiry, time},
+    trash::{LISTED, expiry, kind, time},
     wire,
 };
-
-/// How many entries of a list are shown.
-pub(super) const LISTED: usize = 1000;
 
 /// How many repositories are named that share bytes with one.
 const SHARING: usize = 10;
@@ -32,7 +29,7 @@ pub struct DeletionError {
 }
 
 impl DeletionError {
-    fn new(field: &'static str, text: impl ToString) -> Self {
+    fn new(field: &'static str, text: &dyn Display) -> Self {
         Self {
             field,
             text: text.to_string(),
@@ -54,23 +51,23 @@ pub fn deletion_of(wanted: &wire::Deletion) -> std::result::Result<Deletion, Del
         everything,
     } = wanted;
     if *keep_images && tags.is_none() {
-        return Err(DeletionError::new("keep_images", "it belongs to `tags`"));
+        return Err(DeletionError::new("keep_images", &"it belongs to `tags`"));
     }
     match (tags, manifest, untagged, everything) {
         (Some(tags), None, None, false) if tags.is_empty() => {
-            Err(DeletionError::new("tags", "name one tag at least"))
+            Err(DeletionError::new("tags", &"name one tag at least"))
         }
         (Some(tags), None, None, false) => {
             let tags: std::result::Result<Vec<Tag>, _> = tags.iter().map(|tag| tag.parse()).collect();
             Ok(Deletion::Tags {
-                tags: tags.map_err(|error| DeletionError::new("tags", error))?,
+                tags: tags.map_err(|error| DeletionError::new("tags", &error))?,
                 keep_images: *keep_images,
             })
         }
         (None, Some(manifest), None, false) => Ok(Deletion::Manifest {
             digest: manifest
                 .parse()
-                .map_err(|error| DeletionError::new("manifest", error))?,
+                .map_err(|error| DeletionError::new("manifest", &error))?,
         }),
         (None, None, Some(untagged), false) => Ok(Deletion::Untagged {
             min_age: Duration::from_secs(untagged.min_age.unwrap_or(MIN_AGE)),
@@ -79,7 +76,7 @@ pub fn deletion_of(wanted: &wire::Deletion) -> std::result::Result<Deletion, Del
         (None, None, None, true) => Ok(Deletion::Repository),
         _ => {
             let text = "say what goes by exactly one of `tags`, `manifest`, `untagged` and `everything`";
-            Err(DeletionError::new("tags", text))
+            Err(DeletionError::new("tags", &text))
         }
     }
 }
@@ -134,7 +131,7 @@ pub async fn plan_deletion(
             free: bytes.free,
             blobs: bytes.blobs,
             shared: bytes.shared,
-            shared_with: sharing.take(SHARING).map(|name| name.to_string()).collect(),
+            shared_with: sharing.take(SHARING).map(ToString::to_string).collect(),
             in_trash: bytes.in_trash,
             uncertain: bytes.uncertain,
         },
@@ -184,15 +181,4 @@ fn staying(staying: &[Staying]) -> Vec<wire::Staying> {
         why: staying.why.clone(),
     });
     shown.collect()
-}
-
-/// What was deleted, in one word.
-pub(super) fn kind(kind: DeletedKind) -> &'static str {
-    match kind {
-        DeletedKind::Tags => "tags",
-        DeletedKind::Manifest => "manifest",
-        DeletedKind::Blob => "blob",
-        DeletedKind::Untagged => "untagged",
-        DeletedKind::Repository => "repository",
-    }
 }

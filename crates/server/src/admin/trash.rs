@@ -4,12 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_registry::{Caller, Registry, Result, TagRights, TrashId, TrashRecord};
+use wharf_registry::{Caller, DeletedKind, Registry, Result, TagRights, TrashId, TrashRecord};
 
-use super::{
-    deletions::{LISTED, kind},
-    wire,
-};
+use super::wire;
+
+/// How many entries of a list are shown.
+pub(super) const LISTED: usize = 1000;
 
 /// A page of the deletions after `after` in repositories that are `shown`.
 ///
@@ -148,4 +148,15 @@ pub(super) fn expiry(registry: &Registry, id: &TrashId) -> SystemTime {
 pub(super) fn time(time: SystemTime) -> String {
     let time = Timestamp::try_from(time).unwrap_or_default();
     format!("{time:.3}")
+}
+
+/// What was deleted, in one word.
+pub(super) fn kind(kind: DeletedKind) -> &'static str {
+    match kind {
+        DeletedKind::Tags => "tags",
+        DeletedKind::Manifest => "manifest",
+        DeletedKind::Blob => "blob",
+        DeletedKind::Untagged => "untagged",
+        DeletedKind::Repository => "repository",
+    }
 }

@@ -331,15 +331,12 @@ impl From<RegistryError> for Problem {
             RegistryError::TagDenied { .. } => {
                 return Self::new(Kind::Forbidden, error.to_string()).with_right(Verb::Delete.as_str());
             }
-            RegistryError::DeletionInterrupted { record, source } => {
-                let text = format!(
-                    "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"
-                );
+            RegistryError::DeletionInterrupted { source, .. } => {
                 return match **source {
                     RegistryError::Exhausted(_) | RegistryError::Busy { .. } => {
-                        Self::new(Kind::Busy, text).with_header(header::RETRY_AFTER, RETRY_AFTER)
+                        Self::new(Kind::Busy, error.to_string()).with_header(header::RETRY_AFTER, RETRY_AFTER)
                     }
-                    _ => Self::new(Kind::Failed, text).with_cause(error.to_string()),
+                    _ => Self::new(Kind::Failed, error.to_string()).with_cause(format!("{error}: {source}")),
                 };
             }
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,
