@@ -15,7 +15,7 @@ use crate::{
     conditions::Conditions,
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind, Pull, Pulled},
-    locks::{Shared, TagsLocked},
+    locks::{Past, Shared, TagsLocked},
     patience::turn,
     precondition::{Observed, Precondition},
     registry::Registry,
@@ -66,6 +66,15 @@ pub struct PreparedManifest {
     looked_up: Vec<(ReferenceRole, Descriptor)>,
     digests: Shared,
     tag_locks: TagsLocked,
+    /// What it had before it was deleted.
+    past: Past,
+}
+
+impl PreparedManifest {
+    /// This manifest, with the pointers and times that it had before it was deleted.
+    pub(crate) fn of_the_past(self, past: Past) -> Self {
+        Self { past, ..self }
+    }
 }
 
 impl std::fmt::Debug for PreparedManifest {
@@ -252,6 +261,7 @@ impl Registry {
             },
             digests,
             tag_locks,
+            past: Past::default(),
         })
     }
 
@@ -295,12 +305,13 @@ impl Registry {
             observed,
             digests,
             tag_locks,
+            past,
             ..
         } = prepared;
         let digest = manifest.digest;
         let bytes = (!is_stored).then(|| manifest.bytes.clone());
         let published = digests
-            .publish_manifest(&digest, bytes, &tag_locks, &observed)
+            .publish_manifest(&digest, bytes, &tag_locks, &observed, &past)
             .await;
         match published {
             // A writer that does not take our locks was first.

@@ -41,6 +41,8 @@ pub struct Options {
     pub referrers_tags: bool,
     /// How long deletions can be taken back (`trash.retention`); zero: not at all.
     pub trash_retention: Duration,
+    /// How long the collector keeps what was stored, or told to a client that pushes, and is not needed yet (`collect.grace`).
+    pub collect_grace: Duration,
 }
 
 impl Default for Options {
@@ -55,6 +57,7 @@ impl Default for Options {
             required_children: Children::All,
             referrers_tags: false,
             trash_retention: Duration::ZERO,
+            collect_grace: Duration::from_secs(3600),
         }
     }
 }
@@ -82,7 +85,7 @@ impl Registry {
         Self {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
-            locks: Locks::new(Arc::clone(&storage)),
+            locks: Locks::new(Arc::clone(&storage), options.collect_grace),
             trash: Trash::new(Arc::clone(&storage), options.trash_retention),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),

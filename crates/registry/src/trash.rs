@@ -29,7 +29,7 @@ use std::{
 
 use uuid::Uuid;
 use wharf_oci::RepoName;
-use wharf_storage::{Error as StorageError, ErrorKind, Put, Removal, Storage, layout};
+use wharf_storage::{Condition, Error as StorageError, ErrorKind, Put, Removal, Storage, layout};
 
 use crate::{
     error::{Error, Result},
@@ -117,14 +117,50 @@ impl Trash {
             repository: name.clone(),
             pointers,
         };
+        self.write(record, Condition::Absent).await?;
+        Ok(Some(id))
+    }
+
+    /// Lets the record `id` name these pointers alone: the others did not go.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; then the record names some that still stand, as after a crash.
+    pub(crate) async fn correct(&self, id: &TrashId, pointers: Pointers) -> Result<()> {
+        let record = self.read(id).await?;
+        self.write(TrashRecord { pointers, ..record }, Condition::None)
+            .await
+    }
+
+    /// Removes the record of a deletion that was refused after all.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn take_back(&self, id: Option<&TrashId>) -> Result<()> {
+        match id {
+            Some(id) => self.remove(id).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn write(&self, record: TrashRecord, condition: Condition) -> Result<()> {
+        let key = layout::trash_record(record.id.as_str());
         let json = tokio::task::spawn_blocking(move || record.to_json());
         let json = json.await.map_err(failed_job)?;
         let json = json.map_err(|error| {
             StorageError::with_source(ErrorKind::Other, "write the record of a deletion", error)
         })?;
-        let put = Put::new(layout::trash_record(id.as_str()), json).if_absent();
-        self.storage.publish(&[put]).await?;
-        Ok(Some(id))
+        if json.len() as u64 > READ_LIMIT {
+            let text =
+                "write the record of a deletion: it is too large; delete in parts, or without the trash";
+            return Err(StorageError::new(ErrorKind::TooLarge, text).into());
+        }
+        let put = Put {
+            condition,
+            ..Put::new(key, json)
+        };
+        Ok(self.storage.publish(&[put]).await?)
     }
 
     /// The identifiers of all records, in the order of their times, and the names of files in the directory that are none.

@@ -32,7 +32,7 @@ use self::{link::Link, manifest::Stored, parallel::PARALLEL};
 #[derive(Debug)]
 pub(crate) struct Tree {
     pub(crate) links: Links,
-    pub(crate) manifests: Manifests,
+    pub(crate) manifests: Arc<Manifests>,
     pub(crate) graphs: Graphs,
     pub(crate) tags: Tags,
     pub(crate) unreadable: Arc<Unreadable>,
@@ -43,7 +43,7 @@ impl Tree {
     pub(crate) fn new(storage: &Arc<dyn Storage>, budget: &Budget) -> Self {
         Self {
             links: Links::new(Arc::clone(storage)),
-            manifests: Manifests::new(Arc::clone(storage), budget.large_reads.clone()),
+            manifests: Arc::new(Manifests::new(Arc::clone(storage), budget.large_reads.clone())),
             graphs: Graphs::new(Arc::clone(storage), budget),
             tags: Tags::new(Arc::clone(storage)),
             unreadable: Arc::default(),

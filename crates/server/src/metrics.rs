@@ -4,6 +4,7 @@ mod access;
 mod activity;
 mod bucket;
 mod bucket_requests;
+mod collections;
 mod events;
 mod store;
 mod table;
@@ -16,6 +17,7 @@ pub use self::{
     activity::ActivityMetrics,
     bucket::BucketMetrics,
     bucket_requests::BucketRequestMetrics,
+    collections::CollectionMetrics,
     events::WebhookMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,

@@ -3,19 +3,23 @@
 mod access;
 mod activity;
 mod garbage_collect;
+mod gc;
 mod init;
 mod storage;
 mod tag;
 mod token;
+mod why;
 
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
     garbage_collect::GarbageCollect,
+    gc::Gc,
     init::{Doctor, Init},
     storage::{Storage, StorageCopy},
     tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
+    why::Why,
 };
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
@@ -71,9 +75,15 @@ pub(crate) enum Command {
 
     /// Remove blobs and manifests that are no longer needed.
     ///
-    /// The server must be stopped meanwhile, except for --dry-run. Tagged images stay, with everything that they need
-    /// and everything that refers to them.
+    /// A server that runs does it itself, except with --delete-untagged, for which it must be stopped. Tagged images stay, with
+    /// everything that they need and everything that refers to them.
     GarbageCollect(GarbageCollect),
+
+    /// Remove content that no image needs any more, beside the server that runs, and say how many bytes that frees.
+    Gc(Gc),
+
+    /// Say which tags, manifests and deletions keep a digest from being collected.
+    Why(Why),
 
     /// Copy a registry from a directory into a bucket, back, or between two of either.
     Storage {

@@ -8,6 +8,7 @@ mod auth;
 mod beside;
 mod check;
 mod cloud;
+mod collect;
 mod compat;
 mod debug;
 mod documentation;
@@ -95,7 +96,18 @@ pub(crate) struct Settings {
     pub(crate) webhooks: WebhookOptions,
     /// The activity log; `None`: there is none, and pulls are not counted.
     pub(crate) activity: Option<ActivityLog>,
+    pub(crate) collect: Collect,
     pub(crate) server: ServerOptions,
+}
+
+/// The collection of garbage beside requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Collect {
+    /// Whether it runs by itself
+    pub(crate) is_scheduled: bool,
+    pub(crate) interval: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) ignores_foreign_writers: bool,
 }
 
 /// The bounds of the activity log.

@@ -4,6 +4,7 @@ mod access;
 mod activity;
 mod admin;
 mod bucket;
+mod collect;
 mod purge;
 mod store;
 mod telemetry;
@@ -109,6 +110,7 @@ impl Services {
             activity,
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
+        used.admin.collections = collect::start(settings, &registry, &supervisor);
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);

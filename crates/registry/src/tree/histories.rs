@@ -3,13 +3,16 @@
 use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
-use wharf_storage::{Key, Storage, layout};
+use wharf_storage::{Key, Scanned, Storage, layout};
 
-use super::directory;
-use crate::error::Result;
+use super::{directory, parallel::in_parallel};
+use crate::error::{Error, Result};
 
 /// How many objects are asked of the store at once.
 const PAGE: usize = 1000;
+
+/// Of how many tags the directories are listed one by one.
+const FEW: usize = 4;
 
 /// A digest at which a tag pointed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +33,7 @@ pub(crate) struct Times {
 
 /// The times of `tags` of `name`. A tag that is not there has none.
 ///
-/// The keys of tags that are neighbours are listed together: on a bucket some tens of tags cost one request.
+/// On a bucket the keys of tags that are neighbours are listed together, so that some tens of tags cost one request.
 ///
 /// # Errors
 ///
@@ -40,6 +43,34 @@ pub(crate) async fn of_tags(
     name: &RepoName,
     tags: &[Tag],
 ) -> Result<HashMap<Tag, Times>> {
+    if storage.is_shared() && tags.len() > FEW {
+        return of_neighbours(storage, name, tags).await;
+    }
+    let times = tags.iter().map(|tag| async move {
+        let times = of_tag(storage, name, tag).await?;
+        Ok::<_, Error>((tag.clone(), times))
+    });
+    let times: Vec<(Tag, Times)> = in_parallel(times).await?;
+    Ok(times.into_iter().collect())
+}
+
+async fn of_tag(storage: &dyn Storage, name: &RepoName, tag: &Tag) -> Result<Times> {
+    let (directory, mut after) = (layout::tag(name, tag), None);
+    let mut times = Times::default();
+    loop {
+        let page = storage.scan(&directory, after.as_ref(), PAGE).await?;
+        for object in &page.objects {
+            times.add(object, &layout::tag_link(name, tag));
+        }
+        after = page.objects.last().map(|object| object.key.clone());
+        if !page.more || after.is_none() {
+            return Ok(times);
+        }
+    }
+}
+
+/// As [`of_tags`], by listing the directory of all tags from the first to the last one, and passing over what lies between.
+async fn of_neighbours(storage: &dyn Storage, name: &RepoName, tags: &[Tag]) -> Result<HashMap<Tag, Times>> {
     // In the order of their keys, in which the directory `a-b` comes before `a`.
     let mut wanted: Vec<(Key, &Tag)> = tags.iter().map(|tag| (layout::tag(name, tag), tag)).collect();
     wanted.sort_by(|(one, _), (other, _)| by_content(one, other));
@@ -59,17 +90,9 @@ pub(crate) async fn of_tags(
             let Some((directory, tag)) = wanted.get(next) else {
                 break;
             };
-            if !is_below(&object.key, directory) {
-                continue;
-            }
-            let times = times.entry((*tag).clone()).or_default();
-            if object.key == layout::tag_link(name, *tag) {
-                times.moved = Some(object.stat.modified);
-            } else if let Some(digest) = digest_of(&object.key) {
-                times.history.push(Past {
-                    digest,
-                    since: object.stat.modified,
-                });
+            if is_below(&object.key, directory) {
+                let times = times.entry((*tag).clone()).or_default();
+                times.add(object, &layout::tag_link(name, *tag));
             }
         }
         match page.objects.last() {
@@ -84,6 +107,20 @@ pub(crate) async fn of_tags(
         }
     }
     Ok(times)
+}
+
+impl Times {
+    /// Notes an object in the directory of the tag with this `link`.
+    fn add(&mut self, object: &Scanned, link: &Key) {
+        if object.key == *link {
+            self.moved = Some(object.stat.modified);
+        } else if let Some(digest) = digest_of(&object.key) {
+            self.history.push(Past {
+                digest,
+                since: object.stat.modified,
+            });
+        }
+    }
 }
 
 /// The digest that the key of a link in a history names.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod catalog;
+mod collections;
 mod collector;
 mod common;
 mod copying;

@@ -1,10 +1,16 @@
 //! The JSON of the administration API: what the server writes, and what its clients read and send.
 
+mod collections;
+
 use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_activity::Entry;
+
+pub use collections::{
+    Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
+};
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -37,6 +37,14 @@ wharf_http::metrics! {
         "Actions without an entry of their own in the activity log, for want of room; the log says how many";
     ACTIVITY_FAILURES "wharf_activity_write_failures_total" Counter []
         "Attempts to write the activity log, or the counts of pulls, that failed; `/debug/workers` has the last error";
+    COLLECTIONS "wharf_collections_total" Counter ["outcome"]
+        "Collections of garbage that came to their end, and those that ended early";
+    COLLECTED_BLOBS "wharf_collected_blobs_total" Counter []
+        "Blobs that collections have removed";
+    COLLECTED_BYTES "wharf_collected_bytes_total" Counter []
+        "Bytes of the blobs that collections have removed";
+    COLLECTION_WAITING "wharf_collection_waiting_bytes" Gauge []
+        "Bytes that the last collection found to be garbage, and a later one removes";
     UPLOADS "wharf_uploads_in_progress" Gauge []
         "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]

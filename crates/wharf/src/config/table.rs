@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, activity, admin, auth, compat, debug, health, http,
+    access, activity, admin, auth, collect, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, proxyheader, storage, tokens, trash, unsupported,
@@ -49,6 +49,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         notifications::KEYS,
         activity::KEYS,
         trash::KEYS,
+        collect::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,

@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health,
-    HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, CollectionMetrics,
+    DebugServer, Health, HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics,
+    Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -136,6 +137,9 @@ pub(super) fn metrics(
     }
     if let Some(tracer) = &services.tracer {
         metrics = metrics.with(TraceMetrics(Arc::clone(tracer)));
+    }
+    if let Some(collections) = &services.admin.collections {
+        metrics = metrics.with(CollectionMetrics(collections.clone()));
     }
     if let Some(activity) = &services.activity {
         metrics = metrics.with(ActivityMetrics(activity.clone()));
