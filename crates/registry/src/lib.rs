@@ -27,6 +27,7 @@ mod registry;
 mod rounds;
 mod rules;
 mod tag_rights;
+mod transfer;
 mod tree;
 mod uploads;
 

@@ -1,7 +1,7 @@
 //! Copies of whole registries: what the destination has, at the end and whenever a copy breaks off.
 
 mod meanwhile;
-mod trees;
+pub(crate) mod trees;
 
 use std::sync::Arc;
 
