@@ -29,6 +29,7 @@ mod rounds;
 mod rules;
 mod tag_rights;
 mod transfer;
+mod trash;
 mod tree;
 mod uploads;
 
@@ -46,5 +47,9 @@ pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
 pub use tag_rights::TagRights;
+pub use trash::{
+    DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,
+    TrashedLayer, TrashedLink, TrashedTag,
+};
 pub use tree::{link::LinkLookups, manifest::StoredManifest, tags::NamePage};
 pub use uploads::UploadSession;

@@ -19,6 +19,7 @@
 //! ├─ probe/<id>/…                                                     what a start tries on a bucket, for seconds
 //! ├─ pulls/<writer>                                                   how often images were pulled, and when last
 //! ├─ replicas/<id>                                                    the processes that serve a bucket
+//! ├─ trash/<time>-<number>.json                                        the pointers that a deletion has removed, for its way back
 //! ├─ staging/…                                                        files that are not renamed to their place yet
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,data/…}                  uploads of the object engine
 //! ```
@@ -333,6 +334,21 @@ pub fn robot_token_uses() -> Key {
 pub(crate) fn is_private(path: &str) -> bool {
     path.strip_prefix(ACCESS)
         .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// The directory of all that is wharf's own.
+pub fn own() -> Key {
+    Key::from_safe("wharf".to_owned())
+}
+
+/// The directory of the records of deletions.
+pub fn trash() -> Key {
+    Key::from_safe("wharf/trash".to_owned())
+}
+
+/// The record of the deletion `id`, which is the time of it and a number.
+pub fn trash_record(id: &str) -> Key {
+    Key::from_safe(format!("wharf/trash/{id}.json"))
 }
 
 /// The object that names the replica that collects.

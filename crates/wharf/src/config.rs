@@ -33,6 +33,7 @@ mod show;
 mod storage;
 mod table;
 mod tokens;
+mod trash;
 mod unsupported;
 mod validation;
 

@@ -308,8 +308,8 @@ impl Destination {
     }
 }
 
-fn put(key: Key, digest: &Digest, _time: Time) -> Put {
-    Put::new(key, layout::link_content(digest))
+fn put(key: Key, digest: &Digest, time: Time) -> Put {
+    Put::new(key, layout::link_content(digest)).at(time.0)
 }
 
 /// The repository that a document is of.

@@ -19,5 +19,6 @@ mod races;
 mod replicas;
 mod round_trips;
 mod slow_bucket;
+mod trash;
 mod uploads;
 mod waiting;
