@@ -44,6 +44,18 @@ fn main() {
         play(&docker.bench, include_str!("a2.sh"));
     });
     suite.test("a5_inspect_and_digests", TOOLS, a5);
+    let with_curl = [Part::Program("curl"), Part::Program("jq"), Part::Program("tar")];
+    suite.test("a11_backup_and_restore", &with_curl, || {
+        play(&Bench::new(), include_str!("a11.sh"));
+    });
+    let readers = [
+        Part::Program("skopeo"),
+        Part::Program("tar"),
+        Part::Program("zstd"),
+    ];
+    suite.test("a11_other_programs_read_a_backup", &readers, || {
+        play(&Bench::new(), include_str!("a11_readers.sh"));
+    });
     let with_skopeo = [&with_daemon[..], &[Part::Program("skopeo")]].concat();
     suite.test("a12_a_token_server_beside_the_registry", &with_skopeo, || {
         let docker = Docker::new("greetings");

@@ -59,6 +59,7 @@ mod restore;
 mod selection;
 mod sink;
 mod source;
+mod stripes;
 mod take;
 mod verify;
 

@@ -19,6 +19,7 @@ use super::{
     report::{Progress, RestoreReport},
     selection::{Selection, no_repository},
     source::{self, DOCUMENT_LIMIT, Source},
+    stripes::Stripes,
 };
 use crate::{
     collect::digests::DigestSet,
@@ -57,6 +58,7 @@ pub struct Restorer {
 struct Job {
     destination: Destination,
     turns: Semaphore,
+    stripes: Stripes,
     selection: Selection,
 }
 
@@ -67,6 +69,7 @@ impl Restorer {
         let job = Job {
             destination,
             turns: Semaphore::new(options.at_once.max(1)),
+            stripes: Stripes::default(),
             selection: options.selection.clone(),
         };
         Self {
@@ -367,6 +370,7 @@ impl Job {
 
     /// Restores a blob of a store, unless it is there.
     async fn stored_blob(&self, storage: &Arc<dyn Storage>, digest: &Digest) -> Result<Option<Loss>> {
+        let _only = self.stripes.lock(digest).await;
         let turn = self.turns.acquire().await;
         let _turn = turn.map_err(|closed| Error::refused(closed.to_string()))?;
         if self.destination.has(digest).await? {

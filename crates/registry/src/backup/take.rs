@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream, stream::BoxStream};
 use parking_lot::Mutex;
 use serde_json::json;
-use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+use tokio::sync::Semaphore;
 use wharf_budget::{HEAVY, Share};
 use wharf_oci::{Digest, RepoName, media_type};
 use wharf_storage::{
@@ -32,6 +32,7 @@ use super::{
     pruned::{Loss, Losses},
     report::{Progress, TakeReport},
     sink::{Base, Sink, StoreSink},
+    stripes::Stripes,
 };
 use crate::{
     collect::digests::DigestSet,
@@ -46,9 +47,6 @@ use crate::{
 
 /// How many repositories are read at once.
 const REPOSITORIES: usize = 4;
-
-/// How many blobs of different stripes can be on their way at once, at most.
-const STRIPES: usize = 64;
 
 /// How often a repository is read that changes again and again while its bytes are copied.
 const TRIES: u32 = 8;
@@ -120,8 +118,7 @@ struct Job {
     /// Blobs that need not be sent any more
     stored: Mutex<DigestSet>,
     turns: Semaphore,
-    /// Held while a blob is sent whose digest is of the stripe
-    stripes: [AsyncMutex<()>; STRIPES],
+    stripes: Stripes,
     errors_in_a_row: AtomicU32,
 }
 
@@ -139,12 +136,15 @@ impl Taker {
     ///
     /// When the target cannot be read or written, or has a registry in it.
     pub async fn new(from: Arc<dyn Storage>, target: Target, options: TakeOptions) -> Result<Self> {
+        let mut at_once = options.at_once.max(1);
         let (sink, stored, base): (Box<dyn Sink>, _, _) = match target {
             Target::Store(storage) => {
                 let (sink, there) = StoreSink::open(storage).await?;
                 (Box::new(sink), there, None)
             }
             Target::File(file, base) => {
+                // What is opened is read at once, before its store gives up.
+                at_once = 1;
                 let sink = Box::new(FileSink::begin(file).await?);
                 match base {
                     Some(Base { name, blobs }) => (sink, blobs, Some(name)),
@@ -160,8 +160,8 @@ impl Taker {
             sink,
             progress,
             stored: Mutex::new(stored),
-            turns: Semaphore::new(options.at_once.max(1)),
-            stripes: std::array::from_fn(|_| AsyncMutex::default()),
+            turns: Semaphore::new(at_once),
+            stripes: Stripes::default(),
             errors_in_a_row: AtomicU32::new(0),
         };
         Ok(Self {
@@ -346,9 +346,7 @@ async fn store_blob(job: &Job, digest: &Digest) -> Result<Option<Loss>> {
     if job.stored.lock().contains(digest) {
         return Ok(None);
     }
-    // Several repositories may point at it.
-    let stripe = usize::from(digest.bytes().first().copied().unwrap_or_default()) % STRIPES;
-    let _only = job.stripes[stripe].lock().await;
+    let _only = job.stripes.lock(digest).await;
     let _turn = job
         .turns
         .acquire()

@@ -99,7 +99,9 @@ async fn take_to(
     options: TakeOptions,
     arguments: &Take,
 ) -> anyhow::Result<TakeReport> {
-    let taker = Taker::new(source, target, options).await.context("cannot back up")?;
+    let taker = Taker::new(source, target, options)
+        .await
+        .context("cannot back up")?;
     let output = Output::new(taker.progress(), arguments.quiet, "written");
     let taken = output.follow(taker.run()).await;
     taken.map_err(|error| {
@@ -107,7 +109,9 @@ async fn take_to(
             true => ": the place is full; make room, or name another one, and run this again",
             false => "",
         };
-        anyhow::Error::from(error).context(format!("the backup ended half-way, and has no snapshot of this run{hint}"))
+        anyhow::Error::from(error).context(format!(
+            "the backup ended half-way, and has no snapshot of this run{hint}"
+        ))
     })
 }
 
@@ -130,9 +134,17 @@ fn taken(report: &TakeReport, place: &str) -> String {
         ));
     }
     if counts.dangling > 0 {
-        text.push_str(&format!("left out: {} link(s) of layers that are not stored\n", counts.dangling));
+        text.push_str(&format!(
+            "left out: {} link(s) of layers that are not stored\n",
+            counts.dangling
+        ));
     }
-    text.push_str(&conclusion(counts, "incomplete: ", "of the registry could not be saved, for the reasons above", "complete"));
+    text.push_str(&conclusion(
+        counts,
+        "incomplete: ",
+        "of the registry could not be saved, for the reasons above",
+        "complete",
+    ));
     text
 }
 
@@ -188,11 +200,19 @@ fn list(target: &Path, repositories: bool, wanted: Option<&str>, json: bool) -> 
         if repositories {
             let (id, snapshot) = source.snapshot(wanted).await?;
             let text = match json {
-                true => format!("{:#}\n", serde_json::json!({"id": id, "repositories": snapshot.repositories})),
+                true => format!(
+                    "{:#}\n",
+                    serde_json::json!({"id": id, "repositories": snapshot.repositories})
+                ),
                 false => snapshot
                     .repositories
                     .iter()
-                    .map(|saved| format!("{}\t{} tags\t{} manifests\n", saved.name, saved.tags, saved.manifests))
+                    .map(|saved| {
+                        format!(
+                            "{}\t{} tags\t{} manifests\n",
+                            saved.name, saved.tags, saved.manifests
+                        )
+                    })
                     .collect(),
             };
             print(&text)?;
@@ -227,7 +247,11 @@ fn line(found: &Found) -> String {
         Err(error) => return format!("{id}\t{error}\n"),
     };
     let tags: u64 = snapshot.repositories.iter().map(|saved| saved.tags).sum();
-    let mut text = format!("{id}\t{} repositories\t{tags} tags\t{} settings", snapshot.repositories.len(), snapshot.settings.len());
+    let mut text = format!(
+        "{id}\t{} repositories\t{tags} tags\t{} settings",
+        snapshot.repositories.len(),
+        snapshot.settings.len()
+    );
     if snapshot.left_out > 0 {
         text.push_str(&format!("\tincomplete: {} left out", snapshot.left_out));
     }
@@ -245,6 +269,10 @@ pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyh
 }
 
 /// The backup that a file builds on, if it does.
-pub(super) async fn base_of(source: &Source, path: &Path, named: Option<&Path>) -> anyhow::Result<Option<Source>> {
+pub(super) async fn base_of(
+    source: &Source,
+    path: &Path,
+    named: Option<&Path>,
+) -> anyhow::Result<Option<Source>> {
     place::find_base(source, path, named).await
 }

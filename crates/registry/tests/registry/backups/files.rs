@@ -197,7 +197,7 @@ async fn a_file_of_a_damaged_registry_is_itself_whole() {
     push(&*from, &image(0, &[1, 2])).await;
     push(&*from, &image(1, &[3])).await;
     let damaged = wharf_oci::Digest::sha256_of(&trees::layer(1));
-    crate::common::write(&*from, &wharf_storage::layout::blob(&damaged), "something else").await;
+    crate::common::write(&*from, &layout::blob(&damaged), "something else").await;
     let file = FileInMemory::default();
     let (report, problems) = try_take(
         &from,

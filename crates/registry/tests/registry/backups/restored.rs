@@ -1,9 +1,11 @@
 //! Restores: over newer data, of one repository, and whatever breaks off.
 
+use std::time::{Duration, SystemTime};
+
 use wharf_oci::Digest;
 use wharf_registry::backup::{SettingsFile, document::FileKind};
 use wharf_storage::{
-    ErrorKind, Operation,
+    ErrorKind, Operation, Put,
     faulty::{Fault, Faulty},
     layout,
 };
@@ -52,6 +54,28 @@ async fn a_tag_that_is_newer_than_the_backup_stays_unless_that_is_asked_for() {
     // What the backup does not have stays in any case.
     assert!(current(&*live, "a", "t2").await.is_some());
     require_whole(&*live).await;
+}
+
+/// A restored tag has its history, with the times at which it came to point at each manifest.
+#[tokio::test]
+async fn times_come_back_where_the_store_keeps_them() {
+    let [from, to] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let open = |directory: &tempfile::TempDir| -> Arc<dyn Storage> {
+        Arc::new(FsStorage::open(directory.path()).unwrap())
+    };
+    let (from, to) = (open(&from), open(&to));
+    let digest = push(&*from, &image(0, &[1])).await;
+    let link = layout::tag_history_link(&name("a"), "t0", &digest);
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_600_000_000);
+    let put = Put::new(link.clone(), digest.to_string()).at(time);
+    from.publish(&[put]).await.unwrap();
+    let file = FileInMemory::default();
+    take(&from, file.target(Compression::Zstd, None)).await;
+    restore(file.source(), &to).await;
+    assert_eq!(to.stat(&link).await.unwrap().modified, time);
+    let current = layout::tag_link(&name("a"), "t0");
+    let modified = async |storage: &dyn Storage| storage.stat(&current).await.unwrap().modified;
+    assert_eq!(modified(&*to).await, modified(&*from).await);
 }
 
 #[tokio::test]

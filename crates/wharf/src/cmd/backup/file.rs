@@ -35,14 +35,16 @@ impl Partial {
         partial.push(".partial");
         let at = path.with_file_name(partial);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = open(&at, flags, Mode::from_raw_mode(0o600)).with_context(|| format!("cannot make `{}`", at.display()))?;
+        let file = open(&at, flags, Mode::from_raw_mode(0o600))
+            .with_context(|| format!("cannot make `{}`", at.display()))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Err(Errno::WOULDBLOCK) => bail!("another backup writes `{shown}`; wait for it to end"),
             // A file system without locks.
             Ok(()) | Err(_) => {}
         }
         let file = File::from(file);
-        file.set_len(0).with_context(|| format!("cannot write `{}`", at.display()))?;
+        file.set_len(0)
+            .with_context(|| format!("cannot write `{}`", at.display()))?;
         Ok(Self {
             file,
             at,
@@ -59,7 +61,9 @@ impl Partial {
     /// Gives the file its name, durably.
     pub(super) fn keep(mut self) -> anyhow::Result<()> {
         let shown = self.path.display().to_string();
-        self.file.sync_all().with_context(|| format!("cannot write `{shown}`"))?;
+        self.file
+            .sync_all()
+            .with_context(|| format!("cannot write `{shown}`"))?;
         let renamed = match renameat_with(CWD, &self.at, CWD, &self.path, RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS) => rename(&self.at, &self.path),
             renamed => renamed,
@@ -70,8 +74,12 @@ impl Partial {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let synced = open(directory, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
-            .and_then(rustix::fs::fsync);
+        let synced = open(
+            directory,
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .and_then(rustix::fs::fsync);
         synced.with_context(|| format!("cannot sync the directory of `{shown}`"))
     }
 }
@@ -100,11 +108,21 @@ mod tests {
         let partial = Partial::make(&path).unwrap();
         partial.file().unwrap().write_all(b"half").unwrap();
         assert!(!path.exists());
-        assert!(Partial::make(&path).err().unwrap().to_string().contains("another backup"));
+        assert!(
+            Partial::make(&path)
+                .err()
+                .unwrap()
+                .to_string()
+                .contains("another backup")
+        );
         drop(partial);
         assert_eq!(directory.path().read_dir().unwrap().count(), 0);
 
-        std::fs::write(directory.path().join("b.tar.partial"), "left by a run that was killed").unwrap();
+        std::fs::write(
+            directory.path().join("b.tar.partial"),
+            "left by a run that was killed",
+        )
+        .unwrap();
         let partial = Partial::make(&path).unwrap();
         partial.file().unwrap().write_all(b"whole").unwrap();
         partial.keep().unwrap();

@@ -8,7 +8,6 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use rustix::fs::{Mode, OFlags, open};
-use wharf_budget::{Limits, Machine};
 use wharf_registry::backup::{Base, Compression, FileTarget, OpenFile, Source, Target};
 use wharf_storage::{ErrorKind, fs::FsStorage};
 
@@ -67,7 +66,9 @@ impl Place {
             return Ok(Self::Directory(word.to_owned()));
         }
         if !word.exists() {
-            bail!("`{name}` does not exist; name a backup: a directory, a file, or a configuration whose `storage` names its bucket");
+            bail!(
+                "`{name}` does not exist; name a backup: a directory, a file, or a configuration whose `storage` names its bucket"
+            );
         }
         match is_configuration(&name) {
             true => Self::of_configuration(word),
@@ -95,7 +96,7 @@ impl Place {
     /// How many blobs it can take at once: on a bucket each needs memory for a part.
     pub(super) fn part_buffers(&self) -> usize {
         match self {
-            Self::Bucket(engine) => part_buffers(engine),
+            Self::Bucket(engine) => offline::part_buffers(engine),
             Self::Directory(_) | Self::File(..) => usize::MAX,
         }
     }
@@ -127,25 +128,12 @@ impl Place {
     /// Opens it to read.
     pub(in super::super) async fn source(&self) -> anyhow::Result<Source> {
         Ok(match self {
-            Self::Directory(path) => {
-                Source::Store(Arc::new(FsStorage::open_to_read(path).context("cannot open the backup")?))
-            }
+            Self::Directory(path) => Source::Store(Arc::new(
+                FsStorage::open_to_read(path).context("cannot open the backup")?,
+            )),
             Self::File(path, _) => Source::File(reading(path)),
             Self::Bucket(engine) => Source::Store(offline::open_to_read(engine, &AT).await?),
         })
-    }
-}
-
-/// How many blobs a store can take at once: on a bucket each needs memory for a part.
-fn part_buffers(engine: &Engine) -> usize {
-    let suitable = |part_size: usize| (Limits::of(Machine::read()).parts / part_size).max(1);
-    match engine {
-        Engine::S3(bucket) => match bucket.part_buffers {
-            Some(buffers) => buffers.max(1),
-            None => suitable(bucket.options.part_size),
-        },
-        Engine::Cloud(bucket) => suitable(bucket.options.part_size),
-        Engine::Filesystem { .. } | Engine::InMemory => usize::MAX,
     }
 }
 
@@ -155,7 +143,9 @@ fn is_configuration(name: &str) -> bool {
 
 fn refuse_url(name: &str) -> anyhow::Result<()> {
     if name.starts_with("s3://") {
-        bail!("`{name}`: a bucket is named by a configuration, a file with `storage: {{s3: {{bucket: NAME, region: REGION}}}}`");
+        bail!(
+            "`{name}`: a bucket is named by a configuration, a file with `storage: {{s3: {{bucket: NAME, region: REGION}}}}`"
+        );
     }
     Ok(())
 }
@@ -183,7 +173,11 @@ pub(super) async fn base(word: &Path) -> anyhow::Result<Base> {
 }
 
 /// The backup that the file at `path` builds on: `named`, or what lies beside it under the name that it had.
-pub(super) async fn find_base(source: &Source, path: &Path, named: Option<&Path>) -> anyhow::Result<Option<Source>> {
+pub(super) async fn find_base(
+    source: &Source,
+    path: &Path,
+    named: Option<&Path>,
+) -> anyhow::Result<Option<Source>> {
     if let Some(named) = named {
         return Ok(Some(Place::to_read(named)?.source().await?));
     }
@@ -192,7 +186,9 @@ pub(super) async fn find_base(source: &Source, path: &Path, named: Option<&Path>
     let Ok((_, snapshot)) = source.snapshot(None).await else {
         return Ok(None);
     };
-    let Some(base) = snapshot.base else { return Ok(None) };
+    let Some(base) = snapshot.base else {
+        return Ok(None);
+    };
     let beside = path.with_file_name(base.name);
     match beside.exists() {
         true => Ok(Some(Place::to_read(&beside)?.source().await?)),
@@ -208,7 +204,10 @@ mod tests {
     fn the_name_of_a_new_place_says_what_it_is() {
         let directory = tempfile::tempdir().unwrap();
         let of = |name: &str| Place::to_write(&directory.path().join(name));
-        assert!(matches!(of("b.tar.zst").unwrap(), Place::File(_, Compression::Zstd)));
+        assert!(matches!(
+            of("b.tar.zst").unwrap(),
+            Place::File(_, Compression::Zstd)
+        ));
         assert!(matches!(of("b.tar").unwrap(), Place::File(_, Compression::None)));
         assert!(matches!(of("").unwrap(), Place::Directory(_)));
         assert!(matches!(of("backups").unwrap(), Place::Directory(_)));
@@ -216,7 +215,10 @@ mod tests {
             let error = of(refused).err().unwrap().to_string();
             assert!(error.contains("is no place for a backup"), "{error}");
         }
-        let error = Place::to_write(Path::new("s3://bucket/x")).err().unwrap().to_string();
+        let error = Place::to_write(Path::new("s3://bucket/x"))
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains("storage: {s3: {bucket"), "{error}");
         assert!(Place::to_read(&directory.path().join("gone")).is_err());
     }

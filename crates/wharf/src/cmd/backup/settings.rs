@@ -10,7 +10,11 @@ use crate::config::{Auth, Settings};
 /// Reads the configuration, the password file and the file of access rules, as far as there are any.
 pub(super) fn files(settings: &Settings) -> anyhow::Result<Vec<SettingsFile>> {
     let source = settings.source.as_ref().map(|source| source.path.as_path());
-    let passwords = settings.auth.as_ref().and_then(Auth::htpasswd).map(|htpasswd| htpasswd.path.as_path());
+    let passwords = settings
+        .auth
+        .as_ref()
+        .and_then(Auth::htpasswd)
+        .map(|htpasswd| htpasswd.path.as_path());
     let rules = settings.access.rules.as_deref();
     let named = [
         (FileKind::Configuration, source),
@@ -24,7 +28,11 @@ pub(super) fn files(settings: &Settings) -> anyhow::Result<Vec<SettingsFile>> {
         };
         files.push(SettingsFile {
             kind,
-            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            name: path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             bytes: read(path)?.into(),
         });
     }
