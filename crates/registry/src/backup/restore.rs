@@ -93,15 +93,15 @@ impl Restorer {
     /// restored stays, and may be restored again.
     pub async fn run(self) -> Result<(RestoreReport, Vec<(SavedFile, Bytes)>)> {
         let restored = match &self.source {
-            Source::Store(storage) => self.from_store(storage).await?,
-            Source::File(file) => self.from_file(file).await?,
+            Source::Store(storage) => self.restore_store(storage).await?,
+            Source::File(file) => self.restore_file(file).await?,
         };
         let destination = &self.job.destination;
         let mut files = Vec::new();
         let mut kept = 0;
         for (file, bytes) in restored.settings {
             match (file.kind, Key::new(file.name.as_str())) {
-                (FileKind::Store, Ok(key)) if self.options.selection == Selection::All && is_known(&key) => {
+                (FileKind::Store, Ok(key)) if is_known(&key) => {
                     kept += u64::from(!destination.object(&key, bytes).await?);
                 }
                 (FileKind::Store, _) => {}
@@ -123,7 +123,7 @@ impl Restorer {
         Ok((report, files))
     }
 
-    async fn from_store(&self, storage: &Arc<dyn Storage>) -> Result<Restored> {
+    async fn restore_store(&self, storage: &Arc<dyn Storage>) -> Result<Restored> {
         let (id, snapshot) = self.source.snapshot(self.options.snapshot.as_deref()).await?;
         let wanted = self.wanted(&snapshot)?;
         let mut restores = stream::iter(wanted.into_iter().cloned().collect::<Vec<_>>())
@@ -136,17 +136,14 @@ impl Restorer {
             .boxed();
         while restores.try_next().await?.is_some() {}
         let mut settings = Vec::new();
-        for file in snapshot.settings {
+        for file in snapshot.settings.into_iter().filter(|_| self.is_whole()) {
             let path = Place::Settings(file.digest).key()?;
             match storage.read(&path, DOCUMENT_LIMIT).await {
                 Ok(object) if source::is_of(&file, &object.bytes).await? => {
-                    settings.push((file, object.bytes))
+                    settings.push((file, object.bytes));
                 }
                 Err(error) if !error.is_not_found() => return Err(error.into()),
-                Ok(_) | Err(_) => self.job.destination.progress.failed(format!(
-                    "the file `{}` of the server is missing or damaged in the backup; it is not restored",
-                    file.name
-                )),
+                Ok(_) | Err(_) => self.lacks(&file),
             }
         }
         Ok(Restored {
@@ -170,7 +167,7 @@ impl Restorer {
     }
 
     /// Reads a file two times: first to know that it is whole, and what is needed; then to restore.
-    async fn from_file(&self, file: &OpenFile) -> Result<Restored> {
+    async fn restore_file(&self, file: &OpenFile) -> Result<Restored> {
         let mut contents = Contents::read(file, &self.options.selection).await?;
         let Some((id, snapshot)) = contents.snapshot.take() else {
             if !plain::looks_like(file).await? {
@@ -205,7 +202,7 @@ impl Restorer {
                     base.name, base.snapshot
                 )));
             };
-            self.from_base(source, &base.snapshot, &contents).await?;
+            self.restore_base(source, &base.snapshot, &contents).await?;
         }
         let mut settings = Vec::new();
         let mut reader = Reader::open(file, |path| Place::of(path).is_some());
@@ -224,7 +221,7 @@ impl Restorer {
                         self.job.publish(document, lost.clone()).await?;
                     }
                 }
-                Some(Place::Settings(digest)) => {
+                Some(Place::Settings(digest)) if self.is_whole() => {
                     let bytes = reader.bytes(DOCUMENT_LIMIT).await?;
                     for file in snapshot.settings.iter().filter(|file| file.digest == digest) {
                         if source::is_of(file, &bytes).await? {
@@ -235,14 +232,34 @@ impl Restorer {
                 _ => {}
             }
         }
+        let is_there = |file: &SavedFile| settings.iter().any(|(there, _)| there == file);
+        for file in snapshot
+            .settings
+            .iter()
+            .filter(|file| self.is_whole() && !is_there(file))
+        {
+            self.lacks(file);
+        }
         Ok(Restored {
             snapshot: Some(id),
             settings,
         })
     }
 
+    /// Whether everything was asked for, and files of the server with it.
+    fn is_whole(&self) -> bool {
+        self.options.selection == Selection::All
+    }
+
+    fn lacks(&self, file: &SavedFile) {
+        self.job.destination.progress.failed(format!(
+            "the file `{}` of the server is missing or damaged in the backup; it is not restored",
+            file.name
+        ));
+    }
+
     /// Restores what the base of a file has of what is needed.
-    async fn from_base(&self, base: &Source, wanted: &str, contents: &Contents) -> Result<()> {
+    async fn restore_base(&self, base: &Source, wanted: &str, contents: &Contents) -> Result<()> {
         let found = base.snapshots().await?;
         if !found.iter().any(|one| one.id == wanted) {
             return Err(Error::refused(format!(

@@ -210,7 +210,7 @@ impl Taker {
         entries.sort_unstable();
         let (id, bytes) = snapshot.write().await?;
         let path = layout::snapshot(&id);
-        job.sink.end((&path, bytes), index(entries)).await?;
+        job.sink.end((&path, bytes), index(&entries)).await?;
         Ok(TakeReport {
             snapshot: id,
             counts: job.progress.counts(),
@@ -444,7 +444,7 @@ fn entries(document: &RepositoryDocument) -> Vec<(String, String)> {
 }
 
 /// The index of the image layout.
-fn index(entries: Vec<(String, String)>) -> Bytes {
+fn index(entries: &[(String, String)]) -> Bytes {
     let mut text = format!(
         "{{\"schemaVersion\":2,\"mediaType\":\"{}\",\"manifests\":[\n",
         media_type::OCI_INDEX

@@ -199,7 +199,7 @@ async fn comes_back_whole(from: Arc<dyn Storage>, vault: Arc<dyn Storage>, to: A
     let report = take(&from, store(&vault)).await;
     let source = Source::Store(Arc::clone(&vault));
     let verified = require_verified(&source).await;
-    assert_eq!(verified.snapshots, [report.snapshot.clone()]);
+    assert_eq!(verified.snapshots, std::slice::from_ref(&report.snapshot));
     assert_eq!(
         (
             verified.counts.tags,
