@@ -1,6 +1,6 @@
 //! The documents of a backup: snapshots and repositories, as JSON.
 
-use std::time::SystemTime;
+use std::{collections::HashSet, time::SystemTime};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -170,6 +170,20 @@ impl RepositoryDocument {
         let manifests = self.manifests.iter().map(|manifest| &manifest.link.digest);
         manifests.chain(self.layers.iter().map(|layer| &layer.digest))
     }
+
+    /// The pointers to some of `digests`, each with the time at which it was written.
+    pub(super) fn pointers_to(&self, digests: &HashSet<Digest>) -> HashSet<(Digest, Time)> {
+        let tags = self.tags.iter().map(|tag| (tag.digest, tag.time));
+        let links = self
+            .manifests
+            .iter()
+            .map(|manifest| &manifest.link)
+            .chain(&self.layers);
+        let links = links.map(|link| (link.digest, link.time));
+        tags.chain(links)
+            .filter(|(digest, _)| digests.contains(digest))
+            .collect()
+    }
 }
 
 impl Snapshot {
@@ -252,7 +266,7 @@ pub(super) async fn parse<T: de::DeserializeOwned + Send + 'static>(
 }
 
 /// A point in time, in JSON as RFC 3339.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(pub SystemTime);
 
 impl Time {

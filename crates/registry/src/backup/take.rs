@@ -118,6 +118,8 @@ struct Job {
     /// Blobs that need not be sent any more
     stored: Mutex<DigestSet>,
     turns: Semaphore,
+    /// Blobs with other bytes than their digest says, which are not read again
+    damaged: Mutex<DigestSet>,
     stripes: Stripes,
     errors_in_a_row: AtomicU32,
 }
@@ -161,6 +163,7 @@ impl Taker {
             progress,
             stored: Mutex::new(stored),
             turns: Semaphore::new(at_once),
+            damaged: Mutex::default(),
             stripes: Stripes::default(),
             errors_in_a_row: AtomicU32::new(0),
         };
@@ -258,7 +261,7 @@ fn stream(
 /// Takes one repository; `None` when it has nothing.
 async fn take(job: &Job, repository: &Repository) -> Result<Option<Taken>> {
     let name = repository.path();
-    let mut missed: HashSet<Digest> = HashSet::new();
+    let mut missed: HashSet<(Digest, Time)> = HashSet::new();
     for attempt in 1.. {
         let mut pointers = match Pointers::read(&*job.from, repository).await {
             Ok(pointers) => pointers,
@@ -282,15 +285,16 @@ async fn take(job: &Job, repository: &Repository) -> Result<Option<Taken>> {
         let mut missing: HashSet<Digest> = missing.chain(pointers.without_link()).collect();
         let (document, gone) = pointers.describe(name, &job.manifests, &lost).await?;
         missing.extend(gone);
-        // A pointer to what was not found before was read after that, so it dangles. Others may have been removed meanwhile,
-        // before their bytes were.
-        if missing.is_subset(&missed) || attempt == TRIES {
+        // A pointer that still is the one that led nowhere before was read after that, so it dangles. Others may have been
+        // removed meanwhile, before their bytes were.
+        let pointers = document.pointers_to(&missing);
+        if pointers.is_subset(&missed) || attempt == TRIES {
             for damaged in damaged {
                 job.progress.failed(format!("`{name}`: {damaged}"));
             }
             return Ok(Some(finish(job, document, lost, missing).await?));
         }
-        missed.extend(missing);
+        missed = pointers;
     }
     Ok(None)
 }
@@ -347,6 +351,9 @@ async fn store_blob(job: &Job, digest: &Digest) -> Result<Option<Loss>> {
         return Ok(None);
     }
     let _only = job.stripes.lock(digest).await;
+    if job.damaged.lock().contains(digest) {
+        return Ok(Some(Loss::Damaged));
+    }
     let _turn = job
         .turns
         .acquire()
@@ -371,7 +378,10 @@ async fn store_blob(job: &Job, digest: &Digest) -> Result<Option<Loss>> {
             Ok(None)
         }
         Err(Failure::Reading(error)) => job.lost(error).map(Some),
-        Err(Failure::Other) => Ok(Some(Loss::Damaged)),
+        Err(Failure::Other) => {
+            job.damaged.lock().insert(digest);
+            Ok(Some(Loss::Damaged))
+        }
         Err(Failure::Writing(error)) => Err(error.into()),
     }
 }
