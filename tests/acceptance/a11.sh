@@ -78,6 +78,11 @@ for n in 1 2 3 4; do
     pusher $n &
     pushers="$pushers $!"
 done
+# All of them have begun.
+for _ in $(seq 600); do
+    if [ "$(curl -s -f -u "$login" "$url/v2/_catalog" | jq '.repositories | length')" = 7 ]; then break; fi
+    sleep 0.1
+done
 set -x
 # A file that changes while it is read is told with status 1.
 tar -czf registry-backup.tar.gz registry/data || [ $? = 1 ]
@@ -113,6 +118,49 @@ cmp busy/data.settings/htpasswd registry/htpasswd
 cmp busy/data.settings/config.yml registry/config.yml
 wharf restore backups --to other/data
 up "$PWD/other/data"
+everything > restored
+diff with-late restored
+stop
+
+# A tag that has moved since is left alone and named, unless it is to go back; one repository comes under another name.
+up "$PWD/other/data"
+push calm/app1 1.0 'newer than the backup'
+everything calm/app1 > newer
+fails 1 wharf restore backups --to other/data --force
+grep 'cannot restore while a server runs' said
+stop
+fails 3 wharf restore backups --to other/data
+grep 'the tag `calm/app1:1.0` stays at' said
+wharf restore backups --to other/data --repository calm/app1 --as old/app1
+fails 3 wharf restore backups --to other/data --dry-run --json
+up "$PWD/other/data"
+everything calm/app1 > restored
+diff newer restored
+everything old/app1 | sed 's/^old/calm/' > restored
+grep calm/app1 calm | diff - restored
+stop
+wharf restore backups --to other/data --force
+up "$PWD/other/data"
+everything calm > restored
+diff calm restored
+stop
+
+# A backup and a restore that are killed at any moment are completed by the next ones.
+mkdir killed
+for delay in 0 0.01 0.02 0.05 0.1 0.2; do
+    for command in "backup --config registry/config.yml --to killed/backups-$delay" 'restore backups --to killed/data'; do
+        # shellcheck disable=SC2086
+        wharf $command > /dev/null 2>&1 &
+        killed=$!
+        sleep $delay
+        kill -9 $killed 2> /dev/null || true
+        wait $killed || true
+    done
+    wharf backup --config registry/config.yml --to "killed/backups-$delay"
+    wharf verify "killed/backups-$delay"
+done
+wharf restore backups --to killed/data
+up "$PWD/killed/data"
 everything > restored
 diff with-late restored
 stop

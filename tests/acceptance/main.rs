@@ -93,7 +93,13 @@ fn main() {
 fn a11() {
     let bench = Bench::new();
     play(&bench, include_str!("a11.sh"));
-    for data in ["busy/data", "other/data", "plain/data", "registry/data"] {
+    for data in [
+        "busy/data",
+        "other/data",
+        "killed/data",
+        "plain/data",
+        "registry/data",
+    ] {
         let report = store::check(&bench.path(data), store::Rules::default());
         // What was unpacked without `wharf restore` may have parts of images that were pushed meanwhile.
         let is_unpacked = data == "registry/data";
