@@ -4,6 +4,7 @@
 //! either keyed by digest, and so immutable, or compared with the tree at every use.
 
 mod again;
+pub mod backup;
 mod blobs;
 mod cache;
 mod catalog;
@@ -27,6 +28,7 @@ mod registry;
 mod rounds;
 mod rules;
 mod tag_rights;
+mod transfer;
 mod trash;
 mod tree;
 mod uploads;

@@ -2,6 +2,7 @@
 
 mod access;
 mod activity;
+mod backup;
 mod garbage_collect;
 mod gc;
 mod init;
@@ -13,6 +14,7 @@ mod why;
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
+    backup::{Backup, BackupCommand, Restore, Take, Verify},
     garbage_collect::GarbageCollect,
     gc::Gc,
     init::{Doctor, Init},
@@ -90,6 +92,23 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Storage,
     },
+
+    /// Save the registry, beside the server that serves it: images, tags with their histories, users, rules and configuration.
+    ///
+    /// The backup is an image layout of OCI, which other programs read as well. What is not whole in the registry is left out, and named.
+    /// Exit status 0 when all of it is in the backup, 1 when something was left out, or the backup failed.
+    Backup(Backup),
+
+    /// Read a whole backup, and name what is damaged or missing with the images that need it: `wharf backup verify`.
+    ///
+    /// Exit status 0 when it is whole, 1 when it is not.
+    Verify(Verify),
+
+    /// Restore a backup, or a tar of a data directory: all of it, or one repository.
+    ///
+    /// The server must be stopped meanwhile. What is there already stays, and a restore may be repeated. Exit status 0 when all that was
+    /// asked for is there, 1 when something could not be restored, 3 when tags were left alone because they point elsewhere by now.
+    Restore(Restore),
 
     /// Show who did what: pushes, pulls, deletions, failed logins and more, the newest last.
     ///

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod credential_helper;
@@ -18,6 +19,7 @@ pub(crate) mod pwgen;
 pub(crate) mod referrers;
 pub(crate) mod remote;
 pub(crate) mod repo;
+pub(crate) mod restore;
 pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;

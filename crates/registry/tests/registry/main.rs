@@ -1,6 +1,7 @@
 //! The registry's rules, on a store in memory.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod backups;
 mod catalog;
 mod collections;
 mod collector;

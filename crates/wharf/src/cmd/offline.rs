@@ -87,6 +87,19 @@ pub(super) async fn exclusively(
     }
 }
 
+/// How many blobs the store can take at once: on a bucket each needs memory for a part.
+pub(super) fn part_buffers(engine: &Engine) -> usize {
+    let suitable = |part_size: usize| (Limits::of(Machine::read()).parts / part_size).max(1);
+    match engine {
+        Engine::S3(bucket) => match bucket.part_buffers {
+            Some(buffers) => buffers.max(1),
+            None => suitable(bucket.options.part_size),
+        },
+        Engine::Cloud(bucket) => suitable(bucket.options.part_size),
+        Engine::Filesystem { .. } | Engine::InMemory => usize::MAX,
+    }
+}
+
 /// The servers as the subject of a sentence; `None` when there are none.
 fn described(servers: &[Replica]) -> Option<String> {
     let [first, others @ ..] = servers else {
