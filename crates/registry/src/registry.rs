@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use wharf_budget::Budget;
-use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
+use wharf_oci::{Descriptor, PageRequest, RepoName, is_referrers_tag};
 use wharf_storage::{Storage, elsewhere::Elsewhere};
 
 use crate::{
     coordination::Run,
     damaged::DamagedBlobs,
-    error::{Error, Result},
+    error::{Error, ReferenceRole, Result},
     events::{Subscriber, Subscribers},
     fallback_turns::FallbackTurns,
     locks::Locks,
@@ -52,6 +52,15 @@ impl Default for Options {
             required_children: Children::All,
             referrers_tags: false,
         }
+    }
+}
+
+impl Options {
+    /// Whether what a manifest refers to need not be in its repository.
+    pub(crate) fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
+        self.allow_missing_references
+            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.allow_foreign_layers)
+            || (role.is_entry() && !self.required_children.include(descriptor))
     }
 }
 

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod catalog;
+mod checking;
 mod collector;
 mod common;
 mod copying;
@@ -11,12 +12,14 @@ mod events;
 mod fallback_tags;
 mod histories;
 mod kept_fallback_tags;
+mod leases;
 mod lists;
 mod manifests;
 mod many_tags;
 mod races;
 mod replicas;
 mod round_trips;
+mod scrubbing;
 mod slow_bucket;
 mod uploads;
 mod waiting;
