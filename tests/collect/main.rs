@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and writes and damages trees as registry:2 and its disks do"
 )]
 
+mod checked;
 mod command;
 mod differential;
 mod histories;
@@ -22,6 +23,7 @@ use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();
+    checked::add_to(&mut suite);
     command::add_to(&mut suite);
     differential::add_to(&mut suite);
     histories::add_to(&mut suite);

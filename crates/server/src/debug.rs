@@ -1,6 +1,6 @@
 //! The debug port: health, workers and metrics on a listener of their own. Never reachable through the registry's.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, routing};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use tower_service::Service as _;
 use wharf_budget::{Budget, Share};
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
+use wharf_registry::ScrubRecord;
 use wharf_workers::{Supervisor, WorkerStatus};
 
 use crate::{gates::Gates, health::Health, metrics::Metrics, options::ServerOptions};
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct DebugServer {
     /// The state of the health checks; `None`: there are no checks, and the server is healthy.
     pub health: Option<Arc<Health>>,
+    /// What the scrub has found; `None`: there is none.
+    pub scrub: Option<Arc<ScrubRecord>>,
     /// Path of the metrics page, and the metrics.
     pub metrics: Option<(String, Arc<Metrics>)>,
     /// The supervisor of the workers beside the requests.
@@ -118,7 +121,21 @@ async fn health(State(content): State<Arc<DebugServer>>) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    json(status, &serde_json::json!(failing))
+    let mut body = serde_json::json!(failing);
+    // A detail, with which the server is as healthy as before: all other images can be pulled.
+    let damage = content
+        .scrub
+        .as_ref()
+        .map(|scrub| scrub.damage())
+        .unwrap_or_default();
+    if !damage.is_empty() {
+        let damage: BTreeMap<String, String> = damage
+            .into_iter()
+            .map(|(digest, text)| (digest.to_string(), text))
+            .collect();
+        body["scrub"] = serde_json::json!(damage);
+    }
+    json(status, &body)
 }
 
 async fn workers(State(content): State<Arc<DebugServer>>) -> Response<Body> {

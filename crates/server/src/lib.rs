@@ -33,7 +33,7 @@ pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{
     AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics,
-    StoreMetrics, WebhookMetrics, WorkerMetrics,
+    ScrubMetrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{

@@ -5,6 +5,7 @@ mod activity;
 mod bucket;
 mod bucket_requests;
 mod events;
+mod scrub;
 mod store;
 mod table;
 mod transfers;
@@ -17,6 +18,7 @@ pub use self::{
     bucket::BucketMetrics,
     bucket_requests::BucketRequestMetrics,
     events::WebhookMetrics,
+    scrub::ScrubMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,
     workers::WorkerMetrics,

@@ -2,6 +2,7 @@
 
 mod access;
 mod activity;
+mod fsck;
 mod garbage_collect;
 mod init;
 mod storage;
@@ -11,6 +12,7 @@ mod token;
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
+    fsck::Fsck,
     garbage_collect::GarbageCollect,
     init::{Doctor, Init},
     storage::{Storage, StorageCopy},
@@ -74,6 +76,12 @@ pub(crate) enum Command {
     /// The server must be stopped meanwhile, except for --dry-run. Tagged images stay, with everything that they need
     /// and everything that refers to them.
     GarbageCollect(GarbageCollect),
+
+    /// Check a registry: what is damaged or missing, which images suffer, and what to do about it.
+    ///
+    /// Works beside the server, also on a bucket, and changes nothing. A check that was interrupted goes on where it was. Exit status 0
+    /// when all is sound (there may be harmless leftovers), 10 when there is damage, 1 when something could not be checked.
+    Fsck(Fsck),
 
     /// Copy a registry from a directory into a bucket, back, or between two of either.
     Storage {

@@ -5,6 +5,7 @@ mod activity;
 mod admin;
 mod bucket;
 mod purge;
+mod scrub;
 mod store;
 mod telemetry;
 mod webhooks;
@@ -107,8 +108,10 @@ impl Services {
             tracer: telemetry::tracer(settings, &supervisor),
             admin: Admin::default(),
             activity,
+            scrub: None,
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
+        used.scrub = scrub::start(settings, &registry, &supervisor)?;
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);

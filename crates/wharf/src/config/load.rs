@@ -12,6 +12,7 @@ use super::{
     file::{PLACES, find, read},
     health, http, limits, log, middleware, notifications, paging,
     report::Report,
+    scrub,
     section::Section,
     storage,
     table::VERSION,
@@ -164,6 +165,7 @@ fn settings(
         registry,
         webhooks,
         activity: activity::read(root),
+        scrub: scrub::read(root),
         server,
     }
 }

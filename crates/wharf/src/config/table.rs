@@ -6,7 +6,8 @@ use super::{
     access, activity, admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, proxyheader, storage, tokens, unsupported, validation,
+    limits, log, middleware, notifications, paging, proxyheader, scrub, storage, tokens, unsupported,
+    validation,
 };
 
 keys! {
@@ -47,6 +48,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         debug::KEYS,
         notifications::KEYS,
         activity::KEYS,
+        scrub::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,
