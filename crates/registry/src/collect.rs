@@ -13,7 +13,8 @@
 //! A digest is live in repository R if R's own roots reach it. Roots are what the tags point at, and, unless untagged
 //! manifests are to go, all manifests of R. From a live manifest everything that it names is reached, whatever it is:
 //! config, layers, the children of an index and theirs, its `subject`; and each manifest of R whose `subject` it is.
-//! A layer link of R stays if its digest is live in R; a blob stays if its digest is live anywhere.
+//! A layer link of R stays if its digest is live in R; a blob stays if its digest is live anywhere. What a record of the
+//! [trash](crate::trash) names is a root of its repository as well, whether that still exists or not.
 //!
 //! In doubt everything stays, and a [`Finding`] says so: a link that holds no digest keeps what its path names; a tag
 //! whose link holds none keeps all of its history; a repository with a manifest that cannot be read, or whose
@@ -50,15 +51,16 @@ mod report;
 mod survey;
 mod sweep;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use wharf_budget::{HEAVY, Share};
-use wharf_storage::{ErrorKind, Storage};
+use wharf_storage::{ErrorKind, Storage, layout::InTree as _};
 
 use self::{digests::DigestSet, mark::Examined};
 use crate::{
     error::{Error, Result},
+    trash::{Trash, TrashRoots},
     tree::{manifest::Manifests, parallel::failed_job, repositories},
 };
 
@@ -78,6 +80,7 @@ const REPOSITORIES: usize = 4;
 pub struct Collector {
     storage: Arc<dyn Storage>,
     manifests: Arc<Manifests>,
+    trash: Arc<Trash>,
     options: CollectOptions,
 }
 
@@ -85,6 +88,7 @@ impl Collector {
     /// A collector for `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: CollectOptions) -> Self {
         Self {
+            trash: Arc::new(Trash::new(Arc::clone(&storage), options.trash_retention)),
             manifests: Arc::new(Manifests::new(
                 Arc::clone(&storage),
                 Share::new("large_reads", HEAVY),
@@ -94,24 +98,47 @@ impl Collector {
         }
     }
 
+    /// Removes the records of the trash that are older than the retention, and returns how many these were.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn expire_trash(&self) -> Result<usize> {
+        self.trash.expire().await
+    }
+
     /// Begins to mark what is needed.
-    pub fn mark(&self) -> Marking {
-        let (storage, manifests, options) = (
-            Arc::clone(&self.storage),
-            Arc::clone(&self.manifests),
-            self.options,
-        );
-        let examined = repositories::parents_first(Arc::clone(&storage))
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TrashDamaged`] when a record of the trash cannot be read: it is unknown what it keeps. Errors of the store.
+    pub async fn mark(&self) -> Result<Marking> {
+        let trash = Arc::new(TrashRoots::read(&self.trash).await?);
+        let examination = mark::Examination {
+            storage: Arc::clone(&self.storage),
+            manifests: Arc::clone(&self.manifests),
+            options: self.options,
+        };
+        let (examine, roots) = (examination.clone(), Arc::clone(&trash));
+        let examined = repositories::parents_first(Arc::clone(&self.storage))
             .map(move |repository| {
-                let (storage, manifests) = (Arc::clone(&storage), Arc::clone(&manifests));
-                tokio::spawn(async move { mark::examine(storage, manifests, repository?, options).await })
+                let (examine, roots) = (examine.clone(), Arc::clone(&roots));
+                tokio::spawn(async move {
+                    let repository = repository?;
+                    let roots = roots.of(repository.path());
+                    examine.repository(repository, &roots).await
+                })
             })
             .buffered(REPOSITORIES)
             .map(|job| job.map_err(failed_job)?);
-        Marking {
+        Ok(Marking {
             examined: Box::pin(examined),
+            unseen: trash.repositories().map(Box::from).collect(),
+            trash,
+            records: Arc::clone(&self.trash),
+            examination,
             marked: Marked::default(),
-        }
+        })
     }
 
     /// Looks for what is stored and not marked.
@@ -127,6 +154,7 @@ impl Collector {
             blobs,
             repositories: marked.repositories,
             findings: marked.findings,
+            records: marked.records,
         })
     }
 
@@ -143,11 +171,17 @@ impl Collector {
 /// A mark under way, repository by repository.
 pub struct Marking {
     examined: std::pin::Pin<Box<dyn Stream<Item = Result<Option<Examined>>> + Send>>,
+    /// What the trash named before the first repository was read.
+    trash: Arc<TrashRoots>,
+    /// Repositories of which the trash has records, and that were not found until now.
+    unseen: BTreeSet<Box<str>>,
+    records: Arc<Trash>,
+    examination: mark::Examination,
     marked: Marked,
 }
 
 impl Marking {
-    /// What the next repository needs; `None` when it was the last one.
+    /// What the next repository needs; `None` when it was the last one. Repositories that only the trash knows come last.
     ///
     /// # Errors
     ///
@@ -155,18 +189,14 @@ impl Marking {
     pub async fn next(&mut self) -> Result<Option<RepositoryMarks>> {
         while let Some(examined) = self.examined.next().await.transpose().map_err(explain)? {
             let Some(examined) = examined else { continue };
-            let Examined {
-                name,
-                marks,
-                garbage,
-                findings,
-            } = examined;
-            for mark in &marks {
-                self.marked.live.insert(mark.digest());
+            self.unseen.remove(&examined.name);
+            return Ok(Some(self.add(examined)));
+        }
+        while let Some(name) = self.unseen.pop_first() {
+            let roots = self.trash.of(&name);
+            if let Some(examined) = self.examination.deleted(&name, &roots).await? {
+                return Ok(Some(self.add(examined)));
             }
-            self.marked.repositories.extend(garbage);
-            self.marked.findings.extend(findings);
-            return Ok(Some(RepositoryMarks { name, marks }));
         }
         Ok(None)
     }
@@ -175,10 +205,33 @@ impl Marking {
     ///
     /// # Errors
     ///
-    /// As [`next`](Self::next).
+    /// As [`next`](Self::next), and of [`Collector::mark`].
     pub async fn finish(mut self) -> Result<Marked> {
         while self.next().await?.is_some() {}
+        // What was deleted since the first reading (`trash` has the argument).
+        let now = TrashRoots::read(&self.records).await?;
+        for (name, roots) in now.beyond(&self.trash) {
+            if let Some(examined) = self.examination.deleted(&name, &roots).await? {
+                self.add(examined);
+            }
+        }
+        self.marked.records = now.records();
         Ok(self.marked)
+    }
+
+    fn add(&mut self, examined: Examined) -> RepositoryMarks {
+        let Examined {
+            name,
+            marks,
+            garbage,
+            findings,
+        } = examined;
+        for mark in &marks {
+            self.marked.live.insert(mark.digest());
+        }
+        self.marked.repositories.extend(garbage);
+        self.marked.findings.extend(findings);
+        RepositoryMarks { name, marks }
     }
 }
 
@@ -205,4 +258,6 @@ pub struct Marked {
     live: DigestSet,
     repositories: Vec<RepositoryGarbage>,
     findings: Vec<Finding>,
+    /// How many records of deletions the trash has.
+    records: usize,
 }

@@ -4,6 +4,8 @@ use wharf_budget::Exhausted;
 use wharf_oci::{Digest, NameError, RepoName, Tag, UploadId};
 use wharf_storage::ErrorKind;
 
+use crate::trash::record::TrashId;
+
 /// The result of a registry operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -71,6 +73,24 @@ pub enum Error {
         tag: Tag,
         /// Digest that the client named.
         digest: Digest,
+    },
+    /// There is no record of that deletion in the trash, or no longer.
+    #[error(
+        "there is no deletion `{id}` in the trash: it was restored, or it is older than `trash.retention`; `wharf trash ls` lists those that are there"
+    )]
+    TrashUnknown {
+        /// Identifier that was asked for.
+        id: TrashId,
+    },
+    /// The record of a deletion cannot be read.
+    #[error(
+        "the record of the deletion `{id}` cannot be read: {why}; nothing that it may keep is removed: mend the file `wharf/trash/{id}.json` in the store, or give the deletion up with `wharf trash empty {id}`"
+    )]
+    TrashDamaged {
+        /// Identifier of the record.
+        id: TrashId,
+        /// What is wrong with it.
+        why: String,
     },
     /// The manifest cannot be accepted as it is.
     #[error("{reason}")]

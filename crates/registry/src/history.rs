@@ -6,8 +6,8 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap, time::SystemTime};
 
-use wharf_oci::{Algorithm, Digest, Reference, RepoName, Tag};
-use wharf_storage::{Key, layout};
+use wharf_oci::{Digest, Reference, RepoName, Tag};
+use wharf_storage::layout;
 
 use crate::{
     error::{Error, Result},
@@ -15,7 +15,7 @@ use crate::{
     manifests::{ManifestPush, PushedManifest},
     precondition::Precondition,
     registry::Registry,
-    tree::{directory, parallel::in_parallel},
+    tree::{histories::digest_of, parallel::in_parallel},
 };
 
 /// How many links are asked of the store at once.
@@ -134,13 +134,6 @@ impl Registry {
         };
         self.put_manifest(caller, name, push).await
     }
-}
-
-/// The digest that the key of a link in a history names.
-fn digest_of(link: &Key) -> Option<Digest> {
-    let directory = link.parent()?;
-    let algorithm: Algorithm = directory.parent()?.name().parse().ok()?;
-    directory::digest(algorithm, directory.name())
 }
 
 /// The latest of some digests, with their times.

@@ -31,6 +31,7 @@ mod rounds;
 mod rules;
 mod scrub;
 mod tag_rights;
+mod trash;
 mod tree;
 mod uploads;
 
@@ -50,5 +51,9 @@ pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
 pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord};
 pub use tag_rights::TagRights;
+pub use trash::{
+    DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,
+    TrashedLayer, TrashedLink, TrashedTag,
+};
 pub use tree::{link::LinkLookups, manifest::StoredManifest, tags::NamePage};
 pub use uploads::UploadSession;

@@ -3,7 +3,10 @@
 //! Every wait for a lock has a limit, and waiting requests get a lock in the order in which they asked for it. A request
 //! that is dropped while it waits leaves the queue.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
@@ -15,6 +18,7 @@ use crate::{
     error::{Error, Result},
     patience::{self, PATIENCE},
     precondition::Observed,
+    trash::record::{TrashedEntry, TrashedTag},
     tree::tags::Pointer,
 };
 
@@ -192,6 +196,60 @@ impl Shared {
         Ok(self.locks.storage.publish(&[link]).await?)
     }
 
+    /// Lets `name` read the manifest `digest` again, whose bytes are stored, since `since` if that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when the locks were taken too long ago for what the collector waits for; errors of the store.
+    pub(crate) async fn link_revision(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        since: Option<SystemTime>,
+    ) -> Result<()> {
+        let put = Put::new(layout::revision_link(name, digest), layout::link_content(digest));
+        self.restore(Puts::in_order([written_at(put, since)])).await
+    }
+
+    /// Writes a tag of a record of the trash again, unless it `is_there`, and its history before it.
+    ///
+    /// # Errors
+    ///
+    /// As [`link_revision`](Self::link_revision).
+    pub(crate) async fn link_tag(&self, tags: &TagsLocked, tag: &TrashedTag, is_there: bool) -> Result<()> {
+        let (name, tag_name) = (&tags.name, &tag.tag);
+        let mut puts = Puts::default();
+        for past in &tag.history {
+            let entry = layout::tag_history_link(name, tag_name, &past.digest);
+            let put = Put::new(entry, layout::link_content(&past.digest));
+            puts.add(HISTORY, put.at(past.since));
+        }
+        if !is_there {
+            let put = Put::new(
+                layout::tag_link(name, tag_name),
+                layout::link_content(&tag.digest),
+            );
+            puts.add(TAG, put.at(tag.since));
+        }
+        self.restore(puts).await
+    }
+
+    /// Writes an entry in the history of a locked tag again.
+    ///
+    /// # Errors
+    ///
+    /// As [`link_revision`](Self::link_revision).
+    pub(crate) async fn link_entry(&self, tags: &TagsLocked, entry: &TrashedEntry) -> Result<()> {
+        let key = layout::tag_history_link(&tags.name, &entry.tag, &entry.digest);
+        let put = Put::new(key, layout::link_content(&entry.digest));
+        self.restore(Puts::in_order([put.at(entry.since)])).await
+    }
+
+    async fn restore(&self, puts: Puts) -> Result<()> {
+        let publish = async { Ok(self.locks.storage.publish_all(&puts).await?) };
+        self.reliance.publish(publish).await
+    }
+
     /// Makes an upload the blob `digest`, and lets `name` read it.
     ///
     /// # Errors
@@ -241,6 +299,14 @@ impl Shared {
         }
         let publish = async { Ok(self.locks.storage.publish_all(&puts).await?) };
         self.reliance.publish(publish).await
+    }
+}
+
+/// `put` of an object that was written at `time` before, if that is known.
+fn written_at(put: Put, time: Option<SystemTime>) -> Put {
+    match time {
+        Some(time) => put.at(time),
+        None => put,
     }
 }
 

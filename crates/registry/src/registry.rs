@@ -1,6 +1,6 @@
 //! The registry itself: its options and its parts. Its operations are in the modules beside this one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use wharf_budget::Budget;
 use wharf_oci::{Descriptor, PageRequest, RepoName, is_referrers_tag};
@@ -15,6 +15,7 @@ use crate::{
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
+    trash::Trash,
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
 
@@ -38,6 +39,8 @@ pub struct Options {
     /// Whether every manifest with referrers has a fallback tag that lists them, and lists of tags leave these tags out. Without it,
     /// those that are there are kept up to date.
     pub referrers_tags: bool,
+    /// How long deletions can be taken back (`trash.retention`); zero: not at all.
+    pub trash_retention: Duration,
 }
 
 impl Default for Options {
@@ -51,6 +54,7 @@ impl Default for Options {
             url_rules: UrlRules::default(),
             required_children: Children::All,
             referrers_tags: false,
+            trash_retention: Duration::ZERO,
         }
     }
 }
@@ -72,6 +76,7 @@ pub struct Registry {
     pub(crate) tree: Tree,
     pub(crate) damaged: DamagedBlobs,
     pub(crate) locks: Locks,
+    pub(crate) trash: Trash,
     pub(crate) catalog_rounds: Rounds<PageRequest, NamePage>,
     pub(crate) subscribers: Subscribers,
     pub(crate) fallback_turns: FallbackTurns,
@@ -87,6 +92,7 @@ impl Registry {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
             locks: Locks::new(Arc::clone(&storage)),
+            trash: Trash::new(Arc::clone(&storage), options.trash_retention),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
             fallback_turns: FallbackTurns::new(),

@@ -9,6 +9,7 @@
 
 pub(crate) mod directory;
 pub(crate) mod graph;
+pub(crate) mod histories;
 pub(crate) mod link;
 pub(crate) mod manifest;
 pub(crate) mod parallel;

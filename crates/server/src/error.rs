@@ -222,9 +222,11 @@ impl From<RegistryError> for Failure {
             }
             RegistryError::UploadUnknown { .. } => (ErrorCode::BlobUploadUnknown, error.to_string()),
             RegistryError::DigestMismatch { .. } => (ErrorCode::DigestInvalid, error.to_string()),
-            RegistryError::ManifestUnknown { .. } | RegistryError::NotInHistory { .. } => {
-                (ErrorCode::ManifestUnknown, error.to_string())
-            }
+            RegistryError::ManifestUnknown { .. }
+            | RegistryError::NotInHistory { .. }
+            // The distribution API does not restore.
+            | RegistryError::TrashUnknown { .. }
+            | RegistryError::TrashDamaged { .. } => (ErrorCode::ManifestUnknown, error.to_string()),
             RegistryError::ManifestInvalid { .. } => (ErrorCode::ManifestInvalid, error.to_string()),
             RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),

@@ -118,6 +118,7 @@ pub async fn unconditional(storage: &Arc<dyn Storage>) {
 cases! {$ always {
     // objects
     publish_then_read
+    publish_at_a_time
     publish_replaces
     publish_nothing_and_empty_objects
     publish_one_key_twice_in_a_call

@@ -406,6 +406,10 @@ impl Objects for Faulty {
         self.inner.is_shared()
     }
 
+    fn keeps_times(&self) -> bool {
+        self.inner.keeps_times()
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         self.faults
             .around(Operation::RemoveTree, dir.as_str(), self.inner.remove_tree(dir))

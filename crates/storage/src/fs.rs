@@ -570,6 +570,10 @@ impl<D: Disk> Objects for FsStorage<D> {
         false
     }
 
+    fn keeps_times(&self) -> bool {
+        true
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         self.require_lock()?;
         let dir = dir.clone();

@@ -24,6 +24,7 @@
 //! ├─ replicas/<id>                                                    the processes that serve a bucket
 //! ├─ scrub                                                            how far the scrub of the server is
 //! ├─ staging/…                                                        files that are not renamed to their place yet
+//! ├─ trash/<time>-<number>.json                                        the pointers that a deletion has removed, for its way back
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,data/…}                  uploads of the object engine
 //! ```
 //!
@@ -365,6 +366,21 @@ pub fn quarantine(digest: &Digest, number: u32) -> Key {
 /// [`KeyError`] when no key can have that name.
 pub fn worker_lease(worker: &str) -> Result<Key, KeyError> {
     Key::new(format!("wharf/leases/{worker}"))
+}
+
+/// The directory of all that is wharf's own.
+pub fn own() -> Key {
+    Key::from_safe("wharf".to_owned())
+}
+
+/// The directory of the records of deletions.
+pub fn trash() -> Key {
+    Key::from_safe("wharf/trash".to_owned())
+}
+
+/// The record of the deletion `id`, which is the time of it and a number.
+pub fn trash_record(id: &str) -> Key {
+    Key::from_safe(format!("wharf/trash/{id}.json"))
 }
 
 /// The object that names the replica that collects.

@@ -216,6 +216,10 @@ impl Objects for Metered {
         self.inner.is_shared()
     }
 
+    fn keeps_times(&self) -> bool {
+        self.inner.keeps_times()
+    }
+
     async fn remove_tree(&self, dir: &Key) -> Result<()> {
         self.meters
             .time(Operation::RemoveTree, self.inner.remove_tree(dir))

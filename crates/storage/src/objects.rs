@@ -243,6 +243,11 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     /// Whether other processes may change the store while this one has it open.
     fn is_shared(&self) -> bool;
 
+    /// Whether a put can [say](Put::at) how old its object is, as on a file system.
+    fn keeps_times(&self) -> bool {
+        false
+    }
+
     /// Checks whether the store can be used at the moment, cheaply enough to be asked every second.
     ///
     /// # Errors
@@ -260,6 +265,8 @@ pub struct Put {
     pub bytes: Bytes,
     /// What must be true of the key for the object to be written
     pub condition: Condition,
+    /// The time that the object is to have; `None`: that of the write
+    pub modified: Option<SystemTime>,
 }
 
 /// What must be true of a key at the moment when an object is put there.
@@ -282,6 +289,17 @@ impl Put {
             key,
             bytes: bytes.into(),
             condition: Condition::None,
+            modified: None,
+        }
+    }
+
+    /// This put, of an object that was written at `time` before. Only a store that [keeps times](Objects::keeps_times)
+    /// does so; in others the object is as old as the write.
+    #[must_use]
+    pub fn at(self, time: SystemTime) -> Self {
+        Self {
+            modified: Some(time),
+            ..self
         }
     }
 

@@ -35,6 +35,7 @@ mod size;
 mod storage;
 mod table;
 mod tokens;
+mod trash;
 mod unsupported;
 mod validation;
 

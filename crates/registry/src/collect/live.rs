@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    trash::roots::Roots,
     tree::{
         link::Link,
         manifest::{Facts, Manifests, Stored},
@@ -94,6 +95,7 @@ impl Live {
         &mut self,
         manifests: &Arc<Manifests>,
         survey: &mut Survey,
+        trash: &Roots,
     ) -> Result<()> {
         let tagged = survey.tags.iter().filter_map(|tag| match &tag.current {
             Link::Points(digest) => Some((*digest, tag.name.clone())),
@@ -113,6 +115,10 @@ impl Live {
                         let mut ahead = Vec::new();
                         self.follow(survey, &facts, &mut ahead);
                         self.reach(survey, ahead);
+                    }
+                    (Stored::Unreadable(why), None) if trash.manifests.contains(&digest) => {
+                        survey.is_kept_whole = true;
+                        survey.report(format!("cannot read the manifest `{digest}`, which the trash keeps ({why}); all of the repository is kept; push the manifest again, or give the deletion up with `wharf trash empty`"));
                     }
                     // No client can pull anything through it in this repository.
                     (Stored::Absent | Stored::Unreadable(_), None) => {}

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, RepoName};
 use wharf_storage::{
     Storage,
     layout::{InTree as _, Repository},
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     error::Result,
+    trash::roots::Roots,
     tree::{link::Link, manifest::Manifests},
 };
 
@@ -29,45 +30,79 @@ pub(super) struct Examined {
     pub(super) findings: Vec<Finding>,
 }
 
-/// Works out what `repository` needs, and what it has without needing it. `None` when the directory only holds other
-/// repositories.
-///
-/// # Errors
-///
-/// Errors of listing a directory.
-pub(super) async fn examine(
-    storage: Arc<dyn Storage>,
-    manifests: Arc<Manifests>,
-    repository: Repository,
-    options: CollectOptions,
-) -> Result<Option<Examined>> {
-    let survey = Survey::take(&storage, &manifests, repository, options).await?;
-    let Some(mut survey) = survey else { return Ok(None) };
-    let mut live = Live::default();
-    for root in roots(&survey, options) {
-        live.mark_manifest(root);
-        live.reach(&survey, vec![root]);
+/// What it takes to examine repositories.
+#[derive(Debug, Clone)]
+pub(super) struct Examination {
+    pub(super) storage: Arc<dyn Storage>,
+    pub(super) manifests: Arc<Manifests>,
+    pub(super) options: CollectOptions,
+}
+
+impl Examination {
+    /// Works out what `repository` needs, and what it has without needing it. `trash` has what records of its deletions
+    /// keep. `None` when the directory only holds other repositories.
+    ///
+    /// # Errors
+    ///
+    /// Errors of listing a directory.
+    pub(super) async fn repository(&self, repository: Repository, trash: &Roots) -> Result<Option<Examined>> {
+        let survey = Survey::take(&self.storage, &self.manifests, repository, self.options).await?;
+        let Some(mut survey) = survey else { return Ok(None) };
+        let live = self.mark(&mut survey, trash).await?;
+        let garbage = if survey.is_kept_whole {
+            None
+        } else {
+            garbage::of_repository(&self.storage, &survey, &live, self.options).await?
+        };
+        Ok(Some(examined(survey, live, garbage)))
     }
-    live.reach_unlinked(&manifests, &mut survey).await?;
-    for pinned in &survey.pinned {
-        live.name(*pinned);
+
+    /// Works out what records of the trash need of a repository that is not there, or was examined before. `None` when no
+    /// repository can have that name.
+    ///
+    /// # Errors
+    ///
+    /// When a task did not end.
+    pub(super) async fn deleted(&self, name: &str, trash: &Roots) -> Result<Option<Examined>> {
+        let Ok(name) = name.parse::<RepoName>() else {
+            return Ok(None);
+        };
+        let mut survey = Survey::empty(Repository::from(&name));
+        let live = self.mark(&mut survey, trash).await?;
+        Ok(Some(examined(survey, live, None)))
     }
-    if survey.is_kept_whole {
-        live.reach_everything(&survey);
-        live.reach_unlinked(&manifests, &mut survey).await?;
+
+    /// Marks what the roots of a repository, and those that the `trash` has of it, reach.
+    async fn mark(&self, survey: &mut Survey, trash: &Roots) -> Result<Live> {
+        let mut live = Live::default();
+        for root in roots(survey, self.options) {
+            live.mark_manifest(root);
+            live.reach(survey, vec![root]);
+        }
+        for root in &trash.manifests {
+            live.mark_manifest(*root);
+            live.reach(survey, vec![*root]);
+        }
+        live.reach_unlinked(&self.manifests, survey, trash).await?;
+        for named in survey.pinned.iter().chain(&trash.layers) {
+            live.name(*named);
+        }
+        if survey.is_kept_whole {
+            live.reach_everything(survey);
+            live.reach_unlinked(&self.manifests, survey, trash).await?;
+        }
+        live.follow_links(&self.storage, survey).await?;
+        Ok(live)
     }
-    live.follow_links(&storage, &mut survey).await?;
-    let garbage = if survey.is_kept_whole {
-        None
-    } else {
-        garbage::of_repository(&storage, &survey, &live, options).await?
-    };
-    Ok(Some(Examined {
+}
+
+fn examined(survey: Survey, live: Live, garbage: Option<RepositoryGarbage>) -> Examined {
+    Examined {
         name: survey.repository.path().into(),
         marks: live.into_marks(),
         garbage,
         findings: survey.findings,
-    }))
+    }
 }
 
 /// The manifests that are needed for their own sake.

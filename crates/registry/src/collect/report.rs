@@ -1,6 +1,6 @@
 //! The findings and results of a collection, as plain values for the sweep and for reports.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use wharf_oci::Digest;
 use wharf_storage::layout::{InTree as _, Repository};
@@ -10,6 +10,8 @@ use wharf_storage::layout::{InTree as _, Repository};
 pub struct CollectOptions {
     /// Whether manifests that no tag reaches are removed, with their entries in the histories of tags.
     pub delete_untagged: bool,
+    /// How long records of deletions keep what they name (`trash.retention`).
+    pub trash_retention: Duration,
 }
 
 /// The digests that one repository needs, in the order in which they were found.
@@ -50,6 +52,8 @@ pub struct Garbage {
     pub repositories: Vec<RepositoryGarbage>,
     /// Damaged or unknown content that was kept.
     pub findings: Vec<Finding>,
+    /// How many records of deletions keep what they name.
+    pub records: usize,
 }
 
 impl Garbage {

@@ -65,7 +65,17 @@ impl Survey {
         if !is_repository(&**storage, &repository).await? {
             return Ok(None);
         }
-        let mut survey = Self {
+        let mut survey = Self::empty(repository);
+        survey.find_tags(storage, options).await?;
+        survey.find_revisions(storage).await?;
+        survey.read_manifests(manifests).await?;
+        survey.find_layers(storage).await?;
+        Ok(Some(survey))
+    }
+
+    /// A repository that has nothing.
+    pub(super) fn empty(repository: Repository) -> Self {
+        Self {
             repository,
             tags: Vec::new(),
             revisions: Vec::new(),
@@ -75,12 +85,7 @@ impl Survey {
             is_kept_whole: false,
             has_unknown_entries: false,
             findings: Vec::new(),
-        };
-        survey.find_tags(storage, options).await?;
-        survey.find_revisions(storage).await?;
-        survey.read_manifests(manifests).await?;
-        survey.find_layers(storage).await?;
-        Ok(Some(survey))
+        }
     }
 
     /// Adds a finding about the repository.

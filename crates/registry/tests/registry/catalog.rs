@@ -70,7 +70,14 @@ async fn a_repository_that_may_not_be_read_is_left_out_and_ends_a_collection() {
         assert_eq!(*registry.unreadable_repositories(), ["a".into()]);
     }
     let collector = Collector::new(Arc::clone(&storage) as _, CollectOptions::default());
-    let error = collector.mark().finish().await.unwrap_err().to_string();
+    let error = collector
+        .mark()
+        .await
+        .unwrap()
+        .finish()
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("repositories/a") && error.contains("nothing may be removed"),
         "{error}"
@@ -80,7 +87,7 @@ async fn a_repository_that_may_not_be_read_is_left_out_and_ends_a_collection() {
     let all = vec!["a".into(), "a/b".into(), "c".into()];
     assert_eq!(page(&registry, None, None).await, (all, false));
     assert!(registry.unreadable_repositories().is_empty());
-    collector.mark().finish().await.unwrap();
+    collector.mark().await.unwrap().finish().await.unwrap();
 }
 
 #[tokio::test]

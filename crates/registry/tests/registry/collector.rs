@@ -81,9 +81,10 @@ fn condemned(garbage: &Garbage) -> BTreeMap<Digest, Vec<Key>> {
 async fn collect(storage: &Arc<dyn Storage>, mut run: Run) -> Result<usize> {
     let options = CollectOptions {
         delete_untagged: true,
+        ..CollectOptions::default()
     };
     let collector = Collector::new(Arc::clone(storage), options);
-    let marked = collector.mark().finish().await?;
+    let marked = collector.mark().await.unwrap().finish().await?;
     let mut keys = condemned(&collector.garbage(marked).await?);
     let garbage: Vec<Digest> = keys.keys().copied().collect();
     let confirmed = run.judge(&garbage).await?;

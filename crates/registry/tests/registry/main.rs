@@ -21,5 +21,6 @@ mod replicas;
 mod round_trips;
 mod scrubbing;
 mod slow_bucket;
+mod trash;
 mod uploads;
 mod waiting;

@@ -375,7 +375,7 @@ async fn a_collection_reads_many_manifests_at_a_time() {
     put(&registry, &app, tag("all"), &index(&children)).await;
     let collector = Collector::new(storage, CollectOptions::default());
     let (marked, trips) = round_trips(async {
-        let mut marking = collector.mark();
+        let mut marking = collector.mark().await.unwrap();
         marking.next().await.unwrap().unwrap().marks.len()
     })
     .await;

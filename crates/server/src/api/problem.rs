@@ -76,6 +76,8 @@ kinds! {
     UnknownImage = 404, "unknown-image", "There is no such image";
     /// The tag never pointed at the manifest to which it is to go back.
     NotInHistory = 404, "not-in-history", "The history of the tag does not have it";
+    /// The trash has no record of that deletion: it was restored, given up, or is too old.
+    UnknownDeletion = 404, "unknown-deletion", "There is no such deletion in the trash";
     /// There is no user of that name.
     UnknownUser = 404, "unknown-user", "There is no such user";
     /// There is no token of that name or identifier, or it is the token of another account.
@@ -98,6 +100,8 @@ kinds! {
     TagExists = 409, "tag-exists", "There is such a tag already";
     /// The image cannot be used any more: parts of it are gone or damaged.
     Incomplete = 409, "incomplete", "Parts of the image are missing";
+    /// The record of the deletion cannot be read.
+    DamagedRecord = 409, "damaged-record", "The record of the deletion cannot be read";
     /// The server keeps no activity log.
     NoActivity = 409, "no-activity", "There is no activity log";
     /// No password file is configured, so there are no users to administer.
@@ -313,6 +317,8 @@ impl From<RegistryError> for Problem {
         let kind = match &error {
             RegistryError::ManifestUnknown { .. } => Kind::UnknownImage,
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,
+            RegistryError::TrashUnknown { .. } => Kind::UnknownDeletion,
+            RegistryError::TrashDamaged { .. } => Kind::DamagedRecord,
             RegistryError::PreconditionFailed { .. } => Kind::Changed,
             RegistryError::TagExists { .. } => Kind::TagExists,
             RegistryError::ManifestReferencesUnknown(_) | RegistryError::ManifestInvalid { .. } => {

@@ -36,6 +36,37 @@ pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
     assert_eq!(collect(blob, 0..11).await.expect("stream"), "sha256:1234");
 }
 
+/// A put may say how old its object is, in a new directory and in one that exists; other puts of the call are as old as the
+/// call. A store that does not keep times publishes them all the same.
+pub async fn publish_at_a_time(storage: &Arc<dyn Storage>) {
+    let at = |name: &str| key(&format!("contract/publish_at_a_time/{name}"));
+    let (day, now) = (Duration::from_secs(86_400), SystemTime::now());
+    let puts = ["new/link", "new/deep/link", "new/link"].map(|name| put(&at(name), name).at(now - day));
+    for some in [&puts[..2], &puts[2..]] {
+        storage.publish(some).await.expect("publish");
+    }
+    storage
+        .publish(&[put(&at("new/other"), "b")])
+        .await
+        .expect("publish");
+    for (name, age) in [
+        ("new/link", day),
+        ("new/deep/link", day),
+        ("new/other", Duration::ZERO),
+    ] {
+        let stat = storage.stat(&at(name)).await.expect("stat");
+        let age = if storage.keeps_times() {
+            age
+        } else {
+            Duration::ZERO
+        };
+        let since = now.duration_since(stat.modified).unwrap_or_default();
+        let hour = Duration::from_secs(3600);
+        assert!(age <= since + hour && since < age + hour, "{name}: {since:?}");
+    }
+    assert_eq!(read(storage, &at("new/deep/link")).await, "new/deep/link");
+}
+
 /// Several ranges of one open object, in any order, some of them at the same time.
 pub async fn parts_of_an_open_object(storage: &Arc<dyn Storage>) {
     let at = key("contract/parts_of_an_open_object/data");

@@ -28,6 +28,7 @@ use std::{
     collections::BTreeSet,
     io::{self, IoSlice},
     sync::Arc,
+    time::SystemTime,
 };
 
 use bytes::Bytes;
@@ -52,6 +53,8 @@ pub(super) struct Item<D: Disk> {
     path: String,
     content: Content<D>,
     condition: Condition,
+    /// The time that the file is to have; `None`: that of the write
+    modified: Option<SystemTime>,
     /// Path to move it back to when the commit fails; otherwise it is removed.
     home: Option<String>,
 }
@@ -107,6 +110,7 @@ impl<D: Disk> Item<D> {
     pub(super) fn put(put: &Put) -> Self {
         Self {
             condition: put.condition.clone(),
+            modified: put.modified,
             ..Self::bytes(put.key.as_str(), vec![put.bytes.clone()])
         }
     }
@@ -117,6 +121,7 @@ impl<D: Disk> Item<D> {
             path: path.to_owned(),
             content: Content::Bytes(frames),
             condition: Condition::None,
+            modified: None,
             home: None,
         }
     }
@@ -132,6 +137,7 @@ impl<D: Disk> Item<D> {
             path: path.to_owned(),
             content,
             condition: Condition::None,
+            modified: None,
             home: Some(home),
         }
     }
@@ -285,7 +291,10 @@ impl<D: Disk> Engine<D> {
                 false => self.disk.create(&to),
             })
             .map_err(|error| writing(&item.path, error))?;
-        let (written, result) = write_frames(&self.disk, &file, &frames, 0);
+        let (written, mut result) = write_frames(&self.disk, &file, &frames, 0);
+        if let (Ok(()), Some(time)) = (&result, item.modified) {
+            result = self.disk.set_modified(&file, time);
+        }
         if result.is_ok() {
             self.disk.start_writeback(&file, 0, written);
         }

@@ -15,6 +15,7 @@ use std::{
     io::{self, IoSlice},
     ops::ControlFlow,
     sync::Arc,
+    time::SystemTime,
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -850,6 +851,18 @@ impl Disk for SimulatedDisk {
                 if let Content::File { now, .. } = &mut node.content {
                     now.resize(usize::try_from(length).unwrap_or(usize::MAX), 0);
                 }
+                Ok(())
+            },
+        )
+    }
+
+    fn set_modified(&self, file: &u64, time: SystemTime) -> io::Result<()> {
+        self.effect(
+            || format!("set the time of {file}"),
+            |state| {
+                let clock = state.clock;
+                let node = state.node(*file)?;
+                (node.modified, node.changed) = (Stamp::from(time).seconds, clock);
                 Ok(())
             },
         )

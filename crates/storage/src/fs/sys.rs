@@ -19,8 +19,8 @@ use std::{
 use rustix::{
     fs::{
         AtFlags, CWD, FileType, FlockOperation, Mode, OFlags, RawDir, RenameFlags, SeekFrom,
-        StatVfsMountFlags, fadvise, flock, fstat, fstatfs, fstatvfs, fsync, ftruncate, linkat, mkdirat,
-        openat, renameat, renameat_with, seek, statat, unlinkat,
+        StatVfsMountFlags, Timespec, Timestamps, UTIME_OMIT, fadvise, flock, fstat, fstatfs, fstatvfs, fsync,
+        ftruncate, futimens, linkat, mkdirat, openat, renameat, renameat_with, seek, statat, unlinkat,
     },
     io::{Errno, ReadWriteFlags, pread, preadv2, pwritev, retry_on_intr},
 };
@@ -106,6 +106,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     fn write_at(&self, file: &Self::File, buffers: &[IoSlice<'_>], offset: u64) -> io::Result<usize>;
     /// Cuts or extends a file.
     fn set_length(&self, file: &Self::File, length: u64) -> io::Result<()>;
+    /// Sets the time at which the content of a file changed.
+    fn set_modified(&self, file: &Self::File, time: SystemTime) -> io::Result<()>;
     /// Starts to write a range back to the disk, without waiting. Promises nothing: it only makes
     /// the [`sync_file`](Self::sync_file) that follows short.
     fn start_writeback(&self, file: &Self::File, offset: u64, length: u64);
@@ -193,6 +195,23 @@ impl From<Stamp> for SystemTime {
             Self::UNIX_EPOCH + whole
         };
         base + Duration::from_nanos(stamp.nanoseconds.into())
+    }
+}
+
+impl From<SystemTime> for Stamp {
+    fn from(time: SystemTime) -> Self {
+        let whole = |duration: Duration| i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
+        match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Self {
+                seconds: whole(since),
+                nanoseconds: since.subsec_nanos(),
+            },
+            // Whole seconds are good enough for a time that no registry has seen.
+            Err(before) => Self {
+                seconds: -whole(before.duration()),
+                nanoseconds: 0,
+            },
+        }
     }
 }
 
@@ -454,6 +473,21 @@ impl Disk for RealDisk {
 
     fn set_length(&self, file: &OwnedFd, length: u64) -> io::Result<()> {
         Ok(retry_on_intr(|| ftruncate(file, length))?)
+    }
+
+    fn set_modified(&self, file: &OwnedFd, time: SystemTime) -> io::Result<()> {
+        let stamp = Stamp::from(time);
+        let times = Timestamps {
+            last_access: Timespec {
+                tv_sec: 0,
+                tv_nsec: UTIME_OMIT,
+            },
+            last_modification: Timespec {
+                tv_sec: stamp.seconds,
+                tv_nsec: stamp.nanoseconds.into(),
+            },
+        };
+        Ok(futimens(file, &times)?)
     }
 
     #[expect(unsafe_code, reason = "rustix has no sync_file_range")]

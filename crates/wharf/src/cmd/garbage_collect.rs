@@ -3,6 +3,7 @@
 use std::{
     io::{self, BufWriter, Write},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -47,18 +48,30 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    runtime.block_on(collect(&settings.storage, arguments))
+    runtime.block_on(collect(
+        &settings.storage,
+        settings.registry.trash_retention,
+        arguments,
+    ))
 }
 
-async fn collect(engine: &Engine, arguments: &GarbageCollect) -> anyhow::Result<()> {
+async fn collect(
+    engine: &Engine,
+    trash_retention: Duration,
+    arguments: &GarbageCollect,
+) -> anyhow::Result<()> {
     let storage = open(engine, arguments.dry_run).await?;
     let options = CollectOptions {
         delete_untagged: arguments.delete_untagged,
+        trash_retention,
     };
     let collector = Collector::new(storage, options);
     let mut output = Output::new(arguments.quiet);
 
-    let mut marking = collector.mark();
+    if !arguments.dry_run {
+        collector.expire_trash().await.context("cannot collect")?;
+    }
+    let mut marking = collector.mark().await.context("cannot collect")?;
     while let Some(repository) = marking.next().await.context("cannot collect")? {
         output.repository(&repository)?;
     }
@@ -76,6 +89,7 @@ async fn collect(engine: &Engine, arguments: &GarbageCollect) -> anyhow::Result<
         output.total(swept.bytes, "freed")?;
     }
     output.findings(&garbage.findings);
+    output.trash(garbage.records);
     Ok(())
 }
 
@@ -195,6 +209,20 @@ impl Output {
             writeln!(output, "{bytes} bytes ({}) {what}", readable(bytes))?;
             output.flush()
         })
+    }
+
+    /// Says on standard error what the trash keeps, because clients that delete and collect expect the space.
+    #[expect(clippy::print_stderr, reason = "the report of a command, not a line of a log")]
+    fn trash(&self, records: usize) {
+        if records > 0 && self.sink.is_some() {
+            let deletions = match records {
+                1 => "1 deletion keeps".to_owned(),
+                many => format!("{many} deletions keep"),
+            };
+            eprintln!(
+                "note: the trash: {deletions} what can be restored for `trash.retention`; `wharf trash empty` frees it"
+            );
+        }
     }
 
     /// Prints the findings to standard error, also with `--quiet`.

@@ -16,7 +16,7 @@ use super::{
     section::Section,
     storage,
     table::VERSION,
-    tokens, unsupported, validation,
+    tokens, trash, unsupported, validation,
 };
 
 /// A configuration that was read: its tree, the report about it, and the settings.
@@ -138,6 +138,7 @@ fn settings(
     paging::read(root, &mut server);
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
+    registry.trash_retention = trash::read(root);
     let auth = auth::read(root);
     let tokens = tokens::read(root, auth.as_ref(), &server);
     let has_accounts = auth.is_some() || unsupported::LOGINS.iter().any(|&way| root.has(way));

@@ -6,7 +6,7 @@ use super::{
     access, activity, admin, auth, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, proxyheader, scrub, storage, tokens, unsupported,
+    limits, log, middleware, notifications, paging, proxyheader, scrub, storage, tokens, trash, unsupported,
     validation,
 };
 
@@ -49,6 +49,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         notifications::KEYS,
         activity::KEYS,
         scrub::KEYS,
+        trash::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,

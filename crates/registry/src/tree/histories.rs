@@ -1,0 +1,115 @@
+//! The histories of tags: every digest at which a tag pointed, and since when last.
+
+use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
+
+use wharf_oci::{Algorithm, Digest, RepoName, Tag};
+use wharf_storage::{Key, Storage, layout};
+
+use super::directory;
+use crate::error::Result;
+
+/// How many objects are asked of the store at once.
+const PAGE: usize = 1000;
+
+/// A digest at which a tag pointed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Past {
+    pub(crate) digest: Digest,
+    /// When the tag last came to point at it.
+    pub(crate) since: SystemTime,
+}
+
+/// When a tag was moved last, and its history.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Times {
+    /// When the link of the tag was written; `None` when there is none.
+    pub(crate) moved: Option<SystemTime>,
+    /// The history, in ascending order of the digests.
+    pub(crate) history: Vec<Past>,
+}
+
+/// The times of `tags` of `name`. A tag that is not there has none.
+///
+/// The keys of tags that are neighbours are listed together: on a bucket some tens of tags cost one request.
+///
+/// # Errors
+///
+/// Errors of the store.
+pub(crate) async fn of_tags(
+    storage: &dyn Storage,
+    name: &RepoName,
+    tags: &[Tag],
+) -> Result<HashMap<Tag, Times>> {
+    // In the order of their keys, in which the directory `a-b` comes before `a`.
+    let mut wanted: Vec<(Key, &Tag)> = tags.iter().map(|tag| (layout::tag(name, tag), tag)).collect();
+    wanted.sort_by(|(one, _), (other, _)| by_content(one, other));
+    let all = layout::tags(name);
+    let mut times: HashMap<Tag, Times> = HashMap::new();
+    let (mut next, mut after) = (0, None);
+    while let Some((directory, _)) = wanted.get(next) {
+        let from = after.take().or_else(|| before_content(directory));
+        let page = storage.scan(&all, from.as_ref(), PAGE).await?;
+        for object in &page.objects {
+            while wanted
+                .get(next)
+                .is_some_and(|(directory, _)| is_past(&object.key, directory))
+            {
+                next += 1;
+            }
+            let Some((directory, tag)) = wanted.get(next) else {
+                break;
+            };
+            if !is_below(&object.key, directory) {
+                continue;
+            }
+            let times = times.entry((*tag).clone()).or_default();
+            if object.key == layout::tag_link(name, *tag) {
+                times.moved = Some(object.stat.modified);
+            } else if let Some(digest) = digest_of(&object.key) {
+                times.history.push(Past {
+                    digest,
+                    since: object.stat.modified,
+                });
+            }
+        }
+        match page.objects.last() {
+            Some(last) if page.more => {
+                // The history of the tag goes on, or others lie before the next one.
+                let goes_on = wanted
+                    .get(next)
+                    .is_some_and(|(directory, _)| is_below(&last.key, directory));
+                after = goes_on.then(|| last.key.clone());
+            }
+            _ => break,
+        }
+    }
+    Ok(times)
+}
+
+/// The digest that the key of a link in a history names.
+pub(crate) fn digest_of(link: &Key) -> Option<Digest> {
+    let directory = link.parent()?;
+    let algorithm: Algorithm = directory.parent()?.name().parse().ok()?;
+    directory::digest(algorithm, directory.name())
+}
+
+/// The order of the keys below two directories.
+fn by_content(one: &Key, other: &Key) -> Ordering {
+    let with_slash = |key: &Key| key.as_str().bytes().chain(*b"/").collect::<Vec<u8>>();
+    with_slash(one).cmp(&with_slash(other))
+}
+
+/// A key that comes before those of the layout below `directory`, and after those of its neighbours.
+fn before_content(directory: &Key) -> Option<Key> {
+    directory.join("-").ok()
+}
+
+fn is_below(key: &Key, directory: &Key) -> bool {
+    let rest = key.as_str().strip_prefix(directory.as_str());
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether `key` comes after everything below `directory`.
+fn is_past(key: &Key, directory: &Key) -> bool {
+    !is_below(key, directory) && by_content(directory, key) == Ordering::Less
+}
