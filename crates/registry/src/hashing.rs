@@ -163,6 +163,8 @@ impl Hashing {
             self.hasher = Some(hasher?);
             next = following;
         }
+        // A stream that ends early says so; without that, a loop over the steps would not end.
+        self.is_cut_short |= self.offset < end;
         Ok(())
     }
 

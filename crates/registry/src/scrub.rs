@@ -195,7 +195,9 @@ impl Scrub {
         self.next = Instant::now() + STANDBY;
         let position = Position::load(&*self.registry.storage, &layout::scrub()).await?;
         self.record.ended(position.ended);
-        self.record.keep(&position.damaged);
+        for healed in self.record.keep(&position.damaged) {
+            self.registry.damaged.healed(&healed);
+        }
         let is_new = |digest: &&Digest| !self.record.contains(digest);
         self.suspects = position.damaged.iter().filter(is_new).copied().collect();
         Ok(())
@@ -252,7 +254,12 @@ impl Scrub {
 
     /// Draws the consequences of what was found of a blob.
     async fn settle(&mut self, current: Current, verdict: Verdict) {
-        let digest = current.digest;
+        let Current {
+            digest,
+            is_of_round,
+            first,
+            ..
+        } = current;
         let size = match &verdict {
             Verdict::Sound { size, .. } => *size,
             Verdict::Damaged(hashed) => hashed.size,
@@ -260,7 +267,7 @@ impl Scrub {
         };
         self.record.read(size);
         if let Some(position) = &mut self.position {
-            if current.is_of_round {
+            if is_of_round {
                 position.last = Some(digest);
                 position.blobs += 1;
                 position.bytes += size;
@@ -275,7 +282,7 @@ impl Scrub {
                 if self.record.sound(&digest) {
                     self.registry.damaged.healed(&digest);
                 }
-                if current.first.is_some() {
+                if first.is_some() {
                     tracing::warn!(blob.digest = %digest, "a blob had other bytes when it was read the first time than the second time; if it was not pushed meanwhile, check the memory and the disk of this machine");
                 }
             }

@@ -192,3 +192,55 @@ fn page(status: StatusCode, media_type: &'static str, body: String) -> Response<
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use wharf_oci::Digest;
+    use wharf_registry::{Options, Registry, Scrub, ScrubOptions};
+    use wharf_storage::{Objects as _, Put, layout, object::ObjectStorage};
+
+    use super::*;
+    use crate::metrics::ScrubMetrics;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_blob_is_a_detail_of_a_healthy_server() {
+        let storage = Arc::new(ObjectStorage::in_memory());
+        let digest = Digest::sha256_of(b"content");
+        let damaged = Put::new(layout::blob(&digest), "CONTENT");
+        storage.publish(&[damaged]).await.unwrap();
+        let registry = Arc::new(Registry::new(storage, Options::default()));
+        let options = ScrubOptions {
+            interval: Duration::from_secs(30 * 24 * 60 * 60),
+            rate: 1_000_000.try_into().unwrap(),
+        };
+        let (scrub, record) = Scrub::new(registry, options).unwrap();
+        let content = Arc::new(DebugServer {
+            scrub: Some(Arc::clone(&record)),
+            ..DebugServer::default()
+        });
+        let shown = async || {
+            let response = health(State(Arc::clone(&content))).await;
+            let status = response.status();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        assert_eq!(shown().await, (StatusCode::OK, "{}".to_owned()));
+        content.supervisor.spawn(scrub);
+        tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+        let expected = format!(r#"{{"scrub":{{"{digest}":"damaged; no image needs it"}}}}"#);
+        assert_eq!(shown().await, (StatusCode::OK, expected));
+        let page = Metrics::new().with(ScrubMetrics(record)).page();
+        for line in [
+            "wharf_scrub_blobs_total 1",
+            "wharf_scrub_bytes_total 7",
+            "wharf_scrub_damaged_blobs 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}: {page}");
+        }
+        assert!(
+            page.contains("wharf_scrub_last_round_end_timestamp_seconds 1"),
+            "{page}"
+        );
+    }
+}

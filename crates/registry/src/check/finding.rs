@@ -202,7 +202,7 @@ pub enum ImageReference {
     Digest(Digest),
 }
 
-/// Some images, each once, of which the first [`NAMED`] are named.
+/// Some images, each once, of which the first thousand are named.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Images {
     named: BTreeSet<Image>,

@@ -89,12 +89,15 @@ impl ScrubRecord {
         self.0.lock().damaged.remove(digest).is_some()
     }
 
-    /// Forgets the damaged blobs that are not among `damaged`, which is in ascending order.
-    pub(super) fn keep(&self, damaged: &[Digest]) {
+    /// Forgets the damaged blobs that are not among `damaged`, which is in ascending order, and returns them.
+    pub(super) fn keep(&self, damaged: &[Digest]) -> Vec<Digest> {
         let mut state = self.0.lock();
-        state
-            .damaged
-            .retain(|digest, _| damaged.binary_search(digest).is_ok());
+        let (kept, forgotten) = std::mem::take(&mut state.damaged)
+            .into_iter()
+            .partition(|(digest, _)| damaged.binary_search(digest).is_ok());
+        state.damaged = kept;
+        let forgotten: BTreeMap<Digest, String> = forgotten;
+        forgotten.into_keys().collect()
     }
 
     /// Notes the images that suffer from a damaged blob; returns the first of them as text.

@@ -1,8 +1,11 @@
 //! Checks beside pushes and deletions find nothing broken, because nothing is.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use wharf_registry::check::Severity;
@@ -43,7 +46,7 @@ async fn find_nothing_broken(scene: Scene) {
             .filter(|finding| finding.severity() != Severity::Untidy);
         assert_eq!(broken.count(), 0, "{:#?}", checked.findings);
         while pushed.load(Relaxed) < check * PUSHES {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
     is_over.store(true, Relaxed);

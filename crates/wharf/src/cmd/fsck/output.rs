@@ -171,7 +171,7 @@ fn summary_as_json(counts: &Counts) -> serde_json::Value {
             "manifests": counts.manifests,
             "blobs": counts.blobs,
             "bytes": counts.bytes,
-            "goes_on_after": counts.goes_on_after.map(|digest| digest.to_string()),
+            "goes_on_after": counts.goes_on_after.as_ref().map(ToString::to_string),
             "broken": counts.broken,
             "untidy": counts.untidy,
             "unknown": counts.unknown,
