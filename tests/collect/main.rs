@@ -7,6 +7,7 @@
     reason = "a test fails by panicking, and writes and damages trees as registry:2 and its disks do"
 )]
 
+mod checked;
 mod churn;
 mod command;
 mod differential;
@@ -25,6 +26,7 @@ use wharf_testkit::suite::Suite;
 fn main() {
     let mut suite = Suite::default();
     churn::add_to(&mut suite);
+    checked::add_to(&mut suite);
     command::add_to(&mut suite);
     differential::add_to(&mut suite);
     histories::add_to(&mut suite);

@@ -281,7 +281,7 @@ impl Registry {
         let tags = std::mem::take(&mut prepared.tags);
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
-        looked_up.retain(|(role, descriptor)| !self.is_optional(*role, descriptor));
+        looked_up.retain(|(role, descriptor)| !self.options.is_optional(*role, descriptor));
         self.restore_links(&name, &looked_up).await?;
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
@@ -431,13 +431,6 @@ impl Registry {
         }
     }
 
-    /// Whether what a manifest refers to need not be in its repository.
-    fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
-        self.options.allow_missing_references
-            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
-            || (role.is_entry() && !self.options.required_children.include(descriptor))
-    }
-
     /// Finds what a manifest of `name` refers to; what need not be there counts as sound.
     async fn find_reference(
         &self,
@@ -447,7 +440,7 @@ impl Registry {
         hashed: &HashMap<Digest, Hashed>,
         lock: Option<&Shared>,
     ) -> Result<Found> {
-        if self.is_optional(role, descriptor) {
+        if self.options.is_optional(role, descriptor) {
             return Ok(Found::Sound);
         }
         if lock.is_some_and(|lock| lock.is_swept(&descriptor.digest)) {

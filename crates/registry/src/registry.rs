@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use wharf_budget::Budget;
-use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
+use wharf_oci::{Descriptor, PageRequest, RepoName, is_referrers_tag};
 use wharf_storage::{Storage, elsewhere::Elsewhere};
 
 use crate::{
     coordination::Run,
     damaged::DamagedBlobs,
-    error::{Error, Result},
+    error::{Error, ReferenceRole, Result},
     events::{Subscriber, Subscribers},
     fallback_turns::FallbackTurns,
     locks::Locks,
@@ -59,6 +59,15 @@ impl Default for Options {
             trash_retention: Duration::ZERO,
             collect_grace: Duration::from_secs(3600),
         }
+    }
+}
+
+impl Options {
+    /// Whether what a manifest refers to need not be in its repository.
+    pub(crate) fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
+        self.allow_missing_references
+            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.allow_foreign_layers)
+            || (role.is_entry() && !self.required_children.include(descriptor))
     }
 }
 

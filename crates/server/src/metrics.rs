@@ -6,6 +6,7 @@ mod bucket;
 mod bucket_requests;
 mod collections;
 mod events;
+mod scrub;
 mod store;
 mod table;
 mod transfers;
@@ -19,6 +20,7 @@ pub use self::{
     bucket_requests::BucketRequestMetrics,
     collections::CollectionMetrics,
     events::WebhookMetrics,
+    scrub::ScrubMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,
     workers::WorkerMetrics,

@@ -3,6 +3,7 @@
 mod access;
 mod activity;
 mod backup;
+mod fsck;
 mod garbage_collect;
 mod gc;
 mod init;
@@ -15,6 +16,7 @@ pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
     backup::{Backup, BackupCommand, Restore, Take, Verify},
+    fsck::Fsck,
     garbage_collect::GarbageCollect,
     gc::Gc,
     init::{Doctor, Init},
@@ -86,6 +88,11 @@ pub(crate) enum Command {
 
     /// Say which tags, manifests and deletions keep a digest from being collected.
     Why(Why),
+    /// Check a registry: what is damaged or missing, which images suffer, and what to do about it.
+    ///
+    /// Works beside the server, also on a bucket, and changes nothing. A check that was interrupted goes on where it was. Exit status 0
+    /// when all is sound (there may be harmless leftovers), 10 when there is damage, 1 when something could not be checked.
+    Fsck(Fsck),
 
     /// Copy a registry from a directory into a bucket, back, or between two of either.
     Storage {

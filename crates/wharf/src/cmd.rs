@@ -7,6 +7,7 @@ pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod credential_helper;
 pub(crate) mod doctor;
+pub(crate) mod fsck;
 pub(crate) mod garbage_collect;
 pub(crate) mod gc;
 pub(crate) mod healthcheck;

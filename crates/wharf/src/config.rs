@@ -29,8 +29,10 @@ mod notifications;
 mod paging;
 mod proxyheader;
 mod report;
+mod scrub;
 mod section;
 mod show;
+mod size;
 mod storage;
 mod table;
 mod tokens;
@@ -45,6 +47,7 @@ pub(crate) use file::usual_place;
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
 pub(crate) use show::{Examined, examine};
+pub(crate) use size::bytes;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -97,6 +100,8 @@ pub(crate) struct Settings {
     /// The activity log; `None`: there is none, and pulls are not counted.
     pub(crate) activity: Option<ActivityLog>,
     pub(crate) collect: Collect,
+    /// How all blobs are read again and again; `None`: they are not.
+    pub(crate) scrub: Option<wharf_registry::ScrubOptions>,
     pub(crate) server: ServerOptions,
 }
 

@@ -61,6 +61,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
         cli::Command::Gc(arguments) => cmd::gc::run(&arguments)?,
         cli::Command::Why(arguments) => cmd::why::run(&arguments)?,
+        cli::Command::Fsck(arguments) => return cmd::fsck::run(&arguments),
         cli::Command::Storage { command } => match command {
             cli::Storage::Copy(arguments) => return cmd::storage::copy(&arguments),
         },

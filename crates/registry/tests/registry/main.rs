@@ -3,6 +3,7 @@
 
 mod backups;
 mod catalog;
+mod checking;
 mod collections;
 mod collector;
 mod common;
@@ -13,12 +14,14 @@ mod events;
 mod fallback_tags;
 mod histories;
 mod kept_fallback_tags;
+mod leases;
 mod lists;
 mod manifests;
 mod many_tags;
 mod races;
 mod replicas;
 mod round_trips;
+mod scrubbing;
 mod slow_bucket;
 mod trash;
 mod uploads;

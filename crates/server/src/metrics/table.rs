@@ -61,6 +61,14 @@ wharf_http::metrics! {
         "Units of work that a worker has done, such as one upload purge or one event delivered";
     WORKER_FAILURES "wharf_worker_failures_total" Counter ["worker"]
         "Units of work that failed; the worker tries again";
+    SCRUB_BLOBS "wharf_scrub_blobs_total" Counter []
+        "Blobs that the scrub of this process has read";
+    SCRUB_BYTES "wharf_scrub_bytes_total" Counter []
+        "Bytes of these blobs";
+    SCRUB_DAMAGED "wharf_scrub_damaged_blobs" Gauge []
+        "Blobs that the scrub has found damaged, and that were not pushed again since; `/debug/health` names the images";
+    SCRUB_ROUND "wharf_scrub_last_round_end_timestamp_seconds" Gauge []
+        "When the scrub, of this process or of another replica, last came to the end of all blobs; absent before that";
     ABILITY "wharf_bucket_ability" Gauge ["ability"]
         "1 for what the store of a bucket honours, 0 for what it is not known to honour; from the end of the probe at the start on";
     PERMISSION "wharf_bucket_permission" Gauge ["operation"]

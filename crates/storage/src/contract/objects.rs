@@ -39,7 +39,7 @@ pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
 /// A put may say how old its object is, in a new directory and in one that exists; other puts of the call are as old as the
 /// call. A store that does not keep times publishes them all the same.
 pub async fn publish_at_a_time(storage: &Arc<dyn Storage>) {
-    let at = |name: &str| key(&format!("contract/publish_at_a_time/{name}"));
+    let at = |name: &str| key(format!("contract/publish_at_a_time/{name}"));
     let (day, now) = (Duration::from_secs(86_400), SystemTime::now());
     let puts = ["new/link", "new/deep/link", "new/link"].map(|name| put(&at(name), name).at(now - day));
     for some in [&puts[..2], &puts[2..]] {

@@ -47,6 +47,17 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
     }
 }
 
+/// As [`open_to_read`], but the command can note how far it is where a server has been before.
+pub(super) async fn open_to_check(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
+    match engine {
+        Engine::Filesystem { root } => {
+            let storage = FsStorage::open_to_check(root).context(work.cannot_read)?;
+            Ok(Arc::new(storage))
+        }
+        _ => open_to_read(engine, work).await,
+    }
+}
+
 /// Opens the store exclusively.
 pub(super) async fn open(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
     // This finds a wrong directory, where the other would make one.

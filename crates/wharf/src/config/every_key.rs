@@ -175,6 +175,7 @@ const SPECIAL: &[(&str, &str, &str)] = &[
     ),
     ("activity.size", "", "7MiB"),
     ("collect.foreignwriters", "", "ignore"),
+    ("scrub.rate", "", "7MiB"),
     ("http.h2c.enabled", "", "false"),
     ("access.tokens.enabled", "auth: {htpasswd: {path: p}}", "true"),
     ("access.tokens.issuer", TOKENS, "i7, enabled: true"),

@@ -13,6 +13,7 @@ use super::{
     file::{PLACES, find, read},
     health, http, limits, log, middleware, notifications, paging,
     report::Report,
+    scrub,
     section::Section,
     storage,
     table::VERSION,
@@ -169,6 +170,7 @@ fn settings(
         webhooks,
         activity: activity::read(root),
         collect,
+        scrub: scrub::read(root),
         server,
     }
 }

@@ -6,7 +6,7 @@ use super::{
     access, activity, admin, auth, collect, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, proxyheader, storage, tokens, trash, unsupported,
+    limits, log, middleware, notifications, paging, proxyheader, scrub, storage, tokens, trash, unsupported,
     validation,
 };
 
@@ -48,6 +48,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         debug::KEYS,
         notifications::KEYS,
         activity::KEYS,
+        scrub::KEYS,
         trash::KEYS,
         collect::KEYS,
         health::KEYS,
