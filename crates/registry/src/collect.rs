@@ -60,7 +60,7 @@ use self::{digests::DigestSet, mark::Examined};
 use crate::{
     error::{Error, Result},
     registry::Registry,
-    trash::{Trash, TrashRoots},
+    trash::{records::Trash, roots::TrashRoots},
     tree::{manifest::Manifests, parallel::failed_job, repositories},
 };
 

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     registry::Registry,
-    trash::{DeletedKind, Pointers, TrashedLink, TrashedTag},
+    trash::record::{DeletedKind, Pointers, TrashedTag},
     tree::{
         graph::Graph,
         histories::{self, Times},
@@ -69,7 +69,7 @@ impl Registry {
                 tag: tag.clone(),
                 digest: *digest,
                 since: moved.unwrap_or(now),
-                history: history.into_iter().map(TrashedLink::from).collect(),
+                history,
             }
         });
         Ok(recorded.collect())

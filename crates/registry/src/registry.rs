@@ -15,7 +15,7 @@ use crate::{
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
-    trash::Trash,
+    trash::records::Trash,
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
 

@@ -15,7 +15,7 @@ use wharf_storage::{
 use super::{Collector, REPOSITORIES, survey::Survey};
 use crate::{
     error::{Error, Result},
-    trash::{TrashId, TrashRecord},
+    trash::record::{TrashId, TrashRecord},
     tree::{
         link::Link,
         manifest::{Facts, Stored},

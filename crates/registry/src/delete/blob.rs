@@ -12,7 +12,7 @@ use crate::{
     patience::turn,
     registry::Registry,
     tag_rights::{EveryTag, TagRights},
-    trash::{DeletedKind, Pointers, TrashId, TrashedLayer},
+    trash::record::{DeletedKind, Pointers, TrashId, TrashedLayer},
     tree::parallel::{PARALLEL, in_parallel},
 };
 

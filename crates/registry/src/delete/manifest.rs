@@ -17,7 +17,7 @@ use crate::{
     locks::TagsLocked,
     registry::Registry,
     tag_rights::{EveryTag, TagRights},
-    trash::{DeletedKind, Pointers, TrashedLink},
+    trash::record::{DeletedKind, Pointers, TrashedLink},
     tree::{parallel::in_parallel, tags::Pointer},
 };
 

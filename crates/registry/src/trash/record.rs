@@ -6,8 +6,6 @@ use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Digest, RepoName, Tag};
 
-use crate::tree::histories::Past;
-
 /// The form of an identifier's time, in UTC: it sorts like the time, and any key can have it.
 const TIME: &str = "%Y%m%dT%H%M%S";
 /// Length of that form, with a dot and three digits of a second's fraction.
@@ -144,12 +142,6 @@ pub struct TrashedLink {
     /// When the link was written.
     #[serde(with = "time")]
     pub since: SystemTime,
-}
-
-impl From<Past> for TrashedLink {
-    fn from(Past { digest, since }: Past) -> Self {
-        Self { digest, since }
-    }
 }
 
 /// A link of a layer.

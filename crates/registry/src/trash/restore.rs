@@ -11,7 +11,10 @@ use std::{collections::HashSet, time::SystemTime};
 use wharf_oci::{Digest, Reference, RepoName, Tag, is_referrers_tag};
 use wharf_storage::layout;
 
-use super::{TrashId, TrashRecord, TrashRoots, TrashedTag, roots::Roots};
+use super::{
+    record::{TrashId, TrashRecord, TrashedTag},
+    roots::{Roots, TrashRoots},
+};
 use crate::{
     error::{Error, Result},
     events::Caller,

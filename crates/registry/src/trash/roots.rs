@@ -8,7 +8,10 @@ use std::{
 use wharf_oci::Digest;
 use wharf_storage::layout;
 
-use super::{Trash, TrashId, TrashRecord};
+use super::{
+    record::{TrashId, TrashRecord},
+    records::Trash,
+};
 use crate::{
     error::{Error, Result},
     tree::parallel::in_parallel,

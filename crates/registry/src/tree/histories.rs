@@ -6,7 +6,10 @@ use wharf_oci::{Algorithm, Digest, RepoName, Tag};
 use wharf_storage::{Key, Scanned, Storage, layout};
 
 use super::{directory, parallel::in_parallel};
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    trash::record::TrashedLink,
+};
 
 /// How many objects are asked of the store at once.
 const PAGE: usize = 1000;
@@ -14,21 +17,13 @@ const PAGE: usize = 1000;
 /// Of how many tags the directories are listed one by one.
 const FEW: usize = 4;
 
-/// A digest at which a tag pointed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Past {
-    pub(crate) digest: Digest,
-    /// When the tag last came to point at it.
-    pub(crate) since: SystemTime,
-}
-
 /// When a tag was moved last, and its history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     /// When the link of the tag was written; `None` when there is none.
     pub(crate) moved: Option<SystemTime>,
     /// The history, in ascending order of the digests.
-    pub(crate) history: Vec<Past>,
+    pub(crate) history: Vec<TrashedLink>,
 }
 
 /// The times of `tags` of `name`. A tag that is not there has none.
@@ -115,7 +110,7 @@ impl Times {
         if object.key == *link {
             self.moved = Some(object.stat.modified);
         } else if let Some(digest) = digest_of(&object.key) {
-            self.history.push(Past {
+            self.history.push(TrashedLink {
                 digest,
                 since: object.stat.modified,
             });
