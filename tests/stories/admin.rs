@@ -2,6 +2,7 @@
 
 mod activity;
 mod browsers;
+mod deletions;
 mod operations;
 mod problems;
 mod repetitions;

@@ -51,6 +51,8 @@ pub struct Budget {
     pub passwords: Share,
     /// Large manifests that are being pushed: parsing one takes several times its size.
     pub large_pushes: Share,
+    /// Deletions that are being planned: a plan reads what every repository needs.
+    pub plans: Share,
     /// Repositories of which all manifests are being read, to find which of them refer to which.
     pub graphs: Share,
     /// Stored blobs that are being hashed again.
@@ -123,6 +125,7 @@ impl Budget {
             answers: Share::new("answers", limits.transfers / 2),
             passwords: Share::new("passwords", PASSWORDS),
             large_pushes: Share::new("large_pushes", HEAVY),
+            plans: Share::new("plans", 1),
             graphs: Share::new("graphs", HEAVY),
             hashes: Share::new("hashes", HEAVY),
             large_reads: Share::new("large_reads", HEAVY),
@@ -131,7 +134,7 @@ impl Budget {
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 14] {
+    pub fn shares(&self) -> [&Share; 15] {
         [
             &self.connections,
             &self.requests,
@@ -143,6 +146,7 @@ impl Budget {
             &self.answers,
             &self.passwords,
             &self.large_pushes,
+            &self.plans,
             &self.graphs,
             &self.hashes,
             &self.large_reads,

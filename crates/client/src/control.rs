@@ -30,6 +30,7 @@ const TYPES: &str = "urn:wharf:problem:";
 pub struct Control {
     socket: PathBuf,
     http: reqwest::Client,
+    patience: Duration,
 }
 
 /// Why the server did not do what it was asked.
@@ -123,7 +124,14 @@ impl Control {
         Ok(Some(Self {
             socket: path.to_owned(),
             http,
+            patience: PATIENCE,
         }))
+    }
+
+    /// Waits for so long for each answer, in place of a minute.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     /// Sends a request for `path`, which lies below `/api/v1`, with the parameters of `query`, and reads the answer.
@@ -145,7 +153,7 @@ impl Control {
             url.extend([*name, "="]);
             url.extend(utf8_percent_encode(value, NON_ALPHANUMERIC));
         }
-        let mut request = self.http.request(method, url).timeout(PATIENCE);
+        let mut request = self.http.request(method, url).timeout(self.patience);
         if let Some(body) = body {
             let bytes = serde_json::to_vec(body).map_err(|error| self.silent(error.to_string()))?;
             request = request

@@ -17,8 +17,10 @@
 //! tags later still and finds that one. Then the link is there in the end. That the deletion may have succeeded, and the
 //! child is there because the push brought it back, is as if it had been pushed again in between.
 //!
-//! The same holds for a blob that is deleted from a repository, and a push of a manifest that names it. The bytes of what
-//! is linked again are there: the push relied on them, and the [marks](crate::coordination) keep them.
+//! The same holds for a manifest that is deleted and pushed again under a tag: the deletion, by a [plan](crate::plan), looks once
+//! more for tags that point at it, and the push for the link of the manifest itself. And it holds for a blob that is deleted
+//! from a repository, and a push of a manifest that names it. The bytes of what is linked again are there: the push relied on
+//! them, and the [marks](crate::coordination) keep them.
 //!
 //! Where deleting is switched off, nothing but the collector removes links, and pushes do not look again.
 //!

@@ -41,12 +41,13 @@
 //! links; blobs. After a crash what is left is unreferenced, and garbage to the next run.
 
 pub(crate) mod digests;
-mod garbage;
+pub(crate) mod garbage;
 mod live;
 mod mark;
+pub(crate) mod needs;
 mod online;
 mod report;
-mod survey;
+pub(crate) mod survey;
 mod sweep;
 mod why;
 

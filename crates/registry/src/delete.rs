@@ -3,7 +3,7 @@
 mod blob;
 mod hints;
 mod manifest;
-mod refusals;
+pub(crate) mod refusals;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -28,7 +28,7 @@ use crate::{
 
 /// How often a deletion begins anew because other requests disturbed its watch. More often than a push does: a client that
 /// pushes the same content one time after the other disturbs about every second watch.
-const ATTEMPTS: usize = 32;
+pub(crate) const ATTEMPTS: usize = 32;
 
 impl Registry {
     /// Removes one tag and its history. Other tags of the same manifest stay, and so does the manifest.
@@ -58,8 +58,16 @@ impl Registry {
         Ok(lock.remove(tag).await?)
     }
 
-    /// What a record says of `tags`, which are locked and point at these digests.
-    async fn record_tags(&self, name: &RepoName, tags: &[(Tag, Digest)]) -> Result<Vec<TrashedTag>> {
+    /// What a record says of `tags`, which point at these digests.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn record_tags(
+        &self,
+        name: &RepoName,
+        tags: &[(Tag, Digest)],
+    ) -> Result<Vec<TrashedTag>> {
         let names: Vec<Tag> = tags.iter().map(|(tag, _)| tag.clone()).collect();
         let mut times = histories::of_tags(&*self.storage, name, &names).await?;
         let now = SystemTime::now();
@@ -75,16 +83,20 @@ impl Registry {
         Ok(recorded.collect())
     }
 
-    /// Watches `digest` and all manifests above it, which `above` finds, and answers these. As long as the watch is not
+    /// Watches `digests` and all manifests above them, which `above` finds, and answers these. As long as the watch is not
     /// disturbed, there are no others: a tag of a manifest comes with a push of that manifest, which only a watch over it
     /// sees, and so what is found is watched before it is judged.
-    async fn watch_with<F: Future<Output = Result<Vec<Digest>>>>(
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when there are others time after time; errors of `above`.
+    pub(crate) async fn watch_with<F: Future<Output = Result<Vec<Digest>>>>(
         &self,
-        digest: &Digest,
+        digests: &[Digest],
         above: impl Fn() -> F,
     ) -> Result<(Vec<Digest>, Watch)> {
-        let mut watched = vec![*digest];
-        let mut is_watched = HashSet::from([*digest]);
+        let mut watched = digests.to_vec();
+        let mut is_watched: HashSet<Digest> = digests.iter().copied().collect();
         for _ in 0..ATTEMPTS {
             let watch = self.locks.watch(&watched).await?;
             let found = above().await?;
@@ -108,13 +120,30 @@ impl Registry {
     }
 
     /// The tags of `name` that point at one of `digests`.
-    async fn tags_of(&self, name: &RepoName, digests: &[Digest]) -> Result<HashMap<Digest, Vec<Pointer>>> {
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn tags_of(
+        &self,
+        name: &RepoName,
+        digests: &[Digest],
+    ) -> Result<HashMap<Digest, Vec<Pointer>>> {
         self.tree.tags.pointing_at(name, digests, &self.tree.links).await
     }
 
     /// The indexes of `name` that list one of `digests`, themselves or through an index between; each once, and none of
     /// `digests`.
-    async fn ancestors(&self, name: &RepoName, digests: &[Digest], graph: &Graph) -> Result<Vec<Digest>> {
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn ancestors(
+        &self,
+        name: &RepoName,
+        digests: &[Digest],
+        graph: &Graph,
+    ) -> Result<Vec<Digest>> {
         let mut found = Vec::new();
         let mut seen: HashSet<Digest> = digests.iter().copied().collect();
         let mut next: Vec<Digest> = digests.iter().flat_map(|digest| graph.parents(digest)).collect();
@@ -135,7 +164,7 @@ fn disturbed() -> Error {
     }
 }
 
-fn unknown(name: &RepoName, reference: String, hint: Option<String>) -> Error {
+pub(crate) fn unknown(name: &RepoName, reference: String, hint: Option<String>) -> Error {
     Error::ManifestUnknown {
         name: name.clone(),
         reference,

@@ -176,6 +176,26 @@ pub enum Error {
         /// The tag; `None`: the client may not see it.
         tag: Option<Tag>,
     },
+    /// The plan of a deletion is not the one that the client has seen.
+    #[error(
+        "the deletion would remove something else than the plan that the client has seen, because the repository has changed; \
+         nothing was deleted; look at the new plan, `{current}`, and decide anew"
+    )]
+    PlanChanged {
+        /// Identifier of the plan that is made now.
+        current: Digest,
+    },
+    /// A deletion that had begun to remove pointers failed.
+    #[error(
+        "the deletion ended early: {source}; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"
+    )]
+    DeletionInterrupted {
+        /// Record of the whole deletion; what it names may still be there.
+        record: TrashId,
+        /// Why it ended.
+        #[source]
+        source: Box<Error>,
+    },
     /// The request would have to wait for too long, because too many others do the same.
     #[error("{reason}; try again in a moment")]
     Busy {
@@ -271,6 +291,7 @@ impl Error {
     pub fn storage_kind(&self) -> Option<ErrorKind> {
         match self {
             Self::Storage(error) => Some(error.kind()),
+            Self::DeletionInterrupted { source, .. } => source.storage_kind(),
             _ => None,
         }
     }

@@ -48,7 +48,8 @@ pub enum EventKind {
         /// Tag by which it was asked for.
         tag: Option<Tag>,
     },
-    /// A manifest was deleted. Its tags went with it, and each has a [`TagDeleted`](Self::TagDeleted) after this event.
+    /// A manifest was deleted. Its tags went with it, and each has a [`TagDeleted`](Self::TagDeleted): after this event, or before it when a
+    /// plan was applied.
     ManifestDeleted {
         /// Digest of the manifest.
         digest: Digest,

@@ -25,6 +25,7 @@ mod lease;
 mod locks;
 mod manifests;
 mod patience;
+mod plan;
 mod precondition;
 mod referrers;
 mod registry;
@@ -47,12 +48,15 @@ pub use fallback_tags::{FallbackState, FallbackTag};
 pub use history::{History, PastManifest};
 pub use lease::Lease;
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
+pub use plan::{
+    Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, Role, Staying,
+};
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
 pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord};
-pub use tag_rights::TagRights;
+pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
     DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,
     TrashedLayer, TrashedLink, TrashedTag,

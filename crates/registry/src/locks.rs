@@ -11,14 +11,14 @@ use std::{
 use bytes::Bytes;
 use tokio::time::{Instant, sleep};
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_storage::{ErrorKind, Finished, Put, Puts, Removal, Storage, TreeRemoval, layout};
+use wharf_storage::{ErrorKind, Finished, Key, Put, Puts, Removal, Storage, TreeRemoval, layout};
 
 use crate::{
     coordination::{Coordination, Hold, Reliance, Run, Watch},
     error::{Error, Result},
     patience::{self, PATIENCE},
     precondition::Observed,
-    trash::record::{TrashedEntry, TrashedTag},
+    trash::record::{TrashedEntry, TrashedLayer, TrashedLink, TrashedTag},
     tree::tags::Pointer,
 };
 
@@ -132,6 +132,19 @@ impl Locks {
             _hold: soon(self.coordination.lock_exclusive(std::slice::from_ref(digest))).await?,
             locks: self.clone(),
             digest: *digest,
+        })
+    }
+
+    /// As [`lock_exclusive`](Self::lock_exclusive), for some digests that are removed together.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] when that takes too long.
+    pub(crate) async fn lock_step(&self, digests: &[Digest]) -> Result<ExclusiveStep> {
+        Ok(ExclusiveStep {
+            _hold: soon(self.coordination.lock_exclusive(digests)).await?,
+            storage: Arc::clone(&self.storage),
+            digests: digests.to_vec(),
         })
     }
 
@@ -386,6 +399,91 @@ impl Exclusive {
     }
 }
 
+/// The exclusive lock on some digests: they may be removed, all at once.
+pub(crate) struct ExclusiveStep {
+    storage: Arc<dyn Storage>,
+    digests: Vec<Digest>,
+    _hold: Hold,
+}
+
+impl ExclusiveStep {
+    /// Removes the revision links of `digests` from `name`, as far as they are there.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn unlink_revisions(
+        &self,
+        name: &RepoName,
+        digests: &[Digest],
+    ) -> wharf_storage::Result<()> {
+        let keys = digests.iter().map(|digest| layout::revision_link(name, digest));
+        self.unlink(digests, keys, &layout::revisions(name)).await
+    }
+
+    /// Removes the layer links of `digests` from `name`, as far as they are there.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn unlink_layers(
+        &self,
+        name: &RepoName,
+        digests: &[Digest],
+    ) -> wharf_storage::Result<()> {
+        let keys = digests.iter().map(|digest| layout::layer_link(name, digest));
+        self.unlink(digests, keys, &layout::layers(name)).await
+    }
+
+    async fn unlink(
+        &self,
+        digests: &[Digest],
+        keys: impl Iterator<Item = Key>,
+        keep: &Key,
+    ) -> wharf_storage::Result<()> {
+        let are_locked = digests.iter().all(|digest| self.digests.contains(digest));
+        debug_assert!(are_locked, "a digest of the step is not locked");
+        let keep = || keep.clone();
+        let links: Vec<Removal> = keys.map(|key| Removal { key, keep: keep() }).collect();
+        self.storage.remove_many(&links).await
+    }
+
+    /// Writes revision links again that [`unlink_revisions`](Self::unlink_revisions) removed.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn restore_revisions(
+        &self,
+        name: &RepoName,
+        links: &[TrashedLink],
+    ) -> wharf_storage::Result<()> {
+        let puts = links.iter().map(|TrashedLink { digest, since }| {
+            let link = layout::revision_link(name, digest);
+            Put::new(link, layout::link_content(digest)).at(*since)
+        });
+        self.storage.publish(&puts.collect::<Vec<_>>()).await
+    }
+
+    /// Writes layer links again that [`unlink_layers`](Self::unlink_layers) removed.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn restore_layers(
+        &self,
+        name: &RepoName,
+        layers: &[TrashedLayer],
+    ) -> wharf_storage::Result<()> {
+        let puts = layers.iter().map(|layer| {
+            let stored = layer.stored.unwrap_or(layer.digest);
+            let link = layout::layer_link(name, &layer.digest);
+            Put::new(link, layout::link_content(&stored)).at(layer.since)
+        });
+        self.storage.publish(&puts.collect::<Vec<_>>()).await
+    }
+}
+
 /// The locks of some tags of a repository: they may be moved and removed.
 pub(crate) struct TagsLocked {
     locks: Locks,
@@ -430,5 +528,32 @@ impl TagsLocked {
         });
         let trees: Vec<TreeRemoval> = trees.collect();
         self.locks.storage.remove_trees(&trees).await
+    }
+
+    /// Removes entries from the histories of locked tags, as far as they are there.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn remove_entries(&self, entries: &[&TrashedEntry]) -> wharf_storage::Result<()> {
+        let removals = entries.iter().map(|entry| Removal {
+            key: layout::tag_history_link(&self.name, &entry.tag, &entry.digest),
+            keep: layout::tag(&self.name, &entry.tag),
+        });
+        let removals: Vec<Removal> = removals.collect();
+        self.locks.storage.remove_many(&removals).await
+    }
+
+    /// Writes entries again that [`remove_entries`](Self::remove_entries) removed.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn restore_entries(&self, entries: &[&TrashedEntry]) -> wharf_storage::Result<()> {
+        let puts = entries.iter().map(|entry| {
+            let key = layout::tag_history_link(&self.name, &entry.tag, &entry.digest);
+            Put::new(key, layout::link_content(&entry.digest)).at(entry.since)
+        });
+        self.locks.storage.publish(&puts.collect::<Vec<_>>()).await
     }
 }

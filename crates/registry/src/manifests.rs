@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tokio::try_join;
 use wharf_oci::{Algorithm, Descriptor, Digest, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::{ErrorKind, Put, layout};
 
@@ -282,7 +283,13 @@ impl Registry {
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
         looked_up.retain(|(role, descriptor)| !self.options.is_optional(*role, descriptor));
-        self.restore_links(&name, &looked_up).await?;
+        let own = self
+            .must_look_again()
+            .then(|| (ReferenceRole::Manifest, own_descriptor(&manifest)));
+        try_join!(
+            self.restore_links(&name, &looked_up),
+            self.restore_links(&name, own.as_slice())
+        )?;
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
         self.update_fallback_tags(&name, subject.as_ref(), &tags).await?;
@@ -528,7 +535,19 @@ impl Registry {
     }
 }
 
-/// The link that a push by `reference` writes last.
+/// What an index would say of `manifest`.
+fn own_descriptor(manifest: &StoredManifest) -> Descriptor {
+    Descriptor {
+        media_type: manifest.media_type.to_string(),
+        digest: manifest.digest,
+        size: manifest.bytes.len() as u64,
+        artifact_type: None,
+        annotations: None,
+        urls: Vec::new(),
+        platform: None,
+    }
+}
+
 /// The facts of a pushed manifest that decide whether it is accepted.
 struct Checked {
     digest: Digest,

@@ -18,7 +18,8 @@ pub trait TagRights: Send + Sync {
 }
 
 /// The client may do everything.
-pub(crate) struct EveryTag;
+#[derive(Debug, Clone, Copy)]
+pub struct EveryTag;
 
 impl TagRights for EveryTag {
     fn may_delete(&self, _tag: &Tag) -> bool {

@@ -3,11 +3,13 @@
 mod about;
 mod activity;
 mod collections;
+mod deletions;
 mod removal;
 mod rules;
 mod shown;
 mod tags;
 mod tokens;
+mod trash;
 mod users;
 mod why;
 pub mod wire;
@@ -15,10 +17,12 @@ pub mod wire;
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
 pub use collections::{CollectionSchedule, Collections};
+pub use deletions::{DeletionError, apply_deletion, deletion_of, plan_deletion};
 pub use removal::{Removal, RemovalError, Removed};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
+pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 pub use why::why;
 

@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod caller;
 mod collections;
+mod deletions;
 mod idempotency;
 mod json;
 mod openapi;
@@ -24,6 +25,7 @@ mod rules;
 mod site;
 mod tags;
 mod tokens;
+mod trash;
 mod users;
 
 use std::{sync::Arc, time::Duration};
@@ -40,7 +42,7 @@ use self::{
     call::{Call, Shared},
     caller::Asked,
     idempotency::{Known, Memory},
-    operation::{Effect, Operation},
+    operation::Operation,
     operations::OPERATIONS,
     problem::{Kind, PROBLEM_JSON, Problem, Result},
     query::Query,
@@ -99,6 +101,7 @@ impl Api {
         Self {
             shared: Arc::new(Shared {
                 admin: app.services.admin.clone(),
+                access: app.services.access.clone(),
                 document: Bytes::from(document),
                 changing_users: tokio::sync::Mutex::default(),
                 reading_activity: tokio::sync::Mutex::default(),
@@ -170,7 +173,7 @@ impl Api {
         let query = Query::read(parts.uri.query().unwrap_or(""), operation.query);
         let asked = Asked {
             right: operation.right,
-            changes_store: operation.effect == Effect::Content,
+            changes_store: operation.changes_store(),
             query: query.as_ref().ok(),
         };
         let identified = caller::identify(gates, &self.app, (context, parts), asked).await;

@@ -238,6 +238,12 @@ impl From<RegistryError> for Failure {
             RegistryError::NeededByIndex { .. } | RegistryError::BlobNeeded { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
             }
+            // The distribution API makes no plans.
+            RegistryError::PlanChanged { .. } => {
+                return Self::new(ErrorCode::Denied, error.to_string())
+                    .with_status(StatusCode::PRECONDITION_FAILED);
+            }
+            RegistryError::DeletionInterrupted { .. } => (ErrorCode::Unknown, error.to_string()),
             RegistryError::PreconditionFailed { current, .. } => {
                 let failure = Self::new(ErrorCode::Denied, error.to_string())
                     .with_status(StatusCode::PRECONDITION_FAILED);

@@ -24,6 +24,7 @@ mod request_log;
 mod rights;
 mod site;
 mod surfaces;
+mod tag_rights;
 mod tokens;
 mod unread;
 mod v2;

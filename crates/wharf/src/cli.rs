@@ -3,6 +3,7 @@
 mod access;
 mod activity;
 mod backup;
+mod deletion;
 mod fsck;
 mod garbage_collect;
 mod gc;
@@ -16,6 +17,7 @@ pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
     backup::{Backup, BackupCommand, Restore, Take, Verify},
+    deletion::{DeletedImage, HowToDelete, RepoRm, TagRm, Target, Trash, TrashEmpty, TrashPlace},
     fsck::Fsck,
     garbage_collect::GarbageCollect,
     gc::Gc,
@@ -144,16 +146,24 @@ pub(crate) enum Command {
         config: Option<PathBuf>,
     },
 
-    /// List the repositories of any registry.
+    /// List the repositories of any registry; delete one of this registry.
     Repo {
         #[command(subcommand)]
         command: Repo,
     },
 
-    /// List the tags of a repository, in any registry; show the history of a tag of this one, and let it go back.
+    /// List the tags of a repository, in any registry; show the history of a tag of this one, let it go back, and delete tags.
     Tag {
         #[command(subcommand)]
         command: Tag,
+    },
+
+    /// List what was deleted from this registry, take it back, or give it up.
+    ///
+    /// Deletions can be restored for `trash.retention`, seven days unless the configuration says otherwise.
+    Trash {
+        #[command(subcommand)]
+        command: Trash,
     },
 
     /// Show the digest, type, size, platforms, configuration, layers and history of an image.
@@ -443,6 +453,12 @@ pub(crate) enum Repo {
         #[command(flatten)]
         list: List,
     },
+
+    /// Delete a repository of this registry, with all its images. Repositories below it stay.
+    ///
+    /// Prints what goes, what stays and how many bytes come free, and asks. The server that runs deletes, or else the store of the
+    /// configuration is changed. Exit status 2 when the answer is no, or there is no terminal to ask at.
+    Rm(RepoRm),
 }
 
 #[derive(Debug, Subcommand)]
@@ -465,6 +481,12 @@ pub(crate) enum Tag {
     ///
     /// It is a push like any other, which the running server carries out. Without a server the store of the configuration is changed.
     Restore(TagRestore),
+
+    /// Delete tags of this registry, and the images that nothing else needs then.
+    ///
+    /// Prints what goes, what stays and why, and asks. The server that runs deletes, or else the store of the
+    /// configuration is changed. Exit status 2 when the answer is no, or there is no terminal to ask at.
+    Rm(TagRm),
 }
 
 /// Options of a command that lists names.

@@ -1,5 +1,7 @@
 //! The way of commands to the server that runs on the same store.
 
+use std::time::Duration;
+
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::runtime::{self, Runtime};
@@ -25,6 +27,12 @@ impl RunningServer {
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Some(Self { control, runtime }))
+    }
+
+    /// Waits for so long for each answer.
+    pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
+        self.control = self.control.with_patience(patience);
+        self
     }
 
     /// Sends a request without a body.

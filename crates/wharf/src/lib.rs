@@ -81,8 +81,9 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             } => cmd::uploads::purge(config.as_deref(), older_than, dry_run)?,
         },
         cli::Command::Healthcheck { config } => cmd::healthcheck::run(config.as_deref())?,
-        cli::Command::Repo { command } => cmd::repo::run(command)?,
-        cli::Command::Tag { command } => cmd::repo::run_tag(command)?,
+        cli::Command::Repo { command } => return cmd::repo::run(command),
+        cli::Command::Tag { command } => return cmd::repo::run_tag(command),
+        cli::Command::Trash { command } => return cmd::trash::run(command),
         cli::Command::Inspect {
             image,
             platform,

@@ -130,7 +130,7 @@ async fn a_tag_goes_back_and_its_history_says_so(builder: ServerBuilder) {
 }
 
 /// A server with the users alice, bob and carol, all with the password `pw`, and these rules.
-fn ruled(builder: ServerBuilder, rules: &str) -> Server {
+pub(crate) fn ruled(builder: ServerBuilder, rules: &str) -> Server {
     builder.write("rules.yml", rules);
     let path = builder.path("rules.yml").display().to_string();
     let server = with_users(builder)

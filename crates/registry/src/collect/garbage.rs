@@ -88,7 +88,7 @@ pub(super) async fn dead_layers(
 
 /// The manifests that go, in the order in which they may: what names another one goes before it, so that what is left
 /// after a crash names nothing that is gone.
-fn doomed_manifests<'a>(
+pub(crate) fn doomed_manifests<'a>(
     survey: &Survey,
     dead: impl Iterator<Item = &'a Digest>,
     history: &[(Box<str>, Digest)],

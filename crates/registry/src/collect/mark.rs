@@ -83,7 +83,7 @@ impl Examination {
     }
 
     /// Marks what the roots of a repository, and those that the `trash` has of it, reach.
-    async fn mark(&self, survey: &mut Survey, trash: &Roots) -> Result<Live> {
+    pub(super) async fn mark(&self, survey: &mut Survey, trash: &Roots) -> Result<Live> {
         let mut live = Live::default();
         for root in roots(survey, self.options) {
             live.mark_manifest(root);

@@ -123,7 +123,7 @@ pub struct DoomedManifest {
     /// The tags that once pointed at it.
     pub tags: Vec<Box<str>>,
     /// Manifests of the same generation do not name each other; lower generations go first.
-    pub(super) generation: u32,
+    pub(crate) generation: u32,
 }
 
 /// Damaged or unknown content that was kept, and what to do about it.

@@ -21,31 +21,31 @@ use crate::{
 
 /// The content of one repository.
 #[derive(Debug)]
-pub(super) struct Survey {
-    pub(super) repository: Repository,
-    pub(super) tags: Vec<FoundTag>,
+pub(crate) struct Survey {
+    pub(crate) repository: Repository,
+    pub(crate) tags: Vec<FoundTag>,
     /// Manifests that the repository has links of, in ascending order.
-    pub(super) revisions: Vec<Digest>,
+    pub(crate) revisions: Vec<Digest>,
     /// Facts of the revisions that could be read.
-    pub(super) manifests: HashMap<Digest, Arc<Facts>>,
+    pub(crate) manifests: HashMap<Digest, Arc<Facts>>,
     /// Names of layer links, in ascending order; a directory without its link is among them.
-    pub(super) layers: Vec<Digest>,
+    pub(crate) layers: Vec<Digest>,
     /// Digests that are kept whether or not something needs them, because damaged links name them.
-    pub(super) pinned: Vec<Digest>,
+    pub(crate) pinned: Vec<Digest>,
     /// Whether the repository is kept whole, because it is unknown what it needs.
-    pub(super) is_kept_whole: bool,
+    pub(crate) is_kept_whole: bool,
     /// Whether the repository has entries that are not part of the layout.
-    pub(super) has_unknown_entries: bool,
-    pub(super) findings: Vec<Finding>,
+    pub(crate) has_unknown_entries: bool,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// A directory of a tag.
 #[derive(Debug)]
-pub(super) struct FoundTag {
-    pub(super) name: Box<str>,
-    pub(super) current: Link,
+pub(crate) struct FoundTag {
+    pub(crate) name: Box<str>,
+    pub(crate) current: Link,
     /// Digests in the history of the tag; not read when they are not needed.
-    pub(super) history: Vec<Digest>,
+    pub(crate) history: Vec<Digest>,
     has_unknown_entries: bool,
 }
 
@@ -56,7 +56,7 @@ impl Survey {
     /// # Errors
     ///
     /// Errors of listing a directory: its content is unknown.
-    pub(super) async fn take(
+    pub(crate) async fn take(
         storage: &Arc<dyn Storage>,
         manifests: &Arc<Manifests>,
         repository: Repository,
@@ -74,7 +74,7 @@ impl Survey {
     }
 
     /// A repository that has nothing.
-    pub(super) fn empty(repository: Repository) -> Self {
+    pub(crate) fn empty(repository: Repository) -> Self {
         Self {
             repository,
             tags: Vec::new(),
@@ -89,7 +89,7 @@ impl Survey {
     }
 
     /// Adds a finding about the repository.
-    pub(super) fn report(&mut self, what: String) {
+    pub(crate) fn report(&mut self, what: String) {
         self.findings.push(Finding {
             repository: self.repository.path().into(),
             what,
@@ -97,7 +97,7 @@ impl Survey {
     }
 
     /// Whether `digest` is a manifest of the repository.
-    pub(super) fn has_revision(&self, digest: &Digest) -> bool {
+    pub(crate) fn has_revision(&self, digest: &Digest) -> bool {
         self.revisions.binary_search(digest).is_ok()
     }
 
@@ -209,7 +209,7 @@ async fn is_repository(storage: &dyn Storage, repository: &Repository) -> Result
 /// # Errors
 ///
 /// When a task did not end.
-pub(super) async fn links(
+pub(crate) async fn links(
     storage: &Arc<dyn Storage>,
     digests: Vec<Digest>,
     key: impl Fn(&Digest) -> Key + Clone + Send + Sync + 'static,
@@ -227,7 +227,7 @@ pub(super) async fn links(
 /// # Errors
 ///
 /// When a task did not end.
-pub(super) async fn look_up_all(
+pub(crate) async fn look_up_all(
     manifests: &Arc<Manifests>,
     digests: Vec<Digest>,
 ) -> Result<Vec<(Digest, Stored)>> {

@@ -147,7 +147,7 @@ impl Registry {
             }
             self.manifests_above(name, digest).await
         };
-        let (needing, watch) = self.watch_with(digest, above).await?;
+        let (needing, watch) = self.watch_with(std::slice::from_ref(digest), above).await?;
         self.require_untagged(name, digest, &needing, rights).await?;
         Ok(watch)
     }

@@ -19,7 +19,7 @@ const HINT_LIMIT: usize = 1000;
 impl Registry {
     /// What the caller most likely wanted when `digest` is no manifest: older notes take the digest of the config for
     /// that of the image.
-    pub(super) async fn owner_of(
+    pub(crate) async fn owner_of(
         &self,
         name: &RepoName,
         digest: &Digest,

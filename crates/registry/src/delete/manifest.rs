@@ -127,7 +127,9 @@ impl Registry {
                 // A push has moved the others elsewhere in between.
                 let mut less = recorded;
                 less.tags.retain(|tag| removed.contains(&tag.tag));
-                self.trash.correct(record, less).await?;
+                self.trash
+                    .narrow(record, caller, name, DeletedKind::Manifest, less)
+                    .await?;
             }
             let unlinked = lock.unlink_revision(name).await;
             if !force && self.must_look_again() {
@@ -264,12 +266,12 @@ impl Registry {
             let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
             self.ancestors(name, std::slice::from_ref(digest), &graph).await
         };
-        let (ancestors, watch) = self.watch_with(digest, above).await?;
+        let (ancestors, watch) = self.watch_with(std::slice::from_ref(digest), above).await?;
         let mut all = ancestors;
         all.push(*digest);
         let mut tags = self.tags_of(name, &all).await?;
         let own = tags.remove(digest).unwrap_or_default();
-        require_deletable(&own, rights)?;
+        require_deletable(own.iter().map(|pointer| &pointer.tag), rights)?;
         // Without `force` the manifest has been read for the graph.
         let subject = match !force || self.has_fallback_tags(name).await? {
             true => self.subject_of(digest).await?,
@@ -283,7 +285,11 @@ impl Registry {
     }
 
     /// The subject of the manifest `digest`. One that cannot be read may be deleted, so it counts as having none.
-    pub(super) async fn subject_of(&self, digest: &Digest) -> Result<Option<Digest>> {
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Busy`] and [`Error::Exhausted`] when other requests keep it waiting for too long.
+    pub(crate) async fn subject_of(&self, digest: &Digest) -> Result<Option<Digest>> {
         match self.tree.manifests.facts(digest).await {
             Ok(facts) => Ok(facts.and_then(|facts| facts.subject)),
             Err(Error::Storage(_)) => Ok(None),

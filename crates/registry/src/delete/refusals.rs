@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use wharf_oci::{Digest, RepoName, referrers_tag};
+use wharf_oci::{Digest, RepoName, Tag, referrers_tag};
 
 use crate::{
     error::{Error, Result},
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// `tags` without the list of the referrers of `subject`, which needs each only as long as it is there.
-pub(super) fn without_list(
+pub(crate) fn without_list(
     mut tags: HashMap<Digest, Vec<Pointer>>,
     subject: Option<&Digest>,
 ) -> HashMap<Digest, Vec<Pointer>> {
@@ -23,9 +23,15 @@ pub(super) fn without_list(
 }
 
 /// Refuses a deletion with which one of these tags would go that the client may not delete. It is named if the client may see it.
-pub(super) fn require_deletable(tags: &[Pointer], rights: &dyn TagRights) -> Result<()> {
-    let mut denied = tags.iter().map(|pointer| &pointer.tag);
-    match denied.find(|tag| !rights.may_delete(tag)) {
+///
+/// # Errors
+///
+/// [`Error::TagDenied`].
+pub(crate) fn require_deletable<'a>(
+    tags: impl IntoIterator<Item = &'a Tag>,
+    rights: &dyn TagRights,
+) -> Result<()> {
+    match tags.into_iter().find(|tag| !rights.may_delete(tag)) {
         None => Ok(()),
         Some(tag) => Err(Error::TagDenied {
             tag: rights.may_see(tag).then(|| tag.clone()),
@@ -34,7 +40,7 @@ pub(super) fn require_deletable(tags: &[Pointer], rights: &dyn TagRights) -> Res
 }
 
 /// Refuses the deletion of the manifest `digest` if there is one of these tags, which are those of indexes above it.
-pub(super) fn require_no_index(
+pub(crate) fn require_no_index(
     name: &RepoName,
     digest: &Digest,
     tags: &HashMap<Digest, Vec<Pointer>>,
@@ -52,7 +58,7 @@ pub(super) fn require_no_index(
 }
 
 /// The images that tags of `name` name, in ascending order, and whether there are others, with tags that are hidden from the client.
-pub(super) fn images(
+pub(crate) fn images(
     name: &RepoName,
     tags: &HashMap<Digest, Vec<Pointer>>,
     rights: &dyn TagRights,

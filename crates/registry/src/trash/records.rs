@@ -54,35 +54,37 @@ impl Trash {
         if !self.is_kept() || pointers.is_empty() {
             return Ok(None);
         }
-        let origin = caller.origin();
         let (number, _) = Uuid::new_v4().as_u64_pair();
         #[expect(clippy::cast_possible_truncation, reason = "any 32 random bits are as good")]
         let id = TrashId::new(SystemTime::now(), number as u32);
-        let record = TrashRecord {
-            id: id.clone(),
-            actor: origin.actor.as_deref().map(str::to_owned),
-            surface: match origin.surface {
-                Surface::Distribution => "distribution".to_owned(),
-                Surface::Administration => "administration".to_owned(),
-                Surface::Worker(name) => name.to_owned(),
-            },
-            kind,
-            repository: name.clone(),
-            pointers,
-        };
+        let record = record(&id, caller, name, kind, pointers);
         self.write(record, Condition::Absent).await?;
         Ok(Some(id))
     }
 
-    /// Lets the record `id` name these pointers alone: the others did not go.
+    /// Makes a new record in the place of `id`, of those `pointers` of that deletion that went; the others still stand. Without any
+    /// the record goes.
     ///
     /// # Errors
     ///
     /// Errors of the store; then the record names some that still stand, as after a crash.
-    pub(crate) async fn correct(&self, id: &TrashId, pointers: Pointers) -> Result<()> {
-        let record = self.read(id).await?;
-        self.write(TrashRecord { pointers, ..record }, Condition::None)
-            .await
+    pub(crate) async fn narrow(
+        &self,
+        id: &TrashId,
+        caller: &dyn Caller,
+        name: &RepoName,
+        kind: DeletedKind,
+        pointers: Pointers,
+    ) -> Result<Option<TrashId>> {
+        if pointers.is_empty() {
+            return match self.remove(id).await {
+                Ok(()) | Err(Error::TrashUnknown { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        let record = record(id, caller, name, kind, pointers);
+        self.write(record, Condition::None).await?;
+        Ok(Some(id.clone()))
     }
 
     /// Removes the record of a deletion that was refused after all.
@@ -196,6 +198,29 @@ impl Trash {
             .collect();
         self.storage.remove_many(&old).await?;
         Ok(old.len())
+    }
+}
+
+/// The record `id` of a deletion for which `caller` asked.
+fn record(
+    id: &TrashId,
+    caller: &dyn Caller,
+    name: &RepoName,
+    kind: DeletedKind,
+    pointers: Pointers,
+) -> TrashRecord {
+    let origin = caller.origin();
+    TrashRecord {
+        id: id.clone(),
+        actor: origin.actor.as_deref().map(str::to_owned),
+        surface: match origin.surface {
+            Surface::Distribution => "distribution".to_owned(),
+            Surface::Administration => "administration".to_owned(),
+            Surface::Worker(name) => name.to_owned(),
+        },
+        kind,
+        repository: name.clone(),
+        pointers,
     }
 }
 

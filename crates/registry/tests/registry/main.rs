@@ -18,6 +18,8 @@ mod leases;
 mod lists;
 mod manifests;
 mod many_tags;
+mod plan_races;
+mod plans;
 mod races;
 mod replicas;
 mod round_trips;

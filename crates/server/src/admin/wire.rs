@@ -1,6 +1,7 @@
 //! The JSON of the administration API: what the server writes, and what its clients read and send.
 
 mod collections;
+mod deletion;
 
 use std::fmt;
 
@@ -8,6 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_activity::Entry;
 
+pub use self::deletion::{
+    Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion,
+    Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying,
+    TagAndDigest, TrashPage, Untagged,
+};
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
 };

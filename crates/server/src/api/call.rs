@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use wharf_access::htpasswd::Version;
+use wharf_access::{Access, htpasswd::Version};
 use wharf_budget::Permit;
 use wharf_registry::{Origin, Registry};
 
@@ -21,6 +21,8 @@ use crate::{admin::Admin, rights::Rights};
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) admin: Admin,
+    /// Decides what clients may do; `None`: they do not log in.
+    pub(crate) access: Option<Arc<Access>>,
     /// The OpenAPI document.
     pub(crate) document: Bytes,
     /// Held by the change of a password file: its hash takes long, and one at a time is enough.

@@ -7,7 +7,7 @@ use wharf_activity::Action;
 
 use super::{
     caller::Right,
-    operation::{Effect, Operation, schema},
+    operation::{Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
 };
@@ -32,7 +32,7 @@ const OF_RIGHTS: &[Kind] = &[Kind::Forbidden];
 /// Problems of operations that change something.
 const OF_WRITES: &[Kind] = &[Kind::BadHeader];
 
-/// Problems of operations that change what is in repositories.
+/// Problems of operations that change the store.
 const OF_CONTENT: &[Kind] = &[Kind::ReadOnly];
 
 /// Problems of those that notice a repetition.
@@ -162,7 +162,7 @@ fn problems(operation: &Operation) -> Vec<Kind> {
         OF_ALL,
         when(operation.right != Right::Any, OF_RIGHTS),
         when(operation.is_write(), OF_WRITES),
-        when(operation.effect == Effect::Content, OF_CONTENT),
+        when(operation.changes_store(), OF_CONTENT),
         when(operation.takes_key(), OF_KEYS),
         when(operation.is_write() && operation.has_version, &[Kind::Changed]),
         when(operation.body.is_some(), OF_BODIES),

@@ -52,6 +52,8 @@ pub(crate) enum Effect {
     Settings,
     /// What is in repositories: events, and not an entry about administration, tell of it.
     Content,
+    /// What the store keeps beside the repositories, such as the trash.
+    Store,
     /// Secrets that its answer shows once: the answer is never remembered, and `Idempotency-Key` is refused.
     Secrets,
 }
@@ -68,14 +70,19 @@ impl Operation {
         self.effect != Effect::None
     }
 
+    /// Whether it changes what is in the store of the images, which may be for reading alone.
+    pub(crate) fn changes_store(&self) -> bool {
+        matches!(self.effect, Effect::Content | Effect::Store)
+    }
+
     /// Whether it is an act of administration, of which the activity log has an entry.
     pub(crate) fn is_administration(&self) -> bool {
-        matches!(self.effect, Effect::Settings | Effect::Secrets)
+        matches!(self.effect, Effect::Settings | Effect::Store | Effect::Secrets)
     }
 
     /// Whether it takes an `Idempotency-Key`, by which a repetition is noticed.
     pub(crate) fn takes_key(&self) -> bool {
-        matches!(self.effect, Effect::Settings | Effect::Content)
+        matches!(self.effect, Effect::Settings | Effect::Content | Effect::Store)
     }
 }
 

@@ -6,11 +6,11 @@ use wharf_access::Verb;
 use super::{
     about, activity,
     caller::Right,
-    collections,
+    collections, deletions,
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
-    rules, tags, tokens,
+    rules, tags, tokens, trash,
     users::{self, LARGEST_PAGE},
 };
 use crate::admin::wire;
@@ -46,6 +46,20 @@ const TAG: Parameter = Parameter {
 const DIGEST: Parameter = Parameter {
     name: "digest",
     help: "digest of a manifest, a layer or another blob",
+    form: Form::Text,
+    is_required: true,
+};
+
+const ONE_REPOSITORY: Parameter = Parameter {
+    name: "repository",
+    help: "only this repository",
+    form: Form::Repository,
+    is_required: false,
+};
+
+const DELETION: Parameter = Parameter {
+    name: "deletion",
+    help: "identifier of the deletion in the trash",
     form: Form::Text,
     is_required: true,
 };
@@ -118,7 +132,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 20] = [
+pub(crate) static OPERATIONS: [Operation; 27] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -325,6 +339,97 @@ pub(crate) static OPERATIONS: [Operation; 20] = [
         answer: Some(schema::<wire::Why>),
         problems: &[Kind::NoCollector],
         handler: collections::why,
+        ..READ
+    },
+    Operation {
+        id: "planDeletion",
+        method: Method::POST,
+        path: "/plans",
+        summary: "Show what a deletion would remove, what stays and why, and the bytes that come free",
+        right: Right::Repository(&[Verb::Pull, Verb::Delete]),
+        query: &[NAME_OF_REPOSITORY],
+        body: Some(schema::<wire::Deletion>),
+        body_limit: 1 << 20,
+        answer: Some(schema::<wire::Plan>),
+        problems: &[Kind::UnknownImage, Kind::Needed],
+        handler: deletions::plan,
+        ..READ
+    },
+    Operation {
+        id: "applyDeletion",
+        method: Method::POST,
+        path: "/plans/apply",
+        summary: "Delete what the plan says, and keep it in the trash",
+        right: Right::Repository(&[Verb::Pull, Verb::Delete]),
+        query: &[NAME_OF_REPOSITORY],
+        body: Some(schema::<wire::Application>),
+        body_limit: 1 << 20,
+        answer: Some(schema::<wire::Applied>),
+        effect: Effect::Content,
+        problems: &[
+            Kind::UnknownImage,
+            Kind::Needed,
+            Kind::DeletingDisabled,
+            Kind::Changed,
+        ],
+        handler: deletions::apply,
+        ..READ
+    },
+    Operation {
+        id: "listTrash",
+        path: "/trash",
+        summary: "List the deletions that can be restored, the newest last, from repositories from which the caller may delete",
+        query: &[ONE_REPOSITORY, CURSOR, LIMIT],
+        answer: Some(schema::<wire::TrashPage>),
+        handler: trash::list,
+        ..READ
+    },
+    Operation {
+        id: "giveUpDeletion",
+        method: Method::DELETE,
+        path: "/trash",
+        summary: "Give a deletion up: it cannot be restored any more, and a collection frees its bytes",
+        right: Right::Admin,
+        query: &[DELETION],
+        answer: Some(schema::<wire::Emptied>),
+        effect: Effect::Store,
+        problems: &[Kind::UnknownDeletion],
+        handler: trash::remove,
+        ..READ
+    },
+    Operation {
+        id: "showDeletion",
+        path: "/trash/record",
+        summary: "Show the tags, manifests and layers of a deletion",
+        query: &[DELETION],
+        answer: Some(schema::<wire::DeletedPointers>),
+        problems: &[Kind::UnknownDeletion, Kind::DamagedRecord],
+        handler: trash::show,
+        ..READ
+    },
+    Operation {
+        id: "restoreDeletion",
+        method: Method::POST,
+        path: "/trash/restore",
+        summary: "Take a deletion back, which needs the rights `push` and `delete` on its repository",
+        query: &[DELETION],
+        body: Some(schema::<wire::Restoration>),
+        answer: Some(schema::<wire::Restored>),
+        effect: Effect::Content,
+        problems: &[Kind::Forbidden, Kind::UnknownDeletion, Kind::DamagedRecord],
+        handler: trash::restore,
+        ..READ
+    },
+    Operation {
+        id: "emptyTrash",
+        method: Method::POST,
+        path: "/trash/empty",
+        summary: "Give up all deletions that are older than a time",
+        right: Right::Admin,
+        body: Some(schema::<wire::Emptying>),
+        answer: Some(schema::<wire::Emptied>),
+        effect: Effect::Store,
+        handler: trash::empty,
         ..READ
     },
     Operation {

@@ -1,12 +1,12 @@
 //! The table of problems: a stable type, a status and a title for each kind of failure (RFC 9457).
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use wharf_access::{htpasswd::EditError, robot::RobotError};
+use wharf_access::{Verb, htpasswd::EditError, robot::RobotError};
 use wharf_budget::Exhausted;
 use wharf_http::RequestId;
 use wharf_registry::Error as RegistryError;
 
-use crate::admin::{RemovalError, TokensError, UsersError, wire};
+use crate::admin::{DeletionError, RemovalError, TokensError, UsersError, wire};
 
 pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
@@ -76,7 +76,7 @@ kinds! {
     UnknownImage = 404, "unknown-image", "There is no such image";
     /// The tag never pointed at the manifest to which it is to go back.
     NotInHistory = 404, "not-in-history", "The history of the tag does not have it";
-    /// The trash has no record of that deletion: it was restored, given up, or is too old.
+    /// The trash has no record of that deletion: it was restored, given up, or is too old, or the caller may not delete from its repository.
     UnknownDeletion = 404, "unknown-deletion", "There is no such deletion in the trash";
     /// There is no user of that name.
     UnknownUser = 404, "unknown-user", "There is no such user";
@@ -98,6 +98,10 @@ kinds! {
     ReadOnly = 409, "read-only", "The store can only be read";
     /// The tag exists, and the caller may only create tags.
     TagExists = 409, "tag-exists", "There is such a tag already";
+    /// Deleting is switched off; `storage.delete.enabled: true` switches it on.
+    DeletingDisabled = 409, "deleting-disabled", "Deleting is switched off";
+    /// A tagged index lists the manifest; delete that first.
+    Needed = 409, "needed", "Something else needs it";
     /// The image cannot be used any more: parts of it are gone or damaged.
     Incomplete = 409, "incomplete", "Parts of the image are missing";
     /// The record of the deletion cannot be read.
@@ -112,7 +116,7 @@ kinds! {
     ListChanged = 409, "list-changed", "The list has changed";
     /// A request with the same `Idempotency-Key` is still being carried out; ask again in a moment.
     KeyInUse = 409, "key-in-use", "The same request is being carried out";
-    /// What `If-Match` names has changed; read it again, and decide anew.
+    /// What `If-Match` or `plan` names has changed; read it again, and decide anew.
     Changed = 412, "changed", "It has changed meanwhile";
     /// The body has more bytes than the operation takes.
     BodyTooLarge = 413, "body-too-large", "The body is too large";
@@ -189,6 +193,12 @@ impl Problem {
         let mut problem = Self::new(Kind::Failed, cause.clone());
         problem.0.cause = Some(cause);
         problem
+    }
+
+    /// Says why to the log.
+    fn with_cause(mut self, cause: String) -> Self {
+        self.0.cause = Some(cause);
+        self
     }
 
     /// The same failure without the cause in what the client gets.
@@ -317,11 +327,27 @@ impl From<RemovalError<TokensError>> for Problem {
 impl From<RegistryError> for Problem {
     fn from(error: RegistryError) -> Self {
         let kind = match &error {
-            RegistryError::ManifestUnknown { .. } => Kind::UnknownImage,
+            RegistryError::ManifestUnknown { .. } | RegistryError::NameUnknown { .. } => Kind::UnknownImage,
+            RegistryError::DeleteDisabled => Kind::DeletingDisabled,
+            RegistryError::NeededByIndex { .. } => Kind::Needed,
+            RegistryError::TagDenied { .. } => {
+                return Self::new(Kind::Forbidden, error.to_string()).with_right(Verb::Delete.as_str());
+            }
+            RegistryError::DeletionInterrupted { record, source } => {
+                let text = format!(
+                    "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"
+                );
+                return match **source {
+                    RegistryError::Exhausted(_) | RegistryError::Busy { .. } => {
+                        Self::new(Kind::Busy, text).with_header(header::RETRY_AFTER, RETRY_AFTER)
+                    }
+                    _ => Self::new(Kind::Failed, text).with_cause(error.to_string()),
+                };
+            }
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,
             RegistryError::TrashUnknown { .. } => Kind::UnknownDeletion,
             RegistryError::TrashDamaged { .. } => Kind::DamagedRecord,
-            RegistryError::PreconditionFailed { .. } => Kind::Changed,
+            RegistryError::PreconditionFailed { .. } | RegistryError::PlanChanged { .. } => Kind::Changed,
             RegistryError::TagExists { .. } => Kind::TagExists,
             RegistryError::ManifestReferencesUnknown(_) | RegistryError::ManifestInvalid { .. } => {
                 Kind::Incomplete
@@ -333,6 +359,12 @@ impl From<RegistryError> for Problem {
             _ => return Self::failed(error),
         };
         Self::new(kind, error.to_string())
+    }
+}
+
+impl From<DeletionError> for Problem {
+    fn from(error: DeletionError) -> Self {
+        Self::new(Kind::BadBody, error.to_string()).with_field(error.field)
     }
 }
 

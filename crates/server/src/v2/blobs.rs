@@ -11,7 +11,7 @@ use super::{
     answer::{Answer, CONTENT_DIGEST, admit, empty, entity_tag, to_the_end, value},
     byte_ranges::{self, content_range},
     conditions::has_already,
-    deletion::{RightsToTags, asks_for_force},
+    deletion::{asks_for_force, rights_to_tags},
 };
 use crate::{
     body::Content,
@@ -95,7 +95,7 @@ async fn elsewhere(
 pub(super) async fn delete(call: Call<'_>, rights: Rights, name: &RepoName, digest: &Digest) -> Answer {
     let (registry, name, digest) = (Arc::clone(&call.app.registry), name.clone(), *digest);
     let force = asks_for_force(call, &rights)?;
-    let rights = RightsToTags::of(call, rights, &name);
+    let rights = rights_to_tags(call, rights, &name);
     let origin = call.origin();
     let delete = async move {
         registry

@@ -12,7 +12,7 @@ use super::{
     accept,
     answer::{Answer, CONTENT_DIGEST, admit, content_digest, empty, entity_tag, to_the_end, value},
     conditions::{self, has_already},
-    deletion::{RightsToTags, asks_for_force},
+    deletion::{asks_for_force, rights_to_tags},
     receive::{self, Gathered},
 };
 use crate::{
@@ -115,7 +115,7 @@ pub(super) async fn put(
 pub(super) async fn delete(call: Call<'_>, rights: Rights, name: &RepoName, reference: &Reference) -> Answer {
     let force = asks_for_force(call, &rights)?;
     let registry = Arc::clone(&call.app.registry);
-    let rights = RightsToTags::of(call, rights, name);
+    let rights = rights_to_tags(call, rights, name);
     let (name, reference) = (name.clone(), reference.clone());
     let origin = call.origin();
     let delete = async move {

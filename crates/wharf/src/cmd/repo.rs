@@ -1,34 +1,49 @@
-//! `wharf repo` and `wharf tag`: listing the repositories and tags of a registry.
+//! `wharf repo` and `wharf tag`: listing the repositories and tags of a registry, and the way to the other commands on them.
+
+use std::process::ExitCode;
 
 use wharf_client::printable;
 
 use crate::{
     cli::{Repo, Tag},
     cmd::{
+        deletion,
         remote::{ask, print, print_json},
         tag_history,
     },
 };
 
-pub(crate) fn run(command: Repo) -> anyhow::Result<()> {
-    let Repo::Ls { registry, list } = command;
+pub(crate) fn run(command: Repo) -> anyhow::Result<ExitCode> {
+    let (registry, list) = match command {
+        Repo::Ls { registry, list } => (registry, list),
+        Repo::Rm(arguments) => return deletion::remove_repository(&arguments),
+    };
     let names = ask(&registry, list.remote, async |client| {
         Ok(client.repositories().await?)
     })?;
-    show(&names, list.json)
+    show(&names, list.json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-pub(crate) fn run_tag(command: Tag) -> anyhow::Result<()> {
+pub(crate) fn run_tag(command: Tag) -> anyhow::Result<ExitCode> {
     let (repository, list) = match command {
         Tag::Ls { repository, list } => (repository, list),
-        Tag::History(arguments) => return tag_history::show(&arguments),
-        Tag::Restore(arguments) => return tag_history::restore(&arguments),
+        Tag::History(arguments) => {
+            tag_history::show(&arguments)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Tag::Restore(arguments) => {
+            tag_history::restore(&arguments)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        Tag::Rm(arguments) => return deletion::remove_tags(&arguments),
     };
     let name = repository.repository.to_string();
     let tags = ask(&repository.registry, list.remote, async |client| {
         Ok(client.tags(&name).await?)
     })?;
-    show(&tags, list.json)
+    show(&tags, list.json)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Prints the names one per line, or as a JSON array.

@@ -1,25 +1,20 @@
 //! `wharf tag history` and `wharf tag restore`: at which manifests a tag pointed, and the way back, through the server that runs, or
 //! else in the store of the configuration.
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
-use anyhow::Context as _;
 use http::Method;
-use tokio::runtime::{self, Runtime};
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_registry::{Origin, Registry};
+use wharf_registry::Origin;
 use wharf_server::admin::{restore_tag, tag_history, wire};
 
 use super::{
-    offline::{self, Work},
+    images::Images,
+    offline::Work,
     remote::{print, print_json},
     table,
 };
-use crate::{
-    cli::{TagHistory, TagRestore},
-    config::{self, Settings},
-    control::RunningServer,
-};
+use crate::cli::{TagHistory, TagRestore};
 
 const WORK: Work = Work {
     cannot: "cannot open the store of the images",
@@ -29,18 +24,10 @@ const WORK: Work = Work {
     in_memory: "keeps them in the memory of the server",
 };
 
-/// The images that a command is for.
-enum Images {
-    /// Those in a store, which the command reads and changes itself.
-    Store(Box<Registry>, Runtime),
-    /// Those of a server that runs.
-    Server(RunningServer),
-}
-
 /// Prints the history of a tag.
 pub(crate) fn show(arguments: &TagHistory) -> anyhow::Result<()> {
     let (name, tag) = (&arguments.image.repository, &arguments.image.tag);
-    let images = Images::of(arguments.config.as_deref(), true)?;
+    let images = Images::of(arguments.config.as_deref(), true, &WORK)?;
     let history = images.history(name, tag, arguments.limit)?;
     if arguments.json {
         return print_json(&format!("{:#}\n", serde_json::to_value(&history)?));
@@ -52,7 +39,7 @@ pub(crate) fn show(arguments: &TagHistory) -> anyhow::Result<()> {
 pub(crate) fn restore(arguments: &TagRestore) -> anyhow::Result<()> {
     let target = &arguments.target;
     let (name, tag) = (&target.image.repository, &target.image.tag);
-    let images = Images::of(arguments.config.as_deref(), false)?;
+    let images = Images::of(arguments.config.as_deref(), false, &WORK)?;
     let restored = images.restore(name, tag, &target.digest)?;
     if arguments.json {
         return print_json(&format!("{:#}\n", serde_json::to_value(&restored)?));
@@ -61,17 +48,6 @@ pub(crate) fn restore(arguments: &TagRestore) -> anyhow::Result<()> {
 }
 
 impl Images {
-    fn of(config: Option<&Path>, only_to_read: bool) -> anyhow::Result<Self> {
-        let settings = config::load(config)?;
-        if let Some(server) = RunningServer::find(&settings)? {
-            return Ok(Self::Server(server));
-        }
-        let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-        let runtime = runtime.context("cannot start")?;
-        let registry = runtime.block_on(open(&settings, only_to_read))?;
-        Ok(Self::Store(Box::new(registry), runtime))
-    }
-
     fn history(&self, name: &RepoName, tag: &Tag, limit: usize) -> anyhow::Result<wire::TagHistory> {
         Ok(match self {
             Self::Store(registry, runtime) => runtime.block_on(tag_history(registry, name, tag, limit))?,
@@ -98,14 +74,6 @@ impl Images {
             }
         })
     }
-}
-
-async fn open(settings: &Settings, only_to_read: bool) -> anyhow::Result<Registry> {
-    let storage = match only_to_read {
-        true => offline::open_to_read(&settings.storage, &WORK).await?,
-        false => offline::open(&settings.storage, &WORK).await?,
-    };
-    Ok(Registry::new(storage, settings.registry.clone()))
 }
 
 /// The history as a table, and how much of it is left out.

@@ -1,0 +1,172 @@
+//! Applying a plan: the record, then the tags, the manifests, and the links of layers, each as long as it is as planned.
+//!
+//! # Why nothing is lost
+//!
+//! - The record of the whole plan is durable before the first pointer goes (see [`trash`](crate::trash)). After a crash, or an
+//!   error, the record stands beside pointers of which some are left; restoring it writes the others again. When all is done and
+//!   something stayed, the record is written anew without it.
+//! - Pointers go before what they point to (I3): tags, indexes before their children, referrers before their subjects, links of
+//!   layers. What a crash leaves names nothing that is gone. The entries of histories that lead to these manifests go last: they may
+//!   name what is gone, as they do in every registry.
+//! - Each step removes only what nothing has begun to use since the plan was made; the argument stands at each of the steps:
+//!   tags ([`remove_planned_tags`](Registry::remove_planned_tags)), [manifests](super::manifests), and layers
+//!   ([`remove_planned_layers`](Registry::remove_planned_layers)).
+//! - A referrer is taken from the fallback tag of its subject before it goes, and no update lists one that is to go.
+
+use std::collections::{BTreeSet, HashSet};
+
+use wharf_oci::{Digest, RepoName};
+
+use super::{Application, Applied, Deletion, making::Made, tags::SeenTag};
+use crate::{
+    error::{Error, Result},
+    events::Caller,
+    patience::turn,
+    registry::Registry,
+    tag_rights::TagRights,
+    trash::{Pointers, TrashedLink},
+};
+
+impl Registry {
+    /// Makes the plan of `deletion` anew, and carries it out, if it is the one that the client has seen. What other requests have
+    /// begun to use meanwhile stays, and is named. Runs to its end once it has begun: a caller that may be dropped spawns it.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`plan_deletion`](Self::plan_deletion), [`Error::DeleteDisabled`], and [`Error::PlanChanged`], with which nothing has
+    /// changed. [`Error::DeletionInterrupted`] when it failed after the record was made.
+    pub async fn apply_deletion(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        deletion: &Deletion,
+        rights: &dyn TagRights,
+        application: Application<'_>,
+    ) -> Result<Applied> {
+        self.require_delete()?;
+        // Held to the end: the facts about the repository are in memory.
+        let _turn = turn(&self.budget().plans).await?;
+        let made = self.make_plan(name, deletion, rights).await?;
+        let current = made.plan.id;
+        if application.plan.is_some_and(|seen| *seen != current) {
+            return Err(Error::PlanChanged { current });
+        }
+        let mut applied = Applied {
+            record: None,
+            tags: Vec::new(),
+            manifests: Vec::new(),
+            layers: 0,
+            stayed: Vec::new(),
+        };
+        let tags = self.see_tags(name, &made.plan.tags, &mut applied).await?;
+        let pointers = self.pointers_of(&made, &tags).await?;
+        if !application.now {
+            let kept = self.trash.keep(caller, name, deletion.kind(), pointers.clone());
+            applied.record = kept.await?;
+        }
+        let record = applied.record.clone();
+        let done = self
+            .carry_out((caller, deletion), &made, tags, pointers, &mut applied)
+            .await;
+        match (done, record) {
+            (Ok(()), _) => Ok(applied),
+            (Err(error), Some(record)) => Err(Error::DeletionInterrupted {
+                record,
+                source: Box::new(error),
+            }),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// Every pointer that is to go.
+    async fn pointers_of(&self, made: &Made, tags: &[SeenTag]) -> Result<Pointers> {
+        let tags: Vec<_> = tags.iter().map(|seen| (seen.tag.clone(), seen.digest)).collect();
+        let manifests = made.plan.manifests.iter().map(|manifest| TrashedLink {
+            digest: manifest.digest,
+            since: made.content.since(&manifest.digest),
+        });
+        Ok(Pointers {
+            tags: self.record_tags(&made.plan.repository, &tags).await?,
+            manifests: manifests.collect(),
+            layers: made.layers.iter().map(|link| link.layer.clone()).collect(),
+            history: made.entries.clone(),
+        })
+    }
+
+    async fn carry_out(
+        &self,
+        (caller, deletion): (&dyn Caller, &Deletion),
+        made: &Made,
+        tags: Vec<SeenTag>,
+        mut pointers: Pointers,
+        applied: &mut Applied,
+    ) -> Result<()> {
+        let name = &made.plan.repository;
+        let named = match deletion {
+            Deletion::Manifest { digest } => Some(digest),
+            _ => None,
+        };
+        self.remove_planned_tags(caller, name, tags, applied).await?;
+        let subjects = staying_subjects(made);
+        let leaving: Vec<_> = referrers(made)
+            .map(|digest| self.fallback_turns.leave(name, digest))
+            .collect();
+        let removed = async {
+            self.update_lists(name, &subjects).await?;
+            self.remove_planned_manifests(caller, made, named, applied).await
+        };
+        let removed = removed.await;
+        drop(leaving);
+        // Those that stayed, or were pushed again meanwhile, are listed again.
+        let listed = self.update_lists(name, &subjects).await;
+        removed?;
+        listed?;
+        if matches!(deletion, Deletion::Repository) {
+            self.remove_broken_tags(made).await?;
+            pointers.layers = self.remove_planned_layers(made, applied).await?;
+            self.remove_empty_directories(name).await?;
+        }
+        let went: HashSet<Digest> = applied.manifests.iter().copied().collect();
+        pointers.history = self.remove_planned_entries(made, &went).await?;
+        if let Some(record) = &applied.record
+            && !applied.stayed.is_empty()
+        {
+            let tags: HashSet<_> = applied.tags.iter().collect();
+            pointers.tags.retain(|tag| tags.contains(&tag.tag));
+            pointers.manifests.retain(|link| went.contains(&link.digest));
+            let narrowed = self.trash.narrow(record, caller, name, deletion.kind(), pointers);
+            applied.record = narrowed.await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the fallback tags of `subjects` up to date.
+    async fn update_lists(&self, name: &RepoName, subjects: &BTreeSet<Digest>) -> Result<()> {
+        for subject in subjects {
+            self.update_fallback_tag(name, subject).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The manifests of a plan that refer to another one.
+fn referrers(made: &Made) -> impl Iterator<Item = &Digest> {
+    let manifests = made.plan.manifests.iter().map(|manifest| &manifest.digest);
+    manifests.filter(|digest| subject(made, digest).is_some())
+}
+
+/// The manifests to which some of the plan refer, and that are not in it.
+fn staying_subjects(made: &Made) -> BTreeSet<Digest> {
+    let going: HashSet<&Digest> = made
+        .plan
+        .manifests
+        .iter()
+        .map(|manifest| &manifest.digest)
+        .collect();
+    let subjects = referrers(made).filter_map(|digest| subject(made, digest));
+    subjects.filter(|subject| !going.contains(subject)).collect()
+}
+
+fn subject(made: &Made, digest: &Digest) -> Option<Digest> {
+    made.content.survey.manifests.get(digest)?.subject
+}

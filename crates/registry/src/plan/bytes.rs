@@ -1,0 +1,118 @@
+//! The bytes of what a plan removes: those that come free, and those that something else needs.
+
+use std::collections::{HashMap, HashSet};
+
+use wharf_oci::{Algorithm, Digest, RepoName};
+use wharf_storage::layout;
+
+use super::{Plan, PlannedBytes, content::Content, making::LayerLink};
+use crate::{
+    collect::{needs, survey},
+    error::{Error, Result},
+    registry::Registry,
+    tree::{link::Link, manifest::Facts, parallel::in_parallel},
+};
+
+impl Registry {
+    /// Looks at the bytes of what `plan` removes.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(super) async fn bytes_of(
+        &self,
+        plan: &Plan,
+        content: &Content,
+        layers: &[LayerLink],
+    ) -> Result<PlannedBytes> {
+        let name = &plan.repository;
+        let going: HashSet<Digest> = plan.manifests.iter().map(|manifest| manifest.digest).collect();
+        let staying = content
+            .survey
+            .revisions
+            .iter()
+            .filter(|digest| !going.contains(digest));
+        let mut wanted = named(content, going.iter());
+        wanted.extend(layers.iter().map(|link| link.layer.digest));
+        let kept = named(content, staying);
+        let elsewhere = self.stored_elsewhere(name, wanted.iter().chain(&kept)).await?;
+        let kept = stored(&kept, &elsewhere);
+        let sizes = self.sizes(stored(&wanted, &elsewhere)).await?;
+        let of = |digests: &HashSet<Digest>| -> u64 {
+            digests.iter().filter_map(|digest| sizes.get(digest)).sum()
+        };
+        let (here, wanted): (HashSet<Digest>, HashSet<Digest>) =
+            sizes.keys().copied().partition(|digest| kept.contains(digest));
+        let needs = needs::of(
+            &self.storage,
+            &self.tree.manifests,
+            &self.trash,
+            name,
+            wanted.clone(),
+        )
+        .await;
+        let is_free = |digest: &Digest| !needs.shared.contains(digest) && !needs.in_trash.contains(digest);
+        let free: HashSet<Digest> = wanted.into_iter().filter(is_free).collect();
+        Ok(PlannedBytes {
+            free: of(&free),
+            blobs: free.len(),
+            shared: of(&here) + of(&needs.shared),
+            shared_with: needs.repositories,
+            in_trash: of(&needs.in_trash),
+            uncertain: needs.uncertain,
+        })
+    }
+
+    /// The digests under which `named` are stored, where these are others: registry:2 stores by SHA-256 what it was sent by SHA-512.
+    async fn stored_elsewhere(
+        &self,
+        name: &RepoName,
+        named: impl Iterator<Item = &Digest>,
+    ) -> Result<HashMap<Digest, Digest>> {
+        let named = named.filter(|digest| digest.algorithm() == Algorithm::Sha512);
+        let named: HashSet<Digest> = named.copied().collect();
+        let repository = name.clone();
+        let links = survey::links(&self.storage, named.into_iter().collect(), move |digest| {
+            layout::layer_link(&repository, digest)
+        });
+        let elsewhere = links.await?.into_iter().filter_map(|(digest, link)| match link {
+            Link::Points(stored) if stored != digest => Some((digest, stored)),
+            Link::Points(_) | Link::Absent | Link::Damaged(_) => None,
+        });
+        Ok(elsewhere.collect())
+    }
+
+    /// The sizes of those of `blobs` that are stored.
+    async fn sizes(&self, blobs: HashSet<Digest>) -> Result<HashMap<Digest, u64>> {
+        let sizes = in_parallel(blobs.into_iter().map(|digest| async move {
+            match self.storage.stat(&layout::blob(&digest)).await {
+                Ok(stat) => Ok(Some((digest, stat.size))),
+                Err(error) if error.is_not_found() => Ok::<_, Error>(None),
+                Err(error) => Err(error.into()),
+            }
+        }));
+        Ok(sizes.await?.into_iter().flatten().collect())
+    }
+}
+
+/// Some manifests of a repository, and all that they name.
+fn named<'a>(content: &Content, manifests: impl Iterator<Item = &'a Digest>) -> HashSet<Digest> {
+    let mut named = HashSet::new();
+    for digest in manifests {
+        named.insert(*digest);
+        let facts = content.survey.manifests.get(digest);
+        named.extend(facts.into_iter().flat_map(|facts| needed(facts)));
+    }
+    named
+}
+
+/// What a manifest cannot be used without. It can without its subject.
+fn needed(facts: &Facts) -> impl Iterator<Item = Digest> {
+    facts.children.iter().chain(facts.blobs()).copied()
+}
+
+/// The digests that hold the bytes of `named`: those themselves, and where they are stored under another digest.
+fn stored(named: &HashSet<Digest>, elsewhere: &HashMap<Digest, Digest>) -> HashSet<Digest> {
+    let targets = named.iter().filter_map(|digest| elsewhere.get(digest));
+    named.iter().chain(targets).copied().collect()
+}

@@ -1,0 +1,177 @@
+//! What a repository has, as plans are made of it: read tolerantly, and with the times of its links.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_storage::{
+    Key, Stat, Storage,
+    layout::{self, Repository},
+};
+
+use crate::{
+    collect::{
+        CollectOptions,
+        survey::{Survey, look_up_all},
+    },
+    error::{Error, Result},
+    registry::Registry,
+    tree::{
+        histories::digest_of,
+        link::Link,
+        manifest::{Facts, Stored},
+    },
+};
+
+/// How many objects are asked of the store at once.
+const PAGE: usize = 1000;
+
+/// The content of a repository.
+pub(super) struct Content {
+    /// Everything that the survey of the repository found.
+    pub(super) survey: Survey,
+    /// Tags that point at a manifest.
+    pub(super) tags: BTreeMap<Tag, Digest>,
+    /// Manifests at which names point that no tag can have.
+    pub(super) strangers: Vec<Digest>,
+    /// Facts of manifests that the repository has no link of, and at which a tag points, or below one of these.
+    pub(super) unlinked: HashMap<Digest, Arc<Facts>>,
+    /// The links of manifests, as they were before everything else was read.
+    pub(super) links: HashMap<Digest, Stat>,
+}
+
+impl Content {
+    /// Reads what `name` has.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameUnknown`] when there is no such repository; errors of the store.
+    pub(super) async fn read(registry: &Registry, name: &RepoName) -> Result<Self> {
+        let storage = &registry.storage;
+        let links = stats_below(&**storage, &layout::revisions(name)).await?;
+        let manifests = &registry.tree.manifests;
+        let repository = Repository::from(name);
+        let survey = Survey::take(storage, manifests, repository, CollectOptions::default()).await?;
+        let survey = survey.ok_or_else(|| Error::NameUnknown { name: name.clone() })?;
+        let (mut tags, mut strangers) = (BTreeMap::new(), Vec::new());
+        for found in &survey.tags {
+            let Link::Points(digest) = &found.current else {
+                continue;
+            };
+            match found.name.parse() {
+                Ok(tag) => _ = tags.insert(tag, *digest),
+                Err(_no_tag) => strangers.push(*digest),
+            }
+        }
+        let mut content = Self {
+            survey,
+            tags,
+            strangers,
+            unlinked: HashMap::new(),
+            links,
+        };
+        content.read_unlinked(registry).await?;
+        Ok(content)
+    }
+
+    async fn read_unlinked(&mut self, registry: &Registry) -> Result<()> {
+        let targets = self.tags.values().chain(&self.strangers);
+        let mut wanted: HashSet<Digest> = targets
+            .filter(|digest| !self.is_linked(digest))
+            .copied()
+            .collect();
+        while !wanted.is_empty() {
+            let mut next = HashSet::new();
+            let found = look_up_all(&registry.tree.manifests, wanted.into_iter().collect());
+            for (digest, stored) in found.await? {
+                let Stored::Understood(facts) = stored else {
+                    continue;
+                };
+                let children = facts.children.iter().filter(|child| !self.is_linked(child));
+                next.extend(
+                    children
+                        .filter(|child| !self.unlinked.contains_key(child))
+                        .copied(),
+                );
+                self.unlinked.insert(digest, facts);
+            }
+            next.retain(|digest| !self.unlinked.contains_key(digest));
+            wanted = next;
+        }
+        Ok(())
+    }
+
+    /// Whether the repository has the manifest `digest`.
+    pub(super) fn is_linked(&self, digest: &Digest) -> bool {
+        self.survey.has_revision(digest)
+    }
+
+    /// The facts of a manifest that a tag may reach.
+    pub(super) fn facts(&self, digest: &Digest) -> Option<&Arc<Facts>> {
+        let linked = self.survey.manifests.get(digest);
+        linked.or_else(|| self.unlinked.get(digest))
+    }
+
+    /// When the manifest `digest` came into the repository.
+    pub(super) fn since(&self, digest: &Digest) -> SystemTime {
+        // One that came while the repository was read is as young as can be.
+        let link = self.links.get(digest);
+        link.map_or_else(SystemTime::now, |link| link.modified)
+    }
+}
+
+/// The objects below a directory that keeps links by digest, each by the digest of its key.
+///
+/// # Errors
+///
+/// Errors of the store.
+pub(super) async fn stats_below(storage: &dyn Storage, directory: &Key) -> Result<HashMap<Digest, Stat>> {
+    let (mut found, mut after) = (HashMap::new(), None);
+    loop {
+        let page = storage.scan(directory, after.as_ref(), PAGE).await?;
+        after = page.objects.last().map(|object| object.key.clone());
+        let links = page.objects.into_iter();
+        found.extend(links.filter_map(|link| Some((digest_of(&link.key)?, link.stat))));
+        if !page.more || after.is_none() {
+            return Ok(found);
+        }
+    }
+}
+
+/// Shows every entry in the histories of the tags of `name` to `look`: the tag, the digest, and when the tag last came to point
+/// at it. Keeps a page of them in memory.
+///
+/// # Errors
+///
+/// Errors of the store.
+pub(super) async fn each_entry(
+    storage: &dyn Storage,
+    name: &RepoName,
+    mut look: impl FnMut(&Tag, Digest, SystemTime) + Send,
+) -> Result<()> {
+    let tags = layout::tags(name);
+    let mut after = None;
+    loop {
+        let page = storage.scan(&tags, after.as_ref(), PAGE).await?;
+        for object in &page.objects {
+            if let Some((tag, digest)) = entry(&tags, &object.key) {
+                look(&tag, digest, object.stat.modified);
+            }
+        }
+        after = page.objects.last().map(|object| object.key.clone());
+        if !page.more || after.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Tag and digest of the entry of a history at `key`; `None`: something else is there.
+fn entry(tags: &Key, key: &Key) -> Option<(Tag, Digest)> {
+    let below = key.as_str().strip_prefix(tags.as_str())?.strip_prefix('/')?;
+    let (tag, rest) = below.split_once('/')?;
+    let digest = digest_of(key).filter(|_| rest.starts_with("index/"))?;
+    Some((tag.parse().ok()?, digest))
+}

@@ -1,0 +1,294 @@
+//! Making a plan: reading the repository, deciding, and naming the outcome.
+
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    time::{Duration, SystemTime},
+};
+
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_storage::{Version, layout};
+
+use super::{
+    Deletion, Plan, PlannedManifest, PlannedTag, Staying,
+    content::{Content, each_entry, stats_below},
+    selection::{Needs, Selection, Wish, role, select},
+};
+use crate::{
+    collect::{garbage::doomed_manifests, survey},
+    delete::{refusals::require_deletable, unknown},
+    error::{Error, Result},
+    patience::turn,
+    registry::Registry,
+    tag_rights::TagRights,
+    trash::{TrashedEntry, TrashedLayer},
+    tree::link::Link,
+};
+
+/// A plan, and what applying it takes.
+pub(super) struct Made {
+    pub(super) plan: Plan,
+    pub(super) content: Content,
+    /// Links of layers that go.
+    pub(super) layers: Vec<LayerLink>,
+    /// Entries that go from histories of tags that stay.
+    pub(super) entries: Vec<TrashedEntry>,
+}
+
+/// The link of a layer as it was when the plan was made.
+pub(super) struct LayerLink {
+    pub(super) layer: TrashedLayer,
+    pub(super) version: Option<Version>,
+}
+
+impl Registry {
+    /// What `deletion` would remove from `name` for a client with these `rights`. Nothing changes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameUnknown`] and [`Error::ManifestUnknown`] when there is nothing of that name, [`Error::NeededByIndex`],
+    /// [`Error::TagDenied`] when the client may not delete a tag that would go; [`Error::Exhausted`] when others are planned for too
+    /// long; errors of the store.
+    pub async fn plan_deletion(
+        &self,
+        name: &RepoName,
+        deletion: &Deletion,
+        rights: &dyn TagRights,
+    ) -> Result<Plan> {
+        let _turn = turn(&self.budget().plans).await?;
+        Ok(self.make_plan(name, deletion, rights).await?.plan)
+    }
+
+    /// As [`plan_deletion`](Self::plan_deletion), with the bytes of what goes. That reads what every repository needs, as a
+    /// collection does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn plan_deletion_with_bytes(
+        &self,
+        name: &RepoName,
+        deletion: &Deletion,
+        rights: &dyn TagRights,
+    ) -> Result<Plan> {
+        let _turn = turn(&self.budget().plans).await?;
+        let Made {
+            mut plan,
+            content,
+            layers,
+            ..
+        } = self.make_plan(name, deletion, rights).await?;
+        plan.bytes = Some(self.bytes_of(&plan, &content, &layers).await?);
+        Ok(plan)
+    }
+
+    pub(super) async fn make_plan(
+        &self,
+        name: &RepoName,
+        deletion: &Deletion,
+        rights: &dyn TagRights,
+    ) -> Result<Made> {
+        let content = Content::read(self, name).await?;
+        let needs = Needs::of(&content);
+        let kept: HashMap<Digest, &'static str>;
+        let wish = match deletion {
+            Deletion::Tags { tags, keep_images } => {
+                if let Some(tag) = tags.iter().find(|tag| !content.tags.contains_key(*tag)) {
+                    return Err(unknown(name, tag.as_str().to_owned(), None));
+                }
+                match keep_images {
+                    true => Wish::Tags(tags),
+                    false => Wish::TagsAndImages(tags),
+                }
+            }
+            Deletion::Manifest { digest } => {
+                self.require_removable(name, digest, (&content, &needs), rights)
+                    .await?;
+                Wish::Manifest(*digest)
+            }
+            Deletion::Untagged {
+                min_age,
+                keep_history,
+            } => {
+                let now = SystemTime::now();
+                // A time in the future is that of another clock.
+                let is_younger =
+                    |since: SystemTime, age: Duration| now.duration_since(since).map_or(true, |is| is < age);
+                let mut young: HashMap<Digest, &'static str> = HashMap::new();
+                each_entry(&*self.storage, name, |_, digest, since| {
+                    if content.is_linked(&digest) && is_younger(since, *keep_history) {
+                        young.insert(digest, "a tag pointed at it not long ago");
+                    }
+                })
+                .await?;
+                for digest in &content.survey.revisions {
+                    if is_younger(content.since(digest), *min_age) {
+                        young.insert(*digest, "it is too young");
+                    }
+                }
+                kept = young;
+                Wish::Untagged(&kept)
+            }
+            Deletion::Repository => Wish::Everything,
+        };
+        let mut selection = select(&content, &needs, &wish, rights);
+        require_deletable(selection.tags.keys(), rights)?;
+        let layers = match deletion {
+            Deletion::Repository => self.layer_links(name, &content, &mut selection).await?,
+            _ => Vec::new(),
+        };
+        let mut entries = Vec::new();
+        each_entry(&*self.storage, name, |tag, digest, since| {
+            if selection.manifests.contains(&digest) && !selection.tags.contains_key(tag) {
+                let tag = tag.clone();
+                entries.push(TrashedEntry { tag, digest, since });
+            }
+        })
+        .await?;
+        // The tags themselves go with their histories, those that point nowhere too.
+        entries.retain(|entry| content.tags.contains_key(&entry.tag));
+        let plan = plan(name, deletion, (&content, selection), (&layers, &entries));
+        Ok(Made {
+            plan,
+            content,
+            layers,
+            entries,
+        })
+    }
+
+    /// Checks that the manifest `digest` is there, and that no tagged index needs it.
+    async fn require_removable(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        (content, needs): (&Content, &Needs<'_>),
+        rights: &dyn TagRights,
+    ) -> Result<()> {
+        if !content.is_linked(digest) {
+            let hint = self.owner_of(name, digest, rights).await?;
+            return Err(unknown(name, digest.to_string(), hint));
+        }
+        let above = needs.tags_above(digest);
+        if above.is_empty() {
+            return Ok(());
+        }
+        let seen = above.iter().filter(|tag| rights.may_see(tag));
+        let indexes: Vec<String> = seen.map(|tag| format!("{name}:{tag}")).collect();
+        Err(Error::NeededByIndex {
+            digest: *digest,
+            hides: indexes.len() < above.len(),
+            indexes,
+            // A plan never breaks an image.
+            may_force: false,
+        })
+    }
+
+    /// The links of all layers of `name`. One that holds no digest goes as well, and cannot be restored.
+    async fn layer_links(
+        &self,
+        name: &RepoName,
+        content: &Content,
+        selection: &mut Selection,
+    ) -> Result<Vec<LayerLink>> {
+        let mut stats = stats_below(&*self.storage, &layout::layers(name)).await?;
+        let repository = name.clone();
+        let links = survey::links(&self.storage, content.survey.layers.clone(), move |digest| {
+            layout::layer_link(&repository, digest)
+        });
+        let mut layers = Vec::new();
+        for (digest, link) in links.await? {
+            let stored = match link {
+                Link::Points(stored) => stored,
+                Link::Damaged(_) => digest,
+                Link::Absent => continue,
+            };
+            let Some(stat) = stats.remove(&digest) else {
+                continue;
+            };
+            layers.push(LayerLink {
+                layer: TrashedLayer {
+                    digest,
+                    stored: (stored != digest).then_some(stored),
+                    since: stat.modified,
+                },
+                version: stat.version,
+            });
+        }
+        if content.survey.has_unknown_entries {
+            let why = "files in the directory of the repository that are not the registry's";
+            selection.stays.push(Staying::other(why));
+        }
+        Ok(layers)
+    }
+}
+
+fn plan(
+    name: &RepoName,
+    deletion: &Deletion,
+    (content, selection): (&Content, Selection),
+    (layers, entries): (&[LayerLink], &[TrashedEntry]),
+) -> Plan {
+    let Selection {
+        tags,
+        manifests,
+        stays,
+        more_stays,
+    } = selection;
+    let children: HashSet<Digest> = manifests
+        .iter()
+        .filter_map(|digest| content.survey.manifests.get(digest))
+        .flat_map(|facts| facts.children.iter().copied())
+        .collect();
+    let planned = |digest: Digest, generation| PlannedManifest {
+        role: role(&digest, content.survey.manifests.get(&digest), &children),
+        digest,
+        generation,
+    };
+    let manifests = doomed_manifests(&content.survey, manifests.iter(), &[]);
+    let manifests: Vec<PlannedManifest> = manifests
+        .into_iter()
+        .map(|manifest| planned(manifest.digest, manifest.generation))
+        .collect();
+    let history = entries.iter().map(|TrashedEntry { tag, digest, .. }| PlannedTag {
+        tag: tag.clone(),
+        digest: *digest,
+    });
+    let mut plan = Plan {
+        id: Digest::sha256_of(b""),
+        repository: name.clone(),
+        kind: deletion.kind(),
+        tags: tags
+            .into_iter()
+            .map(|(tag, digest)| PlannedTag { tag, digest })
+            .collect(),
+        manifests,
+        layers: layers.len(),
+        history: history.collect::<BTreeSet<_>>().into_iter().collect(),
+        stays,
+        more_stays,
+        bytes: None,
+    };
+    plan.id = identity(&plan, layers);
+    plan
+}
+
+/// The digest of what goes, in an order that does not depend on how it was found.
+fn identity(plan: &Plan, layers: &[LayerLink]) -> Digest {
+    let tag = |kind: &str, tag: &Tag, digest: &Digest| format!("{kind} {tag} {digest}");
+    let tags = plan
+        .tags
+        .iter()
+        .map(|planned| tag("tag", &planned.tag, &planned.digest));
+    let history = plan
+        .history
+        .iter()
+        .map(|entry| tag("entry", &entry.tag, &entry.digest));
+    let manifests = plan
+        .manifests
+        .iter()
+        .map(|manifest| format!("manifest {}", manifest.digest));
+    let layers = layers.iter().map(|link| format!("layer {}", link.layer.digest));
+    let mut lines: Vec<String> = tags.chain(history).chain(manifests).chain(layers).collect();
+    lines.sort_unstable();
+    let head = format!("repository {}\n", plan.repository);
+    Digest::sha256_of((head + &lines.join("\n")).as_bytes())
+}

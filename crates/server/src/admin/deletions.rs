@@ -1,0 +1,198 @@
+//! Deletions as plans, and their application.
+
+use std::time::Duration;
+
+use wharf_oci::{Digest, RepoName, Tag};
+use wharf_registry::{Caller, DeletedKind, Deletion, Registry, Result, Staying, TagRights};
+
+use super::{
+    trash::{expiry, time},
+    wire,
+};
+
+/// How many entries of a list are shown.
+pub(super) const LISTED: usize = 1000;
+
+/// How many repositories are named that share bytes with one.
+const SHARING: usize = 10;
+
+/// How long untagged manifests stay if the caller does not say.
+const MIN_AGE: u64 = 86_400;
+
+/// How long histories keep what they name if the caller does not say.
+const KEEP_HISTORY: u64 = 30 * 86_400;
+
+/// A description of a deletion that cannot be carried out as it is.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}`: {text}")]
+pub struct DeletionError {
+    /// Field that is wrong.
+    pub field: &'static str,
+    text: String,
+}
+
+impl DeletionError {
+    fn new(field: &'static str, text: impl ToString) -> Self {
+        Self {
+            field,
+            text: text.to_string(),
+        }
+    }
+}
+
+/// What `wanted` says is to be deleted.
+///
+/// # Errors
+///
+/// [`DeletionError`], when it says nothing, or several things, or names what cannot be.
+pub fn deletion_of(wanted: &wire::Deletion) -> std::result::Result<Deletion, DeletionError> {
+    let wire::Deletion {
+        tags,
+        keep_images,
+        manifest,
+        untagged,
+        everything,
+    } = wanted;
+    if *keep_images && tags.is_none() {
+        return Err(DeletionError::new("keep_images", "it belongs to `tags`"));
+    }
+    match (tags, manifest, untagged, everything) {
+        (Some(tags), None, None, false) if tags.is_empty() => {
+            Err(DeletionError::new("tags", "name one tag at least"))
+        }
+        (Some(tags), None, None, false) => {
+            let tags: std::result::Result<Vec<Tag>, _> = tags.iter().map(|tag| tag.parse()).collect();
+            Ok(Deletion::Tags {
+                tags: tags.map_err(|error| DeletionError::new("tags", error))?,
+                keep_images: *keep_images,
+            })
+        }
+        (None, Some(manifest), None, false) => Ok(Deletion::Manifest {
+            digest: manifest
+                .parse()
+                .map_err(|error| DeletionError::new("manifest", error))?,
+        }),
+        (None, None, Some(untagged), false) => Ok(Deletion::Untagged {
+            min_age: Duration::from_secs(untagged.min_age.unwrap_or(MIN_AGE)),
+            keep_history: Duration::from_secs(untagged.keep_history.unwrap_or(KEEP_HISTORY)),
+        }),
+        (None, None, None, true) => Ok(Deletion::Repository),
+        _ => {
+            let text = "say what goes by exactly one of `tags`, `manifest`, `untagged` and `everything`";
+            Err(DeletionError::new("tags", text))
+        }
+    }
+}
+
+/// The plan of `deletion`, with its bytes. Of the repositories that share bytes those are named that the caller `sees`.
+///
+/// # Errors
+///
+/// As [`Registry::plan_deletion`].
+pub async fn plan_deletion(
+    registry: &Registry,
+    name: &RepoName,
+    deletion: &Deletion,
+    rights: &dyn TagRights,
+    sees: &(dyn Fn(&RepoName) -> bool + Sync),
+) -> Result<wire::Plan> {
+    let plan = registry.plan_deletion_with_bytes(name, deletion, rights).await?;
+    let bytes = plan.bytes.unwrap_or_default();
+    let sharing = bytes
+        .shared_with
+        .iter()
+        .filter(|name| name.parse().is_ok_and(|name| sees(&name)));
+    let tags = |planned: &[wharf_registry::PlannedTag]| {
+        let listed = planned.iter().take(LISTED).map(|planned| wire::TagAndDigest {
+            tag: planned.tag.to_string(),
+            digest: planned.digest.to_string(),
+        });
+        listed.collect::<Vec<_>>()
+    };
+    let manifests = plan
+        .manifests
+        .iter()
+        .take(LISTED)
+        .map(|manifest| wire::GoingManifest {
+            digest: manifest.digest.to_string(),
+            role: manifest.role.to_string(),
+        });
+    Ok(wire::Plan {
+        id: plan.id.to_string(),
+        repository: name.to_string(),
+        kind: kind(plan.kind).to_owned(),
+        tags: tags(&plan.tags),
+        tags_total: plan.tags.len(),
+        manifests: manifests.collect(),
+        manifests_total: plan.manifests.len(),
+        layers: plan.layers,
+        history: tags(&plan.history),
+        history_total: plan.history.len(),
+        stays: staying(&plan.stays),
+        more_stays: plan.more_stays,
+        bytes: wire::PlannedBytes {
+            free: bytes.free,
+            blobs: bytes.blobs,
+            shared: bytes.shared,
+            shared_with: sharing.take(SHARING).map(|name| name.to_string()).collect(),
+            in_trash: bytes.in_trash,
+            uncertain: bytes.uncertain,
+        },
+        retention: registry.trash_retention().as_secs(),
+    })
+}
+
+/// Carries `deletion` out, if its plan is the one that the caller has seen. With `now` nothing is kept in the trash.
+///
+/// # Errors
+///
+/// As [`Registry::apply_deletion`].
+pub async fn apply_deletion(
+    registry: &Registry,
+    caller: &dyn Caller,
+    (name, deletion): (&RepoName, &Deletion),
+    rights: &dyn TagRights,
+    (plan, now): (Option<&Digest>, bool),
+) -> Result<wire::Applied> {
+    let application = wharf_registry::Application { plan, now };
+    let applied = registry
+        .apply_deletion(caller, name, deletion, rights, application)
+        .await?;
+    let expires = applied.record.as_ref().map(|id| expiry(registry, id));
+    Ok(wire::Applied {
+        repository: name.to_string(),
+        deletion: applied.record.map(|id| id.to_string()),
+        expires: expires.map(time),
+        tags: applied.tags.iter().take(LISTED).map(Tag::to_string).collect(),
+        tags_total: applied.tags.len(),
+        manifests: applied
+            .manifests
+            .iter()
+            .take(LISTED)
+            .map(Digest::to_string)
+            .collect(),
+        manifests_total: applied.manifests.len(),
+        layers: applied.layers,
+        stayed: staying(&applied.stayed),
+    })
+}
+
+fn staying(staying: &[Staying]) -> Vec<wire::Staying> {
+    let shown = staying.iter().take(LISTED).map(|staying| wire::Staying {
+        tag: staying.tag.as_ref().map(Tag::to_string),
+        digest: staying.digest.map(|digest| digest.to_string()),
+        why: staying.why.clone(),
+    });
+    shown.collect()
+}
+
+/// What was deleted, in one word.
+pub(super) fn kind(kind: DeletedKind) -> &'static str {
+    match kind {
+        DeletedKind::Tags => "tags",
+        DeletedKind::Manifest => "manifest",
+        DeletedKind::Blob => "blob",
+        DeletedKind::Untagged => "untagged",
+        DeletedKind::Repository => "repository",
+    }
+}

@@ -1,0 +1,51 @@
+//! The images of the registry that a command is for: through the server that runs, or else in the store of the configuration.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use tokio::runtime::{self, Runtime};
+use wharf_registry::{Options, Registry};
+
+use super::offline::{self, Work};
+use crate::{
+    config::{self, Settings},
+    control::RunningServer,
+};
+
+/// How long a command waits for the server: a plan reads what every repository of the store needs.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// The images that a command is for.
+pub(super) enum Images {
+    /// Those in a store, which the command reads and changes itself.
+    Store(Box<Registry>, Runtime),
+    /// Those of a server that runs.
+    Server(RunningServer),
+}
+
+impl Images {
+    /// Those of the configuration at `config`, or of the one that is found as `serve` finds it.
+    pub(super) fn of(config: Option<&Path>, only_to_read: bool, work: &Work) -> anyhow::Result<Self> {
+        let settings = config::load(config)?;
+        if let Some(server) = RunningServer::find(&settings)? {
+            return Ok(Self::Server(server.with_patience(PATIENCE)));
+        }
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.context("cannot start")?;
+        let registry = runtime.block_on(open(&settings, only_to_read, work))?;
+        Ok(Self::Store(Box::new(registry), runtime))
+    }
+}
+
+async fn open(settings: &Settings, only_to_read: bool, work: &Work) -> anyhow::Result<Registry> {
+    let storage = match only_to_read {
+        true => offline::open_to_read(&settings.storage, work).await?,
+        false => offline::open(&settings.storage, work).await?,
+    };
+    let options = Options {
+        // The operator has the right to the files: deleting is off only where the configuration says so.
+        delete_enabled: settings.deletion.is_enabled(true, true),
+        ..settings.registry.clone()
+    };
+    Ok(Registry::new(storage, options))
+}

@@ -1,0 +1,298 @@
+//! `wharf trash`: what was deleted, the way back, and giving it up, through the server that runs, or else in the store of the
+//! configuration.
+
+use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+
+use http::Method;
+use wharf_client::printable;
+use wharf_oci::RepoName;
+use wharf_registry::{EveryTag, Origin, TrashId};
+use wharf_server::admin::{empty_trash, list_trash, restore_deletion, show_deletion, wire};
+
+use super::{
+    images::Images,
+    offline::Work,
+    question::{Consent, ask},
+    remote::{print, print_json},
+    table,
+};
+use crate::cli::{Trash, TrashEmpty, TrashPlace};
+
+const WORK: Work = Work {
+    cannot: "cannot open the store of the images",
+    cannot_read: "cannot open the store of the images; does `storage.filesystem.rootdirectory` name the right directory?",
+    cannot_beside: "cannot change the trash of a store that a server uses, and that server has no control socket here",
+    instead: "stop it for a moment, or configure `admin.socket`",
+    in_memory: "keeps them in the memory of the server",
+};
+
+/// How many deletions are asked for at once.
+const PAGE: usize = 1000;
+
+pub(crate) fn run(command: Trash) -> anyhow::Result<ExitCode> {
+    match command {
+        Trash::Ls { repository, place } => {
+            let images = images(&place, true)?;
+            let (deletions, damaged) = images.trash(repository.as_ref())?;
+            let page = wire::TrashPage {
+                deletions,
+                damaged,
+                next: None,
+            };
+            show(&place, &page, listed)?;
+        }
+        Trash::Show { id, place } => {
+            let pointers = images(&place, true)?.deleted(&id)?;
+            show(&place, &pointers, described)?;
+        }
+        Trash::Restore { id, force, place } => {
+            let restored = images(&place, false)?.restore_deleted(&id, force)?;
+            let is_whole = restored.left_alone.is_empty() && restored.lost.is_empty();
+            show(&place, &restored, |restored| outcome(&id, restored))?;
+            return Ok(match is_whole {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::FAILURE,
+            });
+        }
+        Trash::Empty(arguments) => return empty(&arguments),
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn empty(arguments: &TrashEmpty) -> anyhow::Result<ExitCode> {
+    let TrashEmpty {
+        ids,
+        older_than,
+        yes,
+        place,
+    } = arguments;
+    let images = images(place, false)?;
+    let question = match (ids.len(), older_than) {
+        (0, None) => "Give up all deletions in the trash, which then cannot be restored?",
+        (0, Some(_)) => "Give up the older deletions in the trash, which then cannot be restored?",
+        _ => "Give up these deletions, which then cannot be restored?",
+    };
+    if let Consent::Refused(status) = ask(question, *yes)? {
+        return Ok(status);
+    }
+    let removed = match ids.as_slice() {
+        [] => images.empty_trash(older_than.unwrap_or_default())?,
+        ids => {
+            for id in ids {
+                images.give_up(id)?;
+            }
+            ids.len()
+        }
+    };
+    let text = |emptied: &wire::Emptied| {
+        format!(
+            "gave up {} deletion(s); the next collection frees what only they kept\n",
+            emptied.removed
+        )
+    };
+    show(place, &wire::Emptied { removed }, text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn images(place: &TrashPlace, only_to_read: bool) -> anyhow::Result<Images> {
+    let config: Option<&Path> = place.config.as_deref();
+    Images::of(config, only_to_read, &WORK)
+}
+
+/// Prints `value` as JSON, or as `text` says it.
+fn show<T: serde::Serialize>(
+    place: &TrashPlace,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> anyhow::Result<()> {
+    match place.json {
+        true => print_json(&format!("{:#}\n", serde_json::to_value(value)?)),
+        false => print(&text(value)),
+    }
+}
+
+impl Images {
+    /// All deletions in the trash, and the records that cannot be read.
+    fn trash(
+        &self,
+        only: Option<&RepoName>,
+    ) -> anyhow::Result<(Vec<wire::Deleted>, Vec<wire::DamagedRecord>)> {
+        let (mut deletions, mut damaged) = (Vec::new(), Vec::new());
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.trash_page(only, cursor.as_deref())?;
+            deletions.extend(page.deletions);
+            damaged.extend(page.damaged);
+            match page.next {
+                Some(next) => cursor = Some(next),
+                None => return Ok((deletions, damaged)),
+            }
+        }
+    }
+
+    fn trash_page(&self, only: Option<&RepoName>, cursor: Option<&str>) -> anyhow::Result<wire::TrashPage> {
+        Ok(match self {
+            Self::Store(registry, runtime) => {
+                let after = cursor.map(str::parse::<TrashId>).transpose()?;
+                let shown = |name: &RepoName| only.is_none_or(|only| only == name);
+                let page = list_trash(registry, (after.as_ref(), PAGE), &shown, only.is_none());
+                runtime.block_on(page)?
+            }
+            Self::Server(server) => {
+                let limit = PAGE.to_string();
+                let mut query = vec![("limit", limit.as_str())];
+                query.extend(cursor.map(|cursor| ("cursor", cursor)));
+                query.extend(only.map(|only| ("repository", only.as_str())));
+                server.ask(Method::GET, "/trash", &query)?
+            }
+        })
+    }
+
+    fn deleted(&self, id: &TrashId) -> anyhow::Result<wire::DeletedPointers> {
+        Ok(match self {
+            Self::Store(registry, runtime) => {
+                let record = runtime.block_on(registry.trash_record(id))?;
+                show_deletion(registry, &record, &EveryTag)
+            }
+            Self::Server(server) => server.ask(Method::GET, "/trash/record", &[("deletion", id.as_str())])?,
+        })
+    }
+
+    fn restore_deleted(&self, id: &TrashId, force: bool) -> anyhow::Result<wire::Restored> {
+        Ok(match self {
+            Self::Store(registry, runtime) => runtime.block_on(async {
+                let record = registry.trash_record(id).await?;
+                let caller = Arc::new(Origin::worker("wharf trash restore"));
+                restore_deletion(registry, &caller, &record, force).await
+            })?,
+            Self::Server(server) => {
+                let query = [("deletion", id.as_str())];
+                server.tell(
+                    Method::POST,
+                    "/trash/restore",
+                    &query,
+                    &wire::Restoration { force },
+                )?
+            }
+        })
+    }
+
+    fn give_up(&self, id: &TrashId) -> anyhow::Result<()> {
+        match self {
+            Self::Store(registry, runtime) => Ok(runtime.block_on(registry.remove_from_trash(id))?),
+            Self::Server(server) => {
+                let query = [("deletion", id.as_str())];
+                let _: wire::Emptied = server.ask(Method::DELETE, "/trash", &query)?;
+                Ok(())
+            }
+        }
+    }
+
+    fn empty_trash(&self, age: Duration) -> anyhow::Result<usize> {
+        let emptied = match self {
+            Self::Store(registry, runtime) => runtime.block_on(empty_trash(registry, age))?,
+            Self::Server(server) => {
+                let older_than = age.as_secs();
+                server.tell(Method::POST, "/trash/empty", &[], &wire::Emptying { older_than })?
+            }
+        };
+        Ok(emptied.removed)
+    }
+}
+
+fn listed(page: &wire::TrashPage) -> String {
+    let rows = page.deletions.iter().map(|deleted| {
+        [
+            deleted.id.clone(),
+            deleted.repository.clone(),
+            counted(deleted),
+            by(deleted),
+            deleted.expires.clone(),
+        ]
+    });
+    let mut text = match page.deletions.is_empty() {
+        true => "nothing is in the trash\n".to_owned(),
+        false => table::aligned(["DELETION", "REPOSITORY", "WHAT", "BY", "UNTIL"], rows) + "\n",
+    };
+    for damaged in &page.damaged {
+        text += &format!("{} cannot be read: {}\n", damaged.id, printable(&damaged.problem));
+    }
+    text
+}
+
+fn counted(deleted: &wire::Deleted) -> String {
+    let counts = [
+        (deleted.tags, "tag(s)"),
+        (deleted.manifests, "manifest(s)"),
+        (deleted.layers, "layer(s)"),
+    ];
+    let counts = counts.iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, what)| format!("{count} {what}")).collect();
+    format!("{}: {}", deleted.kind, counts.join(", "))
+}
+
+/// The account that deleted it, or the surface.
+fn by(deleted: &wire::Deleted) -> String {
+    printable(deleted.actor.as_deref().unwrap_or(&deleted.surface)).into_owned()
+}
+
+fn described(pointers: &wire::DeletedPointers) -> String {
+    let deleted = &pointers.deletion;
+    let mut text = format!(
+        "{} from {}, {}, by {}; the trash keeps it until {}\n",
+        counted(deleted),
+        deleted.repository,
+        deleted.time,
+        by(deleted),
+        deleted.expires
+    );
+    let tags = pointers.tags.iter().map(|tag| {
+        [
+            "tag".to_owned(),
+            tag.tag.clone(),
+            tag.digest.clone(),
+            tag.since.clone(),
+        ]
+    });
+    let link = |kind: &str, link: &wire::DeletedLink| {
+        [
+            kind.to_owned(),
+            String::new(),
+            link.digest.clone(),
+            link.since.clone(),
+        ]
+    };
+    let manifests = pointers
+        .manifests
+        .iter()
+        .map(|manifest| link("manifest", manifest));
+    let layers = pointers.layers.iter().map(|layer| link("layer", layer));
+    let rows: Vec<_> = tags.chain(manifests).chain(layers).collect();
+    text += &(table::aligned(["KIND", "TAG", "DIGEST", "SINCE"], rows.into_iter()) + "\n");
+    text
+}
+
+fn outcome(id: &TrashId, restored: &wire::Restored) -> String {
+    let wire::Restored {
+        repository,
+        tags_total,
+        manifests,
+        layers,
+        left_alone,
+        lost,
+        ..
+    } = restored;
+    let mut text = format!(
+        "restored to {repository}: {tags_total} tag(s), {manifests} manifest(s), {layers} link(s) of layers\n"
+    );
+    for left in left_alone {
+        text += &format!(
+            "left alone: {repository}:{} is {} by now, and was {}; `wharf trash restore {id} --force` moves it back\n",
+            left.tag, left.current, left.deleted
+        );
+    }
+    for digest in lost {
+        text += &format!("lost: {digest} is not in the store any more; push the image again\n");
+    }
+    text
+}
