@@ -4,6 +4,8 @@ server=
 
 # Starts a server in the background, its words in server.log; sets `port`.
 start() {
+    # The words of an earlier server name its port.
+    : >server.log
     "$@" >server.log 2>&1 &
     server=$!
     for _ in $(seq 600); do

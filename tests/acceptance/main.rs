@@ -10,7 +10,7 @@ use wharf_testkit::{
     Content, Issuing, TokenIssuer,
     containerd::{self, Containerd},
     docker::{self, Docker},
-    image, podman,
+    image, podman, store,
     suite::{Part, Suite},
     tokens::{Signer, Wanted},
     tool::{self, Bench},
@@ -44,6 +44,16 @@ fn main() {
         play(&docker.bench, include_str!("a2.sh"));
     });
     suite.test("a5_inspect_and_digests", TOOLS, a5);
+    let with_curl = [Part::Program("curl"), Part::Program("jq"), Part::Program("tar")];
+    suite.test("a11_backup_and_restore", &with_curl, a11);
+    let readers = [
+        Part::Program("skopeo"),
+        Part::Program("tar"),
+        Part::Program("zstd"),
+    ];
+    suite.test("a11_other_programs_read_a_backup", &readers, || {
+        play(&Bench::new(), include_str!("a11_readers.sh"));
+    });
     suite.test("a6_a7_a8_deleting_and_going_back", TOOLS, || {
         play(&Bench::new(), include_str!("a8.sh"));
     });
@@ -80,6 +90,29 @@ fn main() {
     let conclusion = suite.run();
     docker::stop();
     conclusion.exit();
+}
+
+/// Everything that was restored is a whole registry.
+fn a11() {
+    let bench = Bench::new();
+    play(&bench, include_str!("a11.sh"));
+    for data in [
+        "busy/data",
+        "other/data",
+        "killed/data",
+        "plain/data",
+        "registry/data",
+    ] {
+        let report = store::check(&bench.path(data), store::Rules::default());
+        // What was unpacked without `wharf restore` may have parts of images that were pushed meanwhile.
+        let is_unpacked = data == "registry/data";
+        assert!(
+            is_unpacked || report.problems.is_empty(),
+            "{data}: {:#?}",
+            report.problems
+        );
+        assert!(report.tags >= 3, "{data}: {report:?}");
+    }
 }
 
 /// Runs a script with docker, containerd and podman, each with a store of its own, and the functions of `a12_clients.sh`.

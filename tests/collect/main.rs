@@ -7,12 +7,15 @@
     reason = "a test fails by panicking, and writes and damages trees as registry:2 and its disks do"
 )]
 
+mod checked;
+mod churn;
 mod command;
 mod differential;
 mod histories;
 mod kept;
 mod killed;
 mod model;
+mod online;
 mod pruned;
 mod referrers;
 mod tree;
@@ -22,6 +25,8 @@ use wharf_testkit::suite::Suite;
 
 fn main() {
     let mut suite = Suite::default();
+    churn::add_to(&mut suite);
+    checked::add_to(&mut suite);
     command::add_to(&mut suite);
     differential::add_to(&mut suite);
     histories::add_to(&mut suite);
@@ -29,6 +34,7 @@ fn main() {
     pruned::add_to(&mut suite);
     killed::add_to(&mut suite);
     model::add_to(&mut suite);
+    online::add_to(&mut suite);
     referrers::add_to(&mut suite);
     uploads::add_to(&mut suite);
     suite.run().exit();

@@ -405,7 +405,7 @@ const BREAKAGES: &[(Breakage, &str, &str, &str, &str)] = &[
         "data",
         "problem",
         "a backup was restored a directory too deep",
-        "reg/data/data/docker ",
+        "`wharf restore --fix-nesting --to ",
     ),
     (
         |site| {

@@ -108,8 +108,9 @@ impl Registry {
     /// As [`blob`](Self::blob).
     pub async fn blob_to_rely_on(&self, name: &RepoName, digest: &Digest) -> Result<BlobInfo> {
         let digests = std::slice::from_ref(digest);
-        // At once: that a blob is removed between the two looks is found when the manifest is pushed.
-        let (info, reliance) = futures_util::join!(self.blob(name, digest), self.locks.rely_on(digests));
+        // At once: that a blob is removed between the two looks is found when the manifest is pushed. In one process the
+        // digest is noted before the blob is looked for.
+        let (reliance, info) = futures_util::join!(self.locks.rely_on(digests), self.blob(name, digest));
         match info {
             Ok(_) if reliance?.is_swept(digest) => Err(Error::BlobUnknown { digest: *digest }),
             info => info,

@@ -25,17 +25,14 @@
 //! # Why nothing that is needed goes
 //!
 //! *Offline* (`garbage-collect`): the caller holds the lock of the store from before the mark begins until the
-//! sweep ends, so no other wharf process has the store open, and this one serves no requests ([`Offline`]). The tree
+//! sweep ends, so no other wharf process has the store open, and this one serves no requests. The tree
 //! changes by the sweep alone; what was unreachable when it was marked stays so. That also makes it safe to remove the
 //! layer link of a blob that no manifest names yet: its push was interrupted, and when the client comes back it
 //! asks for the blob again, is told that it is not there, and sends it. (The operator must stop a registry that
 //! knows no such lock.)
 //!
-//! *Online* the same phases run beside requests. Three decision points are there for it, each marked in the code:
-//! what is pinned or younger than the grace period is added to the roots (`mark::roots`), and is no garbage
-//! (`garbage::doomed`); and every step of the sweep is admitted by its [`Guard`], which takes the locks of the digests,
-//! looks again whether a request relies on one since the mark, and holds them until the step is durable. A step of
-//! blobs is in ascending order of their digests, so its locks are few stripes.
+//! *Online* ([`OnlineCollector`]) the same mark runs beside requests; what it finds is confirmed by a later mark and swept as
+//! the [agreement](crate::coordination) of requests and the collector says.
 //!
 //! # Why a crash leaves nothing dangling
 //!
@@ -48,9 +45,11 @@ pub(crate) mod garbage;
 mod live;
 mod mark;
 pub(crate) mod needs;
+mod online;
 mod report;
 pub(crate) mod survey;
 mod sweep;
+mod why;
 
 use std::{collections::BTreeSet, fmt, sync::Arc};
 
@@ -61,16 +60,18 @@ use wharf_storage::{ErrorKind, Storage, layout::InTree as _};
 use self::{digests::DigestSet, mark::Examined};
 use crate::{
     error::{Error, Result},
-    trash::{Trash, TrashRoots},
+    registry::Registry,
+    trash::{records::Trash, roots::TrashRoots},
     tree::{manifest::Manifests, parallel::failed_job, repositories},
 };
 
 pub use self::{
+    online::{Collected, CollectionProgress, CollectionReport, OnlineCollector},
     report::{
         CollectOptions, DoomedBlob, DoomedManifest, Finding, Garbage, Mark, RepositoryGarbage,
         RepositoryMarks, Swept,
     },
-    sweep::{Guard, Offline, Step},
+    why::{Keeper, Kept, Why},
 };
 
 /// How many repositories are marked at once. The facts of each are in memory, some hundred bytes a digest.
@@ -96,6 +97,14 @@ impl Collector {
             )),
             storage,
             options,
+        }
+    }
+
+    /// A collector for the store of `registry`, which shares what it knows of manifests. Does no I/O.
+    fn beside(registry: &Registry, options: CollectOptions) -> Self {
+        Self {
+            manifests: Arc::clone(&registry.tree.manifests),
+            ..Self::new(Arc::clone(&registry.storage), options)
         }
     }
 
@@ -149,7 +158,7 @@ impl Collector {
     /// Errors of listing the blobs.
     pub async fn garbage(&self, marked: Marked) -> Result<Garbage> {
         let live = Arc::new(marked.live);
-        let blobs = garbage::blobs(&self.storage, &live).await?;
+        let blobs = garbage::blobs(&self.storage, &live, self.options).await?;
         Ok(Garbage {
             marked: live.len(),
             blobs,
@@ -159,13 +168,14 @@ impl Collector {
         })
     }
 
-    /// Removes `garbage`, as far as `guard` admits it. May be repeated after an error or a crash, from the mark on.
+    /// Removes `garbage`. No other process uses the store since before the mark began, and this one serves no requests. May be
+    /// repeated after an error or a crash, from the mark on.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub async fn sweep<G: Guard>(&self, garbage: &Garbage, guard: &G) -> Result<Swept> {
-        sweep::sweep(&self.storage, garbage, guard).await
+    pub async fn sweep(&self, garbage: &Garbage) -> Result<Swept> {
+        sweep::sweep(&self.storage, garbage).await
     }
 }
 
@@ -210,13 +220,13 @@ impl Marking {
     pub async fn finish(mut self) -> Result<Marked> {
         while self.next().await?.is_some() {}
         // What was deleted since the first reading (`trash` has the argument).
-        let now = TrashRoots::read(&self.records).await?;
-        for (name, roots) in now.beyond(&self.trash) {
-            if let Some(examined) = self.examination.deleted(&name, &roots).await? {
+        let new = self.trash.since(&self.records).await?;
+        for name in new.repositories() {
+            if let Some(examined) = self.examination.deleted(name, &new.of(name)).await? {
                 self.add(examined);
             }
         }
-        self.marked.records = now.records();
+        self.marked.records = self.trash.records() + new.records();
         Ok(self.marked)
     }
 

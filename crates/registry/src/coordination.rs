@@ -66,7 +66,9 @@
 //! # One process
 //!
 //! The same steps, in memory. In place of the 30 minutes the collector waits for the shared locks of those digests that
-//! it has doomed, which requests hold from before they read the marks until they have published.
+//! it has doomed, which requests hold from before they read the marks until they have published. That keeps every manifest
+//! whole. The half hour also gives clients time between the answer that a layer is there and the push of the manifest; in its
+//! place each such answer is [remembered](recent) for the grace period, and what is remembered counts as needed.
 //!
 //! # What is checked
 //!
@@ -86,12 +88,13 @@ mod marks;
 #[cfg(test)]
 mod model;
 mod moment;
+mod recent;
 mod relying;
 mod run;
 mod snapshot;
 mod stripes;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::Storage;
@@ -115,10 +118,11 @@ pub(crate) struct Coordination {
 
 impl Coordination {
     /// The coordination of the users of `storage`. Does no I/O.
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+    /// In one process, what a client was told that it may rely on is kept for `grace`.
+    pub(crate) fn new(storage: Arc<dyn Storage>, grace: Duration) -> Self {
         let marks: Arc<dyn Marks> = match storage.is_shared() {
             true => Arc::new(InStore::new(Arc::clone(&storage))),
-            false => Arc::new(InMemory::new()),
+            false => Arc::new(InMemory::new(grace)),
         };
         Self {
             storage,

@@ -52,6 +52,7 @@ use wharf_storage::{
 use self::{job::Job, repository::Seen};
 use crate::{
     error::Result,
+    transfer,
     tree::{parallel::failed_job, repositories, unreadable::Unreadable},
 };
 
@@ -97,7 +98,7 @@ impl Copier {
             self.job.progress.failed_repository(what);
         }
         if !self.job.options.dry_run {
-            blobs::clean(&self.job).await;
+            transfer::clean(&*self.job.to).await;
         }
         Ok(CopyReport {
             changed: match self.job.options.dry_run {

@@ -60,6 +60,13 @@ impl DamagedBlobs {
         }
     }
 
+    /// The versions in which `digests` were found damaged; `None` of those that were healed since, too.
+    pub(crate) fn known(&self, digests: &[Digest]) -> Vec<(Digest, Option<Version>)> {
+        let damaged = self.damaged.lock();
+        let version = |digest: &Digest| damaged.get(digest).cloned().flatten();
+        digests.iter().map(|digest| (*digest, version(digest))).collect()
+    }
+
     /// Forgets that `digest` was damaged: it was pushed again.
     pub(crate) fn healed(&self, digest: &Digest) {
         self.damaged.lock().remove(digest);

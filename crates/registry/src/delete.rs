@@ -18,10 +18,10 @@ use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     registry::Registry,
-    trash::{DeletedKind, Pointers, TrashedLink, TrashedTag},
+    trash::record::{DeletedKind, Pointers, TrashedTag},
     tree::{
         graph::Graph,
-        histories::{self, Past, Times},
+        histories::{self, Times},
         tags::Pointer,
     },
 };
@@ -71,14 +71,13 @@ impl Registry {
         let names: Vec<Tag> = tags.iter().map(|(tag, _)| tag.clone()).collect();
         let mut times = histories::of_tags(&*self.storage, name, &names).await?;
         let now = SystemTime::now();
-        let link = |Past { digest, since }| TrashedLink { digest, since };
         let recorded = tags.iter().map(|(tag, digest)| {
             let Times { moved, history } = times.remove(tag).unwrap_or_default();
             TrashedTag {
                 tag: tag.clone(),
                 digest: *digest,
                 since: moved.unwrap_or(now),
-                history: history.into_iter().map(link).collect(),
+                history,
             }
         });
         Ok(recorded.collect())

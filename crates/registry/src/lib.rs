@@ -4,9 +4,11 @@
 //! either keyed by digest, and so immutable, or compared with the tree at every use.
 
 mod again;
+pub mod backup;
 mod blobs;
 mod cache;
 mod catalog;
+pub mod check;
 pub mod collect;
 mod conditions;
 mod coordination;
@@ -17,7 +19,9 @@ mod error;
 mod events;
 mod fallback_tags;
 mod fallback_turns;
+mod hashing;
 mod history;
+mod lease;
 mod locks;
 mod manifests;
 mod patience;
@@ -27,7 +31,9 @@ mod referrers;
 mod registry;
 mod rounds;
 mod rules;
+mod scrub;
 mod tag_rights;
+mod transfer;
 mod trash;
 mod tree;
 mod uploads;
@@ -40,6 +46,7 @@ pub use events::{
 };
 pub use fallback_tags::{FallbackState, FallbackTag};
 pub use history::{History, PastManifest};
+pub use lease::Lease;
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use plan::{
     Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, Role, Staying,
@@ -48,6 +55,7 @@ pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
+pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord};
 pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
     DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,

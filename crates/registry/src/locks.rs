@@ -39,9 +39,10 @@ pub(crate) struct Locks {
 }
 
 impl Locks {
-    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+    /// The locks of `storage`. See [`Coordination::new`] about `grace`.
+    pub(crate) fn new(storage: Arc<dyn Storage>, grace: Duration) -> Self {
         Self {
-            coordination: Coordination::new(Arc::clone(&storage)),
+            coordination: Coordination::new(Arc::clone(&storage), grace),
             storage,
         }
     }
@@ -209,57 +210,26 @@ impl Shared {
         Ok(self.locks.storage.publish(&[link]).await?)
     }
 
-    /// Lets `name` read the manifest `digest` again, whose bytes are stored, since `since` if that is known.
+    /// Lets the repository of `tags` read the manifest `digest` again, whose bytes are stored, and points the tag of the `past`
+    /// at it, which is locked.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`] when the locks were taken too long ago for what the collector waits for; errors of the store.
-    pub(crate) async fn link_revision(
-        &self,
-        name: &RepoName,
-        digest: &Digest,
-        since: Option<SystemTime>,
-    ) -> Result<()> {
-        let put = Put::new(layout::revision_link(name, digest), layout::link_content(digest));
-        self.restore(Puts::in_order([written_at(put, since)])).await
-    }
-
-    /// Writes a tag of a record of the trash again, unless it `is_there`, and its history before it.
-    ///
-    /// # Errors
-    ///
-    /// As [`link_revision`](Self::link_revision).
-    pub(crate) async fn link_tag(&self, tags: &TagsLocked, tag: &TrashedTag, is_there: bool) -> Result<()> {
-        let (name, tag_name) = (&tags.name, &tag.tag);
-        let mut puts = Puts::default();
-        for past in &tag.history {
-            let entry = layout::tag_history_link(name, tag_name, &past.digest);
-            let put = Put::new(entry, layout::link_content(&past.digest));
-            puts.add(HISTORY, put.at(past.since));
-        }
-        if !is_there {
-            let put = Put::new(
-                layout::tag_link(name, tag_name),
-                layout::link_content(&tag.digest),
-            );
-            puts.add(TAG, put.at(tag.since));
-        }
-        self.restore(puts).await
+    pub(crate) async fn link_manifest(&self, digest: &Digest, tags: &TagsLocked, past: &Past) -> Result<()> {
+        self.publish_as(digest, None, tags, &Observed::default(), past)
+            .await
     }
 
     /// Writes an entry in the history of a locked tag again.
     ///
     /// # Errors
     ///
-    /// As [`link_revision`](Self::link_revision).
+    /// As [`link_manifest`](Self::link_manifest).
     pub(crate) async fn link_entry(&self, tags: &TagsLocked, entry: &TrashedEntry) -> Result<()> {
         let key = layout::tag_history_link(&tags.name, &entry.tag, &entry.digest);
         let put = Put::new(key, layout::link_content(&entry.digest));
-        self.restore(Puts::in_order([put.at(entry.since)])).await
-    }
-
-    async fn restore(&self, puts: Puts) -> Result<()> {
-        let publish = async { Ok(self.locks.storage.publish_all(&puts).await?) };
+        let publish = async { Ok(self.locks.storage.publish(&[put.at(entry.since)]).await?) };
         self.reliance.publish(publish).await
     }
 
@@ -281,7 +251,7 @@ impl Shared {
     /// Makes `digest` a manifest of the repository of `tags`, and points these at it, in the order that never lets a
     /// pointer dangle (invariant I3): the bytes, then the revision and the history of each tag, then the tags. Without `bytes`
     /// they are stored already. The pointer of `reference`, the tag or the revision itself, is written only if it is
-    /// still as it was `observed`.
+    /// still as it was `observed`. What comes back from the `past` has the times that it had.
     ///
     /// A push by tag that is refused there, because a writer that does not take these locks was first, has written the bytes
     /// and the revision already, and maybe the history of the tag. They stay: the manifest is untagged, or has its other
@@ -296,6 +266,18 @@ impl Shared {
         bytes: Option<Bytes>,
         tags: &TagsLocked,
         observed: &Observed,
+        past: &Past,
+    ) -> Result<()> {
+        self.publish_as(digest, bytes, tags, observed, past).await
+    }
+
+    async fn publish_as(
+        &self,
+        digest: &Digest,
+        bytes: Option<Bytes>,
+        tags: &TagsLocked,
+        observed: &Observed,
+        past: &Past,
     ) -> Result<()> {
         let (name, link) = (&tags.name, layout::link_content(digest));
         let mut puts = Puts::default();
@@ -303,16 +285,37 @@ impl Shared {
             puts.add(BYTES, Put::new(layout::blob(digest), bytes));
         }
         let revision = Put::new(layout::revision_link(name, digest), link.clone());
-        puts.add(REVISION, observed.apply(revision));
+        puts.add(REVISION, observed.apply(written_at(revision, past.revision)));
         for tag in &tags.tags {
+            let deleted = past.tag.as_ref().filter(|deleted| deleted.tag == *tag);
+            let mut since = deleted.map(|deleted| deleted.since);
+            for entry in deleted.into_iter().flat_map(|deleted| &deleted.history) {
+                if entry.digest == *digest {
+                    since = Some(entry.since);
+                    continue;
+                }
+                let key = layout::tag_history_link(name, tag, &entry.digest);
+                let put = Put::new(key, layout::link_content(&entry.digest));
+                puts.add(HISTORY, put.at(entry.since));
+            }
             let history = layout::tag_history_link(name, tag, digest);
-            puts.add(HISTORY, Put::new(history, link.clone()));
+            puts.add(HISTORY, written_at(Put::new(history, link.clone()), since));
             let pointer = Put::new(layout::tag_link(name, tag), link.clone());
-            puts.add(TAG, observed.apply(pointer));
+            let moved = deleted.map(|deleted| deleted.since);
+            puts.add(TAG, observed.apply(written_at(pointer, moved)));
         }
         let publish = async { Ok(self.locks.storage.publish_all(&puts).await?) };
         self.reliance.publish(publish).await
     }
+}
+
+/// The pointers that a manifest had before it was deleted, and that come back with it.
+#[derive(Debug, Default)]
+pub(crate) struct Past {
+    /// When the link of the manifest was written.
+    pub(crate) revision: Option<SystemTime>,
+    /// The tag by which it is pushed again, with its history.
+    pub(crate) tag: Option<TrashedTag>,
 }
 
 /// `put` of an object that was written at `time` before, if that is known.

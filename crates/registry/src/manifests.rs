@@ -16,7 +16,7 @@ use crate::{
     conditions::Conditions,
     error::{Error, MissingReference, ReferenceRole, Result},
     events::{Caller, EventKind, Pull, Pulled},
-    locks::{Shared, TagsLocked},
+    locks::{Past, Shared, TagsLocked},
     patience::turn,
     precondition::{Observed, Precondition},
     registry::Registry,
@@ -67,6 +67,15 @@ pub struct PreparedManifest {
     looked_up: Vec<(ReferenceRole, Descriptor)>,
     digests: Shared,
     tag_locks: TagsLocked,
+    /// What it had before it was deleted.
+    past: Past,
+}
+
+impl PreparedManifest {
+    /// This manifest, with the pointers and times that it had before it was deleted.
+    pub(crate) fn of_the_past(self, past: Past) -> Self {
+        Self { past, ..self }
+    }
 }
 
 impl std::fmt::Debug for PreparedManifest {
@@ -253,6 +262,7 @@ impl Registry {
             },
             digests,
             tag_locks,
+            past: Past::default(),
         })
     }
 
@@ -272,7 +282,7 @@ impl Registry {
         let tags = std::mem::take(&mut prepared.tags);
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
-        looked_up.retain(|(role, descriptor)| !self.is_optional(*role, descriptor));
+        looked_up.retain(|(role, descriptor)| !self.options.is_optional(*role, descriptor));
         let own = self
             .must_look_again()
             .then(|| (ReferenceRole::Manifest, own_descriptor(&manifest)));
@@ -302,12 +312,13 @@ impl Registry {
             observed,
             digests,
             tag_locks,
+            past,
             ..
         } = prepared;
         let digest = manifest.digest;
         let bytes = (!is_stored).then(|| manifest.bytes.clone());
         let published = digests
-            .publish_manifest(&digest, bytes, &tag_locks, &observed)
+            .publish_manifest(&digest, bytes, &tag_locks, &observed, &past)
             .await;
         match published {
             // A writer that does not take our locks was first.
@@ -427,13 +438,6 @@ impl Registry {
         }
     }
 
-    /// Whether what a manifest refers to need not be in its repository.
-    fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
-        self.options.allow_missing_references
-            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.options.allow_foreign_layers)
-            || (role.is_entry() && !self.options.required_children.include(descriptor))
-    }
-
     /// Finds what a manifest of `name` refers to; what need not be there counts as sound.
     async fn find_reference(
         &self,
@@ -443,7 +447,7 @@ impl Registry {
         hashed: &HashMap<Digest, Hashed>,
         lock: Option<&Shared>,
     ) -> Result<Found> {
-        if self.is_optional(role, descriptor) {
+        if self.options.is_optional(role, descriptor) {
             return Ok(Found::Sound);
         }
         if lock.is_some_and(|lock| lock.is_swept(&descriptor.digest)) {

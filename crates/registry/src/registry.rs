@@ -3,19 +3,19 @@
 use std::{sync::Arc, time::Duration};
 
 use wharf_budget::Budget;
-use wharf_oci::{PageRequest, RepoName, is_referrers_tag};
+use wharf_oci::{Descriptor, PageRequest, RepoName, is_referrers_tag};
 use wharf_storage::{Storage, elsewhere::Elsewhere};
 
 use crate::{
     coordination::Run,
     damaged::DamagedBlobs,
-    error::{Error, Result},
+    error::{Error, ReferenceRole, Result},
     events::{Subscriber, Subscribers},
     fallback_turns::FallbackTurns,
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
-    trash::Trash,
+    trash::records::Trash,
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
 
@@ -41,6 +41,8 @@ pub struct Options {
     pub referrers_tags: bool,
     /// How long deletions can be taken back (`trash.retention`); zero: not at all.
     pub trash_retention: Duration,
+    /// How long the collector keeps what was stored, or told to a client that pushes, and is not needed yet (`collect.grace`).
+    pub collect_grace: Duration,
 }
 
 impl Default for Options {
@@ -55,7 +57,17 @@ impl Default for Options {
             required_children: Children::All,
             referrers_tags: false,
             trash_retention: Duration::ZERO,
+            collect_grace: Duration::from_secs(3600),
         }
+    }
+}
+
+impl Options {
+    /// Whether what a manifest refers to need not be in its repository.
+    pub(crate) fn is_optional(&self, role: ReferenceRole, descriptor: &Descriptor) -> bool {
+        self.allow_missing_references
+            || (role.may_be_elsewhere() && descriptor.is_foreign() && self.allow_foreign_layers)
+            || (role.is_entry() && !self.required_children.include(descriptor))
     }
 }
 
@@ -82,7 +94,7 @@ impl Registry {
         Self {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
-            locks: Locks::new(Arc::clone(&storage)),
+            locks: Locks::new(Arc::clone(&storage), options.collect_grace),
             trash: Trash::new(Arc::clone(&storage), options.trash_retention),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),

@@ -14,6 +14,7 @@ pub(crate) mod link;
 pub(crate) mod manifest;
 pub(crate) mod parallel;
 pub(crate) mod repositories;
+pub(crate) mod scan;
 pub(crate) mod tags;
 pub(crate) mod unreadable;
 

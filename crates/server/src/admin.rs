@@ -2,17 +2,21 @@
 
 mod about;
 mod activity;
+mod collections;
 mod deletions;
 mod removal;
 mod rules;
+mod shown;
 mod tags;
 mod tokens;
 mod trash;
 mod users;
+mod why;
 pub mod wire;
 
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
+pub use collections::{CollectionSchedule, Collections};
 pub use deletions::{DeletionError, apply_deletion, deletion_of, plan_deletion};
 pub use removal::{Removal, RemovalError, Removed};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
@@ -20,6 +24,7 @@ pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
 pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
+pub use why::why;
 
 /// What can be administered of one server.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +37,8 @@ pub struct Admin {
     pub rules: Option<AccessRules>,
     /// The activity log; `None`: there is none.
     pub activity: Option<ActivityLog>,
+    /// The collector; `None`: nothing is collected, because the store can only be read.
+    pub collections: Option<Collections>,
     /// The robot tokens; `None`: the registry takes none.
     pub tokens: Option<Tokens>,
     /// The robot tokens in the store, which end with their users also while the registry takes none; `None`: there are none.

@@ -10,6 +10,7 @@ mod answer;
 mod body;
 mod call;
 mod caller;
+mod collections;
 mod deletions;
 mod idempotency;
 mod json;

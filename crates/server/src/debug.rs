@@ -1,6 +1,6 @@
 //! The debug port: health, workers and metrics on a listener of their own. Never reachable through the registry's.
 
-use std::{future, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, future, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, routing};
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header, request::Parts};
@@ -9,6 +9,7 @@ use serde_json::Value;
 use tower_service::Service as _;
 use wharf_budget::{Budget, Share};
 use wharf_http::{CONTENT_TYPE, Limits, Listener, RequestContext, Surface, TransportOptions};
+use wharf_registry::ScrubRecord;
 use wharf_workers::{Supervisor, WorkerStatus};
 
 use crate::{gates::Gates, health::Health, metrics::Metrics, options::ServerOptions};
@@ -24,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 pub struct DebugServer {
     /// The state of the health checks; `None`: there are no checks, and the server is healthy.
     pub health: Option<Arc<Health>>,
+    /// What the scrub has found; `None`: there is none.
+    pub scrub: Option<Arc<ScrubRecord>>,
     /// Path of the metrics page, and the metrics.
     pub metrics: Option<(String, Arc<Metrics>)>,
     /// The supervisor of the workers beside the requests.
@@ -118,7 +121,21 @@ async fn health(State(content): State<Arc<DebugServer>>) -> Response<Body> {
     } else {
         StatusCode::SERVICE_UNAVAILABLE
     };
-    json(status, &serde_json::json!(failing))
+    let mut body = serde_json::json!(failing);
+    // A detail, with which the server is as healthy as before: all other images can be pulled.
+    let damage = content
+        .scrub
+        .as_ref()
+        .map(|scrub| scrub.damage())
+        .unwrap_or_default();
+    if !damage.is_empty() {
+        let damage: BTreeMap<String, String> = damage
+            .into_iter()
+            .map(|(digest, text)| (digest.to_string(), text))
+            .collect();
+        body["scrub"] = serde_json::json!(damage);
+    }
+    json(status, &body)
 }
 
 async fn workers(State(content): State<Arc<DebugServer>>) -> Response<Body> {
@@ -174,4 +191,56 @@ fn page(status: StatusCode, media_type: &'static str, body: String) -> Response<
     let media_type = HeaderValue::from_static(media_type);
     response.headers_mut().insert(header::CONTENT_TYPE, media_type);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use wharf_oci::Digest;
+    use wharf_registry::{Options, Registry, Scrub, ScrubOptions};
+    use wharf_storage::{Objects as _, Put, layout, object::ObjectStorage};
+
+    use super::*;
+    use crate::metrics::ScrubMetrics;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_damaged_blob_is_a_detail_of_a_healthy_server() {
+        let storage = Arc::new(ObjectStorage::in_memory());
+        let digest = Digest::sha256_of(b"content");
+        let damaged = Put::new(layout::blob(&digest), "CONTENT");
+        storage.publish(&[damaged]).await.unwrap();
+        let registry = Arc::new(Registry::new(storage, Options::default()));
+        let options = ScrubOptions {
+            interval: Duration::from_secs(30 * 24 * 60 * 60),
+            rate: 1_000_000.try_into().unwrap(),
+        };
+        let (scrub, record) = Scrub::new(registry, options).unwrap();
+        let content = Arc::new(DebugServer {
+            scrub: Some(Arc::clone(&record)),
+            ..DebugServer::default()
+        });
+        let shown = async || {
+            let response = health(State(Arc::clone(&content))).await;
+            let status = response.status();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        assert_eq!(shown().await, (StatusCode::OK, "{}".to_owned()));
+        content.supervisor.spawn(scrub);
+        tokio::time::sleep(Duration::from_secs(60 * 60)).await;
+        let expected = format!(r#"{{"scrub":{{"{digest}":"damaged; no image needs it"}}}}"#);
+        assert_eq!(shown().await, (StatusCode::OK, expected));
+        let page = Metrics::new().with(ScrubMetrics(record)).page();
+        for line in [
+            "wharf_scrub_blobs_total 1",
+            "wharf_scrub_bytes_total 7",
+            "wharf_scrub_damaged_blobs 1",
+        ] {
+            assert!(page.lines().any(|found| found == line), "{line}: {page}");
+        }
+        assert!(
+            page.contains("wharf_scrub_last_round_end_timestamp_seconds 1"),
+            "{page}"
+        );
+    }
 }

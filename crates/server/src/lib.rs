@@ -33,8 +33,8 @@ mod webhooks;
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{
-    AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, METRICS, Metrics,
-    StoreMetrics, WebhookMetrics, WorkerMetrics,
+    AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, CollectionMetrics,
+    METRICS, Metrics, ScrubMetrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{

@@ -4,7 +4,9 @@ mod access;
 mod activity;
 mod bucket;
 mod bucket_requests;
+mod collections;
 mod events;
+mod scrub;
 mod store;
 mod table;
 mod transfers;
@@ -16,7 +18,9 @@ pub use self::{
     activity::ActivityMetrics,
     bucket::BucketMetrics,
     bucket_requests::BucketRequestMetrics,
+    collections::CollectionMetrics,
     events::WebhookMetrics,
+    scrub::ScrubMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,
     workers::WorkerMetrics,

@@ -7,6 +7,7 @@ use wharf_access::Access;
 use wharf_activity::Activity;
 use wharf_budget::{Budget, Share};
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
+use wharf_registry::ScrubRecord;
 
 use crate::{admin::Admin, health::Health, metrics::Metrics};
 
@@ -75,6 +76,8 @@ pub struct ServerServices {
     pub admin: Admin,
     /// The record of who did what; `None`: it is off.
     pub activity: Option<Activity>,
+    /// What the scrub has found; `None`: there is none.
+    pub scrub: Option<Arc<ScrubRecord>>,
 }
 
 /// The options of the transport.

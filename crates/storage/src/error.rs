@@ -77,6 +77,11 @@ impl Error {
         self.kind
     }
 
+    /// Whether it says something of the moment, and nothing of what is stored: the operation may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unavailable | ErrorKind::Exhausted)
+    }
+
     /// Whether nothing was at the key.
     pub fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::NotFound

@@ -15,12 +15,16 @@
 //! ├─ control.sock                                                     the way of the operator's commands to the server of a directory
 //! ├─ lock                                                             the process that uses this store
 //! ├─ events/<endpoint>/…                                              events that are still to be delivered
+//! ├─ fsck                                                             how far a check of the blobs is
 //! ├─ gc/{lease,sweep/<run>-<n>,doomed/…,pins/…}                            marks with which replicas and the collector agree on a bucket
+//! ├─ leases/<worker>                                                  the replica whose worker works; losing it is harmless
 //! ├─ probe/<id>/…                                                     what a start tries on a bucket, for seconds
 //! ├─ pulls/<writer>                                                   how often images were pulled, and when last
+//! ├─ quarantine/<alg>/<hex>[.<n>]                                     damaged bytes that were moved aside
 //! ├─ replicas/<id>                                                    the processes that serve a bucket
-//! ├─ trash/<time>-<number>.json                                        the pointers that a deletion has removed, for its way back
+//! ├─ scrub                                                            how far the scrub of the server is
 //! ├─ staging/…                                                        files that are not renamed to their place yet
+//! ├─ trash/<time>-<number>.json                                        the pointers that a deletion has removed, for its way back
 //! └─ uploads/<name, `=` for `/`>/<id>/{state,data/…}                  uploads of the object engine
 //! ```
 //!
@@ -334,6 +338,34 @@ pub fn robot_token_uses() -> Key {
 pub(crate) fn is_private(path: &str) -> bool {
     path.strip_prefix(ACCESS)
         .is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// How far a check by `wharf fsck` is.
+pub fn check() -> Key {
+    Key::from_safe("wharf/fsck".to_owned())
+}
+
+/// How far the scrub of the server is.
+pub fn scrub() -> Key {
+    Key::from_safe("wharf/scrub".to_owned())
+}
+
+/// Where damaged bytes of `digest` lie that were moved aside; the first are number 0.
+pub fn quarantine(digest: &Digest, number: u32) -> Key {
+    let (algorithm, hex) = (digest.algorithm(), digest.hex());
+    Key::from_safe(match number {
+        0 => format!("wharf/quarantine/{algorithm}/{hex}"),
+        number => format!("wharf/quarantine/{algorithm}/{hex}.{number}"),
+    })
+}
+
+/// The object that names the replica whose worker called `worker` works.
+///
+/// # Errors
+///
+/// [`KeyError`] when no key can have that name.
+pub fn worker_lease(worker: &str) -> Result<Key, KeyError> {
+    Key::new(format!("wharf/leases/{worker}"))
 }
 
 /// The directory of all that is wharf's own.

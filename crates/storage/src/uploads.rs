@@ -125,6 +125,11 @@ impl ListedUpload {
         self.is_remnant
     }
 
+    /// Whether another registry has begun it in the bucket.
+    pub fn is_foreign(&self) -> bool {
+        self.left == Some(Left::OfRegistry)
+    }
+
     /// The key that requests know the upload by; `None` when its names are none that a request can have.
     pub fn key(&self) -> Option<UploadKey> {
         Some(UploadKey {

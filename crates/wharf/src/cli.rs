@@ -2,22 +2,30 @@
 
 mod access;
 mod activity;
+mod backup;
 mod deletion;
+mod fsck;
 mod garbage_collect;
+mod gc;
 mod init;
 mod storage;
 mod tag;
 mod token;
+mod why;
 
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
     activity::Activity,
+    backup::{Backup, BackupCommand, Restore, Take, Verify},
     deletion::{DeletedImage, HowToDelete, RepoRm, TagRm, Target, Trash, TrashEmpty, TrashPlace},
+    fsck::Fsck,
     garbage_collect::GarbageCollect,
+    gc::Gc,
     init::{Doctor, Init},
     storage::{Storage, StorageCopy},
     tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
+    why::Why,
 };
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
@@ -73,15 +81,43 @@ pub(crate) enum Command {
 
     /// Remove blobs and manifests that are no longer needed.
     ///
-    /// The server must be stopped meanwhile, except for --dry-run. Tagged images stay, with everything that they need
-    /// and everything that refers to them.
+    /// A server that runs does it itself, except with --delete-untagged, for which it must be stopped. Tagged images stay, with
+    /// everything that they need and everything that refers to them.
     GarbageCollect(GarbageCollect),
+
+    /// Remove content that no image needs any more, beside the server that runs, and say how many bytes that frees.
+    Gc(Gc),
+
+    /// Say which tags, manifests and deletions keep a digest from being collected.
+    Why(Why),
+    /// Check a registry: what is damaged or missing, which images suffer, and what to do about it.
+    ///
+    /// Works beside the server, also on a bucket, and changes nothing. A check that was interrupted goes on where it was. Exit status 0
+    /// when all is sound (there may be harmless leftovers), 10 when there is damage, 1 when something could not be checked.
+    Fsck(Fsck),
 
     /// Copy a registry from a directory into a bucket, back, or between two of either.
     Storage {
         #[command(subcommand)]
         command: Storage,
     },
+
+    /// Save the registry, beside the server that serves it: images, tags with their histories, users, rules and configuration.
+    ///
+    /// The backup is an image layout of OCI, which other programs read as well. What is not whole in the registry is left out, and named.
+    /// Exit status 0 when all of it is in the backup, 1 when something was left out, or the backup failed.
+    Backup(Backup),
+
+    /// Read a whole backup, and name what is damaged or missing with the images that need it: `wharf backup verify`.
+    ///
+    /// Exit status 0 when it is whole, 1 when it is not.
+    Verify(Verify),
+
+    /// Restore a backup, or a tar of a data directory: all of it, or one repository.
+    ///
+    /// The server must be stopped meanwhile. What is there already stays, and a restore may be repeated. Exit status 0 when all that was
+    /// asked for is there, 1 when something could not be restored, 3 when tags were left alone because they point elsewhere by now.
+    Restore(Restore),
 
     /// Show who did what: pushes, pulls, deletions, failed logins and more, the newest last.
     ///

@@ -2,12 +2,15 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod config;
 pub(crate) mod credential_helper;
 mod deletion;
 pub(crate) mod doctor;
+pub(crate) mod fsck;
 pub(crate) mod garbage_collect;
+pub(crate) mod gc;
 pub(crate) mod healthcheck;
 pub(crate) mod htpasswd;
 mod images;
@@ -20,6 +23,7 @@ mod question;
 pub(crate) mod referrers;
 pub(crate) mod remote;
 pub(crate) mod repo;
+pub(crate) mod restore;
 pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;
@@ -29,3 +33,4 @@ pub(crate) mod token;
 pub(crate) mod trash;
 pub(crate) mod uploads;
 pub(crate) mod user;
+pub(crate) mod why;

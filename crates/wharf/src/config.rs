@@ -8,6 +8,7 @@ mod auth;
 mod beside;
 mod check;
 mod cloud;
+mod collect;
 mod compat;
 mod debug;
 mod documentation;
@@ -28,8 +29,10 @@ mod notifications;
 mod paging;
 mod proxyheader;
 mod report;
+mod scrub;
 mod section;
 mod show;
+mod size;
 mod storage;
 mod table;
 mod tokens;
@@ -44,6 +47,7 @@ pub(crate) use file::usual_place;
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
 pub(crate) use show::{Examined, examine};
+pub(crate) use size::bytes;
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -95,7 +99,20 @@ pub(crate) struct Settings {
     pub(crate) webhooks: WebhookOptions,
     /// The activity log; `None`: there is none, and pulls are not counted.
     pub(crate) activity: Option<ActivityLog>,
+    pub(crate) collect: Collect,
+    /// How all blobs are read again and again; `None`: they are not.
+    pub(crate) scrub: Option<wharf_registry::ScrubOptions>,
     pub(crate) server: ServerOptions,
+}
+
+/// The collection of garbage beside requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Collect {
+    /// Whether it runs by itself
+    pub(crate) is_scheduled: bool,
+    pub(crate) interval: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) ignores_foreign_writers: bool,
 }
 
 /// The bounds of the activity log.

@@ -8,6 +8,7 @@ mod config;
 mod control;
 mod elsewhere;
 mod log;
+mod nesting;
 mod preflight;
 mod prompt;
 mod running;
@@ -58,9 +59,15 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             });
         }
         cli::Command::GarbageCollect(arguments) => cmd::garbage_collect::run(&arguments)?,
+        cli::Command::Gc(arguments) => cmd::gc::run(&arguments)?,
+        cli::Command::Why(arguments) => cmd::why::run(&arguments)?,
+        cli::Command::Fsck(arguments) => return cmd::fsck::run(&arguments),
         cli::Command::Storage { command } => match command {
             cli::Storage::Copy(arguments) => return cmd::storage::copy(&arguments),
         },
+        cli::Command::Backup(arguments) => return cmd::backup::run(&arguments),
+        cli::Command::Verify(arguments) => return cmd::backup::verify(&arguments),
+        cli::Command::Restore(arguments) => return cmd::restore::run(&arguments),
         cli::Command::Referrers { command } => match command {
             cli::Referrers::WriteTags(arguments) => cmd::referrers::write_tags(&arguments)?,
         },

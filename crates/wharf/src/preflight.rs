@@ -17,7 +17,7 @@ use wharf_http::Tls;
 use crate::{
     cloud,
     config::{Auth, Engine, Listen, Settings},
-    elsewhere,
+    elsewhere, nesting,
 };
 
 /// Faults, and doubts with which the server starts.
@@ -48,6 +48,7 @@ pub(crate) fn look(settings: &Settings) -> Findings {
         rules_file(path, &mut findings);
     }
     findings.problems.extend(store(settings));
+    findings.warnings.extend(nested(settings));
     findings.add(environment(settings));
     findings
 }
@@ -72,6 +73,14 @@ pub(crate) fn store(settings: &Settings) -> Option<String> {
         Engine::Filesystem { root } => data_directory(root, settings.server.read_only),
         Engine::Cloud(bucket) => cloud::look(bucket).err().map(|error| format!("{error:#}")),
         Engine::S3(_) | Engine::InMemory => None,
+    }
+}
+
+/// Looks for a registry below a data directory that has none; the warning.
+pub(crate) fn nested(settings: &Settings) -> Option<String> {
+    match &settings.storage {
+        Engine::Filesystem { root } => nesting::warning(root),
+        Engine::S3(_) | Engine::Cloud(_) | Engine::InMemory => None,
     }
 }
 

@@ -139,6 +139,7 @@ mod tests {
             "webhook http://127.0.0.1:9/…",
             "activity log",
             "trace export",
+            "collector",
             "upload purge",
             "password memory",
             &format!("health check {path}/a"),
@@ -148,7 +149,7 @@ mod tests {
         let failing = workers.last().unwrap();
         let error = failing["last_error"].as_str().unwrap();
         assert!(error.starts_with("file exists"), "{failing}");
-        let purge = &workers[5];
+        let purge = &workers[6];
         assert_eq!(purge["units"], 0, "{purge}");
         assert!(
             purge["last_error"].is_null() && purge["since"].is_string(),

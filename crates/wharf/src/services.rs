@@ -4,7 +4,9 @@ mod access;
 mod activity;
 mod admin;
 mod bucket;
+mod collect;
 mod purge;
+mod scrub;
 mod store;
 mod telemetry;
 mod webhooks;
@@ -107,8 +109,11 @@ impl Services {
             tracer: telemetry::tracer(settings, &supervisor),
             admin: Admin::default(),
             activity,
+            scrub: None,
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
+        used.admin.collections = collect::start(settings, &registry, &supervisor);
+        used.scrub = scrub::start(settings, &registry, &supervisor)?;
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);

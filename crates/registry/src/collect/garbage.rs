@@ -1,6 +1,6 @@
 //! Finding garbage: what is stored and not needed, in one repository, and among all blobs.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest};
 use wharf_storage::{Key, Storage, layout};
@@ -21,14 +21,15 @@ use crate::{
 };
 
 /// The garbage of a repository, everything that is not `live` in it; `None` when there is none.
-pub(super) async fn of_repository(
-    storage: &Arc<dyn Storage>,
+pub(super) fn of_repository(
     survey: &Survey,
     live: &Live,
+    dead_layers: &[Digest],
     options: CollectOptions,
-) -> Result<Option<RepositoryGarbage>> {
-    let dead_layers = survey.layers.iter().filter(|digest| !live.contains(digest));
-    let layers = linked_layers(storage, survey, dead_layers.copied().collect()).await?;
+) -> Option<RepositoryGarbage> {
+    // What the bytes of a live layer are stored under is live, too.
+    let layers = dead_layers.iter().filter(|digest| !live.contains(digest));
+    let layers: Vec<Digest> = layers.copied().collect();
     let is_dead = |digest: &&Digest| !live.contains(digest);
     let mut history = Vec::new();
     if options.delete_untagged {
@@ -51,27 +52,37 @@ pub(super) async fn of_repository(
     };
     let loses_something = garbage.vanishes
         || !(garbage.manifests.is_empty() && garbage.layers.is_empty() && garbage.history.is_empty());
-    Ok(loses_something.then_some(garbage))
+    loses_something.then_some(garbage)
 }
 
-/// Of `digests`, those that have a link; registry:2 leaves the directories of deleted ones behind.
-async fn linked_layers(
+/// The layers that are not `live`, each with the time of its link. registry:2 leaves the directories of deleted links behind,
+/// which are not among them.
+///
+/// # Errors
+///
+/// When a task did not end; beside requests, errors of the store.
+pub(super) async fn dead_layers(
     storage: &Arc<dyn Storage>,
     survey: &Survey,
-    digests: Vec<Digest>,
-) -> Result<Vec<Digest>> {
+    live: &Live,
+    options: CollectOptions,
+) -> Result<Vec<(Digest, SystemTime)>> {
+    let beside_requests = options.grace.is_some();
+    let dead = survey.layers.iter().filter(|digest| !live.contains(digest));
     let (storage, repository) = (Arc::clone(storage), survey.repository.clone());
-    let linked = in_jobs(digests, move |digest| {
+    let linked = in_jobs(dead.copied().collect(), move |digest| {
         let (storage, link) = (Arc::clone(&storage), layout::layer_link(&repository, &digest));
         async move {
             match storage.stat(&link).await {
                 Err(error) if error.is_not_found() => Ok(None),
-                // A link whose state is unknown is removed as well.
-                Ok(_) | Err(_) => Ok(Some(digest)),
+                Ok(stat) => Ok(Some((digest, stat.modified))),
+                // A link whose state is unknown is removed as well, but not beside requests.
+                Err(error) if beside_requests => Err(error.into()),
+                Err(_) => Ok(Some((digest, SystemTime::UNIX_EPOCH))),
             }
         }
     });
-    let linked: Vec<Option<Digest>> = linked.await?;
+    let linked: Vec<Option<(Digest, SystemTime)>> = linked.await?;
     Ok(linked.into_iter().flatten().collect())
 }
 
@@ -138,7 +149,11 @@ pub(crate) fn doomed_manifests<'a>(
 /// # Errors
 ///
 /// Errors of listing a directory, and of the lookup of a blob.
-pub(super) async fn blobs(storage: &Arc<dyn Storage>, live: &Arc<DigestSet>) -> Result<Vec<DoomedBlob>> {
+pub(super) async fn blobs(
+    storage: &Arc<dyn Storage>,
+    live: &Arc<DigestSet>,
+    options: CollectOptions,
+) -> Result<Vec<DoomedBlob>> {
     let mut prefixes = Vec::new();
     for algorithm in Algorithm::ALL {
         let below = layout::blobs().join(algorithm.as_str()).map_err(no_key)?;
@@ -150,18 +165,22 @@ pub(super) async fn blobs(storage: &Arc<dyn Storage>, live: &Arc<DigestSet>) -> 
     }
     let (storage, live) = (Arc::clone(storage), Arc::clone(live));
     let found = in_jobs(prefixes, move |(algorithm, directory)| {
-        doomed(Arc::clone(&storage), Arc::clone(&live), algorithm, directory)
+        doomed(
+            Arc::clone(&storage),
+            Arc::clone(&live),
+            options,
+            algorithm,
+            directory,
+        )
     });
     Ok(found.await?.into_iter().flatten().collect())
 }
 
-/// The blobs in one directory that are not `live`.
-///
-/// *Online*, what is pinned or was written within the grace period is not doomed either; the time of writing is in the
-/// same [`Stat`](wharf_storage::Stat) as the size.
+/// The blobs in one directory that are not `live`, and not too young.
 async fn doomed(
     storage: Arc<dyn Storage>,
     live: Arc<DigestSet>,
+    options: CollectOptions,
     algorithm: Algorithm,
     directory: Key,
 ) -> Result<Vec<DoomedBlob>> {
@@ -174,6 +193,7 @@ async fn doomed(
         let storage = Arc::clone(&storage);
         async move {
             match storage.stat(&layout::blob(&digest)).await {
+                Ok(stat) if options.is_young(stat.modified) => Ok(None),
                 Ok(stat) => Ok(Some(DoomedBlob {
                     digest,
                     size: stat.size,

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use wharf_oci::Digest;
+use wharf_oci::{Algorithm, Digest};
 use wharf_storage::{Storage, layout};
 
 use super::{
@@ -46,6 +46,14 @@ impl Live {
     /// The marks, in the order in which they were made.
     pub(super) fn into_marks(self) -> Vec<Mark> {
         self.marks
+    }
+
+    /// What is live and known by `algorithm`, in ascending order.
+    pub(super) fn by(&self, algorithm: Algorithm) -> Vec<Digest> {
+        let named = self.named.iter().filter(|digest| digest.algorithm() == algorithm);
+        let mut named: Vec<Digest> = named.copied().collect();
+        named.sort_unstable();
+        named
     }
 
     /// Marks everything that the manifests `ahead`, which are marked, reach.

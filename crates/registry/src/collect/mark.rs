@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc};
 
-use wharf_oci::{Digest, RepoName};
+use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_storage::{
     Storage,
     layout::{InTree as _, Repository},
@@ -48,11 +48,18 @@ impl Examination {
     pub(super) async fn repository(&self, repository: Repository, trash: &Roots) -> Result<Option<Examined>> {
         let survey = Survey::take(&self.storage, &self.manifests, repository, self.options).await?;
         let Some(mut survey) = survey else { return Ok(None) };
-        let live = self.mark(&mut survey, trash).await?;
-        let garbage = if survey.is_kept_whole {
-            None
-        } else {
-            garbage::of_repository(&self.storage, &survey, &live, self.options).await?
+        let mut live = self.mark(&mut survey, trash).await?;
+        let mut dead_layers = Vec::new();
+        for (layer, linked) in garbage::dead_layers(&self.storage, &survey, &live, self.options).await? {
+            match self.options.is_young(linked) {
+                true => live.name(layer),
+                false => dead_layers.push(layer),
+            }
+        }
+        live.follow_links(&self.storage, &mut survey).await?;
+        let garbage = match survey.is_kept_whole {
+            true => None,
+            false => garbage::of_repository(&survey, &live, &dead_layers, self.options),
         };
         Ok(Some(examined(survey, live, garbage)))
     }
@@ -68,7 +75,10 @@ impl Examination {
             return Ok(None);
         };
         let mut survey = Survey::empty(Repository::from(&name));
-        let live = self.mark(&mut survey, trash).await?;
+        let mut live = self.mark(&mut survey, trash).await?;
+        // Their bytes may be stored by another digest, which their links say.
+        survey.layers = live.by(Algorithm::Sha512);
+        live.follow_links(&self.storage, &mut survey).await?;
         Ok(Some(examined(survey, live, None)))
     }
 
@@ -91,7 +101,6 @@ impl Examination {
             live.reach_everything(survey);
             live.reach_unlinked(&self.manifests, survey, trash).await?;
         }
-        live.follow_links(&self.storage, survey).await?;
         Ok(live)
     }
 }
@@ -106,8 +115,6 @@ fn examined(survey: Survey, live: Live, garbage: Option<RepositoryGarbage>) -> E
 }
 
 /// The manifests that are needed for their own sake.
-///
-/// *Online*, manifests that are pinned, or linked within the grace period, are roots as well.
 fn roots(survey: &Survey, options: CollectOptions) -> Vec<Digest> {
     let mut roots = Vec::new();
     if !options.delete_untagged {

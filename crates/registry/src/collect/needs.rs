@@ -12,7 +12,10 @@ use wharf_storage::{
 use super::{REPOSITORIES, mark::Examination, report::CollectOptions, survey::Survey};
 use crate::{
     error::Result,
-    trash::{Trash, TrashRoots, roots::Roots},
+    trash::{
+        records::Trash,
+        roots::{Roots, TrashRoots},
+    },
     tree::{manifest::Manifests, parallel::failed_job, repositories},
 };
 
@@ -139,7 +142,8 @@ async fn needed_in(examination: &Examination, repository: Repository) -> Result<
     let Some(mut survey) = survey.await? else {
         return Ok((name, Vec::new()));
     };
-    let live = examination.mark(&mut survey, &Roots::default()).await?;
+    let mut live = examination.mark(&mut survey, &Roots::default()).await?;
+    live.follow_links(&examination.storage, &mut survey).await?;
     let needed = live.into_marks();
     Ok((name, needed.iter().map(|mark| *mark.digest()).collect()))
 }

@@ -1,6 +1,9 @@
 //! The findings and results of a collection, as plain values for the sweep and for reports.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use wharf_oci::Digest;
 use wharf_storage::layout::{InTree as _, Repository};
@@ -12,6 +15,16 @@ pub struct CollectOptions {
     pub delete_untagged: bool,
     /// How long records of deletions keep what they name (`trash.retention`).
     pub trash_retention: Duration,
+    /// How old what is stored, or linked as a layer, must be to be garbage; `None`: of any age. For collections beside requests.
+    pub grace: Option<Duration>,
+}
+
+impl CollectOptions {
+    /// Whether something that was written at `modified` is too young to be garbage.
+    pub(super) fn is_young(&self, modified: SystemTime) -> bool {
+        let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+        self.grace.is_some_and(|grace| age < grace)
+    }
 }
 
 /// The digests that one repository needs, in the order in which they were found.
@@ -128,11 +141,19 @@ impl fmt::Display for Finding {
     }
 }
 
-/// The result of a sweep.
+/// Blobs that were, or are to be, removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
     /// Number of blobs, manifests and layers among them.
     pub blobs: u64,
     /// Number of bytes that they held.
     pub bytes: u64,
+}
+
+impl Swept {
+    /// Counts those of `other` as well.
+    pub(super) fn add(&mut self, other: Self) {
+        self.blobs += other.blobs;
+        self.bytes += other.bytes;
+    }
 }

@@ -9,7 +9,7 @@ use std::{
         Weak,
         atomic::{AtomicBool, Ordering::SeqCst},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use async_trait::async_trait;
@@ -22,6 +22,7 @@ use super::{
     decisions::Timing,
     marks::{Flag, Marks, RunId, Suspects},
     moment::Moment,
+    recent::Recent,
 };
 use crate::error::Result;
 
@@ -29,6 +30,8 @@ use crate::error::Result;
 #[derive(Debug)]
 pub(super) struct InMemory {
     begun: (SystemTime, Instant),
+    /// What clients were told lately.
+    recent: Recent,
     /// Whether there are dooms: what every push asks.
     any: AtomicBool,
     state: Mutex<State>,
@@ -43,8 +46,9 @@ struct State {
 }
 
 impl InMemory {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(grace: Duration) -> Self {
         Self {
+            recent: Recent::new(grace),
             begun: (SystemTime::now(), Instant::now()),
             any: AtomicBool::new(false),
             state: Mutex::default(),
@@ -61,6 +65,14 @@ impl InMemory {
 impl Marks for InMemory {
     fn timing(&self) -> &'static Timing {
         &Timing::ALONE
+    }
+
+    fn note(&self, digests: &[Digest]) {
+        digests.iter().for_each(|digest| self.recent.note(digest));
+    }
+
+    fn is_recent(&self, digest: &Digest) -> bool {
+        self.recent.has(digest)
     }
 
     /// A request asks under its shared lock. One that finds nothing just before a digest is doomed holds the lock for which the

@@ -40,6 +40,18 @@ pub(crate) trait Marks: Debug + Send + Sync + 'static {
     /// The times that hold for this store.
     fn timing(&self) -> &'static Timing;
 
+    /// Remembers that clients were told that they may rely on `digests`, where the times of this store give them no time to
+    /// do so. Does not wait.
+    fn note(&self, digests: &[Digest]) {
+        let _ = digests;
+    }
+
+    /// Whether a client may have been told lately that it may rely on `digest`.
+    fn is_recent(&self, digest: &Digest) -> bool {
+        let _ = digest;
+        false
+    }
+
     /// Whether a digest may be doomed. Where none is, a request need not ask.
     fn may_be_any(&self) -> bool;
 

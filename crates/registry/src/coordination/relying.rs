@@ -35,6 +35,8 @@ impl Reliance {
     /// Whether the digests are stored is to be looked up after this: a digest of which no mark was found may have been swept
     /// before.
     pub(super) async fn on(marks: &Arc<dyn Marks>, digests: &[Digest]) -> Result<Self> {
+        // Before the doom is read: the collector reads in the opposite order.
+        marks.note(digests);
         if !marks.may_be_any() {
             return Ok(Self::default());
         }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use tokio::time::{Instant, sleep_until};
 use uuid::Uuid;
 use wharf_oci::Digest;
@@ -105,7 +105,8 @@ impl Run {
         let needed = doomed.keys().filter(|digest| !unneeded.contains(digest));
         let (mut spared, mut dooms, mut confirmed) = (Vec::new(), Vec::new(), Vec::new());
         for digest in garbage.iter().chain(needed) {
-            let (is_needed, since) = (!unneeded.contains(digest), doomed.get(digest).copied());
+            let is_needed = !unneeded.contains(digest) || self.marks.is_recent(digest);
+            let since = doomed.get(digest).copied();
             match fate(is_needed, since, self.began, self.marks.timing()) {
                 Fate::Keep | Fate::Wait => {}
                 Fate::Spare => spared.push(*digest),
@@ -192,15 +193,30 @@ impl Run {
     /// Removes all of `condemned`, and answers what is certainly gone. Nothing is on its way any more when this returns `Ok`.
     async fn remove_all(&mut self, condemned: &[&Condemned]) -> Result<Vec<Digest>> {
         let (mut gone, mut open) = (Vec::new(), Vec::new());
-        for some in condemned.chunks(PARALLEL) {
+        // Where no other process can undo a removal, it carries no time, and many share their syncs.
+        let is_alone = !self.storage.is_shared();
+        for some in condemned.chunks(if is_alone { BATCH } else { PARALLEL }) {
             let until = self.deadline().await?;
             // In tasks of their own: when the run is dropped, no other one begins in this process before they have ended.
-            let removals = some.iter().map(|condemned| {
+            let spawned = |some: Vec<Condemned>| {
                 let (storage, id) = (Arc::clone(&self.storage), Arc::clone(&self.id));
-                tokio::spawn(remove(storage, (*condemned).clone(), until, id))
-            });
-            for (condemned, removal) in some.iter().zip(join_all(removals).await) {
-                match removal.unwrap_or(Removal::Unknown).next() {
+                let count = some.len();
+                let removal = tokio::spawn(async move {
+                    match is_alone {
+                        true => remove_together(storage, some, id).await,
+                        false => remove(storage, some, until, id).await,
+                    }
+                });
+                removal.map(move |removal| vec![removal.unwrap_or(Removal::Unknown); count])
+            };
+            let each = some.iter().map(|condemned| (*condemned).clone());
+            let removals: Vec<_> = match is_alone {
+                true => vec![spawned(each.collect())],
+                false => each.map(|condemned| spawned(vec![condemned])).collect(),
+            };
+            let outcomes = join_all(removals).await.into_iter().flatten();
+            for (condemned, removal) in some.iter().zip(outcomes) {
+                match removal.next() {
                     AfterRemoval::Spare => gone.push(condemned.digest),
                     AfterRemoval::WaitOut => open.push(*condemned),
                     AfterRemoval::Leave => {}
@@ -291,22 +307,56 @@ impl Run {
     }
 }
 
-/// Removes all that goes with a digest, in order. The run may be under way as long as its `id` is held.
-async fn remove(storage: Arc<dyn Storage>, condemned: Condemned, until: SystemTime, id: RunId) -> Removal {
-    for key in condemned.keys {
-        let keep = key.parent().and_then(|directory| directory.parent());
-        let removal = wharf_storage::Removal {
-            keep: keep.unwrap_or_else(|| key.clone()),
-            key,
-        };
-        match storage.remove_until(&removal, until).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::Precondition => return Removal::Refused,
-            Err(error) => {
-                tracing::warn!(collector.run = %id, digest = %condemned.digest, %error, "it is not known whether garbage was removed; the collector waits, and looks");
-                return Removal::Unknown;
+/// Removes all that goes with each digest, in order. The run may be under way as long as its `id` is held.
+async fn remove(
+    storage: Arc<dyn Storage>,
+    condemned: Vec<Condemned>,
+    until: SystemTime,
+    id: RunId,
+) -> Removal {
+    for Condemned { digest, keys } in condemned {
+        for key in keys {
+            match storage.remove_until(&with_directories(key), until).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::Precondition => return Removal::Refused,
+                Err(error) => {
+                    log_unknown(&id, &digest, &error);
+                    return Removal::Unknown;
+                }
             }
         }
     }
     Removal::Done
+}
+
+/// Removes all that goes with some digests: all pointers, and then all bytes, each durable before the next.
+async fn remove_together(storage: Arc<dyn Storage>, condemned: Vec<Condemned>, id: RunId) -> Removal {
+    let Some(first) = condemned.first().map(|condemned| condemned.digest) else {
+        return Removal::Done;
+    };
+    let (mut pointers, mut bytes) = (Vec::new(), Vec::new());
+    for Condemned { mut keys, .. } in condemned {
+        bytes.extend(keys.pop().map(with_directories));
+        pointers.extend(keys.into_iter().map(with_directories));
+    }
+    for removals in [pointers, bytes] {
+        if let Err(error) = storage.remove_many(&removals).await {
+            log_unknown(&id, &first, &error);
+            return Removal::Unknown;
+        }
+    }
+    Removal::Done
+}
+
+/// The removal of the object at `key`, and of the directory that is its own.
+fn with_directories(key: Key) -> wharf_storage::Removal {
+    let keep = key.parent().and_then(|directory| directory.parent());
+    wharf_storage::Removal {
+        keep: keep.unwrap_or_else(|| key.clone()),
+        key,
+    }
+}
+
+fn log_unknown(id: &RunId, digest: &Digest, error: &wharf_storage::Error) {
+    tracing::warn!(collector.run = %id, %digest, %error, "it is not known whether garbage was removed; the collector waits, and looks");
 }

@@ -1,11 +1,10 @@
 //! Two stores side by side: the objects below a prefix in either of them, page by page, in the order of their keys.
 
-use std::{cmp::Ordering, collections::VecDeque};
+use std::cmp::Ordering;
 
 use wharf_storage::{Error, Key, Scanned, Storage};
 
-/// How many objects are asked of a store at once; a bucket gives no more.
-const PAGE: usize = 1000;
+use crate::tree::scan::Scan;
 
 /// An object of either store or of both.
 #[derive(Debug)]
@@ -41,14 +40,14 @@ impl<'a> Join<'a> {
         let failed = |is_source| move |error| NotListed { is_source, error };
         self.from.fill().await.map_err(failed(true))?;
         self.to.fill().await.map_err(failed(false))?;
-        let order = match (self.from.page.front(), self.to.page.front()) {
+        let order = match (self.from.first(), self.to.first()) {
             (None, None) => return Ok(None),
             (Some(_), None) => Ordering::Less,
             (None, Some(_)) => Ordering::Greater,
             (Some(here), Some(there)) => here.key.cmp(&there.key),
         };
-        let here = order.is_le().then(|| self.from.page.pop_front()).flatten();
-        let there = order.is_ge().then(|| self.to.page.pop_front()).flatten();
+        let here = order.is_le().then(|| self.from.take_first()).flatten();
+        let there = order.is_ge().then(|| self.to.take_first()).flatten();
         let key = here.as_ref().or(there.as_ref()).map(|object| object.key.clone());
         Ok(key.map(|key| Pair {
             key,
@@ -63,52 +62,4 @@ impl<'a> Join<'a> {
 pub(super) struct NotListed {
     pub(super) is_source: bool,
     pub(super) error: Error,
-}
-
-/// The objects below a prefix of one store.
-#[derive(Debug)]
-pub(super) struct Scan<'a> {
-    storage: &'a dyn Storage,
-    prefix: Key,
-    page: VecDeque<Scanned>,
-    /// The key after which reading goes on.
-    after: Option<Key>,
-    is_at_end: bool,
-}
-
-impl<'a> Scan<'a> {
-    pub(super) fn new(storage: &'a dyn Storage, prefix: &Key) -> Self {
-        Self {
-            storage,
-            prefix: prefix.clone(),
-            page: VecDeque::new(),
-            after: None,
-            is_at_end: false,
-        }
-    }
-
-    /// The next object.
-    ///
-    /// # Errors
-    ///
-    /// Errors of the store.
-    pub(super) async fn next(&mut self) -> wharf_storage::Result<Option<Scanned>> {
-        self.fill().await?;
-        Ok(self.page.pop_front())
-    }
-
-    /// Reads a page if there is no object left of the last one.
-    async fn fill(&mut self) -> wharf_storage::Result<()> {
-        while self.page.is_empty() && !self.is_at_end {
-            let page = self.storage.scan(&self.prefix, self.after.as_ref(), PAGE).await?;
-            self.is_at_end = !page.more;
-            self.after = page
-                .objects
-                .last()
-                .map(|object| object.key.clone())
-                .or(self.after.take());
-            self.page.extend(page.objects);
-        }
-        Ok(())
-    }
 }

@@ -36,23 +36,6 @@ impl Compared {
     }
 }
 
-/// The path of `key` below the directory `prefix`.
-pub(super) fn below<'a>(prefix: &Key, key: &'a Key) -> Option<&'a str> {
-    key.as_str().strip_prefix(prefix.as_str())?.strip_prefix('/')
-}
-
-/// Whether a path has the form of that of a link, whatever the algorithm: `<algorithm>/<hex>/link`.
-pub(super) fn is_link(path: &str) -> bool {
-    let mut parts = path.split('/');
-    matches!((parts.nth(2), parts.next()), (Some("link"), None))
-}
-
-/// The digest that the path `<algorithm>/<hex>/link` names.
-pub(super) fn named(path: &str) -> Option<Digest> {
-    let (algorithm, hex) = path.strip_suffix("/link")?.split_once('/')?;
-    format!("{algorithm}:{hex}").parse().ok()
-}
-
 /// Compares what the two stores have. A link whose size is that of the digest in its key is not read when the
 /// destination has one of that size: what else would they hold?
 ///

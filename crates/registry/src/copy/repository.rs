@@ -15,13 +15,17 @@ use wharf_storage::{
 use super::{
     blobs::{self, Presence},
     job::{Failure, Job},
-    join::{Join, Scan},
+    join::Join,
     links::{self, Compared, Link},
     report::Kind,
 };
 use crate::{
     error::Result,
-    tree::{manifest::Facts, parallel::in_parallel},
+    tree::{
+        manifest::Facts,
+        parallel::in_parallel,
+        scan::{self, Scan},
+    },
 };
 
 /// The manifests and tags of a repository at one moment.
@@ -158,7 +162,7 @@ async fn list_tags(job: &Job, repository: &Repository, seen: &mut Seen) -> Resul
     let (mut tags, mut currents): (Vec<Tag>, Vec<Option<Link>>) = Default::default();
     let mut pairs = Join::new(&*job.from, &*job.to, &prefix);
     while let Some(pair) = pairs.next().await? {
-        let below = links::below(&prefix, &pair.key);
+        let below = scan::below(&prefix, &pair.key);
         let (name, rest) = below.and_then(|below| below.split_once('/')).unwrap_or_default();
         let Some(here) = &pair.here else {
             if rest == "current/link" {
@@ -169,7 +173,7 @@ async fn list_tags(job: &Job, repository: &Repository, seen: &mut Seen) -> Resul
         };
         seen.see(here);
         let is_current = rest == "current/link";
-        let own = rest.strip_prefix("index/").and_then(links::named);
+        let own = rest.strip_prefix("index/").and_then(scan::named);
         if !is_current && own.is_none() {
             job.stranger();
             continue;
@@ -216,14 +220,14 @@ async fn list_links(job: &Job, prefix: &Key, mut seen: Option<&mut Seen>) -> Res
         if let Some(seen) = &mut seen {
             seen.see(here);
         }
-        let Some(below) = links::below(prefix, &pair.key).filter(|below| links::is_link(below)) else {
+        let Some(below) = scan::below(prefix, &pair.key).filter(|below| scan::is_link(below)) else {
             job.stranger();
             continue;
         };
         links.push(Link {
             size: here.stat.size,
             there: pair.there,
-            own: links::named(below),
+            own: scan::named(below),
             key: pair.key,
         });
     }

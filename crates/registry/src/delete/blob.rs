@@ -12,7 +12,7 @@ use crate::{
     patience::turn,
     registry::Registry,
     tag_rights::{EveryTag, TagRights},
-    trash::{DeletedKind, Pointers, TrashedLayer},
+    trash::record::{DeletedKind, Pointers, TrashId, TrashedLayer},
     tree::parallel::{PARALLEL, in_parallel},
 };
 
@@ -88,12 +88,13 @@ impl Registry {
                 true => self.tree.links.target(&link).await?,
                 false => None,
             };
-            self.record_layer(caller, name, digest).await?;
+            let record = self.record_layer(caller, name, digest).await?;
             let unlinked = lock.unlink_layer(name).await;
             if let Some(stored) = stored {
                 let needing = self.manifests_above(name, digest).await?;
                 if let Err(needed) = self.require_untagged(name, digest, &needing, rights).await {
                     lock.restore_layer(name, &stored).await?;
+                    self.trash.take_back(record.as_ref()).await?;
                     return Err(needed);
                 }
             }
@@ -103,17 +104,22 @@ impl Registry {
     }
 
     /// Records the deletion of the link of the layer `digest`.
-    async fn record_layer(&self, caller: &dyn Caller, name: &RepoName, digest: &Digest) -> Result<()> {
+    async fn record_layer(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        digest: &Digest,
+    ) -> Result<Option<TrashId>> {
         if !self.trash.is_kept() {
-            return Ok(());
+            return Ok(None);
         }
         let link = layout::layer_link(name, digest);
         let Some(stored) = self.tree.links.target(&link).await? else {
-            return Ok(());
+            return Ok(None);
         };
         let since = match self.storage.stat(&link).await {
             Ok(stat) => stat.modified,
-            Err(error) if error.is_not_found() => return Ok(()),
+            Err(error) if error.is_not_found() => return Ok(None),
             Err(error) => return Err(error.into()),
         };
         let pointers = Pointers {
@@ -124,10 +130,7 @@ impl Registry {
             }],
             ..Pointers::default()
         };
-        self.trash
-            .keep(caller, name, DeletedKind::Blob, pointers)
-            .await
-            .map(drop)
+        self.trash.keep(caller, name, DeletedKind::Blob, pointers).await
     }
 
     /// Checks that no tagged manifest of `name` needs the blob `digest`. That holds as long as the watch is not disturbed.

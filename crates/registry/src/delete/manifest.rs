@@ -17,7 +17,7 @@ use crate::{
     locks::TagsLocked,
     registry::Registry,
     tag_rights::{EveryTag, TagRights},
-    trash::{DeletedKind, Pointers, TrashedLink},
+    trash::record::{DeletedKind, Pointers, TrashedLink},
     tree::{parallel::in_parallel, tags::Pointer},
 };
 
@@ -109,6 +109,8 @@ impl Registry {
     ) -> Result<(Vec<Tag>, Option<Digest>)> {
         for _ in 0..ATTEMPTS {
             let (pointers, subject, watch) = self.find_tags_to_delete(name, digest, force, rights).await?;
+            // Listings before the lock: what is listed changes only by pushes that disturb the watch.
+            let recorded = self.record_manifest(name, digest, &pointers).await?;
             let lock = self.locks.lock_exclusive(digest).await?;
             if watch.is_disturbed() {
                 continue;
@@ -116,13 +118,25 @@ impl Registry {
             // Invariant I3, removal: tags before the revision. A crash in between leaves an untagged manifest.
             let named: Vec<Tag> = pointers.iter().map(|pointer| pointer.tag.clone()).collect();
             let tags = lock.lock_tags(name, named.clone()).await?;
-            self.record_manifest(caller, name, digest, named).await?;
+            let record = self
+                .trash
+                .keep(caller, name, DeletedKind::Manifest, recorded.clone())
+                .await?;
             let removed = self.remove_tags_of(digest, pointers, &tags).await?;
+            if let Some(record) = record.as_ref().filter(|_| removed.len() < recorded.tags.len()) {
+                // A push has moved the others elsewhere in between.
+                let mut less = recorded;
+                less.tags.retain(|tag| removed.contains(&tag.tag));
+                self.trash
+                    .narrow(record, caller, name, DeletedKind::Manifest, less)
+                    .await?;
+            }
             let unlinked = lock.unlink_revision(name).await;
             if !force && self.must_look_again() {
                 let needed = self.look_for_index(name, digest, subject.as_ref(), rights).await;
                 if let Err(Error::NeededByIndex { .. }) = needed {
                     lock.restore_revision(name, &removed).await?;
+                    self.trash.take_back(record.as_ref()).await?;
                 }
                 needed?;
             }
@@ -132,35 +146,35 @@ impl Registry {
         Err(disturbed())
     }
 
-    /// Records the deletion of the manifest `digest`, and of those of the locked `tags` that point at it.
+    /// What the trash is to say of the manifest `digest`, and of the tags that were found to point at it.
     async fn record_manifest(
         &self,
-        caller: &dyn Caller,
         name: &RepoName,
         digest: &Digest,
-        tags: Vec<Tag>,
-    ) -> Result<()> {
+        pointers: &[Pointer],
+    ) -> Result<Pointers> {
         if !self.trash.is_kept() {
-            return Ok(());
+            return Ok(Pointers::default());
         }
         let link = layout::revision_link(name, digest);
         let since = match self.storage.stat(&link).await {
             Ok(stat) => stat.modified,
-            // The link of a manifest of registry 2.1.0 is that of a layer.
+            // It was deleted meanwhile.
             Err(error) if error.is_not_found() => SystemTime::now(),
             Err(error) => return Err(error.into()),
         };
-        let tags: Vec<(Tag, Digest)> = tags.into_iter().map(|tag| (tag, *digest)).collect();
-        let pointers = Pointers {
+        let tags: Vec<(Tag, Digest)> = pointers
+            .iter()
+            .map(|pointer| (pointer.tag.clone(), *digest))
+            .collect();
+        Ok(Pointers {
             tags: self.record_tags(name, &tags).await?,
             manifests: vec![TrashedLink {
                 digest: *digest,
                 since,
             }],
             ..Pointers::default()
-        };
-        let kept = self.trash.keep(caller, name, DeletedKind::Manifest, pointers);
-        kept.await.map(drop)
+        })
     }
 
     /// Refuses the deletion of the manifest `digest`, which is gone with its tags, if a tagged index needs it by now

@@ -1,18 +1,29 @@
-//! Taking a deletion back: the pointers of its record are written again, what is pointed at before what points to it.
+//! Taking a deletion back: each manifest of its record is pushed again, by the registry itself.
+//!
+//! So all that holds for a push holds here: what the manifest names is checked and held under its locks until the pointers are
+//! durable, children come before the indexes that list them, other processes are looked at again, fallback tags are
+//! brought up to date, and subscribers get events. Beside that, links come back that the manifest needs and that
+//! deletions of *this repository* took: those of the record itself, and those of later records that are still in the trash. No other
+//! bytes are linked, whether they are stored or not: the repository may never have had a right to them.
 
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashSet, time::SystemTime};
 
-use wharf_oci::{Digest, RepoName, Tag};
+use wharf_oci::{Digest, Reference, RepoName, Tag, is_referrers_tag};
 use wharf_storage::layout;
 
-use super::{TrashId, TrashRecord, TrashedTag};
+use super::{
+    record::{TrashId, TrashRecord, TrashedTag},
+    roots::{Roots, TrashRoots},
+};
 use crate::{
     error::{Error, Result},
-    events::{Caller, EventKind},
-    locks::Shared,
+    events::Caller,
+    locks::{Past, Shared},
+    manifests::ManifestPush,
+    precondition::Precondition,
     registry::Registry,
     tree::{
-        manifest::{Facts, Stored},
+        manifest::StoredManifest,
         parallel::{PARALLEL, in_parallel},
     },
 };
@@ -24,13 +35,14 @@ const BUSY: &str = "what is to be restored is being removed as garbage";
 pub struct Restored {
     /// Tags that point again at what they pointed at before, those among them that another request has restored meanwhile.
     pub tags: Vec<Tag>,
-    /// Manifests that the repository has again.
+    /// Manifests of the record that the repository has again.
     pub manifests: Vec<Digest>,
     /// How many links of layers were written again.
     pub layers: usize,
     /// Tags that point elsewhere by now, and were left alone.
     pub left_alone: Vec<LeftAlone>,
-    /// Content that the store does not have any more.
+    /// Content that the store, or the repository, does not have any more. The manifests that need it, and their tags, did not
+    /// come back.
     pub lost: Vec<Digest>,
 }
 
@@ -45,18 +57,26 @@ pub struct LeftAlone {
     pub current: Digest,
 }
 
+/// A restore under way.
+struct Restore<'a> {
+    caller: &'a dyn Caller,
+    record: &'a TrashRecord,
+    /// What all records of the repository name.
+    kept: &'a Roots,
+    /// Whether tags are moved that point elsewhere by now.
+    force: bool,
+    restored: Restored,
+}
+
 impl Registry {
-    /// Writes the pointers of the deletion `id` again, with their times where the store keeps times. A tag that points
-    /// elsewhere by now is left alone, unless `force`. The record goes when all of it is back; it stays when tags were left alone
-    /// or content is lost, and restoring may be repeated.
-    ///
-    /// Each manifest is linked as a push of it would link it: under the locks on all that it names, children before the indexes
-    /// that list them.
+    /// Pushes what the deletion `id` took again, with its times where the store keeps times. A tag that points elsewhere by now is
+    /// left alone, unless `force`. The record goes when all of it is back; it stays when tags were left alone or content is lost,
+    /// and restoring may be repeated.
     ///
     /// # Errors
     ///
-    /// [`Error::TrashUnknown`], [`Error::TrashDamaged`]; [`Error::Busy`] when other requests, or the collector, keep it waiting for too
-    /// long; errors of the store.
+    /// [`Error::TrashUnknown`], [`Error::TrashDamaged`]; [`Error::Busy`] and [`Error::Exhausted`] when other requests, or the collector,
+    /// keep it waiting for too long; errors of the store.
     pub async fn restore_from_trash(
         &self,
         caller: &dyn Caller,
@@ -64,23 +84,24 @@ impl Registry {
         force: bool,
     ) -> Result<Restored> {
         let record = self.trash.read(id).await?;
-        let name = &record.repository;
-        let mut restored = Restored::default();
-        for layers in record.pointers.layers.chunks(PARALLEL) {
-            let links = layers.iter().map(|layer| {
-                let stored = layer.stored.unwrap_or(layer.digest);
-                self.relink_layer(name, layer.digest, stored)
-            });
-            for (layer, linked) in layers.iter().zip(in_parallel::<_, Error, _>(links).await?) {
-                restored.count(layer.digest, linked);
-            }
+        let kept = TrashRoots::read(&self.trash)
+            .await?
+            .of(record.repository.as_str());
+        let mut restore = Restore {
+            caller,
+            record: &record,
+            kept: &kept,
+            force,
+            restored: Restored::default(),
+        };
+        self.restore_layers(&mut restore).await?;
+        for digest in self.children_first(&restore).await? {
+            self.restore_manifest(&mut restore, digest).await?;
         }
-        self.relink_manifests(&record, &mut restored).await?;
-        for tag in &record.pointers.tags {
-            self.relink_tag(name, tag, force, &mut restored).await?;
-        }
-        self.relink_history(&record).await?;
-        self.report_restored(caller, &record, &restored).await?;
+        self.restore_history(&restore).await?;
+        let mut restored = restore.restored;
+        restored.lost.sort_unstable();
+        restored.lost.dedup();
         if restored.left_alone.is_empty() && restored.lost.is_empty() {
             match self.trash.remove(id).await {
                 // Another request has restored it as well.
@@ -91,57 +112,40 @@ impl Registry {
         Ok(restored)
     }
 
-    /// Links the manifests of `record`, and whatever of their children and blobs the repository has lost since.
-    async fn relink_manifests(&self, record: &TrashRecord, restored: &mut Restored) -> Result<()> {
-        let pointers = &record.pointers;
-        let tagged = pointers.tags.iter().map(|tag| tag.digest);
-        let roots: Vec<Digest> = pointers
-            .manifests
-            .iter()
-            .map(|link| link.digest)
-            .chain(tagged)
-            .collect();
-        let times: HashMap<Digest, _> = pointers
-            .manifests
-            .iter()
-            .map(|link| (link.digest, link.since))
-            .collect();
-        let own: HashSet<Digest> = times.keys().copied().collect();
-        for digest in self.children_first(roots).await? {
-            let name = &record.repository;
-            if self.has_revision(name, &digest).await? {
-                if own.contains(&digest) {
-                    restored.manifests.push(digest);
+    /// Links the layers of the record.
+    async fn restore_layers(&self, restore: &mut Restore<'_>) -> Result<()> {
+        let name = &restore.record.repository;
+        for layers in restore.record.pointers.layers.chunks(PARALLEL) {
+            let links = layers.iter().map(|layer| {
+                let stored = layer.stored.unwrap_or(layer.digest);
+                self.relink_layer(name, layer.digest, stored)
+            });
+            for (layer, linked) in layers.iter().zip(in_parallel::<_, Error, _>(links).await?) {
+                match linked {
+                    Some(true) => restore.restored.layers += 1,
+                    Some(false) => restore.restored.lost.push(layer.digest),
+                    None => {}
                 }
-                continue;
             }
-            let facts = match self.tree.manifests.look_up(&digest).await {
-                Stored::Absent => {
-                    restored.lost.push(digest);
-                    continue;
-                }
-                // The repository had it although it cannot be read; a push heals it.
-                Stored::Unreadable(_) => None,
-                Stored::Understood(facts) => Some(facts),
-            };
-            let needs: Vec<Digest> = match &facts {
-                Some(facts) => facts.all().chain([&digest]).copied().collect(),
-                None => vec![digest],
-            };
-            let lock = self.lock_to_restore(&needs).await?;
-            restored.layers += self.relink_blobs(name, facts.as_deref(), &lock).await?;
-            lock.link_revision(name, &digest, times.get(&digest).copied())
-                .await?;
-            restored.manifests.push(digest);
         }
         Ok(())
     }
 
-    /// `roots` and all manifests below them, each after its children. Those that are not stored are among them.
-    async fn children_first(&self, roots: Vec<Digest>) -> Result<Vec<Digest>> {
-        let (mut order, mut seen) = (Vec::new(), HashSet::new());
+    /// The manifests of the record, and those below them that later deletions took, each after its children.
+    async fn children_first(&self, restore: &Restore<'_>) -> Result<Vec<Digest>> {
+        let pointers = &restore.record.pointers;
+        let (lists, tags): (Vec<_>, Vec<_>) = pointers
+            .tags
+            .iter()
+            .partition(|tag| is_referrers_tag(tag.tag.as_str()));
+        // What a list of referrers names was deleted for its own sake.
+        let lists: HashSet<Digest> = lists.into_iter().map(|tag| tag.digest).collect();
+        let roots = pointers.manifests.iter().map(|manifest| manifest.digest);
+        let roots = roots.chain(tags.into_iter().map(|tag| tag.digest));
         // A manifest is met twice: on the way to its children, and after them.
-        let mut ahead: Vec<(Digest, bool)> = roots.into_iter().rev().map(|root| (root, false)).collect();
+        let mut ahead: Vec<(Digest, bool)> = roots.map(|root| (root, false)).collect();
+        ahead.reverse();
+        let (mut order, mut seen) = (Vec::new(), HashSet::new());
         while let Some((digest, are_children_done)) = ahead.pop() {
             if are_children_done {
                 order.push(digest);
@@ -151,19 +155,166 @@ impl Registry {
                 continue;
             }
             ahead.push((digest, true));
-            if let Stored::Understood(facts) = self.tree.manifests.look_up(&digest).await {
-                for child in &facts.children {
-                    // An index may name children that were never here.
-                    let is_stored = self.storage.stat(&layout::blob(child)).await;
-                    match is_stored {
-                        Ok(_) => ahead.push((*child, false)),
-                        Err(error) if error.is_not_found() => {}
-                        Err(error) => return Err(error.into()),
-                    }
+            let facts = match lists.contains(&digest) {
+                true => None,
+                false => self.tree.manifests.facts(&digest).await?,
+            };
+            for child in facts.iter().flat_map(|facts| &facts.children) {
+                let was_deleted = restore.kept.manifests.contains(child);
+                if was_deleted && !self.has_revision(&restore.record.repository, child).await? {
+                    ahead.push((*child, false));
                 }
             }
         }
+        order.extend(lists.into_iter().filter(|list| seen.insert(*list)));
         Ok(order)
+    }
+
+    /// Pushes the manifest `digest` again, by each of its tags in the record.
+    async fn restore_manifest(&self, restore: &mut Restore<'_>, digest: Digest) -> Result<()> {
+        let (record, name) = (restore.record, &restore.record.repository);
+        let Some(manifest) = self.tree.manifests.load(&digest).await? else {
+            restore.restored.lost.push(digest);
+            return Ok(());
+        };
+        restore.restored.layers += self.relink_needs(name, &digest, restore.kept).await?;
+        let own = record
+            .pointers
+            .manifests
+            .iter()
+            .find(|link| link.digest == digest);
+        let since = match own {
+            Some(link) => Some(link.since),
+            None => self.linked_since(name, &digest).await?,
+        };
+        let tags: Vec<&TrashedTag> = record
+            .pointers
+            .tags
+            .iter()
+            .filter(|tag| tag.digest == digest)
+            .collect();
+        let mut is_back = true;
+        if tags.is_empty() {
+            is_back = self.push_again(restore, &manifest, since, None).await?;
+        }
+        for tag in tags {
+            if self.push_again(restore, &manifest, since, Some(tag)).await? {
+                restore.restored.tags.push(tag.tag.clone());
+            } else {
+                is_back = self.has_revision(name, &digest).await?;
+            }
+        }
+        if is_back && own.is_some() {
+            restore.restored.manifests.push(digest);
+        }
+        Ok(())
+    }
+
+    /// Pushes a manifest by its digest or by a tag of the record. Returns whether that was done.
+    async fn push_again(
+        &self,
+        restore: &mut Restore<'_>,
+        manifest: &StoredManifest,
+        since: Option<SystemTime>,
+        tag: Option<&TrashedTag>,
+    ) -> Result<bool> {
+        let name = &restore.record.repository;
+        let reference = tag.map_or_else(
+            || Reference::Digest(manifest.digest),
+            |tag| Reference::Tag(tag.tag.clone()),
+        );
+        let push = ManifestPush {
+            reference: &reference,
+            tags: &[],
+            content_type: Some(&manifest.media_type),
+            bytes: &manifest.bytes,
+            condition: &Precondition::default(),
+            creates_only: !restore.force,
+        };
+        let past = Past {
+            revision: since,
+            tag: tag.cloned(),
+        };
+        match self.prepare_manifest(name, push).await {
+            Ok(prepared) => {
+                self.publish_manifest(restore.caller, prepared.of_the_past(past))
+                    .await?;
+                Ok(true)
+            }
+            Err(Error::TagExists { current, .. }) => {
+                restore.restored.left_alone.extend(tag.map(|tag| LeftAlone {
+                    tag: tag.tag.clone(),
+                    deleted: manifest.digest,
+                    current,
+                }));
+                Ok(false)
+            }
+            Err(Error::ManifestReferencesUnknown(missing)) => {
+                // A list of referrers is made anew with each of them.
+                if !tag.is_some_and(|tag| is_referrers_tag(tag.tag.as_str())) {
+                    restore
+                        .restored
+                        .lost
+                        .extend(missing.iter().map(|missing| missing.digest));
+                }
+                Ok(false)
+            }
+            // Of a kind that is served and not taken, such as schema 1.
+            Err(Error::ManifestInvalid { .. } | Error::ManifestTooLarge { .. }) => {
+                self.link_again(restore, &manifest.digest, since, tag).await
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Links a manifest that no client may push, and a tag of it, as they were.
+    async fn link_again(
+        &self,
+        restore: &mut Restore<'_>,
+        digest: &Digest,
+        since: Option<SystemTime>,
+        tag: Option<&TrashedTag>,
+    ) -> Result<bool> {
+        let name = &restore.record.repository;
+        let facts = self.tree.manifests.facts(digest).await?;
+        let named = facts.iter().flat_map(|facts| facts.all()).copied();
+        let needs: Vec<Digest> = named.chain([*digest]).collect();
+        let lock = self.lock_to_restore(&needs).await?;
+        if let Err(error) = self.storage.stat(&layout::blob(digest)).await {
+            if error.is_not_found() {
+                restore.restored.lost.push(*digest);
+                return Ok(false);
+            }
+            return Err(error.into());
+        }
+        let tags: Vec<Tag> = tag.iter().map(|tag| tag.tag.clone()).collect();
+        let tags = lock.lock_tags(name, tags).await?;
+        if let Some(tag) = tag {
+            let current = self.tree.links.target(&layout::tag_link(name, &tag.tag)).await?;
+            if let Some(current) = current.filter(|current| current != digest && !restore.force) {
+                restore.restored.left_alone.push(LeftAlone {
+                    tag: tag.tag.clone(),
+                    deleted: *digest,
+                    current,
+                });
+                return Ok(false);
+            }
+        }
+        let past = Past {
+            revision: since,
+            tag: tag.cloned(),
+        };
+        lock.link_manifest(digest, &tags, &past).await?;
+        Ok(true)
+    }
+
+    /// When the link of the manifest `digest` was written, if there is one.
+    async fn linked_since(&self, name: &RepoName, digest: &Digest) -> Result<Option<SystemTime>> {
+        match self.storage.stat(&layout::revision_link(name, digest)).await {
+            Ok(stat) => Ok(Some(stat.modified)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Locks `digests` for a pointer to the last of them, which needs the others.
@@ -175,37 +326,20 @@ impl Registry {
         }
     }
 
-    /// Links the blobs that a manifest names and the repository does not have, as far as they are stored. Returns how many these
-    /// were.
-    async fn relink_blobs(&self, name: &RepoName, facts: Option<&Facts>, lock: &Shared) -> Result<usize> {
-        let blobs: Vec<Digest> = facts.into_iter().flat_map(Facts::blobs).copied().collect();
-        let linked = in_parallel(blobs.iter().map(|digest| async move {
-            if self
-                .tree
-                .links
-                .target(&layout::layer_link(name, digest))
-                .await?
-                .is_some()
-            {
-                return Ok(false);
-            }
-            match self.storage.stat(&layout::blob(digest)).await {
-                Ok(_) => {
-                    lock.link_layer(name, digest, digest).await?;
-                    Ok::<_, Error>(true)
-                }
-                // It was not there before either, or lies under another digest, and its link comes with the record.
-                Err(error) if error.is_not_found() => Ok(false),
-                Err(error) => Err(error.into()),
-            }
-        }));
-        let linked: Vec<bool> = linked.await?;
-        Ok(linked.into_iter().filter(|linked| *linked).count())
+    /// Links the layers again that the manifest `digest` needs and deletions of its repository took. Returns how many these were.
+    async fn relink_needs(&self, name: &RepoName, digest: &Digest, kept: &Roots) -> Result<usize> {
+        let facts = self.tree.manifests.facts(digest).await?;
+        let needs = facts.iter().flat_map(|facts| facts.blobs());
+        let taken: Vec<Digest> = needs.filter(|blob| kept.layers.contains(blob)).copied().collect();
+        let links = taken.iter().map(|layer| self.relink_layer(name, *layer, *layer));
+        let linked: Vec<Option<bool>> = in_parallel::<_, Error, _>(links).await?;
+        Ok(linked.into_iter().filter(|linked| *linked == Some(true)).count())
     }
 
     /// Lets `name` read the blob that is stored under `stored` as `digest` again. `None` when it already may, and false when the
     /// blob is gone.
     async fn relink_layer(&self, name: &RepoName, digest: Digest, stored: Digest) -> Result<Option<bool>> {
+        let lock = self.lock_to_restore(&[digest, stored]).await?;
         if self
             .tree
             .links
@@ -215,7 +349,6 @@ impl Registry {
         {
             return Ok(None);
         }
-        let lock = self.lock_to_restore(&[digest, stored]).await?;
         match self.storage.stat(&layout::blob(&stored)).await {
             Ok(_) => {
                 lock.link_layer(name, &digest, &stored).await?;
@@ -226,96 +359,18 @@ impl Registry {
         }
     }
 
-    /// Points a tag again at what it pointed at, with its history, unless it points elsewhere by now.
-    async fn relink_tag(
-        &self,
-        name: &RepoName,
-        deleted: &TrashedTag,
-        force: bool,
-        restored: &mut Restored,
-    ) -> Result<()> {
-        let TrashedTag { tag, digest, .. } = deleted;
-        let lock = self.lock_to_restore(std::slice::from_ref(digest)).await?;
-        let tags = lock.lock_tags(name, vec![tag.clone()]).await?;
-        let current = self.tree.links.target(&layout::tag_link(name, tag)).await?;
-        if let Some(current) = current.filter(|current| current != digest && !force) {
-            restored.left_alone.push(LeftAlone {
-                tag: tag.clone(),
-                deleted: *digest,
-                current,
-            });
-            return Ok(());
-        }
-        if !self.has_revision(name, digest).await? {
-            // It is among what is lost.
-            return Ok(());
-        }
-        let is_there = current == Some(*digest);
-        lock.link_tag(&tags, deleted, is_there).await?;
-        restored.tags.push(tag.clone());
-        Ok(())
-    }
-
     /// Writes the entries of histories again that went without their tags, as far as these are there.
-    async fn relink_history(&self, record: &TrashRecord) -> Result<()> {
-        let name = &record.repository;
-        for entry in &record.pointers.history {
+    async fn restore_history(&self, restore: &Restore<'_>) -> Result<()> {
+        let name = &restore.record.repository;
+        for entry in &restore.record.pointers.history {
             let lock = self.lock_to_restore(std::slice::from_ref(&entry.digest)).await?;
             let tags = lock.lock_tags(name, vec![entry.tag.clone()]).await?;
-            let is_there = self
-                .tree
-                .links
-                .target(&layout::tag_link(name, &entry.tag))
-                .await?
-                .is_some();
+            let tag = layout::tag_link(name, &entry.tag);
+            let is_there = self.tree.links.target(&tag).await?.is_some();
             if is_there && self.has_revision(name, &entry.digest).await? {
                 lock.link_entry(&tags, entry).await?;
             }
         }
         Ok(())
-    }
-
-    /// Reports what came back, as pushes.
-    async fn report_restored(
-        &self,
-        caller: &dyn Caller,
-        record: &TrashRecord,
-        restored: &Restored,
-    ) -> Result<()> {
-        let digest_of: HashMap<&Tag, &Digest> = record
-            .pointers
-            .tags
-            .iter()
-            .map(|tag| (&tag.tag, &tag.digest))
-            .collect();
-        let tagged = restored.tags.iter().filter_map(|tag| {
-            let digest = digest_of.get(tag)?;
-            Some((**digest, Some(tag.clone())))
-        });
-        let with_tags: HashSet<Digest> = tagged.clone().map(|(digest, _)| digest).collect();
-        let untagged = restored
-            .manifests
-            .iter()
-            .filter(|digest| !with_tags.contains(digest));
-        let untagged = untagged.map(|digest| (*digest, None));
-        for (digest, tag) in untagged.chain(tagged) {
-            let Some(manifest) = self.tree.manifests.load(&digest).await? else {
-                continue;
-            };
-            let pushed = || vec![EventKind::ManifestPushed { manifest, tag }];
-            self.subscribers.changed(caller, &record.repository, pushed).await;
-        }
-        Ok(())
-    }
-}
-
-impl Restored {
-    /// Counts a layer that was linked again, was there, or is lost.
-    fn count(&mut self, digest: Digest, linked: Option<bool>) {
-        match linked {
-            Some(true) => self.layers += 1,
-            Some(false) => self.lost.push(digest),
-            None => {}
-        }
     }
 }

@@ -8,13 +8,23 @@ use std::{
 use wharf_oci::Digest;
 use wharf_storage::layout;
 
-use super::{Trash, TrashId};
-use crate::error::{Error, Result};
+use super::{
+    record::{TrashId, TrashRecord},
+    records::Trash,
+};
+use crate::{
+    error::{Error, Result},
+    tree::parallel::in_parallel,
+};
+
+/// How many records are read at once; each may be large.
+const READ_AT_ONCE: usize = 8;
 
 /// What the records of the trash name.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrashRoots {
     by_repository: BTreeMap<Box<str>, Arc<Roots>>,
+    ids: HashSet<TrashId>,
     /// How many records were read.
     records: usize,
 }
@@ -45,18 +55,42 @@ impl TrashRoots {
             );
         }
         let mut roots = Self::default();
-        for id in &ids {
-            roots.add(trash, id).await?;
-        }
+        roots.add_all(trash, ids).await?;
         Ok(roots)
     }
 
-    async fn add(&mut self, trash: &Trash, id: &TrashId) -> Result<()> {
-        let record = match trash.read(id).await {
-            // It was restored, or removed, since it was listed.
-            Err(Error::TrashUnknown { .. }) => return Ok(()),
-            other => other?,
-        };
+    /// What records name that are in the `trash` at this moment and were not when this was read. Records do not change.
+    ///
+    /// # Errors
+    ///
+    /// As [`read`](Self::read).
+    pub(crate) async fn since(&self, trash: &Trash) -> Result<Self> {
+        let (mut ids, _) = trash.ids().await?;
+        ids.retain(|id| !self.ids.contains(id));
+        let mut roots = Self::default();
+        roots.add_all(trash, ids).await?;
+        Ok(roots)
+    }
+
+    async fn add_all(&mut self, trash: &Trash, ids: Vec<TrashId>) -> Result<()> {
+        for some in ids.chunks(READ_AT_ONCE) {
+            let reads = some
+                .iter()
+                .map(|id| async move { Ok::<_, Error>(trash.read(id).await) });
+            let records: Vec<Result<TrashRecord>> = in_parallel(reads).await?;
+            for record in records {
+                match record {
+                    // It was restored, or removed, since it was listed.
+                    Err(Error::TrashUnknown { .. }) => {}
+                    other => self.add(&other?),
+                }
+            }
+        }
+        self.ids.extend(ids);
+        Ok(())
+    }
+
+    fn add(&mut self, record: &TrashRecord) {
         self.records += 1;
         let name: Box<str> = record.repository.as_str().into();
         let roots = Arc::make_mut(self.by_repository.entry(name).or_default());
@@ -65,7 +99,6 @@ impl TrashRoots {
             roots.layers.insert(layer.digest);
             roots.layers.extend(layer.stored);
         }
-        Ok(())
     }
 
     /// How many records there are.
@@ -81,20 +114,5 @@ impl TrashRoots {
     /// The names of all repositories of which there are records.
     pub(crate) fn repositories(&self) -> impl Iterator<Item = &str> {
         self.by_repository.keys().map(|name| &**name)
-    }
-
-    /// What these name and `earlier` did not, repository by repository.
-    pub(crate) fn beyond(&self, earlier: &Self) -> Vec<(Box<str>, Arc<Roots>)> {
-        let mut new = Vec::new();
-        for (name, roots) in &self.by_repository {
-            let before = earlier.of(name);
-            if **roots == *before {
-                continue;
-            }
-            let manifests = roots.manifests.difference(&before.manifests).copied().collect();
-            let layers = roots.layers.difference(&before.layers).copied().collect();
-            new.push((name.clone(), Arc::new(Roots { manifests, layers })));
-        }
-        new
     }
 }

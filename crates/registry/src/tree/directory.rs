@@ -8,6 +8,9 @@ use crate::error::Result;
 /// How many names are asked of the store at once when all are wanted.
 const PAGE: usize = 10_000;
 
+/// How many entries are named that are no part of the layout.
+const NAMED: usize = 100;
+
 /// All names in a directory, in ascending order of their bytes. A directory that does not exist has none.
 ///
 /// # Errors
@@ -45,6 +48,17 @@ pub(crate) struct ByDigest {
     pub(crate) unknown_algorithms: Vec<Box<str>>,
     /// Whether the directory has other entries.
     pub(crate) has_unknown_entries: bool,
+    /// Paths below the directory of the first [`NAMED`] of them.
+    pub(crate) unknown_entries: Vec<Box<str>>,
+}
+
+impl ByDigest {
+    fn note(&mut self, path: Box<str>) {
+        self.has_unknown_entries = true;
+        if self.unknown_entries.len() < NAMED {
+            self.unknown_entries.push(path);
+        }
+    }
 }
 
 /// Lists a directory that keeps digests as `<algorithm>/<hex>`.
@@ -56,14 +70,17 @@ pub(crate) async fn by_digest(storage: &dyn Storage, directory: &Key) -> Result<
     let mut found = ByDigest::default();
     for algorithm in names(storage, directory).await? {
         let Ok(known) = algorithm.name.parse::<Algorithm>() else {
-            found.has_unknown_entries = true;
+            found.note(algorithm.name.clone());
             found
                 .unknown_algorithms
                 .extend(algorithm.is_dir.then_some(algorithm.name));
             continue;
         };
         let below = directory.join(&algorithm.name).map_err(no_key)?;
-        found.has_unknown_entries |= digests_of(storage, &below, known, &mut found.digests).await?;
+        let mut digests = std::mem::take(&mut found.digests);
+        let noted = |name: &str| found.note(format!("{known}/{name}").into());
+        each_digest_of(storage, &below, known, &mut digests, noted).await?;
+        found.digests = digests;
     }
     Ok(found)
 }
@@ -81,18 +98,33 @@ pub(crate) async fn digests_of(
     digests: &mut Vec<Digest>,
 ) -> Result<bool> {
     let mut has_unknown_entries = false;
+    each_digest_of(storage, directory, algorithm, digests, |_| {
+        has_unknown_entries = true;
+    })
+    .await?;
+    Ok(has_unknown_entries)
+}
+
+/// As [`digests_of`], with a call of `unknown` for each other name.
+async fn each_digest_of(
+    storage: &dyn Storage,
+    directory: &Key,
+    algorithm: Algorithm,
+    digests: &mut Vec<Digest>,
+    mut unknown: impl FnMut(&str) + Send,
+) -> Result<()> {
     let mut after: Option<Box<str>> = None;
     loop {
         let page = storage.list(directory, after.as_deref(), PAGE).await?;
         for entry in &page.entries {
             match digest(algorithm, &entry.name) {
                 Some(digest) => digests.push(digest),
-                None => has_unknown_entries = true,
+                None => unknown(&entry.name),
             }
         }
         match page.entries.last() {
             Some(last) if page.more => after = Some(last.name.clone()),
-            _ => return Ok(has_unknown_entries),
+            _ => return Ok(()),
         }
     }
 }

@@ -3,21 +3,19 @@
 use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
-use wharf_storage::{Key, Storage, layout};
+use wharf_storage::{Key, Scanned, Storage, layout};
 
-use super::directory;
-use crate::error::Result;
+use super::{directory, parallel::in_parallel};
+use crate::{
+    error::{Error, Result},
+    trash::record::TrashedLink,
+};
 
 /// How many objects are asked of the store at once.
 const PAGE: usize = 1000;
 
-/// A digest at which a tag pointed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Past {
-    pub(crate) digest: Digest,
-    /// When the tag last came to point at it.
-    pub(crate) since: SystemTime,
-}
+/// Of how many tags the directories are listed one by one.
+const FEW: usize = 4;
 
 /// When a tag was moved last, and its history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,12 +23,12 @@ pub(crate) struct Times {
     /// When the link of the tag was written; `None` when there is none.
     pub(crate) moved: Option<SystemTime>,
     /// The history, in ascending order of the digests.
-    pub(crate) history: Vec<Past>,
+    pub(crate) history: Vec<TrashedLink>,
 }
 
 /// The times of `tags` of `name`. A tag that is not there has none.
 ///
-/// The keys of tags that are neighbours are listed together: on a bucket some tens of tags cost one request.
+/// On a bucket the keys of tags that are neighbours are listed together, so that some tens of tags cost one request.
 ///
 /// # Errors
 ///
@@ -40,6 +38,34 @@ pub(crate) async fn of_tags(
     name: &RepoName,
     tags: &[Tag],
 ) -> Result<HashMap<Tag, Times>> {
+    if storage.is_shared() && tags.len() > FEW {
+        return of_neighbours(storage, name, tags).await;
+    }
+    let times = tags.iter().map(|tag| async move {
+        let times = of_tag(storage, name, tag).await?;
+        Ok::<_, Error>((tag.clone(), times))
+    });
+    let times: Vec<(Tag, Times)> = in_parallel(times).await?;
+    Ok(times.into_iter().collect())
+}
+
+async fn of_tag(storage: &dyn Storage, name: &RepoName, tag: &Tag) -> Result<Times> {
+    let (directory, mut after) = (layout::tag(name, tag), None);
+    let mut times = Times::default();
+    loop {
+        let page = storage.scan(&directory, after.as_ref(), PAGE).await?;
+        for object in &page.objects {
+            times.add(object, &layout::tag_link(name, tag));
+        }
+        after = page.objects.last().map(|object| object.key.clone());
+        if !page.more || after.is_none() {
+            return Ok(times);
+        }
+    }
+}
+
+/// As [`of_tags`], by listing the directory of all tags from the first to the last one, and passing over what lies between.
+async fn of_neighbours(storage: &dyn Storage, name: &RepoName, tags: &[Tag]) -> Result<HashMap<Tag, Times>> {
     // In the order of their keys, in which the directory `a-b` comes before `a`.
     let mut wanted: Vec<(Key, &Tag)> = tags.iter().map(|tag| (layout::tag(name, tag), tag)).collect();
     wanted.sort_by(|(one, _), (other, _)| by_content(one, other));
@@ -59,17 +85,9 @@ pub(crate) async fn of_tags(
             let Some((directory, tag)) = wanted.get(next) else {
                 break;
             };
-            if !is_below(&object.key, directory) {
-                continue;
-            }
-            let times = times.entry((*tag).clone()).or_default();
-            if object.key == layout::tag_link(name, *tag) {
-                times.moved = Some(object.stat.modified);
-            } else if let Some(digest) = digest_of(&object.key) {
-                times.history.push(Past {
-                    digest,
-                    since: object.stat.modified,
-                });
+            if is_below(&object.key, directory) {
+                let times = times.entry((*tag).clone()).or_default();
+                times.add(object, &layout::tag_link(name, *tag));
             }
         }
         match page.objects.last() {
@@ -84,6 +102,20 @@ pub(crate) async fn of_tags(
         }
     }
     Ok(times)
+}
+
+impl Times {
+    /// Notes an object in the directory of the tag with this `link`.
+    fn add(&mut self, object: &Scanned, link: &Key) {
+        if object.key == *link {
+            self.moved = Some(object.stat.modified);
+        } else if let Some(digest) = digest_of(&object.key) {
+            self.history.push(TrashedLink {
+                digest,
+                since: object.stat.modified,
+            });
+        }
+    }
 }
 
 /// The digest that the key of a link in a history names.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::Digest;
-use wharf_storage::{Key, Object, Result, Storage, Version, layout};
+use wharf_storage::{ErrorKind, Key, Object, Result, Storage, Version, layout};
 
 use crate::cache::FEW;
 
@@ -40,10 +40,25 @@ impl Link {
 
 /// Reads a link tolerantly: one that cannot be read is damaged.
 pub(crate) async fn read(storage: &dyn Storage, key: &Key) -> Link {
-    match storage.read(key, layout::LINK_LIMIT).await {
-        Ok(object) => Link::parse(&object.bytes),
-        Err(error) if error.is_not_found() => Link::Absent,
+    match find(storage, key).await {
+        Ok(link) => link,
         Err(error) => Link::Damaged(error.to_string()),
+    }
+}
+
+/// As [`read()`], for a reader to which it matters whether the link or the way to it is damaged.
+///
+/// # Errors
+///
+/// Errors of the store, such as a lack of the right to read the link.
+pub(crate) async fn find(storage: &dyn Storage, key: &Key) -> Result<Link> {
+    match storage.read(key, layout::LINK_LIMIT).await {
+        Ok(object) => Ok(Link::parse(&object.bytes)),
+        Err(error) => match error.kind() {
+            ErrorKind::NotFound => Ok(Link::Absent),
+            ErrorKind::TooLarge | ErrorKind::Damaged => Ok(Link::Damaged(error.to_string())),
+            _ => Err(error),
+        },
     }
 }
 

@@ -71,6 +71,19 @@ pub(crate) enum Stored {
     Understood(Arc<Facts>),
 }
 
+/// The result of a look at the bytes of a manifest, by a reader that wants more of it than its [`Facts`].
+#[derive(Debug)]
+pub(crate) enum Viewed<T> {
+    /// The bytes of the manifest are not stored.
+    Absent,
+    /// The bytes do not have the digest.
+    Damaged,
+    /// The bytes have the digest, and are no manifest; the text says why.
+    NoManifest(String),
+    /// What the reader took from the manifest.
+    Understood(T),
+}
+
 impl Facts {
     /// The digests of blobs that it needs: config, layers, entries of an index that are blobs, and every digest that an
     /// unknown type mentions.
@@ -348,6 +361,43 @@ impl Manifests {
             }
             Err(error) => Stored::Unreadable(error.to_string()),
         }
+    }
+
+    /// Lets `read` look at the manifest `digest` tolerantly, whatever is remembered of it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn view<T: Send + 'static>(
+        &self,
+        digest: &Digest,
+        read: fn(&ManifestView) -> T,
+    ) -> Result<Viewed<T>> {
+        let bytes = match self.find(digest, Duration::MAX).await {
+            Ok(Found::Whole(bytes, Ok(_))) => bytes,
+            Ok(Found::Whole(_, Err(why))) => return Ok(Viewed::NoManifest(why)),
+            Ok(Found::Damaged(_)) => return Ok(Viewed::Damaged),
+            Ok(Found::Absent) => return Ok(Viewed::Absent),
+            Err(error) => {
+                return match error.storage_kind() {
+                    Some(ErrorKind::TooLarge) => {
+                        Ok(Viewed::NoManifest("it is too large to be a manifest".to_owned()))
+                    }
+                    Some(ErrorKind::Damaged) => Ok(Viewed::Damaged),
+                    _ => Err(error),
+                };
+            }
+        };
+        let is_small = bytes.len() <= INLINE;
+        let view = move || match ManifestView::parse_stored(&bytes) {
+            Ok(view) => Viewed::Understood(read(&view)),
+            Err(error) => Viewed::NoManifest(error.to_string()),
+        };
+        Ok(if is_small {
+            view()
+        } else {
+            in_turn((), view).await?
+        })
     }
 
     /// What is stored under `digest`; damage is logged.

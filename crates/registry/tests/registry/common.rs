@@ -36,10 +36,11 @@ macro_rules! on_both_engines {
 
 pub(crate) use on_both_engines;
 
-/// A registry over `storage` that may delete.
+/// A registry over `storage` that may delete, and has no grace period.
 pub(crate) fn over(storage: Arc<dyn Storage>) -> Arc<Registry> {
     let options = Options {
         delete_enabled: true,
+        collect_grace: Duration::ZERO,
         ..Options::default()
     };
     Arc::new(Registry::new(storage, options))

@@ -1,7 +1,7 @@
 //! Copies of whole registries: what the destination has, at the end and whenever a copy breaks off.
 
 mod meanwhile;
-mod trees;
+pub(crate) mod trees;
 
 use std::sync::Arc;
 
@@ -54,11 +54,11 @@ async fn copy(from: &Arc<dyn Storage>, to: &Arc<dyn Storage>) -> CopyReport {
     report.unwrap()
 }
 
-fn memory() -> Arc<dyn Storage> {
+pub(crate) fn memory() -> Arc<dyn Storage> {
     Arc::new(ObjectStorage::in_memory())
 }
 
-fn image(tag: u8, layers: &[u8]) -> Push {
+pub(crate) fn image(tag: u8, layers: &[u8]) -> Push {
     Push {
         repository: 0,
         layers: layers.to_vec(),
@@ -76,7 +76,7 @@ fn tally(copied: u64, there: u64) -> Tally {
 }
 
 /// What other registries leave in trees, beside what wharf writes.
-async fn write_oddities(storage: &dyn Storage) {
+pub(crate) async fn write_oddities(storage: &dyn Storage) {
     let app = name("app");
     let bytes = b"pushed by SHA-512".as_slice();
     let (sha256, sha512) = (Digest::sha256_of(bytes), Digest::of(Algorithm::Sha512, bytes));

@@ -1,7 +1,10 @@
 //! The registry's rules, on a store in memory.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod backups;
 mod catalog;
+mod checking;
+mod collections;
 mod collector;
 mod common;
 mod copying;
@@ -11,6 +14,7 @@ mod events;
 mod fallback_tags;
 mod histories;
 mod kept_fallback_tags;
+mod leases;
 mod lists;
 mod manifests;
 mod many_tags;
@@ -19,6 +23,7 @@ mod plans;
 mod races;
 mod replicas;
 mod round_trips;
+mod scrubbing;
 mod slow_bucket;
 mod trash;
 mod uploads;

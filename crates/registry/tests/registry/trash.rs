@@ -9,7 +9,7 @@ use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{DeletedKind, Error, Options, Registry, Restored, TrashId, TrashRecord};
 use wharf_storage::{Key, Storage, layout};
 
-use crate::common::{caller, image, index, name, on_both_engines, push_blob, put, tag, write};
+use crate::common::{about, caller, image, index, name, on_both_engines, push_blob, put, tag, write};
 
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
@@ -80,6 +80,9 @@ on_both_engines! { open:
     records_that_cannot_be_read_are_named_and_kept
     the_trash_is_listed_in_pages_and_emptied
     without_a_retention_nothing_is_recorded
+    a_tag_comes_back_with_the_layer_that_went_after_it_or_not_at_all
+    a_referrer_comes_back_into_the_list_of_its_subject
+    nothing_is_linked_that_the_repository_never_had
 }
 
 async fn a_tag_comes_back_with_its_history(store: Store) {
@@ -158,11 +161,7 @@ async fn a_manifest_comes_back_with_its_tags_and_the_children_that_went_after_it
 
     let restored = store.restore(&record.id).await;
     assert_eq!(restored.tags, [tag("1"), tag("2")]);
-    assert_eq!(
-        restored.manifests,
-        [child_digest, digest],
-        "children before the index"
-    );
+    assert_eq!(restored.manifests, [digest], "those of this record");
     assert_eq!(restored.layers, 1);
     for tag in ["1", "2"] {
         assert_eq!(store.is_pulled(&app, &self::tag(tag)).await, Some(digest));
@@ -346,4 +345,122 @@ async fn without_a_retention_nothing_is_recorded(store: Store) {
     put(&registry, &app, tag("1"), &manifest).await;
     registry.delete_tag(&caller(), &app, &tag("1")).await.unwrap();
     assert_eq!(store.records().await, 0);
+}
+
+/// The image has no tag, so its layer may be deleted, although the image itself is still there.
+async fn a_tag_comes_back_with_the_layer_that_went_after_it_or_not_at_all(store: Store) {
+    let (app, layer) = (name("app"), Digest::sha256_of(b"content"));
+    let manifest = image(&store.registry, &app, "content", "").await;
+    put(&store.registry, &app, tag("1"), &manifest).await;
+    let records = async || {
+        store
+            .registry
+            .trash_page(None, 10, &|_| true)
+            .await
+            .unwrap()
+            .records
+    };
+    let delete = async || {
+        store
+            .registry
+            .delete_tag(&caller(), &app, &tag("1"))
+            .await
+            .unwrap();
+        store
+            .registry
+            .delete_blob(&caller(), &app, &layer, false)
+            .await
+            .unwrap();
+    };
+    delete().await;
+    let restored = store.restore(&records().await[0].id).await;
+    assert_eq!((restored.layers, &restored.lost[..]), (1, &[][..]));
+    store.registry.blob(&app, &layer).await.unwrap();
+
+    store
+        .registry
+        .empty_trash(SystemTime::now() + WEEK)
+        .await
+        .unwrap();
+    delete().await;
+    let both = records().await;
+    store.registry.remove_from_trash(&both[1].id).await.unwrap();
+    let restored = store.restore(&both[0].id).await;
+    assert_eq!((&restored.lost[..], restored.tags.len()), (&[layer][..], 0));
+    assert_eq!(
+        store.is_pulled(&app, &tag("1")).await,
+        None,
+        "no tag of an image that is not whole"
+    );
+    assert_eq!(
+        records().await.len(),
+        1,
+        "it may be restored when the layer was pushed again"
+    );
+    push_blob(&store.registry, &app, b"content").await;
+    assert_eq!(store.restore(&both[0].id).await.tags, [tag("1")]);
+}
+
+async fn a_referrer_comes_back_into_the_list_of_its_subject(store: Store) {
+    let options = Options {
+        referrers_tags: true,
+        ..store.registry.options().clone()
+    };
+    let store = Store {
+        registry: Arc::new(Registry::new(Arc::clone(&store.storage), options)),
+        storage: store.storage,
+    };
+    let app = name("app");
+    let subject = image(&store.registry, &app, "content", "").await;
+    let digest = put(&store.registry, &app, tag("1"), &subject).await;
+    let signature = image(&store.registry, &app, "signature", &about(&digest, subject.len())).await;
+    let signature = put(
+        &store.registry,
+        &app,
+        Digest::sha256_of(signature.as_bytes()),
+        &signature,
+    )
+    .await;
+    let list = wharf_oci::referrers_tag(&digest);
+    let listing = store.is_pulled(&app, &list).await;
+    assert!(listing.is_some());
+    store
+        .registry
+        .delete_manifest(&caller(), &app, &signature, false)
+        .await
+        .unwrap();
+    assert_ne!(store.is_pulled(&app, &list).await, listing);
+    let restored = store.restore(&store.record().await.id).await;
+    assert_eq!(restored.manifests, [signature]);
+    assert_eq!(store.is_pulled(&app, &list).await, listing);
+}
+
+/// A manifest may name what its repository does not have. Restoring it must not be a way to get that.
+async fn nothing_is_linked_that_the_repository_never_had(store: Store) {
+    let options = Options {
+        required_children: wharf_registry::Children::None,
+        ..store.registry.options().clone()
+    };
+    let store = Store {
+        registry: Arc::new(Registry::new(Arc::clone(&store.storage), options)),
+        storage: store.storage,
+    };
+    let (secret, mine) = (name("secret"), name("mine"));
+    let manifest = image(&store.registry, &secret, "secret", "").await;
+    let child = put(&store.registry, &secret, tag("1"), &manifest).await;
+    let sparse = index(&[(child, manifest.len())]);
+    let digest = put(&store.registry, &mine, tag("1"), &sparse).await;
+    store
+        .registry
+        .delete_manifest(&caller(), &mine, &digest, false)
+        .await
+        .unwrap();
+    let restored = store.restore(&store.record().await.id).await;
+    assert_eq!(
+        (restored.tags, restored.manifests),
+        (vec![tag("1")], vec![digest])
+    );
+    assert!(store.registry.manifest(&mine, &child.into()).await.is_err());
+    let layer = Digest::sha256_of(b"secret");
+    assert!(store.registry.blob(&mine, &layer).await.is_err());
 }

@@ -1,12 +1,9 @@
 //! The history of tags, and the way back.
 
-use std::time::SystemTime;
-
-use jiff::Timestamp;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{Caller, Matching, Precondition, Registry, Result};
 
-use super::wire;
+use super::{shown::time, wire};
 
 /// The `limit` latest entries of the history of a tag.
 ///
@@ -57,9 +54,4 @@ pub async fn restore_tag(
         tag: tag.to_string(),
         digest: restored.await?.digest.to_string(),
     })
-}
-
-fn time(time: SystemTime) -> String {
-    let time = Timestamp::try_from(time).unwrap_or_default();
-    format!("{time:.3}")
 }

@@ -1,5 +1,6 @@
 //! The JSON of the administration API: what the server writes, and what its clients read and send.
 
+mod collections;
 mod deletion;
 
 use std::fmt;
@@ -12,6 +13,9 @@ pub use self::deletion::{
     Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion,
     Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying,
     TagAndDigest, TrashPage, Untagged,
+};
+pub use collections::{
+    Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
 };
 
 /// The caller of a request, and its rights.

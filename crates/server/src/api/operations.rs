@@ -6,7 +6,7 @@ use wharf_access::Verb;
 use super::{
     about, activity,
     caller::Right,
-    deletions,
+    collections, deletions,
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
@@ -40,6 +40,13 @@ const TAG: Parameter = Parameter {
     name: "tag",
     help: "the tag",
     form: Form::Tag,
+    is_required: true,
+};
+
+const DIGEST: Parameter = Parameter {
+    name: "digest",
+    help: "digest of a manifest, a layer or another blob",
+    form: Form::Text,
     is_required: true,
 };
 
@@ -125,7 +132,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 24] = [
+pub(crate) static OPERATIONS: [Operation; 27] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -298,6 +305,40 @@ pub(crate) static OPERATIONS: [Operation; 24] = [
             Kind::Incomplete,
         ],
         handler: tags::restore,
+        ..READ
+    },
+    Operation {
+        id: "showCollections",
+        path: "/collections",
+        summary: "Show the collection of garbage that runs, the last one, and when the next one begins",
+        right: Right::Admin,
+        answer: Some(schema::<wire::Collections>),
+        problems: &[Kind::NoCollector],
+        handler: collections::show,
+        ..READ
+    },
+    Operation {
+        id: "collect",
+        method: Method::POST,
+        path: "/collections",
+        summary: "Begin a collection of garbage",
+        right: Right::Admin,
+        status: 202,
+        answer: Some(schema::<wire::RequestedCollection>),
+        effect: Effect::Settings,
+        problems: &[Kind::NoCollector],
+        handler: collections::ask,
+        ..READ
+    },
+    Operation {
+        id: "explain",
+        path: "/why",
+        summary: "Show what keeps a digest from being collected",
+        right: Right::Admin,
+        query: &[DIGEST],
+        answer: Some(schema::<wire::Why>),
+        problems: &[Kind::NoCollector],
+        handler: collections::why,
         ..READ
     },
     Operation {

@@ -108,6 +108,8 @@ kinds! {
     DamagedRecord = 409, "damaged-record", "The record of the deletion cannot be read";
     /// The server keeps no activity log.
     NoActivity = 409, "no-activity", "There is no activity log";
+    /// The server collects no garbage.
+    NoCollector = 409, "no-collector", "The server collects no garbage";
     /// No password file is configured, so there are no users to administer.
     NoUsers = 409, "no-users", "Users do not log in here";
     /// The list has changed since the page before; begin at its first page again.

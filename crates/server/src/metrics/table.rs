@@ -37,6 +37,14 @@ wharf_http::metrics! {
         "Actions without an entry of their own in the activity log, for want of room; the log says how many";
     ACTIVITY_FAILURES "wharf_activity_write_failures_total" Counter []
         "Attempts to write the activity log, or the counts of pulls, that failed; `/debug/workers` has the last error";
+    COLLECTIONS "wharf_collections_total" Counter ["outcome"]
+        "Collections of garbage that came to their end, and those that ended early";
+    COLLECTED_BLOBS "wharf_collected_blobs_total" Counter []
+        "Blobs that collections have removed";
+    COLLECTED_BYTES "wharf_collected_bytes_total" Counter []
+        "Bytes of the blobs that collections have removed";
+    COLLECTION_WAITING "wharf_collection_waiting_bytes" Gauge []
+        "Bytes that the last collection found to be garbage, and a later one removes";
     UPLOADS "wharf_uploads_in_progress" Gauge []
         "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]
@@ -53,6 +61,14 @@ wharf_http::metrics! {
         "Units of work that a worker has done, such as one upload purge or one event delivered";
     WORKER_FAILURES "wharf_worker_failures_total" Counter ["worker"]
         "Units of work that failed; the worker tries again";
+    SCRUB_BLOBS "wharf_scrub_blobs_total" Counter []
+        "Blobs that the scrub of this process has read";
+    SCRUB_BYTES "wharf_scrub_bytes_total" Counter []
+        "Bytes of these blobs";
+    SCRUB_DAMAGED "wharf_scrub_damaged_blobs" Gauge []
+        "Blobs that the scrub has found damaged, and that were not pushed again since; `/debug/health` names the images";
+    SCRUB_ROUND "wharf_scrub_last_round_end_timestamp_seconds" Gauge []
+        "When the scrub, of this process or of another replica, last came to the end of all blobs; absent before that";
     ABILITY "wharf_bucket_ability" Gauge ["ability"]
         "1 for what the store of a bucket honours, 0 for what it is not known to honour; from the end of the probe at the start on";
     PERMISSION "wharf_bucket_permission" Gauge ["operation"]

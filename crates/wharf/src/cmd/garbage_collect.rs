@@ -1,24 +1,25 @@
-//! `wharf garbage-collect`: garbage collection of a store that no server uses, with the output of registry:2.
+//! `wharf garbage-collect`: garbage collection with the output of registry:2, by the server that runs, or else by the command.
 
 use std::{
     io::{self, BufWriter, Write},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
 use tokio::runtime;
-use wharf_registry::collect::{CollectOptions, Collector, Finding, Garbage, Mark, Offline, RepositoryMarks};
+use wharf_registry::collect::{CollectOptions, Collector, Finding, Garbage, Mark, RepositoryMarks};
 use wharf_storage::{Storage, layout};
 
 use super::{
+    gc,
     offline::{self, Work},
     size::readable,
 };
 use crate::{
     cli::{Cli, GarbageCollect},
     config::{self, Engine},
+    control::RunningServer,
 };
 
 const WORK: Work = Work {
@@ -38,7 +39,7 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
     if settings.source.is_none() {
         bail!("configuration error: configuration path unspecified\n{}", usage());
     }
-    crate::log::start(settings.log)?;
+    crate::log::start(settings.log.clone())?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
@@ -48,29 +49,68 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    runtime.block_on(collect(
-        &settings.storage,
-        settings.registry.trash_retention,
-        arguments,
-    ))
-}
-
-async fn collect(
-    engine: &Engine,
-    trash_retention: Duration,
-    arguments: &GarbageCollect,
-) -> anyhow::Result<()> {
-    let storage = open(engine, arguments.dry_run).await?;
+    let mut output = Output::new(arguments.quiet);
     let options = CollectOptions {
         delete_untagged: arguments.delete_untagged,
-        trash_retention,
+        trash_retention: settings.registry.trash_retention,
+        ..CollectOptions::default()
     };
-    let collector = Collector::new(storage, options);
-    let mut output = Output::new(arguments.quiet);
+    // Untagged manifests are the server's to delete.
+    let is_for_server = !arguments.dry_run && !arguments.delete_untagged;
+    let server = if is_for_server {
+        RunningServer::find(&settings)?
+    } else {
+        None
+    };
+    match server {
+        None => runtime.block_on(alone(&settings.storage, options, arguments.dry_run, &mut output)),
+        Some(server) => {
+            let options = CollectOptions {
+                grace: Some(settings.registry.collect_grace),
+                ..options
+            };
+            let garbage = runtime.block_on(async {
+                let storage = open(&settings.storage, true).await?;
+                look(&Collector::new(storage, options), &mut output).await
+            })?;
+            let ended = gc::through(&server, |_| Ok(()))?;
+            output.total(ended.removed.bytes, "freed")?;
+            output.findings(&garbage.findings);
+            output.notes(&gc::notes(&ended));
+            Ok(())
+        }
+    }
+}
 
-    if !arguments.dry_run {
+/// Collects in a store that no server uses, or with `dry_run` looks only.
+async fn alone(
+    engine: &Engine,
+    options: CollectOptions,
+    dry_run: bool,
+    output: &mut Output,
+) -> anyhow::Result<()> {
+    let storage = open(engine, dry_run).await?;
+    let collector = Collector::new(storage, options);
+    if !dry_run {
         collector.expire_trash().await.context("cannot collect")?;
     }
+    let garbage = look(&collector, output).await?;
+    if dry_run {
+        output.total(garbage.bytes(), "would be freed")?;
+    } else {
+        let swept = collector
+            .sweep(&garbage)
+            .await
+            .context("the collection stopped half-way; no needed data is lost, run it again to continue")?;
+        output.total(swept.bytes, "freed")?;
+    }
+    output.findings(&garbage.findings);
+    output.notes(&gc::of_trash(garbage.records));
+    Ok(())
+}
+
+/// Looks for garbage, and prints what it is.
+async fn look(collector: &Collector, output: &mut Output) -> anyhow::Result<Garbage> {
     let mut marking = collector.mark().await.context("cannot collect")?;
     while let Some(repository) = marking.next().await.context("cannot collect")? {
         output.repository(&repository)?;
@@ -79,18 +119,7 @@ async fn collect(
     let garbage = collector.garbage(marked).await.context("cannot collect")?;
     // Garbage that could not be printed is not removed: the reader of the pipe has ended.
     output.garbage(&garbage)?;
-    if arguments.dry_run {
-        output.total(garbage.bytes(), "would be freed")?;
-    } else {
-        let swept = collector
-            .sweep(&garbage, &Offline)
-            .await
-            .context("the collection stopped half-way; no needed data is lost, run it again to continue")?;
-        output.total(swept.bytes, "freed")?;
-    }
-    output.findings(&garbage.findings);
-    output.trash(garbage.records);
-    Ok(())
+    Ok(garbage)
 }
 
 /// Opens the store, exclusively, or read-only for a dry run. A directory or prefix that has no registry is an error: a wrong
@@ -211,17 +240,11 @@ impl Output {
         })
     }
 
-    /// Says on standard error what the trash keeps, because clients that delete and collect expect the space.
+    /// Says on standard error what was kept, because a client that deletes and collects expects the space.
     #[expect(clippy::print_stderr, reason = "the report of a command, not a line of a log")]
-    fn trash(&self, records: usize) {
-        if records > 0 && self.sink.is_some() {
-            let deletions = match records {
-                1 => "1 deletion keeps".to_owned(),
-                many => format!("{many} deletions keep"),
-            };
-            eprintln!(
-                "note: the trash: {deletions} what can be restored for `trash.retention`; `wharf trash empty` frees it"
-            );
+    fn notes(&self, notes: &[String]) {
+        for note in notes.iter().filter(|_| self.sink.is_some()) {
+            eprintln!("note: {note}");
         }
     }
 

@@ -47,6 +47,17 @@ pub(super) async fn open_to_read(engine: &Engine, work: &Work) -> anyhow::Result
     }
 }
 
+/// As [`open_to_read`], but the command can note how far it is where a server has been before.
+pub(super) async fn open_to_check(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
+    match engine {
+        Engine::Filesystem { root } => {
+            let storage = FsStorage::open_to_check(root).context(work.cannot_read)?;
+            Ok(Arc::new(storage))
+        }
+        _ => open_to_read(engine, work).await,
+    }
+}
+
 /// Opens the store exclusively.
 pub(super) async fn open(engine: &Engine, work: &Work) -> anyhow::Result<Arc<dyn Storage>> {
     // This finds a wrong directory, where the other would make one.
@@ -84,6 +95,19 @@ pub(super) async fn exclusively(
             bail!("{}: {error}; {}", work.cannot_beside, work.instead)
         }
         Err(error) => Err(error).context(work.cannot),
+    }
+}
+
+/// How many blobs the store can take at once: on a bucket each needs memory for a part.
+pub(super) fn part_buffers(engine: &Engine) -> usize {
+    let suitable = |part_size: usize| (Limits::of(Machine::read()).parts / part_size).max(1);
+    match engine {
+        Engine::S3(bucket) => match bucket.part_buffers {
+            Some(buffers) => buffers.max(1),
+            None => suitable(bucket.options.part_size),
+        },
+        Engine::Cloud(bucket) => suitable(bucket.options.part_size),
+        Engine::Filesystem { .. } | Engine::InMemory => usize::MAX,
     }
 }
 

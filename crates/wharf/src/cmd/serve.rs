@@ -11,7 +11,7 @@ use tokio::runtime;
 use self::announcement::Announcement;
 use crate::{
     config::{self, Settings},
-    log,
+    log, preflight,
     services::Services,
     systemd::{self, Inherited, Notifier},
     version,
@@ -51,6 +51,9 @@ pub(crate) fn run(path: Option<&Path>) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: &Settings, inherited: Option<Inherited>) -> anyhow::Result<()> {
+    if let Some(warning) = preflight::nested(settings) {
+        tracing::warn!("{warning}");
+    }
     let mut stop = pin!(signals::stop(settings.server.limits.drain)?);
     let services = tokio::select! {
         services = Services::assemble(settings, inherited) => services?,

@@ -10,7 +10,6 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use tokio::runtime;
-use wharf_budget::{Limits, Machine};
 use wharf_registry::copy::{Copier, CopyOptions};
 use wharf_storage::{ErrorKind, Storage, fs::FsStorage, layout, object::ObjectStorage};
 
@@ -53,7 +52,7 @@ async fn run(from: &Place, to: &Place, arguments: &StorageCopy) -> anyhow::Resul
         verify: arguments.verify,
         ..CopyOptions::default()
     };
-    let at_once = options.at_once.min(to.part_buffers());
+    let at_once = options.at_once.min(offline::part_buffers(&to.engine));
     let copier = Copier::new(source, destination, CopyOptions { at_once, ..options });
     let mut output = Output::new(copier.progress(), arguments);
     let copied = output.follow(copier.run()).await;
@@ -151,19 +150,6 @@ impl Place {
             Engine::S3(bucket) => bucket.place(),
             Engine::Cloud(bucket) => bucket.place(),
             Engine::InMemory => "memory".to_owned(),
-        }
-    }
-
-    /// How many blobs the store can take at once: on a bucket each needs memory for a part.
-    fn part_buffers(&self) -> usize {
-        let suitable = |part_size: usize| (Limits::of(Machine::read()).parts / part_size).max(1);
-        match &self.engine {
-            Engine::S3(bucket) => match bucket.part_buffers {
-                Some(buffers) => buffers.max(1),
-                None => suitable(bucket.options.part_size),
-            },
-            Engine::Cloud(bucket) => suitable(bucket.options.part_size),
-            Engine::Filesystem { .. } | Engine::InMemory => usize::MAX,
         }
     }
 

@@ -174,6 +174,8 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
     ),
     ("activity.size", "", "7MiB"),
+    ("collect.foreignwriters", "", "ignore"),
+    ("scrub.rate", "", "7MiB"),
     ("http.h2c.enabled", "", "false"),
     ("access.tokens.enabled", "auth: {htpasswd: {path: p}}", "true"),
     ("access.tokens.issuer", TOKENS, "i7, enabled: true"),

@@ -8,10 +8,12 @@ use wharf_http::TraceSettings;
 use wharf_server::ServerOptions;
 
 use super::{
-    Engine, Middleware, Settings, Source, access, activity, admin, auth, check, compat, debug, environment,
+    Engine, Middleware, Settings, Source, access, activity, admin, auth, check, collect, compat, debug,
+    environment,
     file::{PLACES, find, read},
     health, http, limits, log, middleware, notifications, paging,
     report::Report,
+    scrub,
     section::Section,
     storage,
     table::VERSION,
@@ -138,6 +140,8 @@ fn settings(
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
     registry.trash_retention = trash::read(root);
+    let collect = collect::read(root);
+    registry.collect_grace = collect.grace;
     let auth = auth::read(root);
     let tokens = tokens::read(root, auth.as_ref(), &server);
     let has_accounts = auth.is_some() || unsupported::LOGINS.iter().any(|&way| root.has(way));
@@ -165,6 +169,8 @@ fn settings(
         registry,
         webhooks,
         activity: activity::read(root),
+        collect,
+        scrub: scrub::read(root),
         server,
     }
 }

@@ -3,10 +3,10 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, activity, admin, auth, compat, debug, health, http,
+    access, activity, admin, auth, collect, compat, debug, health, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, proxyheader, storage, tokens, trash, unsupported,
+    limits, log, middleware, notifications, paging, proxyheader, scrub, storage, tokens, trash, unsupported,
     validation,
 };
 
@@ -48,7 +48,9 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         debug::KEYS,
         notifications::KEYS,
         activity::KEYS,
+        scrub::KEYS,
         trash::KEYS,
+        collect::KEYS,
         health::KEYS,
         paging::KEYS,
         validation::KEYS,

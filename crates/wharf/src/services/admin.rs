@@ -43,6 +43,7 @@ pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Op
             .clone()
             .or_else(|| Some(Tokens::in_store(Robots::new(store)))),
         tokens,
+        collections: None,
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }
 }

@@ -7,8 +7,9 @@ use tokio::task::JoinSet;
 use wharf_http::{BudgetMetrics, BuildInfo, DroppedLines, Listener, LogMetrics, TraceMetrics, Tracer};
 use wharf_registry::Registry;
 use wharf_server::{
-    AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, DebugServer, Health,
-    HealthMetrics, Metrics, Probe, ServerServices, StoreMetrics, WebhookMetrics, Webhooks, WorkerMetrics,
+    AccessMetrics, ActivityMetrics, BucketRequestMetrics, CacheMetrics, Check, CollectionMetrics,
+    DebugServer, Health, HealthMetrics, Metrics, Probe, ScrubMetrics, ServerServices, StoreMetrics,
+    WebhookMetrics, Webhooks, WorkerMetrics,
 };
 use wharf_storage::{
     metered::{Metered, Meters},
@@ -72,6 +73,7 @@ pub(super) fn serve(
     if let (Some(listener), Some(debug)) = (listener, &settings.debug) {
         let server = DebugServer {
             health: services.health.clone(),
+            scrub: services.scrub.clone(),
             metrics: debug.metrics_path.clone().zip(services.metrics.clone()),
             supervisor: supervisor.clone(),
         };
@@ -137,8 +139,14 @@ pub(super) fn metrics(
     if let Some(tracer) = &services.tracer {
         metrics = metrics.with(TraceMetrics(Arc::clone(tracer)));
     }
+    if let Some(collections) = &services.admin.collections {
+        metrics = metrics.with(CollectionMetrics(collections.clone()));
+    }
     if let Some(activity) = &services.activity {
         metrics = metrics.with(ActivityMetrics(activity.clone()));
+    }
+    if let Some(scrub) = &services.scrub {
+        metrics = metrics.with(ScrubMetrics(Arc::clone(scrub)));
     }
     if let Some(webhooks) = webhooks {
         metrics = metrics.with(WebhookMetrics(webhooks.clone()));

@@ -17,14 +17,14 @@ const LARGE: u8 = 7;
 
 /// One push of an image, or of an index of it.
 #[derive(Debug, Clone)]
-pub(super) struct Push {
-    pub(super) repository: usize,
-    pub(super) layers: Vec<u8>,
-    pub(super) is_index: bool,
-    pub(super) tag: Option<u8>,
+pub(crate) struct Push {
+    pub(crate) repository: usize,
+    pub(crate) layers: Vec<u8>,
+    pub(crate) is_index: bool,
+    pub(crate) tag: Option<u8>,
 }
 
-pub(super) fn pushes(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Push>> {
+pub(crate) fn pushes(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec<Push>> {
     let layers = prop::collection::vec(0..8_u8, 0..4);
     let one = (
         0..REPOSITORIES.len(),
@@ -42,13 +42,13 @@ pub(super) fn pushes(count: std::ops::Range<usize>) -> impl Strategy<Value = Vec
 }
 
 /// The bytes of a layer.
-pub(super) fn layer(number: u8) -> Bytes {
+pub(crate) fn layer(number: u8) -> Bytes {
     let repeats = if number == LARGE { 200_000 } else { 2 };
     format!("layer {number};").repeat(repeats).into()
 }
 
 /// Writes what a server would, in its order. Returns the digest that was tagged.
-pub(super) async fn push(storage: &dyn Storage, push: &Push) -> Digest {
+pub(crate) async fn push(storage: &dyn Storage, push: &Push) -> Digest {
     let repository = name(REPOSITORIES[push.repository]);
     let mut layers = Vec::new();
     for number in &push.layers {
@@ -113,7 +113,7 @@ async fn write_blob(storage: &dyn Storage, bytes: &[u8]) -> Digest {
 }
 
 /// All objects of the tree, by their keys.
-pub(super) async fn objects(storage: &dyn Storage) -> BTreeMap<String, Bytes> {
+pub(crate) async fn objects(storage: &dyn Storage) -> BTreeMap<String, Bytes> {
     let mut found = BTreeMap::new();
     for prefix in [layout::blobs(), layout::repositories()] {
         let page = storage.scan(&prefix, None, 100_000).await.unwrap();
@@ -127,7 +127,7 @@ pub(super) async fn objects(storage: &dyn Storage) -> BTreeMap<String, Bytes> {
 }
 
 /// Checks that each tag, link and blob leads to something right.
-pub(super) async fn require_whole(storage: &dyn Storage) {
+pub(crate) async fn require_whole(storage: &dyn Storage) {
     let objects = objects(storage).await;
     let bytes_of = |digest: &Digest| objects.get(layout::blob(digest).as_str());
     let mut manifests = BTreeSet::new();

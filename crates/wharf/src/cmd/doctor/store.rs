@@ -18,6 +18,7 @@ use super::report::Report;
 use crate::{
     bucket, cloud,
     config::{Engine, Settings},
+    nesting::{self, TREE, holds_registry},
 };
 
 const DATA: &str = "data";
@@ -27,17 +28,11 @@ const UPLOADS: &str = "uploads";
 const TOKENS: &str = "tokens";
 const SERVERS: &str = "servers";
 
-/// The place of a registry below the data directory.
-const TREE: &str = "docker/registry/v2";
-
 /// Time since the last byte after which an upload is left over: the age at which a server removes it by default.
 const OLD: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// How long the store may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Most entries of a directory that are looked at.
-const MOST: usize = 1000;
 
 /// Difference of the clocks that is worth a warning: stores refuse requests at a quarter of an hour.
 const SKEW: Duration = Duration::from_secs(60);
@@ -135,7 +130,7 @@ fn tree(root: &Path, report: &mut Report) {
             format!("set `storage.filesystem.rootdirectory: {}`", wrong.display()),
         );
     }
-    let nested = nested(root);
+    let nested = nesting::nested(root);
     let leftover = root.join("scheduler-state.json");
     if leftover.exists() {
         report.warning(
@@ -158,8 +153,7 @@ fn tree(root: &Path, report: &mut Report) {
                 root.display()
             ),
             format!(
-                "stop the server, and `mv {}/docker {}/`; or set `storage.filesystem.rootdirectory: {}`",
-                found.display(),
+                "stop the server, and `wharf restore --fix-nesting --to {}`; or set `storage.filesystem.rootdirectory: {}`",
                 root.display(),
                 found.display()
             ),
@@ -181,16 +175,6 @@ fn tree(root: &Path, report: &mut Report) {
     }
 }
 
-/// Whether a directory has the repositories or the blobs of a registry. What a start makes for itself does not count.
-fn holds_registry(tree: &Path) -> bool {
-    ["repositories", "blobs"].iter().any(|name| {
-        let directories = directories(&tree.join(name));
-        directories
-            .iter()
-            .any(|path| path.file_name().is_some_and(|name| name != "_wharf"))
-    })
-}
-
 /// The directory that should be named instead of `root`, which is on the way to a registry or in it.
 fn too_deep(root: &Path) -> Option<PathBuf> {
     if root.join(TREE).exists() {
@@ -204,43 +188,6 @@ fn too_deep(root: &Path) -> Option<PathBuf> {
             let wanted = canonical.ancestors().nth(above)?.to_owned();
             holds_registry(&wanted.join(TREE)).then_some(wanted)
         })
-}
-
-/// The directories below `root`, at most four levels down, that hold a registry of their own.
-fn nested(root: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut level = vec![root.to_owned()];
-    for _ in 0..4 {
-        let below: Vec<PathBuf> = level
-            .iter()
-            .flat_map(|directory| directories(directory))
-            // The registry itself, which may have a million directories, and the files of this program.
-            .filter(|path| *path != root.join("docker") && *path != root.join("wharf"))
-            .take(MOST)
-            .collect();
-        level = Vec::new();
-        for directory in below {
-            match holds_registry(&directory.join(TREE)) {
-                true => found.push(directory),
-                false => level.push(directory),
-            }
-        }
-    }
-    let twice = root.join(TREE);
-    if holds_registry(&twice.join(TREE)) {
-        found.push(twice);
-    }
-    found
-}
-
-fn directories(directory: &Path) -> Vec<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "looks for a registry beside the store")]
-    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
-    entries
-        .take(MOST)
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
-        .map(|entry| entry.path())
-        .collect()
 }
 
 /// Counts the unfinished uploads that no client goes on with.
@@ -348,27 +295,6 @@ mod tests {
             assert_eq!(line.state, State::Warning);
             assert!(line.text.contains(&format!("by {} s", seconds.abs())), "{line:?}");
             assert!(line.remedy.is_some_and(|remedy| remedy.contains("set it")));
-        }
-    }
-
-    #[test]
-    fn registries_are_found_wherever_a_backup_put_them() {
-        for (place, found) in [
-            ("data", "data"),
-            ("registry", "registry"),
-            ("var/lib/registry", "var/lib/registry"),
-            ("a/b/c/d/e", ""),
-            (TREE, TREE),
-        ] {
-            let directory = tempfile::tempdir().unwrap();
-            let root = directory.path();
-            std::fs::create_dir_all(root.join(place).join(TREE).join("blobs/sha256")).unwrap();
-            let expected: Vec<PathBuf> = match found {
-                "" => Vec::new(),
-                found => vec![root.join(found)],
-            };
-            assert_eq!(nested(root), expected, "{place}");
-            assert!(!holds_registry(&root.join(TREE)), "{place}");
         }
     }
 

@@ -1,0 +1,269 @@
+//! Collection beside requests: of this process, and of others that share the store.
+//!
+//! The mark is that of the [module](super), with two differences: what is stored, or linked as a layer, for less than the
+//! grace period is kept, because the manifest that needs it may be on its way; and only blobs go, each with the links of
+//! layers to it. Manifests and tags go by [deletions](crate::DeletedKind), which leave a record, and so nothing that a
+//! linked manifest names is garbage here, as [`Run::judge`] asks for. The sweep is that of [`Run`].
+//!
+//! In one process a second run follows the first one at once: it confirms what the first one has doomed.
+
+use std::{
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use futures_util::TryStreamExt as _;
+use parking_lot::Mutex;
+use tokio::time::{sleep, timeout};
+use wharf_oci::Digest;
+use wharf_storage::layout;
+
+use super::{
+    Collector,
+    report::{CollectOptions, Finding, Garbage, Swept},
+};
+use crate::{
+    coordination::{Condemned, Run},
+    error::Result,
+    registry::Registry,
+};
+
+/// How long a run may mark before it shows that it is still there.
+const KEEP: Duration = Duration::from_secs(20);
+
+/// How many digests are swept before requests get their turn.
+const STEP: usize = 256;
+
+/// The longest pause between two steps.
+const LONGEST_REST: Duration = Duration::from_secs(1);
+
+/// On a bucket, what a run has doomed may be removed by one that begins so much later.
+const CONFIRMATION: Duration = Duration::from_secs(31 * 60);
+
+/// An upload of another registry that was touched since then means that it still writes to the store.
+const FOREIGN: Duration = Duration::from_secs(24 * 3600);
+
+/// Collects the garbage of the store of a registry, one run at a time. What it learns about manifests, which are immutable, is kept
+/// from run to run.
+#[derive(Debug)]
+pub struct OnlineCollector {
+    registry: Arc<Registry>,
+    collector: Collector,
+    ignores_foreign_writers: bool,
+    progress: Mutex<CollectionProgress>,
+}
+
+/// How far a collection has come.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CollectionProgress {
+    /// How many repositories were marked.
+    pub repositories: usize,
+    /// What was found that nothing needs.
+    pub garbage: Swept,
+    /// What of it was removed.
+    pub removed: Swept,
+}
+
+/// What became of a collection.
+#[derive(Debug)]
+pub enum Collected {
+    /// It ended.
+    Done(CollectionReport),
+    /// Another process may be collecting, or died while it did; it is over in some minutes.
+    Elsewhere,
+    /// Another registry, which knows nothing of the agreement with the collector, wrote to the store at this time.
+    ForeignWriter(SystemTime),
+}
+
+/// The result of a collection.
+#[derive(Debug, Default)]
+pub struct CollectionReport {
+    /// How many repositories were marked.
+    pub repositories: usize,
+    /// How many digests are needed.
+    pub needed: usize,
+    /// What was removed.
+    pub removed: Swept,
+    /// What nothing needs and a later run removes.
+    pub waiting: Swept,
+    /// How soon a later run may remove that; `None`: it depends on what clients do.
+    pub again: Option<Duration>,
+    /// How many records of deletions were older than the retention, and went.
+    pub expired: usize,
+    /// How many records of deletions keep what they name.
+    pub records: usize,
+    /// Damaged or unknown content that was kept.
+    pub findings: Vec<Finding>,
+}
+
+impl OnlineCollector {
+    /// A collector for the store of `registry`. Does no I/O.
+    pub fn new(registry: Arc<Registry>, ignores_foreign_writers: bool) -> Self {
+        let options = CollectOptions {
+            delete_untagged: false,
+            trash_retention: registry.options.trash_retention,
+            grace: Some(registry.options.collect_grace),
+        };
+        Self {
+            collector: Collector::beside(&registry, options),
+            registry,
+            ignores_foreign_writers,
+            progress: Mutex::default(),
+        }
+    }
+
+    /// The collector that looks and marks.
+    pub fn collector(&self) -> &Collector {
+        &self.collector
+    }
+
+    /// How far the collection that runs has come, or how far the last one came.
+    pub fn progress(&self) -> CollectionProgress {
+        *self.progress.lock()
+    }
+
+    /// Collects once. May be dropped at any time; the next collection goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TrashDamaged`](crate::Error::TrashDamaged) when it is unknown what the trash keeps; errors of listing a directory, and of
+    /// the store. Nothing that is needed was removed.
+    pub async fn collect(&self) -> Result<Collected> {
+        *self.progress.lock() = CollectionProgress::default();
+        if let Some(at) = self.foreign_writer().await? {
+            return Ok(Collected::ForeignWriter(at));
+        }
+        let expired = self.collector.expire_trash().await?;
+        let Some(mut report) = self.run().await? else {
+            return Ok(Collected::Elsewhere);
+        };
+        if report.waiting.blobs > 0 && !self.registry.locks.are_shared() {
+            let first = report.removed;
+            let Some(second) = self.run().await? else {
+                return Ok(Collected::Elsewhere);
+            };
+            report = second;
+            report.removed.add(first);
+        }
+        report.expired = expired;
+        Ok(Collected::Done(report))
+    }
+
+    /// When another registry last wrote to the store, if that is not long ago.
+    async fn foreign_writer(&self) -> Result<Option<SystemTime>> {
+        if self.ignores_foreign_writers || !self.registry.locks.are_shared() {
+            return Ok(None);
+        }
+        let mut uploads = self.registry.storage.list_uploads().await?;
+        let mut last = None;
+        while let Some(upload) = uploads.try_next().await? {
+            if upload.is_foreign() {
+                last = last.max(Some(upload.touched()));
+            }
+        }
+        let is_recent = |at: &SystemTime| at.elapsed().is_ok_and(|age| age < FOREIGN);
+        Ok(last.filter(is_recent))
+    }
+
+    /// One run of the protocol; `None` when another one may be under way.
+    async fn run(&self) -> Result<Option<CollectionReport>> {
+        let Some(mut run) = self.registry.begin_collection().await? else {
+            return Ok(None);
+        };
+        // A run that failed keeps the lease: the next one finds out what became of it.
+        let report = self.run_as(&mut run).await?;
+        run.end().await?;
+        Ok(Some(report))
+    }
+
+    async fn run_as(&self, run: &mut Run) -> Result<CollectionReport> {
+        let mut report = CollectionReport::default();
+        let before = self.progress.lock().removed;
+        let mut marking = keeping(run, self.collector.mark()).await?;
+        loop {
+            let begun = Instant::now();
+            if keeping(run, marking.next()).await?.is_none() {
+                break;
+            }
+            report.repositories += 1;
+            self.progress.lock().repositories = report.repositories;
+            self.rest(begun).await;
+        }
+        let marked = keeping(run, marking.finish()).await?;
+        let garbage = keeping(run, self.collector.garbage(marked)).await?;
+        report.needed = garbage.marked;
+        report.records = garbage.records;
+        self.progress.lock().garbage = Swept {
+            blobs: garbage.blobs.len() as u64,
+            bytes: garbage.bytes(),
+        };
+        let digests: Vec<Digest> = garbage.blobs.iter().map(|blob| blob.digest).collect();
+        let confirmed = run.judge(&digests).await?;
+        for some in condemned(&garbage, confirmed).chunks(STEP) {
+            let begun = Instant::now();
+            let gone = run.sweep(some).await?;
+            for digest in gone {
+                let place = garbage.blobs.binary_search_by(|blob| blob.digest.cmp(&digest));
+                let bytes = place.map_or(0, |place| garbage.blobs[place].size);
+                report.removed.add(Swept { blobs: 1, bytes });
+            }
+            let mut removed = before;
+            removed.add(report.removed);
+            self.progress.lock().removed = removed;
+            self.rest(begun).await;
+        }
+        report.waiting = Swept {
+            blobs: (garbage.blobs.len() as u64).saturating_sub(report.removed.blobs),
+            bytes: garbage.bytes().saturating_sub(report.removed.bytes),
+        };
+        report.again = (report.waiting.blobs > 0 && self.registry.locks.are_shared()).then_some(CONFIRMATION);
+        report.findings = garbage.findings;
+        Ok(report)
+    }
+
+    /// Leaves the machine to requests that change the store, for as long as the step took that was `begun`.
+    async fn rest(&self, begun: Instant) {
+        match self.registry.budget().work.used() {
+            0 => tokio::task::yield_now().await,
+            _ => sleep(begun.elapsed().min(LONGEST_REST)).await,
+        }
+    }
+}
+
+/// What goes with each of the `confirmed` digests: the links of layers to it, then its bytes. In the order of the digests, so that
+/// neighbours in a directory go together.
+fn condemned(garbage: &Garbage, mut confirmed: Vec<Digest>) -> Vec<Condemned> {
+    confirmed.sort_unstable();
+    let mut condemned: Vec<Condemned> = confirmed
+        .into_iter()
+        .map(|digest| Condemned {
+            digest,
+            keys: Vec::new(),
+        })
+        .collect();
+    for repository in &garbage.repositories {
+        for layer in &repository.layers {
+            if let Ok(place) = condemned.binary_search_by(|condemned| condemned.digest.cmp(layer)) {
+                condemned[place]
+                    .keys
+                    .push(layout::layer_link(&repository.repository, layer));
+            }
+        }
+    }
+    for condemned in &mut condemned {
+        condemned.keys.push(layout::blob(&condemned.digest));
+    }
+    condemned
+}
+
+/// Does `work` while the run keeps its lease.
+async fn keeping<T>(run: &mut Run, work: impl Future<Output = Result<T>>) -> Result<T> {
+    let mut work = pin!(work);
+    loop {
+        match timeout(KEEP, work.as_mut()).await {
+            Ok(done) => return done,
+            Err(_elapsed) => run.keep().await?,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A lease by which one of several replicas does the work of a worker: for economy, not for safety.
+//!
+//! The lease is an object with the name of its holder and a number that changes with each renewal. A process that wants the
+//! lease takes it when there is none, or when it has seen the same renewal for as long as the term that stands in it, by
+//! its own monotonic clock: so no two clocks are compared, and a takeover takes at most one term more.
+//!
+//! Two processes may hold it at once for some time: where the store ignores conditions, or when a holder stood still. The
+//! holder that reads the other's name at its next renewal gives up. So whatever a worker does under a lease must be harmless
+//! when it is done twice. On a directory, which belongs to one process, there is nothing to agree on, and no object.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+use uuid::Uuid;
+use wharf_storage::{ErrorKind, Key, KeyError, Put, Result, Storage, layout};
+
+/// The largest lease, in bytes.
+const LIMIT: u64 = 1024;
+
+/// The lease of the workers of one name.
+#[derive(Debug)]
+pub struct Lease {
+    storage: Arc<dyn Storage>,
+    key: Key,
+    holder: Uuid,
+    term: Duration,
+    /// When this process last wrote the lease, at the latest; `None` when it does not hold it.
+    renewed: Option<Instant>,
+    renewals: u64,
+    /// The lease of another process as it was last read, and when that was first.
+    seen: Option<(Bytes, Instant)>,
+}
+
+/// The content of a lease.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Content {
+    holder: Uuid,
+    /// Seconds after which a lease that was not renewed is free
+    term: u64,
+    renewal: u64,
+}
+
+impl Lease {
+    /// The lease of the workers called `worker`, which holds for `term` after each renewal. Does no I/O.
+    ///
+    /// # Errors
+    ///
+    /// When `worker` cannot be part of a key.
+    pub fn new(storage: Arc<dyn Storage>, worker: &str, term: Duration) -> Result<Self, KeyError> {
+        Ok(Self {
+            key: layout::worker_lease(worker)?,
+            storage,
+            holder: Uuid::new_v4(),
+            term,
+            renewed: None,
+            renewals: 0,
+            seen: None,
+        })
+    }
+
+    /// Whether this process may work now: takes the lease if it is free, and renews it when half of its term is over. To be called
+    /// before each unit of work.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store. Whether the lease is held is unknown then, and may be asked again.
+    pub async fn hold(&mut self) -> Result<bool> {
+        if !self.storage.is_shared() {
+            return Ok(true);
+        }
+        let half = self.term / 2;
+        if self.renewed.is_some_and(|renewed| renewed.elapsed() < half) {
+            return Ok(true);
+        }
+        let put = Put::new(self.key.clone(), self.content());
+        let put = match self.storage.read(&self.key, LIMIT).await {
+            Err(error) if error.is_not_found() => put.if_absent(),
+            Err(error) => return Err(error),
+            Ok(lease) => {
+                if self.may_be_held(&lease.bytes) {
+                    self.renewed = None;
+                    return Ok(false);
+                }
+                match lease.stat.version {
+                    Some(version) => put.only_if(version),
+                    None => put,
+                }
+            }
+        };
+        let asked = Instant::now();
+        self.seen = None;
+        let put = self.storage.publish(&[put]).await;
+        self.renewals += 1;
+        self.renewed = match put {
+            Ok(()) => Some(asked),
+            Err(error) if error.kind() == ErrorKind::Precondition => None,
+            Err(error) => return Err(error),
+        };
+        Ok(self.renewed.is_some())
+    }
+
+    /// Gives the lease back, so that no other process waits for its end. Does nothing if this process does not hold it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; the lease then ends by itself.
+    pub async fn give_back(&mut self) -> Result<()> {
+        if self.renewed.take().is_none() {
+            return Ok(());
+        }
+        match self.storage.remove(&self.key, &self.key).await {
+            Err(error) if !error.is_not_found() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let content = Content {
+            holder: self.holder,
+            term: self.term.as_secs(),
+            renewal: self.renewals,
+        };
+        serde_json::to_vec(&content).unwrap_or_default()
+    }
+
+    /// Whether another process may hold the lease that was read.
+    fn may_be_held(&mut self, lease: &Bytes) -> bool {
+        let content = serde_json::from_slice::<Content>(lease).ok();
+        if content
+            .as_ref()
+            .is_some_and(|content| content.holder == self.holder)
+        {
+            return false;
+        }
+        let term = content.map_or(self.term, |content| Duration::from_secs(content.term));
+        match &self.seen {
+            Some((seen, since)) if seen == lease => since.elapsed() < term,
+            _ => {
+                self.seen = Some((lease.clone(), Instant::now()));
+                true
+            }
+        }
+    }
+}

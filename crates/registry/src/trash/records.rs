@@ -1,0 +1,229 @@
+//! The records in the store: written before a deletion, read, and removed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use uuid::Uuid;
+use wharf_oci::RepoName;
+use wharf_storage::{Condition, Error as StorageError, ErrorKind, Put, Removal, Storage, layout};
+
+use super::record::{DeletedKind, Pointers, TrashId, TrashRecord};
+use crate::{
+    error::{Error, Result},
+    events::{Caller, Surface},
+    tree::{directory::names, parallel::failed_job},
+};
+
+/// The most bytes that a record may have: that of a repository with more than a million pointers.
+const READ_LIMIT: u64 = 256 << 20;
+
+/// The largest record that is written or parsed on an async thread.
+const INLINE: usize = 64 << 10;
+
+/// The records of a store.
+#[derive(Debug)]
+pub(crate) struct Trash {
+    storage: Arc<dyn Storage>,
+    retention: Duration,
+}
+
+impl Trash {
+    pub(crate) fn new(storage: Arc<dyn Storage>, retention: Duration) -> Self {
+        Self { storage, retention }
+    }
+
+    /// Whether deletions are recorded.
+    pub(crate) fn is_kept(&self) -> bool {
+        !self.retention.is_zero()
+    }
+
+    /// Makes a record of `pointers`, durably, before they go. `None` when no records are made, or there is nothing to record.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn keep(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        kind: DeletedKind,
+        pointers: Pointers,
+    ) -> Result<Option<TrashId>> {
+        if !self.is_kept() || pointers.is_empty() {
+            return Ok(None);
+        }
+        let (number, _) = Uuid::new_v4().as_u64_pair();
+        #[expect(clippy::cast_possible_truncation, reason = "any 32 random bits are as good")]
+        let id = TrashId::new(SystemTime::now(), number as u32);
+        let record = record(&id, caller, name, kind, pointers);
+        self.write(record, Condition::Absent).await?;
+        Ok(Some(id))
+    }
+
+    /// Makes a new record in the place of `id`, of those `pointers` of that deletion that went; the others still stand. Without any
+    /// the record goes.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; then the record names some that still stand, as after a crash.
+    pub(crate) async fn narrow(
+        &self,
+        id: &TrashId,
+        caller: &dyn Caller,
+        name: &RepoName,
+        kind: DeletedKind,
+        pointers: Pointers,
+    ) -> Result<Option<TrashId>> {
+        if pointers.is_empty() {
+            return match self.remove(id).await {
+                Ok(()) | Err(Error::TrashUnknown { .. }) => Ok(None),
+                Err(error) => Err(error),
+            };
+        }
+        let record = record(id, caller, name, kind, pointers);
+        self.write(record, Condition::None).await?;
+        Ok(Some(id.clone()))
+    }
+
+    /// Removes the record of a deletion that was refused after all.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn take_back(&self, id: Option<&TrashId>) -> Result<()> {
+        match id {
+            Some(id) => self.remove(id).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn write(&self, record: TrashRecord, condition: Condition) -> Result<()> {
+        let key = layout::trash_record(record.id.as_str());
+        let json = tokio::task::spawn_blocking(move || record.to_json());
+        let json = json.await.map_err(failed_job)?;
+        let json = json.map_err(|error| {
+            StorageError::with_source(ErrorKind::Other, "write the record of a deletion", error)
+        })?;
+        if json.len() as u64 > READ_LIMIT {
+            let text =
+                "write the record of a deletion: it is too large; delete in parts, or without the trash";
+            return Err(StorageError::new(ErrorKind::TooLarge, text).into());
+        }
+        let put = Put {
+            condition,
+            ..Put::new(key, json)
+        };
+        Ok(self.storage.publish(&[put]).await?)
+    }
+
+    /// The identifiers of all records, in the order of their times, and the names of files in the directory that are none.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn ids(&self) -> Result<(Vec<TrashId>, Vec<Box<str>>)> {
+        let (mut ids, mut strangers) = (Vec::new(), Vec::new());
+        for entry in names(&*self.storage, &layout::trash()).await? {
+            match entry.name.strip_suffix(".json").map(str::parse) {
+                Some(Ok(id)) if !entry.is_dir => ids.push(id),
+                _ => strangers.push(entry.name),
+            }
+        }
+        Ok((ids, strangers))
+    }
+
+    /// The record `id`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TrashUnknown`], [`Error::TrashDamaged`]; errors of the store.
+    pub(crate) async fn read(&self, id: &TrashId) -> Result<TrashRecord> {
+        let read = self
+            .storage
+            .read(&layout::trash_record(id.as_str()), READ_LIMIT)
+            .await;
+        let bytes = match read {
+            Ok(object) => object.bytes,
+            Err(error) if error.is_not_found() => return Err(Error::TrashUnknown { id: id.clone() }),
+            Err(error) if matches!(error.kind(), ErrorKind::TooLarge | ErrorKind::Damaged) => {
+                return Err(damaged(id, error.to_string()));
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let of = id.clone();
+        let parsed = match bytes.len() {
+            ..=INLINE => TrashRecord::from_json(of, &bytes),
+            _ => {
+                let parse = move || TrashRecord::from_json(of, &bytes);
+                tokio::task::spawn_blocking(parse).await.map_err(failed_job)?
+            }
+        };
+        parsed.map_err(|why| damaged(id, why))
+    }
+
+    /// Removes the record `id`; what it alone kept is garbage from then on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TrashUnknown`]; errors of the store.
+    pub(crate) async fn remove(&self, id: &TrashId) -> Result<()> {
+        let key = layout::trash_record(id.as_str());
+        match self.storage.remove(&key, &layout::own()).await {
+            Err(error) if error.is_not_found() => Err(Error::TrashUnknown { id: id.clone() }),
+            other => Ok(other?),
+        }
+    }
+
+    /// Removes the records that are older than the retention, and returns how many these were.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn expire(&self) -> Result<usize> {
+        let now = SystemTime::now();
+        let (ids, _) = self.ids().await?;
+        let is_old = |id: &TrashId| {
+            now.duration_since(id.time())
+                .is_ok_and(|age| age >= self.retention)
+        };
+        let old: Vec<Removal> = ids
+            .iter()
+            .filter(|id| is_old(id))
+            .map(|id| Removal {
+                key: layout::trash_record(id.as_str()),
+                keep: layout::own(),
+            })
+            .collect();
+        self.storage.remove_many(&old).await?;
+        Ok(old.len())
+    }
+}
+
+/// The record `id` of a deletion for which `caller` asked.
+fn record(
+    id: &TrashId,
+    caller: &dyn Caller,
+    name: &RepoName,
+    kind: DeletedKind,
+    pointers: Pointers,
+) -> TrashRecord {
+    let origin = caller.origin();
+    TrashRecord {
+        id: id.clone(),
+        actor: origin.actor.as_deref().map(str::to_owned),
+        surface: match origin.surface {
+            Surface::Distribution => "distribution".to_owned(),
+            Surface::Administration => "administration".to_owned(),
+            Surface::Worker(name) => name.to_owned(),
+        },
+        kind,
+        repository: name.clone(),
+        pointers,
+    }
+}
+
+fn damaged(id: &TrashId, why: String) -> Error {
+    Error::TrashDamaged { id: id.clone(), why }
+}

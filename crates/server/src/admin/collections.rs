@@ -1,0 +1,342 @@
+//! Collections of garbage: on a schedule, and when an administrator asks for one.
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep_until},
+};
+use uuid::Uuid;
+use wharf_oci::Digest;
+use wharf_registry::collect::{Collected, CollectionReport, OnlineCollector, Swept};
+use wharf_workers::{Unit, Work, Worker};
+
+use super::{shown::time, why, wire};
+
+/// How many findings a status shows.
+const FINDINGS: usize = 100;
+
+/// How long a run waits for another process that collects, or has died while it did.
+const ELSEWHERE: Duration = Duration::from_secs(11 * 60);
+
+/// The collector of a server, with its schedule and the outcome of its last run. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Collections(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    collector: OnlineCollector,
+    /// Names this process.
+    server: Uuid,
+    state: Mutex<State>,
+    /// Wakes the worker.
+    asked: Notify,
+    /// Held while it is found out why a digest is kept.
+    explaining: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Number of the last run that began.
+    begun: u64,
+    /// Since when it runs; `None` when it has ended.
+    since: Option<SystemTime>,
+    /// Whether a run is to begin that has not begun yet.
+    is_asked: bool,
+    /// When the next run begins by itself; `None`: on demand alone.
+    next: Option<(Instant, SystemTime)>,
+    last: Option<wire::EndedCollection>,
+    totals: Totals,
+}
+
+/// What the collections of a server have done since its start.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Totals {
+    /// Those that came to their end.
+    pub(crate) done: u64,
+    /// Those that ended early.
+    pub(crate) failed: u64,
+    pub(crate) removed: wire::Space,
+    /// What the last one left to a later one.
+    pub(crate) waiting: wire::Space,
+}
+
+/// When collections run by themselves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CollectionSchedule {
+    /// From the start to the first one.
+    pub first: Duration,
+    /// From the end of one to the begin of the next.
+    pub interval: Duration,
+}
+
+impl Collections {
+    /// Collections by `collector`. Nothing runs before its [worker](Self::worker) does.
+    pub fn by(collector: OnlineCollector) -> Self {
+        Self(Arc::new(Inner {
+            collector,
+            server: Uuid::new_v4(),
+            state: Mutex::default(),
+            asked: Notify::new(),
+            explaining: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Asks for a collection. One that already runs may have passed over what the caller has deleted, so it does not count. Returns
+    /// the number of the one that does.
+    pub fn ask(&self) -> wire::RequestedCollection {
+        let number = {
+            let mut state = self.0.state.lock();
+            state.is_asked = true;
+            state.begun + 1
+        };
+        self.0.asked.notify_one();
+        wire::RequestedCollection {
+            server: self.0.server.to_string(),
+            number,
+        }
+    }
+
+    /// What runs, what ran last, and what comes next.
+    pub fn show(&self) -> wire::Collections {
+        let state = self.0.state.lock();
+        let progress = self.0.collector.progress();
+        wire::Collections {
+            server: self.0.server.to_string(),
+            running: state.since.map(|since| wire::RunningCollection {
+                number: state.begun,
+                started: time(since),
+                repositories: progress.repositories,
+                garbage: space(progress.garbage),
+                removed: space(progress.removed),
+            }),
+            last: state.last.clone(),
+            next: state.next.map(|(_, at)| time(at)),
+        }
+    }
+
+    /// Why `digest` is kept.
+    ///
+    /// # Errors
+    ///
+    /// As [`Collector::why`](wharf_registry::collect::Collector::why).
+    pub(crate) async fn why(&self, digest: &Digest) -> wharf_registry::Result<wire::Why> {
+        // It reads every repository: one at a time is enough.
+        let _turn = self.0.explaining.lock().await;
+        why(self.0.collector.collector(), digest).await
+    }
+
+    /// What collections have done since the start.
+    pub(crate) fn totals(&self) -> Totals {
+        self.0.state.lock().totals
+    }
+
+    /// The worker that collects, at the times of `schedule` and when it is asked to.
+    pub fn worker(&self, schedule: Option<CollectionSchedule>) -> impl Worker + use<> {
+        self.plan(schedule.map(|schedule| schedule.first));
+        CollectionWorker {
+            collections: self.clone(),
+            interval: schedule.map(|schedule| schedule.interval),
+        }
+    }
+
+    /// Lets the next run begin after `pause`, or on demand alone.
+    fn plan(&self, pause: Option<Duration>) {
+        let next = pause.map(|pause| (Instant::now() + pause, SystemTime::now() + pause));
+        self.0.state.lock().next = next;
+    }
+
+    /// Notes the begin of a run, if one is due.
+    fn begin(&self) -> Option<SystemTime> {
+        let mut state = self.0.state.lock();
+        let is_due = state.next.is_some_and(|(at, _)| at <= Instant::now());
+        if !is_due && !state.is_asked {
+            return None;
+        }
+        let now = SystemTime::now();
+        (state.is_asked, state.since) = (false, Some(now));
+        state.begun += 1;
+        Some(now)
+    }
+
+    /// Notes the end of a run that began at `started`.
+    fn end(&self, started: SystemTime, outcome: Ended) {
+        let mut state = self.0.state.lock();
+        let progress = self.0.collector.progress();
+        let totals = &mut state.totals;
+        let (report, error) = match outcome {
+            Ended::Done(report) => {
+                totals.done += 1;
+                totals.waiting = space(report.waiting);
+                (report, None)
+            }
+            Ended::PutOff(why) => (CollectionReport::default(), Some(why)),
+            Ended::Early(why) => {
+                totals.failed += 1;
+                let report = CollectionReport {
+                    repositories: progress.repositories,
+                    removed: progress.removed,
+                    ..CollectionReport::default()
+                };
+                (report, Some(why))
+            }
+        };
+        totals.removed.blobs += report.removed.blobs;
+        totals.removed.bytes += report.removed.bytes;
+        let findings = report.findings.iter().take(FINDINGS);
+        state.since = None;
+        state.last = Some(wire::EndedCollection {
+            number: state.begun,
+            started: time(started),
+            ended: time(SystemTime::now()),
+            repositories: report.repositories,
+            needed: report.needed,
+            removed: space(report.removed),
+            waiting: space(report.waiting),
+            expired: report.expired,
+            deletions: report.records,
+            findings: findings.map(ToString::to_string).collect(),
+            error,
+        });
+    }
+}
+
+/// How a run ended.
+enum Ended {
+    /// It did all that it had to.
+    Done(CollectionReport),
+    /// It did nothing, for this reason.
+    PutOff(String),
+    /// Something went wrong.
+    Early(String),
+}
+
+/// Runs collections, one after the other.
+struct CollectionWorker {
+    collections: Collections,
+    /// From the end of one to the begin of the next; `None`: on demand alone.
+    interval: Option<Duration>,
+}
+
+impl Worker for CollectionWorker {
+    fn name(&self) -> String {
+        "collector".to_owned()
+    }
+
+    async fn work(&mut self) -> Unit {
+        let Some(started) = self.collections.begin() else {
+            return Ok(Work::Idle);
+        };
+        // A run that is cut off, or panics, is one that ended early.
+        let running = Running {
+            collections: &self.collections,
+            started,
+            outcome: Ended::Early("the server stopped, or the collection panicked".to_owned()),
+        };
+        let (pause, outcome) = self.run().await;
+        running.ended(outcome);
+        self.collections.plan(pause);
+        Ok(Work::Busy)
+    }
+
+    async fn wait(&mut self) {
+        let asked = self.collections.0.asked.notified();
+        let next = self.collections.0.state.lock().next;
+        match next {
+            Some((at, _)) => tokio::select! {
+                () = asked => {}
+                () = sleep_until(at) => {}
+            },
+            None => asked.await,
+        }
+    }
+
+    fn status(&self) -> String {
+        match &self.collections.0.state.lock().last {
+            None => String::new(),
+            Some(wire::EndedCollection {
+                error: Some(error), ..
+            }) => error.clone(),
+            Some(last) => format!(
+                "the last collection removed {} blobs with {} bytes, and {} wait for the next one",
+                last.removed.blobs, last.removed.bytes, last.waiting.blobs
+            ),
+        }
+    }
+}
+
+impl CollectionWorker {
+    /// Collects, and says when the next run begins and what became of this one.
+    async fn run(&self) -> (Option<Duration>, Ended) {
+        let sooner = |pause: Duration| self.interval.map(|interval| interval.min(pause));
+        match self.collections.0.collector.collect().await {
+            Ok(Collected::Done(report)) => {
+                log(&report);
+                let pause = report.again.map_or(self.interval, sooner);
+                (pause, Ended::Done(report))
+            }
+            Ok(Collected::Elsewhere) => {
+                let text =
+                    "another server of this store collects, or stopped while it did; ask again in 11 minutes";
+                (sooner(ELSEWHERE), Ended::PutOff(text.to_owned()))
+            }
+            Ok(Collected::ForeignWriter(at)) => {
+                let text = format!(
+                    "collection paused: another registry, which does not know of this collector, wrote to the store at {}; stop it, or set `collect.foreignwriters: ignore`",
+                    time(at)
+                );
+                tracing::warn!("{text}");
+                (self.interval, Ended::PutOff(text))
+            }
+            Err(error) => {
+                tracing::error!(%error, "the collection ended early; nothing that is needed was removed");
+                (self.interval, Ended::Early(error.to_string()))
+            }
+        }
+    }
+}
+
+/// A run that has begun; its end is noted whatever becomes of it.
+struct Running<'a> {
+    collections: &'a Collections,
+    started: SystemTime,
+    outcome: Ended,
+}
+
+impl Running<'_> {
+    fn ended(mut self, outcome: Ended) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let outcome = std::mem::replace(&mut self.outcome, Ended::Early(String::new()));
+        self.collections.end(self.started, outcome);
+    }
+}
+
+fn log(report: &CollectionReport) {
+    for finding in &report.findings {
+        tracing::warn!("{finding}");
+    }
+    if report.removed.blobs > 0 || report.expired > 0 {
+        tracing::info!(
+            blobs = report.removed.blobs,
+            bytes = report.removed.bytes,
+            expired = report.expired,
+            "collected garbage"
+        );
+    }
+}
+
+fn space(swept: Swept) -> wire::Space {
+    wire::Space {
+        blobs: swept.blobs,
+        bytes: swept.bytes,
+    }
+}

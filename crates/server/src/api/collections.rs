@@ -1,0 +1,43 @@
+//! `/collections`: collections of garbage.
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use wharf_oci::Digest;
+
+use super::{
+    answer::Answer,
+    call::Call,
+    problem::{Kind, Problem, Result},
+};
+use crate::admin::Collections;
+
+pub(crate) fn show(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move { Answer::json(&collections(&call)?.show()) }.boxed()
+}
+
+pub(crate) fn ask(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let asked = collections(&call)?.ask();
+        let deed = format!("asked for collection {}", asked.number);
+        Ok(Answer::json(&asked)?.with_deed(deed))
+    }
+    .boxed()
+}
+
+pub(crate) fn why(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let collections = collections(&call)?;
+        let digest = call.query.required("digest");
+        let digest: Digest = digest.parse().map_err(|error| {
+            Problem::new(Kind::BadQuery, format!("`digest`: {error}")).with_field("digest")
+        })?;
+        Answer::json(&collections.why(&digest).await?)
+    }
+    .boxed()
+}
+
+fn collections(call: &Call) -> Result<&Collections> {
+    call.shared.admin.collections.as_ref().ok_or_else(|| {
+        let text = "this server collects no garbage, because its store can only be read (`storage.maintenance.readonly`)";
+        Problem::new(Kind::NoCollector, text)
+    })
+}
