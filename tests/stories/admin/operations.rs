@@ -76,7 +76,52 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
     let image = image::oci(1);
     let alice = server.anonymous().as_user("alice", "pw");
     alice.repository("app").push_image("latest", &image).await;
+    alice.repository("other").push_image("latest", &image).await;
+    let everything = r#"{"everything":true}"#;
+    let applied = api
+        .post("/plans/apply?repository=other", everything)
+        .await
+        .expect(200);
+    let deletion = applied.json()["deletion"].as_str().unwrap().to_owned();
+    let of_deletion = |path: &str| format!("{path}?deletion={deletion}");
     let called = [
+        ("applyDeletion", applied),
+        (
+            "planDeletion",
+            api.post("/plans?repository=app", everything).await.expect(200),
+        ),
+        ("listTrash", api.get("/trash").await.expect(200)),
+        (
+            "showDeletion",
+            api.get(&of_deletion("/trash/record")).await.expect(200),
+        ),
+        (
+            "restoreDeletion",
+            api.post(&of_deletion("/trash/restore"), "{}").await.expect(200),
+        ),
+        (
+            "giveUpDeletion",
+            api.delete(&of_deletion("/trash"))
+                .await
+                .expect_problem(404, "unknown-deletion"),
+        ),
+        (
+            "emptyTrash",
+            api.post("/trash/empty", r#"{"older_than":0}"#).await.expect(200),
+        ),
+        ("showCollections", api.get("/collections").await.expect(200)),
+        (
+            "explain",
+            api.get(&format!("/why?digest={}", image.manifest.digest))
+                .await
+                .expect(200),
+        ),
+        (
+            "collect",
+            api.send(Method::POST, "/collections", &[], None)
+                .await
+                .expect(202),
+        ),
         ("whoAmI", api.get("/whoami").await.expect(200)),
         ("showServer", api.get("/server").await.expect(200)),
         ("showApi", api.get("/openapi.json").await.expect(200)),

@@ -1,6 +1,7 @@
 //! `/collections`: collections of garbage.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use http::StatusCode;
 use wharf_oci::Digest;
 
 use super::{
@@ -18,7 +19,8 @@ pub(crate) fn ask(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let asked = collections(&call)?.ask();
         let deed = format!("asked for collection {}", asked.number);
-        Ok(Answer::json(&asked)?.with_deed(deed))
+        let answer = Answer::json(&asked)?.with_status(StatusCode::ACCEPTED);
+        Ok(answer.with_deed(deed))
     }
     .boxed()
 }
