@@ -19,9 +19,16 @@ pub(crate) fn add_to(suite: &mut Suite) {
             run(garbage_collect());
         },
     );
+    suite.test(
+        "garbage_collect_beside_a_server_removes_untagged_manifests",
+        &[],
+        || {
+            run(untagged());
+        },
+    );
     suite.test("gc_says_what_the_trash_keeps", &[], || run(trash()));
     suite.test("why_names_what_needs_a_digest_and_the_way_there", &[], || {
-        run(why())
+        run(why());
     });
     suite.test("the_server_collects_by_itself", &[], || run(by_itself()));
     suite.test(
@@ -159,6 +166,36 @@ async fn garbage_collect() {
         .repository("team/app")
         .pull_image("kept", &kept)
         .await;
+}
+
+/// The same tag, pushed four times.
+async fn untagged() {
+    let bench = Bench::new();
+    let server = serving(&bench, &["collect: {grace: 0}"]);
+    let repository = server.anonymous().repository("user/repo");
+    let mut pushed = Vec::new();
+    for number in 0..4 {
+        let image = image::oci(number);
+        repository.push_image("latest", &image).await;
+        pushed.push(image);
+    }
+    let index = image::oci_index("index");
+    repository.push_index("multi", &index).await;
+    let ran = wharf(&bench, &["garbage-collect", "-m", "config.yml"]);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    assert!(
+        ran.stdout.contains(" and 3 manifests eligible for deletion"),
+        "{ran:?}"
+    );
+    let manifests = bench.path("data/docker/registry/v2/repositories/user/repo/_manifests");
+    let entries = |below: &str| fs::read_dir(manifests.join(below)).unwrap().count();
+    assert_eq!(entries("tags/latest/index/sha256"), 1);
+    assert_eq!(entries("revisions/sha256"), 2 + index.images.len());
+    repository.pull_image("latest", &pushed[3]).await;
+    for image in &index.images {
+        repository.pull_image(&image.manifest.digest, image).await;
+    }
+    assert!(!is_stored(&bench.path("data"), &pushed[0].manifest.digest));
 }
 
 async fn trash() {

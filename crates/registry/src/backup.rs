@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A [snapshot](document::Snapshot) has the SHA-256 of its bytes in its name, the snapshot names documents by their SHA-256, and
-//! these name blobs by their digest: so who knows the name of a snapshot can check every byte of the backup.
+//! these name blobs by their digest: so the name of a snapshot is enough to check every byte of the backup.
 //!
 //! It lies in a directory or a bucket, which hold many snapshots that share documents and blobs, or is one file, a tar
 //! that may be compressed with zstd, which holds one snapshot. A file may leave out the blobs that another backup has, its *base*.

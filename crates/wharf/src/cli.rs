@@ -81,8 +81,7 @@ pub(crate) enum Command {
 
     /// Remove blobs and manifests that are no longer needed.
     ///
-    /// A server that runs does it itself, except with --delete-untagged, for which it must be stopped. Tagged images stay, with
-    /// everything that they need and everything that refers to them.
+    /// A server that runs does it itself. Tagged images stay, with everything that they need and everything that refers to them.
     GarbageCollect(GarbageCollect),
 
     /// Remove content that no image needs any more, beside the server that runs, and say how many bytes that frees.

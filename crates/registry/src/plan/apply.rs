@@ -24,7 +24,7 @@ use crate::{
     patience::turn,
     registry::Registry,
     tag_rights::TagRights,
-    trash::{Pointers, TrashedLink},
+    trash::{Pointers, TrashId, TrashedLink},
 };
 
 impl Registry {
@@ -66,8 +66,12 @@ impl Registry {
         }
         let record = applied.record.clone();
         let done = self
-            .carry_out((caller, deletion), &made, tags, pointers, &mut applied)
+            .carry_out((caller, deletion), &made, tags, pointers.clone(), &mut applied)
             .await;
+        if let Some(record) = &record {
+            self.keep_record(record, (caller, deletion), name, pointers)
+                .await?;
+        }
         match (done, record) {
             (Ok(()), _) => Ok(applied),
             (Err(error), Some(record)) => Err(Error::DeletionInterrupted {
@@ -76,6 +80,23 @@ impl Registry {
             }),
             (Err(error), None) => Err(error),
         }
+    }
+
+    /// Writes the record of a deletion again that is gone: a restore that met the deletion half-way found the rest in its place, and what
+    /// went after that is in no other record.
+    async fn keep_record(
+        &self,
+        record: &TrashId,
+        (caller, deletion): (&dyn Caller, &Deletion),
+        name: &RepoName,
+        pointers: Pointers,
+    ) -> Result<()> {
+        match self.trash.read(record).await {
+            Err(Error::TrashUnknown { .. }) => {}
+            _ => return Ok(()),
+        }
+        let kept = self.trash.narrow(record, caller, name, deletion.kind(), pointers);
+        kept.await.map(drop)
     }
 
     /// Every pointer that is to go.

@@ -92,6 +92,12 @@ impl Registry {
         let kept: HashMap<Digest, &'static str>;
         let wish = match deletion {
             Deletion::Tags { tags, keep_images } => {
+                // Before it is said whether they exist.
+                if let Some(tag) = tags.iter().find(|tag| !rights.may_delete(tag)) {
+                    return Err(Error::TagDenied {
+                        tag: rights.may_see(tag).then(|| tag.clone()),
+                    });
+                }
                 if let Some(tag) = tags.iter().find(|tag| !content.tags.contains_key(*tag)) {
                     return Err(unknown(name, tag.as_str().to_owned(), None));
                 }

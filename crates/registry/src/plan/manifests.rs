@@ -35,6 +35,7 @@ use crate::{
     events::{Caller, EventKind},
     registry::Registry,
     trash::TrashedLink,
+    tree::parallel::in_parallel,
 };
 
 /// How many manifests go at once. Each step looks at the graph of the repository, and keeps pushes of the same stripes waiting for one
@@ -47,6 +48,29 @@ struct Step<'a> {
     digests: Vec<Digest>,
     /// The manifest that the deletion names.
     named: Option<&'a Digest>,
+}
+
+impl Step<'_> {
+    /// The manifest that `digest` is about, if the plan has that as well.
+    fn subject(&self, digest: &Digest, made: &Made) -> Option<Digest> {
+        let subject = made.content.survey.manifests.get(digest)?.subject?;
+        let is_planned = made
+            .plan
+            .manifests
+            .iter()
+            .any(|planned| planned.digest == subject);
+        (is_planned && self.named != Some(&subject)).then_some(subject)
+    }
+
+    /// The manifests that those of the step are about.
+    fn subjects(&self, made: &Made) -> Vec<Digest> {
+        let subjects = self
+            .digests
+            .iter()
+            .filter_map(|digest| self.subject(digest, made));
+        let subjects: HashSet<Digest> = subjects.collect();
+        subjects.into_iter().collect()
+    }
 }
 
 impl Registry {
@@ -95,10 +119,13 @@ impl Registry {
     async fn remove_step(&self, step: &Step<'_>, made: &Made) -> Result<HashMap<Digest, &'static str>> {
         let name = step.name;
         for _ in 0..ATTEMPTS {
+            let mut watched = step.digests.clone();
+            watched.extend(step.subjects(made));
             let (above, watch) = self
-                .watch_with(&step.digests, || self.linked_above(name, &step.digests))
+                .watch_with(&watched, || self.linked_above(name, &watched))
                 .await?;
             let mut kept = self.kept_by_now(step, &above).await?;
+            kept.extend(self.about_what_is_needed(step, made).await?);
             let going: Vec<Digest> = step
                 .digests
                 .iter()
@@ -112,6 +139,8 @@ impl Registry {
             if watch.is_disturbed() {
                 continue;
             }
+            let (going, anew) = self.written_anew(step, going, made).await?;
+            kept.extend(anew);
             lock.unlink_revisions(name, &going).await?;
             if self.must_look_again() {
                 let again = Step {
@@ -132,6 +161,51 @@ impl Registry {
         }
         let why = "requests that push it, or what lists it, keep coming";
         Ok(step.digests.iter().map(|digest| (*digest, why)).collect())
+    }
+
+    /// The referrers of `step` whose subjects a tag or an index needs by now: what is about an image stays with it.
+    async fn about_what_is_needed(
+        &self,
+        step: &Step<'_>,
+        made: &Made,
+    ) -> Result<HashMap<Digest, &'static str>> {
+        let subjects = Step {
+            digests: step.subjects(made),
+            ..*step
+        };
+        if subjects.digests.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let above = self.linked_above(step.name, &subjects.digests).await?;
+        let needed = self.kept_by_now(&subjects, &above).await?;
+        let about = step.digests.iter().filter(|digest| {
+            let subject = step.subject(digest, made);
+            subject.is_some_and(|subject| needed.contains_key(&subject))
+        });
+        Ok(about
+            .map(|digest| (*digest, "the manifest that it is about is needed by now"))
+            .collect())
+    }
+
+    /// Takes from `going`, which is locked, the manifests that were pushed since the plan was made, apart from the one that the deletion
+    /// names: a client was told that they are there. Returns the rest, and these.
+    async fn written_anew(
+        &self,
+        step: &Step<'_>,
+        going: Vec<Digest>,
+        made: &Made,
+    ) -> Result<(Vec<Digest>, HashMap<Digest, &'static str>)> {
+        let since = going.iter().map(|digest| self.linked_since(step.name, digest));
+        let since = in_parallel(since).await?;
+        let mut anew = HashMap::new();
+        for (digest, since) in going.iter().zip(since) {
+            let is_named = step.named == Some(digest);
+            if !is_named && since.is_some_and(|since| since != made.content.since(digest)) {
+                anew.insert(*digest, "it was pushed again meanwhile");
+            }
+        }
+        let rest = going.into_iter().filter(|digest| !anew.contains_key(digest));
+        Ok((rest.collect(), anew))
     }
 
     /// The indexes of `name` above `digests`.

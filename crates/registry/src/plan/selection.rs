@@ -78,7 +78,7 @@ impl<'a> Needs<'a> {
         };
         for (tag, digest) in &content.tags {
             needs.tags.entry(*digest).or_default().push(tag);
-            if let Some(subject) = subject_of(tag).filter(|subject| content.is_linked(subject)) {
+            if let Some(subject) = subject_of(tag).filter(|subject| is_about(content, tag, subject)) {
                 needs.dependents.entry(subject).or_default().push(tag);
             }
         }
@@ -147,7 +147,7 @@ impl<'a> Needs<'a> {
 
     /// Whether a tag goes and stays with the manifest of which it is made.
     fn is_dependent(&self, tag: &Tag) -> bool {
-        subject_of(tag).is_some_and(|subject| self.content.is_linked(&subject))
+        subject_of(tag).is_some_and(|subject| is_about(self.content, tag, &subject))
     }
 
     /// Everything that `roots` need or are about, and what is about that: what a client that has one of them may ask for.
@@ -204,6 +204,11 @@ impl<'a> Needs<'a> {
         }
         tags
     }
+}
+
+/// Whether a tag that is made of the digest `subject` is about that manifest. One that points at it is a tag of it like any other.
+fn is_about(content: &Content, tag: &Tag, subject: &Digest) -> bool {
+    content.is_linked(subject) && content.tags.get(tag) != Some(subject)
 }
 
 /// What goes whatever else needs it.

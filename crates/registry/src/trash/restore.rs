@@ -84,9 +84,7 @@ impl Registry {
         force: bool,
     ) -> Result<Restored> {
         let record = self.trash.read(id).await?;
-        let kept = TrashRoots::read(&self.trash)
-            .await?
-            .of(record.repository.as_str());
+        let kept = TrashRoots::of_repository(&self.trash, &record.repository).await?;
         let mut restore = Restore {
             caller,
             record: &record,
@@ -309,7 +307,7 @@ impl Registry {
     }
 
     /// When the link of the manifest `digest` was written, if there is one.
-    async fn linked_since(&self, name: &RepoName, digest: &Digest) -> Result<Option<SystemTime>> {
+    pub(crate) async fn linked_since(&self, name: &RepoName, digest: &Digest) -> Result<Option<SystemTime>> {
         match self.storage.stat(&layout::revision_link(name, digest)).await {
             Ok(stat) => Ok(Some(stat.modified)),
             Err(error) if error.is_not_found() => Ok(None),

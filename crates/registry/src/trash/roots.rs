@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, RepoName};
 use wharf_storage::layout;
 
 use super::{
@@ -57,6 +57,31 @@ impl TrashRoots {
         let mut roots = Self::default();
         roots.add_all(trash, ids).await?;
         Ok(roots)
+    }
+
+    /// What the records of one repository name, as far as they can be read.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn of_repository(trash: &Trash, name: &RepoName) -> Result<Arc<Roots>> {
+        let (ids, _) = trash.ids().await?;
+        let mut roots = Self::default();
+        for some in ids.chunks(READ_AT_ONCE) {
+            let reads = some
+                .iter()
+                .map(|id| async move { Ok::<_, Error>(trash.read(id).await) });
+            let records: Vec<Result<TrashRecord>> = in_parallel(reads).await?;
+            for record in records {
+                match record {
+                    Ok(record) if record.repository == *name => roots.add(&record),
+                    // One that cannot be read may be of another repository.
+                    Ok(_) | Err(Error::TrashUnknown { .. } | Error::TrashDamaged { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Ok(roots.of(name.as_str()))
     }
 
     /// What records name that are in the `trash` at this moment and were not when this was read. Records do not change.

@@ -106,6 +106,8 @@ pub async fn plan_deletion(
         });
         listed.collect::<Vec<_>>()
     };
+    let seen_history = plan.history.iter().filter(|entry| rights.may_see(&entry.tag));
+    let seen_history: Vec<wharf_registry::PlannedTag> = seen_history.cloned().collect();
     let manifests = plan
         .manifests
         .iter()
@@ -123,7 +125,7 @@ pub async fn plan_deletion(
         manifests: manifests.collect(),
         manifests_total: plan.manifests.len(),
         layers: plan.layers,
-        history: tags(&plan.history),
+        history: tags(&seen_history),
         history_total: plan.history.len(),
         stays: staying(&plan.stays),
         more_stays: plan.more_stays,

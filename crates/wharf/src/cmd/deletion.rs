@@ -36,6 +36,22 @@ struct Wanted {
     name: RepoName,
     deletion: wire::Deletion,
     command: &'static str,
+    /// Whether nothing is to be deleted if a tag would go.
+    only_if_empty: bool,
+}
+
+impl Wanted {
+    /// Refuses a plan that takes tags where none may go.
+    fn require_allowed(&self, plan: &wire::Plan) -> anyhow::Result<()> {
+        if self.only_if_empty && plan.tags_total > 0 {
+            bail!(
+                "`{}` has {} tag(s), so it is not deleted; without `--if-empty` it goes with them",
+                self.name,
+                plan.tags_total
+            );
+        }
+        Ok(())
+    }
 }
 
 /// Deletes a repository.
@@ -47,21 +63,20 @@ pub(crate) fn remove_repository(arguments: &RepoRm) -> anyhow::Result<ExitCode> 
             ..wire::Deletion::default()
         },
         command: "wharf repo rm",
+        only_if_empty: arguments.if_empty,
     };
     let images = images(&arguments.how)?;
     let plans = vec![plan(&images, &wanted)?];
-    if arguments.if_empty && plans[0].tags_total > 0 {
-        bail!(
-            "`{}` has {} tag(s), so it is not deleted; without `--if-empty` it goes with them",
-            wanted.name,
-            plans[0].tags_total
-        );
-    }
+    wanted.require_allowed(&plans[0])?;
     carry_out(&images, &[wanted], plans, &arguments.how)
 }
 
 /// Deletes tags and manifests.
 pub(crate) fn remove_tags(arguments: &TagRm) -> anyhow::Result<ExitCode> {
+    let is_manifest = |image: &DeletedImage| matches!(image.target, Target::Manifest(_));
+    if arguments.keep_image && arguments.images.iter().any(is_manifest) {
+        bail!("`--keep-image` deletes tags alone, and a digest names the image itself");
+    }
     let images = images(&arguments.how)?;
     let wanted = deletions(&arguments.images, arguments.keep_image);
     let plans: anyhow::Result<Vec<wire::Plan>> = wanted.iter().map(|wanted| plan(&images, wanted)).collect();
@@ -87,6 +102,7 @@ fn deletions(images: &[DeletedImage], keep_images: bool) -> Vec<Wanted> {
                     ..wire::Deletion::default()
                 },
                 command,
+                only_if_empty: false,
             }),
         }
     }
@@ -98,6 +114,7 @@ fn deletions(images: &[DeletedImage], keep_images: bool) -> Vec<Wanted> {
             ..wire::Deletion::default()
         },
         command,
+        only_if_empty: false,
     });
     tags.chain(manifests).collect()
 }
@@ -173,6 +190,7 @@ fn apply(
         match apply_once(images, wanted, &plan.id, how.now) {
             Err(error) if how.yes && attempt < ATTEMPTS && is_changed(&error) => {
                 plan = self::plan(images, wanted)?;
+                wanted.require_allowed(&plan)?;
             }
             other => return other,
         }

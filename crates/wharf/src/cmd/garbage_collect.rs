@@ -3,12 +3,15 @@
 use std::{
     io::{self, BufWriter, Write},
     sync::Arc,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
 use clap::CommandFactory as _;
+use http::Method;
 use tokio::runtime;
 use wharf_registry::collect::{CollectOptions, Collector, Finding, Garbage, Mark, RepositoryMarks};
+use wharf_server::admin::wire;
 use wharf_storage::{Storage, layout};
 
 use super::{
@@ -55,12 +58,9 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
         trash_retention: settings.registry.trash_retention,
         ..CollectOptions::default()
     };
-    // Untagged manifests are the server's to delete.
-    let is_for_server = !arguments.dry_run && !arguments.delete_untagged;
-    let server = if is_for_server {
-        RunningServer::find(&settings)?
-    } else {
-        None
+    let server = match arguments.dry_run {
+        true => None,
+        false => RunningServer::find(&settings)?,
     };
     match server {
         None => runtime.block_on(alone(&settings.storage, options, arguments.dry_run, &mut output)),
@@ -73,6 +73,9 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
                 let storage = open(&settings.storage, true).await?;
                 look(&Collector::new(storage, options), &mut output).await
             })?;
+            if arguments.delete_untagged {
+                delete_untagged(&server, &garbage, settings.registry.collect_grace, &output)?;
+            }
             let ended = gc::through(&server, |_| Ok(()))?;
             output.total(ended.removed.bytes, "freed")?;
             output.findings(&garbage.findings);
@@ -80,6 +83,49 @@ pub(crate) fn run(arguments: &GarbageCollect) -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// Lets the server delete what no tag reaches, for good, as the command without a server does. What was pushed within the grace period
+/// may be waiting for its tag.
+fn delete_untagged(
+    server: &RunningServer,
+    garbage: &Garbage,
+    grace: Duration,
+    output: &Output,
+) -> anyhow::Result<()> {
+    let deletion = wire::Deletion {
+        untagged: Some(wire::Untagged {
+            min_age: Some(grace.as_secs()),
+            keep_history: Some(0),
+        }),
+        ..wire::Deletion::default()
+    };
+    let losing = garbage
+        .repositories
+        .iter()
+        .filter(|repository| !repository.manifests.is_empty());
+    for repository in losing {
+        let query = [("repository", repository.name())];
+        let plan: wire::Plan = server.tell(Method::POST, "/plans", &query, &deletion)?;
+        if plan.tags_total > 0 {
+            // Without a server their tags keep them as well.
+            output.notes(&[format!(
+                "`{}` keeps its untagged manifests, because there are signatures or the like of them that have tags",
+                repository.name()
+            )]);
+            continue;
+        }
+        let application = wire::Application::new(deletion.clone(), Some(plan.id), true);
+        let _: wire::Applied = server
+            .tell(Method::POST, "/plans/apply", &query, &application)
+            .with_context(|| {
+                format!(
+                    "the server cannot delete the untagged manifests of `{}`; stop it to do without it",
+                    repository.name()
+                )
+            })?;
+    }
+    Ok(())
 }
 
 /// Collects in a store that no server uses, or with `dry_run` looks only.
