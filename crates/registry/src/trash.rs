@@ -5,7 +5,7 @@
 //! A record is made durable before the first pointer of its deletion goes, so what was deleted is always either still pointed
 //! at or in the trash. A crash, or an error, in between leaves a record beside pointers that still stand; restoring it finds
 //! them in their place. The record holds no bytes: what its pointers name is kept, because the collector takes it for
-//! needed ([`TrashRoots`]) as long as the record is there. With [`Options::trash_retention`] of zero no records are made.
+//! needed ([`roots`]) as long as the record is there. With [`Options::trash_retention`] of zero no records are made.
 //!
 //! # Why the collector misses no record
 //!
