@@ -237,7 +237,8 @@ fn collects_offline() {
     let mount = format!("{volume}:/var/lib/registry");
     docker.bench.write(
         "config.yml",
-        "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}, delete: {enabled: true}}\nhttp: {addr: ':5000'}\n",
+        "version: 0.1\nstorage: {filesystem: {rootdirectory: /var/lib/registry}, delete: {enabled: true}}\nhttp: {addr: ':5000'}\n\
+         trash: {retention: 0}\n",
     );
     let config = format!(
         "{}:/etc/docker/registry/config.yml",

@@ -288,7 +288,12 @@ mod tests {
         assert!(config.warnings.is_empty(), "{:?}", config.warnings);
         // The defaults of the keys are those of the crates that the settings are for.
         assert_eq!(config.server, ServerOptions::default());
-        assert_eq!(config.registry, wharf_registry::Options::default());
+        let registry = wharf_registry::Options {
+            // A library that is used without a word keeps no records.
+            trash_retention: Duration::from_secs(7 * 86_400),
+            ..wharf_registry::Options::default()
+        };
+        assert_eq!(config.registry, registry);
         let empty = interpret(Some(source("/dev/null")), Some(""), [], Report::new(None))
             .into_settings()
             .unwrap();
