@@ -90,6 +90,7 @@ fn empty_repositories() {
         let mut server = Server::builder(env!("CARGO_BIN_EXE_wharf"))
             .storage("delete: {enabled: true}")
             .config("compat: {show_empty_repositories: true}")
+            .config("trash: {retention: 0}")
             .start();
         let client = server.anonymous();
         let image = image::oci(1);
