@@ -8,6 +8,7 @@ pub(crate) mod config;
 pub(crate) mod credential_helper;
 mod deletion;
 pub(crate) mod doctor;
+mod follow;
 pub(crate) mod fsck;
 pub(crate) mod garbage_collect;
 pub(crate) mod gc;

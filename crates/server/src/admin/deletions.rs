@@ -6,7 +6,8 @@ use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{Caller, Deletion, Registry, Result, Staying, TagRights};
 
 use super::{
-    trash::{LISTED, expiry, kind, time},
+    shown::time,
+    trash::{LISTED, expiry, kind},
     wire,
 };
 

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use jiff::Timestamp;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{Caller, DeletedKind, Registry, Result, TagRights, TrashId, TrashRecord};
 
-use super::wire;
+use super::{shown::time, wire};
 
 /// How many entries of a list are shown.
 pub(super) const LISTED: usize = 1000;
@@ -143,11 +142,6 @@ fn deleted(registry: &Registry, record: &TrashRecord) -> wire::Deleted {
 pub(super) fn expiry(registry: &Registry, id: &TrashId) -> SystemTime {
     let time = id.time();
     time.checked_add(registry.trash_retention()).unwrap_or(time)
-}
-
-pub(super) fn time(time: SystemTime) -> String {
-    let time = Timestamp::try_from(time).unwrap_or_default();
-    format!("{time:.3}")
 }
 
 /// What was deleted, in one word.

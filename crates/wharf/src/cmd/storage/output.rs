@@ -1,32 +1,26 @@
 //! What `storage copy` prints: a line of progress on a terminal, problems as they come, and a summary.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     sync::Arc,
-    time::Duration,
 };
 
 use anyhow::Context as _;
-use tokio::time;
 use wharf_registry::{
     Result,
     copy::{CopyReport, Progress, Tally},
 };
 
-use crate::{cli::StorageCopy, cmd::size::readable};
-
-/// How often the line of progress changes, and problems are printed.
-const REFRESH: Duration = Duration::from_millis(200);
-
-/// Erases a line of a terminal.
-const ERASE: &str = "\r\x1b[K";
+use crate::{
+    cli::StorageCopy,
+    cmd::{follow::Follower, size::readable},
+};
 
 pub(super) struct Output {
     progress: Arc<Progress>,
     is_quiet: bool,
     is_dry: bool,
-    /// Whether there is a line of progress.
-    has_line: bool,
+    follower: Follower,
 }
 
 impl Output {
@@ -35,7 +29,7 @@ impl Output {
             progress,
             is_quiet: arguments.quiet,
             is_dry: arguments.dry_run,
-            has_line: !arguments.quiet && io::stderr().is_terminal(),
+            follower: Follower::new(arguments.quiet),
         }
     }
 
@@ -44,34 +38,10 @@ impl Output {
         &mut self,
         copy: impl Future<Output = Result<CopyReport>>,
     ) -> Result<CopyReport> {
-        let mut ticks = time::interval(REFRESH);
-        let mut copy = std::pin::pin!(copy);
-        let ended = loop {
-            tokio::select! {
-                ended = &mut copy => break ended,
-                _ = ticks.tick() => self.refresh(),
-            }
-        };
-        self.refresh();
-        if self.has_line {
-            to_stderr(ERASE);
-        }
-        ended
-    }
-
-    /// Prints the problems since the last time, and the line of progress below them.
-    fn refresh(&self) {
-        let mut text = String::new();
-        if self.has_line {
-            text.push_str(ERASE);
-        }
-        for problem in self.progress.take_problems() {
-            text.push_str(&format!("{problem}\n"));
-        }
-        if self.has_line {
+        let look = || {
             let counts = self.progress.counts();
             let (blobs, tags) = (counts.blobs, counts.tags);
-            text.push_str(&format!(
+            let line = format!(
                 "{} blobs copied ({}), {} there already; {} repositories, {} tags copied; {} failed",
                 blobs.copied,
                 readable(counts.bytes),
@@ -79,9 +49,10 @@ impl Output {
                 counts.repositories,
                 tags.copied,
                 counts.failed()
-            ));
-        }
-        to_stderr(&text);
+            );
+            (self.progress.take_problems(), line)
+        };
+        self.follower.follow(copy, look).await
     }
 
     /// Prints the summary of a copy.
@@ -160,11 +131,6 @@ fn conclusion(report: &CopyReport, is_dry: bool) -> String {
         (true, false) => "complete: everything is there\n".to_owned(),
         _ => text,
     }
-}
-
-fn to_stderr(text: &str) {
-    // A closed stderr leaves no other way to report.
-    _ = io::stderr().lock().write_all(text.as_bytes());
 }
 
 #[cfg(test)]
