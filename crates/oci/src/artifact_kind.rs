@@ -51,8 +51,8 @@ impl ArtifactKind {
         let stated = manifest.effective_artifact_type();
         // Signatures of cosign have the configuration of an image.
         let parts = manifest.manifests.iter().chain(&manifest.layers);
-        let types = stated.into_iter().chain(parts.map(|part| &*part.media_type));
-        if let Some(kind) = types.filter_map(Self::special).next() {
+        let mut types = stated.into_iter().chain(parts.map(|part| &*part.media_type));
+        if let Some(kind) = types.find_map(Self::special) {
             return kind;
         }
         match (manifest.kind, stated) {

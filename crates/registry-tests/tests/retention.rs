@@ -86,11 +86,12 @@ on_both_engines! { open:
     a_repository_that_cannot_be_read_does_not_stop_the_others
 }
 
+// In the order of their names, because times on a bucket are in whole seconds.
 async fn the_tags_that_were_pushed_last_stay_and_each_has_its_reason(store: Store) {
     let app = name("name/api");
     for number in 1..=11 {
         store
-            .image(&app, &format!("content {number}"), &format!("1.{number}"))
+            .image(&app, &format!("content {number}"), &format!("1.{number:02}"))
             .await;
     }
     // Shares its digest with the second, and was pushed last.
@@ -101,15 +102,15 @@ async fn the_tags_that_were_pushed_last_stay_and_each_has_its_reason(store: Stor
         (plan.kind, plan.verdicts.len(), &plan.refused),
         (DeletedKind::Retention, 12, &None)
     );
-    let going = ["1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7"];
+    let going = ["1.01", "1.02", "1.03", "1.04", "1.05", "1.06", "1.07"];
     assert_eq!(tags_of(&plan), going);
     assert_eq!(reason(&plan, "stable"), "newest of 5 that stay");
-    assert_eq!(reason(&plan, "1.7"), "6th newest, and 5 stay");
+    assert_eq!(reason(&plan, "1.07"), "6th newest, and 5 stay");
     assert_eq!(why(&plan, &stable), "it also has the tag `stable`");
     assert_eq!(plan.manifests.len(), 6, "all but the one of `stable`");
 
     let applied = store.apply(&app, &keep(5)).await;
-    assert_eq!(store.tags(&app).await, ["1.10", "1.11", "1.8", "1.9", "stable"]);
+    assert_eq!(store.tags(&app).await, ["1.08", "1.09", "1.10", "1.11", "stable"]);
     let again = store.plan(&app, &keep(5)).await;
     assert!(again.is_empty(), "{again:?}");
     store.restore(&applied).await;
@@ -341,7 +342,6 @@ async fn images_that_were_pulled_stay(store: Store) {
         policy: Arc::clone(&unused),
         pulls: pulls.map(Arc::new),
     };
-    // What was pushed lately stays as well, so the rule looks two hours ahead.
     let plan = store.plan(&app, &deletion(None)).await;
     assert_eq!(reason(&plan, "forgotten"), "pulls are not counted");
     let now = std::time::SystemTime::now();
@@ -351,12 +351,11 @@ async fn images_that_were_pulled_stay(store: Store) {
         digests: [(pulled, now)].into(),
     };
     let plan = store.plan(&app, &deletion(Some(pulls))).await;
-    let times: Vec<bool> = plan
-        .verdicts
-        .iter()
-        .map(|verdict| verdict.pulled.is_some())
-        .collect();
-    assert_eq!((times, plan.is_empty()), (vec![false, true], true));
+    let is_known = |tag: &str| {
+        let mut verdicts = plan.verdicts.iter();
+        verdicts.any(|verdict| verdict.tag.as_str() == tag && verdict.pulled.is_some())
+    };
+    assert!(is_known("pulled") && !is_known("forgotten") && plan.is_empty());
 }
 
 impl Store {

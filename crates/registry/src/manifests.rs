@@ -283,13 +283,14 @@ impl Registry {
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
         looked_up.retain(|(role, descriptor)| !self.options.is_optional(*role, descriptor));
-        let own = self
-            .must_look_again()
-            .then(|| (ReferenceRole::Manifest, own_descriptor(&manifest)));
-        try_join!(
-            self.restore_links(&name, &looked_up),
-            self.restore_links(&name, own.as_slice())
-        )?;
+        if self.must_look_again() {
+            let own = [(ReferenceRole::Manifest, own_descriptor(&manifest))];
+            try_join!(
+                self.restore_links(&name, &looked_up),
+                self.restore_links(&name, &own),
+                self.restore_entries(&name, &manifest.digest, &tags),
+            )?;
+        }
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
         self.update_fallback_tags(&name, subject.as_ref(), &tags).await?;

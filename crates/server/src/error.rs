@@ -235,13 +235,12 @@ impl From<RegistryError> for Failure {
                 (ErrorCode::Denied, error.to_string())
             }
             // Not 405, which clients take for "this registry cannot delete".
-            RegistryError::NeededByIndex { .. } | RegistryError::BlobNeeded { .. } => {
+            RegistryError::NeededByIndex { .. }
+            | RegistryError::BlobNeeded { .. }
+            | RegistryError::TooManyTags { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
             }
             // The distribution API makes no plans.
-            RegistryError::TooManyTags { .. } => {
-                return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
-            }
             RegistryError::PlanChanged { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string())
                     .with_status(StatusCode::PRECONDITION_FAILED);

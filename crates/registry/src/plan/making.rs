@@ -196,9 +196,11 @@ impl Registry {
                 return;
             };
             let goes_along = selection.manifests.contains(&digest);
+            // As long as the manifest counts as young, the tag can go back to it.
             let is_expired = ages.is_some_and(|(ages, now)| {
-                let is_dangling = !content.is_linked(&digest) && !Ages::is_young(since, now, ages.manifests);
-                *current != digest && (is_dangling || !Ages::is_young(since, now, ages.history))
+                let is_old = |age| !Ages::is_young(since, now, age);
+                let is_dangling = !content.is_linked(&digest);
+                *current != digest && is_old(ages.manifests) && (is_dangling || is_old(ages.history))
             });
             if goes_along || is_expired {
                 let tag = tag.clone();

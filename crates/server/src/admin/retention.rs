@@ -19,7 +19,7 @@ use wharf_registry::{
 
 pub use self::pulls::PullCounts;
 use super::{
-    deletions::{DeletionError, shown_bytes, shown_plan},
+    plans::{DeletionError, shown_bytes, shown_plan},
     shown::time,
     wire,
 };

@@ -12,14 +12,14 @@ use wharf_activity::Entry;
 
 pub use self::deletion::{
     Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion,
-    Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying,
-    TagAndDigest, TrashPage, Untagged,
+    Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, RetentionPlans,
+    Staying, TagAndDigest, TrashPage, Untagged,
 };
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
 };
 pub use retention::{
-    ConfiguredRetention, EndedRetention, Retention, RetentionPlans, RetentionRule, UnreadRepository, Verdict,
+    ConfiguredRetention, EndedRetention, Retention, RetentionRule, UnreadRepository, Verdict,
 };
 
 /// The caller of a request, and its rights.

@@ -1,3 +1,5 @@
+//! Tests of the decision.
+
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Retention, Verdict};
+use super::retention::{Retention, UnreadRepository, Verdict};
 
 /// What is to be deleted from a repository: exactly one of `tags`, `manifest`, `untagged`,
 /// `retention` and `everything`.
@@ -188,6 +188,20 @@ pub struct PlannedBytes {
     /// Why fewer bytes may come free: a part of the store could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<String>,
+}
+
+/// What retention would take from some repositories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RetentionPlans {
+    /// One plan for each repository about which there are rules. Each is applied by itself, with the same rules.
+    pub plans: Vec<Plan>,
+    /// The bytes of all these plans together.
+    pub bytes: PlannedBytes,
+    /// Repositories that could not be read. Nothing goes from them.
+    pub unread: Vec<UnreadRepository>,
+    /// The cursor of the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Outcome of a deletion. Of long lists the first thousand are shown.

@@ -3,8 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Plan, PlannedBytes};
-
 /// Rules of retention. A repository keeps what they say; tags that `retention.protect` of the configuration names stay in any case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -75,20 +73,6 @@ pub struct Verdict {
     pub goes: bool,
     /// Why it goes or stays.
     pub why: String,
-}
-
-/// What retention would take from some repositories.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub struct RetentionPlans {
-    /// One plan for each repository about which there are rules. Each is applied by itself, with the same rules.
-    pub plans: Vec<Plan>,
-    /// The bytes of all these plans together.
-    pub bytes: PlannedBytes,
-    /// Repositories that could not be read. Nothing goes from them.
-    pub unread: Vec<UnreadRepository>,
-    /// The cursor of the next page; absent on the last one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
 }
 
 /// A repository that could not be read.
