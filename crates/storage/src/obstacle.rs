@@ -33,7 +33,8 @@ pub enum Obstacle {
     Unsorted,
     /// The clock of this machine and that of the store are too far apart.
     #[error(
-        "the clock of this machine differs from the store's by {0:#}; let a time service (NTP) set it, and restart the server"
+        "the clock of this machine differs from the store's by {:#}; let a time service (NTP) set it, and restart the server",
+        .0.abs()
     )]
     Skew(SignedDuration),
 }
@@ -50,6 +51,6 @@ mod tests {
     #[test]
     fn a_difference_of_clocks_is_told_as_operators_read_it() {
         let skew = Obstacle::Skew(SignedDuration::from_secs(-423)).to_string();
-        assert!(skew.contains("differs from the store's by 7m 3s"), "{skew}");
+        assert!(skew.contains("differs from the store's by 7m 3s;"), "{skew}");
     }
 }
