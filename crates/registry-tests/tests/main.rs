@@ -5,6 +5,7 @@ mod backups;
 mod catalog;
 mod checking;
 mod collections;
+mod collections_on_buckets;
 mod collector;
 mod common;
 mod copying;

@@ -2,7 +2,7 @@
 
 use wharf_budget::Exhausted;
 use wharf_oci::{Digest, NameError, RepoName, Tag, UploadId};
-use wharf_storage::ErrorKind;
+use wharf_storage::{ErrorKind, Obstacle};
 
 use crate::trash::record::TrashId;
 
@@ -202,6 +202,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// Garbage cannot be removed beside the processes that use the store.
+    #[error("nothing is collected: {0}")]
+    NotCollectable(Obstacle),
     /// The request would have to wait for too long, because too many others do the same.
     #[error("{reason}; try again in a moment")]
     Busy {

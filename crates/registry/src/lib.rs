@@ -40,7 +40,7 @@ mod tree;
 mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
-pub use coordination::{Condemned, Run};
+pub use coordination::{Condemned, Pace, Run};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use events::{
     Caller, CallerFacts, Event, EventKind, Origin, Pull, Pulled, RequestFacts, Subscriber, Surface,

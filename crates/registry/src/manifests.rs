@@ -379,7 +379,7 @@ impl Registry {
         mut hashed: HashMap<Digest, Hashed>,
     ) -> Result<Shared> {
         for _ in 0..ATTEMPTS {
-            let lock = self.locks.lock_to_store(own, digests).await?;
+            let lock = self.locks.lock_to_store(name, own, digests).await?;
             let unsure = self
                 .require_references(name, references, &hashed, Some(&lock))
                 .await?;

@@ -245,6 +245,8 @@ impl From<RegistryError> for Failure {
                 return Self::new(ErrorCode::Denied, error.to_string())
                     .with_status(StatusCode::PRECONDITION_FAILED);
             }
+            // It collects nothing either.
+            RegistryError::NotCollectable(_) => (ErrorCode::Unsupported, error.to_string()),
             RegistryError::DeletionInterrupted { .. } => (ErrorCode::Unknown, error.to_string()),
             RegistryError::PreconditionFailed { current, .. } => {
                 let failure = Self::new(ErrorCode::Denied, error.to_string())

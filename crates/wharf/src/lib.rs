@@ -16,7 +16,7 @@ mod services;
 mod systemd;
 mod version;
 
-pub use running::{Running, start};
+pub use running::{Running, start, start_quickly};
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 

@@ -4,19 +4,23 @@ use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures_util::StreamExt as _;
 use wharf_oci::Digest;
-use wharf_storage::{
-    Storage,
-    layout::{InTree as _, Repository},
-};
+use wharf_storage::Storage;
 
-use super::{REPOSITORIES, mark::Examination, report::CollectOptions, survey::Survey};
+use super::{
+    REPOSITORIES,
+    listed_links::ListedLinks,
+    listing::{self, Found},
+    mark::Examination,
+    portion::Portion,
+    report::CollectOptions,
+};
 use crate::{
     error::Result,
     trash::{
         records::Trash,
         roots::{Roots, TrashRoots},
     },
-    tree::{manifest::Manifests, parallel::failed_job, repositories},
+    tree::{manifest::Manifests, parallel::failed_job},
 };
 
 /// How many repositories are named.
@@ -50,6 +54,8 @@ pub(crate) async fn of(
     let examination = Examination {
         storage: Arc::clone(storage),
         manifests: Arc::clone(manifests),
+        links: Arc::new(ListedLinks::new(Arc::clone(storage))),
+        portion: Arc::new(Portion::all()),
         options: CollectOptions::default(),
     };
     let mut looking = Looking {
@@ -81,14 +87,14 @@ impl Looking {
             return Ok(());
         }
         let examination = self.examination.clone();
-        let marked = repositories::parents_first(Arc::clone(&examination.storage))
-            .filter(move |repository| {
-                let is_other = !matches!(repository, Ok(found) if except.contains(found.path()));
+        let marked = listing::all(&examination.storage)
+            .filter(move |found| {
+                let is_other = !matches!(found, Ok(found) if except.contains(found.path()));
                 std::future::ready(is_other)
             })
-            .map(|repository| {
+            .map(|found| {
                 let examination = examination.clone();
-                tokio::spawn(async move { needed_in(&examination, repository?).await })
+                tokio::spawn(async move { needed_in(&examination, found?).await })
             })
             .buffered(REPOSITORIES);
         let mut marked = pin!(marked);
@@ -131,15 +137,9 @@ impl Looking {
 }
 
 /// Name and needs of a repository; no needs where the directory only holds other repositories.
-async fn needed_in(examination: &Examination, repository: Repository) -> Result<(Box<str>, Vec<Digest>)> {
-    let name = Box::from(repository.path());
-    let survey = Survey::take(
-        &examination.storage,
-        &examination.manifests,
-        repository,
-        examination.options,
-    );
-    let Some(mut survey) = survey.await? else {
+async fn needed_in(examination: &Examination, found: Found) -> Result<(Box<str>, Vec<Digest>)> {
+    let name = Box::from(found.path());
+    let Some(mut survey) = examination.survey(found).await? else {
         return Ok((name, Vec::new()));
     };
     let mut live = examination.mark(&mut survey, &Roots::default()).await?;

@@ -333,10 +333,11 @@ fn log(report: &CollectionReport) {
     for finding in &report.findings {
         tracing::warn!("{finding}");
     }
-    if report.removed.blobs > 0 || report.expired > 0 {
+    if report.removed.blobs > 0 || report.links > 0 || report.expired > 0 {
         tracing::info!(
             blobs = report.removed.blobs,
             bytes = report.removed.bytes,
+            links = report.links,
             expired = report.expired,
             "collected garbage"
         );
