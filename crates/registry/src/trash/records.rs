@@ -93,9 +93,11 @@ impl Trash {
     ///
     /// Errors of the store.
     pub(crate) async fn take_back(&self, id: Option<&TrashId>) -> Result<()> {
-        match id {
-            Some(id) => self.remove(id).await,
-            None => Ok(()),
+        let Some(id) = id else { return Ok(()) };
+        match self.remove(id).await {
+            // A restore has met it, and found everything in its place.
+            Err(Error::TrashUnknown { .. }) => Ok(()),
+            other => other,
         }
     }
 
