@@ -89,12 +89,15 @@ pub struct Collector {
 impl Collector {
     /// A collector for `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: CollectOptions) -> Self {
+        let large_reads = Share::new("large_reads", HEAVY);
+        let trash = Trash::new(
+            Arc::clone(&storage),
+            options.trash_retention,
+            large_reads.clone(),
+        );
         Self {
-            trash: Arc::new(Trash::new(Arc::clone(&storage), options.trash_retention)),
-            manifests: Arc::new(Manifests::new(
-                Arc::clone(&storage),
-                Share::new("large_reads", HEAVY),
-            )),
+            trash: Arc::new(trash),
+            manifests: Arc::new(Manifests::new(Arc::clone(&storage), large_reads)),
             storage,
             options,
         }

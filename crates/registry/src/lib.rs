@@ -58,7 +58,7 @@ pub use rules::{Children, UrlRules};
 pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord};
 pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
-    DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,
+    DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashSummary, TrashedEntry,
     TrashedLayer, TrashedLink, TrashedTag,
 };
 pub use tree::{link::LinkLookups, manifest::StoredManifest, tags::NamePage};

@@ -95,7 +95,7 @@ impl Registry {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
             locks: Locks::new(Arc::clone(&storage), options.collect_grace),
-            trash: Trash::new(Arc::clone(&storage), options.trash_retention),
+            trash: trash(&storage, &options, &budget),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
             fallback_turns: FallbackTurns::new(),
@@ -117,6 +117,7 @@ impl Registry {
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.tree = Tree::new(&self.storage, &budget);
+        self.trash = trash(&self.storage, &self.options, &budget);
         self.budget = budget;
         self
     }
@@ -180,4 +181,10 @@ impl Registry {
             Err(Error::DeleteDisabled)
         }
     }
+}
+
+/// The trash of a registry with these `options`, charged to `budget`.
+fn trash(storage: &Arc<dyn Storage>, options: &Options, budget: &Budget) -> Trash {
+    let large_reads = budget.large_reads.clone();
+    Trash::new(Arc::clone(storage), options.trash_retention, large_reads)
 }

@@ -34,6 +34,8 @@ pub(crate) struct Survey {
     pub(crate) pinned: Vec<Digest>,
     /// Whether the repository is kept whole, because it is unknown what it needs.
     pub(crate) is_kept_whole: bool,
+    /// Whether it may have manifests by digest algorithms that are not known.
+    pub(crate) has_unknown_algorithms: bool,
     /// Whether the repository has entries that are not part of the layout.
     pub(crate) has_unknown_entries: bool,
     pub(crate) findings: Vec<Finding>,
@@ -83,6 +85,7 @@ impl Survey {
             layers: Vec::new(),
             pinned: Vec::new(),
             is_kept_whole: false,
+            has_unknown_algorithms: false,
             has_unknown_entries: false,
             findings: Vec::new(),
         }
@@ -135,6 +138,7 @@ impl Survey {
         self.has_unknown_entries |= found.has_unknown_entries;
         for algorithm in found.unknown_algorithms {
             self.is_kept_whole = true;
+            self.has_unknown_algorithms = true;
             self.report(format!(
                 "it may have manifests by the unknown digest algorithm `{algorithm}`; all of it is kept"
             ));

@@ -128,6 +128,8 @@ pub async fn plan_deletion(
         layers: plan.layers,
         history: tags(&seen_history),
         history_total: plan.history.len(),
+        earlier: plan.earlier.iter().take(LISTED).map(ToString::to_string).collect(),
+        earlier_total: plan.earlier.len(),
         stays: staying(&plan.stays),
         more_stays: plan.more_stays,
         bytes: wire::PlannedBytes {
@@ -173,6 +175,7 @@ pub async fn apply_deletion(
             .collect(),
         manifests_total: applied.manifests.len(),
         layers: applied.layers,
+        earlier: applied.earlier,
         stayed: staying(&applied.stayed),
     })
 }
