@@ -185,6 +185,12 @@ pub enum Error {
         /// Identifier of the plan that is made now.
         current: Digest,
     },
+    /// Retention would take more of the tags of a repository than one run may.
+    #[error("{why}; nothing was deleted; look at the plan, and allow it if it is what you want")]
+    TooManyTags {
+        /// How many would go, and how many may.
+        why: String,
+    },
     /// A deletion that had begun to remove pointers failed.
     #[error(
         "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"

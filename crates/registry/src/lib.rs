@@ -29,6 +29,7 @@ mod plan;
 mod precondition;
 mod referrers;
 mod registry;
+pub mod retention;
 mod rounds;
 mod rules;
 mod scrub;
@@ -49,7 +50,8 @@ pub use history::{History, PastManifest};
 pub use lease::Lease;
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use plan::{
-    Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, Role, Staying,
+    Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, PullsOf, RetentionPage,
+    Role, Staying,
 };
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures_util::StreamExt as _;
-use wharf_oci::{Digest, RepoName};
+use wharf_oci::Digest;
 use wharf_storage::{
     Storage,
     layout::{InTree as _, Repository},
@@ -35,7 +35,7 @@ pub(crate) struct Needs {
     pub(crate) uncertain: Option<String>,
 }
 
-/// What keeps `blobs`, apart from the repository `except`. Every manifest that a repository has counts as needed, with or without
+/// What keeps `blobs`, apart from the repositories `except`. Every manifest that a repository has counts as needed, with or without
 /// a tag.
 ///
 /// It goes from repository to repository, and ends early when a need of each blob is known. What cannot be read is no
@@ -44,7 +44,7 @@ pub(crate) async fn of(
     storage: &Arc<dyn Storage>,
     manifests: &Arc<Manifests>,
     trash: &Trash,
-    except: &RepoName,
+    except: HashSet<Box<str>>,
     blobs: HashSet<Digest>,
 ) -> Needs {
     let examination = Examination {
@@ -76,14 +76,14 @@ struct Looking {
 }
 
 impl Looking {
-    async fn in_repositories(&mut self, except: &RepoName) -> Result<()> {
+    async fn in_repositories(&mut self, except: HashSet<Box<str>>) -> Result<()> {
         if self.left.is_empty() {
             return Ok(());
         }
-        let (examination, except) = (self.examination.clone(), Box::<str>::from(except.as_str()));
+        let examination = self.examination.clone();
         let marked = repositories::parents_first(Arc::clone(&examination.storage))
             .filter(move |repository| {
-                let is_other = !matches!(repository, Ok(found) if found.path() == &*except);
+                let is_other = !matches!(repository, Ok(found) if except.contains(found.path()));
                 std::future::ready(is_other)
             })
             .map(|repository| {

@@ -29,7 +29,7 @@ impl Order {
         let is_named = |tag: &Tag, digest: &Digest| match deletion {
             Deletion::Tags { tags, .. } => tags.contains(tag),
             Deletion::Manifest { digest: named } => named == digest,
-            Deletion::Untagged { .. } | Deletion::Repository => false,
+            Deletion::Untagged { .. } | Deletion::Retention { .. } | Deletion::Repository => false,
         };
         let planned = plan.tags.iter().filter_map(|planned| {
             let subject = about(needs, &planned.tag).filter(|subject| going.contains(subject))?;
