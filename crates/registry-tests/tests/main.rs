@@ -28,5 +28,6 @@ mod scrubbing;
 mod slow_bucket;
 mod trash;
 mod trash_meanwhile;
+mod trash_pressure;
 mod uploads;
 mod waiting;

@@ -4,9 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{join, time::sleep};
 use wharf_oci::{Digest, RepoName, referrers_tag};
-use wharf_registry::{
-    Application, Applied, Deletion, Error, EveryTag, Options, Plan, Registry, TrashId,
-};
+use wharf_registry::{Application, Applied, Deletion, Error, EveryTag, Options, Plan, Registry, TrashId};
 use wharf_storage::{
     Operation, Storage,
     faulty::{Fault, Faulty},
@@ -123,7 +121,9 @@ async fn a_signature_stays_with_an_image_that_is_pushed_again_meanwhile(store: S
         let caller = caller();
         let application = Application::default();
         let (applied, pushed) = join!(
-            store.registry.apply_deletion(&caller, &app, &deletion, &EveryTag, application),
+            store
+                .registry
+                .apply_deletion(&caller, &app, &deletion, &EveryTag, application),
             async {
                 sleep(PAUSE / 2).await;
                 put(&store.registry, &app, tag("late"), &manifest).await
@@ -132,10 +132,21 @@ async fn a_signature_stays_with_an_image_that_is_pushed_again_meanwhile(store: S
         let applied = applied.unwrap();
         assert_eq!((pushed, applied.tags.len()), (digest, 1), "{applied:?}");
         assert_eq!(store.pulled(&app, "late").await, Some(digest));
-        assert_eq!(store.pulled(&app, &of_cosign).await, Some(signature), "{applied:?}");
-        let stayed = applied.stayed.iter().find(|stayed| stayed.tag == Some(tag(&of_cosign)));
+        assert_eq!(
+            store.pulled(&app, &of_cosign).await,
+            Some(signature),
+            "{applied:?}"
+        );
+        let stayed = applied
+            .stayed
+            .iter()
+            .find(|stayed| stayed.tag == Some(tag(&of_cosign)));
         assert!(stayed.unwrap().why.contains("it is about"), "{applied:?}");
-        let record = store.registry.trash_record(applied.record.as_ref().unwrap()).await.unwrap();
+        let record = store
+            .registry
+            .trash_record(applied.record.as_ref().unwrap())
+            .await
+            .unwrap();
         let recorded: Vec<_> = record.pointers.tags.iter().map(|tag| tag.tag.as_str()).collect();
         assert_eq!(recorded, ["1"], "only what went can be taken back");
     }
@@ -177,7 +188,11 @@ async fn a_repository_that_goes_for_good_takes_its_earlier_deletions_along(store
     let whole = applied.record.unwrap();
     for id in [&of_app, &whole] {
         let caller = caller();
-        let restored = store.registry.restore_from_trash(&caller, id, false).await.unwrap();
+        let restored = store
+            .registry
+            .restore_from_trash(&caller, id, false)
+            .await
+            .unwrap();
         assert_eq!((restored.tags.len(), &restored.lost[..]), (1, &[][..]));
     }
 
@@ -200,8 +215,18 @@ async fn manifests_of_an_unknown_algorithm_keep_all_but_the_named_one(store: Sto
     let app = name("app");
     let child = image(&store.registry, &app, "child", "").await;
     let digest = put(&store.registry, &app, Digest::sha256_of(child.as_bytes()), &child).await;
-    let list = put(&store.registry, &app, tag("multi"), &index(&[(digest, child.len())])).await;
-    let unknown = layout::revisions(&app).join("blake3").unwrap().join(&"a".repeat(64)).unwrap();
+    let list = put(
+        &store.registry,
+        &app,
+        tag("multi"),
+        &index(&[(digest, child.len())]),
+    )
+    .await;
+    let unknown = layout::revisions(&app)
+        .join("blake3")
+        .unwrap()
+        .join(&"a".repeat(64))
+        .unwrap();
     let link = unknown.join("link").unwrap();
     write(&*store.storage, &link, &format!("blake3:{}", "a".repeat(64))).await;
     let named = Deletion::Manifest { digest: list };
@@ -233,7 +258,10 @@ async fn a_tagged_manifest_that_cannot_be_read_and_has_no_link_keeps_what_it_may
         let plan = store.plan(&app, &deletion).await;
         assert!(plan.manifests.is_empty(), "{plan:?}");
         let why = whys(&plan)[0];
-        assert!(why.contains(&format!("`{damaged}`, which cannot be read")), "{why}");
+        assert!(
+            why.contains(&format!("`{damaged}`, which cannot be read")),
+            "{why}"
+        );
     }
     // Without that tag nothing is unknown any more.
     let plan = store.plan(&app, &one("old")).await;
@@ -251,7 +279,9 @@ async fn a_deletion_that_runs_keeps_no_plan_waiting(store: Store) {
     let caller = caller();
     let (deletion, application) = (one("1"), Application::default());
     let (applied, planned) = join!(
-        store.registry.apply_deletion(&caller, &app, &deletion, &EveryTag, application),
+        store
+            .registry
+            .apply_deletion(&caller, &app, &deletion, &EveryTag, application),
         async {
             sleep(PAUSE / 20).await;
             store.registry.plan_deletion(&other, &deletion, &EveryTag).await

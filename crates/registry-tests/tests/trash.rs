@@ -289,7 +289,11 @@ async fn records_that_cannot_be_read_are_named_and_kept(store: Store) {
     let key = layout::trash_record(record.id.as_str());
     write(&*store.storage, &key, "{\"version\":1,").await;
     write(&*store.storage, &layout::trash().join("note.txt").unwrap(), "x").await;
-    let page = store.registry.trash_page(None, 10, None, &|_| true).await.unwrap();
+    let page = store
+        .registry
+        .trash_page(None, 10, None, &|_| true)
+        .await
+        .unwrap();
     let [(id, _)] = &page.damaged[..] else {
         panic!("{page:?}")
     };
@@ -323,6 +327,15 @@ async fn the_trash_is_listed_in_pages_and_emptied(store: Store) {
         .await
         .unwrap();
     assert_eq!((rest.records.len(), rest.more), (1, false));
+    for (number, summary) in first.records.iter().chain(&rest.records).enumerate() {
+        let record = store.registry.trash_record(&summary.id).await.unwrap();
+        let deleted = record.pointers.tags[0].tag.as_str();
+        assert_eq!(
+            deleted,
+            number.to_string(),
+            "in the order in which they were deleted"
+        );
+    }
     let of_others = store
         .registry
         .trash_page(None, 2, None, &|name| name.as_str() != "app");

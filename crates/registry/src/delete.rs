@@ -54,7 +54,11 @@ impl Registry {
             let (digest, version) = found.ok_or_else(|| unknown(name, tag.as_str().to_owned(), None))?;
             let record = self.record_tag(caller, name, tag, digest).await?;
             let tag = tag.clone();
-            if lock.remove_unchanged(&[Pointer { tag, version }]).await?.contains(&true) {
+            if lock
+                .remove_unchanged(&[Pointer { tag, version }])
+                .await?
+                .contains(&true)
+            {
                 return Ok(());
             }
             // Another process, which takes no lock of this one, has moved the tag since: the record would name what is not removed.

@@ -15,7 +15,7 @@ use crate::{
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
-    trash::records::Trash,
+    trash::{pressure::Pressure, records::Trash},
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
 
@@ -41,6 +41,8 @@ pub struct Options {
     pub referrers_tags: bool,
     /// How long deletions can be taken back (`trash.retention`); zero: not at all.
     pub trash_retention: Duration,
+    /// How much space is to be free before collections give the oldest deletions of the trash up (`trash.pressure`).
+    pub trash_pressure: Pressure,
     /// How long the collector keeps what was stored, or told to a client that pushes, and is not needed yet (`collect.grace`).
     pub collect_grace: Duration,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             required_children: Children::All,
             referrers_tags: false,
             trash_retention: Duration::ZERO,
+            trash_pressure: Pressure::Off,
             collect_grace: Duration::from_secs(3600),
         }
     }

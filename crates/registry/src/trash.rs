@@ -18,6 +18,7 @@
 //!
 //! [`Options::trash_retention`]: crate::Options::trash_retention
 
+pub(crate) mod pressure;
 pub(crate) mod record;
 pub(crate) mod records;
 mod restore;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 pub use self::{
+    pressure::Pressure,
     record::{
         DeletedKind, Pointers, TrashId, TrashIdError, TrashRecord, TrashSummary, TrashedEntry, TrashedLayer,
         TrashedLink, TrashedTag,

@@ -39,7 +39,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};
 pub use objects::{
     Blob, ByteStream, Condition, Entry, Found, FoundPage, Listed, Object, Objects, Page, Put, Puts, Removal,
-    RepositoryPage, ScanPage, Scanned, Stat, TreeRemoval, Wanted,
+    RepositoryPage, ScanPage, Scanned, Space, Stat, TreeRemoval, Wanted,
 };
 pub use operation::Operation;
 pub use uploads::{Announced, Finished, ListedUpload, Upload, UploadStream, Uploads};

@@ -112,7 +112,7 @@ impl Services {
             scrub: None,
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
-        used.admin.collections = collect::start(settings, &registry, &supervisor);
+        used.admin.collections = collect::start(settings, &registry, &supervisor, used.activity.as_ref());
         used.scrub = scrub::start(settings, &registry, &supervisor)?;
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();

@@ -63,6 +63,8 @@ pub struct CollectionProgress {
     pub garbage: Swept,
     /// What of it was removed.
     pub removed: Swept,
+    /// How many deletions of the trash were given up, because too little space was free.
+    pub given_up: usize,
 }
 
 /// What became of a collection.
@@ -91,6 +93,8 @@ pub struct CollectionReport {
     pub again: Option<Duration>,
     /// How many records of deletions were older than the retention, and went.
     pub expired: usize,
+    /// How many deletions were given up before that, the oldest, because too little space was free.
+    pub given_up: usize,
     /// How many records of deletions keep what they name.
     pub records: usize,
     /// Damaged or unknown content that was kept.
@@ -135,19 +139,56 @@ impl OnlineCollector {
             return Ok(Collected::ForeignWriter(at));
         }
         let expired = self.collector.expire_trash().await?;
-        let Some(mut report) = self.run().await? else {
-            return Ok(Collected::Elsewhere);
-        };
-        if report.waiting.blobs > 0 && !self.registry.locks.are_shared() {
-            let first = report.removed;
-            let Some(second) = self.run().await? else {
+        let mut given_up = self.relieve().await?;
+        loop {
+            let Some(mut report) = self.round().await? else {
                 return Ok(Collected::Elsewhere);
             };
-            report = second;
-            report.removed.add(first);
+            // What the oldest deletions kept may not be enough.
+            let more = match given_up {
+                0 => 0,
+                _ => self.relieve().await?,
+            };
+            if more == 0 {
+                let progress = self.progress();
+                (report.expired, report.given_up) = (expired, given_up);
+                report.removed = progress.removed;
+                return Ok(Collected::Done(report));
+            }
+            given_up += more;
         }
-        report.expired = expired;
-        Ok(Collected::Done(report))
+    }
+
+    /// Whether less space is free than should be, and the trash has deletions that a collection would give up for that.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn is_pressed(&self) -> Result<bool> {
+        let pressure = self.registry.options.trash_pressure;
+        self.collector.trash.is_pressed(pressure).await
+    }
+
+    /// Gives the oldest deletions of the trash up, if less space is free than should be. Returns how many these were.
+    async fn relieve(&self) -> Result<usize> {
+        let pressure = self.registry.options.trash_pressure;
+        let given_up = self.collector.relieve_trash(pressure).await?;
+        self.progress.lock().given_up += given_up;
+        Ok(given_up)
+    }
+
+    /// Finds garbage, and removes what may go; `None` when another run may be under way.
+    async fn round(&self) -> Result<Option<CollectionReport>> {
+        let Some(mut report) = self.run().await? else {
+            return Ok(None);
+        };
+        if report.waiting.blobs > 0 && !self.registry.locks.are_shared() {
+            let Some(second) = self.run().await? else {
+                return Ok(None);
+            };
+            report = second;
+        }
+        Ok(Some(report))
     }
 
     /// When another registry last wrote to the store, if that is not long ago.

@@ -158,7 +158,12 @@ impl Registry {
         }
         let link = layout::revision_link(name, digest);
         // Without a link it was deleted meanwhile.
-        let since = self.tree.links.since(&link).await?.unwrap_or_else(SystemTime::now);
+        let since = self
+            .tree
+            .links
+            .since(&link)
+            .await?
+            .unwrap_or_else(SystemTime::now);
         let tags: Vec<(Tag, Digest)> = pointers
             .iter()
             .map(|pointer| (pointer.tag.clone(), *digest))

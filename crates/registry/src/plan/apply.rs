@@ -18,7 +18,8 @@ use std::collections::{BTreeSet, HashSet};
 use wharf_budget::Permit;
 use wharf_oci::{Digest, RepoName};
 
-use super::{Application, Applied, Deletion, 
+use super::{
+    Application, Applied, Deletion,
     making::Made,
     tags::{SeenTag, with_their_subjects},
 };

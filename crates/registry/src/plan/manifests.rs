@@ -86,8 +86,7 @@ impl Registry {
         let manifests: Vec<&PlannedManifest> = manifests
             .filter(|manifest| made.order.wave_of(&manifest.digest) == wave)
             .collect();
-        let generations = manifests
-            .chunk_by(|one, other| one.generation == other.generation);
+        let generations = manifests.chunk_by(|one, other| one.generation == other.generation);
         for manifests in generations.flat_map(|generation| generation.chunks(STEP)) {
             let step = Step {
                 name,

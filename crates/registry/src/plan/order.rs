@@ -54,7 +54,9 @@ impl Order {
                 }
             }
             if is_settled {
-                let dependents = planned.iter().map(|(planned, subject)| (planned.tag.clone(), *subject));
+                let dependents = planned
+                    .iter()
+                    .map(|(planned, subject)| (planned.tag.clone(), *subject));
                 order.dependents = dependents.collect();
                 return order;
             }
@@ -75,12 +77,16 @@ impl Order {
 
     /// The wave before which `tag` goes: that after the manifest that it is about.
     pub(super) fn wave_of_tag(&self, tag: &Tag) -> usize {
-        self.subject_of(tag).map_or(0, |subject| self.wave_of(subject) + 1)
+        self.subject_of(tag)
+            .map_or(0, |subject| self.wave_of(subject) + 1)
     }
 
     /// How many waves there are.
     pub(super) fn waves(&self) -> usize {
         let of_tags = self.dependents.values().map(|subject| self.wave_of(subject) + 1);
-        1 + of_tags.chain(self.later.values().copied()).max().unwrap_or_default()
+        1 + of_tags
+            .chain(self.later.values().copied())
+            .max()
+            .unwrap_or_default()
     }
 }

@@ -5,9 +5,7 @@ use std::collections::HashSet;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{Version, layout};
 
-use super::{
-    Applied, PlannedTag, Staying, making::Made, order::Order, retained::PlannedEntry,
-};
+use super::{Applied, PlannedTag, Staying, making::Made, order::Order, retained::PlannedEntry};
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},

@@ -68,7 +68,9 @@ fn mark_of(name: &RepoName) -> String {
 fn time_of(text: &str) -> Option<SystemTime> {
     let (time, rest) = (text.get(..TIME_LENGTH)?, text.get(TIME_LENGTH..)?);
     let rest = rest.strip_prefix('-')?;
-    let (number, mark) = rest.split_once('-').map_or((rest, None), |(number, mark)| (number, Some(mark)));
+    let (number, mark) = rest
+        .split_once('-')
+        .map_or((rest, None), |(number, mark)| (number, Some(mark)));
     let is_hex = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
     let are_hex = |text: &str, length| text.len() == length && text.bytes().all(is_hex);
     if !are_hex(number, NUMBER_LENGTH) || !mark.is_none_or(|mark| are_hex(mark, MARK_LENGTH)) {

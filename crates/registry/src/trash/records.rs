@@ -11,9 +11,12 @@ use std::{
 use uuid::Uuid;
 use wharf_budget::Share;
 use wharf_oci::RepoName;
-use wharf_storage::{Condition, Error as StorageError, ErrorKind, Put, Removal, Storage, layout};
+use wharf_storage::{Condition, Error as StorageError, ErrorKind, Put, Removal, Space, Storage, layout};
 
-use super::record::{DeletedKind, Pointers, TrashId, TrashRecord, TrashSummary};
+use super::{
+    pressure::Pressure,
+    record::{DeletedKind, Pointers, TrashId, TrashRecord, TrashSummary},
+};
 use crate::{
     error::{Error, Result},
     events::{Caller, Surface},
@@ -250,16 +253,51 @@ impl Trash {
             now.duration_since(id.time())
                 .is_ok_and(|age| age >= self.retention)
         };
-        let old: Vec<Removal> = ids
-            .iter()
-            .filter(|id| is_old(id))
-            .map(|id| Removal {
-                key: layout::trash_record(id.as_str()),
-                keep: layout::own(),
-            })
-            .collect();
-        self.storage.remove_many(&old).await?;
+        let old: Vec<&TrashId> = ids.iter().filter(|id| is_old(id)).collect();
+        self.remove_all(&old).await?;
         Ok(old.len())
+    }
+
+    /// Removes the oldest records if the store has less free space than `pressure` wants. Returns these, and the space.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn relieve(&self, pressure: Pressure) -> Result<Option<(Vec<TrashId>, Space)>> {
+        let Some(space) = self.felt(pressure).await? else {
+            return Ok(None);
+        };
+        let (mut ids, _) = self.ids().await?;
+        ids.truncate(pressure.share_of(ids.len(), Some(space)));
+        self.remove_all(&ids.iter().collect::<Vec<_>>()).await?;
+        Ok((!ids.is_empty()).then_some((ids, space)))
+    }
+
+    /// Whether [`relieve`](Self::relieve) would remove a record.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn is_pressed(&self, pressure: Pressure) -> Result<bool> {
+        Ok(self.felt(pressure).await?.is_some() && !self.ids().await?.0.is_empty())
+    }
+
+    /// The space of the store, if less of it is free than `pressure` wants.
+    async fn felt(&self, pressure: Pressure) -> Result<Option<Space>> {
+        if pressure == Pressure::Off {
+            return Ok(None);
+        }
+        let space = self.storage.space().await?;
+        Ok(space.filter(|space| pressure.is_felt(*space)))
+    }
+
+    async fn remove_all(&self, ids: &[&TrashId]) -> Result<()> {
+        let removals = ids.iter().map(|id| Removal {
+            key: layout::trash_record(id.as_str()),
+            keep: layout::own(),
+        });
+        let removals: Vec<Removal> = removals.collect();
+        Ok(self.storage.remove_many(&removals).await?)
     }
 }
 

@@ -128,7 +128,12 @@ pub async fn plan_deletion(
         layers: plan.layers,
         history: tags(&seen_history),
         history_total: plan.history.len(),
-        earlier: plan.earlier.iter().take(LISTED).map(ToString::to_string).collect(),
+        earlier: plan
+            .earlier
+            .iter()
+            .take(LISTED)
+            .map(ToString::to_string)
+            .collect(),
         earlier_total: plan.earlier.len(),
         stays: staying(&plan.stays),
         more_stays: plan.more_stays,

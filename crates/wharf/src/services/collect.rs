@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wharf_activity::Activity;
 use wharf_registry::{Registry, collect::OnlineCollector};
 use wharf_server::admin::{CollectionSchedule, Collections};
 use wharf_workers::Supervisor;
@@ -14,13 +15,14 @@ pub(super) fn start(
     settings: &Settings,
     registry: &Arc<Registry>,
     supervisor: &Supervisor,
+    activity: Option<&Activity>,
 ) -> Option<Collections> {
     if settings.server.read_only {
         return None;
     }
     let collect = settings.collect;
     let collector = OnlineCollector::new(Arc::clone(registry), collect.ignores_foreign_writers);
-    let collections = Collections::by(collector);
+    let collections = Collections::by(collector, activity.cloned());
     let is_scheduled = collect.is_scheduled && registry.options().delete_enabled;
     let schedule = is_scheduled.then_some(CollectionSchedule {
         first: collect.grace,
