@@ -239,6 +239,9 @@ impl From<RegistryError> for Failure {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
             }
             // The distribution API makes no plans.
+            RegistryError::TooManyTags { .. } => {
+                return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
+            }
             RegistryError::PlanChanged { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string())
                     .with_status(StatusCode::PRECONDITION_FAILED);

@@ -83,6 +83,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Healthcheck { config } => cmd::healthcheck::run(config.as_deref())?,
         cli::Command::Repo { command } => return cmd::repo::run(command),
         cli::Command::Tag { command } => return cmd::repo::run_tag(command),
+        cli::Command::Prune(arguments) => return cmd::prune::run(&arguments),
         cli::Command::Trash { command } => return cmd::trash::run(command),
         cli::Command::Inspect {
             image,

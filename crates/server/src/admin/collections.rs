@@ -19,7 +19,7 @@ use wharf_registry::{
 };
 use wharf_workers::{Unit, Work, Worker};
 
-use super::{shown::time, why, wire};
+use super::{shown::time, untagged::UntaggedManifests, why, wire};
 
 /// How many findings a status shows.
 const FINDINGS: usize = 100;
@@ -37,6 +37,8 @@ pub struct Collections(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     collector: OnlineCollector,
+    /// What is deleted before each collection; `None`: nothing is.
+    untagged: Option<UntaggedManifests>,
     /// Names this process.
     server: Uuid,
     state: Mutex<State>,
@@ -86,10 +88,16 @@ pub struct CollectionSchedule {
 }
 
 impl Collections {
-    /// Collections by `collector`, which record in `activity` what they give up. Nothing runs before its [worker](Self::worker) does.
-    pub fn by(collector: OnlineCollector, activity: Option<Activity>) -> Self {
+    /// Collections by `collector`, before each of which `untagged` manifests are deleted, and which record in `activity` what they give
+    /// up. Nothing runs before its [worker](Self::worker) does.
+    pub fn by(
+        collector: OnlineCollector,
+        untagged: Option<UntaggedManifests>,
+        activity: Option<Activity>,
+    ) -> Self {
         Self(Arc::new(Inner {
             collector,
+            untagged,
             server: Uuid::new_v4(),
             state: Mutex::default(),
             asked: Notify::new(),
@@ -184,9 +192,8 @@ impl Collections {
         }
     }
 
-    /// Records what the run gave up for want of space.
-    fn record(&self) {
-        let given_up = self.0.collector.progress().given_up;
+    /// Records how many deletions a run gave up for want of space.
+    fn record(&self, given_up: usize) {
         if let Some(activity) = self.0.activity.as_ref().filter(|_| given_up > 0) {
             let what = format!(
                 "gave up {given_up} deletion(s) in the trash, the oldest, because the file system is nearly full (trash.pressure)"
@@ -221,6 +228,7 @@ impl Collections {
                 let report = CollectionReport {
                     repositories: progress.repositories,
                     removed: progress.removed,
+                    given_up: progress.given_up,
                     ..CollectionReport::default()
                 };
                 (report, Some(why))
@@ -228,7 +236,8 @@ impl Collections {
         };
         totals.removed.blobs += report.removed.blobs;
         totals.removed.bytes += report.removed.bytes;
-        totals.given_up += progress.given_up as u64;
+        totals.given_up += report.given_up as u64;
+        self.record(report.given_up);
         let findings = report.findings.iter().take(FINDINGS);
         state.since = None;
         state.last = Some(wire::EndedCollection {
@@ -240,7 +249,7 @@ impl Collections {
             removed: space(report.removed),
             waiting: space(report.waiting),
             expired: report.expired,
-            given_up: progress.given_up,
+            given_up: report.given_up,
             deletions: report.records,
             findings: findings.map(ToString::to_string).collect(),
             error,
@@ -319,6 +328,11 @@ impl CollectionWorker {
     /// Collects, and says when the next run begins and what became of this one.
     async fn run(&self) -> (Option<Duration>, Ended) {
         let sooner = |pause: Duration| self.interval.map(|interval| interval.min(pause));
+        if let Some(untagged) = &self.collections.0.untagged
+            && let Err(error) = untagged.delete().await
+        {
+            tracing::error!(%error, "manifests without a tag cannot be looked for");
+        }
         match self.collections.0.collector.collect().await {
             Ok(Collected::Done(report)) => {
                 log(&report);
@@ -362,7 +376,6 @@ impl Running<'_> {
 impl Drop for Running<'_> {
     fn drop(&mut self) {
         let outcome = std::mem::replace(&mut self.outcome, Ended::Early(String::new()));
-        self.collections.record();
         self.collections.end(self.started, outcome);
     }
 }

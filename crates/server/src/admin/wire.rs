@@ -2,6 +2,7 @@
 
 mod collections;
 mod deletion;
+mod retention;
 
 use std::fmt;
 
@@ -16,6 +17,9 @@ pub use self::deletion::{
 };
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
+};
+pub use retention::{
+    ConfiguredRetention, EndedRetention, Retention, RetentionPlans, RetentionRule, UnreadRepository, Verdict,
 };
 
 /// The caller of a request, and its rights.

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
 
-/// What is to be deleted from a repository: exactly one of `tags`, `manifest`, `untagged` and `everything`.
+use super::{Retention, Verdict};
+
+/// What is to be deleted from a repository: exactly one of `tags`, `manifest`, `untagged`,
+/// `retention` and `everything`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deletion {
@@ -20,12 +23,16 @@ pub struct Deletion {
     /// Every manifest that no tag reaches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untagged: Option<Untagged>,
+    /// What the rules of retention do not keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// All that the repository has. Repositories below it stay.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub everything: bool,
 }
 
-/// A deletion that is to be carried out: exactly one of `tags`, `manifest`, `untagged` and `everything`.
+/// A deletion that is to be carried out: exactly one of `tags`, `manifest`, `untagged`,
+/// `retention` and `everything`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Application {
@@ -72,7 +79,7 @@ pub struct Untagged {
     /// How long a manifest must have been in the repository, in seconds; a day if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_age: Option<u64>,
-    /// How long a tag that was moved keeps what it pointed at before, in seconds; 30 days if it is left out.
+    /// How long a tag that was moved keeps what it pointed at before, in seconds; `history.retention` if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_history: Option<u64>,
 }
@@ -84,7 +91,7 @@ pub struct Plan {
     pub id: String,
     /// Name of the repository.
     pub repository: String,
-    /// What is deleted: `tags`, `manifest`, `untagged` or `repository`.
+    /// What is deleted: `tags`, `manifest`, `untagged`, `retention` or `repository`.
     pub kind: String,
     /// Tags that go.
     pub tags: Vec<TagAndDigest>,
@@ -108,6 +115,12 @@ pub struct Plan {
     pub stays: Vec<Staying>,
     /// How many stay beyond those.
     pub more_stays: usize,
+    /// What retention decides about each tag, the one that was pushed last first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
+    /// Why the plan cannot be applied as it is: retention would take more of the tags than one run may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The bytes of what goes.
     pub bytes: PlannedBytes,
     /// How long what goes can be restored, in seconds; 0: there is no trash.
@@ -219,7 +232,7 @@ pub struct Deleted {
     pub actor: Option<String>,
     /// Surface through which it came: `distribution`, `administration`, or the name of a command or a worker.
     pub surface: String,
-    /// What was deleted: `tags`, `manifest`, `blob`, `untagged` or `repository`.
+    /// What was deleted: `tags`, `manifest`, `blob`, `untagged`, `retention` or `repository`.
     pub kind: String,
     /// Repository that lost it.
     pub repository: String,

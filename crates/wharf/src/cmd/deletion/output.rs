@@ -19,7 +19,7 @@ const LISTED: usize = 50;
 const EARLIER: usize = 10;
 
 /// Whether nothing would go.
-pub(super) fn is_empty(plan: &wire::Plan) -> bool {
+pub(in crate::cmd) fn is_empty(plan: &wire::Plan) -> bool {
     plan.tags_total + plan.manifests_total + plan.layers + plan.history_total == 0
 }
 
@@ -159,7 +159,7 @@ fn day_after(seconds: u64) -> String {
 }
 
 /// What went, and the way back.
-pub(super) fn applied(applied: &wire::Applied) -> String {
+pub(in crate::cmd) fn applied(applied: &wire::Applied) -> String {
     let mut text = format!(
         "deleted from {}: {} tag(s), {} manifest(s), {} link(s) of layers\n",
         applied.repository, applied.tags_total, applied.manifests_total, applied.layers
