@@ -179,7 +179,7 @@ async fn a_repository_that_goes_for_good_takes_its_earlier_deletions_along(store
     }
     let [of_app, of_other] = <[TrashId; 2]>::try_from(store.records().await).unwrap();
     let plan = store.plan(&app, &Deletion::Repository).await;
-    assert_eq!(plan.earlier, [of_app.clone()], "the plan names it");
+    assert_eq!(plan.earlier, std::slice::from_ref(&of_app), "the plan names it");
     assert_eq!(store.plan(&app, &one("2")).await.earlier, []);
 
     // With the trash both can be taken back, in any order.
@@ -200,7 +200,7 @@ async fn a_repository_that_goes_for_good_takes_its_earlier_deletions_along(store
     store.apply(&app, &one("1"), false).await;
     let applied = store.apply(&app, &Deletion::Repository, true).await;
     assert_eq!((applied.record, applied.earlier), (None, 1));
-    assert_eq!(store.records().await, [of_other.clone()]);
+    assert_eq!(store.records().await, std::slice::from_ref(&of_other));
     let caller = caller();
     let restored = store.registry.restore_from_trash(&caller, &of_other, false).await;
     assert_eq!(restored.unwrap().tags, [tag("1")]);

@@ -201,7 +201,7 @@ impl Trash {
             Err(error) if error.kind() == ErrorKind::TooLarge => {
                 let turn = Arc::new(turn(&self.large_reads).await?);
                 let object = self.storage.read(&key, READ_LIMIT).await;
-                let (id, bytes) = (id.clone(), object.map_err(|error| unread(&id, error))?.bytes);
+                let (id, bytes) = (id.clone(), object.map_err(|error| unread(id, error))?.bytes);
                 in_turn(turn, move || parse(id, &bytes)).await?
             }
             Err(error) => return Err(unread(id, error)),

@@ -280,8 +280,8 @@ impl Worker for CollectionWorker {
     }
 
     async fn work(&mut self) -> Unit {
-        let is_early = self.interval.is_some();
-        if !self.collections.is_due() && !(is_early && self.collections.is_pressed().await) {
+        let runs_early = self.interval.is_some() && self.collections.is_pressed().await;
+        if !runs_early && !self.collections.is_due() {
             return Ok(Work::Idle);
         }
         let started = self.collections.begin();
