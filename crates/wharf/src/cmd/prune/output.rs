@@ -114,7 +114,7 @@ fn one(plan: &wire::Plan) -> String {
                 printable(&verdict.why).into_owned(),
             ]
         });
-        text += &table::aligned(["  TAG", "", "PUSHED", "KIND", "DIGEST", "WHY"], rows);
+        text += &table::aligned(["  TAG", "GOES", "PUSHED", "KIND", "DIGEST", "WHY"], rows);
         text.push('\n');
     }
     if plan.manifests_total > 0 {
