@@ -53,6 +53,8 @@ pub struct Budget {
     pub large_pushes: Share,
     /// Deletions that are being planned: a plan reads what every repository needs.
     pub plans: Share,
+    /// Bytes of what deletions that are carried out are to remove: the pointers of their plans.
+    pub deletions: Share,
     /// Repositories of which all manifests are being read, to find which of them refer to which.
     pub graphs: Share,
     /// Stored blobs that are being hashed again.
@@ -126,6 +128,7 @@ impl Budget {
             passwords: Share::new("passwords", PASSWORDS),
             large_pushes: Share::new("large_pushes", HEAVY),
             plans: Share::new("plans", 1),
+            deletions: Share::new("deletions", limits.bodies),
             graphs: Share::new("graphs", HEAVY),
             hashes: Share::new("hashes", HEAVY),
             large_reads: Share::new("large_reads", HEAVY),
@@ -134,7 +137,7 @@ impl Budget {
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 15] {
+    pub fn shares(&self) -> [&Share; 16] {
         [
             &self.connections,
             &self.requests,
@@ -147,6 +150,7 @@ impl Budget {
             &self.passwords,
             &self.large_pushes,
             &self.plans,
+            &self.deletions,
             &self.graphs,
             &self.hashes,
             &self.large_reads,

@@ -229,7 +229,11 @@ async fn what_the_trash_names_stays_until_it_is_given_up_or_too_old() {
         "the repository may read it when it is restored"
     );
 
-    let page = store.registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = store
+        .registry
+        .trash_page(None, 10, None, &|_| true)
+        .await
+        .unwrap();
     let restored = store
         .registry
         .restore_from_trash(&caller(), &page.records[0].id, false)
@@ -249,7 +253,11 @@ async fn what_the_trash_names_stays_until_it_is_given_up_or_too_old() {
 
     // A record of the day before yesterday.
     let digest = store.garbage(&app, "content").await;
-    let page = store.registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = store
+        .registry
+        .trash_page(None, 10, None, &|_| true)
+        .await
+        .unwrap();
     let record = layout::trash_record(page.records[0].id.as_str());
     let json = store.storage.read(&record, 1 << 20).await.unwrap().bytes;
     store.storage.remove(&record, &layout::own()).await.unwrap();
@@ -272,7 +280,11 @@ async fn the_trash_keeps_what_a_repository_needs_that_is_gone() {
         .await
         .unwrap();
     assert_eq!(store.collect().await.removed.blobs, 0);
-    let page = store.registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = store
+        .registry
+        .trash_page(None, 10, None, &|_| true)
+        .await
+        .unwrap();
     let id = &page.records[0].id;
     let restored = store.registry.restore_from_trash(&caller(), id, false).await;
     assert_eq!(
@@ -296,7 +308,11 @@ async fn a_record_that_cannot_be_read_ends_the_collection() {
     let (store, _directory) = on_disk(Duration::ZERO, DAY);
     let app = name("app");
     store.garbage(&app, "content").await;
-    let page = store.registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = store
+        .registry
+        .trash_page(None, 10, None, &|_| true)
+        .await
+        .unwrap();
     let id = &page.records[0].id;
     write(&*store.storage, &layout::trash_record(id.as_str()), "{").await;
     let error = store.collector.collect().await.unwrap_err().to_string();

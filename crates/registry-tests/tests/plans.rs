@@ -399,7 +399,7 @@ async fn a_plan_that_is_not_the_one_that_was_seen_is_refused(store: Store) {
         other => panic!("{other:?}"),
     }
     assert_eq!(store.pulled(&app, "1").await, Some(moved));
-    let page = registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = registry.trash_page(None, 10, None, &|_| true).await.unwrap();
     assert!(
         page.records.is_empty(),
         "nothing is recorded of what did not happen"
@@ -476,7 +476,7 @@ async fn nothing_is_known_where_a_manifest_cannot_be_read(store: Store) {
         .await;
     let plan = registry_after.plan(&app, &one("1")).await;
     assert_eq!(manifests_of(&plan), BTreeSet::from([digest]));
-    drop(registry.trash_page(None, 1, &|_| true).await.unwrap());
+    drop(registry.trash_page(None, 1, None, &|_| true).await.unwrap());
 }
 
 async fn a_deletion_without_the_trash_leaves_no_record(store: Store) {
@@ -491,7 +491,7 @@ async fn a_deletion_without_the_trash_leaves_no_record(store: Store) {
         .await
         .unwrap();
     assert_eq!((applied.record, applied.tags.len(), applied.layers), (None, 1, 2));
-    let page = registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = registry.trash_page(None, 10, None, &|_| true).await.unwrap();
     assert!(page.records.is_empty());
     assert!(store.keys().await.is_empty());
 }

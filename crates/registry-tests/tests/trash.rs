@@ -34,15 +34,19 @@ async fn open(storage: Arc<dyn Storage>, _is_bucket: bool) -> Store {
 impl Store {
     /// The one record that there is.
     async fn record(&self) -> TrashRecord {
-        let page = self.registry.trash_page(None, 10, &|_| true).await.unwrap();
+        let page = self.registry.trash_page(None, 10, None, &|_| true).await.unwrap();
         assert!(page.damaged.is_empty() && !page.more);
-        let [record] = <[TrashRecord; 1]>::try_from(page.records).unwrap();
+        let [summary] = &page.records[..] else {
+            panic!("{page:?}")
+        };
+        let record = self.registry.trash_record(&summary.id).await.unwrap();
+        assert_eq!(record.summary(), *summary);
         record
     }
 
     async fn records(&self) -> usize {
         self.registry
-            .trash_page(None, 10, &|_| true)
+            .trash_page(None, 10, None, &|_| true)
             .await
             .unwrap()
             .records
@@ -285,7 +289,11 @@ async fn records_that_cannot_be_read_are_named_and_kept(store: Store) {
     let key = layout::trash_record(record.id.as_str());
     write(&*store.storage, &key, "{\"version\":1,").await;
     write(&*store.storage, &layout::trash().join("note.txt").unwrap(), "x").await;
-    let page = store.registry.trash_page(None, 10, &|_| true).await.unwrap();
+    let page = store
+        .registry
+        .trash_page(None, 10, None, &|_| true)
+        .await
+        .unwrap();
     let [(id, _)] = &page.damaged[..] else {
         panic!("{page:?}")
     };
@@ -311,17 +319,26 @@ async fn the_trash_is_listed_in_pages_and_emptied(store: Store) {
         put(&store.registry, &app, tag.clone(), &manifest).await;
         store.registry.delete_tag(&caller(), &app, &tag).await.unwrap();
     }
-    let first = store.registry.trash_page(None, 2, &|_| true).await.unwrap();
+    let first = store.registry.trash_page(None, 2, None, &|_| true).await.unwrap();
     assert_eq!((first.records.len(), first.more), (2, true));
     let rest = store
         .registry
-        .trash_page(first.last.as_ref(), 2, &|_| true)
+        .trash_page(first.last.as_ref(), 2, None, &|_| true)
         .await
         .unwrap();
     assert_eq!((rest.records.len(), rest.more), (1, false));
+    for (number, summary) in first.records.iter().chain(&rest.records).enumerate() {
+        let record = store.registry.trash_record(&summary.id).await.unwrap();
+        let deleted = record.pointers.tags[0].tag.as_str();
+        assert_eq!(
+            deleted,
+            number.to_string(),
+            "in the order in which they were deleted"
+        );
+    }
     let of_others = store
         .registry
-        .trash_page(None, 2, &|record| record.repository.as_str() != "app");
+        .trash_page(None, 2, None, &|name| name.as_str() != "app");
     let of_others = of_others.await.unwrap();
     assert_eq!((of_others.records.len(), of_others.more), (0, false));
     let now = SystemTime::now();
@@ -355,7 +372,7 @@ async fn a_tag_comes_back_with_the_layer_that_went_after_it_or_not_at_all(store:
     let records = async || {
         store
             .registry
-            .trash_page(None, 10, &|_| true)
+            .trash_page(None, 10, None, &|_| true)
             .await
             .unwrap()
             .records

@@ -71,7 +71,7 @@ use self::{
 use crate::{
     error::{Error, Result},
     registry::Registry,
-    trash::{records::Trash, roots::TrashRoots},
+    trash::{pressure::Pressure, record::TrashId, records::Trash, roots::TrashRoots},
     tree::{manifest::Manifests, parallel::failed_job},
 };
 
@@ -101,12 +101,11 @@ pub struct Collector {
 impl Collector {
     /// A collector for `storage`. Does no I/O.
     pub fn new(storage: Arc<dyn Storage>, options: CollectOptions) -> Self {
+        let large_reads = Share::new("large_reads", HEAVY);
+        let trash = Trash::new(Arc::clone(&storage), options.trash_retention, large_reads.clone());
         Self {
-            trash: Arc::new(Trash::new(Arc::clone(&storage), options.trash_retention)),
-            manifests: Arc::new(Manifests::new(
-                Arc::clone(&storage),
-                Share::new("large_reads", HEAVY),
-            )),
+            trash: Arc::new(trash),
+            manifests: Arc::new(Manifests::new(Arc::clone(&storage), large_reads)),
             links: Arc::new(ListedLinks::new(Arc::clone(&storage))),
             storage,
             options,
@@ -128,6 +127,27 @@ impl Collector {
     /// Errors of the store.
     pub async fn expire_trash(&self) -> Result<usize> {
         self.trash.expire().await
+    }
+
+    /// Removes the oldest records of the trash, if less space is free than `pressure` wants, and returns how many these were. What
+    /// they kept comes free with a collection.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    async fn relieve_trash(&self, pressure: Pressure) -> Result<usize> {
+        let Some((given_up, space)) = self.trash.relieve(pressure).await? else {
+            return Ok(0);
+        };
+        let newest = given_up.last().map(TrashId::as_str).unwrap_or_default();
+        tracing::warn!(
+            deletions = given_up.len(),
+            newest,
+            free_bytes = space.free,
+            total_bytes = space.total,
+            "the file system is nearly full (`trash.pressure`): gave the oldest deletions in the trash up, up to the newest that is named; they cannot be restored any more"
+        );
+        Ok(given_up.len())
     }
 
     /// Begins to mark what is needed.

@@ -18,7 +18,7 @@ use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     registry::Registry,
-    trash::record::{DeletedKind, Pointers, TrashedTag},
+    trash::record::{DeletedKind, Pointers, TrashId, TrashedTag},
     tree::{
         graph::Graph,
         histories::{self, Times},
@@ -35,7 +35,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::DeleteDisabled`]; errors of the store.
+    /// [`Error::ManifestUnknown`] when there is no such tag, [`Error::DeleteDisabled`], [`Error::Busy`] when other requests keep it
+    /// waiting for too long; errors of the store.
     pub async fn delete_tag(&self, caller: &dyn Caller, name: &RepoName, tag: &Tag) -> Result<()> {
         self.require_delete()?;
         self.remove_tag(caller, name, tag).await?;
@@ -44,18 +45,44 @@ impl Registry {
         Ok(())
     }
 
+    /// Removes a tag as it was recorded: the record names what goes, also when another process moves the tag at that moment.
     async fn remove_tag(&self, caller: &dyn Caller, name: &RepoName, tag: &Tag) -> Result<()> {
         let lock = self.locks.lock_tags(name, vec![tag.clone()]).await?;
-        let digest = self.require_tag(name, tag).await?;
-        if self.trash.is_kept() {
-            let tags = self.record_tags(name, &[(tag.clone(), digest)]).await?;
-            let pointers = Pointers {
-                tags,
-                ..Pointers::default()
-            };
-            self.trash.keep(caller, name, DeletedKind::Tags, pointers).await?;
+        let link = layout::tag_link(name, tag);
+        for _ in 0..ATTEMPTS {
+            let found = self.tree.links.look_up(&link).await?;
+            let (digest, version) = found.ok_or_else(|| unknown(name, tag.as_str().to_owned(), None))?;
+            let record = self.record_tag(caller, name, tag, digest).await?;
+            let tag = tag.clone();
+            if lock
+                .remove_unchanged(&[Pointer { tag, version }])
+                .await?
+                .contains(&true)
+            {
+                return Ok(());
+            }
+            // Another process, which takes no lock of this one, has moved the tag since: the record would name what is not removed.
+            self.trash.take_back(record.as_ref()).await?;
         }
-        Ok(lock.remove(tag).await?)
+        Err(disturbed())
+    }
+
+    /// Records the deletion of `tag`, which points at `digest`.
+    async fn record_tag(
+        &self,
+        caller: &dyn Caller,
+        name: &RepoName,
+        tag: &Tag,
+        digest: Digest,
+    ) -> Result<Option<TrashId>> {
+        if !self.trash.is_kept() {
+            return Ok(None);
+        }
+        let pointers = Pointers {
+            tags: self.record_tags(name, &[(tag.clone(), digest)]).await?,
+            ..Pointers::default()
+        };
+        self.trash.keep(caller, name, DeletedKind::Tags, pointers).await
     }
 
     /// What a record says of `tags`, which point at these digests.

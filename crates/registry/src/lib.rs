@@ -60,8 +60,8 @@ pub use rules::{Children, UrlRules};
 pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord};
 pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
-    DeletedKind, LeftAlone, Pointers, Restored, TrashId, TrashIdError, TrashPage, TrashRecord, TrashedEntry,
-    TrashedLayer, TrashedLink, TrashedTag,
+    DeletedKind, LeftAlone, Pointers, Pressure, Restored, TrashId, TrashIdError, TrashPage, TrashRecord,
+    TrashSummary, TrashedEntry, TrashedLayer, TrashedLink, TrashedTag,
 };
 pub use tree::{link::LinkLookups, manifest::StoredManifest, tags::NamePage};
 pub use uploads::UploadSession;

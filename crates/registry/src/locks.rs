@@ -386,7 +386,7 @@ impl Exclusive {
     }
 
     /// Writes the revision link again that [`unlink_revision`](Self::unlink_revision) removed, and then the tags of it that
-    /// [went](TagsLocked::remove), unless they are there again. Of their histories only this manifest comes back.
+    /// [went](TagsLocked::remove_unchanged), unless they are there again. Of their histories only this manifest comes back.
     ///
     /// # Errors
     ///
@@ -504,17 +504,6 @@ impl TagsLocked {
     /// The repository of the tags.
     pub(crate) fn name(&self) -> &RepoName {
         &self.name
-    }
-
-    /// Removes one of the locked tags, with its history.
-    ///
-    /// # Errors
-    ///
-    /// Errors of the store; not found when there is no such tag.
-    pub(crate) async fn remove(&self, tag: &Tag) -> wharf_storage::Result<()> {
-        debug_assert!(self.tags.contains(tag), "the tag `{tag}` is not locked");
-        let directory = layout::tag(&self.name, tag);
-        self.locks.storage.remove_tree(&directory).await
     }
 
     /// Removes those of the locked tags, with their histories, whose links still have the version that is known of them, and

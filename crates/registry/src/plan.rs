@@ -10,6 +10,7 @@ mod content;
 mod layers;
 mod making;
 mod manifests;
+mod order;
 mod prune;
 mod retained;
 mod selection;
@@ -84,13 +85,17 @@ pub struct Plan {
     pub kind: DeletedKind,
     /// Tags that go, in ascending order.
     pub tags: Vec<PlannedTag>,
-    /// Manifests that go, in the order in which they may: an index before its children, a referrer before its subject.
+    /// Manifests that go, in the order in which they may: an index before its children, a referrer before its subject, and what a tag
+    /// leads to that is made of a digest, as cosign does, after the manifest of that.
     pub manifests: Vec<PlannedManifest>,
     /// Number of links of layers that go, which let the repository read blobs. Only a whole repository loses them at once;
     /// otherwise those that nothing needs go with the next collection.
     pub layers: usize,
     /// Entries that go from the histories of tags that stay: they lead to manifests that go, or to none, or are too old.
     pub history: Vec<PlannedTag>,
+    /// Earlier deletions of a whole repository that goes. Without the trash they are given up as well: what they need of the repository
+    /// goes, so they could not be taken back.
+    pub earlier: Vec<TrashId>,
     /// What one might expect to go and stays, with the reason: not more than a hundred.
     pub stays: Vec<Staying>,
     /// How many stay beyond those that are listed.
@@ -217,7 +222,8 @@ pub struct PlannedBytes {
 pub struct Application<'a> {
     /// The plan that the client has seen: if another one is made now, nothing goes.
     pub plan: Option<&'a Digest>,
-    /// Whether no record is made in the trash: what goes cannot be restored, and its bytes come free at once.
+    /// Whether no record is made in the trash: what goes cannot be restored, and its bytes come free at once. With a whole repository go
+    /// the records of its [earlier](Plan::earlier) deletions.
     pub now: bool,
 }
 
@@ -232,6 +238,8 @@ pub struct Applied {
     pub manifests: Vec<Digest>,
     /// Number of links of layers that went.
     pub layers: usize,
+    /// Number of earlier deletions that were given up.
+    pub earlier: usize,
     /// What stayed of the plan, because other requests used it meanwhile.
     pub stayed: Vec<Staying>,
 }

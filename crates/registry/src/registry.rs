@@ -15,7 +15,7 @@ use crate::{
     locks::Locks,
     rounds::Rounds,
     rules::{Children, UrlRules},
-    trash::records::Trash,
+    trash::{pressure::Pressure, records::Trash},
     tree::{Tree, link::LinkLookups, tags::NamePage},
 };
 
@@ -41,6 +41,8 @@ pub struct Options {
     pub referrers_tags: bool,
     /// How long deletions can be taken back (`trash.retention`); zero: not at all.
     pub trash_retention: Duration,
+    /// How much space is to be free before collections give the oldest deletions of the trash up (`trash.pressure`).
+    pub trash_pressure: Pressure,
     /// How long the collector keeps what was stored, or told to a client that pushes, and is not needed yet (`collect.grace`).
     pub collect_grace: Duration,
     /// How much time requests, replicas and the collector leave a bucket to agree.
@@ -59,6 +61,7 @@ impl Default for Options {
             required_children: Children::All,
             referrers_tags: false,
             trash_retention: Duration::ZERO,
+            trash_pressure: Pressure::Off,
             collect_grace: Duration::from_secs(3600),
             pace: Pace::Safe,
         }
@@ -98,7 +101,7 @@ impl Registry {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
             locks: Locks::new(Arc::clone(&storage), options.collect_grace, options.pace),
-            trash: Trash::new(Arc::clone(&storage), options.trash_retention),
+            trash: trash(&storage, &options, &budget),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
             fallback_turns: FallbackTurns::new(),
@@ -120,6 +123,7 @@ impl Registry {
     #[must_use]
     pub fn with_budget(mut self, budget: Budget) -> Self {
         self.tree = Tree::new(&self.storage, &budget);
+        self.trash = trash(&self.storage, &self.options, &budget);
         self.budget = budget;
         self
     }
@@ -183,4 +187,10 @@ impl Registry {
             Err(Error::DeleteDisabled)
         }
     }
+}
+
+/// The trash of a registry with these `options`, charged to `budget`.
+fn trash(storage: &Arc<dyn Storage>, options: &Options, budget: &Budget) -> Trash {
+    let large_reads = budget.large_reads.clone();
+    Trash::new(Arc::clone(storage), options.trash_retention, large_reads)
 }

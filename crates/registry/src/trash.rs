@@ -18,12 +18,15 @@
 //!
 //! [`Options::trash_retention`]: crate::Options::trash_retention
 
+pub(crate) mod pressure;
 pub(crate) mod record;
 pub(crate) mod records;
 mod restore;
 pub(crate) mod roots;
 
 use std::time::{Duration, SystemTime};
+
+use wharf_oci::RepoName;
 
 use crate::{
     error::{Error, Result},
@@ -32,9 +35,10 @@ use crate::{
 };
 
 pub use self::{
+    pressure::Pressure,
     record::{
-        DeletedKind, Pointers, TrashId, TrashIdError, TrashRecord, TrashedEntry, TrashedLayer, TrashedLink,
-        TrashedTag,
+        DeletedKind, Pointers, TrashId, TrashIdError, TrashRecord, TrashSummary, TrashedEntry, TrashedLayer,
+        TrashedLink, TrashedTag,
     },
     restore::{LeftAlone, Restored},
 };
@@ -42,11 +46,11 @@ pub use self::{
 /// Records of the trash, in the order of their times.
 #[derive(Debug, Default)]
 pub struct TrashPage {
-    /// The records.
-    pub records: Vec<TrashRecord>,
+    /// What the records say.
+    pub records: Vec<TrashSummary>,
     /// Records that cannot be read, each with the reason.
     pub damaged: Vec<(TrashId, String)>,
-    /// The last one of this page; `None` when it is empty.
+    /// The last record that was looked at, whether it is shown or not, after which the next page begins; `None`: there was none.
     pub last: Option<TrashId>,
     /// Whether there are more after it.
     pub more: bool,
@@ -58,25 +62,32 @@ impl Registry {
         self.options.trash_retention
     }
 
-    /// The records of deletions after `after`, at most `limit` of them that are `shown`, in the order of their times.
+    /// The deletions after `after`, at most `limit` of them, `of` one repository or all, from repositories that are `shown`, in the order
+    /// of their times. Not more than 256 records are read, a few at a time, so that a page may have fewer than there are, and none at all.
     ///
     /// # Errors
     ///
-    /// Errors of the store.
+    /// [`Error::Exhausted`] when one is large and others are read for too long; errors of the store.
     pub async fn trash_page(
         &self,
         after: Option<&TrashId>,
         limit: usize,
-        shown: &(dyn Fn(&TrashRecord) -> bool + Sync),
+        of: Option<&RepoName>,
+        shown: &(dyn Fn(&RepoName) -> bool + Sync),
     ) -> Result<TrashPage> {
-        let (ids, _) = self.trash.ids().await?;
-        let rest = ids.partition_point(|id| after.is_some_and(|after| id <= after));
-        let mut page = TrashPage::default();
-        for some in ids[rest..].chunks(READ_AT_ONCE) {
+        let (mut ids, _) = self.trash.ids().await?;
+        ids.retain(|id| after.is_none_or(|after| id > after) && of.is_none_or(|name| id.may_be_of(name)));
+        let is_shown = |name: &RepoName| of.is_none_or(|only| only == name) && shown(name);
+        let mut page = TrashPage {
+            more: ids.len() > READ_FOR_PAGE,
+            ..TrashPage::default()
+        };
+        ids.truncate(READ_FOR_PAGE);
+        for some in ids.chunks(READ_AT_ONCE) {
             let reads = some
                 .iter()
-                .map(|id| async { Ok::<_, Error>(self.trash.read(id).await) });
-            let read: Vec<Result<TrashRecord>> = in_parallel(reads).await?;
+                .map(|id| async { Ok::<_, Error>(self.trash.summary(id).await) });
+            let read: Vec<Result<TrashSummary>> = in_parallel(reads).await?;
             for (id, record) in some.iter().zip(read) {
                 if page.records.len() + page.damaged.len() == limit {
                     page.more = true;
@@ -84,7 +95,7 @@ impl Registry {
                 }
                 page.last = Some(id.clone());
                 match record {
-                    Ok(record) if shown(&record) => page.records.push(record),
+                    Ok(record) if is_shown(&record.repository) => page.records.push(record),
                     // It was restored, or removed, since it was listed.
                     Ok(_) | Err(Error::TrashUnknown { .. }) => {}
                     Err(Error::TrashDamaged { why, .. }) => page.damaged.push((id.clone(), why)),
@@ -133,5 +144,8 @@ impl Registry {
     }
 }
 
-/// How many records are read at once; each may be large.
+/// How many records are read at once.
 const READ_AT_ONCE: usize = 8;
+
+/// How many records are read for one page.
+const READ_FOR_PAGE: usize = 256;

@@ -35,8 +35,8 @@ use wharf_oci::{Algorithm, Digest};
 
 use crate::{
     Announced, Blob, ByteStream, Error, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object,
-    Objects, Obstacle, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage,
-    TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout, layout::UploadKey,
+    Objects, Obstacle, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Space, Stat,
+    Storage, TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout, layout::UploadKey,
 };
 
 /// A rule: what goes wrong, where, and when.
@@ -172,6 +172,8 @@ struct Plan {
     random: Option<Random>,
     obstacle: Option<Obstacle>,
     struck: u64,
+    /// The space that the store says it has, in place of its own.
+    space: Option<Space>,
 }
 
 /// A sequence of faults that is the same for the same seed.
@@ -217,6 +219,11 @@ impl Faulty {
         plan.rules.clear();
         plan.random = None;
         plan.obstacle = None;
+    }
+
+    /// From now on the store says that it has this `space`; `None`: what is true.
+    pub fn tell_space(&self, space: Option<Space>) {
+        self.faults.0.lock().space = space;
     }
 
     /// How many calls have gone wrong, so that a test can make sure that its faults struck.
@@ -496,6 +503,14 @@ impl Objects for Faulty {
         self.faults
             .around(Operation::Location, key.as_str(), self.inner.location(key, ttl))
             .await
+    }
+
+    async fn space(&self) -> Result<Option<Space>> {
+        let told = self.faults.0.lock().space;
+        match told {
+            Some(space) => Ok(Some(space)),
+            None => self.inner.space().await,
+        }
     }
 
     async fn check(&self) -> Result<()> {

@@ -102,8 +102,8 @@ use self::{
 };
 use crate::{
     Blob, Error, ErrorKind, FoundPage, Key, Listed, ListedUpload, Object, Objects, Page, Puts, Removal,
-    RepositoryPage, Result, ScanPage, Stat, TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted,
-    layout, layout::UploadKey,
+    RepositoryPage, Result, ScanPage, Space, Stat, TreeRemoval, Upload, UploadStream, Uploads, Version,
+    Wanted, layout, layout::UploadKey,
 };
 
 const OURS: &str = "wharf";
@@ -636,6 +636,11 @@ impl<D: Disk> Objects for FsStorage<D> {
     /// `None`: clients cannot reach the files of the store.
     async fn location(&self, _key: &Key, _ttl: Duration) -> Result<Option<String>> {
         Ok(None)
+    }
+
+    async fn space(&self) -> Result<Option<Space>> {
+        let failed = |error| Error::io("look for the free space of the file system", error);
+        self.run(move |engine| engine.disk.space().map_err(failed)).await
     }
 
     async fn check(&self) -> Result<()> {

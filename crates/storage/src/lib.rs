@@ -40,7 +40,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use key::{Key, KeyError};
 pub use objects::{
     Blob, ByteStream, Condition, Entry, Found, FoundPage, Listed, Object, Objects, Page, Put, Puts, Removal,
-    RepositoryPage, ScanPage, Scanned, Stat, TreeRemoval, Wanted,
+    RepositoryPage, ScanPage, Scanned, Space, Stat, TreeRemoval, Wanted,
 };
 pub use obstacle::Obstacle;
 pub use operation::Operation;

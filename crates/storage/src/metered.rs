@@ -14,7 +14,7 @@ use wharf_oci::{Algorithm, Digest};
 
 use crate::{
     Announced, Blob, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object, Objects, Obstacle,
-    Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage, TreeRemoval,
+    Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Space, Stat, Storage, TreeRemoval,
     Upload, UploadStream, Uploads, Version, Wanted, layout::UploadKey,
 };
 
@@ -277,6 +277,10 @@ impl Objects for Metered {
     }
 
     // Of the same cost and meaning as a stat of the root, which registry:2 makes of it.
+    async fn space(&self) -> Result<Option<Space>> {
+        self.inner.space().await
+    }
+
     async fn check(&self) -> Result<()> {
         self.meters.time(Operation::Stat, self.inner.check()).await
     }

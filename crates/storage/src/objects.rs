@@ -254,6 +254,15 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// The space of the file system that holds the store. `None` where there is no such limit: a bucket has no end.
+    ///
+    /// # Errors
+    ///
+    /// Only errors of the engine.
+    async fn space(&self) -> Result<Option<Space>> {
+        Ok(None)
+    }
+
     /// Checks whether the store can be used at the moment, cheaply enough to be asked every second.
     ///
     /// # Errors
@@ -406,6 +415,15 @@ pub struct TreeRemoval {
     pub dir: Key,
     /// An object below it, and the version that it must still have
     pub unless_changed: Option<(Key, Version)>,
+}
+
+/// The space of a file system, as `df` counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes that this process can still write
+    pub free: u64,
+    /// Those, and the bytes that are in use
+    pub total: u64,
 }
 
 /// Metadata of an object.

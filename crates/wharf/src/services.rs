@@ -113,8 +113,8 @@ impl Services {
             scrub: None,
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
-        used.admin.collections = collect::start(settings, &registry, &supervisor);
         let counts = used.activity.as_ref();
+        used.admin.collections = collect::start(settings, &registry, &supervisor, counts);
         used.admin.retention = retention::start(settings, &registry, &store, counts, &supervisor)?;
         used.scrub = scrub::start(settings, &registry, &supervisor)?;
         used.metrics = meters.map(|meters| {

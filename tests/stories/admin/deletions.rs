@@ -8,6 +8,8 @@ wharf_testkit::configured_on_both_engines![
     a_plan_is_applied_as_it_was_seen_and_taken_back,
     a_whole_repository_goes_and_the_one_below_it_stays,
     each_account_deletes_and_restores_what_it_may,
+    what_an_account_may_not_push_or_see_is_neither_restored_nor_counted,
+    a_repository_that_goes_for_good_gives_its_earlier_deletions_up,
     only_administrators_delete_without_the_trash_and_empty_it,
     what_is_wrong_is_named,
     nothing_is_deleted_where_that_is_switched_off,
@@ -115,14 +117,15 @@ async fn a_plan_is_applied_as_it_was_seen_and_taken_back(builder: ServerBuilder)
     assert_eq!(record["tags"][1]["tag"], "old");
     assert_eq!(record["tags"][1]["digest"], gone.manifest.digest.as_str());
 
-    // The tag `old` is pushed meanwhile: it is left alone, unless that is forced.
+    // The tag `old` is pushed meanwhile: it is left alone, unless that is forced, and its manifest comes back by its digest.
     app.push_image("old", &image::oci(4)).await;
     let restore = format!("/trash/restore?deletion={id}");
     let restored = by_alice.post(&restore, "{}").await.expect(200).json();
     assert_eq!(
         (&restored["tags"], &restored["manifests"]),
-        (&json!(["1.0"]), &0.into())
+        (&json!(["1.0"]), &1.into())
     );
+    app.get_manifest(&gone.manifest.digest).await.expect(200);
     assert_eq!(restored["left_alone"][0]["tag"], "old");
     assert_eq!(deletions(&by_alice).await.len(), 1, "it can still be forced");
     by_alice.post(&restore, r#"{"force":true}"#).await.expect(200);
@@ -289,6 +292,71 @@ async fn each_account_deletes_and_restores_what_it_may(builder: ServerBuilder) {
         .repository("app")
         .pull_image("test", &image::oci(2))
         .await;
+}
+
+/// The deletion takes an entry of the history of `release`, and a tag that bob may not see.
+async fn what_an_account_may_not_push_or_see_is_neither_restored_nor_counted(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: alice, repositories: '**', allow: [pull, push, delete]}\n\
+         - {accounts: bob, repositories: app, tags: release, deny: [push, pull]}\n\
+         - {accounts: bob, repositories: app, allow: [pull, push, delete]}\n",
+    );
+    let user = |name: &str| server.anonymous().as_user(name, "pw");
+    let operator = Api::of_operator(&server).await;
+    let by = |name: &str| operator.with(user(name));
+    let app = user("alice").repository("app");
+    let old = image::oci(1);
+    app.push_image("release", &old).await;
+    app.push_image("release", &image::oci(2)).await;
+    let deletion = json!({"manifest": old.manifest.digest}).to_string();
+    let applied = by("bob").post(APPLY, &deletion).await.expect(200).json();
+    let restore = |applied: &Value| {
+        let id = applied["deletion"].as_str().unwrap();
+        format!("/trash/restore?deletion={id}")
+    };
+    let denied = by("bob").post(&restore(&applied), "{}").await;
+    assert_eq!(denied.expect_problem(403, "forbidden").json()["right"], "push");
+    app.get_manifest(&old.manifest.digest).await.expect(404);
+    by("alice").post(&restore(&applied), "{}").await.expect(200);
+    app.get_manifest(&old.manifest.digest).await.expect(200);
+
+    let both = of_tags(&["release", "seen"]);
+    app.push_image("seen", &image::oci(3)).await;
+    let applied = by("alice")
+        .post(APPLY, &both.to_string())
+        .await
+        .expect(200)
+        .json();
+    let record = format!("/trash/record?deletion={}", applied["deletion"].as_str().unwrap());
+    for (name, count) in [("alice", 2), ("bob", 1)] {
+        let shown = by(name).get(&record).await.expect(200).json();
+        assert_eq!(shown["tags"].as_array().unwrap().len(), count, "{name}: {shown}");
+        assert_eq!(shown["deletion"]["tags"], count, "{name}: {shown}");
+    }
+}
+
+async fn a_repository_that_goes_for_good_gives_its_earlier_deletions_up(builder: ServerBuilder) {
+    let server = with_users(builder).start();
+    let alice = server.anonymous().as_user("alice", "pw");
+    let (app, operator) = (alice.repository("app"), Api::of_operator(&server).await);
+    app.push_image("1", &image::oci(1)).await;
+    app.push_image("2", &image::oci(2)).await;
+    let earlier = operator.post(APPLY, &of_tags(&["1"]).to_string()).await;
+    let earlier = earlier.expect(200).json()["deletion"].clone();
+    let everything = json!({"everything": true});
+    let plan = operator
+        .post(PLANS, &everything.to_string())
+        .await
+        .expect(200)
+        .json();
+    assert_eq!(plan["earlier"], json!([earlier]));
+    let mut body = everything.clone();
+    (body["plan"], body["now"]) = (plan["id"].clone(), true.into());
+    let applied = operator.post(APPLY, &body.to_string()).await.expect(200).json();
+    assert_eq!((&applied["earlier"], applied.get("deletion")), (&1.into(), None));
+    assert_eq!(deletions(&operator).await.len(), 0);
 }
 
 async fn only_administrators_delete_without_the_trash_and_empty_it(builder: ServerBuilder) {

@@ -61,6 +61,8 @@ pub struct CollectionProgress {
     pub garbage: Swept,
     /// What of it was removed.
     pub removed: Swept,
+    /// How many deletions of the trash were given up, because too little space was free.
+    pub given_up: usize,
 }
 
 /// What became of a collection.
@@ -89,6 +91,8 @@ pub struct CollectionReport {
     pub again: Option<Duration>,
     /// How many records of deletions were older than the retention, and went.
     pub expired: usize,
+    /// How many deletions were given up before that, the oldest, because too little space was free.
+    pub given_up: usize,
     /// How many records of deletions keep what they name.
     pub records: usize,
     /// Damaged or unknown content that was kept.
@@ -155,14 +159,55 @@ impl OnlineCollector {
             return Ok(Collected::ForeignWriter(at));
         }
         let expired = self.collector.expire_trash().await?;
+        let mut given_up = self.relieve().await?;
+        let mut earlier = CollectionReport::default();
+        loop {
+            let Some(report) = self.round().await? else {
+                return Ok(Collected::Elsewhere);
+            };
+            let mut report = report.after(&earlier);
+            // What the oldest deletions kept may not be enough.
+            let more = match given_up {
+                0 => 0,
+                _ => self.relieve().await?,
+            };
+            if more == 0 {
+                (report.expired, report.given_up) = (expired, given_up);
+                return Ok(Collected::Done(report));
+            }
+            given_up += more;
+            earlier = report;
+        }
+    }
+
+    /// Whether less space is free than should be, and the trash has deletions that a collection would give up for that.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn is_pressed(&self) -> Result<bool> {
+        let pressure = self.registry.options.trash_pressure;
+        self.collector.trash.is_pressed(pressure).await
+    }
+
+    /// Gives the oldest deletions of the trash up, if less space is free than should be. Returns how many these were.
+    async fn relieve(&self) -> Result<usize> {
+        let pressure = self.registry.options.trash_pressure;
+        let given_up = self.collector.relieve_trash(pressure).await?;
+        self.progress.lock().given_up += given_up;
+        Ok(given_up)
+    }
+
+    /// Finds garbage, and removes what may go; `None` when another run may be under way.
+    async fn round(&self) -> Result<Option<CollectionReport>> {
         let Some(mut report) = self.run().await? else {
-            return Ok(Collected::Elsewhere);
+            return Ok(None);
         };
         // In one process the next run removes at once what this one has doomed. If there was more than one run has room for,
         // another pair of runs follows.
         while report.is_unfinished() && !self.registry.locks.are_shared() {
             let Some(next) = self.run().await? else {
-                return Ok(Collected::Elsewhere);
+                return Ok(None);
             };
             let is_over = next.removed.blobs == 0 || next.rest == 0;
             report = next.after(&report);
@@ -170,12 +215,11 @@ impl OnlineCollector {
                 break;
             }
             let Some(next) = self.run().await? else {
-                return Ok(Collected::Elsewhere);
+                return Ok(None);
             };
             report = next.after(&report);
         }
-        report.expired = expired;
-        Ok(Collected::Done(report))
+        Ok(Some(report))
     }
 
     /// Waits until it is known what the store honours, or can be expected to be known.

@@ -40,6 +40,8 @@ pub(crate) struct Survey {
     pub(crate) pinned: Vec<Digest>,
     /// Whether the repository is kept whole, because it is unknown what it needs.
     pub(crate) is_kept_whole: bool,
+    /// Whether it may have manifests by digest algorithms that are not known.
+    pub(crate) has_unknown_algorithms: bool,
     /// Whether the repository has entries that are not part of the layout.
     pub(crate) has_unknown_entries: bool,
     pub(crate) findings: Vec<Finding>,
@@ -139,6 +141,7 @@ impl Survey {
             layers: Vec::new(),
             pinned: Vec::new(),
             is_kept_whole: false,
+            has_unknown_algorithms: false,
             has_unknown_entries: false,
             findings: Vec::new(),
             listed: None,
@@ -207,6 +210,7 @@ impl Survey {
     fn note_algorithms(&mut self, unknown: impl IntoIterator<Item = Box<str>>) {
         for algorithm in unknown {
             self.is_kept_whole = true;
+            self.has_unknown_algorithms = true;
             self.report(format!(
                 "it may have manifests by the unknown digest algorithm `{algorithm}`; all of it is kept"
             ));

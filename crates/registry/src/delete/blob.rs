@@ -117,10 +117,8 @@ impl Registry {
         let Some(stored) = self.tree.links.target(&link).await? else {
             return Ok(None);
         };
-        let since = match self.storage.stat(&link).await {
-            Ok(stat) => stat.modified,
-            Err(error) if error.is_not_found() => return Ok(None),
-            Err(error) => return Err(error.into()),
+        let Some(since) = self.tree.links.since(&link).await? else {
+            return Ok(None);
         };
         let pointers = Pointers {
             layers: vec![TrashedLayer {

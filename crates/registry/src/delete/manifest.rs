@@ -157,12 +157,13 @@ impl Registry {
             return Ok(Pointers::default());
         }
         let link = layout::revision_link(name, digest);
-        let since = match self.storage.stat(&link).await {
-            Ok(stat) => stat.modified,
-            // It was deleted meanwhile.
-            Err(error) if error.is_not_found() => SystemTime::now(),
-            Err(error) => return Err(error.into()),
-        };
+        // Without a link it was deleted meanwhile.
+        let since = self
+            .tree
+            .links
+            .since(&link)
+            .await?
+            .unwrap_or_else(SystemTime::now);
         let tags: Vec<(Tag, Digest)> = pointers
             .iter()
             .map(|pointer| (pointer.tag.clone(), *digest))

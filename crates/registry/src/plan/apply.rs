@@ -15,13 +15,18 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use wharf_budget::Permit;
 use wharf_oci::{Digest, RepoName};
 
-use super::{Application, Applied, Deletion, making::Made, tags::SeenTag};
+use super::{
+    Application, Applied, Deletion,
+    making::Made,
+    tags::{SeenTag, with_their_subjects},
+};
 use crate::{
     error::{Error, Result},
     events::Caller,
-    patience::turn,
+    patience::{PATIENCE, turn},
     registry::Registry,
     tag_rights::TagRights,
     trash::{Pointers, TrashId, TrashedLink},
@@ -44,18 +49,10 @@ impl Registry {
         application: Application<'_>,
     ) -> Result<Applied> {
         self.require_delete()?;
-        // Held to the end: the facts about the repository are in memory.
-        let _turn = turn(&self.budget().plans).await?;
-        let made = self.make_plan(name, deletion, rights).await?;
-        let current = made.plan.id;
-        if application.plan.is_some_and(|seen| *seen != current) {
-            return Err(Error::PlanChanged { current });
-        }
-        if let Some(why) = made.plan.refused {
-            return Err(Error::TooManyTags { why });
-        }
+        let (made, _held) = self.plan_to_apply(name, deletion, rights, application).await?;
         let mut applied = Applied {
             record: None,
+            earlier: 0,
             tags: Vec::new(),
             manifests: Vec::new(),
             layers: 0,
@@ -69,7 +66,13 @@ impl Registry {
         }
         let record = applied.record.clone();
         let done = self
-            .carry_out((caller, deletion), &made, tags, pointers.clone(), &mut applied)
+            .carry_out(
+                (caller, deletion, application),
+                &made,
+                tags,
+                pointers.clone(),
+                &mut applied,
+            )
             .await;
         if let Some(record) = &record {
             self.keep_record(record, (caller, deletion), name, pointers)
@@ -83,6 +86,29 @@ impl Registry {
             }),
             (Err(error), None) => Err(error),
         }
+    }
+
+    /// Makes the plan of `deletion`, if it is the one that the client has seen, and charges what applying it keeps in memory. The turn at
+    /// plans ends with that: only planning has the facts about the whole repository in memory.
+    async fn plan_to_apply(
+        &self,
+        name: &RepoName,
+        deletion: &Deletion,
+        rights: &dyn TagRights,
+        application: Application<'_>,
+    ) -> Result<(Made, Permit)> {
+        let _turn = turn(&self.budget().plans).await?;
+        let (made, content) = self.make_plan(name, deletion, rights).await?;
+        drop(content);
+        let current = made.plan.id;
+        if application.plan.is_some_and(|seen| *seen != current) {
+            return Err(Error::PlanChanged { current });
+        }
+        if let Some(why) = made.plan.refused {
+            return Err(Error::TooManyTags { why });
+        }
+        let held = self.budget().deletions.wait(made.weight(), PATIENCE).await?;
+        Ok((made, held))
     }
 
     /// Writes the record of a deletion again that is gone: a restore that met the deletion half-way found the rest in its place, and what
@@ -107,7 +133,7 @@ impl Registry {
         let tags: Vec<_> = tags.iter().map(|seen| (seen.tag.clone(), seen.digest)).collect();
         let manifests = made.plan.manifests.iter().map(|manifest| TrashedLink {
             digest: manifest.digest,
-            since: made.content.since(&manifest.digest),
+            since: made.since(&manifest.digest),
         });
         Ok(Pointers {
             tags: self.record_tags(&made.plan.repository, &tags).await?,
@@ -119,7 +145,7 @@ impl Registry {
 
     async fn carry_out(
         &self,
-        (caller, deletion): (&dyn Caller, &Deletion),
+        (caller, deletion, application): (&dyn Caller, &Deletion, Application<'_>),
         made: &Made,
         tags: Vec<SeenTag>,
         mut pointers: Pointers,
@@ -130,16 +156,13 @@ impl Registry {
             Deletion::Manifest { digest } => Some(digest),
             _ => None,
         };
-        self.remove_planned_tags(caller, name, tags, applied).await?;
         let subjects = staying_subjects(made);
         let leaving: Vec<_> = referrers(made)
             .map(|digest| self.fallback_turns.leave(name, digest))
             .collect();
-        let removed = async {
-            self.update_lists(name, &subjects).await?;
-            self.remove_planned_manifests(caller, made, named, applied).await
-        };
-        let removed = removed.await;
+        let removed = self
+            .remove_in_waves(caller, (made, named), tags, &subjects, applied)
+            .await;
         drop(leaving);
         // Those that stayed, or were pushed again meanwhile, are listed again.
         let listed = self.update_lists(name, &subjects).await;
@@ -147,6 +170,9 @@ impl Registry {
         listed?;
         if matches!(deletion, Deletion::Repository) {
             self.remove_broken_tags(made).await?;
+            if application.now {
+                applied.earlier = self.give_up(&made.plan.earlier).await?;
+            }
             pointers.layers = self.remove_planned_layers(made, applied).await?;
             self.remove_empty_directories(name).await?;
         }
@@ -164,6 +190,45 @@ impl Registry {
         Ok(())
     }
 
+    /// Removes the tags and manifests of a plan in its [order](super::order).
+    async fn remove_in_waves(
+        &self,
+        caller: &dyn Caller,
+        (made, named): (&Made, Option<&Digest>),
+        mut tags: Vec<SeenTag>,
+        subjects: &BTreeSet<Digest>,
+        applied: &mut Applied,
+    ) -> Result<()> {
+        let (name, order) = (&made.plan.repository, &made.order);
+        for wave in 0..order.waves() {
+            let (due, later) = tags.into_iter().partition(|seen| seen.wave(order) == wave);
+            tags = later;
+            let due = with_their_subjects(due, order, applied);
+            self.remove_planned_tags(caller, name, due, applied).await?;
+            if wave == 0 {
+                self.update_lists(name, subjects).await?;
+            }
+            self.remove_planned_manifests(caller, (made, wave), named, applied)
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Gives the `earlier` deletions of a repository up that is deleted without the trash: the links of the layers that they need go.
+    /// Returns how many there were.
+    async fn give_up(&self, earlier: &[TrashId]) -> Result<usize> {
+        let mut given_up = 0;
+        for id in earlier {
+            match self.trash.remove(id).await {
+                Ok(()) => given_up += 1,
+                // It was restored, or given up, meanwhile.
+                Err(Error::TrashUnknown { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(given_up)
+    }
+
     /// Brings the fallback tags of `subjects` up to date.
     async fn update_lists(&self, name: &RepoName, subjects: &BTreeSet<Digest>) -> Result<()> {
         for subject in subjects {
@@ -176,21 +241,11 @@ impl Registry {
 /// The manifests of a plan that refer to another one.
 fn referrers(made: &Made) -> impl Iterator<Item = &Digest> {
     let manifests = made.plan.manifests.iter().map(|manifest| &manifest.digest);
-    manifests.filter(|digest| subject(made, digest).is_some())
+    manifests.filter(|digest| made.subject(digest).is_some())
 }
 
 /// The manifests to which some of the plan refer, and that are not in it.
 fn staying_subjects(made: &Made) -> BTreeSet<Digest> {
-    let going: HashSet<&Digest> = made
-        .plan
-        .manifests
-        .iter()
-        .map(|manifest| &manifest.digest)
-        .collect();
-    let subjects = referrers(made).filter_map(|digest| subject(made, digest));
-    subjects.filter(|subject| !going.contains(subject)).collect()
-}
-
-fn subject(made: &Made, digest: &Digest) -> Option<Digest> {
-    made.content.survey.manifests.get(digest)?.subject
+    let subjects = referrers(made).filter_map(|digest| made.subject(digest));
+    subjects.filter(|subject| !made.takes(subject)).collect()
 }

@@ -39,6 +39,8 @@ pub(super) struct Content {
     pub(super) strangers: Vec<Digest>,
     /// Facts of manifests that the repository has no link of, and at which a tag points, or below one of these.
     pub(super) unlinked: HashMap<Digest, Arc<Facts>>,
+    /// Manifests that the repository has no link of, at which a tag points, and that cannot be read.
+    pub(super) unreadable: HashSet<Digest>,
     /// The links of manifests, as they were before everything else was read.
     pub(super) links: HashMap<Digest, Stat>,
 }
@@ -71,6 +73,7 @@ impl Content {
             tags,
             strangers,
             unlinked: HashMap::new(),
+            unreadable: HashSet::new(),
             links,
         };
         content.read_unlinked(registry).await?;
@@ -83,12 +86,19 @@ impl Content {
             .filter(|digest| !self.is_linked(digest))
             .copied()
             .collect();
+        let tagged = wanted.clone();
         while !wanted.is_empty() {
             let mut next = HashSet::new();
             let found = look_up_all(&registry.tree.manifests, wanted.into_iter().collect());
             for (digest, stored) in found.await? {
-                let Stored::Understood(facts) = stored else {
-                    continue;
+                let facts = match stored {
+                    Stored::Understood(facts) => facts,
+                    Stored::Unreadable(_) if tagged.contains(&digest) => {
+                        self.unreadable.insert(digest);
+                        continue;
+                    }
+                    // No client can pull anything through it in this repository.
+                    Stored::Absent | Stored::Unreadable(_) => continue,
                 };
                 let children = facts.children.iter().filter(|child| !self.is_linked(child));
                 next.extend(

@@ -11,6 +11,7 @@ use wharf_storage::{Version, layout};
 use super::{
     Deletion, Plan, PlannedManifest, PlannedTag, Staying,
     content::{Content, TagObject, each_tag_object, stats_below},
+    order::Order,
     retained::{Ages, PlannedEntry},
     selection::{Needs, Selection, Wish, role, select},
 };
@@ -26,15 +27,55 @@ use crate::{
     tree::link::Link,
 };
 
-/// A plan, and what applying it takes.
+/// A plan, and what applying it takes: what is known of what goes, and nothing of the rest of the repository.
 pub(super) struct Made {
     pub(super) plan: Plan,
-    pub(super) content: Content,
+    pub(super) order: Order,
+    /// What is known of the manifests that go.
+    manifests: HashMap<Digest, Going>,
     /// Links of layers that go.
     pub(super) layers: Vec<LayerLink>,
     /// Entries that go from histories of tags that stay.
     pub(super) entries: Vec<PlannedEntry>,
+    /// Tags that point nowhere.
+    pub(super) broken: Vec<Tag>,
 }
+
+/// What is known of a manifest that goes.
+struct Going {
+    /// When its link was written.
+    since: SystemTime,
+    /// The manifest that it is about.
+    subject: Option<Digest>,
+}
+
+impl Made {
+    /// When the link of the manifest `digest`, which goes, was written.
+    pub(super) fn since(&self, digest: &Digest) -> SystemTime {
+        let going = self.manifests.get(digest);
+        going.map_or_else(SystemTime::now, |going| going.since)
+    }
+
+    /// The manifest that `digest` is about, if it goes and is about one.
+    pub(super) fn subject(&self, digest: &Digest) -> Option<Digest> {
+        self.manifests.get(digest)?.subject
+    }
+
+    /// Whether the manifest `digest` goes.
+    pub(super) fn takes(&self, digest: &Digest) -> bool {
+        self.manifests.contains_key(digest)
+    }
+
+    /// About how many bytes it takes in memory to apply the plan.
+    pub(super) fn weight(&self) -> usize {
+        let Plan { tags, manifests, .. } = &self.plan;
+        let pointers = tags.len() + manifests.len() + self.layers.len() + self.entries.len();
+        (pointers + self.broken.len()).saturating_mul(POINTER)
+    }
+}
+
+/// About how many bytes a pointer takes in memory: in the plan, in the record, and among what went.
+const POINTER: usize = 512;
 
 /// The link of a layer as it was when the plan was made.
 pub(super) struct LayerLink {
@@ -57,7 +98,8 @@ impl Registry {
         rights: &dyn TagRights,
     ) -> Result<Plan> {
         let _turn = turn(&self.budget().plans).await?;
-        Ok(self.make_plan(name, deletion, rights).await?.plan)
+        let (made, _content) = self.make_plan(name, deletion, rights).await?;
+        Ok(made.plan)
     }
 
     /// As [`plan_deletion`](Self::plan_deletion), with the bytes of what goes. That reads what every repository needs, as a
@@ -73,24 +115,25 @@ impl Registry {
         rights: &dyn TagRights,
     ) -> Result<Plan> {
         let _turn = turn(&self.budget().plans).await?;
-        let Made {
-            mut plan,
-            content,
-            layers,
-            ..
-        } = self.make_plan(name, deletion, rights).await?;
+        let (made, content) = self.make_plan(name, deletion, rights).await?;
+        let Made { mut plan, layers, .. } = made;
         let loss = self.loss_of(&plan, &content, &layers).await?;
         let (bytes, _) = self.bytes_of(&[loss]).await?;
         plan.bytes = Some(bytes);
         Ok(plan)
     }
 
+    /// The plan of `deletion`, and the content of the repository, of which it is made.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan_deletion`](Self::plan_deletion).
     pub(super) async fn make_plan(
         &self,
         name: &RepoName,
         deletion: &Deletion,
         rights: &dyn TagRights,
-    ) -> Result<Made> {
+    ) -> Result<(Made, Content)> {
         let content = Content::read(self, name).await?;
         let needs = Needs::of(&content);
         let now = SystemTime::now();
@@ -155,9 +198,12 @@ impl Registry {
         };
         let mut selection = select(&content, &needs, &wish, rights);
         require_deletable(selection.tags.keys(), rights)?;
-        let layers = match deletion {
-            Deletion::Repository => self.layer_links(name, &content, &mut selection).await?,
-            _ => Vec::new(),
+        let (layers, earlier) = match deletion {
+            Deletion::Repository => (
+                self.layer_links(name, &content, &mut selection).await?,
+                self.trash.ids_of(name).await?,
+            ),
+            _ => (Vec::new(), Vec::new()),
         };
         let entries = self
             .planned_entries(name, &content, &selection, ages.map(|ages| (ages, now)))
@@ -165,12 +211,32 @@ impl Registry {
         let mut plan = plan(name, deletion, (&content, selection), (&layers, &entries));
         plan.verdicts = decided.verdicts;
         plan.refused = decided.refused;
-        Ok(Made {
+        plan.earlier = earlier;
+        plan.id = identity(&plan, &layers);
+        let going = |digest: &Digest| Going {
+            since: content.since(digest),
+            subject: content
+                .survey
+                .manifests
+                .get(digest)
+                .and_then(|facts| facts.subject),
+        };
+        let manifests = plan.manifests.iter().map(|planned| &planned.digest);
+        let manifests = manifests.map(|digest| (*digest, going(digest))).collect();
+        let broken = content.survey.tags.iter();
+        let broken = broken.filter(|tag| !matches!(tag.current, Link::Points(_)));
+        let order = Order::of(&needs, deletion, &plan);
+        plan.manifests
+            .sort_by_key(|manifest| order.wave_of(&manifest.digest));
+        let made = Made {
+            order,
+            manifests,
+            broken: broken.filter_map(|tag| tag.name.parse().ok()).collect(),
             plan,
-            content,
             layers,
             entries,
-        })
+        };
+        Ok((made, content))
     }
 
     /// The entries that go from the histories of tags that stay: those of manifests that go, and, with `ages`, those that are too
@@ -311,7 +377,7 @@ fn plan(
         tag: planned.entry.tag.clone(),
         digest: planned.entry.digest,
     });
-    let mut plan = Plan {
+    Plan {
         id: Digest::sha256_of(b""),
         repository: name.clone(),
         kind: deletion.kind(),
@@ -322,14 +388,13 @@ fn plan(
         manifests,
         layers: layers.len(),
         history: history.collect::<BTreeSet<_>>().into_iter().collect(),
+        earlier: Vec::new(),
         stays,
         more_stays,
         bytes: None,
         verdicts: Vec::new(),
         refused: None,
-    };
-    plan.id = identity(&plan, layers);
-    plan
+    }
 }
 
 /// The digest of what goes, in an order that does not depend on how it was found.
@@ -348,7 +413,9 @@ fn identity(plan: &Plan, layers: &[LayerLink]) -> Digest {
         .iter()
         .map(|manifest| format!("manifest {}", manifest.digest));
     let layers = layers.iter().map(|link| format!("layer {}", link.layer.digest));
-    let mut lines: Vec<String> = tags.chain(history).chain(manifests).chain(layers).collect();
+    let earlier = plan.earlier.iter().map(|id| format!("deletion {id}"));
+    let lines = tags.chain(history).chain(manifests).chain(layers);
+    let mut lines: Vec<String> = lines.chain(earlier).collect();
     lines.sort_unstable();
     let head = format!("repository {}\n", plan.repository);
     Digest::sha256_of((head + &lines.join("\n")).as_bytes())

@@ -28,7 +28,7 @@ use std::collections::{HashMap, HashSet};
 
 use wharf_oci::{Digest, RepoName, referrers_tag};
 
-use super::{Applied, Staying, making::Made};
+use super::{Applied, PlannedManifest, Staying, making::Made};
 use crate::{
     delete::{ATTEMPTS, refusals::without_list},
     error::Result,
@@ -53,13 +53,8 @@ struct Step<'a> {
 impl Step<'_> {
     /// The manifest that `digest` is about, if the plan has that as well.
     fn subject(&self, digest: &Digest, made: &Made) -> Option<Digest> {
-        let subject = made.content.survey.manifests.get(digest)?.subject?;
-        let is_planned = made
-            .plan
-            .manifests
-            .iter()
-            .any(|planned| planned.digest == subject);
-        (is_planned && self.named != Some(&subject)).then_some(subject)
+        let subject = made.subject(digest)?;
+        (made.takes(&subject) && self.named != Some(&subject)).then_some(subject)
     }
 
     /// The manifests that those of the step are about.
@@ -74,7 +69,7 @@ impl Step<'_> {
 }
 
 impl Registry {
-    /// Removes the manifests of a plan, as far as nothing needs them by now. `named` is the one that the deletion names.
+    /// Removes the manifests of one `wave` of a plan, as far as nothing needs them by now. `named` is the one that the deletion names.
     ///
     /// # Errors
     ///
@@ -82,15 +77,16 @@ impl Registry {
     pub(super) async fn remove_planned_manifests(
         &self,
         caller: &dyn Caller,
-        made: &Made,
+        (made, wave): (&Made, usize),
         named: Option<&Digest>,
         applied: &mut Applied,
     ) -> Result<()> {
         let name = &made.plan.repository;
-        let generations = made
-            .plan
-            .manifests
-            .chunk_by(|one, other| one.generation == other.generation);
+        let manifests = made.plan.manifests.iter();
+        let manifests: Vec<&PlannedManifest> = manifests
+            .filter(|manifest| made.order.wave_of(&manifest.digest) == wave)
+            .collect();
+        let generations = manifests.chunk_by(|one, other| one.generation == other.generation);
         for manifests in generations.flat_map(|generation| generation.chunks(STEP)) {
             let step = Step {
                 name,
@@ -151,7 +147,7 @@ impl Registry {
                 let needed = self.kept_by_now(&again, &above).await?;
                 let links = needed.keys().map(|digest| TrashedLink {
                     digest: *digest,
-                    since: made.content.since(digest),
+                    since: made.since(digest),
                 });
                 let links: Vec<TrashedLink> = links.collect();
                 lock.restore_revisions(name, &links).await?;
@@ -200,7 +196,7 @@ impl Registry {
         let mut anew = HashMap::new();
         for (digest, since) in going.iter().zip(since) {
             let is_named = step.named == Some(digest);
-            if !is_named && since.is_some_and(|since| since != made.content.since(digest)) {
+            if !is_named && since.is_some_and(|since| since != made.since(digest)) {
                 anew.insert(*digest, "it was pushed again meanwhile");
             }
         }

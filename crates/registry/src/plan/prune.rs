@@ -133,13 +133,8 @@ impl Registry {
     ) -> BoxFuture<'a, Result<(Plan, Loss)>> {
         Box::pin(async move {
             let _turn = turn(&self.budget().plans).await?;
-            let made = self.make_plan(name, deletion, rights).await?;
-            let Made {
-                plan,
-                content,
-                layers,
-                ..
-            } = made;
+            let (made, content) = self.make_plan(name, deletion, rights).await?;
+            let Made { plan, layers, .. } = made;
             let loss = self.loss_of(&plan, &content, &layers).await?;
             Ok((plan, loss))
         })

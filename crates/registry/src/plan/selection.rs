@@ -148,7 +148,7 @@ impl<'a> Needs<'a> {
 
     /// Whether a tag goes and stays with the manifest of which it is made.
     pub(super) fn is_dependent(&self, tag: &Tag) -> bool {
-        subject_of(tag).is_some_and(|subject| is_about(self.content, tag, &subject))
+        about(self, tag).is_some()
     }
 
     /// Everything that `roots` need or are about, and what is about that: what a client that has one of them may ask for.
@@ -168,7 +168,7 @@ impl<'a> Needs<'a> {
     }
 
     /// Everything below `seeds`: children, referrers, and what tags that are made of their digests point at.
-    fn reached(&self, seeds: impl IntoIterator<Item = Digest>) -> HashSet<Digest> {
+    pub(super) fn reached(&self, seeds: impl IntoIterator<Item = Digest>) -> HashSet<Digest> {
         let mut ahead: Vec<Digest> = seeds.into_iter().collect();
         let mut reached = HashSet::new();
         while let Some(digest) = ahead.pop() {
@@ -205,6 +205,11 @@ impl<'a> Needs<'a> {
         }
         tags
     }
+}
+
+/// The manifest that `tag` is about, because it is made of the digest of that.
+pub(super) fn about(needs: &Needs<'_>, tag: &Tag) -> Option<Digest> {
+    subject_of(tag).filter(|subject| is_about(needs.content, tag, subject))
 }
 
 /// Whether a tag that is made of the digest `subject` is about that manifest. One that points at it is a tag of it like any other.
@@ -259,7 +264,7 @@ pub(super) fn select(
         }
         Wish::TagsAndImages(_) | Wish::Manifest(_) | Wish::TagsAndUntagged(..) => {}
     }
-    if let Some(why) = unknown_needs(content, manifest) {
+    if let Some(why) = unknown_needs(content, manifest, &wished) {
         selection.manifests.extend(manifest);
         selection.keep(Staying::other(why));
         return selection;
@@ -278,22 +283,30 @@ pub(super) fn select(
     selection
 }
 
-/// Why nothing may go that nothing seems to need: what some manifests need is unknown. `None`: it is known.
-fn unknown_needs(content: &Content, manifest: Option<Digest>) -> Option<String> {
+/// Why nothing may go that nothing seems to need, when the tags `wished` and the named manifest go: what some manifests that stay need
+/// is unknown. `None`: it is known.
+fn unknown_needs(content: &Content, manifest: Option<Digest>, wished: &BTreeSet<Tag>) -> Option<String> {
     let unreadable = content
         .survey
         .revisions
         .iter()
         .find(|digest| Some(**digest) != manifest && !content.survey.manifests.contains_key(digest));
-    match unreadable {
-        Some(digest) => Some(format!(
+    if let Some(digest) = unreadable {
+        return Some(format!(
             "every other manifest, because the manifest `{digest}` cannot be read, and so it is unknown what it needs; push it again, or delete it by its digest"
-        )),
-        None if content.survey.is_kept_whole && manifest.is_none() => {
-            Some("every manifest, because the repository has some by an unknown digest algorithm".to_owned())
-        }
-        None => None,
+        ));
     }
+    let staying = content.tags.iter().filter(|(tag, _)| !wished.contains(*tag));
+    let staying = staying.map(|(_, digest)| digest).chain(&content.strangers);
+    let mut unreadable = staying.filter(|digest| content.unreadable.contains(*digest));
+    if let Some(digest) = unreadable.next() {
+        return Some(format!(
+            "every other manifest, because a tag points at the manifest `{digest}`, which cannot be read, and so it is unknown what it needs; push it again, or delete its tags"
+        ));
+    }
+    content.survey.has_unknown_algorithms.then(|| {
+        "every other manifest, because the repository has some by an unknown digest algorithm, and so it is unknown what these need".to_owned()
+    })
 }
 
 /// What is alive, and what goes of the manifests in `seeds`, when each tag that depends on a manifest went or stayed with it, and no

@@ -5,13 +5,13 @@ use std::collections::HashSet;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{Version, layout};
 
-use super::{Applied, PlannedTag, Staying, making::Made, retained::PlannedEntry};
+use super::{Applied, PlannedTag, Staying, making::Made, order::Order, retained::PlannedEntry};
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     registry::Registry,
     trash::TrashedEntry,
-    tree::{link::Link, parallel::in_parallel, tags::Pointer},
+    tree::{parallel::in_parallel, tags::Pointer},
 };
 
 /// How many tags are locked at once.
@@ -24,6 +24,27 @@ pub(super) struct SeenTag {
     pub(super) tag: Tag,
     pub(super) digest: Digest,
     version: Option<Version>,
+}
+
+impl SeenTag {
+    /// The wave of a plan in which the tag goes.
+    pub(super) fn wave(&self, order: &Order) -> usize {
+        order.wave_of_tag(&self.tag)
+    }
+}
+
+/// Those of the tags `due` that go now. A tag that goes with the manifest that it is about goes if that went, and stays with it
+/// otherwise.
+pub(super) fn with_their_subjects(due: Vec<SeenTag>, order: &Order, applied: &mut Applied) -> Vec<SeenTag> {
+    let went: HashSet<&Digest> = applied.manifests.iter().collect();
+    let (going, staying): (Vec<SeenTag>, Vec<SeenTag>) = due.into_iter().partition(|seen| {
+        let subject = order.subject_of(&seen.tag);
+        subject.is_none_or(|subject| went.contains(subject))
+    });
+    let why = "the manifest that it is about is needed by now";
+    let staying = staying.into_iter().map(|seen| Staying::tag(seen.tag, why));
+    applied.stayed.extend(staying);
+    going
 }
 
 impl Registry {
@@ -125,10 +146,7 @@ impl Registry {
     /// As [`remove_planned_tags`](Self::remove_planned_tags).
     pub(super) async fn remove_broken_tags(&self, made: &Made) -> Result<()> {
         let name = &made.plan.repository;
-        let found = made.content.survey.tags.iter();
-        let broken = found.filter(|tag| !matches!(tag.current, Link::Points(_)));
-        let broken: Vec<Tag> = broken.filter_map(|tag| tag.name.parse().ok()).collect();
-        for step in broken.chunks(STEP) {
+        for step in made.broken.chunks(STEP) {
             let lock = self.locks.lock_tags(name, step.to_vec()).await?;
             let targets = in_parallel(step.iter().map(|tag| async {
                 Ok::<_, Error>(self.tree.links.target(&layout::tag_link(name, tag)).await?)

@@ -3,32 +3,48 @@
 use std::{fmt, str::FromStr, time::SystemTime};
 
 use jiff::{Timestamp, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{IgnoredAny, SeqAccess, Visitor},
+};
 use wharf_oci::{Digest, RepoName, Tag};
 
 /// The form of an identifier's time, in UTC: it sorts like the time, and any key can have it.
 const TIME: &str = "%Y%m%dT%H%M%S";
 /// Length of that form, with a dot and three digits of a second's fraction.
 const TIME_LENGTH: usize = "20261129T101500.123".len();
+/// Digits of the number.
+const NUMBER_LENGTH: usize = 8;
+/// Digits of the mark of the repository.
+const MARK_LENGTH: usize = 4;
 
-/// Identifier of a record, such as `20261129T101500.123-5e1c09ab`: sorted as texts, the records are in the order of their times.
+/// Identifier of a record, such as `20261129T101500.123-5e1c09ab-e46f`: the time, a number, and a [mark](TrashId::may_be_of) of the
+/// repository. Sorted as texts, the records are in the order of their times.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TrashId(Box<str>);
 
 /// A text that is no identifier of a record.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is no identifier of a deletion, which looks like `20261129T101500.123-5e1c09ab`; `wharf trash ls` lists them"
+    "`{0}` is no identifier of a deletion, which looks like `20261129T101500.123-5e1c09ab-e46f`; `wharf trash ls` lists them"
 )]
 pub struct TrashIdError(String);
 
 impl TrashId {
-    /// A new identifier of a record that is made at `time`.
-    pub(super) fn new(time: SystemTime, number: u32) -> Self {
+    /// A new identifier of a record of the repository `name` that is made at `time`.
+    pub(super) fn new(time: SystemTime, number: u32, name: &RepoName) -> Self {
         let time = Timestamp::try_from(time).unwrap_or_default();
         let millis = time.subsec_nanosecond().unsigned_abs() / 1_000_000;
         let time = time.to_zoned(TimeZone::UTC).strftime(TIME);
-        Self(format!("{time}.{millis:03}-{number:08x}").into())
+        let mark = mark_of(name);
+        Self(format!("{time}.{millis:03}-{number:08x}-{mark}").into())
+    }
+
+    /// Whether the record may be one of the repository `name`. Of others of them only one in 65,536 may, so that records of other
+    /// repositories need not be read. Of an identifier without a mark, as former versions made them, it is not known.
+    pub(crate) fn may_be_of(&self, name: &RepoName) -> bool {
+        let mark = self.0.get(TIME_LENGTH + 1 + NUMBER_LENGTH + 1..);
+        mark.is_none_or(|mark| mark == mark_of(name))
     }
 
     /// The identifier as text.
@@ -42,12 +58,22 @@ impl TrashId {
     }
 }
 
+/// Some digits of the digest of a repository's name.
+fn mark_of(name: &RepoName) -> String {
+    let digest = Digest::sha256_of(name.as_str().as_bytes());
+    digest.hex().as_str().chars().take(MARK_LENGTH).collect()
+}
+
 /// The time at the beginning of an identifier.
 fn time_of(text: &str) -> Option<SystemTime> {
     let (time, rest) = (text.get(..TIME_LENGTH)?, text.get(TIME_LENGTH..)?);
-    let number = rest.strip_prefix('-')?;
+    let rest = rest.strip_prefix('-')?;
+    let (number, mark) = rest
+        .split_once('-')
+        .map_or((rest, None), |(number, mark)| (number, Some(mark)));
     let is_hex = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
-    if number.len() != 8 || !number.bytes().all(is_hex) {
+    let are_hex = |text: &str, length| text.len() == length && text.bytes().all(is_hex);
+    if !are_hex(number, NUMBER_LENGTH) || !mark.is_none_or(|mark| are_hex(mark, MARK_LENGTH)) {
         return None;
     }
     let time = jiff::civil::DateTime::strptime(format!("{TIME}%.3f"), time).ok()?;
@@ -105,6 +131,27 @@ pub struct TrashRecord {
     pub repository: RepoName,
     /// The pointers that went.
     pub pointers: Pointers,
+}
+
+/// What the record of a deletion says, with the numbers of its pointers in place of these.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrashSummary {
+    /// Identifier of the record.
+    pub id: TrashId,
+    /// Account that asked for the deletion; `None` for anonymous requests and for workers.
+    pub actor: Option<String>,
+    /// Surface through which it came: `distribution`, `administration`, or the name of a worker or a command.
+    pub surface: String,
+    /// What was deleted.
+    pub kind: DeletedKind,
+    /// Repository that lost it.
+    pub repository: RepoName,
+    /// Number of tags.
+    pub tags: usize,
+    /// Number of links of manifests.
+    pub manifests: usize,
+    /// Number of links of layers.
+    pub layers: usize,
 }
 
 /// Pointers of one repository.
@@ -208,7 +255,93 @@ struct Document {
 
 const VERSION: u32 = 1;
 
+/// The parts of a [`Document`] that a summary needs. Reading it keeps no pointer.
+#[derive(Debug, Deserialize)]
+struct Head {
+    version: u32,
+    #[serde(default)]
+    actor: Option<String>,
+    surface: String,
+    kind: DeletedKind,
+    #[serde(with = "text")]
+    repository: RepoName,
+    #[serde(default)]
+    tags: Count,
+    #[serde(default)]
+    manifests: Count,
+    #[serde(default)]
+    layers: Count,
+}
+
+/// The length of a list.
+#[derive(Debug, Default)]
+struct Count(usize);
+
+impl<'de> Deserialize<'de> for Count {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Counting;
+        impl<'de> Visitor<'de> for Counting {
+            type Value = Count;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Count, A::Error> {
+                let mut count = 0;
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    count += 1;
+                }
+                Ok(Count(count))
+            }
+        }
+        deserializer.deserialize_seq(Counting)
+    }
+}
+
+/// Checks that this program knows records of `version`. The error says what is wrong.
+fn require_known(version: u32) -> Result<(), String> {
+    match version {
+        VERSION => Ok(()),
+        _ => Err(format!(
+            "it has the version {version}, and this program knows version {VERSION}"
+        )),
+    }
+}
+
+impl TrashSummary {
+    /// Reads the head of the record `id`. The error says what is wrong with it.
+    pub(super) fn from_json(id: TrashId, bytes: &[u8]) -> Result<Self, String> {
+        let head: Head = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        require_known(head.version)?;
+        Ok(Self {
+            id,
+            actor: head.actor,
+            surface: head.surface,
+            kind: head.kind,
+            repository: head.repository,
+            tags: head.tags.0,
+            manifests: head.manifests.0,
+            layers: head.layers.0,
+        })
+    }
+}
+
 impl TrashRecord {
+    /// The record, with the numbers of its pointers in place of these.
+    pub fn summary(&self) -> TrashSummary {
+        TrashSummary {
+            id: self.id.clone(),
+            actor: self.actor.clone(),
+            surface: self.surface.clone(),
+            kind: self.kind,
+            repository: self.repository.clone(),
+            tags: self.pointers.tags.len(),
+            manifests: self.pointers.manifests.len(),
+            layers: self.pointers.layers.len(),
+        }
+    }
+
     /// The record as it is stored.
     pub(super) fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
         serde_json::to_vec(&Document {
@@ -225,12 +358,7 @@ impl TrashRecord {
     /// Reads the record `id`. The error says what is wrong with it.
     pub(super) fn from_json(id: TrashId, bytes: &[u8]) -> Result<Self, String> {
         let document: Document = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
-        if document.version != VERSION {
-            return Err(format!(
-                "it has the version {}, and this program knows version {VERSION}",
-                document.version
-            ));
-        }
+        require_known(document.version)?;
         Ok(Self {
             id,
             actor: document.actor,
@@ -288,19 +416,26 @@ mod tests {
     #[test]
     fn identifiers_sort_by_time_and_tell_it() {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_000_000_007);
+        let (app, other): (RepoName, RepoName) = ("team/app".parse().unwrap(), "other".parse().unwrap());
         let (one, later) = (
-            TrashId::new(time, 7),
-            TrashId::new(time + Duration::from_millis(1), 0),
+            TrashId::new(time, 7, &app),
+            TrashId::new(time + Duration::from_millis(1), 0, &app),
         );
         assert!(one < later);
         assert_eq!(one.time(), time);
         assert_eq!(one.as_str().parse::<TrashId>().unwrap(), one);
-        assert_eq!(one.as_str(), "20261118T110640.007-00000007");
+        assert_eq!(one.as_str(), "20261118T110640.007-00000007-e46f");
+        assert!(one.may_be_of(&app) && !one.may_be_of(&other));
+        let without_mark: TrashId = "20261118T110640.007-00000007".parse().unwrap();
+        assert_eq!(without_mark.time(), time);
+        assert!(without_mark.may_be_of(&app) && without_mark.may_be_of(&other));
         for text in [
             "",
             "20261118T110640.007",
             "20261318T110640.007-00000007",
             "20261118T110640.007-0000000G",
+            "20261118T110640.007-00000007-",
+            "20261118T110640.007-00000007-12345",
             "../x",
         ] {
             let error = text.parse::<TrashId>().unwrap_err();
@@ -310,16 +445,27 @@ mod tests {
 
     #[test]
     fn a_record_of_another_version_is_not_read() {
-        let id = TrashId::new(SystemTime::UNIX_EPOCH, 0);
+        let repository: RepoName = "app".parse().unwrap();
+        let id = TrashId::new(SystemTime::UNIX_EPOCH, 0, &repository);
+        let link = |text: &str| TrashedLink {
+            digest: Digest::sha256_of(text.as_bytes()),
+            since: SystemTime::UNIX_EPOCH,
+        };
         let record = TrashRecord {
             id: id.clone(),
             actor: None,
             surface: "distribution".to_owned(),
             kind: DeletedKind::Tags,
-            repository: "app".parse().unwrap(),
-            pointers: Pointers::default(),
+            repository,
+            pointers: Pointers {
+                manifests: vec![link("one"), link("two")],
+                ..Pointers::default()
+            },
         };
         let json = String::from_utf8(record.to_json().unwrap()).unwrap();
+        let summary = TrashSummary::from_json(id.clone(), json.as_bytes()).unwrap();
+        assert_eq!((summary.tags, summary.manifests), (0, 2));
+        assert_eq!(summary, record.summary());
         assert_eq!(TrashRecord::from_json(id.clone(), json.as_bytes()), Ok(record));
         let later = json.replace("\"version\":1", "\"version\":2");
         assert!(
@@ -327,6 +473,7 @@ mod tests {
                 .unwrap_err()
                 .contains("version 2")
         );
+        assert!(TrashSummary::from_json(id.clone(), later.as_bytes()).is_err());
         assert!(TrashRecord::from_json(id, &json.as_bytes()[..20]).is_err());
     }
 }

@@ -191,16 +191,17 @@ impl Registry {
             .iter()
             .filter(|tag| tag.digest == digest)
             .collect();
-        let mut is_back = true;
-        if tags.is_empty() {
-            is_back = self.push_again(restore, &manifest, since, None).await?;
-        }
+        let is_by_digest = tags.is_empty() || own.is_some();
+        let mut is_back = false;
         for tag in tags {
             if self.push_again(restore, &manifest, since, Some(tag)).await? {
                 restore.restored.tags.push(tag.tag.clone());
-            } else {
-                is_back = self.has_revision(name, &digest).await?;
+                is_back = true;
             }
+        }
+        // Tags that were left alone, all of them, bring nothing back.
+        if !is_back && is_by_digest {
+            is_back = self.push_again(restore, &manifest, since, None).await?;
         }
         if is_back && own.is_some() {
             restore.restored.manifests.push(digest);
@@ -308,11 +309,11 @@ impl Registry {
 
     /// When the link of the manifest `digest` was written, if there is one.
     pub(crate) async fn linked_since(&self, name: &RepoName, digest: &Digest) -> Result<Option<SystemTime>> {
-        match self.storage.stat(&layout::revision_link(name, digest)).await {
-            Ok(stat) => Ok(Some(stat.modified)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error.into()),
-        }
+        Ok(self
+            .tree
+            .links
+            .since(&layout::revision_link(name, digest))
+            .await?)
     }
 
     /// Locks `digests` for a pointer to the last of them, which needs the others.

@@ -65,7 +65,8 @@ impl TrashRoots {
     ///
     /// Errors of the store.
     pub(crate) async fn of_repository(trash: &Trash, name: &RepoName) -> Result<Arc<Roots>> {
-        let (ids, _) = trash.ids().await?;
+        let (mut ids, _) = trash.ids().await?;
+        ids.retain(|id| id.may_be_of(name));
         let mut roots = Self::default();
         for some in ids.chunks(READ_AT_ONCE) {
             let reads = some

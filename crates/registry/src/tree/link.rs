@@ -1,8 +1,11 @@
 //! Links: small files that hold the digest that a repository, a tag or a history points at.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::SystemTime,
 };
 
 use quick_cache::{UnitWeighter, sync::Cache};
@@ -125,6 +128,19 @@ impl Links {
     /// Errors of the store.
     pub(crate) async fn target(&self, key: &Key) -> Result<Option<Digest>> {
         Ok(self.look_up(key).await?.map(|(digest, _)| digest))
+    }
+
+    /// When the link at `key` was written; `None`: there is none.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn since(&self, key: &Key) -> Result<Option<SystemTime>> {
+        match self.storage.stat(key).await {
+            Ok(stat) => Ok(Some(stat.modified)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// What the link at `key` was when it was read last: a guess, with which nothing can be answered.

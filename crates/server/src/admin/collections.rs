@@ -11,14 +11,21 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 use uuid::Uuid;
+use wharf_activity::{Activity, Outcome};
 use wharf_oci::Digest;
-use wharf_registry::collect::{Collected, CollectionReport, OnlineCollector, Swept};
+use wharf_registry::{
+    CallerFacts,
+    collect::{Collected, CollectionReport, OnlineCollector, Swept},
+};
 use wharf_workers::{Unit, Work, Worker};
 
 use super::{shown::time, untagged::UntaggedManifests, why, wire};
 
 /// How many findings a status shows.
 const FINDINGS: usize = 100;
+
+/// How often it is looked whether too little space is free.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// How long a run waits for another process that collects, or has died while it did.
 const ELSEWHERE: Duration = Duration::from_secs(11 * 60);
@@ -39,6 +46,8 @@ struct Inner {
     asked: Notify,
     /// Held while it is found out why a digest is kept.
     explaining: tokio::sync::Mutex<()>,
+    /// Where it is recorded that deletions were given up.
+    activity: Option<Activity>,
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +74,8 @@ pub(crate) struct Totals {
     pub(crate) removed: wire::Space,
     /// What the last one left to a later one.
     pub(crate) waiting: wire::Space,
+    /// Deletions of the trash that were given up for want of space.
+    pub(crate) given_up: u64,
 }
 
 /// When collections run by themselves.
@@ -77,9 +88,13 @@ pub struct CollectionSchedule {
 }
 
 impl Collections {
-    /// Collections by `collector`, before each of which `untagged` manifests are deleted. Nothing runs before its
-    /// [worker](Self::worker) does.
-    pub fn by(collector: OnlineCollector, untagged: Option<UntaggedManifests>) -> Self {
+    /// Collections by `collector`, before each of which `untagged` manifests are deleted, and which record in `activity` what they give
+    /// up. Nothing runs before its [worker](Self::worker) does.
+    pub fn by(
+        collector: OnlineCollector,
+        untagged: Option<UntaggedManifests>,
+        activity: Option<Activity>,
+    ) -> Self {
         Self(Arc::new(Inner {
             collector,
             untagged,
@@ -87,6 +102,7 @@ impl Collections {
             state: Mutex::default(),
             asked: Notify::new(),
             explaining: tokio::sync::Mutex::default(),
+            activity,
         }))
     }
 
@@ -154,17 +170,45 @@ impl Collections {
         self.0.state.lock().next = next;
     }
 
-    /// Notes the begin of a run, if one is due.
-    fn begin(&self) -> Option<SystemTime> {
-        let mut state = self.0.state.lock();
-        let is_due = state.next.is_some_and(|(at, _)| at <= Instant::now());
-        if !is_due && !state.is_asked {
-            return None;
+    /// Whether a run is due.
+    fn is_due(&self) -> bool {
+        let state = self.0.state.lock();
+        state.is_asked || state.next.is_some_and(|(at, _)| at <= Instant::now())
+    }
+
+    /// Whether a run should begin early, because too little space is free and the trash can give deletions up. Not if the last one ended
+    /// early: the next one would as well.
+    async fn is_pressed(&self) -> bool {
+        let has_failed = |last: &wire::EndedCollection| last.error.is_some();
+        if self.0.state.lock().last.as_ref().is_some_and(has_failed) {
+            return false;
         }
+        match self.0.collector.is_pressed().await {
+            Ok(is_pressed) => is_pressed,
+            Err(error) => {
+                tracing::debug!(%error, "could not look whether too little space is free");
+                false
+            }
+        }
+    }
+
+    /// Records how many deletions a run gave up for want of space.
+    fn record(&self, given_up: usize) {
+        if let Some(activity) = self.0.activity.as_ref().filter(|_| given_up > 0) {
+            let what = format!(
+                "gave up {given_up} deletion(s) in the trash, the oldest, because the file system is nearly full (trash.pressure)"
+            );
+            activity.administered(&CallerFacts::default(), &what, Outcome::Ok);
+        }
+    }
+
+    /// Notes the begin of a run.
+    fn begin(&self) -> SystemTime {
+        let mut state = self.0.state.lock();
         let now = SystemTime::now();
         (state.is_asked, state.since) = (false, Some(now));
         state.begun += 1;
-        Some(now)
+        now
     }
 
     /// Notes the end of a run that began at `started`.
@@ -184,6 +228,7 @@ impl Collections {
                 let report = CollectionReport {
                     repositories: progress.repositories,
                     removed: progress.removed,
+                    given_up: progress.given_up,
                     ..CollectionReport::default()
                 };
                 (report, Some(why))
@@ -191,6 +236,8 @@ impl Collections {
         };
         totals.removed.blobs += report.removed.blobs;
         totals.removed.bytes += report.removed.bytes;
+        totals.given_up += report.given_up as u64;
+        self.record(report.given_up);
         let findings = report.findings.iter().take(FINDINGS);
         state.since = None;
         state.last = Some(wire::EndedCollection {
@@ -202,6 +249,7 @@ impl Collections {
             removed: space(report.removed),
             waiting: space(report.waiting),
             expired: report.expired,
+            given_up: report.given_up,
             deletions: report.records,
             findings: findings.map(ToString::to_string).collect(),
             error,
@@ -232,9 +280,11 @@ impl Worker for CollectionWorker {
     }
 
     async fn work(&mut self) -> Unit {
-        let Some(started) = self.collections.begin() else {
+        let runs_early = self.interval.is_some() && self.collections.is_pressed().await;
+        if !runs_early && !self.collections.is_due() {
             return Ok(Work::Idle);
-        };
+        }
+        let started = self.collections.begin();
         // A run that is cut off, or panics, is one that ended early.
         let running = Running {
             collections: &self.collections,
@@ -253,7 +303,8 @@ impl Worker for CollectionWorker {
         match next {
             Some((at, _)) => tokio::select! {
                 () = asked => {}
-                () = sleep_until(at) => {}
+                // It looks meanwhile whether too little space is free.
+                () = sleep_until(at.min(Instant::now() + LOOK)) => {}
             },
             None => asked.await,
         }

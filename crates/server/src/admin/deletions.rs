@@ -121,6 +121,7 @@ pub async fn apply_deletion(
             .collect(),
         manifests_total: applied.manifests.len(),
         layers: applied.layers,
+        earlier: applied.earlier,
         stayed: staying(&applied.stayed),
     })
 }

@@ -66,6 +66,13 @@ pub(super) fn shown_plan(registry: &Registry, plan: &Plan, rights: &dyn TagRight
         layers: plan.layers,
         history: tags(&seen_history),
         history_total: plan.history.len(),
+        earlier: plan
+            .earlier
+            .iter()
+            .take(LISTED)
+            .map(ToString::to_string)
+            .collect(),
+        earlier_total: plan.earlier.len(),
         stays: staying(&plan.stays),
         more_stays: plan.more_stays,
         verdicts: verdicts.take(LISTED).map(verdict).collect(),

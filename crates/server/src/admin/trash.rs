@@ -3,14 +3,16 @@
 use std::time::{Duration, SystemTime};
 
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_registry::{Caller, DeletedKind, Registry, Result, TagRights, TrashId, TrashRecord};
+use wharf_registry::{
+    Caller, DeletedKind, Registry, Result, TagRights, TrashId, TrashRecord, TrashSummary, TrashedTag,
+};
 
 use super::{shown::time, wire};
 
 /// How many entries of a list are shown.
 pub(super) const LISTED: usize = 1000;
 
-/// A page of the deletions after `after` in repositories that are `shown`.
+/// A page of the deletions after `after`, `of` one repository or all, in repositories that are `shown`.
 ///
 /// # Errors
 ///
@@ -18,17 +20,17 @@ pub(super) const LISTED: usize = 1000;
 pub async fn list_trash(
     registry: &Registry,
     (after, limit): (Option<&TrashId>, usize),
+    of: Option<&RepoName>,
     shown: &(dyn Fn(&RepoName) -> bool + Sync),
     shows_damaged: bool,
 ) -> Result<wire::TrashPage> {
-    let is_shown = |record: &TrashRecord| shown(&record.repository);
-    let page = registry.trash_page(after, limit, &is_shown).await?;
+    let page = registry.trash_page(after, limit, of, shown).await?;
     let damaged = page.damaged.into_iter().filter(|_| shows_damaged);
     Ok(wire::TrashPage {
         deletions: page
             .records
             .iter()
-            .map(|record| deleted(registry, record))
+            .map(|summary| deleted(registry, summary))
             .collect(),
         damaged: damaged
             .map(|(id, problem)| wire::DamagedRecord {
@@ -47,11 +49,12 @@ pub fn show_deletion(
     rights: &dyn TagRights,
 ) -> wire::DeletedPointers {
     let pointers = &record.pointers;
-    let tags = pointers
-        .tags
-        .iter()
-        .filter(|tag| rights.may_see(&tag.tag))
-        .take(LISTED);
+    let tags = pointers.tags.iter().filter(|tag| rights.may_see(&tag.tag));
+    let tags: Vec<&TrashedTag> = tags.collect();
+    let deletion = wire::Deleted {
+        tags: tags.len(),
+        ..deleted(registry, &record.summary())
+    };
     let link = |digest: &Digest, since: SystemTime| wire::DeletedLink {
         digest: digest.to_string(),
         since: time(since),
@@ -59,8 +62,10 @@ pub fn show_deletion(
     let manifests = pointers.manifests.iter().take(LISTED);
     let layers = pointers.layers.iter().take(LISTED);
     wire::DeletedPointers {
-        deletion: deleted(registry, record),
+        deletion,
         tags: tags
+            .into_iter()
+            .take(LISTED)
             .map(|tag| wire::DeletedTag {
                 tag: tag.tag.to_string(),
                 digest: tag.digest.to_string(),
@@ -123,18 +128,18 @@ pub async fn empty_trash(registry: &Registry, age: Duration) -> Result<wire::Emp
     Ok(wire::Emptied { removed })
 }
 
-fn deleted(registry: &Registry, record: &TrashRecord) -> wire::Deleted {
+fn deleted(registry: &Registry, summary: &TrashSummary) -> wire::Deleted {
     wire::Deleted {
-        id: record.id.to_string(),
-        time: time(record.id.time()),
-        expires: time(expiry(registry, &record.id)),
-        actor: record.actor.clone(),
-        surface: record.surface.clone(),
-        kind: kind(record.kind).to_owned(),
-        repository: record.repository.to_string(),
-        tags: record.pointers.tags.len(),
-        manifests: record.pointers.manifests.len(),
-        layers: record.pointers.layers.len(),
+        id: summary.id.to_string(),
+        time: time(summary.id.time()),
+        expires: time(expiry(registry, &summary.id)),
+        actor: summary.actor.clone(),
+        surface: summary.surface.clone(),
+        kind: kind(summary.kind).to_owned(),
+        repository: summary.repository.to_string(),
+        tags: summary.tags,
+        manifests: summary.manifests,
+        layers: summary.layers,
     }
 }
 

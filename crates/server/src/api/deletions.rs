@@ -31,7 +31,7 @@ pub(crate) fn apply(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = repository(&call)?;
         let application: wire::Application = call.json()?;
-        let deletion = deletion(&call, &application.deletion(), &name).await?;
+        let deletion = deletion(&call, &application.deletion, &name).await?;
         if application.now && !call.caller.is_admin() {
             let text = "only an administrator deletes without the trash; leave `now` out, and the operator can restore what goes";
             return Err(Problem::new(Kind::Forbidden, text).with_right("admin"));

@@ -31,13 +31,11 @@ pub(crate) fn list(call: Call) -> BoxFuture<'static, Result<Answer>> {
             .map(|cursor| id(cursor, "cursor"))
             .transpose()?;
         let only = call.query.repository();
-        let shown = |name: &RepoName| {
-            only.as_ref().is_none_or(|only| only == name)
-                && may_delete(&call.rights, call.shared.access.as_deref(), name)
-        };
+        let shown = |name: &RepoName| may_delete(&call.rights, call.shared.access.as_deref(), name);
         let shows_damaged = call.caller.is_admin() && only.is_none();
         let page = (after.as_ref(), limit);
-        Answer::json(&list_trash(&call.registry, page, &shown, shows_damaged).await?)
+        let page = list_trash(&call.registry, page, only.as_ref(), &shown, shows_damaged);
+        Answer::json(&page.await?)
     }
     .boxed()
 }
@@ -100,15 +98,17 @@ fn may_delete(rights: &Rights, access: Option<&Access>, name: &RepoName) -> bool
     rights.on(access, name, Verb::Delete, None).is_some()
 }
 
-/// Checks that the caller may push what `record` brings back. A client that may only create tags moves none.
+/// Checks that the caller may push what `record` brings back, entries in the histories of tags among it. A client that may only create tags
+/// moves none.
 fn require_push(call: &Call, record: &TrashRecord, force: bool) -> Result<()> {
     let (access, name) = (call.shared.access.as_deref(), &record.repository);
     let may_push = |tag: Option<&Tag>| {
         let grant = call.rights.on(access, name, Verb::Push, tag.map(Tag::as_str));
         grant.is_some_and(|grant| !(force && grant.creates_only))
     };
-    let tags = record.pointers.tags.iter().map(|tag| Some(&tag.tag));
-    match tags.chain([None]).all(may_push) {
+    let tags = record.pointers.tags.iter().map(|tag| &tag.tag);
+    let tags = tags.chain(record.pointers.history.iter().map(|entry| &entry.tag));
+    match tags.map(Some).chain([None]).all(may_push) {
         true => Ok(()),
         false => {
             let text = "the deletion brings back what the caller has no right to push; ask the operator of this registry to restore it";

@@ -2,7 +2,7 @@
 
 use wharf_http::{Exposition, Source, number};
 
-use super::table::{COLLECTED_BLOBS, COLLECTED_BYTES, COLLECTION_WAITING, COLLECTIONS};
+use super::table::{COLLECTED_BLOBS, COLLECTED_BYTES, COLLECTION_WAITING, COLLECTIONS, TRASH_GIVEN_UP};
 use crate::admin::Collections;
 
 /// The counters of the collector.
@@ -24,5 +24,6 @@ impl Source for CollectionMetrics {
             .value(&[], number(totals.removed.bytes));
         page.family(&COLLECTION_WAITING)
             .value(&[], number(totals.waiting.bytes));
+        page.family(&TRASH_GIVEN_UP).value(&[], number(totals.given_up));
     }
 }

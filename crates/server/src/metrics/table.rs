@@ -45,6 +45,8 @@ wharf_http::metrics! {
         "Bytes of the blobs that collections have removed";
     COLLECTION_WAITING "wharf_collection_waiting_bytes" Gauge []
         "Bytes that the last collection found to be garbage, and a later one removes";
+    TRASH_GIVEN_UP "wharf_trash_given_up_total" Counter []
+        "Deletions in the trash that were given up because the file system was nearly full (`trash.pressure`)";
     RETENTION_RUNS "wharf_retention_runs_total" Counter []
         "Runs of retention that came to their end";
     RETENTION_TAGS "wharf_retention_deleted_tags_total" Counter []

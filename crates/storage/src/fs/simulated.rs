@@ -22,6 +22,7 @@ use parking_lot::{Condvar, Mutex};
 
 use self::survival::{Chooser, Name};
 use super::sys::{Disk, Kind, Metadata, Stamp};
+use crate::Space;
 
 pub(super) use self::survival::Survival;
 
@@ -998,5 +999,14 @@ impl Disk for SimulatedDisk {
 
     fn check(&self) -> io::Result<()> {
         self.look(|_| Ok(()))
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        self.look(|state| {
+            Ok(Some(Space {
+                free: state.space,
+                total: u64::MAX,
+            }))
+        })
     }
 }

@@ -25,6 +25,8 @@ use rustix::{
     io::{Errno, ReadWriteFlags, pread, preadv2, pwritev, retry_on_intr},
 };
 
+use crate::Space;
+
 /// Directories are created as registry:2 does: everything that the umask leaves.
 const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 const FILE_MODE: Mode = Mode::from_raw_mode(0o666);
@@ -141,6 +143,8 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     }
     /// Whether the root is where it was, and can be written to, as far as the kernel says so without a write.
     fn check(&self) -> io::Result<()>;
+    /// The space of the file system; `None` if it does not tell.
+    fn space(&self) -> io::Result<Option<Space>>;
 }
 
 /// The kind of a file.
@@ -568,6 +572,18 @@ impl Disk for RealDisk {
             return Err(io::ErrorKind::ReadOnlyFilesystem.into());
         }
         Ok(())
+    }
+
+    fn space(&self) -> io::Result<Option<Space>> {
+        let found = fstatvfs(&self.root)?;
+        // Blocks that are kept for root are neither free nor in use.
+        let used = found.f_blocks.saturating_sub(found.f_bfree);
+        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+        let space = Space {
+            free: bytes(found.f_bavail),
+            total: bytes(used.saturating_add(found.f_bavail)),
+        };
+        Ok((space.total > 0).then_some(space))
     }
 }
 

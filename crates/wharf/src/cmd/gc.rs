@@ -145,6 +145,12 @@ fn clear() -> io::Result<()> {
 /// What a collection kept that an operator may expect to be gone.
 pub(super) fn notes(ended: &wire::EndedCollection) -> Vec<String> {
     let mut notes = of_trash(ended.deletions);
+    if ended.given_up > 0 {
+        notes.push(format!(
+            "{} deletion(s) in the trash were given up, the oldest, because the file system is nearly full (`trash.pressure`)",
+            ended.given_up
+        ));
+    }
     if ended.waiting.blobs > 0 {
         notes.push(format!(
             "{} in {} blobs go with a later collection, because clients may still rely on them",

@@ -136,8 +136,8 @@ impl Images {
                 registry, runtime, ..
             }) => {
                 let after = cursor.map(str::parse::<TrashId>).transpose()?;
-                let shown = |name: &RepoName| only.is_none_or(|only| only == name);
-                let page = list_trash(registry, (after.as_ref(), PAGE), &shown, only.is_none());
+                let page = (after.as_ref(), PAGE);
+                let page = list_trash(registry, page, only, &|_| true, only.is_none());
                 runtime.block_on(page)?
             }
             Self::Server(server) => {

@@ -174,6 +174,7 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
     ),
     ("activity.size", "", "7MiB"),
+    ("trash.pressure", "", "7%"),
     ("collect.foreignwriters", "", "ignore"),
     ("scrub.rate", "", "7MiB"),
     ("retention.apply", RULE, "true, rules: [{keep: 1}]"),

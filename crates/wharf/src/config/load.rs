@@ -139,7 +139,7 @@ fn settings(
     paging::read(root, &mut server);
     validation::read(root, &mut registry);
     compat::read(root, &mut registry, &mut server);
-    registry.trash_retention = trash::read(root);
+    (registry.trash_retention, registry.trash_pressure) = trash::read(root);
     let collect = collect::read(root);
     registry.collect_grace = collect.grace;
     let auth = auth::read(root);
@@ -294,6 +294,7 @@ mod tests {
         let registry = wharf_registry::Options {
             // A library that is used without a word keeps no records.
             trash_retention: Duration::from_secs(7 * 86_400),
+            trash_pressure: wharf_registry::Pressure::Percent(5),
             ..wharf_registry::Options::default()
         };
         assert_eq!(config.registry, registry);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use wharf_activity::Activity;
 use wharf_registry::{Registry, collect::OnlineCollector};
 use wharf_server::admin::{CollectionSchedule, Collections, UntaggedManifests};
 use wharf_workers::Supervisor;
@@ -14,6 +15,7 @@ pub(super) fn start(
     settings: &Settings,
     registry: &Arc<Registry>,
     supervisor: &Supervisor,
+    activity: Option<&Activity>,
 ) -> Option<Collections> {
     if settings.server.read_only {
         return None;
@@ -25,7 +27,7 @@ pub(super) fn start(
         min_age: collect.grace,
         keep_history: settings.retention.policy.keep_history,
     });
-    let collections = Collections::by(collector, untagged);
+    let collections = Collections::by(collector, untagged, activity.cloned());
     let is_scheduled = collect.is_scheduled && registry.options().delete_enabled;
     let schedule = is_scheduled.then_some(CollectionSchedule {
         first: collect.grace,

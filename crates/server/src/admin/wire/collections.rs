@@ -62,6 +62,8 @@ pub struct EndedCollection {
     pub waiting: Space,
     /// How many records of deletions went from the trash because of their age.
     pub expired: usize,
+    /// How many deletions of the trash were given up before that, the oldest first, because too little space was free (`trash.pressure`).
+    pub given_up: usize,
     /// How many deletions of the trash keep what they name.
     pub deletions: usize,
     /// Damaged or unknown content that was kept, with what to do about it.

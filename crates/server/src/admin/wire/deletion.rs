@@ -1,7 +1,8 @@
 //! The JSON of deletions and of the trash.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use serde_json::{Map, Value};
 
 use super::retention::{Retention, UnreadRepository, Verdict};
 
@@ -32,61 +33,42 @@ pub struct Deletion {
 
 /// A deletion that is to be carried out: exactly one of `tags`, `manifest`, `untagged`,
 /// `retention` and `everything`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Application {
-    /// These tags, and the images that nothing else needs then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub tags: Option<Vec<String>>,
-    /// Whether the images stay in the repository, without these tags.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub keep_images: bool,
-    /// The manifest of this digest, with its tags, and what nothing else needs then.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<String>,
-    /// Every manifest that no tag reaches.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub untagged: Option<Untagged>,
-    /// What the rules of retention do not keep.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub retention: Option<Retention>,
-    /// All that the repository has. Repositories below it stay.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub everything: bool,
+    /// What is to be deleted.
+    #[serde(flatten)]
+    pub deletion: Deletion,
     /// `id` of the plan that the caller has seen. If the deletion would remove something else now, nothing goes. If it is left out,
     /// what the plan of this moment names goes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<String>,
-    /// Whether nothing is kept in the trash, which needs the right `admin`: what goes cannot be restored.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    /// Whether nothing is kept in the trash, which needs the right `admin`: what goes cannot be restored, and of a whole repository what
+    /// was deleted from it before cannot be either.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub now: bool,
 }
 
 impl Application {
     /// The application of a plan.
     pub fn new(deletion: Deletion, plan: Option<String>, now: bool) -> Self {
-        Self {
-            tags: deletion.tags,
-            keep_images: deletion.keep_images,
-            manifest: deletion.manifest,
-            untagged: deletion.untagged,
-            retention: deletion.retention,
-            everything: deletion.everything,
-            plan,
-            now,
-        }
+        Self { deletion, plan, now }
     }
+}
 
-    /// What is to be deleted.
-    pub fn deletion(&self) -> Deletion {
-        Deletion {
-            tags: self.tags.clone(),
-            keep_images: self.keep_images,
-            manifest: self.manifest.clone(),
-            untagged: self.untagged.clone(),
-            retention: self.retention.clone(),
-            everything: self.everything,
-        }
+// By hand, because serde does not refuse unknown fields of what is flattened.
+impl<'de> Deserialize<'de> for Application {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut fields = Map::deserialize(deserializer)?;
+        let mut own = |field: &str| fields.remove(field).unwrap_or_default();
+        let (plan, now) = (own("plan"), own("now"));
+        Ok(Self {
+            deletion: Deletion::deserialize(Value::Object(fields)).map_err(D::Error::custom)?,
+            plan: Option::deserialize(plan).map_err(|error| D::Error::custom(format!("`plan`: {error}")))?,
+            now: Option::deserialize(now)
+                .map_err(|error| D::Error::custom(format!("`now`: {error}")))?
+                .unwrap_or_default(),
+        })
     }
 }
 
@@ -125,6 +107,10 @@ pub struct Plan {
     pub history: Vec<TagAndDigest>,
     /// Number of all these entries.
     pub history_total: usize,
+    /// Identifiers of earlier deletions from a repository that goes whole. With `now` these cannot be restored any more.
+    pub earlier: Vec<String>,
+    /// Number of all these deletions.
+    pub earlier_total: usize,
     /// What one might expect to go and stays, with the reason.
     pub stays: Vec<Staying>,
     /// How many stay beyond those.
@@ -226,6 +212,8 @@ pub struct Applied {
     pub manifests_total: usize,
     /// Number of links of layers that went.
     pub layers: usize,
+    /// Number of earlier deletions from the repository that cannot be restored any more, because it went without the trash.
+    pub earlier: usize,
     /// What stayed of the plan, because other requests used it meanwhile.
     pub stayed: Vec<Staying>,
 }
@@ -233,7 +221,7 @@ pub struct Applied {
 /// A page of the trash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrashPage {
-    /// Deletions that can be restored, the newest last.
+    /// Deletions that can be restored, the newest last. A page may have fewer than the limit, and none, although there is a next one.
     pub deletions: Vec<Deleted>,
     /// Records of deletions that cannot be read; only for `admin`.
     pub damaged: Vec<DamagedRecord>,
@@ -262,7 +250,7 @@ pub struct Deleted {
     pub kind: String,
     /// Repository that lost it.
     pub repository: String,
-    /// Number of tags.
+    /// Number of tags; of a record that is shown by itself, of those that the caller may see.
     pub tags: usize,
     /// Number of links of manifests.
     pub manifests: usize,

@@ -15,6 +15,9 @@ use crate::cmd::{size::readable, table};
 /// How many entries of a list are printed.
 const LISTED: usize = 50;
 
+/// How many earlier deletions are named.
+const EARLIER: usize = 10;
+
 /// Whether nothing would go.
 pub(in crate::cmd) fn is_empty(plan: &wire::Plan) -> bool {
     plan.tags_total + plan.manifests_total + plan.layers + plan.history_total == 0
@@ -33,7 +36,7 @@ pub(super) fn plan(plan: &wire::Plan, now: bool) -> String {
         text += &(table::aligned(["  TAG", "DIGEST"], rows) + "\n");
         text += &more(plan.tags_total, "tag(s)");
     }
-    for line in summary(plan) {
+    for line in summary(plan, now) {
         text += &format!("  {line}\n");
     }
     if !plan.stays.is_empty() {
@@ -57,7 +60,7 @@ fn more(total: usize, what: &str) -> String {
     }
 }
 
-fn summary(plan: &wire::Plan) -> Vec<String> {
+fn summary(plan: &wire::Plan, now: bool) -> Vec<String> {
     let mut lines = Vec::new();
     if plan.manifests_total > 0 {
         let mut roles: BTreeMap<&str, usize> = BTreeMap::new();
@@ -80,6 +83,18 @@ fn summary(plan: &wire::Plan) -> Vec<String> {
     if plan.history_total > 0 {
         let history = plan.history_total;
         lines.push(format!("{history} entries in the histories of tags that stay"));
+    }
+    if now && plan.earlier_total > 0 {
+        let ids: Vec<&str> = plan.earlier.iter().take(EARLIER).map(String::as_str).collect();
+        let more = match plan.earlier_total - ids.len() {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        lines.push(format!(
+            "{} earlier deletion(s) in the trash, which cannot be restored any more: {}{more}",
+            plan.earlier_total,
+            ids.join(", ")
+        ));
     }
     lines
 }
@@ -149,6 +164,12 @@ pub(in crate::cmd) fn applied(applied: &wire::Applied) -> String {
         "deleted from {}: {} tag(s), {} manifest(s), {} link(s) of layers\n",
         applied.repository, applied.tags_total, applied.manifests_total, applied.layers
     );
+    if applied.earlier > 0 {
+        text += &format!(
+            "gave up {} earlier deletion(s) of {}\n",
+            applied.earlier, applied.repository
+        );
+    }
     for staying in applied.stayed.iter().take(LISTED) {
         text += &format!("stayed: {}\n", stays(staying));
     }
