@@ -230,7 +230,9 @@ impl From<RegistryError> for Failure {
             RegistryError::ManifestInvalid { .. } => (ErrorCode::ManifestInvalid, error.to_string()),
             RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
-            RegistryError::DeleteDisabled => (ErrorCode::Unsupported, error.to_string()),
+            RegistryError::DeleteDisabled | RegistryError::NotCollectable(_) => {
+                (ErrorCode::Unsupported, error.to_string())
+            }
             RegistryError::TagExists { .. } | RegistryError::TagDenied { .. } => {
                 (ErrorCode::Denied, error.to_string())
             }
@@ -246,7 +248,6 @@ impl From<RegistryError> for Failure {
                     .with_status(StatusCode::PRECONDITION_FAILED);
             }
             // It collects nothing either.
-            RegistryError::NotCollectable(_) => (ErrorCode::Unsupported, error.to_string()),
             RegistryError::DeletionInterrupted { .. } => (ErrorCode::Unknown, error.to_string()),
             RegistryError::PreconditionFailed { current, .. } => {
                 let failure = Self::new(ErrorCode::Denied, error.to_string())
