@@ -32,6 +32,16 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &["wharf-oci", "wharf-workers", "wharf-budget", "wharf-storage"],
     ),
     (
+        "wharf-registry-tests",
+        &[
+            "wharf-oci",
+            "wharf-workers",
+            "wharf-budget",
+            "wharf-storage",
+            "wharf-registry",
+        ],
+    ),
+    (
         "wharf-activity",
         &[
             "wharf-oci",
