@@ -20,6 +20,7 @@ mod manifests;
 mod many_tags;
 mod plan_races;
 mod plans;
+mod power_cuts;
 mod races;
 mod replicas;
 mod round_trips;
