@@ -68,7 +68,7 @@ impl Materials {
         match feature {
             Feature::Plain | Feature::Collection => String::new(),
             // What is garbage goes at once, and no collection begins by itself.
-            Feature::OnlineCollection => "collect:\n  grace: 0s\n  interval: 1000h\n".to_owned(),
+            Feature::OnlineCollection => "collect:\n  enabled: false\n  grace: 0s\n".to_owned(),
             Feature::Tls => format!("  tls:\n    certificate: {certificate}\n    key: {key}\n"),
             Feature::Htpasswd => self.password_file(),
             Feature::Rules => format!(
