@@ -65,6 +65,9 @@ fn main() {
     suite.test("a6_a7_recipes_and_tools_that_delete", &with_htpasswd, || {
         play(&Bench::new(), include_str!("a6_recipes.sh"));
     });
+    suite.test("a10_retention", TOOLS, || {
+        play(&Bench::new(), include_str!("a10.sh"));
+    });
     let with_skopeo = [&with_daemon[..], &[Part::Program("skopeo")]].concat();
     suite.test("a12_a_token_server_beside_the_registry", &with_skopeo, || {
         let docker = Docker::new("greetings");

@@ -1,33 +1,45 @@
-//! Pushes, pulls, deletions, restores and a collection every second, all of the same few images at the same time.
+//! Pushes, pulls, deletions, restores and a collection every second, all of the same few images at the same time: on a
+//! directory, and through two servers on a bucket.
 //!
 //! The contents are few, so that what one client deletes another one is about to rely on. No push may fail, no tag may
 //! ever miss a part of its image, and nothing is left over in the end.
 
 use std::{
+    collections::HashSet,
     fs,
+    path::Path,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant},
 };
 
 use wharf_testkit::{
-    Client, Method, Repository, Server,
+    Client, Launcher, Method, Repository, Server, StartInProcess,
+    bucket::BucketStore,
     image::{self, Blob, Image},
     json, run, store,
-    suite::Suite,
+    suite::{Part, Suite},
     tool::Bench,
 };
 
-use crate::tree::binary;
+use crate::{in_process, tree::binary};
 
 const PUSHERS: u64 = 8;
 const READERS: u64 = 3;
 const REPOSITORIES: u64 = 3;
 const TAGS: u64 = 5;
-/// `collect.grace`.
+/// The settings of the servers; `collect.grace` is [`GRACE`].
+const SETTINGS: [&str; 2] = ["trash: {retention: 3s}", "collect: {grace: 2s, interval: 1s}"];
 const GRACE: Duration = Duration::from_secs(2);
+/// For how long a bucket keeps what a client was told that it may rely on, at the quick pace: `Timing::QUICK` of the registry has
+/// thirteen seconds, and the argument why so few are enough for a store of this machine.
+const PINNED: Duration = Duration::from_secs(10);
+/// Directory in the bucket.
+const DIRECTORY: &str = "some/where";
+/// How long garbage may be left in the bucket when nothing changes any more: some runs, of twenty seconds.
+const LEFT: Duration = Duration::from_secs(240);
 /// How many layers there are in all.
 const LAYERS: u64 = 12;
 
@@ -35,9 +47,12 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test(
         "nothing_is_lost_while_garbage_is_collected_every_second",
         &[],
-        || {
-            run(churn(duration()));
-        },
+        || run(on_a_directory(duration())),
+    );
+    suite.test(
+        "nothing_is_lost_while_two_servers_collect_the_garbage_of_a_bucket",
+        &[Part::Bucket],
+        || run(on_a_bucket(duration())),
     );
 }
 
@@ -68,6 +83,8 @@ struct Counts {
     pulls: AtomicU64,
     deletions: AtomicU64,
     restores: AtomicU64,
+    /// Digests of all that was pushed
+    pushed: Mutex<HashSet<String>>,
 }
 
 /// One of the few images.
@@ -83,68 +100,95 @@ fn any_image(random: &mut Random) -> Image {
     image::image("application/vnd.oci.image.manifest.v1+json", config, layers)
 }
 
-async fn churn(duration: Duration) {
+/// The registry under test, as its clients know it.
+#[derive(Clone)]
+struct Scene {
+    /// A client of each server
+    clients: Vec<Client>,
+    /// For how long what a client was told to be there stays for it
+    kept: Duration,
+    counts: Arc<Counts>,
+    ended: Arc<AtomicBool>,
+}
+
+impl Scene {
+    fn new(servers: &[Server], kept: Duration) -> Self {
+        Self {
+            clients: servers.iter().map(Server::anonymous).collect(),
+            kept,
+            counts: Arc::default(),
+            ended: Arc::default(),
+        }
+    }
+
+    /// Any of the servers: a balancer sends each request to another one.
+    fn client(&self, random: &mut Random) -> Client {
+        let number = random.below(self.clients.len() as u64);
+        self.clients[usize::try_from(number).unwrap()].clone()
+    }
+
+    fn repository(&self, random: &mut Random) -> Repository {
+        let name = format!("app{}", random.below(REPOSITORIES));
+        self.client(random).repository(&name)
+    }
+
+    /// Whether requests agree with a collector by times.
+    fn is_shared(&self) -> bool {
+        self.clients.len() > 1
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.ended.load(SeqCst)
+    }
+
+    /// Lets all clients do what they do for so long.
+    async fn churn(&self, duration: Duration) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..PUSHERS {
+            tasks.spawn(push(self.clone(), Random(7 + number)));
+        }
+        for number in 0..READERS {
+            tasks.spawn(pull(self.clone(), Random(77 + number)));
+        }
+        tasks.spawn(delete(self.clone(), Random(777)));
+        tasks.spawn(restore(self.clone(), Random(778)));
+        let begun = Instant::now();
+        while begun.elapsed() < duration {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            // A client that fails ends the test at once.
+            if let Some(failed) = tasks.try_join_next() {
+                failed.unwrap();
+                panic!("a client ended early");
+            }
+        }
+        self.ended.store(true, SeqCst);
+        while let Some(task) = tasks.join_next().await {
+            task.unwrap();
+        }
+        for (what, count) in [
+            ("pushes", &self.counts.pushes),
+            ("pulls", &self.counts.pulls),
+            ("deletions", &self.counts.deletions),
+            ("restores", &self.counts.restores),
+        ] {
+            assert!(count.load(SeqCst) > 0, "no {what}");
+        }
+    }
+}
+
+async fn on_a_directory(duration: Duration) {
     let bench = Bench::new();
     let data = bench.path("data").display().to_string();
     fs::create_dir(bench.path("data")).unwrap();
-    let mut server = Server::builder(binary().to_str().unwrap())
-        .config("trash: {retention: 3s}")
-        .config("collect: {grace: 2s, interval: 1s}")
+    let builder = Server::builder(binary().to_str().unwrap())
         .unchecked()
-        .environment("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", &data)
-        .start();
-    let client = server.anonymous();
-    let (counts, ended) = (Arc::new(Counts::default()), Arc::new(AtomicBool::new(false)));
-    let mut tasks = tokio::task::JoinSet::new();
-    for number in 0..PUSHERS {
-        tasks.spawn(push(
-            client.clone(),
-            Random(7 + number),
-            Arc::clone(&counts),
-            Arc::clone(&ended),
-        ));
-    }
-    for number in 0..READERS {
-        tasks.spawn(pull(
-            client.clone(),
-            Random(77 + number),
-            Arc::clone(&counts),
-            Arc::clone(&ended),
-        ));
-    }
-    tasks.spawn(delete(
-        client.clone(),
-        Random(777),
-        Arc::clone(&counts),
-        Arc::clone(&ended),
-    ));
-    tasks.spawn(restore(
-        client.clone(),
-        Random(778),
-        Arc::clone(&counts),
-        Arc::clone(&ended),
-    ));
-    let begun = Instant::now();
-    while begun.elapsed() < duration {
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        // A client that fails ends the test at once.
-        if let Some(failed) = tasks.try_join_next() {
-            failed.unwrap();
-            panic!("a client ended early");
-        }
-    }
-    ended.store(true, SeqCst);
-    while let Some(task) = tasks.join_next().await {
-        task.unwrap();
-    }
-    for (what, count) in [
-        ("pushes", &counts.pushes),
-        ("pulls", &counts.pulls),
-        ("deletions", &counts.deletions),
-        ("restores", &counts.restores),
-    ] {
-        assert!(count.load(SeqCst) > 0, "no {what}");
-    }
+        .environment("REGISTRY_STORAGE_FILESYSTEM_ROOTDIRECTORY", &data);
+    let builder = SETTINGS
+        .iter()
+        .fold(builder, |builder, line| builder.config(*line));
+    let mut servers = [builder.start()];
+    Scene::new(&servers, GRACE).churn(duration).await;
+    let [server] = &mut servers;
     assert!(
         server.log().contains("collected garbage"),
         "nothing was ever collected"
@@ -154,7 +198,8 @@ async fn churn(duration: Duration) {
     let binary = binary();
     let gc = ["gc", "--config", "config.yml"];
     let text = format!(
-        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\ntrash: {{retention: 3s}}\ncollect: {{grace: 2s}}\n"
+        "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {data}}}}}\n{}\n",
+        SETTINGS.join("\n")
     );
     bench.write("config.yml", &text);
     tokio::time::sleep(Duration::from_secs(5)).await;
@@ -163,10 +208,15 @@ async fn churn(duration: Duration) {
         assert_eq!(ran.code, Some(0), "{ran:?}");
     }
     server.stop();
-    let report = store::check(&bench.path("data"), store::Rules::default());
+    require_nothing_but_what_is_needed(&bench, &bench.path("data"));
+}
+
+/// Fails if anything is missing in the tree at `root`, or left over in the store of `config.yml`. Returns how many blobs there are.
+fn require_nothing_but_what_is_needed(bench: &Bench, root: &Path) -> usize {
+    let report = store::check(root, store::Rules::default());
     assert_eq!(report.problems, Vec::<String>::new());
     let ran = bench.try_run(
-        binary.to_str().unwrap(),
+        binary().to_str().unwrap(),
         &["garbage-collect", "--dry-run", "config.yml"],
     );
     assert!(
@@ -174,39 +224,116 @@ async fn churn(duration: Duration) {
             .contains(" 0 blobs and 0 manifests eligible for deletion"),
         "{ran:?}"
     );
+    report.blobs
+}
+
+/// Two servers in this process, which know of each other by the bucket alone.
+async fn on_a_bucket(duration: Duration) {
+    let bucket = BucketStore::start();
+    let start: StartInProcess = |configuration, environment| {
+        in_process::start(wharf::start_quickly(configuration, environment.iter().cloned()))
+    };
+    let servers: Vec<Server> = (0..2)
+        .map(|_| {
+            let builder = Server::builder(Launcher::InProcess(start))
+                .bucket(&bucket, DIRECTORY)
+                .storage("delete: {enabled: true}")
+                .unchecked();
+            let settings = SETTINGS.iter();
+            settings
+                .fold(builder, |builder, line| builder.config(*line))
+                .start()
+        })
+        .collect();
+    let scene = Scene::new(&servers, PINNED);
+    scene.churn(duration).await;
+    // What is left goes by itself, when the trash lets go of it and later runs confirm that nothing needs it.
+    let bench = Bench::new();
+    let lines = bucket.configuration(DIRECTORY);
+    let lines: String = lines.iter().map(|line| format!("  {line}\n")).collect();
+    bench.write(
+        "config.yml",
+        &format!("version: 0.1\nstorage:\n{lines}{}\n", SETTINGS.join("\n")),
+    );
+    let dry_run = ["garbage-collect", "--dry-run", "config.yml"];
+    let begun = Instant::now();
+    loop {
+        let ran = bench.try_run(binary().to_str().unwrap(), &dry_run);
+        if ran
+            .stdout
+            .contains(" 0 blobs and 0 manifests eligible for deletion")
+        {
+            break;
+        }
+        assert!(begun.elapsed() < LEFT, "{ran:?}");
+        tokio::time::sleep(Duration::from_secs(2)).await;
+    }
+    for mut server in servers {
+        server.stop();
+    }
+    let stored = require_nothing_but_what_is_needed(&bench, bucket.files_of(DIRECTORY).root());
+    let pushed = scene.counts.pushed.lock().unwrap().len();
+    assert!(
+        stored < pushed,
+        "nothing was ever collected: {stored} of {pushed}"
+    );
 }
 
 /// Pushes as docker does: what the registry has is not sent.
-async fn push(client: Client, mut random: Random, counts: Arc<Counts>, ended: Arc<AtomicBool>) {
-    while !ended.load(SeqCst) {
-        let repository = client.repository(&format!("app{}", random.below(REPOSITORIES)));
+async fn push(scene: Scene, mut random: Random) {
+    while scene.goes_on() {
+        let name = format!("app{}", random.below(REPOSITORIES));
         let image = any_image(&mut random);
         let begun = Instant::now();
         for blob in &image.blobs {
-            let there = repository.head_blob(&blob.digest).await;
-            match there.status.as_u16() {
-                200 => {}
-                404 => repository.push_blob(blob).await,
-                _ => panic!("{there}"),
-            }
+            push_blob(&scene, &name, blob, &mut random).await;
         }
         let tag = format!("t{}", random.below(TAGS));
+        let repository = scene.client(&mut random).repository(&name);
         let answer = repository.put_manifest(&tag, &image.manifest).await;
         match answer.status.as_u16() {
             201 => {
-                counts.pushes.fetch_add(1, SeqCst);
+                scene.counts.pushes.fetch_add(1, SeqCst);
+                let mut pushed = scene.counts.pushed.lock().unwrap();
+                pushed.insert(image.manifest.digest.clone());
+                pushed.extend(image.blobs.iter().map(|blob| blob.digest.clone()));
             }
-            // What was there at the first look is kept for the grace period, and this machine may be slow.
-            400 if begun.elapsed() >= GRACE => {}
+            // What was there at the first look is kept for some time, and this machine may be slow.
+            400 if begun.elapsed() >= scene.kept => {}
+            // What is checked against the collector of a bucket has seconds at this pace.
+            503 if scene.is_shared() => {}
             _ => panic!("{answer}"),
         }
     }
 }
 
+/// Sends a blob, unless it is there.
+async fn push_blob(scene: &Scene, name: &str, blob: &Blob, random: &mut Random) {
+    loop {
+        let repository = scene.client(random).repository(name);
+        let there = repository.head_blob(&blob.digest).await;
+        match there.status.as_u16() {
+            200 => return,
+            404 => {}
+            _ => panic!("{there}"),
+        }
+        let location = repository.start_upload().await;
+        let repository = scene.client(random).repository(name);
+        let sent = repository
+            .finish(&location, &blob.digest, blob.bytes.clone())
+            .await;
+        match sent.status.as_u16() {
+            201 => return,
+            503 if scene.is_shared() => {}
+            _ => panic!("{sent}"),
+        }
+    }
+}
+
 /// Pulls every part of what a tag points at. Parts may be gone only if the tag is gone, or points elsewhere.
-async fn pull(client: Client, mut random: Random, counts: Arc<Counts>, ended: Arc<AtomicBool>) {
-    while !ended.load(SeqCst) {
-        let repository = client.repository(&format!("app{}", random.below(REPOSITORIES)));
+async fn pull(scene: Scene, mut random: Random) {
+    while scene.goes_on() {
+        let repository = scene.repository(&mut random);
         let tag = format!("t{}", random.below(TAGS));
         let answer = repository.get_manifest(&tag).await;
         if answer.status.as_u16() == 404 {
@@ -225,7 +352,7 @@ async fn pull(client: Client, mut random: Random, counts: Arc<Counts>, ended: Ar
             require_moved(&repository, &tag, &digest, part).await;
             break;
         }
-        counts.pulls.fetch_add(1, SeqCst);
+        scene.counts.pulls.fetch_add(1, SeqCst);
     }
 }
 
@@ -244,9 +371,9 @@ async fn require_moved(repository: &Repository, tag: &str, digest: &str, part: &
 }
 
 /// Deletes tags, and manifests with all their tags.
-async fn delete(client: Client, mut random: Random, counts: Arc<Counts>, ended: Arc<AtomicBool>) {
-    while !ended.load(SeqCst) {
-        let repository = client.repository(&format!("app{}", random.below(REPOSITORIES)));
+async fn delete(scene: Scene, mut random: Random) {
+    while scene.goes_on() {
+        let repository = scene.repository(&mut random);
         let tag = format!("t{}", random.below(TAGS));
         let reference = match random.below(3) {
             0 => tag,
@@ -261,10 +388,12 @@ async fn delete(client: Client, mut random: Random, counts: Arc<Counts>, ended: 
         let answer = repository.delete_manifest(&reference).await;
         match answer.status.as_u16() {
             202 => {
-                counts.deletions.fetch_add(1, SeqCst);
+                scene.counts.deletions.fetch_add(1, SeqCst);
             }
             // It was deleted by its digest in between, or pushed over and over.
             404 | 503 => {}
+            // Another server has pushed what needs it.
+            409 if scene.is_shared() => {}
             _ => panic!("{answer}"),
         }
         tokio::time::sleep(Duration::from_millis(random.below(20))).await;
@@ -272,13 +401,14 @@ async fn delete(client: Client, mut random: Random, counts: Arc<Counts>, ended: 
 }
 
 /// Lets tags go back to manifests of their histories, which may be gone.
-async fn restore(client: Client, mut random: Random, counts: Arc<Counts>, ended: Arc<AtomicBool>) {
-    while !ended.load(SeqCst) {
+async fn restore(scene: Scene, mut random: Random) {
+    while scene.goes_on() {
         let place = format!(
             "repository=app{}&tag=t{}",
             random.below(REPOSITORIES),
             random.below(TAGS)
         );
+        let client = scene.client(&mut random);
         let history = client.get(&format!("/api/v1/tags/history?{place}")).await;
         if history.status.as_u16() != 200 {
             continue;
@@ -293,7 +423,7 @@ async fn restore(client: Client, mut random: Random, counts: Arc<Counts>, ended:
             .await;
         match answer.status.as_u16() {
             200 => {
-                counts.restores.fetch_add(1, SeqCst);
+                scene.counts.restores.fetch_add(1, SeqCst);
             }
             // The tag, the manifest or a part of it is gone.
             404 | 409 | 503 => {}

@@ -12,6 +12,8 @@ mod churn;
 mod command;
 mod differential;
 mod histories;
+#[path = "../stories/in_process.rs"]
+mod in_process;
 mod kept;
 mod killed;
 mod model;

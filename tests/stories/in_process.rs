@@ -5,20 +5,18 @@ use std::net::SocketAddr;
 use tokio::{runtime::Runtime, task::block_in_place};
 use wharf_testkit::InProcess;
 
-/// Starts the server that `configuration` and `environment` describe.
+/// Starts a server, which is `starting`.
 pub(crate) fn start(
-    configuration: &str,
-    environment: &[(String, String)],
+    starting: impl Future<Output = anyhow::Result<wharf::Running>>,
 ) -> Result<Box<dyn InProcess>, String> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let environment = environment.iter().cloned();
     // The runtime of a start that fails is dropped where blocking is allowed.
     let started = block_in_place(|| {
-        let started = runtime.block_on(wharf::start(configuration, environment));
+        let started = runtime.block_on(starting);
         started.map(|running| (running, runtime))
     });
     let (running, runtime) = started.map_err(|error| format!("{error:#}"))?;

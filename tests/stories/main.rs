@@ -17,7 +17,8 @@ mod rights;
 mod spec;
 
 /// Starts a server in the process of the tests.
-const LAUNCHER: wharf_testkit::StartInProcess = in_process::start;
+const LAUNCHER: wharf_testkit::StartInProcess =
+    |configuration, environment| in_process::start(wharf::start(configuration, environment.iter().cloned()));
 
 /// Starts the real binary.
 const BINARY: &str = env!("CARGO_BIN_EXE_wharf");

@@ -14,11 +14,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-watched", &[]),
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
+    ("wharf-pattern", &["wharf-oci"]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
     (
         "wharf-access",
         &[
             "wharf-oci",
+            "wharf-pattern",
             "wharf-document",
             "wharf-watched",
             "wharf-workers",
@@ -29,12 +31,19 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-client", &["wharf-oci"]),
     (
         "wharf-registry",
-        &["wharf-oci", "wharf-workers", "wharf-budget", "wharf-storage"],
+        &[
+            "wharf-oci",
+            "wharf-pattern",
+            "wharf-workers",
+            "wharf-budget",
+            "wharf-storage",
+        ],
     ),
     (
         "wharf-registry-tests",
         &[
             "wharf-oci",
+            "wharf-pattern",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",
@@ -59,6 +68,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf-server",
         &[
             "wharf-oci",
+            "wharf-pattern",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",
@@ -73,6 +83,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf",
         &[
             "wharf-oci",
+            "wharf-pattern",
             "wharf-document",
             "wharf-workers",
             "wharf-budget",

@@ -11,7 +11,6 @@ mod effective;
 mod file;
 mod go;
 mod native;
-mod pattern;
 mod problem;
 mod reader;
 mod screen;
@@ -24,12 +23,12 @@ use std::{
 };
 
 use ipnet::IpNet;
+pub use wharf_pattern::{Pattern, PatternError};
 
 use self::screen::{Glance, Screen};
 pub use self::{
     effective::Configured,
     file::{OpenError, RulesFile},
-    pattern::{Pattern, PatternError},
     problem::{Problem, Weight},
     reader::{Reading, read},
     text::network,

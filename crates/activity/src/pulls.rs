@@ -63,6 +63,15 @@ pub struct RepositoryPulls {
     pub digests: BTreeMap<Box<str>, PullCount>,
 }
 
+/// The pulls of all repositories.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AllPulls {
+    /// Since when they are known: what is not listed was not pulled since then. `None`: nothing is known.
+    pub since: Option<Timestamp>,
+    /// The pulls of each repository that was pulled from.
+    pub repositories: BTreeMap<Box<str>, RepositoryPulls>,
+}
+
 /// What has no pulls any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Forgotten {
@@ -76,6 +85,12 @@ struct Counts {
     /// Names of objects with counts that are contained in these
     #[serde(default)]
     absorbed: VecDeque<Box<str>>,
+    /// When the process, or one whose counts are contained in these, began to count
+    #[serde(default, with = "time::optional", skip_serializing_if = "Option::is_none")]
+    since: Option<Timestamp>,
+    /// The last pull of what was forgotten to bound the counts
+    #[serde(default, with = "time::optional", skip_serializing_if = "Option::is_none")]
+    forgotten: Option<Timestamp>,
     repositories: BTreeMap<Box<str>, RepositoryPulls>,
 }
 
@@ -139,6 +154,8 @@ impl Counts {
     }
 
     fn add(&mut self, other: &Self) {
+        self.since = [self.since, other.since].into_iter().flatten().min();
+        self.forgotten = self.forgotten.max(other.forgotten);
         for (name, counts) in &other.repositories {
             self.repositories.entry(name.clone()).or_default().add(counts);
         }
@@ -149,6 +166,16 @@ impl Counts {
         self.absorbed.push_back(name.into());
         while self.absorbed.len() > ABSORBED {
             self.absorbed.pop_front();
+        }
+    }
+
+    /// The counts of one process or of several, as others may read them.
+    fn into_all(self) -> AllPulls {
+        AllPulls {
+            since: self
+                .since
+                .map(|since| self.forgotten.map_or(since, |forgotten| forgotten.max(since))),
+            repositories: self.repositories,
         }
     }
 
@@ -166,6 +193,8 @@ impl Counts {
         }
         let excess = size - most + most / 10;
         let (_, &mut oldest_kept, _) = times.select_nth_unstable(excess.min(size - 1));
+        let last_forgotten = times.iter().filter(|last| **last < oldest_kept).max();
+        self.forgotten = self.forgotten.max(last_forgotten.copied());
         let before = mem::take(&mut self.repositories);
         self.repositories = before
             .into_iter()
@@ -209,6 +238,27 @@ mod tests {
         assert_eq!(names, expected, "two of each are kept, 90 in all");
         let one = &counts.repositories["r60"];
         assert_eq!((one.tags.len(), one.digests.len()), (1, 0));
+        counts.since = Some(Timestamp::from_second(3).unwrap());
+        let all = counts.into_all();
+        assert_eq!(
+            all.since,
+            Some(Timestamp::from_second(54).unwrap()),
+            "what was pulled until then is not known"
+        );
+    }
+
+    #[test]
+    fn pulls_are_known_since_the_first_process_began_to_count() {
+        let since = |second| Counts {
+            since: Some(Timestamp::from_second(second).unwrap()),
+            ..Counts::default()
+        };
+        let mut sum = Counts::default();
+        for counts in [since(20), since(10), Counts::default(), since(30)] {
+            sum.add(&counts);
+        }
+        assert_eq!(sum.into_all().since, since(10).since);
+        assert_eq!(Counts::default().into_all().since, None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![forbid(unsafe_code)]
 
+mod artifact_kind;
 mod descriptor;
 mod digest;
 mod error;
@@ -15,6 +16,7 @@ mod tag;
 mod text;
 mod upload_id;
 
+pub use artifact_kind::{ArtifactKind, ArtifactKindError};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, DigestText, Hasher, Hex};
 pub use error::{ApiError, ErrorCode, error_body};

@@ -12,6 +12,7 @@ use wharf_registry::{
 use wharf_storage::{
     Operation, Storage,
     faulty::{Fault, Faulty},
+    fs::FsStorage,
     layout,
     object::ObjectStorage,
 };
@@ -69,6 +70,18 @@ async fn a_repository_that_may_not_be_read_is_left_out_and_ends_a_collection() {
         assert_eq!(page(&registry, None, None).await, (vec!["c".into()], false));
         assert_eq!(*registry.unreadable_repositories(), ["a".into()]);
     }
+    storage.heal();
+    let all = vec!["a".into(), "a/b".into(), "c".into()];
+    assert_eq!(page(&registry, None, None).await, (all, false));
+    assert!(registry.unreadable_repositories().is_empty());
+
+    let directory = tempfile::tempdir().unwrap();
+    let storage = Arc::new(Faulty::new(Arc::new(FsStorage::open(directory.path()).unwrap())));
+    tagged(&*storage, "a").await;
+    let unreadable = Fault::permission_denied()
+        .on(Operation::List)
+        .key("repositories/a");
+    storage.inject(unreadable);
     let collector = Collector::new(Arc::clone(&storage) as _, CollectOptions::default());
     let error = collector
         .mark()
@@ -84,9 +97,6 @@ async fn a_repository_that_may_not_be_read_is_left_out_and_ends_a_collection() {
     );
 
     storage.heal();
-    let all = vec!["a".into(), "a/b".into(), "c".into()];
-    assert_eq!(page(&registry, None, None).await, (all, false));
-    assert!(registry.unreadable_repositories().is_empty());
     collector.mark().await.unwrap().finish().await.unwrap();
 }
 

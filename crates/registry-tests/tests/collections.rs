@@ -5,12 +5,12 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use wharf_oci::{Digest, RepoName};
+use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_registry::{
     Options, Registry,
     collect::{Collected, CollectionReport, OnlineCollector},
 };
-use wharf_storage::{Put, Storage, fs::FsStorage, layout, object::ObjectStorage};
+use wharf_storage::{Key, Put, Storage, fs::FsStorage, layout, object::ObjectStorage};
 
 use crate::common::{caller, image, name, push_blob, put, tag, write};
 
@@ -121,12 +121,81 @@ async fn what_is_younger_than_the_grace_period_stays() {
         &mounted.to_string(),
     )
     .await;
-    assert_eq!(store.collect().await.removed.blobs, 1);
+    let report = store.collect().await;
+    assert_eq!((report.removed.blobs, report.links), (1, 1), "{report:?}");
     assert!(store.is_stored(&young).await && store.is_stored(&mounted).await && !store.is_stored(&old).await);
+    assert!(store.is_linked(&app, &mounted).await);
     assert!(
-        store.is_linked(&name("other"), &mounted).await,
-        "its bytes stay, and so does the link"
+        !store.is_linked(&name("other"), &mounted).await,
+        "its bytes stay, and the link that nothing needs goes"
     );
+}
+
+/// A client that was told that its repository has a layer names it in a manifest, which must find it.
+#[tokio::test]
+async fn a_link_on_which_a_client_may_rely_stays() {
+    let (store, _directory) = on_disk(HOUR, Duration::ZERO);
+    let (app, other) = (name("app"), name("other"));
+    let layer = aged(&store, &app, b"shared", DAY).await;
+    aged(&store, &other, b"shared", DAY).await;
+    let pushed = image(&store.registry, &app, "shared", "").await;
+    put(&store.registry, &app, tag("1"), &pushed).await;
+    store.registry.blob_to_rely_on(&other, &layer).await.unwrap();
+    assert_eq!(store.collect().await.links, 0);
+    assert!(store.is_linked(&other, &layer).await, "it was told to be there");
+    let relied = aged(&store, &name("third"), b"shared", DAY).await;
+    let report = store.collect().await;
+    assert_eq!((report.removed.blobs, report.links), (0, 1), "{report:?}");
+    assert!(store.is_linked(&other, &layer).await && !store.is_linked(&name("third"), &relied).await);
+    assert!(store.is_stored(&layer).await);
+}
+
+/// What registry:2 was sent by SHA-512 it keeps by SHA-256, and the link says so.
+#[tokio::test]
+async fn a_link_by_sha512_goes_when_nothing_needs_it() {
+    let (store, _directory) = on_disk(HOUR, Duration::ZERO);
+    let app = name("app");
+    let stored = aged(&store, &app, b"content", DAY).await;
+    let digest = Digest::of(Algorithm::Sha512, b"content");
+    let link = Put::new(layout::layer_link(&app, &digest), layout::link_content(&stored));
+    let link = link.at(SystemTime::now() - DAY);
+    store.storage.publish(&[link]).await.unwrap();
+    let report = store.collect().await;
+    assert_eq!((report.removed.blobs, report.links), (1, 1), "{report:?}");
+    assert!(!store.is_linked(&app, &digest).await && !store.is_linked(&app, &stored).await);
+}
+
+/// A process that was killed between a removal of a file and that of its directory leaves the directory.
+#[tokio::test]
+async fn empty_directories_go() {
+    let (store, directory) = on_disk(Duration::ZERO, Duration::ZERO);
+    let (app, gone) = (name("team/app"), name("gone/deep"));
+    let kept = image(&store.registry, &app, "kept", "").await;
+    put(&store.registry, &app, tag("1"), &kept).await;
+    let digest = Digest::sha256_of(b"nothing");
+    let path = |key: Key| directory.path().join(key.as_str());
+    let directories = [
+        path(layout::blob(&digest)),
+        path(layout::layer_link(&app, &digest)),
+        path(layout::revision_link(&app, &digest)),
+        path(layout::layer_link(&gone, &digest)),
+        path(layout::revision_link(&gone, &digest)),
+        path(layout::tags(&gone).join("nothing").unwrap()),
+    ];
+    for file in &directories {
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    }
+    store.collect().await;
+    for file in &directories {
+        assert!(!file.parent().unwrap().exists(), "{}", file.display());
+    }
+    let repositories = path(layout::repositories());
+    let names: Vec<_> = std::fs::read_dir(repositories).unwrap().collect();
+    assert_eq!(names.len(), 1, "{names:?}");
+    store.registry.manifest(&app, &tag("1").into()).await.unwrap();
+    // A push makes what it needs again.
+    let again = image(&store.registry, &gone, "again", "").await;
+    put(&store.registry, &gone, tag("1"), &again).await;
 }
 
 /// A client that was told that a layer is there does not send it. In one process nothing else keeps it until the manifest comes.

@@ -7,123 +7,16 @@ use std::{
 };
 
 use wharf_oci::{Digest, PageRequest, RepoName, Tag, referrers_tag};
-use wharf_registry::{
-    Application, Applied, DeletedKind, Deletion, Error, EveryTag, Options, Plan, Registry, Role, TagRights,
-};
+use wharf_registry::{Application, DeletedKind, Deletion, Error, EveryTag, Role, TagRights};
 use wharf_storage::{
-    ErrorKind, Operation, Put, Storage,
+    ErrorKind, Operation, Put,
     faulty::{Fault, Faulty},
     layout,
     object::ObjectStorage,
 };
 
 use crate::common::{about, caller, image, index, name, on_both_engines, push_blob, put, registry, tag};
-
-/// A registry over a store, which keeps deletions for a week.
-struct Store {
-    storage: Arc<dyn Storage>,
-    registry: Arc<Registry>,
-}
-
-async fn open(storage: Arc<dyn Storage>, _is_bucket: bool) -> Store {
-    Store::over(storage)
-}
-
-impl Store {
-    fn over(storage: Arc<dyn Storage>) -> Self {
-        let options = Options {
-            delete_enabled: true,
-            trash_retention: Duration::from_secs(7 * 86_400),
-            ..Options::default()
-        };
-        Self {
-            registry: Arc::new(Registry::new(Arc::clone(&storage), options)),
-            storage,
-        }
-    }
-
-    async fn image(&self, name: &RepoName, content: &str, reference: &str) -> (Digest, usize) {
-        let manifest = image(&self.registry, name, content, "").await;
-        let digest = put(&self.registry, name, tag(reference), &manifest).await;
-        (digest, manifest.len())
-    }
-
-    async fn plan(&self, name: &RepoName, deletion: &Deletion) -> Plan {
-        let plan = self.registry.plan_deletion_with_bytes(name, deletion, &EveryTag);
-        plan.await.unwrap()
-    }
-
-    /// Applies exactly the plan that is made now.
-    async fn apply(&self, name: &RepoName, deletion: &Deletion) -> Applied {
-        let plan = self.plan(name, deletion).await;
-        let application = Application {
-            plan: Some(&plan.id),
-            now: false,
-        };
-        let applied = self
-            .registry
-            .apply_deletion(&caller(), name, deletion, &EveryTag, application)
-            .await
-            .unwrap();
-        assert_eq!(applied.stayed, []);
-        assert_eq!(
-            applied.tags,
-            tags_of(&plan)
-                .into_iter()
-                .map(|name| tag(&name))
-                .collect::<Vec<_>>()
-        );
-        let planned: Vec<Digest> = plan.manifests.iter().map(|manifest| manifest.digest).collect();
-        assert_eq!(applied.manifests, planned);
-        assert_eq!(applied.layers, plan.layers);
-        applied
-    }
-
-    async fn restore(&self, applied: &Applied) {
-        let record = applied.record.as_ref().unwrap();
-        let restored = self
-            .registry
-            .restore_from_trash(&caller(), record, false)
-            .await
-            .unwrap();
-        assert_eq!((restored.left_alone, restored.lost), (vec![], vec![]));
-    }
-
-    async fn pulled(&self, name: &RepoName, tag: &str) -> Option<Digest> {
-        let found = self
-            .registry
-            .manifest(name, &tag.parse::<Tag>().unwrap().into())
-            .await;
-        found.ok().map(|manifest| manifest.digest)
-    }
-
-    async fn has(&self, name: &RepoName, digest: &Digest) -> bool {
-        self.registry.manifest(name, &(*digest).into()).await.is_ok()
-    }
-
-    async fn tags(&self, name: &RepoName) -> Vec<String> {
-        let tags = self.registry.tags(name, &PageRequest::default()).await;
-        tags.unwrap_or_default()
-            .names
-            .iter()
-            .map(ToString::to_string)
-            .collect()
-    }
-
-    /// The keys below the directory of all repositories.
-    async fn keys(&self) -> BTreeSet<String> {
-        let objects = self
-            .storage
-            .scan(&layout::repositories(), None, 10_000)
-            .await
-            .unwrap()
-            .objects;
-        objects
-            .iter()
-            .map(|object| object.key.as_str().to_owned())
-            .collect()
-    }
-}
+use crate::planning::{Store, manifests_of, open, tags_of, why};
 
 fn one(tag: &str) -> Deletion {
     Deletion::Tags {
@@ -137,21 +30,6 @@ fn untagged(min_age: u64, keep_history: u64) -> Deletion {
         min_age: Duration::from_secs(min_age),
         keep_history: Duration::from_secs(keep_history),
     }
-}
-
-fn tags_of(plan: &Plan) -> Vec<String> {
-    plan.tags.iter().map(|planned| planned.tag.to_string()).collect()
-}
-
-fn manifests_of(plan: &Plan) -> BTreeSet<Digest> {
-    plan.manifests.iter().map(|manifest| manifest.digest).collect()
-}
-
-/// Why the manifest `digest` stays.
-#[track_caller]
-fn why(plan: &Plan, digest: &Digest) -> String {
-    let staying = plan.stays.iter().find(|staying| staying.digest == Some(*digest));
-    staying.unwrap_or_else(|| panic!("{plan:?}")).why.clone()
 }
 
 on_both_engines! { open:

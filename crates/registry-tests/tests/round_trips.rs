@@ -209,9 +209,9 @@ async fn requests_of_a_push() {
             "small blob, POST, PATCH and empty PUT: 7 requests in 7 round trips: 2 Get, 4 Put, 1 Delete",
             "mount: 3 requests in 2 round trips: 1 Head, 1 Get, 1 Put",
             "mount of an absent blob: 3 requests in 2 round trips: 1 Head, 2 Get",
-            "PUT manifest of config and layer: 11 requests in 5 round trips: 2 Head, 5 Get, 4 Put",
-            "PUT manifest again, by another tag: 11 requests in 5 round trips: 2 Head, 5 Get, 4 Put",
-            "PUT manifest of config and 31 layers: 101 requests in 5 round trips: 32 Head, 65 Get, 4 Put",
+            "PUT manifest of config and layer: 12 requests in 5 round trips: 3 Head, 5 Get, 4 Put",
+            "PUT manifest again, by another tag: 12 requests in 5 round trips: 3 Head, 5 Get, 4 Put",
+            "PUT manifest of config and 31 layers: 102 requests in 5 round trips: 33 Head, 65 Get, 4 Put",
         ],
         "{costs:#?}"
     );

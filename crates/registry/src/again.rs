@@ -22,6 +22,10 @@
 //! from a repository, and a push of a manifest that names it. The bytes of what is linked again are there: the push relied on
 //! them, and the [marks](crate::coordination) keep them.
 //!
+//! It holds as well for the entry of a history that goes because it is old, and a push by which the tag comes to point at that
+//! manifest again: the deletion looks at the tag once more, and the push at the entry. Deletions by digest find tags by their
+//! entries.
+//!
 //! Where deleting is switched off, nothing but the collector removes links, and pushes do not look again.
 //!
 //! # What remains
@@ -32,7 +36,7 @@
 //! child, or of the index after it, heals that. A deletion of all tags of a manifest reads each tag just before it
 //! removes it: a push that moves the tag elsewhere in between those two requests, on another replica, loses the tag.
 
-use wharf_oci::{Descriptor, Digest, RepoName};
+use wharf_oci::{Descriptor, Digest, RepoName, Tag};
 use wharf_storage::{Key, Put, layout};
 
 use crate::{
@@ -82,6 +86,33 @@ impl Registry {
         }
         if !puts.is_empty() {
             tracing::info!(repository = %name, links = puts.len(), "content was deleted while a manifest that names it was being pushed; the links are there again");
+            self.storage.publish(&puts).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Registry {
+    /// Writes the entries for `digest` in the histories of `tags` again that another process has removed since a push of `name` wrote
+    /// them; the tags are visible by now.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn restore_entries(&self, name: &RepoName, digest: &Digest, tags: &[Tag]) -> Result<()> {
+        let lost = tags.iter().map(|tag| async move {
+            let entry = layout::tag_history_link(name, tag, digest);
+            match self.storage.stat(&entry).await {
+                Ok(_) => return Ok(None),
+                Err(error) if error.is_not_found() => {}
+                Err(error) => return Err(error.into()),
+            }
+            // A tag that was deleted lost its history with it.
+            let target = self.tree.links.target(&layout::tag_link(name, tag)).await?;
+            Ok::<_, Error>((target == Some(*digest)).then(|| Put::new(entry, layout::link_content(digest))))
+        });
+        let puts: Vec<Put> = in_parallel(lost).await?.into_iter().flatten().collect();
+        if !puts.is_empty() {
             self.storage.publish(&puts).await?;
         }
         Ok(())

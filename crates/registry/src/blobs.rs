@@ -110,7 +110,8 @@ impl Registry {
         let digests = std::slice::from_ref(digest);
         // At once: that a blob is removed between the two looks is found when the manifest is pushed. In one process the
         // digest is noted before the blob is looked for.
-        let (reliance, info) = futures_util::join!(self.locks.rely_on(digests), self.blob(name, digest));
+        let (reliance, info) =
+            futures_util::join!(self.locks.rely_on(name, digests), self.blob(name, digest));
         match info {
             Ok(_) if reliance?.is_swept(digest) => Err(Error::BlobUnknown { digest: *digest }),
             info => info,
@@ -255,7 +256,7 @@ impl Registry {
         digest: &Digest,
         from: Option<&RepoName>,
     ) -> Result<Option<BlobInfo>> {
-        let lock = self.locks.lock_shared(std::slice::from_ref(digest)).await?;
+        let lock = self.locks.lock_shared(name, std::slice::from_ref(digest)).await?;
         if lock.is_swept(digest) {
             return Ok(None);
         }

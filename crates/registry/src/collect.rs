@@ -41,11 +41,15 @@
 //! links; blobs. After a crash what is left is unreferenced, and garbage to the next run.
 
 pub(crate) mod digests;
+mod emptied;
 pub(crate) mod garbage;
+mod listed_links;
+mod listing;
 mod live;
 mod mark;
 pub(crate) mod needs;
 mod online;
+mod portion;
 mod report;
 pub(crate) mod survey;
 mod sweep;
@@ -55,14 +59,20 @@ use std::{collections::BTreeSet, fmt, sync::Arc};
 
 use futures_util::{Stream, StreamExt as _};
 use wharf_budget::{HEAVY, Share};
-use wharf_storage::{ErrorKind, Storage, layout::InTree as _};
+use wharf_storage::{ErrorKind, Storage};
 
-use self::{digests::DigestSet, mark::Examined};
+use self::{
+    digests::DigestSet,
+    emptied::Emptied,
+    listed_links::ListedLinks,
+    mark::Examined,
+    portion::{Portion, Unneeded},
+};
 use crate::{
     error::{Error, Result},
     registry::Registry,
     trash::{records::Trash, roots::TrashRoots},
-    tree::{manifest::Manifests, parallel::failed_job, repositories},
+    tree::{manifest::Manifests, parallel::failed_job},
 };
 
 pub use self::{
@@ -82,6 +92,8 @@ const REPOSITORIES: usize = 4;
 pub struct Collector {
     storage: Arc<dyn Storage>,
     manifests: Arc<Manifests>,
+    /// What links of listings held, from run to run.
+    links: Arc<ListedLinks>,
     trash: Arc<Trash>,
     options: CollectOptions,
 }
@@ -95,6 +107,7 @@ impl Collector {
                 Arc::clone(&storage),
                 Share::new("large_reads", HEAVY),
             )),
+            links: Arc::new(ListedLinks::new(Arc::clone(&storage))),
             storage,
             options,
         }
@@ -123,20 +136,21 @@ impl Collector {
     ///
     /// [`Error::TrashDamaged`] when a record of the trash cannot be read: it is unknown what it keeps. Errors of the store.
     pub async fn mark(&self) -> Result<Marking> {
+        self.mark_portion(Arc::new(Portion::all())).await
+    }
+
+    /// As [`mark`](Self::mark), for a run that deals with a `portion` of the garbage.
+    async fn mark_portion(&self, portion: Arc<Portion>) -> Result<Marking> {
         let trash = Arc::new(TrashRoots::read(&self.trash).await?);
-        let examination = mark::Examination {
-            storage: Arc::clone(&self.storage),
-            manifests: Arc::clone(&self.manifests),
-            options: self.options,
-        };
+        let examination = self.examination(portion);
         let (examine, roots) = (examination.clone(), Arc::clone(&trash));
-        let examined = repositories::parents_first(Arc::clone(&self.storage))
-            .map(move |repository| {
+        let examined = listing::all(&self.storage)
+            .map(move |found| {
                 let (examine, roots) = (examine.clone(), Arc::clone(&roots));
                 tokio::spawn(async move {
-                    let repository = repository?;
-                    let roots = roots.of(repository.path());
-                    examine.repository(repository, &roots).await
+                    let found = found?;
+                    let roots = roots.of(found.path());
+                    examine.repository(found, &roots).await
                 })
             })
             .buffered(REPOSITORIES)
@@ -146,9 +160,26 @@ impl Collector {
             unseen: trash.repositories().map(Box::from).collect(),
             trash,
             records: Arc::clone(&self.trash),
+            marked: Marked {
+                live: DigestSet::default(),
+                portion: Arc::clone(&examination.portion),
+                repositories: Vec::new(),
+                findings: Vec::new(),
+                emptied: Emptied::default(),
+                records: 0,
+            },
             examination,
-            marked: Marked::default(),
         })
+    }
+
+    fn examination(&self, portion: Arc<Portion>) -> mark::Examination {
+        mark::Examination {
+            storage: Arc::clone(&self.storage),
+            manifests: Arc::clone(&self.manifests),
+            links: Arc::clone(&self.links),
+            portion,
+            options: self.options,
+        }
     }
 
     /// Looks for what is stored and not marked.
@@ -158,11 +189,19 @@ impl Collector {
     /// Errors of listing the blobs.
     pub async fn garbage(&self, marked: Marked) -> Result<Garbage> {
         let live = Arc::new(marked.live);
-        let blobs = garbage::blobs(&self.storage, &live, self.options).await?;
+        let Unneeded {
+            blobs,
+            rest,
+            emptied: of_blobs,
+        } = garbage::blobs(&self.storage, &live, &marked.portion, self.options).await?;
+        let mut emptied = marked.emptied;
+        emptied.extend(of_blobs);
         Ok(Garbage {
             marked: live.len(),
             blobs,
+            rest,
             repositories: marked.repositories,
+            emptied,
             findings: marked.findings,
             records: marked.records,
         })
@@ -236,12 +275,14 @@ impl Marking {
             marks,
             garbage,
             findings,
+            emptied,
         } = examined;
         for mark in &marks {
             self.marked.live.insert(mark.digest());
         }
         self.marked.repositories.extend(garbage);
         self.marked.findings.extend(findings);
+        self.marked.emptied.extend(emptied);
         RepositoryMarks { name, marks }
     }
 }
@@ -264,11 +305,13 @@ fn explain(error: Error) -> Error {
 }
 
 /// The needs of all repositories, and the garbage of some of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Marked {
     live: DigestSet,
+    portion: Arc<Portion>,
     repositories: Vec<RepositoryGarbage>,
     findings: Vec<Finding>,
+    emptied: Emptied,
     /// How many records of deletions the trash has.
     records: usize,
 }

@@ -44,6 +44,11 @@
 //! Bytes that are uploaded during a sweep come after it, because the upload waits. (Were they removed all the same, the
 //! manifest would be refused.)
 //!
+//! # Links
+//!
+//! A link of a layer that its repository does not need goes as well where the bytes stay; [`link_marks`] says how the same marks
+//! stand for links.
+//!
 //! # Why no removal comes too late
 //!
 //! A removal may be delayed, by the network or because its process was stopped, beyond the sweep that it belongs to. So
@@ -88,6 +93,7 @@ mod in_memory;
 mod in_store;
 #[cfg(test)]
 mod interleavings;
+mod link_marks;
 mod marks;
 #[cfg(test)]
 mod model;
@@ -103,14 +109,25 @@ use std::{sync::Arc, time::Duration};
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::Storage;
 
-use self::{in_memory::InMemory, in_store::InStore, marks::Marks, stripes::Stripes};
-use crate::error::Result;
+use self::{decisions::Timing, in_memory::InMemory, in_store::InStore, marks::Marks, stripes::Stripes};
+use crate::error::{Error, Result};
 
 pub use self::run::{Condemned, Run};
 pub(crate) use self::{
+    link_marks::link_mark,
     relying::Reliance,
     stripes::{Hold, Watch},
 };
+
+/// How much time the agreement of several processes and the collector leaves the store. All processes of a store have the same.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Minutes, for any store.
+    #[default]
+    Safe,
+    /// Seconds. No setting leads to it: it is for tests, on a store that they start themselves on the same machine.
+    Quick,
+}
 
 /// The locks and the marks of a store. Clones share them.
 #[derive(Debug, Clone)]
@@ -121,11 +138,15 @@ pub(crate) struct Coordination {
 }
 
 impl Coordination {
-    /// The coordination of the users of `storage`. Does no I/O.
+    /// The coordination of the users of `storage`, at this `pace` if other processes share it. Does no I/O.
     /// In one process, what a client was told that it may rely on is kept for `grace`.
-    pub(crate) fn new(storage: Arc<dyn Storage>, grace: Duration) -> Self {
+    pub(crate) fn new(storage: Arc<dyn Storage>, grace: Duration, pace: Pace) -> Self {
+        let timing = match pace {
+            Pace::Safe => &Timing::SHARED,
+            Pace::Quick => &Timing::QUICK,
+        };
         let marks: Arc<dyn Marks> = match storage.is_shared() {
-            true => Arc::new(InStore::new(Arc::clone(&storage))),
+            true => Arc::new(InStore::new(Arc::clone(&storage), timing)),
             false => Arc::new(InMemory::new(grace)),
         };
         Self {
@@ -155,24 +176,45 @@ impl Coordination {
         self.stripes.watch(digests).await
     }
 
-    /// What of `digests` a client that pushes may rely on. To be called under the shared lock on them, and before it is looked up
+    /// What of `digests` a client that pushes to `repository` may rely on, bytes and links; without a repository, bytes. To be called under the shared lock on them, and before it is looked up
     /// whether they are stored.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(crate) async fn rely_on(&self, digests: &[Digest]) -> Result<Reliance> {
-        Reliance::on(&self.marks, digests).await
+    pub(crate) async fn rely_on(
+        &self,
+        repository: Option<&RepoName>,
+        digests: &[Digest],
+    ) -> Result<Reliance> {
+        Reliance::on(&self.marks, repository, digests).await
     }
 
     /// Begins a run of the collector; `None` when another one may be under way.
     ///
     /// # Errors
     ///
-    /// Errors of the store.
+    /// [`Error::NotCollectable`] where the store does not keep what removals rely on; errors of the store.
     pub(crate) async fn begin_run(&self) -> Result<Option<Run>> {
+        match self.storage.obstacle() {
+            Some(obstacle) => Err(Error::NotCollectable(obstacle)),
+            None => self.begin(true).await,
+        }
+    }
+
+    /// Begins a run that is to remove nothing, so that there is no other one meanwhile; `None` as in [`begin_run`](Self::begin_run).
+    /// It takes the place of another one of that kind, which then ends with an error.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn hold_off_collector(&self) -> Result<Option<Run>> {
+        self.begin(false).await
+    }
+
+    async fn begin(&self, collects: bool) -> Result<Option<Run>> {
         let (storage, marks) = (Arc::clone(&self.storage), Arc::clone(&self.marks));
-        Run::begin(storage, marks, Arc::clone(&self.stripes)).await
+        Run::begin(storage, marks, Arc::clone(&self.stripes), collects).await
     }
 
     /// Whether other processes may change the store.

@@ -41,7 +41,7 @@ mod options;
 mod report;
 mod repository;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use wharf_storage::{
@@ -51,7 +51,8 @@ use wharf_storage::{
 
 use self::{job::Job, repository::Seen};
 use crate::{
-    error::Result,
+    coordination::{Coordination, Pace},
+    error::{Error, Result},
     transfer,
     tree::{parallel::failed_job, repositories, unreadable::Unreadable},
 };
@@ -81,13 +82,33 @@ impl Copier {
         Arc::clone(&self.job.progress)
     }
 
-    /// Copies. What goes wrong with one object is a [`Problem`], and the others are copied nevertheless.
+    /// Copies. A bucket has no other collector meanwhile: what it has already is passed over, and must not be garbage to a server
+    /// that does not see yet what is to need it. What goes wrong with one object is a [`Problem`], and the others are copied nevertheless.
     ///
     /// # Errors
     ///
-    /// When going on makes no sense: the blobs cannot be listed, the destination is full or refuses to be written, or
+    /// [`Error::Busy`] when a collector is at work on the destination. When going on makes no sense: the blobs cannot be listed, the destination is full or refuses to be written, or
     /// many objects in a row failed for reasons of a store. What was copied stays, and the next copy goes on from there.
     pub async fn run(self) -> Result<CopyReport> {
+        if self.job.options.dry_run || !self.job.to.is_shared() {
+            return self.copy().await;
+        }
+        let coordination = Coordination::new(Arc::clone(&self.job.to), Duration::ZERO, Pace::Safe);
+        // Nothing of a run that has ended is under way, and one that died can remove nothing any more when its lease is stale. What
+        // it has doomed is spared by the next run, which begins after this one and sees what was copied. Another copy that runs ends.
+        let Some(mut run) = coordination.hold_off_collector().await? else {
+            return Err(Error::Busy {
+                reason: "a server collects the garbage of the store to copy into, or ended while it did; that is over in minutes",
+            });
+        };
+        let copied = run.during(self.copy()).await;
+        if let Err(error) = run.end().await {
+            tracing::warn!(%error, "the lease of the collector could not be given back; the destination is collected again in ten minutes");
+        }
+        copied
+    }
+
+    async fn copy(&self) -> Result<CopyReport> {
         blobs::copy_all(&self.job).await?;
         let unreadable = Arc::new(Unreadable::default());
         let seen = self.copy_repositories(&unreadable).await?;

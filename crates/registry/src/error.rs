@@ -2,7 +2,7 @@
 
 use wharf_budget::Exhausted;
 use wharf_oci::{Digest, NameError, RepoName, Tag, UploadId};
-use wharf_storage::ErrorKind;
+use wharf_storage::{ErrorKind, Obstacle};
 
 use crate::trash::record::TrashId;
 
@@ -185,6 +185,12 @@ pub enum Error {
         /// Identifier of the plan that is made now.
         current: Digest,
     },
+    /// Retention would take more of the tags of a repository than one run may.
+    #[error("{why}; nothing was deleted; look at the plan, and allow it if it is what you want")]
+    TooManyTags {
+        /// How many would go, and how many may.
+        why: String,
+    },
     /// A deletion that had begun to remove pointers failed.
     #[error(
         "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"
@@ -196,6 +202,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// Garbage cannot be removed beside the processes that use the store.
+    #[error("nothing is collected: {0}")]
+    NotCollectable(Obstacle),
     /// The request would have to wait for too long, because too many others do the same.
     #[error("{reason}; try again in a moment")]
     Busy {

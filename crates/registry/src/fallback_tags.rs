@@ -139,7 +139,12 @@ impl Registry {
             creates_only: false,
         };
         let prepared = self.prepare_manifest(name, push).await?;
-        self.publish_silently(prepared).await.map(drop)
+        let index = self.publish_silently(prepared).await?;
+        if self.must_look_again() {
+            let tag = std::slice::from_ref(&fallback.tag);
+            self.restore_entries(name, &index.digest, tag).await?;
+        }
+        Ok(())
     }
 
     /// Brings the fallback tags up to date that a push of a manifest may leave stale: that of its `subject`, and those among its own

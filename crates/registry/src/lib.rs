@@ -29,6 +29,7 @@ mod plan;
 mod precondition;
 mod referrers;
 mod registry;
+pub mod retention;
 mod rounds;
 mod rules;
 mod scrub;
@@ -39,7 +40,7 @@ mod tree;
 mod uploads;
 
 pub use blobs::{BlobInfo, OpenBlob};
-pub use coordination::{Condemned, Run};
+pub use coordination::{Condemned, Pace, Run};
 pub use error::{Error, MissingReference, ReferenceRole, Result};
 pub use events::{
     Caller, CallerFacts, Event, EventKind, Origin, Pull, Pulled, RequestFacts, Subscriber, Surface,
@@ -49,7 +50,8 @@ pub use history::{History, PastManifest};
 pub use lease::Lease;
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use plan::{
-    Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, Role, Staying,
+    Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, PullsOf, RetentionPage,
+    Role, Staying,
 };
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;

@@ -14,7 +14,7 @@ use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{ErrorKind, Finished, Key, Put, Puts, Removal, Storage, TreeRemoval, layout};
 
 use crate::{
-    coordination::{Coordination, Hold, Reliance, Run, Watch},
+    coordination::{Coordination, Hold, Pace, Reliance, Run, Watch},
     error::{Error, Result},
     patience::{self, PATIENCE},
     precondition::Observed,
@@ -39,26 +39,26 @@ pub(crate) struct Locks {
 }
 
 impl Locks {
-    /// The locks of `storage`. See [`Coordination::new`] about `grace`.
-    pub(crate) fn new(storage: Arc<dyn Storage>, grace: Duration) -> Self {
+    /// The locks of `storage`. See [`Coordination::new`] about `grace` and `pace`.
+    pub(crate) fn new(storage: Arc<dyn Storage>, grace: Duration, pace: Pace) -> Self {
         Self {
-            coordination: Coordination::new(Arc::clone(&storage), grace),
+            coordination: Coordination::new(Arc::clone(&storage), grace, pace),
             storage,
         }
     }
 
     /// Waits until no request of this process removes one of `digests`, and keeps them from being removed, except those that a
-    /// sweep is about to remove: they [count as absent](Shared::is_swept).
+    /// sweep is about to remove, or links of `name` to them: they [count as absent](Shared::is_swept).
     ///
     /// Whether the digests are stored is to be looked up under the lock.
     ///
     /// # Errors
     ///
     /// [`Error::Busy`] when that takes too long; errors of the store.
-    pub(crate) async fn lock_shared(&self, digests: &[Digest]) -> Result<Shared> {
+    pub(crate) async fn lock_shared(&self, name: &RepoName, digests: &[Digest]) -> Result<Shared> {
         let hold = soon(self.coordination.lock_shared(digests)).await?;
         Ok(Shared {
-            reliance: self.coordination.rely_on(digests).await?,
+            reliance: self.coordination.rely_on(Some(name), digests).await?,
             locks: self.clone(),
             _hold: hold,
         })
@@ -70,10 +70,15 @@ impl Locks {
     /// # Errors
     ///
     /// As [`lock_shared`](Self::lock_shared).
-    pub(crate) async fn lock_to_store(&self, own: &Digest, digests: &[Digest]) -> Result<Shared> {
+    pub(crate) async fn lock_to_store(
+        &self,
+        name: &RepoName,
+        own: &Digest,
+        digests: &[Digest],
+    ) -> Result<Shared> {
         let begun = Instant::now();
         loop {
-            let lock = self.lock_shared(digests).await?;
+            let lock = self.lock_shared(name, digests).await?;
             if !lock.is_swept(own) {
                 return Ok(lock);
             }
@@ -88,13 +93,13 @@ impl Locks {
         }
     }
 
-    /// What of `digests` a client that pushes may rely on: see [`Coordination::rely_on`].
+    /// What of `digests` a client that pushes to `name` may rely on: see [`Coordination::rely_on`].
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(crate) async fn rely_on(&self, digests: &[Digest]) -> Result<Reliance> {
-        self.coordination.rely_on(digests).await
+    pub(crate) async fn rely_on(&self, name: &RepoName, digests: &[Digest]) -> Result<Reliance> {
+        self.coordination.rely_on(Some(name), digests).await
     }
 
     /// Whether bytes that are stored under another digest than the one that is relied on may be relied on as well. Whether
@@ -104,7 +109,10 @@ impl Locks {
     ///
     /// Errors of the store.
     pub(crate) async fn may_rely_on_bytes(&self, stored: &Digest) -> Result<bool> {
-        let reliance = self.coordination.rely_on(std::slice::from_ref(stored)).await?;
+        let reliance = self
+            .coordination
+            .rely_on(None, std::slice::from_ref(stored))
+            .await?;
         Ok(!reliance.is_swept(stored))
     }
 

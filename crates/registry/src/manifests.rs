@@ -283,13 +283,14 @@ impl Registry {
         let mut looked_up = std::mem::take(&mut prepared.looked_up);
         let manifest = self.publish_silently(prepared).await?;
         looked_up.retain(|(role, descriptor)| !self.options.is_optional(*role, descriptor));
-        let own = self
-            .must_look_again()
-            .then(|| (ReferenceRole::Manifest, own_descriptor(&manifest)));
-        try_join!(
-            self.restore_links(&name, &looked_up),
-            self.restore_links(&name, own.as_slice())
-        )?;
+        if self.must_look_again() {
+            let own = [(ReferenceRole::Manifest, own_descriptor(&manifest))];
+            try_join!(
+                self.restore_links(&name, &looked_up),
+                self.restore_links(&name, &own),
+                self.restore_entries(&name, &manifest.digest, &tags),
+            )?;
+        }
         let pushed = || pushes(&manifest, &tags);
         self.subscribers.changed(caller, &name, pushed).await;
         self.update_fallback_tags(&name, subject.as_ref(), &tags).await?;
@@ -378,7 +379,7 @@ impl Registry {
         mut hashed: HashMap<Digest, Hashed>,
     ) -> Result<Shared> {
         for _ in 0..ATTEMPTS {
-            let lock = self.locks.lock_to_store(own, digests).await?;
+            let lock = self.locks.lock_to_store(name, own, digests).await?;
             let unsure = self
                 .require_references(name, references, &hashed, Some(&lock))
                 .await?;

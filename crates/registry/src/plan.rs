@@ -10,15 +10,22 @@ mod content;
 mod layers;
 mod making;
 mod manifests;
+mod prune;
+mod retained;
 mod selection;
 mod tags;
 
-use std::{fmt, time::Duration};
+pub use prune::{PullsOf, RetentionPage};
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Digest, RepoName, Tag};
 
-use crate::trash::{DeletedKind, TrashId};
+use crate::{
+    retention::{LastPulls, Policy, Verdict},
+    trash::{DeletedKind, TrashId},
+};
 
 /// What is to be deleted from a repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +49,13 @@ pub enum Deletion {
         /// How long a tag that was moved keeps what it pointed at before.
         keep_history: Duration,
     },
+    /// What the rules of retention let go: tags with the images that nothing else needs then, and untagged manifests.
+    Retention {
+        /// The rules.
+        policy: Arc<Policy>,
+        /// When images of the repository were pulled; `None`: that is not counted, and rules that ask for it take nothing.
+        pulls: Option<Arc<LastPulls>>,
+    },
     /// All that the repository has. Repositories below it stay, and so do uploads that have not ended.
     Repository,
 }
@@ -53,6 +67,7 @@ impl Deletion {
             Self::Tags { .. } => DeletedKind::Tags,
             Self::Manifest { .. } => DeletedKind::Manifest,
             Self::Untagged { .. } => DeletedKind::Untagged,
+            Self::Retention { .. } => DeletedKind::Retention,
             Self::Repository => DeletedKind::Repository,
         }
     }
@@ -74,7 +89,7 @@ pub struct Plan {
     /// Number of links of layers that go, which let the repository read blobs. Only a whole repository loses them at once;
     /// otherwise those that nothing needs go with the next collection.
     pub layers: usize,
-    /// Entries that go from the histories of tags that stay, because they lead to manifests that go.
+    /// Entries that go from the histories of tags that stay: they lead to manifests that go, or to none, or are too old.
     pub history: Vec<PlannedTag>,
     /// What one might expect to go and stays, with the reason: not more than a hundred.
     pub stays: Vec<Staying>,
@@ -82,6 +97,10 @@ pub struct Plan {
     pub more_stays: usize,
     /// The bytes of what goes; `None`: nothing has looked at them.
     pub bytes: Option<PlannedBytes>,
+    /// What retention decides about each tag, the one that was pushed last first; empty for another deletion.
+    pub verdicts: Vec<Verdict>,
+    /// Why the plan cannot be applied as it is; `None`: it can.
+    pub refused: Option<String>,
 }
 
 impl Plan {

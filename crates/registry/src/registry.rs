@@ -7,7 +7,7 @@ use wharf_oci::{Descriptor, PageRequest, RepoName, is_referrers_tag};
 use wharf_storage::{Storage, elsewhere::Elsewhere};
 
 use crate::{
-    coordination::Run,
+    coordination::{Pace, Run},
     damaged::DamagedBlobs,
     error::{Error, ReferenceRole, Result},
     events::{Subscriber, Subscribers},
@@ -43,6 +43,8 @@ pub struct Options {
     pub trash_retention: Duration,
     /// How long the collector keeps what was stored, or told to a client that pushes, and is not needed yet (`collect.grace`).
     pub collect_grace: Duration,
+    /// How much time requests, replicas and the collector leave a bucket to agree.
+    pub pace: Pace,
 }
 
 impl Default for Options {
@@ -58,6 +60,7 @@ impl Default for Options {
             referrers_tags: false,
             trash_retention: Duration::ZERO,
             collect_grace: Duration::from_secs(3600),
+            pace: Pace::Safe,
         }
     }
 }
@@ -94,7 +97,7 @@ impl Registry {
         Self {
             tree: Tree::new(&storage, &budget),
             damaged: DamagedBlobs::new(),
-            locks: Locks::new(Arc::clone(&storage), options.collect_grace),
+            locks: Locks::new(Arc::clone(&storage), options.collect_grace, options.pace),
             trash: Trash::new(Arc::clone(&storage), options.trash_retention),
             catalog_rounds: Rounds::default(),
             subscribers: Subscribers::default(),
@@ -167,7 +170,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Errors of the store.
+    /// [`Error::NotCollectable`] where the store does not keep what removals rely on; errors of the store.
     pub async fn begin_collection(&self) -> Result<Option<Run>> {
         self.locks.begin_run().await
     }

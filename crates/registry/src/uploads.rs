@@ -225,7 +225,7 @@ impl UploadSession {
         let name = &key.repository;
         let lock = registry
             .locks
-            .lock_to_store(&actual, std::slice::from_ref(&actual))
+            .lock_to_store(name, &actual, std::slice::from_ref(&actual))
             .await?;
         lock.publish_blob(name, &actual, finished).await.map_err(lost)?;
         drop(lock);

@@ -4,12 +4,15 @@ mod about;
 mod activity;
 mod collections;
 mod deletions;
+mod plans;
 mod removal;
+mod retention;
 mod rules;
 mod shown;
 mod tags;
 mod tokens;
 mod trash;
+mod untagged;
 mod users;
 mod why;
 pub mod wire;
@@ -17,12 +20,15 @@ pub mod wire;
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
 pub use collections::{CollectionSchedule, Collections};
-pub use deletions::{DeletionError, apply_deletion, deletion_of, plan_deletion};
+pub use deletions::{apply_deletion, deletion_of, plan_deletion};
+pub use plans::DeletionError;
 pub use removal::{Removal, RemovalError, Removed};
+pub use retention::{DEFAULT_KEEP_HISTORY, PullCounts, Retention, RetentionSchedule};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
 pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
+pub use untagged::UntaggedManifests;
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 pub use why::why;
 
@@ -39,6 +45,8 @@ pub struct Admin {
     pub activity: Option<ActivityLog>,
     /// The collector; `None`: nothing is collected, because the store can only be read.
     pub collections: Option<Collections>,
+    /// The rules of retention, of the configuration and of requests.
+    pub retention: Retention,
     /// The robot tokens; `None`: the registry takes none.
     pub tokens: Option<Tokens>,
     /// The robot tokens in the store, which end with their users also while the registry takes none; `None`: there are none.

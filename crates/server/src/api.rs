@@ -20,6 +20,7 @@ mod operations;
 mod problem;
 mod query;
 mod record;
+mod retention;
 mod router;
 mod rules;
 mod site;

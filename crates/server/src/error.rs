@@ -235,7 +235,9 @@ impl From<RegistryError> for Failure {
                 (ErrorCode::Denied, error.to_string())
             }
             // Not 405, which clients take for "this registry cannot delete".
-            RegistryError::NeededByIndex { .. } | RegistryError::BlobNeeded { .. } => {
+            RegistryError::NeededByIndex { .. }
+            | RegistryError::BlobNeeded { .. }
+            | RegistryError::TooManyTags { .. } => {
                 return Self::new(ErrorCode::Denied, error.to_string()).with_status(StatusCode::CONFLICT);
             }
             // The distribution API makes no plans.
@@ -243,6 +245,8 @@ impl From<RegistryError> for Failure {
                 return Self::new(ErrorCode::Denied, error.to_string())
                     .with_status(StatusCode::PRECONDITION_FAILED);
             }
+            // It collects nothing either.
+            RegistryError::NotCollectable(_) => (ErrorCode::Unsupported, error.to_string()),
             RegistryError::DeletionInterrupted { .. } => (ErrorCode::Unknown, error.to_string()),
             RegistryError::PreconditionFailed { current, .. } => {
                 let failure = Self::new(ErrorCode::Denied, error.to_string())

@@ -34,7 +34,7 @@ pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
 pub use metrics::{
     AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, CollectionMetrics,
-    METRICS, Metrics, ScrubMetrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
+    METRICS, Metrics, RetentionMetrics, ScrubMetrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
 };
 pub use options::{Redirect, ServerOptions, ServerServices};
 pub use webhooks::{

@@ -6,6 +6,7 @@ mod bucket;
 mod bucket_requests;
 mod collections;
 mod events;
+mod retention;
 mod scrub;
 mod store;
 mod table;
@@ -20,6 +21,7 @@ pub use self::{
     bucket_requests::BucketRequestMetrics,
     collections::CollectionMetrics,
     events::WebhookMetrics,
+    retention::RetentionMetrics,
     scrub::ScrubMetrics,
     store::{CacheMetrics, StoreMetrics},
     table::METRICS,

@@ -35,7 +35,7 @@ use wharf_oci::{Algorithm, Digest};
 
 use crate::{
     Announced, Blob, ByteStream, Error, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object,
-    Objects, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage,
+    Objects, Obstacle, Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage,
     TreeRemoval, Upload, UploadStream, Uploads, Version, Wanted, layout, layout::UploadKey,
 };
 
@@ -170,6 +170,7 @@ struct Faults(Arc<Mutex<Plan>>);
 struct Plan {
     rules: Vec<Fault>,
     random: Option<Random>,
+    obstacle: Option<Obstacle>,
     struck: u64,
 }
 
@@ -205,11 +206,17 @@ impl Faulty {
         self.faults.0.lock().random = Some(random);
     }
 
+    /// From now on, until it is healed, the store lacks something that removals rely on.
+    pub fn obstruct(&self, obstacle: Obstacle) {
+        self.faults.0.lock().obstacle = Some(obstacle);
+    }
+
     /// From now on nothing goes wrong, except for what is already under way.
     pub fn heal(&self) {
         let mut plan = self.faults.0.lock();
         plan.rules.clear();
         plan.random = None;
+        plan.obstacle = None;
     }
 
     /// How many calls have gone wrong, so that a test can make sure that its faults struck.
@@ -404,6 +411,10 @@ impl Objects for Faulty {
 
     fn is_shared(&self) -> bool {
         self.inner.is_shared()
+    }
+
+    fn obstacle(&self) -> Option<Obstacle> {
+        self.faults.0.lock().obstacle.or_else(|| self.inner.obstacle())
     }
 
     fn keeps_times(&self) -> bool {

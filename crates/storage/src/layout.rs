@@ -73,6 +73,14 @@ pub fn blob(digest: &Digest) -> Key {
     ))
 }
 
+/// The digest of the blob whose bytes lie at `key`; `None` for a key that is not that of a blob.
+pub fn blob_at(key: &Key) -> Option<Digest> {
+    let path = key.as_str().strip_prefix(V2)?.strip_prefix("/blobs/")?;
+    let (algorithm, path) = path.split_once('/')?;
+    let digest = format!("{algorithm}:{}", path.split('/').nth(1)?).parse().ok()?;
+    (blob(&digest) == *key).then_some(digest)
+}
+
 /// The directory of all blobs.
 pub fn blobs() -> Key {
     Key::from_safe(format!("{V2}/blobs"))
@@ -123,7 +131,7 @@ impl Repository {
     /// # Errors
     ///
     /// [`KeyError`] when no key can have that name, or when it is longer than any name of a repository.
-    pub(crate) fn at(path: &str) -> Result<Self, KeyError> {
+    pub fn at(path: &str) -> Result<Self, KeyError> {
         if path.len() > LONGEST_NAME || !path.split('/').all(is_component) {
             return Err(KeyError(path.to_owned()));
         }
@@ -459,7 +467,7 @@ pub struct UploadKey {
 
 /// The repository that an object below [`repositories`] belongs to, and its path in it: the layout's own names begin with an
 /// underscore, and those of repositories do not.
-pub(crate) fn repository_of(path: &str) -> Option<(&str, &str)> {
+pub fn repository_of(path: &str) -> Option<(&str, &str)> {
     let slash = path.find("/_")?;
     (!path.starts_with('_')).then(|| (&path[..slash], &path[slash + 1..]))
 }

@@ -29,6 +29,7 @@ pub mod layout;
 pub mod metered;
 pub mod object;
 mod objects;
+mod obstacle;
 mod operation;
 pub mod replicas;
 pub mod spool;
@@ -41,6 +42,7 @@ pub use objects::{
     Blob, ByteStream, Condition, Entry, Found, FoundPage, Listed, Object, Objects, Page, Put, Puts, Removal,
     RepositoryPage, ScanPage, Scanned, Stat, TreeRemoval, Wanted,
 };
+pub use obstacle::Obstacle;
 pub use operation::Operation;
 pub use uploads::{Announced, Finished, ListedUpload, Upload, UploadStream, Uploads};
 pub use version::{Fingerprint, Version};

@@ -13,9 +13,9 @@ use bytes::Bytes;
 use wharf_oci::{Algorithm, Digest};
 
 use crate::{
-    Announced, Blob, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object, Objects, Operation,
-    Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage, TreeRemoval, Upload,
-    UploadStream, Uploads, Version, Wanted, layout::UploadKey,
+    Announced, Blob, ErrorKind, Finished, FoundPage, Key, Listed, ListedUpload, Object, Objects, Obstacle,
+    Operation, Page, Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, Storage, TreeRemoval,
+    Upload, UploadStream, Uploads, Version, Wanted, layout::UploadKey,
 };
 
 /// The upper bounds of the histogram's buckets, in seconds; registry:2 has the same. One more bucket has no bound.
@@ -214,6 +214,10 @@ impl Objects for Metered {
 
     fn is_shared(&self) -> bool {
         self.inner.is_shared()
+    }
+
+    fn obstacle(&self) -> Option<Obstacle> {
+        self.inner.obstacle()
     }
 
     fn keeps_times(&self) -> bool {

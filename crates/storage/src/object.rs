@@ -146,8 +146,8 @@ use self::{
     upload::ObjectUpload,
 };
 use crate::{
-    Blob, Condition, Error, ErrorKind, FoundPage, Key, Listed, ListedUpload, Object, Objects, Page, Put,
-    Puts, Removal, RepositoryPage, Result, ScanPage, Stat, TreeRemoval, Upload, UploadStream, Uploads,
+    Blob, Condition, Error, ErrorKind, FoundPage, Key, Listed, ListedUpload, Object, Objects, Obstacle, Page,
+    Put, Puts, Removal, RepositoryPage, Result, ScanPage, Stat, TreeRemoval, Upload, UploadStream, Uploads,
     Version, Wanted, layout, layout::UploadKey, version::ObjectMark,
 };
 
@@ -369,6 +369,10 @@ impl Objects for ObjectStorage {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn obstacle(&self) -> Option<Obstacle> {
+        self.bucket.store.abilities().obstacle()
     }
 
     async fn remove_tree(&self, dir: &Key) -> Result<()> {

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::{Error, Key, Result, Version};
+use crate::{Error, Key, Obstacle, Result, Version};
 
 #[cfg(doc)]
 use crate::ErrorKind;
@@ -242,6 +242,12 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
 
     /// Whether other processes may change the store while this one has it open.
     fn is_shared(&self) -> bool;
+
+    /// What keeps bytes from being removed that other processes may come to need; `None`: nothing, as in a store that no other
+    /// process shares. On a bucket a probe finds it out, which takes seconds.
+    fn obstacle(&self) -> Option<Obstacle> {
+        None
+    }
 
     /// Whether a put can [say](Put::at) how old its object is, as on a file system.
     fn keeps_times(&self) -> bool {

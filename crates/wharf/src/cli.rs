@@ -8,6 +8,7 @@ mod fsck;
 mod garbage_collect;
 mod gc;
 mod init;
+mod prune;
 mod storage;
 mod tag;
 mod token;
@@ -22,6 +23,7 @@ pub(crate) use self::{
     garbage_collect::GarbageCollect,
     gc::Gc,
     init::{Doctor, Init},
+    prune::Prune,
     storage::{Storage, StorageCopy},
     tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
@@ -156,6 +158,11 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: Tag,
     },
+
+    /// Delete tags and images that rules do not keep, such as all but the five newest; without --apply only say which.
+    ///
+    /// Each tag has a reason. Index children, signatures and other referrers follow their image. What goes can be restored from the trash.
+    Prune(Prune),
 
     /// List what was deleted from this registry, take it back, or give it up.
     ///

@@ -19,6 +19,7 @@ pub(crate) mod init;
 pub(crate) mod inspect;
 pub(crate) mod manual;
 mod offline;
+pub(crate) mod prune;
 pub(crate) mod pwgen;
 mod question;
 pub(crate) mod referrers;

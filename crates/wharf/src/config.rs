@@ -18,6 +18,7 @@ mod every_key;
 mod file;
 mod headers;
 mod health;
+mod history;
 mod http;
 mod keys;
 mod kind;
@@ -29,6 +30,7 @@ mod notifications;
 mod paging;
 mod proxyheader;
 mod report;
+mod retention;
 mod scrub;
 mod section;
 mod show;
@@ -46,6 +48,7 @@ pub(crate) use documentation::documentation;
 pub(crate) use file::usual_place;
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
+pub(crate) use retention::percent;
 pub(crate) use show::{Examined, examine};
 pub(crate) use size::bytes;
 
@@ -53,7 +56,8 @@ use std::{fmt, path::PathBuf, time::Duration};
 
 use wharf_access::{ProxyHeader, rules::Configured, token};
 use wharf_http::{AccessLogExclusions, AccessLogFormat, SocketOwner, TlsOptions, TraceSettings};
-use wharf_server::{Check, ServerOptions, Target, WebhookOptions};
+use wharf_registry::retention::Policy;
+use wharf_server::{Check, ServerOptions, Target, WebhookOptions, admin::RetentionSchedule};
 use wharf_storage::object::{
     ObjectOptions,
     s3::{AccessKey, S3Settings},
@@ -100,6 +104,7 @@ pub(crate) struct Settings {
     /// The activity log; `None`: there is none, and pulls are not counted.
     pub(crate) activity: Option<ActivityLog>,
     pub(crate) collect: Collect,
+    pub(crate) retention: Retention,
     /// How all blobs are read again and again; `None`: they are not.
     pub(crate) scrub: Option<wharf_registry::ScrubOptions>,
     pub(crate) server: ServerOptions,
@@ -112,7 +117,17 @@ pub(crate) struct Collect {
     pub(crate) is_scheduled: bool,
     pub(crate) interval: Duration,
     pub(crate) grace: Duration,
+    /// Whether manifests without a tag are deleted before each collection
+    pub(crate) untagged: bool,
     pub(crate) ignores_foreign_writers: bool,
+}
+
+/// What stays in the repositories.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Retention {
+    pub(crate) policy: Policy,
+    /// When the rules are applied; `None`: there are none.
+    pub(crate) schedule: Option<RetentionSchedule>,
 }
 
 /// The bounds of the activity log.

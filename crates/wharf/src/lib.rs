@@ -16,7 +16,7 @@ mod services;
 mod systemd;
 mod version;
 
-pub use running::{Running, start};
+pub use running::{Running, start, start_quickly};
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
@@ -83,6 +83,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Healthcheck { config } => cmd::healthcheck::run(config.as_deref())?,
         cli::Command::Repo { command } => return cmd::repo::run(command),
         cli::Command::Tag { command } => return cmd::repo::run_tag(command),
+        cli::Command::Prune(arguments) => return cmd::prune::run(&arguments),
         cli::Command::Trash { command } => return cmd::trash::run(command),
         cli::Command::Inspect {
             image,

@@ -3,8 +3,12 @@
 use anyhow::Context as _;
 use tokio::{sync::oneshot, task::JoinHandle};
 use wharf_http::ListenAddress;
+use wharf_registry::Pace;
 
-use crate::{config, services::Services};
+use crate::{
+    config::{self, Settings},
+    services::Services,
+};
 
 /// A server that answers requests. Dropping it stops it without waiting for running requests.
 #[derive(Debug)]
@@ -26,8 +30,27 @@ pub async fn start(
     configuration: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> anyhow::Result<Running> {
-    let settings = config::parse(configuration, environment)?;
-    let services = Services::assemble(&settings, None).await?;
+    serve(&config::parse(configuration, environment)?).await
+}
+
+/// As [`start`], at a pace at which nothing but tests may agree with a collector: on a bucket of a store that the test has started
+/// on the same machine, see [`Pace::Quick`]. All servers of the bucket must have it.
+///
+/// # Errors
+///
+/// As [`start`].
+#[doc(hidden)]
+pub async fn start_quickly(
+    configuration: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> anyhow::Result<Running> {
+    let mut settings = config::parse(configuration, environment)?;
+    settings.registry.pace = Pace::Quick;
+    serve(&settings).await
+}
+
+async fn serve(settings: &Settings) -> anyhow::Result<Running> {
+    let services = Services::assemble(settings, None).await?;
     let (stop, stopped) = oneshot::channel();
     Ok(Running {
         address: services.address().clone(),

@@ -6,6 +6,7 @@ mod admin;
 mod bucket;
 mod collect;
 mod purge;
+mod retention;
 mod scrub;
 mod store;
 mod telemetry;
@@ -113,6 +114,8 @@ impl Services {
         };
         used.admin = admin::services(settings, &store, used.access.as_ref());
         used.admin.collections = collect::start(settings, &registry, &supervisor);
+        let counts = used.activity.as_ref();
+        used.admin.retention = retention::start(settings, &registry, &store, counts, &supervisor)?;
         used.scrub = scrub::start(settings, &registry, &supervisor)?;
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();

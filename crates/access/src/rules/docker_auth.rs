@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use wharf_document::{Map, Node, Value, words::cut};
+use wharf_pattern::AccountPart;
 
 use super::{
     Account, Effect, Groups, Pattern, Problem, Rule, RuleOrigin, Rules, Verbs,
     go::{self, Found},
-    pattern::AccountPart,
     text::{Text, check_keys, line, listed, network, text, texts, unknown},
 };
 use crate::action::Verb;

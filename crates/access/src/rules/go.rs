@@ -4,8 +4,7 @@
 //! then its rule is not used, but never more.
 
 use regex::{Regex, RegexBuilder};
-
-use super::pattern::{AccountPart, Pattern, PatternError};
+use wharf_pattern::{AccountPart, Pattern, PatternError};
 
 /// The most bytes that a compiled expression may take.
 const SIZE_LIMIT: usize = 1 << 20;

@@ -1,19 +1,20 @@
 //! The counts of pulls in the store: this process's own, and those of the others.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::HashSet,
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wharf_oci::RepoName;
 use wharf_storage::{Error, ErrorKind, Key, Objects, Put, Removal, Result, Scanned, layout};
 
-use super::{Counts, Forgotten, MOST, RepositoryPulls};
+use super::{AllPulls, Counts, Forgotten, MOST, RepositoryPulls};
 use crate::record::Record;
 
 /// A process on a bucket writes its object at least so often.
@@ -65,9 +66,15 @@ impl Pulls {
                 }
             },
         };
+        let began = counts.since.is_none();
+        let counts = Counts {
+            since: counts.since.or_else(|| Some(Timestamp::now())),
+            ..counts
+        };
         let state = State {
+            // Without a pull as well: it counts that there was none.
+            is_changed: began && !objects.is_shared(),
             counts,
-            is_changed: false,
             looked: None,
         };
         Self {
@@ -99,18 +106,37 @@ impl Pulls {
         Ok(pulls)
     }
 
+    /// The pulls of all repositories, of all replicas, as [`of`](Self::of) knows them.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, on a bucket.
+    pub async fn all(&self) -> Result<AllPulls> {
+        let others = match self.objects.is_shared() {
+            true => self.others().await?,
+            false => Vec::new(),
+        };
+        let own = self.state.lock().counts.clone();
+        let mut sum = Counts::default();
+        sum.add(&own);
+        for other in unabsorbed(&others, Some(&own)) {
+            sum.add(&other.counts);
+        }
+        Ok(sum.into_all())
+    }
+
     /// The pulls of all repositories as they are written in `objects`, for a process that does not count.
     ///
     /// # Errors
     ///
     /// Those of the store.
-    pub async fn written(objects: &dyn Objects) -> Result<BTreeMap<Box<str>, RepositoryPulls>> {
+    pub async fn written(objects: &dyn Objects) -> Result<AllPulls> {
         let all = read_all(objects, None).await?;
         let mut sum = Counts::default();
         for other in unabsorbed(&all, None) {
             sum.add(&other.counts);
         }
-        Ok(sum.repositories)
+        Ok(sum.into_all())
     }
 
     /// Adds the pulls of `records`.
@@ -367,7 +393,7 @@ mod tests {
     }
 
     async fn total(objects: &Arc<dyn Objects>) -> u64 {
-        let written = Pulls::written(&**objects).await.unwrap();
+        let written = Pulls::written(&**objects).await.unwrap().repositories;
         written["team/app"].total.count
     }
 

@@ -105,7 +105,7 @@ async fn what_happens_is_in_the_log_after_a_clean_stop() {
             Some(manifest("image").digest.to_string().into())
         );
         assert_eq!(found[1].target.from_repository.as_deref(), Some("base"));
-        let pulls = Pulls::written(&*engine.to_read()).await.unwrap();
+        let pulls = Pulls::written(&*engine.to_read()).await.unwrap().repositories;
         assert_eq!(pulls["team/app"].total.count, 3);
         assert_eq!(pulls["team/app"].tags["1.0"].count, 3);
     }
@@ -136,7 +136,7 @@ proptest! {
             server.stop().await;
             let found = entries(&engine).await;
             assert_eq!(counts(&found), expected as u64);
-            let pulls = Pulls::written(&*engine.to_read()).await.unwrap();
+            let pulls = Pulls::written(&*engine.to_read()).await.unwrap().repositories;
             assert_eq!(pulls["team/app"].total.count, expected as u64);
         });
     }
@@ -286,7 +286,7 @@ async fn replicas_write_apart_and_are_read_as_one() {
     let found = entries(&engine).await;
     assert_eq!(counts(&found), 6);
     assert!(found.is_sorted_by_key(|entry| entry.timestamp));
-    let written = Pulls::written(&*engine.to_read()).await.unwrap();
+    let written = Pulls::written(&*engine.to_read()).await.unwrap().repositories;
     assert_eq!(written["team/app"].total.count, 6);
 }
 

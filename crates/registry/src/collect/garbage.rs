@@ -3,11 +3,13 @@
 use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest};
-use wharf_storage::{Key, Storage, layout};
+use wharf_storage::{Key, Scanned, Storage, layout};
 
 use super::{
     digests::DigestSet,
+    emptied::Emptied,
     live::Live,
+    portion::{Gathered, Portion, Unneeded},
     report::{CollectOptions, DoomedBlob, DoomedManifest, RepositoryGarbage},
     survey::Survey,
 };
@@ -17,6 +19,7 @@ use crate::{
         directory::{self, names, no_key},
         link::Link,
         parallel::in_jobs,
+        scan::Scan,
     },
 };
 
@@ -55,8 +58,7 @@ pub(super) fn of_repository(
     loses_something.then_some(garbage)
 }
 
-/// The layers that are not `live`, each with the time of its link. registry:2 leaves the directories of deleted links behind,
-/// which are not among them.
+/// The layers that are not `live`, each with the time of its link. registry:2 leaves the directories of deleted links behind.
 ///
 /// # Errors
 ///
@@ -66,24 +68,41 @@ pub(super) async fn dead_layers(
     survey: &Survey,
     live: &Live,
     options: CollectOptions,
-) -> Result<Vec<(Digest, SystemTime)>> {
-    let beside_requests = options.grace.is_some();
+) -> Result<Vec<(Digest, Option<SystemTime>)>> {
     let dead = survey.layers.iter().filter(|digest| !live.contains(digest));
-    let (storage, repository) = (Arc::clone(storage), survey.repository.clone());
-    let linked = in_jobs(dead.copied().collect(), move |digest| {
-        let (storage, link) = (Arc::clone(&storage), layout::layer_link(&repository, &digest));
-        async move {
-            match storage.stat(&link).await {
-                Err(error) if error.is_not_found() => Ok(None),
-                Ok(stat) => Ok(Some((digest, stat.modified))),
-                // A link whose state is unknown is removed as well, but not beside requests.
-                Err(error) if beside_requests => Err(error.into()),
-                Err(_) => Ok(Some((digest, SystemTime::UNIX_EPOCH))),
-            }
+    // A link whose state is unknown is removed as well, but not beside requests.
+    let despite_errors = options.grace.is_none();
+    survey
+        .layer_times(storage, dead.copied().collect(), despite_errors)
+        .await
+}
+
+/// The directories of a repository that hold nothing: of `unlinked` layers, which have no link, of manifests without one, and all of a
+/// repository that has nothing.
+pub(super) fn emptied(survey: &Survey, unlinked: &[Digest]) -> Emptied {
+    let mut emptied = Emptied::default();
+    let repository = &survey.repository;
+    let (layers, revisions) = (layout::layers(repository), layout::revisions(repository));
+    for layer in unlinked {
+        emptied.note(&layout::layer_link(repository, layer), &layers);
+    }
+    for revision in &survey.unlinked {
+        emptied.note(&layout::revision_link(repository, revision), &revisions);
+    }
+    if survey.has_nothing(unlinked.len()) {
+        let mut directories = Vec::new();
+        for algorithm in Algorithm::ALL {
+            directories.push(layout::revisions_of(repository, algorithm));
+            directories.extend(layers.join(algorithm.as_str()));
         }
-    });
-    let linked: Vec<Option<(Digest, SystemTime)>> = linked.await?;
-    Ok(linked.into_iter().flatten().collect())
+        directories.extend([revisions, layers, layout::tags(repository)]);
+        directories.extend([layout::manifests(repository), layout::uploads(repository)]);
+        directories.push(layout::repository(repository));
+        for directory in directories {
+            emptied.note_directory(&directory, &layout::repositories());
+        }
+    }
+    emptied
 }
 
 /// The manifests that go, in the order in which they may: what names another one goes before it, so that what is left
@@ -167,7 +186,7 @@ fn plain_referrers(survey: &Survey, dead: &[Digest]) -> HashMap<Digest, Vec<Dige
     referrers
 }
 
-/// All blobs that are stored and not `live`, in ascending order.
+/// All blobs that are stored and not `live`, as far as the `portion` has room for them.
 ///
 /// # Errors
 ///
@@ -175,8 +194,47 @@ fn plain_referrers(survey: &Survey, dead: &[Digest]) -> HashMap<Digest, Vec<Dige
 pub(super) async fn blobs(
     storage: &Arc<dyn Storage>,
     live: &Arc<DigestSet>,
+    portion: &Arc<Portion>,
     options: CollectOptions,
-) -> Result<Vec<DoomedBlob>> {
+) -> Result<Unneeded> {
+    let found = Arc::new(Gathered::new(Arc::clone(portion)));
+    match storage.is_shared() {
+        true => scan_blobs(&**storage, live, &found, options).await?,
+        false => walk_blobs(storage, live, &found, options).await?,
+    }
+    Ok(found.take())
+}
+
+/// Adds the blobs of a bucket that are not `live`, and not too young, as a flat listing shows them.
+async fn scan_blobs(
+    storage: &dyn Storage,
+    live: &DigestSet,
+    found: &Gathered,
+    options: CollectOptions,
+) -> Result<()> {
+    let all = layout::blobs();
+    let mut scan = Scan::new(storage, &all);
+    while let Some(Scanned { key, stat }) = scan.next().await? {
+        let Some(digest) = layout::blob_at(&key) else {
+            continue;
+        };
+        if !live.contains(&digest) && !options.is_young(stat.modified) {
+            found.add(DoomedBlob {
+                digest,
+                size: stat.size,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Adds the blobs of a directory that are not `live`, and not too young.
+async fn walk_blobs(
+    storage: &Arc<dyn Storage>,
+    live: &Arc<DigestSet>,
+    found: &Arc<Gathered>,
+    options: CollectOptions,
+) -> Result<()> {
     let mut prefixes = Vec::new();
     for algorithm in Algorithm::ALL {
         let below = layout::blobs().join(algorithm.as_str()).map_err(no_key)?;
@@ -186,47 +244,49 @@ pub(super) async fn blobs(
             }
         }
     }
-    let (storage, live) = (Arc::clone(storage), Arc::clone(live));
-    let found = in_jobs(prefixes, move |(algorithm, directory)| {
-        doomed(
-            Arc::clone(&storage),
-            Arc::clone(&live),
-            options,
-            algorithm,
-            directory,
-        )
-    });
-    Ok(found.await?.into_iter().flatten().collect())
+    let (storage, live, found) = (Arc::clone(storage), Arc::clone(live), Arc::clone(found));
+    in_jobs(prefixes, move |(algorithm, directory)| {
+        let (storage, live, found) = (Arc::clone(&storage), Arc::clone(&live), Arc::clone(&found));
+        doomed(storage, live, found, options, algorithm, directory)
+    })
+    .await
+    .map(drop)
 }
 
-/// The blobs in one directory that are not `live`, and not too young.
+/// Adds the blobs in one directory that are not `live`, and not too young.
 async fn doomed(
     storage: Arc<dyn Storage>,
     live: Arc<DigestSet>,
+    found: Arc<Gathered>,
     options: CollectOptions,
     algorithm: Algorithm,
     directory: Key,
-) -> Result<Vec<DoomedBlob>> {
+) -> Result<()> {
     let names = names(&*storage, &directory).await?.into_iter();
     let digests = names.filter_map(|entry| {
         let digest = directory::digest(algorithm, &entry.name)?;
         (entry.name.starts_with(directory.name()) && !live.contains(&digest)).then_some(digest)
     });
-    let found = in_jobs(digests.collect(), move |digest| {
-        let storage = Arc::clone(&storage);
+    let jobs = in_jobs(digests.collect(), move |digest| {
+        let (storage, gathered) = (Arc::clone(&storage), Arc::clone(&found));
         async move {
             match storage.stat(&layout::blob(&digest)).await {
-                Ok(stat) if options.is_young(stat.modified) => Ok(None),
-                Ok(stat) => Ok(Some(DoomedBlob {
-                    digest,
-                    size: stat.size,
-                })),
+                Ok(stat) if options.is_young(stat.modified) => Ok(()),
+                Ok(stat) => {
+                    gathered.add(DoomedBlob {
+                        digest,
+                        size: stat.size,
+                    });
+                    Ok(())
+                }
                 // An empty directory that a crash left.
-                Err(error) if error.is_not_found() => Ok(None),
+                Err(error) if error.is_not_found() => {
+                    gathered.note_empty(&digest);
+                    Ok(())
+                }
                 Err(error) => Err(error.into()),
             }
         }
     });
-    let found: Vec<Option<DoomedBlob>> = found.await?;
-    Ok(found.into_iter().flatten().collect())
+    jobs.await.map(drop)
 }

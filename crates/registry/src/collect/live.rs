@@ -6,7 +6,7 @@ use std::{
 };
 
 use wharf_oci::{Algorithm, Digest};
-use wharf_storage::{Storage, layout};
+use wharf_storage::Storage;
 
 use super::{
     report::Mark,
@@ -154,10 +154,7 @@ impl Live {
         survey: &mut Survey,
     ) -> Result<()> {
         let live = survey.layers.iter().filter(|digest| self.contains(digest));
-        let repository = survey.repository.clone();
-        let links = survey::links(storage, live.copied().collect(), move |digest| {
-            layout::layer_link(&repository, digest)
-        });
+        let links = survey.layer_links(storage, live.copied().collect());
         for (digest, link) in links.await? {
             match link {
                 Link::Points(target) if target != digest => self.name(target),

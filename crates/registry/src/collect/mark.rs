@@ -9,8 +9,12 @@ use wharf_storage::{
 };
 
 use super::{
+    emptied::Emptied,
     garbage,
+    listed_links::ListedLinks,
+    listing::Found,
     live::Live,
+    portion::Portion,
     report::{CollectOptions, Finding, Mark, RepositoryGarbage},
     survey::Survey,
 };
@@ -28,6 +32,7 @@ pub(super) struct Examined {
     /// Garbage of the repository; `None` when it loses nothing.
     pub(super) garbage: Option<RepositoryGarbage>,
     pub(super) findings: Vec<Finding>,
+    pub(super) emptied: Emptied,
 }
 
 /// What it takes to examine repositories.
@@ -35,25 +40,34 @@ pub(super) struct Examined {
 pub(super) struct Examination {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) manifests: Arc<Manifests>,
+    pub(super) links: Arc<ListedLinks>,
+    pub(super) portion: Arc<Portion>,
     pub(super) options: CollectOptions,
 }
 
 impl Examination {
-    /// Works out what `repository` needs, and what it has without needing it. `trash` has what records of its deletions
+    /// Works out what the repository `found` needs, and what it has without needing it. `trash` has what records of its deletions
     /// keep. `None` when the directory only holds other repositories.
     ///
     /// # Errors
     ///
     /// Errors of listing a directory.
-    pub(super) async fn repository(&self, repository: Repository, trash: &Roots) -> Result<Option<Examined>> {
-        let survey = Survey::take(&self.storage, &self.manifests, repository, self.options).await?;
-        let Some(mut survey) = survey else { return Ok(None) };
+    pub(super) async fn repository(&self, found: Found, trash: &Roots) -> Result<Option<Examined>> {
+        let Some(mut survey) = self.survey(found).await? else {
+            return Ok(None);
+        };
         let mut live = self.mark(&mut survey, trash).await?;
-        let mut dead_layers = Vec::new();
+        let (mut dead_layers, mut unlinked) = (Vec::new(), Vec::new());
         for (layer, linked) in garbage::dead_layers(&self.storage, &survey, &live, self.options).await? {
-            match self.options.is_young(linked) {
-                true => live.name(layer),
-                false => dead_layers.push(layer),
+            match linked.map(|linked| self.options.is_young(linked)) {
+                None => unlinked.push(layer),
+                Some(true) => live.name(layer),
+                // Links that this run does not deal with are not kept in memory.
+                Some(false) => dead_layers.extend(
+                    self.portion
+                        .takes_link(&survey.repository, &layer)
+                        .then_some(layer),
+                ),
             }
         }
         live.follow_links(&self.storage, &mut survey).await?;
@@ -61,7 +75,24 @@ impl Examination {
             true => None,
             false => garbage::of_repository(&survey, &live, &dead_layers, self.options),
         };
-        Ok(Some(examined(survey, live, garbage)))
+        let emptied = match self.storage.is_shared() {
+            // A bucket has no directories.
+            true => Emptied::default(),
+            false => garbage::emptied(&survey, &unlinked),
+        };
+        Ok(Some(Examined {
+            emptied,
+            ..examined(survey, live, garbage)
+        }))
+    }
+
+    /// Looks at all that the repository `found` has; `None` when the directory only holds other repositories.
+    ///
+    /// # Errors
+    ///
+    /// Errors of listing a directory.
+    pub(super) async fn survey(&self, found: Found) -> Result<Option<Survey>> {
+        Survey::of(&self.storage, &self.manifests, &self.links, found, self.options).await
     }
 
     /// Works out what records of the trash need of a repository that is not there, or was examined before. `None` when no
@@ -111,6 +142,7 @@ fn examined(survey: Survey, live: Live, garbage: Option<RepositoryGarbage>) -> E
         marks: live.into_marks(),
         garbage,
         findings: survey.findings,
+        emptied: Emptied::default(),
     }
 }
 

@@ -3,20 +3,24 @@
 use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures_util::StreamExt as _;
-use wharf_oci::{Digest, RepoName};
-use wharf_storage::{
-    Storage,
-    layout::{InTree as _, Repository},
-};
+use wharf_oci::Digest;
+use wharf_storage::Storage;
 
-use super::{REPOSITORIES, mark::Examination, report::CollectOptions, survey::Survey};
+use super::{
+    REPOSITORIES,
+    listed_links::ListedLinks,
+    listing::{self, Found},
+    mark::Examination,
+    portion::Portion,
+    report::CollectOptions,
+};
 use crate::{
     error::Result,
     trash::{
         records::Trash,
         roots::{Roots, TrashRoots},
     },
-    tree::{manifest::Manifests, parallel::failed_job, repositories},
+    tree::{manifest::Manifests, parallel::failed_job},
 };
 
 /// How many repositories are named.
@@ -35,7 +39,7 @@ pub(crate) struct Needs {
     pub(crate) uncertain: Option<String>,
 }
 
-/// What keeps `blobs`, apart from the repository `except`. Every manifest that a repository has counts as needed, with or without
+/// What keeps `blobs`, apart from the repositories `except`. Every manifest that a repository has counts as needed, with or without
 /// a tag.
 ///
 /// It goes from repository to repository, and ends early when a need of each blob is known. What cannot be read is no
@@ -44,12 +48,14 @@ pub(crate) async fn of(
     storage: &Arc<dyn Storage>,
     manifests: &Arc<Manifests>,
     trash: &Trash,
-    except: &RepoName,
+    except: HashSet<Box<str>>,
     blobs: HashSet<Digest>,
 ) -> Needs {
     let examination = Examination {
         storage: Arc::clone(storage),
         manifests: Arc::clone(manifests),
+        links: Arc::new(ListedLinks::new(Arc::clone(storage))),
+        portion: Arc::new(Portion::all()),
         options: CollectOptions::default(),
     };
     let mut looking = Looking {
@@ -76,19 +82,19 @@ struct Looking {
 }
 
 impl Looking {
-    async fn in_repositories(&mut self, except: &RepoName) -> Result<()> {
+    async fn in_repositories(&mut self, except: HashSet<Box<str>>) -> Result<()> {
         if self.left.is_empty() {
             return Ok(());
         }
-        let (examination, except) = (self.examination.clone(), Box::<str>::from(except.as_str()));
-        let marked = repositories::parents_first(Arc::clone(&examination.storage))
-            .filter(move |repository| {
-                let is_other = !matches!(repository, Ok(found) if found.path() == &*except);
+        let examination = self.examination.clone();
+        let marked = listing::all(&examination.storage)
+            .filter(move |found| {
+                let is_other = !matches!(found, Ok(found) if except.contains(found.path()));
                 std::future::ready(is_other)
             })
-            .map(|repository| {
+            .map(|found| {
                 let examination = examination.clone();
-                tokio::spawn(async move { needed_in(&examination, repository?).await })
+                tokio::spawn(async move { needed_in(&examination, found?).await })
             })
             .buffered(REPOSITORIES);
         let mut marked = pin!(marked);
@@ -131,15 +137,9 @@ impl Looking {
 }
 
 /// Name and needs of a repository; no needs where the directory only holds other repositories.
-async fn needed_in(examination: &Examination, repository: Repository) -> Result<(Box<str>, Vec<Digest>)> {
-    let name = Box::from(repository.path());
-    let survey = Survey::take(
-        &examination.storage,
-        &examination.manifests,
-        repository,
-        examination.options,
-    );
-    let Some(mut survey) = survey.await? else {
+async fn needed_in(examination: &Examination, found: Found) -> Result<(Box<str>, Vec<Digest>)> {
+    let name = Box::from(found.path());
+    let Some(mut survey) = examination.survey(found).await? else {
         return Ok((name, Vec::new()));
     };
     let mut live = examination.mark(&mut survey, &Roots::default()).await?;

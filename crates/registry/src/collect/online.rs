@@ -2,35 +2,33 @@
 //!
 //! The mark is that of the [module](super), with two differences: what is stored, or linked as a layer, for less than the
 //! grace period is kept, because the manifest that needs it may be on its way; and only blobs go, each with the links of
-//! layers to it. Manifests and tags go by [deletions](crate::DeletedKind), which leave a record, and so nothing that a
+//! layers to it, and links of layers whose bytes another repository needs. Manifests and tags go by [deletions](crate::DeletedKind), which leave a record, and so nothing that a
 //! linked manifest names is garbage here, as [`Run::judge`] asks for. The sweep is that of [`Run`].
 //!
 //! In one process a second run follows the first one at once: it confirms what the first one has doomed.
 
 use std::{
-    pin::pin,
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
 
 use futures_util::TryStreamExt as _;
 use parking_lot::Mutex;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 use wharf_oci::Digest;
-use wharf_storage::layout;
+use wharf_storage::{Key, Obstacle, layout};
 
 use super::{
     Collector,
-    report::{CollectOptions, Finding, Garbage, Swept},
+    portion::Portion,
+    report::{CollectOptions, Finding, Garbage, RepositoryGarbage, Swept},
 };
 use crate::{
-    coordination::{Condemned, Run},
+    coordination::{Condemned, Run, link_mark},
     error::Result,
     registry::Registry,
 };
-
-/// How long a run may mark before it shows that it is still there.
-const KEEP: Duration = Duration::from_secs(20);
 
 /// How many digests are swept before requests get their turn.
 const STEP: usize = 256;
@@ -38,8 +36,8 @@ const STEP: usize = 256;
 /// The longest pause between two steps.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
-/// On a bucket, what a run has doomed may be removed by one that begins so much later.
-const CONFIRMATION: Duration = Duration::from_secs(31 * 60);
+/// How long a collection waits until it is known what the store honours: a probe takes a minute at most.
+const PROBE: Duration = Duration::from_secs(90);
 
 /// An upload of another registry that was touched since then means that it still writes to the store.
 const FOREIGN: Duration = Duration::from_secs(24 * 3600);
@@ -95,6 +93,26 @@ pub struct CollectionReport {
     pub records: usize,
     /// Damaged or unknown content that was kept.
     pub findings: Vec<Finding>,
+    /// How many links of layers were removed whose bytes stay, because another repository needs them.
+    pub links: u64,
+    /// How many such links a later run removes.
+    pub links_waiting: u64,
+    /// How many of the blobs that nothing needs found no room in the run: they are for later ones.
+    pub rest: u64,
+}
+
+impl CollectionReport {
+    /// Whether a later run removes more.
+    fn is_unfinished(&self) -> bool {
+        self.waiting.blobs > 0 || self.links_waiting > 0
+    }
+
+    /// This report, of the run after that of `earlier`, for both.
+    fn after(mut self, earlier: &Self) -> Self {
+        self.removed.add(earlier.removed);
+        self.links += earlier.links;
+        self
+    }
 }
 
 impl OnlineCollector {
@@ -127,10 +145,12 @@ impl OnlineCollector {
     ///
     /// # Errors
     ///
+    /// [`Error::NotCollectable`](crate::Error::NotCollectable) where the store does not keep what removals rely on;
     /// [`Error::TrashDamaged`](crate::Error::TrashDamaged) when it is unknown what the trash keeps; errors of listing a directory, and of
     /// the store. Nothing that is needed was removed.
     pub async fn collect(&self) -> Result<Collected> {
         *self.progress.lock() = CollectionProgress::default();
+        self.await_probe().await;
         if let Some(at) = self.foreign_writer().await? {
             return Ok(Collected::ForeignWriter(at));
         }
@@ -138,16 +158,33 @@ impl OnlineCollector {
         let Some(mut report) = self.run().await? else {
             return Ok(Collected::Elsewhere);
         };
-        if report.waiting.blobs > 0 && !self.registry.locks.are_shared() {
-            let first = report.removed;
-            let Some(second) = self.run().await? else {
+        // In one process the next run removes at once what this one has doomed. If there was more than one run has room for,
+        // another pair of runs follows.
+        while report.is_unfinished() && !self.registry.locks.are_shared() {
+            let Some(next) = self.run().await? else {
                 return Ok(Collected::Elsewhere);
             };
-            report = second;
-            report.removed.add(first);
+            let is_over = next.removed.blobs == 0 || next.rest == 0;
+            report = next.after(&report);
+            if is_over {
+                break;
+            }
+            let Some(next) = self.run().await? else {
+                return Ok(Collected::Elsewhere);
+            };
+            report = next.after(&report);
         }
         report.expired = expired;
         Ok(Collected::Done(report))
+    }
+
+    /// Waits until it is known what the store honours, or can be expected to be known.
+    async fn await_probe(&self) {
+        let end = tokio::time::Instant::now() + PROBE;
+        while self.registry.storage.obstacle() == Some(Obstacle::Unknown) && tokio::time::Instant::now() < end
+        {
+            sleep(Duration::from_secs(1)).await;
+        }
     }
 
     /// When another registry last wrote to the store, if that is not long ago.
@@ -180,44 +217,67 @@ impl OnlineCollector {
     async fn run_as(&self, run: &mut Run) -> Result<CollectionReport> {
         let mut report = CollectionReport::default();
         let before = self.progress.lock().removed;
-        let mut marking = keeping(run, self.collector.mark()).await?;
+        let portion = Arc::new(Portion::of_run(run.doomed().await?, run.most_dooms()));
+        let mut marking = run
+            .during(self.collector.mark_portion(Arc::clone(&portion)))
+            .await?;
         loop {
             let begun = Instant::now();
-            if keeping(run, marking.next()).await?.is_none() {
+            if run.during(marking.next()).await?.is_none() {
                 break;
             }
             report.repositories += 1;
             self.progress.lock().repositories = report.repositories;
             self.rest(begun).await;
         }
-        let marked = keeping(run, marking.finish()).await?;
-        let garbage = keeping(run, self.collector.garbage(marked)).await?;
+        let marked = run.during(marking.finish()).await?;
+        let garbage = run.during(self.collector.garbage(marked)).await?;
         report.needed = garbage.marked;
         report.records = garbage.records;
-        self.progress.lock().garbage = Swept {
+        report.rest = garbage.rest.blobs;
+        let mut found = garbage.rest;
+        found.add(Swept {
             blobs: garbage.blobs.len() as u64,
             bytes: garbage.bytes(),
-        };
-        let digests: Vec<Digest> = garbage.blobs.iter().map(|blob| blob.digest).collect();
-        let confirmed = run.judge(&digests).await?;
-        for some in condemned(&garbage, confirmed).chunks(STEP) {
+        });
+        self.progress.lock().garbage = found;
+        let links = dead_links(&garbage);
+        let blobs = garbage.blobs.iter().map(|blob| &blob.digest);
+        let digests: Vec<Digest> = blobs.chain(links.keys()).copied().collect();
+        let mut confirmed = run.judge(&digests).await?;
+        // What goes was doomed before the run began, so the links to it are known.
+        confirmed.retain(|digest| portion.may_go(digest));
+        // Pointers first: a link by SHA-512 may be one to bytes that go as well.
+        let (confirmed_links, confirmed) = confirmed
+            .into_iter()
+            .partition(|digest| links.contains_key(digest));
+        let confirmed_links = condemned_links(&links, confirmed_links);
+        let confirmed = condemned(&garbage, confirmed);
+        for some in confirmed_links.chunks(STEP).chain(confirmed.chunks(STEP)) {
             let begun = Instant::now();
             let gone = run.sweep(some).await?;
             for digest in gone {
-                let place = garbage.blobs.binary_search_by(|blob| blob.digest.cmp(&digest));
-                let bytes = place.map_or(0, |place| garbage.blobs[place].size);
-                report.removed.add(Swept { blobs: 1, bytes });
+                match garbage.blobs.binary_search_by(|blob| blob.digest.cmp(&digest)) {
+                    Ok(place) => report.removed.add(Swept {
+                        blobs: 1,
+                        bytes: garbage.blobs[place].size,
+                    }),
+                    Err(_) => report.links += 1,
+                }
             }
             let mut removed = before;
             removed.add(report.removed);
             self.progress.lock().removed = removed;
             self.rest(begun).await;
         }
+        report.links_waiting = (links.len() as u64).saturating_sub(report.links);
+        garbage.emptied.remove(&self.registry.storage).await?;
         report.waiting = Swept {
-            blobs: (garbage.blobs.len() as u64).saturating_sub(report.removed.blobs),
-            bytes: garbage.bytes().saturating_sub(report.removed.bytes),
+            blobs: found.blobs.saturating_sub(report.removed.blobs),
+            bytes: found.bytes.saturating_sub(report.removed.bytes),
         };
-        report.again = (report.waiting.blobs > 0 && self.registry.locks.are_shared()).then_some(CONFIRMATION);
+        report.again =
+            (report.is_unfinished() && self.registry.locks.are_shared()).then(|| run.again_after());
         report.findings = garbage.findings;
         Ok(report)
     }
@@ -229,6 +289,39 @@ impl OnlineCollector {
             _ => sleep(begun.elapsed().min(LONGEST_REST)).await,
         }
     }
+}
+
+/// The links of layers that their repositories do not need, and whose bytes stay, by the digests that stand for them.
+fn dead_links(garbage: &Garbage) -> BTreeMap<Digest, Key> {
+    let goes = |layer: &Digest| {
+        let place = garbage.blobs.binary_search_by(|blob| blob.digest.cmp(layer));
+        place.is_ok()
+    };
+    let mut links = BTreeMap::new();
+    for RepositoryGarbage {
+        repository, layers, ..
+    } in &garbage.repositories
+    {
+        for layer in layers.iter().filter(|layer| !goes(layer)) {
+            let key = layout::layer_link(repository, layer);
+            links.insert(link_mark(repository, layer), key);
+        }
+    }
+    links
+}
+
+/// What goes with each of the `confirmed` digests that stand for `links`. In the order of the links, so that neighbours in a
+/// directory go together.
+fn condemned_links(links: &BTreeMap<Digest, Key>, confirmed: Vec<Digest>) -> Vec<Condemned> {
+    let mut condemned: Vec<Condemned> = confirmed
+        .into_iter()
+        .map(|digest| Condemned {
+            digest,
+            keys: links.get(&digest).cloned().into_iter().collect(),
+        })
+        .collect();
+    condemned.sort_unstable_by(|one, other| one.keys.cmp(&other.keys));
+    condemned
 }
 
 /// What goes with each of the `confirmed` digests: the links of layers to it, then its bytes. In the order of the digests, so that
@@ -255,15 +348,4 @@ fn condemned(garbage: &Garbage, mut confirmed: Vec<Digest>) -> Vec<Condemned> {
         condemned.keys.push(layout::blob(&condemned.digest));
     }
     condemned
-}
-
-/// Does `work` while the run keeps its lease.
-async fn keeping<T>(run: &mut Run, work: impl Future<Output = Result<T>>) -> Result<T> {
-    let mut work = pin!(work);
-    loop {
-        match timeout(KEEP, work.as_mut()).await {
-            Ok(done) => return done,
-            Err(_elapsed) => run.keep().await?,
-        }
-    }
 }

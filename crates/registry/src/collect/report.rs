@@ -8,6 +8,8 @@ use std::{
 use wharf_oci::Digest;
 use wharf_storage::layout::{InTree as _, Repository};
 
+use super::emptied::Emptied;
+
 /// Options of a collection.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct CollectOptions {
@@ -61,8 +63,12 @@ pub struct Garbage {
     pub marked: usize,
     /// Blobs that no repository needs, in ascending order of their digests.
     pub blobs: Vec<DoomedBlob>,
+    /// Blobs that no repository needs, and for which a run beside requests has no room.
+    pub rest: Swept,
     /// The repositories that lose something.
     pub repositories: Vec<RepositoryGarbage>,
+    /// Directories that hold nothing.
+    pub(super) emptied: Emptied,
     /// Damaged or unknown content that was kept.
     pub findings: Vec<Finding>,
     /// How many records of deletions keep what they name.

@@ -1,6 +1,6 @@
 //! What one repository holds: its tags, manifests and layer links, and findings about damaged ones.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use wharf_oci::Digest;
 use wharf_storage::{
@@ -8,7 +8,11 @@ use wharf_storage::{
     layout::{self, InTree as _, Repository},
 };
 
-use super::report::{CollectOptions, Finding};
+use super::{
+    listed_links::{ListedLink, ListedLinks},
+    listing::{Found, ListedTag, Listing},
+    report::{CollectOptions, Finding},
+};
 use crate::{
     error::Result,
     tree::{
@@ -28,6 +32,8 @@ pub(crate) struct Survey {
     pub(crate) revisions: Vec<Digest>,
     /// Facts of the revisions that could be read.
     pub(crate) manifests: HashMap<Digest, Arc<Facts>>,
+    /// Manifests of which there is a directory, and no link.
+    pub(super) unlinked: Vec<Digest>,
     /// Names of layer links, in ascending order; a directory without its link is among them.
     pub(crate) layers: Vec<Digest>,
     /// Digests that are kept whether or not something needs them, because damaged links name them.
@@ -37,6 +43,8 @@ pub(crate) struct Survey {
     /// Whether the repository has entries that are not part of the layout.
     pub(crate) has_unknown_entries: bool,
     pub(crate) findings: Vec<Finding>,
+    /// What a listing told of the links of `layers`, in the same order; `None` where these are to be asked for one by one.
+    listed: Option<(Arc<ListedLinks>, Vec<ListedLink>)>,
 }
 
 /// A directory of a tag.
@@ -73,18 +81,67 @@ impl Survey {
         Ok(Some(survey))
     }
 
+    /// As [`take`](Self::take), of a repository that was `found` in all of the store.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take).
+    pub(crate) async fn of(
+        storage: &Arc<dyn Storage>,
+        manifests: &Arc<Manifests>,
+        links: &Arc<ListedLinks>,
+        found: Found,
+        options: CollectOptions,
+    ) -> Result<Option<Self>> {
+        let listing = match found {
+            Found::Directory(repository) => {
+                return Self::take(storage, manifests, repository, options).await;
+            }
+            Found::Listing(listing) => *listing,
+        };
+        let Listing {
+            repository,
+            tags,
+            revisions,
+            layers,
+            has_unknown_entries,
+            ..
+        } = listing;
+        let mut survey = Self::empty(repository);
+        survey.has_unknown_entries =
+            has_unknown_entries || revisions.has_unknown_entries || layers.has_unknown_entries;
+        let (reader, at) = (Arc::clone(links), survey.repository.clone());
+        let tags = in_jobs(tags.into_iter().collect(), move |(name, tag)| {
+            read_tag(Arc::clone(&reader), at.clone(), name, tag, options)
+        });
+        survey.note_tags(tags.await?);
+        survey.note_algorithms(revisions.unknown_algorithms);
+        let at = survey.repository.clone();
+        let revisions = read_listed(links, revisions.links, move |digest| {
+            layout::revision_link(&at, digest)
+        });
+        survey.note_revisions(revisions.await?);
+        survey.read_manifests(manifests).await?;
+        survey.layers = layers.links.iter().map(|link| link.digest).collect();
+        survey.listed = Some((Arc::clone(links), layers.links));
+        survey.pin_targets(&**storage, layers.unknown_links).await;
+        Ok(Some(survey))
+    }
+
     /// A repository that has nothing.
     pub(crate) fn empty(repository: Repository) -> Self {
         Self {
             repository,
             tags: Vec::new(),
             revisions: Vec::new(),
+            unlinked: Vec::new(),
             manifests: HashMap::new(),
             layers: Vec::new(),
             pinned: Vec::new(),
             is_kept_whole: false,
             has_unknown_entries: false,
             findings: Vec::new(),
+            listed: None,
         }
     }
 
@@ -110,10 +167,15 @@ impl Survey {
             .map(|entry| entry.name)
             .collect();
         let (storage, repository) = (Arc::clone(storage), self.repository.clone());
-        self.tags = in_jobs(tags, move |tag| {
+        let tags = in_jobs(tags, move |tag| {
             find_tag(Arc::clone(&storage), repository.clone(), tag, options)
-        })
-        .await?;
+        });
+        self.note_tags(tags.await?);
+        Ok(())
+    }
+
+    fn note_tags(&mut self, tags: Vec<FoundTag>) {
+        self.tags = tags;
         self.has_unknown_entries |= self.tags.iter().any(|tag| tag.has_unknown_entries);
         let damaged: Vec<String> = self
             .tags
@@ -127,25 +189,37 @@ impl Survey {
             })
             .collect();
         damaged.into_iter().for_each(|what| self.report(what));
-        Ok(())
     }
 
     async fn find_revisions(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
         let found = by_digest(&**storage, &layout::revisions(&self.repository)).await?;
         self.has_unknown_entries |= found.has_unknown_entries;
-        for algorithm in found.unknown_algorithms {
+        self.note_algorithms(found.unknown_algorithms);
+        let repository = self.repository.clone();
+        let links = links(storage, found.digests, move |digest| {
+            layout::revision_link(&repository, digest)
+        });
+        self.note_revisions(links.await?);
+        Ok(())
+    }
+
+    /// Notes algorithms by which the repository may have manifests.
+    fn note_algorithms(&mut self, unknown: impl IntoIterator<Item = Box<str>>) {
+        for algorithm in unknown {
             self.is_kept_whole = true;
             self.report(format!(
                 "it may have manifests by the unknown digest algorithm `{algorithm}`; all of it is kept"
             ));
         }
-        let repository = self.repository.clone();
-        let links = links(storage, found.digests, move |digest| {
-            layout::revision_link(&repository, digest)
-        });
-        for (digest, link) in links.await? {
+    }
+
+    fn note_revisions(&mut self, links: Vec<(Digest, Link)>) {
+        for (digest, link) in links {
             match link {
-                Link::Absent => continue,
+                Link::Absent => {
+                    self.unlinked.push(digest);
+                    continue;
+                }
                 Link::Points(target) if target == digest => {}
                 Link::Points(target) => {
                     self.pinned.extend([digest, target]);
@@ -158,7 +232,6 @@ impl Survey {
             }
             self.revisions.push(digest);
         }
-        Ok(())
     }
 
     async fn read_manifests(&mut self, manifests: &Arc<Manifests>) -> Result<()> {
@@ -184,15 +257,133 @@ impl Survey {
         self.layers = found.digests;
         for algorithm in found.unknown_algorithms {
             let below = layers.join(&algorithm).map_err(no_key)?;
+            let mut links = Vec::new();
             for entry in names(&**storage, &below).await? {
                 let link = below.join(&entry.name).and_then(|layer| layer.join("link"));
-                if let Link::Points(target) = link::read(&**storage, &link.map_err(no_key)?).await {
-                    self.pinned.push(target);
-                }
+                links.push(link.map_err(no_key)?);
             }
+            self.pin_targets(&**storage, links).await;
         }
         Ok(())
     }
+
+    /// Keeps what links of layers by unknown algorithms point at.
+    async fn pin_targets(&mut self, storage: &dyn Storage, links: Vec<Key>) {
+        for link in links {
+            if let Link::Points(target) = link::read(storage, &link).await {
+                self.pinned.push(target);
+            }
+        }
+    }
+
+    /// What the links of some of the layers hold.
+    ///
+    /// # Errors
+    ///
+    /// When a task did not end.
+    pub(crate) async fn layer_links(
+        &self,
+        storage: &Arc<dyn Storage>,
+        layers: Vec<Digest>,
+    ) -> Result<Vec<(Digest, Link)>> {
+        let repository = self.repository.clone();
+        let key = move |digest: &Digest| layout::layer_link(&repository, digest);
+        match &self.listed {
+            Some((links, listed)) => read_listed(links, some_of(listed, &layers), key).await,
+            None => links(storage, layers, key).await,
+        }
+    }
+
+    /// Whether nothing is left of the repository, where `unlinked` of its layers have no link.
+    pub(super) fn has_nothing(&self, unlinked: usize) -> bool {
+        self.tags.is_empty()
+            && self.revisions.is_empty()
+            && self.layers.len() == unlinked
+            && !self.is_kept_whole
+            && !self.has_unknown_entries
+    }
+
+    /// When the links of some of the layers were written; `None` for those without a link.
+    ///
+    /// # Errors
+    ///
+    /// When a task did not end; errors of the store, unless `despite_errors`: then a link whose time is unknown counts as old.
+    pub(crate) async fn layer_times(
+        &self,
+        storage: &Arc<dyn Storage>,
+        layers: Vec<Digest>,
+        despite_errors: bool,
+    ) -> Result<Vec<(Digest, Option<SystemTime>)>> {
+        if let Some((_, listed)) = &self.listed {
+            let listed = some_of(listed, &layers).into_iter();
+            return Ok(listed.map(|link| (link.digest, link.written)).collect());
+        }
+        let (storage, repository) = (Arc::clone(storage), self.repository.clone());
+        in_jobs(layers, move |digest| {
+            let (storage, link) = (Arc::clone(&storage), layout::layer_link(&repository, &digest));
+            async move {
+                match storage.stat(&link).await {
+                    Err(error) if error.is_not_found() => Ok((digest, None)),
+                    Ok(stat) => Ok((digest, Some(stat.modified))),
+                    Err(_) if despite_errors => Ok((digest, Some(SystemTime::UNIX_EPOCH))),
+                    Err(error) => Err(error.into()),
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// The links of `digests` among those that were `listed` in ascending order.
+fn some_of(listed: &[ListedLink], digests: &[Digest]) -> Vec<ListedLink> {
+    let place = |digest| listed.binary_search_by(|link| link.digest.cmp(digest)).ok();
+    digests
+        .iter()
+        .filter_map(place)
+        .map(|place| listed[place].clone())
+        .collect()
+}
+
+/// What links of a listing hold.
+async fn read_listed(
+    links: &Arc<ListedLinks>,
+    listed: Vec<ListedLink>,
+    key: impl Fn(&Digest) -> Key + Clone + Send + Sync + 'static,
+) -> Result<Vec<(Digest, Link)>> {
+    let links = Arc::clone(links);
+    in_jobs(listed, move |link| {
+        let (links, key) = (Arc::clone(&links), key(&link.digest));
+        async move { Ok((link.digest, links.read(&key, &link).await)) }
+    })
+    .await
+}
+
+/// The tag `name` of `repository`, as a listing shows it.
+async fn read_tag(
+    links: Arc<ListedLinks>,
+    repository: Repository,
+    name: Box<str>,
+    listed: ListedTag,
+    options: CollectOptions,
+) -> Result<FoundTag> {
+    let current = match &listed.current {
+        Some(stat) => {
+            let key = layout::tag_link(&repository, &name);
+            links.read_tag(&key, stat, &listed.history).await
+        }
+        None => Link::Absent,
+    };
+    let is_history_needed = options.delete_untagged || matches!(current, Link::Damaged(_));
+    Ok(FoundTag {
+        name,
+        current,
+        history: if is_history_needed {
+            listed.history
+        } else {
+            Vec::new()
+        },
+        has_unknown_entries: is_history_needed && listed.has_unknown_history,
+    })
 }
 
 /// Whether a directory is more than one that holds other repositories: it has a place for manifests or layers.

@@ -27,7 +27,7 @@ pub(super) async fn sweep(storage: &Arc<dyn Storage>, garbage: &Garbage) -> Resu
         .buffer_unordered(SWEEPERS)
         .try_for_each(|()| ready(Ok(())))
         .await?;
-    stream::iter(garbage.blobs.chunks(STEP))
+    let swept = stream::iter(garbage.blobs.chunks(STEP))
         .map(|blobs| sweep_blobs(storage, blobs))
         .buffer_unordered(SWEEPERS)
         .try_fold(Swept::default(), |total, swept| {
@@ -36,7 +36,9 @@ pub(super) async fn sweep(storage: &Arc<dyn Storage>, garbage: &Garbage) -> Resu
                 bytes: total.bytes + swept.bytes,
             }))
         })
-        .await
+        .await?;
+    garbage.emptied.remove(storage).await?;
+    Ok(swept)
 }
 
 async fn sweep_repository(storage: &Arc<dyn Storage>, garbage: &RepositoryGarbage) -> Result<()> {

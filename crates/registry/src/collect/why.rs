@@ -12,7 +12,7 @@ use wharf_storage::{
     layout::{InTree as _, Repository},
 };
 
-use super::{Collector, REPOSITORIES, survey::Survey};
+use super::{Collector, REPOSITORIES, listing, portion::Portion, survey::Survey};
 use crate::{
     error::{Error, Result},
     trash::record::{TrashId, TrashRecord},
@@ -20,7 +20,6 @@ use crate::{
         link::Link,
         manifest::{Facts, Stored},
         parallel::failed_job,
-        repositories,
     },
 };
 
@@ -73,23 +72,25 @@ impl Collector {
     ///
     /// As [`mark`](Self::mark) and [`Marking::next`](super::Marking::next).
     pub async fn why(&self, digest: &Digest) -> Result<Why> {
-        let (storage, manifests) = (Arc::clone(&self.storage), Arc::clone(&self.manifests));
         let (digest, options) = (*digest, self.options);
-        let by_repository = repositories::parents_first(Arc::clone(&self.storage))
-            .map(move |repository| {
-                let (storage, manifests) = (Arc::clone(&storage), Arc::clone(&manifests));
+        let examination = self.examination(Arc::new(Portion::all()));
+        let by_repository = listing::all(&self.storage)
+            .map(move |found| {
+                let examination = examination.clone();
                 tokio::spawn(async move {
-                    let survey = Survey::take(&storage, &manifests, repository?, options).await?;
-                    let Some(survey) = survey else {
+                    let Some(survey) = examination.survey(found?).await? else {
                         return Ok::<_, Error>(Vec::new());
                     };
                     let mut kept = in_repository(&survey, &digest);
                     if kept.is_empty() && survey.layers.binary_search(&digest).is_ok() {
-                        let link = storage
-                            .stat(&layout::layer_link(&survey.repository, &digest))
-                            .await;
-                        if link.is_ok_and(|link| options.is_young(link.modified)) {
-                            kept.push(found(&survey.repository, Keeper::YoungLink, vec![digest]));
+                        let link = survey
+                            .layer_times(&examination.storage, vec![digest], true)
+                            .await?;
+                        if link
+                            .iter()
+                            .any(|(_, written)| written.is_some_and(|written| options.is_young(written)))
+                        {
+                            kept.push(kept_by(&survey.repository, Keeper::YoungLink, vec![digest]));
                         }
                     }
                     Ok(kept)
@@ -124,7 +125,7 @@ impl Collector {
             };
             if let Some(path) = self.path_from(&record, digest).await {
                 let repository = Repository::from(&record.repository);
-                kept.push(found(&repository, Keeper::Trash(id), path));
+                kept.push(kept_by(&repository, Keeper::Trash(id), path));
             }
         }
         Ok(kept)
@@ -202,7 +203,7 @@ fn in_repository(survey: &Survey, digest: &Digest) -> Vec<Kept> {
             path
         };
         for tag in tags.get(&next).into_iter().flatten() {
-            kept.push(found(&survey.repository, Keeper::Tag((*tag).into()), path()));
+            kept.push(kept_by(&survey.repository, Keeper::Tag((*tag).into()), path()));
             if kept.len() == TAGS {
                 return kept;
             }
@@ -229,13 +230,13 @@ fn in_repository(survey: &Survey, digest: &Digest) -> Vec<Kept> {
         .filter(|_| survey.is_kept_whole && is_here)
     {
         let keeper = Keeper::Unreadable(finding.what.clone());
-        return vec![found(&survey.repository, keeper, vec![*digest])];
+        return vec![kept_by(&survey.repository, keeper, vec![*digest])];
     }
-    let untagged = untagged.map(|path| found(&survey.repository, Keeper::Untagged, path));
+    let untagged = untagged.map(|path| kept_by(&survey.repository, Keeper::Untagged, path));
     untagged.into_iter().collect()
 }
 
-fn found(repository: &Repository, by: Keeper, path: Vec<Digest>) -> Kept {
+fn kept_by(repository: &Repository, by: Keeper, path: Vec<Digest>) -> Kept {
     Kept {
         repository: repository.path().into(),
         by,

@@ -20,6 +20,8 @@ pub(crate) struct Timing {
     pub(crate) pins: Duration,
     /// How long the collector may send removals after it has seen that it holds the lease.
     pub(crate) check: Duration,
+    /// After how long without a renewal a process that watches the lease takes it over.
+    pub(crate) stale: Duration,
 }
 
 const fn minutes(minutes: u64) -> Duration {
@@ -36,6 +38,26 @@ impl Timing {
         confirmation: minutes(30),
         pins: minutes(30),
         check: minutes(1),
+        stale: minutes(10),
+    };
+
+    /// Times for tests: those of a store that several processes share, on one machine, that is known to be quick.
+    ///
+    /// The protocol rests on the order of these times ([`is_in_order`](Self::is_in_order)), which is the same here, and on one
+    /// assumption about the store: that a request takes effect within [`effect`](Self::effect) after its time. A store that a test
+    /// starts for itself on the same machine has no queue and no second copy: a request that it has taken up has taken effect before
+    /// it is answered, in milliseconds, so three seconds are a thousand times what it takes. The times of marks are told in whole
+    /// seconds; the confirmation has two more than it needs. All other times are limits that requests and runs
+    /// keep by themselves, and what is too slow for one fails.
+    pub(crate) const QUICK: Self = Self {
+        reliance: Duration::from_secs(3),
+        snapshot: Duration::from_millis(1500),
+        publication: Duration::from_secs(5),
+        effect: Duration::from_secs(3),
+        confirmation: Duration::from_secs(13),
+        pins: Duration::from_secs(13),
+        check: Duration::from_secs(5),
+        stale: Duration::from_secs(15),
     };
 
     /// The times of a store that this process has for itself. What a request holds while it relies on a digest is a
@@ -47,6 +69,20 @@ impl Timing {
         ..Self::SHARED
     };
 
+    /// For how long a process writes its pins under the same names: a pin that counts no more has not been written for longer.
+    pub(crate) fn slot(&self) -> Duration {
+        self.pins / 3
+    }
+
+    /// Whether what relied on a digest before its doom is visible to the mark that confirms it, and to the first mark for which
+    /// a pin is too old; and whether a listing of dooms is used no longer than a reading of each.
+    const fn is_in_order(&self) -> bool {
+        let limit = self.reliance.as_millis() + self.publication.as_millis() + self.effect.as_millis();
+        limit < self.confirmation.as_millis()
+            && limit < self.pins.as_millis()
+            && self.snapshot.as_millis() < self.reliance.as_millis()
+    }
+
     /// How long after it took the lease a run of the collector may begin to remove, marks included: no removal of the run
     /// that had the lease before can take effect any more, not even one after a renewal that was under way meanwhile.
     pub(crate) fn takeover(&self) -> Duration {
@@ -57,15 +93,7 @@ impl Timing {
     }
 }
 
-// Whatever relied on a digest before its doom is visible to the mark that confirms it, and whatever was pinned too early to count.
-const _: () = {
-    let limit = Timing::SHARED.reliance.as_secs()
-        + Timing::SHARED.publication.as_secs()
-        + Timing::SHARED.effect.as_secs();
-    assert!(limit < Timing::SHARED.confirmation.as_secs());
-    assert!(limit < Timing::SHARED.pins.as_secs());
-    assert!(Timing::SHARED.snapshot.as_secs() < Timing::SHARED.reliance.as_secs());
-};
+const _: () = assert!(Timing::SHARED.is_in_order() && Timing::QUICK.is_in_order());
 
 /// Where a request stands that is to rely on a digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -15,16 +15,18 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use uuid::Uuid;
 use wharf_oci::Digest;
 
 use super::{
     decisions::Timing,
-    marks::{Flag, Marks, RunId, Suspects},
+    marks::{Flag, Marks, RunId, RunName, Suspects},
     moment::Moment,
     recent::Recent,
 };
 use crate::error::Result;
+
+/// How many digests are doomed at a time; some 200 bytes each, with what the collector knows of them.
+const MOST_DOOMS: usize = 200_000;
 
 /// The marks of a store that no other process uses.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ struct State {
     doomed: HashMap<Digest, SystemTime>,
     pins: HashMap<Digest, SystemTime>,
     flags: HashMap<Flag, Vec<Digest>>,
-    run: Weak<Uuid>,
+    run: Weak<RunName>,
 }
 
 impl InMemory {
@@ -65,6 +67,10 @@ impl InMemory {
 impl Marks for InMemory {
     fn timing(&self) -> &'static Timing {
         &Timing::ALONE
+    }
+
+    fn most_dooms(&self) -> usize {
+        MOST_DOOMS
     }
 
     fn note(&self, digests: &[Digest]) {

@@ -6,13 +6,9 @@
 //!
 //! **Names of pins.** The removal of an old pin may arrive late, after a request has pinned the same digest again. So a
 //! pin is never written again under a name that may be removed: it has the name of the process in it, and a number that
-//! goes up every [`SLOT`]. A pin that counts no more has not been written for longer than that.
+//! goes up with every [slot](Timing::slot). A pin that counts no more has not been written for longer than that.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, sync::Arc, time::SystemTime};
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -23,20 +19,14 @@ use wharf_storage::{ErrorKind, Key, Object, Put, Removal, Scanned, Storage, layo
 
 use super::{
     decisions::Timing,
-    marks::{Flag, Marks, RunId, Suspects},
+    marks::{Flag, Marks, RunId, RunName, Suspects},
     moment::Moment,
-    snapshot::Snapshot,
+    snapshot::{self, Snapshot},
 };
 use crate::error::Result;
 
-/// For how long a process writes its pins under the same names.
-const SLOT: Duration = Duration::from_secs(10 * 60);
-
-/// After how long without a renewal, by the clock of this process, a lease is taken over. A run renews it every minute.
-const STALE: Duration = Duration::from_secs(10 * 60);
-
-/// How many marks a request lists.
-const PAGE: usize = 1000;
+/// How many marks a request lists: a bucket lists a thousand, and one more tells whether there are more.
+const PAGE: usize = 999;
 
 /// The largest lease.
 const LIMIT: u64 = 1024;
@@ -52,6 +42,7 @@ const FREE: &str = "free";
 pub(super) struct InStore {
     storage: Arc<dyn Storage>,
     snapshot: Snapshot,
+    timing: &'static Timing,
     /// Names this process in its pins.
     process: Uuid,
     begun: Moment,
@@ -60,10 +51,12 @@ pub(super) struct InStore {
 }
 
 impl InStore {
-    pub(super) fn new(storage: Arc<dyn Storage>) -> Self {
+    /// The marks in `storage`, of which all processes have the same `timing`. Does no I/O.
+    pub(super) fn new(storage: Arc<dyn Storage>, timing: &'static Timing) -> Self {
         Self {
-            snapshot: Snapshot::new(Arc::clone(&storage)),
+            snapshot: Snapshot::new(Arc::clone(&storage), timing.snapshot),
             storage,
+            timing,
             process: Uuid::new_v4(),
             begun: Moment::now(),
             seen: Mutex::default(),
@@ -154,7 +147,7 @@ impl InStore {
         }
         let mut seen = self.seen.lock();
         match *seen {
-            Some((modified, since)) if modified == lease.stat.modified => since.elapsed() < STALE,
+            Some((modified, since)) if modified == lease.stat.modified => since.elapsed() < self.timing.stale,
             _ => {
                 *seen = Some((lease.stat.modified, Instant::now()));
                 true
@@ -166,7 +159,11 @@ impl InStore {
 #[async_trait]
 impl Marks for InStore {
     fn timing(&self) -> &'static Timing {
-        &Timing::SHARED
+        self.timing
+    }
+
+    fn most_dooms(&self) -> usize {
+        snapshot::MOST
     }
 
     fn may_be_any(&self) -> bool {
@@ -182,7 +179,8 @@ impl Marks for InStore {
     }
 
     async fn pin(&self, digest: &Digest) -> Result<()> {
-        let slot = self.begun.elapsed().as_secs() / SLOT.as_secs();
+        let slot = self.begun.elapsed().as_millis() / self.timing.slot().as_millis();
+        let slot = u64::try_from(slot).unwrap_or(u64::MAX);
         self.write(Put::new(layout::pin(digest, &self.process, slot), ""))
             .await
     }
@@ -257,7 +255,11 @@ impl Marks for InStore {
 
     async fn take_lease(&self, run: &RunId) -> Result<Option<SystemTime>> {
         let before = self.lease().await?;
-        if before.as_ref().is_some_and(|lease| self.may_be_held(lease)) {
+        let is_held = |lease: &Object| {
+            let gives_way = !run.collects && RunName::is_of_idle_run(&lease.bytes);
+            !gives_way && self.may_be_held(lease)
+        };
+        if before.as_ref().is_some_and(is_held) {
             return Ok(None);
         }
         self.write_lease(run.to_string(), before).await?;

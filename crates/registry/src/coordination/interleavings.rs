@@ -20,13 +20,12 @@ use std::{
 };
 
 use async_trait::async_trait;
-use uuid::Uuid;
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
 
 use super::{
     decisions::{Fate, Timing, fate, is_pinned},
     in_memory::InMemory,
-    marks::{Flag, Marks, RunId, Suspects},
+    marks::{Flag, Marks, RunId, RunName, Suspects},
     relying::Reliance,
     stripes::Stripes,
 };
@@ -87,7 +86,7 @@ impl Scene {
             Without::SharedLock => None,
             _ => Some(self.stripes.lock_shared(&[digest(1)]).await),
         };
-        let reliance = Reliance::on(&self.marks, &[digest(1)]).await.unwrap();
+        let reliance = Reliance::on(&self.marks, None, &[digest(1)]).await.unwrap();
         turn().await;
         if self.is_stored.load(SeqCst) && !reliance.is_swept(&digest(1)) {
             turn().await;
@@ -125,7 +124,7 @@ impl Scene {
         let (marks, one) = (&self.marks, digest(1));
         let mut marked = None;
         for number in 0..2 {
-            let run = RunId::new(Uuid::new_v4());
+            let run = RunName::new(true);
             turn().await;
             let began = marks.take_lease(&run).await.unwrap().unwrap();
             if marked.is_none() || self.without != Without::Confirmation {
@@ -142,7 +141,7 @@ impl Scene {
                         self.stripes.pass(&[one]).await;
                     }
                 }
-                Fate::Sweep => self.sweep(Flag { run: *run, number }, began).await,
+                Fate::Sweep => self.sweep(Flag { run: run.id, number }, began).await,
             }
             marks.give_lease_back(&run).await.unwrap();
         }
@@ -173,6 +172,10 @@ struct InTurns(InMemory);
 impl Marks for InTurns {
     fn timing(&self) -> &'static Timing {
         self.0.timing()
+    }
+
+    fn most_dooms(&self) -> usize {
+        self.0.most_dooms()
     }
 
     fn note(&self, digests: &[Digest]) {

@@ -1,6 +1,11 @@
 //! The marks with which requests and the collector agree on digests: the trait [`Marks`].
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashMap,
+    fmt::{self, Debug},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use async_trait::async_trait;
 use uuid::Uuid;
@@ -10,7 +15,38 @@ use super::{decisions::Timing, moment::Moment};
 use crate::error::Result;
 
 /// Names one run of the collector. As long as it is held, the run may be under way.
-pub(crate) type RunId = Arc<Uuid>;
+pub(crate) type RunId = Arc<RunName>;
+
+/// The name of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct RunName {
+    pub(crate) id: Uuid,
+    /// Whether it collects; otherwise it is only there so that no other run is.
+    pub(crate) collects: bool,
+}
+
+impl RunName {
+    /// A name that no run has had.
+    pub(crate) fn new(collects: bool) -> RunId {
+        let id = Uuid::new_v4();
+        Arc::new(Self { id, collects })
+    }
+
+    /// Whether a text is the name of a run that does not collect.
+    pub(crate) fn is_of_idle_run(text: &[u8]) -> bool {
+        text.starts_with(IDLE.as_bytes())
+    }
+}
+
+/// What the names of runs begin with that do not collect.
+const IDLE: &str = "idle ";
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = if self.collects { "" } else { IDLE };
+        write!(f, "{kind}{}", self.id)
+    }
+}
 
 /// Digests that may be doomed.
 #[derive(Debug)]
@@ -39,6 +75,9 @@ pub(crate) struct Flag {
 pub(crate) trait Marks: Debug + Send + Sync + 'static {
     /// The times that hold for this store.
     fn timing(&self) -> &'static Timing;
+
+    /// How many digests may be doomed at a time: a request, or a run, keeps them all in memory.
+    fn most_dooms(&self) -> usize;
 
     /// Remembers that clients were told that they may rely on `digests`, where the times of this store give them no time to
     /// do so. Does not wait.
@@ -91,7 +130,8 @@ pub(crate) trait Marks: Debug + Send + Sync + 'static {
     /// Lowers `flag`, unless that is `until` or later. An error leaves it open whether it did.
     async fn lower_flag(&self, flag: &Flag, until: SystemTime) -> Result<()>;
 
-    /// Takes the lease for `run`, and answers when; `None` when another run has it that may be under way.
+    /// Takes the lease for `run`, and answers when; `None` when another run has it that may be under way. Of two runs that do not
+    /// collect the later one has it at once: the earlier one may have died, and has removed nothing.
     async fn take_lease(&self, run: &RunId) -> Result<Option<SystemTime>>;
 
     /// Renews the lease of `run`, and answers a time at which `run` had it, not before this call; `None` when it is lost.

@@ -29,6 +29,8 @@ const TIMING: Timing = Timing {
     confirmation: Duration::from_secs(2),
     pins: Duration::from_secs(2),
     check: TICK,
+    // Takeovers are explored at any time.
+    stale: Duration::ZERO,
 };
 
 /// The oldest stamp that any decision tells from older ones.

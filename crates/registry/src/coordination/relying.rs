@@ -1,11 +1,12 @@
 //! The part of the protocol that requests take which let a client that pushes rely on a digest.
 
-use std::{future::poll_fn, pin::pin, sync::Arc, task::Poll};
+use std::{collections::HashMap, future::poll_fn, pin::pin, sync::Arc, task::Poll};
 
-use wharf_oci::Digest;
+use wharf_oci::{Digest, RepoName};
 
 use super::{
     decisions::{Relying, Timing},
+    link_marks::link_mark,
     marks::Marks,
     moment::Moment,
 };
@@ -30,11 +31,22 @@ struct Limit {
 }
 
 impl Reliance {
-    /// What of `digests` may be relied on. If some of them are doomed, they are pinned.
+    /// What of `digests` may be relied on, and of the links of `repository` to them. If some of these are doomed, they are pinned. A
+    /// digest counts as absent also if only its link is about to go.
     ///
     /// Whether the digests are stored is to be looked up after this: a digest of which no mark was found may have been swept
     /// before.
-    pub(super) async fn on(marks: &Arc<dyn Marks>, digests: &[Digest]) -> Result<Self> {
+    pub(super) async fn on(
+        marks: &Arc<dyn Marks>,
+        repository: Option<&RepoName>,
+        digests: &[Digest],
+    ) -> Result<Self> {
+        let links = digests
+            .iter()
+            .filter_map(|layer| Some((link_mark(repository?, layer), *layer)));
+        let links: HashMap<Digest, Digest> = links.collect();
+        let digests: Vec<Digest> = digests.iter().chain(links.keys()).copied().collect();
+        let digests = &digests[..];
         // Before the doom is read: the collector reads in the opposite order.
         marks.note(digests);
         if !marks.may_be_any() {
@@ -46,7 +58,9 @@ impl Reliance {
         let swept = suspects.digests.iter().zip(may_go_on);
         let swept = swept.filter(|(_, may_go_on)| !may_go_on);
         Ok(Self {
-            swept: swept.map(|(digest, _)| *digest).collect(),
+            swept: swept
+                .map(|(digest, _)| links.get(digest).copied().unwrap_or(*digest))
+                .collect(),
             limit: Some(Limit {
                 since: suspects.since,
                 timing,

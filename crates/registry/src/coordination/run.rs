@@ -1,16 +1,20 @@
 //! The part of the protocol that the collector takes: doom, confirm by a later mark, sweep under the flag.
 
-use std::{collections::HashSet, sync::Arc, time::SystemTime};
+use std::{
+    collections::HashSet,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use futures_util::{FutureExt as _, future::join_all};
-use tokio::time::{Instant, sleep_until};
-use uuid::Uuid;
+use tokio::time::{Instant, sleep_until, timeout};
 use wharf_oci::Digest;
 use wharf_storage::{ErrorKind, Key, Storage};
 
 use super::{
     decisions::{AfterRemoval, Fate, Removal, fate, is_expired, is_pinned},
-    marks::{Flag, Marks, RunId},
+    marks::{Flag, Marks, RunId, RunName},
     stripes::Stripes,
 };
 use crate::{
@@ -58,13 +62,15 @@ pub struct Condemned {
 }
 
 impl Run {
-    /// Begins a run; `None` when another one may be under way. Only what is marked from now on counts for it.
+    /// Begins a run that `collects`, or only keeps others from it; `None` when another one may be under way. Only what is marked
+    /// from now on counts for it.
     pub(super) async fn begin(
         storage: Arc<dyn Storage>,
         marks: Arc<dyn Marks>,
         stripes: Arc<Stripes>,
+        collects: bool,
     ) -> Result<Option<Self>> {
-        let id = RunId::new(Uuid::new_v4());
+        let id = RunName::new(collects);
         let Some(began) = marks.take_lease(&id).await? else {
             return Ok(None);
         };
@@ -84,9 +90,45 @@ impl Run {
         }))
     }
 
+    /// The digests that are doomed: all that this run may remove, because what is doomed later is confirmed by a later one.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn doomed(&self) -> Result<Vec<Digest>> {
+        Ok(self.marks.doomed().await?.into_keys().collect())
+    }
+
+    /// How many digests may be doomed at a time, so that requests and runs can keep them all in memory.
+    pub fn most_dooms(&self) -> usize {
+        self.marks.most_dooms()
+    }
+
+    /// Does `work`, and keeps the lease meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`judge`](Self::judge), and those of `work`, which is dropped when the lease is lost.
+    pub(crate) async fn during<T>(&mut self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut work = pin!(work);
+        let often = self.marks.timing().check / 3;
+        loop {
+            match timeout(often, work.as_mut()).await {
+                Ok(done) => return done,
+                Err(_elapsed) => self.keep().await?,
+            }
+        }
+    }
+
+    /// How long after this run one begins that may remove what this one has doomed.
+    pub fn again_after(&self) -> Duration {
+        let timing = self.marks.timing();
+        timing.confirmation + timing.check
+    }
+
     /// Dooms what of `garbage` is not doomed yet, spares what is doomed and not among it, and answers what may be swept:
-    /// what a mark that began long enough after its doom confirms. `garbage` is all that is stored and that the mark of
-    /// this run, which began after the run did, did not find needed.
+    /// what a mark that began long enough after its doom confirms. `garbage` was stored, and the mark of this run, which began
+    /// after the run did, did not find it needed. It has all of that which is doomed, and as much of the rest as the run deals with.
     ///
     /// What any linked manifest names is not garbage, whether that manifest is needed or not: a push that tags it again
     /// asks for what it names itself, and not for what its children name. So an index that nothing needs goes first, its
@@ -96,6 +138,11 @@ impl Run {
     ///
     /// [`Error::Busy`] when another run has taken the lease over; errors of the store. The run is over then.
     pub async fn judge(&mut self, garbage: &[Digest]) -> Result<Vec<Digest>> {
+        // A run that has nothing to change has nothing to wait for.
+        if garbage.is_empty() && self.marks.doomed().await?.is_empty() && self.marks.flags().await?.is_empty()
+        {
+            return Ok(Vec::new());
+        }
         self.hold_until(self.ready).await?;
         for flag in self.marks.flags().await? {
             self.lower_flag(&flag, false).await?;
@@ -149,7 +196,7 @@ impl Run {
     async fn raise_flag(&mut self, condemned: &[Condemned]) -> Result<Flag> {
         self.deadline().await?;
         let flag = Flag {
-            run: *self.id,
+            run: self.id.id,
             number: self.sweeps,
         };
         self.sweeps += 1;

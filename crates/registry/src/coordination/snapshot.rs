@@ -15,22 +15,24 @@ use tokio::sync;
 use wharf_oci::Digest;
 use wharf_storage::{Key, Storage, layout};
 
-use super::{decisions::Timing, marks::Suspects, moment::Moment};
+use super::{marks::Suspects, moment::Moment};
 use crate::{error::Result, patience};
 
-/// How many dooms are kept in memory. When there are more, requests ask for each digest.
-const MOST: usize = 20_000;
+/// How many dooms are kept in memory. When there are more, requests ask for each digest; the collector writes no more.
+pub(super) const MOST: usize = 20_000;
 
 /// Why a request that waits for the listing of another one gives up.
 const WAITING: &str = "the store took too long to list the marks of the collector";
 
-/// How many marks a request lists.
-const PAGE: usize = 1000;
+/// How many marks a request lists: a bucket lists a thousand, and one more tells whether there are more.
+const PAGE: usize = 999;
 
 /// The dooms of a store at some time, renewed while requests ask for them.
 #[derive(Debug)]
 pub(super) struct Snapshot {
     storage: Arc<dyn Storage>,
+    /// For how long a listing may be used
+    age: Duration,
     known: Mutex<Option<Known>>,
     renewal: sync::Mutex<()>,
 }
@@ -44,10 +46,11 @@ struct Known {
 }
 
 impl Snapshot {
-    /// The dooms of `storage`, which are listed when a request asks for the first time.
-    pub(super) fn new(storage: Arc<dyn Storage>) -> Self {
+    /// The dooms of `storage`, which are listed when a request asks for the first time, and anew at this `age`.
+    pub(super) fn new(storage: Arc<dyn Storage>, age: Duration) -> Self {
         Self {
             storage,
+            age,
             known: Mutex::new(None),
             renewal: sync::Mutex::new(()),
         }
@@ -68,7 +71,7 @@ impl Snapshot {
 
     /// What is known, not older than may be used. One request at a time renews it; the others wait only when they must.
     async fn known(&self) -> Result<Known> {
-        let age = Timing::SHARED.snapshot;
+        let age = self.age;
         if let Some(known) = self.younger_than(age / 2) {
             return Ok(known);
         }
@@ -138,6 +141,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::coordination::decisions::Timing;
 
     fn digest(number: u32) -> Digest {
         let mut bytes = [0; 32];
@@ -154,7 +158,11 @@ mod tests {
         let store = Counted::new(Memory::new());
         let storage = ObjectStorage::new(Arc::new(store.clone()), Path::default());
         let storage: Arc<dyn Storage> = Arc::new(storage);
-        (Arc::clone(&storage), store, Snapshot::new(storage))
+        (
+            Arc::clone(&storage),
+            store,
+            Snapshot::new(storage, Timing::SHARED.snapshot),
+        )
     }
 
     #[tokio::test(start_paused = true)]

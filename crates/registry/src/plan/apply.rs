@@ -51,6 +51,9 @@ impl Registry {
         if application.plan.is_some_and(|seen| *seen != current) {
             return Err(Error::PlanChanged { current });
         }
+        if let Some(why) = made.plan.refused {
+            return Err(Error::TooManyTags { why });
+        }
         let mut applied = Applied {
             record: None,
             tags: Vec::new(),
@@ -110,7 +113,7 @@ impl Registry {
             tags: self.record_tags(&made.plan.repository, &tags).await?,
             manifests: manifests.collect(),
             layers: made.layers.iter().map(|link| link.layer.clone()).collect(),
-            history: made.entries.clone(),
+            history: made.entries.iter().map(|planned| planned.entry.clone()).collect(),
         })
     }
 

@@ -13,18 +13,30 @@ use crate::{
     tree::{link::Link, manifest::Facts, parallel::in_parallel},
 };
 
+/// What the bytes of a plan depend on: the blobs that its repository would not need any more, and those that it does.
+///
+/// Both are the digests under which the blobs are stored.
+#[derive(Debug)]
+pub(super) struct Loss {
+    repository: RepoName,
+    wanted: HashSet<Digest>,
+    kept: HashSet<Digest>,
+}
+
+impl Loss {
+    /// How many digests it has in memory.
+    pub(super) fn size(&self) -> usize {
+        self.wanted.len() + self.kept.len()
+    }
+}
+
 impl Registry {
-    /// Looks at the bytes of what `plan` removes.
+    /// What the repository of `plan` would not need any more.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(super) async fn bytes_of(
-        &self,
-        plan: &Plan,
-        content: &Content,
-        layers: &[LayerLink],
-    ) -> Result<PlannedBytes> {
+    pub(super) async fn loss_of(&self, plan: &Plan, content: &Content, layers: &[LayerLink]) -> Result<Loss> {
         let name = &plan.repository;
         let going: HashSet<Digest> = plan.manifests.iter().map(|manifest| manifest.digest).collect();
         let staying = content
@@ -36,31 +48,53 @@ impl Registry {
         wanted.extend(layers.iter().map(|link| link.layer.digest));
         let kept = named(content, staying);
         let elsewhere = self.stored_elsewhere(name, wanted.iter().chain(&kept)).await?;
-        let kept = stored(&kept, &elsewhere);
-        let sizes = self.sizes(stored(&wanted, &elsewhere)).await?;
-        let of = |digests: &HashSet<Digest>| -> u64 {
-            digests.iter().filter_map(|digest| sizes.get(digest)).sum()
+        Ok(Loss {
+            repository: name.clone(),
+            wanted: stored(&wanted, &elsewhere),
+            kept: stored(&kept, &elsewhere),
+        })
+    }
+
+    /// The bytes of several plans that are applied together, and how many of them come free for each.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(super) async fn bytes_of(&self, losses: &[Loss]) -> Result<(PlannedBytes, Vec<u64>)> {
+        let wanted: HashSet<Digest> = losses
+            .iter()
+            .flat_map(|loss| loss.wanted.iter().copied())
+            .collect();
+        let sizes = self.sizes(wanted).await?;
+        let of = |digests: &mut dyn Iterator<Item = &Digest>| -> u64 {
+            digests.filter_map(|digest| sizes.get(digest)).sum()
         };
-        let (here, wanted): (HashSet<Digest>, HashSet<Digest>) =
-            sizes.keys().copied().partition(|digest| kept.contains(digest));
+        let is_kept = |digest: &Digest| losses.iter().any(|loss| loss.kept.contains(digest));
+        let (here, wanted): (HashSet<Digest>, HashSet<Digest>) = sizes.keys().copied().partition(is_kept);
+        let names = losses.iter().map(|loss| loss.repository.as_str().into());
         let needs = needs::of(
             &self.storage,
             &self.tree.manifests,
             &self.trash,
-            name,
+            names.collect(),
             wanted.clone(),
         )
         .await;
         let is_free = |digest: &Digest| !needs.shared.contains(digest) && !needs.in_trash.contains(digest);
         let free: HashSet<Digest> = wanted.into_iter().filter(is_free).collect();
-        Ok(PlannedBytes {
-            free: of(&free),
+        let of_each = losses
+            .iter()
+            .map(|loss| of(&mut loss.wanted.iter().filter(|digest| free.contains(digest))));
+        let of_each = of_each.collect();
+        let bytes = PlannedBytes {
+            free: of(&mut free.iter()),
             blobs: free.len(),
-            shared: of(&here) + of(&needs.shared),
+            shared: of(&mut here.iter()) + of(&mut needs.shared.iter()),
             shared_with: needs.repositories,
-            in_trash: of(&needs.in_trash),
+            in_trash: of(&mut needs.in_trash.iter()),
             uncertain: needs.uncertain,
-        })
+        };
+        Ok((bytes, of_each))
     }
 
     /// The digests under which `named` are stored, where these are others: registry:2 stores by SHA-256 what it was sent by SHA-512.

@@ -141,24 +141,33 @@ pub(super) async fn stats_below(storage: &dyn Storage, directory: &Key) -> Resul
     }
 }
 
-/// Shows every entry in the histories of the tags of `name` to `look`: the tag, the digest, and when the tag last came to point
-/// at it. Keeps a page of them in memory.
+/// What an object below the directory of a tag is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TagObject {
+    /// The link of the tag itself.
+    Current,
+    /// The entry of its history that leads to this manifest.
+    Entry(Digest),
+}
+
+/// Shows the links of all tags of `name`, and the entries of their histories, to `look`, each with its time: when the tag last came to
+/// point there. Keeps a page of them in memory.
 ///
 /// # Errors
 ///
 /// Errors of the store.
-pub(super) async fn each_entry(
+pub(super) async fn each_tag_object(
     storage: &dyn Storage,
     name: &RepoName,
-    mut look: impl FnMut(&Tag, Digest, SystemTime) + Send,
+    mut look: impl FnMut(&Tag, TagObject, SystemTime) + Send,
 ) -> Result<()> {
     let tags = layout::tags(name);
     let mut after = None;
     loop {
         let page = storage.scan(&tags, after.as_ref(), PAGE).await?;
         for object in &page.objects {
-            if let Some((tag, digest)) = entry(&tags, &object.key) {
-                look(&tag, digest, object.stat.modified);
+            if let Some((tag, what)) = tag_object(&tags, &object.key) {
+                look(&tag, what, object.stat.modified);
             }
         }
         after = page.objects.last().map(|object| object.key.clone());
@@ -168,10 +177,14 @@ pub(super) async fn each_entry(
     }
 }
 
-/// Tag and digest of the entry of a history at `key`; `None`: something else is there.
-fn entry(tags: &Key, key: &Key) -> Option<(Tag, Digest)> {
+/// The tag at `key`, and what the object is; `None`: something else is there.
+fn tag_object(tags: &Key, key: &Key) -> Option<(Tag, TagObject)> {
     let below = key.as_str().strip_prefix(tags.as_str())?.strip_prefix('/')?;
     let (tag, rest) = below.split_once('/')?;
-    let digest = digest_of(key).filter(|_| rest.starts_with("index/"))?;
-    Some((tag.parse().ok()?, digest))
+    let what = match rest {
+        "current/link" => TagObject::Current,
+        _ if rest.starts_with("index/") => TagObject::Entry(digest_of(key)?),
+        _ => return None,
+    };
+    Some((tag.parse().ok()?, what))
 }

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use wharf_oci::{Digest, RepoName, Tag};
@@ -10,7 +10,8 @@ use wharf_storage::{Version, layout};
 
 use super::{
     Deletion, Plan, PlannedManifest, PlannedTag, Staying,
-    content::{Content, each_entry, stats_below},
+    content::{Content, TagObject, each_tag_object, stats_below},
+    retained::{Ages, PlannedEntry},
     selection::{Needs, Selection, Wish, role, select},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     error::{Error, Result},
     patience::turn,
     registry::Registry,
+    retention::Decided,
     tag_rights::TagRights,
     trash::{TrashedEntry, TrashedLayer},
     tree::link::Link,
@@ -31,7 +33,7 @@ pub(super) struct Made {
     /// Links of layers that go.
     pub(super) layers: Vec<LayerLink>,
     /// Entries that go from histories of tags that stay.
-    pub(super) entries: Vec<TrashedEntry>,
+    pub(super) entries: Vec<PlannedEntry>,
 }
 
 /// The link of a layer as it was when the plan was made.
@@ -77,7 +79,9 @@ impl Registry {
             layers,
             ..
         } = self.make_plan(name, deletion, rights).await?;
-        plan.bytes = Some(self.bytes_of(&plan, &content, &layers).await?);
+        let loss = self.loss_of(&plan, &content, &layers).await?;
+        let (bytes, _) = self.bytes_of(&[loss]).await?;
+        plan.bytes = Some(bytes);
         Ok(plan)
     }
 
@@ -89,7 +93,9 @@ impl Registry {
     ) -> Result<Made> {
         let content = Content::read(self, name).await?;
         let needs = Needs::of(&content);
-        let kept: HashMap<Digest, &'static str>;
+        let now = SystemTime::now();
+        let (kept, decided_tags): (HashMap<Digest, &'static str>, Vec<Tag>);
+        let (mut decided, mut ages) = (Decided::default(), None);
         let wish = match deletion {
             Deletion::Tags { tags, keep_images } => {
                 // Before it is said whether they exist.
@@ -115,24 +121,35 @@ impl Registry {
                 min_age,
                 keep_history,
             } => {
-                let now = SystemTime::now();
-                // A time in the future is that of another clock.
-                let is_younger =
-                    |since: SystemTime, age: Duration| now.duration_since(since).map_or(true, |is| is < age);
-                let mut young: HashMap<Digest, &'static str> = HashMap::new();
-                each_entry(&*self.storage, name, |_, digest, since| {
-                    if content.is_linked(&digest) && is_younger(since, *keep_history) {
-                        young.insert(digest, "a tag pointed at it not long ago");
-                    }
-                })
-                .await?;
-                for digest in &content.survey.revisions {
-                    if is_younger(content.since(digest), *min_age) {
-                        young.insert(*digest, "it is too young");
+                let wanted = Ages {
+                    manifests: *min_age,
+                    history: *keep_history,
+                };
+                ages = Some(wanted);
+                let none = HashSet::new();
+                kept = self.young_manifests(name, &content, (wanted, now), &none).await?;
+                Wish::TagsAndUntagged(&[], &kept)
+            }
+            Deletion::Retention { policy, pulls } => {
+                let rules = (&**policy, pulls.as_deref());
+                decided = self.decide_tags(name, (&content, &needs), rules, now).await?;
+                let going = decided.verdicts.iter().filter(|verdict| verdict.goes);
+                decided_tags = going.map(|verdict| verdict.tag.clone()).collect();
+                match policy.untagged(name) {
+                    None => Wish::TagsAndImages(&decided_tags),
+                    Some(age) => {
+                        let wanted = Ages {
+                            manifests: age,
+                            history: policy.keep_history,
+                        };
+                        ages = Some(wanted);
+                        let leaving = decided_tags.iter().cloned().collect();
+                        kept = self
+                            .young_manifests(name, &content, (wanted, now), &leaving)
+                            .await?;
+                        Wish::TagsAndUntagged(&decided_tags, &kept)
                     }
                 }
-                kept = young;
-                Wish::Untagged(&kept)
             }
             Deletion::Repository => Wish::Everything,
         };
@@ -142,23 +159,59 @@ impl Registry {
             Deletion::Repository => self.layer_links(name, &content, &mut selection).await?,
             _ => Vec::new(),
         };
-        let mut entries = Vec::new();
-        each_entry(&*self.storage, name, |tag, digest, since| {
-            if selection.manifests.contains(&digest) && !selection.tags.contains_key(tag) {
-                let tag = tag.clone();
-                entries.push(TrashedEntry { tag, digest, since });
-            }
-        })
-        .await?;
-        // The tags themselves go with their histories, those that point nowhere too.
-        entries.retain(|entry| content.tags.contains_key(&entry.tag));
-        let plan = plan(name, deletion, (&content, selection), (&layers, &entries));
+        let entries = self
+            .planned_entries(name, &content, &selection, ages.map(|ages| (ages, now)))
+            .await?;
+        let mut plan = plan(name, deletion, (&content, selection), (&layers, &entries));
+        plan.verdicts = decided.verdicts;
+        plan.refused = decided.refused;
         Ok(Made {
             plan,
             content,
             layers,
             entries,
         })
+    }
+
+    /// The entries that go from the histories of tags that stay: those of manifests that go, and, with `ages`, those that are too
+    /// old, or that lead nowhere.
+    async fn planned_entries(
+        &self,
+        name: &RepoName,
+        content: &Content,
+        selection: &Selection,
+        ages: Option<(Ages, SystemTime)>,
+    ) -> Result<Vec<PlannedEntry>> {
+        let mut entries = Vec::new();
+        each_tag_object(&*self.storage, name, |tag, object, since| {
+            let TagObject::Entry(digest) = object else {
+                return;
+            };
+            // Tags go with their histories, and those that point nowhere keep theirs.
+            let Some(current) = content
+                .tags
+                .get(tag)
+                .filter(|_| !selection.tags.contains_key(tag))
+            else {
+                return;
+            };
+            let goes_along = selection.manifests.contains(&digest);
+            // As long as the manifest counts as young, the tag can go back to it.
+            let is_expired = ages.is_some_and(|(ages, now)| {
+                let is_old = |age| !Ages::is_young(since, now, age);
+                let is_dangling = !content.is_linked(&digest);
+                *current != digest && is_old(ages.manifests) && (is_dangling || is_old(ages.history))
+            });
+            if goes_along || is_expired {
+                let tag = tag.clone();
+                entries.push(PlannedEntry {
+                    entry: TrashedEntry { tag, digest, since },
+                    is_expired,
+                });
+            }
+        })
+        .await?;
+        Ok(entries)
     }
 
     /// Checks that the manifest `digest` is there, and that no tagged index needs it.
@@ -231,7 +284,7 @@ fn plan(
     name: &RepoName,
     deletion: &Deletion,
     (content, selection): (&Content, Selection),
-    (layers, entries): (&[LayerLink], &[TrashedEntry]),
+    (layers, entries): (&[LayerLink], &[PlannedEntry]),
 ) -> Plan {
     let Selection {
         tags,
@@ -254,9 +307,9 @@ fn plan(
         .into_iter()
         .map(|manifest| planned(manifest.digest, manifest.generation))
         .collect();
-    let history = entries.iter().map(|TrashedEntry { tag, digest, .. }| PlannedTag {
-        tag: tag.clone(),
-        digest: *digest,
+    let history = entries.iter().map(|planned| PlannedTag {
+        tag: planned.entry.tag.clone(),
+        digest: planned.entry.digest,
     });
     let mut plan = Plan {
         id: Digest::sha256_of(b""),
@@ -272,6 +325,8 @@ fn plan(
         stays,
         more_stays,
         bytes: None,
+        verdicts: Vec::new(),
+        refused: None,
     };
     plan.id = identity(&plan, layers);
     plan

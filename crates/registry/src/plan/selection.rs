@@ -27,8 +27,9 @@ pub(super) enum Wish<'a> {
     TagsAndImages(&'a [Tag]),
     /// This manifest, its tags, and what nothing else needs then.
     Manifest(Digest),
-    /// What no tag reaches, apart from these manifests, each with the reason why it is kept.
-    Untagged(&'a HashMap<Digest, &'static str>),
+    /// These tags, what nothing else needs then, and what no tag reaches, apart from these manifests, each with the reason why it is
+    /// kept.
+    TagsAndUntagged(&'a [Tag], &'a HashMap<Digest, &'static str>),
     /// All.
     Everything,
 }
@@ -146,7 +147,7 @@ impl<'a> Needs<'a> {
     }
 
     /// Whether a tag goes and stays with the manifest of which it is made.
-    fn is_dependent(&self, tag: &Tag) -> bool {
+    pub(super) fn is_dependent(&self, tag: &Tag) -> bool {
         subject_of(tag).is_some_and(|subject| is_about(self.content, tag, &subject))
     }
 
@@ -230,7 +231,9 @@ pub(super) fn select(
         _ => None,
     };
     let wished: BTreeSet<Tag> = match wish {
-        Wish::Tags(tags) | Wish::TagsAndImages(tags) => tags.iter().cloned().collect(),
+        Wish::Tags(tags) | Wish::TagsAndImages(tags) | Wish::TagsAndUntagged(tags, _) => {
+            tags.iter().cloned().collect()
+        }
         Wish::Manifest(digest) => needs
             .tags
             .get(digest)
@@ -239,7 +242,6 @@ pub(super) fn select(
             .copied()
             .cloned()
             .collect(),
-        Wish::Untagged(_) => BTreeSet::new(),
         Wish::Everything => content.tags.keys().cloned().collect(),
     };
     let with_digest = |tag: &Tag| Some((tag.clone(), *content.tags.get(tag)?));
@@ -255,7 +257,7 @@ pub(super) fn select(
             selection.manifests = content.survey.revisions.iter().copied().collect();
             return selection;
         }
-        Wish::TagsAndImages(_) | Wish::Manifest(_) | Wish::Untagged(_) => {}
+        Wish::TagsAndImages(_) | Wish::Manifest(_) | Wish::TagsAndUntagged(..) => {}
     }
     if let Some(why) = unknown_needs(content, manifest) {
         selection.manifests.extend(manifest);
@@ -267,7 +269,7 @@ pub(super) fn select(
         manifest,
     };
     let seeds: HashSet<Digest> = match wish {
-        Wish::Untagged(_) => content.survey.revisions.iter().copied().collect(),
+        Wish::TagsAndUntagged(..) => content.survey.revisions.iter().copied().collect(),
         _ => needs.reached(selection.tags.values().copied().chain(manifest)),
     };
     let (alive, going) = settle(content, needs, (&seeds, &gone), wish, &mut selection);
@@ -322,7 +324,7 @@ fn settle(
             .iter()
             .filter(|digest| content.is_linked(digest)),
     );
-    if let Wish::Untagged(kept) = wish {
+    if let Wish::TagsAndUntagged(_, kept) = wish {
         roots.extend(kept.keys());
     }
     loop {
@@ -373,10 +375,16 @@ fn explain(
         tags: &BTreeSet::new(),
         manifest: None,
     };
-    // Of manifests without a tag, those that a tag reaches are what one expects to stay.
-    let tagged = match wish {
-        Wish::Untagged(_) => needs.alive(needs.content.tags.values().copied(), &none),
-        _ => HashSet::new(),
+    // Of manifests without a tag, those that a tag reaches are what one expects to stay, but for the images of tags that go.
+    let (tagged, deleted) = match wish {
+        Wish::TagsAndUntagged(tags, _) => {
+            let deleted = tags.iter().filter_map(|tag| needs.content.tags.get(tag));
+            (
+                needs.alive(needs.content.tags.values().copied(), &none),
+                needs.reached(deleted.copied()),
+            )
+        }
+        _ => (HashSet::new(), HashSet::new()),
     };
     for digest in staying {
         let tags = needs.tags.get(&digest).into_iter().flatten();
@@ -385,7 +393,7 @@ fn explain(
             .filter(|tag| !selection.tags.contains_key(*tag))
             .collect();
         let why = match wish {
-            Wish::Untagged(kept) => match kept.get(&digest) {
+            Wish::TagsAndUntagged(_, kept) if !deleted.contains(&digest) => match kept.get(&digest) {
                 Some(why) if !tagged.contains(&digest) => (*why).to_owned(),
                 _ => continue,
             },

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{Version, layout};
 
-use super::{Applied, PlannedTag, Staying, making::Made};
+use super::{Applied, PlannedTag, Staying, making::Made, retained::PlannedEntry};
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
@@ -146,10 +146,12 @@ impl Registry {
         Ok(())
     }
 
-    /// Removes the entries of histories that lead to manifests that `went`, after these: a history may name what is gone.
+    /// Removes the entries of histories that lead to manifests that `went`, after these, because a history may name what is gone; and
+    /// those that go for themselves.
     ///
     /// A push writes the entry before its tag points at the manifest (I3), and deletions find tags by their histories. So an entry
-    /// stays that leads to a manifest which is there again, or at which its tag points. Another replica takes no lock of this
+    /// stays at whose manifest its tag points, and, if it went after its manifest, one that leads to a manifest which is there again.
+    /// Another replica takes no lock of this
     /// process: where there may be one, its push is looked for once more after the removal, and the entry is written again.
     ///
     /// # Errors
@@ -161,37 +163,41 @@ impl Registry {
         went: &HashSet<Digest>,
     ) -> Result<Vec<TrashedEntry>> {
         let name = &made.plan.repository;
-        let planned = made.entries.iter().filter(|entry| went.contains(&entry.digest));
-        let planned: Vec<&TrashedEntry> = planned.collect();
+        let goes = |planned: &&PlannedEntry| planned.is_expired || went.contains(&planned.entry.digest);
+        let planned: Vec<&PlannedEntry> = made.entries.iter().filter(goes).collect();
         let mut removed = Vec::new();
         for step in planned.chunks(STEP) {
-            let tags = step.iter().map(|entry| entry.tag.clone()).collect();
+            let tags = step.iter().map(|planned| planned.entry.tag.clone()).collect();
             let lock = self.locks.lock_tags(name, tags).await?;
             let used = self.are_used(name, step).await?;
             let unused = step.iter().zip(used).filter(|(_, is_used)| !is_used);
-            let unused: Vec<&TrashedEntry> = unused.map(|(entry, _)| *entry).collect();
-            lock.remove_entries(&unused).await?;
+            let unused: Vec<&PlannedEntry> = unused.map(|(planned, _)| *planned).collect();
+            lock.remove_entries(&entries_of(&unused)).await?;
             if self.must_look_again() {
                 let used = self.are_used(name, &unused).await?;
                 let used = unused.iter().zip(used).filter(|(_, is_used)| *is_used);
-                let used: Vec<&TrashedEntry> = used.map(|(entry, _)| *entry).collect();
-                lock.restore_entries(&used).await?;
+                let used: Vec<&PlannedEntry> = used.map(|(planned, _)| *planned).collect();
+                lock.restore_entries(&entries_of(&used)).await?;
             }
-            removed.extend(unused.into_iter().cloned());
+            removed.extend(unused.into_iter().map(|planned| planned.entry.clone()));
         }
         Ok(removed)
     }
 
-    /// Of each entry whether its manifest is in the repository again, or its tag points at it.
-    async fn are_used(&self, name: &RepoName, entries: &[&TrashedEntry]) -> Result<Vec<bool>> {
-        let used = entries.iter().map(|entry| async {
-            let target = self
-                .tree
-                .links
-                .target(&layout::tag_link(name, &entry.tag))
-                .await?;
-            Ok::<_, Error>(target == Some(entry.digest) || self.has_revision(name, &entry.digest).await?)
-        });
+    /// Of each entry whether its tag points at its manifest, or, if it goes because that went, whether the repository has that again.
+    async fn are_used(&self, name: &RepoName, planned: &[&PlannedEntry]) -> Result<Vec<bool>> {
+        let used = planned
+            .iter()
+            .map(|PlannedEntry { entry, is_expired }| async move {
+                let link = layout::tag_link(name, &entry.tag);
+                let target = self.tree.links.target(&link).await?;
+                let is_target = target == Some(entry.digest);
+                Ok::<_, Error>(is_target || !is_expired && self.has_revision(name, &entry.digest).await?)
+            });
         in_parallel(used).await
     }
+}
+
+fn entries_of<'a>(planned: &[&'a PlannedEntry]) -> Vec<&'a TrashedEntry> {
+    planned.iter().map(|planned| &planned.entry).collect()
 }

@@ -84,6 +84,8 @@ pub enum DeletedKind {
     Blob,
     /// Manifests that no tag reached.
     Untagged,
+    /// Tags and manifests that the rules of retention do not keep.
+    Retention,
     /// A whole repository.
     Repository,
 }

@@ -277,7 +277,7 @@ impl Registry {
         let facts = self.tree.manifests.facts(digest).await?;
         let named = facts.iter().flat_map(|facts| facts.all()).copied();
         let needs: Vec<Digest> = named.chain([*digest]).collect();
-        let lock = self.lock_to_restore(&needs).await?;
+        let lock = self.lock_to_restore(name, &needs).await?;
         if let Err(error) = self.storage.stat(&layout::blob(digest)).await {
             if error.is_not_found() {
                 restore.restored.lost.push(*digest);
@@ -316,8 +316,8 @@ impl Registry {
     }
 
     /// Locks `digests` for a pointer to the last of them, which needs the others.
-    async fn lock_to_restore(&self, digests: &[Digest]) -> Result<Shared> {
-        let lock = self.locks.lock_shared(digests).await?;
+    async fn lock_to_restore(&self, name: &RepoName, digests: &[Digest]) -> Result<Shared> {
+        let lock = self.locks.lock_shared(name, digests).await?;
         match digests.iter().any(|digest| lock.is_swept(digest)) {
             true => Err(Error::Busy { reason: BUSY }),
             false => Ok(lock),
@@ -337,7 +337,7 @@ impl Registry {
     /// Lets `name` read the blob that is stored under `stored` as `digest` again. `None` when it already may, and false when the
     /// blob is gone.
     async fn relink_layer(&self, name: &RepoName, digest: Digest, stored: Digest) -> Result<Option<bool>> {
-        let lock = self.lock_to_restore(&[digest, stored]).await?;
+        let lock = self.lock_to_restore(name, &[digest, stored]).await?;
         if self
             .tree
             .links
@@ -361,7 +361,9 @@ impl Registry {
     async fn restore_history(&self, restore: &Restore<'_>) -> Result<()> {
         let name = &restore.record.repository;
         for entry in &restore.record.pointers.history {
-            let lock = self.lock_to_restore(std::slice::from_ref(&entry.digest)).await?;
+            let lock = self
+                .lock_to_restore(name, std::slice::from_ref(&entry.digest))
+                .await?;
             let tags = lock.lock_tags(name, vec![entry.tag.clone()]).await?;
             let tag = layout::tag_link(name, &entry.tag);
             let is_there = self.tree.links.target(&tag).await?.is_some();

@@ -52,11 +52,20 @@ pub(crate) async fn read(storage: &dyn Storage, key: &Key) -> Link {
 ///
 /// Errors of the store, such as a lack of the right to read the link.
 pub(crate) async fn find(storage: &dyn Storage, key: &Key) -> Result<Link> {
+    Ok(find_version(storage, key).await?.0)
+}
+
+/// As [`find`], with the version of the link, where there is one that the store can tell.
+///
+/// # Errors
+///
+/// As [`find`].
+pub(crate) async fn find_version(storage: &dyn Storage, key: &Key) -> Result<(Link, Option<Version>)> {
     match storage.read(key, layout::LINK_LIMIT).await {
-        Ok(object) => Ok(Link::parse(&object.bytes)),
+        Ok(object) => Ok((Link::parse(&object.bytes), object.stat.version)),
         Err(error) => match error.kind() {
-            ErrorKind::NotFound => Ok(Link::Absent),
-            ErrorKind::TooLarge | ErrorKind::Damaged => Ok(Link::Damaged(error.to_string())),
+            ErrorKind::NotFound => Ok((Link::Absent, None)),
+            ErrorKind::TooLarge | ErrorKind::Damaged => Ok((Link::Damaged(error.to_string()), None)),
             _ => Err(error),
         },
     }

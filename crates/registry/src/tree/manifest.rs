@@ -5,7 +5,7 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 use wharf_budget::Share;
-use wharf_oci::{Algorithm, Descriptor, Digest, ManifestKind, ManifestView, media_type};
+use wharf_oci::{Algorithm, ArtifactKind, Descriptor, Digest, ManifestKind, ManifestView, media_type};
 use wharf_storage::{ErrorKind, Storage, layout};
 
 use super::parallel::in_turn;
@@ -43,6 +43,8 @@ pub struct StoredManifest {
 /// The facts in the bytes of a manifest. They hold for its digest, in every repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
+    /// What it is to its users, as far as its own bytes tell.
+    pub(crate) kind: ArtifactKind,
     /// The configuration of an image.
     pub(crate) config: Option<Digest>,
     /// The layers of an image, or the blobs of an artifact; each once.
@@ -120,6 +122,7 @@ impl Facts {
         let subject = view.subject.as_ref().map(|subject| subject.digest);
         let referrer = subject.map(|_| Box::new(view.descriptor(*digest, bytes.len() as u64)));
         Self {
+            kind: ArtifactKind::of(view),
             config,
             layers,
             children,

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use wharf_oci::Digest;
 use wharf_storage::{Key, Scanned, Storage};
 
-/// How many objects are asked of a store at once; a bucket gives no more.
-const PAGE: usize = 1000;
+/// How many objects are asked of a store at once: a bucket gives a thousand, and one more than these tells whether there are more.
+pub(crate) const PAGE: usize = 999;
 
 /// The objects below a prefix, in ascending order of their keys.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use wharf_oci::Digest;
 use wharf_registry::collect::{Collected, CollectionReport, OnlineCollector, Swept};
 use wharf_workers::{Unit, Work, Worker};
 
-use super::{shown::time, why, wire};
+use super::{shown::time, untagged::UntaggedManifests, why, wire};
 
 /// How many findings a status shows.
 const FINDINGS: usize = 100;
@@ -30,6 +30,8 @@ pub struct Collections(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     collector: OnlineCollector,
+    /// What is deleted before each collection; `None`: nothing is.
+    untagged: Option<UntaggedManifests>,
     /// Names this process.
     server: Uuid,
     state: Mutex<State>,
@@ -75,10 +77,12 @@ pub struct CollectionSchedule {
 }
 
 impl Collections {
-    /// Collections by `collector`. Nothing runs before its [worker](Self::worker) does.
-    pub fn by(collector: OnlineCollector) -> Self {
+    /// Collections by `collector`, before each of which `untagged` manifests are deleted. Nothing runs before its
+    /// [worker](Self::worker) does.
+    pub fn by(collector: OnlineCollector, untagged: Option<UntaggedManifests>) -> Self {
         Self(Arc::new(Inner {
             collector,
+            untagged,
             server: Uuid::new_v4(),
             state: Mutex::default(),
             asked: Notify::new(),
@@ -273,6 +277,11 @@ impl CollectionWorker {
     /// Collects, and says when the next run begins and what became of this one.
     async fn run(&self) -> (Option<Duration>, Ended) {
         let sooner = |pause: Duration| self.interval.map(|interval| interval.min(pause));
+        if let Some(untagged) = &self.collections.0.untagged
+            && let Err(error) = untagged.delete().await
+        {
+            tracing::error!(%error, "manifests without a tag cannot be looked for");
+        }
         match self.collections.0.collector.collect().await {
             Ok(Collected::Done(report)) => {
                 log(&report);
@@ -324,10 +333,11 @@ fn log(report: &CollectionReport) {
     for finding in &report.findings {
         tracing::warn!("{finding}");
     }
-    if report.removed.blobs > 0 || report.expired > 0 {
+    if report.removed.blobs > 0 || report.links > 0 || report.expired > 0 {
         tracing::info!(
             blobs = report.removed.blobs,
             bytes = report.removed.bytes,
+            links = report.links,
             expired = report.expired,
             "collected garbage"
         );

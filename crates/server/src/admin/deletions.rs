@@ -1,82 +1,70 @@
 //! Deletions as plans, and their application.
 
-use std::{fmt::Display, time::Duration};
+use std::time::Duration;
 
 use wharf_oci::{Digest, RepoName, Tag};
-use wharf_registry::{Caller, Deletion, Registry, Result, Staying, TagRights};
+use wharf_registry::{Caller, Deletion, Registry, Result, TagRights};
 
 use super::{
+    plans::{DeletionError, shown_bytes, shown_plan, staying},
+    retention::Retention,
     shown::time,
-    trash::{LISTED, expiry, kind},
+    trash::{LISTED, expiry},
     wire,
 };
-
-/// How many repositories are named that share bytes with one.
-const SHARING: usize = 10;
 
 /// How long untagged manifests stay if the caller does not say.
 const MIN_AGE: u64 = 86_400;
 
-/// How long histories keep what they name if the caller does not say.
-const KEEP_HISTORY: u64 = 30 * 86_400;
-
-/// A description of a deletion that cannot be carried out as it is.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{field}`: {text}")]
-pub struct DeletionError {
-    /// Field that is wrong.
-    pub field: &'static str,
-    text: String,
-}
-
-impl DeletionError {
-    fn new(field: &'static str, text: &dyn Display) -> Self {
-        Self {
-            field,
-            text: text.to_string(),
-        }
-    }
-}
-
-/// What `wanted` says is to be deleted.
+/// What `wanted` says is to be deleted, where `retention` is configured.
 ///
 /// # Errors
 ///
 /// [`DeletionError`], when it says nothing, or several things, or names what cannot be.
-pub fn deletion_of(wanted: &wire::Deletion) -> std::result::Result<Deletion, DeletionError> {
+pub fn deletion_of(
+    wanted: &wire::Deletion,
+    retention: &Retention,
+) -> std::result::Result<Deletion, DeletionError> {
     let wire::Deletion {
         tags,
         keep_images,
         manifest,
         untagged,
+        retention: rules,
         everything,
     } = wanted;
     if *keep_images && tags.is_none() {
         return Err(DeletionError::new("keep_images", &"it belongs to `tags`"));
     }
-    match (tags, manifest, untagged, everything) {
-        (Some(tags), None, None, false) if tags.is_empty() => {
+    match (tags, manifest, untagged, rules, everything) {
+        (Some(tags), None, None, None, false) if tags.is_empty() => {
             Err(DeletionError::new("tags", &"name one tag at least"))
         }
-        (Some(tags), None, None, false) => {
+        (Some(tags), None, None, None, false) => {
             let tags: std::result::Result<Vec<Tag>, _> = tags.iter().map(|tag| tag.parse()).collect();
             Ok(Deletion::Tags {
                 tags: tags.map_err(|error| DeletionError::new("tags", &error))?,
                 keep_images: *keep_images,
             })
         }
-        (None, Some(manifest), None, false) => Ok(Deletion::Manifest {
+        (None, Some(manifest), None, None, false) => Ok(Deletion::Manifest {
             digest: manifest
                 .parse()
                 .map_err(|error| DeletionError::new("manifest", &error))?,
         }),
-        (None, None, Some(untagged), false) => Ok(Deletion::Untagged {
+        (None, None, Some(untagged), None, false) => Ok(Deletion::Untagged {
             min_age: Duration::from_secs(untagged.min_age.unwrap_or(MIN_AGE)),
-            keep_history: Duration::from_secs(untagged.keep_history.unwrap_or(KEEP_HISTORY)),
+            keep_history: untagged
+                .keep_history
+                .map_or(retention.keep_history(), Duration::from_secs),
         }),
-        (None, None, None, true) => Ok(Deletion::Repository),
+        (None, None, None, Some(rules), false) => Ok(Deletion::Retention {
+            policy: retention.policy_of(rules)?,
+            pulls: None,
+        }),
+        (None, None, None, None, true) => Ok(Deletion::Repository),
         _ => {
-            let text = "say what goes by exactly one of `tags`, `manifest`, `untagged` and `everything`";
+            let text = "say what goes by exactly one of `tags`, `manifest`, `untagged`, `retention` and `everything`";
             Err(DeletionError::new("tags", &text))
         }
     }
@@ -95,50 +83,10 @@ pub async fn plan_deletion(
     sees: &(dyn Fn(&RepoName) -> bool + Sync),
 ) -> Result<wire::Plan> {
     let plan = registry.plan_deletion_with_bytes(name, deletion, rights).await?;
-    let bytes = plan.bytes.unwrap_or_default();
-    let sharing = bytes
-        .shared_with
-        .iter()
-        .filter(|name| name.parse().is_ok_and(|name| sees(&name)));
-    let tags = |planned: &[wharf_registry::PlannedTag]| {
-        let listed = planned.iter().take(LISTED).map(|planned| wire::TagAndDigest {
-            tag: planned.tag.to_string(),
-            digest: planned.digest.to_string(),
-        });
-        listed.collect::<Vec<_>>()
-    };
-    let seen_history = plan.history.iter().filter(|entry| rights.may_see(&entry.tag));
-    let seen_history: Vec<wharf_registry::PlannedTag> = seen_history.cloned().collect();
-    let manifests = plan
-        .manifests
-        .iter()
-        .take(LISTED)
-        .map(|manifest| wire::GoingManifest {
-            digest: manifest.digest.to_string(),
-            role: manifest.role.to_string(),
-        });
+    let bytes = plan.bytes.clone().unwrap_or_default();
     Ok(wire::Plan {
-        id: plan.id.to_string(),
-        repository: name.to_string(),
-        kind: kind(plan.kind).to_owned(),
-        tags: tags(&plan.tags),
-        tags_total: plan.tags.len(),
-        manifests: manifests.collect(),
-        manifests_total: plan.manifests.len(),
-        layers: plan.layers,
-        history: tags(&seen_history),
-        history_total: plan.history.len(),
-        stays: staying(&plan.stays),
-        more_stays: plan.more_stays,
-        bytes: wire::PlannedBytes {
-            free: bytes.free,
-            blobs: bytes.blobs,
-            shared: bytes.shared,
-            shared_with: sharing.take(SHARING).map(ToString::to_string).collect(),
-            in_trash: bytes.in_trash,
-            uncertain: bytes.uncertain,
-        },
-        retention: registry.trash_retention().as_secs(),
+        bytes: shown_bytes(bytes, sees),
+        ..shown_plan(registry, &plan, rights)
     })
 }
 
@@ -175,13 +123,4 @@ pub async fn apply_deletion(
         layers: applied.layers,
         stayed: staying(&applied.stayed),
     })
-}
-
-fn staying(staying: &[Staying]) -> Vec<wire::Staying> {
-    let shown = staying.iter().take(LISTED).map(|staying| wire::Staying {
-        tag: staying.tag.as_ref().map(Tag::to_string),
-        digest: staying.digest.map(|digest| digest.to_string()),
-        why: staying.why.clone(),
-    });
-    shown.collect()
 }

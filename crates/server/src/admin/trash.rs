@@ -151,6 +151,7 @@ pub(super) fn kind(kind: DeletedKind) -> &'static str {
         DeletedKind::Manifest => "manifest",
         DeletedKind::Blob => "blob",
         DeletedKind::Untagged => "untagged",
+        DeletedKind::Retention => "retention",
         DeletedKind::Repository => "repository",
     }
 }

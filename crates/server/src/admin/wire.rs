@@ -2,6 +2,7 @@
 
 mod collections;
 mod deletion;
+mod retention;
 
 use std::fmt;
 
@@ -11,11 +12,14 @@ use wharf_activity::Entry;
 
 pub use self::deletion::{
     Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion,
-    Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, Staying,
-    TagAndDigest, TrashPage, Untagged,
+    Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, RetentionPlans,
+    Staying, TagAndDigest, TrashPage, Untagged,
 };
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
+};
+pub use retention::{
+    ConfiguredRetention, EndedRetention, Retention, RetentionRule, UnreadRepository, Verdict,
 };
 
 /// The caller of a request, and its rights.

@@ -2,6 +2,7 @@
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use wharf_oci::{Digest, RepoName};
+use wharf_registry::Deletion;
 
 use super::{
     answer::Answer,
@@ -16,7 +17,7 @@ use crate::{
 pub(crate) fn plan(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = repository(&call)?;
-        let deletion = deletion_of(&call.json()?)?;
+        let deletion = deletion(&call, &call.json()?, &name).await?;
         let access = call.shared.access.clone();
         let rights = RightsToTags::new(call.rights, access.clone(), &name);
         let sees = |other: &RepoName| rights.may_see_other(other);
@@ -30,7 +31,7 @@ pub(crate) fn apply(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = repository(&call)?;
         let application: wire::Application = call.json()?;
-        let deletion = deletion_of(&application.deletion())?;
+        let deletion = deletion(&call, &application.deletion(), &name).await?;
         if application.now && !call.caller.is_admin() {
             let text = "only an administrator deletes without the trash; leave `now` out, and the operator can restore what goes";
             return Err(Problem::new(Kind::Forbidden, text).with_right("admin"));
@@ -47,6 +48,13 @@ pub(crate) fn apply(call: Call) -> BoxFuture<'static, Result<Answer>> {
         Answer::json(&applied)
     }
     .boxed()
+}
+
+async fn deletion(call: &Call, wanted: &wire::Deletion, name: &RepoName) -> Result<Deletion> {
+    let retention = &call.shared.admin.retention;
+    Ok(retention
+        .with_pulls(deletion_of(wanted, retention)?, name)
+        .await?)
 }
 
 /// The repository that the query names: it is required, and was checked.

@@ -10,7 +10,7 @@ use super::{
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
-    rules, tags, tokens, trash,
+    retention, rules, tags, tokens, trash,
     users::{self, LARGEST_PAGE},
 };
 use crate::admin::wire;
@@ -132,7 +132,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 27] = [
+pub(crate) static OPERATIONS: [Operation; 29] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -370,9 +370,32 @@ pub(crate) static OPERATIONS: [Operation; 27] = [
             Kind::UnknownImage,
             Kind::Needed,
             Kind::DeletingDisabled,
+            Kind::TooManyTags,
             Kind::Changed,
         ],
         handler: deletions::apply,
+        ..READ
+    },
+    Operation {
+        id: "showRetention",
+        path: "/retention",
+        summary: "Show the rules of retention in the configuration, and what they have done",
+        right: Right::Admin,
+        answer: Some(schema::<wire::ConfiguredRetention>),
+        handler: retention::show,
+        ..READ
+    },
+    Operation {
+        id: "planRetention",
+        method: Method::POST,
+        path: "/retention/plans",
+        summary: "Show what rules of retention would take from all repositories, a plan for each",
+        right: Right::Admin,
+        query: &[CURSOR],
+        body: Some(schema::<wire::Retention>),
+        body_limit: 1 << 20,
+        answer: Some(schema::<wire::RetentionPlans>),
+        handler: retention::plan,
         ..READ
     },
     Operation {

@@ -102,6 +102,8 @@ kinds! {
     DeletingDisabled = 409, "deleting-disabled", "Deleting is switched off";
     /// A tagged index lists the manifest; delete that first.
     Needed = 409, "needed", "Something else needs it";
+    /// Retention would take more of the tags of a repository than one run may; look at the plan, and allow it by `max_delete`.
+    TooManyTags = 409, "too-many-tags", "Too many tags would go";
     /// The image cannot be used any more: parts of it are gone or damaged.
     Incomplete = 409, "incomplete", "Parts of the image are missing";
     /// The record of the deletion cannot be read.
@@ -341,6 +343,7 @@ impl From<RegistryError> for Problem {
                     _ => Self::new(Kind::Failed, error.to_string()).with_cause(format!("{error}: {source}")),
                 };
             }
+            RegistryError::TooManyTags { .. } => Kind::TooManyTags,
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,
             RegistryError::TrashUnknown { .. } => Kind::UnknownDeletion,
             RegistryError::TrashDamaged { .. } => Kind::DamagedRecord,

@@ -45,6 +45,14 @@ wharf_http::metrics! {
         "Bytes of the blobs that collections have removed";
     COLLECTION_WAITING "wharf_collection_waiting_bytes" Gauge []
         "Bytes that the last collection found to be garbage, and a later one removes";
+    RETENTION_RUNS "wharf_retention_runs_total" Counter []
+        "Runs of retention that came to their end";
+    RETENTION_TAGS "wharf_retention_deleted_tags_total" Counter []
+        "Tags that retention has deleted";
+    RETENTION_MANIFESTS "wharf_retention_deleted_manifests_total" Counter []
+        "Manifests that retention has deleted";
+    RETENTION_REFUSED "wharf_retention_refused_repositories" Gauge []
+        "Repositories from which the last run of retention took nothing, because too many tags would go or they could not be read";
     UPLOADS "wharf_uploads_in_progress" Gauge []
         "Requests that are sending the bytes of a blob now";
     BLOB_BYTES "wharf_blob_bytes_total" Counter ["direction"]

@@ -14,6 +14,8 @@ use object_store::{
     path::Path,
 };
 
+use crate::Obstacle;
+
 /// A store of objects.
 ///
 /// A put, a copy and the completion of a multipart upload are each atomic, and durable when acknowledged. A completed
@@ -178,6 +180,21 @@ impl Abilities {
         skew: None,
     };
 
+    /// What keeps bytes from being removed beside other processes.
+    pub fn obstacle(&self) -> Option<Obstacle> {
+        let skew = self
+            .skew
+            .filter(|skew| skew.unsigned_abs() > Obstacle::LONGEST_SKEW);
+        let obstacles = [
+            (*self == Self::UNKNOWN).then_some(Obstacle::Unknown),
+            (!self.refuses_expired).then_some(Obstacle::ObeysExpired),
+            (!self.is_consistent).then_some(Obstacle::Stale),
+            (!self.sorts_lists).then_some(Obstacle::Unsorted),
+            skew.map(Obstacle::Skew),
+        ];
+        obstacles.into_iter().flatten().next()
+    }
+
     /// Each ability by name, and whether the store has it.
     pub fn table(&self) -> [(&'static str, bool); 11] {
         [
@@ -222,3 +239,37 @@ fn unsupported(what: &str) -> Error {
 /// A slow store, for the tests of other crates: only the operations of `object_store` are slow.
 #[cfg(feature = "testing")]
 impl<T: Store> Store for object_store::throttle::ThrottledStore<T> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn garbage_stays_where_a_store_does_not_keep_what_removals_rely_on() {
+        let with = |change: fn(&mut Abilities)| {
+            let mut abilities = Abilities::default();
+            change(&mut abilities);
+            abilities.obstacle()
+        };
+        assert_eq!(Abilities::UNKNOWN.obstacle(), Some(Obstacle::Unknown));
+        assert_eq!(with(|_| {}), None);
+        assert_eq!(
+            with(|store| store.refuses_expired = false),
+            Some(Obstacle::ObeysExpired)
+        );
+        assert_eq!(with(|store| store.is_consistent = false), Some(Obstacle::Stale));
+        assert_eq!(with(|store| store.sorts_lists = false), Some(Obstacle::Unsorted));
+        assert_eq!(
+            with(|store| store.skew = Some(SignedDuration::from_secs(-60))),
+            None
+        );
+        let late = SignedDuration::from_secs(61);
+        assert_eq!(
+            with(|store| store.skew = Some(SignedDuration::from_secs(61))),
+            Some(Obstacle::Skew(late))
+        );
+        // What removals do not rely on.
+        assert_eq!(with(|store| store.creates = false), None);
+        assert_eq!(with(|store| store.checks_parts = false), None);
+    }
+}

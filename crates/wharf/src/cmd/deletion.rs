@@ -12,15 +12,16 @@ use wharf_oci::{Digest, RepoName};
 use wharf_registry::{Deletion, EveryTag, Origin};
 use wharf_server::admin::{apply_deletion, deletion_of, plan_deletion, wire};
 
+pub(super) use self::output::{applied, is_empty};
 use super::{
-    images::Images,
+    images::{Images, Local},
     offline::Work,
     question::{Consent, ask},
     remote::{print, print_json},
 };
 use crate::cli::{DeletedImage, HowToDelete, RepoRm, TagRm, Target};
 
-const WORK: Work = Work {
+pub(super) const WORK: Work = Work {
     cannot: "cannot open the store of the images",
     cannot_read: "cannot open the store of the images; does `storage.filesystem.rootdirectory` name the right directory?",
     cannot_beside: "cannot delete from a store that a server uses, and that server has no control socket here",
@@ -32,12 +33,12 @@ const WORK: Work = Work {
 const ATTEMPTS: usize = 5;
 
 /// A deletion from one repository, in the name of a command.
-struct Wanted {
-    name: RepoName,
-    deletion: wire::Deletion,
-    command: &'static str,
+pub(super) struct Wanted {
+    pub(super) name: RepoName,
+    pub(super) deletion: wire::Deletion,
+    pub(super) command: &'static str,
     /// Whether nothing is to be deleted if a tag would go.
-    only_if_empty: bool,
+    pub(super) only_if_empty: bool,
 }
 
 impl Wanted {
@@ -135,7 +136,7 @@ fn carry_out(
             print(&output::plan(plan, how.now))?;
         }
     }
-    if how.dry_run || plans.iter().all(output::is_empty) {
+    if how.dry_run || plans.iter().all(is_empty) {
         if how.json {
             print_json("[]\n")?;
         }
@@ -146,10 +147,10 @@ fn carry_out(
     }
     let mut applied = Vec::new();
     for (wanted, plan) in wanted.iter().zip(plans) {
-        if output::is_empty(&plan) {
+        if is_empty(&plan) {
             continue;
         }
-        let went = apply(images, wanted, plan, how)?;
+        let went = apply(images, wanted, plan, (how.yes, how.now))?;
         if !how.json {
             print(&output::applied(&went))?;
         }
@@ -168,10 +169,11 @@ fn images(how: &HowToDelete) -> anyhow::Result<Images> {
 fn plan(images: &Images, wanted: &Wanted) -> anyhow::Result<wire::Plan> {
     let name = &wanted.name;
     Ok(match images {
-        Images::Store(registry, runtime) => {
-            let deletion = deletion(wanted)?;
-            runtime.block_on(plan_deletion(registry, name, &deletion, &EveryTag, &|_| true))?
-        }
+        Images::Store(local) => local.runtime.block_on(async {
+            let deletion = deletion(local, wanted).await?;
+            let plan = plan_deletion(&local.registry, name, &deletion, &EveryTag, &|_| true);
+            anyhow::Ok(plan.await?)
+        })?,
         Images::Server(server) => {
             let query = [("repository", name.as_str())];
             server.tell(Method::POST, "/plans", &query, &wanted.deletion)?
@@ -179,16 +181,16 @@ fn plan(images: &Images, wanted: &Wanted) -> anyhow::Result<wire::Plan> {
     })
 }
 
-/// Applies `plan`. A command that does not ask makes it anew when the repository has changed.
-fn apply(
+/// Applies `plan`, with `now` without the trash. A command that does not ask (`is_decided`) makes it anew when the repository has changed.
+pub(super) fn apply(
     images: &Images,
     wanted: &Wanted,
     mut plan: wire::Plan,
-    how: &HowToDelete,
+    (is_decided, now): (bool, bool),
 ) -> anyhow::Result<wire::Applied> {
     for attempt in 1.. {
-        match apply_once(images, wanted, &plan.id, how.now) {
-            Err(error) if how.yes && attempt < ATTEMPTS && is_changed(&error) => {
+        match apply_once(images, wanted, &plan.id, now) {
+            Err(error) if is_decided && attempt < ATTEMPTS && is_changed(&error) => {
                 plan = self::plan(images, wanted)?;
                 wanted.require_allowed(&plan)?;
             }
@@ -201,18 +203,13 @@ fn apply(
 fn apply_once(images: &Images, wanted: &Wanted, plan: &str, now: bool) -> anyhow::Result<wire::Applied> {
     let name = &wanted.name;
     Ok(match images {
-        Images::Store(registry, runtime) => {
+        Images::Store(local) => local.runtime.block_on(async {
             let caller = Arc::new(Origin::worker(wanted.command));
-            let (deletion, plan): (_, Digest) = (deletion(wanted)?, plan.parse().context("no plan")?);
-            let how = (Some(&plan), now);
-            runtime.block_on(apply_deletion(
-                registry,
-                &caller,
-                (name, &deletion),
-                &EveryTag,
-                how,
-            ))?
-        }
+            let plan: Digest = plan.parse().context("no plan")?;
+            let deletion = deletion(local, wanted).await?;
+            let (what, how) = ((name, &deletion), (Some(&plan), now));
+            anyhow::Ok(apply_deletion(&local.registry, &caller, what, &EveryTag, how).await?)
+        })?,
         Images::Server(server) => {
             let query = [("repository", name.as_str())];
             let application = wire::Application::new(wanted.deletion.clone(), Some(plan.to_owned()), now);
@@ -221,8 +218,9 @@ fn apply_once(images: &Images, wanted: &Wanted, plan: &str, now: bool) -> anyhow
     })
 }
 
-fn deletion(wanted: &Wanted) -> anyhow::Result<Deletion> {
-    Ok(deletion_of(&wanted.deletion)?)
+async fn deletion(local: &Local, wanted: &Wanted) -> anyhow::Result<Deletion> {
+    let deletion = deletion_of(&wanted.deletion, &local.retention)?;
+    Ok(local.retention.with_pulls(deletion, &wanted.name).await?)
 }
 
 fn is_changed(error: &anyhow::Error) -> bool {

@@ -9,7 +9,7 @@ use wharf_registry::Origin;
 use wharf_server::admin::{restore_tag, tag_history, wire};
 
 use super::{
-    images::Images,
+    images::{Images, Local},
     offline::Work,
     remote::{print, print_json},
     table,
@@ -50,7 +50,9 @@ pub(crate) fn restore(arguments: &TagRestore) -> anyhow::Result<()> {
 impl Images {
     fn history(&self, name: &RepoName, tag: &Tag, limit: usize) -> anyhow::Result<wire::TagHistory> {
         Ok(match self {
-            Self::Store(registry, runtime) => runtime.block_on(tag_history(registry, name, tag, limit))?,
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => runtime.block_on(tag_history(registry, name, tag, limit))?,
             Self::Server(server) => {
                 let (name, limit) = (name.as_str(), limit.to_string());
                 let query = [("repository", name), ("tag", tag.as_str()), ("limit", &limit)];
@@ -61,7 +63,9 @@ impl Images {
 
     fn restore(&self, name: &RepoName, tag: &Tag, digest: &Digest) -> anyhow::Result<wire::RestoredTag> {
         Ok(match self {
-            Self::Store(registry, runtime) => {
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => {
                 let caller = Arc::new(Origin::worker("wharf tag restore"));
                 runtime.block_on(restore_tag(registry, &caller, (name, tag, digest), None, false))?
             }

@@ -10,7 +10,7 @@ use wharf_registry::{EveryTag, Origin, TrashId};
 use wharf_server::admin::{empty_trash, list_trash, restore_deletion, show_deletion, wire};
 
 use super::{
-    images::Images,
+    images::{Images, Local},
     offline::Work,
     question::{Consent, ask},
     remote::{print, print_json},
@@ -132,7 +132,9 @@ impl Images {
 
     fn trash_page(&self, only: Option<&RepoName>, cursor: Option<&str>) -> anyhow::Result<wire::TrashPage> {
         Ok(match self {
-            Self::Store(registry, runtime) => {
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => {
                 let after = cursor.map(str::parse::<TrashId>).transpose()?;
                 let shown = |name: &RepoName| only.is_none_or(|only| only == name);
                 let page = list_trash(registry, (after.as_ref(), PAGE), &shown, only.is_none());
@@ -150,7 +152,9 @@ impl Images {
 
     fn deleted(&self, id: &TrashId) -> anyhow::Result<wire::DeletedPointers> {
         Ok(match self {
-            Self::Store(registry, runtime) => {
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => {
                 let record = runtime.block_on(registry.trash_record(id))?;
                 show_deletion(registry, &record, &EveryTag)
             }
@@ -160,7 +164,9 @@ impl Images {
 
     fn restore_deleted(&self, id: &TrashId, force: bool) -> anyhow::Result<wire::Restored> {
         Ok(match self {
-            Self::Store(registry, runtime) => runtime.block_on(async {
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => runtime.block_on(async {
                 let record = registry.trash_record(id).await?;
                 let caller = Arc::new(Origin::worker("wharf trash restore"));
                 restore_deletion(registry, &caller, &record, force).await
@@ -179,7 +185,9 @@ impl Images {
 
     fn give_up(&self, id: &TrashId) -> anyhow::Result<()> {
         match self {
-            Self::Store(registry, runtime) => Ok(runtime.block_on(registry.remove_from_trash(id))?),
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => Ok(runtime.block_on(registry.remove_from_trash(id))?),
             Self::Server(server) => {
                 let query = [("deletion", id.as_str())];
                 let _: wire::Emptied = server.ask(Method::DELETE, "/trash", &query)?;
@@ -190,7 +198,9 @@ impl Images {
 
     fn empty_trash(&self, age: Duration) -> anyhow::Result<usize> {
         let emptied = match self {
-            Self::Store(registry, runtime) => runtime.block_on(empty_trash(registry, age))?,
+            Self::Store(Local {
+                registry, runtime, ..
+            }) => runtime.block_on(empty_trash(registry, age))?,
             Self::Server(server) => {
                 let older_than = age.as_secs();
                 server.tell(Method::POST, "/trash/empty", &[], &wire::Emptying { older_than })?

@@ -21,6 +21,10 @@ keys! {
         .default("1h")
         .help("Age below which nothing is garbage, because the manifest that needs it may be on its way")
         .since(Since::Ours);
+    UNTAGGED: bool = Key::new("collect.untagged")
+        .default("false")
+        .help("Before each collection, delete manifests that no tag reaches: older than `collect.grace`, and for `history.retention` at no tag")
+        .since(Since::Ours);
     FOREIGN_WRITERS: String = Key::new("collect.foreignwriters")
         .default("refuse")
         .help("Whether to collect in a bucket to which another registry writes: `refuse`, or `ignore` if that has ended")
@@ -37,6 +41,7 @@ pub(super) fn read(root: &Section<'_>) -> Collect {
         is_scheduled: root.get(ENABLED),
         interval: root.get(INTERVAL).0,
         grace: root.get(GRACE),
+        untagged: root.get(UNTAGGED),
         ignores_foreign_writers: foreign == "ignore",
     }
 }

@@ -176,6 +176,18 @@ const SPECIAL: &[(&str, &str, &str)] = &[
     ("activity.size", "", "7MiB"),
     ("collect.foreignwriters", "", "ignore"),
     ("scrub.rate", "", "7MiB"),
+    ("retention.apply", RULE, "true, rules: [{keep: 1}]"),
+    ("retention.schedule", RULE, "7h, rules: [{keep: 1}]"),
+    ("retention.protect", "", "[t7]"),
+    ("retention.maxdelete", "", "7%"),
+    ("retention.rules[].repositories", RULE, "[t7], keep: 1"),
+    ("retention.rules[].kinds", RULE, "[chart], keep: 1"),
+    ("retention.rules[].tags", RULE, "[t7], keep: 1"),
+    ("retention.rules[].nottags", RULE, "[t7], keep: 1"),
+    ("retention.rules[].keep", RULE, "7"),
+    ("retention.rules[].olderthan", RULE, "7d, keep: 1"),
+    ("retention.rules[].notpulled", RULE, "7d, keep: 1"),
+    ("retention.rules[].untagged", RULE, "7d, keep: 1"),
     ("http.h2c.enabled", "", "false"),
     ("access.tokens.enabled", "auth: {htpasswd: {path: p}}", "true"),
     ("access.tokens.issuer", TOKENS, "i7, enabled: true"),
@@ -321,6 +333,8 @@ const SPECIAL: &[(&str, &str, &str)] = &[
 
 /// Keys of an endpoint are tested together with a URL, which every endpoint needs.
 const ENDPOINT: &str = "notifications: {endpoints: [{url: 'http://a/'}]}";
+
+const RULE: &str = "retention: {rules: [{keep: 1}]}";
 
 /// Keys of a server in front of the store are tested in place of this one.
 const REDIRECT: &str = "middleware: {storage: [{name: redirect, options: {baseurl: 'http://a'}}]}";

@@ -11,9 +11,9 @@ use super::{
     Engine, Middleware, Settings, Source, access, activity, admin, auth, check, collect, compat, debug,
     environment,
     file::{PLACES, find, read},
-    health, http, limits, log, middleware, notifications, paging,
+    health, history, http, limits, log, middleware, notifications, paging,
     report::Report,
-    scrub,
+    retention, scrub,
     section::Section,
     storage,
     table::VERSION,
@@ -146,6 +146,8 @@ fn settings(
     let tokens = tokens::read(root, auth.as_ref(), &server);
     let has_accounts = auth.is_some() || unsupported::LOGINS.iter().any(|&way| root.has(way));
     let webhooks = notifications::read(root);
+    let activity = activity::read(root);
+    let retention = retention::read(root, history::read(root), activity.is_some());
     Settings {
         source,
         warnings: Vec::new(),
@@ -168,8 +170,9 @@ fn settings(
         access: access::read(root, has_accounts),
         registry,
         webhooks,
-        activity: activity::read(root),
+        activity,
         collect,
+        retention,
         scrub: scrub::read(root),
         server,
     }

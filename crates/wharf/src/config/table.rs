@@ -3,11 +3,11 @@
 use std::sync::LazyLock;
 
 use super::{
-    access, activity, admin, auth, collect, compat, debug, health, http,
+    access, activity, admin, auth, collect, compat, debug, health, history, http,
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
-    limits, log, middleware, notifications, paging, proxyheader, scrub, storage, tokens, trash, unsupported,
-    validation,
+    limits, log, middleware, notifications, paging, proxyheader, retention, scrub, storage, tokens, trash,
+    unsupported, validation,
 };
 
 keys! {
@@ -50,6 +50,8 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         activity::KEYS,
         scrub::KEYS,
         trash::KEYS,
+        history::KEYS,
+        retention::KEYS,
         collect::KEYS,
         health::KEYS,
         paging::KEYS,

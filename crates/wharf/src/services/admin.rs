@@ -5,7 +5,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use wharf_access::{Access, robot::Robots};
 use wharf_http::{Listener, SocketOwner};
-use wharf_server::admin::{About, AccessRules, ActivityLog, Admin, Replicas, Tokens, Users};
+use wharf_server::admin::{About, AccessRules, ActivityLog, Admin, Replicas, Retention, Tokens, Users};
 use wharf_storage::{Objects, Storage};
 
 use super::telemetry;
@@ -44,6 +44,7 @@ pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Op
             .or_else(|| Some(Tokens::in_store(Robots::new(store)))),
         tokens,
         collections: None,
+        retention: Retention::default(),
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }
 }

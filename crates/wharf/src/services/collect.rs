@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use wharf_registry::{Registry, collect::OnlineCollector};
-use wharf_server::admin::{CollectionSchedule, Collections};
+use wharf_server::admin::{CollectionSchedule, Collections, UntaggedManifests};
 use wharf_workers::Supervisor;
 
 use crate::config::Settings;
@@ -20,7 +20,12 @@ pub(super) fn start(
     }
     let collect = settings.collect;
     let collector = OnlineCollector::new(Arc::clone(registry), collect.ignores_foreign_writers);
-    let collections = Collections::by(collector);
+    let untagged = (collect.untagged && registry.options().delete_enabled).then(|| UntaggedManifests {
+        registry: Arc::clone(registry),
+        min_age: collect.grace,
+        keep_history: settings.retention.policy.keep_history,
+    });
+    let collections = Collections::by(collector, untagged);
     let is_scheduled = collect.is_scheduled && registry.options().delete_enabled;
     let schedule = is_scheduled.then_some(CollectionSchedule {
         first: collect.grace,

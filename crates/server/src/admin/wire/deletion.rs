@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is to be deleted from a repository: exactly one of `tags`, `manifest`, `untagged` and `everything`.
+use super::retention::{Retention, UnreadRepository, Verdict};
+
+/// What is to be deleted from a repository: exactly one of `tags`, `manifest`, `untagged`,
+/// `retention` and `everything`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deletion {
@@ -19,12 +22,16 @@ pub struct Deletion {
     /// Every manifest that no tag reaches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untagged: Option<Untagged>,
+    /// What the rules of retention do not keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// All that the repository has. Repositories below it stay.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub everything: bool,
 }
 
-/// A deletion that is to be carried out: exactly one of `tags`, `manifest`, `untagged` and `everything`.
+/// A deletion that is to be carried out: exactly one of `tags`, `manifest`, `untagged`,
+/// `retention` and `everything`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Application {
@@ -40,6 +47,9 @@ pub struct Application {
     /// Every manifest that no tag reaches.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub untagged: Option<Untagged>,
+    /// What the rules of retention do not keep.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retention: Option<Retention>,
     /// All that the repository has. Repositories below it stay.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub everything: bool,
@@ -60,6 +70,7 @@ impl Application {
             keep_images: deletion.keep_images,
             manifest: deletion.manifest,
             untagged: deletion.untagged,
+            retention: deletion.retention,
             everything: deletion.everything,
             plan,
             now,
@@ -73,6 +84,7 @@ impl Application {
             keep_images: self.keep_images,
             manifest: self.manifest.clone(),
             untagged: self.untagged.clone(),
+            retention: self.retention.clone(),
             everything: self.everything,
         }
     }
@@ -85,7 +97,7 @@ pub struct Untagged {
     /// How long a manifest must have been in the repository, in seconds; a day if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub min_age: Option<u64>,
-    /// How long a tag that was moved keeps what it pointed at before, in seconds; 30 days if it is left out.
+    /// How long a tag that was moved keeps what it pointed at before, in seconds; `history.retention` if it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_history: Option<u64>,
 }
@@ -97,7 +109,7 @@ pub struct Plan {
     pub id: String,
     /// Name of the repository.
     pub repository: String,
-    /// What is deleted: `tags`, `manifest`, `untagged` or `repository`.
+    /// What is deleted: `tags`, `manifest`, `untagged`, `retention` or `repository`.
     pub kind: String,
     /// Tags that go.
     pub tags: Vec<TagAndDigest>,
@@ -117,6 +129,12 @@ pub struct Plan {
     pub stays: Vec<Staying>,
     /// How many stay beyond those.
     pub more_stays: usize,
+    /// What retention decides about each tag, the one that was pushed last first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verdicts: Vec<Verdict>,
+    /// Why the plan cannot be applied as it is: retention would take more of the tags than one run may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
     /// The bytes of what goes.
     pub bytes: PlannedBytes,
     /// How long what goes can be restored, in seconds; 0: there is no trash.
@@ -170,6 +188,20 @@ pub struct PlannedBytes {
     /// Why fewer bytes may come free: a part of the store could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<String>,
+}
+
+/// What retention would take from some repositories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RetentionPlans {
+    /// One plan for each repository about which there are rules. Each is applied by itself, with the same rules.
+    pub plans: Vec<Plan>,
+    /// The bytes of all these plans together.
+    pub bytes: PlannedBytes,
+    /// Repositories that could not be read. Nothing goes from them.
+    pub unread: Vec<UnreadRepository>,
+    /// The cursor of the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Outcome of a deletion. Of long lists the first thousand are shown.
@@ -226,7 +258,7 @@ pub struct Deleted {
     pub actor: Option<String>,
     /// Surface through which it came: `distribution`, `administration`, or the name of a command or a worker.
     pub surface: String,
-    /// What was deleted: `tags`, `manifest`, `blob`, `untagged` or `repository`.
+    /// What was deleted: `tags`, `manifest`, `blob`, `untagged`, `retention` or `repository`.
     pub kind: String,
     /// Repository that lost it.
     pub repository: String,

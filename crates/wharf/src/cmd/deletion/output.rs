@@ -16,7 +16,7 @@ use crate::cmd::{size::readable, table};
 const LISTED: usize = 50;
 
 /// Whether nothing would go.
-pub(super) fn is_empty(plan: &wire::Plan) -> bool {
+pub(in crate::cmd) fn is_empty(plan: &wire::Plan) -> bool {
     plan.tags_total + plan.manifests_total + plan.layers + plan.history_total == 0
 }
 
@@ -144,7 +144,7 @@ fn day_after(seconds: u64) -> String {
 }
 
 /// What went, and the way back.
-pub(super) fn applied(applied: &wire::Applied) -> String {
+pub(in crate::cmd) fn applied(applied: &wire::Applied) -> String {
     let mut text = format!(
         "deleted from {}: {} tag(s), {} manifest(s), {} link(s) of layers\n",
         applied.repository, applied.tags_total, applied.manifests_total, applied.layers

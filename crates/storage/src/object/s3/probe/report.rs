@@ -1,6 +1,6 @@
 //! What a probe found, what it means, and what to do about it.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
 use super::{
     super::{
@@ -10,9 +10,7 @@ use super::{
     },
     tries::Operation,
 };
-
-/// A larger difference of clocks keeps collections from running.
-const LONGEST_SKEW: Duration = Duration::from_secs(60);
+use crate::Obstacle;
 
 /// What a probe of a bucket found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,7 +243,10 @@ pub(super) fn about_store(abilities: &Abilities, breaks: &[Break]) -> Vec<Findin
              rule with AbortIncompleteMultipartUpload after 7 days",
         ));
     }
-    if let Some(skew) = abilities.skew.filter(|skew| skew.unsigned_abs() > LONGEST_SKEW) {
+    if let Some(skew) = abilities
+        .skew
+        .filter(|skew| skew.unsigned_abs() > Obstacle::LONGEST_SKEW)
+    {
         findings.push(Finding::warning(format!(
             "the clock of this machine differs from the store's by {}; nothing is collected",
             shown(skew)

@@ -1,8 +1,8 @@
-//! Patterns of repositories, tags and accounts.
+//! Patterns over the names of repositories, tags and accounts, for access rules and for retention.
 
 use std::{fmt, str::FromStr};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
 use wharf_oci::{NameError, RepoName, Tag, TagError};
 
 /// A pattern over names whose components are separated by `/`.
@@ -10,7 +10,8 @@ use wharf_oci::{NameError, RepoName, Tag, TagError};
 /// `*` matches any characters inside a component, `?` one of them, `**` as a whole component any number of components, also
 /// none. `${account}` stands for the name of the account, literally. Nothing but `**` crosses a `/`.
 ///
-/// The rules of docker_auth have regular expressions as well.
+/// Regular expressions are patterns as well: written as `re:…` where [`parse_or_regex`](Pattern::parse_or_regex) reads them, and in
+/// their own way in the rules of docker_auth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: Box<str>,
@@ -52,11 +53,11 @@ enum Piece {
 
 /// The part of the name of an account that a group of a regular expression takes: all but some characters at its ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct AccountPart {
+pub struct AccountPart {
     /// Characters before it
-    pub(super) front: usize,
+    pub front: usize,
     /// Characters behind it
-    pub(super) back: usize,
+    pub back: usize,
 }
 
 /// Why a text is no pattern.
@@ -82,6 +83,27 @@ pub enum PatternError {
     Impossible(char),
 }
 
+/// Why a text is neither a pattern nor a regular expression.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ExpressionError {
+    /// It is no pattern
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// `re:(`
+    #[error("the regular expression after `re:` cannot be read: {0}")]
+    Regex(String),
+}
+
+/// Memory that a compiled regular expression may take, in bytes.
+const LARGEST_REGEX: usize = 1 << 20;
+
+/// The last line of an error, which says what is wrong; the lines before it show where.
+fn said(error: &regex::Error) -> String {
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    last.trim_start_matches("error: ").to_owned()
+}
+
 impl Pattern {
     /// Reads a pattern.
     ///
@@ -92,8 +114,35 @@ impl Pattern {
         Self::parse_with(text, None)
     }
 
+    /// Reads a pattern, or, after `re:`, a regular expression that matches whole names.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse); when the regular expression cannot be read, or is too large.
+    pub fn parse_or_regex(text: &str) -> Result<Self, ExpressionError> {
+        let Some(expression) = text.strip_prefix("re:") else {
+            return Ok(Self::parse(text)?);
+        };
+        // The group keeps `a|b` together.
+        let whole = RegexBuilder::new(&format!("^(?:{expression})$"))
+            .size_limit(LARGEST_REGEX)
+            .build();
+        match whole {
+            Ok(regex) => Ok(Self {
+                text: text.into(),
+                form: Form::Regex(regex),
+                prefix: 0,
+            }),
+            Err(error) => Err(ExpressionError::Regex(said(&error))),
+        }
+    }
+
     /// Reads a pattern in which `${account:1}` stands for `part`, if that is given.
-    pub(super) fn parse_with(text: &str, part: Option<AccountPart>) -> Result<Self, PatternError> {
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_with(text: &str, part: Option<AccountPart>) -> Result<Self, PatternError> {
         if text.is_empty() {
             return Err(PatternError::Empty);
         }
@@ -121,7 +170,7 @@ impl Pattern {
     }
 
     /// The pattern that matches what `regex` does.
-    pub(super) fn regex(regex: Regex) -> Self {
+    pub fn regex(regex: Regex) -> Self {
         let text = regex.as_str().to_owned();
         Self::new(&text, Form::Regex(regex))
     }
@@ -176,12 +225,12 @@ impl Pattern {
     }
 
     /// Whether it matches every name.
-    pub(super) fn is_everything(&self) -> bool {
+    pub fn is_everything(&self) -> bool {
         matches!(&self.form, Form::Components(components) if **components == [Component::Any])
     }
 
     /// Whether it is a name and nothing else.
-    pub(super) fn is_literal(&self) -> bool {
+    pub fn is_literal(&self) -> bool {
         matches!(&self.form, Form::Components(components)
             if components.iter().all(|component| matches!(component, Component::Literal(_))))
     }
@@ -396,5 +445,35 @@ impl Piece {
             }
             Self::Many => Some(text),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_regular_expression_matches_whole_names() {
+        let pattern = Pattern::parse_or_regex("re:a|.*-SNAPSHOT").unwrap();
+        for (name, is_matched) in [
+            ("a", true),
+            ("1.0-SNAPSHOT", true),
+            ("ab", false),
+            ("1.0-SNAPSHOT2", false),
+            ("xa", false),
+        ] {
+            assert_eq!(pattern.matches(name, None), is_matched, "{name}");
+        }
+        assert_eq!(pattern.to_string(), "re:a|.*-SNAPSHOT");
+        assert!(Pattern::parse_or_regex("test").unwrap().matches("test", None));
+        assert!(!Pattern::parse_or_regex("test").unwrap().matches("testxxx", None));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_regular_expression_is_said() {
+        let error = Pattern::parse_or_regex("re:(").unwrap_err();
+        assert!(error.to_string().contains("unclosed group"), "{error}");
+        let error = Pattern::parse_or_regex("re:(a{1000}){1000}").unwrap_err();
+        assert!(error.to_string().contains("size limit"), "{error}");
     }
 }

@@ -1,0 +1,148 @@
+//! What the links in a listing hold, without a request for each.
+//!
+//! A bucket lists each object with its version. Mostly that is the MD5 of the content, and then it tells whether a link
+//! holds the digest that its path names ([`Fingerprint`]). Where it is not, or the link holds something else, the link is read
+//! once, and what it held is remembered for that version: a run over a store in which nothing has changed reads no link.
+//!
+//! What is remembered is a fact about a version, so it cannot go stale, and losing it costs requests only. It is keyed by a hash
+//! of 128 bits, with keys that no client knows, of the place and the version of the link; its memory is limited.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+    time::SystemTime,
+};
+
+use quick_cache::{UnitWeighter, sync::Cache};
+use wharf_oci::Digest;
+use wharf_storage::{Fingerprint, Key, Stat, Storage, Version, layout};
+
+use crate::{
+    cache::FEW,
+    tree::link::{self, Link},
+};
+
+/// How many links are remembered, some sixty bytes each.
+const CAPACITY: u64 = 1 << 19;
+
+/// How many entries of a history are compared with the link of a tag. More of them cost more than a request.
+const MOST_COMPARED: usize = 256;
+
+/// A link whose path names a digest, as a listing shows it.
+#[derive(Debug, Clone)]
+pub(super) struct ListedLink {
+    /// Digest in the path of the link
+    pub(super) digest: Digest,
+    /// When the link was written; `None` when there is none
+    pub(super) written: Option<SystemTime>,
+    told: Told,
+}
+
+/// What a listing tells of the content of a link.
+#[derive(Debug, Clone)]
+enum Told {
+    /// It holds the digest that its path names.
+    Own,
+    /// Nothing but its version, if that.
+    Version(Option<Version>),
+}
+
+impl ListedLink {
+    /// A directory of a digest without a link.
+    pub(super) fn absent(digest: Digest) -> Self {
+        Self {
+            digest,
+            written: None,
+            told: Told::Own,
+        }
+    }
+
+    /// Notes that there is a link.
+    pub(super) fn found(&mut self, stat: Stat) {
+        self.written = Some(stat.modified);
+        self.told = match is_of(&stat, &self.digest) {
+            true => Told::Own,
+            false => Told::Version(stat.version),
+        };
+    }
+}
+
+/// Whether a listing tells that a link points at `digest`.
+fn is_of(stat: &Stat, digest: &Digest) -> bool {
+    let fingerprint = stat.version.as_ref().and_then(Version::fingerprint);
+    fingerprint.is_some_and(|fingerprint| fingerprint == Fingerprint::of(&layout::link_content(digest)))
+}
+
+/// The reader of links in listings.
+#[derive(Debug)]
+pub(crate) struct ListedLinks {
+    storage: Arc<dyn Storage>,
+    /// The digest that a link held; `None`: the one that its path names
+    held: Cache<u128, Option<Box<Digest>>>,
+    hashers: [RandomState; 2],
+}
+
+impl ListedLinks {
+    /// Reads `storage`. Does no I/O.
+    pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
+        Self {
+            storage,
+            held: Cache::with_weighter(FEW, CAPACITY, UnitWeighter),
+            hashers: [RandomState::new(), RandomState::new()],
+        }
+    }
+
+    /// What the `listed` link at `key` holds.
+    pub(super) async fn read(&self, key: &Key, listed: &ListedLink) -> Link {
+        match (&listed.written, &listed.told) {
+            (None, _) => Link::Absent,
+            (Some(_), Told::Own) => Link::Points(listed.digest),
+            (Some(_), Told::Version(version)) => {
+                self.look_up(key, version.as_ref(), Some(&listed.digest)).await
+            }
+        }
+    }
+
+    /// What the link of a tag at `key` holds: mostly one of the digests in its history.
+    pub(super) async fn read_tag(&self, key: &Key, stat: &Stat, history: &[Digest]) -> Link {
+        let told = history
+            .iter()
+            .take(MOST_COMPARED)
+            .find(|digest| is_of(stat, digest));
+        match told {
+            Some(digest) => Link::Points(*digest),
+            None => self.look_up(key, stat.version.as_ref(), None).await,
+        }
+    }
+
+    /// What is remembered of that version of the link at `key`, or what it holds now.
+    async fn look_up(&self, key: &Key, version: Option<&Version>, own: Option<&Digest>) -> Link {
+        let place = version.map(|version| self.place(key, version));
+        if let Some(held) = place.and_then(|place| self.held.get(&place))
+            && let Some(digest) = held.as_deref().or(own)
+        {
+            return Link::Points(*digest);
+        }
+        match link::find_version(&*self.storage, key).await {
+            Ok((link, found)) => {
+                // Of another version than the listed one nothing is known.
+                if let (Some(place), Link::Points(digest)) = (place, &link)
+                    && found.as_ref() == version
+                {
+                    let held = (own != Some(digest)).then(|| Box::new(*digest));
+                    self.held.insert(place, held);
+                }
+                link
+            }
+            Err(error) => Link::Damaged(error.to_string()),
+        }
+    }
+
+    fn place(&self, key: &Key, version: &Version) -> u128 {
+        let [high, low] = self
+            .hashers
+            .each_ref()
+            .map(|hasher| u128::from(hasher.hash_one((key, version))));
+        high << 64 | low
+    }
+}

@@ -1,0 +1,77 @@
+//! Deleting manifests that no tag reaches, from all repositories, before a collection.
+
+use std::{sync::Arc, time::Duration};
+
+use wharf_oci::RepoName;
+use wharf_registry::{Application, Deletion, Error, EveryTag, Origin, Registry, Result};
+
+/// Deletes manifests that no tag reaches.
+#[derive(Debug)]
+pub struct UntaggedManifests {
+    /// The registry that loses them.
+    pub registry: Arc<Registry>,
+    /// How long a manifest must have been in its repository.
+    pub min_age: Duration,
+    /// How long a tag that was moved keeps what it pointed at before.
+    pub keep_history: Duration,
+}
+
+impl UntaggedManifests {
+    /// Deletes them from all repositories. One that cannot be read keeps what it has, and the log says so.
+    ///
+    /// # Errors
+    ///
+    /// When the repositories cannot be listed.
+    pub(super) async fn delete(&self) -> Result<()> {
+        let mut last: Option<RepoName> = None;
+        loop {
+            let (names, more) = self.registry.names_after(last.as_ref()).await?;
+            for name in &names {
+                if let Err(error) = self.delete_from(name).await {
+                    tracing::warn!(repository = %name, %error, "manifests without a tag stay in a repository");
+                }
+            }
+            last = names.last().cloned();
+            if !more || last.is_none() {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn delete_from(&self, name: &RepoName) -> Result<()> {
+        let deletion = Deletion::Untagged {
+            min_age: self.min_age,
+            keep_history: self.keep_history,
+        };
+        let plan = match self.registry.plan_deletion(name, &deletion, &EveryTag).await {
+            // Deleted meanwhile.
+            Err(Error::NameUnknown { .. }) => return Ok(()),
+            other => other?,
+        };
+        if plan.is_empty() {
+            return Ok(());
+        }
+        let caller = Arc::new(Origin::worker("collector"));
+        let application = Application {
+            plan: Some(&plan.id),
+            now: false,
+        };
+        let applied = self
+            .registry
+            .apply_deletion(&caller, name, &deletion, &EveryTag, application);
+        match applied.await {
+            Ok(applied) => {
+                tracing::info!(
+                    repository = %name,
+                    manifests = applied.manifests.len(),
+                    deletion = applied.record.map(tracing::field::display),
+                    "deleted manifests that no tag reaches"
+                );
+                Ok(())
+            }
+            // Pushed to meanwhile: the next collection sees it.
+            Err(Error::PlanChanged { .. } | Error::NameUnknown { .. }) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
