@@ -57,6 +57,14 @@ fn main() {
     suite.test("a6_a7_a8_deleting_and_going_back", TOOLS, || {
         play(&Bench::new(), include_str!("a8.sh"));
     });
+    let with_htpasswd = [
+        Part::Program("curl"),
+        Part::Program("htpasswd"),
+        Part::Program("jq"),
+    ];
+    suite.test("a6_a7_recipes_and_tools_that_delete", &with_htpasswd, || {
+        play(&Bench::new(), include_str!("a6_recipes.sh"));
+    });
     suite.test("a10_retention", TOOLS, || {
         play(&Bench::new(), include_str!("a10.sh"));
     });

@@ -19,6 +19,7 @@ mod killed;
 mod model;
 mod online;
 mod pruned;
+mod pushers;
 mod referrers;
 mod tree;
 mod uploads;
@@ -34,6 +35,7 @@ fn main() {
     histories::add_to(&mut suite);
     kept::add_to(&mut suite);
     pruned::add_to(&mut suite);
+    pushers::add_to(&mut suite);
     killed::add_to(&mut suite);
     model::add_to(&mut suite);
     online::add_to(&mut suite);

@@ -3,6 +3,7 @@
 mod attack;
 mod bucket;
 mod client;
+mod collect;
 mod content;
 mod feature;
 mod http;
@@ -228,8 +229,16 @@ fn turn(
     row: &Row,
     root: &Path,
 ) -> Result<measure::Reading> {
-    let Measure::Serving(measure) = row.measure else {
-        return measure::collect(stage, server, root);
+    let measure = match row.measure {
+        Measure::Serving(measure) => measure,
+        Measure::Collecting(measure) => {
+            return measure(&collect::Store {
+                stage,
+                server,
+                root,
+                quick,
+            });
+        }
     };
     let running = server.start(stage, root, row.needs)?;
     let reading = measure(&Turn {
@@ -245,13 +254,24 @@ fn turn(
 
 /// Starts a server with `feature` and tests whether it has it.
 fn probe(stage: &Stage, server: &Server, feature: Feature, root: &Path) -> Result<bool> {
+    // These two answer any word with their help, and with success.
+    let has_help_for_all = [server::REGISTRY_2, server::REGISTRY_3].contains(&server.name.as_str());
+    if feature == Feature::OnlineCollection && has_help_for_all {
+        return Ok(false);
+    }
     if feature == Feature::Collection {
-        return Ok(server.collect(stage, root, &["--dry-run"]).is_ok());
+        let words = ["garbage-collect", "--dry-run"];
+        return Ok(server.run(stage, root, Feature::Plain, &words).is_ok());
     }
     // A server that does not know the feature may refuse to start, or start without it.
     let Ok(running) = server.start(stage, root, feature) else {
         return Ok(false);
     };
+    if feature == Feature::OnlineCollection {
+        let able = server.run(stage, root, feature, &collect::ONLINE).is_ok();
+        running.stop()?;
+        return Ok(able);
+    }
     let Some(authorization) = stage.materials.as_ref().and_then(|m| m.authorization(feature)) else {
         running.stop()?;
         return Ok(true);

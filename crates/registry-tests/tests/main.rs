@@ -23,6 +23,7 @@ mod plan_races;
 mod planning;
 mod plans;
 mod plans_meanwhile;
+mod power_cuts;
 mod races;
 mod replicas;
 mod retention;

@@ -47,6 +47,31 @@ on_both_engines! { open:
     a_signature_leaves_the_list_of_its_image
     nothing_is_known_where_a_manifest_cannot_be_read
     a_deletion_without_the_trash_leaves_no_record
+    a_signature_of_a_child_goes_with_the_index
+}
+
+async fn a_signature_of_a_child_goes_with_the_index(store: Store) {
+    let app = name("team/app");
+    let child = store.image(&app, "child", "child").await;
+    let all = index(&[child]);
+    let all = put(&store.registry, &app, tag("all"), &all).await;
+    store
+        .registry
+        .delete_tag(&caller(), &app, &tag("child"))
+        .await
+        .unwrap();
+    let signature = image(&store.registry, &app, "signature", &about(&child.0, child.1)).await;
+    let signature_digest = Digest::sha256_of(signature.as_bytes());
+    put(&store.registry, &app, signature_digest, &signature).await;
+
+    let applied = store.apply(&app, &Deletion::Manifest { digest: all }).await;
+    assert_eq!(applied.manifests, [all, signature_digest, child.0]);
+    store.restore(&applied).await;
+    for digest in [all, signature_digest, child.0] {
+        assert!(store.has(&app, &digest).await);
+    }
+    let applied = store.apply(&app, &Deletion::Repository).await;
+    assert_eq!(applied.manifests.len(), 3);
 }
 
 async fn an_index_goes_with_all_that_belongs_to_it_and_comes_back(store: Store) {

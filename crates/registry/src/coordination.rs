@@ -80,6 +80,8 @@
 //! `model` explores every order of these steps, with a crash and a successor, by the functions in [`decisions`], which
 //! the code uses as well; and that an image is lost without any one of: the pin, the flag, the wait, its last minute, the
 //! fence, the wait of the successor, the wait for an unknown outcome, the names of pins, the limit for publishing.
+//! `interleavings` tries every order in which the real locks and the marks in memory can be taken by pushes, a deletion and a
+//! collection, and finds what is lost without each of them.
 //! `tests/registry/collector.rs` runs registries and collectors over one slow bucket.
 
 mod decisions;
@@ -89,6 +91,8 @@ mod deletion_model;
 mod explorer;
 mod in_memory;
 mod in_store;
+#[cfg(test)]
+mod interleavings;
 mod link_marks;
 mod marks;
 #[cfg(test)]

@@ -712,7 +712,7 @@ fn failed_job(error: tokio::task::JoinError) -> Error {
 
 #[cfg(test)]
 mod power_cut;
-#[cfg(test)]
-mod simulated;
+#[cfg(any(test, feature = "testing"))]
+pub mod simulated;
 #[cfg(test)]
 mod tests;

@@ -14,4 +14,6 @@ pub(crate) enum Feature {
     Token,
     /// A command that removes unreferenced content.
     Collection,
+    /// A command that lets the running server remove unreferenced content.
+    OnlineCollection,
 }

@@ -47,22 +47,24 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// The median and the 99th percentile of the latencies in microseconds.
     pub(crate) fn median_and_p99(&mut self) -> Option<[u32; 2]> {
-        Some([self.latency(0.5)?, self.latency(0.99)?])
+        median_and_p99(&mut self.latencies)
     }
+}
 
-    /// The latency in microseconds that a share of `quantile` of the responses kept within.
-    fn latency(&mut self, quantile: f64) -> Option<u32> {
-        self.latencies.sort_unstable();
-        let last = self.latencies.len().checked_sub(1)?;
+/// The median and the 99th percentile of `latencies`.
+pub(crate) fn median_and_p99(latencies: &mut [u32]) -> Option<[u32; 2]> {
+    latencies.sort_unstable();
+    let last = latencies.len().checked_sub(1)?;
+    let within = |share: f64| {
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "an index below the length"
         )]
-        self.latencies
-            .get((last as f64 * quantile).round() as usize)
-            .copied()
-    }
+        let place = (last as f64 * share).round() as usize;
+        latencies.get(place).copied()
+    };
+    Some([within(0.5)?, within(0.99)?])
 }
 
 struct Connection {

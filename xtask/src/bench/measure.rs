@@ -3,24 +3,25 @@
 use std::path::Path;
 use std::sync::Barrier;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::attack::{Attacks, Target};
+use super::collect::Store;
 use super::content::{BigBlobs, Image, MANIFEST_TYPE};
 use super::feature::Feature;
 use super::load::{Limit, Load, Outcome, request};
 use super::machine::Machine;
 use super::process::{Meter, Span, memory_kib};
 use super::push;
-use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY, count_blobs};
-use super::server::{Running, Server, Stage};
+use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY};
+use super::server::{Running, Stage};
 
 const CONNECTIONS: usize = 16;
 const HONEST_CONNECTIONS: usize = 4;
-const SMALL_REPOSITORIES: usize = 50;
-const SMALL_CLIENTS: usize = 8;
+pub(super) const SMALL_REPOSITORIES: usize = 50;
+pub(super) const SMALL_CLIENTS: usize = 8;
 const CHUNK: usize = 10 << 20;
 const CROWD: usize = 64;
 const CROWD_BLOB: usize = 32 << 20;
@@ -47,8 +48,8 @@ pub(crate) struct Reading {
 pub(crate) enum Measure {
     /// By requests to the server.
     Serving(fn(&Turn<'_>) -> Result<Reading>),
-    /// By a garbage collection while the server does not run.
-    Collecting,
+    /// By garbage collections, which may need a server that runs and may need that it does not.
+    Collecting(fn(&Store<'_>) -> Result<Reading>),
 }
 
 /// Content of the push rows, made once.
@@ -236,29 +237,6 @@ pub(crate) fn rss_of_pushes(turn: &Turn<'_>) -> Result<Reading> {
 pub(crate) fn first_answer(turn: &Turn<'_>) -> Result<Reading> {
     Ok(Reading {
         values: vec![turn.server.first_answer * 1e3],
-        span: Span::default(),
-        latency: None,
-    })
-}
-
-/// Seconds that the collection takes, which must leave half of the blobs, and seconds that a second one takes, which
-/// has nothing to remove.
-pub(crate) fn collect(stage: &Stage, server: &Server, root: &Path) -> Result<Reading> {
-    let before = count_blobs(root)?;
-    let collect = || -> Result<f64> {
-        let started = Instant::now();
-        server.collect(stage, root, &["--delete-untagged"])?;
-        let seconds = started.elapsed().as_secs_f64();
-        let after = count_blobs(root)?;
-        ensure!(
-            after == before / 2,
-            "{} of {before} blobs should be left, and {after} are",
-            before / 2
-        );
-        Ok(seconds)
-    };
-    Ok(Reading {
-        values: vec![collect()?, collect()?],
         span: Span::default(),
         latency: None,
     })

@@ -1,8 +1,10 @@
 //! The flows of a push, as clients do them.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Result, anyhow};
 
@@ -84,6 +86,35 @@ pub(crate) fn images(
         }
     };
     in_parallel(clients, work)
+}
+
+/// Pushes small images with `clients` connections until `is_over`, the image of number `n` to repository `n % repositories`,
+/// and returns how many microseconds each of them took. `numbers` gives each image its number, once.
+pub(crate) fn small_images_until(
+    address: SocketAddr,
+    clients: usize,
+    repositories: u64,
+    numbers: &AtomicU64,
+    is_over: &(dyn Fn() -> bool + Sync),
+) -> Result<Vec<u32>> {
+    let all = Mutex::new(Vec::new());
+    in_parallel(clients, || {
+        let mut client = Client::connect(address)?;
+        let mut latencies = Vec::new();
+        while !is_over() {
+            let number = numbers.fetch_add(1, Ordering::Relaxed);
+            let image = Image::small(number);
+            let repository = format!("bench/app-{}", number % repositories);
+            let begun = Instant::now();
+            push_image(&mut client, &repository, &format!("v{number}"), &image)?;
+            latencies.push(u32::try_from(begun.elapsed().as_micros()).unwrap_or(u32::MAX));
+        }
+        all.lock()
+            .map_err(|_| anyhow!("a client panicked"))?
+            .append(&mut latencies);
+        Ok(())
+    })?;
+    all.into_inner().map_err(|_| anyhow!("a client panicked"))
 }
 
 /// Runs `work` on `count` threads and returns the first error.

@@ -1,5 +1,6 @@
 //! The target table: the metrics, their figures in the anchor run, and the goals of wharf.
 
+use super::collect;
 use super::feature::Feature;
 use super::measure::{self, Measure};
 use super::seed::Seed;
@@ -403,7 +404,7 @@ pub(crate) const ROWS: &[Row] = &[
         needs: Feature::Collection,
         nginx: false,
         rounds: [1, 1],
-        measure: Measure::Collecting,
+        measure: Measure::Collecting(collect::offline),
         metrics: &[
             Metric {
                 unit: "s",
@@ -416,6 +417,64 @@ pub(crate) const ROWS: &[Row] = &[
                 better: Better::Lower,
                 anchors: Anchors::NONE,
                 goals: &[Goal::Times(0.025, REGISTRY_3)],
+            },
+        ],
+    },
+    Row {
+        id: "collect-online",
+        title: "collection of 100,000 blobs (--quick: 10,000), half of them garbage, by wharf while it serves, by the others while they do not",
+        seed: Seed::Deleted,
+        needs: Feature::Collection,
+        nginx: false,
+        rounds: [1, 1],
+        measure: Measure::Collecting(collect::online),
+        metrics: &[
+            Metric {
+                unit: "s",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[Goal::Times(0.2, REGISTRY_3)],
+            },
+            Metric {
+                unit: "s, again",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[Goal::Times(0.025, REGISTRY_3)],
+            },
+        ],
+    },
+    Row {
+        id: "push-collecting",
+        title: "push of small images by 8 clients while 100,000 blobs (--quick: 10,000) are collected, and before and after",
+        seed: Seed::Deleted,
+        needs: Feature::OnlineCollection,
+        nginx: false,
+        rounds: [3, 1],
+        measure: Measure::Collecting(collect::pushes_beside),
+        metrics: &[
+            Metric {
+                unit: "ms p99",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[],
+            },
+            Metric {
+                unit: "p99/undisturbed",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[Goal::Value(1.2)],
+            },
+            Metric {
+                unit: "images/s",
+                better: Better::Higher,
+                anchors: Anchors::NONE,
+                goals: &[],
+            },
+            Metric {
+                unit: "s of collection",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[],
             },
         ],
     },

@@ -67,6 +67,8 @@ impl Materials {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match feature {
             Feature::Plain | Feature::Collection => String::new(),
+            // What is garbage goes at once, and no collection begins by itself.
+            Feature::OnlineCollection => "collect:\n  enabled: false\n  grace: 0s\n".to_owned(),
             Feature::Tls => format!("  tls:\n    certificate: {certificate}\n    key: {key}\n"),
             Feature::Htpasswd => self.password_file(),
             Feature::Rules => format!(
@@ -99,7 +101,7 @@ impl Materials {
     /// The value of `Authorization` for a server with `feature`.
     pub(crate) fn authorization(&self, feature: Feature) -> Option<String> {
         match feature {
-            Feature::Plain | Feature::Tls | Feature::Collection => None,
+            Feature::Plain | Feature::Tls | Feature::Collection | Feature::OnlineCollection => None,
             Feature::Htpasswd | Feature::Rules => Some(BASIC.to_owned()),
             Feature::Token => Some(format!("Bearer {}", self.token)),
         }

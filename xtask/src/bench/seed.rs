@@ -33,15 +33,17 @@ pub(crate) enum Seed {
     Tags,
     /// 5,000 repositories with one tag each.
     Repositories,
-    /// 1,000 manifests of nine blobs each in ten repositories, every other one without a tag; a new
+    /// 10,000 manifests of nine blobs each in ten repositories, every other one without a tag; a new
     /// store each time.
     Garbage,
+    /// The same, and the manifests without a tag were deleted: their blobs are there, but no link to them.
+    Deleted,
 }
 
 impl Seed {
     /// Whether a server changes the store, so that every turn needs another one.
     fn is_used_up(self) -> bool {
-        matches!(self, Self::Empty | Self::Garbage)
+        matches!(self, Self::Empty | Self::Garbage | Self::Deleted)
     }
 }
 
@@ -93,6 +95,7 @@ impl Seeds {
             Seed::Tags => "tags",
             Seed::Repositories => "repositories",
             Seed::Garbage => "garbage",
+            Seed::Deleted => "deleted",
         }
         .to_owned();
         if seed.is_used_up() {
@@ -108,7 +111,8 @@ impl Seeds {
                 Seed::Images => write_images(&making)?,
                 Seed::Tags => write_tags(&making)?,
                 Seed::Repositories => write_repositories(&making)?,
-                Seed::Garbage => write_garbage(&making, GARBAGE_MANIFESTS[usize::from(self.quick)])?,
+                Seed::Garbage => write_garbage(&making, self.garbage_manifests(), false)?,
+                Seed::Deleted => write_garbage(&making, self.garbage_manifests(), true)?,
             }
             if self.buckets {
                 tag_tree(&making)?;
@@ -117,6 +121,10 @@ impl Seeds {
         }
         write_back(&root)?;
         Ok(root)
+    }
+
+    fn garbage_manifests(&self) -> u64 {
+        GARBAGE_MANIFESTS[usize::from(self.quick)]
     }
 
     /// Removes the stores that the row has changed.
@@ -242,14 +250,19 @@ fn write_repositories(root: &Path) -> Result<()> {
     })
 }
 
-fn write_garbage(root: &Path, manifests: u64) -> Result<()> {
+/// Writes `manifests` images, half of them without a tag, and, when they were `deleted`, without a link to the manifest.
+fn write_garbage(root: &Path, manifests: u64, deleted: bool) -> Result<()> {
     for number in 0..manifests {
         let repository = format!("bench/garbage-{}", number % 10);
         let image = Image::of_layers(4_000_000 + 10 * number, 8, 512);
         write_image_blobs(root, &image)?;
-        write_image_links(root, &repository, &image)?;
         // Half of each repository: registry:2 stops at one that has no tag at all.
-        if number / 10 % 2 == 0 {
+        let is_tagged = number / 10 % 2 == 0;
+        write_layer_links(root, &repository, &image)?;
+        if is_tagged || !deleted {
+            write_revision(root, &repository, &image)?;
+        }
+        if is_tagged {
             write_tag(root, &repository, &format!("v{number}"), &image.manifest.digest)?;
         }
     }
@@ -275,9 +288,18 @@ fn write_image_blobs(root: &Path, image: &Image) -> Result<()> {
 }
 
 fn write_image_links(root: &Path, repository: &str, image: &Image) -> Result<()> {
+    write_layer_links(root, repository, image)?;
+    write_revision(root, repository, image)
+}
+
+fn write_layer_links(root: &Path, repository: &str, image: &Image) -> Result<()> {
     for blob in image.layers.iter().chain([&image.config]) {
         write_link(root, &layer_link(repository, &blob.digest), &blob.digest)?;
     }
+    Ok(())
+}
+
+fn write_revision(root: &Path, repository: &str, image: &Image) -> Result<()> {
     let revision = format!(
         "repositories/{repository}/_manifests/revisions/{}/link",
         as_path(&image.manifest.digest)

@@ -72,28 +72,25 @@ impl Server {
         started.with_context(|| format!("cannot start {} (`{}`)", self.name, self.command.join(" ")))
     }
 
-    /// Runs the server's `garbage-collect` on `root`.
-    pub(crate) fn collect(&self, stage: &Stage, root: &Path, flags: &[&str]) -> Result<()> {
+    /// Runs another command of the server's program to its end on `root`: `words` stand in place of `serve`.
+    pub(crate) fn run(&self, stage: &Stage, root: &Path, feature: Feature, words: &[&str]) -> Result<()> {
         ensure!(
             self.command.iter().any(|word| word == "serve"),
             "`{}` has no `serve` to replace",
             self.name
         );
-        let words = self.command.iter().flat_map(|word| match word.as_str() {
-            "serve" => [&["garbage-collect"], flags].concat(),
+        let own = self.command.iter().flat_map(|word| match word.as_str() {
+            "serve" => words.to_vec(),
             word => vec![word],
         });
         let command = Self {
-            command: words.map(str::to_owned).collect(),
+            command: own.map(str::to_owned).collect(),
             ..self.clone()
         };
-        let config = stage.scratch.join("collection.conf");
+        let config = stage.scratch.join("command.conf");
         let bucket = stage.bucket(root)?;
-        fs::write(
-            &config,
-            self.config(stage, root, bucket.as_ref(), Feature::Plain, 0)?,
-        )?;
-        let mut program = command.program(root, 0, &config, Feature::Plain, stage);
+        fs::write(&config, self.config(stage, root, bucket.as_ref(), feature, 0)?)?;
+        let mut program = command.program(root, 0, &config, feature, stage);
         let output = stage
             .cores
             .on_server_core(|| program.stderr(Stdio::piped()).output())??;

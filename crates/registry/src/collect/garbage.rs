@@ -106,20 +106,28 @@ pub(super) fn emptied(survey: &Survey, unlinked: &[Digest]) -> Emptied {
 }
 
 /// The manifests that go, in the order in which they may: what names another one goes before it, so that what is left
-/// after a crash names nothing that is gone.
+/// after a crash names nothing that is gone. A referrer goes after the indexes that list its subject: as long as one of these may
+/// stay, so may the subject, and with it the referrer.
 pub(crate) fn doomed_manifests<'a>(
     survey: &Survey,
     dead: impl Iterator<Item = &'a Digest>,
     history: &[(Box<str>, Digest)],
 ) -> Vec<DoomedManifest> {
     let mut named: HashMap<Digest, u32> = dead.map(|digest| (*digest, 0)).collect();
-    let names = |digest: &Digest| {
-        let facts = survey.manifests.get(digest);
-        facts.into_iter().flat_map(|facts| facts.all())
-    };
     let dead: Vec<Digest> = named.keys().copied().collect();
+    let referrers = plain_referrers(survey, &dead);
+    let names = |digest: &Digest| {
+        let facts = survey.manifests.get(digest).into_iter();
+        let children = facts.clone().flat_map(|facts| &facts.children);
+        let about_children = children.filter_map(|child| referrers.get(child)).flatten();
+        facts
+            .flat_map(|facts| facts.all())
+            .chain(about_children)
+            .copied()
+            .collect::<Vec<Digest>>()
+    };
     for other in dead.iter().flat_map(names) {
-        if let Some(count) = named.get_mut(other) {
+        if let Some(count) = named.get_mut(&other) {
             *count += 1;
         }
     }
@@ -146,9 +154,9 @@ pub(crate) fn doomed_manifests<'a>(
         let mut next = Vec::new();
         for digest in free {
             for other in names(&digest) {
-                if let Some(count) = named.get_mut(other) {
+                if let Some(count) = named.get_mut(&other) {
                     *count -= 1;
-                    next.extend((*count == 0).then_some(*other));
+                    next.extend((*count == 0).then_some(other));
                 }
             }
             doomed.push(DoomedManifest {
@@ -161,6 +169,21 @@ pub(crate) fn doomed_manifests<'a>(
         generation += 1;
     }
     doomed
+}
+
+/// The referrers among `dead`, by their subjects. Those that list children are left out: one of these may be an index that lists
+/// the subject, and nothing could go first then. One without children can only be below what lists its subject.
+fn plain_referrers(survey: &Survey, dead: &[Digest]) -> HashMap<Digest, Vec<Digest>> {
+    let mut referrers: HashMap<Digest, Vec<Digest>> = HashMap::new();
+    for digest in dead {
+        let facts = survey.manifests.get(digest);
+        if let Some(facts) = facts.filter(|facts| facts.children.is_empty())
+            && let Some(subject) = facts.subject
+        {
+            referrers.entry(subject).or_default().push(*digest);
+        }
+    }
+    referrers
 }
 
 /// All blobs that are stored and not `live`, as far as the `portion` has room for them.

@@ -386,6 +386,8 @@ async fn remove_together(storage: Arc<dyn Storage>, condemned: Vec<Condemned>, i
         bytes.extend(keys.pop().map(with_directories));
         pointers.extend(keys.into_iter().map(with_directories));
     }
+    // Removals that follow each other in one directory share a sync. Digests that are neighbours are in many repositories.
+    pointers.sort_unstable_by(|one, other| one.key.as_str().cmp(other.key.as_str()));
     for removals in [pointers, bytes] {
         if let Err(error) = storage.remove_many(&removals).await {
             log_unknown(&id, &first, &error);

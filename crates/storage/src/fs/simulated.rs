@@ -24,13 +24,13 @@ use self::survival::{Chooser, Name};
 use super::sys::{Disk, Kind, Metadata, Stamp};
 use crate::Space;
 
-pub(super) use self::survival::Survival;
+pub use self::survival::Survival;
 
 const ROOT: u64 = 1;
 
 /// The disk. Clones are the same disk.
 #[derive(Debug, Clone, Default)]
-pub(super) struct SimulatedDisk(Arc<Shared>);
+pub struct SimulatedDisk(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -43,9 +43,11 @@ struct Shared {
 
 /// How often something was made durable.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Syncs {
-    pub(super) files: u32,
-    pub(super) directories: u32,
+pub struct Syncs {
+    /// Syncs of files
+    pub files: u32,
+    /// Syncs of directories
+    pub directories: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -145,24 +147,24 @@ impl Default for State {
 
 impl SimulatedDisk {
     /// Lets `effects` more take place, and no more.
-    pub(super) fn cut_after(&self, effects: usize) {
+    pub fn cut_after(&self, effects: usize) {
         let mut state = self.0.state.lock();
         state.cut_after = state.effects + effects;
     }
 
     /// Lets the sync of this number, counted from 0, say that all is well and do nothing.
-    pub(super) fn ignore_sync(&self, number: u32) {
+    pub fn ignore_sync(&self, number: u32) {
         self.0.state.lock().ignored_sync = Some(number);
     }
 
     /// Lets the directory `path`, which is created, lie on another file system.
-    pub(super) fn mount(&self, path: &str) {
+    pub fn mount(&self, path: &str) {
         let mut state = self.0.state.lock();
         state.mounted = state.add(path, Content::directory()).ok();
     }
 
     /// Takes the right to read the directory `path` away, or gives it back.
-    pub(super) fn deny(&self, path: Option<&str>) {
+    pub fn deny(&self, path: Option<&str>) {
         let mut state = self.0.state.lock();
         state.denied = None;
         state.denied = path.and_then(|path| state.find(path).ok());
@@ -176,39 +178,39 @@ impl SimulatedDisk {
     }
 
     /// Number of syncs since the last call.
-    pub(super) fn take_syncs(&self) -> Syncs {
+    pub fn take_syncs(&self) -> Syncs {
         std::mem::take(&mut self.0.state.lock().syncs)
     }
 
     /// Lets `bytes` more bytes be written.
-    pub(super) fn set_space(&self, bytes: u64) {
+    pub fn set_space(&self, bytes: u64) {
         self.0.state.lock().space = bytes;
     }
 
     /// Lets the sync of a file fail, after `others` that succeed. As on Linux, what could not be
     /// written is lost and the next sync knows nothing of it.
-    pub(super) fn fail_file_sync(&self, others: u32) {
+    pub fn fail_file_sync(&self, others: u32) {
         self.0.state.lock().failing_file_sync = Some(others);
     }
 
     /// Lets the sync of a directory fail, after `others` that succeed.
-    pub(super) fn fail_directory_sync(&self, others: u32) {
+    pub fn fail_directory_sync(&self, others: u32) {
         self.0.state.lock().failing_directory_sync = Some(others);
     }
 
     /// Lets the removal of a file by its path fail, after `others` that succeed. A rename that replaces nothing is a link and
     /// such a removal, as on NFS.
-    pub(super) fn fail_removal(&self, others: u32) {
+    pub fn fail_removal(&self, others: u32) {
         self.0.state.lock().failing_removal = Some(others);
     }
 
     /// Lets files have no locks.
-    pub(super) fn refuse_locks(&self) {
+    pub fn refuse_locks(&self) {
         self.0.state.lock().has_no_locks = true;
     }
 
     /// Lets the sync of a directory stop before it does anything, after `others` that do not. Returns the number of the pause.
-    pub(super) fn pause_directory_sync(&self, others: u32) -> usize {
+    pub fn pause_directory_sync(&self, others: u32) -> usize {
         let mut state = self.0.state.lock();
         state.pausing_directory_sync = Some(others);
         state.pauses.push(Pause::NotReached);
@@ -216,7 +218,7 @@ impl SimulatedDisk {
     }
 
     /// Waits until the sync that is to stop has stopped. Blocks.
-    pub(super) fn wait_for_pause(&self) {
+    pub fn wait_for_pause(&self) {
         let mut state = self.0.state.lock();
         while state.pauses.last() == Some(&Pause::NotReached) {
             self.0.paused.wait(&mut state);
@@ -224,12 +226,12 @@ impl SimulatedDisk {
     }
 
     /// Whether the sync that is to stop has stopped.
-    pub(super) fn is_paused(&self) -> bool {
+    pub fn is_paused(&self) -> bool {
         self.0.state.lock().pauses.last() == Some(&Pause::Reached)
     }
 
     /// Lets the sync go on that has stopped in the pause of this number.
-    pub(super) fn resume(&self, number: usize) {
+    pub fn resume(&self, number: usize) {
         self.0.state.lock().pauses[number] = Pause::Resumed;
         self.0.paused.notify_all();
     }
@@ -248,12 +250,12 @@ impl SimulatedDisk {
     }
 
     /// The effects so far, one a line.
-    pub(super) fn log(&self) -> String {
+    pub fn log(&self) -> String {
         self.0.state.lock().log.join("\n")
     }
 
     /// The disk as it is found when the power is back.
-    pub(super) fn after_power_cut(&self, survival: Survival) -> Self {
+    pub fn after_power_cut(&self, survival: Survival) -> Self {
         let mut state = self.0.state.lock().clone();
         state.lose(&mut Chooser::new(survival));
         let state = State {
@@ -269,7 +271,7 @@ impl SimulatedDisk {
     }
 
     /// All files, with their content.
-    pub(super) fn files(&self) -> BTreeMap<String, Vec<u8>> {
+    pub fn files(&self) -> BTreeMap<String, Vec<u8>> {
         let state = self.0.state.lock();
         let mut files = BTreeMap::new();
         state.walk(ROOT, "", &mut |path, node| {
@@ -281,7 +283,7 @@ impl SimulatedDisk {
     }
 
     /// All directories.
-    pub(super) fn directories(&self) -> BTreeSet<String> {
+    pub fn directories(&self) -> BTreeSet<String> {
         let state = self.0.state.lock();
         let mut directories = BTreeSet::new();
         state.walk(ROOT, "", &mut |path, node| {

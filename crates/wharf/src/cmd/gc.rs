@@ -32,7 +32,10 @@ const WORK: Work = Work {
     in_memory: "keeps the data in the memory of the server, and loses it when the server stops; restart the server to empty it",
 };
 
-/// How often the server is asked how far it is.
+/// How soon the server is asked first how far it is: a collection that finds nothing new takes a few milliseconds.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+
+/// How often the server is asked how far it is, at least.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// What a collection did, as `--json` prints it.
@@ -90,6 +93,7 @@ pub(super) fn through(
     mut show: impl FnMut(&wire::RunningCollection) -> io::Result<()>,
 ) -> anyhow::Result<wire::EndedCollection> {
     let asked: wire::RequestedCollection = server.ask(Method::POST, "/collections", &[])?;
+    let mut pause = FIRST_LOOK;
     loop {
         let state: wire::Collections = server.ask(Method::GET, "/collections", &[])?;
         if state.server != asked.server {
@@ -109,7 +113,8 @@ pub(super) fn through(
         if let Some(running) = &state.running {
             show(running).context("cannot write to standard error")?;
         }
-        thread::sleep(LOOK);
+        thread::sleep(pause);
+        pause = LOOK.min(2 * pause);
     }
 }
 

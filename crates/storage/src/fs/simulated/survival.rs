@@ -5,7 +5,7 @@ const BLOCK: usize = 4096;
 
 /// Which unsynced effects survive a cut of power.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::fs) enum Survival {
+pub enum Survival {
     /// No effect.
     Nothing,
     /// Every effect.
