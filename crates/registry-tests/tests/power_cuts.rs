@@ -108,9 +108,17 @@ impl Found {
     }
 
     async fn records(&self) -> Vec<TrashRecord> {
-        let page = self.registry.trash_page(None, 100, &|_| true).await.unwrap();
+        let page = self
+            .registry
+            .trash_page(None, 100, None, &|_| true)
+            .await
+            .unwrap();
         assert!(page.damaged.is_empty() && !page.more);
-        page.records
+        let mut records = Vec::new();
+        for found in page.records {
+            records.push(self.registry.trash_record(&found.id).await.unwrap());
+        }
+        records
     }
 
     /// Deletes the repository.
