@@ -168,5 +168,5 @@ start registry serve config.yml
 R=http://127.0.0.1:$port
 until [ "$(tags name/api)" = '["1.10","1.11","stable"]' ]; do sleep 0.1; done
 wharf trash ls | grep 'name/api *retention: 1 tag(s)'
-wharf activity --json | jq -s -e '[.[] | select(.surface == "retention" and .tag == "1.09")] | length > 0'
+until wharf activity --action delete --json | grep '"tag":"1.09"'; do sleep 0.1; done
 stop

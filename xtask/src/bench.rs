@@ -17,6 +17,7 @@ mod rows;
 mod secure;
 mod seed;
 mod server;
+mod store;
 
 use std::collections::HashMap;
 use std::fs;
@@ -232,7 +233,7 @@ fn turn(
     let measure = match row.measure {
         Measure::Serving(measure) => measure,
         Measure::Collecting(measure) => {
-            return measure(&collect::Store {
+            return measure(&store::Store {
                 stage,
                 server,
                 root,

@@ -1,6 +1,5 @@
 //! Collections of garbage: how long they take, and how pushes fare meanwhile.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +12,8 @@ use super::measure::{Reading, SMALL_CLIENTS, SMALL_REPOSITORIES};
 use super::process::{Meter, Span};
 use super::push;
 use super::seed::count_blobs;
-use super::server::{Running, Server, Stage, WHARF};
+use super::server::{Running, WHARF};
+use super::store::Store;
 
 /// The words of wharf's command that lets the running server collect; the path of the configuration follows.
 pub(crate) const ONLINE: [&str; 2] = ["gc", "--config"];
@@ -26,14 +26,6 @@ const BLOBS_OF_A_PUSH: u64 = 3;
 
 /// How long pushes are undisturbed before the collection, and again after it.
 const UNDISTURBED: [Duration; 2] = [Duration::from_secs(4), Duration::from_secs(2)];
-
-/// A server's turn at a row that collects: nothing is started yet.
-pub(crate) struct Store<'a> {
-    pub(crate) stage: &'a Stage,
-    pub(crate) server: &'a Server,
-    pub(crate) root: &'a Path,
-    pub(crate) quick: bool,
-}
 
 /// Seconds that a collection takes while no server runs, and seconds of a second one, which has nothing to remove.
 pub(crate) fn offline(store: &Store<'_>) -> Result<Reading> {

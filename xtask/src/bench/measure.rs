@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::attack::{Attacks, Target};
-use super::collect::Store;
 use super::content::{BigBlobs, Image, MANIFEST_TYPE};
 use super::feature::Feature;
 use super::load::{Limit, Load, Outcome, request};
@@ -17,6 +16,7 @@ use super::process::{Meter, Span, memory_kib};
 use super::push;
 use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY};
 use super::server::{Running, Stage};
+use super::store::Store;
 
 const CONNECTIONS: usize = 16;
 const HONEST_CONNECTIONS: usize = 4;

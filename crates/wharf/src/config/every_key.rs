@@ -364,6 +364,7 @@ const NO_EFFECT_ALONE: &[&str] = &[
     "auth.none",
     "auth.htpasswd",
     "auth.token",
+    "retention.rules",
     "validation.manifests.indexes.platformlist",
     "middleware.storage",
     "middleware.storage[].options.ipfilteredby",

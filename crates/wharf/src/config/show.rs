@@ -293,9 +293,9 @@ fn shown(value: &Scalar, is_text: bool) -> String {
 fn scalar(text: &str, is_text: bool) -> String {
     let is_word = text.starts_with(|c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_'))
         && !text.ends_with(':')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':' | '@' | '+' | ','));
+        && text.chars().all(|c| {
+            c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '_' | '-' | ':' | '@' | '+' | ',' | '%')
+        });
     let plain = Scalar {
         text: text.to_owned(),
         is_plain: true,
