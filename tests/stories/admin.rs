@@ -6,6 +6,7 @@ mod deletions;
 mod operations;
 mod problems;
 mod repetitions;
+mod retention;
 mod rules;
 mod socket;
 mod tags;

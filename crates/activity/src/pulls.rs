@@ -121,7 +121,12 @@ impl Counts {
     fn count(&mut self, records: &[Record]) -> bool {
         let mut has_pulls = false;
         for record in records {
-            let (Action::Pull, Some(repository)) = (record.action, &record.repository) else {
+            let (Action::Pull, repository) = (record.action, &record.repository) else {
+                continue;
+            };
+            let Some(repository) = repository else {
+                // Pulls without room for an entry of their own: which images they were of is not known.
+                self.forgotten = self.forgotten.max(Timestamp::try_from(record.last).ok());
                 continue;
             };
             has_pulls = true;

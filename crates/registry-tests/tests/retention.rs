@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use object_store::path::Path;
 use tokio::{join, time::sleep};
-use wharf_oci::{ArtifactKind, Digest, RepoName, referrers_tag};
+use wharf_oci::{ArtifactKind, Digest, RepoName, Tag, referrers_tag};
 use wharf_pattern::Pattern;
 use wharf_registry::{
-    Application, DeletedKind, Deletion, Error, EveryTag, Plan, PullsOf, Registry, RetentionPage,
+    Application, DeletedKind, Deletion, Error, EveryTag, Plan, PullsOf, Registry, RetentionPage, TagRights,
     retention::{LastPulls, Policy, RetentionRule},
 };
-use wharf_storage::{layout, object::ObjectStorage};
+use wharf_storage::{Put, layout, object::ObjectStorage};
 
 use crate::{
     common::{
@@ -367,6 +367,84 @@ impl Store {
             .plan_retention(&policy, &Uncounted, after, &EveryTag);
         page.await.unwrap()
     }
+}
+
+/// What a tag pointed at for two months until a moment ago is what the operator may want back.
+#[tokio::test]
+async fn an_image_is_kept_from_the_time_at_which_its_tag_left_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = wharf_storage::fs::FsStorage::open(directory.path()).unwrap();
+    let store = open(Arc::new(storage), false).await;
+    let app = name("app");
+    let (old, _) = store.image(&app, "one", "latest").await;
+    store.image(&app, "two", "latest").await;
+    let long_ago = std::time::SystemTime::now() - LONG * 1500;
+    for key in [
+        layout::tag_history_link(&app, &tag("latest"), &old),
+        layout::revision_link(&app, &old),
+    ] {
+        let put = Put::new(key, layout::link_content(&old)).at(long_ago);
+        store.storage.publish(&[put]).await.unwrap();
+    }
+    let plan = store.plan(&app, &untagged(Duration::ZERO, LONG)).await;
+    assert!(plan.is_empty(), "{plan:?}");
+    assert_eq!(why(&plan, &old), "a tag pointed at it not long ago");
+}
+
+/// The caller may not delete `release`.
+struct AllButRelease;
+
+impl TagRights for AllButRelease {
+    fn may_delete(&self, tag: &Tag) -> bool {
+        tag.as_str() != "release"
+    }
+
+    fn may_see(&self, _: &Tag) -> bool {
+        true
+    }
+
+    fn may_see_repository(&self) -> bool {
+        true
+    }
+
+    fn may_force(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn a_tag_that_may_not_be_deleted_keeps_its_history() {
+    let store = open(Arc::new(ObjectStorage::in_memory()), true).await;
+    let app = name("app");
+    for reference in ["release", "other"] {
+        for content in ["one", "two"] {
+            store
+                .image(&app, &format!("{reference} {content}"), reference)
+                .await;
+        }
+    }
+    let deletion = untagged(Duration::ZERO, Duration::ZERO);
+    let plan = store
+        .registry
+        .plan_deletion(&app, &deletion, &AllButRelease)
+        .await
+        .unwrap();
+    let history: Vec<&str> = plan.history.iter().map(|entry| entry.tag.as_str()).collect();
+    assert_eq!((plan.manifests.len(), history), (1, vec!["other"]));
+}
+
+#[tokio::test]
+async fn signatures_of_images_in_other_repositories_stay() {
+    let store = open(Arc::new(ObjectStorage::in_memory()), true).await;
+    let signatures = name("signatures");
+    for content in ["one", "two"] {
+        let subject = Digest::sha256_of(content.as_bytes());
+        store
+            .image(&signatures, content, &format!("{}.sig", referrers_tag(&subject)))
+            .await;
+    }
+    let plan = store.plan(&signatures, &keep(1)).await;
+    assert!(plan.is_empty(), "{plan:?}");
 }
 
 /// Pulls that nothing counts.

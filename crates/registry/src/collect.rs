@@ -55,10 +55,15 @@ pub(crate) mod survey;
 mod sweep;
 mod why;
 
-use std::{collections::BTreeSet, fmt, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fmt,
+    sync::Arc,
+};
 
 use futures_util::{Stream, StreamExt as _};
 use wharf_budget::{HEAVY, Share};
+use wharf_oci::Digest;
 use wharf_storage::{ErrorKind, Storage};
 
 use self::{
@@ -282,7 +287,13 @@ impl Marking {
         let new = self.trash.since(&self.records).await?;
         for name in new.repositories() {
             if let Some(examined) = self.examination.deleted(name, &new.of(name)).await? {
-                self.add(examined);
+                let RepositoryMarks { name, marks } = self.add(examined);
+                // The repository may have been examined after that deletion, without what a restore needs there.
+                let needed: HashSet<&Digest> = marks.iter().map(Mark::digest).collect();
+                let found = self.marked.repositories.iter_mut();
+                for garbage in found.filter(|garbage| garbage.name() == &*name) {
+                    garbage.layers.retain(|layer| !needed.contains(layer));
+                }
             }
         }
         self.marked.records = self.trash.records() + new.records();

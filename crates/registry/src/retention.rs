@@ -125,12 +125,43 @@ impl RetentionRule {
         self.keep.is_some() || self.older_than.is_some() || self.not_pulled.is_some()
     }
 
-    fn selects(&self, tag: &Tag, kind: ArtifactKind) -> bool {
-        let is_named = |patterns: &[Pattern]| matching(patterns, tag).is_some();
+    fn selects(&self, candidate: &Candidate) -> bool {
+        let is_named = |patterns: &[Pattern]| matching(patterns, &candidate.tag).is_some();
+        // A tag that was made of a digest is about a manifest, maybe of another repository: only a rule about signatures takes it.
+        let is_ours = match candidate.is_of_digest {
+            true => self.kinds.contains(&ArtifactKind::Signature),
+            false => self.kinds.is_empty() || self.kinds.contains(&candidate.kind),
+        };
         self.takes_tags()
-            && (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && is_ours
             && (self.tags.is_empty() || is_named(&self.tags))
             && !is_named(&self.not_tags)
+    }
+}
+
+/// Reads a pattern of tags: a name, a pattern, or a regular expression after `re:`.
+///
+/// # Errors
+///
+/// Why it is none, or matches no tag.
+pub fn tag_pattern(text: &str) -> Result<Pattern, String> {
+    let pattern = Pattern::parse_or_regex(text).map_err(|error| error.to_string())?;
+    match pattern.matches_no_tag() {
+        Some(error) => Err(format!("it matches no tag: {error}")),
+        None => Ok(pattern),
+    }
+}
+
+/// Reads a pattern of repositories: a name, a pattern, or a regular expression after `re:`.
+///
+/// # Errors
+///
+/// Why it is none, or matches no repository.
+pub fn repository_pattern(text: &str) -> Result<Pattern, String> {
+    let pattern = Pattern::parse_or_regex(text).map_err(|error| error.to_string())?;
+    match pattern.matches_no_repository() {
+        Some(error) => Err(format!("it matches no repository: {error}")),
+        None => Ok(pattern),
     }
 }
 
@@ -142,8 +173,10 @@ fn matching<'a>(patterns: &'a [Pattern], tag: &Tag) -> Option<&'a Pattern> {
 }
 
 impl LastPulls {
-    /// The last pull of an image by `tag` or by its `digest`.
-    fn of(&self, tag: &Tag, digest: &Digest) -> Option<SystemTime> {
-        self.tags.get(tag).max(self.digests.get(digest)).copied()
+    /// The last pull of an image by its tag, by its digest, or by that of a child.
+    fn of(&self, candidate: &Candidate) -> Option<SystemTime> {
+        let digests = candidate.below.iter().chain([&candidate.digest]);
+        let by_digest = digests.filter_map(|digest| self.digests.get(digest)).max();
+        self.tags.get(&candidate.tag).max(by_digest).copied()
     }
 }

@@ -110,6 +110,13 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
             api.post("/trash/empty", r#"{"older_than":0}"#).await.expect(200),
         ),
         ("showCollections", api.get("/collections").await.expect(200)),
+        ("showRetention", api.get("/retention").await.expect(200)),
+        (
+            "planRetention",
+            api.post("/retention/plans", r#"{"rules":[{"keep":1}]}"#)
+                .await
+                .expect(200),
+        ),
         (
             "explain",
             api.get(&format!("/why?digest={}", image.manifest.digest))

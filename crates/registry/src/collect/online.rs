@@ -180,6 +180,17 @@ impl OnlineCollector {
         }
     }
 
+    /// Whether nothing keeps a collection from removing: the store honours what removals rely on, and no other registry writes to it.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn may_remove(&self) -> Result<bool> {
+        self.await_probe().await;
+        let is_able = self.registry.storage.obstacle().is_none();
+        Ok(is_able && self.foreign_writer().await?.is_none())
+    }
+
     /// Whether less space is free than should be, and the trash has deletions that a collection would give up for that.
     ///
     /// # Errors

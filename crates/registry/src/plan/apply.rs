@@ -58,7 +58,9 @@ impl Registry {
             layers: 0,
             stayed: Vec::new(),
         };
-        let tags = self.see_tags(name, &made.plan.tags, &mut applied).await?;
+        let tags = self
+            .see_tags(name, (&made.plan.tags, &made.plan.verdicts), &mut applied)
+            .await?;
         let pointers = self.pointers_of(&made, &tags).await?;
         if !application.now {
             let kept = self.trash.keep(caller, name, deletion.kind(), pointers.clone());

@@ -24,6 +24,12 @@ pub(super) struct Loss {
 }
 
 impl Loss {
+    /// The same where nothing goes after all.
+    pub(super) fn of_nothing(mut self) -> Self {
+        self.kept.extend(self.wanted.drain());
+        self
+    }
+
     /// How many digests it has in memory.
     pub(super) fn size(&self) -> usize {
         self.wanted.len() + self.kept.len()

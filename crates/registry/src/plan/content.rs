@@ -198,3 +198,58 @@ fn tag_object(tags: &Key, key: &Key) -> Option<(Tag, TagObject)> {
     };
     Some((tag.parse().ok()?, what))
 }
+
+/// A manifest at which a tag pointed, or points.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Past {
+    pub(super) digest: Digest,
+    /// When the tag last came to point at it.
+    pub(super) since: SystemTime,
+    /// When the tag left it: when it came to point at the next one. The latest has its own time.
+    pub(super) left: SystemTime,
+}
+
+/// Shows the histories of all tags of `name` to `look`, one tag at a time. Keeps a page of objects and one history in memory.
+///
+/// # Errors
+///
+/// Errors of the store.
+pub(super) async fn each_history(
+    storage: &dyn Storage,
+    name: &RepoName,
+    mut look: impl FnMut(&Tag, &[Past]) + Send,
+) -> Result<()> {
+    let mut current: Option<(Tag, Vec<Past>)> = None;
+    each_tag_object(storage, name, |tag, object, since| {
+        let TagObject::Entry(digest) = object else {
+            return;
+        };
+        let past = Past {
+            digest,
+            since,
+            left: since,
+        };
+        match &mut current {
+            Some((of, history)) if of == tag => history.push(past),
+            // The objects of one tag follow each other.
+            _ => {
+                if let Some((of, history)) = current.replace((tag.clone(), vec![past])) {
+                    look(&of, &with_leaving(history));
+                }
+            }
+        }
+    })
+    .await?;
+    if let Some((of, history)) = current {
+        look(&of, &with_leaving(history));
+    }
+    Ok(())
+}
+
+fn with_leaving(mut history: Vec<Past>) -> Vec<Past> {
+    history.sort_unstable_by_key(|past| (past.since, past.digest));
+    for index in 1..history.len() {
+        history[index - 1].left = history[index].since;
+    }
+    history
+}

@@ -10,7 +10,7 @@ use wharf_storage::{Version, layout};
 
 use super::{
     Deletion, Plan, PlannedManifest, PlannedTag, Staying,
-    content::{Content, TagObject, each_tag_object, stats_below},
+    content::{Content, each_history, stats_below},
     order::Order,
     retained::{Ages, PlannedEntry},
     selection::{Needs, Selection, Wish, role, select},
@@ -170,7 +170,9 @@ impl Registry {
                 };
                 ages = Some(wanted);
                 let none = HashSet::new();
-                kept = self.young_manifests(name, &content, (wanted, now), &none).await?;
+                kept = self
+                    .young_manifests(name, &content, (wanted, now), &none, rights)
+                    .await?;
                 Wish::TagsAndUntagged(&[], &kept)
             }
             Deletion::Retention { policy, pulls } => {
@@ -188,7 +190,7 @@ impl Registry {
                         ages = Some(wanted);
                         let leaving = decided_tags.iter().cloned().collect();
                         kept = self
-                            .young_manifests(name, &content, (wanted, now), &leaving)
+                            .young_manifests(name, &content, (wanted, now), &leaving, rights)
                             .await?;
                         Wish::TagsAndUntagged(&decided_tags, &kept)
                     }
@@ -206,7 +208,7 @@ impl Registry {
             _ => (Vec::new(), Vec::new()),
         };
         let entries = self
-            .planned_entries(name, &content, &selection, ages.map(|ages| (ages, now)))
+            .planned_entries(name, &content, &selection, ages.map(|ages| (ages, now, rights)))
             .await?;
         let mut plan = plan(name, deletion, (&content, selection), (&layers, &entries));
         plan.verdicts = decided.verdicts;
@@ -246,34 +248,36 @@ impl Registry {
         name: &RepoName,
         content: &Content,
         selection: &Selection,
-        ages: Option<(Ages, SystemTime)>,
+        ages: Option<(Ages, SystemTime, &dyn TagRights)>,
     ) -> Result<Vec<PlannedEntry>> {
         let mut entries = Vec::new();
-        each_tag_object(&*self.storage, name, |tag, object, since| {
-            let TagObject::Entry(digest) = object else {
-                return;
-            };
+        each_history(&*self.storage, name, |tag, history| {
             // Tags go with their histories, and those that point nowhere keep theirs.
-            let Some(current) = content
+            let stays = content
                 .tags
                 .get(tag)
-                .filter(|_| !selection.tags.contains_key(tag))
-            else {
-                return;
-            };
-            let goes_along = selection.manifests.contains(&digest);
-            // As long as the manifest counts as young, the tag can go back to it.
-            let is_expired = ages.is_some_and(|(ages, now)| {
-                let is_old = |age| !Ages::is_young(since, now, age);
-                let is_dangling = !content.is_linked(&digest);
-                *current != digest && is_old(ages.manifests) && (is_dangling || is_old(ages.history))
-            });
-            if goes_along || is_expired {
-                let tag = tag.clone();
-                entries.push(PlannedEntry {
-                    entry: TrashedEntry { tag, digest, since },
-                    is_expired,
+                .filter(|_| !selection.tags.contains_key(tag));
+            let Some(current) = stays else { return };
+            for past in history {
+                // As long as the manifest counts as young, the tag can go back to it.
+                let is_expired = ages.is_some_and(|(ages, now, rights)| {
+                    let is_old = |age| !Ages::is_young(past.left, now, age);
+                    let is_dangling = !content.is_linked(&past.digest);
+                    *current != past.digest
+                        && rights.may_delete(tag)
+                        && is_old(ages.manifests)
+                        && (is_dangling || is_old(ages.history))
                 });
+                if selection.manifests.contains(&past.digest) || is_expired {
+                    entries.push(PlannedEntry {
+                        entry: TrashedEntry {
+                            tag: tag.clone(),
+                            digest: past.digest,
+                            since: past.since,
+                        },
+                        is_expired,
+                    });
+                }
             }
         })
         .await?;

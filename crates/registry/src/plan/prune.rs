@@ -78,9 +78,13 @@ impl Registry {
                     };
                     match self.plan_and_loss(&name, &deletion, rights).await {
                         Ok((plan, loss)) => {
-                            verdicts += plan.verdicts.len();
+                            verdicts += plan.verdicts.len() + plan.history.len();
                             digests += loss.size();
-                            losses.push(loss);
+                            losses.push(if plan.refused.is_some() {
+                                loss.of_nothing()
+                            } else {
+                                loss
+                            });
                             page.plans.push((plan, 0));
                         }
                         // Deleted meanwhile.
@@ -90,7 +94,7 @@ impl Registry {
                 }
                 last = Some(name);
             }
-            if !more {
+            if !more || last.is_none() {
                 break;
             }
         }

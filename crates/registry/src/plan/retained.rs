@@ -8,13 +8,14 @@ use std::{
 use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
 
 use super::{
-    content::{Content, TagObject, each_tag_object},
-    selection::Needs,
+    content::{Content, Past, TagObject, each_history, each_tag_object},
+    selection::{Needs, subject_of},
 };
 use crate::{
     error::Result,
     registry::Registry,
     retention::{Candidate, Decided, LastPulls, Policy, decide},
+    tag_rights::TagRights,
     trash::TrashedEntry,
 };
 
@@ -23,7 +24,7 @@ use crate::{
 pub(super) struct Ages {
     /// Since when a manifest must have been in the repository.
     pub(super) manifests: Duration,
-    /// Since when a tag must have pointed at a manifest for the last time, for the entry and for what it keeps.
+    /// Since when a tag must have left a manifest, for the entry and for what it keeps.
     pub(super) history: Duration,
 }
 
@@ -67,6 +68,10 @@ impl Registry {
             tag: tag.clone(),
             digest: *digest,
             kind: kind_of(content, digest),
+            is_of_digest: subject_of(tag).is_some_and(|subject| subject != *digest),
+            below: content
+                .facts(digest)
+                .map_or_else(Vec::new, |facts| facts.children.to_vec()),
             // One that came while the repository was read is as young as can be.
             pushed: pushed.get(tag).copied().unwrap_or(now),
         });
@@ -85,15 +90,21 @@ impl Registry {
         content: &Content,
         (ages, now): (Ages, SystemTime),
         leaving: &HashSet<Tag>,
+        rights: &dyn TagRights,
     ) -> Result<HashMap<Digest, &'static str>> {
         let mut young: HashMap<Digest, &'static str> = HashMap::new();
-        each_tag_object(&*self.storage, name, |tag, object, since| {
-            if let TagObject::Entry(digest) = object
-                && content.is_linked(&digest)
-                && !leaving.contains(tag)
-                && Ages::is_young(since, now, ages.history)
+        each_history(&*self.storage, name, |tag, history| {
+            if leaving.contains(tag) {
+                return;
+            }
+            // What a tag that the caller may not delete pointed at stays, as the tag itself does.
+            let is_kept =
+                |past: &Past| !rights.may_delete(tag) || Ages::is_young(past.left, now, ages.history);
+            for past in history
+                .iter()
+                .filter(|past| content.is_linked(&past.digest) && is_kept(past))
             {
-                young.insert(digest, "a tag pointed at it not long ago");
+                young.insert(past.digest, "a tag pointed at it not long ago");
             }
         })
         .await?;

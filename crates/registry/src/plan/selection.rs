@@ -406,6 +406,9 @@ fn explain(
             .filter(|tag| !selection.tags.contains_key(*tag))
             .collect();
         let why = match wish {
+            Wish::TagsAndUntagged(_, kept) if deleted.contains(&digest) && kept.contains_key(&digest) => {
+                kept.get(&digest).copied().unwrap_or_default().to_owned()
+            }
             Wish::TagsAndUntagged(_, kept) if !deleted.contains(&digest) => match kept.get(&digest) {
                 Some(why) if !tagged.contains(&digest) => (*why).to_owned(),
                 _ => continue,
@@ -447,7 +450,7 @@ fn named(tags: &[&Tag], rights: &dyn TagRights) -> String {
 }
 
 /// The manifest of whose digest a tag is made: a fallback tag of the specification, or one of cosign.
-fn subject_of(tag: &Tag) -> Option<Digest> {
+pub(super) fn subject_of(tag: &Tag) -> Option<Digest> {
     const OF_COSIGN: [&str; 3] = [".sig", ".att", ".sbom"];
     let name = tag.as_str();
     let stem = OF_COSIGN.iter().find_map(|suffix| name.strip_suffix(suffix));

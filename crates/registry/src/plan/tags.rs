@@ -1,6 +1,9 @@
 //! Removing the tags of a plan, and the entries of other tags' histories that lead to manifests that went.
 
-use std::collections::HashSet;
+use std::{
+    collections::{HashMap, HashSet},
+    time::{Duration, SystemTime},
+};
 
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{Version, layout};
@@ -10,6 +13,7 @@ use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
     registry::Registry,
+    retention::Verdict,
     trash::TrashedEntry,
     tree::{parallel::in_parallel, tags::Pointer},
 };
@@ -57,17 +61,31 @@ impl Registry {
     pub(super) async fn see_tags(
         &self,
         name: &RepoName,
-        planned: &[PlannedTag],
+        (planned, verdicts): (&[PlannedTag], &[Verdict]),
         applied: &mut Applied,
     ) -> Result<Vec<SeenTag>> {
+        let decided: HashMap<&Tag, SystemTime> = verdicts
+            .iter()
+            .map(|verdict| (&verdict.tag, verdict.pushed))
+            .collect();
         let links = planned.iter().map(|planned| async {
             let link = layout::tag_link(name, &planned.tag);
-            Ok::<_, Error>(self.tree.links.look_up(&link).await?)
+            let found = self.tree.links.look_up(&link).await?;
+            // Where the time of its push decided, one that was pushed since then stays, also with the same manifest.
+            let is_newer = match decided.get(&planned.tag) {
+                Some(pushed) if found.is_some() => match self.storage.stat(&link).await {
+                    Ok(stat) => is_newer(stat.modified, *pushed),
+                    Err(error) if error.is_not_found() => true,
+                    Err(error) => return Err(error.into()),
+                },
+                _ => false,
+            };
+            Ok::<_, Error>((found, is_newer))
         });
         let mut seen = Vec::new();
-        for (planned, found) in planned.iter().zip(in_parallel(links).await?) {
+        for (planned, (found, is_newer)) in planned.iter().zip(in_parallel(links).await?) {
             match found {
-                Some((digest, version)) if digest == planned.digest => seen.push(SeenTag {
+                Some((digest, version)) if digest == planned.digest && !is_newer => seen.push(SeenTag {
                     tag: planned.tag.clone(),
                     digest,
                     version,
@@ -202,18 +220,37 @@ impl Registry {
         Ok(removed)
     }
 
-    /// Of each entry whether its tag points at its manifest, or, if it goes because that went, whether the repository has that again.
+    /// Of each entry whether its tag points at its manifest; if it goes because that went, whether the repository has that again; and if
+    /// it goes for its age, whether it was written again.
     async fn are_used(&self, name: &RepoName, planned: &[&PlannedEntry]) -> Result<Vec<bool>> {
         let used = planned
             .iter()
             .map(|PlannedEntry { entry, is_expired }| async move {
                 let link = layout::tag_link(name, &entry.tag);
                 let target = self.tree.links.target(&link).await?;
-                let is_target = target == Some(entry.digest);
-                Ok::<_, Error>(is_target || !is_expired && self.has_revision(name, &entry.digest).await?)
+                if target == Some(entry.digest) {
+                    return Ok(true);
+                }
+                if !is_expired {
+                    return self.has_revision(name, &entry.digest).await;
+                }
+                // The tag may have gone back there, and away again.
+                let key = layout::tag_history_link(name, &entry.tag, &entry.digest);
+                match self.storage.stat(&key).await {
+                    Ok(stat) => Ok(is_newer(stat.modified, entry.since)),
+                    Err(error) if error.is_not_found() => Ok(false),
+                    Err(error) => Err(Error::from(error)),
+                }
             });
         in_parallel(used).await
     }
+}
+
+/// Whether an object was written after the time that was seen before. Some stores give times in whole seconds.
+fn is_newer(modified: SystemTime, seen: SystemTime) -> bool {
+    modified
+        .duration_since(seen)
+        .is_ok_and(|later| later >= Duration::from_secs(1))
 }
 
 fn entries_of<'a>(planned: &[&'a PlannedEntry]) -> Vec<&'a TrashedEntry> {

@@ -16,6 +16,10 @@ pub(crate) struct Candidate {
     pub(crate) tag: Tag,
     pub(crate) digest: Digest,
     pub(crate) kind: ArtifactKind,
+    /// Whether clients made it of the digest of another manifest, which the repository need not have.
+    pub(crate) is_of_digest: bool,
+    /// The children of an index: a pull of one is a pull of the image.
+    pub(crate) below: Vec<Digest>,
     pub(crate) pushed: SystemTime,
 }
 
@@ -51,11 +55,11 @@ pub(crate) fn decide(
     let mut seen: HashMap<usize, usize> = HashMap::new();
     let (mut verdicts, mut taken) = (Vec::new(), Vec::new());
     for candidate in candidates {
-        let pulled = pulls.and_then(|pulls| pulls.of(&candidate.tag, &candidate.digest));
+        let pulled = pulls.and_then(|pulls| pulls.of(&candidate));
         let rule = rules
             .iter()
             .enumerate()
-            .find(|(_, rule)| rule.selects(&candidate.tag, candidate.kind));
+            .find(|(_, rule)| rule.selects(&candidate));
         let (goes, why) = match (matching(&policy.protected, &candidate.tag), rule) {
             (Some(pattern), _) => (false, format!("protected by `{pattern}`")),
             (None, None) => (false, "no rule is about it".to_owned()),
@@ -162,11 +166,10 @@ fn keep_the_last(verdicts: &mut [Verdict], taken: &mut Vec<Taken<'_>>) {
 /// Why so many tags may not go in one run. Rules that say how many stay take as many as they say.
 fn refusal(policy: &Policy, total: usize, taken: &[Taken<'_>]) -> Option<String> {
     let is_counted = |taken: &Taken<'_>| taken.rule.keep.is_none_or(|keep| keep == 0);
-    let is_too_much = taken.len() * 100 > total * usize::from(policy.most);
-    (is_too_much && taken.iter().any(is_counted)).then(|| {
+    let counted = taken.iter().filter(|taken| is_counted(taken)).count();
+    (counted * 100 > total * usize::from(policy.most)).then(|| {
         format!(
-            "{} of {total} tags would go, and one run takes {} % of the tags of a repository at most",
-            taken.len(),
+            "{counted} of {total} tags would go, and one run takes {} % of the tags of a repository at most (`retention.maxdelete`)",
             policy.most
         )
     })

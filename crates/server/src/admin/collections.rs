@@ -328,7 +328,9 @@ impl CollectionWorker {
     /// Collects, and says when the next run begins and what became of this one.
     async fn run(&self) -> (Option<Duration>, Ended) {
         let sooner = |pause: Duration| self.interval.map(|interval| interval.min(pause));
+        let collector = &self.collections.0.collector;
         if let Some(untagged) = &self.collections.0.untagged
+            && let Ok(true) = collector.may_remove().await
             && let Err(error) = untagged.delete().await
         {
             tracing::error!(%error, "manifests without a tag cannot be looked for");

@@ -51,10 +51,23 @@ pub(super) fn shown_plan(registry: &Registry, plan: &Plan, rights: &dyn TagRight
             digest: manifest.digest.to_string(),
             role: manifest.role.to_string(),
         });
-    let verdicts = plan
-        .verdicts
-        .iter()
-        .filter(|verdict| rights.may_see(&verdict.tag));
+    let seen = || {
+        plan.verdicts
+            .iter()
+            .filter(|verdict| rights.may_see(&verdict.tag))
+    };
+    // Of very many, those that go are shown rather than those that stay.
+    let (going, all) = (seen().filter(|verdict| verdict.goes).count(), seen().count());
+    let mut room = LISTED.saturating_sub(going);
+    let is_shown = |verdict: &&Verdict| match verdict.goes {
+        true => true,
+        false => {
+            let fits = room > 0;
+            room = room.saturating_sub(1);
+            fits
+        }
+    };
+    let verdicts = seen().filter(is_shown);
     wire::Plan {
         id: plan.id.to_string(),
         repository: plan.repository.to_string(),
@@ -76,6 +89,7 @@ pub(super) fn shown_plan(registry: &Registry, plan: &Plan, rights: &dyn TagRight
         stays: staying(&plan.stays),
         more_stays: plan.more_stays,
         verdicts: verdicts.take(LISTED).map(verdict).collect(),
+        verdicts_total: all,
         refused: plan.refused.clone(),
         bytes: wire::PlannedBytes::default(),
         retention: registry.trash_retention().as_secs(),

@@ -14,7 +14,7 @@ use wharf_oci::RepoName;
 use wharf_pattern::Pattern;
 use wharf_registry::{
     Deletion, Registry, Result, TagRights,
-    retention::{DEFAULT_MOST, Policy, RetentionRule},
+    retention::{DEFAULT_MOST, Policy, RetentionRule, repository_pattern, tag_pattern},
 };
 
 pub use self::pulls::PullCounts;
@@ -24,8 +24,8 @@ use super::{
     wire,
 };
 
-/// The longest list of rules or patterns in a request.
-const LONGEST: usize = 1000;
+/// How many rules and patterns a request may have together.
+const LONGEST: usize = 100;
 
 /// Retention as it is configured. Clones share what its runs have done.
 #[derive(Debug, Clone)]
@@ -103,9 +103,12 @@ impl Retention {
     ///
     /// [`DeletionError`], when a rule cannot be read, or takes nothing at all.
     pub fn policy_of(&self, wanted: &wire::Retention) -> std::result::Result<Arc<Policy>, DeletionError> {
+        require_few(wanted)?;
         let configured = &self.0.policy;
         let mut policy = Policy::clone(configured);
-        policy.protected.extend(patterns("protect", &wanted.protect)?);
+        policy
+            .protected
+            .extend(patterns("protect", &wanted.protect, tag_pattern)?);
         if let Some(most) = wanted.max_delete {
             if most > 100 {
                 return Err(DeletionError::new(
@@ -124,11 +127,8 @@ impl Retention {
                 return Err(DeletionError::new("rules", &text));
             }
             None => {}
-            Some(rules) if rules.is_empty() || rules.len() > LONGEST => {
-                return Err(DeletionError::new(
-                    "rules",
-                    &"give one rule at least, and a thousand at most",
-                ));
+            Some(rules) if rules.is_empty() => {
+                return Err(DeletionError::new("rules", &"give one rule at least"));
             }
             Some(rules) => policy.rules = rules.iter().map(rule_of).collect::<std::result::Result<_, _>>()?,
         }
@@ -208,15 +208,15 @@ fn unread((repository, problem): (RepoName, String)) -> wire::UnreadRepository {
 fn rule_of(rule: &wire::RetentionRule) -> std::result::Result<RetentionRule, DeletionError> {
     let kinds: std::result::Result<Vec<_>, _> = rule.kinds.iter().map(|kind| kind.parse()).collect();
     let age = |seconds: Option<u64>| seconds.map(Duration::from_secs);
-    let mut repositories = patterns("repositories", &rule.repositories)?;
+    let mut repositories = patterns("repositories", &rule.repositories, repository_pattern)?;
     if repositories.is_empty() {
         repositories.push(Pattern::everything());
     }
     let read = RetentionRule {
         repositories,
         kinds: kinds.map_err(|error| DeletionError::new("kinds", &error))?,
-        tags: patterns("tags", &rule.tags)?,
-        not_tags: patterns("not_tags", &rule.not_tags)?,
+        tags: patterns("tags", &rule.tags, tag_pattern)?,
+        not_tags: patterns("not_tags", &rule.not_tags, tag_pattern)?,
         keep: rule.keep,
         older_than: age(rule.older_than),
         not_pulled: age(rule.not_pulled),
@@ -247,13 +247,30 @@ fn texts(patterns: &[Pattern]) -> Vec<String> {
     patterns.iter().map(ToString::to_string).collect()
 }
 
-fn patterns(field: &'static str, texts: &[String]) -> std::result::Result<Vec<Pattern>, DeletionError> {
-    if texts.len() > LONGEST {
-        return Err(DeletionError::new(field, &"give a thousand patterns at most"));
-    }
+/// How a pattern of one kind of names is read.
+type Read = fn(&str) -> std::result::Result<Pattern, String>;
+
+fn patterns(
+    field: &'static str,
+    texts: &[String],
+    read: Read,
+) -> std::result::Result<Vec<Pattern>, DeletionError> {
     let read = texts.iter().map(|text| {
-        Pattern::parse_or_regex(text)
-            .map_err(|error| DeletionError::new(field, &format!("`{}`: {error}", text.escape_debug())))
+        read(text).map_err(|error| DeletionError::new(field, &format!("`{}`: {error}", text.escape_debug())))
     });
     read.collect()
+}
+
+/// Refuses rules whose patterns take long to read and to match.
+fn require_few(wanted: &wire::Retention) -> std::result::Result<(), DeletionError> {
+    let of_rule =
+        |rule: &wire::RetentionRule| 1 + rule.repositories.len() + rule.tags.len() + rule.not_tags.len();
+    let of_rules: usize = wanted.rules.iter().flatten().map(of_rule).sum();
+    if of_rules + wanted.protect.len() > LONGEST {
+        let text = format!(
+            "rules and patterns are {LONGEST} together at most in a request; the configuration has more room"
+        );
+        return Err(DeletionError::new("rules", &text));
+    }
+    Ok(())
 }

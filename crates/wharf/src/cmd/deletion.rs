@@ -9,7 +9,7 @@ use anyhow::{Context as _, bail};
 use http::Method;
 use wharf_client::control::ControlError;
 use wharf_oci::{Digest, RepoName};
-use wharf_registry::{Deletion, EveryTag, Origin};
+use wharf_registry::{Deletion, Error, EveryTag, Origin};
 use wharf_server::admin::{apply_deletion, deletion_of, plan_deletion, wire};
 
 pub(super) use self::output::{applied, is_empty};
@@ -225,4 +225,5 @@ async fn deletion(local: &Local, wanted: &Wanted) -> anyhow::Result<Deletion> {
 
 fn is_changed(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(ControlError::Refused { kind, .. }) if kind == "changed")
+        || matches!(error.downcast_ref(), Some(Error::PlanChanged { .. }))
 }

@@ -43,16 +43,18 @@ pub(crate) fn run(arguments: &Prune) -> anyhow::Result<ExitCode> {
     let images = Images::of(arguments.config.as_deref(), !arguments.apply, &WORK)?;
     let planned = plan(&images, &retention)?;
     require_named(arguments, &planned)?;
-    let would_delete = planned.plans.iter().any(|plan| !is_empty(plan));
+    let goes = |plan: &wire::Plan| !is_empty(plan) && plan.refused.is_none();
+    let would_delete = planned.plans.iter().any(goes);
+    let is_refused = !planned.unread.is_empty() || planned.plans.iter().any(|plan| plan.refused.is_some());
     if !arguments.apply {
         match arguments.json {
             true => print_json(&format!("{:#}\n", serde_json::to_value(&planned)?))?,
             false => print(&output::planned(&planned, arguments.now))?,
         }
         return Ok(match would_delete {
+            _ if is_refused => ExitCode::FAILURE,
             true => ExitCode::from(WOULD_DELETE),
-            false if planned.unread.is_empty() => ExitCode::SUCCESS,
-            false => ExitCode::FAILURE,
+            false => ExitCode::SUCCESS,
         });
     }
     if !arguments.json {
@@ -183,7 +185,7 @@ fn carry_out(
         if let Some(problem) = plan.refused {
             pruned.refused.push(wire::UnreadRepository {
                 repository: plan.repository,
-                problem: format!("{problem}; `--force` allows it"),
+                problem: format!("{problem}; `--force` allows all of them"),
             });
             continue;
         }
@@ -199,7 +201,18 @@ fn carry_out(
             command: "wharf prune",
             only_if_empty: false,
         };
-        let went = apply(images, &wanted, plan, (true, arguments.now))?;
+        let repository = plan.repository.clone();
+        let went = match apply(images, &wanted, plan, (true, arguments.now)) {
+            Ok(went) => went,
+            // The others go all the same, and what went is told.
+            Err(error) => {
+                let problem = format!("{error:#}");
+                pruned
+                    .refused
+                    .push(wire::UnreadRepository { repository, problem });
+                continue;
+            }
+        };
         if !arguments.json {
             print(&super::deletion::applied(&went))?;
         }

@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use wharf_document::words::cut;
 use wharf_pattern::Pattern;
-use wharf_registry::retention::{Policy, RetentionRule, parse_age};
+use wharf_registry::retention::{Policy, RetentionRule, parse_age, repository_pattern, tag_pattern};
 use wharf_server::admin::RetentionSchedule;
 
 use super::{
@@ -79,7 +79,7 @@ pub(super) fn read(root: &Section<'_>, keep_history: Duration, counts_pulls: boo
         schedule: (!rules.is_empty()).then_some(schedule),
         policy: Policy {
             rules,
-            protected: patterns(root, PROTECT),
+            protected: patterns(root, PROTECT, tag_pattern),
             most: max_delete(root),
             keep_history,
         },
@@ -97,7 +97,7 @@ fn rule(section: &Section<'_>, counts_pulls: bool) -> RetentionRule {
                 None
             }
         });
-    let mut repositories = patterns(section, REPOSITORIES);
+    let mut repositories = patterns(section, REPOSITORIES, repository_pattern);
     if !section.has(REPOSITORIES) {
         repositories.push(Pattern::everything());
     }
@@ -111,8 +111,8 @@ fn rule(section: &Section<'_>, counts_pulls: bool) -> RetentionRule {
     let rule = RetentionRule {
         repositories,
         kinds: kinds.collect(),
-        tags: patterns(section, TAGS),
-        not_tags: patterns(section, NOT_TAGS),
+        tags: patterns(section, TAGS, tag_pattern),
+        not_tags: patterns(section, NOT_TAGS, tag_pattern),
         keep,
         older_than: age(section, OLDER_THAN),
         not_pulled: age(section, NOT_PULLED),
@@ -137,9 +137,15 @@ fn rule(section: &Section<'_>, counts_pulls: bool) -> RetentionRule {
     rule
 }
 
-fn patterns(section: &Section<'_>, key: Key<Vec<String>>) -> Vec<Pattern> {
-    let texts = section.get(key).into_iter();
-    let patterns = texts.filter_map(|text| match Pattern::parse_or_regex(&text) {
+/// How a pattern of one kind of names is read.
+type Read = fn(&str) -> Result<Pattern, String>;
+
+fn patterns(section: &Section<'_>, key: Key<Vec<String>>, read: Read) -> Vec<Pattern> {
+    let texts = section.get(key);
+    if section.has(key) && texts.is_empty() {
+        section.problem(key, "is empty; leave it out, or name something");
+    }
+    let patterns = texts.into_iter().filter_map(|text| match read(&text) {
         Ok(pattern) => Some(pattern),
         Err(error) => {
             wrong(section, key, &format!("`{}`: {error}", cut(&text)));

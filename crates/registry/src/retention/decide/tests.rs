@@ -20,6 +20,8 @@ fn tags(tags: &[(&str, u32)]) -> Vec<Candidate> {
         tag: tag.parse().unwrap(),
         digest: Digest::sha256_of(tag.as_bytes()),
         kind: ArtifactKind::Image,
+        is_of_digest: false,
+        below: Vec::new(),
         pushed: now() - *days * DAY,
     };
     tags.iter().map(candidate).collect()
@@ -159,6 +161,71 @@ fn rules_select_by_kind() {
     let mut candidates = tags(&[("app", 5), ("cache", 1)]);
     candidates[1].kind = ArtifactKind::Cache;
     assert_eq!(going(&decided(&policy(vec![caches]), candidates)), ["cache"]);
+}
+
+#[test]
+fn tags_that_are_made_of_digests_are_for_rules_about_signatures() {
+    let mut candidates = tags(&[("app", 5), ("sha256-signature", 1)]);
+    candidates[1].is_of_digest = true;
+    let all = decided(
+        &policy(vec![RetentionRule {
+            keep: Some(1),
+            ..rule()
+        }]),
+        candidates.clone(),
+    );
+    assert_eq!(going(&all), [""; 0], "it takes no place among those that stay");
+    assert_eq!(why(&all, "app"), "newest of 1 that stay");
+    let signatures = RetentionRule {
+        kinds: vec![ArtifactKind::Signature],
+        keep: Some(0),
+        ..rule()
+    };
+    assert_eq!(
+        going(&decided(&policy(vec![signatures]), candidates)),
+        ["sha256-signature"]
+    );
+}
+
+#[test]
+fn a_pull_of_a_child_is_a_pull_of_its_index() {
+    let child = Digest::sha256_of(b"child");
+    let mut candidates = tags(&[("multi", 100), ("other", 100)]);
+    candidates[0].below = vec![child];
+    let pulls = LastPulls {
+        since: now() - 365 * DAY,
+        tags: [].into(),
+        digests: [(child, now() - DAY)].into(),
+    };
+    let unused = policy(vec![RetentionRule {
+        not_pulled: Some(30 * DAY),
+        ..rule()
+    }]);
+    let decided = decide(&unused, &"app".parse().unwrap(), candidates, Some(&pulls), now());
+    assert_eq!(going(&decided), ["other"]);
+}
+
+#[test]
+fn a_rule_with_a_number_does_not_count_for_the_limit_of_another() {
+    let caches = RetentionRule {
+        kinds: vec![ArtifactKind::Cache],
+        older_than: Some(DAY),
+        ..rule()
+    };
+    let images = RetentionRule {
+        keep: Some(1),
+        ..rule()
+    };
+    let mut candidates = tags(&[("a", 1), ("b", 2), ("c", 3), ("d", 4), ("cache", 9)]);
+    candidates[4].kind = ArtifactKind::Cache;
+    let decided = decided(
+        &Policy {
+            most: 50,
+            ..policy(vec![caches, images])
+        },
+        candidates,
+    );
+    assert_eq!((going(&decided).len(), decided.refused.as_deref()), (4, None));
 }
 
 #[test]

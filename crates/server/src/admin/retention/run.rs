@@ -69,6 +69,8 @@ struct Run {
     last: Option<RepoName>,
     /// Whether the store has more names.
     more: bool,
+    /// How many repositories nothing was taken from, because something was wrong.
+    refused: usize,
     outcome: wire::EndedRetention,
 }
 
@@ -155,6 +157,7 @@ impl RetentionWorker {
             names: VecDeque::new(),
             last: None,
             more: true,
+            refused: 0,
             outcome: wire::EndedRetention::default(),
         });
         Ok(true)
@@ -232,7 +235,7 @@ impl RetentionWorker {
         let mut state = self.retention.0.state.lock();
         state.is_running = false;
         state.totals.runs += 1;
-        state.totals.refused = outcome.refused.len();
+        state.totals.refused = run.refused;
         if outcome.applied {
             state.totals.tags += outcome.tags;
             state.totals.manifests += outcome.manifests;
@@ -251,6 +254,7 @@ impl Run {
             }
             Err(error) => {
                 tracing::warn!(repository = %name, %error, "retention took nothing from a repository");
+                self.refused += 1;
                 if self.outcome.refused.len() < REFUSED {
                     self.outcome.refused.push(unread((name, error.to_string())));
                 }

@@ -118,6 +118,9 @@ pub struct Plan {
     /// What retention decides about each tag, the one that was pushed last first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub verdicts: Vec<Verdict>,
+    /// Number of all these tags.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub verdicts_total: usize,
     /// Why the plan cannot be applied as it is: retention would take more of the tags than one run may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
@@ -125,6 +128,14 @@ pub struct Plan {
     pub bytes: PlannedBytes,
     /// How long what goes can be restored, in seconds; 0: there is no trash.
     pub retention: u64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference to the field"
+)]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// A tag, and the manifest at which it points or pointed.

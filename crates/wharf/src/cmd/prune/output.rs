@@ -8,6 +8,9 @@ use wharf_server::admin::wire;
 use super::Planned;
 use crate::cmd::{deletion::is_empty, size::readable, table};
 
+/// How many reasons are printed for a repository.
+const STAYING: usize = 10;
+
 /// What goes and stays in all repositories, and the sum.
 pub(super) fn planned(planned: &Planned, now: bool) -> String {
     let mut text = String::new();
@@ -27,7 +30,7 @@ pub(super) fn planned(planned: &Planned, now: bool) -> String {
     for plan in &planned.plans {
         if let Some(why) = &plan.refused {
             text += &format!(
-                "nothing goes from {}: {}; `--force` allows it\n",
+                "nothing goes from {}: {}; `--force` allows all of them\n",
                 plan.repository,
                 printable(why)
             );
@@ -94,7 +97,7 @@ fn bytes(planned: &Planned, now: bool) -> String {
 
 /// One repository. Where nothing goes, a line.
 fn one(plan: &wire::Plan) -> String {
-    let stay = plan.verdicts.iter().filter(|verdict| !verdict.goes).count();
+    let stay = plan.verdicts_total.saturating_sub(plan.tags_total);
     if is_empty(plan) && plan.refused.is_none() {
         return format!("{}: nothing goes, {stay} tag(s) stay\n", plan.repository);
     }
@@ -117,6 +120,10 @@ fn one(plan: &wire::Plan) -> String {
         text += &table::aligned(["  TAG", "GOES", "PUSHED", "KIND", "DIGEST", "WHY"], rows);
         text.push('\n');
     }
+    if plan.verdicts_total > plan.verdicts.len() {
+        let more = plan.verdicts_total - plan.verdicts.len();
+        text += &format!("  and {more} more tag(s)\n");
+    }
     if plan.manifests_total > 0 {
         text += &format!(
             "  {} manifest(s) go with them or have no tag; {} come free\n",
@@ -130,13 +137,14 @@ fn one(plan: &wire::Plan) -> String {
             plan.history_total
         );
     }
-    for staying in plan.stays.iter().take(10) {
-        let what = staying
-            .digest
-            .as_deref()
-            .or(staying.tag.as_deref())
-            .unwrap_or_default();
-        text += &format!("  stays: {} {}\n", short(what), printable(&staying.why));
+    for staying in plan.stays.iter().take(STAYING) {
+        let digest = staying.digest.as_deref().map(short);
+        let what = digest.or_else(|| staying.tag.clone()).unwrap_or_default();
+        text += &format!("  stays: {what} {}\n", printable(&staying.why));
+    }
+    let more = (plan.stays.len() + plan.more_stays).saturating_sub(STAYING);
+    if more > 0 {
+        text += &format!("  and {more} more that stay\n");
     }
     text
 }
