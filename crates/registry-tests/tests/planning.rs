@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use wharf_oci::{Digest, PageRequest, RepoName, Tag};
-use wharf_registry::{Application, Applied, Deletion, EveryTag, Options, Plan, Registry};
+use wharf_registry::{Application, Applied, Deletion, EveryTag, Options, Plan, Registry, TrashRecord};
 use wharf_storage::{Storage, layout};
 
 use crate::common::{caller, image, put, tag};
@@ -14,19 +14,35 @@ pub(crate) struct Store {
     pub(crate) registry: Arc<Registry>,
 }
 
+/// A registry over `storage` that keeps deletions for a week.
+pub(crate) fn keeping(storage: Arc<dyn Storage>) -> Arc<Registry> {
+    let options = Options {
+        delete_enabled: true,
+        trash_retention: Duration::from_secs(7 * 86_400),
+        ..Options::default()
+    };
+    Arc::new(Registry::new(storage, options))
+}
+
+/// The records of all deletions of `registry`.
+pub(crate) async fn records(registry: &Registry) -> Vec<TrashRecord> {
+    let page = registry.trash_page(None, 100, None, &|_| true).await.unwrap();
+    assert!(page.damaged.is_empty() && !page.more);
+    let mut records = Vec::new();
+    for found in page.records {
+        records.push(registry.trash_record(&found.id).await.unwrap());
+    }
+    records
+}
+
 pub(crate) async fn open(storage: Arc<dyn Storage>, _is_bucket: bool) -> Store {
     Store::over(storage)
 }
 
 impl Store {
     pub(crate) fn over(storage: Arc<dyn Storage>) -> Self {
-        let options = Options {
-            delete_enabled: true,
-            trash_retention: Duration::from_secs(7 * 86_400),
-            ..Options::default()
-        };
         Self {
-            registry: Arc::new(Registry::new(Arc::clone(&storage), options)),
+            registry: keeping(Arc::clone(&storage)),
             storage,
         }
     }

@@ -4,14 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{join, time::sleep};
 use wharf_oci::{Digest, RepoName, referrers_tag};
-use wharf_registry::{Application, Applied, Deletion, Error, EveryTag, Options, Plan, Registry, TrashId};
+use wharf_registry::{Application, Applied, Deletion, Error, EveryTag, Plan, Registry, TrashId};
 use wharf_storage::{
     Operation, Storage,
     faulty::{Fault, Faulty},
     layout,
 };
 
-use crate::common::{caller, image, index, name, on_both_engines, put, tag, write};
+use crate::{
+    common::{caller, image, index, name, on_both_engines, put, tag, write},
+    planning::keeping,
+};
 
 /// Longer than a request waits for another one. The clock of the tests only passes it when nothing else is left to do.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -26,13 +29,8 @@ struct Store {
 async fn open(storage: Arc<dyn Storage>, _is_bucket: bool) -> Store {
     tokio::time::pause();
     let slow = Arc::new(Faulty::new(Arc::clone(&storage)));
-    let options = Options {
-        delete_enabled: true,
-        trash_retention: Duration::from_secs(7 * 86_400),
-        ..Options::default()
-    };
     Store {
-        registry: Arc::new(Registry::new(Arc::clone(&slow) as _, options)),
+        registry: keeping(Arc::clone(&slow) as _),
         storage,
         slow,
     }

@@ -26,6 +26,7 @@ use wharf_storage::{
 use crate::{
     common::{about, caller, image, index, name, put, tag},
     copying::trees::{objects, require_whole},
+    planning::records,
 };
 
 /// States in which a disk may be found.
@@ -108,17 +109,7 @@ impl Found {
     }
 
     async fn records(&self) -> Vec<TrashRecord> {
-        let page = self
-            .registry
-            .trash_page(None, 100, None, &|_| true)
-            .await
-            .unwrap();
-        assert!(page.damaged.is_empty() && !page.more);
-        let mut records = Vec::new();
-        for found in page.records {
-            records.push(self.registry.trash_record(&found.id).await.unwrap());
-        }
-        records
+        records(&self.registry).await
     }
 
     /// Deletes the repository.

@@ -4,14 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{join, time::sleep};
 use wharf_oci::{Digest, RepoName};
-use wharf_registry::{Options, Registry, TrashId, TrashRecord};
+use wharf_registry::{Registry, TrashId, TrashRecord};
 use wharf_storage::{
     Operation, Storage,
     faulty::{Fault, Faulty},
     layout,
 };
 
-use crate::common::{caller, image, name, on_both_engines, put, tag, write};
+use crate::{
+    common::{caller, image, name, on_both_engines, put, tag, write},
+    planning::{keeping, records},
+};
 
 /// A time that the clock of the tests only passes when nothing else is left to do.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -40,15 +43,6 @@ async fn open(storage: Arc<dyn Storage>, is_bucket: bool) -> Store {
     }
 }
 
-fn keeping(storage: Arc<dyn Storage>) -> Arc<Registry> {
-    let options = Options {
-        delete_enabled: true,
-        trash_retention: Duration::from_secs(7 * 86_400),
-        ..Options::default()
-    };
-    Arc::new(Registry::new(storage, options))
-}
-
 impl Store {
     async fn image(&self, name: &RepoName, content: &str, reference: &str) -> Digest {
         let manifest = image(&self.other, name, content, "").await;
@@ -56,17 +50,7 @@ impl Store {
     }
 
     async fn records(&self) -> Vec<TrashRecord> {
-        let page = self
-            .registry
-            .trash_page(None, 100, None, &|_| true)
-            .await
-            .unwrap();
-        assert!(page.damaged.is_empty() && !page.more);
-        let mut records = Vec::new();
-        for summary in page.records {
-            records.push(self.registry.trash_record(&summary.id).await.unwrap());
-        }
-        records
+        records(&self.registry).await
     }
 
     async fn pulled(&self, name: &RepoName, reference: &str) -> Option<Digest> {

@@ -90,9 +90,7 @@ impl Registry {
         }
         Ok(())
     }
-}
 
-impl Registry {
     /// Writes the entries for `digest` in the histories of `tags` again that another process has removed since a push of `name` wrote
     /// them; the tags are visible by now.
     ///
@@ -102,10 +100,8 @@ impl Registry {
     pub(crate) async fn restore_entries(&self, name: &RepoName, digest: &Digest, tags: &[Tag]) -> Result<()> {
         let lost = tags.iter().map(|tag| async move {
             let entry = layout::tag_history_link(name, tag, digest);
-            match self.storage.stat(&entry).await {
-                Ok(_) => return Ok(None),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
+            if self.tree.links.since(&entry).await?.is_some() {
+                return Ok(None);
             }
             // A tag that was deleted lost its history with it.
             let target = self.tree.links.target(&layout::tag_link(name, tag)).await?;

@@ -2,6 +2,7 @@
 
 mod about;
 mod activity;
+mod by_itself;
 mod collections;
 mod deletions;
 mod plans;

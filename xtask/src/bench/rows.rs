@@ -134,6 +134,22 @@ const fn start(goals: &'static [Goal]) -> Metric {
     }
 }
 
+/// Seconds of a collection, and of a second one, which has nothing to remove.
+const COLLECTION: &[Metric] = &[
+    Metric {
+        unit: "s",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals: &[Goal::Times(0.2, REGISTRY_3)],
+    },
+    Metric {
+        unit: "s, again",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals: &[Goal::Times(0.025, REGISTRY_3)],
+    },
+];
+
 const ROUNDS: [usize; 2] = [5, 3];
 
 /// A row that reads from `Seed::Images`, in which a file server can take part.
@@ -405,20 +421,7 @@ pub(crate) const ROWS: &[Row] = &[
         nginx: false,
         rounds: [1, 1],
         measure: Measure::Collecting(collect::offline),
-        metrics: &[
-            Metric {
-                unit: "s",
-                better: Better::Lower,
-                anchors: Anchors::NONE,
-                goals: &[Goal::Times(0.2, REGISTRY_3)],
-            },
-            Metric {
-                unit: "s, again",
-                better: Better::Lower,
-                anchors: Anchors::NONE,
-                goals: &[Goal::Times(0.025, REGISTRY_3)],
-            },
-        ],
+        metrics: COLLECTION,
     },
     Row {
         id: "collect-online",
@@ -428,20 +431,7 @@ pub(crate) const ROWS: &[Row] = &[
         nginx: false,
         rounds: [1, 1],
         measure: Measure::Collecting(collect::online),
-        metrics: &[
-            Metric {
-                unit: "s",
-                better: Better::Lower,
-                anchors: Anchors::NONE,
-                goals: &[Goal::Times(0.2, REGISTRY_3)],
-            },
-            Metric {
-                unit: "s, again",
-                better: Better::Lower,
-                anchors: Anchors::NONE,
-                goals: &[Goal::Times(0.025, REGISTRY_3)],
-            },
-        ],
+        metrics: COLLECTION,
     },
     Row {
         id: "push-collecting",

@@ -117,12 +117,7 @@ impl Pulls {
             false => Vec::new(),
         };
         let own = self.state.lock().counts.clone();
-        let mut sum = Counts::default();
-        sum.add(&own);
-        for other in unabsorbed(&others, Some(&own)) {
-            sum.add(&other.counts);
-        }
-        Ok(sum.into_all())
+        Ok(sum(&others, Some(&own)).into_all())
     }
 
     /// The pulls of all repositories as they are written in `objects`, for a process that does not count.
@@ -132,11 +127,7 @@ impl Pulls {
     /// Those of the store.
     pub async fn written(objects: &dyn Objects) -> Result<AllPulls> {
         let all = read_all(objects, None).await?;
-        let mut sum = Counts::default();
-        for other in unabsorbed(&all, None) {
-            sum.add(&other.counts);
-        }
-        Ok(sum.into_all())
+        Ok(sum(&all, None).into_all())
     }
 
     /// Adds the pulls of `records`.
@@ -321,6 +312,16 @@ fn unabsorbed<'a>(others: &'a [Other], own: Option<&'a Counts>) -> impl Iterator
     others
         .iter()
         .filter(move |other| !absorbed.contains(other.found.key.name()))
+}
+
+/// The counts of all processes together.
+fn sum(others: &[Other], own: Option<&Counts>) -> Counts {
+    let mut sum = Counts::default();
+    let others = unabsorbed(others, own).map(|other| &other.counts);
+    for counts in others.chain(own) {
+        sum.add(counts);
+    }
+    sum
 }
 
 /// The counts of all processes but `own`.

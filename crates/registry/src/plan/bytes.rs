@@ -5,11 +5,16 @@ use std::collections::{HashMap, HashSet};
 use wharf_oci::{Algorithm, Digest, RepoName};
 use wharf_storage::layout;
 
-use super::{Plan, PlannedBytes, content::Content, making::LayerLink};
+use super::{
+    Deletion, Plan, PlannedBytes,
+    content::Content,
+    making::{LayerLink, Made},
+};
 use crate::{
     collect::{needs, survey},
     error::{Error, Result},
     registry::Registry,
+    tag_rights::TagRights,
     tree::{link::Link, manifest::Facts, parallel::in_parallel},
 };
 
@@ -37,12 +42,29 @@ impl Loss {
 }
 
 impl Registry {
+    /// The plan of `deletion`, and what the repository would not need any more. The caller has its turn at plans.
+    ///
+    /// # Errors
+    ///
+    /// As [`plan_deletion`](Self::plan_deletion).
+    pub(super) async fn plan_and_loss(
+        &self,
+        name: &RepoName,
+        deletion: &Deletion,
+        rights: &dyn TagRights,
+    ) -> Result<(Plan, Loss)> {
+        let (made, content) = self.make_plan(name, deletion, rights).await?;
+        let Made { plan, layers, .. } = made;
+        let loss = self.loss_of(&plan, &content, &layers).await?;
+        Ok((plan, loss))
+    }
+
     /// What the repository of `plan` would not need any more.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(super) async fn loss_of(&self, plan: &Plan, content: &Content, layers: &[LayerLink]) -> Result<Loss> {
+    async fn loss_of(&self, plan: &Plan, content: &Content, layers: &[LayerLink]) -> Result<Loss> {
         let name = &plan.repository;
         let going: HashSet<Digest> = plan.manifests.iter().map(|manifest| manifest.digest).collect();
         let staying = content

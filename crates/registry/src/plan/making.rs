@@ -115,9 +115,7 @@ impl Registry {
         rights: &dyn TagRights,
     ) -> Result<Plan> {
         let _turn = turn(&self.budget().plans).await?;
-        let (made, content) = self.make_plan(name, deletion, rights).await?;
-        let Made { mut plan, layers, .. } = made;
-        let loss = self.loss_of(&plan, &content, &layers).await?;
+        let (mut plan, loss) = self.plan_and_loss(name, deletion, rights).await?;
         let (bytes, _) = self.bytes_of(&[loss]).await?;
         plan.bytes = Some(bytes);
         Ok(plan)

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
 use wharf_oci::RepoName;
 use wharf_storage::Listed;
 
-use super::{Deletion, Plan, PlannedBytes, bytes::Loss, making::Made};
+use super::{Deletion, Plan, PlannedBytes, bytes::Loss};
 use crate::{
     error::{Error, Result},
     patience::turn,
@@ -76,7 +75,11 @@ impl Registry {
                         policy: Arc::clone(policy),
                         pulls: pulls.pulls_of(&name),
                     };
-                    match self.plan_and_loss(&name, &deletion, rights).await {
+                    let planned = async {
+                        let _turn = turn(&self.budget().plans).await?;
+                        self.plan_and_loss(&name, &deletion, rights).await
+                    };
+                    match planned.await {
                         Ok((plan, loss)) => {
                             verdicts += plan.verdicts.len() + plan.history.len();
                             digests += loss.size();
@@ -126,21 +129,5 @@ impl Registry {
                 _ => return Ok((names, page.more)),
             }
         }
-    }
-
-    /// Spelled as a boxed future: the plan of a deletion is large.
-    fn plan_and_loss<'a>(
-        &'a self,
-        name: &'a RepoName,
-        deletion: &'a Deletion,
-        rights: &'a dyn TagRights,
-    ) -> BoxFuture<'a, Result<(Plan, Loss)>> {
-        Box::pin(async move {
-            let _turn = turn(&self.budget().plans).await?;
-            let (made, content) = self.make_plan(name, deletion, rights).await?;
-            let Made { plan, layers, .. } = made;
-            let loss = self.loss_of(&plan, &content, &layers).await?;
-            Ok((plan, loss))
-        })
     }
 }

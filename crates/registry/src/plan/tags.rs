@@ -73,11 +73,10 @@ impl Registry {
             let found = self.tree.links.look_up(&link).await?;
             // Where the time of its push decided, one that was pushed since then stays, also with the same manifest.
             let is_newer = match decided.get(&planned.tag) {
-                Some(pushed) if found.is_some() => match self.storage.stat(&link).await {
-                    Ok(stat) => is_newer(stat.modified, *pushed),
-                    Err(error) if error.is_not_found() => true,
-                    Err(error) => return Err(error.into()),
-                },
+                Some(pushed) if found.is_some() => {
+                    let since = self.tree.links.since(&link).await?;
+                    since.is_none_or(|since| is_newer(since, *pushed))
+                }
                 _ => false,
             };
             Ok::<_, Error>((found, is_newer))
@@ -236,11 +235,8 @@ impl Registry {
                 }
                 // The tag may have gone back there, and away again.
                 let key = layout::tag_history_link(name, &entry.tag, &entry.digest);
-                match self.storage.stat(&key).await {
-                    Ok(stat) => Ok(is_newer(stat.modified, entry.since)),
-                    Err(error) if error.is_not_found() => Ok(false),
-                    Err(error) => Err(Error::from(error)),
-                }
+                let since = self.tree.links.since(&key).await?;
+                Ok::<_, Error>(since.is_some_and(|since| is_newer(since, entry.since)))
             });
         in_parallel(used).await
     }

@@ -3,7 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use wharf_oci::RepoName;
-use wharf_registry::{Application, Deletion, Error, EveryTag, Origin, Registry, Result};
+use wharf_registry::{Deletion, Registry, Result};
+
+use super::by_itself::delete_by_itself;
 
 /// Deletes manifests that no tag reaches.
 #[derive(Debug)]
@@ -43,35 +45,14 @@ impl UntaggedManifests {
             min_age: self.min_age,
             keep_history: self.keep_history,
         };
-        let plan = match self.registry.plan_deletion(name, &deletion, &EveryTag).await {
-            // Deleted meanwhile.
-            Err(Error::NameUnknown { .. }) => return Ok(()),
-            other => other?,
-        };
-        if plan.is_empty() {
-            return Ok(());
+        if let Some(applied) = delete_by_itself(&self.registry, "collector", name, &deletion).await? {
+            tracing::info!(
+                repository = %name,
+                manifests = applied.manifests.len(),
+                deletion = applied.record.map(tracing::field::display),
+                "deleted manifests that no tag reaches"
+            );
         }
-        let caller = Arc::new(Origin::worker("collector"));
-        let application = Application {
-            plan: Some(&plan.id),
-            now: false,
-        };
-        let applied = self
-            .registry
-            .apply_deletion(&caller, name, &deletion, &EveryTag, application);
-        match applied.await {
-            Ok(applied) => {
-                tracing::info!(
-                    repository = %name,
-                    manifests = applied.manifests.len(),
-                    deletion = applied.record.map(tracing::field::display),
-                    "deleted manifests that no tag reaches"
-                );
-                Ok(())
-            }
-            // Pushed to meanwhile: the next collection sees it.
-            Err(Error::PlanChanged { .. } | Error::NameUnknown { .. }) => Ok(()),
-            Err(error) => Err(error),
-        }
+        Ok(())
     }
 }

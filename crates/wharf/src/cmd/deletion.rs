@@ -12,7 +12,7 @@ use wharf_oci::{Digest, RepoName};
 use wharf_registry::{Deletion, Error, EveryTag, Origin};
 use wharf_server::admin::{apply_deletion, deletion_of, plan_deletion, wire};
 
-pub(super) use self::output::{applied, is_empty};
+pub(super) use self::output::{applied, is_empty, kept};
 use super::{
     images::{Images, Local},
     offline::Work,

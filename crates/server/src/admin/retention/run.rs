@@ -8,11 +8,11 @@ use std::{
 
 use tokio::time::{Instant, sleep_until};
 use wharf_oci::RepoName;
-use wharf_registry::{Application, Deletion, Error, EveryTag, Lease, Origin, PullsOf as _, Registry, Result};
+use wharf_registry::{Deletion, Error, EveryTag, Lease, PullsOf as _, Registry, Result};
 use wharf_workers::{Unit, Work, Worker};
 
 use super::{Retention, RetentionSchedule, pulls::Snapshot, unread};
-use crate::admin::{shown::time, wire};
+use crate::admin::{by_itself::delete_by_itself, shown::time, wire};
 
 /// From the start of the server to the first run, at most: one that is restarted every day has one all the same.
 const FIRST: Duration = Duration::from_secs(600);
@@ -175,41 +175,12 @@ impl RetentionWorker {
             policy: Arc::clone(&self.retention.0.policy),
             pulls,
         };
-        let plan = match self.registry.plan_deletion(name, &deletion, &EveryTag).await {
-            // Deleted meanwhile.
-            Err(Error::NameUnknown { .. }) => return Ok(Taken::default()),
-            other => other?,
-        };
-        if let Some(why) = plan.refused {
-            return Err(Error::TooManyTags { why });
+        if !self.schedule.applies {
+            return self.tell(name, &deletion).await;
         }
-        if plan.is_empty() || !self.schedule.applies {
-            let taken = Taken {
-                tags: plan.tags.len(),
-                manifests: plan.manifests.len(),
-            };
-            if taken.tags + taken.manifests > 0 {
-                tracing::info!(
-                    repository = %name,
-                    tags = taken.tags,
-                    manifests = taken.manifests,
-                    "retention would delete; `retention.apply: true` lets it"
-                );
-            }
-            return Ok(taken);
-        }
-        let caller = Arc::new(Origin::worker("retention"));
-        let application = Application {
-            plan: Some(&plan.id),
-            now: false,
-        };
-        let applied = self
-            .registry
-            .apply_deletion(&caller, name, &deletion, &EveryTag, application);
-        let applied = match applied.await {
-            // Pushed to meanwhile: the next run sees it.
-            Err(Error::PlanChanged { .. } | Error::NameUnknown { .. }) => return Ok(Taken::default()),
-            other => other?,
+        let applied = delete_by_itself(&self.registry, "retention", name, &deletion).await?;
+        let Some(applied) = applied else {
+            return Ok(Taken::default());
         };
         let taken = Taken {
             tags: applied.tags.len(),
@@ -222,6 +193,31 @@ impl RetentionWorker {
             deletion = applied.record.map(tracing::field::display),
             "retention has deleted"
         );
+        Ok(taken)
+    }
+
+    /// Says in the log what the rules would take.
+    async fn tell(&self, name: &RepoName, deletion: &Deletion) -> Result<Taken> {
+        let plan = match self.registry.plan_deletion(name, deletion, &EveryTag).await {
+            // Deleted meanwhile.
+            Err(Error::NameUnknown { .. }) => return Ok(Taken::default()),
+            other => other?,
+        };
+        if let Some(why) = plan.refused {
+            return Err(Error::TooManyTags { why });
+        }
+        let taken = Taken {
+            tags: plan.tags.len(),
+            manifests: plan.manifests.len(),
+        };
+        if taken.tags + taken.manifests > 0 {
+            tracing::info!(
+                repository = %name,
+                tags = taken.tags,
+                manifests = taken.manifests,
+                "retention would delete; `retention.apply: true` lets it"
+            );
+        }
         Ok(taken)
     }
 

@@ -108,16 +108,9 @@ fn stays(staying: &wire::Staying) -> String {
 }
 
 fn bytes(plan: &wire::Plan, now: bool) -> String {
-    let wire::PlannedBytes {
-        free,
-        blobs,
-        shared,
-        shared_with,
-        in_trash,
-        uncertain,
-    } = &plan.bytes;
-    let (free, mut text) = (format!("{} in {blobs} blob(s)", readable(*free)), String::new());
-    text += &match (*blobs, now, plan.retention) {
+    let wire::PlannedBytes { free, blobs, .. } = &plan.bytes;
+    let free = format!("{} in {blobs} blob(s)", readable(*free));
+    let text = match (*blobs, now, plan.retention) {
         (0, _, _) => "nothing comes free\n".to_owned(),
         (_, false, 1..) => format!(
             "{free} come free when the trash lets go of it on {}, or now with `--now`\n",
@@ -125,6 +118,19 @@ fn bytes(plan: &wire::Plan, now: bool) -> String {
         ),
         _ => format!("{free} come free with the next collection; nothing can be restored\n"),
     };
+    text + &kept(&plan.bytes)
+}
+
+/// The bytes that stay, with the reasons, and why more may.
+pub(in crate::cmd) fn kept(bytes: &wire::PlannedBytes) -> String {
+    let wire::PlannedBytes {
+        shared,
+        shared_with,
+        in_trash,
+        uncertain,
+        ..
+    } = bytes;
+    let mut text = String::new();
     if *shared > 0 {
         let with = match shared_with.as_slice() {
             [] => "with other images".to_owned(),

@@ -6,7 +6,11 @@ use wharf_registry::retention::span;
 use wharf_server::admin::wire;
 
 use super::Planned;
-use crate::cmd::{deletion::is_empty, size::readable, table};
+use crate::cmd::{
+    deletion::{is_empty, kept},
+    size::readable,
+    table,
+};
 
 /// How many reasons are printed for a repository.
 const STAYING: usize = 10;
@@ -52,14 +56,7 @@ pub(super) fn planned(planned: &Planned, now: bool) -> String {
 }
 
 fn bytes(planned: &Planned, now: bool) -> String {
-    let wire::PlannedBytes {
-        free,
-        blobs,
-        shared,
-        in_trash,
-        uncertain,
-        ..
-    } = &planned.bytes;
+    let wire::PlannedBytes { free, blobs, .. } = &planned.bytes;
     let mut text = String::new();
     if *blobs > 0 {
         let retention = planned
@@ -77,22 +74,7 @@ fn bytes(planned: &Planned, now: bool) -> String {
         };
         text += &format!("{} in {blobs} blob(s) come free {when}\n", readable(*free));
     }
-    if *shared > 0 {
-        text += &format!("{} stay, shared with other images\n", readable(*shared));
-    }
-    if *in_trash > 0 {
-        text += &format!(
-            "{} stay, which other deletions in the trash need\n",
-            readable(*in_trash)
-        );
-    }
-    if let Some(why) = uncertain {
-        text += &format!(
-            "less may come free, because not all of the store can be read: {}\n",
-            printable(why)
-        );
-    }
-    text
+    text + &kept(&planned.bytes)
 }
 
 /// One repository. Where nothing goes, a line.
