@@ -40,6 +40,7 @@ on_both_engines! { open:
     a_manifest_that_a_tagged_index_lists_is_refused
     what_an_untagged_index_lists_stays
     histories_lose_what_leads_to_manifests_that_go
+    an_entry_of_a_history_that_a_push_wrote_meanwhile_keeps_its_time
     untagged_manifests_go_when_they_are_old_and_no_history_keeps_them
     a_repository_goes_whole_and_those_below_it_stay
     bytes_are_free_when_nothing_else_needs_them
@@ -274,6 +275,22 @@ async fn histories_lose_what_leads_to_manifests_that_go(store: Store) {
     assert_eq!(left, [new]);
     store.restore(&applied).await;
     assert_eq!(store.keys().await, before);
+}
+
+async fn an_entry_of_a_history_that_a_push_wrote_meanwhile_keeps_its_time(store: Store) {
+    let app = name("app");
+    let (old, _) = store.image(&app, "old", "latest").await;
+    store.image(&app, "old", "1.0").await;
+    store.image(&app, "new", "latest").await;
+    let applied = store.apply(&app, &one("1.0")).await;
+
+    store.image(&app, "old", "latest").await;
+    store.image(&app, "new", "latest").await;
+    let entry = layout::tag_history_link(&app, &tag("latest"), &old);
+    let pushed = store.storage.stat(&entry).await.unwrap();
+    store.restore(&applied).await;
+    let restored = store.storage.stat(&entry).await.unwrap();
+    assert_eq!(restored.modified, pushed.modified);
 }
 
 async fn untagged_manifests_go_when_they_are_old_and_no_history_keeps_them(store: Store) {

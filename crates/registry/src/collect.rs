@@ -43,7 +43,7 @@
 pub(crate) mod digests;
 mod emptied;
 pub(crate) mod garbage;
-mod listed_links;
+pub(crate) mod known_links;
 mod listing;
 mod live;
 mod mark;
@@ -69,7 +69,7 @@ use wharf_storage::{ErrorKind, Storage};
 use self::{
     digests::DigestSet,
     emptied::Emptied,
-    listed_links::ListedLinks,
+    known_links::KnownLinks,
     mark::Examined,
     portion::{Portion, Unneeded},
 };
@@ -98,7 +98,7 @@ pub struct Collector {
     storage: Arc<dyn Storage>,
     manifests: Arc<Manifests>,
     /// What links of listings held, from run to run.
-    links: Arc<ListedLinks>,
+    links: Arc<KnownLinks>,
     trash: Arc<Trash>,
     options: CollectOptions,
 }
@@ -111,7 +111,7 @@ impl Collector {
         Self {
             trash: Arc::new(trash),
             manifests: Arc::new(Manifests::new(Arc::clone(&storage), large_reads)),
-            links: Arc::new(ListedLinks::new(Arc::clone(&storage))),
+            links: Arc::new(KnownLinks::new(Arc::clone(&storage))),
             storage,
             options,
         }

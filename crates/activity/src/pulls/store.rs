@@ -51,6 +51,13 @@ struct Other {
     counts: Counts,
 }
 
+/// The counts of other processes.
+struct Others {
+    counts: Vec<Other>,
+    /// Whether these are all: there were not too many, and each could be understood.
+    is_complete: bool,
+}
+
 impl Pulls {
     /// The counts in `objects`. On a directory this process goes on with those of the last one; if they cannot be read, it
     /// begins anew.
@@ -59,7 +66,8 @@ impl Pulls {
         let counts = match objects.is_shared() {
             true => Counts::default(),
             false => match read(&*objects, &own).await {
-                Ok(counts) => counts.unwrap_or_default(),
+                Ok(Read::Counts(counts)) => counts,
+                Ok(Read::Gone | Read::Unknown) => Counts::default(),
                 Err(error) => {
                     tracing::warn!(%error, "the counts of pulls cannot be read, and begin anew");
                     Counts::default()
@@ -92,13 +100,10 @@ impl Pulls {
     /// Those of the store, on a bucket.
     pub async fn of(&self, repository: &RepoName) -> Result<RepositoryPulls> {
         let name = repository.as_str();
-        let others = match self.objects.is_shared() {
-            true => self.others().await?,
-            false => Vec::new(),
-        };
+        let others = self.others_if_shared().await?;
         let state = self.state.lock();
         let mut pulls = state.counts.repositories.get(name).cloned().unwrap_or_default();
-        for other in unabsorbed(&others, Some(&state.counts)) {
+        for other in unabsorbed(&others.counts, Some(&state.counts)) {
             if let Some(counts) = other.counts.repositories.get(name) {
                 pulls.add(counts);
             }
@@ -112,12 +117,9 @@ impl Pulls {
     ///
     /// Those of the store, on a bucket.
     pub async fn all(&self) -> Result<AllPulls> {
-        let others = match self.objects.is_shared() {
-            true => self.others().await?,
-            false => Vec::new(),
-        };
+        let others = self.others_if_shared().await?;
         let own = self.state.lock().counts.clone();
-        Ok(sum(&others, Some(&own)).into_all())
+        Ok(all_of(&others, Some(&own)))
     }
 
     /// The pulls of all repositories as they are written in `objects`, for a process that does not count.
@@ -127,7 +129,7 @@ impl Pulls {
     /// Those of the store.
     pub async fn written(objects: &dyn Objects) -> Result<AllPulls> {
         let all = read_all(objects, None).await?;
-        Ok(sum(&all, None).into_all())
+        Ok(all_of(&all, None))
     }
 
     /// Adds the pulls of `records`.
@@ -200,13 +202,19 @@ impl Pulls {
     /// Takes over the counts of processes that ended. The documentation of [`pulls`](super) has the argument.
     async fn absorb(&self, now: SystemTime) -> Result<()> {
         let others = self.others().await?;
-        self.absorb_of(others, now).await
+        if !others.is_complete {
+            tracing::warn!(
+                directory = layout::pulls().as_str(),
+                "some counts of pulls cannot be read, or there are too many: it is not known which images were not pulled; remove those of processes that ended"
+            );
+        }
+        self.absorb_of(others.counts, now).await
     }
 
     /// As [`absorb`](Self::absorb), while the process of `alive` lives.
     #[cfg(test)]
     async fn absorb_but(&self, now: SystemTime, alive: &Key) -> Result<()> {
-        let mut others = self.others().await?;
+        let mut others = self.others().await?.counts;
         others.retain(|other| other.found.key != *alive);
         self.absorb_of(others, now).await
     }
@@ -267,7 +275,7 @@ impl Pulls {
 
     /// Whether no other process names one of `dead` as absorbed.
     async fn is_alone_with(&self, dead: &[&Other]) -> Result<bool> {
-        let others = self.others().await?;
+        let others = self.others().await?.counts;
         let is_named = |name: &str| {
             let mut named = others.iter().flat_map(|other| &other.counts.absorbed);
             named.any(|absorbed| &**absorbed == name)
@@ -289,8 +297,19 @@ impl Pulls {
         self.objects.remove_many(&removals).await
     }
 
-    async fn others(&self) -> Result<Vec<Other>> {
+    async fn others(&self) -> Result<Others> {
         read_all(&*self.objects, Some(&self.own)).await
+    }
+
+    /// The counts of other processes; on a directory there are none.
+    async fn others_if_shared(&self) -> Result<Others> {
+        match self.objects.is_shared() {
+            true => self.others().await,
+            false => Ok(Others {
+                counts: Vec::new(),
+                is_complete: true,
+            }),
+        }
     }
 }
 
@@ -314,36 +333,52 @@ fn unabsorbed<'a>(others: &'a [Other], own: Option<&'a Counts>) -> impl Iterator
         .filter(move |other| !absorbed.contains(other.found.key.name()))
 }
 
-/// The counts of all processes together.
-fn sum(others: &[Other], own: Option<&Counts>) -> Counts {
+/// The pulls that all processes together have counted. Where some of the counts are missing, it is not known what was not pulled.
+fn all_of(others: &Others, own: Option<&Counts>) -> AllPulls {
     let mut sum = Counts::default();
-    let others = unabsorbed(others, own).map(|other| &other.counts);
-    for counts in others.chain(own) {
+    let each = unabsorbed(&others.counts, own).map(|other| &other.counts);
+    for counts in each.chain(own) {
         sum.add(counts);
     }
-    sum
+    let all = sum.into_all();
+    AllPulls {
+        since: all.since.filter(|_| others.is_complete),
+        ..all
+    }
 }
 
 /// The counts of all processes but `own`.
-async fn read_all(objects: &dyn Objects, own: Option<&Key>) -> Result<Vec<Other>> {
-    let found = objects.scan(&layout::pulls(), None, OBJECTS).await?.objects;
-    let mut others = Vec::new();
-    for found in found {
+async fn read_all(objects: &dyn Objects, own: Option<&Key>) -> Result<Others> {
+    let page = objects.scan(&layout::pulls(), None, OBJECTS).await?;
+    let mut others = Others {
+        counts: Vec::new(),
+        is_complete: !page.more,
+    };
+    for found in page.objects {
         if own == Some(&found.key) {
             continue;
         }
-        if let Some(counts) = read(objects, &found.key).await? {
-            others.push(Other { found, counts });
+        match read(objects, &found.key).await? {
+            Read::Counts(counts) => others.counts.push(Other { found, counts }),
+            Read::Gone => {}
+            Read::Unknown => others.is_complete = false,
         }
     }
     Ok(others)
 }
 
-/// `None` for counts that are gone, or that another version of the program has written in another form.
-async fn read(objects: &dyn Objects, key: &Key) -> Result<Option<Counts>> {
+/// What an object with counts held.
+enum Read {
+    Counts(Counts),
+    Gone,
+    /// Another version of the program has written it in another form, or it is damaged.
+    Unknown,
+}
+
+async fn read(objects: &dyn Objects, key: &Key) -> Result<Read> {
     match objects.read(key, LARGEST).await {
-        Ok(object) => Ok(serde_json::from_slice(&object.bytes).ok()),
-        Err(error) if error.is_not_found() => Ok(None),
+        Ok(object) => Ok(serde_json::from_slice(&object.bytes).map_or(Read::Unknown, Read::Counts)),
+        Err(error) if error.is_not_found() => Ok(Read::Gone),
         Err(error) => Err(error),
     }
 }
@@ -396,6 +431,22 @@ mod tests {
     async fn total(objects: &Arc<dyn Objects>) -> u64 {
         let written = Pulls::written(&**objects).await.unwrap().repositories;
         written["team/app"].total.count
+    }
+
+    /// Retention takes what was not pulled: a replica that cannot be asked may have counted its pulls.
+    #[tokio::test]
+    async fn counts_that_cannot_be_read_leave_unknown_what_was_not_pulled() {
+        let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
+        let alive = replica(&objects, 1).await;
+        assert!(alive.all().await.unwrap().since.is_some());
+        let stranger = layout::pulls_of(Some(Uuid::new_v4()));
+        objects
+            .publish(&[Put::new(stranger, "later form")])
+            .await
+            .unwrap();
+        assert_eq!(alive.all().await.unwrap().since, None);
+        assert_eq!(Pulls::written(&*objects).await.unwrap().since, None);
+        assert_eq!(total(&objects).await, 1);
     }
 
     #[tokio::test]

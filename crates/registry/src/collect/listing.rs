@@ -3,7 +3,7 @@
 //! On a bucket each link that is read is a request, and a listing has a thousand objects. So the objects of all repositories are
 //! listed, one page after the other; those of one repository, without the repositories below it, are neighbours, because
 //! only the names of the layout begin with an underscore. What the links hold a listing tells as well, mostly
-//! ([`listed_links`](super::listed_links)).
+//! ([`known_links`](super::known_links)).
 //!
 //! A listing is no snapshot: a page is as old as its request. An object that is there from before the listing begins until after
 //! it has ended is in it, as it is in a walk through directories, and no reader of the whole tree may count on more.
@@ -20,7 +20,7 @@ use wharf_storage::{
     layout::{self, InTree as _, Repository},
 };
 
-use super::listed_links::ListedLink;
+use super::known_links::ListedLink;
 use crate::{
     error::Result,
     tree::{

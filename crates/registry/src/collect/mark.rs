@@ -11,7 +11,7 @@ use wharf_storage::{
 use super::{
     emptied::Emptied,
     garbage,
-    listed_links::ListedLinks,
+    known_links::KnownLinks,
     listing::Found,
     live::Live,
     portion::Portion,
@@ -40,7 +40,7 @@ pub(super) struct Examined {
 pub(super) struct Examination {
     pub(super) storage: Arc<dyn Storage>,
     pub(super) manifests: Arc<Manifests>,
-    pub(super) links: Arc<ListedLinks>,
+    pub(super) links: Arc<KnownLinks>,
     pub(super) portion: Arc<Portion>,
     pub(super) options: CollectOptions,
 }

@@ -8,7 +8,7 @@ use wharf_storage::Storage;
 
 use super::{
     REPOSITORIES,
-    listed_links::ListedLinks,
+    known_links::KnownLinks,
     listing::{self, Found},
     mark::Examination,
     portion::Portion,
@@ -54,7 +54,7 @@ pub(crate) async fn of(
     let examination = Examination {
         storage: Arc::clone(storage),
         manifests: Arc::clone(manifests),
-        links: Arc::new(ListedLinks::new(Arc::clone(storage))),
+        links: Arc::new(KnownLinks::new(Arc::clone(storage))),
         portion: Arc::new(Portion::all()),
         options: CollectOptions::default(),
     };

@@ -9,7 +9,7 @@ use wharf_storage::{
 };
 
 use super::{
-    listed_links::{ListedLink, ListedLinks},
+    known_links::{KnownLinks, ListedLink},
     listing::{Found, ListedTag, Listing},
     report::{CollectOptions, Finding},
 };
@@ -46,7 +46,7 @@ pub(crate) struct Survey {
     pub(crate) has_unknown_entries: bool,
     pub(crate) findings: Vec<Finding>,
     /// What a listing told of the links of `layers`, in the same order; `None` where these are to be asked for one by one.
-    listed: Option<(Arc<ListedLinks>, Vec<ListedLink>)>,
+    listed: Option<(Arc<KnownLinks>, Vec<ListedLink>)>,
 }
 
 /// A directory of a tag.
@@ -69,6 +69,7 @@ impl Survey {
     pub(crate) async fn take(
         storage: &Arc<dyn Storage>,
         manifests: &Arc<Manifests>,
+        links: &Arc<KnownLinks>,
         repository: Repository,
         options: CollectOptions,
     ) -> Result<Option<Self>> {
@@ -76,8 +77,8 @@ impl Survey {
             return Ok(None);
         }
         let mut survey = Self::empty(repository);
-        survey.find_tags(storage, options).await?;
-        survey.find_revisions(storage).await?;
+        survey.find_tags(storage, links, options).await?;
+        survey.find_revisions(&**storage, links).await?;
         survey.read_manifests(manifests).await?;
         survey.find_layers(storage).await?;
         Ok(Some(survey))
@@ -91,13 +92,13 @@ impl Survey {
     pub(crate) async fn of(
         storage: &Arc<dyn Storage>,
         manifests: &Arc<Manifests>,
-        links: &Arc<ListedLinks>,
+        links: &Arc<KnownLinks>,
         found: Found,
         options: CollectOptions,
     ) -> Result<Option<Self>> {
         let listing = match found {
             Found::Directory(repository) => {
-                return Self::take(storage, manifests, repository, options).await;
+                return Self::take(storage, manifests, links, repository, options).await;
             }
             Found::Listing(listing) => *listing,
         };
@@ -161,7 +162,12 @@ impl Survey {
         self.revisions.binary_search(digest).is_ok()
     }
 
-    async fn find_tags(&mut self, storage: &Arc<dyn Storage>, options: CollectOptions) -> Result<()> {
+    async fn find_tags(
+        &mut self,
+        storage: &Arc<dyn Storage>,
+        links: &Arc<KnownLinks>,
+        options: CollectOptions,
+    ) -> Result<()> {
         let entries = names(&**storage, &layout::tags(&self.repository)).await?;
         self.has_unknown_entries |= entries.iter().any(|entry| !entry.is_dir);
         let tags: Vec<Box<str>> = entries
@@ -169,9 +175,11 @@ impl Survey {
             .filter(|entry| entry.is_dir)
             .map(|entry| entry.name)
             .collect();
-        let (storage, repository) = (Arc::clone(storage), self.repository.clone());
+        let (storage, links) = (Arc::clone(storage), Arc::clone(links));
+        let repository = self.repository.clone();
         let tags = in_jobs(tags, move |tag| {
-            find_tag(Arc::clone(&storage), repository.clone(), tag, options)
+            let (storage, links) = (Arc::clone(&storage), Arc::clone(&links));
+            find_tag(storage, links, repository.clone(), tag, options)
         });
         self.note_tags(tags.await?);
         Ok(())
@@ -194,15 +202,16 @@ impl Survey {
         damaged.into_iter().for_each(|what| self.report(what));
     }
 
-    async fn find_revisions(&mut self, storage: &Arc<dyn Storage>) -> Result<()> {
-        let found = by_digest(&**storage, &layout::revisions(&self.repository)).await?;
+    async fn find_revisions(&mut self, storage: &dyn Storage, links: &Arc<KnownLinks>) -> Result<()> {
+        let found = by_digest(storage, &layout::revisions(&self.repository)).await?;
         self.has_unknown_entries |= found.has_unknown_entries;
         self.note_algorithms(found.unknown_algorithms);
-        let repository = self.repository.clone();
-        let links = links(storage, found.digests, move |digest| {
-            layout::revision_link(&repository, digest)
+        let (links, repository) = (Arc::clone(links), self.repository.clone());
+        let revisions = in_jobs(found.digests, move |digest| {
+            let (links, key) = (Arc::clone(&links), layout::revision_link(&repository, &digest));
+            async move { Ok((digest, links.find(&key, Some(&digest)).await)) }
         });
-        self.note_revisions(links.await?);
+        self.note_revisions(revisions.await?);
         Ok(())
     }
 
@@ -350,7 +359,7 @@ fn some_of(listed: &[ListedLink], digests: &[Digest]) -> Vec<ListedLink> {
 
 /// What links of a listing hold.
 async fn read_listed(
-    links: &Arc<ListedLinks>,
+    links: &Arc<KnownLinks>,
     listed: Vec<ListedLink>,
     key: impl Fn(&Digest) -> Key + Clone + Send + Sync + 'static,
 ) -> Result<Vec<(Digest, Link)>> {
@@ -364,7 +373,7 @@ async fn read_listed(
 
 /// The tag `name` of `repository`, as a listing shows it.
 async fn read_tag(
-    links: Arc<ListedLinks>,
+    links: Arc<KnownLinks>,
     repository: Repository,
     name: Box<str>,
     listed: ListedTag,
@@ -436,11 +445,12 @@ pub(crate) async fn look_up_all(
 
 async fn find_tag(
     storage: Arc<dyn Storage>,
+    links: Arc<KnownLinks>,
     repository: Repository,
     name: Box<str>,
     options: CollectOptions,
 ) -> Result<FoundTag> {
-    let current = link::read(&*storage, &layout::tag_link(&repository, &name)).await;
+    let current = links.find(&layout::tag_link(&repository, &name), None).await;
     let is_history_needed = options.delete_untagged || matches!(current, Link::Damaged(_));
     let history = if is_history_needed {
         by_digest(&*storage, &layout::tag_history(&repository, &name)).await?

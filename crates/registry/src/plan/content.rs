@@ -15,6 +15,7 @@ use wharf_storage::{
 use crate::{
     collect::{
         CollectOptions,
+        known_links::KnownLinks,
         survey::{Survey, look_up_all},
     },
     error::{Error, Result},
@@ -56,7 +57,9 @@ impl Content {
         let links = stats_below(&**storage, &layout::revisions(name)).await?;
         let manifests = &registry.tree.manifests;
         let repository = Repository::from(name);
-        let survey = Survey::take(storage, manifests, repository, CollectOptions::default()).await?;
+        let options = CollectOptions::default();
+        let known = Arc::new(KnownLinks::new(Arc::clone(storage)));
+        let survey = Survey::take(storage, manifests, &known, repository, options).await?;
         let survey = survey.ok_or_else(|| Error::NameUnknown { name: name.clone() })?;
         let (mut tags, mut strangers) = (BTreeMap::new(), Vec::new());
         for found in &survey.tags {

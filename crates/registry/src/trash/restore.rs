@@ -358,7 +358,8 @@ impl Registry {
         }
     }
 
-    /// Writes the entries of histories again that went without their tags, as far as these are there.
+    /// Writes the entries of histories again that went without their tags, as far as these are there. An entry that a push has
+    /// written meanwhile keeps its time.
     async fn restore_history(&self, restore: &Restore<'_>) -> Result<()> {
         let name = &restore.record.repository;
         for entry in &restore.record.pointers.history {
@@ -367,8 +368,10 @@ impl Registry {
                 .await?;
             let tags = lock.lock_tags(name, vec![entry.tag.clone()]).await?;
             let tag = layout::tag_link(name, &entry.tag);
+            let written = layout::tag_history_link(name, &entry.tag, &entry.digest);
             let is_there = self.tree.links.target(&tag).await?.is_some();
-            if is_there && self.has_revision(name, &entry.digest).await? {
+            let is_missing = self.tree.links.since(&written).await?.is_none();
+            if is_there && is_missing && self.has_revision(name, &entry.digest).await? {
                 lock.link_entry(&tags, entry).await?;
             }
         }

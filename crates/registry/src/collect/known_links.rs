@@ -1,4 +1,7 @@
-//! What the links in a listing hold, without a request for each.
+//! What links hold, without reading each of them.
+//!
+//! On a directory a `stat` tells the version of a link, and what a link of that version held is remembered: a run over a store in
+//! which nothing has changed opens no link.
 //!
 //! A bucket lists each object with its version. Mostly that is the MD5 of the content, and then it tells whether a link
 //! holds the digest that its path names ([`Fingerprint`]). Where it is not, or the link holds something else, the link is read
@@ -73,22 +76,35 @@ fn is_of(stat: &Stat, digest: &Digest) -> bool {
     fingerprint.is_some_and(|fingerprint| fingerprint == Fingerprint::of(&layout::link_content(digest)))
 }
 
-/// The reader of links in listings.
+/// The reader of links.
 #[derive(Debug)]
-pub(crate) struct ListedLinks {
+pub(crate) struct KnownLinks {
     storage: Arc<dyn Storage>,
     /// The digest that a link held; `None`: the one that its path names
     held: Cache<u128, Option<Box<Digest>>>,
     hashers: [RandomState; 2],
 }
 
-impl ListedLinks {
+impl KnownLinks {
     /// Reads `storage`. Does no I/O.
     pub(crate) fn new(storage: Arc<dyn Storage>) -> Self {
         Self {
             storage,
             held: Cache::with_weighter(FEW, CAPACITY, UnitWeighter),
             hashers: [RandomState::new(), RandomState::new()],
+        }
+    }
+
+    /// What the link at `key` holds, which no listing showed; `own` is the digest that its path names, if it names one.
+    pub(super) async fn find(&self, key: &Key, own: Option<&Digest>) -> Link {
+        if self.storage.is_shared() {
+            // There a look takes as long as a read.
+            return link::read(&*self.storage, key).await;
+        }
+        match self.storage.stat(key).await {
+            Ok(stat) => self.look_up(key, stat.version.as_ref(), own).await,
+            Err(error) if error.is_not_found() => Link::Absent,
+            Err(error) => Link::Damaged(error.to_string()),
         }
     }
 
