@@ -1,6 +1,6 @@
 //! Content digests: `sha256:<64 hex digits>` and `sha512:<128 hex digits>`, parsed, shown and computed.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, hash, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, digest::common::hazmat::SerializableState as _};
@@ -17,7 +17,7 @@ const MAX_TEXT: usize = 7 + MAX_HEX;
 ///
 /// The text form is the OCI image specification's (descriptor.md, "Digests"), restricted to the algorithms
 /// that it registers. Digests order by algorithm, then by hex digits, as their text does.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Digest {
     algorithm: Algorithm,
     /// The raw bytes, filled with zeros behind the algorithm's own length.
@@ -48,6 +48,14 @@ impl Digest {
             algorithm,
             bytes: padded,
         })
+    }
+
+    /// The digest with these hex digits, which are lower case; `None` if the algorithm gives no such digits.
+    pub fn from_hex(algorithm: Algorithm, hex: &str) -> Option<Self> {
+        let mut bytes = [0; MAX_BYTES];
+        let is_whole =
+            hex.len() == algorithm.hex_len() && decode(hex.as_bytes(), &mut bytes[..algorithm.byte_len()]);
+        is_whole.then_some(Self { algorithm, bytes })
     }
 
     /// The function that gave this digest.
@@ -85,6 +93,15 @@ impl Digest {
     }
 }
 
+/// Its first sixteen bytes alone: tables of digests are faster for it, and many contents that agree in so many bytes are out of reach
+/// for a client that wants a table to be slow.
+impl hash::Hash for Digest {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        let (start, _) = self.bytes.split_first_chunk::<16>().unwrap_or((&[0; 16], &[]));
+        state.write_u128(u128::from_ne_bytes(*start));
+    }
+}
+
 impl FromStr for Digest {
     type Err = DigestError;
 
@@ -96,11 +113,7 @@ impl FromStr for Digest {
         } else {
             return Err(DigestError::MissingColon);
         };
-        let mut bytes = [0; MAX_BYTES];
-        if hex.len() == algorithm.hex_len() && decode(hex.as_bytes(), &mut bytes[..algorithm.byte_len()]) {
-            return Ok(Self { algorithm, bytes });
-        }
-        Err(explain(algorithm, hex))
+        Self::from_hex(algorithm, hex).ok_or_else(|| explain(algorithm, hex))
     }
 }
 

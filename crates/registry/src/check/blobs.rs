@@ -8,7 +8,7 @@ use wharf_storage::{Entry, Key, Storage, layout};
 use super::finding::Problem;
 use crate::{
     error::{Error, Result},
-    tree::directory::{self, names, no_key},
+    tree::directory::{names, no_key},
 };
 
 /// A walk over the stored blobs. What is next depends on no more than the last digest, so a walk can go on in another process.
@@ -97,7 +97,7 @@ impl Blobs {
 
     fn add(&mut self, algorithm: Algorithm, directory: &Key, entries: Vec<Entry>) {
         for entry in entries {
-            match directory::digest(algorithm, &entry.name) {
+            match Digest::from_hex(algorithm, &entry.name) {
                 Some(digest) if entry.is_dir && entry.name.starts_with(directory.name()) => {
                     if self.after.is_none_or(|after| digest > after) {
                         self.digests.push_back(digest);

@@ -1,28 +1,47 @@
 //! A set of digests that takes little more memory than their bytes.
 
-use std::collections::HashSet;
+use std::{
+    collections::HashSet,
+    hash::{Hash, Hasher},
+};
 
 use wharf_oci::{Algorithm, Digest};
 
 /// The digests: 32 bytes for a SHA-256, 64 for a SHA-512, and the table's own share: about 50 MB for a million blobs.
 #[derive(Debug, Default)]
 pub(crate) struct DigestSet {
-    sha256: HashSet<[u8; 32]>,
-    sha512: HashSet<[u8; 64]>,
+    sha256: HashSet<Bytes<32>>,
+    sha512: HashSet<Bytes<64>>,
+}
+
+/// The bytes of a digest. As [`Digest`], they are hashed by their beginning.
+#[derive(Debug, PartialEq, Eq)]
+struct Bytes<const N: usize>([u8; N]);
+
+impl<const N: usize> Bytes<N> {
+    fn of(digest: &Digest) -> Option<Self> {
+        digest.bytes().try_into().ok().map(Self)
+    }
+}
+
+impl<const N: usize> Hash for Bytes<N> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write(&self.0[..N.min(16)]);
+    }
 }
 
 impl DigestSet {
     pub(crate) fn insert(&mut self, digest: &Digest) {
         match digest.algorithm() {
-            Algorithm::Sha256 => self.sha256.extend(<[u8; 32]>::try_from(digest.bytes())),
-            Algorithm::Sha512 => self.sha512.extend(<[u8; 64]>::try_from(digest.bytes())),
+            Algorithm::Sha256 => self.sha256.extend(Bytes::of(digest)),
+            Algorithm::Sha512 => self.sha512.extend(Bytes::of(digest)),
         }
     }
 
     pub(crate) fn contains(&self, digest: &Digest) -> bool {
         match digest.algorithm() {
-            Algorithm::Sha256 => self.sha256.contains(digest.bytes()),
-            Algorithm::Sha512 => self.sha512.contains(digest.bytes()),
+            Algorithm::Sha256 => Bytes::of(digest).is_some_and(|bytes| self.sha256.contains(&bytes)),
+            Algorithm::Sha512 => Bytes::of(digest).is_some_and(|bytes| self.sha512.contains(&bytes)),
         }
     }
 

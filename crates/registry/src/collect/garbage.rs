@@ -16,7 +16,7 @@ use super::{
 use crate::{
     error::Result,
     tree::{
-        directory::{self, names, no_key},
+        directory::{names, no_key},
         link::Link,
         parallel::in_jobs,
         scan::Scan,
@@ -264,7 +264,7 @@ async fn doomed(
 ) -> Result<()> {
     let names = names(&*storage, &directory).await?.into_iter();
     let digests = names.filter_map(|entry| {
-        let digest = directory::digest(algorithm, &entry.name)?;
+        let digest = Digest::from_hex(algorithm, &entry.name)?;
         (entry.name.starts_with(directory.name()) && !live.contains(&digest)).then_some(digest)
     });
     let jobs = in_jobs(digests.collect(), move |digest| {

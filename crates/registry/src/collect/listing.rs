@@ -24,7 +24,7 @@ use super::known_links::ListedLink;
 use crate::{
     error::Result,
     tree::{
-        directory, repositories,
+        repositories,
         scan::{PAGE, below},
     },
 };
@@ -206,7 +206,7 @@ impl Listing {
         } else if let Some(path) = path.strip_prefix("index/") {
             let named = path.split_once('/').and_then(|(algorithm, path)| {
                 let (hex, _) = path.split_once('/')?;
-                directory::digest(algorithm.parse().ok()?, hex)
+                Digest::from_hex(algorithm.parse().ok()?, hex)
             });
             match named {
                 Some(digest) if tag.history.last() == Some(&digest) => {}
@@ -233,7 +233,7 @@ impl ListedDigests {
             self.unknown_links.extend((object == "link").then(|| key.clone()));
             return;
         };
-        let Some(digest) = directory::digest(known, hex) else {
+        let Some(digest) = Digest::from_hex(known, hex) else {
             self.has_unknown_entries = true;
             return;
         };

@@ -117,7 +117,7 @@ async fn each_digest_of(
     loop {
         let page = storage.list(directory, after.as_deref(), PAGE).await?;
         for entry in &page.entries {
-            match digest(algorithm, &entry.name) {
+            match Digest::from_hex(algorithm, &entry.name) {
                 Some(digest) => digests.push(digest),
                 None => unknown(&entry.name),
             }
@@ -127,11 +127,6 @@ async fn each_digest_of(
             _ => return Ok(()),
         }
     }
-}
-
-/// The digest of `algorithm` with the digits `hex`.
-pub(crate) fn digest(algorithm: Algorithm, hex: &str) -> Option<Digest> {
-    format!("{algorithm}:{hex}").parse().ok()
 }
 
 /// The error of a name that was listed and that no key can have, which no engine lists.

@@ -5,7 +5,7 @@ use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
 use wharf_storage::{Key, Scanned, Storage, layout};
 
-use super::{directory, parallel::in_parallel};
+use super::parallel::in_parallel;
 use crate::{
     error::{Error, Result},
     trash::record::TrashedLink,
@@ -122,7 +122,7 @@ impl Times {
 pub(crate) fn digest_of(link: &Key) -> Option<Digest> {
     let directory = link.parent()?;
     let algorithm: Algorithm = directory.parent()?.name().parse().ok()?;
-    directory::digest(algorithm, directory.name())
+    Digest::from_hex(algorithm, directory.name())
 }
 
 /// The order of the keys below two directories.
