@@ -14,6 +14,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-watched", &[]),
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
+    ("wharf-layers", &[]),
     ("wharf-pattern", &["wharf-oci"]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
     (
@@ -83,6 +84,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf",
         &[
             "wharf-oci",
+            "wharf-layers",
             "wharf-pattern",
             "wharf-document",
             "wharf-workers",
