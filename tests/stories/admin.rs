@@ -3,6 +3,8 @@
 mod activity;
 mod browsers;
 mod deletions;
+mod image;
+mod images;
 mod operations;
 mod problems;
 mod repetitions;

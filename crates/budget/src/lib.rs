@@ -55,6 +55,8 @@ pub struct Budget {
     pub plans: Share,
     /// Bytes of what deletions that are carried out are to remove: the pointers of their plans.
     pub deletions: Share,
+    /// Lists of repositories, tags and images that are being made: each reads some thousand manifests.
+    pub lists: Share,
     /// Repositories of which all manifests are being read, to find which of them refer to which.
     pub graphs: Share,
     /// Stored blobs that are being hashed again.
@@ -73,6 +75,9 @@ const PASSWORDS: usize = 1024;
 
 /// Bytes of entries of the activity log that may wait to be written.
 const ACTIVITY: usize = 4 * MIB;
+
+/// How many lists are made at once. Most of them take some milliseconds.
+const LISTS: usize = 4;
 
 /// How many pieces of heavy work of one kind run at once. More would not end sooner, and take more memory.
 pub const HEAVY: usize = 2;
@@ -129,6 +134,7 @@ impl Budget {
             large_pushes: Share::new("large_pushes", HEAVY),
             plans: Share::new("plans", 1),
             deletions: Share::new("deletions", limits.bodies),
+            lists: Share::new("lists", LISTS),
             graphs: Share::new("graphs", HEAVY),
             hashes: Share::new("hashes", HEAVY),
             large_reads: Share::new("large_reads", HEAVY),
@@ -137,7 +143,7 @@ impl Budget {
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 16] {
+    pub fn shares(&self) -> [&Share; 17] {
         [
             &self.connections,
             &self.requests,
@@ -151,6 +157,7 @@ impl Budget {
             &self.large_pushes,
             &self.plans,
             &self.deletions,
+            &self.lists,
             &self.graphs,
             &self.hashes,
             &self.large_reads,

@@ -57,3 +57,20 @@ pub struct Platform {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
 }
+
+/// The longest name of a platform in bytes. Names that are longer are none.
+const LONGEST_PLATFORM: usize = 100;
+
+impl Platform {
+    /// Its name, such as `linux/arm64/v8`; `None` where it says neither system nor architecture, or only that they are `unknown`, as
+    /// `BuildKit` does for attestations.
+    pub fn name(&self) -> Option<String> {
+        let is_said = |part: &str| !part.is_empty() && part != "unknown";
+        let variant = self.variant.as_deref().filter(|variant| !variant.is_empty());
+        let name = match variant {
+            Some(variant) => format!("{}/{}/{variant}", self.os, self.architecture),
+            None => format!("{}/{}", self.os, self.architecture),
+        };
+        (is_said(&self.os) && is_said(&self.architecture) && name.len() <= LONGEST_PLATFORM).then_some(name)
+    }
+}

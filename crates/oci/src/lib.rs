@@ -5,6 +5,7 @@ mod artifact_kind;
 mod descriptor;
 mod digest;
 mod error;
+mod image_config;
 mod manifest;
 pub mod media_type;
 mod name;
@@ -20,6 +21,7 @@ pub use artifact_kind::{ArtifactKind, ArtifactKindError};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, DigestText, Hasher, Hex};
 pub use error::{ApiError, ErrorCode, error_body};
+pub use image_config::{HistoryStep, ImageConfig, ImageConfigError};
 pub use manifest::{
     MAX_DEPTH, ManifestError, ManifestKind, ManifestView, Omissions, is_referrers_tag, referrers_subject,
     referrers_tag,

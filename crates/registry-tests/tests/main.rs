@@ -19,6 +19,7 @@ mod leases;
 mod lists;
 mod manifests;
 mod many_tags;
+mod overviews;
 mod plan_races;
 mod planning;
 mod plans;

@@ -99,7 +99,7 @@ impl Registry {
         let mut times = histories::of_tags(&*self.storage, name, &names).await?;
         let now = SystemTime::now();
         let recorded = tags.iter().map(|(tag, digest)| {
-            let Times { moved, history } = times.remove(tag).unwrap_or_default();
+            let Times { moved, history, .. } = times.remove(tag).unwrap_or_default();
             TrashedTag {
                 tag: tag.clone(),
                 digest: *digest,

@@ -24,6 +24,7 @@ mod history;
 mod lease;
 mod locks;
 mod manifests;
+mod overview;
 mod patience;
 mod plan;
 mod precondition;
@@ -49,6 +50,11 @@ pub use fallback_tags::{FallbackState, FallbackTag};
 pub use history::{History, PastManifest};
 pub use lease::Lease;
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
+pub use overview::{
+    ChildDetails, ImageDetails, ImageSummary, ManifestDetails, Order, PartDetails, Place, PlaceError,
+    PlatformSummary, RepositoriesWanted, RepositoryList, RepositoryRow, RepositorySight, RepositoryUsage,
+    Search, SearchHit, SearchIn, SearchMatch, SearchPage, SearchPlace, TagList, TagRow, TagsWanted, Usage,
+};
 pub use plan::{
     Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, PullsOf, RetentionPage,
     Role, Staying,

@@ -7,6 +7,7 @@
 //! Reads of many links or manifests are under way [`PARALLEL`] at once, so that on a bucket they do not wait for one
 //! round trip after the other.
 
+pub(crate) mod configs;
 pub(crate) mod directory;
 pub(crate) mod graph;
 pub(crate) mod histories;
@@ -23,7 +24,9 @@ use std::sync::Arc;
 use wharf_budget::Budget;
 use wharf_storage::Storage;
 
-use self::{graph::Graphs, link::Links, manifest::Manifests, tags::Tags, unreadable::Unreadable};
+use self::{
+    configs::Configs, graph::Graphs, link::Links, manifest::Manifests, tags::Tags, unreadable::Unreadable,
+};
 
 #[cfg(doc)]
 use self::{link::Link, manifest::Stored, parallel::PARALLEL};
@@ -32,8 +35,9 @@ use self::{link::Link, manifest::Stored, parallel::PARALLEL};
 /// entry is immutable under its digest, or is compared with the tree at every use.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    pub(crate) links: Links,
+    pub(crate) links: Arc<Links>,
     pub(crate) manifests: Arc<Manifests>,
+    pub(crate) configs: Arc<Configs>,
     pub(crate) graphs: Graphs,
     pub(crate) tags: Tags,
     pub(crate) unreadable: Arc<Unreadable>,
@@ -42,9 +46,16 @@ pub(crate) struct Tree {
 impl Tree {
     /// Reads `storage`, as much at once as `budget` permits. Does no I/O.
     pub(crate) fn new(storage: &Arc<dyn Storage>, budget: &Budget) -> Self {
+        let links = Arc::new(Links::new(Arc::clone(storage)));
+        let large_reads = || budget.large_reads.clone();
         Self {
-            links: Links::new(Arc::clone(storage)),
-            manifests: Arc::new(Manifests::new(Arc::clone(storage), budget.large_reads.clone())),
+            configs: Arc::new(Configs::new(
+                Arc::clone(storage),
+                Arc::clone(&links),
+                large_reads(),
+            )),
+            links,
+            manifests: Arc::new(Manifests::new(Arc::clone(storage), large_reads())),
             graphs: Graphs::new(Arc::clone(storage), budget),
             tags: Tags::new(Arc::clone(storage)),
             unreadable: Arc::default(),

@@ -5,10 +5,14 @@ mod activity;
 mod by_itself;
 mod collections;
 mod deletions;
+mod image;
+mod images;
 mod plans;
+mod pulls;
 mod removal;
 mod retention;
 mod rules;
+mod search;
 mod shown;
 mod tags;
 mod tokens;
@@ -22,10 +26,14 @@ pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
 pub use collections::{CollectionSchedule, Collections};
 pub use deletions::{apply_deletion, deletion_of, plan_deletion};
+pub use image::show_image;
+pub use images::{list_repositories, list_tags, show_usage};
 pub use plans::DeletionError;
+pub use pulls::PullCounts;
 pub use removal::{Removal, RemovalError, Removed};
-pub use retention::{DEFAULT_KEEP_HISTORY, PullCounts, Retention, RetentionSchedule};
+pub use retention::{DEFAULT_KEEP_HISTORY, Retention, RetentionSchedule};
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
+pub use search::search;
 pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
 pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
@@ -48,6 +56,8 @@ pub struct Admin {
     pub collections: Option<Collections>,
     /// The rules of retention, of the configuration and of requests.
     pub retention: Retention,
+    /// How often images were pulled.
+    pub pulls: PullCounts,
     /// The robot tokens; `None`: the registry takes none.
     pub tokens: Option<Tokens>,
     /// The robot tokens in the store, which end with their users also while the registry takes none; `None`: there are none.

@@ -13,6 +13,7 @@ mod caller;
 mod collections;
 mod deletions;
 mod idempotency;
+mod images;
 mod json;
 mod openapi;
 mod operation;
@@ -103,6 +104,7 @@ impl Api {
             shared: Arc::new(Shared {
                 admin: app.services.admin.clone(),
                 access: app.services.access.clone(),
+                health: app.services.health.clone(),
                 document: Bytes::from(document),
                 changing_users: tokio::sync::Mutex::default(),
                 reading_activity: tokio::sync::Mutex::default(),

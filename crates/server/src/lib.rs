@@ -20,6 +20,7 @@ mod location;
 mod metrics;
 mod options;
 mod refused;
+mod repository_sight;
 mod request_log;
 mod rights;
 mod site;

@@ -112,10 +112,11 @@ impl Services {
             activity,
             scrub: None,
         };
-        used.admin = admin::services(settings, &store, used.access.as_ref());
         let counts = used.activity.as_ref();
+        used.admin = admin::services(settings, &store, used.access.as_ref(), counts);
         used.admin.collections = collect::start(settings, &registry, &supervisor, counts);
-        used.admin.retention = retention::start(settings, &registry, &store, counts, &supervisor)?;
+        let pulls = used.admin.pulls.clone();
+        used.admin.retention = retention::start(settings, &registry, &store, pulls, &supervisor)?;
         used.scrub = scrub::start(settings, &registry, &supervisor)?;
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();

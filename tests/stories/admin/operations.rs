@@ -175,6 +175,16 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
             .expect(200),
         ),
         (
+            "showImage",
+            api.get("/image?repository=app&reference=latest")
+                .await
+                .expect(200),
+        ),
+        ("search", api.get("/search?q=app").await.expect(200)),
+        ("showUsage", api.get("/usage").await.expect(200)),
+        ("listRepositories", api.get("/repositories").await.expect(200)),
+        ("listTags", api.get("/tags?repository=app").await.expect(200)),
+        (
             "showTagHistory",
             api.get("/tags/history?repository=app&tag=latest")
                 .await

@@ -4,7 +4,7 @@
 //! which nothing has changed opens no link.
 //!
 //! A bucket lists each object with its version. Mostly that is the MD5 of the content, and then it tells whether a link
-//! holds the digest that its path names ([`Fingerprint`]). Where it is not, or the link holds something else, the link is read
+//! holds the digest that its path names ([`told`](link::told)). Where it is not, or the link holds something else, the link is read
 //! once, and what it held is remembered for that version: a run over a store in which nothing has changed reads no link.
 //!
 //! What is remembered is a fact about a version, so it cannot go stale, and losing it costs requests only. It is keyed by a hash
@@ -18,7 +18,7 @@ use std::{
 
 use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::Digest;
-use wharf_storage::{Fingerprint, Key, Stat, Storage, Version, layout};
+use wharf_storage::{Key, Stat, Storage, Version};
 
 use crate::{
     cache::FEW,
@@ -27,9 +27,6 @@ use crate::{
 
 /// How many links are remembered, some sixty bytes each.
 const CAPACITY: u64 = 1 << 19;
-
-/// How many entries of a history are compared with the link of a tag. More of them cost more than a request.
-const MOST_COMPARED: usize = 256;
 
 /// A link whose path names a digest, as a listing shows it.
 #[derive(Debug, Clone)]
@@ -63,17 +60,11 @@ impl ListedLink {
     /// Notes that there is a link.
     pub(super) fn found(&mut self, stat: Stat) {
         self.written = Some(stat.modified);
-        self.told = match is_of(&stat, &self.digest) {
-            true => Told::Own,
-            false => Told::Version(stat.version),
+        self.told = match link::told(stat.version.as_ref(), [&self.digest]) {
+            Some(_) => Told::Own,
+            None => Told::Version(stat.version),
         };
     }
-}
-
-/// Whether a listing tells that a link points at `digest`.
-fn is_of(stat: &Stat, digest: &Digest) -> bool {
-    let fingerprint = stat.version.as_ref().and_then(Version::fingerprint);
-    fingerprint.is_some_and(|fingerprint| fingerprint == Fingerprint::of(&layout::link_content(digest)))
 }
 
 /// The reader of links.
@@ -121,12 +112,8 @@ impl KnownLinks {
 
     /// What the link of a tag at `key` holds: mostly one of the digests in its history.
     pub(super) async fn read_tag(&self, key: &Key, stat: &Stat, history: &[Digest]) -> Link {
-        let told = history
-            .iter()
-            .take(MOST_COMPARED)
-            .find(|digest| is_of(stat, digest));
-        match told {
-            Some(digest) => Link::Points(*digest),
+        match link::told(stat.version.as_ref(), history) {
+            Some(digest) => Link::Points(digest),
             None => self.look_up(key, stat.version.as_ref(), None).await,
         }
     }

@@ -122,15 +122,6 @@ fn kind_of(content: &Content, digest: &Digest) -> ArtifactKind {
     let Some(facts) = content.facts(digest) else {
         return ArtifactKind::Other;
     };
-    if facts.kind != ArtifactKind::Image || facts.children.is_empty() {
-        return facts.kind;
-    }
     let children = facts.children.iter();
-    let mut kinds = children.filter_map(|child| Some(content.facts(child)?.kind));
-    let first = kinds.next().unwrap_or(ArtifactKind::Image);
-    // An image has attestations among its children.
-    match kinds.any(|kind| kind == ArtifactKind::Image) {
-        true => ArtifactKind::Image,
-        false => first,
-    }
+    facts.kind_among(children.filter_map(|child| Some(content.facts(child)?.kind)))
 }

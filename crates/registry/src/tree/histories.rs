@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
-use wharf_storage::{Key, Scanned, Storage, layout};
+use wharf_storage::{Key, Scanned, Storage, Version, layout};
 
 use super::parallel::in_parallel;
 use crate::{
@@ -22,6 +22,8 @@ const FEW: usize = 4;
 pub(crate) struct Times {
     /// When the link of the tag was written; `None` when there is none.
     pub(crate) moved: Option<SystemTime>,
+    /// The version of that link, if the store told one.
+    pub(crate) version: Option<Version>,
     /// The history, in ascending order of the digests.
     pub(crate) history: Vec<TrashedLink>,
 }
@@ -109,6 +111,7 @@ impl Times {
     fn add(&mut self, object: &Scanned, link: &Key) {
         if object.key == *link {
             self.moved = Some(object.stat.modified);
+            self.version.clone_from(&object.stat.version);
         } else if let Some(digest) = digest_of(&object.key) {
             self.history.push(TrashedLink {
                 digest,

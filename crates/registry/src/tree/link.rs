@@ -10,7 +10,7 @@ use std::{
 
 use quick_cache::{UnitWeighter, sync::Cache};
 use wharf_oci::Digest;
-use wharf_storage::{ErrorKind, Key, Object, Result, Storage, Version, layout};
+use wharf_storage::{ErrorKind, Fingerprint, Key, Object, Result, Storage, Version, layout};
 
 use crate::cache::FEW;
 
@@ -72,6 +72,24 @@ pub(crate) async fn find_version(storage: &dyn Storage, key: &Key) -> Result<(Li
             _ => Err(error),
         },
     }
+}
+
+/// How many digests are compared with what a listing tells of a link. More of them cost more than to read it.
+const MOST_COMPARED: usize = 256;
+
+/// The fingerprint of a link to `digest`.
+pub(crate) fn fingerprint(digest: &Digest) -> Fingerprint {
+    Fingerprint::of(&layout::link_content(digest))
+}
+
+/// At which of `candidates` a link points, as far as its `version` in a listing tells. Some buckets tell nothing.
+pub(crate) fn told<'a>(
+    version: Option<&Version>,
+    candidates: impl IntoIterator<Item = &'a Digest>,
+) -> Option<Digest> {
+    let told = version.and_then(Version::fingerprint)?;
+    let mut candidates = candidates.into_iter().take(MOST_COMPARED);
+    candidates.find(|digest| fingerprint(digest) == told).copied()
 }
 
 /// The links that requests read: strictly, and remembered as long as the tree has not changed.

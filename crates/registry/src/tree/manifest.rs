@@ -5,7 +5,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 use wharf_budget::Share;
-use wharf_oci::{Algorithm, ArtifactKind, Descriptor, Digest, ManifestKind, ManifestView, media_type};
+use wharf_oci::{
+    Algorithm, ArtifactKind, Descriptor, Digest, ManifestKind, ManifestView, Platform, media_type,
+};
 use wharf_storage::{ErrorKind, Storage, layout};
 
 use super::parallel::in_turn;
@@ -43,6 +45,8 @@ pub struct StoredManifest {
 /// The facts in the bytes of a manifest. They hold for its digest, in every repository.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Facts {
+    /// Media type that its bytes name.
+    pub(crate) media_type: Box<str>,
     /// What it is to its users, as far as its own bytes tell.
     pub(crate) kind: ArtifactKind,
     /// The configuration of an image.
@@ -51,6 +55,8 @@ pub(crate) struct Facts {
     pub(crate) layers: Box<[Digest]>,
     /// The children of an index; each once.
     pub(crate) children: Box<[Digest]>,
+    /// What each of the children is for.
+    pub(crate) purposes: Box<[Purpose]>,
     /// The entries of an index that are blobs by their media type, as in BuildKit's cache. A manifest of a type that only
     /// its client knows may be among them.
     pub(crate) listed_blobs: Box<[Digest]>,
@@ -58,8 +64,21 @@ pub(crate) struct Facts {
     pub(crate) subject: Option<Digest>,
     /// Every digest in the text of a manifest of an unknown type, or of one that names nothing in its fields.
     pub(crate) mentioned: Box<[Digest]>,
+    /// The sizes in bytes that the manifest states of its configuration, its layers and the entries that are blobs.
+    sizes: Box<[u64]>,
     /// Its entry in the list of referrers of its subject, if it has one.
     pub(crate) referrer: Option<Box<Descriptor>>,
+}
+
+/// What an index says that a child is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Machines of this platform, such as `linux/arm64/v8`.
+    Platform(Box<str>),
+    /// To attest how another child was built.
+    Attestation,
+    /// The index does not say.
+    Unsaid,
 }
 
 /// The result of a tolerant lookup of a manifest.
@@ -107,10 +126,15 @@ impl Facts {
     fn new(digest: &Digest, view: &ManifestView, bytes: &[u8]) -> Self {
         let digest_of = |descriptor: &Descriptor| descriptor.digest;
         let config = view.config.as_ref().map(digest_of);
-        let layers = each_once(view.layers.iter().map(digest_of));
-        let children = each_once(view.children().map(digest_of));
-        let blobs = view.manifests.iter().filter(|entry| entry.is_blob());
-        let listed_blobs = each_once(blobs.map(digest_of));
+        let layers = distinct(view.layers.iter());
+        let children = distinct(view.children());
+        let listed_blobs = distinct(view.manifests.iter().filter(|entry| entry.is_blob()));
+        let sized = view.config.iter().chain(layers.iter().copied());
+        let sizes = sized.chain(listed_blobs.iter().copied()).map(|blob| blob.size);
+        let sizes = sizes.collect();
+        let purposes = children.iter().map(|child| Purpose::of(child)).collect();
+        let [layers, children, listed_blobs] = [layers, children, listed_blobs]
+            .map(|descriptors| descriptors.into_iter().map(digest_of).collect::<Box<[Digest]>>());
         // An unknown type may name what it needs in any way; and an image or an index that names nothing at
         // all may be spelled in a way that only other programs understand.
         let names_nothing = config.is_none() && layers.is_empty() && view.manifests.is_empty();
@@ -122,15 +146,37 @@ impl Facts {
         let subject = view.subject.as_ref().map(|subject| subject.digest);
         let referrer = subject.map(|_| Box::new(view.descriptor(*digest, bytes.len() as u64)));
         Self {
+            media_type: view.media_type.as_str().into(),
             kind: ArtifactKind::of(view),
             config,
             layers,
             children,
+            purposes,
             listed_blobs,
             subject,
             mentioned,
+            sizes,
             referrer,
         }
+    }
+
+    /// What it is to its users, where its children are of these `kinds`: an index that says nothing of itself is what they are.
+    pub(crate) fn kind_among(&self, mut kinds: impl Iterator<Item = ArtifactKind>) -> ArtifactKind {
+        if self.kind != ArtifactKind::Image || self.children.is_empty() {
+            return self.kind;
+        }
+        let first = kinds.next().unwrap_or(ArtifactKind::Image);
+        // An image has attestations among its children.
+        match kinds.any(|kind| kind == ArtifactKind::Image) {
+            true => ArtifactKind::Image,
+            false => first,
+        }
+    }
+
+    /// The blobs that its fields name, each with the size that the manifest states.
+    pub(crate) fn sized_blobs(&self) -> impl Iterator<Item = (&Digest, u64)> {
+        let fields = self.config.iter().chain(&self.layers).chain(&self.listed_blobs);
+        fields.zip(self.sizes.iter().copied())
     }
 
     /// Estimated size in bytes of its entry in a list of referrers, never much too small; 0 if it has none.
@@ -144,15 +190,50 @@ impl Facts {
             .map_or(0, |referrer| 512 + annotations(referrer))
     }
 
-    fn weight(&self) -> u64 {
+    /// Its size in memory in bytes, estimated.
+    pub(crate) fn weight(&self) -> u64 {
         let digests = self.layers.len() + self.entries().count() + self.mentioned.len();
         let pairs = self
             .referrer
             .as_deref()
             .and_then(|referrer| referrer.annotations.as_ref());
         let referrer = self.entry_size() + 64 * pairs.map_or(0, std::collections::BTreeMap::len);
-        (size_of::<Self>() + 128 + digests * size_of::<Digest>() + referrer) as u64
+        let platforms = self.purposes.iter().map(Purpose::weight).sum::<usize>();
+        let texts = self.media_type.len() + platforms + 8 * self.sizes.len();
+        (size_of::<Self>() + 128 + digests * size_of::<Digest>() + texts + referrer) as u64
     }
+}
+
+/// The annotation of a child that BuildKit made for another one.
+const BUILDKIT_REFERENCE: &str = "vnd.docker.reference.type";
+
+impl Purpose {
+    fn of(child: &Descriptor) -> Self {
+        let annotations = child.annotations.as_ref();
+        if annotations.is_some_and(|annotations| annotations.contains_key(BUILDKIT_REFERENCE)) {
+            return Self::Attestation;
+        }
+        match child.platform.as_ref().and_then(Platform::name) {
+            Some(platform) => Self::Platform(platform.into()),
+            None => Self::Unsaid,
+        }
+    }
+
+    fn weight(&self) -> usize {
+        let text = match self {
+            Self::Platform(platform) => platform.len() + 16,
+            Self::Attestation | Self::Unsaid => 0,
+        };
+        size_of::<Self>() + text
+    }
+}
+
+/// The descriptors without those of a digest that occurs before.
+fn distinct<'a>(descriptors: impl Iterator<Item = &'a Descriptor>) -> Vec<&'a Descriptor> {
+    let mut seen = HashSet::new();
+    descriptors
+        .filter(|descriptor| seen.insert(descriptor.digest))
+        .collect()
 }
 
 /// Each of `digests` once, where it occurs first.
@@ -347,10 +428,26 @@ impl Manifests {
 
     /// Looks the manifest `digest` up tolerantly: a failure is part of the answer.
     pub(crate) async fn look_up(&self, digest: &Digest) -> Stored {
-        if let Some(facts) = self.facts.get(digest) {
-            return Stored::Understood(facts);
+        match self.within(digest, Duration::MAX).await {
+            Ok(stored) => stored,
+            Err(error) => Stored::Unreadable(error.to_string()),
         }
-        match self.find(digest, Duration::MAX).await {
+    }
+
+    /// As [`look_up`](Self::look_up), for a request that shows what is damaged: it fails with the store, and does not wait for long.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large manifests are being read.
+    pub(crate) async fn look_up_soon(&self, digest: &Digest) -> Result<Stored> {
+        self.within(digest, PATIENCE).await
+    }
+
+    async fn within(&self, digest: &Digest, patience: Duration) -> Result<Stored> {
+        if let Some(facts) = self.facts.get(digest) {
+            return Ok(Stored::Understood(facts));
+        }
+        Ok(match self.find(digest, patience).await {
             Ok(Found::Absent) => Stored::Absent,
             // A flipped bit may be part of a digest in the manifest.
             Ok(Found::Damaged(size)) => Stored::Unreadable(format!("its {size} bytes are damaged")),
@@ -359,11 +456,14 @@ impl Manifests {
                 Stored::Understood(facts)
             }
             Ok(Found::Whole(_, Err(why))) => Stored::Unreadable(why),
-            Err(error) if error.storage_kind() == Some(ErrorKind::TooLarge) => {
-                Stored::Unreadable("it is too large to be a manifest".to_owned())
-            }
-            Err(error) => Stored::Unreadable(error.to_string()),
-        }
+            Err(error) => match error.storage_kind() {
+                Some(ErrorKind::TooLarge) => {
+                    Stored::Unreadable("it is too large to be a manifest".to_owned())
+                }
+                Some(ErrorKind::Damaged) => Stored::Unreadable(error.to_string()),
+                _ => return Err(error),
+            },
+        })
     }
 
     /// Lets `read` look at the manifest `digest` tolerantly, whatever is remembered of it.
@@ -376,7 +476,29 @@ impl Manifests {
         digest: &Digest,
         read: fn(&ManifestView) -> T,
     ) -> Result<Viewed<T>> {
-        let bytes = match self.find(digest, Duration::MAX).await {
+        self.view_within(digest, Duration::MAX, read).await
+    }
+
+    /// As [`view`](Self::view), for a request, which does not wait for long.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large manifests are being read.
+    pub(crate) async fn view_soon<T: Send + 'static>(
+        &self,
+        digest: &Digest,
+        read: fn(&ManifestView) -> T,
+    ) -> Result<Viewed<T>> {
+        self.view_within(digest, PATIENCE, read).await
+    }
+
+    async fn view_within<T: Send + 'static>(
+        &self,
+        digest: &Digest,
+        patience: Duration,
+        read: fn(&ManifestView) -> T,
+    ) -> Result<Viewed<T>> {
+        let bytes = match self.find(digest, patience).await {
             Ok(Found::Whole(bytes, Ok(_))) => bytes,
             Ok(Found::Whole(_, Err(why))) => return Ok(Viewed::NoManifest(why)),
             Ok(Found::Damaged(_)) => return Ok(Viewed::Damaged),

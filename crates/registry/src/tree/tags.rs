@@ -5,7 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use wharf_oci::{Digest, PageRequest, RepoName, Tag};
 use wharf_storage::{Fingerprint, Found, FoundPage, Key, Storage, Version, Wanted, layout};
 
-use super::{directory::exists, link::Links, parallel::in_parallel};
+use super::{
+    directory::exists,
+    link::{Links, fingerprint},
+    parallel::in_parallel,
+};
 use crate::error::Result;
 
 /// How many names are asked of the store at once when many of them may be left out.
@@ -136,12 +140,14 @@ impl Tags {
         } else {
             self.pointing(name, &[], None, usize::MAX).await?
         };
-        let digests: HashMap<Fingerprint, Digest> =
-            digests.iter().map(|digest| (of_link(digest), *digest)).collect();
+        let digests: HashMap<Fingerprint, Digest> = digests
+            .iter()
+            .map(|digest| (fingerprint(digest), *digest))
+            .collect();
         let pointers = listed.found.iter().map(|tag| pointer(name, tag, &digests, links));
         let mut found: HashMap<Digest, Vec<Pointer>> = HashMap::new();
         for (digest, pointer) in in_parallel(pointers).await?.into_iter().flatten() {
-            if digests.contains_key(&of_link(&digest)) {
+            if digests.contains_key(&fingerprint(&digest)) {
                 found.entry(digest).or_default().push(pointer);
             }
         }
@@ -170,11 +176,6 @@ impl Tags {
 /// Whether a name in the directory of tags is that of a tag.
 pub(crate) fn is_tag(name: &str) -> bool {
     name.parse::<Tag>().is_ok()
-}
-
-/// The fingerprint of a link to `digest`.
-fn of_link(digest: &Digest) -> Fingerprint {
-    Fingerprint::of(&layout::link_content(digest))
 }
 
 /// What a name in the directory of tags points at.

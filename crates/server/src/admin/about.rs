@@ -1,6 +1,6 @@
 //! The facts about a server: its program, its engine, and the replicas beside it.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use wharf_storage::{Storage, replicas};
@@ -29,11 +29,12 @@ pub struct About {
 pub struct Replicas(Arc<dyn Storage>);
 
 impl About {
-    /// The facts as the API shows them.
+    /// The facts as the API shows them, with the health checks that are `failing`.
     ///
     /// # Errors
     /// When the bucket cannot be read.
-    pub async fn show(&self) -> wharf_storage::Result<wire::Server> {
+    pub async fn show(&self, failing: BTreeMap<String, String>) -> wharf_storage::Result<wire::Server> {
+        let uptime = Timestamp::now().duration_since(self.started).as_secs();
         let replicas = match &self.replicas {
             Some(replicas) => Some(replicas.list().await?),
             None => None,
@@ -45,6 +46,9 @@ impl About {
             build: self.build.to_owned(),
             engine: self.engine.to_owned(),
             started: format!("{:.0}", self.started),
+            uptime: u64::try_from(uptime).unwrap_or_default(),
+            healthy: failing.is_empty(),
+            failing,
             replicas,
         })
     }

@@ -17,9 +17,9 @@ use wharf_registry::{
     retention::{DEFAULT_MOST, Policy, RetentionRule, repository_pattern, tag_pattern},
 };
 
-pub use self::pulls::PullCounts;
 use super::{
     plans::{DeletionError, shown_bytes, shown_plan},
+    pulls::PullCounts,
     shown::time,
     wire,
 };

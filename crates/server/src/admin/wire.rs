@@ -2,9 +2,12 @@
 
 mod collections;
 mod deletion;
+mod image;
+mod images;
 mod retention;
+mod search;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,9 +21,15 @@ pub use self::deletion::{
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
 };
+pub use image::{Child, Configuration, Image, Layer, Manifest, Part, Referrer, Step};
+pub use images::{
+    ListedImage, ListedPlatform, ListedRepository, ListedTag, PullCount, RepositoryPage, RepositoryUsage,
+    TagPage, Usage,
+};
 pub use retention::{
     ConfiguredRetention, EndedRetention, Retention, RetentionRule, UnreadRepository, Verdict,
 };
+pub use search::{SearchHit, SearchMatch, SearchPage};
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,6 +79,13 @@ pub struct Server {
     pub engine: String,
     /// When the server started (RFC 3339).
     pub started: String,
+    /// How long the server has run, in seconds.
+    pub uptime: u64,
+    /// Whether no health check fails. While one does, requests for images are refused.
+    pub healthy: bool,
+    /// The health checks that fail, each with its reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub failing: BTreeMap<String, String>,
     /// The servers of the same bucket, this one included; absent where the store is in no bucket.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Vec<Replica>>,

@@ -7,7 +7,7 @@ use super::{
     call::Call,
     problem::{Problem, Result},
 };
-use crate::admin::wire;
+use crate::{admin::wire, health::Health};
 
 pub(crate) fn whoami(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
@@ -22,7 +22,14 @@ pub(crate) fn whoami(call: Call) -> BoxFuture<'static, Result<Answer>> {
 }
 
 pub(crate) fn server(call: Call) -> BoxFuture<'static, Result<Answer>> {
-    async move { Answer::json(&call.shared.admin.about.show().await.map_err(Problem::failed)?) }.boxed()
+    async move {
+        let failing = call.shared.health.as_deref().map(Health::failing);
+        let failing = failing.unwrap_or_default().into_iter();
+        let failing = failing.map(|(check, why)| (check.to_owned(), why)).collect();
+        let shown = call.shared.admin.about.show(failing).await;
+        Answer::json(&shown.map_err(Problem::failed)?)
+    }
+    .boxed()
 }
 
 pub(crate) fn document(call: Call) -> BoxFuture<'static, Result<Answer>> {

@@ -15,7 +15,7 @@ use super::{
     problem::{Kind, Problem, Result},
     query::Query,
 };
-use crate::{admin::Admin, rights::Rights};
+use crate::{admin::Admin, health::Health, rights::Rights};
 
 /// What the calls of one server share.
 #[derive(Debug)]
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) admin: Admin,
     /// Decides what clients may do; `None`: they do not log in.
     pub(crate) access: Option<Arc<Access>>,
+    /// The health checks; `None`: there are none.
+    pub(crate) health: Option<Arc<Health>>,
     /// The OpenAPI document.
     pub(crate) document: Bytes,
     /// Held by the change of a password file: its hash takes long, and one at a time is enough.

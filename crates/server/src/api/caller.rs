@@ -37,6 +37,8 @@ pub(crate) enum Right {
     Account,
     /// The right to administer the server.
     Admin,
+    /// The right to the catalogue, from which is left out what the caller may not see.
+    Catalog,
     /// These rights on the `repository` of the query, and on its `tag` if it has one; the last of them names them.
     Repository(&'static [Verb]),
 }
@@ -88,6 +90,7 @@ impl Right {
             Self::Any => "any",
             Self::Account => "account",
             Self::Admin => "admin",
+            Self::Catalog => "catalog",
             Self::Repository(verbs) => verbs.last().map_or("any", |verb| verb.as_str()),
         }
     }
@@ -132,6 +135,10 @@ pub(crate) async fn identify(
             let resource = Resource::Repository(name);
             verbs.iter().map(|&verb| Action { resource, verb }).collect()
         }
+        (Right::Catalog, _) => vec![Action {
+            resource: Resource::Catalog,
+            verb: Verb::All,
+        }],
         _ => Vec::new(),
     };
     let demand = Demand {
@@ -156,8 +163,8 @@ pub(crate) async fn identify(
         client: Some(principal.clone()),
     };
     let has_right = match right {
-        // The gates have checked those on a repository.
-        Right::Any | Right::Repository(_) => true,
+        // The gates have checked those on a repository and on the catalogue.
+        Right::Any | Right::Catalog | Right::Repository(_) => true,
         Right::Account => principal.acts_as_account(),
         Right::Admin => caller.is_admin,
     };

@@ -4,6 +4,7 @@ use http::StatusCode;
 use schemars::{SchemaGenerator, generate::SchemaSettings};
 use serde_json::{Map, Value, json};
 use wharf_activity::Action;
+use wharf_registry::Order;
 
 use super::{
     caller::Right,
@@ -115,6 +116,7 @@ fn in_query(parameter: &Parameter) -> Value {
         Form::Text | Form::Repository | Form::Tag => json!({"type": "string", "minLength": 1}),
         Form::Time => json!({"type": "string", "format": "date-time"}),
         Form::Action => json!({"type": "string", "enum": Action::ALL.map(Action::as_str)}),
+        Form::Order => json!({"type": "string", "enum": Order::ALL.map(Order::as_str)}),
         Form::UpTo(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
     };
     json!({

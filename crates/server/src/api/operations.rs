@@ -6,7 +6,7 @@ use wharf_access::Verb;
 use super::{
     about, activity,
     caller::Right,
-    collections, deletions,
+    collections, deletions, images,
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
@@ -113,6 +113,41 @@ const LIMIT: Parameter = Parameter {
     is_required: false,
 };
 
+const MATCH: Parameter = Parameter {
+    name: "match",
+    help: "only those whose names match: a name, a pattern such as `1.*`, or a regular expression after `re:`",
+    form: Form::Text,
+    is_required: false,
+};
+
+const REFERENCE: Parameter = Parameter {
+    name: "reference",
+    help: "tag or digest",
+    form: Form::Text,
+    is_required: true,
+};
+
+const TEXT: Parameter = Parameter {
+    name: "q",
+    help: "text to look for, in upper or lower case",
+    form: Form::Text,
+    is_required: true,
+};
+
+const IN: Parameter = Parameter {
+    name: "in",
+    help: "where to look: some of `name`, `label`, `annotation` and `digest`, with commas between them; everywhere if it is left out",
+    form: Form::Text,
+    is_required: false,
+};
+
+const SORT: Parameter = Parameter {
+    name: "sort",
+    help: "the order: `name` if it is left out; `-` is from the last one, or the newest one",
+    form: Form::Order,
+    is_required: false,
+};
+
 /// A read without parameters, whose fields a row of the table overrides.
 const READ: Operation = Operation {
     id: "",
@@ -132,7 +167,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 29] = [
+pub(crate) static OPERATIONS: [Operation; 34] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -144,7 +179,7 @@ pub(crate) static OPERATIONS: [Operation; 29] = [
     Operation {
         id: "showServer",
         path: "/server",
-        summary: "Show version, engine and replicas",
+        summary: "Show version, engine, health and replicas",
         right: Right::Admin,
         answer: Some(schema::<wire::Server>),
         handler: about::server,
@@ -273,6 +308,58 @@ pub(crate) static OPERATIONS: [Operation; 29] = [
         answer: Some(schema::<wire::ActivityPage>),
         problems: &[Kind::NoActivity],
         handler: activity::list,
+        ..READ
+    },
+    Operation {
+        id: "listRepositories",
+        path: "/repositories",
+        summary: "List the repositories that the caller may pull from: tags, sizes, pushes and pulls",
+        right: Right::Catalog,
+        query: &[MATCH, SORT, CURSOR, LIMIT],
+        answer: Some(schema::<wire::RepositoryPage>),
+        handler: images::repositories,
+        ..READ
+    },
+    Operation {
+        id: "listTags",
+        path: "/tags",
+        summary: "List the tags of a repository: sizes, platforms, pushes, pulls, and what is damaged",
+        right: Right::Repository(&[Verb::Pull]),
+        query: &[NAME_OF_REPOSITORY, MATCH, SORT, CURSOR, LIMIT],
+        answer: Some(schema::<wire::TagPage>),
+        problems: &[Kind::UnknownImage],
+        handler: images::tags,
+        ..READ
+    },
+    Operation {
+        id: "showImage",
+        path: "/image",
+        summary: "Show an image: manifest, configuration, layers, platforms, referrers, tags, and what is damaged",
+        right: Right::Repository(&[Verb::Pull]),
+        query: &[NAME_OF_REPOSITORY, REFERENCE],
+        answer: Some(schema::<wire::Image>),
+        problems: &[Kind::UnknownImage],
+        handler: images::image,
+        ..READ
+    },
+    Operation {
+        id: "search",
+        path: "/search",
+        summary: "Search the tags that the caller may pull by names, labels, annotations and digests",
+        right: Right::Catalog,
+        query: &[TEXT, IN, CURSOR, LIMIT],
+        answer: Some(schema::<wire::SearchPage>),
+        handler: images::search,
+        ..READ
+    },
+    Operation {
+        id: "showUsage",
+        path: "/usage",
+        summary: "Show the disk use of the largest repositories: what only they need, and what they share",
+        right: Right::Admin,
+        query: &[LIMIT],
+        answer: Some(schema::<wire::Usage>),
+        handler: images::usage,
         ..READ
     },
     Operation {
@@ -515,6 +602,7 @@ mod tests {
             let right = match operation.right {
                 Right::Any => String::new(),
                 Right::Account => "an account".to_owned(),
+                Right::Catalog => "the catalogue".to_owned(),
                 right @ (Right::Admin | Right::Repository(_)) => format!("`{}`", right.name()),
             };
             let query: Vec<String> = operation

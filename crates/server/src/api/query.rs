@@ -5,6 +5,7 @@ use std::{borrow::Cow, fmt::Display, str::FromStr};
 use jiff::Timestamp;
 use wharf_activity::Action;
 use wharf_oci::{RepoName, Tag, query_pairs};
+use wharf_registry::Order;
 
 use super::problem::{Kind, Problem, Result};
 
@@ -32,6 +33,8 @@ pub(crate) enum Form {
     Time,
     /// An action of the activity log.
     Action,
+    /// The name of an order of a list.
+    Order,
 }
 
 /// The parameters of a request, each once.
@@ -113,15 +116,18 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
             name,
             format!("`{name}` must be a time of RFC 3339, such as `2030-12-31T23:59:59Z`"),
         )),
-        Form::Action => {
-            let known = Action::ALL.map(Action::as_str);
-            match known.contains(&&*value) {
-                true => Ok(value.into_owned()),
-                false => Err(bad(
-                    name,
-                    format!("`{name}` must be one of `{}`", known.join("`, `")),
-                )),
-            }
+        Form::Action => one_of(&Action::ALL.map(Action::as_str), name, value),
+        Form::Order => one_of(&Order::ALL.map(Order::as_str), name, value),
+    }
+}
+
+/// The value, if it is one of those that are `known`.
+fn one_of(known: &[&str], name: &str, value: Cow<'_, str>) -> Result<String> {
+    match known.contains(&&*value) {
+        true => Ok(value.into_owned()),
+        false => {
+            let text = format!("`{name}` must be one of `{}`", known.join("`, `"));
+            Err(bad(name, text))
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{
     answer::{Answer, json},
     tags::{AT_ONCE, append_names, with_link},
 };
-use crate::{call::Call, error::Result, rights::Rights};
+use crate::{call::Call, error::Result, repository_sight::go_on_after, rights::Rights};
 
 pub(super) async fn list(call: Call<'_>, rights: &Rights) -> Answer {
     let options = &call.app.options;
@@ -38,10 +38,9 @@ async fn visible(call: Call<'_>, sight: &Sight<'_>, last: Option<String>, wanted
     }
     let mut after = last.unwrap_or_default();
     loop {
-        match sight.next_from(&after) {
+        match go_on_after(sight, &after) {
             None => return Ok(found),
-            Some(next) if *next != *after => after = just_before(next),
-            Some(_) => {}
+            Some(place) => after = place,
         }
         // One more tells whether there is another page.
         let missing = wanted + 1 - found.names.len();
@@ -61,35 +60,6 @@ async fn visible(call: Call<'_>, sight: &Sight<'_>, last: Option<String>, wanted
         match walked.names.last().filter(|_| walked.more) {
             Some(end) => after = end.to_string(),
             None => return Ok(found),
-        }
-    }
-}
-
-/// A text that comes before `name` and behind every name of a repository that does: these have no byte above `z`.
-fn just_before(name: &str) -> String {
-    let mut text = name.as_bytes().to_vec();
-    match text.pop() {
-        Some(byte) if byte.is_ascii() && byte > 0 => text.extend([byte - 1, 0x7f]),
-        // A prefix is the beginning of a name, which is ASCII; from the start nothing is left out.
-        _ => text.clear(),
-    }
-    String::from_utf8(text).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_walk_jumps_to_the_place_before_a_name_and_misses_none() {
-        let names = [
-            "a", "tea", "team", "team-x/y", "team.a", "team/", "team/a", "team0", "teb", "z",
-        ];
-        for target in ["team/", "team", "t", "z", "a", "0", ""] {
-            let place = just_before(target);
-            for name in names {
-                assert_eq!(*name > *place, name >= target, "{name} and {target}");
-            }
         }
     }
 }

@@ -4,8 +4,11 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use wharf_access::{Access, robot::Robots};
+use wharf_activity::Activity;
 use wharf_http::{Listener, SocketOwner};
-use wharf_server::admin::{About, AccessRules, ActivityLog, Admin, Replicas, Retention, Tokens, Users};
+use wharf_server::admin::{
+    About, AccessRules, ActivityLog, Admin, PullCounts, Replicas, Retention, Tokens, Users,
+};
 use wharf_storage::{Objects, Storage};
 
 use super::telemetry;
@@ -18,7 +21,12 @@ use crate::{
 const MODE: u32 = 0o600;
 
 /// Makes the services of administration.
-pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Option<&Arc<Access>>) -> Admin {
+pub(super) fn services(
+    settings: &Settings,
+    store: &Arc<dyn Storage>,
+    access: Option<&Arc<Access>>,
+    activity: Option<&Activity>,
+) -> Admin {
     let is_in_bucket = matches!(settings.storage, Engine::S3(_) | Engine::Cloud(_));
     let tokens = access.and_then(|access| Tokens::of(Arc::clone(access)));
     Admin {
@@ -45,6 +53,9 @@ pub(super) fn services(settings: &Settings, store: &Arc<dyn Storage>, access: Op
         tokens,
         collections: None,
         retention: Retention::default(),
+        pulls: activity.map_or(PullCounts::None, |activity| {
+            PullCounts::Counting(activity.pulls().clone())
+        }),
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use wharf_activity::Activity;
 use wharf_registry::{Lease, Registry};
 use wharf_server::admin::{PullCounts, Retention};
 use wharf_storage::Storage;
@@ -19,12 +18,9 @@ pub(super) fn start(
     settings: &Settings,
     registry: &Arc<Registry>,
     store: &Arc<dyn Storage>,
-    activity: Option<&Activity>,
+    pulls: PullCounts,
     supervisor: &Supervisor,
 ) -> anyhow::Result<Retention> {
-    let pulls = activity.map_or(PullCounts::None, |activity| {
-        PullCounts::Counting(activity.pulls().clone())
-    });
     let retention = Retention::new(settings.retention.policy.clone(), pulls);
     let Some(schedule) = settings.retention.schedule else {
         return Ok(retention);

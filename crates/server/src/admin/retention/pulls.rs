@@ -1,35 +1,15 @@
 //! When images were pulled last, for rules that ask for it.
 
-use std::{fmt, sync::Arc, time::SystemTime};
+use std::{sync::Arc, time::SystemTime};
 
-use wharf_activity::{AllPulls, Pulls};
+use wharf_activity::AllPulls;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{
     PullsOf, Result,
     retention::{LastPulls, Policy},
 };
-use wharf_storage::Objects;
 
-/// Where the counts of pulls are.
-#[derive(Clone)]
-pub enum PullCounts {
-    /// There are none, because there is no activity log.
-    None,
-    /// This process counts.
-    Counting(Pulls),
-    /// Other processes have written them in this store.
-    Written(Arc<dyn Objects>),
-}
-
-impl fmt::Debug for PullCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::None => "None",
-            Self::Counting(_) => "Counting",
-            Self::Written(_) => "Written",
-        })
-    }
-}
+use crate::admin::pulls::PullCounts;
 
 impl PullCounts {
     /// What the rules of `policy` need to know of pulls.
@@ -41,11 +21,7 @@ impl PullCounts {
         if !policy.needs_pulls() {
             return Ok(Snapshot(None));
         }
-        Ok(Snapshot(match self {
-            Self::None => None,
-            Self::Counting(pulls) => Some(pulls.all().await?),
-            Self::Written(objects) => Some(Pulls::written(&**objects).await?),
-        }))
+        Ok(Snapshot(self.all().await?))
     }
 }
 

@@ -1,0 +1,301 @@
+//! The tags of a repository, with what they point at.
+
+use std::{sync::Arc, time::SystemTime};
+
+use wharf_oci::{Digest, PageRequest, RepoName, Tag};
+use wharf_pattern::Pattern;
+use wharf_storage::{Key, Storage, layout};
+
+use super::{
+    members::ImageSummary,
+    order::{First, Order, Place},
+};
+use crate::{
+    error::Result,
+    patience::turn,
+    registry::Registry,
+    tag_rights::TagRights,
+    tree::{
+        histories::{self, Times},
+        link,
+        parallel::in_jobs,
+    },
+};
+
+/// How many names are asked of the store at once, and how many of them are kept while a list is sorted.
+const AT_ONCE: usize = 1000;
+
+/// What is wanted of the tags of a repository.
+#[derive(Debug, Clone, Copy)]
+pub struct TagsWanted<'a> {
+    /// The pattern that the names match; `None`: all of them.
+    pub matching: Option<&'a Pattern>,
+    /// The order of the list.
+    pub order: Order,
+    /// The place after which the page begins; `None`: at the start.
+    pub after: Option<&'a Place>,
+    /// How many tags the page has at most.
+    pub limit: usize,
+}
+
+/// A page of the tags of a repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagList {
+    /// The tags in their order.
+    pub tags: Vec<TagRow>,
+    /// The place after which the next page begins; `None` on the last one.
+    pub next: Option<Place>,
+}
+
+/// A tag, with what it points at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagRow {
+    /// The tag.
+    pub tag: Tag,
+    /// When it was pushed last: the time of its link.
+    pub pushed: SystemTime,
+    /// Digest of the manifest at which it points; `None` where its link is damaged.
+    pub digest: Option<Digest>,
+    /// The image.
+    pub image: ImageSummary,
+}
+
+/// A tag, and its link.
+#[derive(Debug)]
+pub(super) struct Located {
+    pub(super) tag: Tag,
+    pub(super) pushed: SystemTime,
+    /// `None`: the link is damaged.
+    pub(super) digest: Option<Digest>,
+}
+
+impl Registry {
+    /// The tags of `name` that are wanted, and that a client with these `rights` may see.
+    ///
+    /// A page in ascending order of the names reads the links and manifests of its own tags, and names alone of those that do not match. In
+    /// another order all names are read, and by time when each tag was pushed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NameUnknown`](crate::Error::NameUnknown) when there is no such repository; [`Error::Exhausted`](crate::Error::Exhausted) when too many lists are being made; errors
+    /// of the store.
+    pub async fn list_tags(
+        &self,
+        name: &RepoName,
+        wanted: TagsWanted<'_>,
+        rights: &dyn TagRights,
+    ) -> Result<TagList> {
+        let _turn = turn(&self.budget().lists).await?;
+        let (tags, more) = match wanted.order {
+            Order::Name => self.first_tags(name, wanted, rights).await?,
+            _ => self.sorted_tags(name, wanted, rights).await?,
+        };
+        let last = tags.last().filter(|_| more);
+        let next = last.map(|last| wanted.order.place_of(last.tag.as_str(), last.pushed));
+        let digests = tags.iter().filter_map(|located| located.digest);
+        let members = self.members(name, digests).await?;
+        let rows = tags.into_iter().map(|located| TagRow {
+            image: match &located.digest {
+                Some(digest) => members.summary(digest),
+                None => ImageSummary::broken(DAMAGED.to_owned()),
+            },
+            tag: located.tag,
+            pushed: located.pushed,
+            digest: located.digest,
+        });
+        Ok(TagList {
+            tags: rows.collect(),
+            next,
+        })
+    }
+
+    /// The page in ascending order of the names, and whether there is another one.
+    async fn first_tags(
+        &self,
+        name: &RepoName,
+        wanted: TagsWanted<'_>,
+        rights: &dyn TagRights,
+    ) -> Result<(Vec<Located>, bool)> {
+        let mut walk = TagWalk::new(name, wanted.after.map(|place| &*place.name));
+        let mut tags = Vec::new();
+        // One more than a page has shows that there is another one.
+        while tags.len() <= wanted.limit {
+            let missing = wanted.limit + 1 - tags.len();
+            let at_once = match wanted.matching {
+                Some(_) => AT_ONCE,
+                None => missing.min(AT_ONCE),
+            };
+            let Some(names) = self.next_tags(&mut walk, at_once).await? else {
+                break;
+            };
+            let mut names: Vec<Tag> = names
+                .into_iter()
+                .filter(|tag| is_wanted(tag, wanted, rights))
+                .collect();
+            if names.len() > missing {
+                names.truncate(missing);
+                walk.go_back_to(names.last());
+            }
+            tags.extend(self.locate(name, names).await?);
+        }
+        let more = tags.len() > wanted.limit;
+        tags.truncate(wanted.limit);
+        Ok((tags, more))
+    }
+
+    /// The page in another order, and whether there is another one.
+    async fn sorted_tags(
+        &self,
+        name: &RepoName,
+        wanted: TagsWanted<'_>,
+        rights: &dyn TagRights,
+    ) -> Result<(Vec<Located>, bool)> {
+        let mut walk = TagWalk::new(name, None);
+        if wanted.order.is_by_time() {
+            let mut first = First::new(wanted.order, wanted.after, wanted.limit);
+            while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
+                let names = names.into_iter().filter(|tag| is_wanted(tag, wanted, rights));
+                for located in self.locate(name, names.collect()).await? {
+                    let place = wanted.order.place_of(located.tag.as_str(), located.pushed);
+                    first.add(place, located);
+                }
+            }
+            return Ok(first.page());
+        }
+        let mut first = First::new(wanted.order, wanted.after, wanted.limit);
+        while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
+            for tag in names.into_iter().filter(|tag| is_wanted(tag, wanted, rights)) {
+                first.add(wanted.order.place_of(tag.as_str(), SystemTime::UNIX_EPOCH), tag);
+            }
+        }
+        let (names, more) = first.page();
+        let mut tags = self.locate(name, names).await?;
+        tags.sort_unstable_by(|one, other| other.tag.cmp(&one.tag));
+        Ok((tags, more))
+    }
+
+    /// The next tags of a walk through all of them, and perhaps none of a page; `None` at its end.
+    pub(super) async fn next_tags(&self, walk: &mut TagWalk<'_>, at_once: usize) -> Result<Option<Vec<Tag>>> {
+        if walk.is_at_end {
+            return Ok(None);
+        }
+        let request = PageRequest {
+            n: Some(at_once),
+            last: walk.after.as_deref().map(str::to_owned),
+        };
+        let page = self.tags(walk.name, &request).await?;
+        walk.is_at_end = !page.more || page.names.is_empty();
+        walk.after = page.names.last().cloned();
+        Ok(Some(
+            page.names.iter().filter_map(|tag| tag.parse().ok()).collect(),
+        ))
+    }
+
+    /// When each of `tags` was pushed last. Those that are gone meanwhile are left out.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(super) async fn pushed(&self, name: &RepoName, tags: Vec<Tag>) -> Result<Vec<SystemTime>> {
+        if self.storage.is_shared() {
+            let times = histories::of_tags(&*self.storage, name, &tags).await?;
+            return Ok(times.into_values().filter_map(|times| times.moved).collect());
+        }
+        let (storage, name) = (Arc::clone(&self.storage), name.clone());
+        let pushed = in_jobs(tags, move |tag| {
+            let (storage, link) = (Arc::clone(&storage), layout::tag_link(&name, &tag));
+            async move { Ok(written(&*storage, &link).await?.moved) }
+        });
+        Ok(pushed.await?.into_iter().flatten().collect())
+    }
+
+    /// What the links of `tags` hold, and since when, in the order of the names. Those that are gone meanwhile are left out.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(super) async fn locate(&self, name: &RepoName, tags: Vec<Tag>) -> Result<Vec<Located>> {
+        let (storage, links) = (Arc::clone(&self.storage), Arc::clone(&self.tree.links));
+        let mut listed = match storage.is_shared() {
+            true => histories::of_tags(&*storage, name, &tags).await?,
+            false => std::collections::HashMap::new(),
+        };
+        let tags = tags.into_iter().map(|tag| {
+            let times = listed.remove(&tag);
+            (tag, times)
+        });
+        let name = name.clone();
+        let located = in_jobs(tags.collect(), move |(tag, times)| {
+            let (storage, links) = (Arc::clone(&storage), Arc::clone(&links));
+            let key = layout::tag_link(&name, &tag);
+            async move {
+                let Times {
+                    moved,
+                    version,
+                    history,
+                } = match times {
+                    Some(times) => times,
+                    None if storage.is_shared() => Times::default(),
+                    None => written(&*storage, &key).await?,
+                };
+                let Some(pushed) = moved else {
+                    return Ok(None);
+                };
+                let told = link::told(version.as_ref(), history.iter().map(|entry| &entry.digest));
+                let remembered = || links.remembered_as(&key, version.as_ref()?);
+                if let Some(digest) = told.or_else(remembered) {
+                    let digest = Some(digest);
+                    return Ok(Some(Located { tag, pushed, digest }));
+                }
+                let read = links.observe(&key).await?;
+                Ok(read.map(|(digest, _)| Located { tag, pushed, digest }))
+            }
+        });
+        Ok(located.await?.into_iter().flatten().collect())
+    }
+}
+
+/// When the link of a tag was written, and its version, without its history.
+async fn written(storage: &dyn Storage, link: &Key) -> Result<Times> {
+    match storage.stat(link).await {
+        Ok(stat) => Ok(Times {
+            moved: Some(stat.modified),
+            version: stat.version,
+            history: Vec::new(),
+        }),
+        Err(error) if error.is_not_found() => Ok(Times::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+const DAMAGED: &str = "the link of the tag does not hold a digest; push the tag again";
+
+fn is_wanted(tag: &Tag, wanted: TagsWanted<'_>, rights: &dyn TagRights) -> bool {
+    let matches = |pattern: &Pattern| pattern.matches(tag.as_str(), None);
+    wanted.matching.is_none_or(matches) && rights.may_see(tag)
+}
+
+/// A walk through the tags of a repository, in ascending order of their names.
+#[derive(Debug)]
+pub(super) struct TagWalk<'a> {
+    name: &'a RepoName,
+    after: Option<Box<str>>,
+    is_at_end: bool,
+}
+
+impl<'a> TagWalk<'a> {
+    pub(super) fn new(name: &'a RepoName, after: Option<&str>) -> Self {
+        Self {
+            name,
+            after: after.map(Into::into),
+            is_at_end: false,
+        }
+    }
+
+    /// Goes on after `tag`, one of those that the walk passed last.
+    fn go_back_to(&mut self, tag: Option<&Tag>) {
+        if let Some(tag) = tag {
+            (self.after, self.is_at_end) = (Some(tag.as_str().into()), false);
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Repositories, tags and images, as lists show them.
+
+use wharf_activity::{AllPulls, PullCount};
+use wharf_oci::RepoName;
+use wharf_registry::{
+    ImageSummary, Registry, RepositoriesWanted, RepositorySight, Result, TagRights, TagsWanted,
+};
+
+use super::{pulls::PullCounts, shown::time, wire};
+
+/// The tags of `name` that are `wanted`, and that a client with these `rights` may see.
+///
+/// # Errors
+///
+/// As [`Registry::list_tags`].
+pub async fn list_tags(
+    registry: &Registry,
+    pulls: &PullCounts,
+    name: &RepoName,
+    wanted: TagsWanted<'_>,
+    rights: &dyn TagRights,
+) -> Result<wire::TagPage> {
+    let page = registry.list_tags(name, wanted, rights).await?;
+    let pulls = pulls.of(name).await?;
+    let tags = page.tags.into_iter().map(|row| wire::ListedTag {
+        pulls: shown_pulls(pulls.as_ref(), |pulls| pulls.tags.get(row.tag.as_str()).copied()),
+        tag: row.tag.to_string(),
+        digest: row.digest.map(|digest| digest.to_string()),
+        pushed: time(row.pushed),
+        image: shown_image(row.image),
+    });
+    Ok(wire::TagPage {
+        repository: name.to_string(),
+        tags: tags.collect(),
+        next: page.next.map(|place| place.to_string()),
+    })
+}
+
+/// The repositories that are `wanted`, and that a client may see.
+///
+/// # Errors
+///
+/// As [`Registry::list_repositories`].
+pub async fn list_repositories(
+    registry: &Registry,
+    pulls: &PullCounts,
+    wanted: RepositoriesWanted<'_>,
+    sight: &dyn RepositorySight,
+) -> Result<wire::RepositoryPage> {
+    let page = registry.list_repositories(wanted, sight).await?;
+    let pulls = match page.repositories.is_empty() {
+        true => None,
+        false => pulls.all().await?,
+    };
+    let repositories = page.repositories.into_iter().map(|row| {
+        let total = |pulls: &AllPulls| Some(pulls.repositories.get(row.name.as_str())?.total);
+        wire::ListedRepository {
+            pulls: shown_pulls(pulls.as_ref(), total),
+            name: row.name.to_string(),
+            tags: row.tags,
+            pushed: row.pushed.map(time),
+            manifests: row.manifests,
+            size: row.size,
+            damaged: row.damaged,
+            problem: row.problem,
+        }
+    });
+    Ok(wire::RepositoryPage {
+        repositories: repositories.collect(),
+        next: page.next.map(|place| place.to_string()),
+    })
+}
+
+/// The disk use of the `limit` largest repositories, and of all together.
+///
+/// # Errors
+///
+/// As [`Registry::usage`].
+pub async fn show_usage(registry: &Registry, limit: usize) -> Result<wire::Usage> {
+    let usage = registry.usage(limit).await?;
+    let repositories = usage.repositories.into_iter().map(|row| wire::RepositoryUsage {
+        name: row.name.to_string(),
+        manifests: row.manifests,
+        damaged: row.damaged,
+        size: row.size,
+        unique: row.unique,
+        shared: row.unique.map(|unique| row.size.saturating_sub(unique)),
+    });
+    Ok(wire::Usage {
+        repositories: repositories.collect(),
+        total: usage.total,
+        size: usage.size,
+        free: usage.space.map(|space| space.free),
+        capacity: usage.space.map(|space| space.total),
+        problem: usage.problem,
+    })
+}
+
+pub(super) fn shown_image(image: ImageSummary) -> wire::ListedImage {
+    let platforms = image.platforms.into_iter().map(|platform| wire::ListedPlatform {
+        platform: platform.platform.into(),
+        digest: platform.digest.to_string(),
+        size: platform.size,
+        problem: platform.problem,
+    });
+    wire::ListedImage {
+        media_type: image.media_type.map(Into::into),
+        kind: image.kind.map(|kind| kind.as_str().to_owned()),
+        size: image.size,
+        platforms: platforms.collect(),
+        problem: image.problem,
+    }
+}
+
+/// The pulls of what `find` finds in the counts; nothing at all where pulls are not counted.
+pub(super) fn shown_pulls<T>(
+    counts: Option<&T>,
+    find: impl FnOnce(&T) -> Option<PullCount>,
+) -> wire::PullCount {
+    let Some(counts) = counts else {
+        return wire::PullCount::default();
+    };
+    let count = find(counts);
+    wire::PullCount {
+        pulls: Some(count.map_or(0, |count| count.count)),
+        last_pull: count.map(|count| time(count.last.into())),
+    }
+}

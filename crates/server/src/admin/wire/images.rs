@@ -1,0 +1,159 @@
+//! Repositories, tags and images as lists show them. Times are those of RFC 3339.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A page of the repositories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RepositoryPage {
+    /// The repositories, in the order that was asked for.
+    pub repositories: Vec<ListedRepository>,
+    /// The cursor of the next page; absent on the last one. A page may have fewer repositories than its `limit`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A repository, with what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedRepository {
+    /// Name of the repository.
+    pub name: String,
+    /// How many tags it has that the caller may pull; `null` where there are more than 10,000.
+    pub tags: Option<usize>,
+    /// When one of these was pushed last; absent without any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pushed: Option<String>,
+    /// How many manifests it has; `null` where there are more than 5,000.
+    pub manifests: Option<usize>,
+    /// Bytes of what its manifests name, each digest counted once, as the manifests state them; `null` where there are more than 5,000
+    /// manifests or 50,000 digests. Other repositories may share some of them.
+    pub size: Option<u64>,
+    /// How many of its manifests are damaged or missing. What these name is not in the size.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub damaged: usize,
+    /// Why something is `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// How often its images were pulled.
+    #[serde(flatten)]
+    pub pulls: PullCount,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
+
+/// The disk use of a store. Sizes are those that its manifests state; manifests themselves are not counted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Usage {
+    /// The largest repositories that have manifests, the largest one first.
+    pub repositories: Vec<RepositoryUsage>,
+    /// How many there are; where something was left out, how many were read.
+    pub total: usize,
+    /// Bytes of all that these need, each digest counted once.
+    pub size: u64,
+    /// Bytes that are free on the file system; absent where the store has no such limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub free: Option<u64>,
+    /// Bytes of the file system, free or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capacity: Option<u64>,
+    /// Why something is left out: the store has more than one answer adds up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// The disk use of one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RepositoryUsage {
+    /// Name of the repository.
+    pub name: String,
+    /// How many manifests it has.
+    pub manifests: usize,
+    /// How many of them are damaged or missing. What these name is not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub damaged: usize,
+    /// Bytes of all that it needs, each digest counted once.
+    pub size: u64,
+    /// Bytes that no other repository needs; `null` where not all repositories were read.
+    pub unique: Option<u64>,
+    /// Bytes that other repositories need as well; `null` where not all repositories were read.
+    pub shared: Option<u64>,
+}
+
+/// A page of the tags of a repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TagPage {
+    /// Name of the repository.
+    pub repository: String,
+    /// The tags, in the order that was asked for.
+    pub tags: Vec<ListedTag>,
+    /// The cursor of the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A tag, with what it points at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedTag {
+    /// The tag.
+    pub tag: String,
+    /// Digest of the manifest at which it points; absent where its link is damaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+    /// When it was pushed last.
+    pub pushed: String,
+    /// The image, or another artifact.
+    #[serde(flatten)]
+    pub image: ListedImage,
+    /// How often it was pulled.
+    #[serde(flatten)]
+    pub pulls: PullCount,
+}
+
+/// What a list shows of an image or another artifact.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedImage {
+    /// Media type of the manifest; absent where that cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_type: Option<String>,
+    /// What it is to its users: `image`, `cache`, `chart`, `signature` or `other`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Bytes of its configuration and layers, of all its platforms, each digest counted once, as its manifests state them; absent where
+    /// these cannot all be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The platforms that it is for, without attestations.
+    pub platforms: Vec<ListedPlatform>,
+    /// What is missing or damaged, or was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What a list shows of an image for one platform.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedPlatform {
+    /// Name of the platform, such as `linux/arm64/v8`.
+    pub platform: String,
+    /// Digest of its manifest.
+    pub digest: String,
+    /// Bytes of its configuration and layers; absent where its manifest cannot be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// What is missing or damaged, or was not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// How often something was pulled. The pulls of the last seconds are not counted yet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PullCount {
+    /// How often, since its pulls are counted; absent where they are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pulls: Option<u64>,
+    /// When last; absent where that is not known, or it was not pulled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_pull: Option<String>,
+}

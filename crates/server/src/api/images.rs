@@ -1,0 +1,146 @@
+//! `/repositories`, `/tags`, `/image`, `/search` and `/usage`: what is in the registry.
+
+use std::fmt::Display;
+
+use futures_util::{FutureExt as _, future::BoxFuture};
+use wharf_oci::{Reference, ReferenceError};
+use wharf_pattern::Pattern;
+use wharf_registry::{
+    Order, Place, PlaceError, RepositoriesWanted, Search, SearchIn, SearchPlace, TagsWanted,
+    retention::{repository_pattern, tag_pattern},
+};
+
+use super::{
+    answer::Answer,
+    call::Call,
+    problem::{Kind, Problem, Result},
+    users::LARGEST_PAGE,
+};
+use crate::{admin, repository_sight::CatalogSight, tag_rights::RightsToTags};
+
+/// Number of entries on a page if the client names none.
+const ENTRIES: usize = 100;
+
+pub(crate) fn repositories(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let list = List::of(&call, repository_pattern)?;
+        let wanted = RepositoriesWanted {
+            matching: list.matching.as_ref(),
+            order: list.order,
+            after: list.after.as_ref(),
+            limit: list.limit,
+        };
+        let (registry, admin) = (&call.registry, &call.shared.admin);
+        let sight = CatalogSight(call.rights.sight(call.shared.access.as_deref()));
+        Answer::json(&admin::list_repositories(registry, &admin.pulls, wanted, &sight).await?)
+    }
+    .boxed()
+}
+
+pub(crate) fn tags(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let name = call.query.repository();
+        let name = name.ok_or_else(|| Problem::failed("a list of tags without a repository"))?;
+        let list = List::of(&call, tag_pattern)?;
+        let wanted = TagsWanted {
+            matching: list.matching.as_ref(),
+            order: list.order,
+            after: list.after.as_ref(),
+            limit: list.limit,
+        };
+        let admin = &call.shared.admin;
+        let rights = RightsToTags::new(call.rights, call.shared.access.clone(), &name);
+        Answer::json(&admin::list_tags(&call.registry, &admin.pulls, &name, wanted, &rights).await?)
+    }
+    .boxed()
+}
+
+pub(crate) fn image(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let name = call.query.repository();
+        let name = name.ok_or_else(|| Problem::failed("an image without a repository"))?;
+        let reference = call.query.required("reference");
+        let reference: Reference = reference
+            .parse()
+            .map_err(|error: ReferenceError| bad("reference", &error))?;
+        let admin = &call.shared.admin;
+        let rights = RightsToTags::new(call.rights, call.shared.access.clone(), &name);
+        Answer::json(&admin::show_image(&call.registry, &admin.pulls, (&name, &reference), &rights).await?)
+    }
+    .boxed()
+}
+
+pub(crate) fn search(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let query = &call.query;
+        let within = match query.get("in") {
+            Some(text) => text.split(',').map(place_of_search).collect::<Result<Vec<_>>>()?,
+            None => SearchIn::ALL.to_vec(),
+        };
+        let after: Option<SearchPlace> = match query.get("cursor") {
+            Some(text) => Some(text.parse().map_err(|error: PlaceError| bad("cursor", &error))?),
+            None => None,
+        };
+        let search = Search {
+            text: query.required("q"),
+            within: &within,
+            after: after.as_ref(),
+            limit: query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE),
+        };
+        let sight = CatalogSight(call.rights.sight(call.shared.access.as_deref()));
+        Answer::json(&admin::search(&call.registry, search, &sight).await?)
+    }
+    .boxed()
+}
+
+pub(crate) fn usage(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let limit = call.query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE);
+        Answer::json(&admin::show_usage(&call.registry, limit).await?)
+    }
+    .boxed()
+}
+
+fn place_of_search(word: &str) -> Result<SearchIn> {
+    let known = SearchIn::ALL.into_iter().find(|within| within.as_str() == word);
+    known.ok_or_else(|| {
+        let known = SearchIn::ALL.map(SearchIn::as_str).join("`, `");
+        let text = format!("must be some of `{known}`, with commas between them");
+        bad("in", &text)
+    })
+}
+
+/// What the query says of the list that it wants.
+struct List {
+    matching: Option<Pattern>,
+    order: Order,
+    after: Option<Place>,
+    limit: usize,
+}
+
+impl List {
+    fn of(call: &Call, pattern: fn(&str) -> std::result::Result<Pattern, String>) -> Result<Self> {
+        let query = &call.query;
+        let matching = match query.get("match") {
+            Some(text) => Some(pattern(text).map_err(|error| bad("match", &error))?),
+            None => None,
+        };
+        let sort = query.get("sort").unwrap_or_default();
+        let mut orders = Order::ALL.into_iter();
+        let order = orders.find(|order| order.as_str() == sort).unwrap_or_default();
+        let after = match query.get("cursor") {
+            Some(text) => Some(order.place(text).map_err(|error| bad("cursor", &error))?),
+            None => None,
+        };
+        Ok(Self {
+            matching,
+            order,
+            after,
+            limit: query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE),
+        })
+    }
+}
+
+fn bad(parameter: &str, text: &dyn Display) -> Problem {
+    Problem::new(Kind::BadQuery, format!("`{parameter}`: {text}")).with_field(parameter)
+}
