@@ -8,6 +8,7 @@ mod fsck;
 mod garbage_collect;
 mod gc;
 mod init;
+mod login;
 mod prune;
 mod storage;
 mod tag;
@@ -23,6 +24,7 @@ pub(crate) use self::{
     garbage_collect::GarbageCollect,
     gc::Gc,
     init::{Doctor, Init},
+    login::{Login, Logout},
     prune::Prune,
     storage::{Storage, StorageCopy},
     tag::{TagHistory, TagRestore},
@@ -194,6 +196,15 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+
+    /// Log in to a registry, for this program and for docker, podman and others, which find the login in docker's config.json.
+    ///
+    /// The password is tried first. It is kept by the credential helper of that file, or in the file itself, for its owner alone; of a
+    /// registry with a token server a token is kept in its place.
+    Login(Login),
+
+    /// Forget the login for a registry.
+    Logout(Logout),
 
     /// Print the completions of a shell.
     ///
@@ -508,17 +519,17 @@ pub(crate) struct List {
 
 /// Connection to a registry, and the credentials for it.
 ///
-/// Without a user, docker's stored credentials are used: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, config.json, and
-/// the credential helpers that these name.
+/// Without a user, stored credentials are used: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, docker's config.json, podman's
+/// auth.json, and the credential helpers that these name.
 #[derive(Debug, Args)]
 pub(crate) struct Remote {
     /// User name. The password is asked for, or read with --password-stdin.
     ///
     /// NAME:PASSWORD is accepted as well; every user of the machine can read that in the list of processes.
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, alias = "username", value_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// Read the password from standard input, up to the end of the line.
+    /// Read the password from standard input, without the line end at its end.
     #[arg(long)]
     pub(crate) password_stdin: bool,
 
@@ -535,6 +546,10 @@ pub(crate) struct Remote {
     /// Other hosts, such as that of the registry's token server, are not exempt: --cacert is for them.
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
+
+    /// Speak plain HTTP with this registry; the same as http:// before its name. Passwords travel in clear text then.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }
 
 #[cfg(test)]

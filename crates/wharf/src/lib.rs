@@ -101,6 +101,8 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             };
             cmd::inspect::run(&image, platform.as_deref(), view, remote)?;
         }
+        cli::Command::Login(arguments) => cmd::login::login(arguments)?,
+        cli::Command::Logout(arguments) => cmd::login::logout(arguments)?,
         cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
         cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
         cli::Command::User { command } => cmd::user::run(command)?,

@@ -13,7 +13,10 @@ use wharf_oci::{Descriptor, ManifestKind, ManifestView, Platform, Reference, med
 
 use crate::{
     cli::Remote,
-    cmd::remote::{ask, print, print_json},
+    cmd::{
+        nearest::explain,
+        remote::{ask, print, print_json},
+    },
 };
 
 /// Media types of image configurations, which have the platform and the history of an image.
@@ -43,7 +46,10 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let repository = name.repository.to_string();
     let image = ask(&name.registry, remote, async |client| {
-        let manifest = client.manifest(&repository, &name.reference).await?;
+        let manifest = match client.manifest(&repository, &name.reference).await {
+            Ok(manifest) => manifest,
+            Err(error) => return Err(explain(&client, name, error).await),
+        };
         read(&client, &repository, manifest, platform).await
     })?;
     match view {

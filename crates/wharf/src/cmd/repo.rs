@@ -8,6 +8,7 @@ use crate::{
     cli::{Repo, Tag},
     cmd::{
         deletion,
+        nearest::explain,
         remote::{ask, print, print_json},
         tag_history,
     },
@@ -40,7 +41,10 @@ pub(crate) fn run_tag(command: Tag) -> anyhow::Result<ExitCode> {
     };
     let name = repository.repository.to_string();
     let tags = ask(&repository.registry, list.remote, async |client| {
-        Ok(client.tags(&name).await?)
+        match client.tags(&name).await {
+            Ok(tags) => Ok(tags),
+            Err(error) => Err(explain(&client, &repository, error).await),
+        }
     })?;
     show(&tags, list.json)?;
     Ok(ExitCode::SUCCESS)
