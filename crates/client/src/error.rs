@@ -57,6 +57,24 @@ pub enum Error {
         /// Digest of the bytes that came.
         actual: Digest,
     },
+    /// The blob has another size than its manifest says.
+    #[error("`{path}` should have {expected} bytes, but has {actual}; it was cut short, or changed")]
+    WrongSize {
+        /// Path of the blob.
+        path: String,
+        /// Size that the manifest names, in bytes.
+        expected: u64,
+        /// Number of bytes that came.
+        actual: u64,
+    },
+    /// The bytes to push cannot be read.
+    #[error("cannot read `{path}`: {reason}")]
+    File {
+        /// Path of the file.
+        path: String,
+        /// Reason why it cannot be read.
+        reason: String,
+    },
     /// The answer is larger than anything of its kind.
     #[error("the answer to `{}` has more than {limit} bytes", printable(path))]
     TooLarge {

@@ -16,13 +16,18 @@ mod credentials;
 mod error;
 mod names;
 pub mod outgoing;
+mod push;
 mod site;
+mod stream;
 mod text;
+pub mod transfer;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};
 pub use credentials::{Credentials, CredentialsError, Login, NOT_FOUND, Secret, TOKEN_USER};
 pub use error::{Error, Result};
+pub use push::{PushedManifest, Upload};
+pub use stream::{Blob, BlobReader};
 pub use text::{printable, printable_json};
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
@@ -214,26 +219,33 @@ impl Client {
         if answer.status != http::StatusCode::UNAUTHORIZED {
             return answer.successful(path);
         }
-        let login = self
-            .credentials
-            .find(&self.host, target.repository.as_deref())
-            .await?;
-        let user = login.as_ref().map(|login| login.user.clone());
-        let unauthorized = || Error::Unauthorized {
-            host: self.host.clone(),
-            user,
-        };
-        let Some(authorization) = challenge::answer(&self.wire, login, &answer, &target.scope).await? else {
-            return Err(unauthorized());
-        };
+        let (authorization, user) = self.log_in(target, &answer).await?;
         let again = self.send(path, Some(authorization.clone()), limit).await?;
         if again.status == http::StatusCode::UNAUTHORIZED {
-            return Err(unauthorized());
+            return Err(self.unauthorized(user));
         }
         self.authorizations
             .lock()
             .insert(target.scope.clone(), authorization);
         again.successful(path)
+    }
+
+    /// The `Authorization` for `target` that `refusal` asks for, and the user that it is for.
+    async fn log_in(&self, target: &Target, refusal: &Answer) -> Result<(HeaderValue, Option<String>)> {
+        let login = self
+            .credentials
+            .find(&self.host, target.repository.as_deref())
+            .await?;
+        let user = login.as_ref().map(|login| login.user.clone());
+        match challenge::answer(&self.wire, login, refusal, &target.scope).await? {
+            Some(authorization) => Ok((authorization, user)),
+            None => Err(self.unauthorized(user)),
+        }
+    }
+
+    fn unauthorized(&self, user: Option<String>) -> Error {
+        let host = self.host.clone();
+        Error::Unauthorized { host, user }
     }
 
     async fn send(&self, path: &str, authorization: Option<HeaderValue>, limit: usize) -> Result<Answer> {

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response, Url};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::Value;
@@ -20,9 +20,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Redirects that are followed in one request, as docker does: blobs often come from another server.
 const REDIRECTS: usize = 10;
 /// Time limit for the next byte of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
+/// Bytes of the answer to a request that changes the registry; they say nothing that is used.
+const PUSH_ANSWER_LIMIT: usize = 1 << 20;
 
 /// A connection to a registry.
 #[derive(Debug)]
@@ -31,6 +33,9 @@ pub(crate) struct Wire {
     own: reqwest::Client,
     /// Client for all other servers, whose certificates are always checked.
     others: reqwest::Client,
+    /// The same two for requests with large bodies: no answer comes before their last byte, so only the sender of the body
+    /// can tell whether there is progress.
+    senders: [reqwest::Client; 2],
     /// Scheme, host and port: `https://registry.example.com:5000/`.
     base: Url,
 }
@@ -45,15 +50,41 @@ pub(crate) struct Answer {
     pub(crate) elsewhere: Option<String>,
 }
 
+/// An answer with a body that was not read yet.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) response: Response,
+    /// The server that answered, when redirects led away from the registry.
+    elsewhere: Option<String>,
+}
+
+impl Opened {
+    /// Reads at most `limit` bytes of the answer.
+    pub(crate) async fn read(self, limit: usize) -> Result<Answer> {
+        Answer::read(self.response, limit, self.elsewhere).await
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.response.chunk().await.map_err(|error| failed(&error))
+    }
+}
+
 impl Wire {
     /// Tries the possible schemes until the registry answers one.
     pub(crate) async fn connect(address: &Address, options: &Options) -> Result<Self> {
-        let others = client(trust(options)?)?;
         // As docker does: no other machine is in between, and certificates for loopback are often self-signed.
-        let own = match options.insecure || address.is_loopback() {
-            true => client(Trust::Anything)?,
-            false => others.clone(),
+        let is_exempt = options.insecure || address.is_loopback();
+        let pair = |read_timeout: Option<Duration>| -> Result<[reqwest::Client; 2]> {
+            let others = client(trust(options)?, read_timeout)?;
+            let own = match is_exempt {
+                true => client(Trust::Anything, read_timeout)?,
+                false => others.clone(),
+            };
+            Ok([own, others])
         };
+        let [own, others] = pair(Some(READ_TIMEOUT))?;
+        let senders = pair(None)?;
         let mut reasons = Vec::new();
         for scheme in address.schemes(options.insecure) {
             let text = format!("{}://{}/", scheme.text(), address.host());
@@ -64,9 +95,10 @@ impl Wire {
             let mut wire = Self {
                 own: own.clone(),
                 others: others.clone(),
+                senders: senders.clone(),
                 base,
             };
-            match wire.follow("/v2/", &HeaderMap::new()).await {
+            match wire.follow(&Method::GET, "/v2/", &HeaderMap::new()).await {
                 Ok(found) if is_registry(found.response.status()) => {
                     wire.base = upgraded(wire.base, found.response.url());
                     return Ok(wire);
@@ -89,9 +121,51 @@ impl Wire {
 
     /// Gets `path` of the registry, and reads at most `limit` bytes of the answer.
     pub(crate) async fn get(&self, path: &str, headers: &HeaderMap, limit: usize) -> Result<Answer> {
-        let Followed { response, is_own } = self.follow(path, headers).await.map_err(Stopped::into_error)?;
+        self.open(&Method::GET, path, headers).await?.read(limit).await
+    }
+
+    /// Asks for `path` of the registry, and leaves the body of the answer to be read.
+    pub(crate) async fn open(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Opened> {
+        let followed = self.follow(method, path, headers).await;
+        let Followed { response, is_own } = followed.map_err(Stopped::into_error)?;
         let elsewhere = (!is_own).then(|| site::origin(response.url()));
-        Answer::read(response, limit, elsewhere).await
+        Ok(Opened { response, elsewhere })
+    }
+
+    /// Sends a request that follows no redirect, with credentials only if `url` is one of the registry.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<Answer> {
+        if !site::is_same_server(&self.base, url) {
+            headers.remove(header::AUTHORIZATION);
+        }
+        let client = &self.senders[usize::from(!site::is_same_host(&self.base, url))];
+        let request = client.request(method, url.clone());
+        let response = request.headers(headers).body(body).send().await;
+        Answer::read(response.map_err(|error| failed(&error))?, PUSH_ANSWER_LIMIT, None).await
+    }
+
+    /// The URL of `path`, or the one that the registry names for the next request of an upload. A registry behind a proxy that
+    /// ends TLS often names itself by `http://`: TLS is kept then, and a way out of TLS to another server is an error.
+    pub(crate) fn url(&self, location: &str) -> Result<Url> {
+        let invalid = || Error::not_a_registry(location, "it is not part of a URL");
+        let joined = self.base.join(location).map_err(|_| invalid())?;
+        let mut url = site::parse(joined.as_str()).ok_or_else(invalid)?;
+        if self.base.scheme() == "https" && url.scheme() == "http" {
+            if url.host_str() != self.base.host_str() {
+                return Err(Error::Untrusted {
+                    server: site::origin(&url),
+                    reason: "the registry sends the upload there, and it would leave TLS".to_owned(),
+                });
+            }
+            let is_kept = url.set_scheme("https").is_ok() && url.set_port(self.base.port()).is_ok();
+            is_kept.then_some(()).ok_or_else(invalid)?;
+        }
+        Ok(url)
     }
 
     /// The URL of a token server that the registry named, if it may get credentials.
@@ -135,16 +209,22 @@ impl Wire {
         }
     }
 
-    /// Gets `path`, and follows redirects: never from TLS to plain HTTP, and without `Authorization` once a redirect has
+    /// Asks for `path`, and follows redirects: never from TLS to plain HTTP, and without `Authorization` once a redirect has
     /// led to another server.
-    async fn follow(&self, path: &str, headers: &HeaderMap) -> std::result::Result<Followed, Stopped> {
+    async fn follow(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> std::result::Result<Followed, Stopped> {
         let invalid = |what: &str| Stopped::Ours(Error::not_a_registry(what, "it is not part of a URL"));
         let text = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let mut url = site::parse(&text).ok_or_else(|| invalid(path))?;
         let mut headers = headers.clone();
         let mut is_own = true;
         for _ in 0..=REDIRECTS {
-            let request = self.client_for(&url).get(url.clone()).headers(headers.clone());
+            let request = self.client_for(&url).request(method.clone(), url.clone());
+            let request = request.headers(headers.clone());
             let response = request.send().await.map_err(Stopped::Failed)?;
             let Some(location) = redirected(&response) else {
                 return Ok(Followed { response, is_own });
@@ -296,17 +376,19 @@ fn trust(options: &Options) -> Result<Trust> {
 }
 
 /// A client that follows no redirect by itself.
-fn client(trust: Trust) -> Result<reqwest::Client> {
+fn client(trust: Trust, read_timeout: Option<Duration>) -> Result<reqwest::Client> {
     let refused = |reason: String| Error::Authorities {
         path: "the system".to_owned(),
         reason,
     };
-    outgoing::builder(trust, Versions::Http1And2)
+    let builder = outgoing::builder(trust, Versions::Http1And2)
         .map_err(|error| refused(error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build()
-        .map_err(|error| refused(outgoing::reason(&error)))
+        .connect_timeout(CONNECT_TIMEOUT);
+    let builder = match read_timeout {
+        Some(limit) => builder.read_timeout(limit),
+        None => builder,
+    };
+    builder.build().map_err(|error| refused(outgoing::reason(&error)))
 }
 
 /// The certificates in PEM files.

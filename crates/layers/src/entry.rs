@@ -137,10 +137,9 @@ fn kind(kind: tar::EntryType) -> Option<Kind> {
         EntryType::Char => Kind::CharacterDevice,
         EntryType::Block => Kind::BlockDevice,
         EntryType::Fifo => Kind::Fifo,
-        EntryType::GNULongName
-        | EntryType::GNULongLink
-        | EntryType::XHeader
-        | EntryType::XGlobalHeader => return None,
+        EntryType::GNULongName | EntryType::GNULongLink | EntryType::XHeader | EntryType::XGlobalHeader => {
+            return None;
+        }
         _ => Kind::File,
     })
 }
@@ -230,10 +229,7 @@ fn entry(raw: &tar::Entry<'_, impl Read>, kind: Kind, ahead: Extended) -> Option
         mode: header.mode().unwrap_or_default() & 0o7777,
         user: ahead.user.or_else(|| header.uid().ok()).unwrap_or_default(),
         group: ahead.group.or_else(|| header.gid().ok()).unwrap_or_default(),
-        modified: ahead
-            .modified
-            .or_else(|| header.mtime().ok())
-            .unwrap_or_default(),
+        modified: ahead.modified.or_else(|| header.mtime().ok()).unwrap_or_default(),
         link: is_link.then(link).flatten(),
         kind,
     })
@@ -290,7 +286,10 @@ mod tests {
         let [(usr, _), (file, content), (link, _), (other, _)] = &found[..] else {
             panic!("{found:?}")
         };
-        assert_eq!((usr.path.as_str(), usr.kind, usr.size), ("usr", Kind::Directory, 0));
+        assert_eq!(
+            (usr.path.as_str(), usr.kind, usr.size),
+            ("usr", Kind::Directory, 0)
+        );
         assert_eq!((file.path.as_str(), file.size, file.mode), ("usr/file", 5, 0o755));
         assert_eq!((&content[..], file.modified), (&b"hello"[..], 7));
         assert_eq!((link.path.len(), link.kind), (304, Kind::Symlink));
@@ -360,7 +359,10 @@ mod tests {
         let mut name = header(tar::EntryType::GNULongName, 1 << 40);
         name.set_cksum();
         let error = entries(name.as_bytes()).unwrap_err();
-        assert!(matches!(error, Error::LongName(size) if size == 1 << 40), "{error}");
+        assert!(
+            matches!(error, Error::LongName(size) if size == 1 << 40),
+            "{error}"
+        );
     }
 
     #[test]

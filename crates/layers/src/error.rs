@@ -13,7 +13,9 @@ pub enum Error {
     #[error("cannot read the files of the layer: {0}")]
     Read(#[from] io::Error),
     /// The layer is compressed in a way that images do not have.
-    #[error("the layer is compressed with {0}; layers of images are a tar, or one that gzip or zstd has compressed")]
+    #[error(
+        "the layer is compressed with {0}; layers of images are a tar, or one that gzip or zstd has compressed"
+    )]
     Compression(&'static str),
     /// A name is longer than any file system takes.
     #[error("the layer has a name, or attributes of a file, of {0} bytes; the limit is 1 MiB")]

@@ -45,6 +45,9 @@ mod tests {
             assert_eq!(clean(path).as_deref(), cleaned, "{path}");
         }
         assert_eq!((split("a/b/c"), split("a")), (("a/b", "c"), ("", "a")));
-        assert_eq!((join("a", "b"), join("", "b")), ("a/b".to_owned(), "b".to_owned()));
+        assert_eq!(
+            (join("a", "b"), join("", "b")),
+            ("a/b".to_owned(), "b".to_owned())
+        );
     }
 }

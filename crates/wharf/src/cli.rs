@@ -12,6 +12,7 @@ mod prune;
 mod storage;
 mod tag;
 mod token;
+mod transfer;
 mod why;
 
 pub(crate) use self::{
@@ -27,6 +28,7 @@ pub(crate) use self::{
     storage::{Storage, StorageCopy},
     tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
+    transfer::{Connection, Copy, Destination, Export, Format, Import, Inventory, Place},
     why::Why,
 };
 
@@ -194,6 +196,26 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+
+    /// Copy images from one registry or repository to another: one tag, one digest, or all tags.
+    ///
+    /// Manifests keep their bytes, so digests and signatures stay good. What the other side has is not sent again, and the tag comes
+    /// last: a copy that is stopped shows nothing, and the same command goes on where it was. Prints the name and digest of
+    /// each copy.
+    Copy(Copy),
+
+    /// Write images to a file or directory, for a network without a way to the registry.
+    ///
+    /// The file gets its name when all of it is written. `wharf import`, `docker load`, `podman load` and `ctr images import` read it.
+    Export(Export),
+
+    /// Push the images of a file or directory: of `wharf export`, `docker save`, `podman save`, or any OCI image layout.
+    ///
+    /// The tag comes last: an import that fails shows nothing. Prints the name and digest of each image.
+    Import(Import),
+
+    /// Print the digests that a registry has: `wharf export --since` leaves them out.
+    Inventory(Inventory),
 
     /// Print the completions of a shell.
     ///

@@ -32,6 +32,7 @@ pub(crate) mod storage;
 mod table;
 mod tag_history;
 pub(crate) mod token;
+pub(crate) mod transfer;
 pub(crate) mod trash;
 pub(crate) mod uploads;
 pub(crate) mod user;

@@ -101,6 +101,10 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             };
             cmd::inspect::run(&image, platform.as_deref(), view, remote)?;
         }
+        cli::Command::Copy(arguments) => cmd::transfer::copy(&arguments)?,
+        cli::Command::Export(arguments) => cmd::transfer::export(&arguments)?,
+        cli::Command::Import(arguments) => cmd::transfer::import(&arguments)?,
+        cli::Command::Inventory(arguments) => cmd::transfer::inventory(&arguments)?,
         cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
         cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
         cli::Command::User { command } => cmd::user::run(command)?,
