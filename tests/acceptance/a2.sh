@@ -38,7 +38,7 @@ use() {
     grep 'docker login' said
     fails 1 wharf repo ls "$R" --user bob:wrong
     grep 'does not accept the password of `bob`' said
-    echo pw | wharf tag ls "$R/greet-python" --user bob --password-stdin --json | jq -e '. == ["0.1"]'
+    echo pw | wharf tag ls "$R/greet-python" --user bob --password-stdin --json | jq -e 'map(.tag) == ["0.1"]'
 }
 
 REGISTRY_HTTP_TLS_CERTIFICATE=$PWD/certs/domain.crt REGISTRY_HTTP_TLS_KEY=$PWD/certs/domain.key start registry serve "$SHIPPED"

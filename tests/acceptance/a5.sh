@@ -51,4 +51,4 @@ list | index)
     ;;
 esac
 fails 1 wharf inspect "$R/g:nope"
-grep 'MANIFEST_UNKNOWN' said
+grep 'has no tag `nope`' said

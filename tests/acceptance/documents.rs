@@ -59,7 +59,8 @@ pub(crate) fn add_to(suite: &mut Suite) {
 
 fn documents() -> Vec<PathBuf> {
     let root = tool::root_directory();
-    let docs = std::fs::read_dir(root.join("docs")).expect("there are documents");
+    let of = |directory: &str| std::fs::read_dir(root.join(directory)).expect("there are documents");
+    let docs = of("docs").chain(of("docs/cli"));
     let mut found: Vec<PathBuf> = docs.map(|entry| entry.expect("it can be read").path()).collect();
     found.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     found.push(root.join("README.md"));

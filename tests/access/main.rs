@@ -10,6 +10,8 @@ mod apache;
 mod differential;
 mod docker;
 mod live;
+mod logging_in;
+mod manners;
 mod rules;
 mod rules_through_server;
 mod scene;
@@ -38,6 +40,8 @@ fn main() {
     through_server::add_to(&mut suite);
     tokens_through_server::add_to(&mut suite);
     strangers::add_to(&mut suite);
+    logging_in::add_to(&mut suite);
+    manners::add_to(&mut suite);
     docker::add_to(&mut suite);
     differential::add_to(&mut suite);
     suite.run().exit();

@@ -1,6 +1,7 @@
 //! The commands that ask a registry: secrets go where they belong, whatever a server says.
 
 use std::{
+    io::Write as _,
     process::{Command, Output, Stdio},
     sync::Arc,
 };
@@ -14,7 +15,7 @@ use wharf_testkit::{
 use crate::scene::{WHARF, tests};
 
 /// `ann:secret`, as Basic sends it.
-const BASIC: &str = "Basic YW5uOnNlY3JldA==";
+pub(crate) const BASIC: &str = "Basic YW5uOnNlY3JldA==";
 
 pub(crate) fn add_to(suite: &mut Suite) {
     tests!(
@@ -40,14 +41,14 @@ pub(crate) fn add_to(suite: &mut Suite) {
 }
 
 /// A user's machine: its home, and the internet that it reaches.
-struct Machine {
-    home: TempDir,
-    internet: Internet,
+pub(crate) struct Machine {
+    pub(crate) home: TempDir,
+    pub(crate) internet: Internet,
 }
 
 impl Machine {
     /// A machine whose user `ann` has logged in to `registry` and `local`.
-    async fn new(
+    pub(crate) async fn new(
         untrusted: &[&'static str],
         answers: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
     ) -> Arc<Self> {
@@ -62,16 +63,14 @@ impl Machine {
         Arc::new(machine)
     }
 
-    fn log_in(&self, configuration: &str) {
+    pub(crate) fn log_in(&self, configuration: &str) {
         std::fs::write(self.home.path().join("config.json"), configuration).unwrap();
     }
 
     /// Runs `wharf`, and gives its standard output or, if it fails, its standard error.
-    async fn wharf(self: &Arc<Self>, arguments: &[&str]) -> Result<String, String> {
-        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
-        let machine = Arc::clone(self);
-        let run = move || machine.run(&arguments);
-        let output = tokio::task::spawn_blocking(run).await.unwrap();
+    pub(crate) async fn wharf(self: &Arc<Self>, arguments: &[&str]) -> Result<String, String> {
+        let trusted = self.home.path().join("ca.pem").display().to_string();
+        let output = self.run(&[arguments, &["--cacert", &trusted]].concat(), "").await;
         let text = |bytes| String::from_utf8(bytes).unwrap();
         match output.status.success() {
             true => Ok(text(output.stdout)),
@@ -79,23 +78,38 @@ impl Machine {
         }
     }
 
-    fn run(&self, arguments: &[String]) -> Output {
-        Command::new(WHARF)
+    /// Runs `wharf` with this on its standard input. Programs in `bin` of the home are found.
+    pub(crate) async fn run(self: &Arc<Self>, arguments: &[&str], input: &'static str) -> Output {
+        let arguments: Vec<String> = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        let machine = Arc::clone(self);
+        let run = move || machine.run_to_its_end(&arguments, input);
+        tokio::task::spawn_blocking(run).await.unwrap()
+    }
+
+    fn run_to_its_end(&self, arguments: &[String], input: &str) -> Output {
+        let mut child = Command::new(WHARF)
             .args(arguments)
-            .arg("--cacert")
-            .arg(self.home.path().join("ca.pem"))
             .env_clear()
+            .env(
+                "PATH",
+                format!("{}:/usr/bin:/bin", self.home.path().join("bin").display()),
+            )
             .env("HOME", self.home.path())
             .env("DOCKER_CONFIG", self.home.path())
             .env("HTTP_PROXY", self.internet.proxy())
             .env("HTTPS_PROXY", self.internet.proxy())
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A command that asks for nothing does not read it.
+        _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
     }
 
     /// URLs of the requests that carried a secret.
-    fn got_secrets(&self) -> Vec<String> {
+    pub(crate) fn got_secrets(&self) -> Vec<String> {
         let asked = self.internet.asked();
         let secret = asked.into_iter().filter(|asked| {
             asked.header("authorization").is_some()
@@ -107,7 +121,7 @@ impl Machine {
             .collect()
     }
 
-    fn was_asked(&self, url: &str) -> bool {
+    pub(crate) fn was_asked(&self, url: &str) -> bool {
         self.internet
             .asked()
             .iter()
@@ -115,19 +129,19 @@ impl Machine {
     }
 }
 
-fn challenge(realm: &str) -> Reply {
+pub(crate) fn challenge(realm: &str) -> Reply {
     Reply::new(401, "{}").header(
         "WWW-Authenticate",
         &format!(r#"Bearer realm="{realm}",service="s""#),
     )
 }
 
-fn tags() -> Reply {
+pub(crate) fn tags() -> Reply {
     Reply::new(200, r#"{"name":"app","tags":["1.0"]}"#)
 }
 
 /// A registry at `https://registry.test` with a token server at `realm`.
-fn registry(realm: &'static str) -> impl Fn(&Asked) -> Reply {
+pub(crate) fn registry(realm: &'static str) -> impl Fn(&Asked) -> Reply {
     move |asked| {
         if asked.url.starts_with("https://registry.test/") {
             return match asked.header("authorization") {
@@ -139,7 +153,7 @@ fn registry(realm: &'static str) -> impl Fn(&Asked) -> Reply {
     }
 }
 
-const LIST: [&str; 3] = ["tag", "ls", "registry.test/app"];
+pub(crate) const LIST: [&str; 3] = ["tag", "ls", "registry.test/app"];
 
 async fn a_token_server_gets_the_password_over_tls() {
     let machine = Machine::new(&[], registry("https://auth.test/token?x=1")).await;

@@ -4,6 +4,12 @@ use std::{net::IpAddr, str::FromStr};
 
 use wharf_oci::{Reference, RepoName, Tag};
 
+/// The name of Docker Hub in names of images.
+pub(crate) const HUB: &str = "docker.io";
+
+/// The server that has the images of Docker Hub.
+const HUB_SERVER: &str = "registry-1.docker.io";
+
 /// A registry, as people write it: `localhost:5000`, `https://registry.example.com`, `http://10.0.0.5:5000/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address {
@@ -50,6 +56,33 @@ impl Address {
         &self.host
     }
 
+    /// Host, with the port if there is one, of the server that answers for the registry.
+    pub(crate) fn server(&self) -> &str {
+        match self.is_hub() {
+            true => HUB_SERVER,
+            false => &self.host,
+        }
+    }
+
+    /// Whether this is Docker Hub, which has other names than other registries.
+    pub(crate) fn is_hub(&self) -> bool {
+        is_hub(&self.host)
+    }
+
+    /// Whether the address itself says that the registry speaks TLS.
+    pub fn requires_tls(&self) -> bool {
+        self.scheme == Some(Scheme::Https)
+    }
+
+    /// The same registry, spoken to over plain HTTP.
+    #[must_use]
+    pub fn over_plain_http(self) -> Self {
+        Self {
+            scheme: Some(Scheme::Http),
+            ..self
+        }
+    }
+
     /// Whether the registry is on this machine: docker takes plain HTTP and any certificate there.
     pub(crate) fn is_loopback(&self) -> bool {
         let name = match self.host.strip_prefix('[') {
@@ -78,6 +111,11 @@ impl Scheme {
     }
 }
 
+/// Whether `host` is one of the names of Docker Hub.
+pub(crate) fn is_hub(host: &str) -> bool {
+    host == HUB || host == HUB_SERVER || host == "index.docker.io"
+}
+
 impl FromStr for Address {
     type Err = AddressError;
 
@@ -95,6 +133,10 @@ impl FromStr for Address {
         if host.is_empty() || !host.bytes().all(is_host) || host.starts_with(':') {
             return Err(AddressError::Registry(text.to_owned()));
         }
+        let host = match is_hub(host) {
+            true => HUB,
+            false => host,
+        };
         let host = host.to_owned();
         Ok(Self { scheme, host })
     }
@@ -110,7 +152,7 @@ impl FromStr for ImageName {
         };
         let start = text.find("://").map_or(0, |at| at + 3);
         let Some(slash) = text[start..].find('/').map(|at| at + start) else {
-            return Err(failed("there is no registry in front".to_owned()));
+            return Err(failed(no_registry(text)));
         };
         let (registry, name) = (&text[..slash], &text[slash + 1..]);
         let (name, reference) = if let Some((name, digest)) = name.split_once('@') {
@@ -123,11 +165,27 @@ impl FromStr for ImageName {
             let tag: Tag = tag.parse().map_err(|error| failed(format!("{error}")))?;
             (name, Reference::Tag(tag))
         };
+        let registry: Address = registry.parse()?;
+        // Images without an owner are those of `library`.
+        let library = match registry.is_hub() && !name.contains('/') {
+            true => format!("library/{name}"),
+            false => String::new(),
+        };
+        let name = if library.is_empty() { name } else { &library };
         Ok(Self {
-            registry: registry.parse()?,
+            registry,
             repository: name.parse().map_err(|error| failed(format!("{error}")))?,
             reference,
         })
+    }
+}
+
+/// For docker, a name without a registry is one of Docker Hub; here it could as well be meant for a server of our own.
+fn no_registry(text: &str) -> String {
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/@".contains(&byte);
+    match !text.is_empty() && text.bytes().all(is_name) {
+        true => format!("there is no registry in front (`{HUB}/{text}` is that of Docker Hub)"),
+        false => "there is no registry in front".to_owned(),
     }
 }
 
@@ -166,6 +224,25 @@ mod tests {
         for bad in ["", "https://", "a b", "r.example.com/name", ":5000", "user@host"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn docker_hub_has_other_names() {
+        for (text, repository) in [
+            ("docker.io/alpine:3", "library/alpine"),
+            ("index.docker.io/alpine", "library/alpine"),
+            ("https://registry-1.docker.io/library/alpine", "library/alpine"),
+            ("docker.io/grafana/loki", "grafana/loki"),
+        ] {
+            let image: ImageName = text.parse().unwrap();
+            assert_eq!(image.repository.as_str(), repository, "{text}");
+            assert_eq!(
+                (image.registry.host(), image.registry.server()),
+                ("docker.io", "registry-1.docker.io")
+            );
+        }
+        let error = "alpine:3".parse::<ImageName>().unwrap_err().to_string();
+        assert!(error.contains("`docker.io/alpine:3`"), "{error}");
     }
 
     #[test]

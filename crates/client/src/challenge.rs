@@ -32,20 +32,7 @@ pub(crate) async fn answer(
     refusal: &Answer,
     scope: &str,
 ) -> Result<Option<HeaderValue>> {
-    // A redirect led away from the registry: its credentials are none of the business of the server there.
-    if let Some(server) = &refusal.elsewhere {
-        return Err(Error::Untrusted {
-            server: server.clone(),
-            reason: "the registry redirected to it, and it asks for a login; no credentials were sent"
-                .to_owned(),
-        });
-    }
-    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE);
-    let challenges: Vec<Challenge> = headers
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(parse)
-        .collect();
+    let challenges = challenges(refusal)?;
     if let Some(Login {
         secret: Secret::RegistryToken(token),
         ..
@@ -54,10 +41,7 @@ pub(crate) async fn answer(
         return sensitive(format!("Bearer {token}")).map(Some);
     }
     if let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") {
-        let token = fetch_token(wire, bearer, login.as_ref(), scope).await?;
-        return token
-            .map(|token| sensitive(format!("Bearer {token}")))
-            .transpose();
+        return fetch_token(wire, bearer, login.as_ref(), scope).await;
     }
     match login {
         Some(Login {
@@ -68,6 +52,64 @@ pub(crate) async fn answer(
         }
         _ => Ok(None),
     }
+}
+
+/// The challenges of a refusal, each of which names a server to which credentials may go.
+///
+/// # Errors
+/// When it is another server than the registry that refuses: a redirect, or the address of an upload, led there. The credentials of the
+/// registry are none of its business, nor of the token server that it names.
+fn challenges(refusal: &Answer) -> Result<Vec<Challenge>> {
+    if let Some(server) = &refusal.elsewhere {
+        return Err(Error::Untrusted {
+            server: server.clone(),
+            reason: "the registry led to it, and it asks for a login; no credentials were sent".to_owned(),
+        });
+    }
+    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE);
+    let texts = headers.iter().filter_map(|value| value.to_str().ok());
+    Ok(texts.flat_map(parse).collect())
+}
+
+/// Whether a refusal says that the token is wrong (RFC 6750, section 3.1), and not that it has too few rights.
+pub(crate) fn calls_token_invalid(refusal: &Answer) -> bool {
+    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE).iter();
+    let mut challenges = headers.filter_map(|value| value.to_str().ok()).flat_map(parse);
+    challenges.any(|challenge| challenge.parameter("error") == Some("invalid_token"))
+}
+
+/// What a login that is to be kept comes to.
+#[derive(Debug)]
+pub(crate) struct LoggedIn {
+    /// Header with which to try it.
+    pub(crate) authorization: HeaderValue,
+    /// Refresh token that takes the place of the password.
+    pub(crate) refresh_token: Option<String>,
+}
+
+/// Logs in with a password that is to be kept; `None`: the token server refuses it, or the registry has no challenge that is known.
+pub(crate) async fn log_in(wire: &Wire, login: &Login, refusal: &Answer) -> Result<Option<LoggedIn>> {
+    let challenges = challenges(refusal)?;
+    let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") else {
+        let authorization = answer(wire, Some(login.clone()), refusal, "").await?;
+        return Ok(authorization.map(|authorization| LoggedIn {
+            authorization,
+            refresh_token: None,
+        }));
+    };
+    let scope = bearer.parameter("scope").unwrap_or_default();
+    let more = [("offline_token", "true"), ("account", &*login.user)];
+    let Some(json) = ask(wire, bearer, Some(login), scope, &more).await? else {
+        return Ok(None);
+    };
+    let token = token_of(bearer, &json)?;
+    Ok(Some(LoggedIn {
+        authorization: sensitive(format!("Bearer {token}"))?,
+        refresh_token: json["refresh_token"]
+            .as_str()
+            .filter(|token| !token.is_empty())
+            .map(str::to_owned),
+    }))
 }
 
 fn basic(user: &str, password: &str) -> String {
@@ -93,12 +135,8 @@ pub(crate) async fn refresh_token(
     refusal: &Answer,
     lifetime: Option<Duration>,
 ) -> Result<Option<String>> {
-    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE);
-    let mut challenges = headers
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(parse);
-    let Some(bearer) = challenges.find(|challenge| challenge.scheme == "bearer") else {
+    let challenges = challenges(refusal)?;
+    let Some(bearer) = challenges.iter().find(|challenge| challenge.scheme == "bearer") else {
         return Ok(None);
     };
     let seconds = lifetime.map(|lifetime| lifetime.as_secs().to_string());
@@ -107,28 +145,37 @@ pub(crate) async fn refresh_token(
     if let Secret::Password(_) = login.secret {
         more.extend([("offline_token", "true"), ("account", &*login.user)]);
     }
-    let answer = ask(wire, &bearer, Some(login), "", &more).await?;
+    let answer = ask(wire, bearer, Some(login), "", &more).await?;
     Ok(answer.and_then(|json| Some(json["refresh_token"].as_str()?.to_owned())))
 }
 
-/// Fetches a token; `None` when the token server refuses the credentials.
+/// The header with a new token; `None` when the token server refuses the credentials.
 async fn fetch_token(
     wire: &Wire,
     challenge: &Challenge,
     login: Option<&Login>,
     scope: &str,
-) -> Result<Option<String>> {
+) -> Result<Option<HeaderValue>> {
     // The scope of the challenge takes precedence: the registry may want more than the caller asked for.
     let scope = challenge.parameter("scope").unwrap_or(scope);
     let Some(json) = ask(wire, challenge, login, scope, &[]).await? else {
         return Ok(None);
     };
-    let token = json["token"].as_str().or_else(|| json["access_token"].as_str());
+    let authorization = sensitive(format!("Bearer {}", token_of(challenge, &json)?))?;
+    wire.lifetimes.note(&authorization, &json);
+    Ok(Some(authorization))
+}
+
+/// The token in the answer of a token server, by either of its names.
+fn token_of(challenge: &Challenge, json: &Value) -> Result<String> {
+    let names = ["token", "access_token"];
+    let mut tokens = names.iter().filter_map(|name| json[*name].as_str());
+    let token = tokens.find(|token| !token.is_empty());
     let missing = || {
         let realm = challenge.parameter("realm").unwrap_or_default();
         Error::not_a_registry(realm, "an answer without `token`")
     };
-    token.map(|token| Some(token.to_owned())).ok_or_else(missing)
+    token.map(str::to_owned).ok_or_else(missing)
 }
 
 /// Asks the token server; `None` when it refuses the credentials.

@@ -19,6 +19,14 @@ pub enum Error {
         /// Reason, with a remedy where there is one.
         reason: String,
     },
+    /// The connection broke while a request was under way.
+    #[error("the connection to `{url}` broke: {reason}; the same command may succeed when it is repeated")]
+    Interrupted {
+        /// Host and path that were asked.
+        url: String,
+        /// Reason why it broke.
+        reason: String,
+    },
     /// The server that answers is no registry, or a faulty one.
     #[error("`{}` is not the answer of a registry: {reason}", printable(what))]
     NotARegistry {
@@ -35,8 +43,23 @@ pub enum Error {
         /// User whose password was sent; `None`: no credentials were sent.
         user: Option<String>,
     },
+    /// The registry knows the user, and does not let it do this.
+    #[error("{}", missing_right(host, user.as_deref(), scope))]
+    MissingRight {
+        /// Host and port of the registry.
+        host: String,
+        /// User that lacks the right; `None`: the request was anonymous.
+        user: Option<String>,
+        /// What was asked for: `repository:app:pull`.
+        scope: String,
+    },
     /// The registry refuses the request.
-    #[error("`{}` is refused with {status}: {}", printable(path), printable(message))]
+    #[error(
+        "`{}` is refused with {status}: {}{}",
+        printable(path),
+        printable(message),
+        remedy(path, *status, message)
+    )]
     Refused {
         /// Path that was asked for.
         path: String,
@@ -56,6 +79,24 @@ pub enum Error {
         expected: Digest,
         /// Digest of the bytes that came.
         actual: Digest,
+    },
+    /// The blob has another size than its manifest says.
+    #[error("`{path}` should have {expected} bytes, but has {actual}; it was cut short, or changed")]
+    WrongSize {
+        /// Path of the blob.
+        path: String,
+        /// Size that the manifest names, in bytes.
+        expected: u64,
+        /// Number of bytes that came.
+        actual: u64,
+    },
+    /// The bytes to push cannot be read.
+    #[error("cannot read `{path}`: {reason}")]
+    File {
+        /// Path of the file.
+        path: String,
+        /// Reason why it cannot be read.
+        reason: String,
     },
     /// The answer is larger than anything of its kind.
     #[error("the answer to `{}` has more than {limit} bytes", printable(path))]
@@ -107,11 +148,101 @@ impl Error {
 
 fn unauthorized(host: &str, user: Option<&str>) -> String {
     match user {
-        Some(user) => {
-            format!("`{host}` does not accept the password of `{user}`; `docker login {host}` stores another")
+        Some(user) => format!(
+            "`{host}` does not accept the password of `{}`; `wharf login {host}` or `docker login {host}` stores another",
+            printable(user)
+        ),
+        None => format!(
+            "`{host}` requires a login; add `--user NAME`, or run `wharf login {host}` or `docker login {host}` first"
+        ),
+    }
+}
+
+fn missing_right(host: &str, user: Option<&str>, scope: &str) -> String {
+    // `repository:NAME:pull,push`; a name may have a port, and so a colon.
+    let parts = scope.split_once(':').and_then(|(kind, rest)| {
+        let (name, rights) = rest.rsplit_once(':')?;
+        Some((kind, name, rights))
+    });
+    if scope.starts_with("registry:catalog:") {
+        return format!(
+            "`{host}` does not list its repositories, or not for this user: name one, as in `wharf tag ls {host}/REPOSITORY`"
+        );
+    }
+    let what = match parts {
+        Some(("repository", name, rights)) => {
+            format!("the right `{}` in `{}`", printable(rights), printable(name))
         }
-        None => {
-            format!("`{host}` requires a login; add `--user NAME`, or run `docker login {host}` first")
+        _ => format!("the right `{}`", printable(scope)),
+    };
+    match user {
+        Some(user) => format!(
+            "`{}` lacks {what} at `{host}`, or there is no such repository; ask the operator of the registry for it",
+            printable(user)
+        ),
+        None => format!(
+            "{what} at `{host}` is not for everyone, or there is no such repository; log in with `wharf login {host}`"
+        ),
+    }
+}
+
+/// What to do about a refusal, where the registry does not say it.
+fn remedy(path: &str, status: StatusCode, message: &str) -> &'static str {
+    let has_code = |code: &str| message.starts_with(code);
+    match status.as_u16() {
+        400 | 401 | 403 | 404 | 405 | 501 if path.starts_with("/v2/_catalog") => {
+            "; it does not list its repositories, or not for this user: name one, as in `wharf tag ls HOST/REPOSITORY`"
         }
+        405 => "; the registry cannot do this, or it is switched off there",
+        // Our own server says which right, and what to do.
+        403 if !message.contains("has no right") => {
+            "; the user lacks the right for this: ask the operator of the registry for it"
+        }
+        404 if has_code("NAME_UNKNOWN") => "; there is no such repository, or it is not for this user",
+        404 if has_code("MANIFEST_UNKNOWN") => "; there is no such tag or digest in the repository",
+        500 | 502..=504 => "; the registry has a fault: try again later, or ask its operator",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(path: &str, status: u16, message: &str) -> String {
+        let refused = Error::Refused {
+            path: path.to_owned(),
+            status: StatusCode::from_u16(status).unwrap(),
+            message: message.to_owned(),
+        };
+        refused.to_string()
+    }
+
+    #[test]
+    fn a_refusal_has_a_remedy() {
+        for status in [401, 403, 404, 405] {
+            let text = refused("/v2/_catalog?n=1000", status, "UNSUPPORTED: x");
+            assert!(text.contains("wharf tag ls HOST/REPOSITORY"), "{text}");
+        }
+        assert!(refused("/v2/a/tags/list", 403, "DENIED: x").contains("lacks the right"));
+        let own = refused(
+            "/v2/a/tags/list",
+            403,
+            "DENIED: x: `ann` has no right to pull from a; ask",
+        );
+        assert!(!own.contains("lacks the right"), "{own}");
+        assert!(refused("/v2/a/tags/list", 404, "NAME_UNKNOWN: x").contains("no such repository"));
+    }
+
+    #[test]
+    fn the_missing_right_is_named() {
+        let lacks = |user: Option<&str>, scope: &str| missing_right("h:5000", user, scope);
+        let text = lacks(Some("ann"), "repository:team/app:pull");
+        assert!(
+            text.contains("`ann` lacks the right `pull` in `team/app`") && text.contains("operator"),
+            "{text}"
+        );
+        assert!(lacks(Some("ann"), "registry:catalog:*").contains("wharf tag ls h:5000/REPOSITORY"));
+        assert!(lacks(None, "repository:app:pull").contains("wharf login h:5000"));
     }
 }

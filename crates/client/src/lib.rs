@@ -10,26 +10,40 @@
 //! leaves TLS, and an exception from the checks of certificates holds for one host.
 
 mod address;
+mod administration;
+mod certificates;
 mod challenge;
 pub mod control;
 mod credentials;
 mod error;
+mod lifetimes;
 mod names;
 pub mod outgoing;
+mod patience;
+mod push;
 mod site;
+mod stream;
 mod text;
+pub mod transfer;
+mod unreachable;
+mod verify;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};
-pub use credentials::{Credentials, CredentialsError, Login, NOT_FOUND, Secret, TOKEN_USER};
+pub use credentials::{Credentials, CredentialsError, Found, Login, NOT_FOUND, Secret, TOKEN_USER, stored};
 pub use error::{Error, Result};
+pub use patience::Notices;
+pub use push::{PushedManifest, Upload};
+pub use stream::{Blob, BlobReader};
 pub use text::{printable, printable_json};
+pub use verify::Verified;
 
 use std::{collections::HashMap, path::PathBuf, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 use parking_lot::Mutex;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use wharf_oci::{Digest, Reference, media_type};
 
 use names::{Names, Rejected};
@@ -63,6 +77,8 @@ pub struct Options {
     /// Trust any certificate of the registry's host, and speak plain HTTP to it when it does not speak TLS. Other servers,
     /// such as its token server, are not exempt.
     pub insecure: bool,
+    /// Where it is said that the client waits for the registry.
+    pub notices: Notices,
 }
 
 /// A connection to a registry that has answered.
@@ -116,8 +132,15 @@ impl Client {
     /// # Errors
     /// When the registry refuses, as some do for their catalogue.
     pub async fn repositories(&self) -> Result<Vec<String>> {
-        let catalog = Target::new("/v2/_catalog".to_owned(), "registry:catalog:*".to_owned(), None);
-        self.list(&catalog, "repositories").await
+        self.list(&Target::catalog(), "repositories", usize::MAX).await
+    }
+
+    /// The names of the first page of [`repositories`](Self::repositories).
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn first_repositories(&self) -> Result<Vec<String>> {
+        self.list(&Target::catalog(), "repositories", 1).await
     }
 
     /// The tags of `repository`, in the registry's order.
@@ -126,7 +149,16 @@ impl Client {
     /// When there is no such repository, or the user may not see it.
     pub async fn tags(&self, repository: &str) -> Result<Vec<String>> {
         let target = Target::pull(repository, "tags/list");
-        self.list(&target, "tags").await
+        self.list(&target, "tags", usize::MAX).await
+    }
+
+    /// The first page of [`tags`](Self::tags).
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn first_tags(&self, repository: &str) -> Result<Vec<String>> {
+        let target = Target::pull(repository, "tags/list");
+        self.list(&target, "tags", 1).await
     }
 
     /// A manifest.
@@ -162,11 +194,17 @@ impl Client {
         Ok(answer.body)
     }
 
-    /// All pages of a list.
-    async fn list(&self, target: &Target, member: &str) -> Result<Vec<String>> {
+    /// The pages of a list, at most so many.
+    async fn list(&self, target: &Target, member: &str, pages: usize) -> Result<Vec<String>> {
         let mut names = Names::default();
         let mut next = Some(format!("{}?n={PAGE}", target.path));
-        while let Some(page) = next {
+        // A page that was guessed: a full one named no next page.
+        let mut is_guess = false;
+        let mut count = 0;
+        while let Some(page) = next
+            && count < pages
+        {
+            count += 1;
             let before = names.len();
             let rejected = |rejected: Rejected, entries| match rejected {
                 Rejected::NotJson => Error::not_a_registry(&page, "no JSON with a list of names"),
@@ -182,17 +220,33 @@ impl Client {
                     "the pages of its list form a circle",
                 ));
             }
-            let answer = self.get(target, &page, PAGE_LIMIT).await?;
+            let answer = match self.get(target, &page, PAGE_LIMIT).await {
+                Err(Error::Refused { .. }) if is_guess => break,
+                answer => answer?,
+            };
             let taken = names.take(&answer.body, member);
             taken.map_err(|why| rejected(why, names.len()))?;
-            let link = answer.header(&header::LINK).and_then(wire::next_page);
             // A page without names ends the list, whatever it links to.
-            next = link.filter(|_| names.len() > before);
+            if names.len() == before {
+                break;
+            }
+            // A registry that does not know `last` has sent names that came before.
+            if is_guess && names.repeats_from(before) {
+                names.truncate(before);
+                break;
+            }
+            next = self.wire.next_page(&page, &answer)?;
+            is_guess = next.is_none() && names.len() - before == PAGE;
+            if is_guess {
+                next = names.last().map(|last| {
+                    let last = utf8_percent_encode(last, NON_ALPHANUMERIC);
+                    format!("{}?n={PAGE}&last={last}", target.path)
+                });
+            }
         }
         Ok(names.into_vec())
     }
 
-    /// Gets `path`, the one of `target` or a further page of it, and logs in when the registry requires that.
     /// A refresh token for `login`: for its password, or in place of its refresh token, then for `lifetime` at most if the registry
     /// can do that. `None`: the credentials are refused, or there is no token server that gives refresh tokens.
     ///
@@ -208,32 +262,70 @@ impl Client {
         }
     }
 
+    /// Gets `path`, the one of `target` or a further page of it, and logs in when the registry requires that.
     async fn get(&self, target: &Target, path: &str, limit: usize) -> Result<Answer> {
-        let known = self.authorizations.lock().get(&target.scope).cloned();
-        let answer = self.send(path, known, limit).await?;
+        let answer = self.send(path, self.known_login(target), limit).await?;
         if answer.status != http::StatusCode::UNAUTHORIZED {
             return answer.successful(path);
         }
-        let login = self
-            .credentials
-            .find(&self.host, target.repository.as_deref())
-            .await?;
-        let user = login.as_ref().map(|login| login.user.clone());
-        let unauthorized = || Error::Unauthorized {
-            host: self.host.clone(),
-            user,
-        };
-        let Some(authorization) = challenge::answer(&self.wire, login, &answer, &target.scope).await? else {
-            return Err(unauthorized());
-        };
+        let (authorization, user) = self.log_in(target, &answer).await?;
         let again = self.send(path, Some(authorization.clone()), limit).await?;
         if again.status == http::StatusCode::UNAUTHORIZED {
-            return Err(unauthorized());
+            return Err(self.refused_again(&authorization, user, target, &again));
         }
         self.authorizations
             .lock()
             .insert(target.scope.clone(), authorization);
         again.successful(path)
+    }
+
+    /// The `Authorization` that was good for `target` before, unless it has ended: without one, the registry refuses at once and
+    /// names its token server.
+    fn known_login(&self, target: &Target) -> Option<HeaderValue> {
+        let known = self.authorizations.lock().get(&target.scope).cloned();
+        known.filter(|authorization| self.wire.lifetimes.is_good(authorization))
+    }
+
+    /// The `Authorization` for `target` that `refusal` asks for, and the user that it is for.
+    async fn log_in(&self, target: &Target, refusal: &Answer) -> Result<(HeaderValue, Option<String>)> {
+        let login = self
+            .credentials
+            .find(&self.host, target.repository.as_deref())
+            .await?;
+        let user = login.as_ref().map(|login| login.user.clone());
+        match challenge::answer(&self.wire, login, refusal, &target.scope).await? {
+            Some(authorization) => Ok((authorization, user)),
+            None => Err(Error::Unauthorized {
+                host: self.host.clone(),
+                user,
+            }),
+        }
+    }
+
+    /// Why a request is refused that carried `authorization`: with a token, the token server has accepted the login, and
+    /// has given fewer rights.
+    fn refused_again(
+        &self,
+        authorization: &HeaderValue,
+        user: Option<String>,
+        target: &Target,
+        refusal: &Answer,
+    ) -> Error {
+        let host = self.host.clone();
+        if !authorization.as_bytes().starts_with(b"Bearer ") {
+            return Error::Unauthorized { host, user };
+        }
+        match challenge::calls_token_invalid(refusal) {
+            true => Error::not_a_registry(
+                &target.path,
+                "it does not accept a token of its own token server; do their clocks and keys agree?",
+            ),
+            false => Error::MissingRight {
+                host,
+                user,
+                scope: target.scope.clone(),
+            },
+        }
     }
 
     async fn send(&self, path: &str, authorization: Option<HeaderValue>, limit: usize) -> Result<Answer> {
@@ -244,7 +336,7 @@ impl Client {
         if let Some(authorization) = authorization {
             headers.insert(header::AUTHORIZATION, authorization);
         }
-        self.wire.get(path, &headers, limit).await
+        self.wire.get_patiently(path, &headers, limit).await
     }
 }
 
@@ -255,6 +347,10 @@ impl Target {
             scope,
             repository,
         }
+    }
+
+    fn catalog() -> Self {
+        Self::new("/v2/_catalog".to_owned(), "registry:catalog:*".to_owned(), None)
     }
 
     fn pull(repository: &str, rest: &str) -> Self {

@@ -56,6 +56,20 @@ impl Names {
         self.names.len()
     }
 
+    pub(crate) fn last(&self) -> Option<&str> {
+        self.names.last().map(String::as_str)
+    }
+
+    /// Whether the first name of the page that begins at `start` came before.
+    pub(crate) fn repeats_from(&self, start: usize) -> bool {
+        let (before, page) = self.names.split_at(start.min(self.names.len()));
+        page.first().is_some_and(|name| before.contains(name))
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.names.truncate(len);
+    }
+
     pub(crate) fn into_vec(self) -> Vec<String> {
         self.names
     }

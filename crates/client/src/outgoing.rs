@@ -9,7 +9,8 @@ use std::{path::Path, sync::OnceLock};
 use reqwest::{ClientBuilder, Proxy, redirect};
 
 use self::proxies::Proxies;
-pub use self::trust::{Trust, TrustError, load_system_authorities};
+pub(crate) use self::trust::tls_text;
+pub use self::trust::{Identity, Trust, TrustError, load_system_authorities};
 
 /// Versions of HTTP that a client offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,15 @@ pub enum Versions {
 /// # Errors
 /// When the TLS library refuses the authorities of `trust`.
 pub fn builder(trust: Trust, versions: Versions) -> Result<ClientBuilder, TrustError> {
+    builder_as(trust, versions, None)
+}
+
+/// The same, with a certificate that is shown to a server that asks for one.
+pub(crate) fn builder_as(
+    trust: Trust,
+    versions: Versions,
+    identity: Option<&Identity>,
+) -> Result<ClientBuilder, TrustError> {
     #[expect(clippy::disallowed_methods, reason = "this is the one place")]
     let builder = reqwest::Client::builder()
         .user_agent(concat!("wharf/", env!("CARGO_PKG_VERSION")))
@@ -40,9 +50,16 @@ pub fn builder(trust: Trust, versions: Versions) -> Result<ClientBuilder, TrustE
         Versions::Http1 => builder.http1_only(),
         Versions::Http1And2 => builder,
     };
-    Ok(match trust.client_config(versions.alpn())? {
+    Ok(match trust.client_config(versions.alpn(), identity)? {
         Some(config) => builder.tls_backend_preconfigured(config),
-        None => builder.tls_danger_accept_invalid_certs(true),
+        None => {
+            let builder = builder.tls_danger_accept_invalid_certs(true);
+            match identity.map(|identity| reqwest::Identity::from_pem(identity.pem())) {
+                Some(Ok(identity)) => builder.identity(identity),
+                Some(Err(error)) => return Err(TrustError::Tls(cause(&error))),
+                None => builder,
+            }
+        }
     })
 }
 
@@ -95,13 +112,23 @@ pub fn reason(error: &reqwest::Error) -> String {
         None if error.is_connect() => format!("cannot connect: {}", cause(error)),
         None => format!("no answer: {}", cause(error)),
     };
-    let proxy = error
-        .url()
-        .and_then(|url| Proxies::of_the_environment().find(url));
-    match proxy.filter(|_| error.is_connect()) {
-        Some(proxy) => format!("{text} (through the proxy `{}`)", proxies::host_and_port(proxy)),
+    match proxy(error) {
+        Some(proxy) => format!("{text} (through the proxy `{proxy}`)"),
         None => text,
     }
+}
+
+/// Host and port of the proxy through which a connection was tried.
+pub(crate) fn proxy(error: &reqwest::Error) -> Option<String> {
+    let url = error.url().filter(|_| error.is_connect())?;
+    Proxies::of_the_environment()
+        .find(url)
+        .map(proxies::host_and_port)
+}
+
+/// The error of the TLS library behind a failed request.
+pub(crate) fn tls_cause(error: &reqwest::Error) -> Option<&rustls::Error> {
+    trust::tls_cause(error)
 }
 
 /// The innermost cause; the errors around it repeat the URL or say less.

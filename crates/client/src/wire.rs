@@ -1,18 +1,22 @@
 //! Requests and answers: one HTTP client, the certificates that it trusts, and limits on what it reads.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response, Url};
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde_json::Value;
+use tokio::time::sleep;
 
 use crate::{
     Address, Error, Options, Result,
     address::Scheme,
-    outgoing::{self, Trust, Versions},
+    certificates,
+    lifetimes::Lifetimes,
+    outgoing::{self, Identity, Trust, Versions},
+    patience::{self, Fault, Notices, Patience},
     site,
+    unreachable::explain,
 };
 
 /// Time limit for opening a connection.
@@ -20,9 +24,11 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Redirects that are followed in one request, as docker does: blobs often come from another server.
 const REDIRECTS: usize = 10;
 /// Time limit for the next byte of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 /// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
+/// Bytes of the answer to a request that changes the registry; they say nothing that is used.
+const PUSH_ANSWER_LIMIT: usize = 1 << 20;
 
 /// A connection to a registry.
 #[derive(Debug)]
@@ -31,8 +37,14 @@ pub(crate) struct Wire {
     own: reqwest::Client,
     /// Client for all other servers, whose certificates are always checked.
     others: reqwest::Client,
+    /// The same two for requests with large bodies: no answer comes before their last byte, so only the sender of the body
+    /// can tell whether there is progress.
+    senders: [reqwest::Client; 2],
     /// Scheme, host and port: `https://registry.example.com:5000/`.
     base: Url,
+    notices: Notices,
+    /// When the tokens end that token servers have given.
+    pub(crate) lifetimes: Lifetimes,
 }
 
 /// An answer of a registry.
@@ -45,18 +57,47 @@ pub(crate) struct Answer {
     pub(crate) elsewhere: Option<String>,
 }
 
+/// An answer with a body that was not read yet.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) response: Response,
+    /// The server that answered, when redirects led away from the registry.
+    elsewhere: Option<String>,
+}
+
+impl Opened {
+    /// Reads at most `limit` bytes of the answer.
+    pub(crate) async fn read(self, limit: usize) -> Result<Answer> {
+        Answer::read(self.response, limit, self.elsewhere).await
+    }
+
+    /// The next bytes of the body; `None` at its end.
+    pub(crate) async fn chunk(&mut self) -> Result<Option<Bytes>> {
+        self.response.chunk().await.map_err(|error| failed(&error))
+    }
+}
+
 impl Wire {
     /// Tries the possible schemes until the registry answers one.
     pub(crate) async fn connect(address: &Address, options: &Options) -> Result<Self> {
-        let others = client(trust(options)?)?;
+        let authorities = certificates::authorities(&options.authorities)?;
+        let mut of_host = certificates::of_host(address.host())?;
+        of_host.authorities.extend(authorities.iter().cloned());
         // As docker does: no other machine is in between, and certificates for loopback are often self-signed.
-        let own = match options.insecure || address.is_loopback() {
-            true => client(Trust::Anything)?,
-            false => others.clone(),
+        let is_exempt = options.insecure || address.is_loopback();
+        let pair = |read_timeout: Option<Duration>| -> Result<[reqwest::Client; 2]> {
+            let trusted = match is_exempt {
+                true => Trust::Anything,
+                false => trust(of_host.authorities.clone()),
+            };
+            let own = client(trusted, of_host.identity.as_ref(), read_timeout)?;
+            Ok([own, client(trust(authorities.clone()), None, read_timeout)?])
         };
+        let [own, others] = pair(Some(READ_TIMEOUT))?;
+        let senders = pair(None)?;
         let mut reasons = Vec::new();
         for scheme in address.schemes(options.insecure) {
-            let text = format!("{}://{}/", scheme.text(), address.host());
+            let text = format!("{}://{}/", scheme.text(), address.server());
             let Some(base) = site::parse(&text) else {
                 reasons.push(format!("`{text}` is not a URL"));
                 continue;
@@ -64,19 +105,29 @@ impl Wire {
             let mut wire = Self {
                 own: own.clone(),
                 others: others.clone(),
+                senders: senders.clone(),
                 base,
+                notices: options.notices.clone(),
+                lifetimes: Lifetimes::default(),
             };
-            match wire.follow("/v2/", &HeaderMap::new()).await {
+            match wire.probe().await {
                 Ok(found) if is_registry(found.response.status()) => {
                     wire.base = upgraded(wire.base, found.response.url());
                     return Ok(wire);
                 }
-                Ok(found) => reasons.push(format!(
-                    "`{text}v2/` is answered with {}, as no registry does",
-                    found.response.status()
-                )),
+                Ok(found) => reasons.push(no_registry(&wire.base, &found.response)),
                 Err(Stopped::Failed(error)) => {
-                    reasons.push(explain(&error, *scheme, &wire.base, address.host()));
+                    let is_own = error
+                        .url()
+                        .is_none_or(|url| url.host_str() == wire.base.host_str());
+                    // A redirect led to another server, for which none of the remedies for this one helps.
+                    let reason = match is_own {
+                        true => explain(&error, *scheme, address.host()),
+                        false => failed(&error).to_string(),
+                    };
+                    if !reasons.contains(&reason) {
+                        reasons.push(reason);
+                    }
                 }
                 Err(Stopped::Ours(error)) => return Err(error),
             }
@@ -87,11 +138,134 @@ impl Wire {
         })
     }
 
+    /// Asks whether a registry answers, also of one that is busy.
+    async fn probe(&self) -> std::result::Result<Followed, Stopped> {
+        let mut patience = Patience::default();
+        loop {
+            let found = self.follow(&Method::GET, "/v2/", &HeaderMap::new()).await?;
+            let fault = Fault::of(found.response.status(), found.response.headers());
+            if !self.pause(&mut patience, fault).await {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// Waits before a request that had this fault is repeated, and says so; `false`: it is not to be repeated.
+    async fn pause(&self, patience: &mut Patience, fault: Option<Fault>) -> bool {
+        let Some(fault) = fault else {
+            return false;
+        };
+        let Some(pause) = patience.next(&fault) else {
+            return false;
+        };
+        let host = self.base.authority();
+        self.notices.tell(&patience::sentence(host, &fault, pause));
+        sleep(pause).await;
+        true
+    }
+
+    /// Gets `path` of the registry as [`get`](Self::get) does, and asks again where that may help.
+    pub(crate) async fn get_patiently(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        limit: usize,
+    ) -> Result<Answer> {
+        let mut patience = Patience::default();
+        loop {
+            let outcome = self.get(path, headers, limit).await;
+            let fault = match &outcome {
+                Ok(answer) => Fault::of(answer.status, &answer.headers),
+                Err(Error::Interrupted { .. }) => Some(Fault::Broken),
+                Err(_) => None,
+            };
+            if !self.pause(&mut patience, fault).await {
+                return outcome;
+            }
+        }
+    }
+
+    /// The path and query of the page after `page`, by the links of its answer (RFC 8288).
+    ///
+    /// # Errors
+    /// When the link leads to another server: this one is asked, and no other.
+    pub(crate) fn next_page(&self, page: &str, answer: &Answer) -> Result<Option<String>> {
+        let links = answer.headers.get_all(header::LINK).iter();
+        let mut links = links.filter_map(|link| link.to_str().ok()).filter_map(next_link);
+        let Some(target) = links.next() else {
+            return Ok(None);
+        };
+        let invalid = || Error::not_a_registry(target, "it is not the link to a page");
+        let here = self.base.join(page).map_err(|_| invalid())?;
+        let next = here.join(target).map_err(|_| invalid())?;
+        // Registries behind a proxy often do not know by which scheme and port they are reached.
+        if next.host_str() != here.host_str() {
+            return Err(Error::Untrusted {
+                server: site::origin(&next),
+                reason: format!(
+                    "`{}` says that the next page of its list is there; the registry must know its own name (`http.host`, or \
+                     `X-Forwarded-Host` of the proxy before it)",
+                    site::origin(&self.base)
+                ),
+            });
+        }
+        let query = next.query().map(|query| format!("?{query}"));
+        Ok(Some(format!("{}{}", next.path(), query.unwrap_or_default())))
+    }
+
     /// Gets `path` of the registry, and reads at most `limit` bytes of the answer.
     pub(crate) async fn get(&self, path: &str, headers: &HeaderMap, limit: usize) -> Result<Answer> {
-        let Followed { response, is_own } = self.follow(path, headers).await.map_err(Stopped::into_error)?;
+        self.open(&Method::GET, path, headers).await?.read(limit).await
+    }
+
+    /// Asks for `path` of the registry, and leaves the body of the answer to be read.
+    pub(crate) async fn open(&self, method: &Method, path: &str, headers: &HeaderMap) -> Result<Opened> {
+        let followed = self.follow(method, path, headers).await;
+        let Followed { response, is_own } = followed.map_err(Stopped::into_error)?;
         let elsewhere = (!is_own).then(|| site::origin(response.url()));
-        Answer::read(response, limit, elsewhere).await
+        Ok(Opened { response, elsewhere })
+    }
+
+    /// Sends a request that follows no redirect, with credentials only if `url` is one of the registry.
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        url: &Url,
+        mut headers: HeaderMap,
+        body: reqwest::Body,
+    ) -> Result<Answer> {
+        if !site::is_same_server(&self.base, url) {
+            headers.remove(header::AUTHORIZATION);
+        }
+        let client = &self.senders[usize::from(!site::is_same_host(&self.base, url))];
+        let request = client.request(method, url.clone());
+        let response = request.headers(headers).body(body).send().await;
+        let elsewhere = (!site::is_same_server(&self.base, url)).then(|| site::origin(url));
+        Answer::read(
+            response.map_err(|error| failed(&error))?,
+            PUSH_ANSWER_LIMIT,
+            elsewhere,
+        )
+        .await
+    }
+
+    /// The URL of `path`, or the one that the registry names for the next request of an upload. A registry behind a proxy that
+    /// ends TLS often names itself by `http://`: TLS is kept then, and a way out of TLS to another server is an error.
+    pub(crate) fn url(&self, location: &str) -> Result<Url> {
+        let invalid = || Error::not_a_registry(location, "it is not part of a URL");
+        let joined = self.base.join(location).map_err(|_| invalid())?;
+        let mut url = site::parse(joined.as_str()).ok_or_else(invalid)?;
+        if self.base.scheme() == "https" && url.scheme() == "http" {
+            if url.host_str() != self.base.host_str() {
+                return Err(Error::Untrusted {
+                    server: site::origin(&url),
+                    reason: "the registry sends the upload there, and it would leave TLS".to_owned(),
+                });
+            }
+            let is_kept = url.set_scheme("https").is_ok() && url.set_port(self.base.port()).is_ok();
+            is_kept.then_some(()).ok_or_else(invalid)?;
+        }
+        Ok(url)
     }
 
     /// The URL of a token server that the registry named, if it may get credentials.
@@ -113,7 +287,20 @@ impl Wire {
 
     /// Sends a request to the token server; a redirect would carry the credentials on, and is an error.
     pub(crate) async fn ask_token_server(&self, request: RequestBuilder, limit: usize) -> Result<Answer> {
-        let response = request.send().await.map_err(|error| failed(&error))?;
+        let mut patience = Patience::default();
+        let response = loop {
+            // Requests of tokens have small bodies, which can be sent again.
+            let again = request.try_clone();
+            let response = again
+                .ok_or_else(|| Error::not_a_registry("the request of a token", "it cannot be repeated"))?
+                .send()
+                .await
+                .map_err(|error| failed(&error))?;
+            let fault = Fault::of(response.status(), response.headers());
+            if !self.pause(&mut patience, fault).await {
+                break response;
+            }
+        };
         if response.status().is_redirection() {
             return Err(Error::Untrusted {
                 server: site::origin(response.url()),
@@ -135,16 +322,22 @@ impl Wire {
         }
     }
 
-    /// Gets `path`, and follows redirects: never from TLS to plain HTTP, and without `Authorization` once a redirect has
+    /// Asks for `path`, and follows redirects: never from TLS to plain HTTP, and without `Authorization` once a redirect has
     /// led to another server.
-    async fn follow(&self, path: &str, headers: &HeaderMap) -> std::result::Result<Followed, Stopped> {
+    async fn follow(
+        &self,
+        method: &Method,
+        path: &str,
+        headers: &HeaderMap,
+    ) -> std::result::Result<Followed, Stopped> {
         let invalid = |what: &str| Stopped::Ours(Error::not_a_registry(what, "it is not part of a URL"));
         let text = format!("{}{path}", self.base.as_str().trim_end_matches('/'));
         let mut url = site::parse(&text).ok_or_else(|| invalid(path))?;
         let mut headers = headers.clone();
         let mut is_own = true;
         for _ in 0..=REDIRECTS {
-            let request = self.client_for(&url).get(url.clone()).headers(headers.clone());
+            let request = self.client_for(&url).request(method.clone(), url.clone());
+            let request = request.headers(headers.clone());
             let response = request.send().await.map_err(Stopped::Failed)?;
             let Some(location) = redirected(&response) else {
                 return Ok(Followed { response, is_own });
@@ -202,13 +395,17 @@ impl Stopped {
 }
 
 fn failed(error: &reqwest::Error) -> Error {
-    Error::Unreachable {
-        url: error
-            .url()
-            .map(|url| host_and_path(url.as_str()))
-            .unwrap_or_default(),
-        reason: outgoing::cause(error),
+    let url = error
+        .url()
+        .map(|url| host_and_path(url.as_str()))
+        .unwrap_or_default();
+    if error.is_connect() || error.is_timeout() || error.is_builder() {
+        let host = error.url().map(|url| url.authority().to_owned());
+        let reason = explain(error, Scheme::Https, host.as_deref().unwrap_or_default());
+        return Error::Unreachable { url, reason };
     }
+    let reason = outgoing::cause(error);
+    Error::Interrupted { url, reason }
 }
 
 /// The `Location` of a redirect.
@@ -261,7 +458,13 @@ impl Answer {
         let error = &json["errors"][0];
         let code = error["code"].as_str();
         let message = error["message"].as_str().unwrap_or("without a reason");
-        let message = code.map_or(message.to_owned(), |code| format!("{code}: {message}"));
+        let mut message = code.map_or(message.to_owned(), |code| format!("{code}: {message}"));
+        if let Some(after) = patience::retry_after(&self.headers) {
+            message.push_str(&format!(
+                "; it asks to come back in {}",
+                patience::duration(after)
+            ));
+        }
         Err(Error::Refused {
             path: path.to_owned(),
             status: self.status,
@@ -274,60 +477,55 @@ impl Answer {
     }
 }
 
-/// The path and query of the next page: `</v2/_catalog?last=b&n=2>; rel="next"` (RFC 8288). Pages are on the same server.
-pub(crate) fn next_page(link: &str) -> Option<String> {
-    let (target, relation) = link.trim().strip_prefix('<')?.split_once('>')?;
-    if !relation.contains("next") {
-        return None;
+/// The target of the link to the next page: `</v2/_catalog?last=b&n=2>; rel="next"`, also among others.
+fn next_link(header: &str) -> Option<&str> {
+    let mut rest = header;
+    loop {
+        let (target, after) = rest[rest.find('<')? + 1..].split_once('>')?;
+        let ends = [",<", ", <"].into_iter().filter_map(|end| after.find(end));
+        let end = ends.min().unwrap_or(after.len());
+        let (parameters, others) = after.split_at(end);
+        let mut parameters = parameters.split(';').map(str::trim);
+        let is_next = parameters.any(|parameter| {
+            let value = parameter.strip_prefix("rel=").unwrap_or_default();
+            value
+                .trim_matches('"')
+                .split(' ')
+                .any(|relation| relation == "next")
+        });
+        if is_next {
+            return Some(target);
+        }
+        rest = others;
     }
-    let path = match target.split_once("://") {
-        Some((_, rest)) => &rest[rest.find('/')?..],
-        None => target,
-    };
-    path.starts_with('/').then(|| path.to_owned())
 }
 
 /// The servers that are trusted without an exception.
-fn trust(options: &Options) -> Result<Trust> {
-    Ok(match options.authorities.is_empty() {
+fn trust(authorities: Vec<rustls::pki_types::CertificateDer<'static>>) -> Trust {
+    match authorities.is_empty() {
         true => Trust::System,
-        false => Trust::SystemAnd(authorities(&options.authorities)?),
-    })
+        false => Trust::SystemAnd(authorities),
+    }
 }
 
 /// A client that follows no redirect by itself.
-fn client(trust: Trust) -> Result<reqwest::Client> {
+fn client(
+    trust: Trust,
+    identity: Option<&Identity>,
+    read_timeout: Option<Duration>,
+) -> Result<reqwest::Client> {
     let refused = |reason: String| Error::Authorities {
         path: "the system".to_owned(),
         reason,
     };
-    outgoing::builder(trust, Versions::Http1And2)
+    let builder = outgoing::builder_as(trust, Versions::Http1And2, identity)
         .map_err(|error| refused(error.to_string()))?
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
-        .build()
-        .map_err(|error| refused(outgoing::reason(&error)))
-}
-
-/// The certificates in PEM files.
-fn authorities(paths: &[PathBuf]) -> Result<Vec<CertificateDer<'static>>> {
-    let mut authorities = Vec::new();
-    for path in paths {
-        let failed = |reason: String| Error::Authorities {
-            path: path.display().to_string(),
-            reason,
-        };
-        #[expect(clippy::disallowed_methods, reason = "certificates are not in the store")]
-        let pem = std::fs::read(path).map_err(|error| failed(error.to_string()))?;
-        let before = authorities.len();
-        for certificate in CertificateDer::pem_slice_iter(&pem) {
-            authorities.push(certificate.map_err(|error| failed(error.to_string()))?);
-        }
-        if authorities.len() == before {
-            return Err(failed("there is none in it".to_owned()));
-        }
-    }
-    Ok(authorities)
+        .connect_timeout(CONNECT_TIMEOUT);
+    let builder = match read_timeout {
+        Some(limit) => builder.read_timeout(limit),
+        None => builder,
+    };
+    builder.build().map_err(|error| refused(outgoing::reason(&error)))
 }
 
 /// Whether a registry may answer the version check with `status`: everything is allowed, or the user must log in.
@@ -335,21 +533,30 @@ fn is_registry(status: StatusCode) -> bool {
     status.is_success() || status == StatusCode::UNAUTHORIZED || status == StatusCode::FORBIDDEN
 }
 
-fn explain(error: &reqwest::Error, scheme: Scheme, base: &Url, host: &str) -> String {
-    let cause = outgoing::cause(error);
-    if error.url().is_some_and(|url| url.host_str() != base.host_str()) {
-        // A redirect led to another server, for which none of the remedies below helps.
-        return failed(error).to_string();
+/// What an answer says about the server that is no registry.
+fn no_registry(base: &Url, response: &Response) -> String {
+    let status = response.status();
+    let origin = site::origin(base);
+    match status {
+        // Servers answer so when they are spoken to in clear text and expect TLS.
+        StatusCode::BAD_REQUEST if base.scheme() == "http" => {
+            format!(
+                "`{origin}/v2/` is answered with {status}; if it speaks TLS, write `https://{}`",
+                base.authority()
+            )
+        }
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            let after = patience::retry_after(response.headers());
+            let after = after.map(|after| format!("in {}", patience::duration(after)));
+            format!(
+                "`{origin}/v2/` is answered with {status}; try again {}",
+                after.as_deref().unwrap_or("later")
+            )
+        }
+        status => format!(
+            "`{origin}/v2/` is answered with {status}, as no registry does; are host and port those of a registry?"
+        ),
     }
-    if cause.contains("certificate") || cause.contains("UnknownIssuer") {
-        return format!(
-            "its certificate is not trusted ({cause}); add `--cacert FILE` with its authority, or `--insecure`"
-        );
-    }
-    if scheme == Scheme::Https && cause.contains("InvalidContentType") {
-        return format!("it speaks no TLS; `http://{host}` says that plain HTTP is meant");
-    }
-    format!("{}: {cause}", scheme.text())
 }
 
 /// Host and path of a URL, without user, password and query.
@@ -365,22 +572,28 @@ mod tests {
 
     #[test]
     fn links_lead_to_the_next_page() {
-        assert_eq!(
-            next_page(r#"</v2/_catalog?last=b&n=2>; rel="next""#).as_deref(),
-            Some("/v2/_catalog?last=b&n=2")
-        );
-        assert_eq!(
-            next_page(r#"<https://r.example.com/v2/_catalog?n=1>; rel="next""#).as_deref(),
-            Some("/v2/_catalog?n=1")
-        );
+        for (header, target) in [
+            (
+                r#"</v2/_catalog?last=b&n=2>; rel="next""#,
+                "/v2/_catalog?last=b&n=2",
+            ),
+            (
+                r#"<https://r.example.com/v2/_catalog?n=1>; rel="next""#,
+                "https://r.example.com/v2/_catalog?n=1",
+            ),
+            ("<?last=b,c>;rel=next", "?last=b,c"),
+            (r#"</a>; rel="prev", </b>; title="x"; rel="last next""#, "/b"),
+        ] {
+            assert_eq!(next_link(header), Some(target), "{header}");
+        }
         for bad in [
             "",
             "</v2/>; rel=\"prev\"",
-            "<v2>; rel=next",
             "</v2/",
-            "<https://r.example.com>; rel=next",
+            "</v2/>; title=next",
+            "</a>; rel=\"nextish\"",
         ] {
-            assert_eq!(next_page(bad), None, "{bad}");
+            assert_eq!(next_link(bad), None, "{bad}");
         }
     }
 }

@@ -10,7 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[non_exhaustive]
 pub enum Error {
     /// The bytes do not come, or are no tar.
-    #[error("cannot read the files of the layer: {0}")]
+    #[error("cannot read the files of the layer")]
     Read(#[from] io::Error),
     /// The layer is compressed in a way that images do not have.
     #[error(

@@ -62,6 +62,7 @@ struct Shared {
 
 impl Internet {
     /// Servers that answer as `answers` says. All have certificates of one authority, but `untrusted`, which sign their own.
+    /// The certificate of `expired.test` ended long ago, and that of `misnamed.test` is for `other.test`.
     pub async fn start(
         untrusted: &[&'static str],
         answers: impl Fn(&Asked) -> Reply + Send + Sync + 'static,
@@ -186,7 +187,11 @@ impl Shared {
 
     async fn serve_tls(&self, stream: TcpStream, server: String) -> io::Result<()> {
         let host = server.rsplit_once(':').map_or(server.as_str(), |(host, _)| host);
-        let wanted = Wanted::host(host);
+        let wanted = match host {
+            "expired.test" => Wanted::host(host).valid(2001, 2002),
+            "misnamed.test" => Wanted::host("other.test"),
+            host => Wanted::host(host),
+        };
         let identity = match self.untrusted.contains(&host) || host == "127.0.0.1" {
             true => wanted.self_signed(),
             false => wanted.signed_by(&self.authority),

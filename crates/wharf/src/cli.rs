@@ -4,14 +4,18 @@ mod access;
 mod activity;
 mod backup;
 mod deletion;
+mod files;
 mod fsck;
 mod garbage_collect;
 mod gc;
 mod init;
+mod listing;
+mod login;
 mod prune;
 mod storage;
 mod tag;
 mod token;
+mod transfer;
 mod why;
 
 pub(crate) use self::{
@@ -19,21 +23,25 @@ pub(crate) use self::{
     activity::Activity,
     backup::{Backup, BackupCommand, Restore, Take, Verify},
     deletion::{DeletedImage, HowToDelete, RepoRm, TagRm, Target, Trash, TrashEmpty, TrashPlace},
+    files::{Cat, Diff, Ls},
     fsck::Fsck,
     garbage_collect::GarbageCollect,
     gc::Gc,
     init::{Doctor, Init},
+    listing::{Du, List, Order, Output, RepoLs, Search, SearchPlace, TagLs},
+    login::{Login, Logout},
     prune::Prune,
     storage::{Storage, StorageCopy},
     tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
+    transfer::{Connection, Copy, Destination, Export, Format, Import, Inventory, Place},
     why::Why,
 };
 
 use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use wharf_client::{Address, ImageName};
+use wharf_client::ImageName;
 use wharf_oci::RepoName;
 
 use crate::version;
@@ -187,6 +195,10 @@ pub(crate) enum Command {
         #[arg(long, conflicts_with = "json")]
         raw: bool,
 
+        /// Print the Dockerfile, as far as the history of the image has it: of an index, that of the image for this machine.
+        #[arg(long, conflicts_with_all = ["json", "raw"])]
+        dockerfile: bool,
+
         /// Print everything as one JSON object.
         #[arg(long)]
         json: bool,
@@ -194,6 +206,56 @@ pub(crate) enum Command {
         #[command(flatten)]
         remote: Remote,
     },
+
+    /// Search the tags of a wharf by names, labels, annotations and digests.
+    Search(Search),
+
+    /// List the files of an image, without pulling it.
+    ///
+    /// Works against any registry. Reads the layers of the image from its registry, and keeps nothing. Exit status 0 when there is such a
+    /// path, 1 when there is not.
+    Ls(Ls),
+
+    /// Print a file of an image, without pulling it.
+    ///
+    /// Works against any registry. Links are followed within the image. What is printed comes from layers with the right digest, or the
+    /// exit status is 1.
+    Cat(Cat),
+
+    /// Say in what two images differ: configuration, layers and files.
+    ///
+    /// Works against any registry, also between two of them. Exit status 0 when they do not differ, 10 when they do, 1 when that cannot be
+    /// found out.
+    Diff(Diff),
+
+    /// Copy images from one registry or repository to another: one tag, one digest, or all tags.
+    ///
+    /// Manifests keep their bytes, so digests and signatures stay good. What the other side has is not sent again, and the tag comes
+    /// last: a copy that is stopped shows nothing, and the same command goes on where it was. Prints the name and digest of
+    /// each copy.
+    Copy(Copy),
+
+    /// Write images to a file or directory, for a network without a way to the registry.
+    ///
+    /// The file gets its name when all of it is written. `wharf import`, `docker load`, `podman load` and `ctr images import` read it.
+    Export(Export),
+
+    /// Push the images of a file or directory: of `wharf export`, `docker save`, `podman save`, or any OCI image layout.
+    ///
+    /// The tag comes last: an import that fails shows nothing. Prints the name and digest of each image.
+    Import(Import),
+
+    /// Print the digests that a registry has: `wharf export --since` leaves them out.
+    Inventory(Inventory),
+
+    /// Log in to a registry, for this program and for docker, podman and others, which find the login in docker's config.json.
+    ///
+    /// The password is tried first. It is kept by the credential helper of that file, or in the file itself, for its owner alone; of a
+    /// registry with a token server a token is kept in its place.
+    Login(Login),
+
+    /// Forget the login for a registry.
+    Logout(Logout),
 
     /// Print the completions of a shell.
     ///
@@ -451,14 +513,11 @@ pub(crate) struct WriteTags {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repo {
-    /// List the repositories that the user may see, one per line.
-    Ls {
-        /// The registry, such as `localhost:5000` or `https://registry.example.com`.
-        registry: Address,
+    /// List the repositories that the user may see: their names, or with -l what a wharf tells of each.
+    Ls(RepoLs),
 
-        #[command(flatten)]
-        list: List,
-    },
+    /// Show how much space each repository takes: what it alone needs, and what it shares.
+    Du(Du),
 
     /// Delete a repository of this registry, with all its images. Repositories below it stay.
     ///
@@ -469,14 +528,8 @@ pub(crate) enum Repo {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Tag {
-    /// List the tags of a repository, one per line.
-    Ls {
-        /// The repository, such as localhost:5000/app.
-        repository: ImageName,
-
-        #[command(flatten)]
-        list: List,
-    },
+    /// List the tags of a repository: their names, or with -l digest, size, times and platforms of each.
+    Ls(TagLs),
 
     /// Show at which manifests a tag of this registry pointed, the latest first.
     ///
@@ -495,30 +548,19 @@ pub(crate) enum Tag {
     Rm(TagRm),
 }
 
-/// Options of a command that lists names.
-#[derive(Debug, Args)]
-pub(crate) struct List {
-    /// Print the names as a JSON array.
-    #[arg(long)]
-    pub(crate) json: bool,
-
-    #[command(flatten)]
-    pub(crate) remote: Remote,
-}
-
 /// Connection to a registry, and the credentials for it.
 ///
-/// Without a user, docker's stored credentials are used: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, config.json, and
-/// the credential helpers that these name.
-#[derive(Debug, Args)]
+/// Without a user, stored credentials are used: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, docker's config.json, podman's
+/// auth.json, and the credential helpers that these name.
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Remote {
     /// User name. The password is asked for, or read with --password-stdin.
     ///
     /// NAME:PASSWORD is accepted as well; every user of the machine can read that in the list of processes.
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, alias = "username", value_name = "NAME")]
     pub(crate) user: Option<String>,
 
-    /// Read the password from standard input, up to the end of the line.
+    /// Read the password from standard input, without the line end at its end.
     #[arg(long)]
     pub(crate) password_stdin: bool,
 
@@ -535,6 +577,10 @@ pub(crate) struct Remote {
     /// Other hosts, such as that of the registry's token server, are not exempt: --cacert is for them.
     #[arg(short = 'k', long)]
     pub(crate) insecure: bool,
+
+    /// Speak plain HTTP with this registry; the same as http:// before its name. Passwords travel in clear text then.
+    #[arg(long)]
+    pub(crate) plain_http: bool,
 }
 
 #[cfg(test)]

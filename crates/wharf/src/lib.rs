@@ -89,10 +89,13 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             image,
             platform,
             raw,
+            dockerfile,
             json,
             remote,
         } => {
-            let view = if raw {
+            let view = if dockerfile {
+                View::Dockerfile
+            } else if raw {
                 View::Raw
             } else if json {
                 View::Json
@@ -101,6 +104,16 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
             };
             cmd::inspect::run(&image, platform.as_deref(), view, remote)?;
         }
+        cli::Command::Search(arguments) => cmd::listing::search(arguments)?,
+        cli::Command::Ls(arguments) => cmd::files::list(arguments)?,
+        cli::Command::Cat(arguments) => cmd::files::print_file(arguments)?,
+        cli::Command::Diff(arguments) => return cmd::diff::run(arguments),
+        cli::Command::Copy(arguments) => cmd::transfer::copy(&arguments)?,
+        cli::Command::Export(arguments) => cmd::transfer::export(&arguments)?,
+        cli::Command::Import(arguments) => cmd::transfer::import(&arguments)?,
+        cli::Command::Inventory(arguments) => cmd::transfer::inventory(&arguments)?,
+        cli::Command::Login(arguments) => cmd::login::login(arguments)?,
+        cli::Command::Logout(arguments) => cmd::login::logout(arguments)?,
         cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
         cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
         cli::Command::User { command } => cmd::user::run(command)?,

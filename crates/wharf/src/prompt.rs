@@ -13,6 +13,9 @@ use rustix::{
 /// Longest password in bytes, as in Apache's tool.
 pub(crate) const LENGTH_LIMIT: usize = 255;
 
+/// Bytes of a secret for another server.
+const SECRET_LIMIT: u64 = 64 << 10;
+
 /// Asks on the terminal, without echo; without a terminal, reads a line of standard input.
 pub(crate) fn password(question: &str) -> io::Result<Vec<u8>> {
     match rustix::fs::open(
@@ -26,6 +29,12 @@ pub(crate) fn password(question: &str) -> io::Result<Vec<u8>> {
             line_of(&mut io::stdin())
         }
     }
+}
+
+/// A secret for another server, which is all of standard input without the newline at its end, as docker reads it: keys
+/// of service accounts have several lines, and tokens thousands of bytes.
+pub(crate) fn secret_of_stdin() -> io::Result<Vec<u8>> {
+    secret_of(io::stdin())
 }
 
 /// One line of standard input, without its line end.
@@ -43,6 +52,23 @@ pub(crate) fn all_of_stdin() -> io::Result<Vec<u8>> {
         password.pop();
     }
     Ok(password)
+}
+
+fn secret_of(input: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut secret = Vec::new();
+    input.take(SECRET_LIMIT + 1).read_to_end(&mut secret)?;
+    if secret.len() as u64 > SECRET_LIMIT {
+        return Err(io::Error::other(format!(
+            "a password of more than {SECRET_LIMIT} bytes on standard input; is it the right file?"
+        )));
+    }
+    if secret.ends_with(b"\n") {
+        secret.pop();
+    }
+    if secret.ends_with(b"\r") {
+        secret.pop();
+    }
+    Ok(secret)
 }
 
 /// Reads no byte beyond the newline: the next question is answered by the next line.
@@ -117,6 +143,19 @@ fn keys(mut terminal: &File) -> io::Result<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_may_be_long_and_have_lines() {
+        let long = "x".repeat(3000);
+        for (input, secret) in [
+            (&*format!("{long}\r\n"), &*long),
+            ("{\n\"key\": 1\n}\n", "{\n\"key\": 1\n}"),
+            ("\n", ""),
+        ] {
+            assert_eq!(secret_of(input.as_bytes()).unwrap(), secret.as_bytes());
+        }
+        assert!(secret_of(io::repeat(b'x')).is_err());
+    }
 
     #[test]
     fn lines_are_taken_one_by_one() {

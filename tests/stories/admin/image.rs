@@ -9,7 +9,7 @@ wharf_testkit::configured_on_both_engines![
     an_index_is_shown_with_its_children_and_referrers,
     an_image_behind_a_hidden_tag_is_unknown_by_that_tag,
     images_are_found_by_names_labels_annotations_and_digests,
-    a_search_goes_on_where_it_ended_and_finds_what_the_caller_may_pull,
+    a_search_goes_on_where_it_ended_and_is_for_administrators,
     a_server_tells_its_health_and_how_long_it_has_run,
 ];
 
@@ -272,7 +272,7 @@ async fn images_are_found_by_names_labels_annotations_and_digests(builder: Serve
     }
 }
 
-async fn a_search_goes_on_where_it_ended_and_finds_what_the_caller_may_pull(builder: ServerBuilder) {
+async fn a_search_goes_on_where_it_ended_and_is_for_administrators(builder: ServerBuilder) {
     let server = ruled(builder, RULES);
     let user = |name: &str| server.anonymous().as_user(name, "pw");
     let alice = user("alice");
@@ -282,7 +282,6 @@ async fn a_search_goes_on_where_it_ended_and_finds_what_the_caller_may_pull(buil
         }
     }
     let api = Api::of_operator(&server).await;
-    let (alice, bob) = (api.with(alice), api.with(user("bob")));
     let names = [
         "app",
         "app:1.0",
@@ -296,33 +295,19 @@ async fn a_search_goes_on_where_it_ended_and_finds_what_the_caller_may_pull(buil
     ];
     for limit in [1, 2, 3, 5, 100] {
         // Every name of a tag, and of a repository; and labels, which all images have.
-        let found = hits(&alice, &format!("q=a&in=name&limit={limit}")).await;
+        let found = hits(&api, &format!("q=a&in=name&limit={limit}")).await;
         assert_eq!(found, ["app", "apple", "b/app"], "{limit}");
-        let found = hits(&alice, &format!("q=1.&in=name,digest&limit={limit}")).await;
+        let found = hits(&api, &format!("q=1.&in=name,digest&limit={limit}")).await;
         let tags = names.iter().filter(|name| name.contains(':'));
         assert_eq!(found, tags.copied().collect::<Vec<_>>(), "{limit}");
-        let found = hits(&bob, &format!("q=seed&limit={limit}")).await;
-        assert_eq!(found, ["app:1.0", "app:1.1"], "{limit}");
-        let list = bob
-            .get(&format!("/repositories?limit={limit}"))
-            .await
-            .expect(200)
-            .json();
-        let rows = list["repositories"].as_array().unwrap();
-        assert_eq!(
-            (rows.len(), &rows[0]["name"], &rows[0]["tags"]),
-            (1, &"app".into(), &2.into())
-        );
-        assert!(list.get("next").is_none(), "{list}");
     }
     for target in ["/search?q=a", "/repositories"] {
         api.with(server.anonymous())
             .get(target)
             .await
             .expect_problem(401, "not-authenticated");
-        let carol = api.with(user("carol")).get(target).await.expect(200).json();
-        let shown = carol.as_object().unwrap().values().next().unwrap();
-        assert_eq!(*shown, json!([]), "{target}");
+        let bob = api.with(user("bob")).get(target).await;
+        bob.expect_problem(403, "forbidden");
     }
 }
 

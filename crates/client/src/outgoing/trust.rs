@@ -13,7 +13,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{self, CryptoProvider, aws_lc_rs},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
 
 /// Which servers are trusted over TLS.
@@ -27,6 +27,13 @@ pub enum Trust {
     SystemAnd(Vec<CertificateDer<'static>>),
     /// Any server, whatever certificate it shows.
     Anything,
+}
+
+/// A certificate by which a server knows this client, with its key.
+pub struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+    pem: Vec<u8>,
 }
 
 /// No certificate of a server can be checked.
@@ -44,21 +51,52 @@ pub enum TrustError {
 
 impl Trust {
     /// The configuration of the TLS library. `None`: no certificate is checked.
-    pub(super) fn client_config(self, alpn: Vec<Vec<u8>>) -> Result<Option<ClientConfig>, TrustError> {
+    pub(super) fn client_config(
+        self,
+        alpn: Vec<Vec<u8>>,
+        identity: Option<&Identity>,
+    ) -> Result<Option<ClientConfig>, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let verifier: Arc<dyn ServerCertVerifier> = match self {
             Self::System => Arc::new(SystemVerifier(Arc::clone(&provider))),
             Self::SystemAnd(authorities) => verifier(authorities, Arc::clone(&provider))?,
             Self::Anything => return Ok(None),
         };
-        let mut config = ClientConfig::builder_with_provider(provider)
+        let failed = |error: rustls::Error| TrustError::Tls(error.to_string());
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| TrustError::Tls(error.to_string()))?
+            .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
+            .with_custom_certificate_verifier(verifier);
+        let mut config = match identity {
+            Some(Identity { chain, key, .. }) => config
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(failed)?,
+            None => config.with_no_client_auth(),
+        };
         config.alpn_protocols = alpn;
         Ok(Some(config))
+    }
+}
+
+impl Identity {
+    /// The certificate and those that lead to its authority, its key, and both as PEM.
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        pem: Vec<u8>,
+    ) -> Self {
+        Self { chain, key, pem }
+    }
+
+    pub(super) fn pem(&self) -> &[u8] {
+        &self.pem
+    }
+}
+
+impl std::fmt::Debug for Identity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Identity").finish_non_exhaustive()
     }
 }
 
@@ -73,15 +111,27 @@ pub fn load_system_authorities() -> Result<(), TrustError> {
 
 /// The message of the TLS library about a failed request.
 pub(super) fn tls_error(error: &(dyn Error + 'static)) -> Option<String> {
+    tls_cause(error).map(tls_text)
+}
+
+/// The error of the TLS library behind a failed request.
+pub(super) fn tls_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let mut cause = Some(error);
     while let Some(error) = cause {
         match innermost(error).downcast_ref() {
-            Some(rustls::Error::Other(OtherError(ours))) => return Some(ours.to_string()),
-            Some(tls) => return Some(tls.to_string()),
+            Some(tls) => return Some(tls),
             None => cause = error.source(),
         }
     }
     None
+}
+
+/// An error of the TLS library in words; ours speak for themselves.
+pub(crate) fn tls_text(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::Other(OtherError(ours)) => ours.to_string(),
+        tls => tls.to_string(),
+    }
 }
 
 /// What an I/O error wraps, however often: its `source` leaves that out.

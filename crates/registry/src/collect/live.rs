@@ -9,7 +9,7 @@ use wharf_oci::{Algorithm, Digest};
 use wharf_storage::Storage;
 
 use super::{
-    report::Mark,
+    report::{CollectOptions, Mark},
     survey::{self, Survey},
 };
 use crate::{
@@ -145,8 +145,8 @@ impl Live {
 
     /// Follows the layer links of what is live to the bytes: registry:2 stores by SHA-256 what it was sent by SHA-512.
     ///
-    /// A link by SHA-256 is not read. Whatever it holds, only bytes of its own digest are those that a client asks for, and
-    /// these are live already; `wharf fsck` finds one that is damaged.
+    /// Beside requests a link by SHA-256 is not read. Whatever it holds, only bytes of its own digest are those that a client asks for,
+    /// and these are live already; `wharf fsck` finds one that is damaged. Where no server runs, what it leads to stays, and it is reported.
     ///
     /// # Errors
     ///
@@ -155,9 +155,12 @@ impl Live {
         &mut self,
         storage: &Arc<dyn Storage>,
         survey: &mut Survey,
+        options: CollectOptions,
     ) -> Result<()> {
-        let leads_elsewhere =
-            |digest: &&Digest| digest.algorithm() == Algorithm::Sha512 && self.contains(digest);
+        let leads_elsewhere = |digest: &&Digest| {
+            let may_lead = digest.algorithm() == Algorithm::Sha512 || options.grace.is_none();
+            may_lead && self.contains(digest)
+        };
         let live = survey.layers.iter().filter(leads_elsewhere);
         let links = survey.layer_links(storage, live.copied().collect());
         for (digest, link) in links.await? {

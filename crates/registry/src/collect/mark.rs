@@ -70,7 +70,8 @@ impl Examination {
                 ),
             }
         }
-        live.follow_links(&self.storage, &mut survey).await?;
+        live.follow_links(&self.storage, &mut survey, self.options)
+            .await?;
         let garbage = match survey.is_kept_whole {
             true => None,
             false => garbage::of_repository(&survey, &live, &dead_layers, self.options),
@@ -109,7 +110,8 @@ impl Examination {
         let mut live = self.mark(&mut survey, trash).await?;
         // Their bytes may be stored by another digest, which their links say.
         survey.layers = live.by(Algorithm::Sha512);
-        live.follow_links(&self.storage, &mut survey).await?;
+        live.follow_links(&self.storage, &mut survey, self.options)
+            .await?;
         Ok(Some(examined(survey, live, None)))
     }
 

@@ -143,7 +143,8 @@ async fn needed_in(examination: &Examination, found: Found) -> Result<(Box<str>,
         return Ok((name, Vec::new()));
     };
     let mut live = examination.mark(&mut survey, &Roots::default()).await?;
-    live.follow_links(&examination.storage, &mut survey).await?;
+    live.follow_links(&examination.storage, &mut survey, examination.options)
+        .await?;
     let needed = live.into_marks();
     Ok((name, needed.iter().map(|mark| *mark.digest()).collect()))
 }

@@ -12,7 +12,7 @@ use super::{
     tags::TagWalk,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     patience::turn,
     registry::Registry,
     tree::{
@@ -132,7 +132,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::Exhausted`](crate::Error::Exhausted) when too many lists are being made; errors of the store.
+    /// [`Error::Exhausted`] when too many lists are being made; errors of the store.
     pub async fn list_repositories(
         &self,
         wanted: RepositoriesWanted<'_>,
@@ -278,7 +278,13 @@ impl Registry {
     async fn count_tags(&self, name: &RepoName, most: usize, sight: &dyn RepositorySight) -> Result<Tags> {
         let mut walk = TagWalk::new(name, None);
         let mut tags = Tags::default();
-        while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
+        loop {
+            let names = match self.next_tags(&mut walk, AT_ONCE).await {
+                Ok(Some(names)) => names,
+                // A repository of blobs alone, or one that has gone since it was listed.
+                Ok(None) | Err(Error::NameUnknown { .. }) => break,
+                Err(error) => return Err(error),
+            };
             let names = names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
             for pushed in self.pushed(name, names.collect()).await? {
                 tags.count += 1;

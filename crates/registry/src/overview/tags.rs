@@ -121,9 +121,10 @@ impl Registry {
         // One more than a page has shows that there is another one.
         while tags.len() <= wanted.limit {
             let missing = wanted.limit + 1 - tags.len();
+            // Where few of the names are wanted, or visible, few listings find them.
             let at_once = match wanted.matching {
                 Some(_) => AT_ONCE,
-                None => missing.min(AT_ONCE),
+                None => missing.clamp(AT_ONCE / 10, AT_ONCE),
             };
             let Some(names) = self.next_tags(&mut walk, at_once).await? else {
                 break;

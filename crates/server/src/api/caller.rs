@@ -37,8 +37,6 @@ pub(crate) enum Right {
     Account,
     /// The right to administer the server.
     Admin,
-    /// The right to the catalogue, from which is left out what the caller may not see.
-    Catalog,
     /// These rights on the `repository` of the query, and on its `tag` if it has one; the last of them names them.
     Repository(&'static [Verb]),
 }
@@ -90,7 +88,6 @@ impl Right {
             Self::Any => "any",
             Self::Account => "account",
             Self::Admin => "admin",
-            Self::Catalog => "catalog",
             Self::Repository(verbs) => verbs.last().map_or("any", |verb| verb.as_str()),
         }
     }
@@ -135,10 +132,6 @@ pub(crate) async fn identify(
             let resource = Resource::Repository(name);
             verbs.iter().map(|&verb| Action { resource, verb }).collect()
         }
-        (Right::Catalog, _) => vec![Action {
-            resource: Resource::Catalog,
-            verb: Verb::All,
-        }],
         _ => Vec::new(),
     };
     let demand = Demand {
@@ -164,7 +157,7 @@ pub(crate) async fn identify(
     };
     let has_right = match right {
         // The gates have checked those on a repository and on the catalogue.
-        Right::Any | Right::Catalog | Right::Repository(_) => true,
+        Right::Any | Right::Repository(_) => true,
         Right::Account => principal.acts_as_account(),
         Right::Admin => caller.is_admin,
     };

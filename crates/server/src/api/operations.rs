@@ -313,8 +313,8 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
     Operation {
         id: "listRepositories",
         path: "/repositories",
-        summary: "List the repositories that the caller may pull from: tags, sizes, pushes and pulls",
-        right: Right::Catalog,
+        summary: "List the repositories: tags, sizes, pushes and pulls",
+        right: Right::Admin,
         query: &[MATCH, SORT, CURSOR, LIMIT],
         answer: Some(schema::<wire::RepositoryPage>),
         handler: images::repositories,
@@ -345,8 +345,8 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
     Operation {
         id: "search",
         path: "/search",
-        summary: "Search the tags that the caller may pull by names, labels, annotations and digests",
-        right: Right::Catalog,
+        summary: "Search the tags by names, labels, annotations and digests",
+        right: Right::Admin,
         query: &[TEXT, IN, CURSOR, LIMIT],
         answer: Some(schema::<wire::SearchPage>),
         handler: images::search,
@@ -602,7 +602,6 @@ mod tests {
             let right = match operation.right {
                 Right::Any => String::new(),
                 Right::Account => "an account".to_owned(),
-                Right::Catalog => "the catalogue".to_owned(),
                 right @ (Right::Admin | Right::Repository(_)) => format!("`{}`", right.name()),
             };
             let query: Vec<String> = operation

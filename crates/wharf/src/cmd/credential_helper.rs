@@ -8,7 +8,6 @@ use std::{
     collections::BTreeMap,
     env,
     ffi::OsString,
-    fs::File,
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     process::ExitCode,
@@ -16,13 +15,12 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use rustix::fs::{Mode, OFlags, open};
 use serde::{Deserialize, Serialize};
 use tokio::runtime;
 use wharf_access::change_private_file;
 use wharf_client::{Address, Client, Credentials, Login, NOT_FOUND, Options, Secret, TOKEN_USER};
 
-use crate::version;
+use crate::{cmd::private::read_if_there, version};
 
 /// The name of the program, by which docker finds it: `credsStore: wharf`.
 pub(crate) const PROGRAM: &str = "docker-credential-wharf";
@@ -198,14 +196,8 @@ fn place() -> anyhow::Result<PathBuf> {
 }
 
 fn read(path: &Path) -> anyhow::Result<Kept> {
-    let file = match open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()) {
-        Ok(file) => File::from(file),
-        Err(rustix::io::Errno::NOENT) => return Ok(Kept::default()),
-        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", path.display())),
-    };
-    let mut bytes = Vec::new();
-    file.take(QUESTION).read_to_end(&mut bytes)?;
-    parse(path, &bytes)
+    let bytes = read_if_there(path, QUESTION).with_context(|| format!("cannot read `{}`", path.display()))?;
+    bytes.map_or_else(|| Ok(Kept::default()), |bytes| parse(path, &bytes))
 }
 
 fn parse(path: &Path, bytes: &[u8]) -> anyhow::Result<Kept> {

@@ -5,19 +5,18 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
 };
 
-use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use serde_json::{Value, json};
-use wharf_client::{Client, ImageName, Manifest, printable};
-use wharf_oci::{Descriptor, ManifestKind, ManifestView, Platform, Reference, media_type};
+use wharf_client::{ImageName, printable};
+use wharf_oci::Descriptor;
 
-use crate::{
-    cli::Remote,
-    cmd::remote::{ask, print, print_json},
+use super::{
+    dockerfile,
+    image::{Image, shown},
+    nearest::explained,
+    remote::{ask, print, print_json},
 };
-
-/// Media types of image configurations, which have the platform and the history of an image.
-const IMAGE_CONFIGS: [&str; 2] = [media_type::OCI_CONFIG, media_type::DOCKER_CONFIG];
+use crate::cli::Remote;
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,14 +24,7 @@ pub(crate) enum View {
     Text,
     Json,
     Raw,
-}
-
-/// An image as its registry describes it.
-struct Image {
-    manifest: Manifest,
-    view: ManifestView,
-    /// The configuration, if it is that of an image.
-    config: Option<Value>,
+    Dockerfile,
 }
 
 pub(crate) fn run(
@@ -43,120 +35,22 @@ pub(crate) fn run(
 ) -> anyhow::Result<()> {
     let repository = name.repository.to_string();
     let image = ask(&name.registry, remote, async |client| {
-        let manifest = client.manifest(&repository, &name.reference).await?;
-        read(&client, &repository, manifest, platform).await
+        let read = match view {
+            // An index has no history of its own.
+            View::Dockerfile => Image::of_platform(&client, &repository, &name.reference, platform).await,
+            _ => Image::read(&client, &repository, &name.reference, platform).await,
+        };
+        explained(&client, name, read).await
     })?;
     match view {
         View::Raw => print_bytes(&image.manifest.bytes),
         View::Json => print_json(&format!("{:#}\n", image.json(name))),
+        View::Dockerfile => print(&dockerfile::of(&image)?),
         View::Text => print(&image.text(name)),
     }
 }
 
-/// Follows an index to `platform`, and reads the configuration.
-async fn read(
-    client: &Client,
-    repository: &str,
-    mut manifest: Manifest,
-    platform: Option<&str>,
-) -> anyhow::Result<Image> {
-    let parse = |manifest: &Manifest| {
-        ManifestView::parse_stored(&manifest.bytes).context("cannot parse the manifest")
-    };
-    let mut view = parse(&manifest)?;
-    if let Some(wanted) = platform {
-        if view.kind != ManifestKind::Index {
-            bail!("this is a single image, not an index with several platforms");
-        }
-        let child = view
-            .manifests
-            .iter()
-            .find(|child| names(child.platform.as_ref(), wanted));
-        let Some(child) = child else {
-            let platforms = view.manifests.iter().filter_map(|child| child.platform.as_ref());
-            bail!(
-                "there is no image for `{wanted}`; there are: {}",
-                listed(platforms)
-            );
-        };
-        manifest = client
-            .manifest(repository, &Reference::Digest(child.digest))
-            .await?;
-        view = parse(&manifest)?;
-    }
-    let config = match &view.config {
-        Some(config) if IMAGE_CONFIGS.contains(&&*config.media_type) => {
-            let bytes = client.small_blob(repository, &config.digest).await?;
-            serde_json::from_slice(&bytes).ok()
-        }
-        _ => None,
-    };
-    Ok(Image {
-        manifest,
-        view,
-        config,
-    })
-}
-
-/// Whether `wanted`, such as `linux/arm64` or `linux/arm/v7`, names the platform.
-fn names(platform: Option<&Platform>, wanted: &str) -> bool {
-    platform.is_some_and(|platform| {
-        let full = shown(platform);
-        full == wanted || format!("{}/{}", platform.os, platform.architecture) == wanted
-    })
-}
-
-/// The platforms of an index for an error message: a line break in one must not begin a line of its own.
-fn listed<'a>(platforms: impl Iterator<Item = &'a Platform>) -> String {
-    let platforms = platforms.map(|platform| printable(&shown(platform)).into_owned());
-    platforms.collect::<Vec<_>>().join(", ")
-}
-
-fn shown(platform: &Platform) -> String {
-    let Platform {
-        os,
-        architecture,
-        variant,
-    } = platform;
-    match variant.as_deref().filter(|variant| !variant.is_empty()) {
-        Some(variant) => format!("{os}/{architecture}/{variant}"),
-        None => format!("{os}/{architecture}"),
-    }
-}
-
 impl Image {
-    fn platforms(&self) -> Vec<String> {
-        let of_children = self
-            .view
-            .manifests
-            .iter()
-            .filter_map(|child| child.platform.as_ref())
-            .map(shown);
-        let own = self.config.as_ref().and_then(|config| {
-            Some(shown(&Platform {
-                os: config["os"].as_str()?.to_owned(),
-                architecture: config["architecture"].as_str()?.to_owned(),
-                variant: config["variant"].as_str().map(str::to_owned),
-            }))
-        });
-        // Attestations have the platform `unknown/unknown`.
-        of_children
-            .chain(own)
-            .filter(|platform| platform != "unknown/unknown")
-            .collect()
-    }
-
-    /// Size in bytes of the configuration and all layers, or of the children's manifests.
-    fn size(&self) -> u64 {
-        let parts = self
-            .view
-            .config
-            .iter()
-            .chain(&self.view.layers)
-            .chain(&self.view.manifests);
-        parts.map(|part| part.size).fold(0, u64::saturating_add)
-    }
-
     fn json(&self, name: &ImageName) -> Value {
         let part = |part: &Descriptor| {
             json!({
@@ -228,11 +122,7 @@ impl Image {
         for (key, value) in &self.view.annotations {
             line("note", &format!("{key}={value}"));
         }
-        let history = self
-            .config
-            .as_ref()
-            .and_then(|config| config["history"].as_array());
-        for step in history.into_iter().flatten() {
+        for step in self.history() {
             line(
                 "history",
                 step["created_by"]
@@ -253,32 +143,4 @@ fn print_bytes(bytes: &Bytes) -> anyhow::Result<()> {
         return print_json(&String::from_utf8_lossy(bytes));
     }
     Ok(stdout.write_all(bytes)?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn platforms_are_named_with_and_without_variant() {
-        let platform = Platform {
-            os: "linux".to_owned(),
-            architecture: "arm".to_owned(),
-            variant: Some("v7".to_owned()),
-        };
-        assert!(names(Some(&platform), "linux/arm/v7"));
-        assert!(names(Some(&platform), "linux/arm"));
-        assert!(!names(Some(&platform), "linux/arm64"));
-        assert!(!names(None, "linux/arm"));
-    }
-
-    #[test]
-    fn a_platform_forges_no_line_of_an_error() {
-        let platform = Platform {
-            os: "linux\nwharf: done".to_owned(),
-            architecture: "arm".to_owned(),
-            variant: None,
-        };
-        assert_eq!(listed([&platform].into_iter()), "linux\\nwharf: done/arm");
-    }
 }

@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal as _, Write as _};
 
 use anyhow::{Context as _, bail};
 use tokio::runtime;
-use wharf_client::{Address, Client, Credentials, Login, Options, Secret, printable_json};
+use wharf_client::{
+    Address, Client, Credentials, Login, Notices, Options, Secret, printable, printable_json,
+};
 
 use crate::{cli::Remote, prompt};
 
@@ -14,6 +16,14 @@ pub(crate) fn ask<T>(
     remote: Remote,
     question: impl AsyncFnOnce(Client) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
+    if remote.insecure {
+        say_insecure(address);
+    }
+    let address = match (remote.plain_http, address.requires_tls()) {
+        (true, true) => bail!("`--plain-http` contradicts the `https://` of the registry"),
+        (true, false) => address.clone().over_plain_http(),
+        (false, _) => address.clone(),
+    };
     let options = Options {
         credentials: Credentials {
             given: login(remote.user, remote.password_stdin)?,
@@ -21,13 +31,40 @@ pub(crate) fn ask<T>(
         },
         authorities: remote.cacert,
         insecure: remote.insecure,
+        notices: Notices::to(say),
     };
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { question(Client::connect(address, options).await?).await })
+    runtime.block_on(async { question(Client::connect(&address, options).await?).await })
+}
+
+/// Says what `--insecure` means for the registry at `address`.
+pub(crate) fn say_insecure(address: &Address) {
+    say(&format!(
+        "--insecure: nothing proves that it is `{0}` that answers, and passwords may go to another server; \
+         `--cacert FILE` with its authority is safe",
+        address.host()
+    ));
+}
+
+/// Says something beside the data of the command: on standard error, whatever the words of a server do to a terminal.
+pub(crate) fn say(text: &str) {
+    let mut lines = String::new();
+    for line in text.lines() {
+        lines.extend(["wharf: ", &*printable(line), "\n"]);
+    }
+    // Without a place for messages the command goes on.
+    _ = io::stderr().lock().write_all(lines.as_bytes());
+}
+
+/// Puts a question to the terminal; the answer is a line of standard input.
+pub(crate) fn ask_at_terminal(question: &str) -> io::Result<()> {
+    let mut stderr = io::stderr().lock();
+    stderr.write_all(question.as_bytes())?;
+    stderr.flush()
 }
 
 /// `NAME`, with the password from standard input or the terminal, or `NAME:PASSWORD`.
-fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Login>> {
+pub(crate) fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Login>> {
     let Some(user) = user else {
         if password_stdin {
             bail!("`--password-stdin` needs `--user NAME`");
@@ -38,7 +75,7 @@ fn login(user: Option<String>, password_stdin: bool) -> anyhow::Result<Option<Lo
         Some((user, password)) if !password_stdin => (user.to_owned(), password.to_owned()),
         _ => {
             let bytes = if password_stdin {
-                prompt::line_of_stdin()?
+                prompt::secret_of_stdin()?
             } else if io::stdin().is_terminal() {
                 prompt::password(&format!("Password of {user}: "))?
             } else {
@@ -59,7 +96,7 @@ pub(crate) fn print_json(document: &str) -> anyhow::Result<()> {
     print(&printable_json(document))
 }
 
-/// Prints `text`, in which the words of another server are [printable](wharf_client::printable). A reader that closes
+/// Prints `text`, in which the words of another server are [printable]. A reader that closes
 /// the pipe early, such as `head`, is not a failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {

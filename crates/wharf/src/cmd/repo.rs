@@ -1,58 +1,27 @@
-//! `wharf repo` and `wharf tag`: listing the repositories and tags of a registry, and the way to the other commands on them.
+//! `wharf repo` and `wharf tag`: the way to the commands on repositories and tags.
 
 use std::process::ExitCode;
 
-use wharf_client::printable;
-
-use crate::{
-    cli::{Repo, Tag},
-    cmd::{
-        deletion,
-        remote::{ask, print, print_json},
-        tag_history,
-    },
-};
+use super::{deletion, listing, tag_history};
+use crate::cli::{Repo, Tag};
 
 pub(crate) fn run(command: Repo) -> anyhow::Result<ExitCode> {
-    let (registry, list) = match command {
-        Repo::Ls { registry, list } => (registry, list),
+    match command {
+        Repo::Ls(arguments) => listing::repositories(&arguments)?,
+        Repo::Du(arguments) => listing::usage(arguments)?,
         Repo::Rm(arguments) => return deletion::remove_repository(&arguments),
-    };
-    let names = ask(&registry, list.remote, async |client| {
-        Ok(client.repositories().await?)
-    })?;
-    show(&names, list.json)?;
+    }
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn run_tag(command: Tag) -> anyhow::Result<ExitCode> {
-    let (repository, list) = match command {
-        Tag::Ls { repository, list } => (repository, list),
-        Tag::History(arguments) => {
-            tag_history::show(&arguments)?;
-            return Ok(ExitCode::SUCCESS);
-        }
-        Tag::Restore(arguments) => {
-            tag_history::restore(&arguments)?;
-            return Ok(ExitCode::SUCCESS);
-        }
+    match command {
+        Tag::Ls(arguments) => listing::tags(&arguments.repository, &arguments.list)?,
+        Tag::History(arguments) => tag_history::show(&arguments)?,
+        Tag::Restore(arguments) => tag_history::restore(&arguments)?,
         Tag::Rm(arguments) => return deletion::remove_tags(&arguments),
-    };
-    let name = repository.repository.to_string();
-    let tags = ask(&repository.registry, list.remote, async |client| {
-        Ok(client.tags(&name).await?)
-    })?;
-    show(&tags, list.json)?;
-    Ok(ExitCode::SUCCESS)
-}
-
-/// Prints the names one per line, or as a JSON array.
-fn show(names: &[String], json: bool) -> anyhow::Result<()> {
-    if json {
-        return print_json(&format!("{}\n", serde_json::to_string(names)?));
     }
-    let lines = names.iter().map(|name| format!("{}\n", printable(name)));
-    print(&lines.collect::<String>())
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

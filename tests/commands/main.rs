@@ -1,0 +1,31 @@
+//! The commands that ask any registry: the real binary between real registries, over connections that break, and
+//! beside other programs that read and write the same files.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and writes and damages the files that it reads"
+)]
+
+mod bad;
+mod broken;
+mod copied;
+mod files;
+mod images;
+mod others;
+mod scene;
+
+use wharf_testkit::suite::Suite;
+
+fn main() {
+    let mut suite = Suite::default();
+    copied::add_to(&mut suite);
+    broken::add_to(&mut suite);
+    files::add_to(&mut suite);
+    images::add_to(&mut suite);
+    bad::add_to(&mut suite);
+    others::add_to(&mut suite);
+    let conclusion = suite.run();
+    wharf_testkit::docker::stop();
+    conclusion.exit();
+}
