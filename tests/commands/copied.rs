@@ -27,6 +27,11 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("platforms_make_a_new_index_and_say_so", &[], platforms);
     suite.test("all_tags_come_and_a_bad_one_is_named", &[], all_tags);
     suite.test("each_registry_gets_its_own_login", &[], logins);
+    suite.test(
+        "a_copy_leaves_the_signature_of_the_destination_alone",
+        &[],
+        signed_elsewhere,
+    );
     suite.test("a_digest_comes_without_a_tag", &[], by_digest);
     suite.test(
         "registry_2_gets_its_list_of_referrers_at_a_tag",
@@ -226,4 +231,24 @@ fn into_registry_2() {
     let back = host(&back);
     wharf(&["copy", &format!("{to}/app:1"), &format!("{back}/app")]).good();
     signed.assert_held(&back, "app", "1");
+}
+
+fn signed_elsewhere() {
+    for engine in ENGINES {
+        let (from, to) = (registry(engine), registry(engine));
+        let (from, to) = (host(&from), host(&to));
+        let signed = Signed::new("elsewhere");
+        signed.push(&from, "app", "1");
+        let own = Content::of(image::oci("a signature of the destination"));
+        own.push(&to, "app", &signed.cosign_tag);
+        for arguments in [&[][..], &["--all-tags"]] {
+            let tag = if arguments.is_empty() { ":1" } else { "" };
+            let (source, destination) = (format!("{from}/app{tag}"), format!("{to}/app"));
+            let said = wharf(&[&["copy"][..], arguments, &[&source, &destination]].concat());
+            assert!(said.err.contains(&signed.cosign_tag), "{said:?}");
+            said.good();
+            assert_holds(&to, "app", "1", &signed.index);
+            assert_holds(&to, "app", &signed.cosign_tag, &own);
+        }
+    }
 }

@@ -313,6 +313,23 @@ fn parameter_value(text: &str) -> Option<(String, &str)> {
 mod tests {
     use super::*;
 
+    /// The address of an upload, or a redirect of the version check, led to a server that names a token server of its own.
+    #[test]
+    fn a_server_to_which_the_registry_led_gets_no_credentials() {
+        let refusal = |elsewhere: Option<&str>| Answer {
+            status: http::StatusCode::UNAUTHORIZED,
+            headers: http::HeaderMap::from_iter([(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Bearer realm=\"https://evil.test/token\""),
+            )]),
+            body: bytes::Bytes::new(),
+            elsewhere: elsewhere.map(str::to_owned),
+        };
+        assert_eq!(challenges(&refusal(None)).unwrap().len(), 1);
+        let error = challenges(&refusal(Some("https://uploads.test"))).unwrap_err();
+        assert!(matches!(error, Error::Untrusted { .. }), "{error}");
+    }
+
     #[test]
     fn challenges_are_read() {
         let header = r#"Bearer realm="https://auth.test/auth?x=1",service="token-service", scope="repository:a/b:pull,push", error=x, Basic realm="a \"b\"""#;
