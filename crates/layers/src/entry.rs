@@ -69,7 +69,7 @@ pub enum Flow {
 }
 
 /// Goes through the layer that `reader` gives, a tar that may be compressed with gzip or zstd, which its first bytes tell. `visit`
-/// gets each entry in order, with the bytes of files; it need not read them. Entries whose path leads out of the image are left out.
+/// gets each entry in order, with the bytes of files; it need not read them. Entries with a path out of the image are left out.
 /// Blocks.
 ///
 /// # Errors
@@ -218,7 +218,7 @@ fn entry(raw: &tar::Entry<'_, impl Read>, kind: Kind, ahead: Extended) -> Option
         .size
         .or_else(|| sparse.and_then(|sparse| sparse.real_size().ok()))
         .or_else(|| header.entry_size().ok());
-    // In old archives a directory is a file whose name ends with a slash.
+    // In old archives a directory is a file with a slash at the end of its name.
     let kind = match kind {
         Kind::File if path.ends_with('/') => Kind::Directory,
         kind => kind,

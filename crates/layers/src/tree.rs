@@ -189,7 +189,7 @@ impl<T> Tree<T> {
         Some(done)
     }
 
-    /// The file whose bytes are those of the file at `path`: that of another name, if it is a hard link.
+    /// The file that has the bytes of `node`: the one of another name, if it is a hard link.
     pub fn linked<'a>(&'a self, node: &'a Node<T>) -> Option<&'a Node<T>> {
         match node.entry.kind {
             Kind::Hardlink => self.get(&clean(node.entry.link.as_deref()?)?),

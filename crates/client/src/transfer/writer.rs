@@ -93,12 +93,7 @@ impl Writer {
             }
             Form::Oci | Form::DockerArchive => {
                 let temporary = beside(destination);
-                let file = OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .open(&temporary);
-                let file = file.map_err(|error| LayoutError::io(&temporary, &error))?;
+                let file = create(&temporary)?;
                 Files::Archive {
                     file: Arc::new(file),
                     temporary: Mutex::new(Some(temporary)),
@@ -166,12 +161,7 @@ impl Writer {
                 let path = self.destination.join(&path);
                 let temporary = beside(&path);
                 make_directory(path.parent().unwrap_or(&path))?;
-                let file = OpenOptions::new()
-                    .write(true)
-                    .create(true)
-                    .truncate(true)
-                    .open(&temporary);
-                let file = file.map_err(|error| LayoutError::io(&temporary, &error))?;
+                let file = create(&temporary)?;
                 (Arc::new(file), 0, Some(Temporary::new(temporary, path)))
             }
         };
@@ -291,12 +281,7 @@ impl Writer {
                 for (name, text) in documents.iter().filter(|(name, _)| *name != "manifest.json") {
                     let path = self.destination.join(name);
                     let temporary = beside(&path);
-                    let file = OpenOptions::new()
-                        .write(true)
-                        .create(true)
-                        .truncate(true)
-                        .open(&temporary);
-                    let file = file.map_err(|error| LayoutError::io(&temporary, &error))?;
+                    let file = create(&temporary)?;
                     let temporary = Temporary::new(temporary, path);
                     self.write_at(&file, 0, text.as_bytes())?;
                     temporary.keep(&file)?;
@@ -428,6 +413,16 @@ fn remove(path: &Path) {
 fn make_directory(path: &Path) -> Result<(), LayoutError> {
     #[expect(clippy::disallowed_methods, reason = "an exported image is not in the store")]
     fs::create_dir_all(path).map_err(|error| LayoutError::io(path, &error))
+}
+
+/// The new file at `temporary`, in place of what a run that was killed has left there.
+fn create(temporary: &Path) -> Result<File, LayoutError> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(temporary);
+    file.map_err(|error| LayoutError::io(temporary, &error))
 }
 
 /// A name for the time until the file at `path` is whole, in the same directory.

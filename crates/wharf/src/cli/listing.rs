@@ -48,7 +48,7 @@ pub(crate) struct Search {
 /// Shows the disk use of a registry.
 #[derive(Debug, Args)]
 pub(crate) struct Du {
-    /// The registry, a wharf, whose administrator the user is.
+    /// The registry, a wharf that the user administers.
     pub(crate) registry: Address,
 
     #[command(flatten)]
@@ -74,7 +74,7 @@ pub(crate) enum SearchPlace {
 /// Options of a command that lists names.
 #[derive(Debug, Args)]
 pub(crate) struct List {
-    /// Only those whose name is this, or is matched by this pattern, such as `1.*`, or by this regular expression behind `re:`.
+    /// Only those with this name, or with one that matches this pattern, such as `1.*`, or this regular expression behind `re:`.
     #[arg(long = "match", value_name = "PATTERN")]
     pub(crate) pattern: Option<String>,
 
@@ -125,7 +125,7 @@ pub(crate) struct Form {
 pub(crate) enum Output {
     /// A table for people
     Table,
-    /// A JSON array, whose fields are documented and stay
+    /// A JSON array; its fields are documented and stay
     Json,
     /// Names, one per line
     Name,

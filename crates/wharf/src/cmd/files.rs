@@ -26,7 +26,7 @@ pub(super) struct Files<T> {
 }
 
 impl<T: Send + 'static> Files<T> {
-    /// Those of `image`, whose layers are read from the lowest up. `note` makes the note about each file.
+    /// Those of `image`. Its layers are read from the lowest up. `note` makes the note about each file.
     ///
     /// # Errors
     ///
@@ -143,7 +143,7 @@ pub(crate) fn print_file(arguments: Cat) -> anyhow::Result<()> {
     })
 }
 
-/// The file at `path` whose bytes are to be printed.
+/// The file at `path`, of which the bytes are to be printed.
 fn file<'a>(tree: &'a Tree<()>, path: &str) -> anyhow::Result<&'a Node<()>> {
     let place = tree.resolve(path).with_context(|| circle(path))?;
     let node = tree.get(&place);
