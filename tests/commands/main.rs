@@ -14,6 +14,7 @@ mod files;
 mod images;
 mod others;
 mod scene;
+mod transcripts;
 
 use wharf_testkit::suite::Suite;
 
@@ -25,6 +26,7 @@ fn main() {
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
     others::add_to(&mut suite);
+    transcripts::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();
