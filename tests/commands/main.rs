@@ -12,6 +12,7 @@ mod broken;
 mod copied;
 mod files;
 mod images;
+mod mirrored;
 mod others;
 mod scene;
 
@@ -24,6 +25,7 @@ fn main() {
     files::add_to(&mut suite);
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
+    mirrored::add_to(&mut suite);
     others::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
