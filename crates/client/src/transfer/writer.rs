@@ -462,8 +462,10 @@ fn header(name: &str, size: u64, kind: tar::EntryType) -> Result<Vec<u8>, Layout
         own.set_entry_type(tar::EntryType::XHeader);
         blocks = finished(own, "record", record.len() as u64)?;
         blocks.extend_from_slice(record.as_bytes());
-        let end = blocks.len().next_multiple_of(BLOCK as usize);
-        blocks.resize(end, 0);
+        let end = (blocks.len() as u64).next_multiple_of(BLOCK);
+        while (blocks.len() as u64) < end {
+            blocks.push(0);
+        }
         let short = name.rsplit('/').next().unwrap_or(name);
         let short: String = short.chars().take(99).collect();
         blocks.extend(finished(header, &short, size)?);
@@ -531,7 +533,7 @@ mod tests {
     fn names(directory: &Path) -> Vec<String> {
         let mut found = Vec::new();
         #[expect(clippy::disallowed_methods, reason = "looks at what was written")]
-        let entries = fs::read_dir(directory).map(|entries| entries.collect::<Vec<_>>());
+        let entries = fs::read_dir(directory).map(Iterator::collect::<Vec<_>>);
         for entry in entries.unwrap_or_default() {
             let path = entry.unwrap().path();
             match path.is_dir() {
