@@ -169,3 +169,32 @@ pub(super) fn hash_by(part: &Part, algorithm: Algorithm) -> Result<Digest, Layou
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "makes the files that are read")]
+    fn a_list_that_repeats_a_layer_is_bounded() {
+        let place = tempfile::tempdir().unwrap();
+        fs::write(place.path().join("layer"), [0x1f, 0x8b, 8]).unwrap();
+        let read = |layers: usize, images: usize| {
+            let ids = vec![Digest::sha256_of(b""); layers];
+            let config = json!({"rootfs": {"diff_ids": ids}});
+            fs::write(place.path().join("config"), config.to_string()).unwrap();
+            let image = json!({"Config": "config", "RepoTags": ["app:1"], "Layers": vec!["layer"; layers]});
+            let list = json!(vec![image; images]).to_string();
+            let files = Files::open(place.path()).unwrap();
+            Docker::read(&files, list.as_bytes())
+        };
+        let two = read(2, 2).unwrap();
+        assert_eq!((two.images.len(), two.made.len(), two.hashed.len()), (2, 1, 1));
+        let error = read(60_000, 1).unwrap_err().to_string();
+        assert!(error.contains("more layers than any image has"), "{error}");
+        let error = read(1, MOST_IMAGES + 1).unwrap_err().to_string();
+        assert!(error.contains("images"), "{error}");
+    }
+}

@@ -284,7 +284,7 @@ impl Reader {
             match Pattern::parse_or_regex(text) {
                 Ok(pattern) => match matches_nothing(&pattern) {
                     Some(why) => {
-                        self.wrong(line, format!("`{}` in `{key}` matches nothing: {why}", cut(text)))
+                        self.wrong(line, format!("`{}` in `{key}` matches nothing: {why}", cut(text)));
                     }
                     None => patterns.push(pattern),
                 },

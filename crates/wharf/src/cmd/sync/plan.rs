@@ -1,6 +1,9 @@
 //! What is to be copied: the tags that the list chooses, and what the destination has in their places.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use futures_util::{StreamExt as _, stream};
 use wharf_client::{
@@ -94,12 +97,12 @@ impl Plan {
         let (source, target) = (clients.of(&entry.from.registry)?, clients.of(&entry.to.registry)?);
         let pair = |from: RepoName, to: RepoName, tags: Option<BTreeSet<Tag>>| Pair {
             from: Repository {
-                client: source.clone(),
+                client: Arc::clone(&source),
                 host: entry.from.registry.host().to_owned(),
                 name: from,
             },
             to: Repository {
-                client: target.clone(),
+                client: Arc::clone(&target),
                 host: entry.to.registry.host().to_owned(),
                 name: to,
             },
@@ -134,7 +137,7 @@ impl Plan {
                 }
             },
         };
-        let names = self.chosen(entry, host, names);
+        let names = self.chosen(entry, host, &names);
         let there = match deletes && !is_literal {
             true => target.repositories().await,
             false => Ok(Vec::new()),
@@ -176,7 +179,7 @@ impl Plan {
     }
 
     /// The repositories that an entry chooses.
-    fn chosen(&mut self, entry: &Entry, host: &str, names: Vec<String>) -> Vec<RepoName> {
+    fn chosen(&mut self, entry: &Entry, host: &str, names: &[String]) -> Vec<RepoName> {
         let mut chosen: Vec<RepoName> = Vec::new();
         for name in names.iter().filter(|name| is_chosen(entry, name)) {
             // A mirror inside of its own source is not mirrored once more.
@@ -319,14 +322,14 @@ impl Plan {
 impl Pair {
     fn source(&self) -> Source {
         Source::Registry {
-            client: self.from.client.clone(),
+            client: Arc::clone(&self.from.client),
             repository: self.from.name.to_string(),
         }
     }
 
     fn target(&self) -> Target {
         Target::Registry {
-            client: self.to.client.clone(),
+            client: Arc::clone(&self.to.client),
             repository: self.to.name.to_string(),
         }
     }
