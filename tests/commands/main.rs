@@ -12,6 +12,7 @@ mod broken;
 mod copied;
 mod files;
 mod images;
+mod mirrored;
 mod others;
 mod scene;
 mod transcripts;
@@ -25,6 +26,7 @@ fn main() {
     files::add_to(&mut suite);
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
+    mirrored::add_to(&mut suite);
     others::add_to(&mut suite);
     transcripts::add_to(&mut suite);
     let conclusion = suite.run();

@@ -23,7 +23,7 @@ const LIMIT: usize = 4 << 20;
 const ROOT: &str = "http://localhost/api/v1";
 
 /// What the types of problems begin with.
-const TYPES: &str = "urn:wharf:problem:";
+pub(crate) const TYPES: &str = "urn:wharf:problem:";
 
 /// The control socket of a server that runs.
 #[derive(Debug)]

@@ -1,5 +1,7 @@
 //! Why a registry could not be read, and what to do about it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use wharf_oci::Digest;
 
@@ -70,6 +72,8 @@ pub enum Error {
         status: StatusCode,
         /// Reason in the registry's words.
         message: String,
+        /// Time after which the registry wants to be asked again.
+        after: Option<Duration>,
     },
     /// The bytes do not have their digest.
     #[error(
@@ -241,6 +245,7 @@ mod tests {
             path: path.to_owned(),
             status: StatusCode::from_u16(status).unwrap(),
             message: message.to_owned(),
+            after: None,
         };
         refused.to_string()
     }

@@ -16,11 +16,15 @@ mod challenge;
 pub mod control;
 mod credentials;
 mod error;
+#[cfg(test)]
+mod fake;
 mod lifetimes;
 mod names;
 pub mod outgoing;
 mod patience;
 mod push;
+mod referrers;
+mod removal;
 mod site;
 mod stream;
 mod text;
@@ -30,6 +34,7 @@ mod verify;
 mod wire;
 
 pub use address::{Address, AddressError, ImageName};
+pub use administration::Administered;
 pub use credentials::{Credentials, CredentialsError, Found, Login, NOT_FOUND, Secret, TOKEN_USER, stored};
 pub use error::{Error, Result};
 pub use patience::Notices;

@@ -13,6 +13,7 @@ mod listing;
 mod login;
 mod prune;
 mod storage;
+mod sync;
 mod tag;
 mod token;
 mod transfer;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     login::{Login, Logout},
     prune::Prune,
     storage::{Storage, StorageCopy},
+    sync::Sync,
     tag::{TagHistory, TagRestore},
     token::{Token, TokenPlace},
     transfer::{Connection, Copy, Destination, Export, Format, Import, Inventory, Place},
@@ -247,6 +249,12 @@ pub(crate) enum Command {
 
     /// Print the digests that a registry has: `wharf export --since` leaves them out.
     Inventory(Inventory),
+
+    /// Mirror what a file lists: repositories and tags by pattern or version, from registries to registries.
+    ///
+    /// Prints what would be copied, moved and deleted, and what is equal. With --apply it is done; the tag of each image comes last, and a
+    /// run that is stopped is gone on with by the next one.
+    Sync(Sync),
 
     /// Log in to a registry, for this program and for docker, podman and others, which find the login in docker's config.json.
     ///

@@ -37,6 +37,7 @@ pub(crate) mod restore;
 pub(crate) mod serve;
 mod size;
 pub(crate) mod storage;
+pub(crate) mod sync;
 mod table;
 mod tag_history;
 pub(crate) mod token;
