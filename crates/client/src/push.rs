@@ -477,7 +477,7 @@ impl Client {
     }
 
     /// Sends a request that may be repeated, with the few bytes of `body`, and logs in when the registry requires that.
-    async fn change(
+    pub(crate) async fn change(
         &self,
         target: &Target,
         method: Method,

@@ -3,6 +3,7 @@
 //! A transfer that stops half-way leaves nothing that can be seen, and another one goes on where it was.
 
 mod archive;
+mod attach;
 mod engine;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ mod target;
 mod writer;
 
 pub use self::{
+    attach::{Artifact, Attached, AttachedFile, attach},
     engine::image,
     error::LayoutError,
     layout::{ImageInFile, Layout},
