@@ -7,13 +7,20 @@
     reason = "a test fails by panicking, and writes and damages the files that it reads"
 )]
 
+mod administered;
 mod bad;
 mod broken;
+mod completed;
 mod copied;
+mod deleted;
 mod files;
 mod images;
 mod others;
+mod referring;
+mod registries;
 mod scene;
+mod tagged;
+mod told;
 
 use wharf_testkit::suite::Suite;
 
@@ -25,6 +32,12 @@ fn main() {
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
     others::add_to(&mut suite);
+    deleted::add_to(&mut suite);
+    tagged::add_to(&mut suite);
+    referring::add_to(&mut suite);
+    told::add_to(&mut suite);
+    completed::add_to(&mut suite);
+    administered::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();
