@@ -7,14 +7,21 @@
     reason = "a test fails by panicking, and writes and damages the files that it reads"
 )]
 
+mod administered;
 mod bad;
 mod broken;
+mod completed;
 mod copied;
+mod deleted;
 mod files;
 mod images;
 mod mirrored;
 mod others;
+mod referring;
+mod registries;
 mod scene;
+mod tagged;
+mod told;
 mod transcripts;
 
 use wharf_testkit::suite::Suite;
@@ -28,6 +35,12 @@ fn main() {
     bad::add_to(&mut suite);
     mirrored::add_to(&mut suite);
     others::add_to(&mut suite);
+    deleted::add_to(&mut suite);
+    tagged::add_to(&mut suite);
+    referring::add_to(&mut suite);
+    told::add_to(&mut suite);
+    completed::add_to(&mut suite);
+    administered::add_to(&mut suite);
     transcripts::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();

@@ -3,6 +3,7 @@
 //! A transfer that stops half-way leaves nothing that can be seen, and another one goes on where it was.
 
 mod archive;
+mod attach;
 mod compare;
 mod docker;
 mod engine;
@@ -19,6 +20,7 @@ mod target;
 mod writer;
 
 pub use self::{
+    attach::{Artifact, Attached, AttachedFile, attach},
     compare::{Comparison, compare},
     engine::image,
     error::LayoutError,

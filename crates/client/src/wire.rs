@@ -30,8 +30,8 @@ pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const WHOLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
-/// Bytes of the answer to a request that changes the registry; they say nothing that is used.
-const PUSH_ANSWER_LIMIT: usize = 1 << 20;
+/// Bytes of the answer to a request that changes the registry: the largest are plans of the administration API.
+const PUSH_ANSWER_LIMIT: usize = 16 << 20;
 
 /// A connection to a registry.
 #[derive(Debug)]

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-use wharf_oci::{Descriptor, Digest, Reference, Tag, media_type, referrers_tag};
+use wharf_oci::{Descriptor, Digest, Reference, Tag};
 
 use super::{
     error::LayoutError,
@@ -164,21 +163,13 @@ impl Target {
                 .push_manifest(repository, &reference, media_type, &node.bytes)
                 .await?;
             if !pushed.lists_subject {
-                unlisted.push(&node.descriptor);
+                unlisted.push(node.descriptor.clone());
             }
         }
-        if unlisted.is_empty() {
-            return Ok(());
+        // The registry has no list: clients keep it at a tag.
+        if !unlisted.is_empty() {
+            client.add_to_fallback(repository, subject, &unlisted).await?;
         }
-        // The registry has no list: clients keep it at a tag (distribution specification, "Unavailable Referrers API").
-        let mut entries = client.fallback(repository, subject).await?;
-        entries.extend(unlisted.into_iter().cloned());
-        let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries});
-        let tag = Reference::Tag(referrers_tag(subject));
-        let bytes = index.to_string().into();
-        client
-            .push_manifest(repository, &tag, media_type::OCI_INDEX, &bytes)
-            .await?;
         Ok(())
     }
 

@@ -34,17 +34,17 @@ pub(crate) fn login(arguments: cli::Login) -> anyhow::Result<()> {
     let cli::Login { registry, mut remote } = arguments;
     let host = registry.host().to_owned();
     let keeper = Keeper::new(remote.config.clone())?;
-    if remote.user.is_none() && !remote.password_stdin {
-        remote.user = Some(ask_for_name()?);
+    if remote.reach.user.is_none() && !remote.reach.password_stdin {
+        remote.reach.user = Some(ask_for_name()?);
     }
-    let given = remote::login(remote.user.take(), remote.password_stdin)?;
+    let given = remote::login(remote.reach.user.take(), remote.reach.password_stdin)?;
     let Some(mut login) = given else {
         bail!("add `--user NAME` and `--password-stdin`");
     };
     if login.user.is_empty() || login.user.contains(':') {
         bail!("a user has a name without `:`; the password is asked for, or read with `--password-stdin`");
     }
-    remote.password_stdin = false;
+    remote.reach.password_stdin = false;
     let verified = ask(&registry, remote, async |client: Client| {
         Ok(client.verify(&login).await?)
     })?;

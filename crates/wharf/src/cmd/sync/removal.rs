@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use wharf_client::{Administered, Error};
+use http::Method;
+use wharf_client::{Deleted, Error};
 use wharf_oci::{Digest, ManifestView, Reference, Tag};
 use wharf_server::admin::wire;
 
@@ -102,17 +103,16 @@ async fn of_repository(
         tags: Some(goes.iter().map(Tag::to_string).collect()),
         ..wire::Deletion::default()
     };
-    let asked = client.administer("/plans", name, &wanted, None).await;
-    match asked.map_err(|error| error.to_string())? {
-        Administered::Answer(json) => {
-            let planned: wire::Plan = serde_json::from_slice(&json)
-                .map_err(|error| format!("the plan of the registry cannot be read: {error}"))?;
-            Ok(Some(by_plan(plan, repository, &goes, (wanted, planned))))
-        }
-        Administered::Refused { detail, .. } => Err(detail),
-        Administered::Absent => by_digest(plan, repository, (&goes, &listed), jobs)
+    let query = [("repository", name)];
+    let planned = client
+        .administer(Method::POST, "/plans", &query, Some(&wanted))
+        .await;
+    match planned {
+        Ok(planned) => Ok(Some(by_plan(plan, repository, &goes, (wanted, planned)))),
+        Err(error) if error.leaves_standard_api() => by_digest(plan, repository, (&goes, &listed), jobs)
             .await
             .map(Some),
+        Err(error) => Err(error.to_string()),
     }
 }
 
@@ -251,24 +251,16 @@ impl Removal {
     async fn apply_plan(&self, deletion: &wire::Deletion, plan: &str, rows: &mut [Row]) {
         let application = wire::Application::new(deletion.clone(), Some(plan.to_owned()), false);
         let name = self.repository.name.as_str();
-        let key = format!("wharf-sync-{}", uuid::Uuid::new_v4());
-        let answer = self
+        let query = [("repository", name)];
+        let applied = self
             .repository
             .client
-            .administer("/plans/apply", name, &application, Some(&key))
+            .administer::<wire::Applied>(Method::POST, "/plans/apply", &query, Some(&application))
             .await;
-        let applied: Result<wire::Applied, String> = match answer {
-            Ok(Administered::Answer(json)) => {
-                serde_json::from_slice(&json).map_err(|error| error.to_string())
-            }
-            Ok(Administered::Refused { detail, .. }) => Err(detail),
-            Ok(Administered::Absent) => Err("the registry no longer answers as a wharf".to_owned()),
-            Err(error) => Err(error.to_string()),
-        };
         for (tag, row) in &self.tags {
             let row = &mut rows[*row];
             match &applied {
-                Err(reason) => row.fail(reason.clone()),
+                Err(error) => row.fail(error.to_string()),
                 Ok(applied) => {
                     let stayed = applied
                         .stayed
@@ -294,14 +286,21 @@ impl Removal {
     async fn apply_digests(&self, digests: &BTreeSet<Digest>, rows: &mut [Row]) {
         for digest in digests {
             let name = self.repository.name.as_str();
-            let deleted = self.repository.client.delete_manifest(name, digest).await;
+            let deleted = self
+                .repository
+                .client
+                .delete_manifest(name, &Reference::Digest(*digest))
+                .await;
             for (_, row) in &self.tags {
                 let row = &mut rows[*row];
                 if row.digest != Some(*digest) {
                     continue;
                 }
                 match &deleted {
-                    Ok(_) => row.done = true,
+                    Ok(Deleted::Gone | Deleted::Absent) => row.done = true,
+                    Ok(Deleted::Unsupported(status)) => {
+                        row.fail(format!("the registry does not delete, or not so ({status})"));
+                    }
                     Err(error) => row.fail(error.to_string()),
                 }
             }
