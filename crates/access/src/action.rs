@@ -36,6 +36,11 @@ pub enum Verb {
     All,
 }
 
+impl Verb {
+    /// All verbs.
+    pub const EACH: [Self; 5] = [Self::Pull, Self::Push, Self::Delete, Self::Cancel, Self::All];
+}
+
 impl Action<'_> {
     /// Type of the resource in a token scope: `registry` or `repository`.
     pub fn kind(&self) -> &'static str {

@@ -189,6 +189,17 @@ impl Effect {
             Self::Exactly(verbs) => Some(verbs.has(verb)),
         }
     }
+
+    /// Whether it denies each verb that `other` denies. A rule with `from` is one of these denials alone for a client with an
+    /// unknown address, so one that denies less leaves something to `other`.
+    fn denies_what(self, other: Self) -> bool {
+        let denied = |effect: Self, verb| effect.on(verb) == Some(false);
+        let administration = matches!(self, Self::Deny(_)) || !matches!(other, Self::Deny(_));
+        administration
+            && Verb::EACH
+                .iter()
+                .all(|verb| denied(self, *verb) || !denied(other, *verb))
+    }
 }
 
 impl Rules {
@@ -376,7 +387,8 @@ impl Rule {
                 && later.from.iter().all(|theirs| {
                     let mut mine = self.from.iter();
                     mine.any(|mine| mine.contains(theirs))
-                });
+                })
+                && self.effect.denies_what(later.effect);
         let tags = self.tags.is_empty() || self.tags == later.tags && self.effect == later.effect;
         accounts && names && from && tags && verbs(self.effect).covers(verbs(later.effect))
     }

@@ -36,7 +36,7 @@ fn account() -> impl Strategy<Value = Option<&'static str>> {
 }
 
 fn verb() -> impl Strategy<Value = Verb> {
-    select(vec![Verb::Pull, Verb::Push, Verb::Delete])
+    select(Verb::EACH.to_vec())
 }
 
 fn effect() -> impl Strategy<Value = Effect> {
@@ -281,4 +281,25 @@ fn tags_limit_what_names_one() {
     };
     assert!(!allows(all_but(), None, Some("v1")));
     assert!(allows(all_but(), None, Some("latest")) && allows(all_but(), None, None));
+}
+
+/// The warning that the second one never decides would be wrong: of a client with an unknown address, a rule with `from` only
+/// denies, so the first one leaves to the second what it allows itself.
+#[test]
+fn a_rule_from_a_network_shadows_none_that_denies_more_to_clients_without_an_address() {
+    let exactly = |verb| Effect::Exactly(Verbs::default().with(verb));
+    let (pull, push, everything) = (exactly(Verb::Pull), exactly(Verb::Push), exactly(Verb::All));
+    let is_shadowed = |first: Effect, second: Effect, from: &[&str]| {
+        let mut rules = [one(first, &[], from), one(second, &[], from)];
+        rules[1].origin = RuleOrigin::Line(2);
+        Rules::new(HashMap::new(), rules.into()).shadowed().count() == 1
+    };
+    for (first, second) in [(push, pull), (everything, pull)] {
+        assert!(
+            !is_shadowed(first, second, &["10.0.0.0/8"]),
+            "{first:?}, {second:?}"
+        );
+        assert!(is_shadowed(first, second, &[]), "{first:?}, {second:?}");
+    }
+    assert!(is_shadowed(pull, everything, &["10.0.0.0/8"]));
 }

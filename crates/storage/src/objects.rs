@@ -413,7 +413,8 @@ pub struct Removal {
 pub struct TreeRemoval {
     /// The directory
     pub dir: Key,
-    /// An object below it, and the version that it must still have
+    /// An object below it, and the version that it must still have; on a bucket it may have been written again with the same
+    /// content
     pub unless_changed: Option<(Key, Version)>,
 }
 

@@ -68,6 +68,18 @@ impl Version {
         Some(Fingerprint { md5, size: mark.size })
     }
 
+    /// Whether what was of either version is the same content, unless that was made for a collision of MD5.
+    ///
+    /// The rest of two versions of an object may differ: one that is written again with its content has another time, which a
+    /// [conditional read](crate::Objects::read_unless) does not tell, because it goes by the entity tag; and a versioned bucket
+    /// numbers its versions in the answer to a GET, but not in a listing.
+    pub fn has_content_of(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Mark::Object(one), Mark::Object(other)) => one.e_tag == other.e_tag && one.size == other.size,
+            (one, other) => one == other,
+        }
+    }
+
     pub(crate) fn file(mark: FileMark) -> Self {
         Self(Mark::File(mark))
     }

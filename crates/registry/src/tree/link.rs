@@ -169,7 +169,10 @@ impl Links {
     /// The digest that the link at `key` holds if it is of `version`, as far as that is remembered.
     pub(crate) fn remembered_as(&self, key: &Key, version: &Version) -> Option<Digest> {
         let remembered = self.cache.get(key)?;
-        (remembered.version == *version).then_some(remembered.digest)
+        remembered
+            .version
+            .has_content_of(version)
+            .then_some(remembered.digest)
     }
 
     /// As [`target`](Self::target), with the version of the link, if the store can promise that it stands for that content.

@@ -11,7 +11,7 @@ use super::{
     error::failed,
     stat_of,
 };
-use crate::{Error, ErrorKind, Key, Result, TreeRemoval, layout};
+use crate::{Error, ErrorKind, Key, Result, TreeRemoval, Version, layout};
 
 /// How many pages of objects are noted before they are removed. A larger tree is listed once for each rank of its objects.
 const NOTED: usize = 10;
@@ -70,10 +70,17 @@ async fn is_unchanged(bucket: &Bucket, tree: &TreeRemoval) -> Result<bool> {
         return Ok(true);
     };
     match bucket.head(key).await {
-        Ok(meta) => Ok(stat_of(&meta).version.as_ref() == Some(version)),
+        Ok(meta) => Ok(has_content_of(&meta, version)),
         Err(error) if error.is_not_found() => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Whether the object of `meta` holds what one of `version` held. That it is of that very version is not asked: what knows the
+/// version may have it confirmed by a conditional read after the object was written again with its content.
+fn has_content_of(meta: &ObjectMeta, version: &Version) -> bool {
+    let found = stat_of(meta).version;
+    found.is_some_and(|found| found.has_content_of(version))
 }
 
 /// Removes what is below `dir` by one pass over the listing for each rank that occurs, so that memory does not grow with
@@ -217,7 +224,7 @@ impl<'a> Noted<'a> {
         if let Some((key, version)) = &self.trees[number].unless_changed
             && bucket.path(key) == meta.location
         {
-            self.is_unchanged[number] = stat_of(&meta).version.as_ref() == Some(version);
+            self.is_unchanged[number] = has_content_of(&meta, version);
         }
         self.objects[number].push(meta.location);
         self.count += 1;

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Listed, TreeRemoval, Wanted,
+    Listed, TreeRemoval, Version, Wanted,
     contract::{
         REPOSITORIES, Tree, counts, expected_names, expected_repositories, names_in_pages, publish_tree,
         repositories_in_pages,
@@ -219,6 +219,43 @@ async fn a_large_tree_is_removed_from_its_pointers_on() {
     let deleted = deleted.lock().clone();
     assert_eq!(deleted.len(), 31);
     assert!(deleted[0].ends_with("/1/current/link"), "{deleted:?}");
+}
+
+/// A link that was moved away and back has the content, and so the entity tag, that it had, but another time; and a versioned
+/// bucket tells the number of a version in its answer to a GET alone. A conditional read confirms the version that is
+/// remembered, by the tag, and so the tree must go: otherwise its tag could not be deleted until the link is forgotten.
+#[tokio::test]
+async fn a_tree_goes_though_its_link_was_written_again_with_the_same_content() {
+    for listed in [1, 1000] {
+        let storage = bucket(Weak::new(Conditions::Honoured), listed);
+        let dir = key("docker/registry/v2/repositories/a/_manifests/tags/1");
+        let history = (0..30).map(|number| (format!("index/sha256/{number:02}/link"), 1));
+        let tree: Tree = history.chain([("current/link".to_owned(), 1)]).collect();
+        publish_tree(&storage, &dir, &tree).await;
+        let link = dir.join("current/link").unwrap();
+        let version = storage.stat(&link).await.unwrap().version.unwrap();
+        let mark = version.as_object().unwrap();
+        let earlier = |e_tag: &str| TreeRemoval {
+            dir: dir.clone(),
+            unless_changed: Some((
+                link.clone(),
+                Version::object(ObjectMark {
+                    e_tag: e_tag.to_owned(),
+                    version: Some("7".to_owned()),
+                    size: mark.size,
+                    modified: SystemTime::UNIX_EPOCH,
+                }),
+            )),
+        };
+        assert_eq!(
+            storage.remove_trees(&[earlier("\"another\"")]).await.unwrap(),
+            [false]
+        );
+        assert_eq!(
+            storage.remove_trees(&[earlier(&mark.e_tag)]).await.unwrap(),
+            [true]
+        );
+    }
 }
 
 /// A version tells what a link holds, where the store's entity tags are hashes.
