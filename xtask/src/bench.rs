@@ -311,6 +311,12 @@ fn probe(stage: &Stage, server: &Server, feature: Feature, root: &Path) -> Resul
         running.stop()?;
         return Ok(able);
     }
+    if feature == Feature::Screens {
+        let path = format!("/api/v1/tags?repository={}", seed::IMAGE_REPOSITORY);
+        let answer = running.client()?.exchange("GET", &path, &[], &[]);
+        running.stop()?;
+        return Ok(answer.is_ok_and(|answer| answer.status == 200));
+    }
     let Some(authorization) = stage.materials.as_ref().and_then(|m| m.authorization(feature)) else {
         running.stop()?;
         return Ok(true);

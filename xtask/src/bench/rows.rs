@@ -150,6 +150,22 @@ const COLLECTION: &[Metric] = &[
     },
 ];
 
+/// Milliseconds of a screen after the start, and of further ones.
+const SCREEN: &[Metric] = &[
+    Metric {
+        unit: "ms, first",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals: &[],
+    },
+    Metric {
+        unit: "ms",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals: &[Goal::Value(100.0)],
+    },
+];
+
 const ROUNDS: [usize; 2] = [5, 3];
 
 /// A row that reads from `Seed::Images`, in which a file server can take part.
@@ -390,6 +406,16 @@ pub(crate) const ROWS: &[Row] = &[
             rate(Anchors::new(41.0, 57.0), &[Goal::Times(3.0, REGISTRY_2)]),
             REQUEST_COST,
         ],
+        ..READ
+    },
+    Row {
+        id: "tags",
+        title: "a screen of 1,000 tags of as many images: sizes, platforms, pushes, pulls, 1 connection",
+        seed: Seed::Screen,
+        needs: Feature::Screens,
+        nginx: false,
+        measure: Measure::Serving(measure::tags_screen),
+        metrics: SCREEN,
         ..READ
     },
     Row {
