@@ -262,6 +262,7 @@ async fn digest_of(other: &OtherRegistry, image: &DeletedImage, tag: &Tag) -> an
         path: format!("/v2/{repository}/manifests/{tag}"),
         status: http::StatusCode::NOT_FOUND,
         message: "MANIFEST_UNKNOWN: there is no such tag".to_owned(),
+        after: None,
     };
     Err(explain(&other.client, &name, missing).await)
 }
