@@ -13,6 +13,7 @@ mod copied;
 mod files;
 mod images;
 mod mirrored;
+mod mirrored_from_faulty;
 mod others;
 mod scene;
 
@@ -26,6 +27,7 @@ fn main() {
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
     mirrored::add_to(&mut suite);
+    mirrored_from_faulty::add_to(&mut suite);
     others::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
