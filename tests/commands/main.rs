@@ -15,6 +15,7 @@ mod images;
 mod mirrored;
 mod others;
 mod scene;
+mod transcripts;
 
 use wharf_testkit::suite::Suite;
 
@@ -27,6 +28,7 @@ fn main() {
     bad::add_to(&mut suite);
     mirrored::add_to(&mut suite);
     others::add_to(&mut suite);
+    transcripts::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();
