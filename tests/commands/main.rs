@@ -16,6 +16,7 @@ mod mirrored;
 mod mirrored_from_faulty;
 mod others;
 mod scene;
+mod transcripts;
 
 use wharf_testkit::suite::Suite;
 
@@ -29,6 +30,7 @@ fn main() {
     mirrored::add_to(&mut suite);
     mirrored_from_faulty::add_to(&mut suite);
     others::add_to(&mut suite);
+    transcripts::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();

@@ -8,7 +8,7 @@ use crate::{Client, Error, Result, Target, control::TYPES};
 
 /// Bytes of an answer: a page of a list.
 const ANSWER_LIMIT: usize = 16 << 20;
-/// Problems of a wharf whose API is not for this client, or older than the operation.
+/// Problems of a wharf that does not let this client use its API, or is older than the operation.
 const NOT_HERE: [&str; 5] = [
     "needs-tls",
     "foreign-host",

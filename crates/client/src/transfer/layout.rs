@@ -219,7 +219,7 @@ impl Layout {
     }
 
     /// The digest of an image as the file has it. What docker has pulled for one platform is saved with an index that names all of them:
-    /// it is written anew without those whose manifests are absent, which are named.
+    /// it is written anew without those of which the manifests are absent, and these are named.
     fn without_absent(
         &mut self,
         stored: Manifest,
