@@ -16,6 +16,7 @@ mod deleted;
 mod files;
 mod images;
 mod mirrored;
+mod mirrored_from_faulty;
 mod others;
 mod referring;
 mod registries;
@@ -34,6 +35,7 @@ fn main() {
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
     mirrored::add_to(&mut suite);
+    mirrored_from_faulty::add_to(&mut suite);
     others::add_to(&mut suite);
     deleted::add_to(&mut suite);
     tagged::add_to(&mut suite);
