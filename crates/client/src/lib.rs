@@ -228,7 +228,8 @@ impl Client {
                 ));
             }
             let answer = match self.get(target, &page, PAGE_LIMIT).await {
-                Err(Error::Refused { .. }) if is_guess => break,
+                // A registry without such pages has sent all; one that is busy or fails may have more.
+                Err(Error::Refused { status, .. }) if is_guess && error::is_unsupported(status) => break,
                 answer => answer?,
             };
             let taken = names.take(&answer.body, member);
