@@ -506,7 +506,7 @@ impl Client {
         }
     }
 
-    async fn change_once(
+    pub(crate) async fn change_once(
         &self,
         target: &Target,
         method: &Method,
