@@ -13,12 +13,15 @@ mod broken;
 mod completed;
 mod copied;
 mod deleted;
+mod faulty;
 mod files;
+mod hostile;
 mod images;
 mod others;
 mod referring;
 mod registries;
 mod scene;
+mod shelf;
 mod tagged;
 mod told;
 
@@ -38,6 +41,8 @@ fn main() {
     told::add_to(&mut suite);
     completed::add_to(&mut suite);
     administered::add_to(&mut suite);
+    faulty::add_to(&mut suite);
+    hostile::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();
