@@ -99,6 +99,17 @@ fn in_bash() {
     assert_eq!(reply(&tag, 6, "1").trim_end(), "1.0");
     let all = format!("wharf inspect {host} : {port}/team/app :");
     assert_eq!(reply(&all, 5, "").trim_end(), "1.0");
+    // Within quotes, a colon ends no word.
+    for quote in ['"', '\''] {
+        let name = registry.at("team/a");
+        let words = format!("wharf inspect \\{quote}{name}");
+        let names = reply(&words, 2, &name);
+        assert_eq!(
+            names.lines().next().unwrap(),
+            registry.at("team/app:1.0"),
+            "{quote}"
+        );
+    }
     let commands = reply("wharf tag hi", 2, "hi");
     assert_eq!(commands.trim_end(), "history");
 }

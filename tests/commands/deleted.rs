@@ -60,7 +60,13 @@ fn a_tag_is_deleted(registry: &Registry) {
     let name = registry.at("team/app:1");
 
     let planned = run(&["tag", "rm", "--dry-run", &name]).good();
-    assert!(planned.contains('1') && planned.contains("team/app"), "{planned}");
+    assert!(
+        planned.contains("from team/app")
+            && (planned.contains("\n  1 ") || planned.contains("\n  team/app:1\n"))
+            && !planned.contains("\n  2 ")
+            && !planned.contains("team/app:2"),
+        "{planned}"
+    );
     let unasked = run(&["tag", "rm", &name]);
     assert_eq!(unasked.code, Some(2), "{unasked:?}");
     assert!(unasked.err.contains("--yes"), "{unasked:?}");

@@ -51,6 +51,14 @@ pub enum AddressError {
 }
 
 impl Address {
+    /// Whether a registry is in front of the first slash of `name`, as docker reads names: it has a dot or a colon, or is `localhost`.
+    /// `team/app` is in the registry of this machine.
+    pub fn leads(name: &str) -> bool {
+        let has_scheme = name.starts_with("http://") || name.starts_with("https://");
+        let first = name.split_once('/').map(|(first, _)| first);
+        has_scheme || first.is_some_and(|first| first.contains(['.', ':']) || first == "localhost")
+    }
+
     /// Host, with the port if there is one: the name under which docker stores credentials.
     pub fn host(&self) -> &str {
         &self.host

@@ -2,12 +2,19 @@
 //! what the standard API cannot.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
 
-use crate::{Client, Error, Result, Target, problem::Problem, text::printable};
+use crate::{
+    Client, Error, Result, Target,
+    patience::{Fault, Patience, retry_after},
+    problem::Problem,
+    text::printable,
+    wire::Answer,
+};
 
 /// Bytes of an answer: a page of a list.
 const ANSWER_LIMIT: usize = 16 << 20;
@@ -49,7 +56,8 @@ pub enum AdministrationError {
     Registry(#[from] Error),
 }
 
-/// Refusals of a wharf that does not let this client use its API at all, though it may use the standard one.
+/// Refusals of a wharf that does not let this client use its API at all, though it may use the standard one: without users, it answers
+/// there on its own machine alone.
 const NOT_FROM_HERE: [&str; 3] = ["needs-tls", "foreign-host", "not-this-machine"];
 
 impl AdministrationError {
@@ -125,13 +133,20 @@ impl Client {
             }
             None => Bytes::new(),
         };
-        let answer = self.change(&target, method, &url, headers, body).await?;
+        let answer = self
+            .ask_patiently(&target, &method, &url, &headers, &body)
+            .await?;
         let host = self.host.clone();
         if answer.status.is_success() {
             // Other servers answer any path with a page for browsers.
             return serde_json::from_slice(&answer.body).map_err(|_| AdministrationError::NotWharf { host });
         }
         Err(match Problem::read(&answer.body) {
+            // A wharf that is overloaded, or a proxy whose wharf is, says nothing about what is there.
+            None if is_passing(answer.status) => answer.successful(&target.path).err().map_or_else(
+                || AdministrationError::NotWharf { host },
+                AdministrationError::Registry,
+            ),
             None => AdministrationError::NotWharf { host },
             Some(problem) if problem.is_unknown_operation() => {
                 AdministrationError::OtherVersion { host, operation }
@@ -143,6 +158,46 @@ impl Client {
             },
         })
     }
+}
+
+impl Client {
+    /// Sends a request again while that may help, and gives the last answer.
+    async fn ask_patiently(
+        &self,
+        target: &Target,
+        method: &Method,
+        url: &Url,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> Result<Answer> {
+        let mut patience = Patience::default();
+        loop {
+            let outcome = self.change_once(target, method, url, headers, body).await;
+            let fault = match &outcome {
+                Ok(answer) if is_under_way(answer) => Some(Fault::Busy {
+                    status: answer.status,
+                    after: retry_after(&answer.headers),
+                }),
+                Ok(answer) => Fault::of(answer.status, &answer.headers),
+                Err(Error::Unreachable { .. } | Error::Interrupted { .. }) => Some(Fault::Broken),
+                Err(_) => None,
+            };
+            if !self.wire.pause(&mut patience, fault).await {
+                return outcome;
+            }
+        }
+    }
+}
+
+/// Whether the wharf still carries out the same request, of which the answer was lost: the next answer is its outcome.
+fn is_under_way(answer: &Answer) -> bool {
+    Problem::read(&answer.body).is_some_and(|problem| problem.kind() == "key-in-use")
+}
+
+/// Whether another answer may come later. A registry that has no such operation may also say so with 501.
+fn is_passing(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
 }
 
 /// The path of an operation, with the parameters of `query`.

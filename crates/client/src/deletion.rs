@@ -24,6 +24,16 @@ impl Client {
     /// # Errors
     /// When the user may not delete, or the registry fails.
     pub async fn delete_manifest(&self, repository: &str, reference: &Reference) -> Result<Deleted> {
+        let answer = self.ask_to_delete(repository, reference).await?;
+        // Registries also answer so where they have no such deletion at all.
+        if answer == Deleted::Absent && self.manifest_digest(repository, reference).await?.is_some() {
+            return Ok(Deleted::Unsupported(StatusCode::NOT_FOUND));
+        }
+        Ok(answer)
+    }
+
+    /// The answer of the registry to a deletion, as it is.
+    async fn ask_to_delete(&self, repository: &str, reference: &Reference) -> Result<Deleted> {
         let path = format!("/v2/{repository}/manifests/{reference}");
         let scope = format!("repository:{repository}:pull,delete");
         let target = Target::new(path, scope, Some(repository.to_owned()));
@@ -45,7 +55,7 @@ impl Client {
     /// When the user may not delete, or the registry fails.
     pub async fn deletes(&self, repository: &str) -> Result<bool> {
         let nothing = Reference::Digest(unknown_digest());
-        let answer = self.delete_manifest(repository, &nothing).await?;
+        let answer = self.ask_to_delete(repository, &nothing).await?;
         Ok(!matches!(answer, Deleted::Unsupported(_)))
     }
 
@@ -58,7 +68,7 @@ impl Client {
         let tag: Tag = text
             .parse()
             .map_err(|_| Error::not_a_registry(&text, "it is no tag"))?;
-        let answer = self.delete_manifest(repository, &Reference::Tag(tag)).await?;
+        let answer = self.ask_to_delete(repository, &Reference::Tag(tag)).await?;
         Ok(!matches!(answer, Deleted::Unsupported(_)))
     }
 }

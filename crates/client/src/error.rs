@@ -75,6 +75,16 @@ pub enum Error {
         /// Time after which the registry wants to be asked again.
         after: Option<Duration>,
     },
+    /// The list of referrers that clients keep at a tag cannot be extended.
+    #[error("the list of referrers at the tag `{tag}` of `{repository}` cannot be extended: {reason}")]
+    ReferrersTag {
+        /// Name of the repository.
+        repository: String,
+        /// The tag.
+        tag: String,
+        /// Reason, with a remedy where there is one.
+        reason: String,
+    },
     /// The bytes do not have their digest.
     #[error(
         "`{path}` should have the digest {expected}, but has {actual}; it was changed on the way, or in the registry"
@@ -162,6 +172,11 @@ impl Error {
             reason: reason.to_owned(),
         }
     }
+}
+
+/// Whether a registry that answers with `status` does not know what it is asked for; others may pass, or are for the user to solve.
+pub(crate) fn is_unsupported(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 400 | 404 | 405 | 406 | 501)
 }
 
 fn unauthorized(host: &str, user: Option<&str>) -> String {

@@ -251,12 +251,8 @@ impl Client {
                 ));
             }
             let answer = match self.get(target, &page, PAGE_LIMIT).await {
-                // A registry without such pages has sent all; one that is busy, fails or denies may have more.
-                Err(Error::Refused { status, .. })
-                    if is_guess && matches!(status.as_u16(), 400 | 404 | 405) =>
-                {
-                    break;
-                }
+                // A registry without such pages has sent all; one that is busy or fails may have more.
+                Err(Error::Refused { status, .. }) if is_guess && error::is_unsupported(status) => break,
                 answer => answer?,
             };
             let taken = names.take(&answer.body, member);

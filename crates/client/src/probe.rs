@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 
-use crate::{Client, Error, PAGE_LIMIT, Result, Target, challenge, deletion::unknown_digest, wire::Answer};
+use crate::{
+    Client, Error, PAGE_LIMIT, Result, Target, challenge, deletion::unknown_digest, error::is_unsupported,
+    wire::Answer,
+};
 
 /// What a registry can do. `None`: it cannot be found out without a login, or because no repository is known to ask about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +58,7 @@ impl Client {
         let gate = gate(&welcome);
         let name = http::HeaderName::from_static("docker-distribution-api-version");
         let version = welcome.header(&name).map(str::to_owned);
-        if gate != Gate::Open {
+        if !welcome.status.is_success() {
             let target = Target::new("/v2/".to_owned(), String::new(), None);
             match self.get(&target, &target.path, PAGE_LIMIT).await {
                 Err(Error::Unauthorized { user: None, .. }) => {
@@ -102,7 +105,7 @@ impl Client {
                     ..
                 },
             ) => Ok(None),
-            Err(Error::Refused { .. }) => Ok(Some(false)),
+            Err(Error::Refused { status, .. }) if is_unsupported(status) => Ok(Some(false)),
             Err(error) => Err(error),
         }
     }

@@ -477,7 +477,7 @@ impl Client {
         }
     }
 
-    async fn change_once(
+    pub(crate) async fn change_once(
         &self,
         target: &Target,
         method: &Method,

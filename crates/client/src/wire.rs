@@ -165,7 +165,7 @@ impl Wire {
     }
 
     /// Waits before a request that had this fault is repeated, and says so; `false`: it is not to be repeated.
-    async fn pause(&self, patience: &mut Patience, fault: Option<Fault>) -> bool {
+    pub(crate) async fn pause(&self, patience: &mut Patience, fault: Option<Fault>) -> bool {
         let Some(fault) = fault else {
             return false;
         };

@@ -27,6 +27,7 @@ pub(crate) mod login;
 pub(crate) mod manual;
 mod nearest;
 mod offline;
+mod pages;
 mod private;
 pub(crate) mod prune;
 pub(crate) mod pwgen;

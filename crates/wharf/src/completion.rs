@@ -53,7 +53,11 @@ struct Begun<'a> {
 }
 
 impl<'a> Begun<'a> {
+    /// `None`: there is no registry in front, and the command would ask none.
     fn read(text: &'a str) -> Option<Self> {
+        if !Address::leads(text) {
+            return None;
+        }
         let start = text.find("://").map_or(0, |at| at + 3);
         let slash = text[start..].find('/').map(|at| at + start)?;
         let (before, name) = text.split_at(slash + 1);
@@ -131,7 +135,16 @@ mod tests {
         check("localhost:5000/te", "localhost:5000", "te", None);
         check("https://r.test/team/app:", "r.test", "team/app", Some(""));
         check("r.test/app:1.", "r.test", "app", Some("1."));
-        for text in ["", "localhost", "localhost:5000", "https://r.test", "/app"] {
+        check("http://registry/te", "registry", "te", None);
+        for text in [
+            "",
+            "localhost",
+            "localhost:5000",
+            "https://r.test",
+            "/app",
+            "team/ap",
+            "registry/app:1",
+        ] {
             assert_eq!(Begun::read(text), None, "{text}");
         }
     }

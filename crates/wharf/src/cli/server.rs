@@ -95,11 +95,7 @@ impl Report {
 /// # Errors
 /// When what follows is no name.
 pub(super) fn placed(text: &str) -> Result<Option<Place>, String> {
-    let Some((first, _)) = text.split_once('/') else {
-        return Ok(None);
-    };
-    let has_scheme = text.starts_with("http://") || text.starts_with("https://");
-    match has_scheme || first.contains(['.', ':']) || first == "localhost" {
+    match Address::leads(text) {
         true => text.parse().map(Some).map_err(|error| format!("{error}")),
         false => Ok(None),
     }
@@ -119,7 +115,7 @@ mod tests {
         ] {
             assert!(placed(text).unwrap().is_some(), "{text}");
         }
-        for text in ["app", "app:1.0", "team/app:1.0", "registry/app"] {
+        for text in ["app", "app:1.0", "r.test", "team/app:1.0", "registry/app"] {
             assert_eq!(placed(text), Ok(None), "{text}");
         }
         assert!(placed("r.test/App").unwrap_err().contains("HOST:PORT"));

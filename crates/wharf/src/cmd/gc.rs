@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use http::Method;
 use serde::Serialize;
 use tokio::runtime;
+use wharf_client::printable;
 use wharf_registry::collect::{CollectOptions, Collector};
 use wharf_server::admin::wire;
 
@@ -69,7 +70,7 @@ pub(crate) fn run(arguments: &cli::Gc) -> anyhow::Result<()> {
         outcome.removed.blobs
     );
     for finding in &outcome.findings {
-        text += &format!("warning: {finding}\n");
+        text += &format!("warning: {}\n", printable(finding));
     }
     for note in notes {
         text += &format!("note: {note}\n");

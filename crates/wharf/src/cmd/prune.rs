@@ -15,6 +15,7 @@ use super::{
     deletion::{WORK, Wanted, apply, is_empty, names_of_outcome, names_of_plan},
     images::Images,
     listing::show_names,
+    pages::Pages,
     remote::{print, print_json, say},
 };
 use crate::cli::{Output, Prune};
@@ -129,9 +130,9 @@ fn wanted(arguments: &Prune) -> anyhow::Result<wire::Retention> {
 /// What the rules would take from all repositories.
 fn plan(images: &Images, retention: &wire::Retention) -> anyhow::Result<Planned> {
     let mut planned = Planned::default();
-    let mut after: Option<String> = None;
+    let mut pages = Pages::default();
     loop {
-        let page = page(images, retention, after.as_deref())?;
+        let page = page(images, retention, pages.cursor())?;
         planned.plans.extend(page.plans);
         planned.unread.extend(page.unread);
         planned.bytes.free += page.bytes.free;
@@ -139,9 +140,8 @@ fn plan(images: &Images, retention: &wire::Retention) -> anyhow::Result<Planned>
         planned.bytes.shared += page.bytes.shared;
         planned.bytes.in_trash += page.bytes.in_trash;
         planned.bytes.uncertain = planned.bytes.uncertain.or(page.bytes.uncertain);
-        match page.next {
-            Some(next) => after = Some(next),
-            None => return Ok(planned),
+        if !pages.turn(page.next)? {
+            return Ok(planned);
         }
     }
 }

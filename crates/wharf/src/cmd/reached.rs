@@ -1,8 +1,9 @@
 //! The registry at an address: a wharf with its administration API, or another registry, which has the standard API alone.
 
+use anyhow::Context as _;
 use http::Method;
 use tokio::runtime::{self, Runtime};
-use wharf_client::{Address, AdministrationError, Client, Error};
+use wharf_client::{Address, AdministrationError, Client};
 use wharf_server::admin::wire;
 
 use super::remote::options;
@@ -12,7 +13,7 @@ use crate::{cli::Remote, control::RunningServer};
 pub(super) enum Reached {
     /// A wharf.
     Wharf(RunningServer),
-    /// Another registry, or a wharf that does not answer this user.
+    /// Another registry, or a wharf that does not answer this user, or not from elsewhere.
     Other(Box<OtherRegistry>),
 }
 
@@ -29,7 +30,7 @@ pub(super) struct OtherRegistry {
 /// Connects to the registry at `address`, and finds out whether it is a wharf.
 ///
 /// # Errors
-/// When no registry answers, or a wharf refuses its administration API altogether.
+/// When no registry answers, or one that is busy or fails: it may be a wharf, which must not be taken for another registry.
 pub(super) fn reach(address: &Address, remote: Remote) -> anyhow::Result<Reached> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (address, options) = options(address, remote)?;
@@ -45,19 +46,23 @@ pub(super) fn reach(address: &Address, remote: Remote) -> anyhow::Result<Reached
             let server = RunningServer::over_network(client, address, runtime);
             Ok(Reached::Wharf(server))
         }
-        Err(
-            why @ (AdministrationError::NotWharf { .. }
-            | AdministrationError::OtherVersion { .. }
-            | AdministrationError::Registry(
-                Error::Unauthorized { .. } | Error::MissingRight { .. } | Error::Refused { .. },
-            )),
-        ) => Ok(Reached::Other(Box::new(OtherRegistry {
+        Err(why) if why.leaves_standard_api() => Ok(Reached::Other(Box::new(OtherRegistry {
             client,
             runtime,
             host: address.host().to_owned(),
             why,
         }))),
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            let unknown = format!("cannot find out whether `{}` is a wharf", address.host());
+            Err(error).context(unknown)
+        }
+    }
+}
+
+impl OtherRegistry {
+    /// Why the administration API is not used of what may be a wharf; `None`: it is none.
+    pub(super) fn obstacle(&self) -> Option<&AdministrationError> {
+        Some(&self.why).filter(|why| !matches!(why, AdministrationError::NotWharf { .. }))
     }
 }
 

@@ -100,12 +100,23 @@ pub(crate) fn login(user: Option<String>, password_stdin: bool) -> anyhow::Resul
 
 /// Prints a JSON document with texts of another server, which may go to a terminal.
 pub(crate) fn print_json(document: &str) -> anyhow::Result<()> {
-    print(&printable_json(document))
+    write(&printable_json(document))
 }
 
-/// Prints `text`, in which the words of another server are [printable]. A reader that closes
-/// the pipe early, such as `head`, is not a failure.
+/// Prints the lines of `text`, which may have words of another server: what would act on a terminal is escaped. Words that could begin a
+/// line of their own are to be made [printable] before. A reader that closes the pipe early, such as `head`, is not a failure.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
+    let lines = text
+        .split_inclusive('\n')
+        .map(|line| match line.strip_suffix('\n') {
+            Some(line) => printable(line).into_owned() + "\n",
+            None => printable(line).into_owned(),
+        });
+    write(&lines.collect::<String>())
+}
+
+/// Writes to standard output.
+fn write(text: &str) -> anyhow::Result<()> {
     match io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         result => Ok(result?),

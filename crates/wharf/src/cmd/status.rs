@@ -111,10 +111,13 @@ fn elsewhere(address: &Address, arguments: &cli::Status) -> anyhow::Result<State
             state.kind = "registry";
             let abilities = other.client.abilities(None, true);
             let abilities = other.runtime.block_on(abilities)?;
-            state.note = Some(
-                "no wharf, or not for this user: health, space and what runs by itself are not known"
-                    .to_owned(),
-            );
+            let why = match other.obstacle() {
+                Some(why) => why.to_string(),
+                None => "no wharf".to_owned(),
+            };
+            state.note = Some(format!(
+                "{why}: health, space and what runs by itself are not known"
+            ));
             state.abilities = Some(known(abilities));
         }
     }

@@ -2,11 +2,15 @@
 
 use std::iter;
 
-/// `rows` below `head`, in columns as wide as they need, without a line break at the end.
+use wharf_client::printable;
+
+/// `rows` below `head`, in columns as wide as they need, without a line break at the end. Cells may be the words of another server: what
+/// would act on a terminal is escaped.
 pub(crate) fn aligned<const COLUMNS: usize>(
     head: [&str; COLUMNS],
     rows: impl Iterator<Item = [String; COLUMNS]>,
 ) -> String {
+    let rows = rows.map(|row| row.map(|cell| printable(&cell).into_owned()));
     let rows: Vec<_> = iter::once(head.map(str::to_owned)).chain(rows).collect();
     let mut widths = [0; COLUMNS];
     for row in &rows {
@@ -33,6 +37,15 @@ mod tests {
         assert_eq!(
             aligned(["NAME", "B", "C"], rows),
             "NAME    B          C\na       long cell  x\ngrößer  b"
+        );
+    }
+
+    #[test]
+    fn cells_do_not_act_on_the_terminal() {
+        let rows = [["a\u{1b}[2J".to_owned(), "b\nc".to_owned()]];
+        assert_eq!(
+            aligned(["A", "B"], rows.into_iter()),
+            "A            B\na\\u{1b}[2J  b\\nc"
         );
     }
 }

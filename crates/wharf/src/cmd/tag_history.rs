@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use http::Method;
-use wharf_client::Address;
+use wharf_client::{Address, printable};
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::Origin;
 use wharf_server::admin::{restore_tag, tag_history, wire};
@@ -47,7 +47,10 @@ pub(crate) fn restore(arguments: &TagRestore) -> anyhow::Result<()> {
     if arguments.form.is_json() {
         return print_json(&format!("{:#}\n", serde_json::to_value(&restored)?));
     }
-    print(&format!("{name}:{tag} points at {} again\n", restored.digest))
+    print(&format!(
+        "{name}:{tag} points at {} again\n",
+        printable(&restored.digest)
+    ))
 }
 
 fn images(server: &Server, named: Option<&Address>, only_to_read: bool) -> anyhow::Result<Images> {

@@ -13,6 +13,7 @@ use super::{
     images::{Images, Local},
     listing::show_names,
     offline::Work,
+    pages::Pages,
     question::{Consent, ask},
     remote::{print, print_json},
     table,
@@ -152,14 +153,13 @@ impl Images {
         only: Option<&RepoName>,
     ) -> anyhow::Result<(Vec<wire::Deleted>, Vec<wire::DamagedRecord>)> {
         let (mut deletions, mut damaged) = (Vec::new(), Vec::new());
-        let mut cursor: Option<String> = None;
+        let mut pages = Pages::default();
         loop {
-            let page = self.trash_page(only, cursor.as_deref())?;
+            let page = self.trash_page(only, pages.cursor())?;
             deletions.extend(page.deletions);
             damaged.extend(page.damaged);
-            match page.next {
-                Some(next) => cursor = Some(next),
-                None => return Ok((deletions, damaged)),
+            if !pages.turn(page.next)? {
+                return Ok((deletions, damaged));
             }
         }
     }
@@ -259,7 +259,11 @@ fn listed(page: &wire::TrashPage) -> String {
         false => table::aligned(["DELETION", "REPOSITORY", "WHAT", "BY", "UNTIL"], rows) + "\n",
     };
     for damaged in &page.damaged {
-        text += &format!("{} cannot be read: {}\n", damaged.id, printable(&damaged.problem));
+        text += &format!(
+            "{} cannot be read: {}\n",
+            printable(&damaged.id),
+            printable(&damaged.problem)
+        );
     }
     text
 }
@@ -284,11 +288,11 @@ fn described(pointers: &wire::DeletedPointers) -> String {
     let deleted = &pointers.deletion;
     let mut text = format!(
         "{} from {}, {}, by {}; the trash keeps it until {}\n",
-        counted(deleted),
-        deleted.repository,
-        deleted.time,
+        printable(&counted(deleted)),
+        printable(&deleted.repository),
+        printable(&deleted.time),
         by(deleted),
-        deleted.expires
+        printable(&deleted.expires)
     );
     let tags = pointers.tags.iter().map(|tag| {
         [
@@ -326,16 +330,20 @@ fn outcome(id: &TrashId, restored: &wire::Restored, option: &str) -> String {
         lost,
         ..
     } = restored;
+    let repository = printable(repository);
     let mut text = format!(
         "restored to {repository}: {tags_total} tag(s), {manifests} manifest(s), {layers} link(s) of layers\n"
     );
     for left in left_alone {
         text += &format!(
             "left alone: {repository}:{} is {} by now, and was {}; `wharf trash restore {id} --force{option}` moves it back\n",
-            left.tag, left.current, left.deleted
+            printable(&left.tag),
+            printable(&left.current),
+            printable(&left.deleted)
         );
     }
     for digest in lost {
+        let digest = printable(digest);
         text += &format!("lost: {digest} is not in the store any more; push the image again\n");
     }
     text

@@ -4,6 +4,7 @@
 use anyhow::Context as _;
 use http::Method;
 use tokio::runtime;
+use wharf_client::printable;
 use wharf_registry::collect::{CollectOptions, Collector};
 use wharf_server::admin::{why, wire};
 
@@ -82,7 +83,7 @@ fn named(kept: &wire::Kept) -> String {
 }
 
 fn described(why: &wire::Why) -> String {
-    let digest = &why.digest;
+    let digest = printable(&why.digest);
     let size = why.size.map(readable);
     let stored = match &size {
         Some(size) => format!("{digest} ({size})"),
@@ -109,9 +110,9 @@ fn described(why: &wire::Why) -> String {
             }
             wire::KeptBy::Unreadable => format!("{repository}, which is kept whole: {name}"),
         };
-        text += &format!("  {keeper}\n");
-        for step in kept.path.iter().filter(|step| *step != digest) {
-            text += &format!("    through {step}\n");
+        text += &format!("  {}\n", printable(&keeper));
+        for step in kept.path.iter().filter(|step| **step != why.digest) {
+            text += &format!("    through {}\n", printable(step));
         }
     }
     text

@@ -4,7 +4,7 @@ use http::Method;
 use wharf_activity::Found;
 use wharf_server::admin::wire;
 
-use crate::{cli, control::RunningServer};
+use crate::{cli, cmd::pages::Pages, control::RunningServer};
 
 /// Entries that are asked for at a time.
 const PAGE: usize = 1000;
@@ -32,18 +32,17 @@ pub(super) fn newest(server: &RunningServer, arguments: &cli::Activity) -> anyho
         entries: Vec::new(),
         unreadable: 0,
     };
-    let mut cursor: Option<String> = None;
+    let mut pages = Pages::default();
     loop {
         let limit = PAGE.min(wanted - found.entries.len()).to_string();
         let mut query = filter.clone();
         query.push(("limit", &limit));
-        query.extend(cursor.as_deref().map(|cursor| ("cursor", cursor)));
+        query.extend(pages.cursor().map(|cursor| ("cursor", cursor)));
         let page: wire::ActivityPage = server.ask(Method::GET, "/activity", &query)?;
         // Each page has older entries than the one before, itself in the order of their times.
         found.entries.extend(page.entries.into_iter().rev());
         found.unreadable += page.unreadable;
-        cursor = page.next;
-        if cursor.is_none() || found.entries.len() >= wanted {
+        if found.entries.len() >= wanted || !pages.turn(page.next)? {
             break;
         }
     }

@@ -25,11 +25,11 @@ pub(in crate::cmd) fn is_empty(plan: &wire::Plan) -> bool {
 
 /// What a plan removes, and what stays.
 pub(super) fn plan(plan: &wire::Plan, now: bool) -> String {
-    let mut text = String::new();
-    match is_empty(plan) {
-        true => text += &format!("nothing goes from {}\n", plan.repository),
-        false => text += &format!("from {} go:\n", plan.repository),
-    }
+    let repository = printable(&plan.repository);
+    let mut text = match is_empty(plan) {
+        true => format!("nothing goes from {repository}\n"),
+        false => format!("from {repository} go:\n"),
+    };
     if !plan.tags.is_empty() {
         let rows = plan.tags.iter().take(LISTED);
         let rows = rows.map(|tag| [format!("  {}", tag.tag), tag.digest.clone()]);
@@ -37,7 +37,7 @@ pub(super) fn plan(plan: &wire::Plan, now: bool) -> String {
         text += &more(plan.tags_total, "tag(s)");
     }
     for line in summary(plan, now) {
-        text += &format!("  {line}\n");
+        text += &format!("  {}\n", printable(&line));
     }
     if !plan.stays.is_empty() {
         text += "stays:\n";
@@ -102,7 +102,7 @@ fn summary(plan: &wire::Plan, now: bool) -> Vec<String> {
 fn stays(staying: &wire::Staying) -> String {
     let what = staying.tag.as_deref().or(staying.digest.as_deref());
     match what {
-        Some(what) => format!("{what}: {}", printable(&staying.why)),
+        Some(what) => format!("{}: {}", printable(what), printable(&staying.why)),
         None => printable(&staying.why).into_owned(),
     }
 }
@@ -134,7 +134,7 @@ pub(in crate::cmd) fn kept(bytes: &wire::PlannedBytes) -> String {
     if *shared > 0 {
         let with = match shared_with.as_slice() {
             [] => "with other images".to_owned(),
-            names => format!("with {}", names.join(", ")),
+            names => format!("with {}", printable(&names.join(", "))),
         };
         _ = writeln!(text, "{} stay, shared {with}", readable(*shared));
     }
@@ -166,20 +166,22 @@ fn day_after(seconds: u64) -> String {
 
 /// What went, and the way back, with the `option` that names the registry.
 pub(in crate::cmd) fn applied(applied: &wire::Applied, option: &str) -> String {
+    let repository = printable(&applied.repository);
     let mut text = format!(
-        "deleted from {}: {} tag(s), {} manifest(s), {} link(s) of layers\n",
-        applied.repository, applied.tags_total, applied.manifests_total, applied.layers
+        "deleted from {repository}: {} tag(s), {} manifest(s), {} link(s) of layers\n",
+        applied.tags_total, applied.manifests_total, applied.layers
     );
     if applied.earlier > 0 {
         text += &format!(
-            "gave up {} earlier deletion(s) of {}\n",
-            applied.earlier, applied.repository
+            "gave up {} earlier deletion(s) of {repository}\n",
+            applied.earlier
         );
     }
     for staying in applied.stayed.iter().take(LISTED) {
         text += &format!("stayed: {}\n", stays(staying));
     }
     if let (Some(id), Some(expires)) = (&applied.deletion, &applied.expires) {
+        let (id, expires) = (printable(id), printable(expires));
         text += &format!("`wharf trash restore {id}{option}` takes it back until {expires}\n");
     }
     text

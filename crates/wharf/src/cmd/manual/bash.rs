@@ -38,7 +38,8 @@ const SCRIPT: &str = r#"_clap_complete_wharf() {
         return
     fi
     local current=${words[position]}
-    if [[ $current == *:* && $COMP_WORDBREAKS == *:* ]]; then
+    # Within quotes a colon ends no word.
+    if [[ $current == *:* && $COMP_WORDBREAKS == *:* && ${COMP_WORDS[COMP_CWORD]} != [\'\"]* ]]; then
         local before=${current%"${current##*:}"}
         for i in "${!COMPREPLY[@]}"; do
             COMPREPLY[i]=${COMPREPLY[i]#"$before"}

@@ -35,7 +35,7 @@ pub(super) fn planned(planned: &Planned, now: bool) -> String {
         if let Some(why) = &plan.refused {
             text += &format!(
                 "nothing goes from {}: {}; `--force` allows all of them\n",
-                plan.repository,
+                printable(&plan.repository),
                 printable(why)
             );
         }
@@ -43,7 +43,7 @@ pub(super) fn planned(planned: &Planned, now: bool) -> String {
     for unread in &planned.unread {
         text += &format!(
             "nothing goes from {}: {}\n",
-            unread.repository,
+            printable(&unread.repository),
             printable(&unread.problem)
         );
     }
@@ -81,9 +81,12 @@ fn bytes(planned: &Planned, now: bool) -> String {
 fn one(plan: &wire::Plan) -> String {
     let stay = plan.verdicts_total.saturating_sub(plan.tags_total);
     if is_empty(plan) && plan.refused.is_none() {
-        return format!("{}: nothing goes, {stay} tag(s) stay\n", plan.repository);
+        return format!(
+            "{}: nothing goes, {stay} tag(s) stay\n",
+            printable(&plan.repository)
+        );
     }
-    let mut text = format!("{}:\n", plan.repository);
+    let mut text = format!("{}:\n", printable(&plan.repository));
     if !plan.verdicts.is_empty() {
         let rows = plan.verdicts.iter().map(|verdict| {
             let fate = match verdict.goes {
@@ -122,7 +125,7 @@ fn one(plan: &wire::Plan) -> String {
     for staying in plan.stays.iter().take(STAYING) {
         let digest = staying.digest.as_deref().map(short);
         let what = digest.or_else(|| staying.tag.clone()).unwrap_or_default();
-        text += &format!("  stays: {what} {}\n", printable(&staying.why));
+        text += &format!("  stays: {} {}\n", printable(&what), printable(&staying.why));
     }
     let more = (plan.stays.len() + plan.more_stays).saturating_sub(STAYING);
     if more > 0 {
@@ -150,7 +153,7 @@ pub(super) fn refused(refused: &[wire::UnreadRepository]) -> String {
     let lines = lines.map(|refused| {
         format!(
             "refused: {}: {}\n",
-            refused.repository,
+            printable(&refused.repository),
             printable(&refused.problem)
         )
     });
