@@ -663,7 +663,8 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let blob = descriptor(Digest::sha256_of(b"content"), 7);
         for form in [Form::OciDirectory, Form::Oci] {
-            let writer = Writer::create(&place.path().join("out"), form, HashMap::new()).unwrap();
+            let out = place.path().join(format!("{form:?}"));
+            let writer = Writer::create(&out, form, HashMap::new()).unwrap();
             assert!(write(&writer, &blob, b"other").await.is_err());
             drop(writer);
             assert_eq!(names(place.path()), [""; 0], "{form:?}");
