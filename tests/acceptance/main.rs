@@ -43,6 +43,18 @@ fn main() {
         docker.build("greet-python:0.1");
         play(&docker.bench, include_str!("a2.sh"));
     });
+    let with_listers = [
+        TOOLS,
+        &[
+            Part::Program("skopeo"),
+            Part::Program("crane"),
+            Part::Program("regctl"),
+        ],
+    ]
+    .concat();
+    suite.test("a4_listing", &with_listers, || {
+        play(&Bench::new(), include_str!("a4.sh"));
+    });
     suite.test("a5_inspect_and_digests", TOOLS, a5);
     let with_curl = [Part::Program("curl"), Part::Program("jq"), Part::Program("tar")];
     suite.test("a11_backup_and_restore", &with_curl, a11);

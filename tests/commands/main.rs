@@ -7,13 +7,23 @@
     reason = "a test fails by panicking, and writes and damages the files that it reads"
 )]
 
+mod administered;
 mod bad;
 mod broken;
+mod completed;
 mod copied;
+mod deleted;
 mod files;
 mod images;
+mod mirrored;
+mod mirrored_from_faulty;
 mod others;
+mod referring;
+mod registries;
 mod scene;
+mod tagged;
+mod told;
+mod transcripts;
 
 use wharf_testkit::suite::Suite;
 
@@ -24,7 +34,16 @@ fn main() {
     files::add_to(&mut suite);
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
+    mirrored::add_to(&mut suite);
+    mirrored_from_faulty::add_to(&mut suite);
     others::add_to(&mut suite);
+    deleted::add_to(&mut suite);
+    tagged::add_to(&mut suite);
+    referring::add_to(&mut suite);
+    told::add_to(&mut suite);
+    completed::add_to(&mut suite);
+    administered::add_to(&mut suite);
+    transcripts::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();

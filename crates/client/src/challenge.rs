@@ -78,6 +78,13 @@ pub(crate) fn calls_token_invalid(refusal: &Answer) -> bool {
     challenges.any(|challenge| challenge.parameter("error") == Some("invalid_token"))
 }
 
+/// The names of the schemes that a refusal offers, in lower case.
+pub(crate) fn schemes(refusal: &Answer) -> Vec<String> {
+    let headers = refusal.headers.get_all(header::WWW_AUTHENTICATE).iter();
+    let challenges = headers.filter_map(|value| value.to_str().ok()).flat_map(parse);
+    challenges.map(|challenge| challenge.scheme).collect()
+}
+
 /// What a login that is to be kept comes to.
 #[derive(Debug)]
 pub(crate) struct LoggedIn {

@@ -9,9 +9,9 @@ use std::{
 
 use http::{Method, StatusCode, header};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{Serialize, de::DeserializeOwned};
 
-use crate::{outgoing, text::printable};
+use crate::{AdministrationError, outgoing, problem::Problem, text::printable};
 
 /// Time for a request and its answer: a change of a password file computes a hash, and may wait for others.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -21,9 +21,6 @@ const LIMIT: usize = 4 << 20;
 
 /// The path of the API at the socket.
 const ROOT: &str = "http://localhost/api/v1";
-
-/// What the types of problems begin with.
-const TYPES: &str = "urn:wharf:problem:";
 
 /// The control socket of a server that runs.
 #[derive(Debug)]
@@ -82,14 +79,9 @@ pub enum ControlError {
         /// Reason why none came.
         reason: String,
     },
-}
-
-/// A failure as the API writes it.
-#[derive(Deserialize)]
-struct Problem {
-    #[serde(rename = "type")]
-    kind: String,
-    detail: String,
+    /// The server was asked over the network, and not at its socket.
+    #[error(transparent)]
+    Remote(#[from] AdministrationError),
 }
 
 impl Control {
@@ -188,16 +180,16 @@ impl Control {
     }
 
     fn refusal(&self, status: StatusCode, body: &[u8], operation: String) -> ControlError {
-        let Ok(problem) = serde_json::from_slice::<Problem>(body) else {
+        let Some(problem) = Problem::read(body) else {
             return self.not_wharf(format!("it answers with {status}, and not with a problem"));
         };
-        match problem.kind.strip_prefix(TYPES) {
-            Some("unknown-path" | "method-not-allowed") => ControlError::OtherVersion {
+        match problem.is_unknown_operation() {
+            true => ControlError::OtherVersion {
                 path: self.socket.clone(),
                 operation,
             },
-            kind => ControlError::Refused {
-                kind: kind.unwrap_or_default().to_owned(),
+            false => ControlError::Refused {
+                kind: problem.kind().to_owned(),
                 detail: problem.detail,
             },
         }
@@ -221,7 +213,11 @@ impl Control {
 impl ControlError {
     /// Whether the server refuses with a problem of this kind.
     pub fn is(&self, wanted: &str) -> bool {
-        matches!(self, Self::Refused { kind, .. } if kind == wanted)
+        match self {
+            Self::Refused { kind, .. } => kind == wanted,
+            Self::Remote(error) => error.is(wanted),
+            _ => false,
+        }
     }
 }
 

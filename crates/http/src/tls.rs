@@ -28,6 +28,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rustls::ServerConfig;
 use wharf_watched::{Status, Watched};
 
@@ -113,6 +114,11 @@ impl Tls {
     /// The state of the files, as the last handshake found them.
     pub fn status(&self) -> Status {
         self.0.files.status()
+    }
+
+    /// When the certificate in force ends.
+    pub async fn ends(&self) -> Timestamp {
+        self.0.files.refresh_within(LOOK_PATIENCE).await.not_after
     }
 
     /// Configuration for the next handshake.

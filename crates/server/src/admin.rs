@@ -18,6 +18,7 @@ mod tags;
 mod tokens;
 mod trash;
 mod untagged;
+mod upkeep;
 mod users;
 mod why;
 pub mod wire;
@@ -38,6 +39,7 @@ pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
 pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
 pub use untagged::UntaggedManifests;
+pub use upkeep::Upkeep;
 pub use users::{DEFAULT_COST, Named, NewPassword, Users, UsersError};
 pub use why::why;
 
@@ -46,6 +48,8 @@ pub use why::why;
 pub struct Admin {
     /// The program, its store, and its replicas.
     pub about: About,
+    /// What the server takes care of by itself.
+    pub upkeep: Upkeep,
     /// The users in the password file; `None`: users do not log in.
     pub users: Option<Users>,
     /// The access rules; `None`: users do not log in.

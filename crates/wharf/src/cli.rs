@@ -2,6 +2,7 @@
 
 mod access;
 mod activity;
+mod attach;
 mod backup;
 mod deletion;
 mod files;
@@ -12,17 +13,24 @@ mod init;
 mod listing;
 mod login;
 mod prune;
+mod referrers;
+mod remote;
+mod server;
+mod status;
 mod storage;
+mod sync;
 mod tag;
+mod tag_copy;
 mod token;
 mod transfer;
 mod why;
 
 pub(crate) use self::{
     access::{Access, AccessTest, TestedAction},
-    activity::Activity,
+    activity::{Activity, EntryForm},
+    attach::{Attach, FileAndType},
     backup::{Backup, BackupCommand, Restore, Take, Verify},
-    deletion::{DeletedImage, HowToDelete, RepoRm, TagRm, Target, Trash, TrashEmpty, TrashPlace},
+    deletion::{DeletedImage, HowToDelete, RepoRm, TagRm, Target, Trash, TrashEmpty},
     files::{Cat, Diff, Ls},
     fsck::Fsck,
     garbage_collect::GarbageCollect,
@@ -31,8 +39,14 @@ pub(crate) use self::{
     listing::{Du, List, Order, Output, RepoLs, Search, SearchPlace, TagLs},
     login::{Login, Logout},
     prune::Prune,
+    referrers::{ListedReferrers, Referrers, ReferrersOf, WriteTags},
+    remote::Remote,
+    server::Server,
+    status::Status,
     storage::{Storage, StorageCopy},
+    sync::Sync,
     tag::{TagHistory, TagRestore},
+    tag_copy::{NewTag, TagCp},
     token::{Token, TokenPlace},
     transfer::{Connection, Copy, Destination, Export, Format, Import, Inventory, Place},
     why::Why,
@@ -42,9 +56,8 @@ use std::{ffi::OsString, net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use wharf_client::ImageName;
-use wharf_oci::RepoName;
 
-use crate::version;
+use crate::{completion, version};
 
 /// A private container registry: one binary, a drop-in for registry:2.
 #[derive(Debug, Parser)]
@@ -130,8 +143,8 @@ pub(crate) enum Command {
 
     /// Show who did what: pushes, pulls, deletions, failed logins and more, the newest last.
     ///
-    /// Reads the log in the store of the configuration, also while a server writes it. On a terminal it prints a table,
-    /// otherwise a line for each entry, with tabs between the columns of the table.
+    /// Reads the log in the store of the configuration, also while a server writes it, or asks another wharf. On a terminal it prints a
+    /// table, otherwise a line for each entry, with tabs between the columns of the table.
     Activity(Activity),
 
     /// List unfinished uploads, and remove those that no client goes on with.
@@ -140,11 +153,23 @@ pub(crate) enum Command {
         command: Uploads,
     },
 
-    /// Prepare signatures and other referrers for a registry that has no referrers API.
-    Referrers {
-        #[command(subcommand)]
-        command: Referrers,
-    },
+    /// List what refers to an image: signatures, bills of materials, attestations and other artifacts.
+    ///
+    /// Works against any registry: where it has no list of referrers, those at the tags of clients are shown. `write-tags` writes such tags
+    /// in the store of this machine.
+    Referrers(ListedReferrers),
+
+    /// Attach files to an image: a bill of materials, a report, a signature.
+    ///
+    /// Pushes an artifact that refers to the image, and prints its digest. Where the registry keeps no list of referrers, the tag is written
+    /// by which clients find them. The same files give the same artifact.
+    Attach(Attach),
+
+    /// Show on one screen how a registry is: version, health, space, what runs by itself, and what needs attention.
+    ///
+    /// Of a registry that is no wharf: whether it answers, and what it can do. Exit status 0 when all is well, 1 when something needs
+    /// attention, or the registry does not answer.
+    Status(Status),
 
     /// Ask the registry of this machine or container whether it is healthy.
     ///
@@ -155,13 +180,13 @@ pub(crate) enum Command {
         config: Option<PathBuf>,
     },
 
-    /// List the repositories of any registry; delete one of this registry.
+    /// List the repositories of any registry, show their disk use, and delete one.
     Repo {
         #[command(subcommand)]
         command: Repo,
     },
 
-    /// List the tags of a repository, in any registry; show the history of a tag of this one, let it go back, and delete tags.
+    /// List, copy, rename and delete tags in any registry; show the history of a tag of a wharf, and let it go back.
     Tag {
         #[command(subcommand)]
         command: Tag,
@@ -172,9 +197,9 @@ pub(crate) enum Command {
     /// Each tag has a reason. Index children, signatures and other referrers follow their image. What goes can be restored from the trash.
     Prune(Prune),
 
-    /// List what was deleted from this registry, take it back, or give it up.
+    /// List what was deleted from a registry, take it back, or give it up.
     ///
-    /// Deletions can be restored for `trash.retention`, seven days unless the configuration says otherwise.
+    /// Deletions can be restored for `trash.retention`, seven days unless the configuration says otherwise. --server names another wharf.
     Trash {
         #[command(subcommand)]
         command: Trash,
@@ -185,6 +210,7 @@ pub(crate) enum Command {
     /// Works against any registry. The digest is the one to pull and to delete by.
     Inspect {
         /// The image, such as localhost:5000/app:1.0, or with @sha256:… behind the name.
+        #[arg(add = completion::image())]
         image: ImageName,
 
         /// Show the image for this platform from an index, such as linux/arm64.
@@ -248,6 +274,12 @@ pub(crate) enum Command {
     /// Print the digests that a registry has: `wharf export --since` leaves them out.
     Inventory(Inventory),
 
+    /// Mirror what a file lists: repositories and tags by pattern or version, from registries to registries.
+    ///
+    /// Prints what would be copied, moved and deleted, and what is equal. With --apply it is done; the tag of each image comes last, and a
+    /// run that is stopped is gone on with by the next one.
+    Sync(Sync),
+
     /// Log in to a registry, for this program and for docker, podman and others, which find the login in docker's config.json.
     ///
     /// The password is tried first. It is kept by the credential helper of that file, or in the file itself, for its owner alone; of a
@@ -257,9 +289,11 @@ pub(crate) enum Command {
     /// Forget the login for a registry.
     Logout(Logout),
 
-    /// Print the completions of a shell.
+    /// Print the completions of a shell: commands, options, and the names of repositories and tags.
     ///
     /// For example: wharf completion bash > /usr/share/bash-completion/completions/wharf
+    ///
+    /// Names are those that the registry lists, with the stored logins; one that does not answer within two seconds completes nothing.
     Completion {
         /// Name of the shell.
         shell: clap_complete::Shell,
@@ -271,6 +305,10 @@ pub(crate) enum Command {
         /// Target directory, such as /usr/share/man/man1.
         directory: PathBuf,
     },
+
+    /// Print the reference of all commands, in Markdown.
+    #[command(hide = true)]
+    Reference,
 
     /// Manage the users in a password file.
     ///
@@ -486,31 +524,6 @@ fn duration(text: &str) -> Result<Duration, String> {
     wharf_document::parse_duration(text).ok_or_else(|| "write it such as `1h`, `90m` or `30s`".to_owned())
 }
 
-/// Subcommands of `wharf referrers`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Referrers {
-    /// Write the tags `sha256-…` by which clients find referrers in an older registry, before going back to one.
-    ///
-    /// Without --write it only prints which tags would be written, and the server may run. With it the server must be stopped. A
-    /// second run writes only what has changed since.
-    WriteTags(WriteTags),
-}
-
-/// Arguments of `wharf referrers write-tags`.
-#[derive(Debug, Args)]
-pub(crate) struct WriteTags {
-    /// The registry's config.yml; otherwise found as for `serve`.
-    pub(crate) config: Option<PathBuf>,
-
-    /// Look at this repository only.
-    #[arg(long, value_name = "NAME")]
-    pub(crate) repository: Option<RepoName>,
-
-    /// Write the tags. The server must be stopped.
-    #[arg(long)]
-    pub(crate) write: bool,
-}
-
 #[derive(Debug, Subcommand)]
 pub(crate) enum Repo {
     /// List the repositories that the user may see: their names, or with -l what a wharf tells of each.
@@ -519,10 +532,11 @@ pub(crate) enum Repo {
     /// Show how much space each repository takes: what it alone needs, and what it shares.
     Du(Du),
 
-    /// Delete a repository of this registry, with all its images. Repositories below it stay.
+    /// Delete a repository, with all its images: of this registry, or of another one. Repositories below it stay.
     ///
-    /// Prints what goes, what stays and how many bytes come free, and asks. The server that runs deletes, or else the store of the
-    /// configuration is changed. Exit status 2 when the answer is no, or there is no terminal to ask at.
+    /// Prints what goes, what stays and how many bytes come free, and asks. Of this registry, the server that runs deletes, or else the store of
+    /// the configuration is changed. Of a registry that is no wharf the images go that tags lead to. Exit status 2 when the answer is no, or there is
+    /// no terminal to ask at.
     Rm(RepoRm),
 }
 
@@ -531,56 +545,33 @@ pub(crate) enum Tag {
     /// List the tags of a repository: their names, or with -l digest, size, times and platforms of each.
     Ls(TagLs),
 
-    /// Show at which manifests a tag of this registry pointed, the latest first.
+    /// Show at which manifests a tag pointed, the latest first: of this registry, or of another wharf.
     ///
-    /// The server that runs answers, or else the store of the configuration is read.
+    /// Of this registry, the server that runs answers, or else the store of the configuration is read.
     History(TagHistory),
 
-    /// Let a tag of this registry point again at a manifest of its history.
+    /// Let a tag point again at a manifest of its history: of this registry, or of another wharf.
     ///
     /// It is a push like any other, which the running server carries out. Without a server the store of the configuration is changed.
     Restore(TagRestore),
 
-    /// Delete tags of this registry, and the images that nothing else needs then.
+    /// Give an image another tag, in its repository or in another one of the same registry.
     ///
-    /// Prints what goes, what stays and why, and asks. The server that runs deletes, or else the store of the
-    /// configuration is changed. Exit status 2 when the answer is no, or there is no terminal to ask at.
+    /// Works against any registry. No byte of a layer is sent: what the other repository lacks is mounted where the registry can do that. Prints the
+    /// new name and the digest.
+    Cp(TagCp),
+
+    /// Rename a tag, within its repository or into another one of the same registry.
+    ///
+    /// Works where a tag can be deleted alone, as in a wharf and in registry:3; of other registries nothing is changed. The old tag goes last.
+    Mv(TagCp),
+
+    /// Delete tags, and the images that nothing else needs then: of this registry, or of another one.
+    ///
+    /// Prints what goes, what stays and why, and asks. Of this registry, the server that runs deletes, or else the store of the
+    /// configuration is changed. A registry that only deletes by digest takes all tags of an image along, which needs --force. Exit status 2 when
+    /// the answer is no, or there is no terminal to ask at.
     Rm(TagRm),
-}
-
-/// Connection to a registry, and the credentials for it.
-///
-/// Without a user, stored credentials are used: $DOCKER_AUTH_CONFIG, $REGISTRY_AUTH_FILE, docker's config.json, podman's
-/// auth.json, and the credential helpers that these name.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Remote {
-    /// User name. The password is asked for, or read with --password-stdin.
-    ///
-    /// NAME:PASSWORD is accepted as well; every user of the machine can read that in the list of processes.
-    #[arg(short, long, alias = "username", value_name = "NAME")]
-    pub(crate) user: Option<String>,
-
-    /// Read the password from standard input, without the line end at its end.
-    #[arg(long)]
-    pub(crate) password_stdin: bool,
-
-    /// The directory of docker's config.json; otherwise $DOCKER_CONFIG, or ~/.docker.
-    #[arg(long, value_name = "DIRECTORY")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Trust the certificate authorities in this PEM file as well as the system's.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) cacert: Vec<PathBuf>,
-
-    /// Trust any certificate of this host, and fall back to plain HTTP without TLS. Always on for this machine itself.
-    ///
-    /// Other hosts, such as that of the registry's token server, are not exempt: --cacert is for them.
-    #[arg(short = 'k', long)]
-    pub(crate) insecure: bool,
-
-    /// Speak plain HTTP with this registry; the same as http:// before its name. Passwords travel in clear text then.
-    #[arg(long)]
-    pub(crate) plain_http: bool,
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod access;
 pub(crate) mod activity;
+pub(crate) mod attach;
 pub(crate) mod backup;
 pub(crate) mod cert;
 pub(crate) mod config;
@@ -30,14 +31,18 @@ mod private;
 pub(crate) mod prune;
 pub(crate) mod pwgen;
 mod question;
+mod reached;
 pub(crate) mod referrers;
 pub(crate) mod remote;
 pub(crate) mod repo;
 pub(crate) mod restore;
 pub(crate) mod serve;
 mod size;
+pub(crate) mod status;
 pub(crate) mod storage;
+pub(crate) mod sync;
 mod table;
+mod tag_copy;
 mod tag_history;
 pub(crate) mod token;
 pub(crate) mod transfer;

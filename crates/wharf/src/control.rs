@@ -1,19 +1,30 @@
-//! The way of commands to the server that runs on the same store.
+//! The way of commands to the administration API of a server: of the one that runs on the same store, at its socket, or of a wharf
+//! somewhere else, over the network.
 
 use std::time::Duration;
 
 use http::Method;
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::runtime::{self, Runtime};
-use wharf_client::control::{Control, ControlError};
+use wharf_client::{
+    Address, Client,
+    control::{Control, ControlError},
+};
 
 use crate::config::Settings;
 
 /// A running server, as commands reach it.
 #[derive(Debug)]
 pub(crate) struct RunningServer {
-    control: Control,
+    way: Way,
     runtime: Runtime,
+}
+
+/// The way to a server.
+#[derive(Debug)]
+enum Way {
+    Socket(Control),
+    Network(Box<Client>, Address),
 }
 
 impl RunningServer {
@@ -26,12 +37,29 @@ impl RunningServer {
             return Ok(None);
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Some(Self { control, runtime }))
+        let way = Way::Socket(control);
+        Ok(Some(Self { way, runtime }))
     }
 
-    /// Waits for so long for each answer.
+    /// The wharf at `address` that `client` is connected to, in the runtime of the connection.
+    pub(crate) fn over_network(client: Client, address: Address, runtime: Runtime) -> Self {
+        let way = Way::Network(Box::new(client), address);
+        Self { way, runtime }
+    }
+
+    /// The option by which other commands ask the same server: empty for the one of this machine.
+    pub(crate) fn option(&self) -> String {
+        match &self.way {
+            Way::Socket(_) => String::new(),
+            Way::Network(_, address) => format!(" --server {}", address.host()),
+        }
+    }
+
+    /// Waits for so long for each answer. Over the network the client has its own limits.
     pub(crate) fn with_patience(mut self, patience: Duration) -> Self {
-        self.control = self.control.with_patience(patience);
+        if let Way::Socket(control) = self.way {
+            self.way = Way::Socket(control.with_patience(patience));
+        }
         self
     }
 
@@ -63,7 +91,11 @@ impl RunningServer {
         query: &[(&str, &str)],
         body: Option<&(impl Serialize + Sync)>,
     ) -> Result<T, ControlError> {
-        self.runtime
-            .block_on(self.control.request(method, path, query, body))
+        self.runtime.block_on(async {
+            match &self.way {
+                Way::Socket(control) => control.request(method, path, query, body).await,
+                Way::Network(client, _) => Ok(client.administer(method, path, query, body).await?),
+            }
+        })
     }
 }

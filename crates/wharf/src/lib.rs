@@ -4,6 +4,7 @@ mod bucket;
 mod cli;
 mod cloud;
 mod cmd;
+mod completion;
 mod config;
 mod control;
 mod elsewhere;
@@ -20,12 +21,20 @@ pub use running::{Running, start, start_quickly};
 
 use std::{ffi::OsString, path::Path, process::ExitCode};
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
+use clap_complete::CompleteEnv;
 
 use crate::cmd::inspect::View;
 
 /// Reads the command line of this process and runs one command.
 pub fn main() -> ExitCode {
+    let completions = CompleteEnv::with_factory(cli::Cli::command).var(completion::VARIABLE);
+    // A shell that asks for completions shows no errors.
+    match completions.try_complete(std::env::args_os(), None) {
+        Ok(false) => {}
+        Ok(true) => return ExitCode::SUCCESS,
+        Err(_) => return ExitCode::FAILURE,
+    }
     let mut words = std::env::args_os();
     let program = words.next().unwrap_or_default();
     let result = if is_called(&program, "htpasswd") {
@@ -68,9 +77,12 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Backup(arguments) => return cmd::backup::run(&arguments),
         cli::Command::Verify(arguments) => return cmd::backup::verify(&arguments),
         cli::Command::Restore(arguments) => return cmd::restore::run(&arguments),
-        cli::Command::Referrers { command } => match command {
-            cli::Referrers::WriteTags(arguments) => cmd::referrers::write_tags(&arguments)?,
+        cli::Command::Referrers(arguments) => match arguments.command {
+            Some(cli::Referrers::WriteTags(arguments)) => cmd::referrers::write_tags(&arguments)?,
+            None => cmd::referrers::list(arguments.of)?,
         },
+        cli::Command::Attach(arguments) => cmd::attach::run(arguments)?,
+        cli::Command::Status(arguments) => return cmd::status::run(&arguments),
         cli::Command::Activity(arguments) => cmd::activity::run(arguments)?,
         cli::Command::Uploads { command } => match command {
             cli::Uploads::Ls { config } => cmd::uploads::list(config.as_deref())?,
@@ -112,9 +124,11 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Export(arguments) => cmd::transfer::export(&arguments)?,
         cli::Command::Import(arguments) => cmd::transfer::import(&arguments)?,
         cli::Command::Inventory(arguments) => cmd::transfer::inventory(&arguments)?,
+        cli::Command::Sync(arguments) => return cmd::sync::run(&arguments),
         cli::Command::Login(arguments) => cmd::login::login(arguments)?,
         cli::Command::Logout(arguments) => cmd::login::logout(arguments)?,
         cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,
+        cli::Command::Reference => cmd::manual::print_reference()?,
         cli::Command::Man { directory } => cmd::manual::write_pages(&directory)?,
         cli::Command::User { command } => cmd::user::run(command)?,
         cli::Command::Access { command } => return cmd::access::run(&command),

@@ -26,7 +26,10 @@ use wharf_activity::Activity;
 use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
-use wharf_server::{Health, Server, ServerOptions, ServerServices, Webhooks, admin::Admin};
+use wharf_server::{
+    Health, Server, ServerOptions, ServerServices, Webhooks,
+    admin::{Admin, Upkeep},
+};
 use wharf_workers::Supervisor;
 
 use self::{
@@ -118,6 +121,7 @@ impl Services {
         let pulls = used.admin.pulls.clone();
         used.admin.retention = retention::start(settings, &registry, &store, pulls, &supervisor)?;
         used.scrub = scrub::start(settings, &registry, &supervisor)?;
+        used.admin.upkeep = Upkeep::new(used.scrub.clone(), used.tls.clone());
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
             let metrics = telemetry::metrics(settings, meters, &registry, &used, webhooks, &supervisor);

@@ -50,6 +50,8 @@ pub(crate) enum Measure {
     Serving(fn(&Turn<'_>) -> Result<Reading>),
     /// By garbage collections, which may need a server that runs and may need that it does not.
     Collecting(fn(&Store<'_>) -> Result<Reading>),
+    /// By copies of an image between two registries of wharf, in which programs are compared and not servers.
+    Copying,
 }
 
 /// Content of the push rows, made once.

@@ -495,6 +495,24 @@ pub(crate) const ROWS: &[Row] = &[
         ],
     },
     Row {
+        id: "copy",
+        title: "copy of an image of 1 GiB (--quick: 128 MiB) between two registries of wharf, by wharf, skopeo and crane: time, and RSS peak of the program",
+        seed: Seed::Empty,
+        nginx: false,
+        rounds: [3, 2],
+        measure: Measure::Copying,
+        metrics: &[
+            Metric {
+                unit: "s",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[Goal::TimesBest(1.0)],
+            },
+            memory(&[Goal::Value(64.0)]),
+        ],
+        ..READ
+    },
+    Row {
         id: "rss-idle",
         title: "RSS idle, after one answer",
         rounds: [3, 1],

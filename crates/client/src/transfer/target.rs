@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::json;
-use wharf_oci::{Descriptor, Digest, Reference, Tag, media_type, referrers_tag};
+use wharf_oci::{Descriptor, Digest, Reference, Tag};
 
 use super::{
     error::LayoutError,
@@ -47,6 +46,58 @@ impl Target {
         }
     }
 
+    /// The digest at which `tag` points there. Of files, which are written anew, nothing is known.
+    pub(super) async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, TransferError> {
+        match self {
+            Self::Registry { client, repository } => {
+                let reference = Reference::Tag(tag.clone());
+                match client.manifest_digest(repository, &reference).await {
+                    // Some registries answer only a client that may push that there is no such repository yet.
+                    Err(error) if error.is_denied() => {
+                        Ok(client.pushed_digest(repository, &reference).await?)
+                    }
+                    found => Ok(found?),
+                }
+            }
+            Self::Files { .. } => Ok(None),
+        }
+    }
+
+    /// The repository as one that is read. Files are not read.
+    pub(super) fn as_source(&self) -> Option<Source> {
+        match self {
+            Self::Registry { client, repository } => Some(Source::Registry {
+                client: Arc::clone(client),
+                repository: repository.clone(),
+            }),
+            Self::Files { .. } => None,
+        }
+    }
+
+    /// How many of `referrers` the other side does not list for `subject`.
+    pub(super) async fn unlisted(
+        &self,
+        subject: &Digest,
+        referrers: &[Digest],
+    ) -> Result<usize, TransferError> {
+        let listed = match self {
+            Self::Registry { client, repository } => client.referrers(repository, subject).await?,
+            Self::Files { .. } => Vec::new(),
+        };
+        let is_listed = |digest: &&Digest| listed.iter().any(|known| known.digest == **digest);
+        Ok(referrers.iter().filter(|digest| !is_listed(digest)).count())
+    }
+
+    /// Whether the blob is there.
+    pub(super) async fn has_blob(&self, blob: &Descriptor) -> Result<bool, TransferError> {
+        match self {
+            Self::Registry { client, repository } => {
+                Ok(client.blob_size(repository, &blob.digest).await? == Some(blob.size))
+            }
+            Self::Files { writer, .. } => Ok(writer.has(blob).await?),
+        }
+    }
+
     pub(super) async fn take_blob(
         &self,
         source: &Source,
@@ -56,7 +107,8 @@ impl Target {
         match self {
             Self::Registry { client, repository } => {
                 let from = mountable(source, client, repository);
-                if from.is_none() && client.blob_size(repository, &blob.digest).await? == Some(blob.size) {
+                // Also where it might be mounted: a registry that does not mount would get all of it again.
+                if client.blob_size(repository, &blob.digest).await? == Some(blob.size) {
                     return Ok(Outcome::Present);
                 }
                 let Some(mut bytes) = source.blob(blob)? else {
@@ -78,7 +130,7 @@ impl Target {
                 if writer.leaves_out(blob) {
                     return Ok(Outcome::LeftOut);
                 }
-                if writer.has(blob) {
+                if writer.has(blob).await? {
                     return Ok(Outcome::Present);
                 }
                 let Some(mut bytes) = source.blob(blob)? else {
@@ -128,21 +180,13 @@ impl Target {
                 .push_manifest(repository, &reference, media_type, &node.bytes)
                 .await?;
             if !pushed.lists_subject {
-                unlisted.push(&node.descriptor);
+                unlisted.push(node.descriptor.clone());
             }
         }
-        if unlisted.is_empty() {
-            return Ok(());
+        // The registry has no list: clients keep it at a tag.
+        if !unlisted.is_empty() {
+            client.add_to_fallback(repository, subject, &unlisted).await?;
         }
-        // The registry has no list: clients keep it at a tag (distribution specification, "Unavailable Referrers API").
-        let mut entries = client.fallback(repository, subject).await?;
-        entries.extend(unlisted.into_iter().cloned());
-        let index = json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": entries});
-        let tag = Reference::Tag(referrers_tag(subject));
-        let bytes = index.to_string().into();
-        client
-            .push_manifest(repository, &tag, media_type::OCI_INDEX, &bytes)
-            .await?;
         Ok(())
     }
 

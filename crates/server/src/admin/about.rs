@@ -50,6 +50,8 @@ impl About {
             healthy: failing.is_empty(),
             failing,
             replicas,
+            scrub: None,
+            certificate: None,
         })
     }
 }

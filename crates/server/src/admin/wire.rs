@@ -6,6 +6,7 @@ mod image;
 mod images;
 mod retention;
 mod search;
+mod upkeep;
 
 use std::{collections::BTreeMap, fmt};
 
@@ -30,6 +31,7 @@ pub use retention::{
     ConfiguredRetention, EndedRetention, Retention, RetentionRule, UnreadRepository, Verdict,
 };
 pub use search::{SearchHit, SearchMatch, SearchPage};
+pub use upkeep::{CertificateState, ScrubState};
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -87,8 +89,14 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub failing: BTreeMap<String, String>,
     /// The servers of the same bucket, this one included; absent where the store is in no bucket.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Vec<Replica>>,
+    /// What the scrub has found; absent where none runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrub: Option<ScrubState>,
+    /// The certificate of TLS; absent where this server ends no TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<CertificateState>,
 }
 
 /// A server of the same bucket.

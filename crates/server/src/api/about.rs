@@ -26,8 +26,11 @@ pub(crate) fn server(call: Call) -> BoxFuture<'static, Result<Answer>> {
         let failing = call.shared.health.as_deref().map(Health::failing);
         let failing = failing.unwrap_or_default().into_iter();
         let failing = failing.map(|(check, why)| (check.to_owned(), why)).collect();
-        let shown = call.shared.admin.about.show(failing).await;
-        Answer::json(&shown.map_err(Problem::failed)?)
+        let admin = &call.shared.admin;
+        let mut shown = admin.about.show(failing).await.map_err(Problem::failed)?;
+        shown.scrub = admin.upkeep.scrub();
+        shown.certificate = admin.upkeep.certificate().await;
+        Answer::json(&shown)
     }
     .boxed()
 }

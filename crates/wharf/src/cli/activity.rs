@@ -1,24 +1,20 @@
 //! The arguments of `activity`.
 
-use std::path::PathBuf;
-
-use clap::Args;
+use clap::{Args, ValueEnum};
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use wharf_access::rules::Pattern;
 use wharf_activity::Action;
 
+use super::server::Server;
+
 /// The entries to print, and their form.
 #[derive(Debug, Args)]
 pub(crate) struct Activity {
-    /// The registry's config.yml; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
     /// Only what happened to these repositories, such as `team/app` or `team/**`.
     ///
     /// `*` stands for characters within one component of the name, `**` for any number of components.
     #[arg(long, value_name = "PATTERN", value_parser = pattern)]
-    pub(crate) repository: Option<Pattern>,
+    pub(crate) repository: Option<String>,
 
     /// Only what this account did; of a failed login, the name that was tried.
     #[arg(long, value_name = "NAME")]
@@ -42,17 +38,38 @@ pub(crate) struct Activity {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,
 
-    /// Go on printing entries as they are written, until interrupted.
-    #[arg(short, long, conflicts_with = "until")]
+    /// Go on printing entries as they are written to the log of this registry, until interrupted.
+    #[arg(short, long, conflicts_with_all = ["until", "server"])]
     pub(crate) follow: bool,
 
-    /// Print each entry as it is stored: a line of JSON.
-    #[arg(long)]
+    /// The form; a table on a terminal, otherwise lines.
+    #[arg(short, long, value_enum, value_name = "FORM")]
+    pub(crate) output: Option<EntryForm>,
+
+    /// Print each entry as it is stored: a line of JSON. The same as --output json.
+    #[arg(long, conflicts_with = "output")]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
-    Pattern::parse(text).map_err(|error| error.to_string())
+/// The forms in which entries are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum EntryForm {
+    /// A table for people
+    Table,
+    /// A line for each entry, with tabs between the columns
+    Lines,
+    /// A line of JSON for each entry
+    Json,
+}
+
+fn pattern(text: &str) -> Result<String, String> {
+    match Pattern::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A time ago, a date, or a point in time.

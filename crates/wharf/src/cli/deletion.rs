@@ -1,18 +1,25 @@
 //! Arguments of `wharf repo rm`, `wharf tag rm` and `wharf trash`.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{str::FromStr, time::Duration};
 
 use clap::{Args, Subcommand};
-use wharf_oci::{Digest, RepoName, Tag};
+use wharf_client::Address;
+use wharf_oci::{Digest, Reference, RepoName, Tag};
 use wharf_registry::TrashId;
 
-use super::duration;
+use super::{
+    duration,
+    listing::Form,
+    server::{Report, Server, placed},
+};
+use crate::completion;
 
 /// Arguments of `wharf repo rm`.
 #[derive(Debug, Args)]
 pub(crate) struct RepoRm {
-    /// The repository, such as team/app, without the address of the registry.
-    pub(crate) repository: RepoName,
+    /// The repository: team/app of this registry, or registry.example.com/team/app.
+    #[arg(add = completion::repository())]
+    pub(crate) repository: DeletedRepository,
 
     /// Delete it only if it has no tag; otherwise exit with status 1.
     #[arg(long)]
@@ -25,13 +32,18 @@ pub(crate) struct RepoRm {
 /// Arguments of `wharf tag rm`.
 #[derive(Debug, Args)]
 pub(crate) struct TagRm {
-    /// Tags such as team/app:1.0, or manifests such as team/app@sha256:…, which go with all their tags.
-    #[arg(value_name = "REPOSITORY:TAG", required = true)]
+    /// Tags such as team/app:1.0, or manifests such as team/app@sha256:…, which go with all their tags; of another registry with its address in
+    /// front, as in registry.example.com/team/app:1.0.
+    #[arg(value_name = "[HOST/]REPOSITORY:TAG", required = true, add = completion::image())]
     pub(crate) images: Vec<DeletedImage>,
 
     /// Delete the tags alone: the images stay in the repository, and can be pulled by their digests.
     #[arg(long)]
     pub(crate) keep_image: bool,
+
+    /// Of a registry that only deletes by digest, delete the other tags of these images as well, and images that an index needs.
+    #[arg(short, long, conflicts_with = "keep_image")]
+    pub(crate) force: bool,
 
     #[command(flatten)]
     pub(crate) how: HowToDelete,
@@ -52,13 +64,11 @@ pub(crate) struct HowToDelete {
     #[arg(long)]
     pub(crate) now: bool,
 
-    /// The registry's config.yml; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Form,
 
-    /// Print JSON: with --dry-run the plan, otherwise what went.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// Subcommands of `wharf trash`.
@@ -70,7 +80,10 @@ pub(crate) enum Trash {
         repository: Option<RepoName>,
 
         #[command(flatten)]
-        place: TrashPlace,
+        form: Form,
+
+        #[command(flatten)]
+        server: Server,
     },
 
     /// Show the tags, manifests and layers of a deletion.
@@ -79,7 +92,10 @@ pub(crate) enum Trash {
         id: TrashId,
 
         #[command(flatten)]
-        place: TrashPlace,
+        form: Form,
+
+        #[command(flatten)]
+        server: Server,
     },
 
     /// Take a deletion back: its tags, with their histories, its manifests and its layers.
@@ -94,7 +110,10 @@ pub(crate) enum Trash {
         force: bool,
 
         #[command(flatten)]
-        place: TrashPlace,
+        form: Report,
+
+        #[command(flatten)]
+        server: Server,
     },
 
     /// Give deletions up: they cannot be restored any more, and the next collection frees their bytes.
@@ -116,24 +135,25 @@ pub(crate) struct TrashEmpty {
     pub(crate) yes: bool,
 
     #[command(flatten)]
-    pub(crate) place: TrashPlace,
+    pub(crate) form: Report,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
-/// The registry of a trash, and the form of the output.
-#[derive(Debug, Args)]
-pub(crate) struct TrashPlace {
-    /// The registry's config.yml; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
-
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+/// A repository that is to be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DeletedRepository {
+    /// The registry that is named in front.
+    pub(crate) registry: Option<Address>,
+    pub(crate) name: RepoName,
 }
 
 /// A tag or a manifest that is to be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DeletedImage {
+    /// The registry that is named in front.
+    pub(crate) registry: Option<Address>,
     pub(crate) repository: RepoName,
     pub(crate) target: Target,
 }
@@ -145,27 +165,59 @@ pub(crate) enum Target {
     Manifest(Digest),
 }
 
+const NO_TAG: &str =
+    "a tag or a digest is missing, such as `team/app:1.0`; `wharf repo rm` deletes a whole repository";
+
+impl FromStr for DeletedRepository {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let Some(place) = placed(text)? else {
+            let name = text.parse().map_err(|error| format!("{error}"))?;
+            return Ok(Self { registry: None, name });
+        };
+        match place.reference {
+            None => Ok(Self {
+                registry: Some(place.registry),
+                name: place.repository,
+            }),
+            Some(_) => {
+                Err("this is an image; `wharf tag rm` deletes it, and leaves the repository".to_owned())
+            }
+        }
+    }
+}
+
 impl FromStr for DeletedImage {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(place) = placed(text)? {
+            return Ok(Self {
+                registry: Some(place.registry),
+                repository: place.repository,
+                target: match place.reference.ok_or(NO_TAG)? {
+                    Reference::Tag(tag) => Target::Tag(tag),
+                    Reference::Digest(digest) => Target::Manifest(digest),
+                },
+            });
+        }
         let (repository, target) = match text.split_once('@') {
             Some((image, digest)) => {
                 let digest = digest.parse().map_err(|error| format!("{error}"))?;
                 (image, Target::Manifest(digest))
             }
             None => {
-                let (repository, tag) = text
-                    .rsplit_once(':')
-                    .ok_or("a tag or a digest is missing, such as `team/app:1.0`; `wharf repo rm` deletes a whole repository")?;
+                let (repository, tag) = text.rsplit_once(':').ok_or(NO_TAG)?;
                 let tag = tag.parse().map_err(|error| format!("{error}"))?;
                 (repository, Target::Tag(tag))
             }
         };
-        let repository = repository.parse().map_err(|error| {
-            format!("{error}; name the repository as the registry does, without an address in front")
-        })?;
-        Ok(Self { repository, target })
+        Ok(Self {
+            registry: None,
+            repository: repository.parse().map_err(|error| format!("{error}"))?,
+            target,
+        })
     }
 }
 
@@ -181,14 +233,27 @@ mod tests {
         let digest = format!("sha256:{}", "a".repeat(64));
         let image: DeletedImage = format!("app@{digest}").parse().unwrap();
         assert_eq!(image.target, Target::Manifest(digest.parse().unwrap()));
+        let image: DeletedImage = "localhost:5000/team/app:1".parse().unwrap();
+        assert_eq!(image.registry, Some("localhost:5000".parse().unwrap()));
+        assert_eq!(image.repository.as_str(), "team/app");
         for (text, hint) in [
             ("team/app", "wharf repo rm"),
-            ("localhost:5000/app:1", "without an address"),
+            ("localhost:5000/app", "wharf repo rm"),
             ("app@sha256:1", "64"),
             ("app:1@sha256:1", ""),
         ] {
             let error = text.parse::<DeletedImage>().unwrap_err();
             assert!(error.contains(hint), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_repository_may_have_a_registry_in_front() {
+        let repository: DeletedRepository = "r.test/team/app".parse().unwrap();
+        assert_eq!(repository.registry, Some("r.test".parse().unwrap()));
+        assert_eq!(repository.name.as_str(), "team/app");
+        assert_eq!("team/app".parse::<DeletedRepository>().unwrap().registry, None);
+        let error = "r.test/app:1".parse::<DeletedRepository>().unwrap_err();
+        assert!(error.contains("wharf tag rm"), "{error}");
     }
 }

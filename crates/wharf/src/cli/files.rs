@@ -4,11 +4,13 @@ use clap::Args;
 use wharf_client::ImageName;
 
 use super::Remote;
+use crate::completion;
 
 /// Lists the files of an image.
 #[derive(Debug, Args)]
 pub(crate) struct Ls {
     /// The image, such as localhost:5000/app:1.0, or with @sha256:… behind the name.
+    #[arg(add = completion::image())]
     pub(crate) image: ImageName,
 
     /// The directory or file to list; the root of the image if it is left out.
@@ -37,6 +39,7 @@ pub(crate) struct Ls {
 #[derive(Debug, Args)]
 pub(crate) struct Cat {
     /// The image, such as localhost:5000/app:1.0, or with @sha256:… behind the name.
+    #[arg(add = completion::image())]
     pub(crate) image: ImageName,
 
     /// The file.
@@ -53,9 +56,11 @@ pub(crate) struct Cat {
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
     /// The image before, such as localhost:5000/app:1.0.
+    #[arg(add = completion::image())]
     pub(crate) before: ImageName,
 
     /// The image after, which may be in another registry.
+    #[arg(add = completion::image())]
     pub(crate) after: ImageName,
 
     /// Compare configuration and layers alone, and read no layer.

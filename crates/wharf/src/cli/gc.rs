@@ -1,17 +1,15 @@
 //! The arguments of `gc`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-/// Collects garbage beside the server that runs.
-#[derive(Debug, PartialEq, Eq, Args)]
-pub(crate) struct Gc {
-    /// Configuration of the server; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+use super::server::{Report, Server};
 
-    /// Print the outcome as JSON.
-    #[arg(long)]
-    pub(crate) json: bool,
+/// Collects garbage beside the server that runs.
+#[derive(Debug, Args)]
+pub(crate) struct Gc {
+    #[command(flatten)]
+    pub(crate) form: Report,
+
+    #[command(flatten)]
+    pub(crate) server: Server,
 }

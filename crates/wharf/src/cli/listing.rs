@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 use wharf_client::{Address, ImageName};
 
-use super::Remote;
+use super::remote::Remote;
+use crate::completion;
 
 /// Lists repositories.
 #[derive(Debug, Args)]
@@ -19,6 +20,7 @@ pub(crate) struct RepoLs {
 #[derive(Debug, Args)]
 pub(crate) struct TagLs {
     /// The repository, such as localhost:5000/app.
+    #[arg(add = completion::repository())]
     pub(crate) repository: ImageName,
 
     #[command(flatten)]

@@ -1,12 +1,13 @@
 //! The arguments of `prune`.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use clap::Args;
 use wharf_oci::ArtifactKind;
 use wharf_pattern::Pattern;
 use wharf_registry::retention::parse_age;
 
+use super::{listing::Form, server::Server};
 use crate::config::percent;
 
 /// Deletes tags and images that rules do not keep.
@@ -87,13 +88,11 @@ pub(crate) struct Prune {
     #[arg(long)]
     pub(crate) now: bool,
 
-    /// The registry's config.yml; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Form,
 
-    /// Print JSON: the plans, or with --apply what went.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 const EXIT: &str = "Exit status 0 when nothing would go, or all that should go is gone; 10 when something would go, without --apply; \

@@ -1,49 +1,54 @@
 //! Arguments of `wharf tag history` and `wharf tag restore`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::str::FromStr;
 
 use clap::Args;
-use wharf_oci::{Digest, RepoName, Tag};
+use wharf_client::Address;
+use wharf_oci::{Digest, Reference, RepoName, Tag};
+
+use super::{
+    listing::Form,
+    server::{Report, Server, placed},
+};
+use crate::completion;
 
 /// Arguments of `wharf tag history`.
 #[derive(Debug, Args)]
 pub(crate) struct TagHistory {
-    /// The tag, such as team/app:1.0, without the address of the registry.
-    #[arg(value_name = "REPOSITORY:TAG")]
+    /// The tag: team/app:1.0 of this registry, or registry.example.com/team/app:1.0.
+    #[arg(value_name = "[HOST/]REPOSITORY:TAG", add = completion::image())]
     pub(crate) image: TaggedImage,
 
     /// Show at most this many manifests, the latest.
     #[arg(short = 'n', long, value_name = "N", default_value = "100", value_parser = limit)]
     pub(crate) limit: usize,
 
-    /// The registry's config.yml; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Form,
 
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
 /// Arguments of `wharf tag restore`.
 #[derive(Debug, Args)]
 pub(crate) struct TagRestore {
-    /// The tag and the manifest, such as team/app:1.0@sha256:…, as `wharf tag history` shows it.
-    #[arg(value_name = "REPOSITORY:TAG@DIGEST")]
+    /// The tag and the manifest, such as team/app:1.0@sha256:…, as `wharf tag history` shows it; of another wharf with its address in front.
+    #[arg(value_name = "[HOST/]REPOSITORY:TAG@DIGEST", add = completion::image())]
     pub(crate) target: RestoredTag,
 
-    /// The registry's config.yml; otherwise found as for `serve`.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) form: Report,
 
-    /// Print one JSON object.
-    #[arg(long)]
-    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: Server,
 }
 
-/// A repository of this registry, and a tag.
+/// A repository and a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TaggedImage {
+    /// The registry that is named in front.
+    pub(crate) registry: Option<Address>,
     pub(crate) repository: RepoName,
     pub(crate) tag: Tag,
 }
@@ -59,13 +64,21 @@ impl FromStr for TaggedImage {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (repository, tag) = text
-            .rsplit_once(':')
-            .ok_or("a repository and a tag are needed, such as `team/app:1.0`")?;
+        const NO_TAG: &str = "a repository and a tag are needed, such as `team/app:1.0`";
+        if let Some(place) = placed(text)? {
+            let Some(Reference::Tag(tag)) = place.reference else {
+                return Err(NO_TAG.to_owned());
+            };
+            return Ok(Self {
+                registry: Some(place.registry),
+                repository: place.repository,
+                tag,
+            });
+        }
+        let (repository, tag) = text.rsplit_once(':').ok_or(NO_TAG)?;
         Ok(Self {
-            repository: repository.parse().map_err(|error| {
-                format!("{error}; name the repository as the registry does, without an address in front")
-            })?,
+            registry: None,
+            repository: repository.parse().map_err(|error| format!("{error}"))?,
             tag: tag.parse().map_err(|error| format!("{error}"))?,
         })
     }
@@ -106,21 +119,19 @@ mod tests {
             ("team/app", "1.0")
         );
         assert_eq!(target.digest.to_string(), digest);
-        for text in [
-            "team/app",
-            "team/app:1.0",
-            "localhost:5000/app:1",
-            "app:1@sha256:1",
-            "app:-@x",
-        ] {
+        for text in ["team/app", "team/app:1.0", "app:1@sha256:1", "app:-@x"] {
             assert!(text.parse::<RestoredTag>().is_err(), "{text}");
         }
-        assert!(
-            "localhost:5000/app:1"
-                .parse::<TaggedImage>()
-                .unwrap_err()
-                .contains("without an address")
-        );
+    }
+
+    #[test]
+    fn a_tag_may_have_a_registry_in_front() {
+        let image: TaggedImage = "localhost:5000/app:1".parse().unwrap();
+        assert_eq!(image.registry, Some("localhost:5000".parse().unwrap()));
+        assert_eq!((image.repository.as_str(), image.tag.as_str()), ("app", "1"));
+        for text in ["localhost:5000/app", "app", "r.test/app:-"] {
+            assert!(text.parse::<TaggedImage>().is_err(), "{text}");
+        }
     }
 
     #[test]

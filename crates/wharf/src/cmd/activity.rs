@@ -1,16 +1,21 @@
-//! `wharf activity`: prints who did what, from the log in the store, also beside the server that writes it.
+//! `wharf activity`: prints who did what, from the log in the store, also beside the server that writes it, or as another wharf tells it.
 
+mod elsewhere;
 mod output;
 
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::{runtime, time};
+use wharf_access::rules::Pattern;
 use wharf_activity::{Action, Filter, Found, Reader};
 use wharf_storage::Objects;
 
 use self::output::Output;
-use super::offline::{self, Work};
+use super::{
+    offline::{self, Work},
+    reached::reach,
+};
 use crate::{
     cli,
     config::{self, Engine},
@@ -31,7 +36,13 @@ const LOOK_AT_BUCKET: Duration = Duration::from_secs(10);
 
 /// Prints the entries that the arguments ask for.
 pub(crate) fn run(arguments: cli::Activity) -> anyhow::Result<()> {
-    let settings = config::load(arguments.config.as_deref())?;
+    if let Some(address) = &arguments.server.server {
+        let server = reach(address, arguments.server.remote())?.require_wharf()?;
+        let found = elsewhere::newest(&server, &arguments)?;
+        print(&output(&arguments), &found, true)?;
+        return Ok(());
+    }
+    let settings = config::load(arguments.server.config.as_deref())?;
     crate::log::start(settings.log)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     runtime.context("cannot start")?.block_on(async {
@@ -45,7 +56,7 @@ pub(crate) fn run(arguments: cli::Activity) -> anyhow::Result<()> {
 }
 
 async fn show(objects: Arc<dyn Objects>, arguments: cli::Activity, pause: Duration) -> anyhow::Result<()> {
-    let output = Output::new(arguments.json);
+    let output = output(&arguments);
     let (limit, follow) = (arguments.limit, arguments.follow);
     let mut reader = Reader::new(objects, filter(arguments));
     let limit = match limit {
@@ -64,17 +75,23 @@ async fn show(objects: Arc<dyn Objects>, arguments: cli::Activity, pause: Durati
     }
 }
 
+/// Standard output, in the form of the command line.
+fn output(arguments: &cli::Activity) -> Output {
+    let json = arguments.json.then_some(cli::EntryForm::Json);
+    Output::new(arguments.output.or(json))
+}
+
 /// The filter of the command line.
 fn filter(arguments: cli::Activity) -> Filter {
+    // It was parsed before.
+    let pattern = arguments.repository.and_then(|text| Pattern::parse(&text).ok());
     let action = |name: &String| Action::ALL.into_iter().find(|action| action.as_str() == name);
     Filter {
         action: arguments.action.as_ref().and_then(action),
         account: arguments.account,
         since: arguments.since,
         until: arguments.until,
-        repository: arguments
-            .repository
-            .map(|pattern| Box::new(move |name: &str| pattern.matches(name, None)) as _),
+        repository: pattern.map(|pattern| Box::new(move |name: &str| pattern.matches(name, None)) as _),
     }
 }
 

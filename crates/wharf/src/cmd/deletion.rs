@@ -1,13 +1,14 @@
-//! `wharf repo rm` and `wharf tag rm`: the plan of a deletion, the question, and the deletion, through the server that runs, or else
-//! in the store of the configuration.
+//! `wharf repo rm` and `wharf tag rm`: the plan of a deletion, the question, and the deletion, through the server that runs, or another
+//! wharf, or else in the store of the configuration; of other registries by their standard API.
 
+mod elsewhere;
 mod output;
 
 use std::{collections::BTreeMap, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, bail};
 use http::Method;
-use wharf_client::control::ControlError;
+use wharf_client::{Address, control::ControlError};
 use wharf_oci::{Digest, RepoName};
 use wharf_registry::{Deletion, Error, EveryTag, Origin};
 use wharf_server::admin::{apply_deletion, deletion_of, plan_deletion, wire};
@@ -15,11 +16,13 @@ use wharf_server::admin::{apply_deletion, deletion_of, plan_deletion, wire};
 pub(super) use self::output::{applied, is_empty, kept};
 use super::{
     images::{Images, Local},
+    listing::show_names,
     offline::Work,
     question::{Consent, ask},
+    reached::{OtherRegistry, Reached, reach},
     remote::{print, print_json},
 };
-use crate::cli::{DeletedImage, HowToDelete, RepoRm, TagRm, Target};
+use crate::cli::{DeletedImage, HowToDelete, Output, RepoRm, TagRm, Target};
 
 pub(super) const WORK: Work = Work {
     cannot: "cannot open the store of the images",
@@ -28,6 +31,11 @@ pub(super) const WORK: Work = Work {
     instead: "stop it for a moment, or configure `admin.socket`",
     in_memory: "keeps them in the memory of the server",
 };
+
+/// A plan in words.
+pub(super) fn described(plan: &wire::Plan) -> String {
+    output::plan(plan, false)
+}
 
 /// How often a plan is made anew because the repository changes all the time.
 const ATTEMPTS: usize = 5;
@@ -58,7 +66,7 @@ impl Wanted {
 /// Deletes a repository.
 pub(crate) fn remove_repository(arguments: &RepoRm) -> anyhow::Result<ExitCode> {
     let wanted = Wanted {
-        name: arguments.repository.clone(),
+        name: arguments.repository.name.clone(),
         deletion: wire::Deletion {
             everything: true,
             ..wire::Deletion::default()
@@ -66,7 +74,13 @@ pub(crate) fn remove_repository(arguments: &RepoRm) -> anyhow::Result<ExitCode> 
         command: "wharf repo rm",
         only_if_empty: arguments.if_empty,
     };
-    let images = images(&arguments.how)?;
+    let how = &arguments.how;
+    let images = match place(how, arguments.repository.registry.as_ref())? {
+        Place::Wharf(images) => images,
+        Place::Other(other) => {
+            return elsewhere::remove_repository(&other, &wanted.name, arguments.if_empty, how);
+        }
+    };
     let plans = vec![plan(&images, &wanted)?];
     wanted.require_allowed(&plans[0])?;
     carry_out(&images, &[wanted], plans, &arguments.how)
@@ -78,10 +92,45 @@ pub(crate) fn remove_tags(arguments: &TagRm) -> anyhow::Result<ExitCode> {
     if arguments.keep_image && arguments.images.iter().any(is_manifest) {
         bail!("`--keep-image` deletes tags alone, and a digest names the image itself");
     }
-    let images = images(&arguments.how)?;
+    let first = arguments.images.first().and_then(|image| image.registry.as_ref());
+    if let Some(other) = arguments
+        .images
+        .iter()
+        .find(|image| image.registry.as_ref() != first)
+    {
+        bail!(
+            "`{}` is in another registry than the first image; delete from one registry at a time",
+            other.repository
+        );
+    }
+    let images = match place(&arguments.how, first)? {
+        Place::Wharf(images) => images,
+        Place::Other(other) => return elsewhere::remove_tags(&other, arguments),
+    };
     let wanted = deletions(&arguments.images, arguments.keep_image);
     let plans: anyhow::Result<Vec<wire::Plan>> = wanted.iter().map(|wanted| plan(&images, wanted)).collect();
     carry_out(&images, &wanted, plans?, &arguments.how)
+}
+
+/// What is deleted from.
+enum Place {
+    /// The registry of this machine, or another wharf.
+    Wharf(Images),
+    /// Another registry.
+    Other(Box<OtherRegistry>),
+}
+
+/// The registry that `how` and the names with a registry in front mean.
+fn place(how: &HowToDelete, named: Option<&Address>) -> anyhow::Result<Place> {
+    let server = &how.server;
+    let Some(address) = server.registry(named).map_err(anyhow::Error::msg)? else {
+        let images = Images::of(server.config.as_deref(), how.dry_run, &WORK)?;
+        return Ok(Place::Wharf(images));
+    };
+    Ok(match reach(address, server.remote())? {
+        Reached::Wharf(server) => Place::Wharf(Images::Server(server)),
+        Reached::Other(other) => Place::Other(other),
+    })
 }
 
 /// The deletions of `images`: the tags of one repository together, and each manifest by itself.
@@ -89,7 +138,10 @@ fn deletions(images: &[DeletedImage], keep_images: bool) -> Vec<Wanted> {
     let command = "wharf tag rm";
     let mut tags: BTreeMap<&str, (RepoName, Vec<String>)> = BTreeMap::new();
     let mut manifests = Vec::new();
-    for DeletedImage { repository, target } in images {
+    for DeletedImage {
+        repository, target, ..
+    } in images
+    {
         match target {
             Target::Tag(tag) => {
                 let of_repository = tags.entry(repository.as_str());
@@ -127,17 +179,27 @@ fn carry_out(
     plans: Vec<wire::Plan>,
     how: &HowToDelete,
 ) -> anyhow::Result<ExitCode> {
-    if how.dry_run && how.json {
-        print_json(&format!("{:#}\n", serde_json::to_value(&plans)?))?;
-        return Ok(ExitCode::SUCCESS);
+    let output = how.form.output(Output::Table);
+    if how.dry_run && output == Output::Json {
+        return done(print_json(&format!("{:#}\n", serde_json::to_value(&plans)?)));
     }
-    if !how.json {
+    if how.dry_run && output == Output::Name {
+        return done(show_names(
+            plans
+                .iter()
+                .flat_map(names_of_plan)
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        ));
+    }
+    if output == Output::Table {
         for plan in &plans {
             print(&output::plan(plan, how.now))?;
         }
     }
     if how.dry_run || plans.iter().all(is_empty) {
-        if how.json {
+        if output == Output::Json {
             print_json("[]\n")?;
         }
         return Ok(ExitCode::SUCCESS);
@@ -151,19 +213,39 @@ fn carry_out(
             continue;
         }
         let went = apply(images, wanted, plan, (how.yes, how.now))?;
-        if !how.json {
-            print(&output::applied(&went))?;
+        match output {
+            Output::Table => print(&output::applied(&went, &images.option()))?,
+            Output::Name => show_names(names_of_outcome(&went).iter().map(String::as_str))?,
+            Output::Json => {}
         }
         applied.push(went);
     }
-    if how.json {
+    if output == Output::Json {
         print_json(&format!("{:#}\n", serde_json::to_value(&applied)?))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn images(how: &HowToDelete) -> anyhow::Result<Images> {
-    Images::of(how.config.as_deref(), how.dry_run, &WORK)
+fn done(printed: anyhow::Result<()>) -> anyhow::Result<ExitCode> {
+    printed.map(|()| ExitCode::SUCCESS)
+}
+
+/// Tags and manifests that a plan removes, as names.
+pub(super) fn names_of_plan(plan: &wire::Plan) -> Vec<String> {
+    let repository = &plan.repository;
+    let tags = plan.tags.iter().map(|tag| format!("{repository}:{}", tag.tag));
+    let manifests = plan.manifests.iter();
+    let manifests = manifests.map(|manifest| format!("{repository}@{}", manifest.digest));
+    tags.chain(manifests).collect()
+}
+
+/// Tags and manifests that went, as names.
+pub(super) fn names_of_outcome(went: &wire::Applied) -> Vec<String> {
+    let repository = &went.repository;
+    let tags = went.tags.iter().map(|tag| format!("{repository}:{tag}"));
+    let manifests = went.manifests.iter();
+    let manifests = manifests.map(|digest| format!("{repository}@{digest}"));
+    tags.chain(manifests).collect()
 }
 
 fn plan(images: &Images, wanted: &Wanted) -> anyhow::Result<wire::Plan> {
@@ -224,6 +306,6 @@ async fn deletion(local: &Local, wanted: &Wanted) -> anyhow::Result<Deletion> {
 }
 
 fn is_changed(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(ControlError::Refused { kind, .. }) if kind == "changed")
+    matches!(error.downcast_ref::<ControlError>(), Some(error) if error.is("changed"))
         || matches!(error.downcast_ref(), Some(Error::PlanChanged { .. }))
 }

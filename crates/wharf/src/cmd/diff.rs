@@ -51,12 +51,12 @@ impl Side {
 /// Compares two images.
 pub(crate) fn run(arguments: cli::Diff) -> anyhow::Result<ExitCode> {
     let (before, after) = (&arguments.before, &arguments.after);
-    if arguments.remote.user.is_some() && before.registry != after.registry {
+    if arguments.remote.reach.user.is_some() && before.registry != after.registry {
         bail!(
             "`--user` names the user of one registry, and the images are in two; log in to each, as with `docker login HOST`"
         );
     }
-    if arguments.remote.insecure && before.registry != after.registry {
+    if arguments.remote.reach.insecure && before.registry != after.registry {
         bail!(
             "`--insecure` is for one registry, and the images are in two; `--cacert FILE` names the authorities of both"
         );

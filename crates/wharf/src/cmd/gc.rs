@@ -1,4 +1,4 @@
-//! `wharf gc`: collects garbage, through the server that runs, or else in the store of the configuration.
+//! `wharf gc`: collects garbage, through the server that runs, or another wharf, or else in the store of the configuration.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -15,6 +15,7 @@ use wharf_server::admin::wire;
 
 use super::{
     offline::{self, Work},
+    reached::reach,
     remote::{print, print_json},
     size::readable,
 };
@@ -49,24 +50,17 @@ struct Outcome {
 
 /// Collects.
 pub(crate) fn run(arguments: &cli::Gc) -> anyhow::Result<()> {
-    let settings = config::load(arguments.config.as_deref())?;
-    let (outcome, notes) = match RunningServer::find(&settings)? {
-        Some(server) => {
-            let ended = through(&server, show);
-            clear().context("cannot write to standard error")?;
-            let ended = ended?;
-            let notes = notes(&ended);
-            let outcome = Outcome {
-                removed: ended.removed,
-                waiting: ended.waiting,
-                deletions: ended.deletions,
-                findings: ended.findings,
-            };
-            (outcome, notes)
+    let (outcome, notes) = match &arguments.server.server {
+        Some(address) => collected(&reach(address, arguments.server.remote())?.require_wharf()?)?,
+        None => {
+            let settings = config::load(arguments.server.config.as_deref())?;
+            match RunningServer::find(&settings)? {
+                Some(server) => collected(&server)?,
+                None => alone(settings)?,
+            }
         }
-        None => alone(settings)?,
     };
-    if arguments.json {
+    if arguments.form.is_json() {
         return print_json(&format!("{:#}\n", serde_json::to_value(&outcome)?));
     }
     let mut text = format!(
@@ -81,6 +75,21 @@ pub(crate) fn run(arguments: &cli::Gc) -> anyhow::Result<()> {
         text += &format!("note: {note}\n");
     }
     print(&text)
+}
+
+/// Lets a server collect, and shows meanwhile how far it is.
+fn collected(server: &RunningServer) -> anyhow::Result<(Outcome, Vec<String>)> {
+    let ended = through(server, show);
+    clear().context("cannot write to standard error")?;
+    let ended = ended?;
+    let notes = notes(&ended);
+    let outcome = Outcome {
+        removed: ended.removed,
+        waiting: ended.waiting,
+        deletions: ended.deletions,
+        findings: ended.findings,
+    };
+    Ok((outcome, notes))
 }
 
 /// Asks the server to collect, waits until it has, and returns what it did. `show` is told how far it is.

@@ -4,12 +4,17 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use tokio::runtime::{self, Runtime};
+use wharf_client::Address;
 use wharf_registry::{Options, Registry};
 use wharf_server::admin::{PullCounts, Retention};
 use wharf_storage::Objects;
 
-use super::offline::{self, Work};
+use super::{
+    offline::{self, Work},
+    reached::reach,
+};
 use crate::{
+    cli::Server,
     config::{self, Settings},
     control::RunningServer,
 };
@@ -33,6 +38,27 @@ pub(super) struct Local {
 }
 
 impl Images {
+    /// Those of the registry that the command line names, or of this machine.
+    pub(super) fn at(
+        registry: Option<&Address>,
+        server: &Server,
+        only_to_read: bool,
+        work: &Work,
+    ) -> anyhow::Result<Self> {
+        match registry {
+            Some(address) => Ok(Self::Server(reach(address, server.remote())?.require_wharf()?)),
+            None => Self::of(server.config.as_deref(), only_to_read, work),
+        }
+    }
+
+    /// The option by which other commands ask for the same images: empty for those of this machine.
+    pub(super) fn option(&self) -> String {
+        match self {
+            Self::Store(_) => String::new(),
+            Self::Server(server) => server.option(),
+        }
+    }
+
     /// Those of the configuration at `config`, or of the one that is found as `serve` finds it.
     pub(super) fn of(config: Option<&Path>, only_to_read: bool, work: &Work) -> anyhow::Result<Self> {
         let settings = config::load(config)?;

@@ -21,12 +21,12 @@ use super::remote::{print, print_json};
 use crate::cli::{List, Order};
 
 /// Prints rows as a JSON array.
-fn show_json(rows: &[impl Serialize]) -> anyhow::Result<()> {
+pub(super) fn show_json(rows: &[impl Serialize]) -> anyhow::Result<()> {
     print_json(&format!("{:#}\n", serde_json::to_value(rows)?))
 }
 
 /// Prints names, one per line.
-fn show_names<'a>(names: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
+pub(super) fn show_names<'a>(names: impl Iterator<Item = &'a str>) -> anyhow::Result<()> {
     let lines = names.map(|name| format!("{}\n", printable(name)));
     print(&lines.collect::<String>())
 }
@@ -52,12 +52,12 @@ fn chosen(mut names: Vec<String>, list: &List) -> anyhow::Result<Vec<String>> {
 }
 
 /// A cell of a table that may be unknown.
-fn known<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+pub(super) fn known<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), show)
 }
 
 /// A time as tables have it: to the second.
-fn time(text: &str) -> String {
+pub(super) fn time(text: &str) -> String {
     let time = text.parse::<jiff::Timestamp>();
     time.map_or_else(
         |_| printable(text).into_owned(),

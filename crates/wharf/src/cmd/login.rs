@@ -34,17 +34,17 @@ pub(crate) fn login(arguments: cli::Login) -> anyhow::Result<()> {
     let cli::Login { registry, mut remote } = arguments;
     let host = registry.host().to_owned();
     let keeper = Keeper::new(remote.config.clone())?;
-    if remote.user.is_none() && !remote.password_stdin {
-        remote.user = Some(ask_for_name()?);
+    if remote.reach.user.is_none() && !remote.reach.password_stdin {
+        remote.reach.user = Some(ask_for_name()?);
     }
-    let given = remote::login(remote.user.take(), remote.password_stdin)?;
+    let given = remote::login(remote.reach.user.take(), remote.reach.password_stdin)?;
     let Some(mut login) = given else {
         bail!("add `--user NAME` and `--password-stdin`");
     };
     if login.user.is_empty() || login.user.contains(':') {
         bail!("a user has a name without `:`; the password is asked for, or read with `--password-stdin`");
     }
-    remote.password_stdin = false;
+    remote.reach.password_stdin = false;
     let verified = ask(&registry, remote, async |client: Client| {
         Ok(client.verify(&login).await?)
     })?;
@@ -134,15 +134,10 @@ impl Keeper {
             .look(host, None)
             .await
             .is_ok_and(|found| found.is_some());
-        if let Some(helper) = &helper {
-            // Docker has stored logins under each of these.
-            let key = stored::key(host);
-            for server in [key.to_owned(), format!("http://{key}"), format!("https://{key}")] {
-                if server.matches("://").count() < 2 {
-                    helper.erase(&server).await?;
-                }
-            }
-        }
+        let erased = match &helper {
+            Some(helper) => erase(helper, host).await,
+            None => Ok(()),
+        };
         let text = self.text()?;
         let place = self.place();
         let has_entry = stored::without(&text, &place, host)?.is_some();
@@ -152,6 +147,8 @@ impl Keeper {
                 Ok(without.unwrap_or_else(|| text.to_vec()))
             })?;
         }
+        // Only now: what the configuration itself had is gone, whatever the helper says.
+        erased?;
         match has_entry || was_there {
             true => print(&format!("Removing login credentials for {host}\n"))?,
             false => print(&format!("Not logged in to {host}\n"))?,
@@ -219,6 +216,17 @@ impl Keeper {
             ));
         }
     }
+}
+
+/// Erases a login under each of the names under which docker has stored logins.
+async fn erase(helper: &stored::Helper, host: &str) -> anyhow::Result<()> {
+    let key = stored::key(host);
+    for server in [key.to_owned(), format!("http://{key}"), format!("https://{key}")] {
+        if server.matches("://").count() < 2 {
+            helper.erase(&server).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The file behind symbolic links, also one that does not exist yet.

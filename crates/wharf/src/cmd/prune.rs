@@ -12,11 +12,12 @@ use wharf_registry::EveryTag;
 use wharf_server::admin::wire;
 
 use super::{
-    deletion::{WORK, Wanted, apply, is_empty},
+    deletion::{WORK, Wanted, apply, is_empty, names_of_outcome, names_of_plan},
     images::Images,
-    remote::{print, print_json},
+    listing::show_names,
+    remote::{print, print_json, say},
 };
-use crate::cli::Prune;
+use crate::cli::{Output, Prune};
 
 /// Exit status when something would go.
 const WOULD_DELETE: u8 = 10;
@@ -40,16 +41,27 @@ struct Pruned {
 /// Plans, and deletes with `--apply`.
 pub(crate) fn run(arguments: &Prune) -> anyhow::Result<ExitCode> {
     let retention = wanted(arguments)?;
-    let images = Images::of(arguments.config.as_deref(), !arguments.apply, &WORK)?;
+    let images = Images::at(
+        arguments.server.server.as_ref(),
+        &arguments.server,
+        !arguments.apply,
+        &WORK,
+    )?;
     let planned = plan(&images, &retention)?;
     require_named(arguments, &planned)?;
+    let output = arguments.form.output(Output::Table);
     let goes = |plan: &wire::Plan| !is_empty(plan) && plan.refused.is_none();
     let would_delete = planned.plans.iter().any(goes);
     let is_refused = !planned.unread.is_empty() || planned.plans.iter().any(|plan| plan.refused.is_some());
     if !arguments.apply {
-        match arguments.json {
-            true => print_json(&format!("{:#}\n", serde_json::to_value(&planned)?))?,
-            false => print(&output::planned(&planned, arguments.now))?,
+        match output {
+            Output::Json => print_json(&format!("{:#}\n", serde_json::to_value(&planned)?))?,
+            Output::Name => {
+                let going = planned.plans.iter().filter(|plan| goes(plan));
+                let names: Vec<String> = going.flat_map(names_of_plan).collect();
+                show_names(names.iter().map(String::as_str))?;
+            }
+            Output::Table => print(&output::planned(&planned, arguments.now))?,
         }
         return Ok(match would_delete {
             _ if is_refused => ExitCode::FAILURE,
@@ -57,11 +69,11 @@ pub(crate) fn run(arguments: &Prune) -> anyhow::Result<ExitCode> {
             false => ExitCode::SUCCESS,
         });
     }
-    if !arguments.json {
+    if output == Output::Table {
         print(&output::planned(&planned, arguments.now))?;
     }
     let pruned = carry_out(&images, &retention, planned, arguments)?;
-    if arguments.json {
+    if output == Output::Json {
         print_json(&format!("{:#}\n", serde_json::to_value(&pruned)?))?;
     }
     Ok(match pruned.refused.is_empty() {
@@ -177,6 +189,7 @@ fn carry_out(
     planned: Planned,
     arguments: &Prune,
 ) -> anyhow::Result<Pruned> {
+    let output = arguments.form.output(Output::Table);
     let mut pruned = Pruned {
         applied: Vec::new(),
         refused: planned.unread,
@@ -213,13 +226,17 @@ fn carry_out(
                 continue;
             }
         };
-        if !arguments.json {
-            print(&super::deletion::applied(&went))?;
+        match output {
+            Output::Table => print(&super::deletion::applied(&went, &images.option()))?,
+            Output::Name => show_names(names_of_outcome(&went).iter().map(String::as_str))?,
+            Output::Json => {}
         }
         pruned.applied.push(went);
     }
-    if !arguments.json {
-        print(&output::refused(&pruned.refused))?;
+    match output {
+        Output::Table => print(&output::refused(&pruned.refused))?,
+        Output::Name => say(&output::refused(&pruned.refused)),
+        Output::Json => {}
     }
     Ok(pruned)
 }

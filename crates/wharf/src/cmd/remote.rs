@@ -16,25 +16,32 @@ pub(crate) fn ask<T>(
     remote: Remote,
     question: impl AsyncFnOnce(Client) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    if remote.insecure {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+    let (address, options) = options(address, remote)?;
+    runtime.block_on(async { question(Client::connect(&address, options).await?).await })
+}
+
+/// The address of a registry, and how the client connects to it, as the command line says.
+pub(crate) fn options(address: &Address, remote: Remote) -> anyhow::Result<(Address, Options)> {
+    let reach = remote.reach;
+    if reach.insecure {
         say_insecure(address);
     }
-    let address = match (remote.plain_http, address.requires_tls()) {
+    let address = match (reach.plain_http, address.requires_tls()) {
         (true, true) => bail!("`--plain-http` contradicts the `https://` of the registry"),
         (true, false) => address.clone().over_plain_http(),
         (false, _) => address.clone(),
     };
     let options = Options {
         credentials: Credentials {
-            given: login(remote.user, remote.password_stdin)?,
+            given: login(reach.user, reach.password_stdin)?,
             directory: remote.config,
         },
-        authorities: remote.cacert,
-        insecure: remote.insecure,
+        authorities: reach.cacert,
+        insecure: reach.insecure,
         notices: Notices::to(say),
     };
-    let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async { question(Client::connect(&address, options).await?).await })
+    Ok((address, options))
 }
 
 /// Says what `--insecure` means for the registry at `address`.
@@ -77,7 +84,7 @@ pub(crate) fn login(user: Option<String>, password_stdin: bool) -> anyhow::Resul
             let bytes = if password_stdin {
                 prompt::secret_of_stdin()?
             } else if io::stdin().is_terminal() {
-                prompt::password(&format!("Password of {user}: "))?
+                prompt::secret(&format!("Password of {user}: "))?
             } else {
                 bail!("`--user {user}` needs a password: `--password-stdin` reads it from standard input");
             };

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{deletion, listing, tag_history};
+use super::{deletion, listing, tag_copy, tag_history};
 use crate::cli::{Repo, Tag};
 
 pub(crate) fn run(command: Repo) -> anyhow::Result<ExitCode> {
@@ -19,6 +19,8 @@ pub(crate) fn run_tag(command: Tag) -> anyhow::Result<ExitCode> {
         Tag::Ls(arguments) => listing::tags(&arguments.repository, &arguments.list)?,
         Tag::History(arguments) => tag_history::show(&arguments)?,
         Tag::Restore(arguments) => tag_history::restore(&arguments)?,
+        Tag::Cp(arguments) => tag_copy::copy(&arguments)?,
+        Tag::Mv(arguments) => tag_copy::rename(&arguments)?,
         Tag::Rm(arguments) => return deletion::remove_tags(&arguments),
     }
     Ok(ExitCode::SUCCESS)

@@ -1,20 +1,22 @@
 //! `wharf tag history` and `wharf tag restore`: at which manifests a tag pointed, and the way back, through the server that runs, or
-//! else in the store of the configuration.
+//! another wharf, or else in the store of the configuration.
 
 use std::sync::Arc;
 
 use http::Method;
+use wharf_client::Address;
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::Origin;
 use wharf_server::admin::{restore_tag, tag_history, wire};
 
 use super::{
     images::{Images, Local},
+    listing::show_names,
     offline::Work,
     remote::{print, print_json},
     table,
 };
-use crate::cli::{TagHistory, TagRestore};
+use crate::cli::{Output, Server, TagHistory, TagRestore};
 
 const WORK: Work = Work {
     cannot: "cannot open the store of the images",
@@ -27,24 +29,30 @@ const WORK: Work = Work {
 /// Prints the history of a tag.
 pub(crate) fn show(arguments: &TagHistory) -> anyhow::Result<()> {
     let (name, tag) = (&arguments.image.repository, &arguments.image.tag);
-    let images = Images::of(arguments.config.as_deref(), true, &WORK)?;
+    let images = images(&arguments.server, arguments.image.registry.as_ref(), true)?;
     let history = images.history(name, tag, arguments.limit)?;
-    if arguments.json {
-        return print_json(&format!("{:#}\n", serde_json::to_value(&history)?));
+    match arguments.form.output(Output::Table) {
+        Output::Json => print_json(&format!("{:#}\n", serde_json::to_value(&history)?)),
+        Output::Name => show_names(history.entries.iter().map(|entry| &*entry.digest)),
+        Output::Table => print(&listed(&history)),
     }
-    print(&listed(&history))
 }
 
 /// Moves a tag back.
 pub(crate) fn restore(arguments: &TagRestore) -> anyhow::Result<()> {
     let target = &arguments.target;
     let (name, tag) = (&target.image.repository, &target.image.tag);
-    let images = Images::of(arguments.config.as_deref(), false, &WORK)?;
+    let images = images(&arguments.server, target.image.registry.as_ref(), false)?;
     let restored = images.restore(name, tag, &target.digest)?;
-    if arguments.json {
+    if arguments.form.is_json() {
         return print_json(&format!("{:#}\n", serde_json::to_value(&restored)?));
     }
     print(&format!("{name}:{tag} points at {} again\n", restored.digest))
+}
+
+fn images(server: &Server, named: Option<&Address>, only_to_read: bool) -> anyhow::Result<Images> {
+    let registry = server.registry(named).map_err(anyhow::Error::msg)?;
+    Images::at(registry, server, only_to_read, &WORK)
 }
 
 impl Images {

@@ -1,7 +1,7 @@
-//! `wharf trash`: what was deleted, the way back, and giving it up, through the server that runs, or else in the store of the
-//! configuration.
+//! `wharf trash`: what was deleted, the way back, and giving it up, through the server that runs, or another wharf, or else in
+//! the store of the configuration.
 
-use std::{path::Path, process::ExitCode, sync::Arc, time::Duration};
+use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use http::Method;
 use wharf_client::printable;
@@ -11,12 +11,13 @@ use wharf_server::admin::{empty_trash, list_trash, restore_deletion, show_deleti
 
 use super::{
     images::{Images, Local},
+    listing::show_names,
     offline::Work,
     question::{Consent, ask},
     remote::{print, print_json},
     table,
 };
-use crate::cli::{Trash, TrashEmpty, TrashPlace};
+use crate::cli::{Output, Server, Trash, TrashEmpty};
 
 const WORK: Work = Work {
     cannot: "cannot open the store of the images",
@@ -31,24 +32,45 @@ const PAGE: usize = 1000;
 
 pub(crate) fn run(command: Trash) -> anyhow::Result<ExitCode> {
     match command {
-        Trash::Ls { repository, place } => {
-            let images = images(&place, true)?;
-            let (deletions, damaged) = images.trash(repository.as_ref())?;
+        Trash::Ls {
+            repository,
+            form,
+            server,
+        } => {
+            let (deletions, damaged) = images(&server, true)?.trash(repository.as_ref())?;
             let page = wire::TrashPage {
                 deletions,
                 damaged,
                 next: None,
             };
-            show(&place, &page, listed)?;
+            let output = form.output(Output::Table);
+            if output == Output::Name {
+                show_names(page.deletions.iter().map(|deleted| &*deleted.id))?;
+            } else {
+                show(output, &page, listed)?;
+            }
         }
-        Trash::Show { id, place } => {
-            let pointers = images(&place, true)?.deleted(&id)?;
-            show(&place, &pointers, described)?;
+        Trash::Show { id, form, server } => {
+            let pointers = images(&server, true)?.deleted(&id)?;
+            let output = form.output(Output::Table);
+            if output == Output::Name {
+                show_names(names(&pointers).iter().map(String::as_str))?;
+            } else {
+                show(output, &pointers, described)?;
+            }
         }
-        Trash::Restore { id, force, place } => {
-            let restored = images(&place, false)?.restore_deleted(&id, force)?;
+        Trash::Restore {
+            id,
+            force,
+            form,
+            server,
+        } => {
+            let images = images(&server, false)?;
+            let restored = images.restore_deleted(&id, force)?;
             let is_whole = restored.left_alone.is_empty() && restored.lost.is_empty();
-            show(&place, &restored, |restored| outcome(&id, restored))?;
+            show(form.output(), &restored, |restored| {
+                outcome(&id, restored, &images.option())
+            })?;
             return Ok(match is_whole {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::FAILURE,
@@ -64,9 +86,10 @@ fn empty(arguments: &TrashEmpty) -> anyhow::Result<ExitCode> {
         ids,
         older_than,
         yes,
-        place,
+        form,
+        server,
     } = arguments;
-    let images = images(place, false)?;
+    let images = images(server, false)?;
     let question = match (ids.len(), older_than) {
         (0, None) => "Give up all deletions in the trash, which then cannot be restored?",
         (0, Some(_)) => "Give up the older deletions in the trash, which then cannot be restored?",
@@ -90,25 +113,36 @@ fn empty(arguments: &TrashEmpty) -> anyhow::Result<ExitCode> {
             emptied.removed
         )
     };
-    show(place, &wire::Emptied { removed }, text)?;
+    show(form.output(), &wire::Emptied { removed }, text)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn images(place: &TrashPlace, only_to_read: bool) -> anyhow::Result<Images> {
-    let config: Option<&Path> = place.config.as_deref();
-    Images::of(config, only_to_read, &WORK)
+fn images(server: &Server, only_to_read: bool) -> anyhow::Result<Images> {
+    Images::at(server.server.as_ref(), server, only_to_read, &WORK)
 }
 
 /// Prints `value` as JSON, or as `text` says it.
 fn show<T: serde::Serialize>(
-    place: &TrashPlace,
+    output: Output,
     value: &T,
     text: impl FnOnce(&T) -> String,
 ) -> anyhow::Result<()> {
-    match place.json {
-        true => print_json(&format!("{:#}\n", serde_json::to_value(value)?)),
-        false => print(&text(value)),
+    match output {
+        Output::Json => print_json(&format!("{:#}\n", serde_json::to_value(value)?)),
+        Output::Table | Output::Name => print(&text(value)),
     }
+}
+
+/// The tags of a deletion, and its manifests by their digests.
+fn names(pointers: &wire::DeletedPointers) -> Vec<String> {
+    let repository = &pointers.deletion.repository;
+    let tags = pointers
+        .tags
+        .iter()
+        .map(|tag| format!("{repository}:{}", tag.tag));
+    let manifests = pointers.manifests.iter();
+    let manifests = manifests.map(|manifest| format!("{repository}@{}", manifest.digest));
+    tags.chain(manifests).collect()
 }
 
 impl Images {
@@ -282,7 +316,7 @@ fn described(pointers: &wire::DeletedPointers) -> String {
     text
 }
 
-fn outcome(id: &TrashId, restored: &wire::Restored) -> String {
+fn outcome(id: &TrashId, restored: &wire::Restored, option: &str) -> String {
     let wire::Restored {
         repository,
         tags_total,
@@ -297,7 +331,7 @@ fn outcome(id: &TrashId, restored: &wire::Restored) -> String {
     );
     for left in left_alone {
         text += &format!(
-            "left alone: {repository}:{} is {} by now, and was {}; `wharf trash restore {id} --force` moves it back\n",
+            "left alone: {repository}:{} is {} by now, and was {}; `wharf trash restore {id} --force{option}` moves it back\n",
             left.tag, left.current, left.deleted
         );
     }

@@ -1,16 +1,23 @@
-//! `wharf why`: says why a digest is kept, from the store of the configuration, also beside the server that uses it.
+//! `wharf why`: says why a digest is kept, from the store of the configuration, also beside the server that uses it,
+//! or as another wharf says it.
 
 use anyhow::Context as _;
+use http::Method;
 use tokio::runtime;
 use wharf_registry::collect::{CollectOptions, Collector};
 use wharf_server::admin::{why, wire};
 
 use super::{
+    listing::show_names,
     offline::{self, Work},
+    reached::reach,
     remote::{print, print_json},
     size::readable,
 };
-use crate::{cli, config};
+use crate::{
+    cli::{self, Output},
+    config,
+};
 
 const READ: Work = Work {
     cannot: "cannot look for what needs it",
@@ -23,7 +30,31 @@ const READ: Work = Work {
 
 /// Prints why a digest is kept.
 pub(crate) fn run(arguments: &cli::Why) -> anyhow::Result<()> {
-    let settings = config::load(arguments.config.as_deref())?;
+    let told = match &arguments.server.server {
+        Some(address) => {
+            let server = reach(address, arguments.server.remote())?.require_wharf()?;
+            let digest = arguments.digest.to_string();
+            server.ask(Method::GET, "/why", &[("digest", &digest)])?
+        }
+        None => alone(arguments)?,
+    };
+    match arguments.form.output(Output::Table) {
+        Output::Json => print_json(&format!("{:#}\n", serde_json::to_value(&told)?)),
+        Output::Name => show_names(
+            told.kept
+                .iter()
+                .map(named)
+                .collect::<Vec<_>>()
+                .iter()
+                .map(String::as_str),
+        ),
+        Output::Table => print(&described(&told)),
+    }
+}
+
+/// What the store of the configuration says.
+fn alone(arguments: &cli::Why) -> anyhow::Result<wire::Why> {
+    let settings = config::load(arguments.server.config.as_deref())?;
     crate::log::start(settings.log)?;
     let options = CollectOptions {
         trash_retention: settings.registry.trash_retention,
@@ -31,16 +62,23 @@ pub(crate) fn run(arguments: &cli::Why) -> anyhow::Result<()> {
         ..CollectOptions::default()
     };
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
-    let told = runtime.context("cannot start")?.block_on(async {
+    runtime.context("cannot start")?.block_on(async {
         let storage = offline::open_to_read(&settings.storage, &READ).await?;
         why(&Collector::new(storage, options), &arguments.digest)
             .await
             .context(READ.cannot)
-    })?;
-    if arguments.json {
-        return print_json(&format!("{:#}\n", serde_json::to_value(&told)?));
+    })
+}
+
+/// What needs it, as a name: of a tag `app:1.0`, of a manifest `app@sha256:…`, of a deletion its identifier, otherwise the repository.
+fn named(kept: &wire::Kept) -> String {
+    let (repository, name) = (&kept.repository, kept.name.as_deref().unwrap_or_default());
+    match (kept.by, kept.path.first()) {
+        (wire::KeptBy::Tag, _) => format!("{repository}:{name}"),
+        (wire::KeptBy::Untagged, Some(digest)) => format!("{repository}@{digest}"),
+        (wire::KeptBy::Trash, _) => name.to_owned(),
+        _ => repository.clone(),
     }
-    print(&described(&told))
 }
 
 fn described(why: &wire::Why) -> String {

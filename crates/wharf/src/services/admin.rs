@@ -7,7 +7,7 @@ use wharf_access::{Access, robot::Robots};
 use wharf_activity::Activity;
 use wharf_http::{Listener, SocketOwner};
 use wharf_server::admin::{
-    About, AccessRules, ActivityLog, Admin, PullCounts, Replicas, Retention, Tokens, Users,
+    About, AccessRules, ActivityLog, Admin, PullCounts, Replicas, Retention, Tokens, Upkeep, Users,
 };
 use wharf_storage::{Objects, Storage};
 
@@ -38,6 +38,7 @@ pub(super) fn services(
             started: jiff::Timestamp::now(),
             replicas: is_in_bucket.then(|| Replicas::of(Arc::clone(store))),
         },
+        upkeep: Upkeep::default(),
         users: settings
             .auth
             .as_ref()

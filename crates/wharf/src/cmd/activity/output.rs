@@ -8,6 +8,8 @@ use std::{
 use wharf_activity::{Entry, Target};
 use wharf_client::{printable, printable_json};
 
+use crate::cli::EntryForm;
+
 /// Columns of the table, with their least widths.
 const COLUMNS: [(&str, usize); 8] = [
     ("TIME", 20),
@@ -38,12 +40,12 @@ enum Form {
 }
 
 impl Output {
-    /// A table on a terminal, otherwise lines; JSON if that is asked for.
-    pub(super) fn new(json: bool) -> Self {
-        let form = match (json, io::stdout().is_terminal()) {
-            (true, _) => Form::Json,
-            (false, true) => Form::Table,
-            (false, false) => Form::Lines,
+    /// The form that was asked for, or else a table on a terminal, and lines otherwise.
+    pub(super) fn new(wanted: Option<EntryForm>) -> Self {
+        let form = match (wanted, io::stdout().is_terminal()) {
+            (Some(EntryForm::Json), _) => Form::Json,
+            (Some(EntryForm::Table), _) | (None, true) => Form::Table,
+            (Some(EntryForm::Lines), _) | (None, false) => Form::Lines,
         };
         Self { form }
     }

@@ -164,8 +164,8 @@ fn day_after(seconds: u64) -> String {
     then.strftime("%Y-%m-%d").to_string()
 }
 
-/// What went, and the way back.
-pub(in crate::cmd) fn applied(applied: &wire::Applied) -> String {
+/// What went, and the way back, with the `option` that names the registry.
+pub(in crate::cmd) fn applied(applied: &wire::Applied, option: &str) -> String {
     let mut text = format!(
         "deleted from {}: {} tag(s), {} manifest(s), {} link(s) of layers\n",
         applied.repository, applied.tags_total, applied.manifests_total, applied.layers
@@ -180,7 +180,7 @@ pub(in crate::cmd) fn applied(applied: &wire::Applied) -> String {
         text += &format!("stayed: {}\n", stays(staying));
     }
     if let (Some(id), Some(expires)) = (&applied.deletion, &applied.expires) {
-        text += &format!("`wharf trash restore {id}` takes it back until {expires}\n");
+        text += &format!("`wharf trash restore {id}{option}` takes it back until {expires}\n");
     }
     text
 }
