@@ -63,11 +63,26 @@ pub struct RepositoryPulls {
     pub digests: BTreeMap<Box<str>, PullCount>,
 }
 
+/// Counts of pulls, and what is not known of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counted<T> {
+    /// The counts that could be read.
+    pub counts: T,
+    /// Whether these are all: there were not too many, and each could be understood.
+    pub is_complete: bool,
+    /// Whether some were forgotten to bound their number: it is not known that what has no count was not pulled.
+    pub has_forgotten: bool,
+}
+
 /// The pulls of all repositories.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AllPulls {
     /// Since when they are known: what is not listed was not pulled since then. `None`: nothing is known.
     pub since: Option<Timestamp>,
+    /// Whether the counts of all processes could be read.
+    pub is_complete: bool,
+    /// Whether counts were forgotten to bound their number.
+    pub has_forgotten: bool,
     /// The pulls of each repository that was pulled from.
     pub repositories: BTreeMap<Box<str>, RepositoryPulls>,
 }
@@ -195,6 +210,8 @@ impl Counts {
             since: self
                 .since
                 .map(|since| self.forgotten.map_or(since, |forgotten| forgotten.max(since))),
+            is_complete: true,
+            has_forgotten: self.forgotten.is_some(),
             repositories: self.repositories,
         }
     }

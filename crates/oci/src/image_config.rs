@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
-use self::part::{Keys, Lenient, Part, part};
+use self::part::{Keys, Lenient, MOST, Part, entries, part};
 use crate::Platform;
 
 /// The parts of the configuration of an image that a registry shows (OCI image specification, config.md). What has another form than that
-/// of the specification counts as left out.
+/// of the specification counts as left out. Of every list the first [`MOST`](ImageConfig::MOST) entries are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ImageConfig {
     /// When the image was built, as its builder wrote it.
@@ -58,6 +58,9 @@ pub struct HistoryStep {
 pub struct ImageConfigError;
 
 impl ImageConfig {
+    /// How many entries of a list are kept.
+    pub const MOST: usize = MOST;
+
     /// Reads a configuration.
     ///
     /// # Errors
@@ -66,6 +69,19 @@ impl ImageConfig {
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageConfigError> {
         let root: Result<Lenient<Option<Self>>, _> = serde_json::from_slice(bytes);
         root.ok().and_then(|root| root.0).ok_or(ImageConfigError)
+    }
+
+    /// Reads of a configuration nothing but the platform.
+    ///
+    /// # Errors
+    ///
+    /// As [`parse`](Self::parse).
+    pub fn parse_platform(bytes: &[u8]) -> Result<Platform, ImageConfigError> {
+        let root: Result<Lenient<Option<OfPlatform>>, _> = serde_json::from_slice(bytes);
+        let platform = root.ok().and_then(|root| root.0);
+        platform
+            .map(|OfPlatform(platform)| platform)
+            .ok_or(ImageConfigError)
     }
 }
 
@@ -76,15 +92,9 @@ impl Part for Option<ImageConfig> {
             match key.as_str() {
                 "created" => config.created = part(&mut object)?,
                 "author" => config.author = part(&mut object)?,
-                "architecture" => {
-                    config.platform.architecture =
-                        part::<Option<String>, A>(&mut object)?.unwrap_or_default();
-                }
-                "os" => config.platform.os = part::<Option<String>, A>(&mut object)?.unwrap_or_default(),
-                "variant" => config.platform.variant = part(&mut object)?,
                 "config" => run = part(&mut object)?,
                 "history" => config.history = part(&mut object)?,
-                _ => _ = object.next_value::<IgnoredAny>()?,
+                key => read_platform(&mut config.platform, key, &mut object)?,
             }
         }
         Ok(Some(ImageConfig {
@@ -99,6 +109,35 @@ impl Part for Option<ImageConfig> {
             ..config
         }))
     }
+}
+
+/// The platform alone.
+struct OfPlatform(Platform);
+
+impl Part for Option<OfPlatform> {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut platform = Platform::default();
+        while let Some(key) = object.next_key::<String>()? {
+            read_platform(&mut platform, &key, &mut object)?;
+        }
+        Ok(Some(OfPlatform(platform)))
+    }
+}
+
+/// Reads the value of `key` into `platform`, or passes over it if it is no part of that.
+fn read_platform<'de, A: MapAccess<'de>>(
+    platform: &mut Platform,
+    key: &str,
+    object: &mut A,
+) -> Result<(), A::Error> {
+    let text = |object: &mut A| part::<Option<String>, A>(object);
+    match key {
+        "architecture" => platform.architecture = text(object)?.unwrap_or_default(),
+        "os" => platform.os = text(object)?.unwrap_or_default(),
+        "variant" => platform.variant = text(object)?,
+        _ => _ = object.next_value::<IgnoredAny>()?,
+    }
+    Ok(())
 }
 
 /// The parameters with which a container runs.
@@ -136,12 +175,8 @@ impl Part for Run {
 
 /// One of another form has nothing to show, and counts.
 impl Part for Vec<HistoryStep> {
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut steps = Self::new();
-        while let Some(Lenient(step)) = list.next_element()? {
-            steps.push(step);
-        }
-        Ok(steps)
+    fn of_list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        entries(list, Some)
     }
 }
 
@@ -218,10 +253,44 @@ mod tests {
         assert_eq!(config.cmd, ["y"]);
     }
 
+    /// A text of 4 MiB may have two million entries.
+    #[test]
+    fn of_very_many_entries_the_first_are_kept() {
+        let many = 100_000;
+        let list = |entry: &str| vec![entry; many].join(",");
+        let pairs = |value: &str| -> String {
+            let pairs: Vec<String> = (0..many).map(|key| format!(r#""{key:06}":{value}"#)).collect();
+            pairs.join(",")
+        };
+        let text = format!(
+            r#"{{"history":[{}],"config":{{"Env":[{}],"Volumes":{{{}}},"Labels":{{{}}},"User":"x"}},"os":"linux"}}"#,
+            list("0"),
+            list(r#""a""#),
+            pairs("{}"),
+            pairs(r#""b""#),
+        );
+        let config = ImageConfig::parse(text.as_bytes()).unwrap();
+        let counts = [
+            config.history.len(),
+            config.env.len(),
+            config.volumes.len(),
+            config.labels.len(),
+        ];
+        assert_eq!(counts, [ImageConfig::MOST; 4]);
+        assert_eq!(config.volumes[1000], "001000");
+        assert_eq!(
+            (config.user.as_deref(), config.platform.os.as_str()),
+            (Some("x"), "linux"),
+            "what follows is read"
+        );
+        assert_eq!(ImageConfig::parse_platform(text.as_bytes()), Ok(config.platform));
+    }
+
     #[test]
     fn what_is_no_object_is_no_configuration() {
         for bytes in [b"".as_slice(), b"[]", b"{", b"\xff", b"{} x", b"1", b"null"] {
             assert_eq!(ImageConfig::parse(bytes), Err(ImageConfigError));
+            assert_eq!(ImageConfig::parse_platform(bytes), Err(ImageConfigError));
         }
         let empty = ImageConfig::parse(b"{}").unwrap();
         assert_eq!((&empty, empty.platform.name()), (&ImageConfig::default(), None));

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use wharf_oci::{Digest, RepoName, media_type};
 use wharf_registry::{EveryTag, Order, Registry, Search, SearchIn, SearchPage, SearchPlace, TagsWanted};
 use wharf_storage::{
-    ErrorKind, Operation, Put, Storage,
+    ErrorKind, Key, Operation, Put, Removal, Storage,
     faulty::{Fault, Faulty},
     fs::FsStorage,
     layout,
@@ -14,7 +14,7 @@ use wharf_storage::{
 };
 
 use crate::{
-    common::{counted_bucket, image, name, on_both_engines, over, put, tag, write},
+    common::{counted_bucket, image, index, name, on_both_engines, over, put, tag, write},
     overviews::{ALL, Below, Everything, list, open, pushed, repositories_of},
 };
 
@@ -23,6 +23,9 @@ on_both_engines! { open:
     disk_use_says_what_it_does_not_count
     a_search_says_which_images_it_could_not_look_at
     what_is_damaged_after_it_was_shown_shows
+    manifests_that_a_visible_tag_needs_and_that_are_gone_count_as_damaged
+    a_repository_that_lists_too_many_manifests_has_no_size
+    hidden_tags_are_not_passed_for_ever_to_find_a_visible_one
 }
 
 /// Stores a manifest under a tag as another registry may have done: unchecked.
@@ -167,6 +170,192 @@ async fn what_is_damaged_after_it_was_shown_shows((registry, storage): (Arc<Regi
         .unwrap();
     let config = shown.manifest.unwrap().config.unwrap();
     assert!(config.problem.unwrap().contains("is not stored"));
+}
+
+async fn manifests_that_a_visible_tag_needs_and_that_are_gone_count_as_damaged(
+    (registry, storage): (Arc<Registry>, Arc<dyn Storage>),
+) {
+    let app = name("app");
+    let mut children = Vec::new();
+    for content in ["one", "two"] {
+        let manifest = image(&registry, &app, content, "").await;
+        let digest = Digest::sha256_of(manifest.as_bytes());
+        put(&registry, &app, digest, &manifest).await;
+        children.push((digest, manifest.len()));
+    }
+    put(&registry, &app, tag("both"), &index(&children)).await;
+    let link = layout::revision_link(&app, &children[1].0);
+    storage.remove(&link, &layout::manifests(&app)).await.unwrap();
+    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    assert_eq!((rows[0].manifests, rows[0].damaged), (Some(3), 1), "{rows:?}");
+}
+
+async fn a_repository_that_lists_too_many_manifests_has_no_size(
+    (registry, storage): (Arc<Registry>, Arc<dyn Storage>),
+) {
+    let app = name("app");
+    pushed(&registry, &app, "one").await;
+    // Each of several indexes lists the same manifests: these count once.
+    let children = |numbers: std::ops::Range<u32>| -> Vec<(Digest, usize)> {
+        let digests = numbers.map(|number| Digest::sha256_of(&number.to_le_bytes()));
+        digests.map(|digest| (digest, 100)).collect()
+    };
+    for (name, numbers) in [("a", 0..2000), ("b", 0..1999), ("c", 1..2000)] {
+        stored(&*storage, &app, name, &index(&children(numbers))).await;
+    }
+    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    assert_eq!(
+        (rows[0].manifests, rows[0].damaged),
+        (Some(2004), 2000),
+        "{rows:?}"
+    );
+    stored(&*storage, &app, "d", &index(&children(2000..5000))).await;
+    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    assert_eq!((rows[0].manifests, rows[0].size), (None, None), "{rows:?}");
+}
+
+/// A client that may see one of very many tags learns nothing of the others, and does not let the server walk through all of them.
+async fn hidden_tags_are_not_passed_for_ever_to_find_a_visible_one(
+    (registry, storage): (Arc<Registry>, Arc<dyn Storage>),
+) {
+    let app = name("app");
+    let digest = pushed(&registry, &app, "a").await;
+    linked(&*storage, &app, "hidden", 21_000, &digest).await;
+    for tag in ["z1", "z2"] {
+        write(&*storage, &layout::tag_link(&app, tag), &digest.to_string()).await;
+    }
+    pushed(&registry, &name("next"), "whale").await;
+    let (mut hits, mut incomplete, mut after) = (Vec::new(), 0, None::<SearchPlace>);
+    for _ in 0..10 {
+        let page = search(&registry, "whale", 10, after.as_ref()).await;
+        hits.extend(page.hits);
+        incomplete += page.incomplete;
+        after = page.next;
+        match &after {
+            Some(next) => assert!(!next.to_string().contains("hidden"), "{next}"),
+            None => break,
+        }
+    }
+    assert_eq!((hits.len(), incomplete, after), (1, 1, None), "{hits:?}");
+}
+
+/// registry:2 leaves the directories of manifests behind that it deletes.
+#[tokio::test]
+async fn directories_of_deleted_manifests_are_not_counted() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage: Arc<dyn Storage> = Arc::new(FsStorage::open(directory.path()).unwrap());
+    let registry = over(Arc::clone(&storage));
+    let app = name("app");
+    pushed(&registry, &app, "one").await;
+    let links = (0..6000_u32).map(|number| {
+        let digest = Digest::sha256_of(&number.to_le_bytes());
+        layout::revision_link(&app, &digest)
+    });
+    let links: Vec<Key> = links.collect();
+    for links in links.chunks(1000) {
+        let puts = links.iter().map(|link| Put::new(link.clone(), "deleted"));
+        storage.publish(&puts.collect::<Vec<_>>()).await.unwrap();
+        let removals = links.iter().map(|link| Removal {
+            key: link.clone(),
+            keep: link.parent().unwrap(),
+        });
+        storage.remove_many(&removals.collect::<Vec<_>>()).await.unwrap();
+    }
+    let rows = repositories_of(&registry, Order::Name, 10, &Everything).await;
+    assert_eq!(
+        (rows[0].manifests, &rows[0].problem),
+        (Some(1), &None),
+        "{rows:?}"
+    );
+}
+
+/// A list by time looks at the tags of all repositories, also at those that the client may not see.
+#[tokio::test]
+async fn repositories_with_too_many_hidden_tags_are_not_sorted_by_time() {
+    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
+    let registry = over(Arc::clone(&storage));
+    for repository in ["a", "b", "c"] {
+        let app = name(repository);
+        let digest = pushed(&registry, &app, "one").await;
+        linked(&*storage, &app, "hidden", 7_000, &digest).await;
+    }
+    let wanted = wharf_registry::RepositoriesWanted {
+        matching: None,
+        order: Order::Pushed,
+        after: None,
+        limit: 10,
+    };
+    let refused = registry.list_repositories(wanted, &Below("")).await;
+    assert!(
+        matches!(refused, Err(wharf_registry::Error::TooManyToSort)),
+        "{refused:?}"
+    );
+    let sorted = registry.list_repositories(wanted, &Below("a")).await.unwrap();
+    assert_eq!(sorted.repositories.len(), 1);
+}
+
+#[tokio::test]
+async fn a_row_says_without_a_number_that_there_are_too_many_tags_to_count() {
+    let storage: Arc<dyn Storage> = Arc::new(ObjectStorage::in_memory());
+    let registry = over(Arc::clone(&storage));
+    let app = name("app");
+    let digest = pushed(&registry, &app, "one").await;
+    linked(&*storage, &app, "hidden", 100_000, &digest).await;
+    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    assert_eq!((rows[0].tags, rows[0].manifests), (None, None), "{rows:?}");
+    let problem = rows[0].problem.as_deref().unwrap();
+    assert!(
+        !problem.contains(|character: char| character.is_ascii_digit()),
+        "{problem}"
+    );
+}
+
+/// What a search reads does not grow with what the tags point at, and pages that end early miss nothing.
+#[tokio::test(start_paused = true)]
+async fn a_search_reads_no_more_than_a_request_may() {
+    let (bucket, storage) = counted_bucket(Hashed::new(Memory::new()));
+    let registry = over(Arc::clone(&storage));
+    let app = name("app");
+    let mut puts = Vec::new();
+    let mut store = |manifest: String, tag: Option<String>| {
+        let digest = Digest::sha256_of(manifest.as_bytes());
+        let link = Bytes::from(digest.to_string());
+        puts.push(Put::new(layout::revision_link(&app, &digest), link.clone()));
+        puts.extend(tag.map(|tag| Put::new(layout::tag_link(&app, &tag), link)));
+        let size = manifest.len();
+        puts.push(Put::new(layout::blob(&digest), manifest));
+        (digest, size)
+    };
+    let annotated = |text: String| {
+        format!(
+            r#"{{"schemaVersion":2,"mediaType":"{}","annotations":{{"a":"{text}"}},"manifests":[]}}"#,
+            media_type::OCI_INDEX
+        )
+    };
+    for number in 0..24 {
+        let mut indexes = Vec::new();
+        for part in 0..8 {
+            let leaves = (0..60).map(|leaf| store(annotated(format!("{number}-{part}-{leaf}.")), None));
+            let leaves: Vec<_> = leaves.collect();
+            indexes.push(store(index(&leaves), None));
+        }
+        store(index(&indexes), Some(format!("t{number:02}")));
+    }
+    for puts in puts.chunks(1000) {
+        storage.publish(puts).await.unwrap();
+    }
+    let (mut hits, mut after) = (Vec::new(), None::<SearchPlace>);
+    for _ in 0..2 {
+        let (page, cost) = bucket
+            .measure(search(&registry, "1-7-59.", 10, after.as_ref()))
+            .await;
+        assert!(cost.total() < 15_000, "{cost}");
+        assert_eq!(page.incomplete, 0);
+        hits.extend(page.hits);
+        after = page.next;
+        assert!(after.is_some());
+    }
+    assert_eq!(hits.len(), 1, "{hits:?}");
 }
 
 /// The place at which a page ends goes to the client.

@@ -550,6 +550,10 @@ impl TagRights for Limited {
         tag.as_str() != "secret"
     }
 
+    fn may_see_all(&self) -> bool {
+        false
+    }
+
     fn may_see_repository(&self) -> bool {
         true
     }

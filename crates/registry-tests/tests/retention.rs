@@ -403,6 +403,10 @@ impl TagRights for AllButRelease {
         true
     }
 
+    fn may_see_all(&self) -> bool {
+        true
+    }
+
     fn may_see_repository(&self) -> bool {
         true
     }

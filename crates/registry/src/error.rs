@@ -191,14 +191,11 @@ pub enum Error {
         /// How many would go, and how many may.
         why: String,
     },
-    /// To sort a list by time, more tags would have to be looked at than one request may.
+    /// To sort a list by time, more tags or repositories would have to be looked at than one request may.
     #[error(
-        "more than {most} tags would have to be looked at to sort this list by time; sort it by `name`, or let fewer of them match"
+        "to sort this list by time, more tags or repositories would have to be looked at than one request may; sort it by `name`, or let fewer of them match"
     )]
-    TooManyToSort {
-        /// How many a request looks at.
-        most: usize,
-    },
+    TooManyToSort,
     /// A deletion that had begun to remove pointers failed.
     #[error(
         "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"

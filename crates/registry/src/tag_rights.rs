@@ -10,6 +10,9 @@ pub trait TagRights: Send + Sync {
     /// Whether it may know that there is such a tag.
     fn may_see(&self, tag: &Tag) -> bool;
 
+    /// Whether no tag of the repository is hidden from it.
+    fn may_see_all(&self) -> bool;
+
     /// Whether it may know what is in the repository.
     fn may_see_repository(&self) -> bool;
 
@@ -27,6 +30,10 @@ impl TagRights for EveryTag {
     }
 
     fn may_see(&self, _tag: &Tag) -> bool {
+        true
+    }
+
+    fn may_see_all(&self) -> bool {
         true
     }
 

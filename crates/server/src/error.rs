@@ -233,7 +233,7 @@ impl From<RegistryError> for Failure {
             // The distribution API sorts nothing by time.
             RegistryError::DeleteDisabled
             | RegistryError::NotCollectable(_)
-            | RegistryError::TooManyToSort { .. } => {
+            | RegistryError::TooManyToSort => {
                 (ErrorCode::Unsupported, error.to_string())
             }
             RegistryError::TagExists { .. } | RegistryError::TagDenied { .. } => {

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use wharf_access::{Access, Verb};
 use wharf_oci::{RepoName, Tag};
-use wharf_registry::TagRights;
+use wharf_registry::{RepositorySight as _, TagRights};
 
-use crate::rights::Rights;
+use crate::{repository_sight::PullSight, rights::Rights};
 
 /// The rights of the client of a request to the tags of one repository.
 pub(crate) struct RightsToTags {
@@ -40,6 +40,10 @@ impl TagRights for RightsToTags {
     fn may_see(&self, tag: &Tag) -> bool {
         let (access, tag) = (self.access.as_deref(), Some(tag.as_str()));
         self.rights.sees(access, &self.name, tag)
+    }
+
+    fn may_see_all(&self) -> bool {
+        PullSight::of(&self.rights, self.access.as_deref()).sees_all_of(&self.name)
     }
 
     fn may_see_repository(&self) -> bool {

@@ -12,6 +12,7 @@ wharf_testkit::configured_on_both_engines![
     without_an_activity_log_no_pulls_are_shown,
     repositories_come_sorted_filtered_and_with_what_is_in_them,
     a_repository_shows_what_its_caller_may_pull,
+    what_every_client_may_pull_is_listed_and_found_without_an_account,
     patterns_and_texts_that_are_too_long_are_refused,
 ];
 
@@ -294,10 +295,54 @@ async fn a_repository_shows_what_its_caller_may_pull(builder: ServerBuilder) {
     );
     assert_eq!(by_bob[0]["size"], size(&visible));
     assert!(by_bob[0].get("pulls").is_none(), "{by_bob}");
+    for (name, is_shown) in [("alice", true), ("bob", false)] {
+        let api = operator.with(user(name));
+        let image = api.get("/image?repository=app&reference=1.0").await.expect(200);
+        assert_eq!(image.json().get("pulls").is_some(), is_shown, "{name}");
+    }
     assert_eq!(rows("carol").await.as_array().unwrap().len(), 0);
     for target in ["/repositories", "/search?q=a"] {
         let anonymous = operator.with(server.anonymous()).get(target).await;
         anonymous.expect_problem(401, "not-authenticated");
+    }
+}
+
+async fn what_every_client_may_pull_is_listed_and_found_without_an_account(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: alice, repositories: '**', allow: [pull, push]}\n\
+         - {accounts: anonymous, repositories: 'public/**', tags: ['1.*'], allow: pull}\n",
+    );
+    let alice = server.anonymous().as_user("alice", "pw");
+    let (visible, hidden) = (image::docker(1), image::docker(2));
+    for name in ["public/app", "secret/app"] {
+        alice.repository(name).push_image("1.0", &visible).await;
+        alice.repository(name).push_image("2.0", &hidden).await;
+    }
+    let operator = Api::of_operator(&server).await;
+    let anonymous = operator.with(server.anonymous());
+    let page = anonymous.get("/repositories").await.expect(200).json();
+    let rows = &page["repositories"];
+    assert_eq!(texts(rows, "name"), ["public/app"]);
+    assert_eq!((&rows[0]["tags"], &rows[0]["manifests"]), (&1.into(), &1.into()));
+    assert!(rows[0].get("pulls").is_none(), "{page}");
+    for (text, expected) in [
+        ("app", 1),
+        ("secret", 0),
+        ("1.0", 1),
+        ("2.0", 0),
+        (visible.manifest.digest.as_str(), 1),
+        (hidden.manifest.digest.as_str(), 0),
+    ] {
+        let page = anonymous
+            .get(&format!("/search?q={text}"))
+            .await
+            .expect(200)
+            .json();
+        let hits = page["hits"].as_array().unwrap();
+        assert_eq!(hits.len(), expected, "{text}: {page}");
+        assert!(hits.iter().all(|hit| hit["repository"] == "public/app"), "{page}");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Robot tokens by the API: made by accounts for themselves, ended by administrators for all.
 
-use wharf_testkit::{Method, Server, ServerBuilder, Value, eventually, serde_json};
+use wharf_testkit::{Method, Server, ServerBuilder, Value, eventually, image, serde_json};
 
 use super::{ALICE, Api, ExpectProblem as _, with_socket};
 
@@ -11,6 +11,7 @@ wharf_testkit::configured_on_both_engines![
     tokens_of_a_user_that_another_program_removed_wait_for_the_user_or_for_its_removal,
     a_token_is_never_wider_than_the_account_that_made_it,
     a_token_makes_no_tokens,
+    a_token_lists_and_finds_what_it_lets_pull_alone,
     what_no_token_can_be_is_refused_with_its_field,
     an_end_is_a_time_or_a_number_of_seconds,
     tokens_come_in_pages_by_their_names,
@@ -337,6 +338,38 @@ async fn a_token_makes_no_tokens(builder: ServerBuilder) {
         .await
         .expect_problem(401, "not-authenticated");
     assert_eq!(names(&operator).await, ["ci"]);
+}
+
+async fn a_token_lists_and_finds_what_it_lets_pull_alone(builder: ServerBuilder) {
+    let server = taking_tokens(builder).start();
+    let operator = Api::of_operator(&server).await;
+    let alice = server.anonymous().as_user("alice", "pw");
+    for name in ["other", "team/app", "team/base"] {
+        alice
+            .repository(name)
+            .push_image("latest", &image::docker(1))
+            .await;
+    }
+    let narrow = r#"{"name": "narrow", "repositories": ["team/a*"]}"#;
+    let made = operator
+        .with(alice)
+        .post("/tokens", narrow)
+        .await
+        .expect(201)
+        .json();
+    let secret = made["secret"].as_str().unwrap();
+    let robot = operator.with(server.anonymous().as_user("any", secret));
+    for (target, list, field) in [
+        ("/repositories", "repositories", "name"),
+        ("/repositories?sort=-pushed", "repositories", "name"),
+        ("/search?q=latest", "hits", "repository"),
+        ("/search?q=sha256", "hits", "repository"),
+    ] {
+        let page = robot.get(target).await.expect(200).json();
+        let names = page[list].as_array().unwrap().iter();
+        let names: Vec<&str> = names.map(|entry| entry[field].as_str().unwrap()).collect();
+        assert_eq!(names, ["team/app"], "{target}");
+    }
 }
 
 async fn what_no_token_can_be_is_refused_with_its_field(builder: ServerBuilder) {

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use wharf_oci::RepoName;
 use wharf_storage::{Error, ErrorKind, Key, Objects, Put, Removal, Result, Scanned, Version, layout};
 
-use super::{AllPulls, Counts, Forgotten, MOST, PullCount, RepositoryPulls};
+use super::{AllPulls, Counted, Counts, Forgotten, MOST, PullCount, RepositoryPulls};
 use crate::record::Record;
 
 /// A process on a bucket writes its object at least so often.
@@ -28,6 +28,8 @@ const SETTLED: Duration = Duration::from_secs(26 * 3600);
 /// Objects that are read, and bytes of each.
 const OBJECTS: usize = 500;
 const LARGEST: u64 = 64 << 20;
+/// Bytes of each for a list, which is asked for often. The counts of one process have less.
+const LARGEST_OF_LIST: u64 = 8 << 20;
 /// Objects that are read at once.
 const READS: usize = 8;
 /// The largest object that is parsed on an async thread, in bytes.
@@ -49,7 +51,11 @@ pub struct Pulls {
 
 /// The counts of other processes by the versions of their objects, so that what has not changed is neither read nor parsed again.
 #[derive(Default)]
-struct Memory(Mutex<HashMap<Key, (Version, Arc<Counts>)>>);
+struct Memory {
+    counts: Mutex<HashMap<Key, (Version, Arc<Counts>)>>,
+    /// Held while counts are read and remembered, so that requests that come at once do not each read them.
+    reading: tokio::sync::Mutex<()>,
+}
 
 struct State {
     counts: Counts,
@@ -78,7 +84,7 @@ impl Pulls {
         let own = layout::pulls_of(objects.is_shared().then(Uuid::new_v4));
         let counts = match objects.is_shared() {
             true => Counts::default(),
-            false => match read(&*objects, &own).await {
+            false => match read(&*objects, &own, LARGEST).await {
                 Ok(Read::Counts(counts)) => Arc::unwrap_or_clone(counts),
                 Ok(Read::Gone | Read::Unknown) => Counts::default(),
                 Err(error) => {
@@ -117,9 +123,9 @@ impl Pulls {
         repository: &RepoName,
         tags: &[&str],
         digests: &[&str],
-    ) -> Result<RepositoryPulls> {
+    ) -> Result<Counted<RepositoryPulls>> {
         let name = repository.as_str();
-        let others = self.others_if_shared().await?;
+        let others = self.others_if_shared(LARGEST_OF_LIST).await?;
         let mut pulls = RepositoryPulls::default();
         let state = self.state.lock();
         let of_others = unabsorbed(&others.counts, Some(&state.counts)).map(|other| &*other.counts);
@@ -128,7 +134,7 @@ impl Pulls {
                 pulls.add_some(counts, tags, digests);
             }
         }
-        Ok(pulls)
+        Ok(others.counted(pulls, &state.counts))
     }
 
     /// The pulls of each of `repositories` in all, of all replicas, as [`of`](Self::of) knows them. Those without any are left out.
@@ -136,8 +142,8 @@ impl Pulls {
     /// # Errors
     ///
     /// Those of the store, on a bucket.
-    pub async fn totals(&self, repositories: &[&RepoName]) -> Result<HashMap<RepoName, PullCount>> {
-        let others = self.others_if_shared().await?;
+    pub async fn totals(&self, repositories: &[&RepoName]) -> Result<Counted<HashMap<RepoName, PullCount>>> {
+        let others = self.others_if_shared(LARGEST_OF_LIST).await?;
         let mut totals: HashMap<RepoName, PullCount> = HashMap::new();
         let state = self.state.lock();
         let of_others = unabsorbed(&others.counts, Some(&state.counts)).map(|other| &*other.counts);
@@ -148,7 +154,7 @@ impl Pulls {
                 }
             }
         }
-        Ok(totals)
+        Ok(others.counted(totals, &state.counts))
     }
 
     /// The pulls of all repositories, of all replicas, as [`of`](Self::of) knows them.
@@ -157,7 +163,7 @@ impl Pulls {
     ///
     /// Those of the store, on a bucket.
     pub async fn all(&self) -> Result<AllPulls> {
-        let others = self.others_if_shared().await?;
+        let others = self.others_if_shared(LARGEST).await?;
         let own = self.state.lock().counts.clone();
         Ok(all_of(&others, Some(&own)))
     }
@@ -168,7 +174,7 @@ impl Pulls {
     ///
     /// Those of the store.
     pub async fn written(objects: &dyn Objects) -> Result<AllPulls> {
-        let all = read_all(objects, None, &Memory::default()).await?;
+        let all = read_all(objects, None, &Memory::default(), LARGEST).await?;
         Ok(all_of(&all, None))
     }
 
@@ -339,13 +345,13 @@ impl Pulls {
 
     /// The counts of other processes, read anew.
     async fn others(&self) -> Result<Others> {
-        read_all(&*self.objects, Some(&self.own), &Memory::default()).await
+        read_all(&*self.objects, Some(&self.own), &Memory::default(), LARGEST).await
     }
 
     /// The counts of other processes; on a directory there are none.
-    async fn others_if_shared(&self) -> Result<Others> {
+    async fn others_if_shared(&self, largest: u64) -> Result<Others> {
         match self.objects.is_shared() {
-            true => read_all(&*self.objects, Some(&self.own), &self.memory).await,
+            true => read_all(&*self.objects, Some(&self.own), &self.memory, largest).await,
             false => Ok(Others {
                 counts: Vec::new(),
                 is_complete: true,
@@ -359,6 +365,20 @@ impl fmt::Debug for Pulls {
         f.debug_struct("Pulls")
             .field("own", &self.own)
             .finish_non_exhaustive()
+    }
+}
+
+impl Others {
+    /// What was counted, by other processes and by this one, which has `own` counts.
+    fn counted<T>(&self, counts: T, own: &Counts) -> Counted<T> {
+        let mut all = unabsorbed(&self.counts, Some(own))
+            .map(|other| &*other.counts)
+            .chain([own]);
+        Counted {
+            counts,
+            is_complete: self.is_complete,
+            has_forgotten: all.any(|counts| counts.forgotten.is_some()),
+        }
     }
 }
 
@@ -384,12 +404,15 @@ fn all_of(others: &Others, own: Option<&Counts>) -> AllPulls {
     let all = sum.into_all();
     AllPulls {
         since: all.since.filter(|_| others.is_complete),
+        is_complete: others.is_complete,
         ..all
     }
 }
 
-/// The counts of all processes but `own`. What `memory` has in the same version is not read again.
-async fn read_all(objects: &dyn Objects, own: Option<&Key>, memory: &Memory) -> Result<Others> {
+/// The counts of all processes but `own`, as far as their objects have no more than `largest` bytes. What `memory` has in the same version
+/// is not read again.
+async fn read_all(objects: &dyn Objects, own: Option<&Key>, memory: &Memory, largest: u64) -> Result<Others> {
+    let _reading = memory.reading.lock().await;
     let page = objects.scan(&layout::pulls(), None, OBJECTS).await?;
     let mut others = Others {
         counts: Vec::new(),
@@ -399,7 +422,7 @@ async fn read_all(objects: &dyn Objects, own: Option<&Key>, memory: &Memory) -> 
     let reads = found.map(|found| async move {
         let read = match memory.recall(&found) {
             Some(counts) => Read::Counts(counts),
-            None => read(objects, &found.key).await?,
+            None => read(objects, &found.key, largest).await?,
         };
         Ok::<_, Error>((found, read))
     });
@@ -419,7 +442,7 @@ impl Memory {
     /// The counts in an object, if they are remembered in its version.
     fn recall(&self, found: &Scanned) -> Option<Arc<Counts>> {
         let version = found.stat.version.as_ref()?;
-        let known = self.0.lock();
+        let known = self.counts.lock();
         let (known, counts) = known.get(&found.key)?;
         (known == version).then(|| Arc::clone(counts))
     }
@@ -437,7 +460,7 @@ impl Memory {
             Some((other.found.key.clone(), (version, Arc::clone(&other.counts))))
         });
         let kept = kept.collect();
-        *self.0.lock() = kept;
+        *self.counts.lock() = kept;
     }
 }
 
@@ -445,12 +468,12 @@ impl Memory {
 enum Read {
     Counts(Arc<Counts>),
     Gone,
-    /// Another version of the program has written it in another form, or it is damaged.
+    /// Another version of the program has written it in another form, or it is damaged or too large.
     Unknown,
 }
 
-async fn read(objects: &dyn Objects, key: &Key) -> Result<Read> {
-    match objects.read(key, LARGEST).await {
+async fn read(objects: &dyn Objects, key: &Key, largest: u64) -> Result<Read> {
+    match objects.read(key, largest).await {
         Ok(object) => {
             let bytes = object.bytes;
             let is_small = bytes.len() <= INLINE;
@@ -462,6 +485,7 @@ async fn read(objects: &dyn Objects, key: &Key) -> Result<Read> {
             Ok(counts.map_or(Read::Unknown, |counts| Read::Counts(Arc::new(counts))))
         }
         Err(error) if error.is_not_found() => Ok(Read::Gone),
+        Err(error) if error.kind() == ErrorKind::TooLarge => Ok(Read::Unknown),
         Err(error) => Err(error),
     }
 }
@@ -525,17 +549,55 @@ mod tests {
         let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
         let objects: Arc<dyn Objects> = Arc::clone(&faulty) as Arc<dyn Objects>;
         let (one, other) = (replica(&objects, 1).await, replica(&objects, 10).await);
-        let counted = async || one.of(&name(), &[], &[]).await.map(|pulls| pulls.total.count);
+        let counted = async || {
+            let pulls = one.of(&name(), &[], &[]).await;
+            pulls.map(|pulls| pulls.counts.total.count)
+        };
         assert_eq!(counted().await.unwrap(), 11);
         faulty.inject(Fault::permission_denied().on(Operation::Read));
         assert_eq!(counted().await.unwrap(), 11);
         let totals = one.totals(&[&name()]).await.unwrap();
-        assert_eq!(totals[&name()].count, 11);
+        assert_eq!(totals.counts[&name()].count, 11);
         other.count(&[pulls(100)]);
         other.write(true).await.unwrap();
         counted().await.unwrap_err();
         faulty.heal();
         assert_eq!(counted().await.unwrap(), 111);
+    }
+
+    #[tokio::test]
+    async fn counts_are_not_all_known_once_another_process_has_forgotten_some() {
+        let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
+        let (one, other) = (replica(&objects, 1).await, replica(&objects, 10).await);
+        let forgets = async || one.of(&name(), &[], &[]).await.unwrap().has_forgotten;
+        assert!(!forgets().await);
+        {
+            let mut state = other.state.lock();
+            state.counts.forgotten = Some(Timestamp::now());
+            state.is_changed = true;
+        }
+        other.write(true).await.unwrap();
+        assert!(forgets().await);
+        assert!(one.totals(&[]).await.unwrap().has_forgotten);
+        assert!(Pulls::written(&*objects).await.unwrap().has_forgotten);
+    }
+
+    /// Requests that come at once read what is not remembered once.
+    #[tokio::test(start_paused = true)]
+    async fn counts_that_several_requests_need_are_read_once() {
+        let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+        let objects: Arc<dyn Objects> = Arc::clone(&faulty) as Arc<dyn Objects>;
+        let one = replica(&objects, 1).await;
+        for count in [10, 100] {
+            replica(&objects, count).await;
+        }
+        faulty.inject(Fault::delay(Duration::from_secs(1)).on(Operation::Read));
+        let name = name();
+        let reads = (0..20).map(|_| one.of(&name, &[], &[]));
+        for pulls in futures_util::future::join_all(reads).await {
+            assert_eq!(pulls.unwrap().counts.total.count, 111);
+        }
+        assert_eq!(faulty.struck(), 2);
     }
 
     /// Retention takes what was not pulled: a replica that cannot be asked may have counted its pulls.
@@ -544,13 +606,17 @@ mod tests {
         let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
         let alive = replica(&objects, 1).await;
         assert!(alive.all().await.unwrap().since.is_some());
+        assert!(alive.of(&name(), &[], &[]).await.unwrap().is_complete);
         let stranger = layout::pulls_of(Some(Uuid::new_v4()));
         objects
             .publish(&[Put::new(stranger, "later form")])
             .await
             .unwrap();
         assert_eq!(alive.all().await.unwrap().since, None);
-        assert_eq!(Pulls::written(&*objects).await.unwrap().since, None);
+        let written = Pulls::written(&*objects).await.unwrap();
+        assert_eq!((written.since, written.is_complete), (None, false));
+        assert!(!alive.of(&name(), &[], &[]).await.unwrap().is_complete);
+        assert!(!alive.totals(&[&name()]).await.unwrap().is_complete);
         assert_eq!(total(&objects).await, 1);
     }
 
@@ -569,7 +635,8 @@ mod tests {
             (number_of_objects(&objects).await, total(&objects).await),
             (1, 1111)
         );
-        assert_eq!(alive.of(&name(), &[], &[]).await.unwrap().total.count, 1111);
+        let pulls = alive.of(&name(), &[], &[]).await.unwrap();
+        assert_eq!(pulls.counts.total.count, 1111);
     }
 
     /// However two replicas come between each other, no count is lost, and none is there twice in the end.

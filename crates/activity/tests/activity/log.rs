@@ -284,7 +284,8 @@ async fn replicas_write_apart_and_are_read_as_one() {
         .pulls()
         .of(&name("team/app"), &["1"], &[])
         .await
-        .unwrap();
+        .unwrap()
+        .counts;
     assert_eq!((pulls.total.count, pulls.tags["1"].count), (6, 6));
     one.stop().await;
     other.stop().await;
@@ -365,7 +366,8 @@ async fn a_restart_goes_on_counting_and_a_deleted_tag_has_no_pulls() {
         .pulls()
         .of(&name("team/app"), &["1", "2"], &[])
         .await
-        .unwrap();
+        .unwrap()
+        .counts;
     let tags: Vec<(&str, u64)> = pulls
         .tags
         .iter()

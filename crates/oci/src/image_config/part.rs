@@ -1,8 +1,15 @@
 //! Parts of a configuration, read without a tree of the whole: what has another form than expected is passed over.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    marker::PhantomData,
+};
 
 use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// How many entries of a list, or of an object, are kept. The rest is passed over: small as it is in the text, it would take much memory.
+pub(super) const MOST: usize = 1001;
 
 /// A part that is read from one form of JSON value. Of every other form it is left out.
 pub(super) trait Part: Default {
@@ -27,6 +34,22 @@ pub(super) trait Part: Default {
         while object.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Self::default())
     }
+}
+
+/// The first [`MOST`] elements of `list`, each as `entry` reads it; those of which it makes nothing are left out.
+pub(super) fn entries<'de, T: Part, E, A: SeqAccess<'de>>(
+    mut list: A,
+    entry: impl Fn(T) -> Option<E>,
+) -> Result<Vec<E>, A::Error> {
+    let mut entries = Vec::new();
+    while entries.len() < MOST {
+        match list.next_element()? {
+            Some(Lenient(part)) => entries.extend(entry(part)),
+            None => return Ok(entries),
+        }
+    }
+    while list.next_element::<IgnoredAny>()?.is_some() {}
+    Ok(entries)
 }
 
 /// The next value of `object`.
@@ -110,12 +133,8 @@ impl Part for Text {
 
 /// The texts of an array.
 impl Part for Vec<String> {
-    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
-        let mut texts = Self::new();
-        while let Some(Lenient(Text(text))) = list.next_element()? {
-            texts.extend(text);
-        }
-        Ok(texts)
+    fn of_list<'de, A: SeqAccess<'de>>(list: A) -> Result<Self, A::Error> {
+        entries(list, |Text(text)| text)
     }
 }
 
@@ -125,13 +144,13 @@ pub(super) struct Keys(pub(super) Vec<String>);
 
 impl Part for Keys {
     fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
-        let mut keys = Vec::new();
+        let mut keys = BTreeSet::new();
         while let Some((key, IgnoredAny)) = object.next_entry::<String, IgnoredAny>()? {
-            keys.push(key);
+            if keys.len() < MOST {
+                keys.insert(key);
+            }
         }
-        keys.sort_unstable();
-        keys.dedup();
-        Ok(Self(keys))
+        Ok(Self(keys.into_iter().collect()))
     }
 }
 
@@ -141,9 +160,10 @@ impl Part for BTreeMap<String, String> {
         let mut pairs = Self::new();
         while let Some((key, Lenient(Text(text)))) = object.next_entry()? {
             match text {
-                Some(text) => pairs.insert(key, text),
-                None => pairs.remove(&key),
-            };
+                Some(text) if pairs.len() < MOST || pairs.contains_key(&key) => _ = pairs.insert(key, text),
+                Some(_) => {}
+                None => _ = pairs.remove(&key),
+            }
         }
         Ok(pairs)
     }

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use wharf_oci::{ArtifactKind, Descriptor, Digest, ImageConfig, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::layout;
 
-use super::{members::ImageSummary, tags::TagWalk};
+use super::{
+    members::{ImageSummary, MANIFESTS},
+    reads::Reads,
+    tags::TagWalk,
+};
 use crate::{
     error::{Error, Result},
     patience::turn,
@@ -212,9 +216,13 @@ impl Registry {
                 Err(error) => return Err(error),
             }
             if passed > MOST_TAGS {
-                left_out.push(format!(
-                    "tags: the repository has more than {MOST_TAGS}, of which not each is looked at"
-                ));
+                // Where tags are hidden from the client, no number tells how many.
+                left_out.push(match rights.may_see_all() {
+                    true => format!(
+                        "tags: the repository has more than {MOST_TAGS}, of which not each is looked at"
+                    ),
+                    false => "tags: the repository has too many to look at each".to_owned(),
+                });
                 let asked = match reference {
                     Reference::Tag(tag) => Some(tag.clone()),
                     Reference::Digest(_) => None,
@@ -274,7 +282,12 @@ impl Registry {
         let roots: Vec<Digest> = children.iter().map(|child| child.digest).collect();
         let digest = stored.digest;
         let members = self
-            .members(name, roots.iter().copied().chain([digest]), true)
+            .members(
+                name,
+                roots.iter().copied().chain([digest]),
+                true,
+                &Reads::new(MANIFESTS),
+            )
             .await?;
         let computed = in_background(move || {
             let all: Vec<Digest> = roots.into_iter().chain([digest]).collect();

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use wharf_budget::{Exhausted, Permit, Share};
 use wharf_oci::{ArtifactKind, Digest, RepoName};
 
+use super::reads::Reads;
 use crate::{
     error::Result,
     registry::Registry,
@@ -121,12 +122,13 @@ impl Registry {
     ///
     /// As [`members`](Self::members).
     pub(super) async fn summaries(&self, name: &RepoName, digests: Vec<Digest>) -> Result<Summaries> {
-        let members = self.members(name, digests.iter().copied(), true).await?;
+        let reads = Reads::new(MANIFESTS);
+        let members = self.members(name, digests.iter().copied(), true, &reads).await?;
         Ok(in_background(move || members.summaries(&digests)).await?)
     }
 
-    /// The manifests `roots` of `name`, and those that they list, as many as a list may read; with the platforms of the roots, if they are
-    /// asked for.
+    /// The manifests `roots` of `name`, and those that they list, as many as there are `reads` for; with the platforms of the roots, if they
+    /// are asked for.
     ///
     /// # Errors
     ///
@@ -137,6 +139,7 @@ impl Registry {
         name: &RepoName,
         roots: impl IntoIterator<Item = Digest>,
         with_platforms: bool,
+        reads: &Reads,
     ) -> Result<Members> {
         let roots: HashSet<Digest> = roots.into_iter().collect();
         let mut members = Members {
@@ -146,6 +149,7 @@ impl Registry {
         };
         let mut level: Vec<Digest> = roots.iter().copied().collect();
         for _ in 0..DEPTH {
+            level.truncate(reads.take_some(level.len()));
             if level.is_empty() {
                 break;
             }
@@ -156,11 +160,10 @@ impl Registry {
                 }
                 members.found.insert(digest, member);
             }
-            let room = MANIFESTS.saturating_sub(members.found.len());
             let next = next
                 .into_iter()
                 .filter(|digest| !members.found.contains_key(digest));
-            level = next.take(room).collect();
+            level = next.collect();
         }
         if with_platforms {
             self.read_platforms(name, &roots, &mut members).await?;
@@ -259,9 +262,12 @@ impl Members {
         self.found.get(digest)
     }
 
-    /// How many manifests were looked at.
-    pub(super) fn count(&self) -> usize {
-        self.found.len()
+    /// What the manifests say that could be read, by digest.
+    pub(super) fn readable(&self) -> impl Iterator<Item = (&Digest, &Facts)> {
+        self.found.iter().filter_map(|(digest, member)| match member {
+            Member::Here(facts) => Some((digest, &**facts)),
+            Member::Broken(_) => None,
+        })
     }
 
     /// What a list shows of the manifests `digests`. This computes for long.

@@ -4,6 +4,9 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::error::Error;
 
+/// So many names cost as much as to ask the store for the tags of a repository.
+pub(super) const LISTING: usize = 20;
+
 /// What one request may still read. Parts of it that are made at once share it.
 #[derive(Debug)]
 pub(super) struct Reads(AtomicUsize);
@@ -41,9 +44,22 @@ impl Reads {
         }
     }
 
+    /// Takes as many of `count` reads as there are left, before they are made. Returns their number.
+    pub(super) fn take_some(&self, count: usize) -> usize {
+        let taken = self
+            .0
+            .fetch_update(Relaxed, Relaxed, |left| Some(left.saturating_sub(count)));
+        taken.unwrap_or_default().min(count)
+    }
+
+    /// How many there are left.
+    pub(super) fn left(&self) -> usize {
+        self.0.load(Relaxed)
+    }
+
     /// Whether there are none left.
     pub(super) fn are_spent(&self) -> bool {
-        self.0.load(Relaxed) == 0
+        self.left() == 0
     }
 }
 
@@ -69,5 +85,8 @@ mod tests {
         assert_eq!((reads.take(2), reads.are_spent()), (Ok(()), false));
         assert_eq!((reads.take(2), reads.are_spent()), (Err(Spent), true));
         assert_eq!((reads.take(1), reads.take(0)), (Err(Spent), Ok(())));
+        let reads = Reads::new(3);
+        assert_eq!((reads.take_some(2), reads.left()), (2, 1));
+        assert_eq!((reads.take_some(2), reads.take_some(2)), (1, 0));
     }
 }

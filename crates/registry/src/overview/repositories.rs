@@ -8,8 +8,8 @@ use wharf_pattern::Pattern;
 use super::{
     content::{Content, MOST_BLOBS, MOST_MANIFESTS},
     order::{First, Order, Page, Place},
-    reads::{Reads, Stop},
-    tags::{MOST_SORTED, TagWalk, Tagged},
+    reads::{LISTING, Reads, Stop},
+    tags::{TagWalk, Tagged},
 };
 use crate::{
     error::{Error, Result},
@@ -20,6 +20,12 @@ use crate::{
 
 /// How many tags of one repository are counted.
 const MOST_TAGS: usize = 10_000;
+
+/// How many names of tags of one repository are looked at, also of those that the client may not see.
+const MOST_NAMES: usize = 100_000;
+
+/// How many names of tags are looked at to sort the repositories by time; to ask for those of one repository counts as [`LISTING`] of them.
+const MOST_SORTED: usize = 20_000;
 
 /// How many tags and manifests are looked at for one page. It ends before a repository for which there is not enough left; the first one
 /// has as many as a repository may have.
@@ -72,7 +78,7 @@ pub struct RepositoryList {
 pub struct RepositoryRow {
     /// Its name.
     pub name: RepoName,
-    /// How many tags it has that the client may see; `None`: too many to be counted.
+    /// How many tags it has that the client may see; `None`: they are, or are among, too many to be counted.
     pub tags: Option<usize>,
     /// When one of these was pushed last; `None` without any, and where there are too many.
     pub pushed: Option<SystemTime>,
@@ -153,8 +159,7 @@ impl Registry {
             for row in in_parallel(group).await? {
                 let Some(row) = row else { break 'page };
                 if rows.is_empty() {
-                    let tags = row.tags.unwrap_or(MOST_TAGS);
-                    _ = reads.take(tags + row.manifests.unwrap_or(MOST_MANIFESTS));
+                    _ = reads.take(usize::MAX - first.left());
                 }
                 rows.push(row);
             }
@@ -228,10 +233,7 @@ impl Registry {
         while let Some(page) = self.next_repositories(&mut after, AT_ONCE, sight).await? {
             let names: Vec<RepoName> = visible(&page, wanted, sight).collect();
             let times: Vec<Option<SystemTime>> = match wanted.order.is_by_time() {
-                true => {
-                    let tags = names.iter().map(|name| self.last_push(name, sight, &reads));
-                    in_parallel(tags).await?
-                }
+                true => self.last_pushes(&names, sight, &reads).await?,
                 false => vec![None; names.len()],
             };
             for (name, pushed) in names.into_iter().zip(times) {
@@ -293,8 +295,23 @@ impl Registry {
             size: size.filter(|size| *size > 0 || content.is_some_and(|content| content.unstated == 0)),
             damaged: content.map_or(0, |content| content.damaged),
             is_whole,
-            problem: problem(&tags, content),
+            problem: problem(&tags, content, is_whole),
         })
+    }
+
+    /// When a tag of each of `names` was pushed last, of those that are visible: of a few repositories at once.
+    async fn last_pushes(
+        &self,
+        names: &[RepoName],
+        sight: &dyn RepositorySight,
+        reads: &Reads,
+    ) -> Result<Vec<Option<SystemTime>>> {
+        let mut times = Vec::with_capacity(names.len());
+        for group in names.chunks(GROUP) {
+            let group = group.iter().map(|name| self.last_push(name, sight, reads));
+            times.extend(in_parallel(group).await?);
+        }
+        Ok(times)
     }
 
     /// When a tag of `name` was pushed last, of those that are visible.
@@ -307,12 +324,12 @@ impl Registry {
         let tags = self.look_at_tags(name, (usize::MAX, Wish::Times), sight, reads);
         match tags.await {
             Ok(tags) => Ok(tags.pushed),
-            Err(Stop::Spent) => Err(Error::TooManyToSort { most: MOST_SORTED }),
+            Err(Stop::Spent) => Err(Error::TooManyToSort),
             Err(Stop::Failed(error)) => Err(error),
         }
     }
 
-    /// The tags of `name` that are visible, and when one was pushed last; of more than `most`, some.
+    /// The tags of `name` that are visible, and when one was pushed last; of more than `most`, or of very many names, some.
     async fn look_at_tags(
         &self,
         name: &RepoName,
@@ -321,23 +338,29 @@ impl Registry {
         reads: &Reads,
     ) -> Result<Tags, Stop> {
         let mut walk = TagWalk::new(name, None);
-        let mut tags = Tags::default();
+        let (mut tags, mut passed) = (Tags::default(), 0);
         loop {
             let names = match self.next_tags(&mut walk, AT_ONCE).await {
                 Ok(Some(names)) => names,
+                Ok(None) => break,
                 // A repository of blobs alone, or one that has gone since it was listed.
-                Ok(None) | Err(Error::NameUnknown { .. }) => break,
+                Err(Error::NameUnknown { .. }) => {
+                    reads.take(LISTING)?;
+                    break;
+                }
                 Err(error) => return Err(Stop::Failed(error)),
             };
+            // Those that are hidden cost as much.
+            reads.take(LISTING + names.len())?;
+            passed += names.len();
             let visible = names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
             let visible: Vec<Tag> = visible.collect();
-            reads.take(visible.len())?;
             for Tagged { pushed, digest } in self.pushed(name, visible, wish == Wish::Roots).await? {
                 tags.count += 1;
                 tags.pushed = tags.pushed.max(Some(pushed));
                 tags.roots.extend(digest);
             }
-            if tags.count > most {
+            if tags.count > most || passed > MOST_NAMES {
                 tags.are_too_many = true;
                 break;
             }
@@ -346,14 +369,15 @@ impl Registry {
     }
 }
 
-/// Why something is left out of the row of a repository.
-fn problem(tags: &Tags, content: Option<Content>) -> Option<String> {
+/// Why something is left out of the row of a repository. Where tags are hidden from the client, no number tells how many.
+fn problem(tags: &Tags, content: Option<Content>, is_whole: bool) -> Option<String> {
     match (tags.are_too_many, content) {
+        (true, _) if !is_whole => Some("it has too many tags to count those that you may pull".to_owned()),
         (true, _) => Some(format!(
             "it has more than {MOST_TAGS} tags, which are not counted"
         )),
         (false, None) => Some(format!(
-            "it has more than {MOST_MANIFESTS} manifests, of which the size is not added up"
+            "it has more than {MOST_MANIFESTS} manifests, or very many directories of deleted ones; their size is not added up"
         )),
         (false, Some(Content { size: None, .. })) => Some(format!(
             "it has more than {MOST_BLOBS} blobs, of which the size is not added up"

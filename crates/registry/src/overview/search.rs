@@ -4,17 +4,18 @@
 //! enough or has read as much as one request may. The next one goes on where it ended.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     fmt,
     str::FromStr,
+    sync::Arc,
 };
 
-use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
+use wharf_oci::{ArtifactKind, Digest, ImageConfig, RepoName, Tag};
 
 use super::{
     members::{CHILDREN, Member, Members},
     order::PlaceError,
-    reads::Reads,
+    reads::{LISTING, Reads, Spent},
     repositories::RepositorySight,
     tags::{Located, TagWalk},
 };
@@ -28,14 +29,18 @@ use crate::{
     },
 };
 
-/// How many links of tags, manifests and configurations one request reads, apart from those of the last tags that it looks at.
+/// How many links of tags, manifests and configurations one request reads.
 const MOST_READ: usize = 2000;
+
+/// How many it reads of its first tags, whatever they point at, so that every search goes on: some thousand manifests, and of each the
+/// annotations and the configuration.
+const MOST_AT_FIRST: usize = 3 * 2100;
 
 /// How many names of repositories and tags one request looks at.
 const MOST_NAMES: usize = 20_000;
 
-/// So many names cost as much as to ask for the tags of a repository.
-const LISTING: usize = 20;
+/// To look for a text in so many digests costs as much as a read.
+const DIGESTS: usize = 1000;
 
 /// How many repositories are asked of the store at once.
 const REPOSITORIES: usize = 100;
@@ -106,7 +111,8 @@ pub struct SearchPage {
     pub hits: Vec<SearchHit>,
     /// The place after which the next page begins; `None`: everything was looked at.
     pub next: Option<SearchPlace>,
-    /// How many images were not looked at whole: manifests of them are missing or damaged, or an index lists too many.
+    /// How many images were not looked at whole: manifests of them are missing or damaged, or they have too many parts. A repository among
+    /// whose tags too few are visible counts as one.
     pub incomplete: usize,
 }
 
@@ -141,6 +147,15 @@ struct Running<'a> {
     reads: Reads,
 }
 
+/// The images that some tags point at, and what may still be read to look into them.
+struct Batch<'a> {
+    name: &'a RepoName,
+    members: Arc<Members>,
+    /// The matches in digests, by the manifest that names them.
+    in_digests: HashMap<Digest, SearchMatch>,
+    reads: &'a Reads,
+}
+
 /// What was found in one repository.
 #[derive(Default)]
 struct Found {
@@ -148,6 +163,16 @@ struct Found {
     incomplete: usize,
     /// The place up to which it was looked at; `None`: to its end.
     stop: Option<SearchPlace>,
+}
+
+impl Found {
+    /// Adds what was found at tags, at each with whether all of its image was looked at.
+    fn add(&mut self, searched: Vec<(bool, SearchHit)>) {
+        for (is_complete, hit) in searched {
+            self.incomplete += usize::from(!is_complete);
+            self.hits.extend(Some(hit).filter(|hit| !hit.matches.is_empty()));
+        }
+    }
 }
 
 /// Where a search begins in a repository.
@@ -180,11 +205,14 @@ impl Registry {
             incomplete: 0,
         };
         let mut after: Box<str> = Box::default();
+        let mut is_first = true;
         if let Some(place) = search.after {
             after.clone_from(&place.repository);
             let repository: Option<RepoName> = place.repository.parse().ok();
             if let (Some(tag), Some(name)) = (&place.tag, repository.filter(|name| sight.sees(name, None))) {
-                let found = self.search_in(&running, &name, Start::After(tag), sight).await?;
+                let start = (Start::After(tag), is_first);
+                let found = self.search_in(&running, &name, start, sight).await?;
+                is_first = false;
                 if page.add(&running, &name, found) {
                     return Ok(page);
                 }
@@ -197,10 +225,12 @@ impl Registry {
                 .filter_map(|name| name.parse::<RepoName>().ok());
             let visible: Vec<RepoName> = visible.filter(|name| sight.sees(name, None)).collect();
             for group in visible.chunks(GROUP) {
-                let searches = group
-                    .iter()
-                    .map(|name| self.search_in(&running, name, Start::Name, sight));
+                let searches = group.iter().enumerate().map(|(number, name)| {
+                    let start = (Start::Name, is_first && number == 0);
+                    self.search_in(&running, name, start, sight)
+                });
                 let found: Vec<Found> = in_parallel(searches).await?;
+                is_first = false;
                 for (name, found) in group.iter().zip(found) {
                     if page.add(&running, name, found) {
                         return Ok(page);
@@ -215,19 +245,21 @@ impl Registry {
         Ok(page)
     }
 
-    /// Looks at a repository, from `start`, until it has as many hits as a page, or the request has read as much as it may: but some tags
-    /// of each, so that a search goes on.
+    /// Looks at a repository, from `start`, until it has as many hits as a page, or the request has read as much as it may. Of the `first`
+    /// one of a request some tags are looked at in any case, so that a search goes on.
     async fn search_in(
         &self,
         running: &Running<'_>,
         name: &RepoName,
-        start: Start<'_>,
+        (start, mut is_first): (Start<'_>, bool),
         sight: &dyn RepositorySight,
     ) -> Result<Found> {
         let mut found = Found::default();
+        // Whether `place` is further than the request that asked for this page had come.
+        let mut goes_on = start == Start::Name;
         let (mut walk, mut place) = match start {
             Start::Name => {
-                _ = running.names.take(1 + LISTING);
+                _ = running.names.take(1);
                 found
                     .hits
                     .extend(running.in_name(name.as_str()).map(|found| SearchHit {
@@ -250,18 +282,35 @@ impl Registry {
         while found.hits.len() < running.search.limit {
             let tags = match self.next_tags(&mut walk, at_once).await {
                 Ok(Some(tags)) => tags,
-                Ok(None) | Err(Error::NameUnknown { .. }) => return Ok(found),
+                Ok(None) => return Ok(found),
+                Err(Error::NameUnknown { .. }) => {
+                    _ = running.names.take(LISTING);
+                    return Ok(found);
+                }
                 Err(error) => return Err(error),
             };
-            _ = running.names.take(tags.len());
+            _ = running.names.take(LISTING + tags.len());
             let visible = tags.into_iter().filter(|tag| sight.sees(name, Some(tag)));
             let visible: Vec<Tag> = visible.collect();
             // A page ends at a tag that is visible: its place goes to the client.
-            let Some(last) = visible.last().cloned() else {
-                continue;
+            if visible.is_empty() {
+                match running.names.are_spent() {
+                    true if goes_on => break,
+                    // No place in the repository is one at which the client could go on.
+                    true => {
+                        found.incomplete += 1;
+                        return Ok(found);
+                    }
+                    false => continue,
+                }
+            }
+            let Some(last) = self
+                .add_hits(running, (name, is_first), visible, &mut found)
+                .await?
+            else {
+                break;
             };
-            self.add_hits(running, name, visible, &mut found).await?;
-            place = SearchPlace::after_tag(name, &last);
+            (place, goes_on, is_first) = (SearchPlace::after_tag(name, &last), true, false);
             if running.is_over() {
                 break;
             }
@@ -270,13 +319,16 @@ impl Registry {
         Ok(found)
     }
 
+    /// Adds what is found at `tags`. Returns the last one that was looked at; `None`: the request has read as much as it may. Of its first
+    /// tags, it looks at one in any case.
     async fn add_hits(
         &self,
         running: &Running<'_>,
-        name: &RepoName,
+        (name, is_first): (&RepoName, bool),
         tags: Vec<Tag>,
         found: &mut Found,
-    ) -> Result<()> {
+    ) -> Result<Option<Tag>> {
+        let (first, last) = (tags.first().cloned(), tags.last().cloned());
         if !running.looks_at_images() {
             found.hits.extend(tags.into_iter().filter_map(|tag| {
                 Some(SearchHit {
@@ -286,53 +338,90 @@ impl Registry {
                     tag: Some(tag),
                 })
             }));
-            return Ok(());
+            return Ok(last);
+        }
+        if !is_first {
+            let searched = self.search_images(running, name, tags, &running.reads).await?;
+            // The next request reads them whole.
+            if running.reads.are_spent() {
+                return Ok(None);
+            }
+            found.add(searched);
+            return Ok(last);
+        }
+        let reads = Reads::new(MOST_AT_FIRST);
+        let searched = self.search_images(running, name, tags, &reads).await?;
+        _ = running.reads.take(MOST_AT_FIRST - reads.left());
+        if !reads.are_spent() || first == last {
+            found.add(searched);
+            return Ok(last);
+        }
+        // All of them are too much for one request, which ends here.
+        let (reads, tags) = (Reads::new(MOST_AT_FIRST), first.iter().cloned().collect());
+        found.add(self.search_images(running, name, tags, &reads).await?);
+        Ok(first)
+    }
+
+    /// What is found at `tags`, each with whether all of its image was looked at; as much of it as there are `reads` for.
+    async fn search_images(
+        &self,
+        running: &Running<'_>,
+        name: &RepoName,
+        tags: Vec<Tag>,
+        reads: &Reads,
+    ) -> Result<Vec<(bool, SearchHit)>> {
+        if let Err(Spent) = reads.take(tags.len()) {
+            return Ok(Vec::new());
         }
         let located = self.locate(name, tags).await?;
         let digests = located.iter().filter_map(|located| located.digest);
-        let members = self.members(name, digests, false).await?;
-        _ = running.reads.take(located.len() + members.count());
+        let members = Arc::new(self.members(name, digests, false, reads).await?);
+        let batch = Batch {
+            name,
+            in_digests: running.in_digests(&members, reads).await?,
+            members,
+            reads,
+        };
         let searches = located
             .into_iter()
-            .map(|located| self.search_image(running, name, located, &members));
-        let searched: Vec<(bool, SearchHit)> = in_parallel(searches).await?;
-        for (is_complete, hit) in searched {
-            found.incomplete += usize::from(!is_complete);
-            found.hits.extend(Some(hit).filter(|hit| !hit.matches.is_empty()));
-        }
-        Ok(())
+            .map(|located| self.search_image(running, &batch, located));
+        in_parallel(searches).await
     }
 
     /// What is found at a tag, and whether all of its image was looked at.
     async fn search_image(
         &self,
         running: &Running<'_>,
-        name: &RepoName,
+        batch: &Batch<'_>,
         located: Located,
-        members: &Members,
     ) -> Result<(bool, SearchHit)> {
         let mut matches: Vec<SearchMatch> = running.in_name(located.tag.as_str()).into_iter().collect();
         let mut is_complete = located.digest.is_some();
         if let Some(root) = &located.digest {
-            let parts = Parts::of(root, members);
+            let parts = Parts::of(root, &batch.members);
             is_complete = parts.are_all;
-            if parts.manifests.is_empty() {
-                matches.extend(running.in_digest(root));
-            }
-            for (digest, facts) in parts.manifests {
-                let found = running.in_digests(&digest, facts);
-                matches.extend(found.filter(|_| !is_among(&matches, SearchIn::Digest)));
+            let mut digests = parts.manifests.iter().map(|(digest, _)| digest);
+            matches.extend(match parts.manifests.is_empty() {
+                true => running.in_digest(root),
+                false => digests.find_map(|digest| batch.in_digests.get(digest).cloned()),
+            });
+            'parts: for (digest, facts) in parts.manifests {
                 for within in [SearchIn::Annotation, SearchIn::Label] {
-                    if running.looks_at(within) && !is_among(&matches, within) {
-                        _ = running.reads.take(1);
-                        let texts = self.texts(name, &digest, facts, within).await?;
-                        matches.extend(running.in_texts(within, texts).await?);
+                    if !running.looks_at(within) || is_among(&matches, within) {
+                        continue;
                     }
+                    if let Err(Spent) = batch.reads.take(1) {
+                        is_complete = false;
+                        break 'parts;
+                    }
+                    let texts = self.texts(batch.name, &digest, facts, within).await?;
+                    is_complete &= within != SearchIn::Label || texts.len() < ImageConfig::MOST;
+                    matches.extend(running.in_texts(within, texts).await?);
                 }
             }
         }
         let hit = SearchHit {
-            repository: name.clone(),
+            repository: batch.name.clone(),
             tag: Some(located.tag),
             digest: located.digest,
             matches,
@@ -393,11 +482,33 @@ impl Running<'_> {
         self.found(SearchIn::Name, name)
     }
 
-    fn in_digests(&self, digest: &Digest, facts: &Facts) -> Option<SearchMatch> {
-        let mut all = std::iter::once(digest)
-            .chain(facts.entries())
-            .chain(facts.blobs());
-        all.find_map(|digest| self.in_digest(digest))
+    /// The matches in the digests of manifests and in those that they name, by the manifest: of each the first one. What that takes is
+    /// bounded by what is kept of manifests, and counts as reads.
+    async fn in_digests(
+        &self,
+        members: &Arc<Members>,
+        reads: &Reads,
+    ) -> Result<HashMap<Digest, SearchMatch>> {
+        if !self.looks_at(SearchIn::Digest) {
+            return Ok(HashMap::new());
+        }
+        let named = members.readable();
+        let named: usize = named
+            .map(|(_, facts)| 1 + facts.entries().count() + facts.blobs().count())
+            .sum();
+        _ = reads.take_some(named / DIGESTS);
+        let (members, text) = (Arc::clone(members), self.text.clone());
+        let look = move || {
+            let found = members.readable().filter_map(|(digest, facts)| {
+                let mut all = std::iter::once(digest)
+                    .chain(facts.entries())
+                    .chain(facts.blobs());
+                let found = all.find_map(|named| found(SearchIn::Digest, &named.to_string(), &text));
+                Some((*digest, found?))
+            });
+            found.collect()
+        };
+        Ok(in_background(look).await?)
     }
 
     fn in_digest(&self, digest: &Digest) -> Option<SearchMatch> {

@@ -27,10 +27,10 @@ use crate::{
 const AT_ONCE: usize = 1000;
 
 /// How many names one request looks at before its page ends.
-pub(super) const MOST_NAMES: usize = 100_000;
+const MOST_NAMES: usize = 100_000;
 
 /// Of how many tags it is looked at when each was pushed, to sort by that.
-pub(super) const MOST_SORTED: usize = 100_000;
+const MOST_SORTED: usize = 100_000;
 
 /// What is wanted of the tags of a repository.
 #[derive(Debug, Clone, Copy)]
@@ -186,7 +186,7 @@ impl Registry {
             let mut first = First::new(wanted.order, wanted.after, wanted.limit);
             while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
                 let names: Vec<Tag> = names.into_iter().filter(is_wanted).collect();
-                let too_many = |_spent| Error::TooManyToSort { most: MOST_SORTED };
+                let too_many = |_spent| Error::TooManyToSort;
                 reads.take(names.len()).map_err(too_many)?;
                 for located in self.locate(name, names).await? {
                     let place = wanted.order.place_of(located.tag.as_str(), located.pushed);

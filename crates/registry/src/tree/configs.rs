@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 use wharf_budget::Share;
-use wharf_oci::{Digest, ImageConfig, RepoName};
+use wharf_oci::{Digest, ImageConfig, ImageConfigError, Platform, RepoName};
 use wharf_storage::{ErrorKind, Storage, layout};
 
 use super::{link::Links, manifest::INLINE, parallel::in_turn};
@@ -78,8 +78,9 @@ impl Configs {
         {
             return Ok(Ok(remembered.platform));
         }
-        Ok(self.read_sized(name, digest).await?.map(|(config, size)| {
-            let platform: Option<Box<str>> = config.platform.name().map(Into::into);
+        let read = self.read_sized(name, digest, ImageConfig::parse_platform).await?;
+        Ok(read.map(|(platform, size): (Platform, u64)| {
+            let platform: Option<Box<str>> = platform.name().map(Into::into);
             let remembered = Remembered {
                 platform: platform.clone(),
                 size,
@@ -116,15 +117,17 @@ impl Configs {
         name: &RepoName,
         digest: &Digest,
     ) -> Result<Result<ImageConfig, Unreadable>> {
-        Ok(self.read_sized(name, digest).await?.map(|(config, _)| config))
+        let read = self.read_sized(name, digest, ImageConfig::parse).await?;
+        Ok(read.map(|(config, _)| config))
     }
 
-    /// The configuration, and its size in bytes.
-    async fn read_sized(
+    /// What `parse` takes from the configuration, and its size in bytes.
+    async fn read_sized<T: Send + 'static>(
         &self,
         name: &RepoName,
         digest: &Digest,
-    ) -> Result<Result<(ImageConfig, u64), Unreadable>> {
+        parse: fn(&[u8]) -> Result<T, ImageConfigError>,
+    ) -> Result<Result<(T, u64), Unreadable>> {
         let link = layout::layer_link(name, digest);
         if self.links.target(&link).await?.is_none() {
             return Ok(Err(format!(
@@ -139,7 +142,7 @@ impl Configs {
                 match self.storage.read(&key, READ_LIMIT).await {
                     Ok(object) => {
                         let digest = *digest;
-                        return Ok(in_turn(turn, move || examine(&digest, &object.bytes)).await?);
+                        return Ok(in_turn(turn, move || examine(&digest, &object.bytes, parse)).await?);
                     }
                     Err(error) => Err(error),
                 }
@@ -147,7 +150,7 @@ impl Configs {
             read => read,
         };
         match read {
-            Ok(object) => Ok(examine(digest, &object.bytes)),
+            Ok(object) => Ok(examine(digest, &object.bytes, parse)),
             Err(error) => match error.kind() {
                 ErrorKind::NotFound => Ok(Err(format!("the configuration `{digest}` is not stored"))),
                 ErrorKind::TooLarge => Ok(Err(format!(
@@ -160,12 +163,16 @@ impl Configs {
     }
 }
 
-fn examine(digest: &Digest, bytes: &Bytes) -> Result<(ImageConfig, u64), Unreadable> {
+fn examine<T>(
+    digest: &Digest,
+    bytes: &Bytes,
+    parse: fn(&[u8]) -> Result<T, ImageConfigError>,
+) -> Result<(T, u64), Unreadable> {
     if Digest::of(digest.algorithm(), bytes) != *digest {
         return Err(damaged(digest));
     }
-    let config = ImageConfig::parse(bytes).map_err(|error| error.to_string())?;
-    Ok((config, bytes.len() as u64))
+    let parsed = parse(bytes).map_err(|error| error.to_string())?;
+    Ok((parsed, bytes.len() as u64))
 }
 
 fn damaged(digest: &Digest) -> Unreadable {

@@ -25,7 +25,11 @@ pub async fn show_image(
 ) -> Result<wire::Image> {
     let details = registry.show_image(name, reference, rights).await?;
     let digest = details.digest.to_string();
-    let (pulls, unread) = pulls.of(name, &[], &[&digest]).await;
+    // The pulls of a manifest count those by hidden tags as well.
+    let (pulls, unread) = match rights.may_see_all() {
+        true => pulls.of(name, &[], &[&digest]).await,
+        false => (None, None),
+    };
     Ok(wire::Image {
         repository: name.to_string(),
         reference: reference.to_string(),

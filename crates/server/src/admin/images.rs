@@ -1,6 +1,6 @@
 //! Repositories, tags and images, as lists show them.
 
-use wharf_activity::PullCount;
+use wharf_activity::{Counted, PullCount};
 use wharf_oci::RepoName;
 use wharf_registry::{
     ImageSummary, Registry, RepositoriesWanted, RepositorySight, Result, TagRights, TagsWanted,
@@ -117,17 +117,42 @@ pub(super) fn shown_image(image: ImageSummary) -> wire::ListedImage {
     }
 }
 
-/// The pulls of what `find` finds in the counts; nothing at all where pulls are not counted.
+/// The pulls of what `find` finds in the counts; nothing at all where pulls are not counted. Of what it does not find nothing is known
+/// where counts were forgotten.
 pub(super) fn shown_pulls<T>(
-    counts: Option<&T>,
+    counted: Option<&Counted<T>>,
     find: impl FnOnce(&T) -> Option<PullCount>,
 ) -> wire::PullCount {
-    let Some(counts) = counts else {
+    let Some(counted) = counted else {
         return wire::PullCount::default();
     };
-    let count = find(counts);
+    let count = find(&counted.counts);
+    let none = (!counted.has_forgotten).then_some(0);
     wire::PullCount {
-        pulls: Some(count.map_or(0, |count| count.count)),
+        pulls: count.map_or(none, |count| Some(count.count)),
         last_pull: count.map(|count| time(count.last.into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_count_was_not_pulled_unless_counts_were_forgotten() {
+        let shown = |has_forgotten, count| {
+            let counted = Counted {
+                counts: count,
+                is_complete: true,
+                has_forgotten,
+            };
+            shown_pulls(Some(&counted), |count| *count).pulls
+        };
+        let one = PullCount {
+            count: 1,
+            ..PullCount::default()
+        };
+        assert_eq!((shown(false, None), shown(false, Some(one))), (Some(0), Some(1)));
+        assert_eq!((shown(true, None), shown(true, Some(one))), (None, Some(1)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use wharf_activity::{AllPulls, PullCount, Pulls, RepositoryPulls};
+use wharf_activity::{AllPulls, Counted, PullCount, Pulls, RepositoryPulls};
 use wharf_oci::RepoName;
 use wharf_registry::Result;
 use wharf_storage::Objects;
@@ -33,20 +33,21 @@ impl PullCounts {
         })
     }
 
-    /// The pulls of `tags` and `digests` of the repository `name`, and why they are left out: they cannot be read. Where they are not
+    /// The pulls of `tags` and `digests` of the repository `name`, and why they are left out: they cannot all be read. Where they are not
     /// counted there is neither.
     pub(super) async fn of(
         &self,
         name: &RepoName,
         tags: &[&str],
         digests: &[&str],
-    ) -> (Option<RepositoryPulls>, Option<String>) {
+    ) -> (Option<Counted<RepositoryPulls>>, Option<String>) {
         told(match self {
             Self::None => Ok(None),
             Self::Counting(pulls) => pulls.of(name, tags, digests).await.map(Some),
-            Self::Written(objects) => Pulls::written(&**objects)
-                .await
-                .map(|mut all| Some(all.repositories.remove(name.as_str()).unwrap_or_default())),
+            Self::Written(objects) => Pulls::written(&**objects).await.map(|mut all| {
+                let pulls = all.repositories.remove(name.as_str());
+                Some(counted(&all, pulls.unwrap_or_default()))
+            }),
         })
     }
 
@@ -54,7 +55,7 @@ impl PullCounts {
     pub(super) async fn totals(
         &self,
         names: &[&RepoName],
-    ) -> (Option<HashMap<RepoName, PullCount>>, Option<String>) {
+    ) -> (Option<Counted<HashMap<RepoName, PullCount>>>, Option<String>) {
         told(match self {
             Self::None => Ok(None),
             Self::Counting(pulls) => pulls.totals(names).await.map(Some),
@@ -63,15 +64,28 @@ impl PullCounts {
                 let totals = names
                     .iter()
                     .filter_map(|name| Some(((*name).clone(), total(name)?)));
-                Some(totals.collect())
+                Some(counted(&all, totals.collect()))
             }),
         })
     }
 }
 
-/// Pulls that were read, or the reason why not. A list without pulls is worth more than none.
-fn told<T>(read: wharf_storage::Result<Option<T>>) -> (Option<T>, Option<String>) {
+/// Some of the counts of `all`.
+fn counted<T>(all: &AllPulls, counts: T) -> Counted<T> {
+    Counted {
+        counts,
+        is_complete: all.is_complete,
+        has_forgotten: all.has_forgotten,
+    }
+}
+
+/// Pulls that were read, or the reason why not. A list without pulls is worth more than none, and than one with wrong ones.
+fn told<T>(read: wharf_storage::Result<Option<Counted<T>>>) -> (Option<Counted<T>>, Option<String>) {
     match read {
+        Ok(Some(pulls)) if !pulls.is_complete => {
+            let text = "some counts of pulls cannot be read, or there are too many: pulls are left out";
+            (None, Some(text.to_owned()))
+        }
         Ok(pulls) => (pulls, None),
         Err(error) => {
             tracing::warn!(%error, "the counts of pulls cannot be read; a list is shown without them");
@@ -94,8 +108,9 @@ impl fmt::Debug for PullCounts {
 #[cfg(test)]
 mod tests {
     use wharf_storage::{
-        Operation,
+        Operation, Put,
         faulty::{Fault, Faulty},
+        layout,
         object::ObjectStorage,
     };
 
@@ -113,7 +128,25 @@ mod tests {
         assert!(read.is_none() && problem.unwrap().contains("left out"));
         faulty.heal();
         let (read, problem) = pulls.of(&name, &["1.0"], &[]).await;
-        assert_eq!((read, problem), (Some(RepositoryPulls::default()), None));
+        let nothing = Counted {
+            is_complete: true,
+            ..Counted::default()
+        };
+        assert_eq!((read, problem), (Some(nothing), None));
         assert_eq!(PullCounts::None.totals(&[&name]).await, (None, None));
+    }
+
+    /// A replica whose counts cannot be understood may have counted pulls.
+    #[tokio::test]
+    async fn pulls_of_which_some_cannot_be_understood_are_left_out_with_the_reason() {
+        let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());
+        let name: RepoName = "app".parse().unwrap();
+        let pulls = PullCounts::Written(Arc::clone(&objects));
+        let stranger = Put::new(layout::pulls().join("stranger").unwrap(), "later form");
+        objects.publish(&[stranger]).await.unwrap();
+        let (read, problem) = pulls.of(&name, &["1.0"], &[]).await;
+        assert!(read.is_none() && problem.unwrap().contains("left out"));
+        let (read, problem) = pulls.totals(&[&name]).await;
+        assert!(read.is_none() && problem.unwrap().contains("left out"));
     }
 }

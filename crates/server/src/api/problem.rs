@@ -344,7 +344,7 @@ impl From<RegistryError> for Problem {
                 };
             }
             RegistryError::TooManyTags { .. } => Kind::TooManyTags,
-            RegistryError::TooManyToSort { .. } => {
+            RegistryError::TooManyToSort => {
                 return Self::new(Kind::BadQuery, error.to_string()).with_field("sort");
             }
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,

@@ -37,7 +37,7 @@ pub struct Image {
     /// What was not looked for, or cannot be read, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
-    /// How often the manifest was pulled, by a tag or by its digest.
+    /// How often the manifest was pulled, by a tag or by its digest; absent where rules hide tags of the repository from the caller.
     #[serde(flatten)]
     pub pulls: PullCount,
 }

@@ -21,13 +21,13 @@ pub struct RepositoryPage {
 pub struct ListedRepository {
     /// Name of the repository.
     pub name: String,
-    /// How many tags it has that the caller may pull; `null` where there are more than 10,000.
+    /// How many tags it has that the caller may pull; `null` where there are more than 10,000, or they are among too many others.
     pub tags: Option<usize>,
     /// When one of these was pushed last; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<String>,
     /// How many manifests it has, of those that the caller may pull: all of them, or those that these tags need where rules hide others.
-    /// `null` where there are more than 5,000.
+    /// `null` where there are more than 5,000, or too many tags to tell.
     pub manifests: Option<usize>,
     /// Bytes of what these manifests name, each digest counted once, as far as the manifests state them; `null` where there are more than
     /// 5,000 manifests or 50,000 digests, and where nothing is stated. Other repositories may share some of them.
@@ -167,7 +167,7 @@ pub struct ListedPlatform {
 /// How often something was pulled. The pulls of the last seconds are not counted yet.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PullCount {
-    /// How often, since its pulls are counted; absent where they are not counted.
+    /// How often, since its pulls are counted; absent where they are not counted, or may have been forgotten.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pulls: Option<u64>,
     /// When last; absent where that is not known, or it was not pulled.

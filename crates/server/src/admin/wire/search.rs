@@ -13,7 +13,8 @@ pub struct SearchPage {
     /// The cursor with which the search goes on; absent once everything was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
-    /// How many images were not looked at whole: manifests of them are missing or damaged, or an index lists more than 64.
+    /// How many images were not looked at whole: manifests of them are missing or damaged, or they have too many parts. A repository in
+    /// which too many tags come before the next one that the caller may pull counts as one.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub incomplete: usize,
 }
