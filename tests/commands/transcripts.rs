@@ -18,6 +18,8 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("transcript_of_one_image", &[], one_image);
     suite.test("transcript_of_files", &[], files);
     suite.test("transcript_of_transfers", &[], transfers);
+    suite.test("transcript_of_changes", &[], changes);
+    suite.test("transcript_of_operating", &[], operating);
     suite.test("transcript_of_errors", &[], errors);
 }
 
@@ -210,6 +212,50 @@ fn transfers() {
         all.run(command);
     }
     all.is("transfers");
+}
+
+fn changes() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    for command in [
+        "tag cp HOST/app:1.1 stable",
+        "tag cp HOST/app:1.0 stable",
+        "tag mv HOST/app:stable 2.0",
+        "tag history HOST/app:latest",
+        "tag history HOST/app:latest --json",
+        "tag rm HOST/app:2.0 --dry-run",
+        "tag rm HOST/app:2.0 --dry-run --json",
+        "tag rm HOST/app:2.0",
+        "tag rm HOST/app:2.0 --yes",
+        "tag rm HOST/app:none --yes",
+        "repo rm HOST/app --if-empty --yes",
+        "repo rm HOST/team/signed --yes --json",
+        "trash ls --server HOST",
+        "referrers HOST/app:1.1",
+    ] {
+        all.run(&format!("{command} {ADMINISTRATOR}"));
+    }
+    all.is("changes");
+}
+
+fn operating() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    let nothing = format!("sha256:{}", "0".repeat(64));
+    for command in [
+        "referrers HOST/team/signed:2.0",
+        "referrers HOST/team/signed:2.0 --json",
+        &format!("why {nothing} --server HOST"),
+        &format!("why {nothing} --server HOST --json"),
+        "prune app --keep 1 --server HOST",
+        "prune app --keep 1 --server HOST --json",
+        "trash ls --server HOST",
+        "trash ls --server HOST --json",
+        "trash show 20260102T030405.678-0a1b2c3d-4e5f --server HOST",
+    ] {
+        all.run(&format!("{command} {ADMINISTRATOR}"));
+    }
+    all.is("operating");
 }
 
 fn errors() {
