@@ -32,6 +32,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
             a_long_secret_is_not_cut,
             a_login_of_podman_is_found,
             a_logout_names_what_is_left,
+            a_logout_removes_the_entry_though_the_helper_fails,
         ]
     );
     tests!(
@@ -291,6 +292,19 @@ async fn a_logout_names_what_is_left() {
         text.contains("containers/auth.json` still has a login for `registry.test`"),
         "{text}"
     );
+}
+
+async fn a_logout_removes_the_entry_though_the_helper_fails() {
+    let machine = machine().await;
+    machine.helper("broken", "echo 'the key ring is locked'; exit 1");
+    machine.log_in(r#"{"auths":{"registry.test":{"auth":"b2xkOm9sZA=="}},"credsStore":"broken"}"#);
+    let output = machine.run(&["logout", "registry.test"], "").await;
+    let text = said(&output);
+    assert!(
+        !output.status.success() && text.contains("the key ring is locked"),
+        "{text}"
+    );
+    assert!(!machine.read("config.json").contains("b2xkOm9sZA=="));
 }
 
 async fn docker_and_others_read_what_a_login_keeps() {

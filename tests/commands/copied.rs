@@ -4,7 +4,7 @@ use serde_json::json;
 use tempfile::TempDir;
 use wharf_testkit::{
     Content, basic,
-    faults::FaultProxy,
+    faults::{Fault, FaultProxy, Refusal, Which},
     image,
     peer::{Peer, REGISTRY_2},
     suite::{Part, Suite},
@@ -23,6 +23,17 @@ pub(crate) fn add_to(suite: &mut Suite) {
     );
     suite.test("no_referrers_leaves_them_out", &[], without_referrers);
     suite.test("one_registry_mounts_and_sends_no_blob", &[], mounts);
+    suite.test(
+        "blobs_that_are_there_are_not_sent_where_nothing_is_mounted",
+        &[],
+        without_mounts,
+    );
+    suite.test(
+        "layers_from_elsewhere_are_copied_where_the_source_has_them",
+        &[],
+        foreign,
+    );
+    suite.test("an_inventory_goes_on_after_what_cannot_be_read", &[], inventory);
     suite.test("a_second_copy_sends_nothing", &[], twice);
     suite.test("platforms_make_a_new_index_and_say_so", &[], platforms);
     suite.test("all_tags_come_and_a_bad_one_is_named", &[], all_tags);
@@ -251,4 +262,110 @@ fn signed_elsewhere() {
             assert_holds(&to, "app", &signed.cosign_tag, &own);
         }
     }
+}
+
+fn without_mounts() {
+    let server = registry(Engine::Filesystem);
+    let proxy = FaultProxy::start(server.address());
+    let authority = proxy.endpoint().replace("http://", "");
+    let content = Content::of(image::oci_index("unmounted"));
+    content.push(&authority, "one", "1");
+    let refuse = |containing: &'static str| {
+        let refused = Fault::Refuse(Refusal::new(405, "UNSUPPORTED"));
+        proxy.inject(Which::next("", containing).times(0), refused);
+    };
+    refuse("mount=");
+    refuse("/two/manifests/1");
+    let arguments = [
+        "copy".to_owned(),
+        format!("{authority}/one:1"),
+        format!("{authority}/two"),
+    ];
+    let arguments = arguments.each_ref().map(String::as_str);
+    wharf(&arguments).bad();
+    proxy.clear();
+    refuse("mount=");
+    // The manifests are gone again, and the blobs are there.
+    for manifest in &content.manifests {
+        let path = format!("/v2/two/manifests/{}?force=true", manifest.digest);
+        wharf_testkit::wire::Request::new("DELETE", &path)
+            .send(&authority)
+            .unwrap();
+    }
+    wharf(&arguments).good();
+    let sent = |request: &&String| request.starts_with("PUT") && request.contains("/blobs/");
+    let requests = proxy.requests();
+    assert_eq!(requests.iter().filter(sent).count(), 0, "{requests:#?}");
+    assert_holds(&authority, "two", "1", &content);
+}
+
+fn foreign() {
+    let start = |engine: Engine| {
+        builder(engine)
+            .config("validation: {manifests: {urls: {allow: ['^https://foreign\\.example/']}}}")
+            .start()
+    };
+    for engine in ENGINES {
+        let (from, to) = (start(engine), start(engine));
+        let (from, to) = (host(&from), host(&to));
+        let mut image = image::oci("foreign");
+        image.blobs.truncate(1);
+        let layer = image::Blob::random(7, 1000)
+            .of_type("application/vnd.oci.image.layer.nondistributable.v1.tar+gzip");
+        let mut manifest = image.manifest.json();
+        manifest["layers"] = json!([layer.descriptor()]);
+        manifest["layers"][0]["urls"] = json!(["https://foreign.example/layer"]);
+        image.manifest = image::Manifest::new(&image.manifest.media_type, &manifest);
+        image.blobs.push(layer.clone());
+        let content = Content::of(image);
+        content.push(&from, "app", "1");
+        wharf(&["copy", "-q", &format!("{from}/app:1"), &format!("{to}/app")]).good();
+        assert_holds(&to, "app", "1", &content);
+        // Where the source does not have it, it stays out, and that is said also to one that wants it quiet.
+        let (without, other) = (start(engine), start(engine));
+        let (without, other) = (host(&without), host(&other));
+        let mut partial = content.clone();
+        partial.blobs.remove(&layer.digest);
+        partial.push(&without, "app", "1");
+        let said = wharf(&["copy", "-q", &format!("{without}/app:1"), &format!("{other}/app")]);
+        assert!(
+            said.err
+                .contains(&format!("the layer {} stays out", layer.digest)),
+            "{said:?}"
+        );
+        said.good();
+        assert_holds(&other, "app", "1", &partial);
+    }
+}
+
+fn inventory() {
+    let server = registry(Engine::Filesystem);
+    let proxy = FaultProxy::start(server.address());
+    let authority = proxy.endpoint().replace("http://", "");
+    let content = Content::of(image::oci("inventory"));
+    for name in ["a", "b", "c"] {
+        content.push(&authority, name, "1");
+    }
+    proxy.inject(
+        Which::next("GET", "/v2/a/tags").times(0),
+        Fault::Refuse(Refusal::new(403, "DENIED")),
+    );
+    proxy.inject(
+        Which::next("GET", "/v2/b/manifests").times(0),
+        Fault::Refuse(Refusal::new(404, "MANIFEST_UNKNOWN")),
+    );
+    let said = wharf(&["inventory", &authority]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    for text in [
+        "`a` is left out: ",
+        "`b:1` is left out: ",
+        "2 of 3 repositories could not be read whole",
+    ] {
+        assert!(said.err.contains(text), "{text}: {said:?}");
+    }
+    let digest = content.blobs.keys().next().unwrap();
+    assert!(
+        said.out.contains(&format!("repository c\n{digest}\n")),
+        "{said:?}"
+    );
 }

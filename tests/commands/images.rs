@@ -176,7 +176,7 @@ fn no_image() {
 }
 
 /// An image of one layer.
-fn base() -> Image {
+pub(crate) fn base() -> Image {
     let config = json!({
         "os": "linux", "architecture": "amd64", "config": {"Env": ["V=1"]},
         "history": [{"created_by": "/bin/sh -c #(nop) ADD base.tar /"}],
@@ -189,7 +189,7 @@ fn base() -> Image {
 }
 
 /// The same with another layer above it.
-fn upper() -> Image {
+pub(crate) fn upper() -> Image {
     let config = json!({
         "os": "linux", "architecture": "amd64", "config": {"Env": ["V=2"]},
         "history": [

@@ -17,6 +17,7 @@ mod faulty;
 mod files;
 mod hostile;
 mod images;
+mod mirrored;
 mod others;
 mod referring;
 mod registries;
@@ -24,6 +25,7 @@ mod scene;
 mod shelf;
 mod tagged;
 mod told;
+mod transcripts;
 
 use wharf_testkit::suite::Suite;
 
@@ -34,6 +36,7 @@ fn main() {
     files::add_to(&mut suite);
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
+    mirrored::add_to(&mut suite);
     others::add_to(&mut suite);
     deleted::add_to(&mut suite);
     tagged::add_to(&mut suite);
@@ -43,6 +46,7 @@ fn main() {
     administered::add_to(&mut suite);
     faulty::add_to(&mut suite);
     hostile::add_to(&mut suite);
+    transcripts::add_to(&mut suite);
     let conclusion = suite.run();
     wharf_testkit::docker::stop();
     conclusion.exit();

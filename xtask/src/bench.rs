@@ -5,6 +5,7 @@ mod bucket;
 mod client;
 mod collect;
 mod content;
+mod copy;
 mod feature;
 mod http;
 mod load;
@@ -159,6 +160,9 @@ struct Bench {
 impl Bench {
     /// Gives every server that can do it its turns at `row`, round by round.
     fn row(&mut self, row: &Row) -> Result<Outcome> {
+        if let Measure::Copying = row.measure {
+            return self.copies(row);
+        }
         let mut measured = Measured::default();
         for place in 0..self.servers.len() {
             if self.servers[place].name == NGINX && !row.nginx {
@@ -196,6 +200,39 @@ impl Bench {
                 .retain(|(name, _)| failures.iter().all(|(failed, _)| failed != name));
         }
         self.seeds.end_row()?;
+        progress("");
+        Ok(Outcome::Measured(measured))
+    }
+
+    /// Gives every program that copies images its turns at `row`, between two registries of wharf.
+    fn copies(&self, row: &Row) -> Result<Outcome> {
+        let mut measured = Measured::default();
+        let Some(server) = self.servers.iter().find(|server| server.name == WHARF) else {
+            measured
+                .failures
+                .push((WHARF.to_owned(), "it takes no part in this run".to_owned()));
+            return Ok(Outcome::Measured(measured));
+        };
+        let (tools, missing) = copy::tools(server, &target_directory()?);
+        for name in missing {
+            measured
+                .failures
+                .push((name.to_owned(), "it is not installed".to_owned()));
+        }
+        let copies = copy::Copies::prepare(&self.stage, server, self.quick)?;
+        measured.turns = tools
+            .iter()
+            .map(|tool| (tool.name.to_owned(), Vec::new()))
+            .collect();
+        for round in 0..row.rounds[usize::from(self.quick)] {
+            progress(&format!("{}, round {}", row.id, round + 1));
+            for (tool, (name, readings)) in tools.iter().zip(&mut measured.turns) {
+                match copies.turn(tool) {
+                    Ok(reading) => readings.push(reading),
+                    Err(error) => measured.failures.push((name.clone(), format!("{error:#}"))),
+                }
+            }
+        }
         progress("");
         Ok(Outcome::Measured(measured))
     }
@@ -240,6 +277,7 @@ fn turn(
                 quick,
             });
         }
+        Measure::Copying => bail!("a copy has no turn of a server"),
     };
     let running = server.start(stage, root, row.needs)?;
     let reading = measure(&Turn {
@@ -272,6 +310,12 @@ fn probe(stage: &Stage, server: &Server, feature: Feature, root: &Path) -> Resul
         let able = server.run(stage, root, feature, &collect::ONLINE).is_ok();
         running.stop()?;
         return Ok(able);
+    }
+    if feature == Feature::Screens {
+        let path = format!("/api/v1/tags?repository={}", seed::IMAGE_REPOSITORY);
+        let answer = running.client()?.exchange("GET", &path, &[], &[]);
+        running.stop()?;
+        return Ok(answer.is_ok_and(|answer| answer.status == 200));
     }
     let Some(authorization) = stage.materials.as_ref().and_then(|m| m.authorization(feature)) else {
         running.stop()?;

@@ -530,6 +530,12 @@ impl Sight<'_> {
         rules.is_some_and(|rules| rules.list().iter().any(|rule| !rule.tags.is_empty()))
     }
 
+    /// Whether there may be a tag of `name` that the client may not see although it may see the repository.
+    pub fn limits_tags_of(&self, name: &wharf_oci::RepoName) -> bool {
+        let rules = self.rules.as_ref().filter(|_| !self.principal.is_of_operator());
+        rules.is_some_and(|rules| rules.limit_tags_of(name.as_str(), asker(self.principal, self.address)))
+    }
+
     /// Whether the client may pull from the repository, and, if `tag` is given, that tag.
     pub fn sees(&self, name: &wharf_oci::RepoName, tag: Option<&str>) -> bool {
         let pull = Action {

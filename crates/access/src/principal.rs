@@ -126,6 +126,15 @@ impl Principal {
         matches!(self.via, Via::Password | Via::Proxy)
     }
 
+    /// The first name, not before `name`, of a repository that its token may open; it need not exist. Without a token that is `name`
+    /// itself, and `None` when there is none.
+    pub fn next_repository<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        match &self.via {
+            Via::Token(claims) => claims.next_repository(name),
+            _ => Some(name),
+        }
+    }
+
     /// How the client has proved which account it has.
     pub fn via(&self) -> &Via {
         &self.via

@@ -276,6 +276,14 @@ impl Rules {
         }
     }
 
+    /// Whether a rule for some tags is about the client and the repository `name`.
+    pub fn limit_tags_of(&self, name: &str, asker: Asker<'_>) -> bool {
+        let mut of_tags = self.rules.iter().filter(|rule| !rule.tags.is_empty());
+        of_tags.any(|rule| {
+            rule.fits_name(name, asker) && rule.fits_client(&self.groups, asker, Some(Verb::Pull))
+        })
+    }
+
     /// Where the repositories lie that `asker` may see, at most.
     pub fn visible(&self, asker: Asker<'_>) -> Visible {
         let allowing = self.rules.iter().filter(|rule| {

@@ -111,6 +111,21 @@ impl RepositoryPulls {
         }
     }
 
+    /// Adds the pulls of all, and of these `tags` and `digests` apart.
+    fn add_some(&mut self, other: &Self, tags: &[&str], digests: &[&str]) {
+        self.total.add(other.total);
+        for (sum, counts, wanted) in [
+            (&mut self.tags, &other.tags, tags),
+            (&mut self.digests, &other.digests, digests),
+        ] {
+            for name in wanted {
+                if let Some((name, count)) = counts.get_key_value(*name) {
+                    sum.entry(name.clone()).or_default().add(*count);
+                }
+            }
+        }
+    }
+
     fn size(&self) -> usize {
         1 + self.tags.len() + self.digests.len()
     }

@@ -56,7 +56,20 @@ pub enum AdministrationError {
     Registry(#[from] Error),
 }
 
+/// Refusals of a wharf that does not let this client use its API at all, though it may use the standard one.
+const NOT_FROM_HERE: [&str; 3] = ["needs-tls", "foreign-host", "not-this-machine"];
+
 impl AdministrationError {
+    /// Whether the registry has no such API for this client, so that the standard API is what is left: there the registry says which
+    /// right is missing.
+    pub fn leaves_standard_api(&self) -> bool {
+        match self {
+            Self::Refused { kind, .. } => NOT_FROM_HERE.contains(&&**kind),
+            Self::OtherVersion { .. } | Self::NotWharf { .. } => true,
+            Self::Registry(error) => matches!(error, Error::Unauthorized { .. } | Error::MissingRight { .. }),
+        }
+    }
+
     /// Whether the registry refuses with a problem of this kind.
     pub fn is(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { kind, .. } if kind == wanted)

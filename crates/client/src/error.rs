@@ -1,5 +1,7 @@
 //! Why a registry could not be read, and what to do about it.
 
+use std::time::Duration;
+
 use http::StatusCode;
 use wharf_oci::Digest;
 
@@ -20,7 +22,10 @@ pub enum Error {
         reason: String,
     },
     /// The connection broke while a request was under way.
-    #[error("the connection to `{url}` broke: {reason}; the same command may succeed when it is repeated")]
+    #[error(
+        "the connection to `{url}` broke: {reason}; the same command may succeed when it is repeated{}",
+        broken_upload(url)
+    )]
     Interrupted {
         /// Host and path that were asked.
         url: String,
@@ -67,6 +72,8 @@ pub enum Error {
         status: StatusCode,
         /// Reason in the registry's words.
         message: String,
+        /// Time after which the registry wants to be asked again.
+        after: Option<Duration>,
     },
     /// The list of referrers that clients keep at a tag cannot be extended.
     #[error("the list of referrers at the tag `{tag}` of `{repository}` cannot be extended: {reason}")]
@@ -201,12 +208,36 @@ fn missing_right(host: &str, user: Option<&str>, scope: &str) -> String {
     }
 }
 
+/// Amazon's ECR makes no repository by itself, and ends the connection of an upload to one that does not exist
+/// (aws/containers-roadmap#1970).
+fn broken_upload(url: &str) -> &'static str {
+    let host = url
+        .trim_start_matches("https://")
+        .split('/')
+        .next()
+        .unwrap_or_default();
+    match host.contains(".dkr.ecr.") && url.contains("/blobs/uploads/") {
+        true => {
+            ", but not if the repository does not exist: ECR makes none by itself, `aws ecr create-repository` does"
+        }
+        false => "",
+    }
+}
+
 /// What to do about a refusal, where the registry does not say it.
 fn remedy(path: &str, status: StatusCode, message: &str) -> &'static str {
     let has_code = |code: &str| message.starts_with(code);
     match status.as_u16() {
         400 | 401 | 403 | 404 | 405 | 501 if path.starts_with("/v2/_catalog") => {
             "; it does not list its repositories, or not for this user: name one, as in `wharf tag ls HOST/REPOSITORY`"
+        }
+        // Google's registries (GoogleCloudPlatform/docker-credential-gcr#73).
+        400 if has_code("GOOGLE_MANIFEST_DANGLING_TAG") => {
+            "; this registry deletes a digest only when no tag points at it any more: delete its tags first"
+        }
+        // ECR's repositories and Harbor's projects.
+        404 if has_code("NAME_UNKNOWN") && path.contains("/blobs/uploads/") => {
+            "; this registry makes no repository or project by itself: make it there first, or look at the name"
         }
         405 => "; the registry cannot do this, or it is switched off there",
         // Our own server says which right, and what to do.
@@ -229,6 +260,7 @@ mod tests {
             path: path.to_owned(),
             status: StatusCode::from_u16(status).unwrap(),
             message: message.to_owned(),
+            after: None,
         };
         refused.to_string()
     }
@@ -247,6 +279,26 @@ mod tests {
         );
         assert!(!own.contains("lacks the right"), "{own}");
         assert!(refused("/v2/a/tags/list", 404, "NAME_UNKNOWN: x").contains("no such repository"));
+    }
+
+    #[test]
+    fn what_some_registries_mean_is_said() {
+        let dangling = "GOOGLE_MANIFEST_DANGLING_TAG: Manifest is still referenced by tag: v1";
+        assert!(refused("/v2/p/app/manifests/sha256:0", 400, dangling).contains("delete its tags first"));
+        let unknown =
+            "NAME_UNKNOWN: The repository with name 'app' does not exist in the registry with id '1'";
+        let push = refused("/v2/app/blobs/uploads/", 404, unknown);
+        assert!(push.contains("make it there first"), "{push}");
+        let broken = |url: &str| {
+            let error = Error::Interrupted {
+                url: url.to_owned(),
+                reason: "x".to_owned(),
+            };
+            error.to_string()
+        };
+        let ecr = broken("https://1.dkr.ecr.eu-central-1.amazonaws.com/v2/app/blobs/uploads/");
+        assert!(ecr.contains("aws ecr create-repository"), "{ecr}");
+        assert!(!broken("https://registry.example/v2/app/blobs/uploads/").contains("ecr"));
     }
 
     #[test]

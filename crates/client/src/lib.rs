@@ -17,6 +17,8 @@ pub mod control;
 mod credentials;
 mod deletion;
 mod error;
+#[cfg(test)]
+mod fake;
 mod fallback;
 mod lifetimes;
 mod names;
@@ -25,6 +27,7 @@ mod patience;
 mod probe;
 mod problem;
 mod push;
+mod referrers;
 mod site;
 mod stream;
 mod text;

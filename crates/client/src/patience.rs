@@ -8,6 +8,8 @@ use std::{
 
 use http::{HeaderMap, StatusCode, header};
 
+use crate::Error;
+
 /// The longest time that a registry may ask to wait; beyond it the user decides.
 const LONGEST: Duration = Duration::from_secs(120);
 /// Time that one request waits at most, all pauses together.
@@ -70,11 +72,27 @@ impl fmt::Debug for Notices {
 
 impl Fault {
     pub(crate) fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
-        let after = retry_after(headers);
+        Self::of_status(status, retry_after(headers))
+    }
+
+    /// What is wrong with a request that ended with an error.
+    pub(crate) fn of_error(error: &Error) -> Option<Self> {
+        match error {
+            Error::Unreachable { .. } | Error::Interrupted { .. } => Some(Self::Broken),
+            // The connection is slow, and the rest of the blob may pass with the next request.
+            Error::Refused { status, .. } if *status == StatusCode::REQUEST_TIMEOUT => {
+                Some(Self::Failing(*status))
+            }
+            Error::Refused { status, after, .. } => Self::of_status(*status, *after),
+            _ => None,
+        }
+    }
+
+    fn of_status(status: StatusCode, after: Option<Duration>) -> Option<Self> {
         match status.as_u16() {
             429 => Some(Self::Busy { status, after }),
             503 if after.is_some() => Some(Self::Busy { status, after }),
-            500 | 502 | 503 | 504 => Some(Self::Failing(status)),
+            500 | 502..=504 => Some(Self::Failing(status)),
             _ => None,
         }
     }

@@ -9,13 +9,15 @@ use std::{
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::{Body, Frame, SizeHint};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use tokio::{sync::mpsc, time::timeout};
-use wharf_oci::{Descriptor, Digest, ManifestView, Reference, media_type, referrers_tag};
+use wharf_oci::{Descriptor, Digest, Reference, media_type};
 
 use crate::{
-    Client, Error, MANIFEST_LIMIT, PAGE_LIMIT, Result, Target,
-    stream::{ATTEMPTS, Blob, Checked, pause},
+    Client, Error, PAGE_LIMIT, Result, Target,
+    patience::{self, Patience},
+    stream::{Blob, Checked},
     wire::{Answer, Opened, READ_TIMEOUT},
 };
 
@@ -23,10 +25,10 @@ use crate::{
 const FINISH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 /// Time after which an upload is asked about again that a broken connection still holds.
 const HELD: Duration = Duration::from_millis(300);
+/// How often it is asked about.
+const HELD_TRIES: u32 = 4;
 /// Pieces of a blob between the reader and the connection.
 const PIECES: usize = 4;
-/// Requests for pages of one list of referrers.
-const MOST_PAGES: usize = 1000;
 
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
@@ -61,6 +63,15 @@ impl Client {
         let length = opened.response.headers().get(header::CONTENT_LENGTH);
         let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
         Ok(Some(length.unwrap_or_default()))
+    }
+
+    /// Whether a repository that is read has a blob.
+    ///
+    /// # Errors
+    /// When the registry refuses to answer.
+    pub async fn has_blob(&self, repository: &str, digest: &Digest) -> Result<bool> {
+        let target = Target::pull(repository, &format!("blobs/{digest}"));
+        Ok(self.look(&target).await?.is_some())
     }
 
     /// The digest of a manifest of a repository that is read; `None`: there is none.
@@ -123,7 +134,7 @@ impl Client {
         };
         let mut checked = Checked::new(blob, descriptor);
         let mut position = 0;
-        let mut failures = 0;
+        let mut trouble = Trouble::default();
         loop {
             let reached = checked.seek(position);
             let result = match reached {
@@ -136,14 +147,13 @@ impl Client {
             let Err(error) = result else {
                 return Ok(Upload::Sent);
             };
-            failures += 1;
             self.forget_login(&target, &error);
-            pause_for_upload(failures, error).await?;
+            self.pause_for_upload(&mut trouble, error).await?;
             match self.progress(&target, &location).await? {
                 Some((next, at)) => {
                     // The registry has more than before: the connection is slow or bad, but not useless.
                     if at > position {
-                        failures = 0;
+                        trouble = Trouble::default();
                     }
                     (location, position) = (next, at);
                 }
@@ -165,7 +175,10 @@ impl Client {
     /// When the registry cannot be asked.
     pub async fn mount_blob(&self, repository: &str, digest: &Digest, from: &str) -> Result<bool> {
         let target = Target::push(repository, Some(from));
-        let path = format!("/v2/{repository}/blobs/uploads/?mount={digest}&from={from}");
+        let path = format!(
+            "/v2/{repository}/blobs/uploads/?mount={digest}&from={}",
+            in_query(from)
+        );
         let url = self.wire.url(&path)?;
         let answer = self
             .change(&target, Method::POST, &url, HeaderMap::new(), Bytes::new())
@@ -194,9 +207,11 @@ impl Client {
     ) -> Result<Started> {
         let path = format!("/v2/{repository}/blobs/uploads/");
         if let Some(from) = from {
-            let url = self
-                .wire
-                .url(&format!("{path}?mount={}&from={from}", descriptor.digest))?;
+            let url = self.wire.url(&format!(
+                "{path}?mount={}&from={}",
+                descriptor.digest,
+                in_query(from)
+            ))?;
             let answer = self.change(target, Method::POST, &url, HeaderMap::new(), Bytes::new());
             match answer.await {
                 Ok(answer) if answer.status == StatusCode::CREATED => return Ok(Started::Mounted),
@@ -367,67 +382,19 @@ impl Client {
         Ok(PushedManifest { lists_subject })
     }
 
-    /// The manifests that refer to `subject`: by the API of the registry, or where it has none by the tag that clients keep in
-    /// its place.
-    ///
-    /// # Errors
-    /// When the list cannot be read. A registry without it has none.
-    pub async fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let target = Target::pull(repository, &format!("referrers/{subject}"));
-        let mut next = Some(target.path.clone());
-        let mut found = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let Some(page) = next.take() else {
-                break;
-            };
-            let answer = match self.get(&target, &page, PAGE_LIMIT).await {
-                Ok(answer) => answer,
-                Err(Error::Refused { status, .. }) if has_no_api(status) => {
-                    return self.fallback(repository, subject).await;
-                }
-                Err(error) => return Err(error),
-            };
-            next = self.wire.next_page(&page, &answer)?;
-            let is_index = answer
-                .header(&header::CONTENT_TYPE)
-                .is_some_and(|kind| media_type::essence(kind) == media_type::OCI_INDEX);
-            match ManifestView::parse_stored(&answer.body) {
-                Ok(view) if is_index || !view.manifests.is_empty() => found.extend(view.manifests),
-                _ => return self.fallback(repository, subject).await,
-            }
-        }
-        Ok(found)
-    }
-
-    /// The manifests that the fallback tag of `subject` lists.
-    ///
-    /// # Errors
-    /// When the tag cannot be read; without it the list is empty.
-    pub async fn fallback(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let tag = Reference::Tag(referrers_tag(subject));
-        let target = Target::pull(repository, &format!("manifests/{tag}"));
-        match self.get(&target, &target.path, MANIFEST_LIMIT).await {
-            Ok(answer) => Ok(ManifestView::parse_stored(&answer.body)
-                .map(|view| view.manifests)
-                .unwrap_or_default()),
-            Err(Error::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(Vec::new()),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Asks with `HEAD`; `None`: it does not exist.
     async fn look(&self, target: &Target) -> Result<Option<Opened>> {
-        let mut failures = 0;
+        let mut patience = Patience::default();
         loop {
             let mut headers = HeaderMap::new();
             for accept in crate::ACCEPT {
                 headers.append(header::ACCEPT, HeaderValue::from_static(accept));
             }
-            let opened = match self.open(target, &Method::HEAD, headers).await {
+            let opened = self.open(target, &Method::HEAD, headers);
+            let opened = match self.wire.limited(&target.path, opened).await {
                 Ok(opened) => opened,
                 Err(error) => {
-                    failures += 1;
-                    pause(failures, error).await?;
+                    self.wire.pause_after(&mut patience, error).await?;
                     continue;
                 }
             };
@@ -440,9 +407,9 @@ impl Client {
                         path: target.path.clone(),
                         status,
                         message: "without a reason".to_owned(),
+                        after: patience::retry_after(opened.response.headers()),
                     };
-                    failures += 1;
-                    pause(failures, error).await?;
+                    self.wire.pause_after(&mut patience, error).await?;
                 }
             }
         }
@@ -485,21 +452,17 @@ impl Client {
         headers: HeaderMap,
         body: Bytes,
     ) -> Result<Answer> {
-        let mut failures = 0;
+        let mut patience = Patience::default();
         loop {
             match self.change_once(target, &method, url, &headers, &body).await {
-                Err(error) => {
-                    failures += 1;
-                    pause(failures, error).await?;
-                }
+                Err(error) => self.wire.pause_after(&mut patience, error).await?,
                 Ok(answer)
                     if answer.status.is_server_error() || answer.status == StatusCode::TOO_MANY_REQUESTS =>
                 {
                     let Err(error) = answer.successful(url.path()) else {
                         continue;
                     };
-                    failures += 1;
-                    pause(failures, error).await?;
+                    self.wire.pause_after(&mut patience, error).await?;
                 }
                 Ok(answer) => return Ok(answer),
             }
@@ -553,12 +516,43 @@ impl Client {
             .collect()
     }
 
+    /// Waits before an upload goes on: as after any failure, when the token has ended meanwhile, and when the registry has not noticed yet
+    /// that the connection is broken.
+    async fn pause_for_upload(&self, trouble: &mut Trouble, error: Error) -> Result<()> {
+        if is_unauthorized(&error) {
+            trouble.refusals += 1;
+            // With a new token it goes on, unless that is refused as well.
+            return match trouble.refusals {
+                1 => Ok(()),
+                _ => Err(error),
+            };
+        }
+        let is_held = matches!(&error, Error::Refused { status, .. }
+            if matches!(*status, StatusCode::CONFLICT | StatusCode::RANGE_NOT_SATISFIABLE));
+        if is_held && trouble.held < HELD_TRIES {
+            trouble.held += 1;
+            tokio::time::sleep(HELD * trouble.held).await;
+            return Ok(());
+        }
+        self.wire.pause_after(&mut trouble.patience, error).await
+    }
+
     /// Forgets an authorization that is refused by now: the token has ended.
     fn forget_login(&self, target: &Target, error: &Error) {
         if is_unauthorized(error) {
             self.authorizations.lock().remove(&target.scope);
         }
     }
+}
+
+/// What has gone wrong with an upload since its last byte.
+#[derive(Default)]
+struct Trouble {
+    patience: Patience,
+    /// How often it was refused for want of a good token.
+    refusals: u32,
+    /// How often it was held by a connection that is broken.
+    held: u32,
 }
 
 enum Started {
@@ -666,30 +660,18 @@ impl Target {
     }
 }
 
-/// As [`pause`], and also when the token has ended in the middle of an upload, or the registry has not noticed yet that the
-/// connection is broken.
-async fn pause_for_upload(failures: u32, error: Error) -> Result<()> {
-    if is_unauthorized(&error) && failures == 1 {
-        return Ok(());
-    }
-    let is_held = matches!(&error, Error::Refused { status, .. }
-        if matches!(*status, StatusCode::CONFLICT | StatusCode::RANGE_NOT_SATISFIABLE));
-    match is_held && failures < ATTEMPTS {
-        true => {
-            tokio::time::sleep(HELD * failures).await;
-            Ok(())
-        }
-        false => pause(failures, error).await,
-    }
-}
-
 fn is_unauthorized(error: &Error) -> bool {
     matches!(error, Error::Refused { status, .. } if *status == StatusCode::UNAUTHORIZED)
 }
 
-/// Whether a registry that answers a list of referrers with `status` has no such list.
-fn has_no_api(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 404 | 405 | 406 | 501)
+/// The name of a repository as the value of a query.
+fn in_query(repository: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC
+        .remove(b'/')
+        .remove(b'-')
+        .remove(b'_')
+        .remove(b'.');
+    utf8_percent_encode(repository, KEPT).to_string()
 }
 
 /// `location` with the digest that ends the upload; its own query stays.
@@ -723,3 +705,6 @@ fn uploaded(answer: Answer, url: &Url, expected: &Digest) -> Result<()> {
         }),
     }
 }
+
+#[cfg(test)]
+mod tests;

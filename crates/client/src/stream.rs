@@ -1,15 +1,13 @@
 //! Blobs as streams: read from a registry, also across broken connections, and checked while they pass.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use wharf_oci::{Descriptor, Digest, Hasher};
 
-use crate::{Client, Error, Result, Target, wire::Opened};
+use crate::{Client, Error, Result, Target, patience::Patience, wire::Opened};
 
-/// Failures in a row after which a transfer is given up.
-pub(crate) const ATTEMPTS: u32 = 5;
 /// Bytes of a text with an error.
 const ERROR_LIMIT: usize = 64 << 10;
 
@@ -33,8 +31,8 @@ pub struct BlobReader {
     /// Bytes before the next one.
     position: u64,
     body: Option<Body>,
-    /// Failures since the last byte.
-    failures: u32,
+    /// Pauses since the last byte.
+    patience: Patience,
 }
 
 #[derive(Debug)]
@@ -52,7 +50,7 @@ impl BlobReader {
             target: Target::pull(repository, &format!("blobs/{digest}")),
             position: 0,
             body: None,
-            failures: 0,
+            patience: Patience::default(),
         }
     }
 
@@ -63,7 +61,8 @@ impl BlobReader {
         {
             headers.insert(header::RANGE, range);
         }
-        let opened = self.client.open(&self.target, &Method::GET, headers).await?;
+        let opened = self.client.open(&self.target, &Method::GET, headers);
+        let opened = self.client.wire.limited(&self.target.path, opened).await?;
         let skip = match opened.response.status() {
             StatusCode::OK => self.position,
             StatusCode::PARTIAL_CONTENT if starts_at(opened.response.headers(), self.position) => 0,
@@ -85,8 +84,7 @@ impl BlobReader {
     /// Waits before the next attempt, or gives up with `error`.
     async fn again(&mut self, error: Error) -> Result<()> {
         self.body = None;
-        self.failures += 1;
-        pause(self.failures, error).await
+        self.client.wire.pause_after(&mut self.patience, error).await
     }
 }
 
@@ -121,38 +119,12 @@ impl Blob for BlobReader {
                     if chunk.is_empty() {
                         continue;
                     }
-                    self.failures = 0;
+                    self.patience = Patience::default();
                     self.position += chunk.len() as u64;
                     return Ok(Some(chunk));
                 }
                 Err(error) => self.again(error).await?,
             }
-        }
-    }
-}
-
-/// Waits before an attempt that follows `failures` failures in a row, the last of them `error`; gives `error` back when there
-/// were too many, or when another attempt would fail as well.
-pub(crate) async fn pause(failures: u32, error: Error) -> Result<()> {
-    if failures >= ATTEMPTS || !error.may_pass() {
-        return Err(error);
-    }
-    tracing::debug!(%error, failures, "trying again");
-    tokio::time::sleep(Duration::from_millis(100) * 3_u32.pow(failures - 1)).await;
-    Ok(())
-}
-
-impl Error {
-    /// Whether the same request may succeed later.
-    fn may_pass(&self) -> bool {
-        match self {
-            Self::Unreachable { .. } | Self::Interrupted { .. } => true,
-            Self::Refused { status, .. } => {
-                status.is_server_error()
-                    || *status == StatusCode::TOO_MANY_REQUESTS
-                    || *status == StatusCode::REQUEST_TIMEOUT
-            }
-            _ => false,
         }
     }
 }

@@ -4,19 +4,24 @@
 
 mod archive;
 mod attach;
+mod compare;
+mod docker;
 mod engine;
 mod error;
 mod file;
+mod files;
 mod graph;
 mod layout;
 mod model;
 mod platforms;
+mod references;
 mod source;
 mod target;
 mod writer;
 
 pub use self::{
     attach::{Artifact, Attached, AttachedFile, attach},
+    compare::{Comparison, compare},
     engine::image,
     error::LayoutError,
     layout::{ImageInFile, Layout},

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use reqwest::{RequestBuilder, Response, Url};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     Address, Error, Options, Result,
@@ -25,6 +25,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const REDIRECTS: usize = 10;
 /// Time limit for the next byte of an answer.
 pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Time limit for a whole answer that is gathered in memory, such as a manifest or a page of a list, with the pauses before it. A page of
+/// 16 MiB passes in it over 500 kbit/s.
+const WHOLE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Bytes of a text that a server sends with an error.
 const ERROR_LIMIT: usize = 64 << 10;
 /// Bytes of the answer to a request that changes the registry: the largest are plans of the administration API.
@@ -43,6 +46,8 @@ pub(crate) struct Wire {
     /// Scheme, host and port: `https://registry.example.com:5000/`.
     base: Url,
     notices: Notices,
+    /// Time limit for a whole answer that is gathered in memory.
+    whole: Duration,
     /// When the tokens end that token servers have given.
     pub(crate) lifetimes: Lifetimes,
 }
@@ -108,6 +113,7 @@ impl Wire {
                 senders: senders.clone(),
                 base,
                 notices: options.notices.clone(),
+                whole: WHOLE_TIMEOUT,
                 lifetimes: Lifetimes::default(),
             };
             match wire.probe().await {
@@ -147,6 +153,14 @@ impl Wire {
             if !self.pause(&mut patience, fault).await {
                 return Ok(found);
             }
+        }
+    }
+
+    /// Waits before a request that ended with `error` is repeated, and says so; gives `error` back if it is not to be repeated.
+    pub(crate) async fn pause_after(&self, patience: &mut Patience, error: Error) -> Result<()> {
+        match self.pause(patience, Fault::of_error(&error)).await {
+            true => Ok(()),
+            false => Err(error),
         }
     }
 
@@ -215,7 +229,23 @@ impl Wire {
 
     /// Gets `path` of the registry, and reads at most `limit` bytes of the answer.
     pub(crate) async fn get(&self, path: &str, headers: &HeaderMap, limit: usize) -> Result<Answer> {
-        self.open(&Method::GET, path, headers).await?.read(limit).await
+        let whole = async { self.open(&Method::GET, path, headers).await?.read(limit).await };
+        self.limited(path, whole).await
+    }
+
+    /// Waits for an answer that is gathered in memory. Without a limit on all of it, a server that sends a byte now and then would
+    /// hold the command for ever.
+    pub(crate) async fn limited<T>(&self, path: &str, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        let host = self.base.authority();
+        timeout(self.whole, answer).await.unwrap_or_else(|_| {
+            Err(Error::Unreachable {
+                url: format!("{host}{}", path.split('?').next().unwrap_or(path)),
+                reason: format!(
+                    "its answer was not whole after {}",
+                    patience::duration(self.whole)
+                ),
+            })
+        })
     }
 
     /// Asks for `path` of the registry, and leaves the body of the answer to be read.
@@ -287,6 +317,15 @@ impl Wire {
 
     /// Sends a request to the token server; a redirect would carry the credentials on, and is an error.
     pub(crate) async fn ask_token_server(&self, request: RequestBuilder, limit: usize) -> Result<Answer> {
+        let url = request.try_clone().and_then(|request| request.build().ok());
+        let path = url
+            .map(|request| request.url().path().to_owned())
+            .unwrap_or_default();
+        self.limited(&path, self.ask_token_server_for_long(request, limit))
+            .await
+    }
+
+    async fn ask_token_server_for_long(&self, request: RequestBuilder, limit: usize) -> Result<Answer> {
         let mut patience = Patience::default();
         let response = loop {
             // Requests of tokens have small bodies, which can be sent again.
@@ -459,7 +498,8 @@ impl Answer {
         let code = error["code"].as_str();
         let message = error["message"].as_str().unwrap_or("without a reason");
         let mut message = code.map_or(message.to_owned(), |code| format!("{code}: {message}"));
-        if let Some(after) = patience::retry_after(&self.headers) {
+        let after = patience::retry_after(&self.headers);
+        if let Some(after) = after {
             message.push_str(&format!(
                 "; it asks to come back in {}",
                 patience::duration(after)
@@ -469,6 +509,7 @@ impl Answer {
             path: path.to_owned(),
             status: self.status,
             message: message.chars().take(2000).collect(),
+            after,
         })
     }
 
@@ -595,5 +636,19 @@ mod tests {
         ] {
             assert_eq!(next_link(bad), None, "{bad}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_comes_byte_by_byte_has_an_end() {
+        use crate::{
+            Notices,
+            fake::{Fake, Reply},
+        };
+
+        let fake = Fake::start(|_, _| Reply::Drip);
+        let mut client = fake.client(Notices::default()).await;
+        client.wire.whole = Duration::from_millis(100);
+        let error = client.repositories().await.unwrap_err().to_string();
+        assert!(error.contains("its answer was not whole after 100 ms"), "{error}");
     }
 }

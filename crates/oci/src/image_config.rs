@@ -1,9 +1,12 @@
 //! The configuration of an image: what it runs, for which platform, and how it was built.
 
+mod part;
+
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
+use self::part::{Keys, Lenient, Part, part};
 use crate::Platform;
 
 /// The parts of the configuration of an image that a registry shows (OCI image specification, config.md). What has another form than that
@@ -61,67 +64,100 @@ impl ImageConfig {
     ///
     /// Only when the bytes are no JSON object.
     pub fn parse(bytes: &[u8]) -> Result<Self, ImageConfigError> {
-        let Ok(Value::Object(root)) = serde_json::from_slice(bytes) else {
-            return Err(ImageConfigError);
-        };
-        let empty = Map::new();
-        let run = root.get("config").and_then(Value::as_object).unwrap_or(&empty);
-        let steps = root.get("history").and_then(Value::as_array);
-        Ok(Self {
-            created: text(&root, "created"),
-            author: text(&root, "author"),
-            platform: Platform {
-                architecture: text(&root, "architecture").unwrap_or_default(),
-                os: text(&root, "os").unwrap_or_default(),
-                variant: text(&root, "variant"),
-            },
-            user: text(run, "User"),
-            env: texts(run, "Env"),
-            entrypoint: texts(run, "Entrypoint"),
-            cmd: texts(run, "Cmd"),
-            working_dir: text(run, "WorkingDir"),
-            exposed_ports: keys(run, "ExposedPorts"),
-            volumes: keys(run, "Volumes"),
-            labels: labels(run),
-            history: steps.into_iter().flatten().map(step).collect(),
-        })
+        let root: Result<Lenient<Option<Self>>, _> = serde_json::from_slice(bytes);
+        root.ok().and_then(|root| root.0).ok_or(ImageConfigError)
     }
 }
 
-/// A text that is not empty.
-fn text(object: &Map<String, Value>, key: &str) -> Option<String> {
-    let text = object.get(key)?.as_str()?;
-    (!text.is_empty()).then(|| text.to_owned())
+impl Part for Option<ImageConfig> {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let (mut config, mut run) = (ImageConfig::default(), Run::default());
+        while let Some(key) = object.next_key::<String>()? {
+            match key.as_str() {
+                "created" => config.created = part(&mut object)?,
+                "author" => config.author = part(&mut object)?,
+                "architecture" => {
+                    config.platform.architecture =
+                        part::<Option<String>, A>(&mut object)?.unwrap_or_default();
+                }
+                "os" => config.platform.os = part::<Option<String>, A>(&mut object)?.unwrap_or_default(),
+                "variant" => config.platform.variant = part(&mut object)?,
+                "config" => run = part(&mut object)?,
+                "history" => config.history = part(&mut object)?,
+                _ => _ = object.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(Some(ImageConfig {
+            user: run.user,
+            env: run.env,
+            entrypoint: run.entrypoint,
+            cmd: run.cmd,
+            working_dir: run.working_dir,
+            exposed_ports: run.exposed_ports.0,
+            volumes: run.volumes.0,
+            labels: run.labels,
+            ..config
+        }))
+    }
 }
 
-fn texts(object: &Map<String, Value>, key: &str) -> Vec<String> {
-    let list = object.get(key).and_then(Value::as_array);
-    let texts = list.into_iter().flatten().filter_map(Value::as_str);
-    texts.map(str::to_owned).collect()
+/// The parameters with which a container runs.
+#[derive(Default)]
+struct Run {
+    user: Option<String>,
+    env: Vec<String>,
+    entrypoint: Vec<String>,
+    cmd: Vec<String>,
+    working_dir: Option<String>,
+    exposed_ports: Keys,
+    volumes: Keys,
+    labels: BTreeMap<String, String>,
 }
 
-fn keys(object: &Map<String, Value>, key: &str) -> Vec<String> {
-    let set = object.get(key).and_then(Value::as_object);
-    set.into_iter().flat_map(Map::keys).cloned().collect()
+impl Part for Run {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut run = Self::default();
+        while let Some(key) = object.next_key::<String>()? {
+            match key.as_str() {
+                "User" => run.user = part(&mut object)?,
+                "Env" => run.env = part(&mut object)?,
+                "Entrypoint" => run.entrypoint = part(&mut object)?,
+                "Cmd" => run.cmd = part(&mut object)?,
+                "WorkingDir" => run.working_dir = part(&mut object)?,
+                "ExposedPorts" => run.exposed_ports = part(&mut object)?,
+                "Volumes" => run.volumes = part(&mut object)?,
+                "Labels" => run.labels = part(&mut object)?,
+                _ => _ = object.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(run)
+    }
 }
 
-fn labels(run: &Map<String, Value>) -> BTreeMap<String, String> {
-    let labels = run.get("Labels").and_then(Value::as_object);
-    let pairs = labels.into_iter().flatten();
-    pairs
-        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
-        .collect()
+/// One of another form has nothing to show, and counts.
+impl Part for Vec<HistoryStep> {
+    fn of_list<'de, A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut steps = Self::new();
+        while let Some(Lenient(step)) = list.next_element()? {
+            steps.push(step);
+        }
+        Ok(steps)
+    }
 }
 
-fn step(step: &Value) -> HistoryStep {
-    let Some(step) = step.as_object() else {
-        return HistoryStep::default();
-    };
-    HistoryStep {
-        created: text(step, "created"),
-        created_by: text(step, "created_by"),
-        comment: text(step, "comment"),
-        makes_no_layer: step.get("empty_layer").and_then(Value::as_bool).unwrap_or(false),
+impl Part for HistoryStep {
+    fn of_object<'de, A: MapAccess<'de>>(mut object: A) -> Result<Self, A::Error> {
+        let mut step = Self::default();
+        while let Some(key) = object.next_key::<String>()? {
+            match key.as_str() {
+                "created" => step.created = part(&mut object)?,
+                "created_by" => step.created_by = part(&mut object)?,
+                "comment" => step.comment = part(&mut object)?,
+                "empty_layer" => step.makes_no_layer = part(&mut object)?,
+                _ => _ = object.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(step)
     }
 }
 
@@ -172,8 +208,19 @@ mod tests {
     }
 
     #[test]
+    fn of_what_stands_twice_the_last_counts_and_the_rest_is_passed_over() {
+        let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+        let text = format!(
+            r#"{{"os":"a","rootfs":{{"diff_ids":["sha256:1",{deep}]}},"os":"b","config":{{"User":"x"}},"config":{{"Cmd":["y"]}},"x":1e999}}"#
+        );
+        let config = ImageConfig::parse(text.as_bytes()).unwrap();
+        assert_eq!((config.platform.os.as_str(), config.user), ("b", None));
+        assert_eq!(config.cmd, ["y"]);
+    }
+
+    #[test]
     fn what_is_no_object_is_no_configuration() {
-        for bytes in [b"".as_slice(), b"[]", b"{", b"\xff"] {
+        for bytes in [b"".as_slice(), b"[]", b"{", b"\xff", b"{} x", b"1", b"null"] {
             assert_eq!(ImageConfig::parse(bytes), Err(ImageConfigError));
         }
         let empty = ImageConfig::parse(b"{}").unwrap();

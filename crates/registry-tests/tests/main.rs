@@ -20,6 +20,7 @@ mod lists;
 mod manifests;
 mod many_tags;
 mod overviews;
+mod overviews_bounded;
 mod plan_races;
 mod planning;
 mod plans;

@@ -25,24 +25,24 @@ on_both_engines! { open:
 }
 
 /// A registry, and its store.
-async fn open<S: Storage>(storage: Arc<S>, _is_bucket: bool) -> (Arc<Registry>, Arc<dyn Storage>) {
+pub(crate) async fn open<S: Storage>(storage: Arc<S>, _is_bucket: bool) -> (Arc<Registry>, Arc<dyn Storage>) {
     let storage: Arc<dyn Storage> = storage;
     (over(Arc::clone(&storage)), storage)
 }
 
-const ALL: TagsWanted<'_> = TagsWanted {
+pub(crate) const ALL: TagsWanted<'_> = TagsWanted {
     matching: None,
     order: Order::Name,
     after: None,
     limit: 1000,
 };
 
-async fn list(registry: &Registry, name: &RepoName, wanted: TagsWanted<'_>) -> TagList {
+pub(crate) async fn list(registry: &Registry, name: &RepoName, wanted: TagsWanted<'_>) -> TagList {
     registry.list_tags(name, wanted, &EveryTag).await.unwrap()
 }
 
 /// Pushes an image, of which `content` is the layer, under the tag of the same text.
-async fn pushed(registry: &Arc<Registry>, name: &RepoName, content: &str) -> Digest {
+pub(crate) async fn pushed(registry: &Arc<Registry>, name: &RepoName, content: &str) -> Digest {
     let manifest = image(registry, name, content, "").await;
     put(registry, name, tag(content), &manifest).await
 }
@@ -169,12 +169,19 @@ async fn a_blob_counts_once_in_the_size_of_an_image((registry, storage): (Arc<Re
     );
 }
 
-/// Sees the repositories whose names begin with the text, and of their tags all but `hidden`.
-struct Below(&'static str);
+/// Sees the repositories whose names begin with the text, and of their tags those without `hidden`.
+pub(crate) struct Below(pub(crate) &'static str);
 
-impl RepositorySight for Below {
-    fn sees(&self, name: &RepoName, tag: Option<&Tag>) -> bool {
-        name.as_str().starts_with(self.0) && tag.is_none_or(|tag| tag.as_str() != "hidden")
+/// Sees everything.
+pub(crate) struct Everything;
+
+impl RepositorySight for Everything {
+    fn sees(&self, _: &RepoName, _: Option<&Tag>) -> bool {
+        true
+    }
+
+    fn sees_all_of(&self, _: &RepoName) -> bool {
+        true
     }
 
     fn go_on_after(&self, after: &str) -> Option<Box<str>> {
@@ -182,7 +189,21 @@ impl RepositorySight for Below {
     }
 }
 
-async fn repositories_of(
+impl RepositorySight for Below {
+    fn sees(&self, name: &RepoName, tag: Option<&Tag>) -> bool {
+        name.as_str().starts_with(self.0) && tag.is_none_or(|tag| !tag.as_str().contains("hidden"))
+    }
+
+    fn sees_all_of(&self, _: &RepoName) -> bool {
+        false
+    }
+
+    fn go_on_after(&self, after: &str) -> Option<Box<str>> {
+        Some(after.into())
+    }
+}
+
+pub(crate) async fn repositories_of(
     registry: &Registry,
     order: Order,
     limit: usize,
@@ -217,27 +238,39 @@ async fn repositories_show_what_is_in_them((registry, storage): (Arc<Registry>, 
     put(&registry, &app, digest, &again).await;
     pushed(&registry, &name("other"), "three").await;
 
-    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    let size = |content: &str| (content.len() + format!(r#"{{"config":"{content}"}}"#).len()) as u64;
+    let sizes = |contents: &[&str]| Some(contents.iter().map(|content| size(content)).sum::<u64>());
+    let rows = repositories_of(&registry, Order::Name, 10, &Everything).await;
     assert_eq!(rows.len(), 2);
     let row = &rows[0];
-    let size = |content: &str| content.len() + format!(r#"{{"config":"{content}"}}"#).len();
-    let all: usize = ["one", "two", "hidden"].map(size).iter().sum();
     assert_eq!(
         (row.name.as_str(), row.tags, row.manifests),
-        ("app", Some(2), Some(4))
+        ("app", Some(3), Some(4))
     );
+    assert_eq!((row.damaged, &row.problem, row.is_whole), (0, &None, true));
+    assert_eq!(row.size, sizes(&["one", "two", "hidden"]));
+
+    // Of what a client may not see in a repository nothing shows in the numbers, nor do manifests that no visible tag needs.
+    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    let row = &rows[0];
     assert_eq!(
-        (row.size, row.damaged, &row.problem),
-        (Some(all as u64), 0, &None)
+        (row.tags, row.manifests, row.size),
+        (Some(2), Some(2), sizes(&["one", "two"]))
     );
+    assert!(!row.is_whole);
     let tags = list(&registry, &app, ALL).await.tags;
     let visible = tags.iter().filter(|row| row.tag.as_str() != "hidden");
     assert_eq!(row.pushed, visible.map(|row| row.pushed).max());
 
     write(&*storage, &layout::blob(&tags[2].digest.unwrap()), "{}").await;
-    let rows = repositories_of(&over(storage), Order::Name, 10, &Below("")).await;
-    assert_eq!((rows[0].damaged, rows[0].manifests), (1, Some(4)));
-    assert_eq!(rows[0].size, Some((all - size("two")) as u64));
+    let registry = over(storage);
+    let rows = repositories_of(&registry, Order::Name, 10, &Below("")).await;
+    assert_eq!(
+        (rows[0].damaged, rows[0].manifests, rows[0].size),
+        (1, Some(2), sizes(&["one"]))
+    );
+    let rows = repositories_of(&registry, Order::Name, 10, &Everything).await;
+    assert_eq!((rows[0].damaged, rows[0].size), (1, sizes(&["one", "hidden"])));
 }
 
 async fn repositories_come_in_every_order_and_in_pages((registry, _): (Arc<Registry>, Arc<dyn Storage>)) {
@@ -338,7 +371,10 @@ async fn an_image_says_which_of_its_parts_are_missing_or_damaged(
     storage.remove(&layout::blob(&digest), &keep).await.unwrap();
     let registry = over(Arc::clone(&storage));
     let gone = show(&registry, "one").await.unwrap();
-    assert_eq!((gone.digest, &gone.manifest, gone.tags_total), (digest, &None, 1));
+    assert_eq!(
+        (gone.digest, &gone.manifest, gone.tags_total),
+        (digest, &None, Some(1))
+    );
     assert!(gone.problem.unwrap().ends_with("is not stored"));
     let manifests = layout::manifests(&app);
     storage

@@ -191,6 +191,14 @@ pub enum Error {
         /// How many would go, and how many may.
         why: String,
     },
+    /// To sort a list by time, more tags would have to be looked at than one request may.
+    #[error(
+        "more than {most} tags would have to be looked at to sort this list by time; sort it by `name`, or let fewer of them match"
+    )]
+    TooManyToSort {
+        /// How many a request looks at.
+        most: usize,
+    },
     /// A deletion that had begun to remove pointers failed.
     #[error(
         "the deletion ended early; what was deleted is in the trash as `{record}`, and the same deletion removes the rest"

@@ -4,10 +4,12 @@
 //! before costs a look at their links. What an answer reads is bounded, and what lies beyond a bound is left out with a reason. Damage
 //! is a part of the answer.
 
+mod content;
 mod image;
 mod members;
 mod order;
 mod presence;
+mod reads;
 mod repositories;
 mod search;
 mod tags;

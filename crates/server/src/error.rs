@@ -230,7 +230,10 @@ impl From<RegistryError> for Failure {
             RegistryError::ManifestInvalid { .. } => (ErrorCode::ManifestInvalid, error.to_string()),
             RegistryError::NameUnknown { .. } => (ErrorCode::NameUnknown, error.to_string()),
             RegistryError::NameInvalid(_) => (ErrorCode::NameInvalid, error.to_string()),
-            RegistryError::DeleteDisabled | RegistryError::NotCollectable(_) => {
+            // The distribution API sorts nothing by time.
+            RegistryError::DeleteDisabled
+            | RegistryError::NotCollectable(_)
+            | RegistryError::TooManyToSort { .. } => {
                 (ErrorCode::Unsupported, error.to_string())
             }
             RegistryError::TagExists { .. } | RegistryError::TagDenied { .. } => {

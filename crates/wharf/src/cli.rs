@@ -18,6 +18,7 @@ mod remote;
 mod server;
 mod status;
 mod storage;
+mod sync;
 mod tag;
 mod tag_copy;
 mod token;
@@ -43,6 +44,7 @@ pub(crate) use self::{
     server::Server,
     status::Status,
     storage::{Storage, StorageCopy},
+    sync::Sync,
     tag::{TagHistory, TagRestore},
     tag_copy::{NewTag, TagCp},
     token::{Token, TokenPlace},
@@ -271,6 +273,12 @@ pub(crate) enum Command {
 
     /// Print the digests that a registry has: `wharf export --since` leaves them out.
     Inventory(Inventory),
+
+    /// Mirror what a file lists: repositories and tags by pattern or version, from registries to registries.
+    ///
+    /// Prints what would be copied, moved and deleted, and what is equal. With --apply it is done; the tag of each image comes last, and a
+    /// run that is stopped is gone on with by the next one.
+    Sync(Sync),
 
     /// Log in to a registry, for this program and for docker, podman and others, which find the login in docker's config.json.
     ///

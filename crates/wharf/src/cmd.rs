@@ -41,6 +41,7 @@ pub(crate) mod serve;
 mod size;
 pub(crate) mod status;
 pub(crate) mod storage;
+pub(crate) mod sync;
 mod table;
 mod tag_copy;
 mod tag_history;

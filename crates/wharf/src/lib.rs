@@ -124,6 +124,7 @@ fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Export(arguments) => cmd::transfer::export(&arguments)?,
         cli::Command::Import(arguments) => cmd::transfer::import(&arguments)?,
         cli::Command::Inventory(arguments) => cmd::transfer::inventory(&arguments)?,
+        cli::Command::Sync(arguments) => return cmd::sync::run(&arguments),
         cli::Command::Login(arguments) => cmd::login::login(arguments)?,
         cli::Command::Logout(arguments) => cmd::login::logout(arguments)?,
         cli::Command::Completion { shell } => cmd::manual::print_completion(shell)?,

@@ -16,17 +16,34 @@ pub(crate) const LENGTH_LIMIT: usize = 255;
 /// Bytes of a secret for another server.
 const SECRET_LIMIT: u64 = 64 << 10;
 
-/// Asks on the terminal, without echo; without a terminal, reads a line of standard input.
+/// Asks for a password of this registry on the terminal, without echo; without a terminal, reads a line of standard input.
+/// What is longer than the limit comes with one byte more than that.
 pub(crate) fn password(question: &str) -> io::Result<Vec<u8>> {
+    hidden_line(question, LENGTH_LIMIT)
+}
+
+/// The same for a secret of another server: tokens have thousands of bytes.
+pub(crate) fn secret(question: &str) -> io::Result<Vec<u8>> {
+    let limit = usize::try_from(SECRET_LIMIT).unwrap_or(usize::MAX);
+    let secret = hidden_line(question, limit)?;
+    match secret.len() > limit {
+        true => Err(io::Error::other(format!(
+            "a password of more than {SECRET_LIMIT} bytes"
+        ))),
+        false => Ok(secret),
+    }
+}
+
+fn hidden_line(question: &str, limit: usize) -> io::Result<Vec<u8>> {
     match rustix::fs::open(
         "/dev/tty",
         OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY,
         Mode::empty(),
     ) {
-        Ok(terminal) => ask(File::from(terminal), question),
+        Ok(terminal) => ask(File::from(terminal), question, limit),
         Err(_) => {
             io::stderr().write_all(question.as_bytes())?;
-            line_of(&mut io::stdin())
+            line_of(&mut io::stdin(), limit)
         }
     }
 }
@@ -39,7 +56,7 @@ pub(crate) fn secret_of_stdin() -> io::Result<Vec<u8>> {
 
 /// One line of standard input, without its line end.
 pub(crate) fn line_of_stdin() -> io::Result<Vec<u8>> {
-    line_of(&mut io::stdin())
+    line_of(&mut io::stdin(), LENGTH_LIMIT)
 }
 
 /// All of standard input, without the newline at its end, as Apache's `-i` reads it.
@@ -72,10 +89,10 @@ fn secret_of(input: impl io::Read) -> io::Result<Vec<u8>> {
 }
 
 /// Reads no byte beyond the newline: the next question is answered by the next line.
-fn line_of(input: &mut impl io::Read) -> io::Result<Vec<u8>> {
+fn line_of(input: &mut impl io::Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut byte = [0];
-    while line.len() <= LENGTH_LIMIT && input.read(&mut byte)? > 0 && byte != *b"\n" {
+    while line.len() <= limit && input.read(&mut byte)? > 0 && byte != *b"\n" {
         line.extend(byte);
     }
     if line.ends_with(b"\r") {
@@ -110,19 +127,19 @@ impl Drop for Silent<'_> {
     }
 }
 
-fn ask(mut terminal: File, question: &str) -> io::Result<Vec<u8>> {
+fn ask(mut terminal: File, question: &str, limit: usize) -> io::Result<Vec<u8>> {
     let typed = {
         // Before the question: keys that are typed right after it must be neither shown nor lost.
         let silent = Silent::new(&terminal)?;
         let mut terminal = silent.terminal;
         terminal.write_all(question.as_bytes())?;
-        keys(terminal)
+        keys(terminal, limit)
     };
     terminal.write_all(b"\n")?;
     typed
 }
 
-fn keys(mut terminal: &File) -> io::Result<Vec<u8>> {
+fn keys(mut terminal: impl io::Read, limit: usize) -> io::Result<Vec<u8>> {
     let mut line = Vec::new();
     let mut key = [0];
     while terminal.read(&mut key)? > 0 {
@@ -133,7 +150,7 @@ fn keys(mut terminal: &File) -> io::Result<Vec<u8>> {
             // Backspace takes a whole character.
             0x08 | 0x7f => while line.pop().is_some_and(|byte: u8| byte & 0xc0 == 0x80) {},
             0x15 => line.clear(),
-            byte if line.len() <= LENGTH_LIMIT => line.push(byte),
+            byte if line.len() <= limit => line.push(byte),
             _ => {}
         }
     }
@@ -158,11 +175,24 @@ mod tests {
     }
 
     #[test]
+    fn a_token_that_is_typed_or_pasted_is_not_cut() {
+        let token = "x".repeat(3000);
+        assert_eq!(
+            keys(format!("{token}\r").as_bytes(), 4000).unwrap(),
+            token.as_bytes()
+        );
+        assert_eq!(
+            keys(format!("{token}\r").as_bytes(), LENGTH_LIMIT).unwrap().len(),
+            LENGTH_LIMIT + 1
+        );
+    }
+
+    #[test]
     fn lines_are_taken_one_by_one() {
         let mut input: &[u8] = b"first\r\n\nlast";
-        assert_eq!(line_of(&mut input).unwrap(), b"first");
-        assert_eq!(line_of(&mut input).unwrap(), b"");
-        assert_eq!(line_of(&mut input).unwrap(), b"last");
-        assert_eq!(line_of(&mut input).unwrap(), b"");
+        assert_eq!(line_of(&mut input, LENGTH_LIMIT).unwrap(), b"first");
+        assert_eq!(line_of(&mut input, LENGTH_LIMIT).unwrap(), b"");
+        assert_eq!(line_of(&mut input, LENGTH_LIMIT).unwrap(), b"last");
+        assert_eq!(line_of(&mut input, LENGTH_LIMIT).unwrap(), b"");
     }
 }

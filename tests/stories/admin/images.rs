@@ -11,6 +11,8 @@ wharf_testkit::configured_on_both_engines![
     pulls_of_tags_are_shown_as_soon_as_they_are_counted,
     without_an_activity_log_no_pulls_are_shown,
     repositories_come_sorted_filtered_and_with_what_is_in_them,
+    a_repository_shows_what_its_caller_may_pull,
+    patterns_and_texts_that_are_too_long_are_refused,
 ];
 
 /// The sizes of the blobs of an image, together.
@@ -252,4 +254,70 @@ async fn repositories_come_sorted_filtered_and_with_what_is_in_them(builder: Ser
         "{rows}"
     );
     assert!(rows[0].get("last_pull").is_none(), "{rows}");
+}
+
+async fn a_repository_shows_what_its_caller_may_pull(builder: ServerBuilder) {
+    let server = ruled(
+        builder,
+        "rules:\n\
+         - {accounts: alice, repositories: '**', allow: [pull, push]}\n\
+         - {accounts: bob, repositories: app, tags: ['1.*'], allow: pull}\n",
+    );
+    let user = |name: &str| server.anonymous().as_user(name, "pw");
+    let (visible, hidden) = (image::docker(1), image::docker(2));
+    for repository in ["app", "secret"].map(|name| user("alice").repository(name)) {
+        repository.push_image("1.0", &visible).await;
+        repository.push_image("2.0", &hidden).await;
+        repository.get_manifest("2.0").await.expect(200);
+    }
+    let operator = Api::of_operator(&server).await;
+    let rows = async |name: &str| {
+        let api = operator.with(user(name));
+        api.get("/repositories").await.expect(200).json()["repositories"].clone()
+    };
+    eventually("the pull is counted", async || {
+        rows("alice").await[0]["pulls"] == 1
+    })
+    .await;
+    let by_alice = rows("alice").await;
+    assert_eq!(texts(&by_alice, "name"), ["app", "secret"]);
+    assert_eq!(
+        (&by_alice[0]["tags"], &by_alice[0]["manifests"]),
+        (&2.into(), &2.into())
+    );
+
+    let by_bob = rows("bob").await;
+    assert_eq!(texts(&by_bob, "name"), ["app"]);
+    assert_eq!(
+        (&by_bob[0]["tags"], &by_bob[0]["manifests"]),
+        (&1.into(), &1.into())
+    );
+    assert_eq!(by_bob[0]["size"], size(&visible));
+    assert!(by_bob[0].get("pulls").is_none(), "{by_bob}");
+    assert_eq!(rows("carol").await.as_array().unwrap().len(), 0);
+    for target in ["/repositories", "/search?q=a"] {
+        let anonymous = operator.with(server.anonymous()).get(target).await;
+        anonymous.expect_problem(401, "not-authenticated");
+    }
+}
+
+async fn patterns_and_texts_that_are_too_long_are_refused(builder: ServerBuilder) {
+    let server = with_users(builder).start();
+    pushed(&server.anonymous().as_user("alice", "pw"), &["1.0"]).await;
+    let api = Api::of_operator(&server).await;
+    let (fits, long) = ("a".repeat(997), "a".repeat(998));
+    for (target, field) in [
+        ("/tags?repository=app&match=re:", "match"),
+        ("/repositories?match=re:", "match"),
+        ("/search?q=aaa", "q"),
+    ] {
+        api.get(&format!("{target}{fits}")).await.expect(200);
+        let problem = api.get(&format!("{target}{long}")).await;
+        let problem = problem.expect_problem(400, "bad-query").json();
+        assert_eq!(problem["field"], field, "{target}");
+    }
+    let large = api
+        .get("/tags?repository=app&match=re:(a%7B1000%7D)%7B1000%7D")
+        .await;
+    large.expect_problem(400, "bad-query");
 }

@@ -22,6 +22,7 @@ wharf_testkit::configured_on_both_engines![
     a_client_that_names_its_account_itself_gets_no_token,
     a_token_is_good_for_one_purpose,
     the_realm_is_where_the_client_finds_it,
+    a_token_for_the_catalogue_alone_shows_no_content,
 ];
 
 wharf_testkit::on_disk![
@@ -584,4 +585,51 @@ async fn keys_outlive_the_process_and_are_private(builder: ServerBuilder) {
     assert_eq!(status(&server, "/v2/", &bearer(&login)).await, 200);
     let again = refreshed(&server, login["refresh_token"].as_str().unwrap(), "").await;
     assert_eq!(again.expect(200).json()["scope"], json!(""));
+}
+
+async fn a_token_for_the_catalogue_alone_shows_no_content(builder: ServerBuilder) {
+    let server = issuing(builder, TOKENS);
+    let client = alice(&server);
+    for repository in ["app", "other"] {
+        client
+            .repository(repository)
+            .push_image("latest", &image::oci(1))
+            .await;
+    }
+    let shown = async |scopes: &str, target: &str| {
+        let authorization = bearer(&token(&client, scopes).await);
+        let request = server.anonymous().get(&format!("/api/v1{target}"));
+        request.header("authorization", authorization).await
+    };
+    let catalogue = "scope=registry:catalog:*";
+    let names = shown(catalogue, "/repositories").await.expect(200).json();
+    assert_eq!(names["repositories"], json!([]));
+    for query in ["q=app", "q=latest", "q=sha256"] {
+        let found = shown(catalogue, &format!("/search?{query}"))
+            .await
+            .expect(200)
+            .json();
+        assert_eq!(found["hits"], json!([]), "{query}");
+    }
+
+    let both = "scope=registry:catalog:*+repository:other:pull";
+    let names = shown(both, "/repositories").await.expect(200).json();
+    assert_eq!(
+        (
+            names["repositories"].as_array().unwrap().len(),
+            &names["repositories"][0]["name"]
+        ),
+        (1, &"other".into())
+    );
+    let found = shown(both, "/search?q=latest").await.expect(200).json();
+    assert_eq!(
+        (
+            found["hits"].as_array().unwrap().len(),
+            &found["hits"][0]["repository"]
+        ),
+        (1, &"other".into())
+    );
+    for target in ["/repositories", "/search?q=a"] {
+        shown("scope=repository:other:pull", target).await.expect(401);
+    }
 }

@@ -12,6 +12,7 @@ wharf_testkit::configured_on_both_engines![
     a_token_names_its_key_in_any_way,
     a_token_that_is_not_good_is_refused_with_its_challenge,
     a_token_allows_what_it_says_and_nothing_else,
+    a_token_for_the_catalogue_alone_shows_no_content,
     a_mount_needs_a_token_for_its_source,
     a_password_is_of_no_use_where_tokens_are_asked_for,
     a_key_that_is_taken_from_the_bundle_ends_its_tokens,
@@ -227,6 +228,61 @@ async fn a_token_allows_what_it_says_and_nothing_else(builder: ServerBuilder) {
     }
     let list = server.anonymous().get("/v2/a/b/tags/list");
     list.header("authorization", &token).await.expect(404);
+}
+
+async fn a_token_for_the_catalogue_alone_shows_no_content(builder: ServerBuilder) {
+    let signer = Signer::new("ES256");
+    let server = trusting(builder, &signer, "");
+    let client = server.anonymous();
+    let token = |claims: &Value| bearer(&signer.token(json!({"kid": signer.thumbprint()}), claims));
+    let image = image::oci(1);
+    for name in ["app", "other"] {
+        let repository = client.repository(name);
+        let authorization = token(&claims(name, &["pull", "push"]));
+        for blob in &image.blobs {
+            let path = format!("{}?digest={}", repository.uploads_path(), blob.digest);
+            let request = client.post(&path).header("authorization", &authorization);
+            request.body(blob.bytes.clone()).await.expect(201);
+        }
+        let put = repository.put_manifest("latest", &image.manifest);
+        put.header("authorization", &authorization).await.expect(201);
+    }
+    let catalogue = json!({"type": "registry", "name": "catalog", "actions": ["*"]});
+    let shown = async |access: Value, target: &str| {
+        let mut claims = claims("none", &[]);
+        claims["access"] = access;
+        let request = client.get(&format!("/api/v1{target}"));
+        request.header("authorization", token(&claims)).await
+    };
+    let pull = |name: &str| json!({"type": "repository", "name": name, "actions": ["pull"]});
+    for (access, expected) in [
+        (json!([catalogue]), json!([])),
+        (json!([catalogue, pull("other")]), json!(["other"])),
+        (json!([catalogue, pull("app"), pull("zzz")]), json!(["app"])),
+        (
+            json!([catalogue, {"type": "repository", "name": "app", "actions": ["push"]}]),
+            json!([]),
+        ),
+    ] {
+        let names = shown(access.clone(), "/repositories").await.expect(200).json();
+        let names = names["repositories"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|row| row["name"].clone());
+        assert_eq!(names.collect::<Value>(), expected, "{access}");
+        let found = shown(access.clone(), "/search?q=latest&in=name")
+            .await
+            .expect(200)
+            .json();
+        let found = found["hits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|hit| hit["repository"].clone());
+        assert_eq!(found.collect::<Value>(), expected, "{access}");
+    }
+    shown(json!([pull("app")]), "/repositories").await.expect(401);
 }
 
 async fn a_mount_needs_a_token_for_its_source(builder: ServerBuilder) {

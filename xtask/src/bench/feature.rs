@@ -12,6 +12,8 @@ pub(crate) enum Feature {
     Rules,
     /// Bearer tokens signed by another service.
     Token,
+    /// A screen of tags, with what they point at, in one request.
+    Screens,
     /// A command that removes unreferenced content.
     Collection,
     /// A command that lets the running server remove unreferenced content.

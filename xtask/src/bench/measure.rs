@@ -14,7 +14,7 @@ use super::load::{Limit, Load, Outcome, request};
 use super::machine::Machine;
 use super::process::{Meter, Span, memory_kib};
 use super::push;
-use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, TAG_REPOSITORY};
+use super::seed::{BIG_BLOB, IMAGE_REPOSITORY, SCREEN_REPOSITORY, TAG_REPOSITORY};
 use super::server::{Running, Stage};
 use super::store::Store;
 
@@ -50,6 +50,8 @@ pub(crate) enum Measure {
     Serving(fn(&Turn<'_>) -> Result<Reading>),
     /// By garbage collections, which may need a server that runs and may need that it does not.
     Collecting(fn(&Store<'_>) -> Result<Reading>),
+    /// By copies of an image between two registries of wharf, in which programs are compared and not servers.
+    Copying,
 }
 
 /// Content of the push rows, made once.
@@ -157,6 +159,22 @@ pub(crate) fn tags_all(turn: &Turn<'_>) -> Result<Reading> {
         &[turn.request("GET", &format!("/v2/{TAG_REPOSITORY}/tags/list"))],
         false,
     )
+}
+
+/// Milliseconds of a screen of tags: of the first one after the start, and of each further one of one client.
+pub(crate) fn tags_screen(turn: &Turn<'_>) -> Result<Reading> {
+    let path = format!("/api/v1/tags?repository={SCREEN_REPOSITORY}&limit=1000");
+    let requests = [turn.request("GET", &path)];
+    let meter = turn.meter()?;
+    turn.load(&requests, 1, false, Limit::Each(1)).run()?;
+    let first = meter.stop()?;
+    let (mut outcome, span) = turn.timed(&requests, 1, false)?;
+    let each = span.wall / outcome.responses as f64;
+    Ok(Reading {
+        values: vec![first.wall * 1e3, each * 1e3],
+        span,
+        latency: outcome.median_and_p99(),
+    })
 }
 
 pub(crate) fn catalog_page(turn: &Turn<'_>) -> Result<Reading> {

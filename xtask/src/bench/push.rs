@@ -131,7 +131,7 @@ pub(crate) fn in_parallel(count: usize, work: impl Fn() -> Result<()> + Sync) ->
 /// As containerd does: ask whether it is there, start an upload, send all in one PUT; the manifest last.
 fn push_image(client: &mut Client, repository: &str, tag: &str, image: &Image) -> Result<()> {
     for blob in image.layers.iter().chain([&image.config]) {
-        push_small_blob(client, repository, blob)?;
+        small_blob(client, repository, blob)?;
     }
     let manifest = format!("/v2/{repository}/manifests/{tag}");
     client
@@ -148,7 +148,8 @@ fn push_image(client: &mut Client, repository: &str, tag: &str, image: &Image) -
     Ok(())
 }
 
-fn push_small_blob(client: &mut Client, repository: &str, blob: &Blob) -> Result<()> {
+/// As containerd does: ask whether it is there, start an upload, send all in one PUT.
+pub(crate) fn small_blob(client: &mut Client, repository: &str, blob: &Blob) -> Result<()> {
     let path = format!("/v2/{repository}/blobs/{}", blob.digest);
     client
         .exchange("HEAD", &path, &[], &[])?

@@ -150,6 +150,22 @@ const COLLECTION: &[Metric] = &[
     },
 ];
 
+/// Milliseconds of a screen after the start, and of further ones.
+const SCREEN: &[Metric] = &[
+    Metric {
+        unit: "ms, first",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals: &[],
+    },
+    Metric {
+        unit: "ms",
+        better: Better::Lower,
+        anchors: Anchors::NONE,
+        goals: &[Goal::Value(100.0)],
+    },
+];
+
 const ROUNDS: [usize; 2] = [5, 3];
 
 /// A row that reads from `Seed::Images`, in which a file server can take part.
@@ -393,6 +409,16 @@ pub(crate) const ROWS: &[Row] = &[
         ..READ
     },
     Row {
+        id: "tags",
+        title: "a screen of 1,000 tags of as many images: sizes, platforms, pushes, pulls, 1 connection",
+        seed: Seed::Screen,
+        needs: Feature::Screens,
+        nginx: false,
+        measure: Measure::Serving(measure::tags_screen),
+        metrics: SCREEN,
+        ..READ
+    },
+    Row {
         id: "catalog-page",
         title: "catalogue, page of 100 of 5,000 repositories, 16 connections",
         seed: Seed::Repositories,
@@ -467,6 +493,24 @@ pub(crate) const ROWS: &[Row] = &[
                 goals: &[],
             },
         ],
+    },
+    Row {
+        id: "copy",
+        title: "copy of an image of 1 GiB (--quick: 128 MiB) between two registries of wharf, by wharf, skopeo and crane: time, and RSS peak of the program",
+        seed: Seed::Empty,
+        nginx: false,
+        rounds: [3, 2],
+        measure: Measure::Copying,
+        metrics: &[
+            Metric {
+                unit: "s",
+                better: Better::Lower,
+                anchors: Anchors::NONE,
+                goals: &[Goal::TimesBest(1.0)],
+            },
+            memory(&[Goal::Value(64.0)]),
+        ],
+        ..READ
     },
     Row {
         id: "rss-idle",

@@ -66,7 +66,7 @@ impl Materials {
     pub(crate) fn registry_config(&self, feature: Feature) -> String {
         let (certificate, key) = (self.certificate.display(), self.key.display());
         match feature {
-            Feature::Plain | Feature::Collection => String::new(),
+            Feature::Plain | Feature::Screens | Feature::Collection => String::new(),
             // What is garbage goes at once, and no collection begins by itself.
             Feature::OnlineCollection => "collect:\n  enabled: false\n  grace: 0s\n".to_owned(),
             Feature::Tls => format!("  tls:\n    certificate: {certificate}\n    key: {key}\n"),
@@ -101,7 +101,11 @@ impl Materials {
     /// The value of `Authorization` for a server with `feature`.
     pub(crate) fn authorization(&self, feature: Feature) -> Option<String> {
         match feature {
-            Feature::Plain | Feature::Tls | Feature::Collection | Feature::OnlineCollection => None,
+            Feature::Plain
+            | Feature::Tls
+            | Feature::Screens
+            | Feature::Collection
+            | Feature::OnlineCollection => None,
             Feature::Htpasswd | Feature::Rules => Some(BASIC.to_owned()),
             Feature::Token => Some(format!("Bearer {}", self.token)),
         }

@@ -14,6 +14,9 @@ use super::push::in_parallel;
 pub(crate) const IMAGE_REPOSITORY: &str = "bench/image";
 /// The repository of `Seed::Tags`.
 pub(crate) const TAG_REPOSITORY: &str = "bench/tags";
+/// The repository of `Seed::Screen`.
+pub(crate) const SCREEN_REPOSITORY: &str = "bench/screen";
+const SCREEN_TAGS: u64 = 1_000;
 pub(crate) const TAG_COUNT: usize = 10_000;
 pub(crate) const REPOSITORY_COUNT: usize = 5_000;
 pub(crate) const BIG_BLOB: usize = 100 << 20;
@@ -31,6 +34,8 @@ pub(crate) enum Seed {
     Images,
     /// One repository with 10,000 tags.
     Tags,
+    /// One repository with 1,000 tags, each of another image.
+    Screen,
     /// 5,000 repositories with one tag each.
     Repositories,
     /// 10,000 manifests of nine blobs each in ten repositories, every other one without a tag; a new
@@ -93,6 +98,7 @@ impl Seeds {
             Seed::Empty => "empty",
             Seed::Images => "images",
             Seed::Tags => "tags",
+            Seed::Screen => "screen",
             Seed::Repositories => "repositories",
             Seed::Garbage => "garbage",
             Seed::Deleted => "deleted",
@@ -110,6 +116,7 @@ impl Seeds {
                 Seed::Empty => {}
                 Seed::Images => write_images(&making)?,
                 Seed::Tags => write_tags(&making)?,
+                Seed::Screen => write_screen(&making)?,
                 Seed::Repositories => write_repositories(&making)?,
                 Seed::Garbage => write_garbage(&making, self.garbage_manifests(), false)?,
                 Seed::Deleted => write_garbage(&making, self.garbage_manifests(), true)?,
@@ -235,6 +242,20 @@ fn write_tags(root: &Path) -> Result<()> {
             root,
             TAG_REPOSITORY,
             &format!("build-{n:05}"),
+            &image.manifest.digest,
+        )
+    })
+}
+
+fn write_screen(root: &Path) -> Result<()> {
+    (0..SCREEN_TAGS).try_for_each(|n| {
+        let image = Image::of_layers(5_000_000 + 10 * n, 3, 512);
+        write_image_blobs(root, &image)?;
+        write_image_links(root, SCREEN_REPOSITORY, &image)?;
+        write_tag(
+            root,
+            SCREEN_REPOSITORY,
+            &format!("build-{n:04}"),
             &image.manifest.digest,
         )
     })

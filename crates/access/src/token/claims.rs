@@ -142,6 +142,14 @@ impl Claims {
         rights.contain(action.verb)
     }
 
+    /// The first repository, not before `name`, of which the token says something; `None` when there is none.
+    pub(crate) fn next_repository<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        let place = self
+            .repositories
+            .partition_point(|(other, _)| other.as_str() < name);
+        self.repositories.get(place).map(|(name, _)| name.as_str())
+    }
+
     /// When the token ends, without the leeway.
     pub(crate) fn expires(&self) -> SystemTime {
         let end = self.until.saturating_sub(millis(LEEWAY));

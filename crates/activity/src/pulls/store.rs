@@ -1,20 +1,21 @@
 //! The counts of pulls in the store: this process's own, and those of the others.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
+use futures_util::{StreamExt as _, stream};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use uuid::Uuid;
 use wharf_oci::RepoName;
-use wharf_storage::{Error, ErrorKind, Key, Objects, Put, Removal, Result, Scanned, layout};
+use wharf_storage::{Error, ErrorKind, Key, Objects, Put, Removal, Result, Scanned, Version, layout};
 
-use super::{AllPulls, Counts, Forgotten, MOST, RepositoryPulls};
+use super::{AllPulls, Counts, Forgotten, MOST, PullCount, RepositoryPulls};
 use crate::record::Record;
 
 /// A process on a bucket writes its object at least so often.
@@ -27,6 +28,12 @@ const SETTLED: Duration = Duration::from_secs(26 * 3600);
 /// Objects that are read, and bytes of each.
 const OBJECTS: usize = 500;
 const LARGEST: u64 = 64 << 20;
+/// Objects that are read at once.
+const READS: usize = 8;
+/// The largest object that is parsed on an async thread, in bytes.
+const INLINE: usize = 64 << 10;
+/// Repositories, tags and digests in the counts of other processes that are remembered.
+const REMEMBERED: usize = 10 * MOST;
 /// Objects that are absorbed in one go.
 const AT_ONCE: usize = 20;
 
@@ -36,7 +43,13 @@ pub struct Pulls {
     objects: Arc<dyn Objects>,
     own: Key,
     state: Arc<Mutex<State>>,
+    /// The counts of other processes as they were read last.
+    memory: Arc<Memory>,
 }
+
+/// The counts of other processes by the versions of their objects, so that what has not changed is neither read nor parsed again.
+#[derive(Default)]
+struct Memory(Mutex<HashMap<Key, (Version, Arc<Counts>)>>);
 
 struct State {
     counts: Counts,
@@ -48,7 +61,7 @@ struct State {
 /// The counts of another process.
 struct Other {
     found: Scanned,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 /// The counts of other processes.
@@ -66,7 +79,7 @@ impl Pulls {
         let counts = match objects.is_shared() {
             true => Counts::default(),
             false => match read(&*objects, &own).await {
-                Ok(Read::Counts(counts)) => counts,
+                Ok(Read::Counts(counts)) => Arc::unwrap_or_clone(counts),
                 Ok(Read::Gone | Read::Unknown) => Counts::default(),
                 Err(error) => {
                     tracing::warn!(%error, "the counts of pulls cannot be read, and begin anew");
@@ -89,26 +102,53 @@ impl Pulls {
             objects,
             own,
             state: Arc::new(Mutex::new(state)),
+            memory: Arc::default(),
         }
     }
 
-    /// The pulls of `repository`, of all replicas. Those of the last seconds are not counted yet, those of other replicas
-    /// since they wrote theirs last.
+    /// The pulls of `repository`, of all replicas, and of those `tags` and `digests` in it. Those of the last seconds are not counted yet,
+    /// those of other replicas since they wrote theirs last.
     ///
     /// # Errors
     ///
     /// Those of the store, on a bucket.
-    pub async fn of(&self, repository: &RepoName) -> Result<RepositoryPulls> {
+    pub async fn of(
+        &self,
+        repository: &RepoName,
+        tags: &[&str],
+        digests: &[&str],
+    ) -> Result<RepositoryPulls> {
         let name = repository.as_str();
         let others = self.others_if_shared().await?;
+        let mut pulls = RepositoryPulls::default();
         let state = self.state.lock();
-        let mut pulls = state.counts.repositories.get(name).cloned().unwrap_or_default();
-        for other in unabsorbed(&others.counts, Some(&state.counts)) {
-            if let Some(counts) = other.counts.repositories.get(name) {
-                pulls.add(counts);
+        let of_others = unabsorbed(&others.counts, Some(&state.counts)).map(|other| &*other.counts);
+        for counts in of_others.chain([&state.counts]) {
+            if let Some(counts) = counts.repositories.get(name) {
+                pulls.add_some(counts, tags, digests);
             }
         }
         Ok(pulls)
+    }
+
+    /// The pulls of each of `repositories` in all, of all replicas, as [`of`](Self::of) knows them. Those without any are left out.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, on a bucket.
+    pub async fn totals(&self, repositories: &[&RepoName]) -> Result<HashMap<RepoName, PullCount>> {
+        let others = self.others_if_shared().await?;
+        let mut totals: HashMap<RepoName, PullCount> = HashMap::new();
+        let state = self.state.lock();
+        let of_others = unabsorbed(&others.counts, Some(&state.counts)).map(|other| &*other.counts);
+        for counts in of_others.chain([&state.counts]) {
+            for name in repositories {
+                if let Some(counts) = counts.repositories.get(name.as_str()) {
+                    totals.entry((*name).clone()).or_default().add(counts.total);
+                }
+            }
+        }
+        Ok(totals)
     }
 
     /// The pulls of all repositories, of all replicas, as [`of`](Self::of) knows them.
@@ -128,7 +168,7 @@ impl Pulls {
     ///
     /// Those of the store.
     pub async fn written(objects: &dyn Objects) -> Result<AllPulls> {
-        let all = read_all(objects, None).await?;
+        let all = read_all(objects, None, &Memory::default()).await?;
         Ok(all_of(&all, None))
     }
 
@@ -297,14 +337,15 @@ impl Pulls {
         self.objects.remove_many(&removals).await
     }
 
+    /// The counts of other processes, read anew.
     async fn others(&self) -> Result<Others> {
-        read_all(&*self.objects, Some(&self.own)).await
+        read_all(&*self.objects, Some(&self.own), &Memory::default()).await
     }
 
     /// The counts of other processes; on a directory there are none.
     async fn others_if_shared(&self) -> Result<Others> {
         match self.objects.is_shared() {
-            true => self.others().await,
+            true => read_all(&*self.objects, Some(&self.own), &self.memory).await,
             false => Ok(Others {
                 counts: Vec::new(),
                 is_complete: true,
@@ -323,7 +364,7 @@ impl fmt::Debug for Pulls {
 
 /// Those whose counts are not contained in the counts of another process.
 fn unabsorbed<'a>(others: &'a [Other], own: Option<&'a Counts>) -> impl Iterator<Item = &'a Other> {
-    let all = others.iter().map(|other| &other.counts).chain(own);
+    let all = others.iter().map(|other| &*other.counts).chain(own);
     let absorbed: HashSet<&str> = all
         .flat_map(|counts| &counts.absorbed)
         .map(|name| &**name)
@@ -336,7 +377,7 @@ fn unabsorbed<'a>(others: &'a [Other], own: Option<&'a Counts>) -> impl Iterator
 /// The pulls that all processes together have counted. Where some of the counts are missing, it is not known what was not pulled.
 fn all_of(others: &Others, own: Option<&Counts>) -> AllPulls {
     let mut sum = Counts::default();
-    let each = unabsorbed(&others.counts, own).map(|other| &other.counts);
+    let each = unabsorbed(&others.counts, own).map(|other| &*other.counts);
     for counts in each.chain(own) {
         sum.add(counts);
     }
@@ -347,29 +388,62 @@ fn all_of(others: &Others, own: Option<&Counts>) -> AllPulls {
     }
 }
 
-/// The counts of all processes but `own`.
-async fn read_all(objects: &dyn Objects, own: Option<&Key>) -> Result<Others> {
+/// The counts of all processes but `own`. What `memory` has in the same version is not read again.
+async fn read_all(objects: &dyn Objects, own: Option<&Key>, memory: &Memory) -> Result<Others> {
     let page = objects.scan(&layout::pulls(), None, OBJECTS).await?;
     let mut others = Others {
         counts: Vec::new(),
         is_complete: !page.more,
     };
-    for found in page.objects {
-        if own == Some(&found.key) {
-            continue;
-        }
-        match read(objects, &found.key).await? {
-            Read::Counts(counts) => others.counts.push(Other { found, counts }),
-            Read::Gone => {}
-            Read::Unknown => others.is_complete = false,
+    let found = page.objects.into_iter().filter(|found| own != Some(&found.key));
+    let reads = found.map(|found| async move {
+        let read = match memory.recall(&found) {
+            Some(counts) => Read::Counts(counts),
+            None => read(objects, &found.key).await?,
+        };
+        Ok::<_, Error>((found, read))
+    });
+    let mut reads = stream::iter(reads).buffered(READS);
+    while let Some(read) = reads.next().await {
+        match read? {
+            (found, Read::Counts(counts)) => others.counts.push(Other { found, counts }),
+            (_, Read::Gone) => {}
+            (_, Read::Unknown) => others.is_complete = false,
         }
     }
+    memory.keep(&others.counts);
     Ok(others)
+}
+
+impl Memory {
+    /// The counts in an object, if they are remembered in its version.
+    fn recall(&self, found: &Scanned) -> Option<Arc<Counts>> {
+        let version = found.stat.version.as_ref()?;
+        let known = self.0.lock();
+        let (known, counts) = known.get(&found.key)?;
+        (known == version).then(|| Arc::clone(counts))
+    }
+
+    /// Remembers the counts that were read last, and no others; of too many the first.
+    fn keep(&self, others: &[Other]) {
+        let mut room = REMEMBERED;
+        let kept = others.iter().map_while(|other| {
+            let sizes = other.counts.repositories.values().map(RepositoryPulls::size);
+            room = room.checked_sub(1 + sizes.sum::<usize>())?;
+            Some(other)
+        });
+        let kept = kept.filter_map(|other| {
+            let version = other.found.stat.version.clone()?;
+            Some((other.found.key.clone(), (version, Arc::clone(&other.counts))))
+        });
+        let kept = kept.collect();
+        *self.0.lock() = kept;
+    }
 }
 
 /// What an object with counts held.
 enum Read {
-    Counts(Counts),
+    Counts(Arc<Counts>),
     Gone,
     /// Another version of the program has written it in another form, or it is damaged.
     Unknown,
@@ -377,7 +451,16 @@ enum Read {
 
 async fn read(objects: &dyn Objects, key: &Key) -> Result<Read> {
     match objects.read(key, LARGEST).await {
-        Ok(object) => Ok(serde_json::from_slice(&object.bytes).map_or(Read::Unknown, Read::Counts)),
+        Ok(object) => {
+            let bytes = object.bytes;
+            let is_small = bytes.len() <= INLINE;
+            let parse = move || serde_json::from_slice::<Counts>(&bytes).ok();
+            let counts = match is_small {
+                true => parse(),
+                false => tokio::task::spawn_blocking(parse).await.unwrap_or_default(),
+            };
+            Ok(counts.map_or(Read::Unknown, |counts| Read::Counts(Arc::new(counts))))
+        }
         Err(error) if error.is_not_found() => Ok(Read::Gone),
         Err(error) => Err(error),
     }
@@ -390,7 +473,11 @@ fn age(found: &Scanned, now: SystemTime) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use wharf_storage::object::ObjectStorage;
+    use wharf_storage::{
+        Operation,
+        faulty::{Fault, Faulty},
+        object::ObjectStorage,
+    };
 
     use super::*;
     use crate::{
@@ -433,6 +520,24 @@ mod tests {
         written["team/app"].total.count
     }
 
+    #[tokio::test]
+    async fn counts_of_other_processes_are_read_again_only_when_they_change() {
+        let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+        let objects: Arc<dyn Objects> = Arc::clone(&faulty) as Arc<dyn Objects>;
+        let (one, other) = (replica(&objects, 1).await, replica(&objects, 10).await);
+        let counted = async || one.of(&name(), &[], &[]).await.map(|pulls| pulls.total.count);
+        assert_eq!(counted().await.unwrap(), 11);
+        faulty.inject(Fault::permission_denied().on(Operation::Read));
+        assert_eq!(counted().await.unwrap(), 11);
+        let totals = one.totals(&[&name()]).await.unwrap();
+        assert_eq!(totals[&name()].count, 11);
+        other.count(&[pulls(100)]);
+        other.write(true).await.unwrap();
+        counted().await.unwrap_err();
+        faulty.heal();
+        assert_eq!(counted().await.unwrap(), 111);
+    }
+
     /// Retention takes what was not pulled: a replica that cannot be asked may have counted its pulls.
     #[tokio::test]
     async fn counts_that_cannot_be_read_leave_unknown_what_was_not_pulled() {
@@ -464,7 +569,7 @@ mod tests {
             (number_of_objects(&objects).await, total(&objects).await),
             (1, 1111)
         );
-        assert_eq!(alive.of(&name()).await.unwrap().total.count, 1111);
+        assert_eq!(alive.of(&name(), &[], &[]).await.unwrap().total.count, 1111);
     }
 
     /// However two replicas come between each other, no count is lost, and none is there twice in the end.

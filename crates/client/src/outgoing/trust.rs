@@ -4,17 +4,21 @@ use std::{
     error::Error,
     io,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+        verify_server_name,
     },
     crypto::{self, CryptoProvider, aws_lc_rs},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    server::ParsedCertificate,
 };
+use x509_parser::time::ASN1Time;
 
 /// Which servers are trusted over TLS.
 #[derive(Debug, Clone, Default)]
@@ -140,8 +144,8 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     wrapped.map_or(error, |wrapped| innermost(wrapped))
 }
 
-fn system_verifier() -> Result<&'static WebPkiServerVerifier, TrustError> {
-    static SYSTEM: OnceLock<Result<Arc<WebPkiServerVerifier>, TrustError>> = OnceLock::new();
+fn system_verifier() -> Result<&'static Trusted, TrustError> {
+    static SYSTEM: OnceLock<Result<Arc<Trusted>, TrustError>> = OnceLock::new();
     let system = SYSTEM.get_or_init(|| verifier(Vec::new(), Arc::new(aws_lc_rs::default_provider())));
     match system {
         Ok(verifier) => Ok(verifier),
@@ -153,24 +157,137 @@ fn system_verifier() -> Result<&'static WebPkiServerVerifier, TrustError> {
 fn verifier(
     more: Vec<CertificateDer<'static>>,
     provider: Arc<CryptoProvider>,
-) -> Result<Arc<WebPkiServerVerifier>, TrustError> {
+) -> Result<Arc<Trusted>, TrustError> {
     let mut roots = RootCertStore::empty();
-    for authority in more {
+    let mut certificates = more;
+    for authority in &certificates {
         roots
-            .add(authority)
+            .add(authority.clone())
             .map_err(|error| TrustError::Tls(error.to_string()))?;
     }
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::warn!(%error, "cannot read certificate authorities");
     }
-    roots.add_parsable_certificates(found.certs);
+    roots.add_parsable_certificates(found.certs.iter().cloned());
     if roots.is_empty() {
         return Err(TrustError::NoAuthorities);
     }
-    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+    certificates.extend(found.certs);
+    let by_chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
         .build()
-        .map_err(|error| TrustError::Tls(error.to_string()))
+        .map_err(|error| TrustError::Tls(error.to_string()))?;
+    Ok(Arc::new(Trusted {
+        by_chain,
+        certificates,
+    }))
+}
+
+/// Checks certificates as clients in Go do: by the chain to a trusted authority, or because the certificate of the server is
+/// itself one that is trusted. `openssl req -x509` makes certificates that are both an authority and a server's, which
+/// webpki refuses.
+#[derive(Debug)]
+struct Trusted {
+    by_chain: Arc<WebPkiServerVerifier>,
+    certificates: Vec<CertificateDer<'static>>,
+}
+
+impl Trusted {
+    /// Checks a certificate that the chain says nothing about, because it is an authority's: name, time and purpose, if it is
+    /// trusted itself.
+    fn verify_authority(
+        &self,
+        shown: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if !self.certificates.contains(shown) {
+            return Err(CertificateError::UnknownIssuer.into());
+        }
+        let (_, parsed) = x509_parser::parse_x509_certificate(shown)
+            .map_err(|_| rustls::Error::from(CertificateError::BadEncoding))?;
+        let time = |time: ASN1Time| {
+            let seconds = u64::try_from(time.timestamp()).unwrap_or(0);
+            UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+        };
+        let (not_before, not_after) = (time(parsed.validity.not_before), time(parsed.validity.not_after));
+        if now < not_before {
+            return Err(CertificateError::NotValidYetContext {
+                time: now,
+                not_before,
+            }
+            .into());
+        }
+        if now > not_after {
+            return Err(CertificateError::ExpiredContext { time: now, not_after }.into());
+        }
+        let is_for_servers = match parsed.extended_key_usage() {
+            Ok(Some(usage)) => usage.value.any || usage.value.server_auth,
+            Ok(None) => true,
+            Err(_) => false,
+        };
+        if !is_for_servers {
+            return Err(CertificateError::InvalidPurpose.into());
+        }
+        verify_server_name(&ParsedCertificate::try_from(shown)?, name)?;
+        Ok(ServerCertVerified::assertion())
+    }
+}
+
+/// Whether a certificate is one of an authority, as far as it can be read.
+fn is_authority(certificate: &CertificateDer<'_>) -> bool {
+    let Ok((_, parsed)) = x509_parser::parse_x509_certificate(certificate) else {
+        return false;
+    };
+    let constraints = parsed.basic_constraints();
+    constraints.is_ok_and(|found| found.is_some_and(|found| found.value.ca))
+}
+
+impl ServerCertVerifier for Trusted {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let by_chain =
+            self.by_chain
+                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
+        match by_chain {
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
+                if is_authority(end_entity) =>
+            {
+                self.verify_authority(end_entity, server_name, now)
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.by_chain
+            .verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.by_chain
+            .verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.by_chain.supported_verify_schemes()
+    }
 }
 
 /// Checks certificates with the authorities of the system, and reads these when the first certificate comes.
@@ -231,5 +348,75 @@ mod tests {
         let tls = io::Error::other(rustls::Error::DecryptError);
         assert_eq!(tls_error(&tls).unwrap(), rustls::Error::DecryptError.to_string());
         assert_eq!(tls_error(&io::Error::other("another")), None);
+    }
+
+    /// What `openssl req -x509` makes: a certificate of a server that is an authority too.
+    fn both(names: &[&str], adjust: impl Fn(&mut rcgen::CertificateParams)) -> CertificateDer<'static> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut parameters = rcgen::CertificateParams::new(names).unwrap();
+        parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        adjust(&mut parameters);
+        let key = rcgen::KeyPair::generate().unwrap();
+        parameters.self_signed(&key).unwrap().der().clone()
+    }
+
+    fn verify(
+        trusted: &CertificateDer<'static>,
+        shown: &CertificateDer<'_>,
+        name: &str,
+    ) -> Result<(), rustls::Error> {
+        let verifier = verifier(vec![trusted.clone()], Arc::new(aws_lc_rs::default_provider())).unwrap();
+        let name = ServerName::try_from(name.to_owned()).unwrap();
+        let verified = verifier.verify_server_cert(shown, &[], &name, &[], UnixTime::now());
+        verified.map(drop)
+    }
+
+    #[test]
+    fn a_trusted_certificate_of_a_server_may_be_an_authority_too() {
+        let own = both(&["registry.example", "127.0.0.1"], |_| {});
+        assert_eq!(verify(&own, &own, "registry.example"), Ok(()));
+        assert_eq!(verify(&own, &own, "127.0.0.1"), Ok(()));
+        let another = verify(&own, &own, "other.example").unwrap_err();
+        assert!(
+            matches!(
+                another,
+                rustls::Error::InvalidCertificate(
+                    CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. }
+                )
+            ),
+            "{another:?}"
+        );
+        let stranger = both(&["registry.example"], |_| {});
+        assert!(
+            verify(&own, &stranger, "registry.example").is_err(),
+            "not the one that is trusted"
+        );
+    }
+
+    #[test]
+    fn a_trusted_certificate_is_refused_outside_its_time_and_purpose() {
+        let refused = |adjust: &dyn Fn(&mut rcgen::CertificateParams)| {
+            let own = both(&["registry.example"], adjust);
+            verify(&own, &own, "registry.example").unwrap_err()
+        };
+        let past = refused(&|parameters| parameters.not_after = rcgen::date_time_ymd(2001, 1, 1));
+        assert!(
+            matches!(
+                past,
+                rustls::Error::InvalidCertificate(CertificateError::ExpiredContext { .. })
+            ),
+            "{past:?}"
+        );
+        let future = refused(&|parameters| parameters.not_before = rcgen::date_time_ymd(4000, 1, 1));
+        assert!(
+            matches!(
+                future,
+                rustls::Error::InvalidCertificate(CertificateError::NotValidYetContext { .. })
+            ),
+            "{future:?}"
+        );
+        let mail = rcgen::ExtendedKeyUsagePurpose::EmailProtection;
+        let purpose = refused(&|parameters| parameters.extended_key_usages = vec![mail.clone()]);
+        assert_eq!(purpose, CertificateError::InvalidPurpose.into());
     }
 }

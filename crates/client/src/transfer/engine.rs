@@ -2,7 +2,8 @@
 //! tag goes last.
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use wharf_oci::{Descriptor, Reference, Tag};
+use parking_lot::Mutex;
+use wharf_oci::{Descriptor, Digest, Reference, Tag};
 
 use super::{
     graph::{self, Graph, Node},
@@ -28,6 +29,7 @@ pub async fn image(
         target,
         progress,
         jobs: settings.jobs.max(1),
+        left_out: Mutex::default(),
     };
     let root = graph.root();
     transfer.nodes(&graph).await?;
@@ -46,6 +48,7 @@ pub async fn image(
         original: graph.original,
         referrers: graph.referrers.values().map(Vec::len).sum(),
         kept,
+        left_out: transfer.left_out.into_inner(),
     })
 }
 
@@ -55,6 +58,8 @@ struct Transfer<'a> {
     target: &'a Target,
     progress: &'a dyn Progress,
     jobs: usize,
+    /// Layers that neither side has, because their licence keeps them elsewhere.
+    left_out: Mutex<Vec<Digest>>,
 }
 
 impl Transfer<'_> {
@@ -79,9 +84,10 @@ impl Transfer<'_> {
             .buffer_unordered(self.jobs)
             .try_collect::<()>()
             .await?;
-        let highest = missing.iter().map(|node| node.height).max().unwrap_or_default();
-        for height in 0..=highest {
-            stream::iter(missing.iter().filter(|node| node.height == height))
+        let mut missing = missing;
+        missing.sort_by_key(|node| node.height);
+        for of_one_height in missing.chunk_by(|a, b| a.height == b.height) {
+            stream::iter(of_one_height)
                 .map(|node| async move {
                     self.target.put_manifest(node).await?;
                     self.progress
@@ -98,8 +104,12 @@ impl Transfer<'_> {
     async fn blob(&self, blob: &Descriptor) -> Result<(), TransferError> {
         self.progress.event(Event::Begins(blob));
         let sent = |bytes| self.progress.event(Event::Sent(blob, bytes));
-        let outcome = match blob.is_foreign() {
-            true => Outcome::LeftOut,
+        let outcome = match blob.is_foreign() && !self.source.has(blob).await? {
+            true if self.target.has_blob(blob).await? => Outcome::Present,
+            true => {
+                self.left_out.lock().push(blob.digest);
+                Outcome::LeftOut
+            }
             false => self.target.take_blob(self.source, blob, &sent).await?,
         };
         self.progress.event(Event::Ends(blob, outcome));

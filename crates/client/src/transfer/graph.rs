@@ -8,15 +8,17 @@ use wharf_oci::{Descriptor, Digest, ManifestKind, ManifestView, Reference, Tag, 
 
 use super::{
     model::{Settings, TransferError},
-    platforms,
+    platforms, references,
     source::Source,
 };
 use crate::Manifest;
 
 /// Manifests of one image, with everything that refers to it.
 const MOST_MANIFESTS: usize = 20_000;
-/// Bytes of them, which are kept in memory until the image is moved.
-const MOST_BYTES: usize = 24 << 20;
+/// Bytes that they take in memory, where they are kept until the image is moved.
+const MOST_BYTES: usize = 32 << 20;
+/// Manifests that are read at a time, each of 4 MiB at most.
+const AT_ONCE: usize = 4;
 /// Endings of the tags that cosign makes of a digest: `sha256-….sig`.
 const DIGEST_TAGS: [&str; 3] = ["sig", "att", "sbom"];
 
@@ -50,6 +52,14 @@ struct Found {
     digest_tags: Vec<(Tag, Digest)>,
 }
 
+/// What is still to be read, and what was.
+#[derive(Default)]
+struct Reading {
+    seen: HashSet<Digest>,
+    next: Vec<Digest>,
+    bytes: usize,
+}
+
 impl Graph {
     /// Reads the manifests of the image at `reference`.
     pub(super) async fn read(
@@ -69,66 +79,80 @@ impl Graph {
             referrers: BTreeMap::new(),
             digest_tags: Vec::new(),
         };
-        let mut bytes = 0;
-        let mut seen = HashSet::from([root.digest]);
-        let mut round = vec![look(source, root, settings).await?];
-        while !round.is_empty() {
-            let mut next = Vec::new();
-            for found in round {
-                bytes += found.node.bytes.len();
-                next.extend(found.node.view.children().map(|child| child.digest));
-                next.extend(&found.referrers);
-                next.extend(found.digest_tags.iter().map(|(_, digest)| digest));
-                graph.take(found);
-            }
-            next.retain(|digest| seen.insert(*digest));
-            if seen.len() > MOST_MANIFESTS || bytes > MOST_BYTES {
-                return Err(TransferError::TooLarge {
-                    manifests: MOST_MANIFESTS,
-                    bytes: MOST_BYTES,
-                });
-            }
-            round = stream::iter(next)
+        let mut reading = Reading::default();
+        reading.seen.insert(root.digest);
+        let found = look(source, root, settings).await?;
+        graph.take(found, &mut reading)?;
+        while !reading.next.is_empty() {
+            // Each is taken as soon as it has come, so that no more than a few of them are not counted yet.
+            let round = std::mem::take(&mut reading.next);
+            let mut round = stream::iter(round)
                 .map(|digest| async move {
                     let manifest = source.manifest(&Reference::Digest(digest)).await?;
                     look(source, manifest, settings).await
                 })
-                .buffer_unordered(settings.jobs.max(1))
-                .try_collect()
-                .await?;
+                .buffer_unordered(settings.jobs.clamp(1, AT_ONCE));
+            while let Some(found) = round.try_next().await? {
+                graph.take(found, &mut reading)?;
+            }
         }
         graph.measure();
         Ok(graph)
     }
 
-    fn take(&mut self, found: Found) {
+    /// Adds a manifest, unless there are too many by now.
+    fn take(&mut self, found: Found, reading: &mut Reading) -> Result<(), TransferError> {
         let digest = found.node.descriptor.digest;
+        reading.bytes += found.weight();
+        let children = found.node.view.children().map(|child| child.digest);
+        let tagged = found.digest_tags.iter().map(|(_, digest)| *digest);
+        for next in children.chain(found.referrers.iter().copied()).chain(tagged) {
+            if reading.seen.len() > MOST_MANIFESTS || reading.bytes > MOST_BYTES {
+                break;
+            }
+            if reading.seen.insert(next) {
+                reading.next.push(next);
+            }
+        }
+        if reading.seen.len() > MOST_MANIFESTS || reading.bytes > MOST_BYTES {
+            return Err(TransferError::TooLarge {
+                manifests: MOST_MANIFESTS,
+                bytes: MOST_BYTES,
+            });
+        }
         if !found.referrers.is_empty() {
             self.referrers.insert(digest, found.referrers);
         }
         self.digest_tags.extend(found.digest_tags);
         self.nodes.insert(digest, found.node);
+        Ok(())
     }
 
-    /// Finds the heights. A manifest names its children by digest, so there is no circle.
+    /// Finds the heights, each once, from the leaves upwards. A manifest names its children by digest, so there is no circle.
     fn measure(&mut self) {
-        let mut changed = true;
-        while changed {
-            changed = false;
-            let heights: HashMap<Digest, usize> = self
-                .nodes
-                .iter()
-                .map(|(digest, node)| (*digest, node.height))
-                .collect();
-            for node in self.nodes.values_mut() {
-                let children = node
-                    .view
-                    .children()
-                    .filter_map(|child| heights.get(&child.digest));
-                let height = children.map(|height| height + 1).max().unwrap_or_default();
-                changed |= height != node.height;
-                node.height = height;
+        let mut heights: HashMap<Digest, usize> = HashMap::with_capacity(self.nodes.len());
+        for start in self.nodes.keys() {
+            let mut left = vec![(*start, false)];
+            while let Some((digest, is_below_done)) = left.pop() {
+                let Some(node) = self.nodes.get(&digest) else {
+                    continue;
+                };
+                if heights.contains_key(&digest) {
+                    continue;
+                }
+                let children = node.view.children().map(|child| child.digest);
+                if is_below_done {
+                    let highest = children.filter_map(|child| heights.get(&child)).max();
+                    let height = highest.map_or(0, |height| height + 1);
+                    heights.insert(digest, height);
+                } else {
+                    left.push((digest, true));
+                    left.extend(children.map(|child| (child, false)));
+                }
             }
+        }
+        for (digest, node) in &mut self.nodes {
+            node.height = heights.get(digest).copied().unwrap_or_default();
         }
     }
 
@@ -157,6 +181,16 @@ impl Graph {
     }
 }
 
+impl Found {
+    /// Bytes that it takes in memory: the manifest, and its references as they were read.
+    fn weight(&self) -> usize {
+        let view = &self.node.view;
+        let descriptors = view.blobs().count() + view.children().count() + 1;
+        let digests = self.referrers.len() + self.digest_tags.len();
+        self.node.bytes.len() + descriptors * size_of::<Descriptor>() + digests * size_of::<(Tag, Digest)>()
+    }
+}
+
 /// The blobs of `nodes`, each once, the largest first: it would be the last one to end otherwise.
 pub(super) fn blobs<'a>(nodes: &[&'a Node]) -> Vec<&'a Descriptor> {
     let mut seen = HashSet::new();
@@ -175,6 +209,12 @@ async fn look(source: &Source, manifest: Manifest, settings: &Settings) -> Resul
         return Err(failed(
             "it is of Docker's schema 1, which registries no longer accept".to_owned(),
         ));
+    }
+    if let Some(unknown) = references::unknown(&manifest.bytes, &view) {
+        return Err(failed(format!(
+            "it names `{}` in a way that wharf does not know, and a copy would lack it",
+            crate::printable(&unknown)
+        )));
     }
     let (mut referrers, mut digest_tags) = (Vec::new(), Vec::new());
     if settings.referrers {
@@ -202,4 +242,74 @@ async fn look(source: &Source, manifest: Manifest, settings: &Settings) -> Resul
         referrers,
         digest_tags,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn found(children: &[Digest], seed: usize) -> Found {
+        let entries: Vec<_> = children
+            .iter()
+            .map(|digest| json!({"mediaType": media_type::OCI_INDEX, "digest": digest, "size": 1}))
+            .collect();
+        let value = json!({"mediaType": media_type::OCI_INDEX, "manifests": entries, "seed": seed});
+        let bytes = Bytes::from(value.to_string());
+        let view = ManifestView::parse_stored(&bytes).unwrap();
+        Found {
+            node: Node {
+                descriptor: view.descriptor(Digest::sha256_of(&bytes), bytes.len() as u64),
+                bytes,
+                view,
+                height: 0,
+            },
+            referrers: Vec::new(),
+            digest_tags: Vec::new(),
+        }
+    }
+
+    fn graph(root: Digest) -> Graph {
+        Graph {
+            nodes: HashMap::new(),
+            root,
+            original: root,
+            referrers: BTreeMap::new(),
+            digest_tags: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_long_chain_has_its_heights_in_one_pass() {
+        let mut graph = graph(Digest::sha256_of(b""));
+        let mut reading = Reading::default();
+        let mut below = Vec::new();
+        for seed in 0..MOST_MANIFESTS / 2 {
+            let found = found(&below, seed);
+            below = vec![found.node.descriptor.digest];
+            graph.take(found, &mut reading).unwrap();
+        }
+        graph.measure();
+        assert_eq!(graph.nodes[&below[0]].height, MOST_MANIFESTS / 2 - 1);
+    }
+
+    #[test]
+    fn an_image_that_has_no_end_is_refused_while_it_is_read() {
+        let digests: Vec<Digest> = (0..MOST_MANIFESTS as u64 + 10)
+            .map(|number| Digest::sha256_of(&number.to_le_bytes()))
+            .collect();
+        let mut reading = Reading::default();
+        let mut graph = graph(digests[0]);
+        assert!(graph.take(found(&digests, 0), &mut reading).is_err());
+        assert!(reading.next.len() <= MOST_MANIFESTS + 1);
+        // Large manifests are counted one by one, not after a round of them.
+        let mut reading = Reading::default();
+        let taken = (0..MOST_MANIFESTS).take_while(|seed| {
+            let mut large = found(&[], *seed);
+            large.node.bytes = Bytes::from_static(&[0; 4 << 20]);
+            graph.take(large, &mut reading).is_ok()
+        });
+        assert!(taken.count() * (4 << 20) <= MOST_BYTES);
+    }
 }

@@ -1,24 +1,20 @@
 //! Images in files: an OCI image layout as a directory or a tar, and the archives of `docker save` and `podman save`.
 
-use std::{
-    collections::HashMap,
-    io::{self, Read as _},
-    path::{Path, PathBuf},
-};
+use std::{collections::HashMap, path::Path};
 
 use bytes::Bytes;
-use serde::Deserialize;
-use serde_json::json;
 use wharf_oci::{
-    Algorithm, Descriptor, Digest, Hasher, ManifestView, Reference, Tag, media_type, referrers_subject,
+    Descriptor, Digest, ManifestKind, ManifestView, Reference, RepoName, Tag, referrers_subject,
 };
 
 use super::{
-    archive::Archive,
+    docker::Docker,
     error::LayoutError,
     file::{FileReader, Part},
+    files::Files,
+    platforms, references,
 };
-use crate::{CONFIG_LIMIT, MANIFEST_LIMIT, Manifest};
+use crate::{MANIFEST_LIMIT, Manifest};
 
 /// The annotation with the whole name of an image, by which containerd, docker and podman load it.
 pub(super) const FULL_NAME: &str = "io.containerd.image.name";
@@ -27,22 +23,28 @@ pub(super) const REF_NAME: &str = "org.opencontainers.image.ref.name";
 /// The file that names the blobs which an export left out, with a repository of the other side for each.
 pub(super) const LEFT_OUT: &str = "wharf-left-out.json";
 
-/// Bytes of `index.json`, and of the other documents of a layout.
-const INDEX_LIMIT: usize = 64 << 20;
+/// Bytes of `index.json` or `manifest.json`.
+const INDEX_LIMIT: usize = 8 << 20;
+/// Bytes of the list of blobs that were left out.
+const LEFT_OUT_LIMIT: usize = 32 << 20;
+/// Images of a file, and entries of all its lists of referrers.
+const MOST_ENTRIES: usize = 20_000;
+/// Bytes of the indexes that are written anew because the file has not all of their platforms.
+const MOST_MADE: usize = 16 << 20;
 
 /// Images in files.
 #[derive(Debug)]
 pub struct Layout {
     files: Files,
     images: Vec<ImageInFile>,
-    /// Manifests that are made for an archive of docker, which has none.
+    /// Manifests that are made: for an archive of docker, which has none, and for an index with platforms that the file has not.
     made: HashMap<Digest, Bytes>,
     /// Names of the files that are blobs, in an archive of docker.
     names: HashMap<Digest, String>,
     referrers: HashMap<Digest, Vec<Digest>>,
     /// Tags that are made of the digest of a manifest.
     digest_tags: HashMap<Tag, Digest>,
-    left_out: HashMap<Digest, String>,
+    left_out: HashMap<Digest, RepoName>,
 }
 
 /// An image in a file.
@@ -54,36 +56,8 @@ pub struct ImageInFile {
     pub tag: Option<Tag>,
     /// Digest of its manifest.
     pub digest: Digest,
-}
-
-/// Where the files are.
-#[derive(Debug)]
-enum Files {
-    Directory(PathBuf),
-    Archive(Box<Archive>),
-}
-
-/// An image in `manifest.json` of an archive of docker.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct DockerImage {
-    config: String,
-    #[serde(default)]
-    repo_tags: Option<Vec<String>>,
-    #[serde(default)]
-    layers: Vec<String>,
-}
-
-/// What is read of the configuration of an image.
-#[derive(Debug, Deserialize)]
-struct Config {
-    rootfs: RootFs,
-}
-
-#[derive(Debug, Deserialize)]
-struct RootFs {
-    #[serde(default)]
-    diff_ids: Vec<Digest>,
+    /// Platforms that its index names and the file has not; the index is written anew without them.
+    pub absent: Vec<String>,
 }
 
 impl Layout {
@@ -92,16 +66,8 @@ impl Layout {
     /// # Errors
     /// When there is no image in it.
     pub fn open(path: &Path) -> Result<Self, LayoutError> {
-        let files = match path.is_dir() {
-            true => Files::Directory(path.to_owned()),
-            false => {
-                let whole = Part::whole(path)?;
-                let whole = whole.ok_or_else(|| LayoutError::io(path, &io::ErrorKind::NotFound.into()))?;
-                Files::Archive(Box::new(Archive::open(whole)?))
-            }
-        };
         let mut layout = Self {
-            files,
+            files: Files::open(path)?,
             images: Vec::new(),
             made: HashMap::new(),
             names: HashMap::new(),
@@ -109,17 +75,23 @@ impl Layout {
             digest_tags: HashMap::new(),
             left_out: HashMap::new(),
         };
-        if let Some(index) = layout.document("index.json")? {
+        if let Some(left_out) = layout.document(LEFT_OUT, LEFT_OUT_LIMIT)? {
+            let left_out: HashMap<Digest, String> = serde_json::from_slice(&left_out)
+                .map_err(|error| LayoutError::no_image(path, format!("`{LEFT_OUT}`: {error}")))?;
+            for (digest, name) in left_out {
+                let name = name.parse().map_err(|error| {
+                    LayoutError::no_image(path, format!("`{LEFT_OUT}` names no repository: {error}"))
+                })?;
+                layout.left_out.insert(digest, name);
+            }
+        }
+        if let Some(index) = layout.document("index.json", INDEX_LIMIT)? {
             layout.take_index(path, &index)?;
-        } else if let Some(list) = layout.document("manifest.json")? {
-            layout.take_docker(path, &list)?;
+        } else if let Some(list) = layout.document("manifest.json", INDEX_LIMIT)? {
+            layout.take_docker(&list)?;
         } else {
             let reason = "it has neither `index.json` nor `manifest.json`".to_owned();
             return Err(LayoutError::no_image(path, reason));
-        }
-        if let Some(left_out) = layout.document(LEFT_OUT)? {
-            layout.left_out = serde_json::from_slice(&left_out)
-                .map_err(|error| LayoutError::no_image(path, format!("`{LEFT_OUT}`: {error}")))?;
         }
         Ok(layout)
     }
@@ -131,7 +103,7 @@ impl Layout {
 
     /// The repository of the other side that had the blob when the file was exported without it.
     pub(super) fn base(&self, digest: &Digest) -> Option<&str> {
-        self.left_out.get(digest).map(String::as_str)
+        self.left_out.get(digest).map(RepoName::as_str)
     }
 
     pub(super) fn referrers(&self, subject: &Digest) -> Vec<Digest> {
@@ -189,133 +161,130 @@ impl Layout {
         }
     }
 
-    fn document(&self, name: &str) -> Result<Option<Bytes>, LayoutError> {
+    /// Whether the file has it.
+    pub(super) fn has(&self, digest: &Digest) -> Result<bool, LayoutError> {
+        Ok(self.made.contains_key(digest) || self.part(digest)?.is_some())
+    }
+
+    fn document(&self, name: &str, limit: usize) -> Result<Option<Bytes>, LayoutError> {
         let part = self.files.find(name)?;
-        part.map(|part| part.read(INDEX_LIMIT)).transpose()
+        part.map(|part| part.read(limit)).transpose()
     }
 
     fn take_index(&mut self, path: &Path, index: &[u8]) -> Result<(), LayoutError> {
-        let view = ManifestView::parse_stored(index)
-            .map_err(|error| LayoutError::no_image(path, format!("`index.json`: {error}")))?;
+        let failed = |reason: String| LayoutError::no_image(path, reason);
+        let view =
+            ManifestView::parse_stored(index).map_err(|error| failed(format!("`index.json`: {error}")))?;
+        if let Some(unknown) = references::unknown(index, &view) {
+            let unknown = crate::printable(&unknown);
+            return Err(failed(format!(
+                "its `index.json` names `{unknown}` in a way that wharf does not know"
+            )));
+        }
+        let too_many = || failed(format!("it has more than {MOST_ENTRIES} images or referrers"));
+        if view.manifests.len() > MOST_ENTRIES {
+            return Err(too_many());
+        }
+        let mut referrers = 0;
+        let mut made = 0;
         for entry in &view.manifests {
             let (name, tag) = names(entry);
             let subject = tag.as_ref().and_then(referrers_subject);
-            let manifest = ManifestView::parse_stored(&self.read_manifest(&entry.digest)?.bytes);
-            let manifest = manifest.map_err(|error| LayoutError::no_image(path, error.to_string()))?;
+            let stored = self.read_manifest(&entry.digest)?;
+            let manifest = ManifestView::parse_stored(&stored.bytes);
+            let manifest = manifest.map_err(|error| failed(error.to_string()))?;
             if let Some(subject) = subject.filter(|_| is_list_of_referrers(tag.as_ref())) {
-                let listed = manifest.children().map(|child| child.digest);
+                let listed: Vec<Digest> = manifest.children().map(|child| child.digest).collect();
+                referrers += listed.len();
                 self.referrers.entry(subject).or_default().extend(listed);
             } else if let Some(tag) = tag.clone().filter(is_digest_tag) {
                 self.digest_tags.insert(tag, entry.digest);
             } else {
                 if let Some(subject) = &manifest.subject {
+                    referrers += 1;
                     self.referrers
                         .entry(subject.digest)
                         .or_default()
                         .push(entry.digest);
                 }
                 if manifest.subject.is_none() || tag.is_some() {
-                    let digest = entry.digest;
-                    self.images.push(ImageInFile { name, tag, digest });
+                    let (digest, absent) = self.without_absent(stored, &manifest)?;
+                    made += self.made.get(&digest).map_or(0, Bytes::len);
+                    self.images.push(ImageInFile {
+                        name,
+                        tag,
+                        digest,
+                        absent,
+                    });
                 }
             }
-        }
-        Ok(())
-    }
-
-    fn take_docker(&mut self, path: &Path, list: &[u8]) -> Result<(), LayoutError> {
-        let failed = |reason: String| LayoutError::no_image(path, reason);
-        let images: Vec<DockerImage> =
-            serde_json::from_slice(list).map_err(|error| failed(format!("`manifest.json`: {error}")))?;
-        for image in images {
-            let digest = self.make_manifest(path, &image)?;
-            let tags = image.repo_tags.unwrap_or_default();
-            if tags.is_empty() {
-                let (name, tag) = (None, None);
-                self.images.push(ImageInFile { name, tag, digest });
-            }
-            for text in tags {
-                let (name, tag) = split(&text);
-                self.images.push(ImageInFile { name, tag, digest });
+            if referrers > MOST_ENTRIES || made > MOST_MADE {
+                return Err(too_many());
             }
         }
         Ok(())
     }
 
-    /// Makes a manifest for an image of docker's archive. Its layers stay as they are in the file.
-    fn make_manifest(&mut self, path: &Path, image: &DockerImage) -> Result<Digest, LayoutError> {
-        let failed = |reason: String| LayoutError::no_image(path, reason);
-        let missing = |name: &str| failed(format!("it names `{name}`, which is not in it"));
-        let config = self
-            .files
-            .find(&image.config)?
-            .ok_or_else(|| missing(&image.config))?;
-        let config_bytes = config.read(CONFIG_LIMIT)?;
-        let read: Config = serde_json::from_slice(&config_bytes)
-            .map_err(|error| failed(format!("`{}`: {error}", image.config)))?;
-        if read.rootfs.diff_ids.len() != image.layers.len() {
-            return Err(failed(format!(
-                "`{}` is for {} layers, but there are {}",
-                image.config,
-                read.rootfs.diff_ids.len(),
-                image.layers.len()
-            )));
+    /// The digest of an image as the file has it. What docker has pulled for one platform is saved with an index that names all of them:
+    /// it is written anew without those of which the manifests are absent, and these are named.
+    fn without_absent(
+        &mut self,
+        stored: Manifest,
+        view: &ManifestView,
+    ) -> Result<(Digest, Vec<String>), LayoutError> {
+        let digest = stored.digest;
+        if view.kind != ManifestKind::Index {
+            return Ok((digest, Vec::new()));
         }
-        let mut layers = Vec::new();
-        for (name, diff_id) in image.layers.iter().zip(&read.rootfs.diff_ids) {
-            let part = self.files.find(name)?.ok_or_else(|| missing(name))?;
-            let media_type = layer_type(&part)?;
-            // The digest of an uncompressed layer is in the configuration, and is checked when the layer is moved.
-            let digest = match media_type {
-                media_type::OCI_LAYER => *diff_id,
-                _ => hash(&part)?,
-            };
-            layers.push(json!({"mediaType": media_type, "digest": digest, "size": part.size}));
-            self.names.insert(digest, name.clone());
+        let mut absent = Vec::new();
+        for child in view.children() {
+            if !self.has(&child.digest)? {
+                absent.push(child);
+            }
         }
-        let config_digest = Digest::sha256_of(&config_bytes);
-        self.names.insert(config_digest, image.config.clone());
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": media_type::OCI_MANIFEST,
-            "config": {"mediaType": media_type::OCI_CONFIG, "digest": config_digest, "size": config_bytes.len()},
-            "layers": layers,
-        });
-        let bytes = Bytes::from(manifest.to_string());
-        let digest = Digest::sha256_of(&bytes);
-        self.made.insert(digest, bytes);
-        Ok(digest)
-    }
-}
-
-impl Files {
-    fn find(&self, name: &str) -> Result<Option<Part>, LayoutError> {
-        match self {
-            Self::Directory(root) if is_inside(name) => Part::whole(&root.join(name)),
-            Self::Directory(_) => Ok(None),
-            Self::Archive(archive) => Ok(archive.find(name)),
+        let Some(first) = absent.first() else {
+            return Ok((digest, Vec::new()));
+        };
+        let missing = LayoutError::Missing(first.digest);
+        let Some(reduced) = platforms::without(stored, &absent) else {
+            return Err(missing);
+        };
+        let mut named = Vec::new();
+        for child in &absent {
+            let name = child.platform.as_ref().and_then(wharf_oci::Platform::name);
+            match name {
+                Some(name) => named.push(name),
+                None if platforms::is_attestation(child) => named.push("attestations".to_owned()),
+                // It is of no platform, so there is no reason why it should be absent.
+                None => return Err(LayoutError::Missing(child.digest)),
+            }
         }
+        named.sort();
+        named.dedup();
+        self.made.insert(reduced.digest, reduced.bytes);
+        Ok((reduced.digest, named))
     }
 
-    fn path(&self) -> &Path {
-        match self {
-            Self::Directory(root) => root,
-            Self::Archive(archive) => archive.path(),
+    fn take_docker(&mut self, list: &[u8]) -> Result<(), LayoutError> {
+        let docker = Docker::read(&self.files, list)?;
+        self.made = docker.made;
+        self.names = docker.names;
+        for (text, digest) in docker.images {
+            let (name, tag) = split(&text);
+            self.images.push(ImageInFile {
+                name,
+                tag,
+                digest,
+                absent: Vec::new(),
+            });
         }
+        Ok(())
     }
 }
 
 /// Path of a blob in an image layout.
 pub(super) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
-}
-
-/// Whether the name of a file stays inside the directory that it is looked for in.
-fn is_inside(name: &str) -> bool {
-    let parts = Path::new(name).components();
-    parts
-        .into_iter()
-        .all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// Name and tag of an entry of `index.json`.
@@ -348,34 +317,6 @@ fn is_list_of_referrers(tag: Option<&Tag>) -> bool {
 pub(super) fn is_digest_tag(tag: &Tag) -> bool {
     let stem = tag.as_str().rsplit_once('.').map(|(stem, _)| stem);
     stem.is_some_and(wharf_oci::is_referrers_tag)
-}
-
-/// Media type of a layer by its first bytes.
-fn layer_type(part: &Part) -> Result<&'static str, LayoutError> {
-    use std::os::unix::fs::FileExt as _;
-
-    let mut magic = [0; 4];
-    let length = usize::try_from(part.size).map_or(4, |size| size.min(4));
-    let read = part.file.read_exact_at(&mut magic[..length], part.start);
-    read.map_err(|error| LayoutError::io(&part.path, &error))?;
-    Ok(match magic {
-        [0x1f, 0x8b, ..] => media_type::OCI_LAYER_GZIP,
-        [0x28, 0xb5, 0x2f, 0xfd] => media_type::OCI_LAYER_ZSTD,
-        _ => media_type::OCI_LAYER,
-    })
-}
-
-fn hash(part: &Part) -> Result<Digest, LayoutError> {
-    let failed = |error: io::Error| LayoutError::io(&part.path, &error);
-    let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut piece = vec![0; 256 << 10];
-    let mut reader = part.sequential().take(part.size);
-    loop {
-        match reader.read(&mut piece).map_err(failed)? {
-            0 => return Ok(hasher.finish()),
-            length => hasher.update(&piece[..length]),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -414,10 +355,5 @@ mod tests {
         assert!(is_digest_tag(&tag(".sig")) && !is_digest_tag(&tag("")));
         assert!(is_list_of_referrers(Some(&tag(""))) && !is_list_of_referrers(Some(&tag(".sig"))));
         assert!(!is_digest_tag(&"1.0".parse().unwrap()));
-    }
-
-    #[test]
-    fn files_outside_of_a_layout_are_not_read() {
-        assert!(is_inside("blobs/sha256/ab") && !is_inside("../x") && !is_inside("/etc/passwd"));
     }
 }

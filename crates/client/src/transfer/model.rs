@@ -62,6 +62,8 @@ pub struct Moved {
     pub referrers: usize,
     /// Tags made of digests, such as those of signatures, that point at something else on the other side, and stay.
     pub kept: Vec<Tag>,
+    /// Layers that neither side has: their licence keeps them elsewhere, and the manifest says where.
+    pub left_out: Vec<Digest>,
 }
 
 /// Why an image was not moved.

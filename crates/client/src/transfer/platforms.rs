@@ -1,6 +1,6 @@
 //! Platforms: which ones are wanted, and an index without the others.
 
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use serde_json::Value;
 use wharf_oci::{Descriptor, Digest, ManifestKind, ManifestView, Platform};
@@ -129,9 +129,32 @@ fn missing(wanted: &WantedPlatform, index: &ManifestView) -> PlatformError {
     }
 }
 
+/// Those of the `wanted` platforms that an index has; none of a single image.
+pub(super) fn there(
+    manifest: &Manifest,
+    wanted: &[WantedPlatform],
+) -> Result<Vec<WantedPlatform>, PlatformError> {
+    let Ok(view) = ManifestView::parse_stored(&manifest.bytes) else {
+        return Ok(Vec::new());
+    };
+    if view.kind != ManifestKind::Index {
+        return Ok(Vec::new());
+    }
+    let has = |wanted: &&WantedPlatform| {
+        let mut platforms = view.manifests.iter().filter_map(|child| child.platform.as_ref());
+        platforms.any(|platform| wanted.fits(platform))
+    };
+    let there: Vec<_> = wanted.iter().filter(has).cloned().collect();
+    match wanted.first() {
+        Some(first) if there.is_empty() => Err(missing(first, &view)),
+        _ => Ok(there),
+    }
+}
+
 /// The index with the wanted platforms alone, and the attestations for them. It is the same when nothing is left out.
 pub(super) fn reduce(index: Manifest, wanted: &[WantedPlatform]) -> Result<Manifest, PlatformError> {
-    let no_index = || PlatformError::NoIndex(index.digest);
+    let digest = index.digest;
+    let no_index = || PlatformError::NoIndex(digest);
     let view = ManifestView::parse_stored(&index.bytes).map_err(|_| no_index())?;
     if view.kind != ManifestKind::Index {
         return Err(no_index());
@@ -143,28 +166,52 @@ pub(super) fn reduce(index: Manifest, wanted: &[WantedPlatform]) -> Result<Manif
         }
     }
     let fits = |platform: &Platform| wanted.iter().any(|wanted| wanted.fits(platform));
-    let kept: Vec<String> = view
+    let kept: HashSet<String> = view
         .manifests
         .iter()
         .filter(|child| child.platform.as_ref().is_some_and(fits))
         .map(|child| child.digest.to_string())
         .collect();
-    let mut json: Value = serde_json::from_slice(&index.bytes).map_err(|_| no_index())?;
-    let entries = json["manifests"].as_array_mut().ok_or_else(no_index)?;
+    let is_kept = |digest: &str, subject: Option<&str>| {
+        let is_in = |text: &str| kept.contains(text);
+        is_in(digest) || subject.is_some_and(is_in)
+    };
+    rewrite(index, is_kept).ok_or_else(no_index)
+}
+
+/// The index without these entries, and without the attestations for them; `None`: no image would remain.
+pub(super) fn without(index: Manifest, absent: &[&Descriptor]) -> Option<Manifest> {
+    let absent: HashSet<String> = absent.iter().map(|child| child.digest.to_string()).collect();
+    let is_kept = |digest: &str, subject: Option<&str>| {
+        !absent.contains(digest) && subject.is_none_or(|subject| !absent.contains(subject))
+    };
+    let reduced = rewrite(index, is_kept)?;
+    let view = ManifestView::parse_stored(&reduced.bytes).ok()?;
+    let has_image = view.manifests.iter().any(|entry| !is_attestation(entry));
+    has_image.then_some(reduced)
+}
+
+/// Whether an entry of an index is the attestation for another one.
+pub(super) fn is_attestation(entry: &Descriptor) -> bool {
+    let annotations = entry.annotations.as_ref();
+    annotations.is_some_and(|annotations| annotations.contains_key(ATTESTS))
+}
+
+/// The index with those entries alone of which `is_kept` says so, by the digest and by that of the image that an attestation is for. It is
+/// the same when nothing is left out.
+fn rewrite(index: Manifest, is_kept: impl Fn(&str, Option<&str>) -> bool) -> Option<Manifest> {
+    let mut json: Value = serde_json::from_slice(&index.bytes).ok()?;
+    let entries = json["manifests"].as_array_mut()?;
     let before = entries.len();
     entries.retain(|entry| {
-        let is_kept = |value: &Value| {
-            value
-                .as_str()
-                .is_some_and(|text| kept.iter().any(|kept| kept == text))
-        };
-        is_kept(&entry["digest"]) || is_kept(&entry["annotations"][ATTESTS])
+        let digest = entry["digest"].as_str().unwrap_or_default();
+        is_kept(digest, entry["annotations"][ATTESTS].as_str())
     });
     if entries.len() == before {
-        return Ok(index);
+        return Some(index);
     }
-    let bytes = serde_json::to_vec(&json).map_err(|_| no_index())?;
-    Ok(Manifest {
+    let bytes = serde_json::to_vec(&json).ok()?;
+    Some(Manifest {
         digest: Digest::of(index.digest.algorithm(), &bytes),
         bytes: bytes.into(),
         ..index
@@ -221,6 +268,21 @@ mod tests {
             index().digest,
             "nothing is left out, so nothing changes"
         );
+    }
+
+    #[test]
+    fn an_index_goes_without_what_a_file_has_not() {
+        let view = ManifestView::parse_stored(&index().bytes).unwrap();
+        let absent = |places: &[usize]| -> Option<usize> {
+            let absent: Vec<&Descriptor> = places.iter().map(|place| &view.manifests[*place]).collect();
+            let reduced = without(index(), &absent)?;
+            assert_eq!(Digest::sha256_of(&reduced.bytes), reduced.digest);
+            let view = ManifestView::parse_stored(&reduced.bytes).unwrap();
+            Some(view.manifests.len())
+        };
+        assert_eq!(absent(&[0]), Some(2));
+        assert_eq!(absent(&[1]), Some(1), "the attestation is for nothing then");
+        assert_eq!(absent(&[0, 1]), None);
     }
 
     #[test]

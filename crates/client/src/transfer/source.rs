@@ -70,6 +70,14 @@ impl Source {
         }
     }
 
+    /// Whether the source has a blob.
+    pub(super) async fn has(&self, blob: &Descriptor) -> Result<bool, TransferError> {
+        match self {
+            Self::Registry { client, repository } => Ok(client.has_blob(repository, &blob.digest).await?),
+            Self::Layout(layout) => Ok(layout.has(&blob.digest)?),
+        }
+    }
+
     /// The digest of the image for one platform: `wanted`, or without it the one of this machine. A single image is taken as it
     /// is.
     ///

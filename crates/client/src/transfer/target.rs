@@ -46,6 +46,41 @@ impl Target {
         }
     }
 
+    /// The digest at which `tag` points there. Of files, which are written anew, nothing is known.
+    pub(super) async fn tagged(&self, tag: &Tag) -> Result<Option<Digest>, TransferError> {
+        match self {
+            Self::Registry { client, repository } => {
+                let reference = Reference::Tag(tag.clone());
+                Ok(client.manifest_digest(repository, &reference).await?)
+            }
+            Self::Files { .. } => Ok(None),
+        }
+    }
+
+    /// How many of `referrers` the other side does not list for `subject`.
+    pub(super) async fn unlisted(
+        &self,
+        subject: &Digest,
+        referrers: &[Digest],
+    ) -> Result<usize, TransferError> {
+        let listed = match self {
+            Self::Registry { client, repository } => client.referrers(repository, subject).await?,
+            Self::Files { .. } => Vec::new(),
+        };
+        let is_listed = |digest: &&Digest| listed.iter().any(|known| known.digest == **digest);
+        Ok(referrers.iter().filter(|digest| !is_listed(digest)).count())
+    }
+
+    /// Whether the blob is there.
+    pub(super) async fn has_blob(&self, blob: &Descriptor) -> Result<bool, TransferError> {
+        match self {
+            Self::Registry { client, repository } => {
+                Ok(client.blob_size(repository, &blob.digest).await? == Some(blob.size))
+            }
+            Self::Files { writer, .. } => Ok(writer.has(blob).await?),
+        }
+    }
+
     pub(super) async fn take_blob(
         &self,
         source: &Source,
@@ -55,7 +90,8 @@ impl Target {
         match self {
             Self::Registry { client, repository } => {
                 let from = mountable(source, client, repository);
-                if from.is_none() && client.blob_size(repository, &blob.digest).await? == Some(blob.size) {
+                // Also where it might be mounted: a registry that does not mount would get all of it again.
+                if client.blob_size(repository, &blob.digest).await? == Some(blob.size) {
                     return Ok(Outcome::Present);
                 }
                 let Some(mut bytes) = source.blob(blob)? else {
@@ -77,7 +113,7 @@ impl Target {
                 if writer.leaves_out(blob) {
                     return Ok(Outcome::LeftOut);
                 }
-                if writer.has(blob) {
+                if writer.has(blob).await? {
                     return Ok(Outcome::Present);
                 }
                 let Some(mut bytes) = source.blob(blob)? else {

@@ -5,10 +5,10 @@
 //! under its digest only when it is whole, and its `index.json` last: another run goes on where one stopped.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs::{self, File, OpenOptions},
+    collections::{BTreeSet, HashMap, HashSet},
+    fs::{self, File, Permissions},
     io,
-    os::unix::fs::FileExt as _,
+    os::unix::fs::{FileExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,10 +16,13 @@ use std::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
-use wharf_oci::{Descriptor, Digest, Tag, media_type};
+use tempfile::NamedTempFile;
+use wharf_oci::{Descriptor, Digest, RepoName, Tag, media_type};
 
 use super::{
+    docker::hash_by,
     error::LayoutError,
+    file::Directory,
     graph::Node,
     layout::{FULL_NAME, LEFT_OUT, REF_NAME, blob_path},
     model::TransferError,
@@ -49,7 +52,7 @@ pub struct Writer {
     files: Files,
     state: Mutex<State>,
     /// Blobs that the other side has, with the repository there.
-    known: HashMap<Digest, String>,
+    known: HashMap<Digest, RepoName>,
 }
 
 #[derive(Debug)]
@@ -57,8 +60,8 @@ enum Files {
     Directory,
     Archive {
         file: Arc<File>,
-        /// Path until all of it is written; empty once it is.
-        temporary: Mutex<Option<PathBuf>>,
+        /// The file until all of it is written, which goes when it is dropped; `None` once it has its name.
+        temporary: Mutex<Option<NamedTempFile>>,
     },
 }
 
@@ -66,7 +69,7 @@ enum Files {
 struct State {
     /// Contents that are written, or have their place.
     written: HashSet<Digest>,
-    left_out: HashMap<Digest, String>,
+    left_out: HashMap<Digest, RepoName>,
     /// Entries of `index.json`.
     entries: Vec<Value>,
     /// Entries of docker's `manifest.json`.
@@ -84,18 +87,15 @@ impl Writer {
     pub fn create(
         destination: &Path,
         form: Form,
-        known: HashMap<Digest, String>,
+        known: HashMap<Digest, RepoName>,
     ) -> Result<Self, LayoutError> {
         let files = match form {
-            Form::OciDirectory => {
-                make_directory(&destination.join("blobs/sha256"))?;
-                Files::Directory
-            }
+            // It is made with its first blob.
+            Form::OciDirectory => Files::Directory,
             Form::Oci | Form::DockerArchive => {
-                let temporary = beside(destination);
-                let file = create(&temporary)?;
+                let temporary = beside(destination)?;
                 Files::Archive {
-                    file: Arc::new(file),
+                    file: Arc::new(opened(&temporary)?),
                     temporary: Mutex::new(Some(temporary)),
                 }
             }
@@ -108,8 +108,9 @@ impl Writer {
         };
         if let Files::Archive { file, .. } = &writer.files {
             for name in ["blobs/", "blobs/sha256/"] {
-                let at = writer.place(0);
-                writer.write_at(file, at, &header(name, 0, tar::EntryType::Directory)?)?;
+                let header = header(name, 0, tar::EntryType::Directory)?;
+                let at = writer.place(&header, 0);
+                writer.write_at(file, at, &header)?;
             }
         }
         Ok(writer)
@@ -124,20 +125,20 @@ impl Writer {
         true
     }
 
-    /// Whether the blob is written already.
-    pub(super) fn has(&self, blob: &Descriptor) -> bool {
+    /// Whether the blob is written already. One that an earlier run has left in a directory is read before it is believed.
+    pub(super) async fn has(&self, blob: &Descriptor) -> Result<bool, LayoutError> {
         if self.state.lock().written.contains(&blob.digest) {
-            return true;
+            return Ok(true);
         }
-        let path = self.destination.join(blob_path(&blob.digest));
-        let is_there = matches!(self.files, Files::Directory)
-            && path
-                .metadata()
-                .is_ok_and(|found| found.is_file() && found.len() == blob.size);
+        if !matches!(self.files, Files::Directory) {
+            return Ok(false);
+        }
+        let (destination, digest, size) = (self.destination.clone(), blob.digest, blob.size);
+        let is_there = blocking(&self.destination, move || is_whole(&destination, &digest, size)).await?;
         if is_there {
             self.state.lock().written.insert(blob.digest);
         }
-        is_there
+        Ok(is_there)
     }
 
     pub(super) async fn blob<B: Blob>(
@@ -149,20 +150,17 @@ impl Writer {
         let path = blob_path(&descriptor.digest);
         let (file, start, temporary) = match &self.files {
             Files::Archive { file, .. } => {
-                let at = self.place(descriptor.size);
-                self.write_at(
-                    file,
-                    at,
-                    &header(&path, descriptor.size, tar::EntryType::Regular)?,
-                )?;
-                (Arc::clone(file), at + BLOCK, None)
+                let header = header(&path, descriptor.size, tar::EntryType::Regular)?;
+                let at = self.place(&header, descriptor.size);
+                self.write_at(file, at, &header)?;
+                (Arc::clone(file), at + header.len() as u64, None)
             }
             Files::Directory => {
                 let path = self.destination.join(&path);
-                let temporary = beside(&path);
                 make_directory(path.parent().unwrap_or(&path))?;
-                let file = create(&temporary)?;
-                (Arc::new(file), 0, Some(Temporary::new(temporary, path)))
+                let temporary = beside(&path)?;
+                let file = opened(&temporary)?;
+                (Arc::new(file), 0, Some((temporary, path)))
             }
         };
         let mut checked = Checked::new(blob, descriptor);
@@ -173,8 +171,8 @@ impl Writer {
             at += length;
             sent(length);
         }
-        if let Some(temporary) = temporary {
-            temporary.keep(&file)?;
+        if let Some((temporary, path)) = temporary {
+            blocking(&self.destination, move || keep(temporary, &path)).await?;
         }
         self.state.lock().written.insert(descriptor.digest);
         Ok(())
@@ -187,7 +185,7 @@ impl Writer {
     }
 
     pub(super) async fn manifest(&self, node: &Node) -> Result<(), TransferError> {
-        if self.has(&node.descriptor) {
+        if self.has(&node.descriptor).await? {
             return Ok(());
         }
         let mut whole = Whole(Some(node.bytes.clone()));
@@ -206,6 +204,11 @@ impl Writer {
         let Some((node, config)) = config else {
             return;
         };
+        let is_written = |layer: &Descriptor| self.state.lock().written.contains(&layer.digest);
+        if !node.view.layers.iter().all(is_written) {
+            // One of them stays out, and docker would look for it.
+            return;
+        }
         let layers = node.view.layers.iter().map(|layer| blob_path(&layer.digest));
         let tags = tag.map(|tag| format!("{name}:{tag}"));
         self.state.lock().docker.push(json!({
@@ -260,7 +263,7 @@ impl Writer {
                         state
                             .left_out
                             .iter()
-                            .map(|(digest, repository)| (digest.to_string(), repository))
+                            .map(|(digest, repository)| (digest.to_string(), repository.as_str()))
                             .collect::<HashMap<_, _>>()
                     )
                     .to_string(),
@@ -278,35 +281,52 @@ impl Writer {
         }
         match &self.files {
             Files::Directory => {
+                make_directory(&self.destination)?;
+                self.sync_blobs()?;
                 for (name, text) in documents.iter().filter(|(name, _)| *name != "manifest.json") {
                     let path = self.destination.join(name);
-                    let temporary = beside(&path);
-                    let file = create(&temporary)?;
-                    let temporary = Temporary::new(temporary, path);
-                    self.write_at(&file, 0, text.as_bytes())?;
-                    temporary.keep(&file)?;
+                    let temporary = beside(&path)?;
+                    self.write_at(temporary.as_file(), 0, text.as_bytes())?;
+                    keep(temporary, &path)?;
                 }
+                sync(&self.destination)?;
+                sync(above(&self.destination))
             }
             Files::Archive { file, temporary } => {
                 for (name, text) in &documents {
-                    let at = self.place(text.len() as u64);
-                    self.write_at(
-                        file,
-                        at,
-                        &header(name, text.len() as u64, tar::EntryType::Regular)?,
-                    )?;
-                    self.write_at(file, at + BLOCK, text.as_bytes())?;
+                    let header = header(name, text.len() as u64, tar::EntryType::Regular)?;
+                    let at = self.place(&header, text.len() as u64);
+                    self.write_at(file, at, &header)?;
+                    self.write_at(file, at + header.len() as u64, text.as_bytes())?;
                 }
                 // A tar ends with two empty blocks.
                 let end = self.state.lock().end + 2 * BLOCK;
                 let failed = |error: io::Error| LayoutError::io(&self.destination, &error);
                 file.set_len(end).map_err(failed)?;
-                if let Some(path) = temporary.lock().take() {
-                    Temporary::new(path, self.destination.clone()).keep(file)?;
+                let temporary = temporary.lock().take();
+                if let Some(temporary) = temporary {
+                    keep(temporary, &self.destination)?;
                 }
+                sync(above(&self.destination))
             }
         }
-        Ok(())
+    }
+
+    /// Sees to it that the names of the blobs are on the disk before the index that names them.
+    fn sync_blobs(&self) -> Result<(), LayoutError> {
+        let blobs = self.destination.join("blobs");
+        let algorithms: BTreeSet<String> = {
+            let state = self.state.lock();
+            let algorithms = state.written.iter().map(|digest| digest.algorithm().to_string());
+            algorithms.collect()
+        };
+        for algorithm in &algorithms {
+            sync(&blobs.join(algorithm))?;
+        }
+        match algorithms.is_empty() {
+            true => Ok(()),
+            false => sync(&blobs),
+        }
     }
 
     /// The images that the directory has already, other than those of the names in `entries`.
@@ -334,61 +354,17 @@ impl Writer {
         Ok(old.into_iter().filter(|entry| !is_replaced(entry)).collect())
     }
 
-    /// A place in the tar for a file of `size` bytes, with its header.
-    fn place(&self, size: u64) -> u64 {
+    /// A place in the tar for a file of `size` bytes behind its header.
+    fn place(&self, header: &[u8], size: u64) -> u64 {
         let mut state = self.state.lock();
         let at = state.end;
-        state.end += BLOCK + size.next_multiple_of(BLOCK);
+        state.end += header.len() as u64 + size.next_multiple_of(BLOCK);
         at
     }
 
     fn write_at(&self, file: &File, at: u64, bytes: &[u8]) -> Result<(), LayoutError> {
         let written = file.write_all_at(bytes, at);
         written.map_err(|error| LayoutError::io(&self.destination, &error))
-    }
-}
-
-impl Drop for Writer {
-    /// Removes a tar that is not whole.
-    fn drop(&mut self) {
-        if let Files::Archive { temporary, .. } = &self.files
-            && let Some(path) = temporary.lock().take()
-        {
-            remove(&path);
-        }
-    }
-}
-
-/// A file that is removed unless it is kept.
-struct Temporary {
-    paths: Option<(PathBuf, PathBuf)>,
-}
-
-impl Temporary {
-    fn new(path: PathBuf, destination: PathBuf) -> Self {
-        let paths = Some((path, destination));
-        Self { paths }
-    }
-
-    /// Gives the file its name, after its bytes are on the disk.
-    fn keep(mut self, file: &File) -> Result<(), LayoutError> {
-        let Some((path, destination)) = self.paths.take() else {
-            return Ok(());
-        };
-        #[expect(clippy::disallowed_methods, reason = "an exported image is not in the store")]
-        let kept = file.sync_all().and_then(|()| fs::rename(&path, &destination));
-        kept.map_err(|error| {
-            remove(&path);
-            LayoutError::io(&destination, &error)
-        })
-    }
-}
-
-impl Drop for Temporary {
-    fn drop(&mut self) {
-        if let Some((path, _)) = &self.paths {
-            remove(path);
-        }
     }
 }
 
@@ -403,11 +379,27 @@ impl Blob for Whole {
     }
 }
 
-fn remove(path: &Path) {
-    #[expect(clippy::disallowed_methods, reason = "an exported image is not in the store")]
-    if let Err(error) = fs::remove_file(path) {
-        tracing::debug!(path = %path.display(), %error, "a temporary file stays");
+/// Whether the directory has a blob, of this size and with this digest.
+fn is_whole(destination: &Path, digest: &Digest, size: u64) -> Result<bool, LayoutError> {
+    if !destination.is_dir() {
+        return Ok(false);
     }
+    let found = match Directory::open(destination)?.find(&blob_path(digest)) {
+        Ok(Some(found)) => found,
+        // What is no file is replaced by one.
+        Ok(None) | Err(LayoutError::NoImage { .. }) => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    Ok(found.size == size && hash_by(&found, digest.algorithm())? == *digest)
+}
+
+/// Runs work that blocks beside the connections.
+async fn blocking<T: Send + 'static>(
+    destination: &Path,
+    work: impl FnOnce() -> Result<T, LayoutError> + Send + 'static,
+) -> Result<T, LayoutError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|error| LayoutError::io(destination, &io::Error::other(error)))?
 }
 
 fn make_directory(path: &Path) -> Result<(), LayoutError> {
@@ -415,32 +407,209 @@ fn make_directory(path: &Path) -> Result<(), LayoutError> {
     fs::create_dir_all(path).map_err(|error| LayoutError::io(path, &error))
 }
 
-/// The new file at `temporary`, in place of what a run that was killed has left there.
-fn create(temporary: &Path) -> Result<File, LayoutError> {
-    let file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(temporary);
-    file.map_err(|error| LayoutError::io(temporary, &error))
-}
-
-/// A name for the time until the file at `path` is whole, in the same directory.
-fn beside(path: &Path) -> PathBuf {
+/// A new file for the time until the one at `path` is whole, in the same directory. It goes when it is dropped.
+fn beside(path: &Path) -> Result<NamedTempFile, LayoutError> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    // With what is added the name must stay one that the file system takes.
+    let name: String = name.chars().take(40).collect();
+    let made = tempfile::Builder::new()
+        .prefix(&format!(".{name}."))
+        .suffix(".tmp")
+        // What the user's mask leaves of it, as for any file.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(above(path));
+    made.map_err(|error| LayoutError::io(path, &error))
 }
 
+/// The same file, for several writers.
+fn opened(temporary: &NamedTempFile) -> Result<File, LayoutError> {
+    let file = temporary.as_file().try_clone();
+    file.map_err(|error| LayoutError::io(temporary.path(), &error))
+}
+
+/// Gives a file its name, after its bytes are on the disk.
+fn keep(temporary: NamedTempFile, path: &Path) -> Result<(), LayoutError> {
+    let failed = |error: io::Error| LayoutError::io(path, &error);
+    temporary.as_file().sync_all().map_err(failed)?;
+    temporary.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Sees to it that the names in a directory are on the disk.
+fn sync(directory: &Path) -> Result<(), LayoutError> {
+    #[expect(clippy::disallowed_methods, reason = "an exported image is not in the store")]
+    let synced = File::open(directory).and_then(|directory| directory.sync_all());
+    synced.map_err(|error| LayoutError::io(directory, &error))
+}
+
+/// The directory that a file is in.
+fn above(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => path,
+    }
+}
+
+/// The header of a file in a tar, behind a record of PAX if the name is too long for it.
 fn header(name: &str, size: u64, kind: tar::EntryType) -> Result<Vec<u8>, LayoutError> {
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(kind);
+    let mut blocks = Vec::new();
+    if header.set_path(name).is_err() {
+        let record = record("path", name);
+        let mut own = tar::Header::new_ustar();
+        own.set_entry_type(tar::EntryType::XHeader);
+        blocks = finished(own, "record", record.len() as u64)?;
+        blocks.extend_from_slice(record.as_bytes());
+        let end = (blocks.len() as u64).next_multiple_of(BLOCK);
+        while (blocks.len() as u64) < end {
+            blocks.push(0);
+        }
+        let short = name.rsplit('/').next().unwrap_or(name);
+        let short: String = short.chars().take(99).collect();
+        blocks.extend(finished(header, &short, size)?);
+        return Ok(blocks);
+    }
+    blocks.extend(finished(header, name, size)?);
+    Ok(blocks)
+}
+
+fn finished(mut header: tar::Header, name: &str, size: u64) -> Result<Vec<u8>, LayoutError> {
     let set = header.set_path(name);
     set.map_err(|error| LayoutError::io(Path::new(name), &error))?;
     header.set_size(size);
-    header.set_mode(if kind.is_dir() { 0o755 } else { 0o644 });
+    header.set_mode(if header.entry_type().is_dir() {
+        0o755
+    } else {
+        0o644
+    });
     header.set_mtime(0);
     header.set_uid(0);
     header.set_gid(0);
     header.set_cksum();
     Ok(header.as_bytes().to_vec())
+}
+
+/// A record of PAX: its length, which counts itself, a key and a value.
+fn record(key: &str, value: &str) -> String {
+    let rest = format!(" {key}={value}\n");
+    let mut length = rest.len();
+    while length != length.to_string().len() + rest.len() {
+        length = length.to_string().len() + rest.len();
+    }
+    format!("{length}{rest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_oci::Algorithm;
+
+    use super::*;
+    use crate::transfer::{archive::Archive, file::Part};
+
+    fn descriptor(digest: Digest, size: usize) -> Descriptor {
+        Descriptor {
+            media_type: media_type::OCI_LAYER.to_owned(),
+            digest,
+            size: size as u64,
+            artifact_type: None,
+            annotations: None,
+            urls: Vec::new(),
+            platform: None,
+        }
+    }
+
+    async fn write(
+        writer: &Writer,
+        descriptor: &Descriptor,
+        content: &'static [u8],
+    ) -> Result<(), TransferError> {
+        let mut whole = Whole(Some(Bytes::from_static(content)));
+        writer.blob(descriptor, &mut whole, &|_| {}).await
+    }
+
+    /// Names of all files below a directory.
+    fn names(directory: &Path) -> Vec<String> {
+        let mut found = Vec::new();
+        #[expect(clippy::disallowed_methods, reason = "looks at what was written")]
+        let entries = fs::read_dir(directory).map(Iterator::collect::<Vec<_>>);
+        for entry in entries.unwrap_or_default() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => found.extend(names(&path)),
+                false => found.push(path.file_name().unwrap().to_string_lossy().into_owned()),
+            }
+        }
+        found.sort();
+        found
+    }
+
+    #[tokio::test]
+    async fn a_tar_holds_blobs_whose_names_are_longer_than_a_header() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("images.tar");
+        let digest = Digest::of(Algorithm::Sha512, b"content");
+        let writer = Writer::create(&path, Form::Oci, HashMap::new()).unwrap();
+        write(&writer, &descriptor(digest, 7), b"content").await.unwrap();
+        writer.finish().unwrap();
+        let archive = Archive::open(Part::whole(&path).unwrap().unwrap()).unwrap();
+        let part = archive.find(&blob_path(&digest)).unwrap();
+        assert_eq!(&part.read(10).unwrap()[..], b"content");
+        assert!(archive.find("index.json").is_some());
+        // As other programs read it.
+        #[expect(clippy::disallowed_methods, reason = "reads what was written")]
+        let mut tar = tar::Archive::new(File::open(&path).unwrap());
+        let listed: Vec<_> = tar
+            .entries()
+            .unwrap()
+            .map(|entry| entry.unwrap().path().unwrap().into_owned())
+            .collect();
+        assert!(listed.contains(&PathBuf::from(blob_path(&digest))), "{listed:?}");
+        assert_eq!(names(place.path()), ["images.tar"]);
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "damages what was written")]
+    async fn a_blob_in_a_directory_is_read_before_it_is_believed() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("images");
+        let create = || Writer::create(&path, Form::OciDirectory, HashMap::new()).unwrap();
+        let blob = descriptor(Digest::sha256_of(b"content"), 7);
+        assert!(!create().has(&blob).await.unwrap());
+        assert!(
+            !path.exists(),
+            "nothing is made before there is something to write"
+        );
+        write(&create(), &blob, b"content").await.unwrap();
+        assert!(create().has(&blob).await.unwrap());
+        let file = path.join(blob_path(&blob.digest));
+        fs::write(&file, "changed").unwrap();
+        let writer = create();
+        assert!(
+            !writer.has(&blob).await.unwrap(),
+            "it has its size, and another content"
+        );
+        write(&writer, &blob, b"content").await.unwrap();
+        assert_eq!(fs::read(&file).unwrap(), b"content");
+    }
+
+    #[tokio::test]
+    async fn what_fails_leaves_no_file() {
+        let place = tempfile::tempdir().unwrap();
+        let blob = descriptor(Digest::sha256_of(b"content"), 7);
+        for form in [Form::OciDirectory, Form::Oci] {
+            let writer = Writer::create(&place.path().join("out"), form, HashMap::new()).unwrap();
+            assert!(write(&writer, &blob, b"other").await.is_err());
+            drop(writer);
+            assert_eq!(names(place.path()), [""; 0], "{form:?}");
+        }
+    }
+
+    #[test]
+    fn a_record_counts_its_own_length() {
+        assert_eq!(record("path", "x"), "9 path=x\n");
+        assert_eq!(record("path", &"x".repeat(90)).len(), 99);
+        assert!(record("path", &"x".repeat(91)).starts_with("101 path="));
+    }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 use wharf_oci::{ArtifactKind, Descriptor, Digest, ImageConfig, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::layout;
 
-use super::members::{ImageSummary, Members};
+use super::{members::ImageSummary, tags::TagWalk};
 use crate::{
     error::{Error, Result},
     patience::turn,
@@ -13,7 +13,7 @@ use crate::{
     tag_rights::TagRights,
     tree::{
         manifest::{INLINE, Stored, StoredManifest},
-        parallel::{in_parallel, in_turn},
+        parallel::{in_background, in_parallel, in_turn},
     },
 };
 
@@ -32,6 +32,15 @@ const REFERRERS: usize = 100;
 /// How many tags are shown.
 const TAGS: usize = 1000;
 
+/// How many tags a repository may have in which those of an image are looked for: the layout has no index of them.
+const MOST_TAGS: usize = 10_000;
+
+/// How many manifests a repository may have among which referrers are looked for.
+const MOST_MANIFESTS: usize = 50_000;
+
+/// How many names are asked of the store at once.
+const AT_ONCE: usize = 1000;
+
 /// An image or another artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageDetails {
@@ -47,10 +56,12 @@ pub struct ImageDetails {
     pub more_referrers: bool,
     /// The tags that point at it, and that the client may see: the first of them.
     pub tags: Vec<Tag>,
-    /// How many there are.
-    pub tags_total: usize,
+    /// How many there are; `None`: they are not looked for in a repository of so many tags.
+    pub tags_total: Option<usize>,
     /// What is missing or damaged.
     pub problem: Option<String>,
+    /// What was not looked for, and why.
+    pub left_out: Vec<String>,
 }
 
 /// What a manifest says.
@@ -66,6 +77,8 @@ pub struct ManifestDetails {
     pub manifest_size: u64,
     /// Bytes of configurations and layers, each counted once; `None` where they are not all known.
     pub size: Option<u64>,
+    /// Whether the size is not known because the manifests do not state it.
+    pub size_is_unstated: bool,
     /// Annotations: free text by key.
     pub annotations: BTreeMap<String, String>,
     /// The manifest that it refers to.
@@ -146,31 +159,84 @@ impl Registry {
                 Err(why) => (None, Some(why)),
             },
         };
-        let mut referrers = self.referrers(name, &digest, None, None).await?;
-        let more_referrers = referrers.more || referrers.descriptors.len() > REFERRERS;
+        let mut left_out = Vec::new();
+        let (referrers, more_referrers) = self.some_referrers(name, &digest, &mut left_out).await?;
+        let (tags, tags_total) = self
+            .tags_at(name, (&digest, reference), rights, &mut left_out)
+            .await?;
+        Ok(ImageDetails {
+            digest,
+            pushed: self.tree.links.since(&pointer).await?,
+            manifest,
+            referrers,
+            more_referrers,
+            tags,
+            tags_total,
+            problem,
+            left_out,
+        })
+    }
+
+    /// The first referrers of `digest`, and whether there are more.
+    async fn some_referrers(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        left_out: &mut Vec<String>,
+    ) -> Result<(Vec<Descriptor>, bool)> {
+        if !self.tree.graphs.is_small(name, MOST_MANIFESTS).await? {
+            left_out.push(format!(
+                "referrers: the repository has more than {MOST_MANIFESTS} manifests, among which they are not looked for; the API for images lists them"
+            ));
+            return Ok((Vec::new(), true));
+        }
+        let mut referrers = self.referrers(name, digest, None, None).await?;
+        let more = referrers.more || referrers.descriptors.len() > REFERRERS;
         referrers.descriptors.truncate(REFERRERS);
-        let pointers = self.tags_of(name, &[digest]).await?.remove(&digest);
+        Ok((std::mem::take(&mut referrers.descriptors), more))
+    }
+
+    /// The first visible tags that point at `digest`, and how many there are; `None` where only the tag is known that was asked for.
+    async fn tags_at(
+        &self,
+        name: &RepoName,
+        (digest, reference): (&Digest, &Reference),
+        rights: &dyn TagRights,
+        left_out: &mut Vec<String>,
+    ) -> Result<(Vec<Tag>, Option<usize>)> {
+        let (mut walk, mut passed) = (TagWalk::new(name, None), 0);
+        loop {
+            match self.next_tags(&mut walk, AT_ONCE).await {
+                Ok(Some(names)) => passed += names.len(),
+                Ok(None) | Err(Error::NameUnknown { .. }) => break,
+                Err(error) => return Err(error),
+            }
+            if passed > MOST_TAGS {
+                left_out.push(format!(
+                    "tags: the repository has more than {MOST_TAGS}, of which not each is looked at"
+                ));
+                let asked = match reference {
+                    Reference::Tag(tag) => Some(tag.clone()),
+                    Reference::Digest(_) => None,
+                };
+                return Ok((asked.into_iter().collect(), None));
+            }
+        }
+        let pointers = self.tags_of(name, &[*digest]).await?.remove(digest);
         let tags = pointers
             .unwrap_or_default()
             .into_iter()
             .map(|pointer| pointer.tag);
         let mut tags: Vec<Tag> = tags.filter(|tag| rights.may_see(tag)).collect();
-        let tags_total = tags.len();
+        let total = tags.len();
         tags.truncate(TAGS);
-        Ok(ImageDetails {
-            digest,
-            pushed: self.tree.links.since(&pointer).await?,
-            manifest,
-            referrers: std::mem::take(&mut referrers.descriptors),
-            more_referrers,
-            tags,
-            tags_total,
-            problem,
-        })
+        Ok((tags, Some(total)))
     }
 
     /// The manifest `digest` with what it says, or why it cannot be shown.
     async fn view_of(&self, digest: &Digest) -> Result<Result<(Arc<StoredManifest>, ManifestView), String>> {
+        // Also on a bucket, where lists rely on what is remembered.
+        self.tree.manifests.look_again(digest).await?;
         match self.tree.manifests.look_up_soon(digest).await? {
             Stored::Understood(_) => {}
             Stored::Absent => return Ok(Err(format!("the manifest `{digest}` is not stored"))),
@@ -205,9 +271,17 @@ impl Registry {
         view: ManifestView,
     ) -> Result<ManifestDetails> {
         let children: Vec<Descriptor> = view.children().take(CHILDREN).cloned().collect();
-        let roots = children.iter().map(|child| child.digest);
-        let members: Members = self.members(name, roots.chain([stored.digest])).await?;
-        let summary = members.summary(&stored.digest);
+        let roots: Vec<Digest> = children.iter().map(|child| child.digest).collect();
+        let digest = stored.digest;
+        let members = self
+            .members(name, roots.iter().copied().chain([digest]), true)
+            .await?;
+        let computed = in_background(move || {
+            let all: Vec<Digest> = roots.into_iter().chain([digest]).collect();
+            (members.summaries(&all), members.problem(&digest))
+        });
+        let (summaries, problem) = computed.await?;
+        let summary = summaries.of(&digest);
         let (config, image_config) = match &view.config {
             None => (None, None),
             Some(descriptor) => {
@@ -232,7 +306,8 @@ impl Registry {
             kind: summary.kind.unwrap_or(ArtifactKind::Other),
             manifest_size: stored.bytes.len() as u64,
             size: summary.size,
-            problem: members.size(&stored.digest).err(),
+            size_is_unstated: summary.size_is_unstated,
+            problem,
             config,
             layers: layers.collect(),
             layers_total: blobs.len(),
@@ -240,7 +315,7 @@ impl Registry {
             children: children
                 .into_iter()
                 .map(|descriptor| ChildDetails {
-                    image: members.summary(&descriptor.digest),
+                    image: summaries.of(&descriptor.digest),
                     descriptor,
                 })
                 .collect(),

@@ -2,12 +2,11 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::Arc,
 };
 
+use parking_lot::Mutex;
+use wharf_budget::{Exhausted, Permit, Share};
 use wharf_oci::{ArtifactKind, Digest, RepoName};
 
 use crate::{
@@ -15,21 +14,33 @@ use crate::{
     registry::Registry,
     tree::{
         manifest::{Facts, Purpose, Stored},
-        parallel::in_jobs,
+        parallel::{in_background, in_jobs},
     },
 };
 
 /// How many children of one index are looked at.
-const CHILDREN: usize = 64;
+pub(super) const CHILDREN: usize = 64;
 
 /// How many manifests are looked at for one list.
 pub(super) const MANIFESTS: usize = 16 << 10;
 
 /// How many bytes of what manifests say are kept for one list.
-const BYTES: u64 = 64 << 20;
+const BYTES: u64 = 32 << 20;
+
+/// How many bytes of these are not charged: those of some thousand images.
+const FREE: u64 = 2 << 20;
+
+/// Bytes that are charged at a time.
+const STEP: usize = 1 << 20;
 
 /// How many levels of indexes in indexes are looked at.
 const DEPTH: usize = 4;
+
+/// How many blobs are added up for one list, those of an image that several indexes list each time.
+const ADDED: usize = 2_000_000;
+
+/// The longest media type that is shown whole, in characters.
+const LONGEST_TYPE: usize = 255;
 
 /// What a list shows of an image or another artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +50,10 @@ pub struct ImageSummary {
     /// What the manifest is to its users.
     pub kind: Option<ArtifactKind>,
     /// Bytes of its configuration and layers, of all platforms, each counted once, as the manifests state them; `None` where they
-    /// cannot all be read.
+    /// cannot all be read, or do not state them.
     pub size: Option<u64>,
+    /// Whether the size is not known because the manifests do not state it, and nothing is wrong with them.
+    pub size_is_unstated: bool,
     /// The platforms that it is for. Attestations are none.
     pub platforms: Vec<PlatformSummary>,
     /// What is missing or damaged, or was not looked at.
@@ -54,7 +67,7 @@ pub struct PlatformSummary {
     pub platform: Box<str>,
     /// Digest of the manifest.
     pub digest: Digest,
-    /// Bytes of its configuration and layers.
+    /// Bytes of its configuration and layers; `None` where they are not known.
     pub size: Option<u64>,
     /// What is missing or damaged.
     pub problem: Option<String>,
@@ -70,35 +83,74 @@ pub(super) enum Member {
 }
 
 /// Manifests of a repository by digest, with those that they list.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Members {
     found: HashMap<Digest, Member>,
-    /// Bytes of what they say, and of what was read in vain.
-    bytes: Arc<AtomicU64>,
     /// What the configurations of images say.
     platforms: HashMap<Digest, Result<Option<Box<str>>, String>>,
+    /// Pays for what is kept.
+    held: Arc<Mutex<Held>>,
+}
+
+/// What lists show of images, by digest.
+#[derive(Debug)]
+pub(super) struct Summaries(HashMap<Digest, ImageSummary>);
+
+/// Why the size of an image is not known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum NoSize {
+    /// A manifest does not state it.
+    Unstated,
+    /// Something is missing, damaged, or was not looked at.
+    Problem(String),
+}
+
+/// Bytes of what manifests say, as they are read.
+#[derive(Debug)]
+struct Held {
+    bytes: u64,
+    /// Share that pays for what is held, beyond [`FREE`].
+    memory: Share,
+    charge: Option<Permit>,
 }
 
 impl Registry {
-    /// The manifests `roots` of `name`, and those that they list, as many as a list may read.
+    /// What a list shows of the manifests `digests` of `name`.
     ///
     /// # Errors
     ///
-    /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large manifests are being read.
+    /// As [`members`](Self::members).
+    pub(super) async fn summaries(&self, name: &RepoName, digests: Vec<Digest>) -> Result<Summaries> {
+        let members = self.members(name, digests.iter().copied(), true).await?;
+        Ok(in_background(move || members.summaries(&digests)).await?)
+    }
+
+    /// The manifests `roots` of `name`, and those that they list, as many as a list may read; with the platforms of the roots, if they are
+    /// asked for.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large manifests are being read, or too much is kept of
+    /// manifests.
     pub(super) async fn members(
         &self,
         name: &RepoName,
         roots: impl IntoIterator<Item = Digest>,
+        with_platforms: bool,
     ) -> Result<Members> {
         let roots: HashSet<Digest> = roots.into_iter().collect();
-        let mut members = Members::default();
+        let mut members = Members {
+            found: HashMap::new(),
+            platforms: HashMap::new(),
+            held: Arc::new(Mutex::new(Held::new(self.budget().bodies.clone()))),
+        };
         let mut level: Vec<Digest> = roots.iter().copied().collect();
         for _ in 0..DEPTH {
             if level.is_empty() {
                 break;
             }
             let mut next = HashSet::new();
-            for (digest, member) in self.read_members(name, level, &members.bytes).await? {
+            for (digest, member) in self.read_members(name, level, &members.held).await? {
                 if let Member::Here(facts) = &member {
                     next.extend(facts.children.iter().take(CHILDREN));
                 }
@@ -110,7 +162,9 @@ impl Registry {
                 .filter(|digest| !members.found.contains_key(digest));
             level = next.take(room).collect();
         }
-        self.read_platforms(name, &roots, &mut members).await?;
+        if with_platforms {
+            self.read_platforms(name, &roots, &mut members).await?;
+        }
         Ok(members)
     }
 
@@ -119,26 +173,24 @@ impl Registry {
         &self,
         name: &RepoName,
         digests: Vec<Digest>,
-        bytes: &Arc<AtomicU64>,
+        held: &Arc<Mutex<Held>>,
     ) -> Result<Vec<(Digest, Member)>> {
-        let bytes = Arc::clone(bytes);
+        let held = Arc::clone(held);
         let present = Arc::new(self.present(name, digests.clone()).await?);
         let manifests = Arc::clone(&self.tree.manifests);
         let read = in_jobs(digests, move |digest| {
             let (manifests, present) = (Arc::clone(&manifests), Arc::clone(&present));
-            let bytes = Arc::clone(&bytes);
+            let held = Arc::clone(&held);
             async move {
                 if !present.contains(&digest) {
                     let why = format!("the manifest `{digest}` is not in the repository");
                     return Ok(Some((digest, Member::Broken(why))));
                 }
                 let member = match manifests.look_up_soon(&digest).await? {
-                    Stored::Understood(facts) => {
-                        if bytes.fetch_add(facts.weight(), Relaxed) > BYTES {
-                            return Ok(None);
-                        }
-                        Member::Here(facts)
-                    }
+                    Stored::Understood(facts) => match held.lock().has_room_for(facts.weight())? {
+                        true => Member::Here(facts),
+                        false => return Ok(None),
+                    },
                     Stored::Absent => Member::Broken(format!("the manifest `{digest}` is not stored")),
                     Stored::Unreadable(why) => {
                         Member::Broken(format!("the manifest `{digest}` cannot be read: {why}"))
@@ -174,34 +226,89 @@ impl Registry {
     }
 }
 
+impl Held {
+    fn new(memory: Share) -> Self {
+        Self {
+            bytes: 0,
+            memory,
+            charge: None,
+        }
+    }
+
+    /// Charges `bytes` more, unless a list may keep no more of them.
+    fn has_room_for(&mut self, bytes: u64) -> Result<bool, Exhausted> {
+        if self.bytes + bytes > BYTES {
+            return Ok(false);
+        }
+        let paid = FREE + self.charge.as_ref().map_or(0, Permit::amount) as u64;
+        if self.bytes + bytes > paid {
+            let missing = usize::try_from(self.bytes + bytes - paid).unwrap_or(usize::MAX);
+            let more = self.memory.take(missing.next_multiple_of(STEP))?;
+            match &mut self.charge {
+                Some(charge) => charge.merge(more),
+                charge @ None => *charge = Some(more),
+            }
+        }
+        self.bytes += bytes;
+        Ok(true)
+    }
+}
+
 impl Members {
     pub(super) fn get(&self, digest: &Digest) -> Option<&Member> {
         self.found.get(digest)
     }
 
-    /// What a list shows of the manifest `digest`, one of the roots.
-    pub(super) fn summary(&self, digest: &Digest) -> ImageSummary {
+    /// How many manifests were looked at.
+    pub(super) fn count(&self) -> usize {
+        self.found.len()
+    }
+
+    /// What a list shows of the manifests `digests`. This computes for long.
+    pub(super) fn summaries(&self, digests: &[Digest]) -> Summaries {
+        let (mut summaries, mut left) = (HashMap::new(), ADDED);
+        for digest in digests {
+            if !summaries.contains_key(digest) {
+                summaries.insert(*digest, self.summary(digest, &mut left));
+            }
+        }
+        Summaries(summaries)
+    }
+
+    /// Why the size of the manifest `digest` is not known although it is stated. This computes for long.
+    pub(super) fn problem(&self, digest: &Digest) -> Option<String> {
+        {
+            let mut left = ADDED;
+            self.size(digest, &mut left)
+        }
+        .err()?
+        .problem()
+    }
+
+    /// What a list shows of the manifest `digest`; `left` are the blobs that may still be added up.
+    fn summary(&self, digest: &Digest, left: &mut usize) -> ImageSummary {
         let facts = match self.get(digest) {
             Some(Member::Here(facts)) => facts,
             Some(Member::Broken(why)) => return ImageSummary::broken(why.clone()),
             None => return ImageSummary::broken(NOT_READ.to_owned()),
         };
-        let size = self.size(digest);
+        let size = self.size(digest, left);
         let mut summary = ImageSummary {
-            media_type: Some(facts.media_type.clone()),
+            media_type: Some(facts.media_type.chars().take(LONGEST_TYPE).collect()),
             kind: Some(self.kind(facts)),
             size: size.as_ref().ok().copied(),
+            size_is_unstated: size == Err(NoSize::Unstated),
             platforms: Vec::new(),
-            problem: size.err(),
+            problem: size.err().and_then(NoSize::problem),
         };
         for (child, purpose) in facts.children.iter().zip(&facts.purposes).take(CHILDREN) {
             if let Purpose::Platform(platform) = purpose {
-                let size = self.size(child);
+                let size = self.size(child, left);
                 summary.platforms.push(PlatformSummary {
                     platform: platform.clone(),
                     digest: *child,
                     size: size.as_ref().ok().copied(),
-                    problem: size.err(),
+                    problem: size.err().and_then(NoSize::problem),
                 });
             }
         }
@@ -231,7 +338,7 @@ impl Members {
 
     /// Bytes of configurations, layers and other blobs of the manifest `digest` and of those that it lists, each blob once; `Err` with the
     /// reason where they are not known.
-    pub(super) fn size(&self, digest: &Digest) -> Result<u64, String> {
+    fn size(&self, digest: &Digest, left: &mut usize) -> Result<u64, NoSize> {
         let (mut blobs, mut manifests) = (HashSet::new(), HashSet::new());
         let mut open = vec![*digest];
         let (mut size, mut problem) = (0_u64, None);
@@ -241,12 +348,23 @@ impl Members {
             }
             match self.get(&digest) {
                 Some(Member::Here(facts)) => {
+                    let work = 1 + facts.blobs().count() + facts.children.len();
+                    let Some(rest) = left.checked_sub(work) else {
+                        return Err(NoSize::Problem(NOT_READ.to_owned()));
+                    };
+                    *left = rest;
                     let new = facts.sized_blobs().filter(|(blob, _)| blobs.insert(**blob));
                     size = new.fold(size, |sum, (_, size)| sum.saturating_add(size));
                     open.extend(facts.children.iter());
+                    if !facts.states_sizes {
+                        problem = problem.or(Some(NoSize::Unstated));
+                    }
                 }
-                Some(Member::Broken(why)) => problem = Some(why.clone()),
-                None => problem = problem.or_else(|| Some(NOT_READ.to_owned())),
+                Some(Member::Broken(why)) => problem = Some(NoSize::Problem(why.clone())),
+                None => match problem {
+                    Some(NoSize::Problem(_)) => {}
+                    Some(NoSize::Unstated) | None => problem = Some(NoSize::Problem(NOT_READ.to_owned())),
+                },
             }
         }
         problem.map_or(Ok(size), Err)
@@ -255,6 +373,25 @@ impl Members {
 
 const NOT_READ: &str = "it has more manifests than a list reads; look at this image alone";
 
+impl Summaries {
+    /// What a list shows of the manifest `digest`, one of those that were asked for.
+    pub(super) fn of(&self, digest: &Digest) -> ImageSummary {
+        match self.0.get(digest) {
+            Some(summary) => summary.clone(),
+            None => ImageSummary::broken(NOT_READ.to_owned()),
+        }
+    }
+}
+
+impl NoSize {
+    fn problem(self) -> Option<String> {
+        match self {
+            Self::Problem(why) => Some(why),
+            Self::Unstated => None,
+        }
+    }
+}
+
 impl ImageSummary {
     /// What a list shows of what cannot be read.
     pub(super) fn broken(problem: String) -> Self {
@@ -262,6 +399,7 @@ impl ImageSummary {
             media_type: None,
             kind: None,
             size: None,
+            size_is_unstated: false,
             platforms: Vec::new(),
             problem: Some(problem),
         }

@@ -125,6 +125,26 @@ fn nanoseconds(time: SystemTime) -> i128 {
     }
 }
 
+/// The entries of a page, and the place after which the next one begins.
+#[derive(Debug)]
+pub(super) struct Page<T> {
+    pub(super) entries: Vec<T>,
+    /// `None` on the last page. What becomes of the entries later, such as a tag that vanishes, ends no list.
+    pub(super) next: Option<Place>,
+}
+
+impl<T> Page<T> {
+    /// The page of the first `limit` of `entries`, in their order.
+    pub(super) fn of(mut entries: Vec<T>, limit: usize, place: impl Fn(&T) -> Place) -> Self {
+        let more = entries.len() > limit;
+        entries.truncate(limit);
+        Self {
+            next: entries.last().filter(|_| more).map(place),
+            entries,
+        }
+    }
+}
+
 /// The first entries of a list after a place, gathered from all of its entries in any order, of which no more are kept than a page has.
 #[derive(Debug)]
 pub(super) struct First<T> {
@@ -163,12 +183,13 @@ impl<T> First<T> {
         self.entries.truncate(self.limit + 1);
     }
 
-    /// The entries of the page, and whether there is another one.
-    pub(super) fn page(mut self) -> (Vec<T>, bool) {
+    pub(super) fn page(mut self) -> Page<T> {
         self.cut();
-        let more = self.entries.len() > self.limit;
-        self.entries.truncate(self.limit);
-        (self.entries.into_iter().map(|(_, entry)| entry).collect(), more)
+        let Page { entries, next } = Page::of(self.entries, self.limit, |(place, _)| place.clone());
+        Page {
+            entries: entries.into_iter().map(|(_, entry)| entry).collect(),
+            next,
+        }
     }
 }
 
@@ -211,10 +232,10 @@ mod tests {
                 for (name, time) in &all {
                     first.add(order.place_of(name, *time), (name.clone(), *time));
                 }
-                let (page, more) = first.page();
-                after = page.last().map(|(name, time)| order.place_of(name, *time));
-                given.extend(page);
-                if !more {
+                let page = first.page();
+                given.extend(page.entries);
+                after = page.next;
+                if after.is_none() {
                     break;
                 }
             }

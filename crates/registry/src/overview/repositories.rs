@@ -2,38 +2,28 @@
 
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
-use parking_lot::Mutex;
-use wharf_oci::{Algorithm, Digest, PageRequest, RepoName, Tag};
+use wharf_oci::{PageRequest, RepoName, Tag};
 use wharf_pattern::Pattern;
-use wharf_storage::layout;
 
 use super::{
-    order::{First, Order, Place},
-    tags::TagWalk,
+    content::{Content, MOST_BLOBS, MOST_MANIFESTS},
+    order::{First, Order, Page, Place},
+    reads::{Reads, Stop},
+    tags::{MOST_SORTED, TagWalk, Tagged},
 };
 use crate::{
     error::{Error, Result},
     patience::turn,
     registry::Registry,
-    tree::{
-        manifest::Stored,
-        parallel::{in_jobs, in_parallel},
-        scan::{PAGE, below, named},
-        tags::NamePage,
-    },
+    tree::{parallel::in_parallel, tags::NamePage},
 };
 
 /// How many tags of one repository are counted.
 const MOST_TAGS: usize = 10_000;
 
-/// How many manifests of one repository are read for its size.
-const MOST_MANIFESTS: usize = 5_000;
-
-/// How many blobs of one repository are added up.
-const MOST_BLOBS: usize = 50_000;
-
-/// How many tags and manifests are looked at for one page. It ends earlier when the next repository has more.
-const MOST_OF_PAGE: usize = 50_000;
+/// How many tags and manifests are looked at for one page. It ends before a repository for which there is not enough left; the first one
+/// has as many as a repository may have.
+const MOST_OF_PAGE: usize = 20_000;
 
 /// How many names are asked of the store at once.
 const AT_ONCE: usize = 1000;
@@ -45,6 +35,10 @@ const GROUP: usize = 4;
 pub trait RepositorySight: Sync {
     /// Whether it may know of the repository, and, if `tag` is given, of that tag.
     fn sees(&self, name: &RepoName, tag: Option<&Tag>) -> bool;
+
+    /// Whether it may know of everything in the repository, if it may know of that: also of manifests that no tag needs, and how often
+    /// images of all tags were pulled.
+    fn sees_all_of(&self, name: &RepoName) -> bool;
 
     /// The place at which a walk in the order of the names goes on that has passed `after` and all before: there, or after a text behind
     /// which the next name comes that may be visible. `None`: there is none.
@@ -82,12 +76,15 @@ pub struct RepositoryRow {
     pub tags: Option<usize>,
     /// When one of these was pushed last; `None` without any, and where there are too many.
     pub pushed: Option<SystemTime>,
-    /// How many manifests it has; `None`: too many.
+    /// How many manifests it has, of those that the client may see: all, or those that these tags need. `None`: too many.
     pub manifests: Option<usize>,
-    /// Bytes of what its manifests name, each digest once, as they state it; `None` where there are too many manifests.
+    /// Bytes of what these manifests name, each digest once, as far as they state it; `None` where there are too many, and where nothing is
+    /// stated.
     pub size: Option<u64>,
-    /// How many of its manifests are damaged or missing; what these name is not in the size.
+    /// How many of them are damaged or missing; what these name is not in the size.
     pub damaged: usize,
+    /// Whether the client may see everything that is in the repository.
+    pub is_whole: bool,
     /// Why something is left out.
     pub problem: Option<String>,
 }
@@ -107,21 +104,21 @@ impl Listed {
     }
 }
 
-/// The tags of a repository, as far as they are counted.
-#[derive(Debug, Default, Clone, Copy)]
+/// The tags of a repository, as far as they are looked at.
+#[derive(Debug, Default)]
 struct Tags {
     count: usize,
     pushed: Option<SystemTime>,
     are_too_many: bool,
+    /// The manifests at which they point, where these are asked for.
+    roots: HashSet<wharf_oci::Digest>,
 }
 
-/// What the manifests of a repository name.
-#[derive(Debug, Default)]
-struct Content {
-    manifests: usize,
-    damaged: usize,
-    /// `None`: there is too much of it.
-    size: Option<u64>,
+/// What of the tags of a repository is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Times,
+    Roots,
 }
 
 impl Registry {
@@ -139,38 +136,66 @@ impl Registry {
         sight: &dyn RepositorySight,
     ) -> Result<RepositoryList> {
         let _turn = turn(&self.budget().lists).await?;
-        let (entries, mut more) = match wanted.order {
+        let page = match wanted.order {
             Order::Name => self.first_repositories(wanted, sight).await?,
             _ => self.sorted_repositories(wanted, sight).await?,
         };
+        let entries = page.entries;
         let mut rows: Vec<RepositoryRow> = Vec::with_capacity(entries.len());
-        let mut work = 0;
-        for group in entries.chunks(GROUP) {
-            let group = group.iter().map(|entry| self.repository_row(entry, sight));
+        let reads = Reads::new(MOST_OF_PAGE);
+        // A page has at least one row, however much there is in it.
+        let first = Reads::new(usize::MAX);
+        'page: for (number, group) in entries.chunks(GROUP).enumerate() {
+            let group = group.iter().enumerate().map(|(place, entry)| {
+                let is_first = (number, place) == (0, 0);
+                self.row_within(entry, sight, if is_first { &first } else { &reads })
+            });
             for row in in_parallel(group).await? {
-                let tags = row.tags.unwrap_or(MOST_TAGS);
-                work += tags + row.manifests.unwrap_or(MOST_MANIFESTS);
+                let Some(row) = row else { break 'page };
+                if rows.is_empty() {
+                    let tags = row.tags.unwrap_or(MOST_TAGS);
+                    _ = reads.take(tags + row.manifests.unwrap_or(MOST_MANIFESTS));
+                }
                 rows.push(row);
             }
-            if work > MOST_OF_PAGE {
+            if reads.are_spent() {
                 break;
             }
         }
-        more |= rows.len() < entries.len();
-        let last = rows.len().checked_sub(1).and_then(|last| entries.get(last));
-        let next = last.filter(|_| more).map(|last| last.place(wanted.order));
+        let next = match rows.len() < entries.len() {
+            true => rows
+                .len()
+                .checked_sub(1)
+                .and_then(|last| entries.get(last))
+                .map(|last| last.place(wanted.order)),
+            false => page.next,
+        };
         Ok(RepositoryList {
             repositories: rows,
             next,
         })
     }
 
-    /// The names of the page in ascending order, and whether there is another one.
+    /// The row of a repository; `None`: the page has read as much as it may.
+    async fn row_within(
+        &self,
+        entry: &Listed,
+        sight: &dyn RepositorySight,
+        reads: &Reads,
+    ) -> Result<Option<RepositoryRow>> {
+        match self.repository_row(entry, sight, reads).await {
+            Ok(row) => Ok(Some(row)),
+            Err(Stop::Spent) => Ok(None),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
+    /// The names of the page in ascending order.
     async fn first_repositories(
         &self,
         wanted: RepositoriesWanted<'_>,
         sight: &dyn RepositorySight,
-    ) -> Result<(Vec<Listed>, bool)> {
+    ) -> Result<Page<Listed>> {
         let mut after: Box<str> = wanted.after.map_or_else(Box::default, |place| place.name.clone());
         let mut entries = Vec::new();
         while entries.len() <= wanted.limit {
@@ -188,26 +213,24 @@ impl Registry {
                 break;
             }
         }
-        let more = entries.len() > wanted.limit;
-        entries.truncate(wanted.limit);
-        Ok((entries, more))
+        Ok(Page::of(entries, wanted.limit, |entry| entry.place(wanted.order)))
     }
 
-    /// The names of the page in another order, and whether there is another one.
+    /// The names of the page in another order.
     async fn sorted_repositories(
         &self,
         wanted: RepositoriesWanted<'_>,
         sight: &dyn RepositorySight,
-    ) -> Result<(Vec<Listed>, bool)> {
+    ) -> Result<Page<Listed>> {
+        let reads = Reads::new(MOST_SORTED);
         let mut first = First::new(wanted.order, wanted.after, wanted.limit);
         let mut after = Box::default();
         while let Some(page) = self.next_repositories(&mut after, AT_ONCE, sight).await? {
             let names: Vec<RepoName> = visible(&page, wanted, sight).collect();
             let times: Vec<Option<SystemTime>> = match wanted.order.is_by_time() {
                 true => {
-                    let tags = names.iter().map(|name| self.count_tags(name, usize::MAX, sight));
-                    let tags: Vec<Tags> = in_parallel(tags).await?;
-                    tags.into_iter().map(|tags| tags.pushed).collect()
+                    let tags = names.iter().map(|name| self.last_push(name, sight, &reads));
+                    in_parallel(tags).await?
                 }
                 false => vec![None; names.len()],
             };
@@ -248,34 +271,55 @@ impl Registry {
         &self,
         Listed { name, pushed }: &Listed,
         sight: &dyn RepositorySight,
-    ) -> Result<RepositoryRow> {
-        let tags = self.count_tags(name, MOST_TAGS, sight).await?;
-        let content = self.content_of(name).await?;
-        let problem = match (tags.are_too_many, &content) {
-            (false, Some(Content { size: Some(_), .. })) => None,
-            (true, _) => Some(format!(
-                "it has more than {MOST_TAGS} tags, which are not counted"
-            )),
-            (false, None) => Some(format!(
-                "it has more than {MOST_MANIFESTS} manifests, of which the size is not added up"
-            )),
-            (false, Some(_)) => Some(format!(
-                "it has more than {MOST_BLOBS} blobs, of which the size is not added up"
-            )),
+        reads: &Reads,
+    ) -> Result<RepositoryRow, Stop> {
+        let is_whole = sight.sees_all_of(name);
+        let wish = if is_whole { Wish::Times } else { Wish::Roots };
+        let mut tags = self.look_at_tags(name, (MOST_TAGS, wish), sight, reads).await?;
+        let content = match (is_whole, tags.are_too_many) {
+            (true, _) => self.whole_content(name, reads).await?,
+            (false, false) => {
+                let roots = std::mem::take(&mut tags.roots);
+                self.content_below(name, roots, reads).await?
+            }
+            (false, true) => None,
         };
+        let size = content.and_then(|content| content.size);
         Ok(RepositoryRow {
             name: name.clone(),
             tags: (!tags.are_too_many).then_some(tags.count),
             pushed: pushed.or(tags.pushed.filter(|_| !tags.are_too_many)),
-            manifests: content.as_ref().map(|content| content.manifests),
-            size: content.as_ref().and_then(|content| content.size),
+            manifests: content.map(|content| content.manifests),
+            size: size.filter(|size| *size > 0 || content.is_some_and(|content| content.unstated == 0)),
             damaged: content.map_or(0, |content| content.damaged),
-            problem,
+            is_whole,
+            problem: problem(&tags, content),
         })
     }
 
+    /// When a tag of `name` was pushed last, of those that are visible.
+    async fn last_push(
+        &self,
+        name: &RepoName,
+        sight: &dyn RepositorySight,
+        reads: &Reads,
+    ) -> Result<Option<SystemTime>> {
+        let tags = self.look_at_tags(name, (usize::MAX, Wish::Times), sight, reads);
+        match tags.await {
+            Ok(tags) => Ok(tags.pushed),
+            Err(Stop::Spent) => Err(Error::TooManyToSort { most: MOST_SORTED }),
+            Err(Stop::Failed(error)) => Err(error),
+        }
+    }
+
     /// The tags of `name` that are visible, and when one was pushed last; of more than `most`, some.
-    async fn count_tags(&self, name: &RepoName, most: usize, sight: &dyn RepositorySight) -> Result<Tags> {
+    async fn look_at_tags(
+        &self,
+        name: &RepoName,
+        (most, wish): (usize, Wish),
+        sight: &dyn RepositorySight,
+        reads: &Reads,
+    ) -> Result<Tags, Stop> {
         let mut walk = TagWalk::new(name, None);
         let mut tags = Tags::default();
         loop {
@@ -283,12 +327,15 @@ impl Registry {
                 Ok(Some(names)) => names,
                 // A repository of blobs alone, or one that has gone since it was listed.
                 Ok(None) | Err(Error::NameUnknown { .. }) => break,
-                Err(error) => return Err(error),
+                Err(error) => return Err(Stop::Failed(error)),
             };
-            let names = names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
-            for pushed in self.pushed(name, names.collect()).await? {
+            let visible = names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
+            let visible: Vec<Tag> = visible.collect();
+            reads.take(visible.len())?;
+            for Tagged { pushed, digest } in self.pushed(name, visible, wish == Wish::Roots).await? {
                 tags.count += 1;
                 tags.pushed = tags.pushed.max(Some(pushed));
+                tags.roots.extend(digest);
             }
             if tags.count > most {
                 tags.are_too_many = true;
@@ -297,96 +344,24 @@ impl Registry {
         }
         Ok(tags)
     }
-
-    /// What the manifests of `name` name; `None`: it has too many of them.
-    async fn content_of(&self, name: &RepoName) -> Result<Option<Content>> {
-        let Some(digests) = self.revisions(name, MOST_MANIFESTS).await? else {
-            return Ok(None);
-        };
-        let count = digests.len();
-        let sum = Arc::new(Mutex::new(Sum::default()));
-        let (manifests, adding) = (Arc::clone(&self.tree.manifests), Arc::clone(&sum));
-        let read = in_jobs(digests, move |digest| {
-            let (manifests, sum) = (Arc::clone(&manifests), Arc::clone(&adding));
-            async move {
-                let stored = manifests.look_up_soon(&digest).await?;
-                sum.lock().add(&stored);
-                Ok(())
-            }
-        });
-        read.await?;
-        let sum = sum.lock();
-        Ok(Some(Content {
-            manifests: count,
-            damaged: sum.damaged,
-            size: (sum.seen.len() <= MOST_BLOBS).then_some(sum.size),
-        }))
-    }
-
-    /// The manifests of `name`; `None`: there are more than `most`.
-    ///
-    /// # Errors
-    ///
-    /// Errors of the store.
-    pub(super) async fn revisions(&self, name: &RepoName, most: usize) -> Result<Option<Vec<Digest>>> {
-        if self.storage.is_shared() {
-            return self.listed_revisions(name, most).await;
-        }
-        let mut digests = Vec::new();
-        for algorithm in Algorithm::ALL {
-            let directory = layout::revisions_of(name, algorithm);
-            let page = self.storage.list(&directory, None, most + 1).await?;
-            let names = page.entries.iter();
-            digests.extend(names.filter_map(|entry| Digest::from_hex(algorithm, &entry.name)));
-        }
-        if digests.len() > most {
-            return Ok(None);
-        }
-        // registry:2 leaves the directories of deleted links behind.
-        let present = self.present(name, digests).await?;
-        Ok(Some(present.into_iter().collect()))
-    }
-
-    async fn listed_revisions(&self, name: &RepoName, most: usize) -> Result<Option<Vec<Digest>>> {
-        let (directory, mut after) = (layout::revisions(name), None);
-        let mut digests = Vec::new();
-        loop {
-            let page = self.storage.scan(&directory, after.as_ref(), PAGE).await?;
-            let links = page.objects.iter().filter(|object| object.stat.size > 0);
-            digests.extend(links.filter_map(|link| named(below(&directory, &link.key)?)));
-            after = page.objects.last().map(|object| object.key.clone());
-            match page.more && after.is_some() {
-                _ if digests.len() > most => return Ok(None),
-                true => {}
-                false => return Ok(Some(digests)),
-            }
-        }
-    }
 }
 
-/// What the manifests of a repository name, added up as they are read.
-#[derive(Debug, Default)]
-struct Sum {
-    seen: HashSet<Digest>,
-    size: u64,
-    damaged: usize,
-}
-
-impl Sum {
-    /// Adds what a manifest names. No more digests are kept than show that there are too many.
-    fn add(&mut self, stored: &Stored) {
-        let Stored::Understood(facts) = stored else {
-            self.damaged += 1;
-            return;
-        };
-        for (blob, size) in facts.sized_blobs() {
-            if self.seen.len() > MOST_BLOBS {
-                return;
-            }
-            if self.seen.insert(*blob) {
-                self.size = self.size.saturating_add(size);
-            }
-        }
+/// Why something is left out of the row of a repository.
+fn problem(tags: &Tags, content: Option<Content>) -> Option<String> {
+    match (tags.are_too_many, content) {
+        (true, _) => Some(format!(
+            "it has more than {MOST_TAGS} tags, which are not counted"
+        )),
+        (false, None) => Some(format!(
+            "it has more than {MOST_MANIFESTS} manifests, of which the size is not added up"
+        )),
+        (false, Some(Content { size: None, .. })) => Some(format!(
+            "it has more than {MOST_BLOBS} blobs, of which the size is not added up"
+        )),
+        (false, Some(Content { unstated, .. })) if unstated > 0 => Some(format!(
+            "{unstated} of its manifests do not state the sizes of all that they name; what they leave out is not in the size"
+        )),
+        (false, Some(_)) => None,
     }
 }
 

@@ -3,13 +3,18 @@
 //! Nothing is indexed: a request walks through the repositories in the order of their names, and through the tags of each, until it has
 //! enough or has read as much as one request may. The next one goes on where it ended.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    str::FromStr,
+};
 
 use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
 
 use super::{
-    members::{Member, Members},
+    members::{CHILDREN, Member, Members},
     order::PlaceError,
+    reads::Reads,
     repositories::RepositorySight,
     tags::{Located, TagWalk},
 };
@@ -18,26 +23,29 @@ use crate::{
     patience::turn,
     registry::Registry,
     tree::{
-        manifest::{Facts, Viewed},
-        parallel::in_parallel,
+        manifest::{Facts, INLINE, Viewed},
+        parallel::{in_background, in_parallel},
     },
 };
 
-/// How many manifests and configurations one request reads, apart from those of the last tags that it looks at.
-const MOST_READ: usize = 1000;
+/// How many links of tags, manifests and configurations one request reads, apart from those of the last tags that it looks at.
+const MOST_READ: usize = 2000;
 
 /// How many names of repositories and tags one request looks at.
 const MOST_NAMES: usize = 20_000;
 
+/// So many names cost as much as to ask for the tags of a repository.
+const LISTING: usize = 20;
+
 /// How many repositories are asked of the store at once.
 const REPOSITORIES: usize = 100;
+
+/// How many repositories are looked into at once.
+const GROUP: usize = 8;
 
 /// How many tags are asked of the store at once where only their names are looked at, and how many where their images are.
 const TAGS: usize = 1000;
 const IMAGES: usize = 32;
-
-/// How many manifests of one index are looked at.
-const CHILDREN: usize = 16;
 
 /// The longest value that is shown whole, in characters.
 const SHOWN: usize = 200;
@@ -98,6 +106,8 @@ pub struct SearchPage {
     pub hits: Vec<SearchHit>,
     /// The place after which the next page begins; `None`: everything was looked at.
     pub next: Option<SearchPlace>,
+    /// How many images were not looked at whole: manifests of them are missing or damaged, or an index lists too many.
+    pub incomplete: usize,
 }
 
 /// A repository or a tag that was found.
@@ -122,14 +132,31 @@ pub struct SearchMatch {
     pub text: String,
 }
 
-/// A search, as it is carried out.
+/// A search, as it is carried out. What is looked at at once shares it.
 struct Running<'a> {
     search: Search<'a>,
     /// The text in lower case.
     text: String,
+    names: Reads,
+    reads: Reads,
+}
+
+/// What was found in one repository.
+#[derive(Default)]
+struct Found {
     hits: Vec<SearchHit>,
-    names: usize,
-    read: usize,
+    incomplete: usize,
+    /// The place up to which it was looked at; `None`: to its end.
+    stop: Option<SearchPlace>,
+}
+
+/// Where a search begins in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Start<'a> {
+    /// At its name.
+    Name,
+    /// After this tag; at the first one if it is empty.
+    After(&'a str),
 }
 
 impl Registry {
@@ -141,149 +168,168 @@ impl Registry {
     /// [`Error::Exhausted`] when too many lists are being made; errors of the store.
     pub async fn search(&self, search: Search<'_>, sight: &dyn RepositorySight) -> Result<SearchPage> {
         let _turn = turn(&self.budget().lists).await?;
-        let mut running = Running {
+        let running = Running {
             text: search.text.to_lowercase(),
             search,
+            names: Reads::new(MOST_NAMES),
+            reads: Reads::new(MOST_READ),
+        };
+        let mut page = SearchPage {
             hits: Vec::new(),
-            names: 0,
-            read: 0,
+            next: None,
+            incomplete: 0,
         };
         let mut after: Box<str> = Box::default();
         if let Some(place) = search.after {
             after.clone_from(&place.repository);
             let repository: Option<RepoName> = place.repository.parse().ok();
-            if let (Some(tag), Some(name)) = (&place.tag, repository.filter(|name| sight.sees(name, None)))
-                && let Some(next) = self.search_tags(&mut running, &name, Some(tag), sight).await?
-            {
-                return Ok(running.page(Some(next)));
+            if let (Some(tag), Some(name)) = (&place.tag, repository.filter(|name| sight.sees(name, None))) {
+                let found = self.search_in(&running, &name, Start::After(tag), sight).await?;
+                if page.add(&running, &name, found) {
+                    return Ok(page);
+                }
             }
         }
-        while let Some(page) = self.next_repositories(&mut after, REPOSITORIES, sight).await? {
-            let names = page.names.iter().filter_map(|name| name.parse::<RepoName>().ok());
-            for name in names.filter(|name| sight.sees(name, None)) {
-                running.names += 1;
-                if let Some(found) = running.in_name(name.as_str()) {
-                    running.hits.push(SearchHit {
+        while let Some(names) = self.next_repositories(&mut after, REPOSITORIES, sight).await? {
+            let visible = names
+                .names
+                .iter()
+                .filter_map(|name| name.parse::<RepoName>().ok());
+            let visible: Vec<RepoName> = visible.filter(|name| sight.sees(name, None)).collect();
+            for group in visible.chunks(GROUP) {
+                let searches = group
+                    .iter()
+                    .map(|name| self.search_in(&running, name, Start::Name, sight));
+                let found: Vec<Found> = in_parallel(searches).await?;
+                for (name, found) in group.iter().zip(found) {
+                    if page.add(&running, name, found) {
+                        return Ok(page);
+                    }
+                }
+            }
+            if !names.more {
+                break;
+            }
+        }
+        page.next = None;
+        Ok(page)
+    }
+
+    /// Looks at a repository, from `start`, until it has as many hits as a page, or the request has read as much as it may: but some tags
+    /// of each, so that a search goes on.
+    async fn search_in(
+        &self,
+        running: &Running<'_>,
+        name: &RepoName,
+        start: Start<'_>,
+        sight: &dyn RepositorySight,
+    ) -> Result<Found> {
+        let mut found = Found::default();
+        let (mut walk, mut place) = match start {
+            Start::Name => {
+                _ = running.names.take(1 + LISTING);
+                found
+                    .hits
+                    .extend(running.in_name(name.as_str()).map(|found| SearchHit {
                         repository: name.clone(),
                         tag: None,
                         digest: None,
                         matches: vec![found],
-                    });
-                }
-                let stop = match running.is_over() {
-                    true => Some(SearchPlace::before_tags_of(&name)),
-                    false => self.search_tags(&mut running, &name, None, sight).await?,
-                };
-                if stop.is_some() {
-                    return Ok(running.page(stop));
-                }
+                    }));
+                (TagWalk::new(name, None), SearchPlace::before_tags_of(name))
             }
-            if !page.more {
+            Start::After(tag) => (
+                TagWalk::new(name, Some(tag).filter(|tag| !tag.is_empty())),
+                SearchPlace {
+                    repository: name.as_str().into(),
+                    tag: Some(tag.into()),
+                },
+            ),
+        };
+        let at_once = if running.looks_at_images() { IMAGES } else { TAGS };
+        while found.hits.len() < running.search.limit {
+            let tags = match self.next_tags(&mut walk, at_once).await {
+                Ok(Some(tags)) => tags,
+                Ok(None) | Err(Error::NameUnknown { .. }) => return Ok(found),
+                Err(error) => return Err(error),
+            };
+            _ = running.names.take(tags.len());
+            let visible = tags.into_iter().filter(|tag| sight.sees(name, Some(tag)));
+            let visible: Vec<Tag> = visible.collect();
+            // A page ends at a tag that is visible: its place goes to the client.
+            let Some(last) = visible.last().cloned() else {
+                continue;
+            };
+            self.add_hits(running, name, visible, &mut found).await?;
+            place = SearchPlace::after_tag(name, &last);
+            if running.is_over() {
                 break;
             }
         }
-        Ok(running.page(None))
+        found.stop = Some(place);
+        Ok(found)
     }
 
-    /// Looks at the tags of `name` after `after`. Returns the place at which the page ends, if it does.
-    async fn search_tags(
+    async fn add_hits(
         &self,
-        running: &mut Running<'_>,
-        name: &RepoName,
-        after: Option<&str>,
-        sight: &dyn RepositorySight,
-    ) -> Result<Option<SearchPlace>> {
-        let mut walk = TagWalk::new(name, after.filter(|after| !after.is_empty()));
-        let at_once = if running.looks_at_images() { IMAGES } else { TAGS };
-        loop {
-            let tags = match self.next_tags(&mut walk, at_once).await {
-                Ok(Some(tags)) => tags,
-                Ok(None) | Err(Error::NameUnknown { .. }) => return Ok(None),
-                Err(error) => return Err(error),
-            };
-            running.names += tags.len();
-            let last = tags.last().cloned();
-            let tags: Vec<Tag> = tags
-                .into_iter()
-                .filter(|tag| sight.sees(name, Some(tag)))
-                .collect();
-            for hit in self.hits_among(running, name, tags).await? {
-                let place = hit.tag.as_ref().map(|tag| SearchPlace::after_tag(name, tag));
-                running.hits.push(hit);
-                if running.hits.len() >= running.search.limit {
-                    return Ok(place);
-                }
-            }
-            if running.is_over()
-                && let Some(last) = last
-            {
-                return Ok(Some(SearchPlace::after_tag(name, &last)));
-            }
-        }
-    }
-
-    async fn hits_among(
-        &self,
-        running: &mut Running<'_>,
+        running: &Running<'_>,
         name: &RepoName,
         tags: Vec<Tag>,
-    ) -> Result<Vec<SearchHit>> {
+        found: &mut Found,
+    ) -> Result<()> {
         if !running.looks_at_images() {
-            let named = tags.into_iter().filter_map(|tag| {
+            found.hits.extend(tags.into_iter().filter_map(|tag| {
                 Some(SearchHit {
                     repository: name.clone(),
                     digest: None,
                     matches: vec![running.in_name(tag.as_str())?],
                     tag: Some(tag),
                 })
-            });
-            return Ok(named.collect());
+            }));
+            return Ok(());
         }
         let located = self.locate(name, tags).await?;
         let digests = located.iter().filter_map(|located| located.digest);
-        let members = self.members(name, digests).await?;
+        let members = self.members(name, digests, false).await?;
+        _ = running.reads.take(located.len() + members.count());
         let searches = located
             .into_iter()
             .map(|located| self.search_image(running, name, located, &members));
-        let searched: Vec<(usize, SearchHit)> = in_parallel(searches).await?;
-        running.read += searched.iter().map(|(read, _)| read).sum::<usize>();
-        let hits = searched.into_iter().map(|(_, hit)| hit);
-        Ok(hits.filter(|hit| !hit.matches.is_empty()).collect())
+        let searched: Vec<(bool, SearchHit)> = in_parallel(searches).await?;
+        for (is_complete, hit) in searched {
+            found.incomplete += usize::from(!is_complete);
+            found.hits.extend(Some(hit).filter(|hit| !hit.matches.is_empty()));
+        }
+        Ok(())
     }
 
-    /// What is found at a tag, and how many manifests and configurations were looked at.
+    /// What is found at a tag, and whether all of its image was looked at.
     async fn search_image(
         &self,
         running: &Running<'_>,
         name: &RepoName,
         located: Located,
         members: &Members,
-    ) -> Result<(usize, SearchHit)> {
+    ) -> Result<(bool, SearchHit)> {
         let mut matches: Vec<SearchMatch> = running.in_name(located.tag.as_str()).into_iter().collect();
-        let mut read = 0;
-        let root = located
-            .digest
-            .and_then(|digest| Some((digest, members.get(&digest)?)));
-        if let Some((digest, Member::Here(facts))) = root {
-            let children = facts.children.iter().take(CHILDREN);
-            let children = children.filter_map(|child| match members.get(child)? {
-                Member::Here(facts) => Some((*child, &**facts)),
-                Member::Broken(_) => None,
-            });
-            for (digest, facts) in std::iter::once((digest, &**facts)).chain(children) {
-                read += 1;
+        let mut is_complete = located.digest.is_some();
+        if let Some(root) = &located.digest {
+            let parts = Parts::of(root, members);
+            is_complete = parts.are_all;
+            if parts.manifests.is_empty() {
+                matches.extend(running.in_digest(root));
+            }
+            for (digest, facts) in parts.manifests {
                 let found = running.in_digests(&digest, facts);
                 matches.extend(found.filter(|_| !is_among(&matches, SearchIn::Digest)));
                 for within in [SearchIn::Annotation, SearchIn::Label] {
                     if running.looks_at(within) && !is_among(&matches, within) {
-                        read += 1;
+                        _ = running.reads.take(1);
                         let texts = self.texts(name, &digest, facts, within).await?;
-                        matches.extend(running.in_texts(within, &texts));
+                        matches.extend(running.in_texts(within, texts).await?);
                     }
                 }
             }
-        } else if let Some(digest) = &located.digest {
-            matches.extend(running.in_digest(digest));
         }
         let hit = SearchHit {
             repository: name.clone(),
@@ -291,7 +337,7 @@ impl Registry {
             digest: located.digest,
             matches,
         };
-        Ok((read, hit))
+        Ok((is_complete, hit))
     }
 
     /// The annotations of a manifest, or the labels of its image. What cannot be read has none.
@@ -335,16 +381,9 @@ impl Running<'_> {
         self.search.within.iter().any(|within| *within != SearchIn::Name)
     }
 
-    /// Whether the page ends here.
+    /// Whether the request has looked at as much as it may.
     fn is_over(&self) -> bool {
-        self.hits.len() >= self.search.limit || self.names > MOST_NAMES || self.read > MOST_READ
-    }
-
-    fn page(self, next: Option<SearchPlace>) -> SearchPage {
-        SearchPage {
-            hits: self.hits,
-            next,
-        }
+        self.names.are_spent() || self.reads.are_spent()
     }
 
     fn in_name(&self, name: &str) -> Option<SearchMatch> {
@@ -368,17 +407,92 @@ impl Running<'_> {
         self.found(SearchIn::Digest, &digest.to_string())
     }
 
-    fn in_texts(&self, within: SearchIn, texts: &BTreeMap<String, String>) -> Option<SearchMatch> {
-        let mut texts = texts.iter().map(|(key, value)| format!("{key}={value}"));
-        texts.find_map(|text| self.found(within, &text))
+    async fn in_texts(
+        &self,
+        within: SearchIn,
+        texts: BTreeMap<String, String>,
+    ) -> Result<Option<SearchMatch>> {
+        let size: usize = texts.iter().map(|(key, value)| key.len() + value.len()).sum();
+        let text = self.text.clone();
+        let look = move || {
+            let mut texts = texts.iter().map(|(key, value)| format!("{key}={value}"));
+            texts.find_map(|candidate| found(within, &candidate, &text))
+        };
+        Ok(match size {
+            ..=INLINE => look(),
+            _ => in_background(look).await?,
+        })
     }
 
     fn found(&self, within: SearchIn, text: &str) -> Option<SearchMatch> {
-        let is_found = text.to_lowercase().contains(&self.text);
-        is_found.then(|| SearchMatch {
-            within,
-            text: text.chars().take(SHOWN).collect(),
-        })
+        found(within, text, &self.text)
+    }
+}
+
+/// The match of `wanted`, which is in lower case, in `text`.
+fn found(within: SearchIn, text: &str, wanted: &str) -> Option<SearchMatch> {
+    let is_found = text.to_lowercase().contains(wanted);
+    is_found.then(|| SearchMatch {
+        within,
+        text: text.chars().take(SHOWN).collect(),
+    })
+}
+
+impl SearchPage {
+    /// Adds what was found in `name`, the next repository. Returns whether the page ends here.
+    fn add(&mut self, running: &Running<'_>, name: &RepoName, found: Found) -> bool {
+        let room = running.search.limit.saturating_sub(self.hits.len());
+        self.incomplete += found.incomplete;
+        let is_cut = found.hits.len() > room;
+        self.hits.extend(found.hits.into_iter().take(room));
+        let is_whole = !is_cut && found.stop.is_none();
+        self.next = match (is_cut, found.stop) {
+            (true, _) => self.hits.last().map(SearchHit::place),
+            (false, Some(stop)) => Some(stop),
+            (false, None) => Some(SearchPlace::at_the_end_of(name)),
+        };
+        !is_whole || self.hits.len() >= running.search.limit || running.is_over()
+    }
+}
+
+impl SearchHit {
+    /// The place after the hit.
+    fn place(&self) -> SearchPlace {
+        match &self.tag {
+            Some(tag) => SearchPlace::after_tag(&self.repository, tag),
+            None => SearchPlace::before_tags_of(&self.repository),
+        }
+    }
+}
+
+/// The manifests of an image.
+struct Parts<'a> {
+    manifests: Vec<(Digest, &'a Facts)>,
+    /// Whether none is missing or damaged, and none was left out.
+    are_all: bool,
+}
+
+impl<'a> Parts<'a> {
+    fn of(root: &Digest, members: &'a Members) -> Self {
+        let mut parts = Self {
+            manifests: Vec::new(),
+            are_all: true,
+        };
+        let (mut open, mut seen) = (vec![*root], HashSet::new());
+        while let Some(digest) = open.pop() {
+            if !seen.insert(digest) {
+                continue;
+            }
+            match members.get(&digest) {
+                Some(Member::Here(facts)) => {
+                    parts.manifests.push((digest, facts));
+                    parts.are_all &= facts.children.len() <= CHILDREN;
+                    open.extend(facts.children.iter().take(CHILDREN).rev());
+                }
+                Some(Member::Broken(_)) | None => parts.are_all = false,
+            }
+        }
+        parts
     }
 }
 
@@ -387,6 +501,13 @@ impl SearchPlace {
         Self {
             repository: name.as_str().into(),
             tag: Some(Box::default()),
+        }
+    }
+
+    fn at_the_end_of(name: &RepoName) -> Self {
+        Self {
+            repository: name.as_str().into(),
+            tag: None,
         }
     }
 

@@ -8,10 +8,11 @@ use wharf_storage::{Key, Storage, layout};
 
 use super::{
     members::ImageSummary,
-    order::{First, Order, Place},
+    order::{First, Order, Page, Place},
+    reads::Reads,
 };
 use crate::{
-    error::Result,
+    error::{Error, Result},
     patience::turn,
     registry::Registry,
     tag_rights::TagRights,
@@ -24,6 +25,12 @@ use crate::{
 
 /// How many names are asked of the store at once, and how many of them are kept while a list is sorted.
 const AT_ONCE: usize = 1000;
+
+/// How many names one request looks at before its page ends.
+pub(super) const MOST_NAMES: usize = 100_000;
+
+/// Of how many tags it is looked at when each was pushed, to sort by that.
+pub(super) const MOST_SORTED: usize = 100_000;
 
 /// What is wanted of the tags of a repository.
 #[derive(Debug, Clone, Copy)]
@@ -69,6 +76,13 @@ pub(super) struct Located {
     pub(super) digest: Option<Digest>,
 }
 
+/// When a tag was pushed last, and at which manifest it points, where that is asked for and its link is not damaged.
+#[derive(Debug)]
+pub(super) struct Tagged {
+    pub(super) pushed: SystemTime,
+    pub(super) digest: Option<Digest>,
+}
+
 impl Registry {
     /// The tags of `name` that are wanted, and that a client with these `rights` may see.
     ///
@@ -77,8 +91,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NameUnknown`](crate::Error::NameUnknown) when there is no such repository; [`Error::Exhausted`](crate::Error::Exhausted) when too many lists are being made; errors
-    /// of the store.
+    /// [`Error::NameUnknown`] when there is no such repository; [`Error::TooManyToSort`]; [`Error::Exhausted`] when too many lists are being
+    /// made; errors of the store.
     pub async fn list_tags(
         &self,
         name: &RepoName,
@@ -86,17 +100,15 @@ impl Registry {
         rights: &dyn TagRights,
     ) -> Result<TagList> {
         let _turn = turn(&self.budget().lists).await?;
-        let (tags, more) = match wanted.order {
+        let page = match wanted.order {
             Order::Name => self.first_tags(name, wanted, rights).await?,
             _ => self.sorted_tags(name, wanted, rights).await?,
         };
-        let last = tags.last().filter(|_| more);
-        let next = last.map(|last| wanted.order.place_of(last.tag.as_str(), last.pushed));
-        let digests = tags.iter().filter_map(|located| located.digest);
-        let members = self.members(name, digests).await?;
-        let rows = tags.into_iter().map(|located| TagRow {
+        let digests: Vec<Digest> = page.entries.iter().filter_map(|located| located.digest).collect();
+        let images = self.summaries(name, digests).await?;
+        let rows = page.entries.into_iter().map(|located| TagRow {
             image: match &located.digest {
-                Some(digest) => members.summary(digest),
+                Some(digest) => images.of(digest),
                 None => ImageSummary::broken(DAMAGED.to_owned()),
             },
             tag: located.tag,
@@ -105,19 +117,19 @@ impl Registry {
         });
         Ok(TagList {
             tags: rows.collect(),
-            next,
+            next: page.next,
         })
     }
 
-    /// The page in ascending order of the names, and whether there is another one.
+    /// The page in ascending order of the names. It ends early where few of very many names are wanted.
     async fn first_tags(
         &self,
         name: &RepoName,
         wanted: TagsWanted<'_>,
         rights: &dyn TagRights,
-    ) -> Result<(Vec<Located>, bool)> {
+    ) -> Result<Page<Located>> {
         let mut walk = TagWalk::new(name, wanted.after.map(|place| &*place.name));
-        let mut tags = Vec::new();
+        let (mut tags, mut passed, mut last_visible) = (Vec::new(), 0, None);
         // One more than a page has shows that there is another one.
         while tags.len() <= wanted.limit {
             let missing = wanted.limit + 1 - tags.len();
@@ -129,34 +141,54 @@ impl Registry {
             let Some(names) = self.next_tags(&mut walk, at_once).await? else {
                 break;
             };
-            let mut names: Vec<Tag> = names
-                .into_iter()
-                .filter(|tag| is_wanted(tag, wanted, rights))
-                .collect();
+            passed += names.len();
+            let mut visible = names.into_iter().filter(|tag| rights.may_see(tag)).peekable();
+            let mut names = Vec::new();
+            while let Some(tag) = visible.next() {
+                if visible.peek().is_none() {
+                    last_visible = Some(tag.clone());
+                }
+                names.extend(Some(tag).filter(|tag| matches(tag, wanted)));
+            }
             if names.len() > missing {
                 names.truncate(missing);
                 walk.go_back_to(names.last());
+                last_visible = names.last().cloned();
             }
             tags.extend(self.locate(name, names).await?);
+            // The place at which the next page begins is a name that the client may see.
+            if passed >= MOST_NAMES
+                && tags.len() <= wanted.limit
+                && let Some(last) = &last_visible
+            {
+                return Ok(Page {
+                    entries: tags,
+                    next: Some(wanted.order.place_of(last.as_str(), SystemTime::UNIX_EPOCH)),
+                });
+            }
         }
-        let more = tags.len() > wanted.limit;
-        tags.truncate(wanted.limit);
-        Ok((tags, more))
+        Ok(Page::of(tags, wanted.limit, |last| {
+            wanted.order.place_of(last.tag.as_str(), last.pushed)
+        }))
     }
 
-    /// The page in another order, and whether there is another one.
+    /// The page in another order.
     async fn sorted_tags(
         &self,
         name: &RepoName,
         wanted: TagsWanted<'_>,
         rights: &dyn TagRights,
-    ) -> Result<(Vec<Located>, bool)> {
+    ) -> Result<Page<Located>> {
+        let is_wanted = |tag: &Tag| rights.may_see(tag) && matches(tag, wanted);
         let mut walk = TagWalk::new(name, None);
         if wanted.order.is_by_time() {
+            let reads = Reads::new(MOST_SORTED);
             let mut first = First::new(wanted.order, wanted.after, wanted.limit);
             while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
-                let names = names.into_iter().filter(|tag| is_wanted(tag, wanted, rights));
-                for located in self.locate(name, names.collect()).await? {
+                let names: Vec<Tag> = names.into_iter().filter(is_wanted).collect();
+                let too_many = |_spent| Error::TooManyToSort { most: MOST_SORTED };
+                reads.take(names.len()).map_err(too_many)?;
+                for located in self.locate(name, names).await? {
                     let place = wanted.order.place_of(located.tag.as_str(), located.pushed);
                     first.add(place, located);
                 }
@@ -165,14 +197,14 @@ impl Registry {
         }
         let mut first = First::new(wanted.order, wanted.after, wanted.limit);
         while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
-            for tag in names.into_iter().filter(|tag| is_wanted(tag, wanted, rights)) {
+            for tag in names.into_iter().filter(is_wanted) {
                 first.add(wanted.order.place_of(tag.as_str(), SystemTime::UNIX_EPOCH), tag);
             }
         }
-        let (names, more) = first.page();
-        let mut tags = self.locate(name, names).await?;
+        let Page { entries, next } = first.page();
+        let mut tags = self.locate(name, entries).await?;
         tags.sort_unstable_by(|one, other| other.tag.cmp(&one.tag));
-        Ok((tags, more))
+        Ok(Page { entries: tags, next })
     }
 
     /// The next tags of a walk through all of them, and perhaps none of a page; `None` at its end.
@@ -192,22 +224,35 @@ impl Registry {
         ))
     }
 
-    /// When each of `tags` was pushed last. Those that are gone meanwhile are left out.
+    /// When each of `tags` was pushed last, and at which manifest it points, if that is asked for. Those that are gone meanwhile are left
+    /// out.
     ///
     /// # Errors
     ///
     /// Errors of the store.
-    pub(super) async fn pushed(&self, name: &RepoName, tags: Vec<Tag>) -> Result<Vec<SystemTime>> {
+    pub(super) async fn pushed(
+        &self,
+        name: &RepoName,
+        tags: Vec<Tag>,
+        with_digests: bool,
+    ) -> Result<Vec<Tagged>> {
+        if with_digests {
+            let located = self.locate(name, tags).await?.into_iter();
+            let tagged = located.map(|Located { pushed, digest, .. }| Tagged { pushed, digest });
+            return Ok(tagged.collect());
+        }
+        let tagged = |pushed| Tagged { pushed, digest: None };
         if self.storage.is_shared() {
-            let times = histories::of_tags(&*self.storage, name, &tags).await?;
-            return Ok(times.into_values().filter_map(|times| times.moved).collect());
+            let times = histories::current(&*self.storage, name, &tags).await?;
+            let moved = times.into_values().filter_map(|times| times.moved);
+            return Ok(moved.map(tagged).collect());
         }
         let (storage, name) = (Arc::clone(&self.storage), name.clone());
         let pushed = in_jobs(tags, move |tag| {
             let (storage, link) = (Arc::clone(&storage), layout::tag_link(&name, &tag));
             async move { Ok(written(&*storage, &link).await?.moved) }
         });
-        Ok(pushed.await?.into_iter().flatten().collect())
+        Ok(pushed.await?.into_iter().flatten().map(tagged).collect())
     }
 
     /// What the links of `tags` hold, and since when, in the order of the names. Those that are gone meanwhile are left out.
@@ -218,7 +263,7 @@ impl Registry {
     pub(super) async fn locate(&self, name: &RepoName, tags: Vec<Tag>) -> Result<Vec<Located>> {
         let (storage, links) = (Arc::clone(&self.storage), Arc::clone(&self.tree.links));
         let mut listed = match storage.is_shared() {
-            true => histories::of_tags(&*storage, name, &tags).await?,
+            true => histories::current(&*storage, name, &tags).await?,
             false => std::collections::HashMap::new(),
         };
         let tags = tags.into_iter().map(|tag| {
@@ -271,9 +316,9 @@ async fn written(storage: &dyn Storage, link: &Key) -> Result<Times> {
 
 const DAMAGED: &str = "the link of the tag does not hold a digest; push the tag again";
 
-fn is_wanted(tag: &Tag, wanted: TagsWanted<'_>, rights: &dyn TagRights) -> bool {
+fn matches(tag: &Tag, wanted: TagsWanted<'_>) -> bool {
     let matches = |pattern: &Pattern| pattern.matches(tag.as_str(), None);
-    wanted.matching.is_none_or(matches) && rights.may_see(tag)
+    wanted.matching.is_none_or(matches)
 }
 
 /// A walk through the tags of a repository, in ascending order of their names.

@@ -20,7 +20,7 @@ use crate::{
     registry::Registry,
     tree::{
         manifest::{Facts, Stored},
-        parallel::in_jobs,
+        parallel::{in_background, in_jobs},
         repositories,
     },
 };
@@ -41,8 +41,11 @@ pub struct Usage {
     pub repositories: Vec<RepositoryUsage>,
     /// How many there are; where something was left out, how many were read.
     pub total: usize,
-    /// Bytes of all that they need, each digest once.
+    /// Bytes of all that they need, each digest once, as far as they state it.
     pub size: u64,
+    /// How many manifests are damaged or missing, or do not state all sizes: then all sizes are lower bounds, and bytes that are no
+    /// repository's own may count as unique.
+    pub uncounted: usize,
     /// The space of the file system; `None` where there is no such limit.
     pub space: Option<Space>,
     /// Why something is left out.
@@ -58,6 +61,8 @@ pub struct RepositoryUsage {
     pub manifests: usize,
     /// How many of them are damaged or missing; what these name is not counted.
     pub damaged: usize,
+    /// How many of them do not state all sizes; what they leave out is not counted.
+    pub unstated: usize,
     /// Bytes of all that it needs, each digest once.
     pub size: u64,
     /// Bytes that no other repository needs; `None` where not all of them were read.
@@ -73,6 +78,7 @@ struct Blobs {
     /// Bytes that this one needs.
     size: u64,
     damaged: usize,
+    unstated: usize,
     is_full: bool,
 }
 
@@ -115,12 +121,13 @@ impl Registry {
             }
             read += digests.len();
             let manifests = digests.len();
-            self.add_up(&blobs, digests).await?;
+            self.add_usage(&blobs, digests).await?;
             let mut blobs = blobs.lock();
             found.push(RepositoryUsage {
                 name,
                 manifests,
                 damaged: std::mem::take(&mut blobs.damaged),
+                unstated: std::mem::take(&mut blobs.unstated),
                 size: std::mem::take(&mut blobs.size),
                 unique: None,
             });
@@ -135,22 +142,39 @@ impl Registry {
                 break;
             }
         }
-        let size = blobs.lock().sum(&mut found, problem.is_none());
+        let are_all = problem.is_none();
+        let sorted = in_background(move || {
+            let size = blobs.lock().sum(&mut found, are_all);
+            found.sort_unstable_by(|one, other| {
+                other.size.cmp(&one.size).then_with(|| one.name.cmp(&other.name))
+            });
+            (found, size)
+        });
+        let (mut found, size) = sorted.await?;
         let total = found.len();
-        found
-            .sort_unstable_by(|one, other| other.size.cmp(&one.size).then_with(|| one.name.cmp(&other.name)));
+        let uncounted: usize = found.iter().map(|row| row.damaged + row.unstated).sum();
+        if uncounted > 0 {
+            let reason = format!(
+                "{uncounted} manifests are damaged, or do not state all sizes: what they leave out is not counted, so that the sizes are lower bounds, and what counts as the own of a repository may be shared with these"
+            );
+            problem = Some(problem.map_or_else(
+                || reason.clone(),
+                |problem: String| format!("{problem}; {reason}"),
+            ));
+        }
         found.truncate(limit);
         Ok(Usage {
             repositories: found,
             total,
             size,
+            uncounted,
             space: self.storage.space().await?,
             problem,
         })
     }
 
     /// Adds what the manifests `digests` of one repository name.
-    async fn add_up(&self, blobs: &Arc<Mutex<Blobs>>, digests: Vec<Digest>) -> Result<()> {
+    async fn add_usage(&self, blobs: &Arc<Mutex<Blobs>>, digests: Vec<Digest>) -> Result<()> {
         let (manifests, blobs) = (Arc::clone(&self.tree.manifests), Arc::clone(blobs));
         let read = in_jobs(digests, move |digest| {
             let (manifests, blobs) = (Arc::clone(&manifests), Arc::clone(&blobs));
@@ -171,6 +195,7 @@ impl Registry {
 
 impl Blobs {
     fn add(&mut self, facts: &Facts) {
+        self.unstated += usize::from(!facts.states_sizes);
         for (digest, size) in facts.sized_blobs() {
             let is_full = self.blobs.len() >= BLOBS;
             match self.blobs.entry(*digest) {

@@ -28,15 +28,23 @@ pub(crate) struct Configs {
     links: Arc<Links>,
     /// Large configurations that are being read.
     large_reads: Share,
-    platforms: Cache<(RepoName, Digest), Option<Box<str>>, ByMemory>,
+    platforms: Cache<(RepoName, Digest), Remembered, ByMemory>,
+}
+
+/// What is remembered of a configuration.
+#[derive(Debug, Clone)]
+struct Remembered {
+    platform: Option<Box<str>>,
+    /// Bytes of the configuration.
+    size: u64,
 }
 
 #[derive(Debug, Clone)]
 struct ByMemory;
 
-impl Weighter<(RepoName, Digest), Option<Box<str>>> for ByMemory {
-    fn weight(&self, (name, _): &(RepoName, Digest), platform: &Option<Box<str>>) -> u64 {
-        let texts = name.as_str().len() + platform.as_deref().map_or(0, str::len);
+impl Weighter<(RepoName, Digest), Remembered> for ByMemory {
+    fn weight(&self, (name, _): &(RepoName, Digest), remembered: &Remembered) -> u64 {
+        let texts = name.as_str().len() + remembered.platform.as_deref().map_or(0, str::len);
         (size_of::<(RepoName, Digest)>() + 128 + texts) as u64
     }
 }
@@ -54,6 +62,8 @@ impl Configs {
 
     /// The platform that the configuration `digest` of `name` is for, if it says so.
     ///
+    /// On a directory, what is remembered counts only while the repository has the configuration, and its file is there in its size.
+    ///
     /// # Errors
     ///
     /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large ones are being read.
@@ -63,14 +73,37 @@ impl Configs {
         digest: &Digest,
     ) -> Result<Result<Option<Box<str>>, Unreadable>> {
         let place = (name.clone(), *digest);
-        if let Some(platform) = self.platforms.get(&place) {
-            return Ok(Ok(platform));
+        if let Some(remembered) = self.platforms.get(&place)
+            && (self.storage.is_shared() || self.is_still(&place, remembered.size).await?)
+        {
+            return Ok(Ok(remembered.platform));
         }
-        Ok(self.read(name, digest).await?.map(|config| {
+        Ok(self.read_sized(name, digest).await?.map(|(config, size)| {
             let platform: Option<Box<str>> = config.platform.name().map(Into::into);
-            self.platforms.insert(place, platform.clone());
+            let remembered = Remembered {
+                platform: platform.clone(),
+                size,
+            };
+            self.platforms.insert(place, remembered);
             platform
         }))
+    }
+
+    /// Whether a repository still has a configuration of `size` bytes.
+    async fn is_still(&self, (name, digest): &(RepoName, Digest), size: u64) -> Result<bool> {
+        if self
+            .links
+            .target(&layout::layer_link(name, digest))
+            .await?
+            .is_none()
+        {
+            return Ok(false);
+        }
+        match self.storage.stat(&layout::blob(digest)).await {
+            Ok(stat) => Ok(stat.size == size),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The configuration `digest` of `name`.
@@ -83,6 +116,15 @@ impl Configs {
         name: &RepoName,
         digest: &Digest,
     ) -> Result<Result<ImageConfig, Unreadable>> {
+        Ok(self.read_sized(name, digest).await?.map(|(config, _)| config))
+    }
+
+    /// The configuration, and its size in bytes.
+    async fn read_sized(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+    ) -> Result<Result<(ImageConfig, u64), Unreadable>> {
         let link = layout::layer_link(name, digest);
         if self.links.target(&link).await?.is_none() {
             return Ok(Err(format!(
@@ -118,11 +160,12 @@ impl Configs {
     }
 }
 
-fn examine(digest: &Digest, bytes: &Bytes) -> Result<ImageConfig, Unreadable> {
+fn examine(digest: &Digest, bytes: &Bytes) -> Result<(ImageConfig, u64), Unreadable> {
     if Digest::of(digest.algorithm(), bytes) != *digest {
         return Err(damaged(digest));
     }
-    ImageConfig::parse(bytes).map_err(|error| error.to_string())
+    let config = ImageConfig::parse(bytes).map_err(|error| error.to_string())?;
+    Ok((config, bytes.len() as u64))
 }
 
 fn damaged(digest: &Digest) -> Unreadable {

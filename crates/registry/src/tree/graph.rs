@@ -276,6 +276,26 @@ impl Graphs {
         Ok(graph)
     }
 
+    /// Whether `name` has at most `most` manifests, so that its graph can be made soon, or its graph is known.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn is_small(&self, name: &RepoName, most: usize) -> Result<bool> {
+        if self
+            .current(name, self.versions(name).await?.as_deref())
+            .is_some()
+        {
+            return Ok(true);
+        }
+        let mut count = 0;
+        for algorithm in Algorithm::ALL {
+            let directory = layout::revisions_of(name, algorithm);
+            count += self.storage.list(&directory, None, most + 1).await?.entries.len();
+        }
+        Ok(count <= most)
+    }
+
     /// The versions of the directories of revisions; `None` if the store cannot tell them.
     async fn versions(&self, name: &RepoName) -> Result<Option<Vec<Version>>> {
         let mut versions = Vec::new();

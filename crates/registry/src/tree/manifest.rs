@@ -64,6 +64,10 @@ pub(crate) struct Facts {
     pub(crate) subject: Option<Digest>,
     /// Every digest in the text of a manifest of an unknown type, or of one that names nothing in its fields.
     pub(crate) mentioned: Box<[Digest]>,
+    /// Bytes of the manifest itself.
+    size: u64,
+    /// Whether it states the sizes of all that it names. Those of schema 1 state none.
+    pub(crate) states_sizes: bool,
     /// The sizes in bytes that the manifest states of its configuration, its layers and the entries that are blobs.
     sizes: Box<[u64]>,
     /// Its entry in the list of referrers of its subject, if it has one.
@@ -130,8 +134,9 @@ impl Facts {
         let children = distinct(view.children());
         let listed_blobs = distinct(view.manifests.iter().filter(|entry| entry.is_blob()));
         let sized = view.config.iter().chain(layers.iter().copied());
-        let sizes = sized.chain(listed_blobs.iter().copied()).map(|blob| blob.size);
-        let sizes = sizes.collect();
+        let sized = sized.chain(listed_blobs.iter().copied());
+        let states_its_sizes = sized.clone().all(states_size);
+        let sizes = sized.map(|blob| blob.size).collect();
         let purposes = children.iter().map(|child| Purpose::of(child)).collect();
         let [layers, children, listed_blobs] = [layers, children, listed_blobs]
             .map(|descriptors| descriptors.into_iter().map(digest_of).collect::<Box<[Digest]>>());
@@ -143,6 +148,7 @@ impl Facts {
         } else {
             Box::default()
         };
+        let states_sizes = states_its_sizes && mentioned.is_empty();
         let subject = view.subject.as_ref().map(|subject| subject.digest);
         let referrer = subject.map(|_| Box::new(view.descriptor(*digest, bytes.len() as u64)));
         Self {
@@ -155,6 +161,8 @@ impl Facts {
             listed_blobs,
             subject,
             mentioned,
+            size: bytes.len() as u64,
+            states_sizes,
             sizes,
             referrer,
         }
@@ -226,6 +234,11 @@ impl Purpose {
         };
         size_of::<Self>() + text
     }
+}
+
+/// Whether a descriptor states how large its blob is: one that leaves that out has 0, which is the size of nothing but the empty blob.
+fn states_size(blob: &Descriptor) -> bool {
+    blob.size > 0 || blob.digest == Digest::of(blob.digest.algorithm(), b"")
 }
 
 /// The descriptors without those of a digest that occurs before.
@@ -435,12 +448,37 @@ impl Manifests {
     }
 
     /// As [`look_up`](Self::look_up), for a request that shows what is damaged: it fails with the store, and does not wait for long.
+    /// On a directory, what is remembered of a manifest counts only while its file is there in its size.
     ///
     /// # Errors
     ///
     /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large manifests are being read.
     pub(crate) async fn look_up_soon(&self, digest: &Digest) -> Result<Stored> {
+        if !self.storage.is_shared() {
+            self.look_again(digest).await?;
+        }
         self.within(digest, PATIENCE).await
+    }
+
+    /// Forgets what is remembered of the manifest `digest` if it is not stored any more, or not in its size.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn look_again(&self, digest: &Digest) -> Result<()> {
+        let Some(facts) = self.facts.get(digest) else {
+            return Ok(());
+        };
+        let is_here = match self.storage.stat(&layout::blob(digest)).await {
+            Ok(stat) => stat.size == facts.size,
+            Err(error) if error.is_not_found() => false,
+            Err(error) => return Err(error.into()),
+        };
+        if !is_here {
+            self.facts.remove(digest);
+            self.bytes.remove(digest);
+        }
+        Ok(())
     }
 
     async fn within(&self, digest: &Digest, patience: Duration) -> Result<Stored> {

@@ -8,7 +8,7 @@ use std::{
 };
 
 use futures_util::{FutureExt, StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
-use tokio::task::JoinError;
+use tokio::task::{JoinError, JoinHandle};
 use wharf_storage::{Error, ErrorKind};
 
 /// How many reads of one request are under way at once. On a bucket each takes a round trip of milliseconds.
@@ -136,7 +136,7 @@ where
     });
     let chunks: Vec<Vec<T>> = chunks.collect();
     let mut jobs = stream::iter(chunks)
-        .map(|chunk| tokio::spawn(in_parallel(chunk.into_iter().map(read.clone()))))
+        .map(|chunk| Job(tokio::spawn(in_parallel(chunk.into_iter().map(read.clone())))))
         .buffered(JOBS)
         .map(|job| job.map_err(failed_job)?);
     let mut results = Vec::new();
@@ -144,6 +144,23 @@ where
         results.extend(done);
     }
     Ok(results)
+}
+
+/// A task that ends with the request that waits for it: what the request holds is not given back while the task goes on.
+struct Job<T>(JoinHandle<T>);
+
+impl<T> Future for Job<T> {
+    type Output = Result<T, JoinError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.poll_unpin(context)
+    }
+}
+
+impl<T> Drop for Job<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Runs `work`, which computes for longer than other tasks of the thread may wait, on a thread for such work.
@@ -182,11 +199,35 @@ pub(crate) fn failed_job(error: JoinError) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, future::ready, time::Duration};
+    use std::{
+        cell::Cell,
+        future::{pending, ready},
+        time::Duration,
+    };
 
-    use tokio::time::{Instant, sleep};
+    use tokio::{
+        sync::mpsc,
+        time::{Instant, sleep, timeout},
+    };
 
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_jobs_of_a_request_that_is_dropped_end_with_it() {
+        let (running, mut all_ended) = mpsc::channel::<()>(1);
+        let read = move |_: usize| {
+            let running = running.clone();
+            async move {
+                pending::<()>().await;
+                drop(running);
+                Ok(())
+            }
+        };
+        let jobs = in_jobs((0..10 * CHUNK).collect(), read);
+        timeout(Duration::from_secs(1), jobs).await.unwrap_err();
+        let ended = timeout(Duration::from_secs(1), all_ended.recv()).await;
+        assert_eq!(ended, Ok(None), "a job goes on");
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_read_goes_ahead_only_while_another_waits() {

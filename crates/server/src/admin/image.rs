@@ -1,5 +1,7 @@
 //! One image, with all its parts.
 
+use std::collections::BTreeMap;
+
 use wharf_oci::{Descriptor, HistoryStep, ImageConfig, Platform, Reference, RepoName, Tag};
 use wharf_registry::{ChildDetails, ManifestDetails, PartDetails, Registry, Result, TagRights};
 
@@ -22,8 +24,8 @@ pub async fn show_image(
     rights: &dyn TagRights,
 ) -> Result<wire::Image> {
     let details = registry.show_image(name, reference, rights).await?;
-    let pulls = pulls.of(name).await?;
     let digest = details.digest.to_string();
+    let (pulls, unread) = pulls.of(name, &[], &[&digest]).await;
     Ok(wire::Image {
         repository: name.to_string(),
         reference: reference.to_string(),
@@ -34,6 +36,7 @@ pub async fn show_image(
         tags: details.tags.iter().map(Tag::to_string).collect(),
         tags_total: details.tags_total,
         problem: details.problem,
+        left_out: details.left_out.into_iter().chain(unread).collect(),
         pulls: shown_pulls(pulls.as_ref(), |pulls| {
             pulls.digests.get(digest.as_str()).copied()
         }),
@@ -53,7 +56,8 @@ fn shown_manifest(mut manifest: ManifestDetails) -> wire::Manifest {
         kind: manifest.kind.as_str().to_owned(),
         manifest_size: manifest.manifest_size,
         size: manifest.size,
-        annotations: manifest.annotations,
+        size_unstated: manifest.size_is_unstated,
+        annotations: short_pairs(manifest.annotations),
         subject: manifest.subject.as_ref().map(shown_part),
         config: manifest
             .config
@@ -76,7 +80,7 @@ fn shown_part(descriptor: &Descriptor) -> wire::Part {
 }
 
 fn shown_config(part: PartDetails, config: ImageConfig) -> wire::Configuration {
-    let said = |text: String| (!text.is_empty()).then_some(text);
+    let said = |text: String| (!text.is_empty()).then(|| short(text));
     let wire::Part {
         digest,
         media_type,
@@ -87,19 +91,19 @@ fn shown_config(part: PartDetails, config: ImageConfig) -> wire::Configuration {
         media_type,
         size,
         problem: part.problem,
-        created: config.created,
-        author: config.author,
+        created: config.created.map(short),
+        author: config.author.map(short),
         os: said(config.platform.os),
         architecture: said(config.platform.architecture),
-        variant: config.platform.variant,
-        user: config.user,
-        env: config.env,
-        entrypoint: config.entrypoint,
-        cmd: config.cmd,
-        working_dir: config.working_dir,
-        exposed_ports: config.exposed_ports,
-        volumes: config.volumes,
-        labels: config.labels,
+        variant: config.platform.variant.map(short),
+        user: config.user.map(short),
+        env: short_list(config.env),
+        entrypoint: short_list(config.entrypoint),
+        cmd: short_list(config.cmd),
+        working_dir: config.working_dir.map(short),
+        exposed_ports: short_list(config.exposed_ports),
+        volumes: short_list(config.volumes),
+        labels: short_pairs(config.labels),
     }
 }
 
@@ -113,9 +117,9 @@ fn shown_layer(layer: PartDetails) -> wire::Layer {
 
 fn shown_step(step: HistoryStep) -> wire::Step {
     wire::Step {
-        created: step.created,
-        created_by: step.created_by,
-        comment: step.comment,
+        created: step.created.map(short),
+        created_by: step.created_by.map(short),
+        comment: step.comment.map(short),
         makes_no_layer: step.makes_no_layer,
     }
 }
@@ -125,7 +129,7 @@ fn shown_child(child: ChildDetails) -> wire::Child {
         digest: child.descriptor.digest.to_string(),
         manifest_size: child.descriptor.size,
         platform: child.descriptor.platform.as_ref().and_then(Platform::name),
-        annotations: child.descriptor.annotations.unwrap_or_default(),
+        annotations: short_pairs(child.descriptor.annotations.unwrap_or_default()),
         image: shown_image(child.image),
     }
 }
@@ -134,6 +138,43 @@ fn shown_referrer(referrer: Descriptor) -> wire::Referrer {
     wire::Referrer {
         part: shown_part(&referrer),
         artifact_type: referrer.artifact_type,
-        annotations: referrer.annotations.unwrap_or_default(),
+        annotations: short_pairs(referrer.annotations.unwrap_or_default()),
+    }
+}
+
+/// How many bytes of a text of an image are shown, and how many texts of a list.
+const LONGEST: usize = 4096;
+const MOST: usize = 1000;
+
+/// The text, or its beginning with `…`.
+fn short(mut text: String) -> String {
+    if text.len() > LONGEST {
+        text.truncate(text.floor_char_boundary(LONGEST));
+        text.push('…');
+    }
+    text
+}
+
+fn short_list(texts: Vec<String>) -> Vec<String> {
+    texts.into_iter().take(MOST).map(short).collect()
+}
+
+fn short_pairs(texts: BTreeMap<String, String>) -> BTreeMap<String, String> {
+    let shown = texts.into_iter().take(MOST);
+    shown.map(|(key, value)| (short(key), short(value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_cut_between_two_characters() {
+        let long = format!("{}äö", "a".repeat(LONGEST - 1));
+        assert_eq!(short(long), format!("{}…", "a".repeat(LONGEST - 1)));
+        let fits = "a".repeat(LONGEST);
+        assert_eq!(short(fits.clone()), fits);
+        let many = (0..=MOST).map(|number| number.to_string());
+        assert_eq!(short_list(many.collect()).len(), MOST);
     }
 }

@@ -1,6 +1,6 @@
 //! Repositories, tags and images, as lists show them.
 
-use wharf_activity::{AllPulls, PullCount};
+use wharf_activity::PullCount;
 use wharf_oci::RepoName;
 use wharf_registry::{
     ImageSummary, Registry, RepositoriesWanted, RepositorySight, Result, TagRights, TagsWanted,
@@ -21,7 +21,8 @@ pub async fn list_tags(
     rights: &dyn TagRights,
 ) -> Result<wire::TagPage> {
     let page = registry.list_tags(name, wanted, rights).await?;
-    let pulls = pulls.of(name).await?;
+    let names: Vec<&str> = page.tags.iter().map(|row| row.tag.as_str()).collect();
+    let (pulls, problem) = pulls.of(name, &names, &[]).await;
     let tags = page.tags.into_iter().map(|row| wire::ListedTag {
         pulls: shown_pulls(pulls.as_ref(), |pulls| pulls.tags.get(row.tag.as_str()).copied()),
         tag: row.tag.to_string(),
@@ -33,6 +34,7 @@ pub async fn list_tags(
         repository: name.to_string(),
         tags: tags.collect(),
         next: page.next.map(|place| place.to_string()),
+        problem,
     })
 }
 
@@ -48,26 +50,26 @@ pub async fn list_repositories(
     sight: &dyn RepositorySight,
 ) -> Result<wire::RepositoryPage> {
     let page = registry.list_repositories(wanted, sight).await?;
-    let pulls = match page.repositories.is_empty() {
-        true => None,
-        false => pulls.all().await?,
-    };
-    let repositories = page.repositories.into_iter().map(|row| {
-        let total = |pulls: &AllPulls| Some(pulls.repositories.get(row.name.as_str())?.total);
-        wire::ListedRepository {
-            pulls: shown_pulls(pulls.as_ref(), total),
-            name: row.name.to_string(),
-            tags: row.tags,
-            pushed: row.pushed.map(time),
-            manifests: row.manifests,
-            size: row.size,
-            damaged: row.damaged,
-            problem: row.problem,
-        }
+    // The pulls of a repository count those of hidden tags as well.
+    let whole = page.repositories.iter().filter(|row| row.is_whole);
+    let whole: Vec<&RepoName> = whole.map(|row| &row.name).collect();
+    let (pulls, problem) = pulls.totals(&whole).await;
+    let repositories = page.repositories.into_iter().map(|row| wire::ListedRepository {
+        pulls: shown_pulls(pulls.as_ref().filter(|_| row.is_whole), |pulls| {
+            pulls.get(&row.name).copied()
+        }),
+        name: row.name.to_string(),
+        tags: row.tags,
+        pushed: row.pushed.map(time),
+        manifests: row.manifests,
+        size: row.size,
+        damaged: row.damaged,
+        problem: row.problem,
     });
     Ok(wire::RepositoryPage {
         repositories: repositories.collect(),
         next: page.next.map(|place| place.to_string()),
+        problem,
     })
 }
 
@@ -82,6 +84,7 @@ pub async fn show_usage(registry: &Registry, limit: usize) -> Result<wire::Usage
         name: row.name.to_string(),
         manifests: row.manifests,
         damaged: row.damaged,
+        unstated: row.unstated,
         size: row.size,
         unique: row.unique,
         shared: row.unique.map(|unique| row.size.saturating_sub(unique)),
@@ -90,6 +93,7 @@ pub async fn show_usage(registry: &Registry, limit: usize) -> Result<wire::Usage
         repositories: repositories.collect(),
         total: usage.total,
         size: usage.size,
+        uncounted: usage.uncounted,
         free: usage.space.map(|space| space.free),
         capacity: usage.space.map(|space| space.total),
         problem: usage.problem,
@@ -107,6 +111,7 @@ pub(super) fn shown_image(image: ImageSummary) -> wire::ListedImage {
         media_type: image.media_type.map(Into::into),
         kind: image.kind.map(|kind| kind.as_str().to_owned()),
         size: image.size,
+        size_unstated: image.size_is_unstated,
         platforms: platforms.collect(),
         problem: image.problem,
     }

@@ -1,8 +1,8 @@
 //! How often images were pulled, and when last, as far as that is counted.
 
-use std::{fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc};
 
-use wharf_activity::{AllPulls, Pulls, RepositoryPulls};
+use wharf_activity::{AllPulls, PullCount, Pulls, RepositoryPulls};
 use wharf_oci::RepoName;
 use wharf_registry::Result;
 use wharf_storage::Objects;
@@ -33,19 +33,51 @@ impl PullCounts {
         })
     }
 
-    /// The pulls of the repository `name`; `None`: they are not counted.
-    ///
-    /// # Errors
-    ///
-    /// Errors of the store.
-    pub(super) async fn of(&self, name: &RepoName) -> Result<Option<RepositoryPulls>> {
-        Ok(match self {
-            Self::Counting(pulls) => Some(pulls.of(name).await?),
-            _ => {
-                let all = self.all().await?;
-                all.map(|mut all| all.repositories.remove(name.as_str()).unwrap_or_default())
-            }
+    /// The pulls of `tags` and `digests` of the repository `name`, and why they are left out: they cannot be read. Where they are not
+    /// counted there is neither.
+    pub(super) async fn of(
+        &self,
+        name: &RepoName,
+        tags: &[&str],
+        digests: &[&str],
+    ) -> (Option<RepositoryPulls>, Option<String>) {
+        told(match self {
+            Self::None => Ok(None),
+            Self::Counting(pulls) => pulls.of(name, tags, digests).await.map(Some),
+            Self::Written(objects) => Pulls::written(&**objects)
+                .await
+                .map(|mut all| Some(all.repositories.remove(name.as_str()).unwrap_or_default())),
         })
+    }
+
+    /// As [`of`](Self::of), the pulls of each of `names` in all. Those without any are left out.
+    pub(super) async fn totals(
+        &self,
+        names: &[&RepoName],
+    ) -> (Option<HashMap<RepoName, PullCount>>, Option<String>) {
+        told(match self {
+            Self::None => Ok(None),
+            Self::Counting(pulls) => pulls.totals(names).await.map(Some),
+            Self::Written(objects) => Pulls::written(&**objects).await.map(|all| {
+                let total = |name: &RepoName| Some(all.repositories.get(name.as_str())?.total);
+                let totals = names
+                    .iter()
+                    .filter_map(|name| Some(((*name).clone(), total(name)?)));
+                Some(totals.collect())
+            }),
+        })
+    }
+}
+
+/// Pulls that were read, or the reason why not. A list without pulls is worth more than none.
+fn told<T>(read: wharf_storage::Result<Option<T>>) -> (Option<T>, Option<String>) {
+    match read {
+        Ok(pulls) => (pulls, None),
+        Err(error) => {
+            tracing::warn!(%error, "the counts of pulls cannot be read; a list is shown without them");
+            let text = "the counts of pulls cannot be read, and are left out; the server's log says why";
+            (None, Some(text.to_owned()))
+        }
     }
 }
 
@@ -56,5 +88,32 @@ impl fmt::Debug for PullCounts {
             Self::Counting(_) => "Counting",
             Self::Written(_) => "Written",
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wharf_storage::{
+        Operation,
+        faulty::{Fault, Faulty},
+        object::ObjectStorage,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn pulls_that_cannot_be_read_are_left_out_with_the_reason() {
+        let faulty = Arc::new(Faulty::new(Arc::new(ObjectStorage::in_memory())));
+        let pulls = PullCounts::Written(Arc::clone(&faulty) as Arc<dyn Objects>);
+        let name: RepoName = "app".parse().unwrap();
+        faulty.inject(Fault::permission_denied().on(Operation::Scan));
+        let (read, problem) = pulls.of(&name, &["1.0"], &[]).await;
+        assert!(read.is_none() && problem.unwrap().contains("left out"));
+        let (read, problem) = pulls.totals(&[&name]).await;
+        assert!(read.is_none() && problem.unwrap().contains("left out"));
+        faulty.heal();
+        let (read, problem) = pulls.of(&name, &["1.0"], &[]).await;
+        assert_eq!((read, problem), (Some(RepositoryPulls::default()), None));
+        assert_eq!(PullCounts::None.totals(&[&name]).await, (None, None));
     }
 }

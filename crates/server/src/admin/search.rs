@@ -32,5 +32,6 @@ pub async fn search(
     Ok(wire::SearchPage {
         hits: hits.collect(),
         next: page.next.map(|place| place.to_string()),
+        incomplete: page.incomplete,
     })
 }

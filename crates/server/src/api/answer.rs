@@ -24,6 +24,12 @@ impl Answer {
         Ok(Self::document(body.into()))
     }
 
+    /// An answer of `value`, which may be so large that it takes long to write it.
+    pub(crate) async fn large_json(value: impl Serialize + Send + 'static) -> Result<Self> {
+        let written = tokio::task::spawn_blocking(move || Self::json(&value)).await;
+        written.map_err(Problem::failed)?
+    }
+
     /// An answer of a document that is JSON already.
     pub(crate) fn document(body: Bytes) -> Self {
         Self {

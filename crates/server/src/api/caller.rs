@@ -35,6 +35,8 @@ pub(crate) enum Right {
     Any,
     /// An account that acts by itself, and not by a token, which is for some actions alone.
     Account,
+    /// The right to list the repositories, which every account has, and a token that says so.
+    Catalog,
     /// The right to administer the server.
     Admin,
     /// These rights on the `repository` of the query, and on its `tag` if it has one; the last of them names them.
@@ -87,6 +89,7 @@ impl Right {
         match self {
             Self::Any => "any",
             Self::Account => "account",
+            Self::Catalog => "catalog",
             Self::Admin => "admin",
             Self::Repository(verbs) => verbs.last().map_or("any", |verb| verb.as_str()),
         }
@@ -132,6 +135,10 @@ pub(crate) async fn identify(
             let resource = Resource::Repository(name);
             verbs.iter().map(|&verb| Action { resource, verb }).collect()
         }
+        (Right::Catalog, _) => vec![Action {
+            resource: Resource::Catalog,
+            verb: Verb::All,
+        }],
         _ => Vec::new(),
     };
     let demand = Demand {
@@ -157,7 +164,7 @@ pub(crate) async fn identify(
     };
     let has_right = match right {
         // The gates have checked those on a repository and on the catalogue.
-        Right::Any | Right::Repository(_) => true,
+        Right::Any | Right::Catalog | Right::Repository(_) => true,
         Right::Account => principal.acts_as_account(),
         Right::Admin => caller.is_admin,
     };

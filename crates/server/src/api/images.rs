@@ -16,14 +16,19 @@ use super::{
     problem::{Kind, Problem, Result},
     users::LARGEST_PAGE,
 };
-use crate::{admin, repository_sight::CatalogSight, tag_rights::RightsToTags};
+use crate::{admin, repository_sight::PullSight, tag_rights::RightsToTags};
 
 /// Number of entries on a page if the client names none.
 const ENTRIES: usize = 100;
 
+/// The longest text that is looked for, or pattern, in bytes.
+const LONGEST: usize = 1000;
+
+const TOO_LONG: &str = "it has more than 1,000 bytes; shorten it";
+
 pub(crate) fn repositories(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
-        let list = List::of(&call, repository_pattern)?;
+        let list = List::of(&call, repository_pattern).await?;
         let wanted = RepositoriesWanted {
             matching: list.matching.as_ref(),
             order: list.order,
@@ -31,8 +36,8 @@ pub(crate) fn repositories(call: Call) -> BoxFuture<'static, Result<Answer>> {
             limit: list.limit,
         };
         let (registry, admin) = (&call.registry, &call.shared.admin);
-        let sight = CatalogSight(call.rights.sight(call.shared.access.as_deref()));
-        Answer::json(&admin::list_repositories(registry, &admin.pulls, wanted, &sight).await?)
+        let sight = PullSight::of(&call.rights, call.shared.access.as_deref());
+        Answer::large_json(admin::list_repositories(registry, &admin.pulls, wanted, &sight).await?).await
     }
     .boxed()
 }
@@ -41,7 +46,7 @@ pub(crate) fn tags(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = call.query.repository();
         let name = name.ok_or_else(|| Problem::failed("a list of tags without a repository"))?;
-        let list = List::of(&call, tag_pattern)?;
+        let list = List::of(&call, tag_pattern).await?;
         let wanted = TagsWanted {
             matching: list.matching.as_ref(),
             order: list.order,
@@ -50,7 +55,8 @@ pub(crate) fn tags(call: Call) -> BoxFuture<'static, Result<Answer>> {
         };
         let admin = &call.shared.admin;
         let rights = RightsToTags::new(call.rights, call.shared.access.clone(), &name);
-        Answer::json(&admin::list_tags(&call.registry, &admin.pulls, &name, wanted, &rights).await?)
+        Answer::large_json(admin::list_tags(&call.registry, &admin.pulls, &name, wanted, &rights).await?)
+            .await
     }
     .boxed()
 }
@@ -65,7 +71,10 @@ pub(crate) fn image(call: Call) -> BoxFuture<'static, Result<Answer>> {
             .map_err(|error: ReferenceError| bad("reference", &error))?;
         let admin = &call.shared.admin;
         let rights = RightsToTags::new(call.rights, call.shared.access.clone(), &name);
-        Answer::json(&admin::show_image(&call.registry, &admin.pulls, (&name, &reference), &rights).await?)
+        Answer::large_json(
+            admin::show_image(&call.registry, &admin.pulls, (&name, &reference), &rights).await?,
+        )
+        .await
     }
     .boxed()
 }
@@ -81,14 +90,18 @@ pub(crate) fn search(call: Call) -> BoxFuture<'static, Result<Answer>> {
             Some(text) => Some(text.parse().map_err(|error: PlaceError| bad("cursor", &error))?),
             None => None,
         };
+        let text = query.required("q");
+        if text.len() > LONGEST {
+            return Err(bad("q", &TOO_LONG));
+        }
         let search = Search {
-            text: query.required("q"),
+            text,
             within: &within,
             after: after.as_ref(),
             limit: query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE),
         };
-        let sight = CatalogSight(call.rights.sight(call.shared.access.as_deref()));
-        Answer::json(&admin::search(&call.registry, search, &sight).await?)
+        let sight = PullSight::of(&call.rights, call.shared.access.as_deref());
+        Answer::large_json(admin::search(&call.registry, search, &sight).await?).await
     }
     .boxed()
 }
@@ -96,7 +109,7 @@ pub(crate) fn search(call: Call) -> BoxFuture<'static, Result<Answer>> {
 pub(crate) fn usage(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let limit = call.query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE);
-        Answer::json(&admin::show_usage(&call.registry, limit).await?)
+        Answer::large_json(admin::show_usage(&call.registry, limit).await?).await
     }
     .boxed()
 }
@@ -119,10 +132,17 @@ struct List {
 }
 
 impl List {
-    fn of(call: &Call, pattern: fn(&str) -> std::result::Result<Pattern, String>) -> Result<Self> {
+    async fn of(call: &Call, pattern: fn(&str) -> std::result::Result<Pattern, String>) -> Result<Self> {
         let query = &call.query;
         let matching = match query.get("match") {
-            Some(text) => Some(pattern(text).map_err(|error| bad("match", &error))?),
+            Some(text) if text.len() > LONGEST => return Err(bad("match", &TOO_LONG)),
+            Some(text) => {
+                // A regular expression takes long to compile.
+                let text = text.to_owned();
+                let compiled = tokio::task::spawn_blocking(move || pattern(&text)).await;
+                let compiled = compiled.map_err(Problem::failed)?;
+                Some(compiled.map_err(|error| bad("match", &error))?)
+            }
             None => None,
         };
         let sort = query.get("sort").unwrap_or_default();

@@ -314,7 +314,7 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         id: "listRepositories",
         path: "/repositories",
         summary: "List the repositories: tags, sizes, pushes and pulls",
-        right: Right::Admin,
+        right: Right::Catalog,
         query: &[MATCH, SORT, CURSOR, LIMIT],
         answer: Some(schema::<wire::RepositoryPage>),
         handler: images::repositories,
@@ -346,7 +346,7 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         id: "search",
         path: "/search",
         summary: "Search the tags by names, labels, annotations and digests",
-        right: Right::Admin,
+        right: Right::Catalog,
         query: &[TEXT, IN, CURSOR, LIMIT],
         answer: Some(schema::<wire::SearchPage>),
         handler: images::search,
@@ -602,7 +602,9 @@ mod tests {
             let right = match operation.right {
                 Right::Any => String::new(),
                 Right::Account => "an account".to_owned(),
-                right @ (Right::Admin | Right::Repository(_)) => format!("`{}`", right.name()),
+                right @ (Right::Catalog | Right::Admin | Right::Repository(_)) => {
+                    format!("`{}`", right.name())
+                }
             };
             let query: Vec<String> = operation
                 .query

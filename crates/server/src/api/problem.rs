@@ -344,6 +344,9 @@ impl From<RegistryError> for Problem {
                 };
             }
             RegistryError::TooManyTags { .. } => Kind::TooManyTags,
+            RegistryError::TooManyToSort { .. } => {
+                return Self::new(Kind::BadQuery, error.to_string()).with_field("sort");
+            }
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,
             RegistryError::TrashUnknown { .. } => Kind::UnknownDeletion,
             RegistryError::TrashDamaged { .. } => Kind::DamagedRecord,

@@ -32,6 +32,11 @@ pub(super) const WORK: Work = Work {
     in_memory: "keeps them in the memory of the server",
 };
 
+/// A plan in words.
+pub(super) fn described(plan: &wire::Plan) -> String {
+    output::plan(plan, false)
+}
+
 /// How often a plan is made anew because the repository changes all the time.
 const ATTEMPTS: usize = 5;
 

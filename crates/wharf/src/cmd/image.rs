@@ -11,6 +11,9 @@ const IMAGE_CONFIGS: [&str; 2] = [media_type::OCI_CONFIG, media_type::DOCKER_CON
 /// The platform of attestations, which run nowhere.
 const NO_PLATFORM: &str = "unknown/unknown";
 
+/// What configurations name that were made from nothing but a layer.
+const EMPTY_PLATFORM: &str = "/";
+
 /// An image as its registry describes it.
 pub(super) struct Image {
     pub(super) manifest: Manifest,
@@ -127,7 +130,7 @@ impl Image {
         });
         of_children
             .chain(own)
-            .filter(|platform| platform != NO_PLATFORM)
+            .filter(|platform| platform != NO_PLATFORM && platform != EMPTY_PLATFORM)
             .collect()
     }
 

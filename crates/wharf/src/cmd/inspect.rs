@@ -91,7 +91,10 @@ impl Image {
             line("artifact", artifact);
         }
         line("size", &format!("{} bytes", self.size()));
-        line("platforms", &self.platforms().join(", "));
+        let platforms = self.platforms();
+        if !platforms.is_empty() {
+            line("platforms", &platforms.join(", "));
+        }
         if let Some(created) = self.config.as_ref().and_then(|config| config["created"].as_str()) {
             line("created", created);
         }
@@ -123,13 +126,9 @@ impl Image {
             line("note", &format!("{key}={value}"));
         }
         for step in self.history() {
-            line(
-                "history",
-                step["created_by"]
-                    .as_str()
-                    .or(step["comment"].as_str())
-                    .unwrap_or_default(),
-            );
+            if let Some(made_by) = step["created_by"].as_str().or(step["comment"].as_str()) {
+                line("history", made_by);
+            }
         }
         text
     }

@@ -134,15 +134,10 @@ impl Keeper {
             .look(host, None)
             .await
             .is_ok_and(|found| found.is_some());
-        if let Some(helper) = &helper {
-            // Docker has stored logins under each of these.
-            let key = stored::key(host);
-            for server in [key.to_owned(), format!("http://{key}"), format!("https://{key}")] {
-                if server.matches("://").count() < 2 {
-                    helper.erase(&server).await?;
-                }
-            }
-        }
+        let erased = match &helper {
+            Some(helper) => erase(helper, host).await,
+            None => Ok(()),
+        };
         let text = self.text()?;
         let place = self.place();
         let has_entry = stored::without(&text, &place, host)?.is_some();
@@ -152,6 +147,8 @@ impl Keeper {
                 Ok(without.unwrap_or_else(|| text.to_vec()))
             })?;
         }
+        // Only now: what the configuration itself had is gone, whatever the helper says.
+        erased?;
         match has_entry || was_there {
             true => print(&format!("Removing login credentials for {host}\n"))?,
             false => print(&format!("Not logged in to {host}\n"))?,
@@ -219,6 +216,17 @@ impl Keeper {
             ));
         }
     }
+}
+
+/// Erases a login under each of the names under which docker has stored logins.
+async fn erase(helper: &stored::Helper, host: &str) -> anyhow::Result<()> {
+    let key = stored::key(host);
+    for server in [key.to_owned(), format!("http://{key}"), format!("https://{key}")] {
+        if server.matches("://").count() < 2 {
+            helper.erase(&server).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The file behind symbolic links, also one that does not exist yet.

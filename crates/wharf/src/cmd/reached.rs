@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use http::Method;
 use tokio::runtime::{self, Runtime};
-use wharf_client::{Address, AdministrationError, Client, Error};
+use wharf_client::{Address, AdministrationError, Client};
 use wharf_server::admin::wire;
 
 use super::remote::options;
@@ -46,7 +46,7 @@ pub(super) fn reach(address: &Address, remote: Remote) -> anyhow::Result<Reached
             let server = RunningServer::over_network(client, address, runtime);
             Ok(Reached::Wharf(server))
         }
-        Err(why) if has_standard_alone(&why) => Ok(Reached::Other(Box::new(OtherRegistry {
+        Err(why) if why.leaves_standard_api() => Ok(Reached::Other(Box::new(OtherRegistry {
             client,
             runtime,
             host: address.host().to_owned(),
@@ -57,18 +57,6 @@ pub(super) fn reach(address: &Address, remote: Remote) -> anyhow::Result<Reached
             Err(error).context(unknown)
         }
     }
-}
-
-/// Whether the standard API is all that there is for this user, by the answer of the administration API.
-fn has_standard_alone(why: &AdministrationError) -> bool {
-    let is_strange = matches!(
-        why,
-        AdministrationError::NotWharf { .. }
-            | AdministrationError::OtherVersion { .. }
-            | AdministrationError::Registry(Error::Unauthorized { .. } | Error::MissingRight { .. })
-    );
-    // Without users, a wharf answers there on its own machine alone.
-    is_strange || why.is("not-this-machine") || why.is("foreign-host")
 }
 
 impl OtherRegistry {

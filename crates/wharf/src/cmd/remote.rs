@@ -84,7 +84,7 @@ pub(crate) fn login(user: Option<String>, password_stdin: bool) -> anyhow::Resul
             let bytes = if password_stdin {
                 prompt::secret_of_stdin()?
             } else if io::stdin().is_terminal() {
-                prompt::password(&format!("Password of {user}: "))?
+                prompt::secret(&format!("Password of {user}: "))?
             } else {
                 bail!("`--user {user}` needs a password: `--password-stdin` reads it from standard input");
             };

@@ -18,12 +18,18 @@ use wharf_client::{
     transfer::{Settings, WantedPlatform},
 };
 
-pub(crate) use self::{copy::copy, export::export, import::import, inventory::inventory};
+pub(crate) use self::{
+    copy::{copy, is_of_digest, tell_left_out},
+    export::export,
+    import::import,
+    inventory::inventory,
+    progress::Shown,
+};
 use super::remote::{say, say_insecure};
 use crate::cli::Connection;
 
 /// Runs `work`, and drops it when the user or the system ends the command: what is half-written is removed then.
-fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+pub(in crate::cmd) fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.context("cannot start")?;
     runtime.block_on(async {
@@ -37,7 +43,10 @@ fn run(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
 }
 
 /// Connects to a registry.
-async fn connect(address: &Address, connection: &Connection) -> anyhow::Result<Arc<Client>> {
+pub(in crate::cmd) async fn connect(
+    address: &Address,
+    connection: &Connection,
+) -> anyhow::Result<Arc<Client>> {
     let insecure = connection.insecure.iter().any(|host| host == address.host());
     if insecure {
         say_insecure(address);

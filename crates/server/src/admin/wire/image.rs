@@ -1,4 +1,5 @@
-//! One image, with all its parts. Times that builders wrote are as they wrote them.
+//! One image, with all its parts. Times that builders wrote are as they wrote them. Of a text that is longer than 4,096 bytes the
+//! beginning is shown, with `…` behind it, and of a list of texts the first 1,000.
 
 use std::collections::BTreeMap;
 
@@ -28,11 +29,14 @@ pub struct Image {
     pub more_referrers: bool,
     /// The tags that point at it and that the caller may pull, at most 1,000.
     pub tags: Vec<String>,
-    /// How many there are.
-    pub tags_total: usize,
+    /// How many there are; `null` in a repository of more than 10,000 tags, where `tags` has only the one that was asked for.
+    pub tags_total: Option<usize>,
     /// Why the manifest cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// What was not looked for, or cannot be read, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<String>,
     /// How often the manifest was pulled, by a tag or by its digest.
     #[serde(flatten)]
     pub pulls: PullCount,
@@ -51,9 +55,12 @@ pub struct Manifest {
     /// Bytes of the manifest itself.
     pub manifest_size: u64,
     /// Bytes of configurations and layers, of all platforms, each digest counted once; absent where they are not all known, and then
-    /// `problem` says why.
+    /// `problem` says why, or `size_unstated`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Whether the size is absent because the manifests do not state it, as those of schema 1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub size_unstated: bool,
     /// Annotations of the manifest.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,

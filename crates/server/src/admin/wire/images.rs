@@ -11,6 +11,9 @@ pub struct RepositoryPage {
     /// The cursor of the next page; absent on the last one. A page may have fewer repositories than its `limit`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Why pulls are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A repository, with what is in it.
@@ -23,24 +26,25 @@ pub struct ListedRepository {
     /// When one of these was pushed last; absent without any.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pushed: Option<String>,
-    /// How many manifests it has; `null` where there are more than 5,000.
+    /// How many manifests it has, of those that the caller may pull: all of them, or those that these tags need where rules hide others.
+    /// `null` where there are more than 5,000.
     pub manifests: Option<usize>,
-    /// Bytes of what its manifests name, each digest counted once, as the manifests state them; `null` where there are more than 5,000
-    /// manifests or 50,000 digests. Other repositories may share some of them.
+    /// Bytes of what these manifests name, each digest counted once, as far as the manifests state them; `null` where there are more than
+    /// 5,000 manifests or 50,000 digests, and where nothing is stated. Other repositories may share some of them.
     pub size: Option<u64>,
-    /// How many of its manifests are damaged or missing. What these name is not in the size.
+    /// How many of these manifests are damaged or missing. What they name is not in the size.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub damaged: usize,
-    /// Why something is `null`.
+    /// Why something is `null`, or not in the size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// How often its images were pulled.
+    /// How often its images were pulled; absent where rules hide tags of it from the caller.
     #[serde(flatten)]
     pub pulls: PullCount,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(number: &usize) -> bool {
+pub(super) fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
@@ -53,13 +57,17 @@ pub struct Usage {
     pub total: usize,
     /// Bytes of all that these need, each digest counted once.
     pub size: u64,
+    /// How many manifests are damaged or missing, or do not state all sizes. Where there are any, all sizes are lower bounds, and `unique` may
+    /// count bytes that these manifests share.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub uncounted: usize,
     /// Bytes that are free on the file system; absent where the store has no such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<u64>,
     /// Bytes of the file system, free or not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capacity: Option<u64>,
-    /// Why something is left out: the store has more than one answer adds up.
+    /// Why something is left out or not exact: the store has more than one answer adds up, or manifests could not be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -74,6 +82,9 @@ pub struct RepositoryUsage {
     /// How many of them are damaged or missing. What these name is not counted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub damaged: usize,
+    /// How many of them do not state all sizes. What they leave out is not counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unstated: usize,
     /// Bytes of all that it needs, each digest counted once.
     pub size: u64,
     /// Bytes that no other repository needs; `null` where not all repositories were read.
@@ -92,6 +103,9 @@ pub struct TagPage {
     /// The cursor of the next page; absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// Why pulls are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
 }
 
 /// A tag, with what it points at.
@@ -122,9 +136,12 @@ pub struct ListedImage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Bytes of its configuration and layers, of all its platforms, each digest counted once, as its manifests state them; absent where
-    /// these cannot all be read.
+    /// these cannot all be read, or do not state them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
+    /// Whether the size is absent because the manifests do not state it, as those of schema 1.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub size_unstated: bool,
     /// The platforms that it is for, without attestations.
     pub platforms: Vec<ListedPlatform>,
     /// What is missing or damaged, or was not read.
@@ -139,7 +156,7 @@ pub struct ListedPlatform {
     pub platform: String,
     /// Digest of its manifest.
     pub digest: String,
-    /// Bytes of its configuration and layers; absent where its manifest cannot be read.
+    /// Bytes of its configuration and layers; absent where its manifest cannot be read, or does not state them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<u64>,
     /// What is missing or damaged, or was not read.

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::images::is_zero;
+
 /// A page of what a search has found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SearchPage {
@@ -11,6 +13,9 @@ pub struct SearchPage {
     /// The cursor with which the search goes on; absent once everything was looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// How many images were not looked at whole: manifests of them are missing or damaged, or an index lists more than 64.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub incomplete: usize,
 }
 
 /// A repository or a tag that was found.

@@ -5,6 +5,8 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use wharf_client::Client;
 
+use crate::cmd::remote::say;
+
 /// Rows of a page.
 const LIMIT: usize = 1000;
 
@@ -15,6 +17,9 @@ pub(super) trait Page: DeserializeOwned {
 
     /// The rows, and the cursor.
     fn take(self) -> (Vec<Self::Row>, Option<String>);
+
+    /// What the registry says about the page.
+    fn remark(&self) -> Option<String>;
 }
 
 /// All rows of the list at `path` of the administration API, for the parameters of `query`; `None` where the registry does not tell them.
@@ -47,6 +52,9 @@ pub(super) async fn all<P: Page>(
         let page: P = serde_json::from_slice(&body).with_context(|| {
             format!("the list at `{path}` is not one that this program knows; another version may")
         })?;
+        if let Some(remark) = page.remark() {
+            say(&remark);
+        }
         let (page, next) = page.take();
         rows.extend(page);
         if next.is_none() || next == cursor {

@@ -9,7 +9,7 @@ use super::{
     chosen, known, show_json, show_names, time,
 };
 use crate::{
-    cli::{List, Output, RepoLs},
+    cli::{List, Order, Output, RepoLs},
     cmd::{
         remote::{ask, print, say},
         size::readable,
@@ -36,6 +36,10 @@ impl Page for RepositoryPage {
     fn take(self) -> (Vec<ListedRepository>, Option<String>) {
         (self.repositories, self.next)
     }
+
+    fn remark(&self) -> Option<String> {
+        self.problem.clone()
+    }
 }
 
 /// Lists the repositories of a registry.
@@ -45,15 +49,17 @@ pub(in crate::cmd) fn repositories(arguments: &RepoLs) -> anyhow::Result<()> {
     let rows = ask(&arguments.registry, list.remote.clone(), async |client| {
         if list.wants_more_than_names()
             && let Some(rows) = of_wharf(&client, list).await?
+            && (!rows.is_empty() || matches!(list.sort, Order::Pushed | Order::PushedDown))
         {
             return Ok(rows);
         }
-        if output != Output::Name {
+        // A token may be good for the names alone.
+        let names = chosen(client.repositories().await?, list)?;
+        if output != Output::Name && !names.is_empty() {
             say(
-                "this registry tells this user the names of its repositories alone; a wharf tells its administrators more (`access.admins`)",
+                "this registry tells this user the names of its repositories alone; a wharf tells more to users that log in with a password",
             );
         }
-        let names = chosen(client.repositories().await?, list)?;
         let named = |name| Row {
             name,
             ..Row::default()

@@ -22,6 +22,15 @@ impl Page for SearchPage {
     fn take(self) -> (Vec<SearchHit>, Option<String>) {
         (self.hits, self.next)
     }
+
+    fn remark(&self) -> Option<String> {
+        let count = self.incomplete;
+        (count > 0).then(|| {
+            format!(
+                "{count} images were not searched whole: manifests of them are missing or damaged, or an index lists more than 64"
+            )
+        })
+    }
 }
 
 /// Searches a registry.
@@ -33,7 +42,7 @@ pub(crate) fn run(arguments: Search) -> anyhow::Result<()> {
     query.extend((!places.is_empty()).then_some(("in", &*places)));
     let hits = ask(&arguments.registry, arguments.remote, async |client| {
         let hits = asked::all::<SearchPage>(&client, "/search", &query).await?;
-        hits.context("this registry does not search for this user: only a wharf does, to its administrators (`access.admins`); `wharf repo ls --match PATTERN` looks for names in any registry")
+        hits.context("this registry does not search: only a wharf does, in what the user may pull; `wharf repo ls --match PATTERN` looks for names in any registry")
     })?;
     match output {
         Output::Name => {

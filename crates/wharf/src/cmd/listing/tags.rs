@@ -45,6 +45,10 @@ impl Page for TagPage {
     fn take(self) -> (Vec<ListedTag>, Option<String>) {
         (self.tags, self.next)
     }
+
+    fn remark(&self) -> Option<String> {
+        self.problem.clone()
+    }
 }
 
 /// Lists the tags of a repository.

@@ -104,6 +104,7 @@ impl Copies<'_> {
         let place = self.destination;
         let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
         tell_new_digest(&self.shown, &moved);
+        tell_left_out(&self.shown, &moved);
         for kept in &moved.kept {
             self.shown.warn(&format!(
                 "wharf: `{kept}` points at something else in `{}`, and stays; delete it there to take that of the source",
@@ -129,12 +130,21 @@ pub(super) fn tell_new_digest(shown: &Shown, moved: &Moved) {
     }
 }
 
+/// Says which layers neither side has.
+pub(crate) fn tell_left_out(shown: &Shown, moved: &Moved) {
+    for layer in &moved.left_out {
+        shown.warn(&format!(
+            "wharf: the layer {layer} stays out: its licence keeps it elsewhere, and the source does not have it"
+        ));
+    }
+}
+
 fn latest() -> anyhow::Result<Reference> {
     Ok(Reference::Tag("latest".parse()?))
 }
 
 /// Whether a tag is made of a digest, as those of cosign and of lists of referrers are.
-fn is_of_digest(tag: &str) -> bool {
+pub(crate) fn is_of_digest(tag: &str) -> bool {
     let stem = tag.split_once('.').map_or(tag, |(stem, _)| stem);
     wharf_oci::is_referrers_tag(stem)
 }

@@ -9,7 +9,13 @@ use wharf_client::{
 };
 use wharf_oci::Reference;
 
-use super::{connect, copy::tell_new_digest, inventory, progress::Shown, run, settings};
+use super::{
+    connect,
+    copy::{tell_left_out, tell_new_digest},
+    inventory,
+    progress::Shown,
+    run, settings,
+};
 use crate::{
     cli::{Export, Format},
     cmd::remote::print,
@@ -48,7 +54,7 @@ async fn start(arguments: &Export) -> anyhow::Result<()> {
         };
         lines += &one(arguments, (form, image), client, &writer, &shown).await?;
     }
-    writer.finish()?;
+    tokio::task::spawn_blocking(move || writer.finish()).await??;
     print(&lines)
 }
 
@@ -81,6 +87,7 @@ async fn one(
     let tag = image.reference.tag();
     let moved = transfer::image(&source, &target, (&reference, tag), &settings, shown).await?;
     tell_new_digest(shown, &moved);
+    tell_left_out(shown, &moved);
     let tag = tag.map(|tag| format!(":{tag}")).unwrap_or_default();
     Ok(format!("{name}{tag}@{}\n", moved.digest))
 }

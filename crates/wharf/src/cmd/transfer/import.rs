@@ -3,10 +3,13 @@
 use std::{collections::HashMap, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use wharf_client::transfer::{self, ImageInFile, Layout, Source, Target};
+use wharf_client::{
+    printable,
+    transfer::{self, ImageInFile, Layout, Source, Target},
+};
 use wharf_oci::{Reference, RepoName, Tag};
 
-use super::{connect, progress::Shown, run, settings};
+use super::{connect, copy::tell_left_out, progress::Shown, run, settings};
 use crate::{
     cli::{Destination, Import, Place},
     cmd::remote::print,
@@ -26,6 +29,18 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
         bail!("there is no image in `{}`", arguments.file.display());
     }
     let planned = plan(layout.images(), &arguments.destination)?;
+    let shown = Shown::new(arguments.how.quiet);
+    for image in layout.images().iter().filter(|image| !image.absent.is_empty()) {
+        let name = match (&image.name, &image.tag) {
+            (Some(name), Some(tag)) => format!("{name}:{tag}"),
+            _ => image.digest.to_string(),
+        };
+        shown.warn(&format!(
+            "wharf: the file has `{}` without {}; its index is written anew",
+            printable(&name),
+            printable(&image.absent.join(", "))
+        ));
+    }
     let registry = match &arguments.destination {
         Destination::Registry(registry) => registry,
         Destination::Place(place) => &place.registry,
@@ -49,7 +64,6 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
     run(async {
         let client = connect(registry, &arguments.connection).await?;
         let source = Source::Layout(Arc::new(layout));
-        let shown = Shown::new(arguments.how.quiet);
         let settings = settings(arguments.how.jobs, !arguments.no_referrers, &[]);
         for one in &planned {
             let target = Target::Registry {
@@ -58,7 +72,8 @@ pub(crate) fn import(arguments: &Import) -> anyhow::Result<()> {
             };
             let reference = Reference::Digest(one.image.digest);
             let what = (&reference, one.tag.as_ref());
-            transfer::image(&source, &target, what, &settings, &shown).await?;
+            let moved = transfer::image(&source, &target, what, &settings, &shown).await?;
+            tell_left_out(&shown, &moved);
             print(&shown_name(one))?;
         }
         Ok(())
@@ -148,6 +163,7 @@ mod tests {
             name: name.map(str::to_owned),
             tag: Some(tag.parse().unwrap()),
             digest: Digest::sha256_of(format!("{name:?}{tag}").as_bytes()),
+            absent: Vec::new(),
         }
     }
 

@@ -16,21 +16,21 @@ use crate::cmd::size;
 const LEAST: u64 = 1 << 20;
 
 /// Shows the progress of transfers.
-pub(super) enum Shown {
+pub(crate) enum Shown {
     Nothing,
     Lines,
     Bars(Bars),
 }
 
 /// Bars of the blobs that are under way.
-pub(super) struct Bars {
+pub(crate) struct Bars {
     all: MultiProgress,
     shown: Mutex<HashMap<Digest, ProgressBar>>,
 }
 
 impl Shown {
     /// Nothing if the user wants it quiet, otherwise what suits standard error.
-    pub(super) fn new(quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool) -> Self {
         match (quiet, io::stderr().is_terminal()) {
             (true, _) => Self::Nothing,
             (false, false) => Self::Lines,
@@ -42,7 +42,7 @@ impl Shown {
     }
 
     /// Tells the user what went wrong, also one that wants it quiet.
-    pub(super) fn warn(&self, line: &str) {
+    pub(crate) fn warn(&self, line: &str) {
         match self {
             Self::Nothing => _ = writeln!(io::stderr(), "{line}"),
             Self::Lines | Self::Bars(_) => self.say(line),
@@ -50,7 +50,7 @@ impl Shown {
     }
 
     /// Tells the user something, above the bars.
-    pub(super) fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         match self {
             Self::Nothing => {}
             Self::Lines => _ = writeln!(io::stderr(), "{line}"),

@@ -1,0 +1,43 @@
+//! The files that images are read from: a directory or a tar.
+
+use std::path::Path;
+
+use super::{
+    archive::Archive,
+    error::LayoutError,
+    file::{Directory, Part},
+};
+
+/// Where the files are.
+#[derive(Debug)]
+pub(super) enum Files {
+    Directory(Directory),
+    Archive(Box<Archive>),
+}
+
+impl Files {
+    /// Opens the directory or tar at `path`.
+    pub(super) fn open(path: &Path) -> Result<Self, LayoutError> {
+        if path.is_dir() {
+            return Ok(Self::Directory(Directory::open(path)?));
+        }
+        let whole = Part::whole(path)?;
+        let whole = whole.ok_or_else(|| LayoutError::io(path, &std::io::ErrorKind::NotFound.into()))?;
+        Ok(Self::Archive(Box::new(Archive::open(whole)?)))
+    }
+
+    /// The file of this name; `None`: there is none.
+    pub(super) fn find(&self, name: &str) -> Result<Option<Part>, LayoutError> {
+        match self {
+            Self::Directory(directory) => directory.find(name),
+            Self::Archive(archive) => Ok(archive.find(name)),
+        }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Directory(directory) => &directory.path,
+            Self::Archive(archive) => archive.path(),
+        }
+    }
+}

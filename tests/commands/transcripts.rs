@@ -1,0 +1,235 @@
+//! What the commands print, word for word: tables, JSON, names and errors. Scripts and people read it, so each change shows as
+//! a change of a file in `transcripts/`.
+//!
+//! `INSTA_UPDATE=always cargo test --workspace --test commands transcript` writes the files anew.
+
+use std::fmt::Write as _;
+
+use regex::Regex;
+use wharf_testkit::{Content, Server, suite::Suite};
+
+use crate::{
+    images::{base, upper},
+    scene::{Engine, Signed, builder, host, wharf},
+};
+
+pub(crate) fn add_to(suite: &mut Suite) {
+    suite.test("transcript_of_lists", &[], lists);
+    suite.test("transcript_of_one_image", &[], one_image);
+    suite.test("transcript_of_files", &[], files);
+    suite.test("transcript_of_transfers", &[], transfers);
+    suite.test("transcript_of_errors", &[], errors);
+}
+
+/// The user that administers the registry.
+const ADMINISTRATOR: &str = "--user=ann:pw";
+
+/// Password file with `ann`, hashed at the cost 4.
+const USERS: &str = "ann:$2y$04$GGM6RoW8osn7YjJ5LjkGxenr.OcquEAkaBl0/QER35f5AYyyuzLkC\n";
+
+const RULES: &str = "rules:\n- {accounts: [anonymous, '*'], repositories: '**', allow: '*'}\n";
+
+/// What was typed and what was printed.
+struct Transcript {
+    host: String,
+    /// Names of this run, and what stands in their place in the transcript and in commands
+    names: Vec<(String, &'static str)>,
+    masks: [(Regex, &'static str); 3],
+    text: String,
+}
+
+impl Transcript {
+    fn with(server: &Server) -> Self {
+        let masks = [
+            // Times since this was written; those in images are of the past.
+            (
+                r"20(?:2[6-9]|[3-9]\d)(-\d\d){2}T\d\d:\d\d:\d\d(\.\d+)?Z",
+                "2026-01-02T03:04:05Z",
+            ),
+            (
+                r"20(?:2[6-9]|[3-9]\d)(-\d\d){2} \d\d:\d\d:\d\d",
+                "2026-01-02 03:04:05",
+            ),
+            (
+                r"20\d{6}T\d{6}\.\d{3}-[0-9a-f]{8}-[0-9a-f]{4}",
+                "20260102T030405.678-0a1b2c3d-4e5f",
+            ),
+        ];
+        Self {
+            host: host(server),
+            names: Vec::new(),
+            masks: masks.map(|(mask, text)| (Regex::new(mask).unwrap(), text)),
+            text: String::new(),
+        }
+    }
+
+    /// Runs a command, in which `HOST` stands for the address of the registry.
+    fn run(&mut self, line: &str) -> &mut Self {
+        let named = |word: &str| {
+            let with_host = word.replace("HOST", &self.host);
+            let names = self.names.iter();
+            names.fold(with_host, |word, (name, mask)| word.replace(mask, name))
+        };
+        let words: Vec<String> = line.split(' ').map(named).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let said = wharf(&words);
+        if !self.text.is_empty() {
+            self.text.push('\n');
+        }
+        writeln!(self.text, "$ wharf {line}").unwrap();
+        self.text.push_str(&said.out);
+        for line in said.err.lines() {
+            writeln!(self.text, "! {line}").unwrap();
+        }
+        if said.code != Some(0) {
+            writeln!(self.text, "(exit status {})", said.code.unwrap()).unwrap();
+        }
+        self
+    }
+
+    fn masked(&self) -> String {
+        // As many characters, so that columns stay as wide.
+        let mut text = self.text.replace(&self.host, "127.0.0.1:50000");
+        for (name, mask) in &self.names {
+            text = text.replace(name, mask);
+        }
+        for (mask, with) in &self.masks {
+            text = mask.replace_all(&text, *with).into_owned();
+        }
+        text
+    }
+
+    /// Compares it with the file of that name.
+    fn is(&self, name: &str) {
+        insta::with_settings!({
+            snapshot_path => "transcripts",
+            prepend_module_to_snapshot => false,
+            omit_expression => true,
+        }, {
+            insta::assert_snapshot!(name, self.masked());
+        });
+    }
+}
+
+/// A registry in which every client may pull and push, and `ann` administers; with some repositories.
+fn registry() -> Server {
+    let server = builder(Engine::Filesystem);
+    server.write("htpasswd", USERS);
+    server.write("rules.yml", RULES);
+    let (users, rules) = (server.path("htpasswd"), server.path("rules.yml"));
+    let access = format!("access: {{admins: [ann], rules: '{}'}}", rules.display());
+    let server = server
+        .htpasswd(&users.display().to_string())
+        .config(access)
+        .start();
+    let at = host(&server);
+    Content::of(base()).push(&at, "app", "1.0");
+    Content::of(upper()).push(&at, "app", "1.1");
+    Content::of(upper()).push(&at, "app", "latest");
+    Signed::new("signed").push(&at, "team/signed", "2.0");
+    server
+}
+
+fn lists() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    for command in [
+        "repo ls HOST",
+        "repo ls HOST -l",
+        "repo ls HOST --match te* --json",
+        "repo du HOST",
+        "repo du HOST -l",
+        "repo du HOST --json",
+        "tag ls HOST/app",
+        "tag ls HOST/app -l --sort -name",
+        "tag ls HOST/team/signed -l",
+        "tag ls HOST/app --match 1.0 --json",
+        "search HOST 1.1",
+        "search HOST signed -l",
+        "search HOST 1.0 --in name --json",
+        "search HOST nothing",
+    ] {
+        all.run(&format!("{command} {ADMINISTRATOR}"));
+    }
+    all.is("lists");
+}
+
+fn one_image() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    for command in [
+        "inspect HOST/app:1.1",
+        "inspect HOST/app:1.1 --json",
+        "inspect HOST/app:1.1 --raw",
+        "inspect HOST/app:1.1 --dockerfile",
+        "inspect HOST/team/signed:2.0",
+        "inspect HOST/team/signed:2.0 --platform linux/arm64",
+        "inspect HOST/team/signed:2.0 --platform linux/s390x",
+    ] {
+        all.run(command);
+    }
+    all.is("one_image");
+}
+
+fn files() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    for command in [
+        "ls HOST/app:1.1",
+        "ls HOST/app:1.1 -l -r",
+        "ls HOST/app:1.1 etc --json",
+        "ls HOST/app:1.1 nothing",
+        "cat HOST/app:1.1 etc/os-release",
+        "cat HOST/app:1.1 etc",
+        "diff HOST/app:1.0 HOST/app:1.1",
+        "diff HOST/app:1.0 HOST/app:1.1 --json",
+        "diff HOST/app:1.1 HOST/app:latest",
+    ] {
+        all.run(command);
+    }
+    all.is("files");
+}
+
+fn transfers() {
+    let server = registry();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().display().to_string();
+    let mut all = Transcript::with(&server);
+    all.names.push((place.clone(), "DIRECTORY"));
+    for command in [
+        "copy HOST/app:1.0 HOST/copied --plain-http",
+        "copy HOST/app:1.0 HOST/copied:1.0",
+        "copy HOST/team/signed HOST/all --all-tags",
+        "copy HOST/app:none HOST/copied",
+        "inventory HOST",
+        "export -o DIRECTORY/app.tar HOST/app:1.0 HOST/app:1.1",
+        "export -o DIRECTORY/app.tar HOST/app:1.0",
+        "import DIRECTORY/app.tar HOST/imported",
+        "import DIRECTORY/none.tar HOST/imported",
+    ] {
+        all.run(command);
+    }
+    all.is("transfers");
+}
+
+fn errors() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    for command in [
+        "repo ls 127.0.0.1:1",
+        "repo ls https://HOST",
+        "repo ls HOST --user=ann:wrong",
+        "repo du HOST",
+        "tag ls HOST/ap",
+        "tag ls HOST/app --match re:(",
+        "tag ls HOST/app --sort size",
+        "inspect HOST/app:1.2",
+        "inspect HOST/App",
+        "inspect app:1.0",
+        "tga ls HOST/app",
+        "search HOST",
+    ] {
+        all.run(command);
+    }
+    all.is("errors");
+}
