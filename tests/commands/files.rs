@@ -12,6 +12,11 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("a_directory_takes_more_images_later", &[], directory);
     suite.test("a_dry_run_lists_and_changes_nothing", &[], dry_run);
     suite.test("an_export_leaves_out_what_the_other_side_has", &[], since);
+    suite.test(
+        "a_directory_remembers_what_each_export_has_left_out",
+        &[],
+        since_twice,
+    );
     suite.test("an_export_that_fails_leaves_no_file", &[], failed_export);
 }
 
@@ -137,6 +142,34 @@ fn since() {
         let error = wharf(&["import", &file, &other]).bad();
         assert!(error.contains("is missing"), "{error}");
         assert_eq!(status(&other, "/v2/app/manifests/1"), 404);
+    }
+}
+
+fn since_twice() {
+    let (from, to) = (registry(Engine::Filesystem), registry(Engine::Memory));
+    let (from, to, bench) = (host(&from), host(&to), Bench::new());
+    let contents = ["1", "2"].map(|tag| Content::of(image::oci(tag)));
+    let out = path(&bench, "layout");
+    for (tag, content) in ["1", "2"].iter().zip(&contents) {
+        content.push(&from, "app", tag);
+        content.push(&to, &format!("base/{tag}"), "1");
+        let inventory = wharf(&["inventory", &format!("{to}/base/{tag}")]).good();
+        bench.write("inventory", &inventory);
+        wharf(&[
+            "export",
+            "--format",
+            "oci-dir",
+            "--since",
+            &path(&bench, "inventory"),
+            "-o",
+            &out,
+            &format!("{from}/app:{tag}"),
+        ])
+        .good();
+    }
+    wharf(&["import", &out, &to]).good();
+    for (tag, content) in ["1", "2"].iter().zip(&contents) {
+        assert_holds(&to, "app", tag, content);
     }
 }
 

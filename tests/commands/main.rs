@@ -18,6 +18,7 @@ mod files;
 mod hostile;
 mod images;
 mod mirrored;
+mod mirrored_from_faulty;
 mod others;
 mod referring;
 mod registries;
@@ -37,6 +38,7 @@ fn main() {
     images::add_to(&mut suite);
     bad::add_to(&mut suite);
     mirrored::add_to(&mut suite);
+    mirrored_from_faulty::add_to(&mut suite);
     others::add_to(&mut suite);
     deleted::add_to(&mut suite);
     tagged::add_to(&mut suite);

@@ -11,6 +11,7 @@ use wharf_testkit::{
     peer::{Peer, REGISTRY_2, REGISTRY_3},
     suite::{Part, Suite},
     tool::Bench,
+    wire::Request,
 };
 
 use crate::scene::{
@@ -31,6 +32,19 @@ pub(crate) fn add_to(suite: &mut Suite) {
         "nothing_is_deleted_for_a_source_that_is_empty_or_fails",
         &[],
         empty_or_failing,
+    );
+    suite.test(
+        "nothing_is_deleted_for_an_entry_whose_source_lists_nothing",
+        &[],
+        unlisted,
+    );
+    suite.test("more_tags_go_than_one_answer_names", &[], many_tags);
+    suite.test("a_registry_that_is_down_fails_its_entries_alone", &[], down);
+    suite.test("what_the_list_names_must_be_there", &[], missing);
+    suite.test(
+        "manifests_of_equal_tags_are_not_read_from_the_source",
+        &[],
+        equal_tags,
     );
     suite.test(
         "entries_that_want_different_images_at_one_tag_are_named",
@@ -57,7 +71,7 @@ pub(crate) fn add_to(suite: &mut Suite) {
 }
 
 /// Runs `wharf sync` with a list, and reads what it tells: action, whether it is done, and reason of each destination.
-fn sync(list: &str, arguments: &[&str]) -> (Said, BTreeMap<String, (String, bool, String)>) {
+pub(crate) fn sync(list: &str, arguments: &[&str]) -> (Said, BTreeMap<String, (String, bool, String)>) {
     let bench = Bench::new();
     bench.write("mirror.yml", list);
     let file = path(&bench, "mirror.yml");
@@ -75,7 +89,7 @@ fn sync(list: &str, arguments: &[&str]) -> (Said, BTreeMap<String, (String, bool
     (said, rows)
 }
 
-fn actions(rows: &BTreeMap<String, (String, bool, String)>) -> Vec<(&str, &str)> {
+pub(crate) fn actions(rows: &BTreeMap<String, (String, bool, String)>) -> Vec<(&str, &str)> {
     let tag = |name: &'_ str| name.rsplit(':').next().map(str::len).unwrap_or_default();
     rows.iter()
         .map(|(name, (action, ..))| (&name[name.len() - tag(name)..], action.as_str()))
@@ -257,7 +271,7 @@ fn empty_or_failing() {
     let (from, to) = (proxy.endpoint().replace("http://", ""), host(&to));
     let content = Content::of(image::oci("lonely"));
     content.push(&to, "app", "1");
-    let list = format!("sync:\n- {{from: '{from}/app', to: '{to}'}}\n");
+    let list = format!("sync:\n- {{from: '{from}', to: '{to}', repositories: ['app*']}}\n");
     let (said, rows) = sync(&list, &["--apply", "--delete"]);
     assert_eq!(
         (said.code, actions(&rows)),
@@ -289,6 +303,164 @@ fn empty_or_failing() {
     assert!(reason.contains("wharf trash restore"), "{reason}");
 }
 
+fn unlisted() {
+    for engine in ENGINES {
+        let (old, new, to) = (registry(engine), registry(engine), registry(engine));
+        let proxy = FaultProxy::start(old.address());
+        let (new, to) = (host(&new), host(&to));
+        let (old, through) = (host(&old), proxy.endpoint().replace("http://", ""));
+        let contents = ["old", "new"].map(|tag| Content::of(image::oci(tag)));
+        contents[0].push(&old, "app", "old");
+        contents[1].push(&new, "app", "new");
+        let list = format!(
+            "defaults: {{to: '{to}'}}\nsync:\n\
+             - {{from: '{through}', repositories: ['app*']}}\n- {{from: '{new}', repositories: ['app*']}}\n"
+        );
+        let (said, _) = sync(&list, &["--apply", "--delete"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        // Something that no source has.
+        contents[0].push(&to, "app", "gone");
+        proxy.inject(
+            Which::next("GET", "/v2/_catalog").times(0),
+            Fault::Refuse(Refusal::new(403, "DENIED")),
+        );
+        let (said, _) = sync(&list, &["--apply", "--delete", "--force"]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        assert!(
+            said.out.contains("the entry of line 3 may have images for it"),
+            "{said:?}"
+        );
+        for tag in ["old", "gone"] {
+            assert_holds(&to, "app", tag, &contents[0]);
+        }
+        proxy.clear();
+        let (said, _) = sync(&list, &["--apply", "--delete"]);
+        assert_eq!(said.code, Some(0), "{said:?}");
+        assert_holds(&to, "app", "old", &contents[0]);
+        assert_eq!(status(&to, "/v2/app/manifests/gone"), 404);
+    }
+}
+
+fn many_tags() {
+    let (from, to) = (registry(Engine::Memory), registry(Engine::Memory));
+    let (from, to) = (host(&from), host(&to));
+    let content = Content::of(image::oci("many"));
+    content.push(&from, "app", "kept");
+    content.push(&to, "app", "kept");
+    let root = content.root();
+    for tag in 0..1001 {
+        let path = format!("/v2/app/manifests/t{tag}");
+        let push = Request::new("PUT", &path).header("Content-Type", &root.media_type);
+        assert_eq!(push.body(root.bytes.to_vec()).send(&to).unwrap().status, 201);
+    }
+    let list = format!("sync:\n- {{from: '{from}/app', to: '{to}'}}\n");
+    let (said, rows) = sync(&list, &["--apply", "--delete", "-j", "16"]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    let deleted = rows
+        .values()
+        .filter(|(action, is_done, _)| action == "delete" && *is_done);
+    assert_eq!((rows.len(), deleted.count()), (1002, 1001));
+    assert_eq!(
+        get_json(&to, "/v2/app/tags/list")["tags"],
+        serde_json::json!(["kept"])
+    );
+}
+
+fn down() {
+    let (from, to) = (registry(Engine::Memory), registry(Engine::Memory));
+    let (from, to) = (host(&from), host(&to));
+    let content = Content::of(image::oci("up"));
+    content.push(&from, "app", "1");
+    content.push(&to, "other", "1");
+    let list = format!(
+        "defaults: {{to: '{to}'}}\nsync:\n- from: 127.0.0.1:1/other\n- from: {from}/app\n- from: {from}\n  repositories: ['o*']\n"
+    );
+    let (said, rows) = sync(&list, &["--apply", "--delete", "--force"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.out.contains("127.0.0.1:1"), "{said:?}");
+    let (action, is_done, _) = &rows[&format!("{to}/app:1")];
+    assert_eq!((&**action, *is_done), ("copy", true));
+    assert_holds(&to, "app", "1", &content);
+    assert_holds(&to, "other", "1", &content);
+}
+
+fn missing() {
+    let (from, to) = (registry(Engine::Memory), registry(Engine::Memory));
+    let (from, to) = (host(&from), host(&to));
+    let content = Content::of(image::oci("named"));
+    content.push(&from, "team/app", "1.0.0");
+    for (entry, hint) in [
+        (format!("from: '{from}/team/ap'"), "did you mean `team/app`?"),
+        (
+            format!("from: '{from}', repositories: [team/ap]"),
+            "did you mean `team/app`?",
+        ),
+        (
+            format!("from: '{from}/team/app', tags: ['1.0.1']"),
+            "did you mean `1.0.0`?",
+        ),
+        (
+            format!("from: '{from}', repositories: ['team/*'], tags: [latest, '1.0.0']"),
+            "names the tag `latest`",
+        ),
+    ] {
+        let (said, rows) = sync(&format!("sync:\n- {{{entry}, to: '{to}'}}\n"), &[]);
+        assert_eq!(said.code, Some(1), "{said:?}");
+        let reasons: Vec<_> = rows
+            .values()
+            .filter(|(action, ..)| action == "failed")
+            .map(|(.., reason)| reason)
+            .collect();
+        assert!(
+            matches!(&reasons[..], [reason] if reason.contains(hint)),
+            "{hint}: {reasons:?}"
+        );
+    }
+    // A pattern may match nothing.
+    let list = format!("sync:\n- {{from: '{from}', repositories: ['o*'], tags: ['2.*'], to: '{to}'}}\n");
+    let (said, rows) = sync(&list, &[]);
+    assert_eq!((said.code, rows.len()), (Some(0), 0), "{said:?}");
+}
+
+fn equal_tags() {
+    let (from, to) = (registry(Engine::Filesystem), registry(Engine::Filesystem));
+    let proxy = FaultProxy::start(from.address());
+    let (from, to, through) = (host(&from), host(&to), proxy.endpoint().replace("http://", ""));
+    let signed = Signed::new("equal");
+    signed.push(&from, "app", "1");
+    let list = format!("sync:\n- {{from: '{through}/app', to: '{to}'}}\n");
+    let (said, _) = sync(&list, &["--apply"]);
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let read = || {
+        let requests = proxy.requests().into_iter();
+        let read = requests.filter(|request| request.starts_with("GET") && request.contains("/manifests/"));
+        read.collect::<Vec<_>>()
+    };
+    proxy.clear();
+    let (said, rows) = sync(&list, &[]);
+    assert_eq!(
+        (said.code, actions(&rows)),
+        (Some(0), vec![("1", "equal")]),
+        "{said:?}"
+    );
+    assert_eq!(read(), [""; 0]);
+    // What is new is read, and nothing else.
+    let new = image::artifact(
+        "new".to_owned(),
+        "application/vnd.example.new",
+        signed.index.root(),
+    );
+    Content::of(new.clone()).push(&from, "app", "");
+    proxy.clear();
+    let (said, rows) = sync(&list, &[]);
+    assert_eq!(
+        (said.code, actions(&rows)),
+        (Some(10), vec![("1", "copy")]),
+        "{said:?}"
+    );
+    assert_eq!(read(), [format!("GET /v2/app/manifests/{}", new.manifest.digest)]);
+}
+
 fn conflict() {
     let (from, to) = (registry(Engine::Memory), registry(Engine::Memory));
     let (from, to) = (host(&from), host(&to));
@@ -300,14 +472,12 @@ fn conflict() {
     let said = {
         let bench = Bench::new();
         bench.write("mirror.yml", &list);
-        wharf(&["sync", &path(&bench, "mirror.yml")])
+        wharf(&["sync", "--apply", &path(&bench, "mirror.yml")])
     };
     assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(
-        said.out
-            .contains("the entries of lines 2 and 3 want different images"),
-        "{said:?}"
-    );
+    let text = "the entries of lines 2 and 3 want different images";
+    assert_eq!(said.out.matches(text).count(), 2, "{said:?}");
+    assert_eq!(status(&to, "/v2/all/manifests/1"), 404);
 }
 
 fn mistakes() {
@@ -346,6 +516,13 @@ fn other_registry(program: &str) {
     child.push(&to, "app", "keep-index");
     let gone = Content::of(image::oci("gone"));
     gone.push(&to, "app", "0.3");
+    // It gets a new tag, and so stays.
+    let renamed = Content::of(image::docker("renamed"));
+    renamed.push(&to, "app", "0.4");
+    renamed.push(&from, "app", "1.1");
+    // An index that has lost an image needs what it has left.
+    let lost = format!("/v2/app/manifests/{}", child.manifests[0].digest);
+    assert_eq!(Request::new("DELETE", &lost).send(&to).unwrap().status, 202);
     let list = format!("sync:\n- {{from: '{from}/app', to: '{to}', semver: '>=0.1'}}\n");
     for arguments in [&["--delete"][..], &["--delete", "--apply"]] {
         let (said, rows) = sync(&list, arguments);
@@ -354,7 +531,9 @@ fn other_registry(program: &str) {
             ("0.1", "refused"),
             ("0.2", "refused"),
             ("0.3", "delete"),
+            ("0.4", "refused"),
             ("1.0", "copy"),
+            ("1.1", "copy"),
         ];
         assert_eq!(actions(&rows), expected);
         assert!(said.out.contains("`keep` needs the same one"), "{said:?}");
@@ -365,7 +544,7 @@ fn other_registry(program: &str) {
     let (said, rows) = sync(&list, &[]);
     assert_eq!(
         (said.code, actions(&rows)),
-        (Some(0), vec![("1.0", "equal")]),
+        (Some(0), vec![("1.0", "equal"), ("1.1", "equal")]),
         "{said:?}"
     );
     // And out of it.

@@ -64,6 +64,20 @@ impl Address {
         &self.host
     }
 
+    /// Host, with the port if it is not the one that goes without saying: equal for all ways to write one registry.
+    pub fn identity(&self) -> String {
+        let host = self.host.to_ascii_lowercase();
+        let port = match self.scheme {
+            Some(Scheme::Http) => ":80",
+            Some(Scheme::Https) | None => ":443",
+        };
+        let host = host.strip_suffix(port).unwrap_or(&host);
+        match is_hub(host) {
+            true => HUB.to_owned(),
+            false => host.to_owned(),
+        }
+    }
+
     /// Host, with the port if there is one, of the server that answers for the registry.
     pub(crate) fn server(&self) -> &str {
         match self.is_hub() {
@@ -231,6 +245,22 @@ mod tests {
         check("localhost.example.com", None, "localhost.example.com", false);
         for bad in ["", "https://", "a b", "r.example.com/name", ":5000", "user@host"] {
             assert!(bad.parse::<Address>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn one_registry_has_one_identity() {
+        for (text, identity) in [
+            ("R.Example.com", "r.example.com"),
+            ("r.example.com:443", "r.example.com"),
+            ("https://r.example.com:443/", "r.example.com"),
+            ("http://r.example.com:443", "r.example.com:443"),
+            ("http://r.example.com:80", "r.example.com"),
+            ("r.example.com:5000", "r.example.com:5000"),
+            ("[::1]:443", "[::1]"),
+            ("Index.docker.io:443", "docker.io"),
+        ] {
+            assert_eq!(text.parse::<Address>().unwrap().identity(), identity, "{text}");
         }
     }
 

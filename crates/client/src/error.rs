@@ -155,6 +155,17 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the user may not do this, or is not told whether what was asked for exists.
+    pub(crate) fn is_denied(&self) -> bool {
+        match self {
+            Self::Unauthorized { .. } | Self::MissingRight { .. } => true,
+            Self::Refused { status, .. } => {
+                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            }
+            _ => false,
+        }
+    }
+
     pub(crate) fn not_a_registry(what: &str, reason: &str) -> Self {
         Self::NotARegistry {
             what: what.to_owned(),

@@ -162,6 +162,26 @@ impl Client {
         self.list(&target, "tags", usize::MAX).await
     }
 
+    /// The tags of a repository that is pushed to; `None`: there is no such repository. Some registries answer only a client that may
+    /// push whether there is one.
+    ///
+    /// # Errors
+    /// When the user may not see it.
+    pub async fn pushed_tags(&self, repository: &str) -> Result<Option<Vec<String>>> {
+        let is_absent = |error: &Error| matches!(error, Error::Refused { status, .. } if *status == http::StatusCode::NOT_FOUND);
+        let listed = match self.tags(repository).await {
+            Err(error) if error.is_denied() => {
+                let target = Target::push(repository, None).at(format!("/v2/{repository}/tags/list"));
+                self.list(&target, "tags", usize::MAX).await
+            }
+            listed => listed,
+        };
+        match listed {
+            Err(error) if is_absent(&error) => Ok(None),
+            listed => listed.map(Some),
+        }
+    }
+
     /// The first page of [`tags`](Self::tags).
     ///
     /// # Errors
@@ -231,7 +251,7 @@ impl Client {
                 ));
             }
             let answer = match self.get(target, &page, PAGE_LIMIT).await {
-                // A registry without such pages has sent all; one that is busy or fails may have more.
+                // A registry without such pages has sent all; one that is busy, fails or denies may have more.
                 Err(Error::Refused { status, .. }) if is_guess && error::is_unsupported(status) => break,
                 answer => answer?,
             };
@@ -396,4 +416,34 @@ fn check(path: &str, expected: &Digest, bytes: &[u8]) -> Result<()> {
         expected: *expected,
         actual,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fake::{Fake, Reply};
+
+    /// The number of tags of a registry that sends a full page without a link, and then this status.
+    async fn tags_before(status: u16) -> Result<usize> {
+        let fake = Fake::start(move |asked, _| match asked.path.contains("last=") {
+            true => Reply::json(status, "{}").with("Retry-After", "0"),
+            false => {
+                let tags: Vec<String> = (0..PAGE).map(|tag| tag.to_string()).collect();
+                Reply::json(200, &serde_json::json!({ "tags": tags }).to_string())
+            }
+        });
+        let client = fake.client(Notices::default()).await;
+        client.tags("app").await.map(|tags| tags.len())
+    }
+
+    #[tokio::test]
+    async fn a_list_of_tags_that_breaks_off_is_an_error() {
+        for status in [400, 404, 405] {
+            assert_eq!(tags_before(status).await.unwrap(), PAGE, "{status}");
+        }
+        for status in [403, 429] {
+            let error = tags_before(status).await.unwrap_err();
+            assert!(matches!(error, Error::Refused { .. }), "{status}: {error}");
+        }
+    }
 }

@@ -1,24 +1,22 @@
 //! Pushing: blobs, mounts and manifests, and what a registry needs to be asked before.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
+mod body;
+
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 use tokio::{sync::mpsc, time::timeout};
 use wharf_oci::{Descriptor, Digest, Reference, media_type};
 
+use self::body::{Pieces, Pumped, pump};
 use crate::{
     Client, Error, PAGE_LIMIT, Result, Target,
     patience::{self, Patience},
     stream::{Blob, Checked},
-    wire::{Answer, Opened, READ_TIMEOUT},
+    wire::{Answer, Opened},
 };
 
 /// Time limit for the answer after the last byte of a blob: the registry may have to sync, hash and copy all of it.
@@ -27,6 +25,8 @@ const FINISH_TIMEOUT: Duration = Duration::from_secs(15 * 60);
 const HELD: Duration = Duration::from_millis(300);
 /// How often it is asked about.
 const HELD_TRIES: u32 = 4;
+/// How often a blob is sent from its start again because the registry has forgotten its upload.
+const RESTARTS: u32 = 10;
 /// Pieces of a blob between the reader and the connection.
 const PIECES: usize = 4;
 
@@ -133,7 +133,7 @@ impl Client {
             Started::Upload(location) => location,
         };
         let mut checked = Checked::new(blob, descriptor);
-        let mut position = 0;
+        let (mut position, mut furthest, mut restarts) = (0, 0, 0);
         let mut trouble = Trouble::default();
         loop {
             let reached = checked.seek(position);
@@ -151,8 +151,9 @@ impl Client {
             self.pause_for_upload(&mut trouble, error).await?;
             match self.progress(&target, &location).await? {
                 Some((next, at)) => {
-                    // The registry has more than before: the connection is slow or bad, but not useless.
-                    if at > position {
+                    // The registry has more than ever before: the connection is slow or bad, but not useless.
+                    if at > furthest {
+                        furthest = at;
                         trouble = Trouble::default();
                     }
                     (location, position) = (next, at);
@@ -161,9 +162,16 @@ impl Client {
                 None if self.blob_size(repository, &descriptor.digest).await? == Some(descriptor.size) => {
                     return Ok(Upload::Sent);
                 }
+                None if restarts == RESTARTS => {
+                    let reason = format!("it has forgotten an upload of one blob {restarts} times");
+                    return Err(Error::not_a_registry(location.path(), &reason));
+                }
                 None => match self.start(repository, &target, descriptor, None).await? {
                     Started::Mounted => return Ok(Upload::Mounted),
-                    Started::Upload(next) => (location, position) = (next, 0),
+                    Started::Upload(next) => {
+                        (location, position) = (next, 0);
+                        restarts += 1;
+                    }
                 },
             }
         }
@@ -567,86 +575,9 @@ struct Request<'a> {
     length: u64,
 }
 
-enum Pumped {
-    All,
-    Refused,
-}
-
-/// Hands the rest of the blob to the connection, piece by piece.
-async fn pump<B: Blob>(
-    blob: &mut Checked<'_, B>,
-    sender: mpsc::Sender<std::result::Result<Bytes, Aborted>>,
-    sent: &(dyn Fn(u64) + Sync),
-) -> Result<Pumped> {
-    loop {
-        let piece = match blob.next().await {
-            Ok(Some(piece)) => piece,
-            Ok(None) => return Ok(Pumped::All),
-            Err(error) => {
-                // The body breaks off, so the registry gets no whole blob.
-                _ = sender.try_send(Err(Aborted));
-                return Err(error);
-            }
-        };
-        let length = piece.len() as u64;
-        match timeout(READ_TIMEOUT, sender.send(Ok(piece))).await {
-            Ok(Ok(())) => sent(length),
-            Ok(Err(_closed)) => return Ok(Pumped::Refused),
-            Err(_elapsed) => {
-                return Err(Error::Unreachable {
-                    url: "the registry".to_owned(),
-                    reason: format!("it took no byte for {} seconds", READ_TIMEOUT.as_secs()),
-                });
-            }
-        }
-    }
-}
-
-/// The blob could not be read to its end.
-#[derive(Debug, thiserror::Error)]
-#[error("the blob could not be read to its end")]
-struct Aborted;
-
-/// The body of a request: the pieces that come, of a length that is known before.
-struct Pieces {
-    receiver: mpsc::Receiver<std::result::Result<Bytes, Aborted>>,
-    left: u64,
-}
-
-impl Body for Pieces {
-    type Data = Bytes;
-    type Error = Aborted;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<std::result::Result<Frame<Bytes>, Aborted>>> {
-        if self.left == 0 {
-            return Poll::Ready(None);
-        }
-        match self.receiver.poll_recv(context) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(piece))) => {
-                self.left = self.left.saturating_sub(piece.len() as u64);
-                Poll::Ready(Some(Ok(Frame::data(piece))))
-            }
-            // The reader ended too early.
-            Poll::Ready(Some(Err(Aborted)) | None) => Poll::Ready(Some(Err(Aborted))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.left == 0
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        SizeHint::with_exact(self.left)
-    }
-}
-
 impl Target {
     /// A repository that is pushed to, and the one that blobs are mounted from.
-    fn push(repository: &str, from: Option<&str>) -> Self {
+    pub(crate) fn push(repository: &str, from: Option<&str>) -> Self {
         let from = from.map(|from| format!(" repository:{from}:pull"));
         Self::new(
             format!("/v2/{repository}/"),
@@ -655,7 +586,7 @@ impl Target {
         )
     }
 
-    fn at(self, path: String) -> Self {
+    pub(crate) fn at(self, path: String) -> Self {
         Self { path, ..self }
     }
 }

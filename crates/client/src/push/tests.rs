@@ -79,6 +79,32 @@ async fn an_upload_goes_on_with_a_new_token_also_after_other_trouble() {
 }
 
 #[tokio::test]
+async fn an_upload_that_is_forgotten_again_and_again_has_an_end() {
+    let (puts, progress) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let fake = Fake::start(move |request, _| match &*request.method {
+        "PUT" | "PATCH" => {
+            *puts.lock() += 1;
+            match *puts.lock() {
+                // By now it should have been given up.
+                60.. => Reply::json(201, ""),
+                _ => Reply::json(503, "{}").with("Retry-After", "0"),
+            }
+        }
+        "POST" => Reply::json(202, "").with("Location", "/up"),
+        "GET" if request.path == "/up" => {
+            *progress.lock() += 1;
+            match *progress.lock() % 2 {
+                1 => Reply::json(204, "").with("Range", "0-3"),
+                _ => Reply::json(404, "{}"),
+            }
+        }
+        _ => Reply::json(404, "{}"),
+    });
+    let client = fake.client(Notices::default()).await;
+    assert!(push(&client).await.is_err());
+}
+
+#[tokio::test]
 async fn a_push_waits_as_long_as_the_registry_asks_and_says_so() {
     let asked = Arc::new(Mutex::new(0));
     let fake = Fake::start(move |request, _| match &*request.method {

@@ -1,6 +1,5 @@
 //! What a transfer would change: whether an image is on the other side already, under the same tag.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use wharf_oci::{Digest, Reference, Tag};
 
 use super::{
@@ -58,16 +57,12 @@ pub async fn compare(
         }
     };
     let there = target.tagged(tag).await?;
-    let missing = match there == Some(digest) && settings.referrers {
-        true => {
-            let settings = Settings {
-                platforms: wanted.clone(),
-                ..settings.clone()
-            };
-            let graph = Graph::read(source, &Reference::Digest(original), &settings).await?;
-            missing(target, &graph, settings.jobs).await?
+    let missing = match target.as_source() {
+        Some(other) if there == Some(digest) && settings.referrers => {
+            let graph = Graph::on_both_sides(source, &other, (&digest, original), settings).await?;
+            missing(target, &graph).await?
         }
-        false => 0,
+        _ => 0,
     };
     Ok(Comparison {
         original,
@@ -79,15 +74,8 @@ pub async fn compare(
 }
 
 /// How many manifests, entries of lists of referrers, and tags made of digests the other side lacks.
-async fn missing(target: &Target, graph: &Graph, jobs: usize) -> Result<usize, TransferError> {
-    let mut missing: usize = stream::iter(graph.nodes())
-        .map(|node| async move {
-            let is_there = target.has_manifest(&node.descriptor.digest).await?;
-            Ok::<_, TransferError>(usize::from(!is_there))
-        })
-        .buffer_unordered(jobs.max(1))
-        .try_fold(0, |sum, one| async move { Ok(sum + one) })
-        .await?;
+async fn missing(target: &Target, graph: &Graph) -> Result<usize, TransferError> {
+    let mut missing = graph.lacking;
     if missing > 0 {
         return Ok(missing);
     }

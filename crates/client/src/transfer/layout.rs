@@ -76,14 +76,7 @@ impl Layout {
             left_out: HashMap::new(),
         };
         if let Some(left_out) = layout.document(LEFT_OUT, LEFT_OUT_LIMIT)? {
-            let left_out: HashMap<Digest, String> = serde_json::from_slice(&left_out)
-                .map_err(|error| LayoutError::no_image(path, format!("`{LEFT_OUT}`: {error}")))?;
-            for (digest, name) in left_out {
-                let name = name.parse().map_err(|error| {
-                    LayoutError::no_image(path, format!("`{LEFT_OUT}` names no repository: {error}"))
-                })?;
-                layout.left_out.insert(digest, name);
-            }
+            layout.left_out = self::left_out(path, &left_out)?;
         }
         if let Some(index) = layout.document("index.json", INDEX_LIMIT)? {
             layout.take_index(path, &index)?;
@@ -285,6 +278,19 @@ impl Layout {
 /// Path of a blob in an image layout.
 pub(super) fn blob_path(digest: &Digest) -> String {
     format!("blobs/{}/{}", digest.algorithm(), digest.hex())
+}
+
+/// The blobs that an export to `path` left out, as its document `text` names them.
+pub(super) fn left_out(path: &Path, text: &[u8]) -> Result<HashMap<Digest, RepoName>, LayoutError> {
+    let names: HashMap<Digest, String> = serde_json::from_slice(text)
+        .map_err(|error| LayoutError::no_image(path, format!("`{LEFT_OUT}`: {error}")))?;
+    let named = names.into_iter().map(|(digest, name)| {
+        let name = name.parse().map_err(|error| {
+            LayoutError::no_image(path, format!("`{LEFT_OUT}` names no repository: {error}"))
+        })?;
+        Ok((digest, name))
+    });
+    named.collect()
 }
 
 /// Name and tag of an entry of `index.json`.

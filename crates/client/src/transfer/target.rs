@@ -51,9 +51,26 @@ impl Target {
         match self {
             Self::Registry { client, repository } => {
                 let reference = Reference::Tag(tag.clone());
-                Ok(client.manifest_digest(repository, &reference).await?)
+                match client.manifest_digest(repository, &reference).await {
+                    // Some registries answer only a client that may push that there is no such repository yet.
+                    Err(error) if error.is_denied() => {
+                        Ok(client.pushed_digest(repository, &reference).await?)
+                    }
+                    found => Ok(found?),
+                }
             }
             Self::Files { .. } => Ok(None),
+        }
+    }
+
+    /// The repository as one that is read. Files are not read.
+    pub(super) fn as_source(&self) -> Option<Source> {
+        match self {
+            Self::Registry { client, repository } => Some(Source::Registry {
+                client: Arc::clone(client),
+                repository: repository.clone(),
+            }),
+            Self::Files { .. } => None,
         }
     }
 

@@ -5,7 +5,7 @@
 //! under its digest only when it is whole, and its `index.json` last: another run goes on where one stopped.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::{self, File, Permissions},
     io,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
@@ -24,7 +24,7 @@ use super::{
     error::LayoutError,
     file::Directory,
     graph::Node,
-    layout::{FULL_NAME, LEFT_OUT, REF_NAME, blob_path},
+    layout::{FULL_NAME, LEFT_OUT, REF_NAME, blob_path, left_out},
     model::TransferError,
 };
 use crate::stream::{Blob, Checked};
@@ -83,17 +83,18 @@ impl Writer {
     /// It blocks.
     ///
     /// # Errors
-    /// When nothing can be written there.
+    /// When nothing can be written there, or something is there that must not be replaced: a device, or a directory in place of a file.
     pub fn create(
         destination: &Path,
         form: Form,
         known: HashMap<Digest, RepoName>,
     ) -> Result<Self, LayoutError> {
+        let destination = replaceable(destination, form)?;
         let files = match form {
             // It is made with its first blob.
             Form::OciDirectory => Files::Directory,
             Form::Oci | Form::DockerArchive => {
-                let temporary = beside(destination)?;
+                let temporary = beside(&destination)?;
                 Files::Archive {
                     file: Arc::new(opened(&temporary)?),
                     temporary: Mutex::new(Some(temporary)),
@@ -101,7 +102,7 @@ impl Writer {
             }
         };
         let writer = Self {
-            destination: destination.to_owned(),
+            destination,
             files,
             state: Mutex::default(),
             known,
@@ -257,17 +258,16 @@ impl Writer {
         {
             let state = self.state.lock();
             if !state.left_out.is_empty() {
-                documents.push((
-                    LEFT_OUT,
-                    json!(
-                        state
-                            .left_out
-                            .iter()
-                            .map(|(digest, repository)| (digest.to_string(), repository.as_str()))
-                            .collect::<HashMap<_, _>>()
-                    )
-                    .to_string(),
-                ));
+                // The images that an earlier run has left there lack their blobs as well.
+                let mut left_out = match self.files {
+                    Files::Directory => self.earlier_left_out()?,
+                    Files::Archive { .. } => HashMap::new(),
+                };
+                left_out.extend(state.left_out.clone());
+                let names = left_out
+                    .iter()
+                    .map(|(digest, repository)| (digest.to_string(), repository.as_str()));
+                documents.push((LEFT_OUT, json!(names.collect::<BTreeMap<_, _>>()).to_string()));
             } else if !state.docker.is_empty() {
                 documents.push(("manifest.json", json!(state.docker).to_string()));
             }
@@ -329,14 +329,29 @@ impl Writer {
         }
     }
 
+    /// A document that an earlier run has left in the directory.
+    fn document(&self, name: &str) -> Result<Option<Vec<u8>>, LayoutError> {
+        let path = self.destination.join(name);
+        #[expect(clippy::disallowed_methods, reason = "an exported image is not in the store")]
+        match fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(LayoutError::io(&path, &error)),
+        }
+    }
+
+    /// The blobs that the images lack which the directory has already.
+    fn earlier_left_out(&self) -> Result<HashMap<Digest, RepoName>, LayoutError> {
+        match self.document(LEFT_OUT)? {
+            Some(text) => left_out(&self.destination, &text),
+            None => Ok(HashMap::new()),
+        }
+    }
+
     /// The images that the directory has already, other than those of the names in `entries`.
     fn earlier(&self, entries: &[Value]) -> Result<Vec<Value>, LayoutError> {
-        let path = self.destination.join("index.json");
-        #[expect(clippy::disallowed_methods, reason = "an exported image is not in the store")]
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(LayoutError::io(&path, &error)),
+        let Some(text) = self.document("index.json")? else {
+            return Ok(Vec::new());
         };
         let index: Value = serde_json::from_slice(&text)
             .map_err(|error| LayoutError::no_image(&self.destination, format!("`index.json`: {error}")))?;
@@ -377,6 +392,55 @@ impl Blob for Whole {
     async fn next(&mut self) -> crate::Result<Option<Bytes>> {
         Ok(self.0.take())
     }
+}
+
+/// The path to write to, behind all links: what a link names is replaced, and not the link. Refuses what is there and is not of this form,
+/// which must not be replaced.
+fn replaceable(destination: &Path, form: Form) -> Result<PathBuf, LayoutError> {
+    let refused = |reason: &str| LayoutError::Io {
+        path: destination.to_owned(),
+        reason: reason.to_owned(),
+    };
+    let is_stream = ["/dev/stdout", "/dev/stderr"]
+        .map(Path::new)
+        .contains(&destination);
+    if is_stream || destination.starts_with("/dev/fd") {
+        return Err(refused(
+            "images are not written to standard output, because the parts of the file are written side by side; name a file",
+        ));
+    }
+    let failed = |error: io::Error| LayoutError::io(destination, &error);
+    let found = match destination.metadata() {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match destination.symlink_metadata() {
+                Ok(_) => Err(refused(
+                    "it is a link to a file that does not exist; remove it, or name another file",
+                )),
+                Err(_) => Ok(destination.to_owned()),
+            };
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    match form {
+        Form::OciDirectory if !found.is_dir() => {
+            return Err(refused(
+                "it is no directory, which `--format oci-dir` writes; name another path",
+            ));
+        }
+        Form::Oci | Form::DockerArchive if found.is_dir() => {
+            return Err(refused(
+                "it is a directory; name a file in it, or write a directory with `--format oci-dir`",
+            ));
+        }
+        Form::Oci | Form::DockerArchive if !found.is_file() => {
+            return Err(refused(
+                "it is no file, but a device, a pipe or a socket; name another path",
+            ));
+        }
+        _ => {}
+    }
+    destination.canonicalize().map_err(failed)
 }
 
 /// Whether the directory has a blob, of this size and with this digest.
@@ -604,6 +668,42 @@ mod tests {
             drop(writer);
             assert_eq!(names(place.path()), [""; 0], "{form:?}");
         }
+    }
+
+    #[test]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "prepares what is there, and looks at it"
+    )]
+    fn what_is_there_is_replaced_only_by_its_like() {
+        let place = tempfile::tempdir().unwrap();
+        let (file, directory) = (place.path().join("file"), place.path().join("directory"));
+        fs::write(&file, "old").unwrap();
+        fs::create_dir(&directory).unwrap();
+        let link = |name: &str, to: &Path| {
+            let link = place.path().join(name);
+            std::os::unix::fs::symlink(to, &link).unwrap();
+            link
+        };
+        let refused = |path: &Path, form| match Writer::create(path, form, HashMap::new()) {
+            Ok(_) => panic!("{} is replaced", path.display()),
+            Err(error) => error.to_string(),
+        };
+        for (path, reason) in [
+            (Path::new("/dev/null"), "a device"),
+            (Path::new("/dev/stdout"), "standard output"),
+            (&directory, "--format oci-dir"),
+            (&link("to-directory", &directory), "--format oci-dir"),
+            (&link("dangling", Path::new("nothing")), "does not exist"),
+        ] {
+            let error = refused(path, Form::Oci);
+            assert!(error.contains(reason), "{error}");
+        }
+        assert!(refused(&file, Form::OciDirectory).contains("no directory"));
+        let writer = Writer::create(&link("to-file", &file), Form::Oci, HashMap::new()).unwrap();
+        writer.finish().unwrap();
+        assert!(place.path().join("to-file").is_symlink());
+        assert_ne!(fs::read(&file).unwrap(), b"old");
     }
 
     #[test]

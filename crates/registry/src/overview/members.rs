@@ -277,12 +277,8 @@ impl Members {
 
     /// Why the size of the manifest `digest` is not known although it is stated. This computes for long.
     pub(super) fn problem(&self, digest: &Digest) -> Option<String> {
-        {
-            let mut left = ADDED;
-            self.size(digest, &mut left)
-        }
-        .err()?
-        .problem()
+        let mut left = ADDED;
+        self.size(digest, &mut left).err()?.problem()
     }
 
     /// What a list shows of the manifest `digest`; `left` are the blobs that may still be added up.
@@ -403,5 +399,25 @@ impl ImageSummary {
             platforms: Vec::new(),
             problem: Some(problem),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_list_keeps_is_charged_and_has_a_limit() {
+        let memory = Share::new("bodies", 64 << 20);
+        let mut held = Held::new(memory.clone());
+        assert_eq!((held.has_room_for(FREE), memory.used()), (Ok(true), 0));
+        assert_eq!((held.has_room_for(1), memory.used()), (Ok(true), STEP));
+        assert_eq!((held.has_room_for(BYTES), memory.used()), (Ok(false), STEP));
+        drop(held);
+        assert_eq!(memory.used(), 0);
+
+        let mut held = Held::new(Share::new("bodies", STEP));
+        held.has_room_for(FREE + 1).unwrap();
+        held.has_room_for(STEP as u64).unwrap_err();
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
-use wharf_oci::{PageRequest, RepoName, Tag};
+use wharf_oci::{Digest, PageRequest, RepoName, Tag};
 use wharf_pattern::Pattern;
 
 use super::{
@@ -111,7 +111,7 @@ struct Tags {
     pushed: Option<SystemTime>,
     are_too_many: bool,
     /// The manifests at which they point, where these are asked for.
-    roots: HashSet<wharf_oci::Digest>,
+    roots: HashSet<Digest>,
 }
 
 /// What of the tags of a repository is asked for.
@@ -129,7 +129,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::Exhausted`] when too many lists are being made; errors of the store.
+    /// [`Error::TooManyToSort`]; [`Error::Exhausted`] when too many lists are being made; errors of the store.
     pub async fn list_repositories(
         &self,
         wanted: RepositoriesWanted<'_>,

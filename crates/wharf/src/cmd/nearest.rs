@@ -55,7 +55,7 @@ pub(crate) async fn explained<T>(
 }
 
 /// The names that are spelled almost alike, or end alike: the nearest first.
-fn nearest(written: &str, known: &[String]) -> String {
+pub(super) fn nearest(written: &str, known: &[String]) -> String {
     let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
     let alike = known.iter().filter_map(|name| {
         let distance =

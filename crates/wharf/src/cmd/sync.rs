@@ -3,6 +3,7 @@
 mod choice;
 mod file;
 mod output;
+mod pairs;
 mod plan;
 mod removal;
 mod side;
@@ -44,23 +45,21 @@ pub(crate) fn run(arguments: &Sync) -> anyhow::Result<ExitCode> {
 
 async fn sync(arguments: &Sync, entries: &[file::Entry]) -> anyhow::Result<ExitCode> {
     let shown = Shown::new(arguments.how.quiet);
-    let clients = Clients::connect(entries, &arguments.connection).await?;
+    let clients = Clients::connect(entries, &arguments.connection).await;
     let jobs = usize::from(arguments.how.jobs);
-    let mut plan = Plan::make(entries, &clients, jobs, arguments.delete).await?;
+    let mut plan = Plan::make(entries, &clients, jobs, arguments.delete).await;
     if arguments.apply {
         copy(&mut plan, &shown).await;
     }
-    let removals = match arguments.delete {
-        true => removal::plan(&mut plan, arguments.force, jobs).await,
+    let how = removal::How {
+        force: arguments.force,
+        apply: arguments.apply,
+        jobs,
+    };
+    let plans = match arguments.delete {
+        true => removal::remove(&mut plan, &how).await,
         false => Vec::new(),
     };
-    let mut plans = Vec::new();
-    for removal in removals {
-        if arguments.apply {
-            removal.apply(&mut plan.rows).await;
-        }
-        plans.extend(removal.into_plan());
-    }
     output::print_all(&plan.rows, &plans, arguments.output(), arguments.apply)?;
     let summary = output::summary(&plan.rows, arguments.apply);
     shown.say(&summary);

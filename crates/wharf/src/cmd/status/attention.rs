@@ -184,6 +184,7 @@ mod tests {
             repositories: Vec::new(),
             total: 0,
             size: 0,
+            uncounted: 0,
             free: Some(free << 30),
             capacity: Some(capacity << 30),
             problem: None,

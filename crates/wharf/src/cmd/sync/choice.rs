@@ -121,9 +121,20 @@ fn pieces(text: &str) -> impl Iterator<Item = (bool, usize, &str)> {
     })
 }
 
-/// Reads a range of versions.
+/// Reads a range of versions. A version without an operator stands for those that begin with it, as in most programs: `1.2` for 1.2.x.
+/// Cargo would read it as `^1.2`.
 pub(super) fn range(text: &str) -> Result<VersionReq, String> {
-    text.parse().map_err(|error| {
+    let parts = text.split(',').map(|part| {
+        let part = part.trim();
+        let core = part.split(['-', '+']).next().unwrap_or(part);
+        match core.starts_with(|first: char| first.is_ascii_digit()) && !core.contains(['*', 'x', 'X']) {
+            true if core.split('.').count() == 3 => format!("={part}"),
+            true => format!("~{part}"),
+            false => part.to_owned(),
+        }
+    });
+    let parts = parts.collect::<Vec<_>>().join(", ");
+    parts.parse().map_err(|error| {
         format!(
             "`{text}` is no range of versions ({error}); write it such as `1.2`, `~1.2.3` or `>=1.2, <3`, with a list for several"
         )
@@ -218,6 +229,26 @@ mod tests {
             ["2.0.0", "2.0.0-rc.1", "build-9", "build-10", "latest"]
         );
         assert_eq!(chosen(&choice(&[], &["1"], Some(1)), &TAGS), ["v1.10.0"]);
+    }
+
+    #[test]
+    fn a_version_without_an_operator_stands_for_those_that_begin_with_it() {
+        let tags = ["1.2", "1.2.3", "1.2.4", "1.3.0", "2.0.0", "2.0.0-x.1"];
+        for (written, expected) in [
+            ("1.2", &["1.2", "1.2.3", "1.2.4"][..]),
+            ("1", &["1.2", "1.2.3", "1.2.4", "1.3.0"]),
+            ("1.2.3", &["1.2.3"]),
+            ("2.0.0-x.1", &["2.0.0-x.1"]),
+            ("1.2.*", &["1.2", "1.2.3", "1.2.4"]),
+            ("^1.2", &["1.2", "1.2.3", "1.2.4", "1.3.0"]),
+            ("1.2, <1.2.4", &["1.2", "1.2.3"]),
+        ] {
+            assert_eq!(
+                chosen(&choice(&[], &[written], None), &tags),
+                expected,
+                "{written}"
+            );
+        }
     }
 
     #[test]

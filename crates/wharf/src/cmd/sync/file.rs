@@ -14,7 +14,7 @@ use super::choice::{Choice, range};
 use crate::cli::Destination;
 
 /// Something to mirror.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Entry {
     /// Line in the file.
     pub(super) line: usize,
@@ -33,6 +33,52 @@ pub(super) struct Entry {
 pub(super) struct Side {
     pub(super) registry: Address,
     pub(super) name: Option<RepoName>,
+}
+
+impl Entry {
+    /// Whether a repository of the source is chosen.
+    pub(super) fn chooses(&self, name: &str) -> bool {
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.matches(name, None));
+        (self.repositories.is_empty() || matches(&self.repositories)) && !matches(&self.not_repositories)
+    }
+
+    /// Whether it could put images into a repository of a registry.
+    pub(super) fn may_fill(&self, registry: &str, name: &RepoName) -> bool {
+        let is_chosen = || match &self.from.name {
+            Some(from) => self.to.name.as_ref().unwrap_or(from) == name,
+            None => self
+                .to
+                .without_prefix(name.as_str())
+                .is_some_and(|name| self.chooses(name)),
+        };
+        self.to.registry.identity() == registry && is_chosen()
+    }
+}
+
+impl Side {
+    /// The registry, and the repository if there is one.
+    pub(super) fn text(&self) -> String {
+        let registry = self.registry.identity();
+        match &self.name {
+            Some(name) => format!("{registry}/{name}"),
+            None => registry,
+        }
+    }
+
+    /// The name of a repository below the one of this side.
+    pub(super) fn with_prefix(&self, name: &str) -> Option<RepoName> {
+        match &self.name {
+            Some(prefix) => format!("{prefix}/{name}").parse().ok(),
+            None => name.parse().ok(),
+        }
+    }
+
+    pub(super) fn without_prefix<'a>(&self, name: &'a str) -> Option<&'a str> {
+        match &self.name {
+            Some(prefix) => name.strip_prefix(prefix.as_str())?.strip_prefix('/'),
+            None => Some(name),
+        }
+    }
 }
 
 /// A mistake in the file.
@@ -239,7 +285,7 @@ impl Reader {
                 );
             }
         }
-        if from.registry.host() == to.registry.host() && (from.name == to.name || to.name.is_none()) {
+        if from.registry.identity() == to.registry.identity() && (from.name == to.name || to.name.is_none()) {
             self.wrong(entry.line, "source and destination are the same");
         }
     }
@@ -413,6 +459,30 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_fills_what_it_chooses_however_the_registry_is_written() {
+        let entries = read(
+            "sync:\n- {from: s.test, to: 'R.test:443/mirror', repositories: [team/**], not_repositories: [team/old]}\n\
+             - {from: s.test/app, to: r.test}\n- {from: s.test/app, to: r.test/other}\n",
+        )
+        .unwrap();
+        let fills = |place: usize, registry: &str, name: &str| -> bool {
+            let entry: &Entry = &entries[place];
+            entry.may_fill(registry, &name.parse().unwrap())
+        };
+        assert!(fills(0, "r.test", "mirror/team/a"));
+        for (registry, name) in [
+            ("r.test", "team/a"),
+            ("r.test", "mirror/team/old"),
+            ("r.test", "mirror/b"),
+            ("s.test", "mirror/team/a"),
+        ] {
+            assert!(!fills(0, registry, name), "{registry}/{name}");
+        }
+        assert!(fills(1, "r.test", "app") && !fills(1, "r.test", "other"));
+        assert!(fills(2, "r.test", "other") && !fills(2, "r.test", "app"));
+    }
+
+    #[test]
     fn each_mistake_has_its_line_and_a_hint() {
         let found = problems(
             "defalts: {}\nsync:\n- from: s.test/app\n  target: r.test\n  tgas: [x]\n- from: s.test/app:1\n  to: r.test\n  newest: 0\n",
@@ -444,6 +514,7 @@ mod tests {
             ("sync:\n- s.test/app", "a section with keys"),
             ("sync:\n- {from: s.test/app, to: s.test/app}", "are the same"),
             ("sync:\n- {from: s.test, to: s.test}", "are the same"),
+            ("sync:\n- {from: 'S.test:443/app', to: s.test}", "are the same"),
             (
                 "sync:\n- {from: s.test/app, to: r.test, repositories: [a]}",
                 "for a whole registry",

@@ -70,6 +70,12 @@ impl Row {
         self.reason = Some(reason);
     }
 
+    /// Turns it into something that must not be done.
+    pub(super) fn refuse(&mut self, reason: String) {
+        self.act = Act::Refused;
+        self.reason = Some(reason);
+    }
+
     /// Whether the destination is to change.
     pub(super) fn is_change(&self) -> bool {
         matches!(self.act, Act::Copy | Act::Move | Act::Delete)

@@ -8,36 +8,41 @@ use wharf_oci::RepoName;
 use super::file::Entry;
 use crate::{cli::Connection, cmd::transfer::connect};
 
-/// Connections to all registries of a list.
-pub(super) struct Clients(Vec<(Address, Arc<Client>)>);
+/// Connections to all registries of a list, or why there is none.
+pub(super) struct Clients(Vec<(Address, Result<Arc<Client>, String>)>);
 
 /// A repository of a registry.
 #[derive(Clone)]
 pub(super) struct Repository {
     pub(super) client: Arc<Client>,
+    /// The registry, equal for all ways to write it.
     pub(super) host: String,
     pub(super) name: RepoName,
 }
 
 impl Clients {
-    pub(super) async fn connect(entries: &[Entry], connection: &Connection) -> anyhow::Result<Self> {
-        let mut clients: Vec<(Address, Arc<Client>)> = Vec::new();
+    /// Connects to each registry. One that cannot be reached does not keep the others from being mirrored.
+    pub(super) async fn connect(entries: &[Entry], connection: &Connection) -> Self {
+        let mut clients: Vec<(Address, Result<Arc<Client>, String>)> = Vec::new();
         for address in entries
             .iter()
             .flat_map(|entry| [&entry.from.registry, &entry.to.registry])
         {
             if !clients.iter().any(|(known, _)| known == address) {
-                clients.push((address.clone(), connect(address, connection).await?));
+                let client = connect(address, connection).await;
+                clients.push((address.clone(), client.map_err(|error| format!("{error:#}"))));
             }
         }
-        Ok(Self(clients))
+        Self(clients)
     }
 
-    /// The connection to a registry of the list.
-    pub(super) fn of(&self, address: &Address) -> anyhow::Result<Arc<Client>> {
+    /// The connection to a registry of the list; otherwise why there is none.
+    pub(super) fn of(&self, address: &Address) -> Result<Arc<Client>, String> {
         let known = self.0.iter().find(|(known, _)| known == address);
-        let client = known.map(|(_, client)| Arc::clone(client));
-        client.ok_or_else(|| anyhow::anyhow!("`{}` is not connected", address.host()))
+        known.map_or_else(
+            || Err(format!("`{}` is not connected", address.host())),
+            |(_, client)| client.clone(),
+        )
     }
 }
 
