@@ -56,7 +56,8 @@ pub enum AdministrationError {
     Registry(#[from] Error),
 }
 
-/// Refusals of a wharf that does not let this client use its API at all, though it may use the standard one.
+/// Refusals of a wharf that does not let this client use its API at all, though it may use the standard one: without users, it answers
+/// there on its own machine alone.
 const NOT_FROM_HERE: [&str; 3] = ["needs-tls", "foreign-host", "not-this-machine"];
 
 impl AdministrationError {

@@ -251,7 +251,7 @@ impl Client {
                 ));
             }
             let answer = match self.get(target, &page, PAGE_LIMIT).await {
-                // A registry without such pages has sent all; one that is busy, fails or denies may have more.
+                // A registry without such pages has sent all; one that is busy or fails may have more.
                 Err(Error::Refused { status, .. }) if is_guess && error::is_unsupported(status) => break,
                 answer => answer?,
             };
