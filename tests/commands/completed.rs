@@ -101,14 +101,10 @@ fn in_bash() {
     assert_eq!(reply(&all, 5, "").trim_end(), "1.0");
     // Within quotes, a colon ends no word.
     for quote in ['"', '\''] {
-        let name = registry.at("team/a");
+        let name = registry.at("team/app");
         let words = format!("wharf inspect \\{quote}{name}");
         let names = reply(&words, 2, &name);
-        assert_eq!(
-            names.lines().next().unwrap(),
-            registry.at("team/app:1.0"),
-            "{quote}"
-        );
+        assert_eq!(names.trim_end(), registry.at("team/app:1.0"), "{quote}");
     }
     let commands = reply("wharf tag hi", 2, "hi");
     assert_eq!(commands.trim_end(), "history");

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use http::{StatusCode, header};
 use wharf_oci::{Descriptor, Digest, ManifestView, Reference, media_type, referrers_tag};
 
-use crate::{Client, Error, MANIFEST_LIMIT, Result, Target};
+use crate::{Client, Error, MANIFEST_LIMIT, Result, Target, error::is_unsupported};
 
 /// Bytes of one page; registries send lists in pages of 4 MiB at most, as they do manifests.
 const PAGE_LIMIT: usize = 2 * MANIFEST_LIMIT;
@@ -45,7 +45,7 @@ impl Client {
             }
             let answer = match self.get(&target, &page, PAGE_LIMIT).await {
                 Ok(answer) => answer,
-                Err(Error::Refused { status, .. }) if has_no_api(status) && seen.len() == 1 => {
+                Err(Error::Refused { status, .. }) if is_unsupported(status) && seen.len() == 1 => {
                     return self.fallback(repository, subject).await;
                 }
                 Err(error) => return Err(error),
@@ -83,11 +83,6 @@ impl Client {
             Err(error) => Err(error),
         }
     }
-}
-
-/// Whether a registry that answers a list of referrers with `status` has no such list.
-fn has_no_api(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 400 | 404 | 405 | 406 | 501)
 }
 
 #[cfg(test)]

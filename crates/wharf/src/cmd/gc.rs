@@ -115,7 +115,7 @@ pub(super) fn through(
             Some(ended) if ended.number >= asked.number => {
                 return match &ended.error {
                     None => Ok(ended),
-                    Some(error) => bail!("the collection ended early: {error}"),
+                    Some(error) => bail!("the collection ended early: {}", printable(error)),
                 };
             }
             _ => {}
