@@ -12,8 +12,8 @@ use crate::{
 struct Whole(Option<Bytes>);
 
 impl Blob for Whole {
-    fn seek(&mut self, _position: u64) {
-        self.0 = Some(Bytes::from_static(b"content"));
+    fn seek(&mut self, position: u64) {
+        self.0 = Some(Bytes::from_static(&b"content"[usize::try_from(position).unwrap()..]));
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
