@@ -45,7 +45,7 @@ fn bad_files() {
         ("empty", "it is empty"),
         ("zipped", "run `gunzip` on it first"),
         ("directory", "it has neither `index.json` nor `manifest.json`"),
-        ("nothing", "not found"),
+        ("nothing", "there is no such file"),
     ] {
         let error = import(name);
         assert!(error.contains(reason), "{name}: {error}");

@@ -186,6 +186,6 @@ fn failed_export() {
         &format!("{from}/app:1"),
         &format!("{from}/app:missing"),
     ]);
-    assert!(said.bad().contains("MANIFEST_UNKNOWN"));
+    assert!(said.bad().contains("has no tag `missing`"));
     assert_eq!(std::fs::read_dir(bench.path("out")).unwrap().count(), 0);
 }

@@ -13,7 +13,9 @@ struct Whole(Option<Bytes>);
 
 impl Blob for Whole {
     fn seek(&mut self, position: u64) {
-        self.0 = Some(Bytes::from_static(&b"content"[usize::try_from(position).unwrap()..]));
+        self.0 = Some(Bytes::from_static(
+            &b"content"[usize::try_from(position).unwrap()..],
+        ));
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>> {

@@ -22,7 +22,11 @@ impl Files {
             return Ok(Self::Directory(Directory::open(path)?));
         }
         let whole = Part::whole(path)?;
-        let whole = whole.ok_or_else(|| LayoutError::io(path, &std::io::ErrorKind::NotFound.into()))?;
+        let whole = whole.ok_or_else(|| {
+            let missing =
+                std::io::Error::new(std::io::ErrorKind::NotFound, "there is no such file or directory");
+            LayoutError::io(path, &missing)
+        })?;
         Ok(Self::Archive(Box::new(Archive::open(whole)?)))
     }
 

@@ -48,8 +48,8 @@ pub(crate) struct Export {
     #[arg(long, value_enum, default_value_t = Format::Oci)]
     pub(crate) format: Format,
 
-    /// Leave out what the other side has, by a file that `wharf inventory` wrote there.
-    #[arg(long, value_name = "FILE", conflicts_with = "format")]
+    /// Leave out what the other side has, by a file that `wharf inventory` wrote there; not for docker-archive.
+    #[arg(long, value_name = "FILE")]
     pub(crate) since: Option<PathBuf>,
 
     #[command(flatten)]

@@ -197,7 +197,8 @@ fn no_image(wanted: &str, view: &ManifestView) -> String {
 
 /// The platforms of an index for an error message: a line break in one must not begin a line of its own.
 fn listed<'a>(platforms: impl Iterator<Item = &'a Platform>) -> String {
-    let platforms = platforms.map(|platform| printable(&shown(platform)).into_owned());
+    let platforms = platforms.map(shown).filter(|platform| platform != NO_PLATFORM);
+    let platforms = platforms.map(|platform| printable(&platform).into_owned());
     platforms.collect::<Vec<_>>().join(", ")
 }
 

@@ -1,6 +1,6 @@
 //! What is not there, and the names that were probably meant.
 
-use wharf_client::{Client, Error, ImageName, printable};
+use wharf_client::{Client, Error, ImageName, printable, transfer::TransferError};
 use wharf_document::words::distance;
 use wharf_oci::Reference;
 
@@ -47,10 +47,15 @@ pub(crate) async fn explained<T>(
     image: &ImageName,
     read: anyhow::Result<T>,
 ) -> anyhow::Result<T> {
-    match read.map_err(anyhow::Error::downcast::<Error>) {
-        Ok(read) => Ok(read),
-        Err(Ok(error)) => Err(explain(client, image, error).await),
-        Err(Err(error)) => Err(error),
+    let error = match read.map_err(anyhow::Error::downcast::<TransferError>) {
+        Ok(read) => return Ok(read),
+        Err(Ok(TransferError::Registry(error))) => error.into(),
+        Err(Ok(error)) => error.into(),
+        Err(Err(error)) => error,
+    };
+    match error.downcast::<Error>() {
+        Ok(error) => Err(explain(client, image, error).await),
+        Err(error) => Err(error),
     }
 }
 

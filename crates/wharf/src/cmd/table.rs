@@ -45,7 +45,7 @@ mod tests {
         let rows = [["a\u{1b}[2J".to_owned(), "b\nc".to_owned()]];
         assert_eq!(
             aligned(["A", "B"], rows.into_iter()),
-            "A            B\na\\u{1b}[2J  b\\nc"
+            "A           B\na\\u{1b}[2J  b\\nc"
         );
     }
 }

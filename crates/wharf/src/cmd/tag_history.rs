@@ -11,7 +11,7 @@ use wharf_server::admin::{restore_tag, tag_history, wire};
 
 use super::{
     images::{Images, Local},
-    listing::show_names,
+    listing::{show_names, time},
     offline::Work,
     remote::{print, print_json},
     table,
@@ -99,7 +99,7 @@ fn listed(history: &wire::TagHistory) -> String {
             (false, true) => "",
             (false, false) => "gone",
         };
-        [entry.since.clone(), entry.digest.clone(), state.to_owned()]
+        [time(&entry.since), entry.digest.clone(), state.to_owned()]
     });
     let mut text = table::aligned(["SINCE", "DIGEST", "STATE"], rows) + "\n";
     let more = history.total.saturating_sub(history.entries.len());

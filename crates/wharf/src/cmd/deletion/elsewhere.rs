@@ -319,7 +319,8 @@ async fn of_images(
             .iter()
             .map(|(digest, children)| (*digest, children.clone())),
     );
-    for digest in parents_first(digests.into_iter().collect(), &children) {
+    let digests: Vec<Digest> = digests.into_iter().collect();
+    for digest in parents_first(&digests, &children) {
         let own = tagged.steps(digest, deletes_tags);
         let is_new = |step: &Step| !steps.contains(step);
         let own: Vec<Step> = own.into_iter().filter(is_new).collect();
@@ -456,11 +457,11 @@ async fn everything(client: &Client, repository: &str, tagged: &Tagged) -> anyho
             bail!("`{repository}` has more than {MOST} manifests; delete it in the store of the registry");
         }
     }
-    Ok(parents_first(all, &children))
+    Ok(parents_first(&all, &children))
 }
 
 /// `digests` in their order, but each after those that list it.
-fn parents_first(digests: Vec<Digest>, children: &HashMap<Digest, Vec<Digest>>) -> Vec<Digest> {
+fn parents_first(digests: &[Digest], children: &HashMap<Digest, Vec<Digest>>) -> Vec<Digest> {
     let places: HashMap<Digest, usize> = digests.iter().copied().zip(0..).collect();
     let listed = |place: usize| {
         let listed: BTreeSet<Digest> = children
@@ -600,7 +601,7 @@ mod tests {
         let [child, index, outer, other] =
             ["child", "index", "outer", "other"].map(|text| Digest::sha256_of(text.as_bytes()));
         let children = HashMap::from([(index, vec![child, child]), (outer, vec![index, child])]);
-        let ordered = |digests: &[Digest]| parents_first(digests.to_vec(), &children);
+        let ordered = |digests: &[Digest]| parents_first(digests, &children);
         assert_eq!(
             ordered(&[child, other, index, outer]),
             [other, outer, index, child]

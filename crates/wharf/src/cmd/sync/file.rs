@@ -485,7 +485,7 @@ mod tests {
     #[test]
     fn each_mistake_has_its_line_and_a_hint() {
         let found = problems(
-            "defalts: {}\nsync:\n- from: s.test/app\n  target: r.test\n  tgas: [x]\n- from: s.test/app:1\n  to: r.test\n  newest: 0\n",
+            "defalts: {}\nsync:\n- from: s.test/app\n  target: r.test\n  tagss: [x]\n- from: s.test/app:1\n  to: r.test\n  newest: 0\n",
         );
         for (line, hint) in [
             (1, "did you mean `defaults`?"),

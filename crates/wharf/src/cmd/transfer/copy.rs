@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use wharf_client::{
-    printable,
+    ImageName, printable,
     transfer::{self, Moved, Settings, Source, Target},
 };
 use wharf_oci::{Reference, Tag};
@@ -12,7 +12,7 @@ use wharf_oci::{Reference, Tag};
 use super::{connect, progress::Shown, run, settings};
 use crate::{
     cli::{Copy, Place},
-    cmd::remote::print,
+    cmd::{nearest::explained, remote::print},
 };
 
 pub(crate) fn copy(arguments: &Copy) -> anyhow::Result<()> {
@@ -43,7 +43,7 @@ async fn start(arguments: &Copy) -> anyhow::Result<()> {
     };
     let copies = Copies {
         source: Source::Registry {
-            client: source_client,
+            client: Arc::clone(&source_client),
             repository: from.repository.to_string(),
         },
         target: Target::Registry {
@@ -64,7 +64,13 @@ async fn start(arguments: &Copy) -> anyhow::Result<()> {
             (Some(Reference::Tag(tag)), _) | (None, Reference::Tag(tag)) => Some(tag.clone()),
             _ => None,
         };
-        return copies.one(&reference, tag.as_ref()).await;
+        let copied = copies.one(&reference, tag.as_ref()).await;
+        let image = ImageName {
+            registry: from.registry.clone(),
+            repository: from.repository.clone(),
+            reference,
+        };
+        return explained(&source_client, &image, copied).await;
     }
     let mut failed = 0;
     for name in &names {

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     cli::{Export, Format},
-    cmd::remote::print,
+    cmd::{nearest::explained, remote::print},
 };
 
 pub(crate) fn export(arguments: &Export) -> anyhow::Result<()> {
@@ -33,6 +33,11 @@ async fn start(arguments: &Export) -> anyhow::Result<()> {
     };
     if form == Form::DockerArchive && arguments.parts.platform.len() > 1 {
         bail!("`docker-archive` has one platform of each image; give `--platform` once");
+    }
+    if form == Form::DockerArchive && arguments.since.is_some() {
+        bail!(
+            "`docker-archive` has all layers of an image; with `--since` write an OCI layout, `--format oci` or `oci-dir`"
+        );
     }
     let known = match &arguments.since {
         Some(path) => inventory::read(path)?,
@@ -52,7 +57,8 @@ async fn start(arguments: &Export) -> anyhow::Result<()> {
                 client
             }
         };
-        lines += &one(arguments, (form, image), client, &writer, &shown).await?;
+        let written = one(arguments, (form, image), Arc::clone(&client), &writer, &shown).await;
+        lines += &explained(&client, image, written).await?;
     }
     tokio::task::spawn_blocking(move || writer.finish()).await??;
     print(&lines)
