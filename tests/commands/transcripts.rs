@@ -131,9 +131,11 @@ fn registry() -> Server {
         .config(access)
         .start();
     let at = host(&server);
-    Content::of(base()).push(&at, "app", "1.0");
-    Content::of(upper()).push(&at, "app", "1.1");
-    Content::of(upper()).push(&at, "app", "latest");
+    for (image, tag) in [(base(), "1.0"), (upper(), "1.1"), (upper(), "latest")] {
+        Content::of(image).push(&at, "app", tag);
+        // The times of files are as fine as the ticks of the kernel: the order of pushes is to be that of the times.
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     Signed::new("signed").push(&at, "team/signed", "2.0");
     server
 }
