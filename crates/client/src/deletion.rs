@@ -10,10 +10,8 @@ use crate::{Client, Error, Result, Target};
 /// The answer to a deletion.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is gone.
+    /// It is gone, maybe by another request.
     Gone,
-    /// There is nothing of that name, or not any more.
-    Absent,
     /// The registry cannot delete it so, or deleting is switched off there.
     Unsupported(StatusCode),
 }
@@ -24,16 +22,16 @@ impl Client {
     /// # Errors
     /// When the user may not delete, or the registry fails.
     pub async fn delete_manifest(&self, repository: &str, reference: &Reference) -> Result<Deleted> {
-        let answer = self.ask_to_delete(repository, reference).await?;
-        // Registries also answer so where they have no such deletion at all.
-        if answer == Deleted::Absent && self.manifest_digest(repository, reference).await?.is_some() {
-            return Ok(Deleted::Unsupported(StatusCode::NOT_FOUND));
+        if let Some(answer) = self.ask_to_delete(repository, reference).await? {
+            return Ok(answer);
         }
-        Ok(answer)
+        // Registries also answer so where they have no such deletion at all.
+        let still_there = self.manifest_digest(repository, reference).await?;
+        Ok(still_there.map_or(Deleted::Gone, |_| Deleted::Unsupported(StatusCode::NOT_FOUND)))
     }
 
-    /// The answer of the registry to a deletion, as it is.
-    async fn ask_to_delete(&self, repository: &str, reference: &Reference) -> Result<Deleted> {
+    /// The answer of the registry to a deletion; `None`: it says that there is nothing of that name.
+    async fn ask_to_delete(&self, repository: &str, reference: &Reference) -> Result<Option<Deleted>> {
         let path = format!("/v2/{repository}/manifests/{reference}");
         let scope = format!("repository:{repository}:pull,delete");
         let target = Target::new(path, scope, Some(repository.to_owned()));
@@ -41,11 +39,11 @@ impl Client {
         let answer = self.change(&target, Method::DELETE, &url, HeaderMap::new(), Bytes::new());
         let answer = answer.await?;
         match answer.status {
-            StatusCode::NOT_FOUND => Ok(Deleted::Absent),
+            StatusCode::NOT_FOUND => Ok(None),
             status @ (StatusCode::BAD_REQUEST
             | StatusCode::METHOD_NOT_ALLOWED
-            | StatusCode::NOT_IMPLEMENTED) => Ok(Deleted::Unsupported(status)),
-            _ => answer.successful(&target.path).map(|_| Deleted::Gone),
+            | StatusCode::NOT_IMPLEMENTED) => Ok(Some(Deleted::Unsupported(status))),
+            _ => answer.successful(&target.path).map(|_| Some(Deleted::Gone)),
         }
     }
 
@@ -56,7 +54,7 @@ impl Client {
     pub async fn deletes(&self, repository: &str) -> Result<bool> {
         let nothing = Reference::Digest(unknown_digest());
         let answer = self.ask_to_delete(repository, &nothing).await?;
-        Ok(!matches!(answer, Deleted::Unsupported(_)))
+        Ok(!matches!(answer, Some(Deleted::Unsupported(_))))
     }
 
     /// Whether the registry deletes a tag alone: it is asked to delete one that there is none of. Many only delete by digest.
@@ -69,7 +67,7 @@ impl Client {
             .parse()
             .map_err(|_| Error::not_a_registry(&text, "it is no tag"))?;
         let answer = self.ask_to_delete(repository, &Reference::Tag(tag)).await?;
-        Ok(!matches!(answer, Deleted::Unsupported(_)))
+        Ok(!matches!(answer, Some(Deleted::Unsupported(_))))
     }
 }
 

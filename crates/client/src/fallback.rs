@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::time::sleep;
 use wharf_oci::{Descriptor, Digest, Reference, Tag, media_type, referrers_tag};
 
-use crate::{Client, Error, MANIFEST_LIMIT, Result, Target};
+use crate::{Client, Error, MANIFEST_LIMIT, Result, Target, wire::Answer};
 
 /// How often a list is written, because another client writes it as well.
 const ATTEMPTS: u32 = 5;
@@ -57,14 +57,19 @@ impl Client {
         ))
     }
 
+    /// What is at the fallback tag `target`; `None`: there is no such tag.
+    pub(crate) async fn at_fallback(&self, target: &Target) -> Result<Option<Answer>> {
+        match self.get(target, &target.path, MANIFEST_LIMIT).await {
+            Err(Error::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(None),
+            answer => answer.map(Some),
+        }
+    }
+
     /// The list at `tag` as JSON, with an array `manifests`; an empty one where there is none.
     async fn fallback_index(&self, repository: &str, tag: &Tag) -> Result<Value> {
         let target = Target::pull(repository, &format!("manifests/{tag}"));
-        let answer = match self.get(&target, &target.path, MANIFEST_LIMIT).await {
-            Err(Error::Refused { status, .. }) if status == StatusCode::NOT_FOUND => {
-                return Ok(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []}));
-            }
-            answer => answer?,
+        let Some(answer) = self.at_fallback(&target).await? else {
+            return Ok(json!({"schemaVersion": 2, "mediaType": media_type::OCI_INDEX, "manifests": []}));
         };
         let announced = answer.header(&header::CONTENT_TYPE).unwrap_or_default();
         index_of(&answer.body, announced).ok_or_else(|| {

@@ -3,8 +3,8 @@
 
 use std::collections::HashSet;
 
-use http::{StatusCode, header};
-use wharf_oci::{Descriptor, Digest, ManifestView, Reference, media_type, referrers_tag};
+use http::header;
+use wharf_oci::{Descriptor, Digest, ManifestView, media_type, referrers_tag};
 
 use crate::{Client, Error, MANIFEST_LIMIT, Result, Target, error::is_unsupported};
 
@@ -73,14 +73,12 @@ impl Client {
     /// # Errors
     /// When the tag cannot be read, or is no list; without it the list is empty.
     pub async fn fallback(&self, repository: &str, subject: &Digest) -> Result<Vec<Descriptor>> {
-        let tag = Reference::Tag(referrers_tag(subject));
-        let target = Target::pull(repository, &format!("manifests/{tag}"));
-        match self.get(&target, &target.path, MANIFEST_LIMIT).await {
-            Ok(answer) => Ok(ManifestView::parse_stored(&answer.body)
+        let target = Target::pull(repository, &format!("manifests/{}", referrers_tag(subject)));
+        match self.at_fallback(&target).await? {
+            Some(answer) => Ok(ManifestView::parse_stored(&answer.body)
                 .map_err(|error| Error::not_a_registry(&target.path, &error.to_string()))?
                 .manifests),
-            Err(Error::Refused { status, .. }) if status == StatusCode::NOT_FOUND => Ok(Vec::new()),
-            Err(error) => Err(error),
+            None => Ok(Vec::new()),
         }
     }
 }

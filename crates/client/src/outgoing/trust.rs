@@ -61,17 +61,21 @@ impl Trust {
         identity: Option<&Identity>,
     ) -> Result<Option<ClientConfig>, TrustError> {
         let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier: Arc<dyn ServerCertVerifier> = match self {
-            Self::System => Arc::new(SystemVerifier(Arc::clone(&provider))),
-            Self::SystemAnd(authorities) => verifier(authorities, Arc::clone(&provider))?,
+        let trusted = match self {
+            Self::System => None,
+            Self::SystemAnd(authorities) => Some(Trusted::new(authorities, Arc::clone(&provider))?),
             Self::Anything => return Ok(None),
+        };
+        let verifier = Verifier {
+            provider: Arc::clone(&provider),
+            trusted,
         };
         let failed = |error: rustls::Error| TrustError::Tls(error.to_string());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(failed)?
             .dangerous()
-            .with_custom_certificate_verifier(verifier);
+            .with_custom_certificate_verifier(Arc::new(verifier));
         let mut config = match identity {
             Some(Identity { chain, key, .. }) => config
                 .with_client_auth_cert(chain.clone(), key.clone_key())
@@ -110,7 +114,7 @@ impl std::fmt::Debug for Identity {
 /// # Errors
 /// When no authority is installed.
 pub fn load_system_authorities() -> Result<(), TrustError> {
-    system_verifier().map(drop)
+    trusted_by_system().map(drop)
 }
 
 /// The message of the TLS library about a failed request.
@@ -144,43 +148,10 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     wrapped.map_or(error, |wrapped| innermost(wrapped))
 }
 
-fn system_verifier() -> Result<&'static Trusted, TrustError> {
-    static SYSTEM: OnceLock<Result<Arc<Trusted>, TrustError>> = OnceLock::new();
-    let system = SYSTEM.get_or_init(|| verifier(Vec::new(), Arc::new(aws_lc_rs::default_provider())));
-    match system {
-        Ok(verifier) => Ok(verifier),
-        Err(error) => Err(error.clone()),
-    }
-}
-
-/// Trusts the authorities of the system and `more`.
-fn verifier(
-    more: Vec<CertificateDer<'static>>,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<Trusted>, TrustError> {
-    let mut roots = RootCertStore::empty();
-    let mut certificates = more;
-    for authority in &certificates {
-        roots
-            .add(authority.clone())
-            .map_err(|error| TrustError::Tls(error.to_string()))?;
-    }
-    let found = rustls_native_certs::load_native_certs();
-    for error in &found.errors {
-        tracing::warn!(%error, "cannot read certificate authorities");
-    }
-    roots.add_parsable_certificates(found.certs.iter().cloned());
-    if roots.is_empty() {
-        return Err(TrustError::NoAuthorities);
-    }
-    certificates.extend(found.certs);
-    let by_chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| TrustError::Tls(error.to_string()))?;
-    Ok(Arc::new(Trusted {
-        by_chain,
-        certificates,
-    }))
+fn trusted_by_system() -> Result<&'static Trusted, TrustError> {
+    static SYSTEM: OnceLock<Result<Trusted, TrustError>> = OnceLock::new();
+    let system = SYSTEM.get_or_init(|| Trusted::new(Vec::new(), Arc::new(aws_lc_rs::default_provider())));
+    system.as_ref().map_err(Clone::clone)
 }
 
 /// Checks certificates as clients in Go do: by the chain to a trusted authority, or because the certificate of the server is
@@ -193,6 +164,52 @@ struct Trusted {
 }
 
 impl Trusted {
+    /// Trusts the authorities of the system and `more`.
+    fn new(more: Vec<CertificateDer<'static>>, provider: Arc<CryptoProvider>) -> Result<Self, TrustError> {
+        let mut roots = RootCertStore::empty();
+        let mut certificates = more;
+        for authority in &certificates {
+            roots
+                .add(authority.clone())
+                .map_err(|error| TrustError::Tls(error.to_string()))?;
+        }
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "cannot read certificate authorities");
+        }
+        roots.add_parsable_certificates(found.certs.iter().cloned());
+        if roots.is_empty() {
+            return Err(TrustError::NoAuthorities);
+        }
+        certificates.extend(found.certs);
+        let by_chain = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| TrustError::Tls(error.to_string()))?;
+        Ok(Self {
+            by_chain,
+            certificates,
+        })
+    }
+
+    fn verify(
+        &self,
+        shown: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let by_chain = self
+            .by_chain
+            .verify_server_cert(shown, intermediates, name, ocsp_response, now);
+        match by_chain {
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))) if is_authority(shown) => {
+                self.verify_authority(shown, name, now)
+            }
+            other => other,
+        }
+    }
+
     /// Checks a certificate that the chain says nothing about, because it is an authority's: name, time and purpose, if it is
     /// trusted itself.
     fn verify_authority(
@@ -243,58 +260,15 @@ fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     constraints.is_ok_and(|found| found.is_some_and(|found| found.value.ca))
 }
 
-impl ServerCertVerifier for Trusted {
-    fn verify_server_cert(
-        &self,
-        end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        server_name: &ServerName<'_>,
-        ocsp_response: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let by_chain =
-            self.by_chain
-                .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now);
-        match by_chain {
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(_)))
-                if is_authority(end_entity) =>
-            {
-                self.verify_authority(end_entity, server_name, now)
-            }
-            other => other,
-        }
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.by_chain
-            .verify_tls12_signature(message, certificate, signature)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.by_chain
-            .verify_tls13_signature(message, certificate, signature)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.by_chain.supported_verify_schemes()
-    }
+/// Checks what a server shows in the handshake.
+#[derive(Debug)]
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    /// `None`: what the system trusts, which is read when the first certificate comes
+    trusted: Option<Trusted>,
 }
 
-/// Checks certificates with the authorities of the system, and reads these when the first certificate comes.
-#[derive(Debug)]
-struct SystemVerifier(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for SystemVerifier {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -303,8 +277,11 @@ impl ServerCertVerifier for SystemVerifier {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let system = system_verifier().map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))?;
-        system.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+        let trusted = match &self.trusted {
+            Some(trusted) => trusted,
+            None => trusted_by_system().map_err(|error| rustls::Error::Other(OtherError(Arc::new(error))))?,
+        };
+        trusted.verify(end_entity, intermediates, server_name, ocsp_response, now)
     }
 
     fn verify_tls12_signature(
@@ -313,7 +290,7 @@ impl ServerCertVerifier for SystemVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         crypto::verify_tls12_signature(message, certificate, signature, algorithms)
     }
 
@@ -323,12 +300,14 @@ impl ServerCertVerifier for SystemVerifier {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
+        let algorithms = &self.provider.signature_verification_algorithms;
         crypto::verify_tls13_signature(message, certificate, signature, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -365,9 +344,10 @@ mod tests {
         shown: &CertificateDer<'_>,
         name: &str,
     ) -> Result<(), rustls::Error> {
-        let verifier = verifier(vec![trusted.clone()], Arc::new(aws_lc_rs::default_provider())).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let trusted = Trusted::new(vec![trusted.clone()], provider).unwrap();
         let name = ServerName::try_from(name.to_owned()).unwrap();
-        let verified = verifier.verify_server_cert(shown, &[], &name, &[], UnixTime::now());
+        let verified = trusted.verify(shown, &[], &name, &[], UnixTime::now());
         verified.map(drop)
     }
 

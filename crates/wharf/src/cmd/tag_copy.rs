@@ -99,7 +99,7 @@ pub(crate) fn rename(arguments: &TagCp) -> anyhow::Result<()> {
             );
         }
         match client.delete_manifest(repository, &old).await {
-            Ok(Deleted::Gone | Deleted::Absent) => Ok(outcome(&to, written, Some(from.to_string()))),
+            Ok(Deleted::Gone) => Ok(outcome(&to, written, Some(from.to_string()))),
             Ok(Deleted::Unsupported(status)) => bail!(
                 "`{}:{}` is there, but the registry does not delete `{repository}:{from}` ({status})",
                 to.repository,

@@ -234,7 +234,7 @@ async fn delete(other: &OtherRegistry, plan: &Going, went: &mut Going) -> anyhow
         };
         match client.delete_manifest(repository, &reference).await? {
             // What went along with something else, or by the hand of another client, is gone as well.
-            Deleted::Gone | Deleted::Absent => went.add(step.clone()),
+            Deleted::Gone => went.add(step.clone()),
             Deleted::Unsupported(status) => bail!(
                 "`{}` does not delete `{repository}` at `{reference}` ({status})",
                 other.host

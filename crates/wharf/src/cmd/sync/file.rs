@@ -102,19 +102,8 @@ const KEYS: [&str; 11] = [
     "platforms",
     "referrers",
 ];
-/// Keys of the defaults: those that several entries can have in common.
-const DEFAULTS: [&str; 10] = [
-    "from",
-    "to",
-    "not_repositories",
-    "tags",
-    "not_tags",
-    "semver",
-    "suffix",
-    "newest",
-    "platforms",
-    "referrers",
-];
+/// The key of an entry that the defaults do not have: entries have no repositories in common.
+const OF_ENTRY_ALONE: &str = "repositories";
 const ROOT: [&str; 2] = ["defaults", "sync"];
 /// Words that other programs have for the same.
 const OTHERS: [(&str, &str); 16] = [
@@ -206,7 +195,8 @@ impl Reader {
             }),
             None => &nothing,
         };
-        self.check_keys(defaults, &DEFAULTS);
+        let common: Vec<&str> = KEYS.into_iter().filter(|key| *key != OF_ENTRY_ALONE).collect();
+        self.check_keys(defaults, &common);
         let list = match root.get("sync").map(|node| (node, &node.value)) {
             Some((_, Value::List(list))) if !list.is_empty() => list,
             Some((node, _)) => {

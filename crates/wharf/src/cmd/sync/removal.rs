@@ -20,7 +20,7 @@ use super::{
 };
 use crate::cmd::transfer::is_of_digest;
 
-/// Tags of one deletion by a wharf, whose answers name no more.
+/// Tags of one deletion by a wharf: its answers name no more.
 const AT_ONCE: usize = 1000;
 
 /// How deletions are done.
@@ -464,7 +464,7 @@ async fn apply_digests(
             let name = repository.name.as_str();
             let reference = Reference::Digest(*digest);
             let outcome = match repository.client.delete_manifest(name, &reference).await {
-                Ok(Deleted::Gone | Deleted::Absent) => Ok(()),
+                Ok(Deleted::Gone) => Ok(()),
                 Ok(Deleted::Unsupported(status)) => {
                     Err(format!("the registry does not delete, or not so ({status})"))
                 }
