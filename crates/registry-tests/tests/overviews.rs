@@ -41,6 +41,30 @@ pub(crate) async fn list(registry: &Registry, name: &RepoName, wanted: TagsWante
     registry.list_tags(name, wanted, &EveryTag).await.unwrap()
 }
 
+/// The names of all tags, from pages of `limit`.
+pub(crate) async fn in_pages(
+    registry: &Registry,
+    name: &RepoName,
+    order: Order,
+    limit: usize,
+) -> Vec<String> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let wanted = TagsWanted {
+            order,
+            after: after.as_ref(),
+            limit,
+            ..ALL
+        };
+        let page = list(registry, name, wanted).await;
+        found.extend(page.tags.into_iter().map(|row| row.tag.to_string()));
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return found,
+        }
+    }
+}
+
 /// Pushes an image, of which `content` is the layer, under the tag of the same text.
 pub(crate) async fn pushed(registry: &Arc<Registry>, name: &RepoName, content: &str) -> Digest {
     let manifest = image(registry, name, content, "").await;
@@ -113,21 +137,7 @@ async fn the_newest_tags_come_first((registry, storage): (Arc<Registry>, Arc<dyn
     expected.sort();
     let expected: Vec<&str> = expected.iter().map(|(_, tag)| tag.as_str()).collect();
     for limit in 1..=5 {
-        let (mut found, mut after) = (Vec::new(), None);
-        loop {
-            let wanted = TagsWanted {
-                order: Order::Pushed,
-                after: after.as_ref(),
-                limit,
-                ..ALL
-            };
-            let page = list(&registry, &app, wanted).await;
-            found.extend(page.tags.into_iter().map(|row| row.tag.to_string()));
-            match page.next {
-                Some(next) => after = Some(next),
-                None => break,
-            }
-        }
+        let found = in_pages(&registry, &app, Order::Pushed, limit).await;
         assert_eq!(found, expected, "{limit}");
     }
     let newest = TagsWanted {
@@ -169,7 +179,7 @@ async fn a_blob_counts_once_in_the_size_of_an_image((registry, storage): (Arc<Re
     );
 }
 
-/// Sees the repositories whose names begin with the text, and of their tags those without `hidden`.
+/// Sees the repositories with names that begin with the text, and of their tags those without `hidden`.
 pub(crate) struct Below(pub(crate) &'static str);
 
 /// Sees everything.

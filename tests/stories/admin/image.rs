@@ -166,7 +166,7 @@ async fn an_index_is_shown_with_its_children_and_referrers(builder: ServerBuilde
 }
 
 /// Rules by which bob may pull some tags of one repository.
-const RULES: &str = "rules:\n\
+pub(super) const RULES: &str = "rules:\n\
      - {accounts: alice, repositories: '**', allow: [pull, push]}\n\
      - {accounts: bob, repositories: app, tags: ['1.*'], allow: pull}\n";
 

@@ -2,7 +2,7 @@
 
 use wharf_testkit::{Client, ServerBuilder, Value, eventually, image};
 
-use super::{Api, ExpectProblem as _, tags::ruled, with_users};
+use super::{Api, ExpectProblem as _, image::RULES, tags::ruled, with_users};
 
 wharf_testkit::configured_on_both_engines![
     a_page_of_tags_shows_what_they_point_at,
@@ -156,12 +156,7 @@ async fn tags_come_sorted_filtered_and_in_pages(builder: ServerBuilder) {
 }
 
 async fn tags_that_a_caller_may_not_pull_are_not_listed(builder: ServerBuilder) {
-    let server = ruled(
-        builder,
-        "rules:\n\
-         - {accounts: alice, repositories: '**', allow: [pull, push]}\n\
-         - {accounts: bob, repositories: app, tags: ['1.*'], allow: pull}\n",
-    );
+    let server = ruled(builder, RULES);
     let user = |name: &str| server.anonymous().as_user(name, "pw");
     pushed(&user("alice"), &["0.9", "1.0", "1.1", "2.0"]).await;
     let operator = Api::of_operator(&server).await;
@@ -258,12 +253,7 @@ async fn repositories_come_sorted_filtered_and_with_what_is_in_them(builder: Ser
 }
 
 async fn a_repository_shows_what_its_caller_may_pull(builder: ServerBuilder) {
-    let server = ruled(
-        builder,
-        "rules:\n\
-         - {accounts: alice, repositories: '**', allow: [pull, push]}\n\
-         - {accounts: bob, repositories: app, tags: ['1.*'], allow: pull}\n",
-    );
+    let server = ruled(builder, RULES);
     let user = |name: &str| server.anonymous().as_user(name, "pw");
     let (visible, hidden) = (image::docker(1), image::docker(2));
     for repository in ["app", "secret"].map(|name| user("alice").repository(name)) {
