@@ -142,7 +142,7 @@ impl Client {
             return serde_json::from_slice(&answer.body).map_err(|_| AdministrationError::NotWharf { host });
         }
         Err(match Problem::read(&answer.body) {
-            // A wharf that is overloaded, or a proxy whose wharf is, says nothing about what is there.
+            // An overloaded wharf, or the proxy before one, says nothing about what is there.
             None if is_passing(answer.status) => answer.successful(&target.path).err().map_or_else(
                 || AdministrationError::NotWharf { host },
                 AdministrationError::Registry,

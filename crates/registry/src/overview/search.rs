@@ -111,8 +111,8 @@ pub struct SearchPage {
     pub hits: Vec<SearchHit>,
     /// The place after which the next page begins; `None`: everything was looked at.
     pub next: Option<SearchPlace>,
-    /// How many images were not looked at whole: manifests of them are missing or damaged, or they have too many parts. A repository among
-    /// whose tags too few are visible counts as one.
+    /// How many images were not looked at whole: manifests of them are missing or damaged, or they have too many parts. A repository with too few visible
+    /// tags among very many counts as one.
     pub incomplete: usize,
 }
 

@@ -136,7 +136,7 @@ mod tests {
         assert_eq!(PullCounts::None.totals(&[&name]).await, (None, None));
     }
 
-    /// A replica whose counts cannot be understood may have counted pulls.
+    /// A replica may have counted pulls though its counts cannot be understood.
     #[tokio::test]
     async fn pulls_of_which_some_cannot_be_understood_are_left_out_with_the_reason() {
         let objects: Arc<dyn Objects> = Arc::new(ObjectStorage::in_memory());

@@ -20,7 +20,7 @@ pub(crate) struct ListedReferrers {
     pub(crate) of: ReferrersOf,
 }
 
-/// The image whose referrers are listed.
+/// The image of the referrers that are listed.
 #[derive(Debug, Args)]
 pub(crate) struct ReferrersOf {
     /// The image, such as localhost:5000/app:1.0, or with @sha256:… behind the name.
