@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use wharf_budget::Budget;
 use wharf_oci::{Descriptor, PageRequest, RepoName, is_referrers_tag};
-use wharf_storage::{Storage, elsewhere::Elsewhere};
+use wharf_storage::{FoundPage, Storage, elsewhere::Elsewhere};
 
 use crate::{
     coordination::{Pace, Run},
@@ -162,11 +162,26 @@ impl Registry {
 
     /// As [`tags`](Self::tags); `None` when there is no such repository.
     pub(crate) async fn shown_tags(&self, name: &RepoName, page: &PageRequest) -> Result<Option<NamePage>> {
+        let page = self.found_tags(name, page, 0).await?;
+        Ok(page.map(|page| NamePage {
+            names: page.found.into_iter().map(|tag| tag.name).collect(),
+            more: page.more,
+        }))
+    }
+
+    /// As [`shown_tags`](Self::shown_tags), with what the store tells by the way of their links, and of so many `others` of the objects of
+    /// each.
+    pub(crate) async fn found_tags(
+        &self,
+        name: &RepoName,
+        page: &PageRequest,
+        others: usize,
+    ) -> Result<Option<FoundPage>> {
         let shown: fn(&str) -> bool = match self.options.referrers_tags {
             true => |tag| !is_referrers_tag(tag),
             false => |_| true,
         };
-        self.tree.tags.page(name, page, shown).await
+        self.tree.tags.page(name, page, shown, others).await
     }
 
     /// Begins a run of the collector beside requests of this process, and of others that share the store; `None` when

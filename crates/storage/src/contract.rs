@@ -128,6 +128,7 @@ cases! {$ always {
     read_unless_it_is_of_that_version
     missing_is_not_found
     directory_is_not_an_object
+    stat_below_tells_what_stat_tells
     nothing_is_below_an_object
     equal_versions_mean_equal_content
     stream_ranges

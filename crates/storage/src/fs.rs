@@ -518,6 +518,12 @@ impl<D: Disk> Objects for FsStorage<D> {
         self.engine.stat(key)
     }
 
+    async fn stat_below(&self, dir: &Key, names: &[Box<str>], path: &Key) -> Result<Vec<Option<Stat>>> {
+        let (dir, names, path) = (dir.clone(), names.to_vec(), path.clone());
+        self.run(move |engine| engine.stat_below(&dir, &names, &path))
+            .await
+    }
+
     async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
         self.engine.read(key, limit).await
     }
@@ -621,6 +627,7 @@ impl<D: Disk> Objects for FsStorage<D> {
             let wanted = Wanted {
                 object: &object,
                 besides: &besides,
+                others: 0,
             };
             engine.names_with(&dir, wanted, after.as_deref(), limit)
         })

@@ -214,6 +214,11 @@ pub fn in_tag_link() -> Key {
     Key::from_safe(TAG_LINK.to_owned())
 }
 
+/// The path of the link below a directory whose name is a digest, in [`revisions_of`] and elsewhere.
+pub fn in_digest() -> Key {
+    Key::from_safe("link".to_owned())
+}
+
 /// The directory whose names are the algorithms, and below them the hex digits, of all digests that a tag ever had.
 pub fn tag_history(repository: &impl InTree, tag: &(impl AsRef<str> + ?Sized)) -> Key {
     let (path, tag) = (repository.path(), tag.as_ref());

@@ -160,6 +160,11 @@ impl Objects for Metered {
         self.meters.time(Operation::Stat, self.inner.stat(key)).await
     }
 
+    async fn stat_below(&self, dir: &Key, names: &[Box<str>], path: &Key) -> Result<Vec<Option<Stat>>> {
+        let work = self.inner.stat_below(dir, names, path);
+        self.meters.time(Operation::Stat, work).await
+    }
+
     async fn read(&self, key: &Key, limit: u64) -> Result<Object> {
         self.meters
             .time(Operation::Read, self.inner.read(key, limit))

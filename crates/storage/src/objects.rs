@@ -11,10 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::Stream;
 
-use crate::{Error, Key, Obstacle, Result, Version};
-
-#[cfg(doc)]
-use crate::ErrorKind;
+use crate::{Error, ErrorKind, Key, Obstacle, Result, Version};
 
 /// A store of bytes at keys.
 ///
@@ -41,6 +38,27 @@ pub trait Objects: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// [`ErrorKind::NotFound`] when there is no object, and for a directory.
     async fn stat(&self, key: &Key) -> Result<Stat>;
+
+    /// Returns size and version of the object at `dir/<name>/<path>` for each of `names`, in their order; `None` where there is none.
+    ///
+    /// On a file system this costs a fraction of as many calls of [`stat`](Self::stat), elsewhere as much.
+    ///
+    /// # Errors
+    ///
+    /// Only errors of the engine; then nothing is known of any name.
+    async fn stat_below(&self, dir: &Key, names: &[Box<str>], path: &Key) -> Result<Vec<Option<Stat>>> {
+        let mut stats = Vec::with_capacity(names.len());
+        for name in names {
+            let key = dir.join(&format!("{name}/{path}"));
+            let key = key.map_err(|error| Error::with_source(ErrorKind::Other, "look at objects", error))?;
+            stats.push(match self.stat(&key).await {
+                Ok(stat) => Some(stat),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            });
+        }
+        Ok(stats)
+    }
 
     /// Reads the whole object at `key`.
     ///
@@ -480,6 +498,8 @@ pub struct Wanted<'a> {
     pub object: &'a Key,
     /// Paths of objects of which one is there, too. If there are none, the first object is enough.
     pub besides: &'a [Key],
+    /// How many of the other objects below each name are [told](Found::others) at most
+    pub others: usize,
 }
 
 /// A page of names that have [what was wanted](Wanted).
@@ -498,6 +518,11 @@ pub struct Found {
     pub name: Box<str>,
     /// Version of the [object](Wanted::object), where the engine came to know it by the way, as a bucket does
     pub version: Option<Version>,
+    /// When that object was written, where the engine came to know it by the way
+    pub modified: Option<SystemTime>,
+    /// Paths of other objects below the name, each with the time at which it was written, as far as the engine came to know them by the
+    /// way: never more than [`Wanted::others`], and not always all
+    pub others: Vec<(Box<str>, SystemTime)>,
 }
 
 /// Which repositories [`Objects::repositories`] returns.

@@ -11,6 +11,7 @@
 //! of 128 bits, with keys that no client knows, of the place and the version of the link; its memory is limited.
 
 use std::{
+    convert::Infallible,
     hash::{BuildHasher as _, RandomState},
     sync::Arc,
     time::SystemTime,
@@ -22,11 +23,17 @@ use wharf_storage::{Key, Stat, Storage, Version};
 
 use crate::{
     cache::FEW,
-    tree::link::{self, Link},
+    tree::{
+        link::{self, Link},
+        parallel::in_parallel,
+    },
 };
 
 /// How many links are remembered, some sixty bytes each.
 const CAPACITY: u64 = 1 << 19;
+
+/// How many links of a directory one job looks at.
+const AT_ONCE: usize = 1024;
 
 /// A link whose path names a digest, as a listing shows it.
 #[derive(Debug, Clone)]
@@ -87,7 +94,7 @@ impl KnownLinks {
     }
 
     /// What the link at `key` holds, which no listing showed; `own` is the digest that its path names, if it names one.
-    pub(super) async fn find(&self, key: &Key, own: Option<&Digest>) -> Link {
+    async fn find(&self, key: &Key, own: Option<&Digest>) -> Link {
         if self.storage.is_shared() {
             // There a look takes as long as a read.
             return link::read(&*self.storage, key).await;
@@ -97,6 +104,49 @@ impl KnownLinks {
             Err(error) if error.is_not_found() => Link::Absent,
             Err(error) => Link::Damaged(error.to_string()),
         }
+    }
+
+    /// What the links at `directory/<name>/<path>` hold, which no listing showed, in the order of the names; each is `named` with the
+    /// digest that its path names, if it names one.
+    pub(super) async fn find_below(
+        &self,
+        directory: &Key,
+        named: Vec<(Box<str>, Option<Digest>)>,
+        path: &Key,
+    ) -> Vec<Link> {
+        let jobs = named
+            .chunks(AT_ONCE)
+            .map(|chunk| async move { Ok::<_, Infallible>(self.find_some(directory, chunk, path).await) });
+        let Ok(found) = in_parallel(jobs).await;
+        found.into_iter().flatten().collect()
+    }
+
+    async fn find_some(
+        &self,
+        directory: &Key,
+        named: &[(Box<str>, Option<Digest>)],
+        path: &Key,
+    ) -> Vec<Link> {
+        let stats = match self.storage.is_shared() {
+            true => None,
+            false => {
+                let names: Vec<Box<str>> = named.iter().map(|(name, _)| name.clone()).collect();
+                self.storage.stat_below(directory, &names, path).await.ok()
+            }
+        };
+        let stats = stats.unwrap_or_default();
+        let mut links = Vec::with_capacity(named.len());
+        for (number, (name, own)) in named.iter().enumerate() {
+            let below = format!("{name}/{path}");
+            links.push(match (stats.get(number), directory.join(&below)) {
+                (Some(None), _) => Link::Absent,
+                (Some(Some(stat)), Ok(key)) => self.look_up(&key, stat.version.as_ref(), own.as_ref()).await,
+                // What went wrong concerns this link, or another one.
+                (None, Ok(key)) => self.find(&key, own.as_ref()).await,
+                (_, Err(error)) => Link::Damaged(error.to_string()),
+            });
+        }
+        links
     }
 
     /// What the `listed` link at `key` holds.

@@ -175,11 +175,14 @@ impl Survey {
             .filter(|entry| entry.is_dir)
             .map(|entry| entry.name)
             .collect();
-        let (storage, links) = (Arc::clone(storage), Arc::clone(links));
+        let named = tags.iter().map(|tag| (tag.clone(), None)).collect();
+        let directory = layout::tags(&self.repository);
+        let current = links.find_below(&directory, named, &layout::in_tag_link()).await;
         let repository = self.repository.clone();
-        let tags = in_jobs(tags, move |tag| {
-            let (storage, links) = (Arc::clone(&storage), Arc::clone(&links));
-            find_tag(storage, links, repository.clone(), tag, options)
+        let storage = Arc::clone(storage);
+        let found = tags.into_iter().zip(current).collect();
+        let tags = in_jobs(found, move |(tag, current)| {
+            found_tag(Arc::clone(&storage), repository.clone(), tag, current, options)
         });
         self.note_tags(tags.await?);
         Ok(())
@@ -206,12 +209,20 @@ impl Survey {
         let found = by_digest(storage, &layout::revisions(&self.repository)).await?;
         self.has_unknown_entries |= found.has_unknown_entries;
         self.note_algorithms(found.unknown_algorithms);
-        let (links, repository) = (Arc::clone(links), self.repository.clone());
-        let revisions = in_jobs(found.digests, move |digest| {
-            let (links, key) = (Arc::clone(&links), layout::revision_link(&repository, &digest));
-            async move { Ok((digest, links.find(&key, Some(&digest)).await)) }
-        });
-        self.note_revisions(revisions.await?);
+        for digests in found
+            .digests
+            .chunk_by(|one, next| one.algorithm() == next.algorithm())
+        {
+            let Some(first) = digests.first() else { continue };
+            let directory = layout::revisions_of(&self.repository, first.algorithm());
+            let named = digests
+                .iter()
+                .map(|digest| (digest.hex().to_string().into(), Some(*digest)));
+            let held = links
+                .find_below(&directory, named.collect(), &layout::in_digest())
+                .await;
+            self.note_revisions(digests.iter().copied().zip(held).collect());
+        }
         Ok(())
     }
 
@@ -443,14 +454,14 @@ pub(crate) async fn look_up_all(
     .await
 }
 
-async fn find_tag(
+/// The tag `name` of `repository` in a directory, whose link is `current`.
+async fn found_tag(
     storage: Arc<dyn Storage>,
-    links: Arc<KnownLinks>,
     repository: Repository,
     name: Box<str>,
+    current: Link,
     options: CollectOptions,
 ) -> Result<FoundTag> {
-    let current = links.find(&layout::tag_link(&repository, &name), None).await;
     let is_history_needed = options.delete_untagged || matches!(current, Link::Damaged(_));
     let history = if is_history_needed {
         by_digest(&*storage, &layout::tag_history(&repository, &name)).await?

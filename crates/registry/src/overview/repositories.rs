@@ -9,7 +9,7 @@ use super::{
     content::{Content, MOST_BLOBS, MOST_MANIFESTS},
     order::{First, Order, Page, Place},
     reads::{LISTING, Reads, Stop},
-    tags::{TagWalk, Tagged},
+    tags::{Named, TagWalk, Tagged},
 };
 use crate::{
     error::{Error, Result},
@@ -353,8 +353,10 @@ impl Registry {
             // Those that are hidden cost as much.
             reads.take(LISTING + names.len())?;
             passed += names.len();
-            let visible = names.into_iter().filter(|tag| sight.sees(name, Some(tag)));
-            let visible: Vec<Tag> = visible.collect();
+            let visible = names
+                .into_iter()
+                .filter(|named| sight.sees(name, Some(&named.tag)));
+            let visible: Vec<Named> = visible.collect();
             for Tagged { pushed, digest } in self.pushed(name, visible, wish == Wish::Roots).await? {
                 tags.count += 1;
                 tags.pushed = tags.pushed.max(Some(pushed));

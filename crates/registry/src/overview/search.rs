@@ -17,7 +17,7 @@ use super::{
     order::PlaceError,
     reads::{LISTING, Reads, Spent},
     repositories::RepositorySight,
-    tags::{Located, TagWalk},
+    tags::{Located, Named, TagWalk},
 };
 use crate::{
     error::{Error, Result},
@@ -290,8 +290,10 @@ impl Registry {
                 Err(error) => return Err(error),
             };
             _ = running.names.take(LISTING + tags.len());
-            let visible = tags.into_iter().filter(|tag| sight.sees(name, Some(tag)));
-            let visible: Vec<Tag> = visible.collect();
+            let visible = tags
+                .into_iter()
+                .filter(|named| sight.sees(name, Some(&named.tag)));
+            let visible: Vec<Named> = visible.collect();
             // A page ends at a tag that is visible: its place goes to the client.
             if visible.is_empty() {
                 match running.names.are_spent() {
@@ -325,19 +327,22 @@ impl Registry {
         &self,
         running: &Running<'_>,
         (name, is_first): (&RepoName, bool),
-        tags: Vec<Tag>,
+        tags: Vec<Named>,
         found: &mut Found,
     ) -> Result<Option<Tag>> {
-        let (first, last) = (tags.first().cloned(), tags.last().cloned());
+        let first = tags.first().cloned();
+        let last = tags.last().map(|named| named.tag.clone());
         if !running.looks_at_images() {
-            found.hits.extend(tags.into_iter().filter_map(|tag| {
-                Some(SearchHit {
-                    repository: name.clone(),
-                    digest: None,
-                    matches: vec![running.in_name(tag.as_str())?],
-                    tag: Some(tag),
-                })
-            }));
+            found
+                .hits
+                .extend(tags.into_iter().filter_map(|Named { tag, .. }| {
+                    Some(SearchHit {
+                        repository: name.clone(),
+                        digest: None,
+                        matches: vec![running.in_name(tag.as_str())?],
+                        tag: Some(tag),
+                    })
+                }));
             return Ok(last);
         }
         if !is_first {
@@ -352,14 +357,15 @@ impl Registry {
         let reads = Reads::new(MOST_AT_FIRST);
         let searched = self.search_images(running, name, tags, &reads).await?;
         _ = running.reads.take(MOST_AT_FIRST - reads.left());
-        if !reads.are_spent() || first == last {
+        let first_tag = first.as_ref().map(|named| named.tag.clone());
+        if !reads.are_spent() || first_tag == last {
             found.add(searched);
             return Ok(last);
         }
         // All of them are too much for one request, which ends here.
-        let (reads, tags) = (Reads::new(MOST_AT_FIRST), first.iter().cloned().collect());
+        let (reads, tags) = (Reads::new(MOST_AT_FIRST), first.into_iter().collect());
         found.add(self.search_images(running, name, tags, &reads).await?);
-        Ok(first)
+        Ok(first_tag)
     }
 
     /// What is found at `tags`, each with whether all of its image was looked at; as much of it as there are `reads` for.
@@ -367,7 +373,7 @@ impl Registry {
         &self,
         running: &Running<'_>,
         name: &RepoName,
-        tags: Vec<Tag>,
+        tags: Vec<Named>,
         reads: &Reads,
     ) -> Result<Vec<(bool, SearchHit)>> {
         if let Err(Spent) = reads.take(tags.len()) {

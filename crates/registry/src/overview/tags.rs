@@ -67,6 +67,14 @@ pub struct TagRow {
     pub image: ImageSummary,
 }
 
+/// A tag that the store named, with what it told of the tag by the way.
+#[derive(Debug, Clone)]
+pub(super) struct Named {
+    pub(super) tag: Tag,
+    /// `None`: it told nothing, as a directory does.
+    times: Option<Times>,
+}
+
 /// A tag, and its link.
 #[derive(Debug)]
 pub(super) struct Located {
@@ -142,18 +150,19 @@ impl Registry {
                 break;
             };
             passed += names.len();
-            let mut visible = names.into_iter().filter(|tag| rights.may_see(tag)).peekable();
+            let visible = names.into_iter().filter(|name| rights.may_see(&name.tag));
+            let mut visible = visible.peekable();
             let mut names = Vec::new();
-            while let Some(tag) = visible.next() {
+            while let Some(name) = visible.next() {
                 if visible.peek().is_none() {
-                    last_visible = Some(tag.clone());
+                    last_visible = Some(name.tag.clone());
                 }
-                names.extend(Some(tag).filter(|tag| matches(tag, wanted)));
+                names.extend(Some(name).filter(|name| matches(&name.tag, wanted)));
             }
             if names.len() > missing {
                 names.truncate(missing);
-                walk.go_back_to(names.last());
-                last_visible = names.last().cloned();
+                last_visible = names.last().map(|name| name.tag.clone());
+                walk.go_back_to(last_visible.as_ref());
             }
             tags.extend(self.locate(name, names).await?);
             // The place at which the next page begins is a name that the client may see.
@@ -185,7 +194,8 @@ impl Registry {
             let reads = Reads::new(MOST_SORTED);
             let mut first = First::new(wanted.order, wanted.after, wanted.limit);
             while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
-                let names: Vec<Tag> = names.into_iter().filter(is_wanted).collect();
+                let names = names.into_iter().filter(|name| is_wanted(&name.tag));
+                let names: Vec<Named> = names.collect();
                 let too_many = |_spent| Error::TooManyToSort;
                 reads.take(names.len()).map_err(too_many)?;
                 for located in self.locate(name, names).await? {
@@ -197,8 +207,9 @@ impl Registry {
         }
         let mut first = First::new(wanted.order, wanted.after, wanted.limit);
         while let Some(names) = self.next_tags(&mut walk, AT_ONCE).await? {
-            for tag in names.into_iter().filter(is_wanted) {
-                first.add(wanted.order.place_of(tag.as_str(), SystemTime::UNIX_EPOCH), tag);
+            for name in names.into_iter().filter(|name| is_wanted(&name.tag)) {
+                let place = wanted.order.place_of(name.tag.as_str(), SystemTime::UNIX_EPOCH);
+                first.add(place, name);
             }
         }
         let Page { entries, next } = first.page();
@@ -208,7 +219,11 @@ impl Registry {
     }
 
     /// The next tags of a walk through all of them, and perhaps none of a page; `None` at its end.
-    pub(super) async fn next_tags(&self, walk: &mut TagWalk<'_>, at_once: usize) -> Result<Option<Vec<Tag>>> {
+    pub(super) async fn next_tags(
+        &self,
+        walk: &mut TagWalk<'_>,
+        at_once: usize,
+    ) -> Result<Option<Vec<Named>>> {
         if walk.is_at_end {
             return Ok(None);
         }
@@ -216,12 +231,19 @@ impl Registry {
             n: Some(at_once),
             last: walk.after.as_deref().map(str::to_owned),
         };
-        let page = self.tags(walk.name, &request).await?;
-        walk.is_at_end = !page.more || page.names.is_empty();
-        walk.after = page.names.last().cloned();
-        Ok(Some(
-            page.names.iter().filter_map(|tag| tag.parse().ok()).collect(),
-        ))
+        let page = self.found_tags(walk.name, &request, histories::KEPT).await?;
+        let page = page.ok_or_else(|| Error::NameUnknown {
+            name: walk.name.clone(),
+        })?;
+        walk.is_at_end = !page.more || page.found.is_empty();
+        walk.after = page.found.last().map(|found| found.name.clone());
+        let named = page.found.into_iter().filter_map(|found| {
+            Some(Named {
+                tag: found.name.parse().ok()?,
+                times: Times::told(found),
+            })
+        });
+        Ok(Some(named.collect()))
     }
 
     /// When each of `tags` was pushed last, and at which manifest it points, if that is asked for. Those that are gone meanwhile are left
@@ -233,7 +255,7 @@ impl Registry {
     pub(super) async fn pushed(
         &self,
         name: &RepoName,
-        tags: Vec<Tag>,
+        tags: Vec<Named>,
         with_digests: bool,
     ) -> Result<Vec<Tagged>> {
         if with_digests {
@@ -242,15 +264,15 @@ impl Registry {
             return Ok(tagged.collect());
         }
         let tagged = |pushed| Tagged { pushed, digest: None };
-        if self.storage.is_shared() {
-            let times = histories::current(&*self.storage, name, &tags).await?;
-            let moved = times.into_values().filter_map(|times| times.moved);
-            return Ok(moved.map(tagged).collect());
-        }
         let (storage, name) = (Arc::clone(&self.storage), name.clone());
-        let pushed = in_jobs(tags, move |tag| {
+        let pushed = in_jobs(tags, move |Named { tag, times }| {
             let (storage, link) = (Arc::clone(&storage), layout::tag_link(&name, &tag));
-            async move { Ok(written(&*storage, &link).await?.moved) }
+            async move {
+                match times {
+                    Some(times) => Ok(times.moved),
+                    None => Ok(written(&*storage, &link).await?.moved),
+                }
+            }
         });
         Ok(pushed.await?.into_iter().flatten().map(tagged).collect())
     }
@@ -260,18 +282,10 @@ impl Registry {
     /// # Errors
     ///
     /// Errors of the store.
-    pub(super) async fn locate(&self, name: &RepoName, tags: Vec<Tag>) -> Result<Vec<Located>> {
+    pub(super) async fn locate(&self, name: &RepoName, tags: Vec<Named>) -> Result<Vec<Located>> {
         let (storage, links) = (Arc::clone(&self.storage), Arc::clone(&self.tree.links));
-        let mut listed = match storage.is_shared() {
-            true => histories::current(&*storage, name, &tags).await?,
-            false => std::collections::HashMap::new(),
-        };
-        let tags = tags.into_iter().map(|tag| {
-            let times = listed.remove(&tag);
-            (tag, times)
-        });
         let name = name.clone();
-        let located = in_jobs(tags.collect(), move |(tag, times)| {
+        let located = in_jobs(tags, move |Named { tag, times }| {
             let (storage, links) = (Arc::clone(&storage), Arc::clone(&links));
             let key = layout::tag_link(&name, &tag);
             async move {
@@ -281,7 +295,6 @@ impl Registry {
                     history,
                 } = match times {
                     Some(times) => times,
-                    None if storage.is_shared() => Times::default(),
                     None => written(&*storage, &key).await?,
                 };
                 let Some(pushed) = moved else {

@@ -3,22 +3,20 @@
 use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
-use wharf_storage::{Key, Scanned, Storage, Version, layout};
+use wharf_storage::{Found, Key, Scanned, Storage, Version, layout};
 
-use super::parallel::in_parallel;
+use super::{parallel::in_parallel, scan::PAGE};
 use crate::{
     error::{Error, Result},
     trash::record::TrashedLink,
 };
 
-/// How many objects are asked of the store at once.
-const PAGE: usize = 1000;
-
 /// Of how many tags the directories are listed one by one.
 const FEW: usize = 4;
 
-/// How many entries of the history of a tag are kept where only its link matters: those of most tags, which then need not be read.
-const KEPT: usize = 32;
+/// How many entries of the history of a tag a listing of names is asked to tell by the way: those of most tags, whose links then need not be
+/// read.
+pub(crate) const KEPT: usize = 32;
 
 /// When a tag was moved last, and its history.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,74 +41,34 @@ pub(crate) async fn of_tags(
     name: &RepoName,
     tags: &[Tag],
 ) -> Result<HashMap<Tag, Times>> {
-    of(storage, name, tags, Depth::Whole).await
-}
-
-/// As [`of_tags`], for a reader that asks for the links of the tags: of a long history only the beginning is read.
-///
-/// # Errors
-///
-/// Errors of the store.
-pub(crate) async fn current(
-    storage: &dyn Storage,
-    name: &RepoName,
-    tags: &[Tag],
-) -> Result<HashMap<Tag, Times>> {
-    of(storage, name, tags, Depth::Beginning).await
-}
-
-/// How much of a history is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    Whole,
-    /// [`KEPT`] entries, and what a listing has besides.
-    Beginning,
-}
-
-async fn of(
-    storage: &dyn Storage,
-    name: &RepoName,
-    tags: &[Tag],
-    depth: Depth,
-) -> Result<HashMap<Tag, Times>> {
     if storage.is_shared() && tags.len() > FEW {
-        return of_neighbours(storage, name, tags, depth).await;
+        return of_neighbours(storage, name, tags).await;
     }
     let times = tags.iter().map(|tag| async move {
-        let times = of_tag(storage, name, tag, depth).await?;
+        let times = of_tag(storage, name, tag).await?;
         Ok::<_, Error>((tag.clone(), times))
     });
     let times: Vec<(Tag, Times)> = in_parallel(times).await?;
     Ok(times.into_iter().collect())
 }
 
-async fn of_tag(storage: &dyn Storage, name: &RepoName, tag: &Tag, depth: Depth) -> Result<Times> {
+async fn of_tag(storage: &dyn Storage, name: &RepoName, tag: &Tag) -> Result<Times> {
     let (directory, mut after) = (layout::tag(name, tag), None);
     let mut times = Times::default();
-    // The key of the link comes before those of the history.
-    let limit = match depth {
-        Depth::Whole => PAGE,
-        Depth::Beginning => KEPT + 1,
-    };
     loop {
-        let page = storage.scan(&directory, after.as_ref(), limit).await?;
+        let page = storage.scan(&directory, after.as_ref(), PAGE).await?;
         for object in &page.objects {
-            times.add(object, &layout::tag_link(name, tag), depth);
+            times.add(object, &layout::tag_link(name, tag));
         }
         after = page.objects.last().map(|object| object.key.clone());
-        if !page.more || after.is_none() || depth == Depth::Beginning {
+        if !page.more || after.is_none() {
             return Ok(times);
         }
     }
 }
 
 /// As [`of_tags`], by listing the directory of all tags from the first to the last one, and passing over what lies between.
-async fn of_neighbours(
-    storage: &dyn Storage,
-    name: &RepoName,
-    tags: &[Tag],
-    depth: Depth,
-) -> Result<HashMap<Tag, Times>> {
+async fn of_neighbours(storage: &dyn Storage, name: &RepoName, tags: &[Tag]) -> Result<HashMap<Tag, Times>> {
     // In the order of their keys, in which the directory `a-b` comes before `a`.
     let mut wanted: Vec<(Key, &Tag)> = tags.iter().map(|tag| (layout::tag(name, tag), tag)).collect();
     wanted.sort_by(|(one, _), (other, _)| by_content(one, other));
@@ -132,7 +90,7 @@ async fn of_neighbours(
             };
             if is_below(&object.key, directory) {
                 let times = times.entry((*tag).clone()).or_default();
-                times.add(object, &layout::tag_link(name, *tag), depth);
+                times.add(object, &layout::tag_link(name, *tag));
             }
         }
         match page.objects.last() {
@@ -141,16 +99,7 @@ async fn of_neighbours(
                 let goes_on = wanted
                     .get(next)
                     .is_some_and(|(directory, _)| is_below(&last.key, directory));
-                let link_is_known = wanted
-                    .get(next)
-                    .and_then(|(_, tag)| times.get(*tag))
-                    .is_some_and(|times| times.moved.is_some());
-                match goes_on {
-                    // The rest of a long history is passed over.
-                    true if depth == Depth::Beginning && link_is_known => next += 1,
-                    true => after = Some(last.key.clone()),
-                    false => {}
-                }
+                after = goes_on.then(|| last.key.clone());
             }
             _ => break,
         }
@@ -159,13 +108,24 @@ async fn of_neighbours(
 }
 
 impl Times {
+    /// What a listing of names told of the tag `found` by the way, of its history at most [`KEPT`] entries; `None` when it told nothing.
+    pub(crate) fn told(found: Found) -> Option<Self> {
+        let history = found.others.into_iter().filter_map(|(path, since)| {
+            let digest = digest_of(&Key::new(&*path).ok()?)?;
+            Some(TrashedLink { digest, since })
+        });
+        Some(Self {
+            moved: Some(found.modified?),
+            version: found.version,
+            history: history.collect(),
+        })
+    }
+
     /// Notes an object in the directory of the tag with this `link`.
-    fn add(&mut self, object: &Scanned, link: &Key, depth: Depth) {
+    fn add(&mut self, object: &Scanned, link: &Key) {
         if object.key == *link {
             self.moved = Some(object.stat.modified);
             self.version.clone_from(&object.stat.version);
-        } else if depth == Depth::Beginning && self.history.len() >= KEPT {
-            // It says no more than the link does.
         } else if let Some(digest) = digest_of(&object.key) {
             self.history.push(TrashedLink {
                 digest,

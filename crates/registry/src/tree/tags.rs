@@ -48,8 +48,9 @@ impl Tags {
         Self { storage }
     }
 
-    /// The tags of `name` after `page.last` that are `shown`: `page.n` of them, or all. `None` when there is no such repository:
-    /// one exists once something was pushed to it, as registry:2 has it, so when it has manifests or tags, or had some.
+    /// The tags of `name` after `page.last` that are `shown`: `page.n` of them, or all, with what the store tells of their links, and of
+    /// so many `others` of their objects, by the way. `None` when there is no such repository: one exists once something was pushed to
+    /// it, as registry:2 has it, so when it has manifests or tags, or had some.
     ///
     /// # Errors
     ///
@@ -59,14 +60,15 @@ impl Tags {
         name: &RepoName,
         page: &PageRequest,
         shown: fn(&str) -> bool,
-    ) -> Result<Option<NamePage>> {
+        others: usize,
+    ) -> Result<Option<FoundPage>> {
         let wanted = page.n.unwrap_or(usize::MAX);
-        let mut found = NamePage::default();
+        let mut found = FoundPage::default();
         let mut after: Option<Box<str>> = page.last.as_deref().map(Box::from);
         let mut limit = wanted;
         let mut first = true;
         loop {
-            let listed = self.pointing(name, &[], after.as_deref(), limit).await?;
+            let listed = self.pointing(name, &[], others, after.as_deref(), limit).await?;
             if first
                 && listed.found.is_empty()
                 && !listed.more
@@ -77,17 +79,17 @@ impl Tags {
             first = false;
             found.more = listed.more;
             after = listed.found.last().map(|tag| tag.name.clone()).or(after);
-            let names = listed.found.into_iter().map(|tag| tag.name);
+            let listed = listed.found.into_iter();
             found
-                .names
-                .extend(names.filter(|name| is_tag(name) && shown(name)));
-            found.more |= found.names.len() > wanted;
-            found.names.truncate(wanted);
-            if !found.more || found.names.len() == wanted {
+                .found
+                .extend(listed.filter(|tag| is_tag(&tag.name) && shown(&tag.name)));
+            found.more |= found.found.len() > wanted;
+            found.found.truncate(wanted);
+            if !found.more || found.found.len() == wanted {
                 return Ok(Some(found));
             }
             // What is left out may be most of the directory.
-            limit = (wanted - found.names.len()).max(PAGE);
+            limit = (wanted - found.found.len()).max(PAGE);
         }
     }
 
@@ -97,7 +99,7 @@ impl Tags {
     ///
     /// Errors of the store.
     pub(crate) async fn all(&self, name: &RepoName) -> Result<Vec<Tag>> {
-        let listed = self.pointing(name, &[], None, usize::MAX).await?;
+        let listed = self.pointing(name, &[], 0, None, usize::MAX).await?;
         Ok(listed
             .found
             .iter()
@@ -136,9 +138,9 @@ impl Tags {
         }
         let listed = if digests.len() <= FEW_DIGESTS {
             let histories: Vec<Key> = digests.iter().map(layout::in_tag_history).collect();
-            self.pointing(name, &histories, None, usize::MAX).await?
+            self.pointing(name, &histories, 0, None, usize::MAX).await?
         } else {
-            self.pointing(name, &[], None, usize::MAX).await?
+            self.pointing(name, &[], 0, None, usize::MAX).await?
         };
         let digests: HashMap<Fingerprint, Digest> = digests
             .iter()
@@ -160,6 +162,7 @@ impl Tags {
         &self,
         name: &RepoName,
         histories: &[Key],
+        others: usize,
         after: Option<&str>,
         limit: usize,
     ) -> Result<FoundPage> {
@@ -167,6 +170,7 @@ impl Tags {
         let wanted = Wanted {
             object: &link,
             besides: histories,
+            others,
         };
         let tags = layout::tags(name);
         Ok(self.storage.names_with(&tags, wanted, after, limit).await?)

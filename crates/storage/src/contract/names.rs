@@ -61,6 +61,7 @@ pub(crate) async fn names_in_pages(
     let wanted = Wanted {
         object: &object,
         besides: &besides,
+        others: 0,
     };
     let mut found: Vec<String> = Vec::new();
     let mut after = (!after.is_empty()).then(|| after.to_owned());
@@ -120,6 +121,7 @@ pub async fn names_with_pages(storage: &Arc<dyn Storage>) {
     let wanted = Wanted {
         object: &object,
         besides: &[],
+        others: 2,
     };
     let page = storage.names_with(&dir, wanted, None, 0).await.expect("names");
     assert_eq!((page.found.len(), page.more), (0, true));
@@ -136,6 +138,18 @@ pub async fn names_with_pages(storage: &Arc<dyn Storage>) {
             "{}",
             found.name
         );
+        assert!(
+            found.modified.is_none_or(|modified| modified == stat.modified),
+            "{}",
+            found.name
+        );
+        assert!(found.others.len() <= wanted.others, "{}", found.name);
+        for (path, modified) in &found.others {
+            let other = dir.join(&format!("{}/{path}", found.name)).expect("a key");
+            assert_ne!(other, link, "another object");
+            let stat = storage.stat(&other).await.expect("another object is there");
+            assert_eq!(*modified, stat.modified, "{path}");
+        }
     }
 }
 

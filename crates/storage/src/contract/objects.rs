@@ -36,6 +36,46 @@ pub async fn publish_then_read(storage: &Arc<dyn Storage>) {
     assert_eq!(collect(blob, 0..11).await.expect("stream"), "sha256:1234");
 }
 
+/// What is below many names is what is at each, in their order: an object, nothing, or a directory.
+pub async fn stat_below_tells_what_stat_tells(storage: &Arc<dyn Storage>) {
+    let dir = key("contract/stat_below_tells_what_stat_tells");
+    let path = key("current/link");
+    let at = |name: &str, path: &str| dir.join(&format!("{name}/{path}")).expect("a key");
+    for name in ["a", "b", "e"] {
+        publish(storage, &at(name, "current/link"), name).await;
+    }
+    // A directory where an object is wanted, and nothing at all.
+    publish(storage, &at("c", "current/link/deeper"), "c").await;
+    publish(storage, &at("d", "other"), "d").await;
+    let names: Vec<Box<str>> = ["e", "c", "missing", "a", "d", "b"].map(Box::from).to_vec();
+    let stats = storage.stat_below(&dir, &names, &path).await.expect("stats");
+    assert_eq!(stats.len(), names.len());
+    for (name, stat) in names.iter().zip(&stats) {
+        match storage.stat(&at(name, "current/link")).await {
+            Ok(expected) => {
+                let stat = stat.as_ref().expect("an object");
+                assert_eq!(
+                    (stat.size, stat.modified),
+                    (expected.size, expected.modified),
+                    "{name}"
+                );
+                assert!(
+                    stat.version.is_none() || stat.version == expected.version,
+                    "{name}"
+                );
+            }
+            Err(error) => {
+                assert_eq!(error.kind(), ErrorKind::NotFound, "{name}: {error}");
+                assert!(stat.is_none(), "{name}");
+            }
+        }
+    }
+    let nothing = key("contract/stat_below_tells_what_stat_tells/nowhere");
+    let stats = storage.stat_below(&nothing, &names, &path).await.expect("stats");
+    assert_eq!(stats, vec![None; names.len()]);
+    assert_eq!(storage.stat_below(&dir, &[], &path).await.expect("stats"), []);
+}
+
 /// A put may say how old its object is, in a new directory and in one that exists; other puts of the call are as old as the
 /// call. A store that does not keep times publishes them all the same.
 pub async fn publish_at_a_time(storage: &Arc<dyn Storage>) {

@@ -170,6 +170,8 @@ fn page(mut names: impl Iterator<Item = usize>, listing: &Listing, limit: usize)
     let found = names.by_ref().take(limit).map(|index| Found {
         name: listing.name(index).into(),
         version: None,
+        modified: None,
+        others: Vec::new(),
     });
     FoundPage {
         found: found.collect(),

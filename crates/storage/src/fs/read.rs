@@ -48,6 +48,33 @@ impl<D: Disk> Engine<D> {
         file_stat(key, &metadata)
     }
 
+    /// Looks at `dir/<name>/<path>` for each of `names`, from the open directory on. Blocks.
+    pub(super) fn stat_below(&self, dir: &Key, names: &[Box<str>], path: &Key) -> Result<Vec<Option<Stat>>> {
+        let found = |error: io::Error| {
+            let error = Error::io(format!("stat objects below `{dir}`"), error);
+            if error.is_not_found() {
+                Ok(None)
+            } else {
+                Err(error)
+            }
+        };
+        let directory = match self.disk.open_directory(dir.as_str()) {
+            Ok(directory) => directory,
+            Err(error) => return found(error).map(|nothing| vec![nothing; names.len()]),
+        };
+        let mut below = String::new();
+        let look = |name: &Box<str>| {
+            below.clear();
+            below.extend([name, "/", path.as_str()]);
+            match self.disk.stat_at(&directory, &below) {
+                Ok(metadata) if metadata.kind == Kind::File => Ok(Some(stat_of(&metadata))),
+                Ok(_) => Ok(None),
+                Err(error) => found(error),
+            }
+        };
+        names.iter().map(look).collect()
+    }
+
     pub(super) fn open_blob(self: &Arc<Self>, key: &Key) -> Result<FsBlob<D>> {
         let context = |error| Error::io(format!("open `{key}`"), error);
         let file = self.disk.open(key.as_str()).map_err(context)?;
@@ -266,11 +293,15 @@ pub(super) fn file_stat(key: &Key, metadata: &Metadata) -> Result<Stat> {
             format!("open `{key}`: not a file"),
         ));
     }
-    Ok(Stat {
+    Ok(stat_of(metadata))
+}
+
+fn stat_of(metadata: &Metadata) -> Stat {
+    Stat {
         size: metadata.size,
         modified: metadata.modified.into(),
         version: version(metadata),
-    })
+    }
 }
 
 /// A mark of the state that `metadata` shows, when a later change would surely show in it.

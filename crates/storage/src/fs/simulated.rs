@@ -701,8 +701,12 @@ impl Disk for SimulatedDisk {
         self.look(|state| state.metadata(state.find(path)?))
     }
 
-    fn stat_at(&self, directory: &u64, name: &str) -> io::Result<Metadata> {
-        self.look(|state| state.metadata(state.child(*directory, name)?))
+    fn stat_at(&self, directory: &u64, path: &str) -> io::Result<Metadata> {
+        self.look(|state| {
+            let mut names = path.split('/');
+            let inode = names.try_fold(*directory, |directory, name| state.child(directory, name))?;
+            state.metadata(inode)
+        })
     }
 
     fn stat_file(&self, file: &u64) -> io::Result<Metadata> {

@@ -64,7 +64,7 @@ pub trait Disk: std::fmt::Debug + Send + Sync + 'static {
     /// What is at `path`; symbolic links are followed.
     fn stat(&self, path: &str) -> io::Result<Metadata>;
     /// What is at `name` in an open directory; symbolic links are followed.
-    fn stat_at(&self, directory: &Self::Directory, name: &str) -> io::Result<Metadata>;
+    fn stat_at(&self, directory: &Self::Directory, path: &str) -> io::Result<Metadata>;
     /// The state of an open file.
     fn stat_file(&self, file: &Self::File) -> io::Result<Metadata>;
     /// The names in a directory, in no order, without `.` and `..`.
@@ -363,8 +363,8 @@ impl Disk for RealDisk {
         Ok(self.metadata(&statat(&self.root, path, AtFlags::empty())?))
     }
 
-    fn stat_at(&self, directory: &OwnedFd, name: &str) -> io::Result<Metadata> {
-        Ok(self.metadata(&statat(directory, name, AtFlags::empty())?))
+    fn stat_at(&self, directory: &OwnedFd, path: &str) -> io::Result<Metadata> {
+        Ok(self.metadata(&statat(directory, path, AtFlags::empty())?))
     }
 
     fn stat_file(&self, file: &OwnedFd) -> io::Result<Metadata> {

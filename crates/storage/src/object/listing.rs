@@ -5,12 +5,12 @@
 //! one of `a/` begins with `a` and a character less than the slash. So a page is as many keys as hold enough names, and a
 //! look at each such beginning of the last of them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
 use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 use object_store::ObjectMeta;
 
-use super::{Bucket, cursor::Cursor, error::failed, stat_of, version_of};
+use super::{Bucket, cursor::Cursor, error::failed, modified, stat_of, version_of};
 use crate::{
     Entry, Found, FoundPage, Key, Page, Result, ScanPage, Scanned, Version, Wanted, key::is_component,
 };
@@ -72,6 +72,8 @@ pub(super) async fn names_with(
     let found = names.found.into_iter().map(|(name, seen)| Found {
         name,
         version: seen.version,
+        modified: seen.modified,
+        others: seen.others,
     });
     Ok(FoundPage {
         found: found.collect(),
@@ -110,6 +112,10 @@ struct Seen {
     /// Whether the object is there that is wanted, and its version
     has_object: bool,
     version: Option<Version>,
+    /// When that was written
+    modified: Option<SystemTime>,
+    /// Paths of others, and when they were written
+    others: Vec<(Box<str>, SystemTime)>,
     /// Whether one of the objects is there that are wanted besides
     has_besides: bool,
 }
@@ -130,6 +136,9 @@ impl<'a> Sought<'a> {
         if path == wanted.object.as_str() && meta.size > 0 {
             seen.has_object = true;
             seen.version = version_of(meta);
+            seen.modified = Some(modified(meta));
+        } else if path != wanted.object.as_str() && seen.others.len() < wanted.others {
+            seen.others.push((path.into(), modified(meta)));
         }
         seen.has_besides |= wanted.besides.iter().any(|besides| path == besides.as_str());
     }

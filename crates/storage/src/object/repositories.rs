@@ -177,6 +177,7 @@ impl Reading<'_> {
         let wanted = Wanted {
             object: &link,
             besides: &[],
+            others: 0,
         };
         let (mut after, mut limit): (Option<Box<str>>, usize) = (None, FEW_TAGS);
         loop {

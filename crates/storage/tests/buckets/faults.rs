@@ -356,6 +356,7 @@ async fn a_missing_bucket_is_not_an_empty_one() {
     let wanted = Wanted {
         object: &name,
         besides: &besides,
+        others: 0,
     };
     let outcomes = [
         ("stat", bench.storage.stat(&object).await.map(drop)),

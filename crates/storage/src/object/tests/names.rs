@@ -275,6 +275,7 @@ async fn a_version_tells_the_content_where_entity_tags_are_hashes() {
         let wanted = Wanted {
             object: &object,
             besides: &[],
+            others: 0,
         };
         let page = storage
             .names_with(&key("some/where"), wanted, None, 5)
