@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod background;
 mod pace;
 mod periodic;
 mod runner;
@@ -7,6 +8,7 @@ mod status;
 mod supervisor;
 mod worker;
 
+pub use background::{Background, lower_priority};
 pub use pace::Pace;
 pub use periodic::Periodic;
 pub use status::{State, WorkerStatus};

@@ -59,6 +59,9 @@ const AT_A_TIME: usize = 4;
 /// A password that was not used for this long is forgotten.
 const IDLE: Duration = Duration::from_secs(10 * 60);
 
+/// The priority of the thread that looks for weak passwords, of 1 to 19: the lowest.
+const LOWEST: i32 = 19;
+
 /// How often the sweeper looks for such passwords.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -307,7 +310,7 @@ impl Sweeper {
 /// The thread yields to everything else: it has the lowest priority, and rests as long as it works.
 pub(super) fn look_for_weak_passwords(users: Arc<Users>) {
     let look = move || {
-        lower_priority();
+        wharf_workers::lower_priority(LOWEST);
         let is_complete =
             find_weak_passwords(&users, WEAK_BUDGET, thread::sleep, User::warn_of_weak_password);
         if !is_complete {
@@ -356,14 +359,6 @@ pub(super) fn find_weak_passwords(
         }
     }
     true
-}
-
-/// Lowers the priority of the calling thread. On Linux a priority belongs to a thread, not to its process.
-fn lower_priority() {
-    const LOWEST: i32 = 19;
-    if let Err(error) = rustix::process::setpriority_process(Some(rustix::thread::gettid()), LOWEST) {
-        tracing::debug!(%error, "cannot lower the priority of a thread");
-    }
 }
 
 #[cfg(test)]

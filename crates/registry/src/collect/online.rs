@@ -140,6 +140,11 @@ impl OnlineCollector {
         &self.collector
     }
 
+    /// Whether a collection mostly computes and makes system calls, as on a directory, and does not wait for a store elsewhere.
+    pub fn computes(&self) -> bool {
+        !self.registry.locks.are_shared()
+    }
+
     /// How far the collection that runs has come, or how far the last one came.
     pub fn progress(&self) -> CollectionProgress {
         *self.progress.lock()

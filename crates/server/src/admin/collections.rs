@@ -17,7 +17,7 @@ use wharf_registry::{
     CallerFacts,
     collect::{Collected, CollectionReport, OnlineCollector, Swept},
 };
-use wharf_workers::{Unit, Work, Worker};
+use wharf_workers::{Background, Unit, Work, Worker};
 
 use super::{shown::time, untagged::UntaggedManifests, why, wire};
 
@@ -289,7 +289,7 @@ impl Worker for CollectionWorker {
         let running = Running {
             collections: &self.collections,
             started,
-            outcome: Ended::Early("the server stopped, or the collection panicked".to_owned()),
+            outcome: Ended::Early(STOPPED.to_owned()),
         };
         let (pause, outcome) = self.run().await;
         running.ended(outcome);
@@ -325,6 +325,27 @@ impl Worker for CollectionWorker {
 }
 
 impl CollectionWorker {
+    /// Collects, on threads of its own where that takes the processor from requests. On a bucket it mostly waits for the store, whose
+    /// connections belong to the threads of requests.
+    async fn collect(&self) -> Result<Collected, wharf_registry::Error> {
+        let inner = &self.collections.0;
+        if !inner.collector.computes() {
+            return inner.collector.collect().await;
+        }
+        match Background::start() {
+            Ok(background) => {
+                let inner = Arc::clone(inner);
+                background
+                    .run(async move { inner.collector.collect().await })
+                    .await
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no threads for a collection of its own; it runs on those of requests");
+                inner.collector.collect().await
+            }
+        }
+    }
+
     /// Collects, and says when the next run begins and what became of this one.
     async fn run(&self) -> (Option<Duration>, Ended) {
         let sooner = |pause: Duration| self.interval.map(|interval| interval.min(pause));
@@ -335,7 +356,7 @@ impl CollectionWorker {
         {
             tracing::error!(%error, "manifests without a tag cannot be looked for");
         }
-        match self.collections.0.collector.collect().await {
+        match self.collect().await {
             Ok(Collected::Done(report)) => {
                 log(&report);
                 let pause = report.again.map_or(self.interval, sooner);
@@ -361,6 +382,9 @@ impl CollectionWorker {
         }
     }
 }
+
+/// Why a collection of a server that stops ended early.
+const STOPPED: &str = "the server stopped, or the collection panicked";
 
 /// A run that has begun; its end is noted whatever becomes of it.
 struct Running<'a> {
