@@ -20,6 +20,7 @@ mod images;
 mod mirrored;
 mod mirrored_from_faulty;
 mod others;
+mod parts;
 mod referring;
 mod registries;
 mod scene;
@@ -36,6 +37,7 @@ fn main() {
     broken::add_to(&mut suite);
     files::add_to(&mut suite);
     images::add_to(&mut suite);
+    parts::add_to(&mut suite);
     bad::add_to(&mut suite);
     mirrored::add_to(&mut suite);
     mirrored_from_faulty::add_to(&mut suite);

@@ -1,6 +1,6 @@
 //! Blobs as streams: read from a registry, also across broken connections, and checked while they pass.
 
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -30,6 +30,8 @@ pub struct BlobReader {
     target: Target,
     /// Bytes before the next one.
     position: u64,
+    /// Where it ends; `None`: with the blob.
+    end: Option<u64>,
     body: Option<Body>,
     /// Pauses since the last byte.
     patience: Patience,
@@ -49,15 +51,49 @@ impl BlobReader {
             client,
             target: Target::pull(repository, &format!("blobs/{digest}")),
             position: 0,
+            end: None,
             body: None,
             patience: Patience::default(),
         }
     }
 
+    /// The bytes `range` of that blob. A registry that knows no ranges sends all bytes before them as well.
+    pub fn part(client: Arc<Client>, repository: &str, digest: &Digest, range: Range<u64>) -> Self {
+        Self {
+            position: range.start,
+            end: Some(range.end),
+            ..Self::new(client, repository, digest)
+        }
+    }
+
+    /// All bytes of a [part](Self::part), which the caller keeps small; `None`: the registry knows no ranges.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub async fn read_part(mut self) -> Result<Option<Vec<u8>>> {
+        let body = loop {
+            match self.open().await {
+                Ok(body) => break body,
+                Err(error) => self.again(error).await?,
+            }
+        };
+        if body.skip > 0 {
+            return Ok(None);
+        }
+        self.body = Some(body);
+        let mut bytes = Vec::new();
+        while let Some(piece) = self.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(Some(bytes))
+    }
+
     async fn open(&self) -> Result<Body> {
         let mut headers = HeaderMap::new();
-        if self.position > 0
-            && let Ok(range) = HeaderValue::try_from(format!("bytes={}-", self.position))
+        let last = self.end.map(|end| end.saturating_sub(1).to_string());
+        if (self.position > 0 || last.is_some())
+            && let Ok(range) =
+                HeaderValue::try_from(format!("bytes={}-{}", self.position, last.unwrap_or_default()))
         {
             headers.insert(header::RANGE, range);
         }
@@ -98,6 +134,9 @@ impl Blob for BlobReader {
 
     async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
+            if self.end.is_some_and(|end| self.position >= end) {
+                return Ok(None);
+            }
             let mut body = match self.body.take() {
                 Some(body) => body,
                 None => match self.open().await {
@@ -114,7 +153,11 @@ impl Blob for BlobReader {
                     let skipped =
                         usize::try_from(body.skip).map_or(chunk.len(), |skip| skip.min(chunk.len()));
                     body.skip -= skipped as u64;
-                    let chunk = chunk.split_off(skipped);
+                    let mut chunk = chunk.split_off(skipped);
+                    if let Some(end) = self.end {
+                        let left = usize::try_from(end - self.position).unwrap_or(usize::MAX);
+                        chunk.truncate(left);
+                    }
                     self.body = Some(body);
                     if chunk.is_empty() {
                         continue;

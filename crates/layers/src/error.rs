@@ -20,6 +20,9 @@ pub enum Error {
     /// A name is longer than any file system takes.
     #[error("the layer has a name, or attributes of a file, of {0} bytes; the limit is 1 MiB")]
     LongName(u64),
+    /// What should be a table of contents is none.
+    #[error("the table of contents of the layer (eStargz) cannot be used: {0}")]
+    Contents(&'static str),
     /// There are more files than fit into the memory that a command may take.
     #[error("the image has more than {0} files")]
     TooManyFiles(usize),

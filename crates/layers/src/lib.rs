@@ -4,8 +4,11 @@
 //! entry by entry, with bounded memory, whatever names, sizes and links it has. [`Tree`] lays layers over each other as the image
 //! specification says (layer.md, "Applying Changesets"): later entries hide earlier ones, and whiteouts take them away.
 //!
+//! Of layers that have a [table of contents](contents), a part is enough.
+//!
 //! Nothing is ever written to a file system here.
 
+pub mod contents;
 mod entry;
 mod error;
 mod path;

@@ -1,6 +1,7 @@
 //! `wharf ls` and `wharf cat`: the files of an image, read from its registry.
 
 mod layer;
+mod parts;
 pub(super) mod shown;
 
 use std::{io, sync::Arc};
@@ -11,7 +12,7 @@ use wharf_client::{Client, printable};
 use wharf_layers::{Flow, Kind, Node, Tree, clean};
 use wharf_oci::Descriptor;
 
-use self::{layer::read_layer, shown::Row};
+use self::{layer::read_layer, parts::Parts, shown::Row};
 use super::{
     image::Image,
     nearest::explained,
@@ -23,6 +24,13 @@ use crate::cli::{Cat, Ls};
 pub(super) struct Files<T> {
     pub(super) tree: Tree<T>,
     layers: Vec<Descriptor>,
+}
+
+/// The files that an image shows, and where those are of which not the whole layer was read.
+struct Listed {
+    files: Files<()>,
+    /// By layer; `None`: it was read whole
+    parts: Vec<Option<Parts>>,
 }
 
 impl<T: Send + 'static> Files<T> {
@@ -37,31 +45,73 @@ impl<T: Send + 'static> Files<T> {
         image: &Image,
         note: fn(&mut dyn io::Read) -> io::Result<T>,
     ) -> anyhow::Result<Self> {
-        let layers: Vec<Descriptor> = image.view.layers.clone();
-        if image.config.is_none() || layers.is_empty() {
-            bail!("this is no image with files: it has no configuration of a container, or no layers");
-        }
+        let layers = layers(image)?;
         let mut tree = Tree::default();
         for layer in &layers {
-            tree = read_layer(client, repository, layer, move |bytes| {
-                let mut tree: Tree<T> = tree;
-                wharf_layers::read(bytes, |entry, content| {
-                    let note = note(content)?;
-                    tree.add(entry, note)?;
-                    Ok(Flow::Continue)
-                })?;
-                tree.end_layer();
-                Ok(tree)
-            })
-            .await?;
+            tree = add_layer(client, repository, layer, tree, note).await?;
         }
         Ok(Self { tree, layers })
     }
 }
 
-/// Makes no note.
-fn nothing(_: &mut dyn io::Read) -> io::Result<()> {
-    Ok(())
+impl Listed {
+    /// Those of `image`, of layers with a table of contents by that alone.
+    ///
+    /// # Errors
+    ///
+    /// As [`Files::read`].
+    async fn read(client: &Arc<Client>, repository: &str, image: &Image) -> anyhow::Result<Self> {
+        let layers = layers(image)?;
+        let (mut tree, mut parts) = (Tree::default(), Vec::new());
+        for layer in &layers {
+            let mut of_layer = Parts::of(client, repository, layer).await?;
+            tree = match &mut of_layer {
+                Some(parts) => {
+                    let entries = parts.contents.take_entries();
+                    let adding = tokio::task::spawn_blocking(move || {
+                        entries.into_iter().try_for_each(|entry| tree.add(entry, ()))?;
+                        tree.end_layer();
+                        Ok::<_, wharf_layers::Error>(tree)
+                    });
+                    adding.await.context("listing a layer did not end")??
+                }
+                None => add_layer(client, repository, layer, tree, |_| Ok(())).await?,
+            };
+            parts.push(of_layer);
+        }
+        Ok(Self {
+            files: Files { tree, layers },
+            parts,
+        })
+    }
+}
+
+/// The layers of an image, from the lowest up.
+fn layers(image: &Image) -> anyhow::Result<Vec<Descriptor>> {
+    if image.config.is_none() || image.view.layers.is_empty() {
+        bail!("this is no image with files: it has no configuration of a container, or no layers");
+    }
+    Ok(image.view.layers.clone())
+}
+
+/// The files of `tree` with those of one more layer, which is read whole.
+async fn add_layer<T: Send + 'static>(
+    client: &Arc<Client>,
+    repository: &str,
+    layer: &Descriptor,
+    mut tree: Tree<T>,
+    note: fn(&mut dyn io::Read) -> io::Result<T>,
+) -> anyhow::Result<Tree<T>> {
+    read_layer(client, repository, layer, move |bytes| {
+        wharf_layers::read(bytes, |entry, content| {
+            let note = note(content)?;
+            tree.add(entry, note)?;
+            Ok(Flow::Continue)
+        })?;
+        tree.end_layer();
+        Ok(tree)
+    })
+    .await
 }
 
 /// Lists files.
@@ -70,11 +120,12 @@ pub(crate) fn list(arguments: Ls) -> anyhow::Result<()> {
     let repository = arguments.image.repository.to_string();
     let reference = &arguments.image.reference;
     let platform = arguments.of.platform.as_deref();
-    let files = ask(&arguments.image.registry, arguments.remote, async |client| {
+    let listed = ask(&arguments.image.registry, arguments.remote, async |client| {
         let image = Image::of_platform(&client, &repository, reference, platform).await;
         let image = explained(&client, &arguments.image, image).await?;
-        Files::read(&Arc::new(client), &repository, &image, nothing).await
+        Listed::read(&Arc::new(client), &repository, &image).await
     })?;
+    let files = listed.files;
     let rows = rows(&files.tree, &path, arguments.recursive)?;
     if arguments.json {
         let entries: Vec<_> = rows.iter().map(|row| row.json(&files.layers)).collect();
@@ -131,10 +182,15 @@ pub(crate) fn print_file(arguments: Cat) -> anyhow::Result<()> {
         let image = Image::of_platform(&client, &repository, reference, platform).await;
         let image = explained(&client, &arguments.image, image).await?;
         let client = Arc::new(client);
-        let files = Files::read(&client, &repository, &image, nothing).await?;
+        let Listed { files, parts } = Listed::read(&client, &repository, &image).await?;
         let file = file(&files.tree, &path)?;
         let layer = &files.layers[file.layer];
         let place = file.entry.path.clone();
+        if let Some(parts) = &parts[file.layer]
+            && parts.print(&place, file.entry.size).await?
+        {
+            return Ok(());
+        }
         let printed = read_layer(&client, &repository, layer, move |bytes| copy(bytes, &place)).await?;
         match printed {
             Printed::Whole | Printed::ReaderLeft => Ok(()),

@@ -27,14 +27,32 @@ pub(super) async fn read_layer<T: Send + 'static>(
     work: impl FnOnce(&mut dyn Read) -> wharf_layers::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
     let digest = descriptor.digest;
-    let (pieces, received) = mpsc::channel(PIECES);
-    let mut bytes = LayerBytes::new(received, descriptor);
-    let reading = tokio::task::spawn_blocking(move || {
+    let (hasher, size) = (Hasher::new(digest.algorithm()), descriptor.size);
+    let blob = BlobReader::new(Arc::clone(client), repository, &digest);
+    let read = pipe(blob, move |bytes| {
+        let mut bytes = Compared::new(bytes, hasher);
         let done = work(&mut bytes)?;
-        bytes.finish()?;
-        Ok::<T, wharf_layers::Error>(done)
+        bytes.finish(digest, size)?;
+        Ok(done)
     });
-    let mut blob = BlobReader::new(Arc::clone(client), repository, &digest);
+    read.await.with_context(|| format!("the layer `{digest}`"))
+}
+
+/// Lets `work` read the bytes of `blob` on a thread for that.
+///
+/// # Errors
+///
+/// When the bytes do not come, or `work` fails.
+pub(super) async fn pipe<T: Send + 'static>(
+    mut blob: BlobReader,
+    work: impl FnOnce(&mut dyn Read) -> wharf_layers::Result<T> + Send + 'static,
+) -> anyhow::Result<T> {
+    let (pieces, received) = mpsc::channel(PIECES);
+    let mut bytes = Received {
+        received,
+        piece: Bytes::new(),
+    };
+    let reading = tokio::task::spawn_blocking(move || work(&mut bytes));
     let sent = async {
         while let Some(piece) = blob.next().await? {
             // The reader has failed, and says why.
@@ -49,67 +67,68 @@ pub(super) async fn read_layer<T: Send + 'static>(
     let read = reading
         .await
         .map_err(|_| anyhow!("reading the layer did not end"))?;
-    sent.with_context(|| format!("cannot read the layer `{digest}`"))?;
-    read.with_context(|| format!("the layer `{digest}`"))
+    sent.context("cannot read its bytes")?;
+    Ok(read?)
+}
+
+/// The bytes of a blob, as they are received.
+struct Received {
+    received: mpsc::Receiver<Bytes>,
+    piece: Bytes,
+}
+
+impl Read for Received {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.piece.is_empty() {
+            let Some(piece) = self.received.blocking_recv() else {
+                return Ok(0);
+            };
+            self.piece = piece;
+        }
+        let count = buffer.len().min(self.piece.len());
+        self.piece.copy_to_slice(&mut buffer[..count]);
+        Ok(count)
+    }
 }
 
 /// The bytes of a layer, which are compared with its descriptor while they are read.
-struct LayerBytes {
-    received: mpsc::Receiver<Bytes>,
-    piece: Bytes,
+struct Compared<'a> {
+    bytes: &'a mut dyn Read,
     hasher: Hasher,
     count: u64,
-    digest: Digest,
-    size: u64,
 }
 
-impl LayerBytes {
-    fn new(received: mpsc::Receiver<Bytes>, descriptor: &Descriptor) -> Self {
+impl<'a> Compared<'a> {
+    fn new(bytes: &'a mut dyn Read, hasher: Hasher) -> Self {
         Self {
-            received,
-            piece: Bytes::new(),
-            hasher: Hasher::new(descriptor.digest.algorithm()),
+            bytes,
+            hasher,
             count: 0,
-            digest: descriptor.digest,
-            size: descriptor.size,
         }
     }
 
     /// Reads what is left, and compares.
-    fn finish(mut self) -> io::Result<()> {
-        while self.next() {}
-        let wrong = |what: String| Err(io::Error::new(io::ErrorKind::InvalidData, what));
+    fn finish(mut self, digest: Digest, size: u64) -> io::Result<()> {
+        io::copy(&mut self, &mut io::sink())?;
         let actual = self.hasher.finish();
-        if actual != self.digest || self.count != self.size {
-            return wrong(format!(
-                "its {} bytes have the digest `{actual}`, and should be {} with `{}`: the registry has damaged bytes, or the connection broke; nothing that was read of them can be trusted",
-                self.count, self.size, self.digest
-            ));
+        if actual == digest && self.count == size {
+            return Ok(());
         }
-        Ok(())
-    }
-
-    /// Takes the next piece; false at the end.
-    fn next(&mut self) -> bool {
-        let Some(piece) = self.received.blocking_recv() else {
-            return false;
-        };
-        self.hasher.update(&piece);
-        self.count += piece.len() as u64;
-        self.piece = piece;
-        true
+        Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!(
+                "its {} bytes have the digest `{actual}`, and should be {size} with `{digest}`: the registry has damaged bytes, or the connection broke; nothing that was read of them can be trusted",
+                self.count
+            ),
+        ))
     }
 }
 
-impl Read for LayerBytes {
+impl Read for Compared<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while self.piece.is_empty() {
-            if !self.next() {
-                return Ok(0);
-            }
-        }
-        let count = buffer.len().min(self.piece.len());
-        self.piece.copy_to_slice(&mut buffer[..count]);
+        let count = self.bytes.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        self.count += count as u64;
         Ok(count)
     }
 }
