@@ -59,6 +59,8 @@ fn names(registry: &Registry) {
         &["tag", "rm", "--yes"],
         &["referrers"],
         &["tag", "cp"],
+        &["copy"],
+        &["export", "-o", "images.tar"],
     ] {
         assert_eq!(complete(words, "team/app"), tags, "{words:?}");
         assert_eq!(complete(words, "team/app:1"), tags, "{words:?}");

@@ -1,7 +1,7 @@
 //! The registries against which each command is tried: wharf on both engines and on a bucket, registry:2 and registry:3.
 
 use std::{
-    process::{Command, Output},
+    process::{Child, Command, Output},
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -176,10 +176,20 @@ pub(crate) fn run(arguments: &[&str]) -> Said {
 
 /// Runs wharf with the login of `user` at `host`.
 pub(crate) fn run_as(user: &str, host: &str, arguments: &[&str]) -> Said {
+    Said::of(output(&mut quiet_as(user, host, arguments)))
+}
+
+/// Starts a command that goes on until it is killed, with its standard output in a pipe.
+pub(crate) fn start_as(user: &str, host: &str, arguments: &[&str]) -> Child {
+    let mut command = quiet_as(user, host, arguments);
+    command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+}
+
+fn quiet_as(user: &str, host: &str, arguments: &[&str]) -> Command {
     let auths = serde_json::json!({"auths": {host: {"username": user, "password": PASSWORD}}});
     let mut command = quiet(arguments);
     command.env("DOCKER_AUTH_CONFIG", auths.to_string());
-    Said::of(output(&mut command))
+    command
 }
 
 fn quiet(arguments: &[&str]) -> Command {

@@ -21,6 +21,9 @@ pub(crate) fn add_to(suite: &mut Suite) {
     suite.test("transcript_of_changes", &[], changes);
     suite.test("transcript_of_operating", &[], operating);
     suite.test("transcript_of_errors", &[], errors);
+    suite.test("transcript_of_mirrors", &[], mirrors);
+    suite.test("transcript_of_logins", &[], logins);
+    suite.test("transcript_of_the_state", &[], state);
 }
 
 /// The user that administers the registry.
@@ -36,7 +39,7 @@ struct Transcript {
     host: String,
     /// Names of this run, and what stands in their place in the transcript and in commands
     names: Vec<(String, &'static str)>,
-    masks: [(Regex, &'static str); 6],
+    masks: [(Regex, &'static str); 8],
     text: String,
 }
 
@@ -56,6 +59,8 @@ impl Transcript {
                 r"[0-9.]+ [KMGT]iB of [0-9.]+ [KMGT]iB are free",
                 "10.0 GiB of 20.0 GiB are free",
             ),
+            (r"(?m)^version .*$", "version       wharf 0.1.0 (0123456789ab)"),
+            (r"(?m)^up for .*, since", "up for        2 seconds, since"),
             (r#""capacity": \d+"#, r#""capacity": 20000000000"#),
             (r#""free": \d{8,}"#, r#""free": 10000000000"#),
             (
@@ -262,6 +267,69 @@ fn operating() {
         all.run(&format!("{command} {ADMINISTRATOR}"));
     }
     all.is("operating");
+}
+
+fn mirrors() {
+    let server = registry();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().display().to_string();
+    let at = host(&server);
+    let file = format!(
+        "defaults: {{to: '{at}/mirror'}}\nsync:\n- {{from: '{at}', repositories: [app], semver: '>=1.0', newest: 1}}\n- {{from: '{at}', repositories: ['team/**'], tags: ['*']}}\n"
+    );
+    std::fs::write(directory.path().join("mirror.yml"), file).unwrap();
+    std::fs::write(
+        directory.path().join("wrong.yml"),
+        "sync:\n- {from: localhost:5000, tag: 1}\n",
+    )
+    .unwrap();
+    std::fs::write(directory.path().join("bill.json"), "{}").unwrap();
+    let mut all = Transcript::with(&server);
+    all.names.push((place, "DIRECTORY"));
+    for command in [
+        "sync DIRECTORY/mirror.yml",
+        "sync DIRECTORY/mirror.yml --json",
+        "sync DIRECTORY/mirror.yml --apply -q",
+        "sync DIRECTORY/mirror.yml",
+        "sync DIRECTORY/wrong.yml",
+        "sync DIRECTORY/none.yml",
+        "attach HOST/app:1.0 DIRECTORY/bill.json:application/json --artifact-type application/vnd.example.bill",
+        "attach HOST/app:1.0 DIRECTORY/none.json --artifact-type application/vnd.example.bill",
+        "attach HOST/app:none DIRECTORY/bill.json --artifact-type application/vnd.example.bill",
+        "referrers HOST/app:1.0",
+    ] {
+        all.run(command);
+    }
+    all.is("mirrors");
+}
+
+fn logins() {
+    let server = registry();
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().display().to_string();
+    let mut all = Transcript::with(&server);
+    all.names.push((place, "DIRECTORY"));
+    for command in [
+        "login HOST --user=ann:wrong --config DIRECTORY",
+        "login HOST --user=ann:pw --config DIRECTORY",
+        "repo ls HOST --config DIRECTORY",
+        "logout HOST --config DIRECTORY",
+        "logout HOST --config DIRECTORY",
+        "login 127.0.0.1:1 --user=ann:pw --config DIRECTORY",
+        "login HOST --config DIRECTORY",
+    ] {
+        all.run(command);
+    }
+    all.is("logins");
+}
+
+fn state() {
+    let server = registry();
+    let mut all = Transcript::with(&server);
+    all.run(&format!("status HOST {ADMINISTRATOR}"));
+    all.run("status HOST");
+    all.run("status 127.0.0.1:1");
+    all.is("state");
 }
 
 fn errors() {

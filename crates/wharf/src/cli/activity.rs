@@ -38,8 +38,8 @@ pub(crate) struct Activity {
     #[arg(short = 'n', long, value_name = "N", default_value_t = 100)]
     pub(crate) limit: usize,
 
-    /// Go on printing entries as they are written to the log of this registry, until interrupted.
-    #[arg(short, long, conflicts_with_all = ["until", "server"])]
+    /// Go on printing entries as they are written to the log, until interrupted.
+    #[arg(short, long, conflicts_with = "until")]
     pub(crate) follow: bool,
 
     /// The form; a table on a terminal, otherwise lines.

@@ -6,15 +6,17 @@ use clap::{Args, ValueEnum};
 use wharf_client::{Address, AddressError, ImageName, transfer::WantedPlatform};
 use wharf_oci::{Reference, RepoName};
 
+use crate::completion;
+
 /// Copies images from one repository to another.
 #[derive(Debug, Args)]
 pub(crate) struct Copy {
     /// The image, such as localhost:5000/app:1.0, or with @sha256:… behind the name; with --all-tags a repository.
-    #[arg(value_name = "SRC")]
+    #[arg(value_name = "SRC", add = completion::image())]
     pub(crate) source: Place,
 
     /// Repository to copy to, such as registry.example.com/app; the tag is the one of SRC unless another is named.
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", add = completion::image())]
     pub(crate) destination: Place,
 
     /// Copy all tags of the repository.
@@ -35,7 +37,7 @@ pub(crate) struct Copy {
 #[derive(Debug, Args)]
 pub(crate) struct Export {
     /// The images, such as localhost:5000/app:1.0, or with @sha256:… behind the name.
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required = true, value_name = "IMAGE", add = completion::image())]
     pub(crate) images: Vec<ImageName>,
 
     /// File or directory to write.
@@ -70,7 +72,7 @@ pub(crate) struct Import {
     pub(crate) file: PathBuf,
 
     /// Where to push to: HOST keeps the names of the images, HOST/REPO, or HOST/REPO:TAG, gives another.
-    #[arg(value_name = "DST")]
+    #[arg(value_name = "DST", add = completion::image())]
     pub(crate) destination: Destination,
 
     /// List what would be pushed, and change nothing.
@@ -92,7 +94,7 @@ pub(crate) struct Import {
 #[derive(Debug, Args)]
 pub(crate) struct Inventory {
     /// The registry, or one repository of it: HOST or HOST/REPO.
-    #[arg(value_name = "HOST[/REPO]")]
+    #[arg(value_name = "HOST[/REPO]", add = completion::repository())]
     pub(crate) place: Destination,
 
     #[command(flatten)]

@@ -38,8 +38,13 @@ const LOOK_AT_BUCKET: Duration = Duration::from_secs(10);
 pub(crate) fn run(arguments: cli::Activity) -> anyhow::Result<()> {
     if let Some(address) = &arguments.server.server {
         let server = reach(address, arguments.server.remote())?.require_wharf()?;
-        let found = elsewhere::newest(&server, &arguments)?;
-        print(&output(&arguments), &found, true)?;
+        let output = output(&arguments);
+        if arguments.follow {
+            return elsewhere::follow(&server, &arguments, |found, is_first| {
+                print(&output, found, is_first)
+            });
+        }
+        print(&output, &elsewhere::newest(&server, &arguments)?, true)?;
         return Ok(());
     }
     let settings = config::load(arguments.server.config.as_deref())?;

@@ -275,18 +275,18 @@ async fn apply_plan(
         let row = &mut rows[*row];
         match &applied {
             Err(error) => row.fail(error.to_string()),
-            Ok(applied) => outcome(row, tag, applied),
+            Ok(applied) => outcome(row, tag, applied, &repository.host),
         }
     }
 }
 
-/// Notes what became of a tag, by the answer of a wharf.
-fn outcome(row: &mut Row, tag: &Tag, applied: &wire::Applied) {
+/// Notes what became of a tag, by the answer of the wharf at `host`.
+fn outcome(row: &mut Row, tag: &Tag, applied: &wire::Applied, host: &str) {
     let mut stayed = applied.stayed.iter();
     if applied.tags.iter().any(|gone| gone == tag.as_str()) {
         row.done = true;
         let record = applied.deletion.as_ref();
-        row.reason = record.map(|id| format!("`wharf trash restore {id}` takes it back"));
+        row.reason = record.map(|id| format!("`wharf trash restore {id} --server {host}` takes it back"));
     } else if let Some(stayed) = stayed.find(|stayed| stayed.tag.as_deref() == Some(tag.as_str())) {
         row.refuse(stayed.why.clone());
     } else {
@@ -535,10 +535,10 @@ mod tests {
         let row = |name: &str| {
             let tag: Tag = name.parse().unwrap();
             let mut row = going("r.test/app", &tag, None);
-            outcome(&mut row, &tag, &applied);
+            outcome(&mut row, &tag, &applied, "r.test");
             (row.act, row.done, row.reason.unwrap_or_default())
         };
-        let restores = "`wharf trash restore d1` takes it back".to_owned();
+        let restores = "`wharf trash restore d1 --server r.test` takes it back".to_owned();
         assert_eq!(row("gone"), (Act::Delete, true, restores));
         assert_eq!(row("moved"), (Act::Refused, false, "it was moved".to_owned()));
         let (act, is_done, _) = row("forgotten");
