@@ -64,6 +64,7 @@ pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpl
     let multiparts = open_multiparts(bucket).await?;
     let mut found = list_objects(bucket, holds).await?;
     let open = read_heads(bucket, &mut found).await?;
+    let mut others = Vec::new();
     for multipart in multiparts {
         let Some(key) = bucket.key(&multipart.path) else {
             continue;
@@ -78,12 +79,14 @@ pub(super) async fn list(bucket: &Bucket, holds: &Holds) -> Result<Vec<ListedUpl
             None => {
                 let mut upload = remnant(&key, multipart.begun, false);
                 upload.left = Some(Left::Multipart(key.as_str().into(), multipart.id.into()));
-                found.insert(key, upload);
+                // Of one blob there may be several, of requests that were begun one after the other.
+                others.push(upload);
             }
         }
     }
-    found.extend(foreign::list(bucket).await?);
-    Ok(found.into_values().collect())
+    others.extend(found.into_values());
+    others.extend(foreign::list(bucket).await?.into_values());
+    Ok(others)
 }
 
 /// Removes an upload that is not held and was not touched since.
