@@ -26,6 +26,22 @@ pub fn meant<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     alike.min().map(|(_, known)| known)
 }
 
+/// The `most` of `known` names with components that are spelled almost like `written`, or whose last component is the same: the nearest
+/// first.
+pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
+    fn last(name: &str) -> &str {
+        name.rsplit('/').next().unwrap_or(name)
+    }
+    let alike = known.into_iter().filter_map(|name| {
+        let distance =
+            distance(written, name).or_else(|| (last(name) == last(written)).then_some(usize::MAX));
+        Some((distance?, name))
+    });
+    let mut alike: Vec<_> = alike.collect();
+    alike.sort_unstable();
+    alike.into_iter().take(most).map(|(_, name)| name).collect()
+}
+
 /// A text for a message: printable, and short.
 pub fn cut(text: &str) -> String {
     const MOST: usize = 80;
@@ -49,6 +65,19 @@ mod tests {
             Some("repositories")
         );
         assert_eq!(meant("write", ["push", "pull"]), None);
+    }
+
+    #[test]
+    fn the_nearest_names_come_first() {
+        let nearest = |written| {
+            let known = ["team/app", "app-2", "other", "my-image", "kyo/my-image"];
+            nearest(written, known, 3)
+        };
+        assert_eq!(nearest("ap-2"), ["app-2"]);
+        assert_eq!(nearest("app"), ["app-2", "team/app"]);
+        assert_eq!(nearest("my-imag"), ["my-image"]);
+        assert_eq!(nearest("my-image"), ["my-image", "kyo/my-image"]);
+        assert!(nearest("unlike").is_empty());
     }
 
     #[test]

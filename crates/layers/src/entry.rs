@@ -35,6 +35,21 @@ pub enum Kind {
     Fifo,
 }
 
+impl Kind {
+    /// Name of the kind in JSON.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::Symlink => "symlink",
+            Self::Hardlink => "hardlink",
+            Self::CharacterDevice => "character-device",
+            Self::BlockDevice => "block-device",
+            Self::Fifo => "fifo",
+        }
+    }
+}
+
 /// One entry of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {

@@ -8,12 +8,14 @@
 //!
 //! Nothing is ever written to a file system here.
 
+mod changes;
 pub mod contents;
 mod entry;
 mod error;
 mod path;
 mod tree;
 
+pub use changes::{Change, Changes};
 pub use entry::{Content, Entry, Flow, Kind, read};
 pub use error::{Error, Result};
 pub use path::clean;

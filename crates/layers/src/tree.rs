@@ -73,6 +73,14 @@ impl<T> Default for Tree<T> {
 }
 
 impl<T> Tree<T> {
+    /// A tree without files that has at most `most` of them.
+    pub fn of_at_most(most: usize) -> Self {
+        Self {
+            most: most.min(MOST_FILES),
+            ..Self::default()
+        }
+    }
+
     /// Adds an entry of the layer that is being read, with a `note` about it. The order of the entries in a layer does not matter,
     /// but that the last of two with one path counts.
     ///
@@ -287,10 +295,7 @@ mod tests {
 
     #[test]
     fn a_tree_has_a_limit() {
-        let mut tree = Tree {
-            most: 2,
-            ..Tree::default()
-        };
+        let mut tree = Tree::of_at_most(2);
         tree.add(entry("a", Kind::File, None), ()).unwrap();
         tree.add(entry(".wh.b", Kind::File, None), ()).unwrap();
         let full = tree.add(entry("c", Kind::File, None), ()).unwrap_err();

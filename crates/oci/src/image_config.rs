@@ -1,5 +1,7 @@
 //! The configuration of an image: what it runs, for which platform, and how it was built.
 
+mod changes;
+mod instruction;
 mod part;
 
 use std::collections::BTreeMap;
@@ -7,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::de::{IgnoredAny, MapAccess, SeqAccess};
 
 use self::part::{Keys, Lenient, MOST, Part, entries, part};
+pub use self::{changes::changed_parts, instruction::instruction};
 use crate::Platform;
 
 /// The parts of the configuration of an image that a registry shows (OCI image specification, config.md). What has another form than that

@@ -21,7 +21,7 @@ pub use artifact_kind::{ArtifactKind, ArtifactKindError};
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, DigestText, Hasher, Hex};
 pub use error::{ApiError, ErrorCode, error_body};
-pub use image_config::{HistoryStep, ImageConfig, ImageConfigError};
+pub use image_config::{HistoryStep, ImageConfig, ImageConfigError, changed_parts, instruction};
 pub use manifest::{
     MAX_DEPTH, ManifestError, ManifestKind, ManifestView, Omissions, is_referrers_tag, referrers_subject,
     referrers_tag,

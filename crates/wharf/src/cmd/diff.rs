@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _, io, process::ExitCode, sync::A
 use anyhow::bail;
 use serde_json::{Map, Value, json};
 use wharf_client::{Client, ImageName, printable};
-use wharf_layers::{Entry, Node};
-use wharf_oci::{Algorithm, Digest, Hasher};
+use wharf_layers::{Change, Changes};
+use wharf_oci::{Algorithm, Digest, Hasher, changed_parts};
 
 use super::{
-    files::{Files, shown::word},
+    files::Files,
     image::Image,
     nearest::explained,
     remote::{ask, print, print_json},
@@ -119,23 +119,6 @@ struct Difference {
     files: Option<Changes>,
 }
 
-/// Files that are not the same.
-#[derive(Debug, Default, PartialEq)]
-struct Changes {
-    added: Vec<Changed>,
-    removed: Vec<Changed>,
-    changed: Vec<Changed>,
-}
-
-#[derive(Debug, PartialEq)]
-struct Changed {
-    path: String,
-    /// Bytes before and after
-    sizes: [u64; 2],
-    /// What changed
-    what: Vec<&'static str>,
-}
-
 impl Difference {
     fn between(old: &Side, new: &Side) -> Self {
         let digests = [old.image.manifest.digest, new.image.manifest.digest];
@@ -158,7 +141,7 @@ impl Difference {
                 .files
                 .as_ref()
                 .zip(new.files.as_ref())
-                .map(|(old, new)| Changes::between(old, new)),
+                .map(|(old, new)| Changes::between(&old.tree, &new.tree)),
         }
     }
 
@@ -188,7 +171,7 @@ impl Difference {
                 "removed": layers(&self.layers[0]),
                 "added": layers(&self.layers[1]),
             },
-            "files": self.files.as_ref().map(Changes::json),
+            "files": self.files.as_ref().map(changes_json),
         })
     }
 
@@ -219,7 +202,7 @@ impl Difference {
         }
         _ = writeln!(text, "layers   {} in both", self.shared_layers);
         for (sign, change) in self.files.iter().flat_map(Changes::all) {
-            let Changed { path, sizes, what } = change;
+            let Change { path, sizes, what } = change;
             let size = match sign {
                 "+" => readable(sizes[1]),
                 "-" => readable(sizes[0]),
@@ -236,148 +219,16 @@ impl Difference {
     }
 }
 
-/// The parts of two configurations that are not the same, by their paths: `config.Env`, `architecture`.
-fn changed_parts(old: Option<&Value>, new: Option<&Value>) -> BTreeMap<String, [Option<Value>; 2]> {
-    /// What is compared as layers and files, or says only how the image was made.
-    const PASSED_OVER: [&str; 2] = ["history", "rootfs"];
-    let parts = |config: Option<&Value>| {
-        let mut parts = BTreeMap::new();
-        for (name, value) in config.and_then(Value::as_object).into_iter().flatten() {
-            match value.as_object() {
-                _ if PASSED_OVER.contains(&name.as_str()) => {}
-                Some(inner) if name == "config" => {
-                    let inner = inner
-                        .iter()
-                        .map(|(part, value)| (format!("{name}.{part}"), value.clone()));
-                    parts.extend(inner);
-                }
-                _ => _ = parts.insert(name.clone(), value.clone()),
-            }
-        }
-        parts
-    };
-    let (mut old, new) = (parts(old), parts(new));
-    let mut changed = BTreeMap::new();
-    for (part, value) in new {
-        let before = old.remove(&part);
-        if before.as_ref() != Some(&value) {
-            changed.insert(part, [before, Some(value)]);
-        }
-    }
-    changed.extend(old.into_iter().map(|(part, value)| (part, [Some(value), None])));
-    changed
-}
-
-impl Changes {
-    fn between(old: &Files<Option<Digest>>, new: &Files<Option<Digest>>) -> Self {
-        let mut changes = Self::default();
-        for (path, node) in new.tree.files() {
-            match old.tree.get(path) {
-                None => changes.added.push(Changed::of(path, [0, node.entry.size])),
-                Some(before) => {
-                    let what = differences(before, node);
-                    if !what.is_empty() {
-                        let sizes = [before.entry.size, node.entry.size];
-                        changes.changed.push(Changed {
-                            what,
-                            ..Changed::of(path, sizes)
-                        });
-                    }
-                }
-            }
-        }
-        for (path, node) in old.tree.files() {
-            if new.tree.get(path).is_none() {
-                changes.removed.push(Changed::of(path, [node.entry.size, 0]));
-            }
-        }
-        changes
-    }
-
-    /// All changes in the order of the paths, each with its sign.
-    fn all(&self) -> Vec<(&'static str, &Changed)> {
-        let lists = [("+", &self.added), ("-", &self.removed), ("~", &self.changed)];
-        let each = lists
-            .into_iter()
-            .flat_map(|(sign, changes)| changes.iter().map(move |change| (sign, change)));
-        let mut all: Vec<(&'static str, &Changed)> = each.collect();
-        all.sort_by(|one, other| one.1.path.cmp(&other.1.path));
-        all
-    }
-
-    fn json(&self) -> Value {
-        let list = |changes: &[Changed]| {
-            let change = |change: &Changed| {
-                json!({
-                    "path": change.path, "before": change.sizes[0], "after": change.sizes[1],
-                    "what": Some(&change.what).filter(|what| !what.is_empty()),
-                })
-            };
-            changes.iter().map(change).collect::<Vec<_>>()
+/// The changes of files, as docs/cli/files.md documents them.
+fn changes_json(changes: &Changes) -> Value {
+    let list = |changes: &[Change]| {
+        let change = |change: &Change| {
+            json!({
+                "path": change.path, "before": change.sizes[0], "after": change.sizes[1],
+                "what": Some(&change.what).filter(|what| !what.is_empty()),
+            })
         };
-        json!({"added": list(&self.added), "removed": list(&self.removed), "changed": list(&self.changed)})
-    }
-}
-
-impl Changed {
-    fn of(path: &str, sizes: [u64; 2]) -> Self {
-        Self {
-            path: path.to_owned(),
-            sizes,
-            what: Vec::new(),
-        }
-    }
-}
-
-/// In what two files at one path differ. The time of change does not count: each build sets it anew.
-fn differences(old: &Node<Option<Digest>>, new: &Node<Option<Digest>>) -> Vec<&'static str> {
-    let (one, other): (&Entry, &Entry) = (&old.entry, &new.entry);
-    if one.kind != other.kind {
-        return vec![word(other.kind)];
-    }
-    let mut what = Vec::new();
-    if one.size != other.size || old.note != new.note {
-        what.push("content");
-    }
-    if one.link != other.link {
-        what.push("target");
-    }
-    if one.mode != other.mode {
-        what.push("mode");
-    }
-    if (one.user, one.group) != (other.user, other.group) {
-        what.push("owner");
-    }
-    what
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parts_of_a_configuration_are_compared_one_by_one() {
-        let old = json!({
-            "architecture": "amd64", "author": "a", "created": "2020", "history": [1],
-            "config": {"Env": ["A=1"], "Cmd": ["x"]},
-        });
-        let new = json!({
-            "architecture": "amd64", "created": "2021", "history": [2],
-            "config": {"Env": ["A=2"], "Cmd": ["x"], "User": "app"},
-        });
-        let changed = changed_parts(Some(&old), Some(&new));
-        let changed: Vec<(&str, [Option<Value>; 2])> = changed
-            .iter()
-            .map(|(part, values)| (part.as_str(), values.clone()))
-            .collect();
-        assert_eq!(
-            changed,
-            [
-                ("author", [Some(json!("a")), None]),
-                ("config.Env", [Some(json!(["A=1"])), Some(json!(["A=2"]))]),
-                ("config.User", [None, Some(json!("app"))]),
-                ("created", [Some(json!("2020")), Some(json!("2021"))]),
-            ]
-        );
-    }
+        changes.iter().map(change).collect::<Vec<_>>()
+    };
+    json!({"added": list(&changes.added), "removed": list(&changes.removed), "changed": list(&changes.changed)})
 }

@@ -1,7 +1,7 @@
 //! What is not there, and the names that were probably meant.
 
 use wharf_client::{Client, Error, ImageName, printable, transfer::TransferError};
-use wharf_document::words::distance;
+use wharf_document::words;
 use wharf_oci::Reference;
 
 /// Names that are shown.
@@ -59,34 +59,12 @@ pub(crate) async fn explained<T>(
     }
 }
 
-/// The names that are spelled almost alike, or end alike: the nearest first.
+/// The names that were probably meant, for a message.
 pub(super) fn nearest(written: &str, known: &[String]) -> String {
-    let last = |name: &str| name.rsplit('/').next().unwrap_or(name).to_owned();
-    let alike = known.iter().filter_map(|name| {
-        let distance =
-            distance(written, name).or_else(|| (last(name) == last(written)).then_some(usize::MAX));
-        Some((distance?, name))
-    });
-    let mut alike: Vec<_> = alike.collect();
-    alike.sort();
-    let names = alike
-        .iter()
-        .take(SHOWN)
-        .map(|(_, name)| format!("`{}`", printable(name)));
-    names.collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_nearest_names_come_first() {
-        let known = ["team/app", "app-2", "other", "my-image", "kyo/my-image"].map(str::to_owned);
-        assert_eq!(nearest("ap-2", &known), "`app-2`");
-        assert_eq!(nearest("app", &known), "`app-2`, `team/app`");
-        assert_eq!(nearest("my-imag", &known), "`my-image`");
-        assert_eq!(nearest("my-image", &known), "`my-image`, `kyo/my-image`");
-        assert_eq!(nearest("unlike", &known), "");
-    }
+    let names = words::nearest(written, known.iter().map(String::as_str), SHOWN);
+    let names: Vec<_> = names
+        .into_iter()
+        .map(|name| format!("`{}`", printable(name)))
+        .collect();
+    names.join(", ")
 }

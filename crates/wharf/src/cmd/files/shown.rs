@@ -45,7 +45,7 @@ impl<'a> Row<'a> {
         json!({
             "name": self.name,
             "path": entry.map(|entry| &*entry.path),
-            "kind": word(self.kind()),
+            "kind": self.kind().as_str(),
             "size": entry.map_or(0, |entry| entry.size),
             "mode": entry.map(|entry| format!("{:04o}", entry.mode)),
             "user": entry.map(|entry| entry.user),
@@ -110,19 +110,6 @@ fn rights(entry: &Entry) -> String {
         });
     }
     text
-}
-
-/// The kind, as a word of JSON.
-pub(in crate::cmd) fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::File => "file",
-        Kind::Directory => "directory",
-        Kind::Symlink => "symlink",
-        Kind::Hardlink => "hardlink",
-        Kind::CharacterDevice => "character-device",
-        Kind::BlockDevice => "block-device",
-        Kind::Fifo => "fifo",
-    }
 }
 
 fn time(seconds: u64) -> String {

@@ -124,6 +124,7 @@ mod tests {
             replicas: None,
             scrub: None,
             certificate: None,
+            workers: Vec::new(),
         }
     }
 
@@ -166,6 +167,9 @@ mod tests {
         says(&certificate(3), "certificate ends");
         assert_eq!(of(&certificate(60)), Vec::<String>::new());
         let scrub = Some(wire::ScrubState {
+            rate: None,
+            interval: None,
+            round: None,
             blobs: 1,
             bytes: 1,
             damaged: 2,
@@ -181,6 +185,7 @@ mod tests {
 
     fn usage(free: u64, capacity: u64) -> wire::Usage {
         wire::Usage {
+            trash: None,
             repositories: Vec::new(),
             total: 0,
             size: 0,
