@@ -25,7 +25,7 @@ mod window;
 mod writer;
 
 pub use entry::{Action, Actor, Entry, Outcome, Request, Target};
-pub use pulls::{AllPulls, Counted, PullCount, Pulls, RepositoryPulls};
+pub use pulls::{AllPulls, Counted, Day, PullCount, Pulls, RepositoryPulls};
 pub use read::{Filter, Found, Reader, WantsRepository};
 
 use std::{fmt, sync::Arc, time::Duration};

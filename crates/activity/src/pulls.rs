@@ -6,7 +6,7 @@
 //! # Bounds
 //!
 //! A process counts at most 20,000 repositories, tags and digests. When there are more, the tenth that was pulled
-//! longest ago is forgotten.
+//! longest ago is forgotten. Of [days](Day) the last 400 are kept.
 //!
 //! # Replicas that ended
 //!
@@ -19,6 +19,7 @@
 //!    each has written before it looks; so at most one of them keeps the counts.
 //! 3. Otherwise it removes the object.
 
+mod days;
 mod store;
 
 use std::{
@@ -30,7 +31,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use wharf_oci::{Digest, RepoName, Tag};
 
-pub use self::store::Pulls;
+use self::days::Days;
+pub use self::{days::Day, store::Pulls};
 use crate::{entry::Action, record::Record, time};
 
 /// Repositories, tags and digests that one process counts.
@@ -85,6 +87,8 @@ pub struct AllPulls {
     pub has_forgotten: bool,
     /// The pulls of each repository that was pulled from.
     pub repositories: BTreeMap<Box<str>, RepositoryPulls>,
+    /// What happened on each day, by its date in UTC, such as `2026-11-30`.
+    pub days: BTreeMap<Box<str>, Day>,
 }
 
 /// What has no pulls any more.
@@ -107,6 +111,9 @@ struct Counts {
     #[serde(default, with = "time::optional", skip_serializing_if = "Option::is_none")]
     forgotten: Option<Timestamp>,
     repositories: BTreeMap<Box<str>, RepositoryPulls>,
+    /// What happened on each day
+    #[serde(default, skip_serializing_if = "Days::is_empty")]
+    days: Days,
 }
 
 impl PullCount {
@@ -188,9 +195,14 @@ impl Counts {
         }
     }
 
+    fn has_something(&self) -> bool {
+        !self.repositories.is_empty() || !self.days.is_empty()
+    }
+
     fn add(&mut self, other: &Self) {
         self.since = [self.since, other.since].into_iter().flatten().min();
         self.forgotten = self.forgotten.max(other.forgotten);
+        self.days.add(&other.days);
         for (name, counts) in &other.repositories {
             self.repositories.entry(name.clone()).or_default().add(counts);
         }
@@ -213,6 +225,7 @@ impl Counts {
             is_complete: true,
             has_forgotten: self.forgotten.is_some(),
             repositories: self.repositories,
+            days: self.days.into_map(),
         }
     }
 

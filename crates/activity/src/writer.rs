@@ -128,6 +128,7 @@ impl Writer {
 
     /// Counts the pulls of a window. What was deleted has no pulls then, also where the window has earlier ones of it.
     fn count(&mut self, records: &[Record], is_window: bool) {
+        self.pulls.count_days(records);
         for record in records {
             let Some(repository) = &record.repository else {
                 continue;

@@ -63,6 +63,8 @@ pub struct Budget {
     pub hashes: Share,
     /// Large stored manifests that are being read and parsed.
     pub large_reads: Share,
+    /// Layers whose files are being read for a screen, which decompresses them. Two images that are compared take all turns.
+    pub layers: Share,
     /// Bytes of the activity log that are not written yet.
     pub activity: Share,
 }
@@ -138,12 +140,13 @@ impl Budget {
             graphs: Share::new("graphs", HEAVY),
             hashes: Share::new("hashes", HEAVY),
             large_reads: Share::new("large_reads", HEAVY),
+            layers: Share::new("layers", HEAVY),
             activity: Share::new("activity", ACTIVITY),
         }
     }
 
     /// All shares, in the order in which they are documented.
-    pub fn shares(&self) -> [&Share; 17] {
+    pub fn shares(&self) -> [&Share; 18] {
         [
             &self.connections,
             &self.requests,
@@ -161,6 +164,7 @@ impl Budget {
             &self.graphs,
             &self.hashes,
             &self.large_reads,
+            &self.layers,
             &self.activity,
         ]
     }

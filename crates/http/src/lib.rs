@@ -69,5 +69,8 @@ pub use request_id::RequestId;
 pub use senders::BodyWait;
 pub use server::Server;
 pub use surface::Surface;
-pub use tls::{CipherSuite, CipherSuiteError, ClientAuth, InspectedCertificate, Tls, TlsError, TlsOptions};
+pub use tls::{
+    CertificateRole, CipherSuite, CipherSuiteError, ClientAuth, DescribedCertificate, InspectedCertificate,
+    Tls, TlsError, TlsOptions,
+};
 pub use trace::{TraceMetrics, TraceSettings, Tracer};

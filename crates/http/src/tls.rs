@@ -7,6 +7,7 @@
 mod certificate;
 mod client;
 mod der;
+mod described;
 mod error;
 mod files;
 mod inspected;
@@ -16,6 +17,7 @@ mod signature;
 mod suites;
 
 pub use client::ClientAuth;
+pub use described::{CertificateRole, DescribedCertificate};
 pub use error::TlsError;
 pub use inspected::InspectedCertificate;
 pub use suites::{CipherSuite, CipherSuiteError};
@@ -39,6 +41,9 @@ use self::{
 
 /// Longest time that a handshake waits for its look at the files.
 const LOOK_PATIENCE: Duration = Duration::from_secs(1);
+
+/// How many certificates are described.
+const DESCRIBED: usize = 100;
 
 /// The options of `http.tls`.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,9 +121,36 @@ impl Tls {
         self.0.files.status()
     }
 
+    /// Path of the file with the certificate of the server.
+    pub fn path(&self) -> &Path {
+        self.0.files.path()
+    }
+
     /// When the certificate in force ends.
     pub async fn ends(&self) -> Timestamp {
         self.0.files.refresh_within(LOOK_PATIENCE).await.not_after
+    }
+
+    /// The certificates in force: that of the server first, then those that lead to an authority, then those that sign certificates of
+    /// clients.
+    pub async fn certificates(&self) -> Vec<DescribedCertificate> {
+        let loaded = self.0.files.refresh_within(LOOK_PATIENCE).await;
+        let certificates = &loaded.certificates;
+        let own = certificates
+            .own
+            .iter()
+            .enumerate()
+            .map(|(place, der)| match place {
+                0 => (der, CertificateRole::Own),
+                _ => (der, CertificateRole::Chain),
+            });
+        let of_clients = certificates
+            .of_clients
+            .iter()
+            .map(|der| (der, CertificateRole::OfClients));
+        let all = own.chain(of_clients).take(DESCRIBED);
+        all.filter_map(|(der, role)| DescribedCertificate::of(der, role))
+            .collect()
     }
 
     /// Configuration for the next handshake.

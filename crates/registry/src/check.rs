@@ -62,6 +62,7 @@ pub(crate) use self::{
 };
 pub use self::{
     finding::{Finding, Image, ImageReference, Images, Link, Problem, Severity},
+    position::{CheckTotals, LastCheck, last_check},
     progress::{Counts, Progress},
 };
 
@@ -144,6 +145,9 @@ impl Checker {
         self.name_images(&mut blobs).await?;
         self.report(blobs).await?;
         if self.is_whole() {
+            let counts = self.progress.counts();
+            (position.blobs, position.bytes) = (counts.blobs, counts.bytes);
+            position.found = Some(counts.totals());
             position.end();
             self.save(&position).await;
         }
@@ -200,6 +204,7 @@ impl Checker {
             }
             self.settle(blobs, position, digest, Images::default(), verdict);
             position.last = Some(digest);
+            self.progress.reached(&digest);
             if self.is_whole() && noted.elapsed() >= NOTE {
                 self.save(position).await;
                 noted = Instant::now();

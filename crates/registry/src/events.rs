@@ -107,6 +107,8 @@ pub enum Surface {
     Distribution,
     /// The administration API.
     Administration,
+    /// The page for browsers.
+    Ui,
     /// The worker of this name, which runs beside requests.
     Worker(&'static str),
 }

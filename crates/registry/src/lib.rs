@@ -51,9 +51,10 @@ pub use history::{History, PastManifest};
 pub use lease::Lease;
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use overview::{
-    ChildDetails, ImageDetails, ImageSummary, ManifestDetails, Order, PartDetails, Place, PlaceError,
-    PlatformSummary, RepositoriesWanted, RepositoryList, RepositoryRow, RepositorySight, RepositoryUsage,
-    Search, SearchHit, SearchIn, SearchMatch, SearchPage, SearchPlace, TagList, TagRow, TagsWanted, Usage,
+    ChildDetails, ImageDetails, ImageParts, ImageSummary, ManifestDetails, Order, PartDetails, PartsWanted,
+    Place, PlaceError, PlatformSummary, RepositoriesWanted, RepositoryList, RepositoryRow, RepositorySight,
+    RepositoryUsage, Search, SearchHit, SearchIn, SearchMatch, SearchPage, SearchPlace, TagList, TagRow,
+    TagsWanted, UntaggedList, UntaggedRow, UntaggedWanted, Usage,
 };
 pub use plan::{
     Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, PullsOf, RetentionPage,
@@ -63,7 +64,7 @@ pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
-pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord};
+pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound};
 pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
     DeletedKind, LeftAlone, Pointers, Pressure, Restored, TrashId, TrashIdError, TrashPage, TrashRecord,

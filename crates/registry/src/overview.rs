@@ -8,19 +8,24 @@ mod content;
 mod image;
 mod members;
 mod order;
+mod parts;
 mod presence;
 mod reads;
 mod repositories;
 mod search;
 mod tags;
+mod untagged;
 mod usage;
+mod version;
 
 pub use self::{
     image::{ChildDetails, ImageDetails, ManifestDetails, PartDetails},
     members::{ImageSummary, PlatformSummary},
     order::{Order, Place, PlaceError},
+    parts::{ImageParts, PartsWanted},
     repositories::{RepositoriesWanted, RepositoryList, RepositoryRow, RepositorySight},
     search::{Search, SearchHit, SearchIn, SearchMatch, SearchPage, SearchPlace},
     tags::{TagList, TagRow, TagsWanted},
+    untagged::{UntaggedList, UntaggedRow, UntaggedWanted},
     usage::{RepositoryUsage, Usage},
 };

@@ -15,8 +15,10 @@ mod prune;
 mod retained;
 mod selection;
 mod tags;
+mod untagged;
 
 pub use prune::{PullsOf, RetentionPage};
+pub(crate) use untagged::UnreachedManifest;
 
 use std::{fmt, sync::Arc, time::Duration};
 

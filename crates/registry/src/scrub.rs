@@ -11,7 +11,7 @@
 
 mod record;
 
-use std::{collections::VecDeque, num::NonZeroU64, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 use wharf_oci::Digest;
@@ -26,7 +26,7 @@ use crate::{
     registry::Registry,
 };
 
-pub use self::record::{ScrubNumbers, ScrubRecord};
+pub use self::record::{ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound};
 
 /// From the start to the first read: the first requests come first.
 const FIRST: Duration = Duration::from_secs(15 * 60);
@@ -51,15 +51,6 @@ const STEP: u64 = 4 << 20;
 
 /// The least rest after a blob, however small.
 const REST: Duration = Duration::from_millis(10);
-
-/// How the scrub goes about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ScrubOptions {
-    /// Time from the beginning of one round over all blobs to that of the next.
-    pub interval: Duration,
-    /// Bytes that are read in a second.
-    pub rate: NonZeroU64,
-}
 
 /// The worker.
 #[derive(Debug)]
@@ -104,7 +95,7 @@ impl Scrub {
     ///
     /// Never, as long as its name can be part of a key.
     pub fn new(registry: Arc<Registry>, options: ScrubOptions) -> Result<(Self, Arc<ScrubRecord>), KeyError> {
-        let record = Arc::new(ScrubRecord::default());
+        let record = Arc::new(ScrubRecord::new(options));
         let now = Instant::now();
         let scrub = Self {
             lease: Lease::new(Arc::clone(&registry.storage), "scrub", TERM)?,
@@ -140,7 +131,7 @@ impl Scrub {
         }
         let Some(position) = &mut self.position else {
             let position = Position::load(&*self.registry.storage, &layout::scrub()).await?;
-            self.record.ended(position.ended);
+            self.record.follow(&position);
             let is_new = |digest: &&Digest| !self.record.contains(digest);
             self.suspects.extend(position.damaged.iter().filter(is_new));
             self.blobs = None;
@@ -157,6 +148,7 @@ impl Scrub {
                 return Ok(None);
             }
             position.begin();
+            self.record.follow(position);
             self.blobs = None;
         }
         let last = position.last;
@@ -178,7 +170,7 @@ impl Scrub {
         self.blobs = None;
         if let Some(position) = &mut self.position {
             position.end();
-            self.record.ended(position.ended);
+            self.record.follow(position);
             tracing::info!(
                 blobs = position.blobs,
                 bytes = position.bytes,
@@ -194,7 +186,7 @@ impl Scrub {
         (self.position, self.blobs) = (None, None);
         self.next = Instant::now() + STANDBY;
         let position = Position::load(&*self.registry.storage, &layout::scrub()).await?;
-        self.record.ended(position.ended);
+        self.record.follow(&position);
         for healed in self.record.keep(&position.damaged) {
             self.registry.damaged.healed(&healed);
         }
@@ -276,6 +268,7 @@ impl Scrub {
                 Verdict::Unreadable(_) => {}
                 _ => position.note(&digest, matches!(verdict, Verdict::Damaged(_))),
             }
+            self.record.follow(position);
         }
         match verdict {
             Verdict::Sound { .. } => {
@@ -293,8 +286,10 @@ impl Scrub {
                 tracing::error!(blob.digest = %digest, %error, "the scrub cannot read a blob; if clients cannot pull it either, push it again, and look at the disk");
             }
             Verdict::Damaged(hashed) => {
-                self.registry.damaged.insert(&digest, hashed.version, false);
-                if self.record.damaged(&digest, hashed.size) {
+                self.registry
+                    .damaged
+                    .insert(&digest, hashed.version.clone(), false);
+                if self.record.damaged(&digest, &hashed) {
                     self.unnamed.push(digest);
                     self.note().await;
                 }

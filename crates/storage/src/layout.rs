@@ -10,7 +10,7 @@
 //!    ├─ _manifests/tags/<tag>/index/<alg>/<hex>/link                  every digest the tag ever had
 //!    └─ _uploads/<id>/{data,startedat}                                bytes so far (file system engine)
 //! wharf/                                                              wharf's own; losing it loses no image
-//! ├─ access/{keys,robots,robots-used}                                 keys that sign tokens, robot tokens, their last use; private
+//! ├─ access/{keys,robots,robots-used,sessions}                        keys that sign tokens, robot tokens, their last use, sessions of browsers; private
 //! ├─ activity/<time>-<writer>-<n>.jsonl                               what accounts did: lines of the activity log
 //! ├─ control.sock                                                     the way of the operator's commands to the server of a directory
 //! ├─ lock                                                             the process that uses this store
@@ -345,6 +345,11 @@ pub fn robot_tokens() -> Key {
 /// When each robot token was used last.
 pub fn robot_token_uses() -> Key {
     Key::from_safe(format!("{ACCESS}/robots-used"))
+}
+
+/// The sessions of browsers that are signed in.
+pub fn sessions() -> Key {
+    Key::from_safe(format!("{ACCESS}/sessions"))
 }
 
 /// Whether an object holds secrets: on a file system, its file is for its owner alone.

@@ -187,6 +187,12 @@ impl Pulls {
         }
     }
 
+    /// Adds what happened to its day.
+    pub(crate) fn count_days(&self, records: &[Record]) {
+        let mut state = self.state.lock();
+        state.is_changed |= state.counts.days.count(records);
+    }
+
     /// Forgets the pulls of what was deleted.
     pub(crate) fn forget(&self, deleted: impl Iterator<Item = (RepoName, Forgotten)>) {
         let mut state = self.state.lock();
@@ -217,7 +223,7 @@ impl Pulls {
         }
         let is_wanted = {
             let state = self.state.lock();
-            state.is_changed || (is_due && !state.counts.repositories.is_empty())
+            state.is_changed || (is_due && state.counts.has_something())
         };
         match is_wanted {
             true => self.publish().await,

@@ -71,7 +71,7 @@ impl InspectedCertificate {
     }
 }
 
-fn has_signed(issuer: &Certificate<'_>, signed: &[u8]) -> bool {
+pub(super) fn has_signed(issuer: &Certificate<'_>, signed: &[u8]) -> bool {
     let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
     signature::is_signed_by(signed, issuer, &algorithms)
 }

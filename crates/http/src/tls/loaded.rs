@@ -37,7 +37,7 @@ pub(super) struct Certificates {
     /// The chain that the server shows; the key belongs to the first of them
     pub(super) own: Vec<CertificateDer<'static>>,
     /// Those of `clientcas`
-    of_clients: Vec<CertificateDer<'static>>,
+    pub(super) of_clients: Vec<CertificateDer<'static>>,
 }
 
 /// Reads the files of these options.

@@ -220,6 +220,15 @@ impl Images {
         self.further
     }
 
+    /// These images, of which the first `most` are named and the rest counted.
+    pub fn first(&self, most: usize) -> Self {
+        let named: BTreeSet<Image> = self.named.iter().take(most).cloned().collect();
+        Self {
+            further: self.further + (self.named.len() - named.len()) as u64,
+            named,
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
@@ -396,6 +405,16 @@ impl Finding {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}; {}", self.problem, self.remedy())
+    }
+}
+
+impl Problem {
+    /// The blob of which the bytes are damaged or missing; `None`: something else is wrong.
+    pub fn blob(&self) -> Option<&Digest> {
+        match self {
+            Self::DamagedBlob { digest, .. } | Self::MissingBlob { digest } => Some(digest),
+            _ => None,
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
-use wharf_oci::Digest;
-use wharf_storage::{Key, Put, Storage};
+use wharf_oci::{Algorithm, Digest};
+use wharf_storage::{Key, Put, Storage, layout};
 
 use crate::error::Result;
 
@@ -30,6 +30,54 @@ pub(crate) struct Position {
     pub(crate) bytes: u64,
     /// Blobs that were found damaged, and were not healed as far as is known.
     pub(crate) damaged: Vec<Digest>,
+    /// What the last whole round of a check has found beside blobs; `None`: it was one that did not note it, or a scrub.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) found: Option<CheckTotals>,
+}
+
+/// What a whole check has looked at and found.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckTotals {
+    /// Repositories.
+    pub repositories: u64,
+    /// Tags that point at a manifest.
+    pub tags: u64,
+    /// Manifests.
+    pub manifests: u64,
+    /// Findings because of which an image cannot be pulled whole, or stored bytes are wrong.
+    pub broken: u64,
+    /// Leftovers that harm no image.
+    pub untidy: u64,
+    /// What could not be read.
+    pub unknown: u64,
+}
+
+/// The last whole check of a store, by whatever process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LastCheck {
+    /// When it ended.
+    pub ended: SystemTime,
+    /// Blobs that it hashed.
+    pub blobs: u64,
+    /// Bytes of these blobs.
+    pub bytes: u64,
+    /// What else it looked at, and what it found; `None`: it was made by a version that did not note it.
+    pub totals: Option<CheckTotals>,
+}
+
+/// The last whole check of `storage`; `None`: none has ended.
+///
+/// # Errors
+///
+/// When the store is not available.
+pub async fn last_check(storage: &dyn Storage) -> Result<Option<LastCheck>> {
+    let position = Position::load(storage, &layout::check()).await?;
+    Ok((position.ended > 0).then(|| LastCheck {
+        ended: UNIX_EPOCH + Duration::from_secs(position.ended),
+        blobs: position.blobs,
+        bytes: position.bytes,
+        totals: position.found,
+    }))
 }
 
 impl Position {
@@ -70,6 +118,12 @@ impl Position {
         self.began > self.ended
     }
 
+    /// How many thousandths of the blobs the round has checked, about: they are checked in the order of their digests, which are spread
+    /// evenly.
+    pub(crate) fn done(&self) -> u16 {
+        self.last.as_ref().map_or(0, thousandths)
+    }
+
     /// Begins a round.
     pub(crate) fn begin(&mut self) {
         (self.last, self.blobs, self.bytes) = (None, 0, 0);
@@ -100,8 +154,62 @@ impl Position {
     }
 }
 
+/// How many thousandths of the blobs come before `digest`, about.
+pub(super) fn thousandths(digest: &Digest) -> u16 {
+    // Nearly all blobs have digests of this algorithm, and the others come later.
+    if digest.algorithm() != Algorithm::Sha256 {
+        return 999;
+    }
+    let [first, second, ..] = digest.bytes() else {
+        return 0;
+    };
+    let place = u32::from(u16::from_be_bytes([*first, *second]));
+    u16::try_from((place * 1000) >> u16::BITS).unwrap_or_default()
+}
+
 fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_tells_how_far_a_round_is() {
+        let at = |start: &str| {
+            let digest = format!("sha256:{start:0<64}");
+            thousandths(&digest.parse().unwrap())
+        };
+        assert_eq!([at("0"), at("4"), at("8"), at("ffff")], [0, 250, 500, 999]);
+        assert_eq!(thousandths(&Digest::of(Algorithm::Sha512, b"")), 999);
+    }
+
+    #[tokio::test]
+    async fn the_last_check_is_told_with_what_it_found_if_that_was_noted() {
+        let storage = wharf_storage::object::ObjectStorage::in_memory();
+        assert_eq!(last_check(&storage).await.unwrap(), None);
+        let mut position = Position::default();
+        position.begin();
+        position.save(&storage, &layout::check()).await.unwrap();
+        assert_eq!(last_check(&storage).await.unwrap(), None, "it has not ended");
+        (position.blobs, position.found) = (
+            3,
+            Some(CheckTotals {
+                broken: 1,
+                ..CheckTotals::default()
+            }),
+        );
+        position.end();
+        position.save(&storage, &layout::check()).await.unwrap();
+        let last = last_check(&storage).await.unwrap().unwrap();
+        assert_eq!((last.blobs, last.totals.unwrap().broken), (3, 1));
+        // As an older version wrote it.
+        let put = Put::new(layout::check(), r#"{"began":1,"ended":2,"blobs":7}"#);
+        wharf_storage::Objects::publish(&storage, &[put]).await.unwrap();
+        let last = last_check(&storage).await.unwrap().unwrap();
+        assert_eq!((last.blobs, last.totals), (7, None));
+    }
 }

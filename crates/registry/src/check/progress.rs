@@ -3,7 +3,10 @@
 use parking_lot::Mutex;
 use wharf_oci::Digest;
 
-use super::finding::{Finding, Severity};
+use super::{
+    finding::{Finding, Severity},
+    position::{CheckTotals, thousandths},
+};
 
 /// How much a check has looked at, and how much it has found.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +31,20 @@ pub struct Counts {
     pub goes_on_after: Option<Digest>,
 }
 
+impl Counts {
+    /// The numbers that are noted of a whole check.
+    pub(super) fn totals(&self) -> CheckTotals {
+        CheckTotals {
+            repositories: self.repositories,
+            tags: self.tags,
+            manifests: self.manifests,
+            broken: self.broken,
+            untidy: self.untidy,
+            unknown: self.unknown,
+        }
+    }
+}
+
 /// How far a check is.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<State>);
@@ -35,6 +52,7 @@ pub struct Progress(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     counts: Counts,
+    done: u16,
     findings: Vec<Finding>,
 }
 
@@ -42,6 +60,11 @@ impl Progress {
     /// The numbers so far.
     pub fn counts(&self) -> Counts {
         self.0.lock().counts
+    }
+
+    /// How many thousandths of the blobs were hashed, about: 0 until the repositories were looked at.
+    pub fn done(&self) -> u16 {
+        self.0.lock().done
     }
 
     /// The findings since the last call.
@@ -62,6 +85,10 @@ impl Progress {
 
     pub(super) fn goes_on_after(&self, last: Option<Digest>) {
         self.0.lock().counts.goes_on_after = last;
+    }
+
+    pub(super) fn reached(&self, digest: &Digest) {
+        self.0.lock().done = thousandths(digest);
     }
 
     pub(super) fn surveyed(&self, tags: usize, manifests: usize) {

@@ -242,7 +242,10 @@ impl Registry {
     }
 
     /// The manifest `digest` with what it says, or why it cannot be shown.
-    async fn view_of(&self, digest: &Digest) -> Result<Result<(Arc<StoredManifest>, ManifestView), String>> {
+    pub(super) async fn view_of(
+        &self,
+        digest: &Digest,
+    ) -> Result<Result<(Arc<StoredManifest>, ManifestView), String>> {
         // Also on a bucket, where lists rely on what is remembered.
         self.tree.manifests.look_again(digest).await?;
         match self.tree.manifests.look_up_soon(digest).await? {
@@ -387,7 +390,7 @@ impl Registry {
 }
 
 /// The numbers of the steps that made the layers of an image, in their order; none where the history does not fit to them.
-fn steps(config: Option<&ImageConfig>, layers: usize) -> Vec<usize> {
+pub(super) fn steps(config: Option<&ImageConfig>, layers: usize) -> Vec<usize> {
     let history = config.map_or(&[][..], |config| &config.history);
     let making = history
         .iter()

@@ -7,6 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use super::version;
+
 /// The order of a list.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Order {
@@ -19,6 +21,10 @@ pub enum Order {
     Pushed,
     /// By the time of the last push, the newest first.
     PushedDescending,
+    /// By version, the oldest first: `1.9` comes before `1.10`, `1.10-rc.1` before `1.10`, and names that are none before all versions.
+    Version,
+    /// By version, the newest first, and then the names that are none.
+    VersionDescending,
 }
 
 /// A place in a list: that of its entry with this name, and in an order of times with this time.
@@ -37,11 +43,13 @@ pub struct PlaceError;
 
 impl Order {
     /// All orders.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 6] = [
         Self::Name,
         Self::NameDescending,
         Self::Pushed,
         Self::PushedDescending,
+        Self::Version,
+        Self::VersionDescending,
     ];
 
     /// Its name in requests.
@@ -51,6 +59,8 @@ impl Order {
             Self::NameDescending => "-name",
             Self::Pushed => "pushed",
             Self::PushedDescending => "-pushed",
+            Self::Version => "version",
+            Self::VersionDescending => "-version",
         }
     }
 
@@ -80,10 +90,12 @@ impl Order {
     }
 
     pub(super) fn compare(self, one: &Place, other: &Place) -> Ordering {
-        let ascending = (one.time, &one.name).cmp(&(other.time, &other.name));
+        let by_name = || (one.time, &one.name).cmp(&(other.time, &other.name));
         match self {
-            Self::Name | Self::Pushed => ascending,
-            Self::NameDescending | Self::PushedDescending => ascending.reverse(),
+            Self::Name | Self::Pushed => by_name(),
+            Self::NameDescending | Self::PushedDescending => by_name().reverse(),
+            Self::Version => version::compare(&one.name, &other.name),
+            Self::VersionDescending => version::compare(&one.name, &other.name).reverse(),
         }
     }
 }
@@ -244,7 +256,8 @@ mod tests {
                 true => (Some(*time), name.clone()),
                 false => (None, name.clone()),
             });
-            if matches!(order, Order::NameDescending | Order::PushedDescending) {
+            let is_descending = order.as_str().starts_with('-');
+            if is_descending {
                 expected.reverse();
             }
             assert_eq!(given, expected, "{order:?}");

@@ -214,7 +214,12 @@ impl Registry {
         }
         let Page { entries, next } = first.page();
         let mut tags = self.locate(name, entries).await?;
-        tags.sort_unstable_by(|one, other| other.tag.cmp(&one.tag));
+        let place = |located: &Located| {
+            wanted
+                .order
+                .place_of(located.tag.as_str(), SystemTime::UNIX_EPOCH)
+        };
+        tags.sort_unstable_by(|one, other| wanted.order.compare(&place(one), &place(other)));
         Ok(Page { entries: tags, next })
     }
 

@@ -1,7 +1,7 @@
 //! The disk use of repositories: the bytes that only one of them needs, and those that it shares.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
+    collections::{HashMap, HashSet, hash_map::Entry},
     pin::pin,
     sync::Arc,
 };
@@ -15,9 +15,11 @@ use wharf_storage::{
 };
 
 use crate::{
-    error::Result,
+    collect::survey::look_up_all,
+    error::{Error, Result},
     patience::turn,
     registry::Registry,
+    trash::roots::TrashRoots,
     tree::{
         manifest::{Facts, Stored},
         parallel::{in_background, in_jobs},
@@ -46,6 +48,8 @@ pub struct Usage {
     /// How many manifests are damaged or missing, or do not state all sizes: then all sizes are lower bounds, and bytes that are no
     /// repository's own may count as unique.
     pub uncounted: usize,
+    /// Bytes of blobs that only deletions in the trash need; `None` where not all of them were read.
+    pub trash: Option<u64>,
     /// The space of the file system; `None` where there is no such limit.
     pub space: Option<Space>,
     /// Why something is left out.
@@ -99,7 +103,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::Exhausted`](crate::Error::Exhausted) when too many requests read all manifests; errors of the store.
+    /// [`Error::Exhausted`] when too many requests read all manifests; errors of the store.
     pub async fn usage(&self, limit: usize) -> Result<Usage> {
         let _turn = turn(&self.budget().graphs).await?;
         let blobs = Arc::new(Mutex::new(Blobs::default()));
@@ -143,6 +147,10 @@ impl Registry {
             }
         }
         let are_all = problem.is_none();
+        let trash = match are_all {
+            true => self.only_in_trash(&blobs).await?,
+            false => None,
+        };
         let sorted = in_background(move || {
             let size = blobs.lock().sum(&mut found, are_all);
             found.sort_unstable_by(|one, other| {
@@ -168,9 +176,48 @@ impl Registry {
             total,
             size,
             uncounted,
+            trash,
             space: self.storage.space().await?,
             problem,
         })
+    }
+
+    /// Bytes of the blobs that deletions in the trash need and none of the `blobs` of repositories is; `None`: there are too many, or a
+    /// record cannot be read.
+    async fn only_in_trash(&self, blobs: &Arc<Mutex<Blobs>>) -> Result<Option<u64>> {
+        let roots = match TrashRoots::read(&self.trash).await {
+            Ok(roots) => roots,
+            Err(Error::TrashDamaged { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let (mut manifests, mut wanted) = (HashSet::new(), HashSet::new());
+        for name in roots.repositories() {
+            let roots = roots.of(name);
+            manifests.extend(&roots.manifests);
+            wanted.extend(&roots.layers);
+        }
+        if manifests.len() > MANIFESTS || wanted.len() > BLOBS {
+            return Ok(None);
+        }
+        let is_manifest = manifests.clone();
+        for (_, stored) in look_up_all(&self.tree.manifests, manifests.into_iter().collect()).await? {
+            if let Stored::Understood(facts) = stored {
+                wanted.extend(facts.blobs().copied());
+            }
+            if wanted.len() > BLOBS {
+                return Ok(None);
+            }
+        }
+        let known = Arc::clone(blobs);
+        let wanted = in_background(move || {
+            let known = known.lock();
+            let is_only_there =
+                |digest: &Digest| !known.blobs.contains_key(digest) && !is_manifest.contains(digest);
+            wanted.retain(is_only_there);
+            wanted
+        });
+        let sizes = self.stored_sizes(wanted.await?).await?;
+        Ok(Some(sizes.into_values().fold(0, u64::saturating_add)))
     }
 
     /// Adds what the manifests `digests` of one repository name.

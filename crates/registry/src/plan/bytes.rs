@@ -93,7 +93,7 @@ impl Registry {
             .iter()
             .flat_map(|loss| loss.wanted.iter().copied())
             .collect();
-        let sizes = self.sizes(wanted).await?;
+        let sizes = self.stored_sizes(wanted).await?;
         let of = |digests: &mut dyn Iterator<Item = &Digest>| -> u64 {
             digests.filter_map(|digest| sizes.get(digest)).sum()
         };
@@ -145,7 +145,11 @@ impl Registry {
     }
 
     /// The sizes of those of `blobs` that are stored.
-    async fn sizes(&self, blobs: HashSet<Digest>) -> Result<HashMap<Digest, u64>> {
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub(crate) async fn stored_sizes(&self, blobs: HashSet<Digest>) -> Result<HashMap<Digest, u64>> {
         let sizes = in_parallel(blobs.into_iter().map(|digest| async move {
             match self.storage.stat(&layout::blob(&digest)).await {
                 Ok(stat) => Ok(Some((digest, stat.size))),

@@ -142,8 +142,18 @@ impl<'a> Needs<'a> {
 
     /// The manifests that list `child`, and that it would leave broken.
     fn needing(&self, child: &Digest) -> impl Iterator<Item = &Digest> {
-        let parents = self.parents.get(child).into_iter().flatten();
-        parents.filter(move |parent| !self.is_list_for(parent, child))
+        self.listing(child)
+            .filter(move |parent| !self.is_list_for(parent, child))
+    }
+
+    /// The manifests that list `child`.
+    pub(super) fn listing(&self, child: &Digest) -> impl Iterator<Item = &Digest> {
+        self.parents.get(child).into_iter().flatten()
+    }
+
+    /// How many manifests are about `subject`.
+    pub(super) fn referrers_of(&self, subject: &Digest) -> usize {
+        self.referrers.get(subject).map_or(0, Vec::len)
     }
 
     /// Whether a tag goes and stays with the manifest of which it is made.

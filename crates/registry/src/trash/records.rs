@@ -316,6 +316,7 @@ fn record(
         surface: match origin.surface {
             Surface::Distribution => "distribution".to_owned(),
             Surface::Administration => "administration".to_owned(),
+            Surface::Ui => "ui".to_owned(),
             Surface::Worker(name) => name.to_owned(),
         },
         kind,

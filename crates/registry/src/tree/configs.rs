@@ -1,9 +1,10 @@
 //! The configurations of images, checked against their digest, and the platforms that they name.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
+use serde_json::Value;
 use wharf_budget::Share;
 use wharf_oci::{Digest, ImageConfig, ImageConfigError, Platform, RepoName};
 use wharf_storage::{ErrorKind, Storage, layout};
@@ -13,6 +14,9 @@ use crate::{cache::FEW, error::Result, patience::turn};
 
 /// The largest configuration that is read.
 const READ_LIMIT: u64 = 4 << 20;
+
+/// The largest configuration that is kept as a document, in bytes.
+const WHOLE_LIMIT: usize = 256 << 10;
 
 /// How many bytes of platforms are kept in memory, estimated: those of some 10,000 images.
 const IN_MEMORY: u64 = 4 << 20;
@@ -121,12 +125,26 @@ impl Configs {
         Ok(read.map(|(config, _)| config))
     }
 
-    /// What `parse` takes from the configuration, and its size in bytes.
-    async fn read_sized<T: Send + 'static>(
+    /// The configuration `digest` of `name` as a whole, if it is not too large for that.
+    ///
+    /// # Errors
+    ///
+    /// As [`platform`](Self::platform).
+    pub(crate) async fn document(
         &self,
         name: &RepoName,
         digest: &Digest,
-        parse: fn(&[u8]) -> Result<T, ImageConfigError>,
+    ) -> Result<Result<Value, Unreadable>> {
+        let read = self.read_sized(name, digest, small_document).await?;
+        Ok(read.map(|(document, _)| document))
+    }
+
+    /// What `parse` takes from the configuration, and its size in bytes.
+    async fn read_sized<T: Send + 'static, E: fmt::Display + 'static>(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        parse: fn(&[u8]) -> Result<T, E>,
     ) -> Result<Result<(T, u64), Unreadable>> {
         let link = layout::layer_link(name, digest);
         if self.links.target(&link).await?.is_none() {
@@ -163,10 +181,27 @@ impl Configs {
     }
 }
 
-fn examine<T>(
+/// The whole of a configuration, which takes many times its size in memory.
+fn small_document(bytes: &[u8]) -> Result<Value, ConfigError> {
+    if bytes.len() > WHOLE_LIMIT {
+        return Err(ConfigError::TooLarge);
+    }
+    serde_json::from_slice(bytes).map_err(|_| ConfigError::Form(ImageConfigError))
+}
+
+/// Why a configuration cannot be shown whole.
+#[derive(Debug, thiserror::Error)]
+enum ConfigError {
+    #[error(transparent)]
+    Form(ImageConfigError),
+    #[error("the configuration has more than 256 KiB, and is not compared")]
+    TooLarge,
+}
+
+fn examine<T, E: fmt::Display>(
     digest: &Digest,
     bytes: &Bytes,
-    parse: fn(&[u8]) -> Result<T, ImageConfigError>,
+    parse: fn(&[u8]) -> Result<T, E>,
 ) -> Result<(T, u64), Unreadable> {
     if Digest::of(digest.algorithm(), bytes) != *digest {
         return Err(damaged(digest));

@@ -63,7 +63,7 @@ impl<D: Disk> Engine<D> {
             Err(error) => return found(error).map(|nothing| vec![nothing; names.len()]),
         };
         let mut below = String::new();
-        let look = |name: &Box<str>| {
+        let mut look = |name: &str| {
             below.clear();
             below.extend([name, "/", path.as_str()]);
             match self.disk.stat_at(&directory, &below) {
@@ -72,7 +72,7 @@ impl<D: Disk> Engine<D> {
                 Err(error) => found(error),
             }
         };
-        names.iter().map(look).collect()
+        names.iter().map(|name| look(name)).collect()
     }
 
     pub(super) fn open_blob(self: &Arc<Self>, key: &Key) -> Result<FsBlob<D>> {
