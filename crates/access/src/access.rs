@@ -20,6 +20,7 @@ use crate::{
     robot::is_token,
     rules::{Asker, Configured, Rules, RulesFile, Verdict, Visible},
     scope::Scope,
+    sessions::Session,
     token::{Origin, TokenError, WatchedVerifier},
     token_server::{Login, TokenServer, off_thread},
 };
@@ -370,6 +371,14 @@ impl Access {
             } => tokens.redeem(refresh, users, SystemTime::now()).await,
             _ => Err(Reason::WrongScheme),
         }
+    }
+
+    /// The client of a browser with this session: the account, as if its password had come with the request. `None`: the session has
+    /// ended with its user, or with the password that the user had.
+    pub async fn of_session(&self, session: &Session) -> Option<Principal> {
+        self.refresh_rules().await;
+        let stamp = self.htpasswd()?.stamp(session.account()).await?;
+        (stamp == session.stamp()).then(|| Principal::with_password(Arc::clone(session.account())))
     }
 
     /// What of `scopes` the client may do.

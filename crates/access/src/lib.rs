@@ -22,6 +22,7 @@ mod random;
 pub mod robot;
 pub mod rules;
 pub mod scope;
+pub mod sessions;
 pub mod stamp;
 pub mod state;
 pub mod token;

@@ -293,6 +293,17 @@ impl Rules {
         Visible::of(allowing.flat_map(|rule| &rule.repositories))
     }
 
+    /// The rules that allow the client something.
+    pub fn allowing<'a>(&'a self, asker: Asker<'a>) -> impl Iterator<Item = &'a Rule> {
+        let allows = |rule: &&Rule| match rule.effect {
+            Effect::Allow(_) => true,
+            Effect::Exactly(verbs) => verbs != Verbs::default(),
+            Effect::Deny(_) => false,
+        };
+        let rules = self.rules.iter().filter(allows);
+        rules.filter(move |rule| rule.fits_client(&self.groups, asker, None))
+    }
+
     /// The rules that never decide because an earlier one does, as far as can be told by looking: each with that one.
     pub fn shadowed(&self) -> impl Iterator<Item = (&Rule, &Rule)> {
         self.rules.iter().enumerate().filter_map(|(at, rule)| {

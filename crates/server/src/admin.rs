@@ -2,9 +2,13 @@
 
 mod about;
 mod activity;
+mod artifact;
 mod by_itself;
+mod checks;
 mod collections;
+mod comparison;
 mod deletions;
+mod files;
 mod image;
 mod images;
 mod plans;
@@ -16,6 +20,7 @@ mod search;
 mod shown;
 mod tags;
 mod tokens;
+mod traffic;
 mod trash;
 mod untagged;
 mod upkeep;
@@ -23,20 +28,28 @@ mod users;
 mod why;
 pub mod wire;
 
+use std::sync::Arc;
+
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
+pub use artifact::{ArtifactContent, Package, Packages, is_sbom, read_artifact};
+pub use checks::Checks;
 pub use collections::{CollectionSchedule, Collections};
+pub use comparison::{ChangesWanted, compare_images};
 pub use deletions::{apply_deletion, deletion_of, plan_deletion};
+pub use files::{FilesWanted, LayerFiles, layer_files};
 pub use image::show_image;
-pub use images::{list_repositories, list_tags, show_usage};
+pub use images::{list_repositories, list_tags, list_untagged, show_usage};
 pub use plans::DeletionError;
 pub use pulls::PullCounts;
 pub use removal::{Removal, RemovalError, Removed};
 pub use retention::{DEFAULT_KEEP_HISTORY, Retention, RetentionSchedule};
+pub(crate) use rules::described;
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use search::search;
 pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
+pub use traffic::show_traffic;
 pub use trash::{empty_trash, list_trash, restore_deletion, show_deletion};
 pub use untagged::UntaggedManifests;
 pub use upkeep::Upkeep;
@@ -48,6 +61,8 @@ pub use why::why;
 pub struct Admin {
     /// The program, its store, and its replicas.
     pub about: About,
+    /// The configuration as it counts.
+    pub configuration: Arc<wire::ServerConfiguration>,
     /// What the server takes care of by itself.
     pub upkeep: Upkeep,
     /// The users in the password file; `None`: users do not log in.
@@ -58,8 +73,12 @@ pub struct Admin {
     pub activity: Option<ActivityLog>,
     /// The collector; `None`: nothing is collected, because the store can only be read.
     pub collections: Option<Collections>,
+    /// The checks of the store; `None`: there are none.
+    pub checks: Option<Checks>,
     /// The rules of retention, of the configuration and of requests.
     pub retention: Retention,
+    /// What is remembered of the files in layers.
+    pub files: LayerFiles,
     /// How often images were pulled.
     pub pulls: PullCounts,
     /// The robot tokens; `None`: the registry takes none.

@@ -6,25 +6,27 @@
 
 mod about;
 mod activity;
-mod answer;
+pub(crate) mod answer;
 mod body;
-mod call;
-mod caller;
+pub(crate) mod call;
+pub(crate) mod caller;
+mod checks;
 mod collections;
 mod deletions;
+mod files;
 mod idempotency;
 mod images;
 mod json;
 mod openapi;
 mod operation;
 mod operations;
-mod problem;
+pub(crate) mod problem;
 mod query;
 mod record;
 mod retention;
 mod router;
 mod rules;
-mod site;
+pub(crate) mod site;
 mod tags;
 mod tokens;
 mod trash;
@@ -36,20 +38,22 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use tracing::Instrument as _;
+use wharf_access::Principal;
+use wharf_budget::Permit;
 use wharf_http::RequestContext;
 use wharf_registry::Surface;
 
 use self::{
     answer::Answer,
     call::{Call, Shared},
-    caller::Asked,
+    caller::{Asked, Caller},
     idempotency::{Known, Memory},
     operation::Operation,
     operations::OPERATIONS,
     problem::{Kind, PROBLEM_JSON, Problem, Result},
     query::Query,
     record::Record,
-    router::{Found, find},
+    router::Found,
     site::Site,
 };
 use crate::{
@@ -57,7 +61,9 @@ use crate::{
     call::App,
     facts,
     gates::{Gates, Stop},
-    handlers, location, unread,
+    handlers, location,
+    rights::Rights,
+    unread,
 };
 
 /// What is administered is looked at when checks fail, too. Pages of other sites may not use the API, so CORS does not apply.
@@ -87,6 +93,29 @@ pub(crate) enum Entrance {
     Listener,
     /// The control socket.
     Socket,
+}
+
+/// An operation that the page for browsers wants for its client.
+#[derive(Debug)]
+pub(crate) struct Errand<'a> {
+    /// Name of the operation.
+    pub(crate) id: &'static str,
+    /// The query, encoded as in a URL.
+    pub(crate) query: &'a str,
+    /// JSON, or nothing.
+    pub(crate) body: Bytes,
+    /// The version to which alone a change is made.
+    pub(crate) version: Option<&'a str>,
+}
+
+/// An operation with what it is about.
+struct Wanted {
+    operation: &'static Operation,
+    query: Query,
+    headers: HeaderMap,
+    body: Bytes,
+    /// Where the request came in.
+    surface: Surface,
 }
 
 /// The administration API.
@@ -162,7 +191,7 @@ impl Api {
         gates
             .enter((&self.app.options, &self.app.services), context, parts)
             .map_err(stopped)?;
-        let operation = match find(&parts.method, self.below(entrance, parts.uri.path()))? {
+        let operation = match router::find(&parts.method, self.below(entrance, parts.uri.path()))? {
             Found::Operation(operation) => operation,
             Found::Options(allow) => return Ok(options(allow)),
         };
@@ -174,54 +203,106 @@ impl Api {
             site.check(context, parts)?;
         }
         let query = Query::read(parts.uri.query().unwrap_or(""), operation.query);
-        let asked = Asked {
-            right: operation.right,
-            changes_store: operation.changes_store(),
-            query: query.as_ref().ok(),
-        };
+        let asked = asked(operation, query.as_ref().ok());
         let identified = caller::identify(gates, &self.app, (context, parts), asked).await;
-        let activity = self.app.services.activity.as_ref();
-        let record = Record::of(activity, operation, context, parts);
-        let (caller, rights) = match identified {
-            Ok(identified) => identified,
-            Err(problem) => {
-                if let Some(record) = record {
-                    record.end(Err(&problem));
-                }
-                return Err(problem);
-            }
-        };
+        let record = self.record(operation, context, parts);
+        let (identified, record) = Record::unless_refused(identified, record)?;
         let query = query?;
-        let budget = &self.app.services.budget;
-        let (bytes, charge) = match operation.body {
+        let (body, charge) = match operation.body {
             Some(_) => {
-                let (bytes, charge) = body::gather(
-                    context,
-                    &parts.headers,
-                    (operation.body_limit, &budget.bodies),
-                    body,
-                )
-                .await?;
+                let limit = (operation.body_limit, &self.app.services.budget.bodies);
+                let (bytes, charge) = body::gather(context, &parts.headers, limit, body).await?;
                 (bytes, Some(charge))
             }
             None => (Bytes::new(), None),
         };
+        let wanted = Wanted {
+            operation,
+            query,
+            headers: parts.headers.clone(),
+            body,
+            surface: Surface::Administration,
+        };
+        self.answer((context, parts), wanted, identified, record, charge)
+            .await
+    }
+
+    /// Carries out an operation for a client that the page for browsers has recognised, with the rights of that client: the
+    /// same checks, the same record and the same bounds as for a request to the API. `None`: clients do not log in.
+    ///
+    /// The page sees to it that the request does not come from a page of another site.
+    pub(crate) async fn carry_out_for(
+        &self,
+        client: Option<Principal>,
+        (context, parts): (&RequestContext, &Parts),
+        errand: Errand<'_>,
+    ) -> Result<Answer> {
+        let operation = find(errand.id)?;
+        if errand.body.len() > operation.body_limit {
+            return Err(body::too_large(operation.body_limit));
+        }
+        let query = Query::read(errand.query, operation.query);
+        let asked = asked(operation, query.as_ref().ok());
+        let identified = caller::identify_as(client, GATES, &self.app, (context, parts), asked);
+        let record = self.record(operation, context, parts);
+        let (identified, record) = Record::unless_refused(identified, record)?;
+        let mut headers = HeaderMap::new();
+        if let Some(version) = errand.version {
+            let quoted = HeaderValue::try_from(format!("\"{version}\"")).map_err(Problem::failed)?;
+            headers.insert(header::IF_MATCH, quoted);
+        }
+        let wanted = Wanted {
+            operation,
+            query: query?,
+            headers,
+            body: errand.body,
+            surface: Surface::Ui,
+        };
+        self.answer((context, parts), wanted, identified, record, None)
+            .await
+    }
+
+    fn record(
+        &self,
+        operation: &'static Operation,
+        context: &RequestContext,
+        parts: &Parts,
+    ) -> Option<Record> {
+        Record::of(self.app.services.activity.as_ref(), operation, context, parts)
+    }
+
+    /// The answer to a caller with the right to what is wanted.
+    async fn answer(
+        &self,
+        (context, parts): (&RequestContext, &Parts),
+        Wanted {
+            operation,
+            query,
+            headers,
+            body,
+            surface,
+        }: Wanted,
+        (caller, rights): (Caller, Rights),
+        record: Option<Record>,
+        charge: Option<Permit>,
+    ) -> Result<Answer> {
         let base_url = location::base_for(&self.app.options, context, parts);
         let mut call = Call {
             shared: Arc::clone(&self.shared),
             caller,
             rights,
             registry: Arc::clone(&self.app.registry),
-            origin: facts::origin(Surface::Administration, context, parts, base_url),
-            headers: parts.headers.clone(),
+            origin: facts::origin(surface, context, parts, base_url),
+            headers,
             query,
-            body: bytes,
+            body,
             _charge: charge.into_iter().collect(),
         };
         if !operation.is_write() {
             return (operation.handler)(call).await;
         }
-        call._charge.push(budget.work.wait(1, ADMISSION).await?);
+        let work = &self.app.services.budget.work;
+        call._charge.push(work.wait(1, ADMISSION).await?);
         self.change(parts, operation, call, record).await
     }
 
@@ -235,13 +316,10 @@ impl Api {
     ) -> Result<Answer> {
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         if !operation.takes_key() {
-            idempotency::refuse_key(&parts.headers)?;
+            idempotency::refuse_key(&call.headers)?;
         }
         let facts = (parts.method.as_str(), target, &*call.body);
-        let claim = match self
-            .repetitions
-            .claim(&call.caller.key(), &parts.headers, facts)?
-        {
+        let claim = match self.repetitions.claim(&call.caller.key(), &call.headers, facts)? {
             Known::Done(answer) => return Ok(answer),
             Known::New(claim) => Some(claim),
             Known::No => None,
@@ -282,6 +360,21 @@ impl Entrance {
             Self::Listener => GATES,
             Self::Socket => SOCKET_GATES,
         }
+    }
+}
+
+/// The operation of this name.
+fn find(id: &str) -> Result<&'static Operation> {
+    let found = OPERATIONS.iter().find(|operation| operation.id == id);
+    found.ok_or_else(|| Problem::failed(format_args!("the API has no operation `{id}`")))
+}
+
+/// What an operation asks of its caller.
+fn asked<'a>(operation: &Operation, query: Option<&'a Query>) -> Asked<'a> {
+    Asked {
+        right: operation.right,
+        changes_store: operation.changes_store(),
+        query,
     }
 }
 

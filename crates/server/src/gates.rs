@@ -123,9 +123,31 @@ impl Gates {
         request: &Parts,
         demand: Demand<'a>,
     ) -> Result<Rights, Refusal<'a>> {
-        let rights = match &services.access {
+        let client = match &services.access {
             Some(access) if self.authentication => {
-                admit((access, services.activity.as_ref()), context, request, demand).await?
+                let recognised = recognise((access, services.activity.as_ref()), context, request).await;
+                Some(recognised.map_err(|reason| Refusal::Unknown(access, reason))?)
+            }
+            _ => None,
+        };
+        self.pass_as(client, (options, services), context, request, demand)
+    }
+
+    /// The same for a client that is recognised already; `None`: clients do not log in, or these gates ask for no credentials.
+    pub(crate) fn pass_as<'a>(
+        self,
+        client: Option<Principal>,
+        (options, services): (&ServerOptions, &'a ServerServices),
+        context: &RequestContext,
+        request: &Parts,
+        demand: Demand<'a>,
+    ) -> Result<Rights, Refusal<'a>> {
+        let rights = match (&services.access, client) {
+            (Some(access), Some(client)) if self.authentication => {
+                admit(access, client, context, request, demand)?
+            }
+            (Some(access), None) if self.authentication => {
+                return Err(Refusal::Unauthenticated(access, Challenged::Anonymous));
             }
             _ => Rights::ALL,
         };
@@ -184,23 +206,30 @@ fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
     is_configured && is_preflight(request)
 }
 
-/// Finds out which client it is, and whether it has the rights that its request needs.
-async fn admit<'a>(
-    (access, activity): (&'a Access, Option<&Activity>),
+/// Finds out which client it is by the headers of its request, and sets the actor in `context`.
+pub(crate) async fn recognise(
+    (access, activity): (&Access, Option<&Activity>),
     context: &mut RequestContext,
     request: &Parts,
-    demand: Demand<'a>,
-) -> Result<Rights, Refusal<'a>> {
-    let principal = match authenticate((access, activity), context, request).await {
-        Ok(principal) => principal,
-        Err(reason) => return Err(Refusal::Unknown(access, reason)),
-    };
+) -> Result<Principal, Reason> {
+    let principal = authenticate((access, activity), context, request).await?;
     if let Some(actor) = principal.actor() {
         context.set_actor(Arc::clone(actor));
     }
     if let (Via::Robot(robot), Some(activity)) = (principal.via(), activity) {
         activity.token_used(&facts::of(context, request), robot.name());
     }
+    Ok(principal)
+}
+
+/// Finds out whether a client has the rights that its request needs.
+fn admit<'a>(
+    access: &'a Access,
+    principal: Principal,
+    context: &RequestContext,
+    request: &Parts,
+    demand: Demand<'a>,
+) -> Result<Rights, Refusal<'a>> {
     // Only rules look at addresses.
     let address = match access.has_rules() {
         true => context.proven_client(&request.headers),
@@ -251,14 +280,14 @@ async fn authenticate(
         }
     };
     if let Err(reason) = &done {
-        refused((context, request), activity, &credentials, reason);
+        note_refused((context, request), activity, &credentials, reason);
     }
     done
 }
 
 /// Tells the log of activities, and that of the server, of credentials that are refused.
 #[cold]
-fn refused(
+pub(crate) fn note_refused(
     (context, request): (&RequestContext, &Parts),
     activity: Option<&Activity>,
     credentials: &Credentials<'_>,

@@ -5,7 +5,7 @@ use wharf_http::Handler;
 use wharf_oci::Route;
 
 /// All handlers, each at its index.
-pub(crate) static HANDLERS: [Handler; 11] = [
+pub(crate) static HANDLERS: [Handler; 12] = [
     handler(0, "base", "/v2/"),
     handler(1, "blob", "/v2/{name}/blobs/{digest}"),
     handler(2, "blob_upload", "/v2/{name}/blobs/uploads/"),
@@ -17,10 +17,14 @@ pub(crate) static HANDLERS: [Handler; 11] = [
     handler(8, "token", "/auth/token"),
     handler(9, "token_keys", "/auth/jwks.json"),
     handler(10, "api", "/api/v1/"),
+    handler(11, "ui", "/ui/"),
 ];
 
 /// The handler of the administration API.
 pub(crate) static API: &Handler = &HANDLERS[10];
+
+/// The handler of the page for browsers.
+pub(crate) static UI: &Handler = &HANDLERS[11];
 
 /// The handler that sends blobs.
 pub(crate) static BLOB: &Handler = &HANDLERS[1];

@@ -17,27 +17,32 @@ mod handlers;
 mod health;
 mod incoming;
 mod location;
+mod logo;
 mod metrics;
 mod options;
 mod refused;
 mod repository_sight;
 mod request_log;
 mod rights;
+mod room;
 mod site;
 mod surfaces;
 mod tag_rights;
 mod tokens;
+mod ui;
 mod unread;
 mod v2;
 mod webhooks;
 
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};
+pub use logo::Logo;
 pub use metrics::{
     AccessMetrics, ActivityMetrics, BucketMetrics, BucketRequestMetrics, CacheMetrics, CollectionMetrics,
     METRICS, Metrics, RetentionMetrics, ScrubMetrics, StoreMetrics, WebhookMetrics, WorkerMetrics,
 };
-pub use options::{Redirect, ServerOptions, ServerServices};
+pub use options::{Redirect, ServerOptions, ServerServices, UiOptions};
+pub use room::Room;
 pub use webhooks::{
     Action, Endpoint, EndpointError, EndpointMetrics, EventFormat, Url, WebhookError, WebhookOptions,
     Webhooks,

@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderValue};
-use wharf_access::Access;
+use wharf_access::{Access, sessions::Sessions};
 use wharf_activity::Activity;
 use wharf_budget::{Budget, Share};
 use wharf_http::{AccessLog, Cors, Limits, Tls, Tracer, TransportOptions, TrustedProxies};
 use wharf_registry::ScrubRecord;
 
-use crate::{admin::Admin, health::Health, metrics::Metrics};
+use crate::{admin::Admin, health::Health, logo::Logo, metrics::Metrics, room::Room};
 
 /// Options of the server that an operator may choose: data only.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,8 +42,21 @@ pub struct ServerOptions {
     pub tags_limit: usize,
     /// Redirects of clients to the store itself, where it has an address for them; `None`: every blob is sent from here.
     pub redirect: Option<Redirect>,
+    /// The page for browsers; `None`: there is none.
+    pub ui: Option<UiOptions>,
     /// The limits that no client may exceed.
     pub limits: Limits,
+}
+
+/// What an operator may choose of the page for browsers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UiOptions {
+    /// Name of the registry in its bar; `None`: `wharf`.
+    pub title: Option<String>,
+    /// The image beside the name.
+    pub logo: Option<Logo>,
+    /// Whether the page changes nothing, whatever rights an account has.
+    pub read_only: bool,
 }
 
 /// The blobs that clients are redirected for.
@@ -78,6 +91,10 @@ pub struct ServerServices {
     pub activity: Option<Activity>,
     /// What the scrub has found; `None`: there is none.
     pub scrub: Option<Arc<ScrubRecord>>,
+    /// The browsers that are signed in; `None`: they cannot sign in.
+    pub sessions: Option<Sessions>,
+    /// Whether the store is nearly full; `None`: that is not looked at.
+    pub room: Option<Room>,
 }
 
 /// The options of the transport.
@@ -128,6 +145,7 @@ impl Default for ServerOptions {
             catalog_limit: 1000,
             tags_limit: 1000,
             redirect: None,
+            ui: Some(UiOptions::default()),
             limits: Limits::default(),
         }
     }

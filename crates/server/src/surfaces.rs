@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Response, request::Parts};
+use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use wharf_http::{RequestContext, Surface};
 
@@ -10,7 +10,9 @@ use crate::{
     api::{Api, Entrance},
     body::Content,
     call::App,
+    handlers,
     tokens::{self, Endpoint},
+    ui::{Ui, wants_page},
     unread,
     v2::Distribution,
 };
@@ -21,6 +23,8 @@ pub(crate) struct Surfaces {
     app: Arc<App>,
     distribution: Distribution,
     api: Arc<Api>,
+    /// The page for browsers; `None`: there is none.
+    ui: Option<Ui>,
 }
 
 /// The one surface on the control socket.
@@ -38,6 +42,10 @@ enum Place {
     Api,
     /// The token server, if there is one.
     Tokens(Endpoint),
+    /// `/ui/`
+    Ui,
+    /// `/`, which browsers are led from to the page.
+    Root,
 }
 
 impl Place {
@@ -48,6 +56,10 @@ impl Place {
             Self::Distribution
         } else if path.starts_with("/api/") || path == "/api" {
             Self::Api
+        } else if path.starts_with("/ui/") || path == "/ui" {
+            Self::Ui
+        } else if path == "/" {
+            Self::Root
         } else {
             tokens().map_or(Self::Distribution, Self::Tokens)
         }
@@ -58,6 +70,7 @@ impl Surfaces {
     pub(crate) fn new(app: Arc<App>, api: Arc<Api>) -> Self {
         Self {
             distribution: Distribution::new(Arc::clone(&app)),
+            ui: Ui::new(Arc::clone(&app), Arc::clone(&api)),
             app,
             api,
         }
@@ -66,12 +79,51 @@ impl Surfaces {
     fn place(&self, context: &RequestContext, path: &str) -> Place {
         // What does not lie below the prefix is answered by the distribution API, which says where it is.
         let Some(below) = path.strip_prefix(self.app.options.prefix.as_str()) else {
-            return Place::Distribution;
+            return match path {
+                "/" => Place::Root,
+                _ => Place::Distribution,
+            };
         };
         // A request without TLS on a TLS port is refused by the distribution API.
         let tokens = || Endpoint::of(&self.app, path).filter(|_| !context.lacks_tls());
         Place::of(below, tokens)
     }
+}
+
+impl Surfaces {
+    /// Leads browsers from `/` to the page; for all others it stays the answer that says the server is alive.
+    async fn root(
+        &self,
+        ui: &Ui,
+        context: &mut RequestContext,
+        parts: Parts,
+        body: Incoming,
+    ) -> Response<Content> {
+        let mut response = match wants_page(&parts.headers) {
+            false => self.distribution.respond(context, parts, body).await,
+            true => {
+                context.set_handler(handlers::UI);
+                let mut response = Response::new(Content::Empty);
+                *response.status_mut() = StatusCode::SEE_OTHER;
+                let headers = response.headers_mut();
+                // Prefixes are made of characters that a header can have.
+                if let Ok(location) = HeaderValue::try_from(ui.first_page()) {
+                    headers.insert(header::LOCATION, location);
+                }
+                headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+                response
+            }
+        };
+        response
+            .headers_mut()
+            .append(header::VARY, HeaderValue::from_static("Accept"));
+        response
+    }
+}
+
+/// Whether a request only reads.
+fn reads(parts: &Parts) -> bool {
+    matches!(parts.method, Method::GET | Method::HEAD)
 }
 
 impl Surface for Surfaces {
@@ -83,11 +135,17 @@ impl Surface for Surfaces {
         parts: Parts,
         mut body: Incoming,
     ) -> Response<Content> {
-        match self.place(context, parts.uri.path()) {
-            Place::Distribution => self.distribution.respond(context, parts, body).await,
+        match (self.place(context, parts.uri.path()), &self.ui) {
+            (Place::Ui, Some(ui)) if !context.lacks_tls() => Box::pin(ui.respond(context, parts, body)).await,
+            (Place::Root, Some(ui)) if !context.lacks_tls() && reads(&parts) => {
+                self.root(ui, context, parts, body).await
+            }
+            (Place::Distribution | Place::Ui | Place::Root, _) => {
+                self.distribution.respond(context, parts, body).await
+            }
             // Boxed: rare, and the future of every request should not carry their size.
-            Place::Api => Box::pin(self.api.respond(Entrance::Listener, context, parts, body)).await,
-            Place::Tokens(endpoint) => {
+            (Place::Api, _) => Box::pin(self.api.respond(Entrance::Listener, context, parts, body)).await,
+            (Place::Tokens(endpoint), _) => {
                 let response = tokens::respond(&self.app, endpoint, context, &parts, &mut body);
                 let response = Box::pin(response).await;
                 unread::abandon(&self.app.services.budget.requests, &parts, body);
@@ -118,8 +176,13 @@ mod tests {
     #[test]
     fn only_whole_components_lead_to_another_surface() {
         for (path, place) in [
-            ("/", Place::Distribution),
+            ("/", Place::Root),
             ("/v2/", Place::Distribution),
+            ("/ui", Place::Ui),
+            ("/ui/", Place::Ui),
+            ("/ui/repo/ui/app", Place::Ui),
+            ("/uix", Place::Distribution),
+            ("/v2/ui/tags/list", Place::Distribution),
             ("/v2/api/tags/list", Place::Distribution),
             ("/apiary", Place::Distribution),
             ("//api/v1", Place::Distribution),

@@ -10,6 +10,7 @@ mod catalog;
 mod clean;
 mod conditions;
 mod deletion;
+mod inert;
 mod manifests;
 mod origin;
 mod receive;
@@ -188,6 +189,7 @@ fn complete(call: Call<'_>, response: &mut Response<Content>) {
     let headers = response.headers_mut();
     headers.insert(API_VERSION, HeaderValue::from_static("registry/2.0"));
     GATES.leave(&call.app.options, parts, headers);
+    inert::make(&call.app.options, parts, headers);
     // `curl -X HEAD` waits for a body until the connection ends.
     if is_head && parts.version == Version::HTTP_11 && is_curl(call) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -23,6 +23,7 @@ mod http;
 mod keys;
 mod kind;
 mod limits;
+mod lines;
 mod load;
 mod log;
 mod middleware;
@@ -39,6 +40,7 @@ mod storage;
 mod table;
 mod tokens;
 mod trash;
+mod ui;
 mod unsupported;
 mod validation;
 
@@ -46,6 +48,7 @@ pub(crate) use beside::{Directory, directory_of};
 pub(crate) use cloud::{AzureIdentity, Cloud, CloudBucket, GcsKey};
 pub(crate) use documentation::documentation;
 pub(crate) use file::usual_place;
+pub(crate) use lines::{Origin, ShownSetting};
 pub(crate) use load::{load, parse};
 pub(crate) use middleware::Middleware;
 pub(crate) use retention::percent;
@@ -72,6 +75,8 @@ pub(crate) struct Settings {
     pub(crate) warnings: Vec<String>,
     /// Details of how the configuration was read.
     pub(crate) notes: Vec<String>,
+    /// The effective values, as operators read them.
+    pub(crate) shown: Vec<ShownSetting>,
     pub(crate) log: Log,
     /// The debug listener; `None`: there is none.
     pub(crate) debug: Option<Debug>,
@@ -107,7 +112,18 @@ pub(crate) struct Settings {
     pub(crate) retention: Retention,
     /// How all blobs are read again and again; `None`: they are not.
     pub(crate) scrub: Option<wharf_registry::ScrubOptions>,
+    /// What the page for browsers needs beside the options of the server.
+    pub(crate) ui: Ui,
     pub(crate) server: ServerOptions,
+}
+
+/// The page for browsers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ui {
+    /// Path of the image beside the name of the registry.
+    pub(crate) logo: Option<PathBuf>,
+    /// How long browsers stay signed in.
+    pub(crate) lifetimes: wharf_access::sessions::Lifetimes,
 }
 
 /// The collection of garbage beside requests.

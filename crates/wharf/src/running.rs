@@ -163,8 +163,11 @@ mod tests {
             "activity log",
             "trace export",
             "collector",
+            "checker",
             "upload purge",
             "password memory",
+            "refresh of the sessions of browsers",
+            "upkeep of sessions",
             &format!("health check {path}/a"),
             &format!("health check {path}/htpasswd"),
         ];
@@ -172,7 +175,7 @@ mod tests {
         let failing = workers.last().unwrap();
         let error = failing["last_error"].as_str().unwrap();
         assert!(error.starts_with("file exists"), "{failing}");
-        let purge = &workers[6];
+        let purge = &workers[7];
         assert_eq!(purge["units"], 0, "{purge}");
         assert!(
             purge["last_error"].is_null() && purge["since"].is_string(),

@@ -4,12 +4,14 @@ mod access;
 mod activity;
 mod admin;
 mod bucket;
+mod checks;
 mod collect;
 mod purge;
 mod retention;
 mod scrub;
 mod store;
 mod telemetry;
+mod ui;
 mod webhooks;
 
 use std::{
@@ -27,7 +29,7 @@ use wharf_budget::{Budget, Limits, Machine};
 use wharf_http::{AccessLog, ListenAddress, Listener, Tls};
 use wharf_registry::Registry;
 use wharf_server::{
-    Health, Server, ServerOptions, ServerServices, Webhooks,
+    Health, Room, Server, ServerOptions, ServerServices, Webhooks,
     admin::{Admin, Upkeep},
 };
 use wharf_workers::Supervisor;
@@ -83,7 +85,10 @@ impl Services {
             Some(Bucket::S3(client)) => Some(client.meters()),
             Some(Bucket::Cloud(_)) | None => None,
         };
-        let options = options(settings, opened.bucket.as_ref());
+        let mut options = options(settings, opened.bucket.as_ref());
+        if let (Some(page), Some(path)) = (&mut options.ui, &settings.ui.logo) {
+            page.logo = Some(ui::logo(path)?);
+        }
         let (store, meters) = telemetry::meter(Arc::clone(&opened.storage), requests, settings);
         let journals = opened.journals(&store);
         let supervisor = Supervisor::default();
@@ -114,13 +119,29 @@ impl Services {
             admin: Admin::default(),
             activity,
             scrub: None,
+            sessions: ui::sessions(settings, &store).await,
+            room: Some(Room::new(Arc::clone(&store), settings.registry.trash_pressure)),
         };
         let counts = used.activity.as_ref();
-        used.admin = admin::services(settings, &store, used.access.as_ref(), counts);
+        used.admin = admin::services(
+            settings,
+            &store,
+            used.access.as_ref(),
+            counts,
+            (&used.budget, &supervisor),
+            bucket.as_ref().map(BucketWatch::id),
+        );
         used.admin.collections = collect::start(settings, &registry, &supervisor, counts);
         let pulls = used.admin.pulls.clone();
         used.admin.retention = retention::start(settings, &registry, &store, pulls, &supervisor)?;
         used.scrub = scrub::start(settings, &registry, &supervisor)?;
+        used.admin.checks = Some(checks::start(
+            settings,
+            &registry,
+            &store,
+            used.scrub.as_ref(),
+            &supervisor,
+        ));
         used.admin.upkeep = Upkeep::new(used.scrub.clone(), used.tls.clone());
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();
@@ -328,6 +349,10 @@ fn start_workers(
         supervisor.spawn(tokens.issuer().worker());
         supervisor.spawn(tokens.robots().worker());
         supervisor.spawn(tokens.robots().upkeep());
+    }
+    if let Some(sessions) = &used.sessions {
+        supervisor.spawn(sessions.worker());
+        supervisor.spawn(sessions.upkeep());
     }
     for worker in used.health.iter().flat_map(Health::workers) {
         supervisor.spawn(worker);

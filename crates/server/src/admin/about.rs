@@ -3,11 +3,13 @@
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
+use uuid::Uuid;
 use wharf_storage::{Storage, replicas};
+use wharf_workers::{State, Supervisor, WorkerStatus};
 
 use super::wire;
 
-/// The facts about a server that do not change while it runs.
+/// The facts about a server, and what runs in it.
 #[derive(Debug, Clone)]
 pub struct About {
     /// Version of the program.
@@ -22,11 +24,17 @@ pub struct About {
     pub started: Timestamp,
     /// The servers of the same bucket; `None`: the store is in no bucket.
     pub replicas: Option<Replicas>,
+    /// What runs beside requests.
+    pub workers: Supervisor,
 }
 
 /// The servers of one bucket.
 #[derive(Clone)]
-pub struct Replicas(Arc<dyn Storage>);
+pub struct Replicas {
+    storage: Arc<dyn Storage>,
+    /// Names the server that looks.
+    own: Uuid,
+}
 
 impl About {
     /// The facts as the API shows them, with the health checks that are `failing`.
@@ -52,6 +60,7 @@ impl About {
             replicas,
             scrub: None,
             certificate: None,
+            workers: self.workers.statuses().into_iter().map(shown_worker).collect(),
         })
     }
 }
@@ -65,19 +74,33 @@ impl Default for About {
             engine: "inmemory",
             started: Timestamp::UNIX_EPOCH,
             replicas: None,
+            workers: Supervisor::default(),
         }
     }
 }
 
+fn shown_worker(status: WorkerStatus) -> wire::Worker {
+    let is_failing = status.state == State::Failed;
+    wire::Worker {
+        name: status.name,
+        state: status.state.as_str().to_owned(),
+        detail: Some(status.detail).filter(|detail| !detail.is_empty()),
+        failures: status.failures,
+        // An error that was overcome says nothing of the present.
+        error: status.last_error.filter(|_| is_failing),
+    }
+}
+
 impl Replicas {
-    /// The servers of the bucket of `storage`.
-    pub fn of(storage: Arc<dyn Storage>) -> Self {
-        Self(storage)
+    /// The servers of the bucket of `storage`, for the one of them that `own` names.
+    pub fn of(storage: Arc<dyn Storage>, own: Uuid) -> Self {
+        Self { storage, own }
     }
 
     async fn list(&self) -> wharf_storage::Result<Vec<wire::Replica>> {
-        let replicas = replicas::serving(&self.0).await?;
+        let replicas = replicas::serving(&self.storage).await?;
         let shown = replicas.into_iter().map(|replica| wire::Replica {
+            own: replica.id == self.own,
             id: replica.id.to_string(),
             host: replica.host,
             address: replica.address,

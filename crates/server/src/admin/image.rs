@@ -151,7 +151,7 @@ const LONGEST: usize = 4096;
 const MOST: usize = 1000;
 
 /// The text, or its beginning with `…`.
-fn short(mut text: String) -> String {
+pub(super) fn short(mut text: String) -> String {
     if text.len() > LONGEST {
         text.truncate(text.floor_char_boundary(LONGEST));
         text.push('…');

@@ -1,9 +1,10 @@
 //! Repositories, tags and images, as lists show them.
 
 use wharf_activity::{Counted, PullCount};
-use wharf_oci::RepoName;
+use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{
     ImageSummary, Registry, RepositoriesWanted, RepositorySight, Result, TagRights, TagsWanted,
+    UntaggedWanted,
 };
 
 use super::{pulls::PullCounts, shown::time, wire};
@@ -35,6 +36,36 @@ pub async fn list_tags(
         tags: tags.collect(),
         next: page.next.map(|place| place.to_string()),
         problem,
+    })
+}
+
+/// The manifests of `name` that no tag reaches and that are `wanted`, for a client with these `rights`.
+///
+/// # Errors
+///
+/// As [`Registry::list_untagged`].
+pub async fn list_untagged(
+    registry: &Registry,
+    name: &RepoName,
+    wanted: UntaggedWanted<'_>,
+    rights: &dyn TagRights,
+) -> Result<wire::UntaggedPage> {
+    let page = registry.list_untagged(name, wanted, rights).await?;
+    let manifests = page.manifests.into_iter().map(|row| wire::ListedUntagged {
+        digest: row.digest.to_string(),
+        pushed: time(row.pushed),
+        image: shown_image(row.image),
+        subject: row.subject.map(|digest| digest.to_string()),
+        listed_by: row.listed_by.iter().map(Digest::to_string).collect(),
+        referrers: row.referrers,
+        left_by: row.left_by.iter().map(Tag::to_string).collect(),
+    });
+    Ok(wire::UntaggedPage {
+        repository: name.to_string(),
+        manifests: manifests.collect(),
+        total: page.total,
+        next: page.next.map(|place| place.to_string()),
+        problem: page.problem,
     })
 }
 
@@ -94,6 +125,7 @@ pub async fn show_usage(registry: &Registry, limit: usize) -> Result<wire::Usage
         total: usage.total,
         size: usage.size,
         uncounted: usage.uncounted,
+        trash: usage.trash,
         free: usage.space.map(|space| space.free),
         capacity: usage.space.map(|space| space.total),
         problem: usage.problem,

@@ -192,6 +192,13 @@ impl Retention {
         }
     }
 
+    /// Whether there are rules, and none deletes this tag.
+    pub fn protects(&self, tag: &str) -> bool {
+        let policy = &self.0.policy;
+        let mut protected = policy.protected.iter();
+        !policy.rules.is_empty() && protected.any(|pattern| pattern.matches(tag, None))
+    }
+
     /// What runs have done since the start.
     pub(crate) fn totals(&self) -> Totals {
         self.0.state.lock().totals

@@ -170,7 +170,8 @@ pub fn check_rules(text: &str) -> wire::CheckedRules {
     }
 }
 
-fn described(rule: &Rule) -> wire::Rule {
+/// A rule as the API shows it.
+pub(crate) fn described(rule: &Rule) -> wire::Rule {
     let (effect, verbs) = match rule.effect {
         Effect::Allow(verbs) => (wire::RuleEffect::Allow, verbs),
         Effect::Deny(verbs) => (wire::RuleEffect::Deny, verbs),

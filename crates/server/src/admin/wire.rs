@@ -1,11 +1,14 @@
 //! The JSON of the administration API: what the server writes, and what its clients read and send.
 
+mod checks;
 mod collections;
 mod deletion;
+mod files;
 mod image;
 mod images;
 mod retention;
 mod search;
+mod traffic;
 mod upkeep;
 
 use std::{collections::BTreeMap, fmt};
@@ -19,19 +22,28 @@ pub use self::deletion::{
     Emptied, Emptying, GoingManifest, LeftAlone, Plan, PlannedBytes, Restoration, Restored, RetentionPlans,
     Staying, TagAndDigest, TrashPage, Untagged,
 };
+pub use checks::{
+    CheckFinding, Checks, DamagedImage, EndedCheck, FoundBy, NewCheck, RecordedCheck, RequestedCheck,
+    RunningCheck,
+};
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
 };
+pub use files::{ChangedFile, ChangedPart, ComparedImage, ComparedLayer, Comparison, LayerFile, LayerFiles};
 pub use image::{Child, Configuration, Image, Layer, Manifest, Part, Referrer, Step};
 pub use images::{
-    ListedImage, ListedPlatform, ListedRepository, ListedTag, PullCount, RepositoryPage, RepositoryUsage,
-    TagPage, Usage,
+    ListedImage, ListedPlatform, ListedRepository, ListedTag, ListedUntagged, PullCount, RepositoryPage,
+    RepositoryUsage, TagPage, UntaggedPage, Usage,
 };
 pub use retention::{
     ConfiguredRetention, EndedRetention, Retention, RetentionRule, UnreadRepository, Verdict,
 };
 pub use search::{SearchHit, SearchMatch, SearchPage};
-pub use upkeep::{CertificateState, ScrubState};
+pub use traffic::{PulledImage, Traffic, TrafficDay, UnpulledImage};
+pub use upkeep::{
+    Authority, CertificateState, Certificates, ScrubRound, ScrubState, ServerConfiguration, Setting,
+    ShownCertificate,
+};
 
 /// The caller of a request, and its rights.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -97,6 +109,27 @@ pub struct Server {
     /// The certificate of TLS; absent where this server ends no TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate: Option<CertificateState>,
+    /// What runs beside requests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<Worker>,
+}
+
+/// Something that runs beside requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Worker {
+    /// Its name.
+    pub name: String,
+    /// What it does: `busy`, `throttled`, `idle`, `paused`, `failed`, `done` or `stopped`.
+    pub state: String,
+    /// What it says about its work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// How many of its attempts failed since the start.
+    #[serde(default)]
+    pub failures: u64,
+    /// Why the last attempt failed; absent unless it is to be tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
 }
 
 /// A server of the same bucket.
@@ -114,6 +147,9 @@ pub struct Replica {
     pub started: String,
     /// What it does: `starting`, `ready` or `stopping`.
     pub state: String,
+    /// Whether it is the one that answers.
+    #[serde(default)]
+    pub own: bool,
 }
 
 /// A page of the users in the password file.

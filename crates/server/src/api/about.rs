@@ -1,4 +1,4 @@
-//! `/whoami`, `/server` and the OpenAPI document.
+//! `/whoami`, `/server`, `/configuration`, `/certificates`, `/authority` and the OpenAPI document.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 
@@ -33,6 +33,18 @@ pub(crate) fn server(call: Call) -> BoxFuture<'static, Result<Answer>> {
         Answer::json(&shown)
     }
     .boxed()
+}
+
+pub(crate) fn configuration(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move { Answer::json(&*call.shared.admin.configuration) }.boxed()
+}
+
+pub(crate) fn certificates(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move { Answer::json(&call.shared.admin.upkeep.certificates().await) }.boxed()
+}
+
+pub(crate) fn authority(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move { Answer::json(&call.shared.admin.upkeep.authority().await) }.boxed()
 }
 
 pub(crate) fn document(call: Call) -> BoxFuture<'static, Result<Answer>> {

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use http::{header, request::Parts};
-use wharf_access::{Access, Action, Challenged, Principal, Resource, Verb, Via};
+use wharf_access::{Access, Action, Challenged, Principal, Reason, Resource, Verb, Via};
 use wharf_http::RequestContext;
-use wharf_oci::Tag;
+use wharf_oci::{RepoName, Tag};
 
 use super::{
     problem::{Kind, Problem, Result},
@@ -14,7 +14,7 @@ use super::{
 use crate::{
     admin::wire,
     call::App,
-    gates::{Demand, Gates, Refusal},
+    gates::{Demand, Gates, Refusal, recognise},
     refused::Remedy,
     rights::Rights,
     v2,
@@ -49,6 +49,15 @@ impl Caller {
         client: None,
         is_admin: true,
     };
+
+    /// The client with these `rights`.
+    pub(crate) fn of(rights: &Rights, access: Option<&Access>) -> Self {
+        let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
+        Self {
+            is_admin: rights.administers(access),
+            client: Some(principal.clone()),
+        }
+    }
 
     /// Name of the account.
     pub(crate) fn account(&self) -> Option<&str> {
@@ -122,6 +131,31 @@ pub(crate) async fn identify(
     gates: Gates,
     app: &App,
     (context, parts): (&mut RequestContext, &Parts),
+    asked: Asked<'_>,
+) -> Result<(Caller, Rights)> {
+    let client = match &app.services.access {
+        Some(access) if gates.authentication => {
+            let activity = app.services.activity.as_ref();
+            match recognise((access, activity), context, parts).await {
+                Ok(client) => Some(client),
+                Err(reason) => {
+                    let repository = asked.query.and_then(Query::repository);
+                    let actions = actions(asked.right, repository.as_ref());
+                    return Err(unknown(context, parts, (access, &actions), &reason));
+                }
+            }
+        }
+        _ => None,
+    };
+    identify_as(client, gates, app, (context, parts), asked)
+}
+
+/// The same for a client that is recognised already.
+pub(crate) fn identify_as(
+    client: Option<Principal>,
+    gates: Gates,
+    app: &App,
+    (context, parts): (&RequestContext, &Parts),
     Asked {
         right,
         changes_store,
@@ -130,38 +164,23 @@ pub(crate) async fn identify(
 ) -> Result<(Caller, Rights)> {
     let repository = query.and_then(Query::repository);
     let tag = query.and_then(Query::tag);
-    let actions: Vec<Action<'_>> = match (right, &repository) {
-        (Right::Repository(verbs), Some(name)) => {
-            let resource = Resource::Repository(name);
-            verbs.iter().map(|&verb| Action { resource, verb }).collect()
-        }
-        (Right::Catalog, _) => vec![Action {
-            resource: Resource::Catalog,
-            verb: Verb::All,
-        }],
-        _ => Vec::new(),
-    };
+    let actions = actions(right, repository.as_ref());
     let demand = Demand {
         actions: &actions,
         wish: None,
         tag: tag.as_ref().map(Tag::as_str),
         changes_store,
     };
-    let rights = match gates
-        .pass((&app.options, &app.services), context, parts, demand)
-        .await
-    {
+    let services = (&app.options, &app.services);
+    let rights = match gates.pass_as(client, services, context, parts, demand) {
         Ok(rights) => rights,
         Err(refusal) => return Err(refused(context, parts, &actions, refusal)),
     };
     if !gates.authentication {
         return Ok((Caller::OPERATOR, rights));
     }
+    let caller = Caller::of(&rights, app.services.access.as_deref());
     let principal = rights.principal().unwrap_or(&Principal::ANONYMOUS);
-    let caller = Caller {
-        is_admin: rights.administers(app.services.access.as_deref()),
-        client: Some(principal.clone()),
-    };
     let has_right = match right {
         // The gates have checked those on a repository and on the catalogue.
         Right::Any | Right::Catalog | Right::Repository(_) => true,
@@ -171,6 +190,21 @@ pub(crate) async fn identify(
     match has_right {
         true => Ok((caller, rights)),
         false => Err(forbidden(&caller, right)),
+    }
+}
+
+/// What a client has to be allowed that uses this right.
+fn actions(right: Right, repository: Option<&RepoName>) -> Vec<Action<'_>> {
+    match (right, repository) {
+        (Right::Repository(verbs), Some(name)) => {
+            let resource = Resource::Repository(name);
+            verbs.iter().map(|&verb| Action { resource, verb }).collect()
+        }
+        (Right::Catalog, _) => vec![Action {
+            resource: Resource::Catalog,
+            verb: Verb::All,
+        }],
+        _ => Vec::new(),
     }
 }
 
@@ -196,16 +230,9 @@ fn refused(context: &RequestContext, parts: &Parts, actions: &[Action<'_>], refu
     let (access, challenged, text) = match refusal {
         Refusal::Unauthenticated(access, challenged) => {
             let text = "log in first: `-u NAME` for curl, which asks for the password";
-            (access, challenged, text.into())
+            (access, challenged, text)
         }
-        Refusal::Unknown(access, reason) => match Remedy::of(&reason, scheme(access)) {
-            Remedy::Authenticate(text) => (access, Challenged::Invalid, text),
-            Remedy::Wait(seconds, text) => {
-                let problem = Problem::new(Kind::TooManyRequests, text);
-                return problem.with_header(header::RETRY_AFTER, seconds.into());
-            }
-            Remedy::Nothing => return Problem::failed("the check of the credentials failed"),
-        },
+        Refusal::Unknown(access, reason) => return unknown(context, parts, (access, actions), &reason),
         Refusal::Forbidden(missing) => {
             let right = missing.action.verb.right().as_str();
             let text = v2::denied(context.actor(), &missing);
@@ -221,6 +248,26 @@ fn refused(context: &RequestContext, parts: &Parts, actions: &[Action<'_>], refu
     };
     let challenge = v2::challenge(context, parts, access, (actions, challenged));
     Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
+}
+
+/// The failure of a request whose credentials are not good, or were not checked.
+pub(crate) fn unknown(
+    context: &RequestContext,
+    parts: &Parts,
+    (access, actions): (&Access, &[Action<'_>]),
+    reason: &Reason,
+) -> Problem {
+    match Remedy::of(reason, scheme(access)) {
+        Remedy::Authenticate(text) => {
+            let challenge = v2::challenge(context, parts, access, (actions, Challenged::Invalid));
+            Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
+        }
+        Remedy::Wait(seconds, text) => {
+            let problem = Problem::new(Kind::TooManyRequests, text);
+            problem.with_header(header::RETRY_AFTER, seconds.into())
+        }
+        Remedy::Nothing => Problem::failed("the check of the credentials failed"),
+    }
 }
 
 /// The scheme that this server takes, for a client that has used another one.

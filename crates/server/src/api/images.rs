@@ -1,4 +1,4 @@
-//! `/repositories`, `/tags`, `/image`, `/search` and `/usage`: what is in the registry.
+//! `/repositories`, `/tags`, `/untagged`, `/image`, `/search`, `/usage` and `/traffic`: what is in the registry.
 
 use std::fmt::Display;
 
@@ -6,7 +6,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use wharf_oci::{Reference, ReferenceError};
 use wharf_pattern::Pattern;
 use wharf_registry::{
-    Order, Place, PlaceError, RepositoriesWanted, Search, SearchIn, SearchPlace, TagsWanted,
+    Order, Place, PlaceError, RepositoriesWanted, Search, SearchIn, SearchPlace, TagsWanted, UntaggedWanted,
     retention::{repository_pattern, tag_pattern},
 };
 
@@ -61,6 +61,29 @@ pub(crate) fn tags(call: Call) -> BoxFuture<'static, Result<Answer>> {
     .boxed()
 }
 
+pub(crate) fn untagged(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let query = &call.query;
+        let name = query.repository();
+        let name = name.ok_or_else(|| Problem::failed("a list of manifests without a repository"))?;
+        let after = match query.get("cursor") {
+            Some(text) => Some(
+                Order::PushedDescending
+                    .place(text)
+                    .map_err(|error| bad("cursor", &error))?,
+            ),
+            None => None,
+        };
+        let wanted = UntaggedWanted {
+            after: after.as_ref(),
+            limit: query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE),
+        };
+        let rights = RightsToTags::new(call.rights, call.shared.access.clone(), &name);
+        Answer::large_json(admin::list_untagged(&call.registry, &name, wanted, &rights).await?).await
+    }
+    .boxed()
+}
+
 pub(crate) fn image(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let name = call.query.repository();
@@ -110,6 +133,14 @@ pub(crate) fn usage(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move {
         let limit = call.query.number("limit").unwrap_or(ENTRIES).min(LARGEST_PAGE);
         Answer::large_json(admin::show_usage(&call.registry, limit).await?).await
+    }
+    .boxed()
+}
+
+pub(crate) fn traffic(call: Call) -> BoxFuture<'static, Result<Answer>> {
+    async move {
+        let pulls = &call.shared.admin.pulls;
+        Answer::large_json(admin::show_traffic(&call.registry, pulls).await?).await
     }
     .boxed()
 }

@@ -6,7 +6,7 @@ use wharf_access::Verb;
 use super::{
     about, activity,
     caller::Right,
-    collections, deletions, images,
+    checks, collections, deletions, files, images,
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
@@ -127,6 +127,48 @@ const REFERENCE: Parameter = Parameter {
     is_required: true,
 };
 
+const FROM: Parameter = Parameter {
+    name: "from",
+    help: "tag or digest of the first image",
+    form: Form::Text,
+    is_required: true,
+};
+
+const TO: Parameter = Parameter {
+    name: "to",
+    help: "tag or digest of the second image",
+    form: Form::Text,
+    is_required: true,
+};
+
+const PLATFORM: Parameter = Parameter {
+    name: "platform",
+    help: "platform whose image of an index is meant, such as `linux/arm64/v8`; `linux/amd64` or the first one if it is left out",
+    form: Form::Text,
+    is_required: false,
+};
+
+const LAYER: Parameter = Parameter {
+    name: "layer",
+    help: "number of the layer, counted from the lowest, 1",
+    form: Form::UpTo(1000),
+    is_required: true,
+};
+
+const PATH: Parameter = Parameter {
+    name: "path",
+    help: "the directory; the root if it is left out",
+    form: Form::Text,
+    is_required: false,
+};
+
+const TEXT_OF_PATHS: Parameter = Parameter {
+    name: "match",
+    help: "only files, at any depth, whose paths below the directory have this text, in upper or lower case",
+    form: Form::Text,
+    is_required: false,
+};
+
 const TEXT: Parameter = Parameter {
     name: "q",
     help: "text to look for, in upper or lower case",
@@ -143,7 +185,7 @@ const IN: Parameter = Parameter {
 
 const SORT: Parameter = Parameter {
     name: "sort",
-    help: "the order: `name` if it is left out; `-` is from the last one, or the newest one",
+    help: "the order: `name` if it is left out; `-` is from the last one, or the newest one; `version` has `1.9` before `1.10`",
     form: Form::Order,
     is_required: false,
 };
@@ -167,7 +209,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 34] = [
+pub(crate) static OPERATIONS: [Operation; 43] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -183,6 +225,32 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         right: Right::Admin,
         answer: Some(schema::<wire::Server>),
         handler: about::server,
+        ..READ
+    },
+    Operation {
+        id: "showConfiguration",
+        path: "/configuration",
+        summary: "Show the configuration as it counts, each value with its origin, without secrets",
+        right: Right::Admin,
+        answer: Some(schema::<wire::ServerConfiguration>),
+        handler: about::configuration,
+        ..READ
+    },
+    Operation {
+        id: "showCertificates",
+        path: "/certificates",
+        summary: "Show the certificates of TLS, and what is wrong with them",
+        right: Right::Admin,
+        answer: Some(schema::<wire::Certificates>),
+        handler: about::certificates,
+        ..READ
+    },
+    Operation {
+        id: "showAuthority",
+        path: "/authority",
+        summary: "Show the certificate that clients must be told to trust",
+        answer: Some(schema::<wire::Authority>),
+        handler: about::authority,
         ..READ
     },
     Operation {
@@ -332,6 +400,17 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         ..READ
     },
     Operation {
+        id: "listUntagged",
+        path: "/untagged",
+        summary: "List the manifests of a repository that no tag reaches, those that came last first, and what else leads to them",
+        right: Right::Repository(&[Verb::Pull]),
+        query: &[NAME_OF_REPOSITORY, CURSOR, LIMIT],
+        answer: Some(schema::<wire::UntaggedPage>),
+        problems: &[Kind::UnknownImage],
+        handler: images::untagged,
+        ..READ
+    },
+    Operation {
         id: "showImage",
         path: "/image",
         summary: "Show an image: manifest, configuration, layers, platforms, referrers, tags, and what is damaged",
@@ -340,6 +419,37 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         answer: Some(schema::<wire::Image>),
         problems: &[Kind::UnknownImage],
         handler: images::image,
+        ..READ
+    },
+    Operation {
+        id: "listFiles",
+        path: "/files",
+        summary: "List the files of one layer of an image, in one of its directories",
+        right: Right::Repository(&[Verb::Pull]),
+        query: &[
+            NAME_OF_REPOSITORY,
+            REFERENCE,
+            PLATFORM,
+            LAYER,
+            PATH,
+            TEXT_OF_PATHS,
+            CURSOR,
+            LIMIT,
+        ],
+        answer: Some(schema::<wire::LayerFiles>),
+        problems: &[Kind::UnknownImage],
+        handler: files::list,
+        ..READ
+    },
+    Operation {
+        id: "compareImages",
+        path: "/comparison",
+        summary: "Show in what two images of a repository differ: sizes, configuration, layers and files",
+        right: Right::Repository(&[Verb::Pull]),
+        query: &[NAME_OF_REPOSITORY, FROM, TO, PLATFORM, CURSOR, LIMIT],
+        answer: Some(schema::<wire::Comparison>),
+        problems: &[Kind::UnknownImage],
+        handler: files::compare,
         ..READ
     },
     Operation {
@@ -360,6 +470,15 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         query: &[LIMIT],
         answer: Some(schema::<wire::Usage>),
         handler: images::usage,
+        ..READ
+    },
+    Operation {
+        id: "showTraffic",
+        path: "/traffic",
+        summary: "Show what was pulled, pushed and refused on each day, and which images are pulled most, and never",
+        right: Right::Admin,
+        answer: Some(schema::<wire::Traffic>),
+        handler: images::traffic,
         ..READ
     },
     Operation {
@@ -415,6 +534,28 @@ pub(crate) static OPERATIONS: [Operation; 34] = [
         effect: Effect::Settings,
         problems: &[Kind::NoCollector],
         handler: collections::ask,
+        ..READ
+    },
+    Operation {
+        id: "showChecks",
+        path: "/checks",
+        summary: "Show what is damaged, the scrub, the last check of the store, and the one that runs",
+        right: Right::Admin,
+        answer: Some(schema::<wire::Checks>),
+        handler: checks::show,
+        ..READ
+    },
+    Operation {
+        id: "check",
+        method: Method::POST,
+        path: "/checks",
+        summary: "Begin a check of the whole store",
+        right: Right::Admin,
+        body: Some(schema::<wire::NewCheck>),
+        status: 202,
+        answer: Some(schema::<wire::RequestedCheck>),
+        effect: Effect::Store,
+        handler: checks::ask,
         ..READ
     },
     Operation {

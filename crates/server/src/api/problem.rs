@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use wharf_access::{Verb, htpasswd::EditError, robot::RobotError};
 use wharf_budget::Exhausted;
 use wharf_http::RequestId;
+use wharf_pages::NotRendered;
 use wharf_registry::Error as RegistryError;
 
 use crate::admin::{DeletionError, RemovalError, TokensError, UsersError, wire};
@@ -246,9 +247,19 @@ impl Problem {
         self.0.kind
     }
 
-    #[cfg(test)]
+    /// What was wrong, and what to do.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// The field of the body, or the parameter of the query, that was wrong.
+    pub(crate) fn field(&self) -> Option<&str> {
+        self.0.field.as_deref()
+    }
+
+    /// Headers of the answer.
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
     }
 
     /// Detail for the log, which the client does not get.
@@ -368,6 +379,12 @@ impl From<RegistryError> for Problem {
 impl From<DeletionError> for Problem {
     fn from(error: DeletionError) -> Self {
         Self::new(Kind::BadBody, error.to_string()).with_field(error.field)
+    }
+}
+
+impl From<NotRendered> for Problem {
+    fn from(error: NotRendered) -> Self {
+        Self::failed(error)
     }
 }
 

@@ -46,6 +46,22 @@ impl Record {
         })
     }
 
+    /// What was `checked`, and the record. If the caller was refused the record ends with that.
+    pub(crate) fn unless_refused<T>(
+        checked: Result<T, Problem>,
+        record: Option<Self>,
+    ) -> Result<(T, Option<Self>), Problem> {
+        match checked {
+            Ok(checked) => Ok((checked, record)),
+            Err(problem) => {
+                if let Some(record) = record {
+                    record.end(Err(&problem));
+                }
+                Err(problem)
+            }
+        }
+    }
+
     /// Records what came of the change. What the client asked for wrongly is no entry: nothing was done, or denied.
     pub(crate) fn end(self, result: Result<&Answer, &Problem>) {
         let (what, outcome) = match result {

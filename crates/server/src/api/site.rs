@@ -18,21 +18,27 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// Refuses a request that does not come from where it says.
     pub(crate) fn check(self, context: &RequestContext, request: &Parts) -> Result<()> {
+        self.check_machine(context, request)?;
+        self.check_names(location::base(context.peer(), request).as_deref(), request)
+    }
+
+    /// Refuses a request that does not come from this machine, or that is for another one by its names, where users do not log in.
+    pub(crate) fn check_machine(self, context: &RequestContext, request: &Parts) -> Result<()> {
         if !self.has_users {
             let client = context.proven_client(&request.headers);
             if !client.is_some_and(|client| client.to_canonical().is_loopback()) {
                 return Err(Problem::new(
                     Kind::NotThisMachine,
-                    "users do not log in here, and then this API answers this machine alone; configure users \
-                     (`auth.htpasswd`), or use the control socket",
+                    "users do not log in here, and then this answers this machine alone; configure users (`auth.htpasswd`), or \
+                     use the control socket",
                 ));
             }
         }
-        self.check_names(location::base(context.peer(), request).as_deref(), request)
+        self.check_host(location::base(context.peer(), request).as_deref(), request)
     }
 
-    /// The same for the names in the request; `base` is the URL by which the client reaches this server.
-    fn check_names(self, base: Option<&str>, request: &Parts) -> Result<()> {
+    /// The same for the host that the request is for; `base` is the URL by which the client reaches this server.
+    fn check_host(self, base: Option<&str>, request: &Parts) -> Result<()> {
         let written = location::authority(request);
         let behind_proxy = base.and_then(authority_of);
         if !self.has_users
@@ -43,12 +49,17 @@ impl Site<'_> {
         {
             let shown: String = host.chars().take(80).collect();
             let text = format!(
-                "the request is for `{}`; users do not log in here, and then this API answers requests for `localhost` alone, \
-                 because a page of another site could have sent this one",
+                "the request is for `{}`; users do not log in here, and then requests for `localhost` alone are answered, because a page of another site could have sent this one",
                 shown.escape_debug()
             );
             return Err(Problem::new(Kind::ForeignHost, text));
         }
+        Ok(())
+    }
+
+    /// The same for all names in the request.
+    fn check_names(self, base: Option<&str>, request: &Parts) -> Result<()> {
+        self.check_host(base, request)?;
         if site::is_own_by(self.url, || base.map(str::to_owned), request) {
             return Ok(());
         }

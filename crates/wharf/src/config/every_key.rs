@@ -174,6 +174,8 @@ const SPECIAL: &[(&str, &str, &str)] = &[
         "7h, baseurl: b, keypairid: k, privatekey: p}, name: cloudfront, other: {",
     ),
     ("activity.size", "", "7MiB"),
+    ("ui.session.idle", "", "7h"),
+    ("ui.session.age", "", "8d"),
     ("trash.pressure", "", "7%"),
     ("collect.foreignwriters", "", "ignore"),
     ("scrub.rate", "", "7MiB"),

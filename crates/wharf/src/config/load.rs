@@ -11,13 +11,13 @@ use super::{
     Engine, Middleware, Settings, Source, access, activity, admin, auth, check, collect, compat, debug,
     environment,
     file::{PLACES, find, read},
-    health, history, http, limits, log, middleware, notifications, paging,
+    health, history, http, limits, lines, log, middleware, notifications, paging,
     report::Report,
     retention, scrub,
     section::Section,
     storage,
     table::VERSION,
-    tokens, trash, unsupported, validation,
+    tokens, trash, ui, unsupported, validation,
 };
 
 /// A configuration that was read: its tree, the report about it, and the settings.
@@ -147,11 +147,14 @@ fn settings(
     let has_accounts = auth.is_some() || unsupported::LOGINS.iter().any(|&way| root.has(way));
     let webhooks = notifications::read(root);
     let activity = activity::read(root);
+    let (ui, page) = ui::read(root);
+    server.ui = page;
     let retention = retention::read(root, history::read(root), activity.is_some());
     Settings {
         source,
         warnings: Vec::new(),
         notes: Vec::new(),
+        shown: Vec::new(),
         log: log::read(root),
         debug: debug::read(root),
         health: health::read(root),
@@ -174,6 +177,7 @@ fn settings(
         collect,
         retention,
         scrub: scrub::read(root),
+        ui,
         server,
     }
 }
@@ -221,12 +225,14 @@ fn version(root: &Section<'_>, has_file: bool) {
 impl Loaded {
     /// The configuration, if there are no problems.
     pub(super) fn into_settings(self) -> anyhow::Result<Settings> {
+        let shown = lines::settings(&self.root, &self.report);
         let Self {
             source,
             report,
             mut settings,
             ..
         } = self;
+        settings.shown = shown;
         if !report.problems.is_empty() {
             bail!(complaint(source.as_ref(), &report));
         }

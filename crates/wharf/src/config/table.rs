@@ -7,7 +7,7 @@ use super::{
     keys::{Default, Key, KeyInfo, Status, keys},
     kind::Kind,
     limits, log, middleware, notifications, paging, proxyheader, retention, scrub, storage, tokens, trash,
-    unsupported, validation,
+    ui, unsupported, validation,
 };
 
 keys! {
@@ -47,6 +47,7 @@ static TABLE: LazyLock<Vec<KeyInfo>> = LazyLock::new(|| {
         http::tls::KEYS,
         debug::KEYS,
         notifications::KEYS,
+        ui::KEYS,
         activity::KEYS,
         scrub::KEYS,
         trash::KEYS,

@@ -3,17 +3,21 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use uuid::Uuid;
 use wharf_access::{Access, robot::Robots};
 use wharf_activity::Activity;
+use wharf_budget::Budget;
 use wharf_http::{Listener, SocketOwner};
 use wharf_server::admin::{
-    About, AccessRules, ActivityLog, Admin, PullCounts, Replicas, Retention, Tokens, Upkeep, Users,
+    About, AccessRules, ActivityLog, Admin, LayerFiles, PullCounts, Replicas, Retention, Tokens, Upkeep,
+    Users, wire,
 };
 use wharf_storage::{Objects, Storage};
+use wharf_workers::Supervisor;
 
 use super::telemetry;
 use crate::{
-    config::{Auth, Engine, Settings},
+    config::{Auth, Origin, Settings},
     version,
 };
 
@@ -26,8 +30,9 @@ pub(super) fn services(
     store: &Arc<dyn Storage>,
     access: Option<&Arc<Access>>,
     activity: Option<&Activity>,
+    (budget, supervisor): (&Budget, &Supervisor),
+    replica: Option<Uuid>,
 ) -> Admin {
-    let is_in_bucket = matches!(settings.storage, Engine::S3(_) | Engine::Cloud(_));
     let tokens = access.and_then(|access| Tokens::of(Arc::clone(access)));
     Admin {
         about: About {
@@ -36,8 +41,10 @@ pub(super) fn services(
             build: version::BUILD,
             engine: telemetry::driver(&settings.storage),
             started: jiff::Timestamp::now(),
-            replicas: is_in_bucket.then(|| Replicas::of(Arc::clone(store))),
+            replicas: replica.map(|own| Replicas::of(Arc::clone(store), own)),
+            workers: supervisor.clone(),
         },
+        configuration: Arc::new(configuration(settings)),
         upkeep: Upkeep::default(),
         users: settings
             .auth
@@ -53,11 +60,37 @@ pub(super) fn services(
             .or_else(|| Some(Tokens::in_store(Robots::new(store)))),
         tokens,
         collections: None,
+        checks: None,
         retention: Retention::default(),
+        files: LayerFiles::of(budget),
         pulls: activity.map_or(PullCounts::None, |activity| {
             PullCounts::Counting(activity.pulls().clone())
         }),
         rules: access.map(|access| AccessRules::of(Arc::clone(access))),
+    }
+}
+
+/// The configuration as it counts.
+fn configuration(settings: &Settings) -> wire::ServerConfiguration {
+    let shown = settings.shown.iter().map(|setting| wire::Setting {
+        key: setting.key.clone(),
+        value: setting.value.clone(),
+        secret: setting.is_secret,
+        origin: match setting.origin {
+            Origin::Default => "default",
+            Origin::File => "file",
+            Origin::Environment => "environment",
+        }
+        .to_owned(),
+        place: setting.place.clone(),
+    });
+    wire::ServerConfiguration {
+        file: settings
+            .source
+            .as_ref()
+            .map(|source| source.path.display().to_string()),
+        warnings: settings.warnings.clone(),
+        settings: shown.collect(),
     }
 }
 

@@ -6,6 +6,7 @@ use tokio::{
     sync::watch,
     time::{self, Instant},
 };
+use uuid::Uuid;
 use wharf_http::ListenAddress;
 use wharf_server::BucketMetrics;
 use wharf_storage::{
@@ -29,6 +30,8 @@ pub(crate) struct BucketWatch {
     state: watch::Sender<ReplicaState>,
     /// Why this server must end.
     refusal: watch::Sender<Option<String>>,
+    /// Names this server among the replicas.
+    id: Uuid,
 }
 
 /// Tries what the store honours, once.
@@ -64,11 +67,13 @@ impl BucketWatch {
         address: &ListenAddress,
         use_of_it: Use,
     ) -> Self {
+        let own = Replica::this(host(), address.to_string(), version::VERSION);
         let watch = Self {
             report: watch::Sender::new(None),
             replicas: watch::Sender::new(Vec::new()),
             state: watch::Sender::new(ReplicaState::Starting),
             refusal: watch::Sender::new(None),
+            id: own.id,
         };
         if use_of_it.is_read_only {
             if let Bucket::S3(client) = bucket {
@@ -76,7 +81,6 @@ impl BucketWatch {
             }
             return watch;
         }
-        let own = Replica::this(host(), address.to_string(), version::VERSION);
         supervisor.spawn(Replicas {
             presence: Presence::new(Arc::clone(storage), own),
             report: watch.report.subscribe(),
@@ -102,6 +106,11 @@ impl BucketWatch {
             }),
         }
         watch
+    }
+
+    /// Names this server among the replicas of the bucket, for as long as it runs.
+    pub(super) fn id(&self) -> Uuid {
+        self.id
     }
 
     /// What the store honours is known from now on.
@@ -305,6 +314,7 @@ mod tests {
             replicas: watch::Sender::new(Vec::new()),
             state: watch::Sender::new(ReplicaState::Starting),
             refusal: watch::Sender::new(None),
+            id: Uuid::nil(),
         }
     }
 

@@ -61,6 +61,9 @@ pub struct Usage {
     /// count bytes that these manifests share.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub uncounted: usize,
+    /// Bytes that only deletions in the trash need: a collection frees them when these are given up. Absent where not everything was read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trash: Option<u64>,
     /// Bytes that are free on the file system; absent where the store has no such limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub free: Option<u64>,
@@ -124,6 +127,47 @@ pub struct ListedTag {
     /// How often it was pulled.
     #[serde(flatten)]
     pub pulls: PullCount,
+}
+
+/// A page of the manifests of a repository that no tag reaches, those that came last first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UntaggedPage {
+    /// Name of the repository.
+    pub repository: String,
+    /// The manifests.
+    pub manifests: Vec<ListedUntagged>,
+    /// How many there are on all pages.
+    pub total: usize,
+    /// The cursor of the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Why some are left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// A manifest that no tag reaches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ListedUntagged {
+    /// Digest of the manifest.
+    pub digest: String,
+    /// When it came into the repository.
+    pub pushed: String,
+    /// The image, or another artifact.
+    #[serde(flatten)]
+    pub image: ListedImage,
+    /// The manifest that it refers to, as a signature does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// Indexes that list it, which no tag reaches either: not more than ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub listed_by: Vec<String>,
+    /// How many manifests refer to it.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub referrers: usize,
+    /// Tags that pointed at it and were moved, and that the caller may pull: not more than ten.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_by: Vec<String>,
 }
 
 /// What a list shows of an image or another artifact.

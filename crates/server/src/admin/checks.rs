@@ -1,0 +1,384 @@
+//! Checks of the store: what the scrub has found, the last whole check, and one that runs beside requests when it is asked for.
+
+use std::{
+    fmt,
+    num::NonZeroU64,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::Notify,
+    time::{MissedTickBehavior, interval},
+};
+use uuid::Uuid;
+use wharf_registry::{
+    Options, Result, ScrubRecord,
+    check::{
+        CheckOptions, CheckTotals, Checker, Counts, Finding, Image, ImageReference, Images, Progress,
+        Severity, last_check,
+    },
+};
+use wharf_storage::Storage;
+use wharf_workers::{Unit, Work, Worker};
+
+use super::{shown::time, wire};
+
+/// How many findings are kept, and shown.
+const FINDINGS: usize = 1000;
+
+/// How many images one finding names.
+const NAMED: usize = 20;
+
+/// How often the findings of a check that runs are taken from it.
+const TAKE: Duration = Duration::from_millis(200);
+
+/// Bytes that a check reads in a second: requests of clients want the disk as well.
+const RATE: NonZeroU64 = NonZeroU64::new(256 << 20).unwrap();
+
+/// The checks of a server, with the outcome of the last one. Clones share them.
+#[derive(Clone)]
+pub struct Checks(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Storage>,
+    options: Options,
+    /// What the scrub has found; `None`: there is none.
+    scrub: Option<Arc<ScrubRecord>>,
+    /// Whether the store may not be written to, so that nothing is checked on demand: it could not be noted how far the check is.
+    is_read_only: bool,
+    /// Names this process.
+    server: Uuid,
+    state: Mutex<State>,
+    /// Wakes the worker.
+    asked: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Number of the last check that began.
+    begun: u64,
+    /// Whether one is to begin, and whether it looks at links alone.
+    asked: Option<bool>,
+    running: Option<Running>,
+    /// Of the check that runs; of the last one when none does.
+    findings: Vec<Finding>,
+    last: Option<wire::EndedCheck>,
+}
+
+struct Running {
+    since: SystemTime,
+    is_quick: bool,
+    progress: Arc<Progress>,
+}
+
+impl Checks {
+    /// Checks of `store`, which serves images by the rules of `options`, where `scrub` is the record of the scrub. Nothing runs before the
+    /// [worker](Self::worker) does.
+    pub fn of(
+        store: Arc<dyn Storage>,
+        options: Options,
+        scrub: Option<Arc<ScrubRecord>>,
+        is_read_only: bool,
+    ) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            options,
+            scrub,
+            is_read_only,
+            server: Uuid::new_v4(),
+            state: Mutex::default(),
+            asked: Notify::new(),
+        }))
+    }
+
+    /// Whether checks run on demand.
+    pub fn run_on_demand(&self) -> bool {
+        !self.0.is_read_only
+    }
+
+    /// Asks for a check of all of the store; with `is_quick` the bytes of blobs are not read. Returns its number, or that of one that runs
+    /// and looks at as much.
+    pub fn ask(&self, is_quick: bool) -> wire::RequestedCheck {
+        let number = {
+            let mut state = self.0.state.lock();
+            let is_enough = |running: &Running| is_quick || !running.is_quick;
+            match state.running.as_ref().is_some_and(is_enough) {
+                true => state.begun,
+                false => {
+                    let asked = state.asked.get_or_insert(is_quick);
+                    *asked &= is_quick;
+                    state.begun + 1
+                }
+            }
+        };
+        self.0.asked.notify_one();
+        wire::RequestedCheck {
+            server: self.0.server.to_string(),
+            number,
+        }
+    }
+
+    /// How many findings are known because of which an image cannot be pulled whole, or bytes are wrong. It reads memory alone.
+    pub fn damage(&self) -> u64 {
+        let scrub = self.0.scrub.as_deref();
+        let scrubbed = scrub.map_or(0, |scrub| scrub.numbers().damaged);
+        let is_scrubbed = |finding: &Finding| {
+            let blob = finding.problem.blob();
+            scrub.zip(blob).is_some_and(|(scrub, blob)| scrub.contains(blob))
+        };
+        let state = self.0.state.lock();
+        let broken = state
+            .findings
+            .iter()
+            .filter(|finding| finding.severity() == Severity::Broken && !is_scrubbed(finding));
+        scrubbed + broken.count() as u64
+    }
+
+    /// What the scrub does and has found, what runs, and what the last whole check has found.
+    ///
+    /// # Errors
+    ///
+    /// When the store is not available.
+    pub async fn show(&self) -> Result<wire::Checks> {
+        let recorded = last_check(&*self.0.store).await?;
+        let scrubbed = self.0.scrub.as_ref().map(|scrub| scrub.findings(FINDINGS));
+        let mut findings: Vec<wire::CheckFinding> = scrubbed
+            .into_iter()
+            .flatten()
+            .map(|(finding, is_searched)| wire::CheckFinding {
+                is_searched,
+                ..shown_finding(&finding, wire::FoundBy::Scrub)
+            })
+            .collect();
+        let state = self.0.state.lock();
+        let of_check = state.findings.iter();
+        let of_check = of_check.map(|finding| shown_finding(finding, wire::FoundBy::Check));
+        let known: Vec<String> = findings
+            .iter()
+            .filter_map(|finding| finding.blob.clone())
+            .collect();
+        findings
+            .extend(of_check.filter(|found| found.blob.as_ref().is_none_or(|blob| !known.contains(blob))));
+        findings.truncate(FINDINGS);
+        Ok(wire::Checks {
+            server: self.0.server.to_string(),
+            on_demand: self.run_on_demand(),
+            scrub: self.0.scrub.as_deref().map(shown_scrub),
+            running: state.running.as_ref().map(|running| {
+                let counts = running.progress.counts();
+                wire::RunningCheck {
+                    number: state.begun,
+                    quick: running.is_quick,
+                    started: time(running.since),
+                    repositories: counts.repositories,
+                    blobs: counts.blobs,
+                    bytes: counts.bytes,
+                    done: running.progress.done(),
+                    broken: counts.broken,
+                }
+            }),
+            last: state.last.clone(),
+            recorded: recorded.map(|check| {
+                let found = |count: fn(CheckTotals) -> u64| check.totals.map(count);
+                wire::RecordedCheck {
+                    ended: time(check.ended),
+                    blobs: check.blobs,
+                    bytes: check.bytes,
+                    broken: found(|totals| totals.broken),
+                    untidy: found(|totals| totals.untidy),
+                    unknown: found(|totals| totals.unknown),
+                }
+            }),
+            findings,
+        })
+    }
+
+    /// The worker that checks when it is asked to.
+    pub fn worker(&self) -> impl Worker + use<> {
+        CheckWorker(self.clone())
+    }
+
+    /// Notes the begin of a check, if one is asked for.
+    fn begin(&self) -> Option<Checker> {
+        let mut state = self.0.state.lock();
+        let is_quick = state.asked.take()?;
+        let options = CheckOptions {
+            is_quick,
+            rate: Some(RATE),
+            ..CheckOptions::default()
+        };
+        let checker = Checker::new(Arc::clone(&self.0.store), &self.0.options, options);
+        state.begun += 1;
+        state.findings.clear();
+        state.running = Some(Running {
+            since: SystemTime::now(),
+            is_quick,
+            progress: checker.progress(),
+        });
+        Some(checker)
+    }
+
+    /// Keeps the findings that the running check has made since the last call, as far as there is room for them.
+    fn take_findings(&self) {
+        let mut state = self.0.state.lock();
+        let Some(running) = &state.running else { return };
+        let found = running.progress.take_findings();
+        let room = FINDINGS.saturating_sub(state.findings.len());
+        let found = found.into_iter().take(room).map(|finding| Finding {
+            images: finding.images.first(NAMED),
+            ..finding
+        });
+        state.findings.extend(found);
+    }
+
+    fn end(&self, outcome: Result<Counts, String>) {
+        self.take_findings();
+        let mut state = self.0.state.lock();
+        let Some(running) = state.running.take() else {
+            return;
+        };
+        let counts = running.progress.counts();
+        state.findings.sort_by_key(Finding::severity);
+        state.last = Some(wire::EndedCheck {
+            number: state.begun,
+            quick: running.is_quick,
+            started: time(running.since),
+            ended: time(SystemTime::now()),
+            repositories: counts.repositories,
+            tags: counts.tags,
+            manifests: counts.manifests,
+            blobs: counts.blobs,
+            bytes: counts.bytes,
+            broken: counts.broken,
+            untidy: counts.untidy,
+            unknown: counts.unknown,
+            error: outcome.err(),
+        });
+    }
+}
+
+/// Checks, one check after the other.
+struct CheckWorker(Checks);
+
+/// A check that has begun; its end is noted whatever becomes of it.
+struct Begun<'a> {
+    checks: &'a Checks,
+    outcome: Option<Result<Counts, String>>,
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        let outcome = self.outcome.take();
+        let cut = || Err("the server stopped, or the check panicked".to_owned());
+        self.checks.end(outcome.unwrap_or_else(cut));
+    }
+}
+
+impl Worker for CheckWorker {
+    fn name(&self) -> String {
+        "checker".to_owned()
+    }
+
+    async fn work(&mut self) -> Unit {
+        let Some(checker) = self.0.begin() else {
+            return Ok(Work::Idle);
+        };
+        let mut begun = Begun {
+            checks: &self.0,
+            outcome: None,
+        };
+        let mut ticks = interval(TAKE);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut check = pin!(checker.run());
+        let ended = loop {
+            tokio::select! {
+                ended = &mut check => break ended,
+                _ = ticks.tick() => self.0.take_findings(),
+            }
+        };
+        if let Err(error) = &ended {
+            tracing::error!(%error, "the check of the store ended early; ask for it again to go on");
+        }
+        begun.outcome = Some(ended.map_err(|error| error.to_string()));
+        drop(begun);
+        Ok(Work::Busy)
+    }
+
+    async fn wait(&mut self) {
+        self.0.0.asked.notified().await;
+    }
+
+    fn status(&self) -> String {
+        match &self.0.0.state.lock().last {
+            None => String::new(),
+            Some(wire::EndedCheck {
+                error: Some(error), ..
+            }) => error.clone(),
+            Some(last) => format!(
+                "the last check looked at {} repositories and {} blobs, and found {} broken",
+                last.repositories, last.blobs, last.broken
+            ),
+        }
+    }
+}
+
+/// What the scrub does and has found.
+pub(super) fn shown_scrub(record: &ScrubRecord) -> wire::ScrubState {
+    let numbers = record.numbers();
+    let options = record.options();
+    wire::ScrubState {
+        blobs: numbers.blobs,
+        bytes: numbers.bytes,
+        damaged: numbers.damaged,
+        ended: numbers.ended.map(time),
+        rate: Some(options.rate.get()),
+        interval: Some(options.interval.as_secs()),
+        round: record.round().map(|round| wire::ScrubRound {
+            began: time(round.began),
+            blobs: round.blobs,
+            bytes: round.bytes,
+            done: round.done,
+        }),
+    }
+}
+
+fn shown_finding(finding: &Finding, by: wire::FoundBy) -> wire::CheckFinding {
+    let images = finding.images.first(NAMED);
+    wire::CheckFinding {
+        severity: finding.severity().as_str().to_owned(),
+        by,
+        blob: finding.problem.blob().map(ToString::to_string),
+        text: finding.problem.to_string(),
+        remedy: finding.remedy().to_owned(),
+        more_images: images.further(),
+        images: shown_images(&images),
+        is_searched: true,
+    }
+}
+
+fn shown_images(images: &Images) -> Vec<wire::DamagedImage> {
+    let shown = images.iter().map(|image: &Image| {
+        let (tag, digest) = match &image.reference {
+            ImageReference::Tag(tag) => (Some(tag.to_string()), None),
+            ImageReference::Digest(digest) => (None, Some(digest.to_string())),
+        };
+        wire::DamagedImage {
+            repository: image.repository.to_string(),
+            tag,
+            digest,
+            platform: image.platform.as_ref().map(ToString::to_string),
+        }
+    });
+    shown.collect()
+}
+
+impl fmt::Debug for Checks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checks")
+            .field("server", &self.0.server)
+            .finish_non_exhaustive()
+    }
+}

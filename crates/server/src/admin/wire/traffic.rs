@@ -1,0 +1,63 @@
+//! Growth and traffic.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What happened on each day, and which images are pulled most, and never.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Traffic {
+    /// Since when pulls are counted (RFC 3339); absent where they are not, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// The days on which something happened, the oldest first: the last 400.
+    pub days: Vec<TrafficDay>,
+    /// The tags that were pulled most.
+    pub most: Vec<PulledImage>,
+    /// The largest of the tags that were not pulled since pulls are counted.
+    pub never: Vec<UnpulledImage>,
+    /// What was left out, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// What happened on one day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TrafficDay {
+    /// The day in UTC, such as `2026-11-30`.
+    pub day: String,
+    /// How many manifests were pulled.
+    pub pulls: u64,
+    /// How many manifests were pushed.
+    pub pushes: u64,
+    /// Bytes of manifests and blobs that were pushed, for the first time or again.
+    pub received: u64,
+    /// How many logins failed, and acts of administration were denied.
+    pub refused: u64,
+}
+
+/// A tag with its pulls.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PulledImage {
+    /// Name of the repository.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// How often it was pulled.
+    pub pulls: u64,
+    /// When last (RFC 3339).
+    pub last_pull: String,
+}
+
+/// A tag that was not pulled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct UnpulledImage {
+    /// Name of the repository.
+    pub repository: String,
+    /// The tag.
+    pub tag: String,
+    /// Bytes of its configuration and layers; absent where they are not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// When it was pushed last (RFC 3339).
+    pub pushed: String,
+}
