@@ -6,7 +6,8 @@
 #   ./test.sh --soak    500 crash cycles instead of a few
 #
 # As root on Debian it installs packages; where Go is (1.24 or newer) it builds crane, regctl, helm,
-# registry:3 and versitygw, a store that speaks S3; with Python it puts oras into a virtual environment.
+# registry:3 and versitygw, a store that speaks S3; with Python it puts oras into a virtual environment; with npm it
+# installs what drives a browser.
 # Whatever is missing is named at the end, together with the tests that were left out. It writes only
 # below target/.
 #
@@ -28,7 +29,7 @@ for argument in "$@"; do
     --quick) quick=yes ;;
     --soak) export WHARF_CRASH_CYCLES=${WHARF_CRASH_CYCLES:-500} ;;
     -h | --help)
-        sed -n '2,17s/^# \{0,1\}//p' "$0"
+        sed -n '2,18s/^# \{0,1\}//p' "$0"
         exit 0
         ;;
     *)
@@ -103,6 +104,10 @@ provided=(
     "htpasswd apache2-utils"
     "musl-gcc musl-tools"
     "python3-venv python3-venv"
+    "chromium chromium"
+    "node nodejs"
+    "npm npm"
+    "git git"
 )
 
 there() {
@@ -203,6 +208,38 @@ install_python_tools() {
     fi
 }
 
+# What drives the browser, and looks for barriers in its pages. The browser itself is the package of the system.
+install_browser_tools() {
+    local browser=$tools/browser
+    if [ -e "$browser/node_modules/axe-core/axe.min.js" ] && [ -e "$browser/node_modules/playwright-core/package.json" ]; then return; fi
+    if ! have npm; then
+        leave_out "Playwright and axe (no npm here)"
+        return
+    fi
+    say "installing Playwright and axe"
+    mkdir -p "$browser"
+    PLAYWRIGHT_SKIP_BROWSER_DOWNLOAD=1 quietly npm install --prefix "$browser" --no-audit --no-fund --ignore-scripts \
+        playwright-core@1.65.1 axe-core@4.14.1 || leave_out "Playwright and axe (npm install failed, see above)"
+}
+
+# The web interface of another project, which people have in front of registries: it must go on working.
+install_joxit() {
+    local joxit=$tools/joxit commit=82f6240dab8a5e40193ce62c23d4b67ba094f030
+    if [ -e "$joxit/dist/index.html" ]; then return; fi
+    if ! have git; then
+        leave_out "Joxit's interface (no git here)"
+        return
+    fi
+    say "fetching Joxit's interface"
+    rm -rf "$joxit"
+    if ! { quietly git init -q "$joxit" &&
+        quietly git -C "$joxit" fetch -q --depth 1 https://github.com/Joxit/docker-registry-ui $commit &&
+        quietly git -C "$joxit" checkout -q FETCH_HEAD; }; then
+        rm -rf "$joxit"
+        leave_out "Joxit's interface (its repository cannot be read, see above)"
+    fi
+}
+
 # What the image tests put into containers: a static binary, and busybox. Optimising it as a whole takes as long as
 # compiling it, and changes nothing that these tests look at.
 lay_out_image() {
@@ -222,6 +259,8 @@ if [ $quick = no ]; then
     (
         install_go_tools
         install_python_tools
+        install_browser_tools
+        install_joxit
         for engine in $engines; do install_engine "$engine"; done
     ) &
     lay_out_image

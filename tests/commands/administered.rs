@@ -82,7 +82,7 @@ fn from_afar(registry: &Registry) {
     // What is deleted while the command runs comes after what was deleted before.
     let follow = ["activity", "--follow", "--action", "delete", "-o", "json"];
     let mut following = start_as("root", &registry.host, &[&follow[..], &server].concat());
-    let mut lines = BufReader::new(following.stdout.take().unwrap()).lines();
+    let mut lines = BufReader::new(following.0.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), entries.lines().next().unwrap());
     run(&["tag", "rm", "--yes", "-u", &user, &registry.at("app:1")]).good();
     // The manifest goes with its tag; before that comes what is left of the deletion before.
@@ -91,8 +91,6 @@ fn from_afar(registry: &Registry) {
         entry["target"]["tag"] == json!("1")
     };
     lines.map(Result::unwrap).find(is_new).unwrap();
-    following.kill().unwrap();
-    following.wait().unwrap();
 }
 
 fn pruned(registry: &Registry) {

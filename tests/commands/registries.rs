@@ -180,9 +180,19 @@ pub(crate) fn run_as(user: &str, host: &str, arguments: &[&str]) -> Said {
 }
 
 /// Starts a command that goes on until it is killed, with its standard output in a pipe.
-pub(crate) fn start_as(user: &str, host: &str, arguments: &[&str]) -> Child {
+pub(crate) fn start_as(user: &str, host: &str, arguments: &[&str]) -> Started {
     let mut command = quiet_as(user, host, arguments);
-    command.stdout(std::process::Stdio::piped()).spawn().unwrap()
+    Started(command.stdout(std::process::Stdio::piped()).spawn().unwrap())
+}
+
+/// A command that is killed at the end of its test.
+pub(crate) struct Started(pub(crate) Child);
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 fn quiet_as(user: &str, host: &str, arguments: &[&str]) -> Command {

@@ -10,6 +10,7 @@ mod problems;
 mod repetitions;
 mod retention;
 mod rules;
+mod services;
 mod socket;
 mod tags;
 mod tokens;

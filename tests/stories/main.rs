@@ -15,6 +15,7 @@ mod notify;
 mod races;
 mod rights;
 mod spec;
+mod ui;
 
 /// Starts a server in the process of the tests.
 const LAUNCHER: wharf_testkit::StartInProcess =

@@ -15,6 +15,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
     ("wharf-layers", &[]),
+    ("wharf-pages", &[]),
     ("wharf-pattern", &["wharf-oci"]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
     (
@@ -69,6 +70,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "wharf-server",
         &[
             "wharf-oci",
+            "wharf-document",
+            "wharf-layers",
             "wharf-pattern",
             "wharf-workers",
             "wharf-budget",
@@ -78,6 +81,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-registry",
             "wharf-activity",
             "wharf-http",
+            "wharf-pages",
         ],
     ),
     (

@@ -180,7 +180,32 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
                 .await
                 .expect(200),
         ),
+        (
+            "listUntagged",
+            api.get("/untagged?repository=app").await.expect(200),
+        ),
+        (
+            "listFiles",
+            api.get("/files?repository=app&reference=latest&layer=1")
+                .await
+                .expect(200),
+        ),
+        (
+            "compareImages",
+            api.get("/comparison?repository=app&from=latest&to=latest")
+                .await
+                .expect(200),
+        ),
+        ("showChecks", api.get("/checks").await.expect(200)),
+        (
+            "check",
+            api.post("/checks", r#"{"quick":true}"#).await.expect(202),
+        ),
+        ("showConfiguration", api.get("/configuration").await.expect(200)),
+        ("showCertificates", api.get("/certificates").await.expect(200)),
+        ("showAuthority", api.get("/authority").await.expect(200)),
         ("search", api.get("/search?q=app").await.expect(200)),
+        ("showTraffic", api.get("/traffic").await.expect(200)),
         ("showUsage", api.get("/usage").await.expect(200)),
         ("listRepositories", api.get("/repositories").await.expect(200)),
         ("listTags", api.get("/tags?repository=app").await.expect(200)),
