@@ -52,7 +52,7 @@ impl Visit {
 }
 
 impl Scene {
-    /// A registry whose users are `alice`, an administrator, and `bob`, who only pulls; without images.
+    /// A registry with the users `alice`, an administrator, and `bob`, that only pulls; without images.
     fn empty(lines: &[&str], takes_tokens: bool) -> Self {
         let builder = Server::builder(env!("CARGO_BIN_EXE_wharf"));
         builder.write("htpasswd", format!("alice:{HASH}\nbob:{HASH}\n"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use wharf_oci::Digest;
 use wharf_testkit::{
     Content,
-    image::{self, Blob, Image, Manifest},
+    image::{self, Blob, Image, Manifest, OCI_CONFIG, OCI_MANIFEST},
     store,
     suite::Suite,
 };
@@ -17,8 +17,6 @@ use crate::{
     scene::{Engine, host, registry},
 };
 
-const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const GZIP: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const TABLE_DIGEST: &str = "containerd.io/snapshot/stargz/toc.digest";
 
@@ -133,13 +131,13 @@ fn files() -> Vec<(&'static str, String)> {
 /// An image of the layer, with these annotations of the layer.
 fn image_of(layer: &Layer, annotations: &Value) -> Image {
     let config = Blob::new(
-        CONFIG,
+        OCI_CONFIG,
         json!({"os": "linux", "architecture": "amd64", "config": {}}).to_string(),
     );
-    let mut image = image::image(MANIFEST, config, vec![layer.blob.clone()]);
+    let mut image = image::image(OCI_MANIFEST, config, vec![layer.blob.clone()]);
     let mut manifest = image.manifest.json();
     manifest["layers"][0]["annotations"] = annotations.clone();
-    image.manifest = Manifest::new(MANIFEST, &manifest);
+    image.manifest = Manifest::new(OCI_MANIFEST, &manifest);
     image
 }
 

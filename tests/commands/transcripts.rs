@@ -3,7 +3,7 @@
 //!
 //! `INSTA_UPDATE=always cargo test --workspace --test commands transcript` writes the files anew.
 
-use std::fmt::Write as _;
+use std::{fmt::Write as _, path::Path};
 
 use regex::Regex;
 use wharf_testkit::{Content, Server, suite::Suite};
@@ -73,6 +73,15 @@ impl Transcript {
             names: Vec::new(),
             masks: masks.map(|(mask, text)| (Regex::new(mask).unwrap(), text)),
             text: String::new(),
+        }
+    }
+
+    /// With `DIRECTORY` in commands for the path of `directory`.
+    fn beside(server: &Server, directory: &Path) -> Self {
+        let path = directory.display().to_string();
+        Self {
+            names: vec![(path, "DIRECTORY")],
+            ..Self::with(server)
         }
     }
 
@@ -208,9 +217,7 @@ fn files() {
 fn transfers() {
     let server = registry();
     let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().display().to_string();
-    let mut all = Transcript::with(&server);
-    all.names.push((place, "DIRECTORY"));
+    let mut all = Transcript::beside(&server, directory.path());
     for command in [
         "copy HOST/app:1.0 HOST/copied:1.0 -j 1",
         "copy HOST/team/signed HOST/all --all-tags -q",
@@ -272,7 +279,6 @@ fn operating() {
 fn mirrors() {
     let server = registry();
     let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().display().to_string();
     let at = host(&server);
     let file = format!(
         "defaults: {{to: '{at}/mirror'}}\nsync:\n- {{from: '{at}', repositories: [app], semver: '>=1.0', newest: 1}}\n- {{from: '{at}', repositories: ['team/**'], tags: ['*']}}\n"
@@ -284,8 +290,7 @@ fn mirrors() {
     )
     .unwrap();
     std::fs::write(directory.path().join("bill.json"), "{}").unwrap();
-    let mut all = Transcript::with(&server);
-    all.names.push((place, "DIRECTORY"));
+    let mut all = Transcript::beside(&server, directory.path());
     for command in [
         "sync DIRECTORY/mirror.yml",
         "sync DIRECTORY/mirror.yml --json",
@@ -306,9 +311,7 @@ fn mirrors() {
 fn logins() {
     let server = registry();
     let directory = tempfile::tempdir().unwrap();
-    let place = directory.path().display().to_string();
-    let mut all = Transcript::with(&server);
-    all.names.push((place, "DIRECTORY"));
+    let mut all = Transcript::beside(&server, directory.path());
     for command in [
         "login HOST --user=ann:wrong --config DIRECTORY",
         "login HOST --user=ann:pw --config DIRECTORY",

@@ -25,7 +25,7 @@ use crate::{
     binding::Binding,
     random,
     scope::Scope,
-    state::{Content as _, INTERVAL, State, StateError},
+    state::{Content as _, INTERVAL, State, StateError, seconds},
     token::{self, Algorithm, Claims, Origin, Realm, Rejection, Settings, TOKEN_LIMIT, TokenError},
 };
 
@@ -333,9 +333,4 @@ fn entry(scope: &Scope) -> Value {
         entry["class"] = class.into();
     }
     entry
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -32,7 +32,7 @@ use self::{
 use crate::{
     password::NoRandomness,
     rules::{Pattern, Verbs},
-    state::{State, StateError},
+    state::{State, StateError, seconds},
 };
 
 /// The most robot tokens of a registry.
@@ -467,9 +467,4 @@ fn clean(document: &mut Document, now: u64) {
             .is_none_or(|expires| expires.saturating_add(LISTED) >= now)
     };
     document.tokens.retain(is_listed);
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

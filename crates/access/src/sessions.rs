@@ -40,7 +40,7 @@ use std::{
 use parking_lot::Mutex;
 use tokio::time::Instant;
 use wharf_storage::{Storage, layout};
-use wharf_workers::{Error as WorkError, Unit, Work, Worker};
+use wharf_workers::{Error as WorkError, Periodic, Worker};
 
 use self::{
     document::{Document, Table, text_of},
@@ -49,7 +49,7 @@ use self::{
 use crate::{
     password::NoRandomness,
     stamp::Stamp,
-    state::{State, StateError},
+    state::{State, StateError, seconds},
 };
 
 /// The most sessions of a registry.
@@ -241,10 +241,17 @@ impl Sessions {
 
     /// The worker that writes the times of use, and removes sessions that have ended.
     pub fn upkeep(&self) -> impl Worker + use<> {
-        Upkeep {
-            sessions: self.clone(),
-            next: Instant::now() + BATCH,
-        }
+        let sessions = self.clone();
+        Periodic::new("upkeep of sessions", BATCH, BATCH, move || {
+            let sessions = sessions.clone();
+            async move {
+                let tidied = sessions.tidy(SystemTime::now()).await;
+                tidied.map(|()| String::new()).map_err(|error| {
+                    tracing::warn!(%error, "could not write when sessions were used; trying again");
+                    WorkError::expected(error.to_string(), BATCH)
+                })
+            }
+        })
     }
 
     /// Writes the times of use that differ much from the written ones, and removes what has ended at the time `now`.
@@ -355,39 +362,4 @@ fn remove_oldest_of(sessions: &mut HashMap<Hash, Arc<Session>>, wanted: impl Fn(
     if let Some(hash) = oldest.map(|(hash, _)| *hash) {
         sessions.remove(&hash);
     }
-}
-
-/// Writes the times of use.
-struct Upkeep {
-    sessions: Sessions,
-    next: Instant,
-}
-
-impl Worker for Upkeep {
-    fn name(&self) -> String {
-        "upkeep of sessions".to_owned()
-    }
-
-    async fn work(&mut self) -> Unit {
-        if Instant::now() < self.next {
-            return Ok(Work::Idle);
-        }
-        self.next = Instant::now() + BATCH;
-        match self.sessions.tidy(SystemTime::now()).await {
-            Ok(()) => Ok(Work::Idle),
-            Err(error) => {
-                tracing::warn!(%error, "could not write when sessions were used; trying again");
-                Err(WorkError::expected(error.to_string(), BATCH))
-            }
-        }
-    }
-
-    async fn wait(&mut self) {
-        tokio::time::sleep_until(self.next).await;
-    }
-}
-
-fn seconds(time: SystemTime) -> u64 {
-    time.duration_since(SystemTime::UNIX_EPOCH)
-        .map_or(0, |since| since.as_secs())
 }

@@ -16,7 +16,11 @@
 //! holds for a document that is gone: it is made anew by the next start alone, because a store that answers wrongly for a
 //! moment must not revoke every token.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -440,4 +444,10 @@ impl<C: Content> Worker for Refresh<C> {
     async fn wait(&mut self) {
         time::sleep_until(self.next).await;
     }
+}
+
+/// A time as documents have it: in seconds since 1970.
+pub(crate) fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |since| since.as_secs())
 }

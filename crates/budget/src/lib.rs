@@ -63,7 +63,7 @@ pub struct Budget {
     pub hashes: Share,
     /// Large stored manifests that are being read and parsed.
     pub large_reads: Share,
-    /// Layers whose files are being read for a screen, which decompresses them. Two images that are compared take all turns.
+    /// Layers that are decompressed to read their files for a screen. Two images that are compared take all turns.
     pub layers: Share,
     /// Bytes of the activity log that are not written yet.
     pub activity: Share,

@@ -26,7 +26,7 @@ pub fn meant<'a>(written: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
     alike.min().map(|(_, known)| known)
 }
 
-/// The `most` of `known` names with components that are spelled almost like `written`, or whose last component is the same: the nearest
+/// The `most` of `known` names with components that are spelled almost like `written`, or with the same last component: the nearest
 /// first.
 pub fn nearest<'a>(written: &str, known: impl IntoIterator<Item = &'a str>, most: usize) -> Vec<&'a str> {
     fn last(name: &str) -> &str {

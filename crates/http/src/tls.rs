@@ -140,10 +140,7 @@ impl Tls {
             .own
             .iter()
             .enumerate()
-            .map(|(place, der)| match place {
-                0 => (der, CertificateRole::Own),
-                _ => (der, CertificateRole::Chain),
-            });
+            .map(|(place, der)| (der, CertificateRole::at(place)));
         let of_clients = certificates
             .of_clients
             .iter()
@@ -151,6 +148,16 @@ impl Tls {
         let all = own.chain(of_clients).take(DESCRIBED);
         all.filter_map(|(der, role)| DescribedCertificate::of(der, role))
             .collect()
+    }
+
+    /// The last certificate of the server's own that can be read: that of the authority, if the file has it.
+    pub async fn last_own(&self) -> Option<DescribedCertificate> {
+        let loaded = self.0.files.refresh_within(LOOK_PATIENCE).await;
+        let own = loaded.certificates.own.iter().take(DESCRIBED).enumerate();
+        let own: Vec<_> = own.collect();
+        own.into_iter()
+            .rev()
+            .find_map(|(place, der)| DescribedCertificate::of(der, CertificateRole::at(place)))
     }
 
     /// Configuration for the next handshake.

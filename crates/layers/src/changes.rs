@@ -25,7 +25,7 @@ pub struct Change {
 }
 
 impl Changes {
-    /// The changes from `old` to `new`. Two files whose notes are not the same have another content.
+    /// The changes from `old` to `new`. Two files with different notes have different content.
     pub fn between<T: PartialEq>(old: &Tree<T>, new: &Tree<T>) -> Self {
         let mut changes = Self::default();
         for (path, node) in new.files() {

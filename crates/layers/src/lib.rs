@@ -19,4 +19,4 @@ pub use changes::{Change, Changes};
 pub use entry::{Content, Entry, Flow, Kind, read};
 pub use error::{Error, Result};
 pub use path::clean;
-pub use tree::{MOST_FILES, Node, Tree};
+pub use tree::{MOST_FILES, Mark, Node, Tree};

@@ -21,6 +21,28 @@ const WHITEOUT: &str = ".wh.";
 /// In a directory: nothing of lower layers shows in it.
 const OPAQUE: &str = ".wh..wh..opq";
 
+/// What a name in a directory of a layer means (image specification, layer.md, "Whiteouts").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark<'a> {
+    /// Nothing of lower layers shows in the directory.
+    Opaque,
+    /// This name is taken away.
+    Removed(&'a str),
+    /// It is the name of a file.
+    File,
+}
+
+impl<'a> Mark<'a> {
+    /// What `name` means.
+    pub fn of(name: &'a str) -> Self {
+        match name.strip_prefix(WHITEOUT) {
+            _ if name == OPAQUE => Self::Opaque,
+            Some(removed) => Self::Removed(removed),
+            None => Self::File,
+        }
+    }
+}
+
 /// A file that an image shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node<T> {
@@ -89,17 +111,18 @@ impl<T> Tree<T> {
     /// [`Error::TooManyFiles`].
     pub fn add(&mut self, entry: Entry, note: T) -> Result<()> {
         let (directory, name) = split(&entry.path);
-        if name == OPAQUE {
-            self.above.opaque.insert(directory.into());
-        } else if let Some(gone) = name.strip_prefix(WHITEOUT) {
-            self.above.gone.insert(join(directory, gone).into());
-        } else if !entry.path.is_empty() {
-            let node = Node {
-                layer: self.layers,
-                note,
-                entry,
-            };
-            self.above.nodes.insert(node.entry.path.clone().into(), node);
+        match Mark::of(name) {
+            Mark::Opaque => _ = self.above.opaque.insert(directory.into()),
+            Mark::Removed(gone) => _ = self.above.gone.insert(join(directory, gone).into()),
+            Mark::File if entry.path.is_empty() => {}
+            Mark::File => {
+                let node = Node {
+                    layer: self.layers,
+                    note,
+                    entry,
+                };
+                self.above.nodes.insert(node.entry.path.clone().into(), node);
+            }
         }
         let above = self.above.nodes.len() + self.above.gone.len() + self.above.opaque.len();
         match self.nodes.len() + above > self.most {

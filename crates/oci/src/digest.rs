@@ -1,6 +1,6 @@
 //! Content digests: `sha256:<64 hex digits>` and `sha512:<128 hex digits>`, parsed, shown and computed.
 
-use std::{fmt, hash, str::FromStr};
+use std::{fmt, hash, io, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, digest::common::hazmat::SerializableState as _};
@@ -326,6 +326,18 @@ impl Hasher {
             State::Sha256(_) => Algorithm::Sha256,
             State::Sha512(_) => Algorithm::Sha512,
         }
+    }
+}
+
+/// Takes what is written; it never fails.
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

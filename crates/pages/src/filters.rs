@@ -3,7 +3,7 @@
 use askama::filters::HtmlSafeOutput;
 
 use crate::{
-    foreign::{Line, line},
+    foreign::Line,
     text::{Text, escape},
 };
 
@@ -29,18 +29,6 @@ impl Prose for Text {
 impl Prose for Line {
     fn html(&self) -> String {
         sentence(self.as_str())
-    }
-}
-
-impl Prose for str {
-    fn html(&self) -> String {
-        sentence(&line(self))
-    }
-}
-
-impl Prose for String {
-    fn html(&self) -> String {
-        self.as_str().html()
     }
 }
 
@@ -76,7 +64,7 @@ mod tests {
 
     #[test]
     fn what_stands_between_backticks_is_code() {
-        let html = |text: &str| text.html();
+        let html = |text: &str| Line::from(text).html();
         assert_eq!(
             html("push `a:1` or `b`"),
             "<bdi lang=\"en\">push <code>a:1</code> or <code>b</code></bdi>"

@@ -163,6 +163,4 @@ pub struct NavItem {
     pub label: &'static str,
     /// Whether it is the page that is shown.
     pub current: bool,
-    /// A number that needs attention; empty: there is none.
-    pub note: String,
 }

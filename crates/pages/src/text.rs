@@ -83,11 +83,6 @@ impl Text {
         text
     }
 
-    /// Whether there is nothing to show.
-    pub fn is_empty(&self) -> bool {
-        self.pattern().is_empty()
-    }
-
     fn pattern(&self) -> &str {
         match &self.pattern {
             Pattern::Entry(entry) => entry.form(self.form),
@@ -164,12 +159,6 @@ impl Count for u64 {
 impl Count for usize {
     fn count(&self) -> u64 {
         *self as u64
-    }
-}
-
-impl Count for u32 {
-    fn count(&self) -> u64 {
-        u64::from(*self)
     }
 }
 

@@ -186,7 +186,7 @@ pub struct Hidden {
     pub value: String,
 }
 
-/// A choice whose text is one of the catalogue.
+/// A choice with a text of the catalogue.
 #[derive(Debug, Clone, Default)]
 pub struct Choice {
     /// The value in the form, and the last part of the key of its text.

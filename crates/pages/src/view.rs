@@ -4,22 +4,13 @@ use askama::Template;
 
 /// A page, ready to be written.
 pub trait View: Template {
-    /// How many rows of lists it has, for the size of its HTML.
-    fn rows(&self) -> usize {
-        0
-    }
-
     /// The HTML of the whole page. Pages with hundreds of rows take some milliseconds, so they are made on a blocking thread.
     ///
     /// # Errors
     ///
     /// Where a part of the page cannot be written, which no part does today.
     fn html(&self) -> Result<String, NotRendered> {
-        /// About as much as a row of the tags of a repository has.
-        const ROW: usize = 1500;
-        let mut html = String::with_capacity(Self::SIZE_HINT + self.rows() * ROW);
-        self.render_into(&mut html).map_err(NotRendered)?;
-        Ok(html)
+        self.render().map_err(NotRendered)
     }
 }
 

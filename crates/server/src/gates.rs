@@ -201,9 +201,7 @@ impl Gates {
 
 /// Whether the request is a preflight, and CORS is configured.
 fn answers_preflight(options: &ServerOptions, request: &Parts) -> bool {
-    let is_configured =
-        options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-    is_configured && is_preflight(request)
+    options.has_cors() && is_preflight(request)
 }
 
 /// Finds out which client it is by the headers of its request, and sets the actor in `context`.

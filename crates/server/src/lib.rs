@@ -19,6 +19,7 @@ mod incoming;
 mod location;
 mod logo;
 mod metrics;
+mod negotiation;
 mod options;
 mod refused;
 mod repository_sight;

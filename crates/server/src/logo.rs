@@ -3,6 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
+use wharf_oci::Digest;
 
 /// An image for the bar of the page. It is answered with a policy of its own, so that a script in an SVG does not run, and the page
 /// shows it as an image alone.
@@ -10,6 +11,8 @@ use bytes::Bytes;
 pub struct Logo {
     bytes: Bytes,
     media_type: &'static str,
+    /// The beginning of its digest
+    name: String,
 }
 
 impl Logo {
@@ -24,7 +27,9 @@ impl Logo {
         } else {
             return None;
         };
+        let digest = Digest::sha256_of(&bytes);
         Some(Self {
+            name: digest.hex().as_str()[..16].to_owned(),
             bytes: bytes.into(),
             media_type,
         })
@@ -32,6 +37,11 @@ impl Logo {
 
     pub(crate) fn bytes(&self) -> &Bytes {
         &self.bytes
+    }
+
+    /// Its name in addresses, which changes with the image.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn media_type(&self) -> &'static str {

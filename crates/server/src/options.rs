@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, header};
 use wharf_access::{Access, sessions::Sessions};
 use wharf_activity::Activity;
 use wharf_budget::{Budget, Share};
@@ -46,6 +46,13 @@ pub struct ServerOptions {
     pub ui: Option<UiOptions>,
     /// The limits that no client may exceed.
     pub limits: Limits,
+}
+
+impl ServerOptions {
+    /// Whether pages of other sites may use the registry: by its own key, or by configured headers.
+    pub(crate) fn has_cors(&self) -> bool {
+        self.cors.is_some() || self.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN)
+    }
 }
 
 /// What an operator may choose of the page for browsers.

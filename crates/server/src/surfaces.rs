@@ -11,8 +11,9 @@ use crate::{
     body::Content,
     call::App,
     handlers,
+    negotiation::wants_page,
     tokens::{self, Endpoint},
-    ui::{Ui, wants_page},
+    ui::Ui,
     unread,
     v2::Distribution,
 };

@@ -42,7 +42,6 @@ mod image;
 mod layer_files;
 mod lists;
 mod names;
-mod negotiation;
 mod notice;
 mod page;
 mod preferences;
@@ -75,15 +74,12 @@ use percent_encoding::percent_decode_str;
 use wharf_access::sessions::Secret;
 use wharf_http::RequestContext;
 
-pub(crate) use self::negotiation::wants_page;
-
 use self::{
     answer::{Answer, Body},
     call::Call,
     cookies::{Cookie, Cookies},
     failure::{Failure, Result},
     fields::Fields,
-    negotiation::Encoding,
     route::{Route, Sender},
     shared::{Shared, site_of},
     visitor::{Visitor, can_sign_in},
@@ -92,7 +88,9 @@ use crate::{
     api::{Api, problem::Kind},
     body::Content,
     call::App,
-    handlers, unread,
+    handlers,
+    negotiation::{self, Encoding},
+    unread,
 };
 
 /// Paths that our own scripts ask.

@@ -214,7 +214,7 @@ pub fn in_tag_link() -> Key {
     Key::from_safe(TAG_LINK.to_owned())
 }
 
-/// The path of the link below a directory whose name is a digest, in [`revisions_of`] and elsewhere.
+/// The path of the link below a directory that has a digest for its name, in [`revisions_of`] and elsewhere.
 pub fn in_digest() -> Key {
     Key::from_safe("link".to_owned())
 }

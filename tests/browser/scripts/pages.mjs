@@ -38,7 +38,7 @@ const pages = {
   keys: '/keys',
 }
 
-/// Pages whose addresses stand on other pages.
+/// Pages with addresses that stand on other pages.
 const led = {
   files: ['/image/team/app:latest', 'a[href*="/files/"]'],
   rollback: ['/history/team/app:latest', 'a[href*="/rollback/"]'],

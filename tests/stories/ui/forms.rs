@@ -1,6 +1,6 @@
 //! Forms: what a page of another site cannot send, what is kept when a session has ended, and what is refused although no button offers it.
 
-use wharf_testkit::{ServerBuilder, image};
+use wharf_testkit::{Answer, Server, ServerBuilder, image};
 
 use super::{Browser, Form, with_accounts};
 
@@ -133,23 +133,13 @@ async fn a_form_of_an_ended_session_comes_back_whole_and_is_not_carried_out(buil
     let form = Form::find(&page, "/users");
     assert_eq!(form.get("name"), "carol & \"co\" <b>");
     // Signing in carried nothing out.
-    let list = server
-        .anonymous()
-        .as_user("root", "pw")
-        .get("/api/v1/users")
-        .await
-        .expect(200);
+    let list = users(&server).await;
     assert!(!list.text().contains("carol"));
     browser
         .send(&form.with("password", "a good password"))
         .await
         .expect(303);
-    let list = server
-        .anonymous()
-        .as_user("root", "pw")
-        .get("/api/v1/users")
-        .await
-        .expect(200);
+    let list = users(&server).await;
     assert!(list.text().contains("carol"));
 }
 
@@ -160,12 +150,7 @@ async fn a_form_that_another_account_was_given_is_shown_again(builder: ServerBui
     // In another tab another account signs in.
     browser.sign_in("alice", "pw").await.expect(303);
     browser.send(&form).await.expect(403);
-    let list = server
-        .anonymous()
-        .as_user("root", "pw")
-        .get("/api/v1/users")
-        .await
-        .expect(200);
+    let list = users(&server).await;
     assert!(!list.text().contains("mallory"));
 }
 
@@ -220,12 +205,7 @@ async fn what_no_button_offers_is_refused_all_the_same(builder: ServerBuilder) {
         alice.open(path).await.expect(403);
     }
     root.open("/users").await.expect(200);
-    let list = server
-        .anonymous()
-        .as_user("root", "pw")
-        .get("/api/v1/users")
-        .await
-        .expect(200);
+    let list = users(&server).await;
     assert!(!list.text().contains("mallory") && list.text().contains("root"));
 }
 
@@ -371,12 +351,7 @@ async fn nothing_is_changed_by_get(builder: ServerBuilder) {
     ] {
         root.open(path).await.expect(200);
     }
-    let list = server
-        .anonymous()
-        .as_user("root", "pw")
-        .get("/api/v1/users")
-        .await
-        .expect(200);
+    let list = users(&server).await;
     assert!(list.text().contains("alice") && !list.text().contains("mallory"));
     root.open("/account").await.expect(200);
 }
@@ -394,4 +369,10 @@ async fn bodies_are_bounded_and_forms(builder: ServerBuilder) {
         .header("content-type", "application/json")
         .body("{}");
     json.await.expect(400);
+}
+
+/// The users of the registry, as the API lists them.
+async fn users(server: &Server) -> Answer {
+    let root = server.anonymous().as_user("root", "pw");
+    root.get("/api/v1/users").await.expect(200)
 }

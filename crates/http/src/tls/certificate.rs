@@ -50,6 +50,11 @@ impl<'a> Certificate<'a> {
     /// Parses DER. `None`: it is not a certificate.
     pub(super) fn parse(der: &'a [u8]) -> Option<Self> {
         let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+        Self::of(&certificate)
+    }
+
+    /// The parts of a certificate that was parsed. `None`: its extensions contradict each other.
+    pub(super) fn of(certificate: &X509Certificate<'a>) -> Option<Self> {
         let common_name = certificate.subject().iter_common_name().next();
         let common_name =
             common_name.map(|name| String::from_utf8_lossy(name.attr_value().data).into_owned());
@@ -81,7 +86,12 @@ impl<'a> Certificate<'a> {
             not_after: timestamp(validity.not_after),
             names: names.collect(),
             common_name,
-            public_key: certificate.tbs_certificate.subject_pki.subject_public_key.data,
+            public_key: certificate
+                .tbs_certificate
+                .subject_pki
+                .subject_public_key
+                .data
+                .clone(),
         })
     }
 }

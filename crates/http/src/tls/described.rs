@@ -24,8 +24,6 @@ pub struct DescribedCertificate {
     pub key: String,
     /// Whether it is signed with its own key, so that clients must be told to trust it.
     pub is_self_signed: bool,
-    /// Whether it may sign other certificates.
-    pub is_authority: bool,
     /// Its bytes.
     pub der: Vec<u8>,
 }
@@ -41,11 +39,21 @@ pub enum CertificateRole {
     OfClients,
 }
 
+impl CertificateRole {
+    /// That of the certificate at this place in the file of the server.
+    pub(super) fn at(place: usize) -> Self {
+        match place {
+            0 => Self::Own,
+            _ => Self::Chain,
+        }
+    }
+}
+
 impl DescribedCertificate {
     /// What the certificate `der` says. `None`: it is none.
     pub(super) fn of(der: &[u8], role: CertificateRole) -> Option<Self> {
         let (_rest, parsed) = X509Certificate::from_der(der).ok()?;
-        let certificate = Certificate::parse(der)?;
+        let certificate = Certificate::of(&parsed)?;
         let key = match parsed.public_key().parsed() {
             Ok(PublicKey::RSA(key)) => format!("RSA {}", key.key_size()),
             Ok(PublicKey::EC(point)) => format!("ECDSA {}", curve(point.key_size())),
@@ -62,7 +70,6 @@ impl DescribedCertificate {
             not_after: certificate.not_after,
             key,
             is_self_signed: has_signed(&certificate, der),
-            is_authority: certificate.is_authority,
             names: certificate.names,
             der: der.to_owned(),
         })

@@ -52,7 +52,7 @@ pub struct Account {
     pub ends: Option<Time>,
     /// What the account may do, a line for each group of repositories; without any it may do everything.
     pub rights: Vec<Line>,
-    /// The programs whose commands are shown first.
+    /// The programs; the commands of the chosen one are shown first.
     pub clients: Vec<NamedChoice>,
 }
 

@@ -59,8 +59,4 @@ pub struct ActivityEntry {
     pub href: String,
 }
 
-impl View for Activity {
-    fn rows(&self) -> usize {
-        self.entries.len()
-    }
-}
+impl View for Activity {}

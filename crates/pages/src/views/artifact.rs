@@ -81,8 +81,4 @@ pub struct Blob {
     pub problem: Line,
 }
 
-impl View for Artifact {
-    fn rows(&self) -> usize {
-        self.blobs.len() + self.labels.len() + self.sbom.as_ref().map_or(0, |sbom| sbom.packages.len())
-    }
-}
+impl View for Artifact {}

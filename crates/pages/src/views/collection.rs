@@ -2,15 +2,7 @@
 
 use askama::Template;
 
-use crate::{
-    filters,
-    foreign::Line,
-    moment::Time,
-    page::Page,
-    text::Text,
-    values::{Digest, Pair},
-    view::View,
-};
+use crate::{filters, foreign::Line, moment::Time, page::Page, text::Text, values::Digest, view::View};
 
 /// The collection that runs, the last one, and the question why a digest is kept.
 #[derive(Template)]
@@ -28,8 +20,6 @@ pub struct Collection {
     pub last: Option<EndedCollection>,
     /// When the next one starts by itself; `None`: none does.
     pub next: Option<Time>,
-    /// The settings that count.
-    pub settings: Vec<Pair>,
     /// The digest of the question; empty without one.
     pub why_digest: String,
     /// The answer to it.

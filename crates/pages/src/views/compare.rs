@@ -83,10 +83,4 @@ impl Change {
     }
 }
 
-impl View for Compare {
-    fn rows(&self) -> usize {
-        self.result.as_ref().map_or(0, |result| {
-            result.config.len() + result.layers.len() + result.files.len()
-        })
-    }
-}
+impl View for Compare {}

@@ -14,8 +14,6 @@ pub struct Connect {
     pub host: String,
     /// Whether the certificate of its authority can be downloaded here.
     pub has_ca: bool,
-    /// Whether its certificate is of an authority that clients do not know.
-    pub private_ca: bool,
     /// Whether it serves without TLS.
     pub plain: bool,
     /// The programs.

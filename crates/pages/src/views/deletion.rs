@@ -44,7 +44,7 @@ pub struct Delete {
     pub tags: Vec<GoingTag>,
     /// The manifests that go.
     pub manifests: Vec<GoingManifest>,
-    /// Tags that stay, and whose history loses entries.
+    /// Tags that stay, and lose entries of their history.
     pub history: Vec<GoingTag>,
     /// How much more goes than is listed.
     pub more_goes: u64,
@@ -92,8 +92,4 @@ pub struct Staying {
     pub why: Line,
 }
 
-impl View for Delete {
-    fn rows(&self) -> usize {
-        self.tags.len() + self.manifests.len() + self.history.len() + self.stays.len()
-    }
-}
+impl View for Delete {}

@@ -25,7 +25,7 @@ pub struct ErrorPage {
     pub text: Text,
     /// What a service says; empty: nothing.
     pub detail: Line,
-    /// Pages whose names are similar.
+    /// Pages with similar names.
     pub similar: Vec<Link>,
     /// Whether another account may be allowed to.
     pub signs_in: bool,

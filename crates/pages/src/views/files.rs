@@ -69,8 +69,4 @@ pub struct File {
     pub modified: Option<Time>,
 }
 
-impl View for Files {
-    fn rows(&self) -> usize {
-        self.files.len()
-    }
-}
+impl View for Files {}

@@ -51,11 +51,7 @@ pub struct HistoryEntry {
     pub restore: String,
 }
 
-impl View for History {
-    fn rows(&self) -> usize {
-        self.entries.len()
-    }
-}
+impl View for History {}
 
 /// A tag is about to go back to an earlier manifest.
 #[derive(Template)]

@@ -175,8 +175,6 @@ pub struct Layer {
     pub digest: Digest,
     /// Page of its files; empty: they cannot be listed.
     pub files: String,
-    /// Whether it is known to be of the image on which this one was built.
-    pub base: bool,
     /// Why it cannot be read; empty: nothing is known against it.
     pub problem: Line,
 }
@@ -236,9 +234,4 @@ impl Build {
     }
 }
 
-impl View for Image {
-    fn rows(&self) -> usize {
-        let build = |build: &Build| build.layers.len() * 2 + build.steps.len() + build.env.len();
-        self.platforms.len() + self.labels.len() + self.build.as_ref().map_or(0, build)
-    }
-}
+impl View for Image {}

@@ -26,8 +26,6 @@ pub struct Repositories {
     pub q: String,
     /// How many repositories there are; `None`: that was not counted.
     pub total: Option<u64>,
-    /// Bytes of all images; `None`: they were not added up.
-    pub size: Option<u64>,
     /// How an image is pushed, for a registry without any.
     pub commands: Vec<Command>,
     /// Further pages.
@@ -56,8 +54,6 @@ pub struct Directory {
     pub label: String,
     /// How many repositories of this page are in it.
     pub repositories: u64,
-    /// Bytes of their images; `None`: not all are known.
-    pub size: Option<u64>,
     /// Page of its repositories alone.
     pub href: String,
 }
@@ -84,11 +80,7 @@ pub struct RepositoryRow {
     pub damaged: bool,
 }
 
-impl View for Repositories {
-    fn rows(&self) -> usize {
-        self.nodes.len()
-    }
-}
+impl View for Repositories {}
 
 /// What a search found.
 #[derive(Template)]
@@ -132,8 +124,4 @@ pub struct Match {
     pub after: Line,
 }
 
-impl View for Search {
-    fn rows(&self) -> usize {
-        self.hits.len()
-    }
-}
+impl View for Search {}

@@ -108,9 +108,4 @@ pub struct RetentionVerdict {
     pub why: Line,
 }
 
-impl View for Retention {
-    fn rows(&self) -> usize {
-        let plans = self.preview.iter().flat_map(|preview| &preview.plans);
-        self.rules.len() + plans.map(|plan| plan.verdicts.len()).sum::<usize>()
-    }
-}
+impl View for Retention {}

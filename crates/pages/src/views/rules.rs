@@ -79,8 +79,4 @@ pub struct Decision {
     pub line: Option<u64>,
 }
 
-impl View for Rules {
-    fn rows(&self) -> usize {
-        self.rules.len()
-    }
-}
+impl View for Rules {}

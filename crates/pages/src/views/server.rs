@@ -76,11 +76,7 @@ pub struct Worker {
     pub error: Line,
 }
 
-impl View for Servers {
-    fn rows(&self) -> usize {
-        self.replicas.len() + self.workers.len()
-    }
-}
+impl View for Servers {}
 
 /// The configuration as it counts.
 #[derive(Template)]
@@ -128,11 +124,7 @@ impl Setting {
     }
 }
 
-impl View for Configuration {
-    fn rows(&self) -> usize {
-        self.sections.iter().map(|section| section.settings.len()).sum()
-    }
-}
+impl View for Configuration {}
 
 /// The certificates of TLS.
 #[derive(Template)]

@@ -107,8 +107,4 @@ pub struct TagPlatform {
     pub size: Option<u64>,
 }
 
-impl View for Tags {
-    fn rows(&self) -> usize {
-        self.rows.len()
-    }
-}
+impl View for Tags {}

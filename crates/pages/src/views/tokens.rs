@@ -61,8 +61,4 @@ pub struct Token {
     pub expired: bool,
 }
 
-impl View for Tokens {
-    fn rows(&self) -> usize {
-        self.tokens.len()
-    }
-}
+impl View for Tokens {}

@@ -94,10 +94,10 @@ impl TrafficChart {
     }
 
     fn grid(&self) -> Vec<GridLine> {
-        let third = (BOTTOM - TOP) / 3.0;
+        let (top, third) = (self.top(), (BOTTOM - TOP) / 3.0);
         let lines = (0u32..4).map(|number| GridLine {
             y: BOTTOM - f64::from(number) * third,
-            value: self.top() / 3 * u64::from(number),
+            value: top / 3 * u64::from(number),
         });
         lines.collect()
     }
@@ -126,17 +126,17 @@ impl TrafficChart {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "places in a drawing")]
-    fn y(&self, value: u64) -> f64 {
-        BOTTOM - value as f64 / self.top() as f64 * (BOTTOM - TOP)
+    fn y(value: u64, top: u64) -> f64 {
+        BOTTOM - value as f64 / top as f64 * (BOTTOM - TOP)
     }
 
     /// The path of a line.
     fn path(&self, line: &Series) -> String {
-        let mut path = String::new();
+        let (mut path, top) = (String::new(), self.top());
         for (index, value) in line.values.iter().enumerate() {
             let command = if index == 0 { 'M' } else { 'L' };
             // Writing to a `String` does not fail.
-            if write!(path, "{command}{:.0} {:.0}", self.x(index), self.y(*value)).is_err() {
+            if write!(path, "{command}{:.0} {:.0}", self.x(index), Self::y(*value, top)).is_err() {
                 break;
             }
         }
@@ -173,16 +173,7 @@ impl TrafficChart {
     }
 }
 
-impl View for Traffic {
-    fn rows(&self) -> usize {
-        self.charts
-            .iter()
-            .map(|chart| chart.days.len() / 4)
-            .sum::<usize>()
-            + self.most.len()
-            + self.never.len()
-    }
-}
+impl View for Traffic {}
 
 #[cfg(test)]
 mod tests {
@@ -217,7 +208,7 @@ mod tests {
             assert!(
                 values
                     .iter()
-                    .all(|value| (TOP - 1.0..=BOTTOM).contains(&drawn.y(*value)))
+                    .all(|value| (TOP - 1.0..=BOTTOM).contains(&TrafficChart::y(*value, drawn.top())))
             );
             assert_eq!(drawn.grid().len(), 4);
         }

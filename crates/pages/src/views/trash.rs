@@ -63,11 +63,7 @@ pub struct TrashRow {
     pub restores: bool,
 }
 
-impl View for Trash {
-    fn rows(&self) -> usize {
-        self.rows.len() + self.damaged.len()
-    }
-}
+impl View for Trash {}
 
 /// One deletion.
 #[derive(Template)]
@@ -125,8 +121,4 @@ pub struct TrashTag {
     pub history: u64,
 }
 
-impl View for TrashRecord {
-    fn rows(&self) -> usize {
-        self.tags.len()
-    }
-}
+impl View for TrashRecord {}

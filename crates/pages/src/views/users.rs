@@ -19,8 +19,6 @@ pub struct Users {
     pub page: Page,
     /// Path of the password file.
     pub file: String,
-    /// Version of the list, against changes of two callers at once.
-    pub version: String,
     /// A password that was just generated.
     pub secret: Option<Secret>,
     /// Further pages.
@@ -49,8 +47,4 @@ pub struct User {
     pub problem: Line,
 }
 
-impl View for Users {
-    fn rows(&self) -> usize {
-        self.users.len()
-    }
-}
+impl View for Users {}

@@ -27,7 +27,7 @@ samples! {
     Banner { tone, icon, title, text }
     Notice { text; undo }
     NavGroup { label, items }
-    NavItem { path, icon, label, current, note }
+    NavItem { path, icon, label, current }
     Column { label, sorted, number; href }
     Pages { shown; next, first }
     Field { name, value, wrong, required, autocomplete }
@@ -46,7 +46,7 @@ samples! {
     Sbom { total, format, packages, pages }
     SbomPackage { name, version, licence }
     Blob { title, media_type, size, digest, problem; download }
-    Collection { page, starts, off, running, last, next, settings, why_digest, why }
+    Collection { page, starts, off, running, last, next, why_digest, why }
     RunningCollection { phase, done, of, garbage, freed, started }
     EndedCollection { error, freed, waiting, ended, took, repositories, deletions, findings }
     Why { verdict, kept }
@@ -57,7 +57,7 @@ samples! {
         files_changed, files_note, files, pages,
     }
     Change { change, name, before, after }
-    Connect { page, host, has_ca, private_ca, plain, clients }
+    Connect { page, host, has_ca, plain, clients }
     Client { id, name, steps }
     ClientStep { label, lines, block, file }
     Delete {
@@ -88,15 +88,15 @@ samples! {
     RecentManifest { since, digest, current }
     ImagePlatform { name, current, size, digest, kind, problem; href }
     Build { layers, layers_total, steps, config, env }
-    Layer { number, size, step, digest, base, problem; files }
+    Layer { number, size, step, digest, problem; files }
     BuildStep { word, rest, size }
     Checks { page, scrub, checks, running, fsck, findings }
     CheckRun { done, of, read, began }
     Scrub { damaged, off, done, of, read, began, last, rate }
     FullCheck { ended, sum }
     Finding { tone, severity, text, hint, images, more }
-    Repositories { page, view, nodes, q, total, size, commands, pages, columns, problem }
-    Directory { label, repositories, size; href }
+    Repositories { page, view, nodes, q, total, commands, pages, columns, problem }
+    Directory { label, repositories; href }
     RepositoryRow { label, name, tags, size, pushed, pulled, pulls, problem, damaged }
     Search { page, q, places, hits, pages, incomplete }
     SearchHit { name, digest, matches; href }
@@ -148,7 +148,7 @@ samples! {
     TrashTag { tag, digest, since, history }
     Disk { page, problem, size, free, capacity, trash, total, rows }
     DiskRow { name, size, unique, shared, problem }
-    Users { page, file, version, secret, pages, users, name, password }
+    Users { page, file, secret, pages, users, name, password }
     User { name, query, tokens, admin, own, problem }
 }
 

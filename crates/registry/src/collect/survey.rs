@@ -454,7 +454,7 @@ pub(crate) async fn look_up_all(
     .await
 }
 
-/// The tag `name` of `repository` in a directory, whose link is `current`.
+/// The tag `name` of `repository` in a directory; its link is `current`.
 async fn found_tag(
     storage: Arc<dyn Storage>,
     repository: Repository,

@@ -4,17 +4,12 @@ use serde_json::Value;
 use wharf_oci::{Descriptor, Digest, ManifestView, Platform, Reference, RepoName};
 
 use super::image::steps;
-use crate::{
-    error::{Error, Result},
-    patience::turn,
-    registry::Registry,
-    tag_rights::TagRights,
-};
+use crate::{delete::unknown, error::Result, patience::turn, registry::Registry, tag_rights::TagRights};
 
-/// How many layers an image may have whose files are looked at.
+/// How many layers of an image are looked at.
 const LAYERS: usize = 1000;
 
-/// The platform whose image of an index is taken if the client names none, and the index has one.
+/// The platform that is taken of an index if the client names none, and the index has an image for it.
 const USUAL: &str = "linux/amd64";
 
 /// How many indexes lead to an image at most.
@@ -66,16 +61,17 @@ impl Registry {
             platform,
         } = wanted;
         let _turn = turn(&self.budget().lists).await?;
+        let unknown = || unknown(name, reference.to_string(), None);
         let mut digest = match reference {
             Reference::Tag(tag) if rights.may_see(tag) => self.require_tag(name, tag).await?,
-            Reference::Tag(_) => return Err(unknown(wanted)),
+            Reference::Tag(_) => return Err(unknown()),
             Reference::Digest(digest) => *digest,
         };
         let mut found = None;
         for _ in 0..DEPTH {
             if !self.has_revision(name, &digest).await? {
                 return match reference {
-                    Reference::Digest(asked) if *asked == digest => Err(unknown(wanted)),
+                    Reference::Digest(asked) if *asked == digest => Err(unknown()),
                     _ => Ok(Err(format!("the manifest `{digest}` is not in the repository"))),
                 };
             }
@@ -133,14 +129,6 @@ impl Registry {
     /// Errors of the store; [`Error::Exhausted`] when too many large ones are being read.
     pub async fn config_document(&self, name: &RepoName, digest: &Digest) -> Result<Result<Value, String>> {
         self.tree.configs.document(name, digest).await
-    }
-}
-
-fn unknown(wanted: PartsWanted<'_>) -> Error {
-    Error::ManifestUnknown {
-        name: wanted.name.clone(),
-        reference: wanted.reference.to_string(),
-        hint: None,
     }
 }
 

@@ -127,7 +127,7 @@ impl ScrubRecord {
     }
 
     /// Whether a blob is known to be damaged now.
-    pub fn contains(&self, digest: &Digest) -> bool {
+    pub(super) fn contains(&self, digest: &Digest) -> bool {
         self.state.lock().damaged.contains_key(digest)
     }
 

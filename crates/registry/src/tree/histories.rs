@@ -14,8 +14,8 @@ use crate::{
 /// Of how many tags the directories are listed one by one.
 const FEW: usize = 4;
 
-/// How many entries of the history of a tag a listing of names is asked to tell by the way: those of most tags, whose links then need not be
-/// read.
+/// How many entries of the history of a tag a listing of names is asked to tell by the way: those of most tags; then their links need not
+/// be read.
 pub(crate) const KEPT: usize = 32;
 
 /// When a tag was moved last, and its history.

@@ -1,6 +1,7 @@
 //! Checks of the store: what the scrub has found, the last whole check, and one that runs beside requests when it is asked for.
 
 use std::{
+    collections::HashSet,
     fmt,
     num::NonZeroU64,
     pin::pin,
@@ -14,11 +15,11 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 use uuid::Uuid;
+use wharf_oci::Digest;
 use wharf_registry::{
     Options, Result, ScrubRecord,
     check::{
-        CheckOptions, CheckTotals, Checker, Counts, Finding, Image, ImageReference, Images, Progress,
-        Severity, last_check,
+        CheckOptions, CheckTotals, Checker, Finding, Image, ImageReference, Images, Progress, last_check,
     },
 };
 use wharf_storage::Storage;
@@ -121,22 +122,6 @@ impl Checks {
         }
     }
 
-    /// How many findings are known because of which an image cannot be pulled whole, or bytes are wrong. It reads memory alone.
-    pub fn damage(&self) -> u64 {
-        let scrub = self.0.scrub.as_deref();
-        let scrubbed = scrub.map_or(0, |scrub| scrub.numbers().damaged);
-        let is_scrubbed = |finding: &Finding| {
-            let blob = finding.problem.blob();
-            scrub.zip(blob).is_some_and(|(scrub, blob)| scrub.contains(blob))
-        };
-        let state = self.0.state.lock();
-        let broken = state
-            .findings
-            .iter()
-            .filter(|finding| finding.severity() == Severity::Broken && !is_scrubbed(finding));
-        scrubbed + broken.count() as u64
-    }
-
     /// What the scrub does and has found, what runs, and what the last whole check has found.
     ///
     /// # Errors
@@ -145,24 +130,23 @@ impl Checks {
     pub async fn show(&self) -> Result<wire::Checks> {
         let recorded = last_check(&*self.0.store).await?;
         let scrubbed = self.0.scrub.as_ref().map(|scrub| scrub.findings(FINDINGS));
-        let mut findings: Vec<wire::CheckFinding> = scrubbed
-            .into_iter()
-            .flatten()
-            .map(|(finding, is_searched)| wire::CheckFinding {
-                is_searched,
-                ..shown_finding(&finding, wire::FoundBy::Scrub)
-            })
-            .collect();
-        let state = self.0.state.lock();
-        let of_check = state.findings.iter();
-        let of_check = of_check.map(|finding| shown_finding(finding, wire::FoundBy::Check));
-        let known: Vec<String> = findings
+        let scrubbed = scrubbed.unwrap_or_default();
+        let known: HashSet<&Digest> = scrubbed
             .iter()
-            .filter_map(|finding| finding.blob.clone())
+            .filter_map(|(finding, _)| finding.problem.blob())
             .collect();
-        findings
-            .extend(of_check.filter(|found| found.blob.as_ref().is_none_or(|blob| !known.contains(blob))));
-        findings.truncate(FINDINGS);
+        let of_scrub = scrubbed.iter().map(|(finding, is_searched)| wire::CheckFinding {
+            is_searched: *is_searched,
+            ..shown_finding(finding, wire::FoundBy::Scrub)
+        });
+        let state = self.0.state.lock();
+        let is_new = |finding: &&Finding| {
+            let blob = finding.problem.blob();
+            blob.is_none_or(|blob| !known.contains(blob))
+        };
+        let of_check = state.findings.iter().filter(is_new);
+        let of_check = of_check.map(|finding| shown_finding(finding, wire::FoundBy::Check));
+        let findings = of_scrub.chain(of_check).take(FINDINGS).collect();
         Ok(wire::Checks {
             server: self.0.server.to_string(),
             on_demand: self.run_on_demand(),
@@ -234,7 +218,8 @@ impl Checks {
         state.findings.extend(found);
     }
 
-    fn end(&self, outcome: Result<Counts, String>) {
+    /// Notes the end of the running check, and why it ended early.
+    fn end(&self, error: Option<String>) {
         self.take_findings();
         let mut state = self.0.state.lock();
         let Some(running) = state.running.take() else {
@@ -255,7 +240,7 @@ impl Checks {
             broken: counts.broken,
             untidy: counts.untidy,
             unknown: counts.unknown,
-            error: outcome.err(),
+            error,
         });
     }
 }
@@ -266,14 +251,13 @@ struct CheckWorker(Checks);
 /// A check that has begun; its end is noted whatever becomes of it.
 struct Begun<'a> {
     checks: &'a Checks,
-    outcome: Option<Result<Counts, String>>,
+    /// Why it ended early; at first, that it was cut off.
+    error: Option<String>,
 }
 
 impl Drop for Begun<'_> {
     fn drop(&mut self) {
-        let outcome = self.outcome.take();
-        let cut = || Err("the server stopped, or the check panicked".to_owned());
-        self.checks.end(outcome.unwrap_or_else(cut));
+        self.checks.end(self.error.take());
     }
 }
 
@@ -288,7 +272,7 @@ impl Worker for CheckWorker {
         };
         let mut begun = Begun {
             checks: &self.0,
-            outcome: None,
+            error: Some("the server stopped, or the check panicked".to_owned()),
         };
         let mut ticks = interval(TAKE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -302,7 +286,7 @@ impl Worker for CheckWorker {
         if let Err(error) = &ended {
             tracing::error!(%error, "the check of the store ended early; ask for it again to go on");
         }
-        begun.outcome = Some(ended.map_err(|error| error.to_string()));
+        begun.error = ended.err().map(|error| error.to_string());
         drop(begun);
         Ok(Work::Busy)
     }

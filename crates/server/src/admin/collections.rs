@@ -289,7 +289,7 @@ impl Worker for CollectionWorker {
         let running = Running {
             collections: &self.collections,
             started,
-            outcome: Ended::Early(STOPPED.to_owned()),
+            outcome: Ended::Early("the server stopped, or the collection panicked".to_owned()),
         };
         let (pause, outcome) = self.run().await;
         running.ended(outcome);
@@ -325,8 +325,8 @@ impl Worker for CollectionWorker {
 }
 
 impl CollectionWorker {
-    /// Collects, on threads of its own where that takes the processor from requests. On a bucket it mostly waits for the store, whose
-    /// connections belong to the threads of requests.
+    /// Collects, on threads of its own where that takes the processor from requests. On a bucket it mostly waits for the store, and
+    /// connections to the store belong to the threads of requests.
     async fn collect(&self) -> Result<Collected, wharf_registry::Error> {
         let inner = &self.collections.0;
         if !inner.collector.computes() {
@@ -382,9 +382,6 @@ impl CollectionWorker {
         }
     }
 }
-
-/// Why a collection of a server that stops ended early.
-const STOPPED: &str = "the server stopped, or the collection panicked";
 
 /// A run that has begun; its end is noted whatever becomes of it.
 struct Running<'a> {

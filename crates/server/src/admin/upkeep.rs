@@ -49,12 +49,10 @@ impl Upkeep {
 
     /// The certificate that clients must be told to trust, if the server knows it.
     pub async fn authority(&self) -> wire::Authority {
-        let certificates = match &self.tls {
-            Some(tls) => tls.certificates().await,
-            None => Vec::new(),
+        let last = match &self.tls {
+            Some(tls) => tls.last_own().await,
+            None => None,
         };
-        let mut shown = certificates.into_iter().rev();
-        let last = shown.find(|certificate| certificate.role != CertificateRole::OfClients);
         let Some(last) = last.filter(|last| last.is_self_signed) else {
             return wire::Authority::default();
         };

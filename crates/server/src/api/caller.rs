@@ -250,7 +250,7 @@ fn refused(context: &RequestContext, parts: &Parts, actions: &[Action<'_>], refu
     Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
-/// The failure of a request whose credentials are not good, or were not checked.
+/// The failure of a request with credentials that are not good, or were not checked.
 pub(crate) fn unknown(
     context: &RequestContext,
     parts: &Parts,

@@ -143,7 +143,7 @@ const TO: Parameter = Parameter {
 
 const PLATFORM: Parameter = Parameter {
     name: "platform",
-    help: "platform whose image of an index is meant, such as `linux/arm64/v8`; `linux/amd64` or the first one if it is left out",
+    help: "platform that is meant of an index, such as `linux/arm64/v8`; `linux/amd64` or the first one if it is left out",
     form: Form::Text,
     is_required: false,
 };
@@ -164,7 +164,7 @@ const PATH: Parameter = Parameter {
 
 const TEXT_OF_PATHS: Parameter = Parameter {
     name: "match",
-    help: "only files, at any depth, whose paths below the directory have this text, in upper or lower case",
+    help: "only files, at any depth, with this text in their paths below the directory, in upper or lower case",
     form: Form::Text,
     is_required: false,
 };

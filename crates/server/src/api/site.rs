@@ -18,12 +18,19 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// Refuses a request that does not come from where it says.
     pub(crate) fn check(self, context: &RequestContext, request: &Parts) -> Result<()> {
-        self.check_machine(context, request)?;
-        self.check_names(location::base(context.peer(), request).as_deref(), request)
+        let base = location::base(context.peer(), request);
+        self.check_client(context, request)?;
+        self.check_names(base.as_deref(), request)
     }
 
     /// Refuses a request that does not come from this machine, or that is for another one by its names, where users do not log in.
     pub(crate) fn check_machine(self, context: &RequestContext, request: &Parts) -> Result<()> {
+        self.check_client(context, request)?;
+        self.check_host(location::base(context.peer(), request).as_deref(), request)
+    }
+
+    /// Refuses a client that is not certain to be on this machine, where users do not log in.
+    fn check_client(self, context: &RequestContext, request: &Parts) -> Result<()> {
         if !self.has_users {
             let client = context.proven_client(&request.headers);
             if !client.is_some_and(|client| client.to_canonical().is_loopback()) {
@@ -34,7 +41,7 @@ impl Site<'_> {
                 ));
             }
         }
-        self.check_host(location::base(context.peer(), request).as_deref(), request)
+        Ok(())
     }
 
     /// The same for the host that the request is for; `base` is the URL by which the client reaches this server.

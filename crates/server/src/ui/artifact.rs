@@ -47,7 +47,7 @@ fn kind(manifest: &wire::Manifest) -> &str {
     kinds.find(|kind| *kind != "other").unwrap_or(&manifest.kind)
 }
 
-/// The page of an artifact whose head is known.
+/// The page of an artifact, below its head.
 pub(super) async fn show(
     call: Call<'_>,
     name: &RepoName,

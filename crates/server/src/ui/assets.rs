@@ -6,13 +6,12 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use wharf_pages::assets::{self, Asset};
 
-use super::{
-    headers,
+use super::{headers, shared::Shared};
+use crate::{
+    body::Content,
+    logo::Logo,
     negotiation::{self, Encoding},
-    page::logo_name,
-    shared::Shared,
 };
-use crate::{body::Content, logo::Logo};
 
 /// The answer for a path below the root; `None`: it is not one of an asset.
 pub(super) fn answer(shared: &Shared, path: &str, request: &HeaderMap) -> Option<Response<Content>> {
@@ -25,7 +24,7 @@ pub(super) fn answer(shared: &Shared, path: &str, request: &HeaderMap) -> Option
     }
     let name = path.strip_prefix("/logo/")?;
     let logo = shared.options.logo.as_ref();
-    Some(match logo.filter(|logo| logo_name(logo.bytes()) == name) {
+    Some(match logo.filter(|logo| logo.name() == name) {
         Some(logo) => of_logo(logo),
         None => absent(),
     })

@@ -34,7 +34,6 @@ pub(super) fn of(
             step: Shown::of(step, TABLE_LIMIT),
             digest: Digest::from(layer.part.digest.as_str()),
             files: call.url(&format!("/files/{name}@{digest}?layer={number}")),
-            base: false,
             problem: Line::from(layer.problem.clone()),
         }
     });

@@ -19,7 +19,7 @@ use super::{
     shared::Shared,
     visitor::Visitor,
 };
-use crate::api::{Errand, answer, problem::Problem};
+use crate::api::{Errand, problem::Problem};
 
 /// Answers with more bytes are read on a thread of their own.
 const LARGE: usize = 64 << 10;
@@ -103,28 +103,6 @@ impl Call<'_> {
         body: Bytes,
         version: Option<&str>,
     ) -> Result<T> {
-        let answer = self.errand(id, query, body, version).await?;
-        let is_large = answer.body.len() > LARGE;
-        let read = move || serde_json::from_slice(&answer.body).map_err(Problem::failed);
-        let value = match is_large {
-            true => tokio::task::spawn_blocking(read).await.map_err(Problem::failed)?,
-            false => read(),
-        };
-        Ok(value?)
-    }
-
-    /// The answer of an operation of the API as it is.
-    ///
-    /// # Errors
-    ///
-    /// The problem that the API would answer.
-    pub(super) async fn errand(
-        self,
-        id: &'static str,
-        query: &[(&str, &str)],
-        body: Bytes,
-        version: Option<&str>,
-    ) -> Result<answer::Answer> {
         // What is left empty in a form was not meant.
         let query = query_of(query.iter().copied().filter(|(_, value)| !value.is_empty()));
         let errand = Errand {
@@ -139,24 +117,14 @@ impl Call<'_> {
             .api
             .carry_out_for(client, (self.context, self.parts), errand);
         // Boxed: the future of every page should not carry the size of this one.
-        Ok(Box::pin(asked).await?)
-    }
-
-    /// What an operation of the API answers, with the version of what it shows, for a change of that alone.
-    ///
-    /// # Errors
-    ///
-    /// The problem that the API would answer.
-    pub(crate) async fn ask_version<T: DeserializeOwned>(
-        self,
-        id: &'static str,
-        query: &[(&str, &str)],
-    ) -> Result<(T, String)> {
-        let answer = self.errand(id, query, Bytes::new(), None).await?;
-        let version = answer.headers.get(http::header::ETAG);
-        let version = version.and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let value = serde_json::from_slice(&answer.body).map_err(Problem::failed)?;
-        Ok((value, version.trim_matches('"').to_owned()))
+        let answer = Box::pin(asked).await?;
+        let is_large = answer.body.len() > LARGE;
+        let read = move || serde_json::from_slice(&answer.body).map_err(Problem::failed);
+        let value = match is_large {
+            true => tokio::task::spawn_blocking(read).await.map_err(Problem::failed)?,
+            false => read(),
+        };
+        Ok(value?)
     }
 
     /// Whether pages offer changes of what is in repositories: the store can be written, and the operator lets pages change something.

@@ -123,7 +123,6 @@ async fn view(call: Call<'_>) -> Result<Collection> {
         last: last.map(ended),
         next: optional_time(found.as_ref().and_then(|found| found.next.as_ref())),
         running: running.or(begins),
-        settings: Vec::new(),
         why_digest: String::new(),
         why: None,
         page,

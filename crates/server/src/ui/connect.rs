@@ -36,7 +36,6 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         Ok(Answer::page(Connect {
             host: host.clone(),
             has_ca,
-            private_ca: has_ca,
             plain: !page.secure,
             clients: facts.clients(),
             page,

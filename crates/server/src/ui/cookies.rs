@@ -71,9 +71,8 @@ impl Cookies {
         let suffix = match prefix {
             "" => String::new(),
             _ => {
-                let digest = Digest::sha256_of(prefix.as_bytes()).to_string();
-                let digits = digest.split_once(':').map_or("", |(_, hex)| hex);
-                format!("-{}", digits.get(..8).unwrap_or_default())
+                let digest = Digest::sha256_of(prefix.as_bytes());
+                format!("-{}", &digest.hex().as_str()[..8])
             }
         };
         Self { is_secure, suffix }

@@ -55,7 +55,7 @@ pub(super) fn require_own_site(
     match sender {
         // It changes cookies of its own.
         Sender::Looking => Ok(()),
-        Sender::EveryBrowser | Sender::Account => Ok(site_of(app).check(context, parts)?),
+        Sender::EveryBrowser | Sender::Account => Ok(site_of(app).check_machine(context, parts)?),
     }
 }
 

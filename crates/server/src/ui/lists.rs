@@ -4,7 +4,7 @@ use wharf_pages::{Column, Pages, Sorted};
 
 use super::{call::Call, fields::query_of};
 
-/// The foot of a list, whose next page has this cursor.
+/// The foot of a list; the next page has this cursor.
 pub(super) fn foot(call: Call<'_>, next: Option<&str>) -> Pages {
     let has_first = call.query.is_set("cursor");
     Pages {

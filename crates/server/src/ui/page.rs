@@ -1,7 +1,6 @@
 //! What surrounds the content of a page, made from a request.
 
 use jiff::Timestamp;
-use wharf_oci::Digest;
 use wharf_pages::{Banner, Caller, Lang, Line, NavGroup, NavItem, Page, Theme, Tone, assets};
 
 use super::{call::Call, cookies::Cookie, csrf, notice, visitor::can_sign_in};
@@ -114,7 +113,7 @@ impl Call<'_> {
     /// URL of the image of the operator, which changes with the image.
     fn logo(self) -> String {
         match &self.shared.options.logo {
-            Some(logo) => self.url(&format!("/logo/{}", logo_name(logo.bytes()))),
+            Some(logo) => self.url(&format!("/logo/{}", logo.name())),
             None => String::new(),
         }
     }
@@ -130,7 +129,6 @@ impl Call<'_> {
                     icon,
                     label,
                     current: path == self.nav,
-                    note: String::new(),
                 })
                 .collect(),
         });
@@ -189,11 +187,4 @@ impl Call<'_> {
         }
         banners
     }
-}
-
-/// Name of an image by its content.
-pub(super) fn logo_name(bytes: &[u8]) -> String {
-    let digest = Digest::sha256_of(bytes).to_string();
-    let digits = digest.split_once(':').map_or("", |(_, hex)| hex);
-    digits.get(..16).unwrap_or_default().to_owned()
 }

@@ -53,7 +53,6 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             nodes,
             q: filter.to_owned(),
             total,
-            size: None,
             commands: commands::of_push(call),
             pages: foot(call, found.next.as_deref()),
             columns: vec![
@@ -100,7 +99,7 @@ impl Tree<'_> {
         nodes
     }
 
-    /// Adds rows whose names have the first `start` bytes in common.
+    /// Adds rows with the first `start` bytes of their names in common.
     fn add(self, rows: Vec<RepositoryRow>, start: usize, nodes: &mut Vec<Node>) {
         let mut rows = rows.into_iter().peekable();
         while let Some(first) = rows.next() {
@@ -118,8 +117,6 @@ impl Tree<'_> {
             let directory = Directory {
                 label: path[start..].to_owned(),
                 repositories: inside.len() as u64,
-                // Repositories share bytes, so a sum of theirs would be none of the directory.
-                size: None,
                 href: format!("{}?{query}", self.call.url("/")),
             };
             if inside.len() > MOST_OPEN && !self.filter.starts_with(&path) {

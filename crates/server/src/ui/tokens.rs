@@ -6,13 +6,14 @@ use wharf_pages::{Choice, Confirm, Line, NamedChoice, Page, Pages, Secret, Text,
 use super::{
     answer::Answer,
     call::Call,
+    commands,
     failure::{Failure, Result},
     fields::{Fields, query_of},
     forms::{self, optional_time},
     notice::{Deed, Done},
     rules_of_retention::words,
 };
-use crate::{admin::wire, api::problem::Kind, location};
+use crate::{admin::wire, api::problem::Kind};
 
 /// Days that a new token can be good.
 const LIFETIMES: [u64; 4] = [7, 30, 90, 365];
@@ -83,17 +84,8 @@ pub(super) fn make(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
 
 /// Asks whether a token is to get another secret.
 pub(super) fn confirm_rotation(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
-    async move {
-        let page = call.page();
-        let name = call.query.get("token");
-        let texts = [
-            page.t("token.rotate.title").arg("name", name),
-            page.t("token.rotate.effect"),
-            page.t("token.rotate"),
-        ];
-        confirm(call, page, "/tokens/rotate", texts, false)
-    }
-    .boxed()
+    let texts = ["token.rotate.title", "token.rotate.effect", "token.rotate"];
+    async move { confirm(call, "/tokens/rotate", texts, false) }.boxed()
 }
 
 /// Gives a token another secret.
@@ -114,17 +106,8 @@ pub(super) fn rotate(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
 
 /// Asks whether a token is to end.
 pub(super) fn confirm_revocation(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
-    async move {
-        let page = call.page();
-        let name = call.query.get("token");
-        let texts = [
-            page.t("token.revoke.title").arg("name", name),
-            page.t("token.revoke.effect"),
-            page.t("token.revoke"),
-        ];
-        confirm(call, page, "/tokens/revoke", texts, true)
-    }
-    .boxed()
+    let texts = ["token.revoke.title", "token.revoke.effect", "token.revoke"];
+    async move { confirm(call, "/tokens/revoke", texts, true) }.boxed()
 }
 
 /// Ends a token.
@@ -138,27 +121,28 @@ pub(super) fn revoke(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
     .boxed()
 }
 
+/// The page that asks before the form at `action` is sent, with these texts of the catalogue: its title, the effect, the button.
 fn confirm(
     call: Call<'_>,
-    page: Page,
     action: &str,
-    [title, effect, button]: [Text; 3],
+    [title, effect, button]: [&'static str; 3],
     dangerous: bool,
 ) -> Result<Answer> {
     if call.visitor.caller.account().is_none() {
         return Err(Failure::needs_account());
     }
+    let (page, token) = (call.page(), call.query.get("token"));
     Ok(Answer::page(Confirm {
-        title,
+        title: page.t(title).arg("name", token),
         back: call.url("/tokens"),
         back_label: page.t("tokens.title"),
         wrong: Line::from(""),
         action: call.url(action),
-        hidden: forms::hidden([("token", call.query.get("token"))]),
-        effects: vec![effect],
+        hidden: forms::hidden([("token", token)]),
+        effects: vec![page.t(effect)],
         password: None,
         dangerous,
-        button,
+        button: page.t(button),
         page,
     }))
 }
@@ -227,9 +211,7 @@ async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Tokens>
 
 /// The secret, and how a program logs in with it.
 fn shown(call: Call<'_>, page: &Page, made: wire::IssuedToken) -> Secret {
-    let base = location::base_for(&call.shared.app.options, call.context, call.parts);
-    let host = base.split_once("://").map_or("", |(_, rest)| rest);
-    let host = host.split('/').next().unwrap_or_default();
+    let host = commands::host(call);
     Secret {
         title: page.t("token.made").arg("name", &made.token.name),
         commands: vec![format!("docker login -u {} {host}", made.token.name)],

@@ -187,7 +187,7 @@ fn require_admin(call: Call<'_>) -> Result<()> {
 
 async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Users> {
     let cursor = [("cursor", call.query.get("cursor"))];
-    let (found, version): (wire::UserPage, String) = call.ask_version("listUsers", &cursor).await?;
+    let found: wire::UserPage = call.ask("listUsers", &cursor).await?;
     let tokens = tokens(call).await;
     let page = call.page();
     let own = call.visitor.caller.account().map(str::to_owned);
@@ -218,7 +218,6 @@ async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Users> 
     Ok(Users {
         users: users.collect(),
         file: found.file,
-        version,
         secret: beside.made.map(|(name, secret)| made(&page, &name, secret)),
         pages: Pages {
             shown: None,

@@ -14,7 +14,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts};
 use wharf_oci::media_type;
 
-use crate::{options::ServerOptions, ui::wants_page};
+use crate::{negotiation::wants_page, options::ServerOptions};
 
 const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
@@ -31,8 +31,7 @@ pub(super) fn make(options: &ServerOptions, request: &Parts, headers: &mut Heade
         HeaderValue::from_static("nosniff"),
     );
     add(header::CONTENT_SECURITY_POLICY, POLICY);
-    let is_open = options.cors.is_some() || options.headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN);
-    if !is_open {
+    if !options.has_cors() {
         add(RESOURCE_POLICY, HeaderValue::from_static("same-site"));
     }
     let content_type = headers.get(header::CONTENT_TYPE);
@@ -43,7 +42,7 @@ pub(super) fn make(options: &ServerOptions, request: &Parts, headers: &mut Heade
         let octets = HeaderValue::from_static(media_type::OCTET_STREAM);
         headers.insert(header::CONTENT_TYPE, octets);
     }
-    if is_navigation(request) && request.uri.path().contains("/blobs/") {
+    if request.uri.path().contains("/blobs/") && is_navigation(request) {
         let attachment = HeaderValue::from_static("attachment");
         headers.insert(header::CONTENT_DISPOSITION, attachment);
     }
@@ -62,23 +61,27 @@ fn is_navigation(request: &Parts) -> bool {
 
 /// Whether a browser runs or shows content of this type: all but the types of manifests, JSON and bytes.
 fn runs(content_type: &str) -> bool {
-    let essence = content_type
-        .split(';')
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_ascii_lowercase();
+    let essence = media_type::essence(content_type).as_bytes();
+    let begins = |start: &[u8]| {
+        let found = essence.get(..start.len());
+        found.is_some_and(|found| found.eq_ignore_ascii_case(start))
+    };
+    let ends = |end: &[u8]| {
+        let from = essence.len().checked_sub(end.len());
+        from.is_some_and(|from| essence[from..].eq_ignore_ascii_case(end))
+    };
     let is_data = essence.is_empty()
-        || essence.starts_with("application/vnd.")
+        || begins(b"application/vnd.")
         || [
-            "application/json",
-            "application/octet-stream",
-            "multipart/byteranges",
-            "text/plain",
+            &b"application/json"[..],
+            b"application/octet-stream",
+            b"multipart/byteranges",
+            b"text/plain",
         ]
-        .contains(&essence.as_str());
+        .iter()
+        .any(|data| essence.eq_ignore_ascii_case(data));
     // A suffix says how the bytes are read, whatever stands before it.
-    !is_data || essence.ends_with("+xml") || essence.ends_with("html")
+    !is_data || ends(b"+xml") || ends(b"html")
 }
 
 #[cfg(test)]

@@ -20,9 +20,6 @@ use crate::cli;
 /// The exit status when the images differ.
 const DIFFERENT: u8 = 10;
 
-/// Bytes of a file that are hashed at once.
-const PIECE: usize = 64 << 10;
-
 /// One of the two images.
 struct Side {
     image: Image,
@@ -91,17 +88,7 @@ pub(crate) fn run(arguments: cli::Diff) -> anyhow::Result<ExitCode> {
 /// The digest of a content; `None` for what has none.
 fn hashed(content: &mut dyn io::Read) -> io::Result<Option<Digest>> {
     let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut piece = vec![0; PIECE];
-    let mut is_empty = true;
-    loop {
-        match content.read(&mut piece)? {
-            0 => break,
-            count => {
-                is_empty = false;
-                hasher.update(&piece[..count]);
-            }
-        }
-    }
+    let is_empty = io::copy(content, &mut hasher)? == 0;
     Ok((!is_empty).then(|| hasher.finish()))
 }
 

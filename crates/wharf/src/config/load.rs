@@ -225,17 +225,17 @@ fn version(root: &Section<'_>, has_file: bool) {
 impl Loaded {
     /// The configuration, if there are no problems.
     pub(super) fn into_settings(self) -> anyhow::Result<Settings> {
-        let shown = lines::settings(&self.root, &self.report);
         let Self {
+            root,
             source,
             report,
             mut settings,
             ..
         } = self;
-        settings.shown = shown;
         if !report.problems.is_empty() {
             bail!(complaint(source.as_ref(), &report));
         }
+        settings.shown = lines::settings(&root, &report);
         settings.warnings = report.lines(&report.warnings);
         settings.notes = report.lines(&report.notes);
         Ok(settings)

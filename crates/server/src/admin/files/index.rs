@@ -16,9 +16,6 @@ use wharf_storage::ByteStream;
 /// How many bytes the names of one layer, and what is known of its files, take in memory at most.
 const LARGEST: usize = 16 << 20;
 
-/// Bytes of a file that are hashed at once.
-const PIECE: usize = 64 << 10;
-
 /// The files of a layer, in the order in which it has them.
 #[derive(Debug, Default)]
 pub(crate) struct LayerIndex {
@@ -113,17 +110,7 @@ impl LayerIndex {
 /// The beginning of the digest of a content; `None` for what has none.
 fn hashed(content: &mut dyn Read) -> io::Result<Option<ContentDigest>> {
     let mut hasher = Hasher::new(Algorithm::Sha256);
-    let mut piece = vec![0; PIECE];
-    let mut is_empty = true;
-    loop {
-        match content.read(&mut piece)? {
-            0 => break,
-            count => {
-                is_empty = false;
-                hasher.update(&piece[..count]);
-            }
-        }
-    }
+    let is_empty = io::copy(content, &mut hasher)? == 0;
     let digest = hasher.finish();
     let beginning = digest.bytes().first_chunk::<16>();
     Ok(beginning.filter(|_| !is_empty).copied())

@@ -3,16 +3,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use wharf_layers::{Entry, Kind};
+use wharf_layers::{Entry, Kind, Mark};
 
 use super::index::LayerIndex;
 use crate::admin::wire;
-
-/// Marks a name as taken away.
-const WHITEOUT: &str = ".wh.";
-
-/// In a directory: nothing of lower layers shows in it.
-const OPAQUE: &str = ".wh..wh..opq";
 
 /// What is wanted of the files of a layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,7 +59,7 @@ pub(super) fn listed(index: &LayerIndex, wanted: &FilesWanted) -> FilePage {
         else {
             continue;
         };
-        if below == OPAQUE {
+        if Mark::of(below) == Mark::Opaque {
             page.is_opaque = true;
             continue;
         }
@@ -82,7 +76,8 @@ pub(super) fn listed(index: &LayerIndex, wanted: &FilesWanted) -> FilePage {
         let is_wanted = text
             .as_ref()
             .is_none_or(|text| name.to_lowercase().contains(text));
-        if !is_wanted || name.ends_with(OPAQUE) || name.as_str() <= after {
+        let last = name.rsplit('/').next().unwrap_or_default();
+        if !is_wanted || Mark::of(last) == Mark::Opaque || name.as_str() <= after {
             continue;
         }
         // What a directory is, is said by its own entry.
@@ -112,9 +107,11 @@ fn named<'a>(below: &str, entry: &'a Entry) -> (String, Row<'a>) {
         Some((directory, last)) => (format!("{directory}/"), last),
         None => (String::new(), below),
     };
-    let removed = last
-        .strip_prefix(WHITEOUT)
-        .filter(|name| !name.starts_with(WHITEOUT));
+    let removed = match Mark::of(last) {
+        // Other names that begin as marks do are of the program that made the layer.
+        Mark::Removed(name) if Mark::of(name) == Mark::File => Some(name),
+        _ => None,
+    };
     let row = Row {
         entry: Some(entry),
         is_removed: removed.is_some(),

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use bytes::{Buf as _, Bytes};
 use tokio::sync::mpsc;
 use wharf_client::{Blob as _, BlobReader, Client};
-use wharf_oci::{Descriptor, Digest, Hasher};
+use wharf_oci::{Algorithm, Descriptor, Digest, Hasher};
 
 /// Pieces between the connection and the thread, some hundred KiB each at most.
 const PIECES: usize = 8;
@@ -27,13 +27,20 @@ pub(super) async fn read_layer<T: Send + 'static>(
     work: impl FnOnce(&mut dyn Read) -> wharf_layers::Result<T> + Send + 'static,
 ) -> anyhow::Result<T> {
     let digest = descriptor.digest;
-    let (hasher, size) = (Hasher::new(digest.algorithm()), descriptor.size);
+    let size = descriptor.size;
     let blob = BlobReader::new(Arc::clone(client), repository, &digest);
     let read = pipe(blob, move |bytes| {
-        let mut bytes = Compared::new(bytes, hasher);
+        let mut bytes = Hashed::new(bytes, digest.algorithm());
         let done = work(&mut bytes)?;
-        bytes.finish(digest, size)?;
-        Ok(done)
+        // Also those that it has not read.
+        io::copy(&mut bytes, &mut io::sink())?;
+        let (actual, count) = bytes.finish();
+        match actual == digest && count == size {
+            true => Ok(done),
+            false => Err(wrong(format!(
+                "its {count} bytes have the digest `{actual}`, and should be {size} with `{digest}`: the registry has damaged bytes, or the connection broke; nothing that was read of them can be trusted"
+            ))),
+        }
     });
     read.await.with_context(|| format!("the layer `{digest}`"))
 }
@@ -91,44 +98,38 @@ impl Read for Received {
     }
 }
 
-/// The bytes of a layer, which are compared with its descriptor while they are read.
-struct Compared<'a> {
-    bytes: &'a mut dyn Read,
+/// Bytes that are hashed and counted while they are read.
+pub(super) struct Hashed<R> {
+    from: R,
     hasher: Hasher,
     count: u64,
 }
 
-impl<'a> Compared<'a> {
-    fn new(bytes: &'a mut dyn Read, hasher: Hasher) -> Self {
+impl<R: Read> Hashed<R> {
+    pub(super) fn new(from: R, algorithm: Algorithm) -> Self {
         Self {
-            bytes,
-            hasher,
+            from,
+            hasher: Hasher::new(algorithm),
             count: 0,
         }
     }
 
-    /// Reads what is left, and compares.
-    fn finish(mut self, digest: Digest, size: u64) -> io::Result<()> {
-        io::copy(&mut self, &mut io::sink())?;
-        let actual = self.hasher.finish();
-        if actual == digest && self.count == size {
-            return Ok(());
-        }
-        Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!(
-                "its {} bytes have the digest `{actual}`, and should be {size} with `{digest}`: the registry has damaged bytes, or the connection broke; nothing that was read of them can be trusted",
-                self.count
-            ),
-        ))
+    /// The digest and the number of the bytes that were read.
+    pub(super) fn finish(self) -> (Digest, u64) {
+        (self.hasher.finish(), self.count)
     }
 }
 
-impl Read for Compared<'_> {
+impl<R: Read> Read for Hashed<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.bytes.read(buffer)?;
+        let count = self.from.read(buffer)?;
         self.hasher.update(&buffer[..count]);
         self.count += count as u64;
         Ok(count)
     }
+}
+
+/// The error of bytes that are not those that were named.
+pub(super) fn wrong(what: String) -> wharf_layers::Error {
+    io::Error::new(io::ErrorKind::InvalidData, what).into()
 }

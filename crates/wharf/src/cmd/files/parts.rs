@@ -9,9 +9,9 @@ use std::{
 use anyhow::{Context as _, anyhow, bail};
 use wharf_client::{BlobReader, Client};
 use wharf_layers::contents::{self, Contents, Piece};
-use wharf_oci::{Descriptor, Digest, Hasher};
+use wharf_oci::{Descriptor, Digest};
 
-use super::layer::pipe;
+use super::layer::{Hashed, pipe, wrong};
 
 /// A layer that is read by parts.
 pub(super) struct Parts {
@@ -117,42 +117,18 @@ fn read_table(stored: &[u8], begin: u64, digest: &Digest) -> anyhow::Result<Opti
 fn print_piece(bytes: &mut dyn Read, piece: &Piece, digest: &Digest) -> wharf_layers::Result<bool> {
     let mut unpacked = contents::unpacked(bytes);
     io::copy(&mut unpacked.by_ref().take(piece.skipped), &mut io::sink())?;
-    let mut hashed = Hashed {
-        from: unpacked.take(piece.size),
-        hasher: Hasher::new(digest.algorithm()),
-        count: 0,
-    };
+    let mut hashed = Hashed::new(unpacked.take(piece.size), digest.algorithm());
     match io::copy(&mut hashed, &mut io::stdout().lock()) {
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(false),
         Err(error) => return Err(error.into()),
     }
-    let actual = hashed.hasher.finish();
-    match actual == *digest && hashed.count == piece.size {
+    let (actual, count) = hashed.finish();
+    match actual == *digest && count == piece.size {
         true => Ok(true),
-        false => Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!(
-                "{} bytes of the file have the digest `{actual}`, and should be {} with `{digest}`: the registry has damaged bytes; nothing that was printed can be trusted",
-                hashed.count, piece.size
-            ),
-        )
-        .into()),
-    }
-}
-
-/// Hashes what is read.
-struct Hashed<R> {
-    from: R,
-    hasher: Hasher,
-    count: u64,
-}
-
-impl<R: Read> Read for Hashed<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.from.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        self.count += count as u64;
-        Ok(count)
+        false => Err(wrong(format!(
+            "{count} bytes of the file have the digest `{actual}`, and should be {} with `{digest}`: the registry has damaged bytes; nothing that was printed can be trusted",
+            piece.size
+        ))),
     }
 }

@@ -1,10 +1,10 @@
-//! What a browser wants, by the headers of its request.
+//! What a client wants, by the headers of its request: a page, and how it is compressed.
 
 use http::{HeaderMap, HeaderName, header};
 
 /// A compression that an answer can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Identity,
     Gzip,
     Brotli,
@@ -18,7 +18,7 @@ pub(crate) fn wants_page(headers: &HeaderMap) -> bool {
 }
 
 /// The best compression that the client takes; `with_brotli`: whether there is one of that kind.
-pub(super) fn encoding(headers: &HeaderMap, with_brotli: bool) -> Encoding {
+pub(crate) fn encoding(headers: &HeaderMap, with_brotli: bool) -> Encoding {
     let takes = |wanted: &str| {
         let mut found =
             elements(headers, &header::ACCEPT_ENCODING).filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
