@@ -418,7 +418,26 @@ fi
 
 # --- totals --------------------------------------------------------------------------------------
 
+# What failed, at the end once more: of thousands of lines, the last ones are read first. A test binary that died is named
+# by the line of cargo; of what a failed test printed, the end is shown.
+repeat_failures() {
+    awk -v most=40 '
+        function tell(    i) {
+            if (name == "") return
+            print "failed: " name
+            for (i = (count > most ? count - most : 0); i < count; i++) print "    " said[i]
+            name = ""
+        }
+        /^---- .* ----$/ { tell(); name = $2; count = 0; next }
+        /^failures:$/ || /^test result: / { tell() }
+        name != "" { said[count++] = $0 }
+        /^error(\[[^]]*\])?: / { tell(); print }
+        END { tell() }
+    ' "$scratch/cargo"
+}
+
 say "totals"
+if [ $status -ne 0 ]; then repeat_failures; fi
 sort -u "$left_out"
 echo "total: $passed passed, $failed failed, $ignored ignored or skipped"
 [ "$failed" -eq 0 ]
