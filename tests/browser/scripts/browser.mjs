@@ -110,11 +110,11 @@ export const barriers = async (page, where) => {
   for (const text of found) fail(`${where}: ${text}`)
 }
 
-/// Waits until `condition` holds.
-export const until = async (what, condition) => {
+/// Waits until `condition` holds; when it does not, `state` says what there is instead.
+export const until = async (what, condition, state = () => '') => {
   const end = Date.now() + 30_000
   while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited in vain until ${what}`)
+    if (Date.now() > end) throw new Error(`waited in vain until ${what} ${state()}`)
     await new Promise((resume) => setTimeout(resume, 100))
   }
 }
