@@ -20,6 +20,17 @@ impl RepoName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A text that comes before all names that start with `beginning`, and behind every name before them: names have no byte above `z`.
+    pub fn just_before(beginning: &str) -> String {
+        let mut text = beginning.as_bytes().to_vec();
+        match text.pop() {
+            Some(byte) if byte.is_ascii() && byte > 0 => text.extend([byte - 1, 0x7f]),
+            // All names are ASCII; from the start nothing is left out.
+            _ => text.clear(),
+        }
+        String::from_utf8(text).unwrap_or_default()
+    }
 }
 
 impl FromStr for RepoName {

@@ -306,3 +306,16 @@ fn a_reference_is_a_digest_if_it_has_a_colon() {
         Err(ReferenceError::Tag(TagError::Empty))
     ));
 }
+
+#[test]
+fn a_walk_jumps_to_the_place_before_a_name_and_misses_none() {
+    let names = [
+        "a", "tea", "team", "team-x/y", "team.a", "team/", "team/a", "team0", "teb", "z",
+    ];
+    for target in ["team/", "team", "t", "z", "a", "0", ""] {
+        let place = RepoName::just_before(target);
+        for name in names {
+            assert_eq!(*name > *place, name >= target, "{name} and {target}");
+        }
+    }
+}

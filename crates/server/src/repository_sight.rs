@@ -50,7 +50,7 @@ impl RepositorySight for PullSight<'_> {
         let next = principal.next_repository(&by_account)?;
         Some(match next == by_account {
             true => by_account.into(),
-            false => just_before(next).into(),
+            false => RepoName::just_before(next).into(),
         })
     }
 }
@@ -61,35 +61,6 @@ pub(crate) fn go_on_after(sight: &Sight<'_>, after: &str) -> Option<String> {
     let next = sight.next_from(after)?;
     Some(match next == after {
         true => after.to_owned(),
-        false => just_before(next),
+        false => RepoName::just_before(next),
     })
-}
-
-/// A text that comes before `name` and behind every name of a repository that does: these have no byte above `z`.
-fn just_before(name: &str) -> String {
-    let mut text = name.as_bytes().to_vec();
-    match text.pop() {
-        Some(byte) if byte.is_ascii() && byte > 0 => text.extend([byte - 1, 0x7f]),
-        // A prefix is the beginning of a name, which is ASCII; from the start nothing is left out.
-        _ => text.clear(),
-    }
-    String::from_utf8(text).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_walk_jumps_to_the_place_before_a_name_and_misses_none() {
-        let names = [
-            "a", "tea", "team", "team-x/y", "team.a", "team/", "team/a", "team0", "teb", "z",
-        ];
-        for target in ["team/", "team", "t", "z", "a", "0", ""] {
-            let place = just_before(target);
-            for name in names {
-                assert_eq!(*name > *place, name >= target, "{name} and {target}");
-            }
-        }
-    }
 }

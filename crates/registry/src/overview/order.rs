@@ -164,6 +164,8 @@ pub(super) struct First<T> {
     after: Option<Place>,
     limit: usize,
     entries: Vec<(Place, T)>,
+    /// The last place of a page that is full: what comes behind it is not kept.
+    last: Option<Place>,
 }
 
 impl<T> First<T> {
@@ -173,12 +175,15 @@ impl<T> First<T> {
             after: after.cloned(),
             limit,
             entries: Vec::new(),
+            last: None,
         }
     }
 
     pub(super) fn add(&mut self, place: Place, entry: T) {
-        let after = self.after.as_ref();
-        if after.is_some_and(|after| self.order.compare(&place, after) != Ordering::Greater) {
+        let (after, last) = (self.after.as_ref(), self.last.as_ref());
+        if after.is_some_and(|after| self.order.compare(&place, after).is_le())
+            || last.is_some_and(|last| self.order.compare(&place, last).is_gt())
+        {
             return;
         }
         self.entries.push((place, entry));
@@ -187,16 +192,24 @@ impl<T> First<T> {
         }
     }
 
-    /// One more than a page has shows that there is another one.
+    /// Leaves the first entries, in any order. One more than a page has shows that there is another one.
     fn cut(&mut self) {
+        if self.entries.len() <= self.limit {
+            return;
+        }
         let order = self.order;
-        self.entries
-            .sort_unstable_by(|(one, _), (other, _)| order.compare(one, other));
+        let (_, (last, _), _) = self
+            .entries
+            .select_nth_unstable_by(self.limit, |(one, _), (other, _)| order.compare(one, other));
+        self.last = Some(last.clone());
         self.entries.truncate(self.limit + 1);
     }
 
     pub(super) fn page(mut self) -> Page<T> {
         self.cut();
+        let order = self.order;
+        self.entries
+            .sort_unstable_by(|(one, _), (other, _)| order.compare(one, other));
         let Page { entries, next } = Page::of(self.entries, self.limit, |(place, _)| place.clone());
         Page {
             entries: entries.into_iter().map(|(_, entry)| entry).collect(),

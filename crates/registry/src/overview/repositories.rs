@@ -64,6 +64,38 @@ pub struct RepositoriesWanted<'a> {
     pub limit: usize,
 }
 
+impl RepositoriesWanted<'_> {
+    /// The beginning that all wanted names have in common: no other name is looked at.
+    fn beginning(&self) -> &str {
+        self.matching.map_or("", Pattern::literal_prefix)
+    }
+
+    /// The place at which a walk in the order of the names begins, which has to pass `after`.
+    fn start(&self, after: &str) -> Box<str> {
+        let start = RepoName::just_before(self.beginning());
+        if *start > *after {
+            start.into()
+        } else {
+            after.into()
+        }
+    }
+
+    /// Whether no name after `last` is wanted.
+    fn is_past(&self, last: &str) -> bool {
+        last > self.beginning() && !last.starts_with(self.beginning())
+    }
+
+    /// How many names are asked of the store at once, of which `missing` are missing.
+    fn at_once(&self, missing: usize) -> usize {
+        match self.matching {
+            // It, and the name behind it, which ends the walk.
+            Some(pattern) if pattern.is_literal() => 2,
+            Some(_) => AT_ONCE,
+            None => missing.clamp(AT_ONCE / 10, AT_ONCE),
+        }
+    }
+}
+
 /// A page of the repositories.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RepositoryList {
@@ -201,20 +233,17 @@ impl Registry {
         wanted: RepositoriesWanted<'_>,
         sight: &dyn RepositorySight,
     ) -> Result<Page<Listed>> {
-        let mut after: Box<str> = wanted.after.map_or_else(Box::default, |place| place.name.clone());
+        let mut after = wanted.start(wanted.after.map_or("", |place| &place.name));
         let mut entries = Vec::new();
         while entries.len() <= wanted.limit {
             let missing = wanted.limit + 1 - entries.len();
-            let at_once = match wanted.matching {
-                Some(_) => AT_ONCE,
-                None => missing.clamp(AT_ONCE / 10, AT_ONCE),
-            };
+            let at_once = wanted.at_once(missing);
             let Some(page) = self.next_repositories(&mut after, at_once, sight).await? else {
                 break;
             };
             let visible = visible(&page, wanted, sight).map(|name| Listed { name, pushed: None });
             entries.extend(visible.take(missing));
-            if !page.more {
+            if !page.more || wanted.is_past(&after) {
                 break;
             }
         }
@@ -229,8 +258,11 @@ impl Registry {
     ) -> Result<Page<Listed>> {
         let reads = Reads::new(MOST_SORTED);
         let mut first = First::new(wanted.order, wanted.after, wanted.limit);
-        let mut after = Box::default();
-        while let Some(page) = self.next_repositories(&mut after, AT_ONCE, sight).await? {
+        let mut after = wanted.start("");
+        while let Some(page) = self
+            .next_repositories(&mut after, wanted.at_once(AT_ONCE), sight)
+            .await?
+        {
             let names: Vec<RepoName> = visible(&page, wanted, sight).collect();
             let times: Vec<Option<SystemTime>> = match wanted.order.is_by_time() {
                 true => self.last_pushes(&names, sight, &reads).await?,
@@ -240,7 +272,7 @@ impl Registry {
                 let entry = Listed { name, pushed };
                 first.add(entry.place(wanted.order), entry);
             }
-            if !page.more {
+            if !page.more || wanted.is_past(&after) {
                 break;
             }
         }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::SystemTime};
 
 use wharf_oci::{Digest, PageRequest, RepoName, Tag};
 use wharf_pattern::Pattern;
-use wharf_storage::{Key, Storage, layout};
+use wharf_storage::layout;
 
 use super::{
     members::ImageSummary,
@@ -19,7 +19,7 @@ use crate::{
     tree::{
         histories::{self, Times},
         link,
-        parallel::in_jobs,
+        parallel::{chunks_of, in_jobs},
     },
 };
 
@@ -28,6 +28,9 @@ const AT_ONCE: usize = 1000;
 
 /// How many names one request looks at before its page ends.
 const MOST_NAMES: usize = 100_000;
+
+/// At how many links one call of the store looks: on a file system that takes less than a millisecond.
+const LOOKS: usize = 256;
 
 /// Of how many tags it is looked at when each was pushed, to sort by that.
 const MOST_SORTED: usize = 100_000;
@@ -269,17 +272,8 @@ impl Registry {
             return Ok(tagged.collect());
         }
         let tagged = |pushed| Tagged { pushed, digest: None };
-        let (storage, name) = (Arc::clone(&self.storage), name.clone());
-        let pushed = in_jobs(tags, move |Named { tag, times }| {
-            let (storage, link) = (Arc::clone(&storage), layout::tag_link(&name, &tag));
-            async move {
-                match times {
-                    Some(times) => Ok(times.moved),
-                    None => Ok(written(&*storage, &link).await?.moved),
-                }
-            }
-        });
-        Ok(pushed.await?.into_iter().flatten().map(tagged).collect())
+        let timed = self.timed(name, tags).await?.into_iter();
+        Ok(timed.filter_map(|(_, times)| times.moved).map(tagged).collect())
     }
 
     /// What the links of `tags` hold, and since when, in the order of the names. Those that are gone meanwhile are left out.
@@ -288,20 +282,16 @@ impl Registry {
     ///
     /// Errors of the store.
     pub(super) async fn locate(&self, name: &RepoName, tags: Vec<Named>) -> Result<Vec<Located>> {
-        let (storage, links) = (Arc::clone(&self.storage), Arc::clone(&self.tree.links));
-        let name = name.clone();
-        let located = in_jobs(tags, move |Named { tag, times }| {
-            let (storage, links) = (Arc::clone(&storage), Arc::clone(&links));
-            let key = layout::tag_link(&name, &tag);
+        let tags = self.timed(name, tags).await?;
+        let (name, links) = (name.clone(), Arc::clone(&self.tree.links));
+        let located = in_jobs(tags, move |(tag, times)| {
+            let (key, links) = (layout::tag_link(&name, &tag), Arc::clone(&links));
             async move {
                 let Times {
                     moved,
                     version,
                     history,
-                } = match times {
-                    Some(times) => times,
-                    None => written(&*storage, &key).await?,
-                };
+                } = times;
                 let Some(pushed) = moved else {
                     return Ok(None);
                 };
@@ -317,18 +307,34 @@ impl Registry {
         });
         Ok(located.await?.into_iter().flatten().collect())
     }
-}
 
-/// When the link of a tag was written, and its version, without its history.
-async fn written(storage: &dyn Storage, link: &Key) -> Result<Times> {
-    match storage.stat(link).await {
-        Ok(stat) => Ok(Times {
-            moved: Some(stat.modified),
-            version: stat.version,
-            history: Vec::new(),
-        }),
-        Err(error) if error.is_not_found() => Ok(Times::default()),
-        Err(error) => Err(error.into()),
+    /// When each of `tags` was pushed last: as the store told it with the name, or else by a look at its link, and then without its history.
+    async fn timed(&self, name: &RepoName, tags: Vec<Named>) -> Result<Vec<(Tag, Times)>> {
+        let chunks: Vec<Vec<Named>> = chunks_of(LOOKS, tags);
+        let (storage, directory) = (Arc::clone(&self.storage), layout::tags(name));
+        let timed = in_jobs(chunks, move |chunk| {
+            let (storage, directory) = (Arc::clone(&storage), directory.clone());
+            async move {
+                let untold = chunk.iter().filter(|named| named.times.is_none());
+                let untold: Vec<Box<str>> = untold.map(|named| named.tag.as_str().into()).collect();
+                let looked = match untold.is_empty() {
+                    true => Vec::new(),
+                    false => {
+                        storage
+                            .stat_below(&directory, &untold, &layout::in_tag_link())
+                            .await?
+                    }
+                };
+                let mut looked = looked.into_iter();
+                let times = chunk.into_iter().map(|Named { tag, times }| {
+                    let times =
+                        times.unwrap_or_else(|| looked.next().flatten().map(Times::of).unwrap_or_default());
+                    (tag, times)
+                });
+                Ok(times.collect::<Vec<_>>())
+            }
+        });
+        Ok(timed.await?.into_iter().flatten().collect())
     }
 }
 

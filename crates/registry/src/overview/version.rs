@@ -64,9 +64,10 @@ fn by_runs(mut one: &str, mut other: &str) -> Ordering {
 
 /// The digits at the beginning of a text, or all before the first digit.
 fn run(text: &str) -> &str {
-    let is_digit = |character: char| character.is_ascii_digit();
-    let starts_with_digit = text.starts_with(is_digit);
-    let end = text.find(|character| is_digit(character) != starts_with_digit);
+    let starts_with_digit = text.as_bytes().first().is_some_and(u8::is_ascii_digit);
+    let end = text
+        .bytes()
+        .position(|byte| byte.is_ascii_digit() != starts_with_digit);
     &text[..end.unwrap_or(text.len())]
 }
 

@@ -3,7 +3,7 @@
 use std::{cmp::Ordering, collections::HashMap, time::SystemTime};
 
 use wharf_oci::{Algorithm, Digest, RepoName, Tag};
-use wharf_storage::{Found, Key, Scanned, Storage, Version, layout};
+use wharf_storage::{Found, Key, Scanned, Stat, Storage, Version, layout};
 
 use super::{parallel::in_parallel, scan::PAGE};
 use crate::{
@@ -119,6 +119,15 @@ impl Times {
             version: found.version,
             history: history.collect(),
         })
+    }
+
+    /// What a look at the link of a tag tells: all but the history.
+    pub(crate) fn of(link: Stat) -> Self {
+        Self {
+            moved: Some(link.modified),
+            version: link.version,
+            history: Vec::new(),
+        }
     }
 
     /// Notes an object in the directory of the tag with this `link`.

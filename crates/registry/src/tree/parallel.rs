@@ -1,7 +1,6 @@
 //! Many small reads at once: bounded, in order, and fair to other tasks of the thread.
 
 use std::{
-    collections::VecDeque,
     future::poll_fn,
     pin::{Pin, pin},
     task::{Context, Poll},
@@ -129,13 +128,7 @@ where
     if items.len() <= CHUNK {
         return in_parallel(items.into_iter().map(read)).await;
     }
-    let mut items = VecDeque::from(items);
-    let chunks = std::iter::from_fn(|| {
-        let chunk: Vec<T> = items.drain(..CHUNK.min(items.len())).collect();
-        (!chunk.is_empty()).then_some(chunk)
-    });
-    let chunks: Vec<Vec<T>> = chunks.collect();
-    let mut jobs = stream::iter(chunks)
+    let mut jobs = stream::iter(chunks_of(CHUNK, items))
         .map(|chunk| Job(tokio::spawn(in_parallel(chunk.into_iter().map(read.clone())))))
         .buffered(JOBS)
         .map(|job| job.map_err(failed_job)?);
@@ -144,6 +137,16 @@ where
         results.extend(done);
     }
     Ok(results)
+}
+
+/// The `items`, in vectors of `size`.
+pub(crate) fn chunks_of<T>(size: usize, items: Vec<T>) -> Vec<Vec<T>> {
+    let mut items = items.into_iter();
+    let chunks = std::iter::from_fn(|| {
+        let chunk: Vec<T> = items.by_ref().take(size).collect();
+        (!chunk.is_empty()).then_some(chunk)
+    });
+    chunks.collect()
 }
 
 /// A task that ends with the request that waits for it: what the request holds is not given back while the task goes on.
