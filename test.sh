@@ -66,7 +66,8 @@ left_out=$scratch/left-out
 : >"$left_out"
 passed=0 failed=0 ignored=0
 
-say() { printf '\n== %s (at %d s)\n' "$*" $SECONDS; }
+steps=$scratch/steps
+say() { printf '\n== %s (at %d s)\n' "$*" $SECONDS | tee -a "$steps"; }
 leave_out() { echo "left out: $*" | tee -a "$left_out"; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -240,11 +241,12 @@ install_joxit() {
     fi
 }
 
-# What the image tests put into containers: a static binary, and busybox. Optimising it as a whole takes as long as
-# compiling it, and changes nothing that these tests look at.
+# What the image tests put into containers: a static binary, and busybox. To optimise it takes longer than to compile it, and
+# changes nothing that these tests look at.
 lay_out_image() {
     say "laying out the container image"
-    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 quietly cargo xtask image --rootfs-only ||
+    CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=256 CARGO_PROFILE_RELEASE_OPT_LEVEL=1 \
+        quietly cargo xtask image --rootfs-only ||
         leave_out "the container image (it cannot be built, see above)"
 }
 
@@ -436,7 +438,17 @@ repeat_failures() {
     ' "$scratch/cargo"
 }
 
+# Where the time went: the steps, and the test binaries that ran longest.
+repeat_times() {
+    grep . "$steps"
+    awk '
+        /^ +(Running|Doc-tests) / { name = $NF; gsub(/^\(.*\/|-[0-9a-f]+\)$/, "", name) }
+        / finished in / { split($0, said, " finished in "); printf "%8.1f s  %s\n", said[2], name }
+    ' "$scratch/cargo" | sort -rn | head -n 12
+}
+
 say "totals"
+repeat_times
 if [ $status -ne 0 ]; then repeat_failures; fi
 sort -u "$left_out"
 echo "total: $passed passed, $failed failed, $ignored ignored or skipped"

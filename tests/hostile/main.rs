@@ -12,7 +12,7 @@ mod signals;
 mod streams;
 mod work;
 
-use std::{fs, time::Instant};
+use std::time::Instant;
 
 use wharf_testkit::{PATIENCE, Server, ServerBuilder, image, suite::Suite};
 
@@ -47,17 +47,6 @@ macro_rules! stories {
     };
 }
 
-/// The most memory that the server has held so far.
-pub(crate) fn peak_memory(server: &Server) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    let kibibytes: u64 = line.trim().strip_suffix(" kB").unwrap().parse().unwrap();
-    kibibytes * 1024
-}
-
 /// Checks the promise during an attack: another client pushes and pulls, and memory is within its limit.
 pub(crate) async fn expect_service(server: &Server) {
     let repository = server.anonymous().repository("honest");
@@ -68,7 +57,7 @@ pub(crate) async fn expect_service(server: &Server) {
 
 /// Checks that memory stayed within its limit.
 pub(crate) fn expect_memory(server: &Server) {
-    let peak = peak_memory(server);
+    let peak = server.peak_memory();
     assert!(peak <= MEMORY_LIMIT, "the server held {} MiB", peak >> 20);
 }
 

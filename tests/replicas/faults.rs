@@ -1,6 +1,6 @@
 //! A server whose store has trouble: clients do not notice what passes, get a clear error of what stays, and lose nothing.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
 use wharf_testkit::{
     Client, Repository, Server,
@@ -69,14 +69,6 @@ impl Troubled {
         assert!(report.problems.is_empty(), "the bucket is damaged:\n{problems}");
         let said = self.server.log();
         assert!(!said.contains("panicked"), "{said}");
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "what the system says about the process")]
-    fn peak_memory(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
-        kibibytes.map_or(0, |text| text.parse::<u64>().expect("a number")) * 1024
     }
 }
 
@@ -147,7 +139,7 @@ async fn clients_do_not_notice_trouble_that_passes() {
         let repository = troubled.repository(&format!("troubled/{name}"));
         repository.pull_image("1", &with_large_layer(number)).await;
     }
-    let peak = troubled.peak_memory();
+    let peak = troubled.server.peak_memory();
     assert!(peak < MEMORY, "the server held {} MiB", peak >> 20);
     let page = troubled.watcher().get("/metrics").await.expect(200).text();
     for line in [

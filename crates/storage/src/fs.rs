@@ -115,6 +115,8 @@ const STAGING: &str = "wharf/staging";
 const TREE_STAGING: &str = "docker/registry/v2/repositories/_wharf/staging";
 /// How many trees one request removes side by side
 const TREES: usize = 16;
+/// At so many objects a request looks itself, as at one: a thread for what blocks takes longer to begin
+const FEW: usize = 16;
 /// A name that nothing has
 const NOTHING: &str = "wharf-no-such-name";
 
@@ -519,6 +521,9 @@ impl<D: Disk> Objects for FsStorage<D> {
     }
 
     async fn stat_below(&self, dir: &Key, names: &[Box<str>], path: &Key) -> Result<Vec<Option<Stat>>> {
+        if names.len() <= FEW {
+            return self.engine.stat_below(dir, names, path);
+        }
         let (dir, names, path) = (dir.clone(), names.to_vec(), path.clone());
         self.run(move |engine| engine.stat_below(&dir, &names, &path))
             .await

@@ -385,6 +385,20 @@ impl Server {
         self.how.path(name)
     }
 
+    /// The most memory that the process has held so far, in bytes: without the pages of files, which are those of the binary, and which the
+    /// system drops when it needs room.
+    pub fn peak_memory(&self) -> u64 {
+        let path = format!("/proc/{}/status", self.pid());
+        let status = std::fs::read_to_string(path).expect("the server runs");
+        let bytes = |field: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+            let kibibytes: u64 = kibibytes.and_then(|text| text.parse().ok()).expect("a number");
+            kibibytes * 1024
+        };
+        bytes("VmHWM:").saturating_sub(bytes("RssFile:"))
+    }
+
     /// Identifier of the process of the server.
     pub fn pid(&self) -> u32 {
         self.process().id()

@@ -1,5 +1,5 @@
 // Every page in one language: light and dark, on a desktop and on a phone; pictures of them, and no barriers.
-import { barriers, browse, holds, is, open, picture, session, signIn } from './browser.mjs'
+import { barriers, browse, holds, is, open, picture, session, shifted, signIn } from './browser.mjs'
 
 const lang = process.env.WHARF_LANG
 
@@ -42,8 +42,11 @@ const pages = {
 const led = {
   files: ['/image/team/app:latest', 'a[href*="/files/"]'],
   rollback: ['/history/team/app:latest', 'a[href*="/rollback/"]'],
-  'trash-record': ['/trash', 'main a[href*="/trash/"]'],
+  'trash-record': ['/trash', 'main td a[href*="/trash/"], main th a[href*="/trash/"]'],
 }
+
+/// The most bytes of a page, as they are sent.
+const LARGEST = 40 * 1024
 
 const POLICY = ["default-src 'none'", "base-uri 'none'", "frame-ancestors 'none'", "require-trusted-types-for 'script'"]
 
@@ -71,6 +74,10 @@ await browse(async (browser) => {
         for (const part of POLICY) holds(`${where}: the policy has ${part}`, policy.includes(part))
         holds(`${where}: no script or style is inline`, !/unsafe|nonce|sha256/.test(policy))
         is(`${where}: caches`, answer.headers()['cache-control'], 'no-store')
+        const { responseBodySize } = await answer.request().sizes()
+        holds(`${where}: ${responseBodySize} bytes`, responseBodySize < LARGEST)
+        const shifts = await shifted(page)
+        holds(`${where}: it moves while it loads: ${shifts.join(', ')}`, shifts.length === 0)
         is(`${where}: the language`, await page.evaluate(() => document.documentElement.lang), lang)
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
         holds(`${where}: ${overflow} px wider than the screen`, overflow <= 0)

@@ -62,8 +62,8 @@ pub struct TrafficImage {
     pub pushed: Option<Time>,
 }
 
-/// The frame of the drawing: where the lines are.
-const LEFT: f64 = 48.0;
+/// The frame of the drawing: where the lines are. Their numbers stand above them, so that long ones have room.
+const LEFT: f64 = 0.0;
 const RIGHT: f64 = 600.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 170.0;
@@ -198,8 +198,8 @@ mod tests {
     fn lines_stay_in_the_frame() {
         let drawn = chart(&[0, 50, 100]);
         assert_eq!(drawn.top(), 120);
-        assert_eq!(drawn.path(&drawn.lines[0]), "M48 170L324 108L600 45");
-        assert_eq!(drawn.area(), "M48 170L324 108L600 45L600 170L48 170Z");
+        assert_eq!(drawn.path(&drawn.lines[0]), "M0 170L300 108L600 45");
+        assert_eq!(drawn.area(), "M0 170L300 108L600 45L600 170L0 170Z");
         let days: Vec<&str> = drawn.ticks().iter().map(|tick| tick.day).collect();
         assert_eq!(days, ["11-01", "11-02", "11-03"]);
         for values in [&[][..], &[7], &[0, 0], &[u64::MAX, 1]] {

@@ -36,11 +36,7 @@ impl<D: Disk> Engine<D> {
         limit: usize,
     ) -> Result<FoundPage> {
         let listing = self.listing(directory)?;
-        let looking = Looking {
-            engine: self,
-            directory,
-            listing: &listing,
-        };
+        let looking = Looking::at(self, directory, &listing)?;
         let wanted_names = limit.saturating_add(1);
         let names = match wanted.besides {
             [] => looking.with(wanted.object, after, wanted_names)?,
@@ -57,11 +53,7 @@ impl<D: Disk> Engine<D> {
         counts: fn(&str) -> bool,
     ) -> Result<bool> {
         let listing = self.listing(directory)?;
-        let looking = Looking {
-            engine: self,
-            directory,
-            listing: &listing,
-        };
+        let looking = Looking::at(self, directory, &listing)?;
         for index in listing.directories_after(None) {
             if counts(listing.name(index)) && looking.has(index, object)? {
                 return Ok(true);
@@ -76,9 +68,31 @@ struct Looking<'a, D: Disk> {
     engine: &'a Engine<D>,
     directory: &'a Key,
     listing: &'a Listing,
+    /// The open directory, from which on the system follows short paths; `None`: there are few names, or the directory is gone.
+    open: Option<D::Directory>,
 }
 
-impl<D: Disk> Looking<'_, D> {
+/// From how many names on it pays to open their directory.
+const MANY: usize = 4;
+
+impl<'a, D: Disk> Looking<'a, D> {
+    fn at(engine: &'a Engine<D>, directory: &'a Key, listing: &'a Listing) -> Result<Self> {
+        let open = match listing.len() < MANY {
+            true => None,
+            false => match engine.disk.open_directory(directory.as_str()) {
+                Ok(open) => Some(open),
+                Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => None,
+                Err(error) => return Err(Error::io(format!("open the directory `{directory}`"), error)),
+            },
+        };
+        Ok(Self {
+            engine,
+            directory,
+            listing,
+            open,
+        })
+    }
+
     /// The first `most` names after `after` that have `object`. When the directory stays as it is, those that do not are
     /// remembered, and they alone are looked at the next time.
     fn with(&self, object: &Key, after: Option<&str>, most: usize) -> Result<Vec<usize>> {
@@ -149,11 +163,15 @@ impl<D: Disk> Looking<'_, D> {
     }
 
     fn size(&self, index: usize, path: &Key) -> Result<Option<u64>> {
-        let path = format!("{}/{}/{path}", self.directory, self.listing.name(index));
-        match self.engine.disk.stat(&path) {
+        let (disk, name) = (&self.engine.disk, self.listing.name(index));
+        let looked = match &self.open {
+            Some(directory) => disk.stat_at(directory, &format!("{name}/{path}")),
+            None => disk.stat(&format!("{}/{name}/{path}", self.directory)),
+        };
+        match looked {
             Ok(metadata) => Ok((metadata.kind == Kind::File).then_some(metadata.size)),
             Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(format!("stat `{path}`"), error)),
+            Err(error) => Err(Error::io(format!("stat `{}/{name}/{path}`", self.directory), error)),
         }
     }
 }
