@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
+use wharf_pattern::Pattern;
 use wharf_registry::{
     EveryTag, ImageDetails, Order, PartDetails, Registry, RepositoriesWanted, RepositoryRow, RepositorySight,
     Result, Search, SearchIn, SearchPlace, TagList, TagRow, TagsWanted,
@@ -20,6 +21,7 @@ on_both_engines! { open:
     a_blob_counts_once_in_the_size_of_an_image
     repositories_show_what_is_in_them
     repositories_come_in_every_order_and_in_pages
+    a_pattern_finds_its_repositories_among_their_neighbours
     an_image_says_which_of_its_parts_are_missing_or_damaged
     disk_use_tells_what_only_one_repository_needs
 }
@@ -219,10 +221,21 @@ pub(crate) async fn repositories_of(
     limit: usize,
     sight: &dyn RepositorySight,
 ) -> Vec<RepositoryRow> {
+    repositories_like(registry, None, order, limit, sight).await
+}
+
+/// The repositories that match a pattern.
+async fn repositories_like(
+    registry: &Registry,
+    matching: Option<&Pattern>,
+    order: Order,
+    limit: usize,
+    sight: &dyn RepositorySight,
+) -> Vec<RepositoryRow> {
     let (mut rows, mut after) = (Vec::new(), None);
     loop {
         let wanted = RepositoriesWanted {
-            matching: None,
+            matching,
             order,
             after: after.as_ref(),
             limit,
@@ -281,6 +294,47 @@ async fn repositories_show_what_is_in_them((registry, storage): (Arc<Registry>, 
     );
     let rows = repositories_of(&registry, Order::Name, 10, &Everything).await;
     assert_eq!((rows[0].damaged, rows[0].size), (1, sizes(&["one", "hidden"])));
+}
+
+async fn a_pattern_finds_its_repositories_among_their_neighbours(
+    (registry, _): (Arc<Registry>, Arc<dyn Storage>),
+) {
+    for repository in [
+        "tea",
+        "team",
+        "team-x/a",
+        "team.a",
+        "team/app",
+        "team/app-2",
+        "team/app/sub",
+        "team0",
+        "z",
+    ] {
+        pushed(&registry, &name(repository), "latest").await;
+    }
+    for (pattern, mut expected) in [
+        ("team/app", vec!["team/app"]),
+        ("team", vec!["team"]),
+        ("team/**", vec!["team/app", "team/app-2", "team/app/sub"]),
+        ("team*", vec!["team", "team.a", "team0"]),
+        ("z", vec!["z"]),
+        ("a", vec![]),
+        ("zz/**", vec![]),
+        ("*/a", vec!["team-x/a"]),
+    ] {
+        let pattern = Pattern::parse(pattern).unwrap();
+        for limit in [1, 2, 9] {
+            let names = async |order| -> Vec<String> {
+                let rows = repositories_like(&registry, Some(&pattern), order, limit, &Everything).await;
+                rows.iter().map(|row| row.name.to_string()).collect()
+            };
+            assert_eq!(names(Order::Name).await, expected, "{limit}");
+            expected.reverse();
+            assert_eq!(names(Order::NameDescending).await, expected, "{limit}");
+            expected.reverse();
+            assert_eq!(names(Order::Pushed).await.len(), expected.len(), "{limit}");
+        }
+    }
 }
 
 async fn repositories_come_in_every_order_and_in_pages((registry, _): (Arc<Registry>, Arc<dyn Storage>)) {

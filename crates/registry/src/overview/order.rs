@@ -247,13 +247,15 @@ mod tests {
 
     #[test]
     fn pages_of_every_order_give_each_entry_once() {
-        let all: Vec<(String, SystemTime)> = (0..50_u64)
-            .map(|number| (format!("n{number:02}"), at(number * 7 % 10)))
+        // More than are kept at a time.
+        let all: Vec<(String, SystemTime)> = (0..5000_u64)
+            .map(|number| number * 1237 % 5000)
+            .map(|number| (format!("1.{number:04}"), at(number * 7 % 10)))
             .collect();
         for order in Order::ALL {
             let (mut given, mut after) = (Vec::new(), None);
             loop {
-                let mut first = First::new(order, after.as_ref(), 7);
+                let mut first = First::new(order, after.as_ref(), 700);
                 for (name, time) in &all {
                     first.add(order.place_of(name, *time), (name.clone(), *time));
                 }

@@ -25,7 +25,9 @@ const MOST_TAGS: usize = 10_000;
 const MOST_NAMES: usize = 100_000;
 
 /// How many names of tags are looked at to sort the repositories by time; to ask for those of one repository counts as [`LISTING`] of them.
+/// On a bucket each time of asking is a request, on a directory a few calls of the system.
 const MOST_SORTED: usize = 20_000;
+const MOST_SORTED_IN_DIRECTORY: usize = 200_000;
 
 /// How many tags and manifests are looked at for one page. It ends before a repository for which there is not enough left; the first one
 /// has as many as a repository may have.
@@ -256,7 +258,10 @@ impl Registry {
         wanted: RepositoriesWanted<'_>,
         sight: &dyn RepositorySight,
     ) -> Result<Page<Listed>> {
-        let reads = Reads::new(MOST_SORTED);
+        let reads = Reads::new(match self.storage.is_shared() {
+            true => MOST_SORTED,
+            false => MOST_SORTED_IN_DIRECTORY,
+        });
         let mut first = First::new(wanted.order, wanted.after, wanted.limit);
         let mut after = wanted.start("");
         while let Some(page) = self

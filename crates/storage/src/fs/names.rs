@@ -171,7 +171,10 @@ impl<'a, D: Disk> Looking<'a, D> {
         match looked {
             Ok(metadata) => Ok((metadata.kind == Kind::File).then_some(metadata.size)),
             Err(error) if ErrorKind::of(&error) == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(Error::io(format!("stat `{}/{name}/{path}`", self.directory), error)),
+            Err(error) => Err(Error::io(
+                format!("stat `{}/{name}/{path}`", self.directory),
+                error,
+            )),
         }
     }
 }
