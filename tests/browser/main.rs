@@ -48,6 +48,9 @@ fn main() {
     suite.test("pages_are_used_by_the_keyboard", &BROWSER, || {
         Scene::full().visit(&Visit::by("keyboard.mjs"));
     });
+    suite.test("signing_out_leaves_nothing_to_go_back_to", &BROWSER, || {
+        Scene::full().visit(&Visit::by("leaving.mjs"));
+    });
     joxit::add_to(&mut suite);
     suite.run().exit();
 }

@@ -3,6 +3,7 @@
 mod activity;
 mod browsers;
 mod deletions;
+mod hidden;
 mod image;
 mod images;
 mod operations;

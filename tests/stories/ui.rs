@@ -4,6 +4,7 @@
 mod administering;
 mod deleting;
 mod forms;
+mod leaving;
 mod looking;
 mod origin;
 mod sessions;

@@ -1,7 +1,7 @@
 //! Sessions of browsers: an account that has signed in with its password, and is known by a cookie from then on.
 //!
-//! **What is stored.** The hash of a random secret, the account, the [stamp](crate::stamp) of its user, and two times, in one
-//! [document](crate::state) of the store, so that both engines and several replicas know the same sessions. The secret itself is in the
+//! **What is stored.** The hash of a random secret, the account, the [stamp](crate::stamp) of its user, two times, and what the browser
+//! said of itself when it signed in, in one [document](crate::state) of the store, so that both engines and several replicas know the same sessions. The secret itself is in the
 //! cookie alone: reading the store, a backup of it or a log signs no client in.
 //!
 //! **When a session ends.** After some time without use; after some time in all; when the browser signs out; and, at the very next
@@ -18,14 +18,15 @@
 //! the longest time ago makes room. Only a right password makes a session, so no client without one fills the table. Times of use are
 //! written in batches, and only when they differ much from what is written.
 //!
-//! **A store that cannot be written**, because it is full or for reading alone, is what an administrator needs to sign in for. Then the
+//! **A store that fails**, because it is full, for reading alone or away, is what an administrator needs to sign in for. Then the
 //! session is kept in the memory of this process: it is as good there, the other replicas do not know it, and it ends with the process.
-//! A session that ends then is remembered as ended, and removed as soon as the store can be written.
+//! A session that ends then is remembered as ended, and removed as soon as the store can be written. A document that is damaged counts as
+//! one without sessions, and the next browser that signs in replaces it.
 
 mod document;
 mod secret;
 
-pub use document::Session;
+pub use document::{Browser, Session};
 pub use secret::{Secret, SecretError};
 
 use std::{
@@ -43,7 +44,7 @@ use wharf_storage::{Storage, layout};
 use wharf_workers::{Error as WorkError, Periodic, Worker};
 
 use self::{
-    document::{Document, Table, text_of},
+    document::{Document, Table, hash_of, text_of},
     secret::Hash,
 };
 use crate::{
@@ -70,13 +71,17 @@ const MOST_UNWRITTEN_OF_ACCOUNT: usize = 5;
 /// How often times of use are written, and sessions that have ended are removed.
 const BATCH: Duration = Duration::from_secs(60);
 
-/// A time of use is written when it is later than the written one by this part of the time without use.
-const PART: u32 = 24;
+/// A time of use is written when it is later than the written one by this part of the time without use: once in an hour, as it is by
+/// default.
+const PART: u32 = 12;
+
+/// How often a browser that is used is told how long it may keep the cookie.
+const TELLING: Duration = Duration::from_secs(60);
 
 /// How long sessions last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lifetimes {
-    /// Without use. It may end earlier than that by a twentieth at another replica than the one that was used.
+    /// Without use. It may end earlier than that by a twelfth at another replica than the one that was used.
     pub idle: Duration,
     /// In all.
     pub whole: Duration,
@@ -102,15 +107,13 @@ struct Shared {
     looks: AtomicU64,
 }
 
-/// Why a session cannot begin or end.
-#[derive(Debug, thiserror::Error)]
-pub enum SessionError {
-    /// The sessions cannot be read or written.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// No random numbers.
-    #[error(transparent)]
-    Random(#[from] NoRandomness),
+/// A session in a list: what there is to know of it, and the identifier by which it is ended.
+#[derive(Debug, Clone)]
+pub struct Listed {
+    /// Made of the secret, and of no use to find it.
+    pub id: String,
+    /// The session.
+    pub session: Arc<Session>,
 }
 
 impl Sessions {
@@ -137,14 +140,19 @@ impl Sessions {
         self.table.refresh().await
     }
 
-    /// Begins a session of `account`, a user with this stamp. The secret is for the cookie of the browser.
+    /// Begins a session of `account`, a user with this stamp, in this browser. The secret is for its cookie.
     ///
     /// # Errors
     ///
-    /// [`SessionError`]; there is no session then.
-    pub async fn begin(&self, account: &str, stamp: Stamp, now: SystemTime) -> Result<Secret, SessionError> {
+    /// [`NoRandomness`]; there is no session then.
+    pub async fn begin(
+        &self,
+        (account, stamp): (&str, Stamp),
+        browser: Browser<'_>,
+        now: SystemTime,
+    ) -> Result<Secret, NoRandomness> {
         let (secret, now) = (Secret::new()?, seconds(now));
-        let (hash, session) = (secret.hash(), Session::new(account, stamp, now));
+        let (hash, session) = (secret.hash(), Session::new(account, stamp, browser, now));
         let stored = session.stored(&hash);
         let add = |document: &mut Document| {
             self.clean(document, now);
@@ -162,13 +170,9 @@ impl Sessions {
             }
             document.sessions.push(stored.clone());
         };
-        match self.table.change(add).await {
-            Ok(()) => {}
-            Err(error @ StateError::Store { verb: "write", .. }) => {
-                tracing::warn!(%error, "a session is kept in the memory of this process alone");
-                self.keep_unwritten(hash, session, now);
-            }
-            Err(error) => return Err(error.into()),
+        if let Err(error) = self.table.change(add).await {
+            tracing::warn!(%error, "a session is kept in the memory of this process alone");
+            self.keep_unwritten(hash, session, now);
         }
         Ok(secret)
     }
@@ -199,24 +203,96 @@ impl Sessions {
         )
     }
 
+    /// How long the browser may keep the cookie of a session that is used now: as long as the session would last. `None`: it was told
+    /// not long ago.
+    pub fn cookie_age(&self, session: &Session, now: SystemTime) -> Option<Duration> {
+        let now = seconds(now);
+        let (idle, whole) = self.ends(session);
+        let is_due = session.tell(TELLING.as_secs(), now);
+        is_due.then(|| Duration::from_secs(idle.min(whole).saturating_sub(now)))
+    }
+
+    /// The same for a session that begins.
+    pub fn first_cookie_age(&self) -> Duration {
+        self.lifetimes.idle.min(self.lifetimes.whole)
+    }
+
+    /// The sessions of `account` that have not ended for their times, the one that was used last first. Those that other processes have
+    /// made are among them, unless the store cannot be read.
+    pub async fn of_account(&self, account: &str, now: SystemTime) -> Vec<Listed> {
+        // What is wrong is told by the state itself, once.
+        _ = self.table.refresh().await;
+        let now = seconds(now);
+        let mut listed = Vec::new();
+        let mut list = |hash: &Hash, session: &Arc<Session>| {
+            let is_current = self.is_current(session.begun(), session.used(), now);
+            if is_current && **session.account() == *account && !self.has_ended(hash) {
+                listed.push(Listed {
+                    id: text_of(hash),
+                    session: Arc::clone(session),
+                });
+            }
+        };
+        if let Some(table) = self.table.current() {
+            table.hashed().for_each(|(hash, session)| list(hash, session));
+        }
+        let unwritten = self.shared.unwritten.lock();
+        unwritten.iter().for_each(|(hash, session)| list(hash, session));
+        drop(unwritten);
+        listed.sort_by(|a, b| b.session.used().cmp(&a.session.used()).then(a.id.cmp(&b.id)));
+        listed
+    }
+
     /// Ends the session with this secret, if there is one.
     ///
     /// # Errors
     ///
-    /// [`SessionError`]: it has ended in this process, and will elsewhere when the store can be written; [`tidy`](Self::tidy) tries again.
-    pub async fn end(&self, secret: &Secret) -> Result<(), SessionError> {
-        let hash = secret.hash();
-        if self.shared.unwritten.lock().remove(&hash).is_some() || self.known(&hash).is_none() {
-            return Ok(());
+    /// [`StateError`]: it has ended in this process, and will elsewhere when the store can be written; [`tidy`](Self::tidy) tries again.
+    pub async fn end(&self, secret: &Secret) -> Result<(), StateError> {
+        self.end_these(&[secret.hash()]).await
+    }
+
+    /// Ends the session of `account` with this identifier of a [list](Self::of_account). Returns whether there was one.
+    ///
+    /// # Errors
+    ///
+    /// As of [`end`](Self::end).
+    pub async fn end_listed(&self, account: &str, id: &str, now: SystemTime) -> Result<bool, StateError> {
+        let listed = self.of_account(account, now).await;
+        let is_listed = listed.iter().any(|listed| listed.id == id);
+        let Some(hash) = hash_of(id).filter(|_| is_listed) else {
+            return Ok(false);
+        };
+        self.end_these(&[hash]).await.map(|()| true)
+    }
+
+    /// Ends all sessions of `account`, and returns how many these were.
+    ///
+    /// # Errors
+    ///
+    /// As of [`end`](Self::end).
+    pub async fn end_all(&self, account: &str, now: SystemTime) -> Result<usize, StateError> {
+        let listed = self.of_account(account, now).await;
+        let hashes: Vec<Hash> = listed.iter().filter_map(|listed| hash_of(&listed.id)).collect();
+        self.end_these(&hashes).await.map(|()| hashes.len())
+    }
+
+    async fn end_these(&self, hashes: &[Hash]) -> Result<(), StateError> {
+        for hash in hashes {
+            if self.shared.unwritten.lock().remove(hash).is_none() && self.known(hash).is_some() {
+                // First here, so that it is worth nothing whatever becomes of the change.
+                self.shared.ended.lock().insert(*hash);
+            }
         }
-        // First here, so that it is worth nothing whatever becomes of the change.
-        self.shared.ended.lock().insert(hash);
-        Ok(self.remove_ended().await?)
+        self.remove_ended().await
     }
 
     /// Removes from the store what has ended.
     async fn remove_ended(&self) -> Result<(), StateError> {
         let ended: HashSet<Hash> = self.shared.ended.lock().clone();
+        if ended.is_empty() {
+            return Ok(());
+        }
         let texts: HashSet<String> = ended.iter().map(text_of).collect();
         let remove = |document: &mut Document| {
             document
@@ -226,6 +302,10 @@ impl Sessions {
         self.table.change(remove).await?;
         self.shared.ended.lock().retain(|hash| !ended.contains(hash));
         Ok(())
+    }
+
+    fn has_ended(&self, hash: &Hash) -> bool {
+        self.shared.ended.lock().contains(hash)
     }
 
     /// Number of sessions that are known.
@@ -266,9 +346,7 @@ impl Sessions {
             .unwritten
             .lock()
             .retain(|_, session| !is_over(session));
-        if !self.shared.ended.lock().is_empty() {
-            self.remove_ended().await?;
-        }
+        self.remove_ended().await?;
         let Some(table) = self.table.current() else {
             return Ok(());
         };
@@ -294,7 +372,7 @@ impl Sessions {
     }
 
     fn known(&self, hash: &Hash) -> Option<Arc<Session>> {
-        if self.shared.ended.lock().contains(hash) {
+        if self.has_ended(hash) {
             return None;
         }
         let written = self.table.current();

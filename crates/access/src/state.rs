@@ -15,6 +15,10 @@
 //! content stays in force, [`State::problem`] says why, and changes are refused, so that nothing of it is lost. The same
 //! holds for a document that is gone: it is made anew by the next start alone, because a store that answers wrongly for a
 //! moment must not revoke every token.
+//!
+//! Where the content is worth little, as that of sessions, a document that is damaged or gone counts as an empty one instead, and the
+//! next change replaces it ([`WithoutDocument::BeginAnew`]): an administrator must be able to sign in to see what is wrong. A document
+//! that a newer version has written is never replaced.
 
 use std::{
     fmt,
@@ -45,12 +49,23 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// How long the time stamp of a file can be too young: some file systems count in steps of two seconds.
 const LOOKS: u32 = 150;
 
+/// What becomes of the content where its document is damaged or gone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutDocument {
+    /// The last good content stays in force, and nothing is changed.
+    KeepLast,
+    /// There is none, until the next change writes a new document.
+    BeginAnew,
+}
+
 /// What a document means once it is read.
 pub trait Content: fmt::Debug + Send + Sync + Sized + 'static {
     /// What the document holds, for messages: `keys of tokens`.
     const WHAT: &'static str;
     /// Version of the form of the document. Each change of the form has a new one.
     const VERSION: u32;
+    /// What becomes of the content where its document is damaged or gone.
+    const WITHOUT: WithoutDocument = WithoutDocument::KeepLast;
     /// The document as it is written. Unknown fields must be an error.
     type Document: Serialize + DeserializeOwned + Default + Clone + PartialEq + Send + Sync;
     /// What the reading depends on besides.
@@ -118,10 +133,7 @@ pub enum StateError {
         error: wharf_storage::Error,
     },
     /// The document is damaged.
-    #[error(
-        "the {what} (`{key}`) cannot be read: {why}; restore the object from a backup, or remove it and start every server \
-         again to begin anew"
-    )]
+    #[error("the {what} (`{key}`) cannot be read: {why}; {}", remedy(*without))]
     Damaged {
         /// What the document holds.
         what: &'static str,
@@ -129,6 +141,8 @@ pub enum StateError {
         key: Key,
         /// What is wrong with it.
         why: String,
+        /// What becomes of the content.
+        without: WithoutDocument,
     },
     /// A newer program has written the document.
     #[error(
@@ -285,13 +299,25 @@ impl<C: Content> Shared<C> {
         };
         match read {
             Ok(None) => Ok(()),
-            Ok(Some(object)) => {
-                let content = self.content(self.document(&object)?)?;
-                self.put_in_force(content, Seen::Object(object.stat.version));
-                Ok(())
-            }
+            Ok(Some(object)) => match self.document(&object) {
+                Ok(document) => {
+                    self.put_in_force(self.content(document)?, Seen::Object(object.stat.version));
+                    Ok(())
+                }
+                Err(error) if begins_anew::<C>(&error) => {
+                    // Without its version, so that the next look finds the damage as well.
+                    self.put_in_force(self.content(C::Document::default())?, Seen::Object(None));
+                    Err(error)
+                }
+                Err(error) => Err(error),
+            },
             Err(error) if error.is_not_found() => match seen {
-                Seen::Object(_) => Err(self.gone()),
+                Seen::Object(_) if C::WITHOUT == WithoutDocument::KeepLast => Err(self.gone()),
+                Seen::Object(_) => {
+                    tracing::error!(error = %self.gone(), "there are none until the next change");
+                    self.put_in_force(self.content(C::Document::default())?, Seen::Absent);
+                    Ok(())
+                }
                 Seen::Absent => Ok(()),
                 Seen::Nothing => {
                     let content = self.content(C::Document::default())?;
@@ -310,14 +336,17 @@ impl<C: Content> Shared<C> {
                 Ok(object) => object,
                 Err(error) if error.is_not_found() => {
                     let was_there = matches!(self.current.read().seen, Seen::Object(_));
-                    return match was_there {
+                    return match was_there && C::WITHOUT == WithoutDocument::KeepLast {
                         true => Err(self.gone()),
                         false => Ok((C::Document::default(), None)),
                     };
                 }
                 Err(error) => return Err(self.failed("read", error)),
             };
-            let document = self.document(&object)?;
+            let document = match self.document(&object) {
+                Err(error) if begins_anew::<C>(&error) => C::Document::default(),
+                read => read?,
+            };
             if let Some(version) = object.stat.version {
                 return Ok((document, Some(version)));
             }
@@ -388,6 +417,9 @@ impl<C: Content> Shared<C> {
         let text = |error: &Arc<StateError>| error.to_string();
         if before.as_ref().map(text) != problem.map(text) {
             match problem {
+                Some(error) if begins_anew::<C>(error) => {
+                    tracing::error!(%error, "there are no {} until the next change", C::WHAT);
+                }
                 Some(error) => tracing::error!(%error, "the last good {} stay in force", C::WHAT),
                 None => tracing::info!("the {} can be read again", C::WHAT),
             }
@@ -399,6 +431,7 @@ impl<C: Content> Shared<C> {
             what: C::WHAT,
             key: self.key.clone(),
             why,
+            without: C::WITHOUT,
         }
     }
 
@@ -416,6 +449,21 @@ impl<C: Content> Shared<C> {
             key: self.key.clone(),
             error,
         }
+    }
+}
+
+/// Whether the content counts as empty after this error, and the next change replaces the document.
+fn begins_anew<C: Content>(error: &StateError) -> bool {
+    matches!(error, StateError::Damaged { .. }) && C::WITHOUT == WithoutDocument::BeginAnew
+}
+
+/// What to do about a damaged document.
+fn remedy(without: WithoutDocument) -> &'static str {
+    match without {
+        WithoutDocument::KeepLast => {
+            "restore the object from a backup, or remove it and start every server again to begin anew"
+        }
+        WithoutDocument::BeginAnew => "it counts as empty, and the next change replaces it",
     }
 }
 

@@ -17,11 +17,11 @@ use wharf_access::{
     binding::Binding,
     htpasswd::Htpasswd,
     password,
-    sessions::{Lifetimes, MOST_OF_ACCOUNT, Secret, Sessions},
+    sessions::{Browser, Lifetimes, MOST_OF_ACCOUNT, Secret, Sessions},
     stamp::Stamp,
 };
 use wharf_storage::{
-    Storage,
+    Put, Removal, Storage,
     faulty::{Fault, Faulty},
     fs::FsStorage,
     layout,
@@ -86,7 +86,7 @@ impl Scene {
 
     async fn sign_in(&self, sessions: &Sessions, name: &str) -> Secret {
         sessions
-            .begin(name, self.stamp(name).await, self.now)
+            .begin((name, self.stamp(name).await), Browser::default(), self.now)
             .await
             .unwrap()
     }
@@ -206,7 +206,8 @@ async fn an_account_has_so_many_sessions_and_the_oldest_makes_room() {
         let mut secrets = Vec::new();
         for minute in 0..=MOST_OF_ACCOUNT as u64 {
             let now = scene.now + Duration::from_secs(60 * minute);
-            secrets.push(sessions.begin("alice", stamp, now).await.unwrap());
+            let begun = sessions.begin(("alice", stamp), Browser::default(), now).await;
+            secrets.push(begun.unwrap());
         }
         assert_eq!(sessions.count(), MOST_OF_ACCOUNT + 1);
         assert!(scene.account(&sessions, &secrets[0], HOUR).await.is_none());
@@ -272,5 +273,171 @@ async fn signing_out_counts_also_while_the_store_cannot_be_written() {
         sessions.tidy(scene.now + HOUR).await.unwrap();
         other.refresh().await.unwrap();
         assert!(scene.account(&other, &secret, HOUR).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_account_lists_its_sessions_of_all_replicas_and_ends_one_or_all() {
+    for scene in Scene::all().await {
+        let (one, other) = (scene.replica().await, scene.replica().await);
+        let stamp = scene.stamp("alice").await;
+        let address = Some("192.0.2.7".parse().unwrap());
+        let begin = async |sessions: &Sessions, agent: &str, minutes: u32| {
+            let now = scene.now + minutes * Duration::from_secs(60);
+            let browser = Browser { agent, address };
+            sessions.begin(("alice", stamp), browser, now).await.unwrap()
+        };
+        let long = "x".repeat(10_000);
+        let first = begin(&one, "Firefox", 0).await;
+        let second = begin(&one, &long, 1).await;
+        let third = begin(&other, "Chrome", 2).await;
+        let bob = scene.sign_in(&one, "bob").await;
+        let listed = one.of_account("alice", scene.now + HOUR).await;
+        let agents: Vec<&str> = listed.iter().map(|listed| listed.session.agent()).collect();
+        assert_eq!(agents, ["Chrome", &long[..256], "Firefox"]);
+        assert!(listed.iter().all(|listed| listed.session.address() == address));
+        assert_eq!(listed[2].id, first.id());
+        let later = scene.now + 13 * HOUR;
+        assert!(one.of_account("alice", later).await.is_empty(), "they have ended");
+
+        // One ends that another replica has begun; none of another account, and none that there is not.
+        let bobs = bob.id();
+        for (account, id, ended) in [
+            ("alice", third.id(), true),
+            ("alice", third.id(), false),
+            ("alice", bobs, false),
+            ("alice", "no identifier".to_owned(), false),
+        ] {
+            assert_eq!(
+                one.end_listed(account, &id, scene.now).await.unwrap(),
+                ended,
+                "{id}"
+            );
+        }
+        other.refresh().await.unwrap();
+        assert!(scene.account(&other, &third, HOUR).await.is_none());
+        assert!(scene.account(&other, &first, HOUR).await.is_some());
+
+        assert_eq!(other.end_all("alice", scene.now).await.unwrap(), 2);
+        one.refresh().await.unwrap();
+        for secret in [&first, &second] {
+            for replica in [&one, &other] {
+                assert!(scene.account(replica, secret, HOUR).await.is_none());
+            }
+        }
+        assert!(scene.account(&one, &bob, HOUR).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn use_within_an_hour_writes_nothing() {
+    for mut scene in Scene::all().await {
+        let faulty = Arc::new(Faulty::new(Arc::clone(&scene.storage)));
+        scene.storage = Arc::<Faulty>::clone(&faulty);
+        let sessions = scene.replica().await;
+        let secret = scene.sign_in(&sessions, "alice").await;
+        faulty.inject(Fault::disk_full());
+        assert!(scene.account(&sessions, &secret, HOUR).await.is_some());
+        sessions.tidy(scene.now + HOUR).await.unwrap();
+        assert!(scene.account(&sessions, &secret, 2 * HOUR).await.is_some());
+        sessions.tidy(scene.now + 2 * HOUR).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn a_cookie_lasts_as_long_as_its_session() {
+    for scene in Scene::all().await {
+        let sessions = scene.replica().await;
+        assert_eq!(sessions.first_cookie_age(), 12 * HOUR);
+        let secret = scene.sign_in(&sessions, "alice").await;
+        let age = async |after: Duration| {
+            let session = sessions.find(&secret, scene.now + after).await.unwrap();
+            sessions.cookie_age(&session, scene.now + after)
+        };
+        assert_eq!(
+            age(Duration::from_secs(1)).await,
+            None,
+            "it was told a moment ago"
+        );
+        assert_eq!(age(HOUR).await, Some(12 * HOUR));
+        assert_eq!(age(HOUR).await, None);
+        for hours in (12..160).step_by(10) {
+            assert!(age(hours * HOUR).await.is_some());
+        }
+        assert_eq!(
+            age(162 * HOUR).await,
+            Some(6 * HOUR),
+            "the whole time ends earlier"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_document_signs_all_out_and_is_replaced_when_one_signs_in() {
+    for scene in Scene::all().await {
+        let running = scene.replica().await;
+        let mut before = scene.sign_in(&running, "alice").await;
+        for damaged in [
+            "",
+            "no JSON",
+            "[]",
+            r#"{"version": 2, "sessions": 7}"#,
+            "{\"version\": 1",
+        ] {
+            let put = Put::new(layout::sessions(), damaged.as_bytes().to_vec());
+            scene.storage.publish(&[put]).await.unwrap();
+            for _ in 0..2 {
+                let error = running.refresh().await.unwrap_err().to_string();
+                assert!(error.contains("counts as empty"), "{error}");
+            }
+            assert!(scene.account(&running, &before, HOUR).await.is_none());
+            let started = Sessions::new(&scene.storage, LIFETIMES);
+            started.refresh().await.unwrap_err();
+            let secret = scene.sign_in(&started, "bob").await;
+            running.refresh().await.unwrap();
+            for sessions in [&started, &running, &scene.replica().await] {
+                assert!(
+                    scene.account(sessions, &secret, HOUR).await.is_some(),
+                    "{damaged}"
+                );
+            }
+            before = secret;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_document_that_is_gone_keeps_no_user_out() {
+    for scene in Scene::all().await {
+        let sessions = scene.replica().await;
+        let before = scene.sign_in(&sessions, "alice").await;
+        let removal = Removal {
+            key: layout::sessions(),
+            keep: layout::own(),
+        };
+        scene.storage.remove_many(&[removal]).await.unwrap();
+        sessions.refresh().await.unwrap();
+        assert!(scene.account(&sessions, &before, HOUR).await.is_none());
+        let secret = scene.sign_in(&sessions, "alice").await;
+        let other = scene.replica().await;
+        assert!(scene.account(&other, &secret, HOUR).await.is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_document_of_a_newer_version_is_left_alone() {
+    for scene in Scene::all().await {
+        let newer = r#"{"version": 99, "nonce": "", "content": {"new": true}}"#;
+        let put = Put::new(layout::sessions(), newer.as_bytes().to_vec());
+        scene.storage.publish(&[put]).await.unwrap();
+        let sessions = Sessions::new(&scene.storage, LIFETIMES);
+        sessions.refresh().await.unwrap_err();
+        let secret = scene.sign_in(&sessions, "alice").await;
+        assert!(
+            scene.account(&sessions, &secret, HOUR).await.is_some(),
+            "in memory"
+        );
+        let object = scene.storage.read(&layout::sessions(), 1 << 20).await.unwrap();
+        assert_eq!(object.bytes, newer.as_bytes());
     }
 }

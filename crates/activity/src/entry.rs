@@ -30,7 +30,7 @@ pub struct Entry {
     pub count: u64,
     /// What it ended with
     pub result: Outcome,
-    /// Why a login failed, which token was used, or what was administered
+    /// Why a login failed, which token was used, what was administered, or out of which browsers an account was signed
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<Box<str>>,
     /// Content that it happened to
@@ -63,6 +63,10 @@ pub enum Action {
     TokenUse,
     /// Users, rules or tokens were changed.
     Administration,
+    /// A browser was signed in.
+    SignIn,
+    /// Browsers were signed out.
+    SignOut,
 }
 
 /// What an action ended with.
@@ -166,7 +170,7 @@ impl Actor {
 
 impl Action {
     /// All there are, each at its index.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Pull,
         Self::Push,
         Self::Mount,
@@ -174,6 +178,8 @@ impl Action {
         Self::LoginFailure,
         Self::TokenUse,
         Self::Administration,
+        Self::SignIn,
+        Self::SignOut,
     ];
 
     /// Name in the log, in metrics and on the command line.
@@ -186,6 +192,8 @@ impl Action {
             Self::LoginFailure => "login_failure",
             Self::TokenUse => "token_use",
             Self::Administration => "administration",
+            Self::SignIn => "sign_in",
+            Self::SignOut => "sign_out",
         }
     }
 }

@@ -121,11 +121,26 @@ impl Activity {
         );
     }
 
+    /// Records that a browser was signed in, with the account as the actor of `caller`.
+    pub fn signed_in(&self, caller: &CallerFacts<'_>) {
+        self.done(Action::SignIn, caller, None, Outcome::Ok);
+    }
+
+    /// Records that browsers were signed out; `what` names others than that of the request.
+    pub fn signed_out(&self, caller: &CallerFacts<'_>, what: Option<&str>, result: Outcome) {
+        self.done(Action::SignOut, caller, what, result);
+    }
+
     /// Records an act of administration, such as `add the user alice`, without anything secret.
     pub fn administered(&self, caller: &CallerFacts<'_>, what: &str, result: Outcome) {
+        self.done(Action::Administration, caller, Some(what), result);
+    }
+
+    /// Records what has an entry of its own.
+    fn done(&self, action: Action, caller: &CallerFacts<'_>, what: Option<&str>, result: Outcome) {
         let sighting = Sighting {
-            detail: Some(what),
-            ..Sighting::by(Action::Administration, caller)
+            detail: what,
+            ..Sighting::by(action, caller)
         };
         let mut record = sighting.record(caller.request);
         record.result = result;

@@ -139,6 +139,8 @@ pub struct Banner {
 pub struct Notice {
     /// What was done.
     pub text: Text,
+    /// Whether a part of it was not done.
+    pub is_warning: bool,
     /// Path of the form that undoes it; empty where that is not possible.
     pub undo: String,
 }

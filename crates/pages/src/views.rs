@@ -23,7 +23,7 @@ mod trash;
 mod usage;
 mod users;
 
-pub use account::{Account, Keys, SignIn};
+pub use account::{Account, Keys, SignIn, SignedIn};
 pub use activity::{Activity, ActivityEntry};
 pub use artifact::{Artifact, Blob, Chart, Sbom, SbomPackage};
 pub use collection::{Collection, EndedCollection, Kept, RunningCollection, Why};

@@ -109,3 +109,23 @@ async fn on_a_directory_there_is_nothing_to_agree_on() {
     let key = layout::worker_lease("test").unwrap();
     assert!(storage.stat(&key).await.unwrap_err().is_not_found());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_lease_is_taken_from_lesser_work_at_once_and_from_the_same_work_never() {
+    let storage = bucket();
+    let mut lesser = lease(&storage);
+    let mut check = lease(&storage).for_work("check");
+    let mut other = lease(&storage).for_work("check");
+    assert!(lesser.hold().await.unwrap());
+    assert!(!check.hold().await.unwrap());
+    assert_eq!(check.holder().unwrap().work, "test");
+    assert!(check.take_from("test").await.unwrap());
+    assert!(!other.take_from("test").await.unwrap());
+    let holder = other.holder().unwrap();
+    assert_eq!((holder.work.as_str(), holder.host.is_empty()), ("check", false));
+    sleep(TERM / 2).await;
+    assert!(!lesser.hold().await.unwrap(), "it gives up at its next renewal");
+    assert!(check.take_from("test").await.unwrap());
+    check.give_back().await.unwrap();
+    assert!(other.take_from("test").await.unwrap());
+}

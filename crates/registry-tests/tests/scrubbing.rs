@@ -206,3 +206,21 @@ async fn a_failure_of_the_store_leaves_no_blob_out() {
     assert_eq!(record.numbers().blobs, 3, "{:?}", scrub.status());
     assert_eq!(scrub.status().failures, 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_scrub_stands_back_while_a_check_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let directory: Arc<dyn Storage> = Arc::new(FsStorage::open(directory.path()).unwrap());
+    for storage in [directory, Arc::new(ObjectStorage::in_memory())] {
+        let registry = over(storage);
+        push(&registry).await;
+        let (scrub, record) = start(&registry, OPTIONS);
+        let check = record.stand_back();
+        sleep(HOUR).await;
+        assert_eq!(record.numbers().blobs, 0);
+        drop(check);
+        sleep(HOUR).await;
+        assert!(record.numbers().blobs > 0);
+        assert!(scrub.stop(HOUR).await);
+    }
+}

@@ -38,6 +38,7 @@ mod position;
 mod progress;
 mod quarantine;
 mod survey;
+pub(crate) mod turn;
 mod verify;
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
@@ -64,6 +65,7 @@ pub use self::{
     finding::{Finding, Image, ImageReference, Images, Link, Problem, Severity},
     position::{CheckTotals, LastCheck, last_check},
     progress::{Counts, Progress},
+    turn::{CheckTurn, PATIENCE},
 };
 
 /// How many blobs are hashed at once.

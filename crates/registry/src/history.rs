@@ -99,7 +99,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::NotInHistory`] when the tag never pointed at it; [`Error::ManifestUnknown`] when the manifest is gone; those of
+    /// [`Error::NotInHistory`] when the tag never pointed at it; [`Error::ManifestUnknown`] when there is no such tag, or the manifest
+    /// is gone; those of
     /// [`put_manifest`](Self::put_manifest).
     pub async fn restore_tag(
         &self,
@@ -115,6 +116,7 @@ impl Registry {
             .await
         {
             Err(error) if error.is_not_found() => {
+                self.require_tag(name, tag).await?;
                 return Err(Error::NotInHistory {
                     name: name.clone(),
                     tag: tag.clone(),

@@ -14,7 +14,16 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use uuid::Uuid;
-use wharf_storage::{ErrorKind, Key, KeyError, Put, Result, Storage, layout};
+use wharf_storage::{ErrorKind, Key, KeyError, Put, Result, Storage, layout, replicas};
+
+/// The process that holds a lease, as it says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeaseHolder {
+    /// Name of its machine, or of its container; empty if it does not say.
+    pub host: String,
+    /// What it does, in one word.
+    pub work: String,
+}
 
 /// The largest lease, in bytes.
 const LIMIT: u64 = 1024;
@@ -25,6 +34,7 @@ pub struct Lease {
     storage: Arc<dyn Storage>,
     key: Key,
     holder: Uuid,
+    work: String,
     term: Duration,
     /// When this process last wrote the lease, at the latest; `None` when it does not hold it.
     renewed: Option<Instant>,
@@ -40,6 +50,10 @@ struct Content {
     /// Seconds after which a lease that was not renewed is free
     term: u64,
     renewal: u64,
+    #[serde(default)]
+    host: String,
+    #[serde(default)]
+    work: String,
 }
 
 impl Lease {
@@ -53,10 +67,30 @@ impl Lease {
             key: layout::worker_lease(worker)?,
             storage,
             holder: Uuid::new_v4(),
+            work: worker.to_owned(),
             term,
             renewed: None,
             renewals: 0,
             seen: None,
+        })
+    }
+
+    /// The same, held for another work than that of the worker whose name it has.
+    #[must_use]
+    pub fn for_work(self, work: &str) -> Self {
+        Self {
+            work: work.to_owned(),
+            ..self
+        }
+    }
+
+    /// The other process that held the lease when it was asked for last.
+    pub fn holder(&self) -> Option<LeaseHolder> {
+        let (seen, _) = self.seen.as_ref()?;
+        let content = serde_json::from_slice::<Content>(seen).ok()?;
+        Some(LeaseHolder {
+            host: content.host,
+            work: content.work,
         })
     }
 
@@ -67,6 +101,19 @@ impl Lease {
     ///
     /// Errors of the store. Whether the lease is held is unknown then, and may be asked again.
     pub async fn hold(&mut self) -> Result<bool> {
+        self.hold_before(None).await
+    }
+
+    /// As [`hold`](Self::hold), also where another process holds the lease for the work `lesser`, which that gives up at its next renewal.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn take_from(&mut self, lesser: &str) -> Result<bool> {
+        self.hold_before(Some(lesser)).await
+    }
+
+    async fn hold_before(&mut self, lesser: Option<&str>) -> Result<bool> {
         if !self.storage.is_shared() {
             return Ok(true);
         }
@@ -79,7 +126,7 @@ impl Lease {
             Err(error) if error.is_not_found() => put.if_absent(),
             Err(error) => return Err(error),
             Ok(lease) => {
-                if self.may_be_held(&lease.bytes) {
+                if self.may_be_held(&lease.bytes) && !is_for(&lease.bytes, lesser) {
                     self.renewed = None;
                     return Ok(false);
                 }
@@ -121,6 +168,8 @@ impl Lease {
             holder: self.holder,
             term: self.term.as_secs(),
             renewal: self.renewals,
+            host: replicas::host(),
+            work: self.work.clone(),
         };
         serde_json::to_vec(&content).unwrap_or_default()
     }
@@ -143,4 +192,10 @@ impl Lease {
             }
         }
     }
+}
+
+/// Whether the lease is held for `work`.
+fn is_for(lease: &Bytes, work: Option<&str>) -> bool {
+    let content = serde_json::from_slice::<Content>(lease);
+    work.is_some_and(|work| content.is_ok_and(|content| content.work == work))
 }

@@ -48,7 +48,7 @@ pub use events::{
 };
 pub use fallback_tags::{FallbackState, FallbackTag};
 pub use history::{History, PastManifest};
-pub use lease::Lease;
+pub use lease::{Lease, LeaseHolder};
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use overview::{
     ChildDetails, ImageDetails, ImageParts, ImageSummary, ManifestDetails, Order, PartDetails, PartsWanted,
@@ -64,7 +64,7 @@ pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
 pub use registry::{Options, Registry};
 pub use rules::{Children, UrlRules};
-pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound};
+pub use scrub::{Scrub, ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound, StandBack};
 pub use tag_rights::{EveryTag, TagRights};
 pub use trash::{
     DeletedKind, LeftAlone, Pointers, Pressure, Restored, TrashId, TrashIdError, TrashPage, TrashRecord,

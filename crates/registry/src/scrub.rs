@@ -7,7 +7,8 @@
 //!
 //! On a bucket with several replicas the one that holds the [`Lease`] reads. The others look every few minutes at what it
 //! has found, and read these blobs themselves: only then they count as absent there, too. Nothing goes wrong when two
-//! replicas read at once, which is why a lease is enough.
+//! replicas read at once, which is why a lease is enough. A check that is asked for goes before the scrub
+//! ([`CheckTurn`](crate::check::CheckTurn)).
 
 mod record;
 
@@ -19,14 +20,17 @@ use wharf_storage::{KeyError, layout};
 use wharf_workers::{Unit, Work, Worker};
 
 use crate::{
-    check::{Blobs, Position, Verdict, judge_read, suffering},
+    check::{
+        Blobs, Position, Verdict, judge_read, suffering,
+        turn::{SCRUB, TERM},
+    },
     error::Result,
     hashing::{HashedBytes, Hashing, Pace},
     lease::Lease,
     registry::Registry,
 };
 
-pub use self::record::{ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound};
+pub use self::record::{ScrubNumbers, ScrubOptions, ScrubRecord, ScrubRound, StandBack};
 
 /// From the start to the first read: the first requests come first.
 const FIRST: Duration = Duration::from_secs(15 * 60);
@@ -34,8 +38,8 @@ const FIRST: Duration = Duration::from_secs(15 * 60);
 /// How often a replica that does not hold the lease looks what was found, and whether the lease is free.
 const STANDBY: Duration = Duration::from_secs(10 * 60);
 
-/// For how long the lease holds after a renewal.
-const TERM: Duration = Duration::from_secs(5 * 60);
+/// How long the scrub stands back before it asks again whether a check runs.
+const STAND_BACK: Duration = Duration::from_secs(5);
 
 /// How often it is noted how far the scrub is.
 const NOTE: Duration = Duration::from_secs(60);
@@ -98,7 +102,7 @@ impl Scrub {
         let record = Arc::new(ScrubRecord::new(options));
         let now = Instant::now();
         let scrub = Self {
-            lease: Lease::new(Arc::clone(&registry.storage), "scrub", TERM)?,
+            lease: Lease::new(Arc::clone(&registry.storage), SCRUB, TERM)?,
             registry,
             options,
             pace: Pace::new(Some(options.rate)),
@@ -386,6 +390,10 @@ impl Worker for Scrub {
 
     async fn work(&mut self) -> Unit {
         if Instant::now() < self.next {
+            return Ok(Work::Idle);
+        }
+        if self.record.stands_back() {
+            self.next = Instant::now() + STAND_BACK;
             return Ok(Work::Idle);
         }
         Ok(self.unit().await?)

@@ -43,16 +43,16 @@ pub use self::{
     restore::{LeftAlone, Restored},
 };
 
-/// Records of the trash, in the order of their times.
+/// Records of the trash, the newest first.
 #[derive(Debug, Default)]
 pub struct TrashPage {
     /// What the records say.
     pub records: Vec<TrashSummary>,
     /// Records that cannot be read, each with the reason.
     pub damaged: Vec<(TrashId, String)>,
-    /// The last record that was looked at, whether it is shown or not, after which the next page begins; `None`: there was none.
+    /// The oldest record that was looked at, whether it is shown or not, with which the next page goes on; `None`: there was none.
     pub last: Option<TrashId>,
-    /// Whether there are more after it.
+    /// Whether there are older ones.
     pub more: bool,
 }
 
@@ -62,21 +62,23 @@ impl Registry {
         self.options.trash_retention
     }
 
-    /// The deletions after `after`, at most `limit` of them, `of` one repository or all, from repositories that are `shown`, in the order
-    /// of their times. Not more than 256 records are read, a few at a time, so that a page may have fewer than there are, and none at all.
+    /// The deletions before `before`, at most `limit` of them, `of` one repository or all, from repositories that are `shown`, the newest
+    /// first. Not more than 256 records are read, a few at a time, so that a page may have fewer than there are, and none at all. Where a
+    /// page goes on depends on times alone, so what is deleted, restored or given up meanwhile moves nothing between pages.
     ///
     /// # Errors
     ///
     /// [`Error::Exhausted`] when one is large and others are read for too long; errors of the store.
     pub async fn trash_page(
         &self,
-        after: Option<&TrashId>,
+        before: Option<&TrashId>,
         limit: usize,
         of: Option<&RepoName>,
         shown: &(dyn Fn(&RepoName) -> bool + Sync),
     ) -> Result<TrashPage> {
         let (mut ids, _) = self.trash.ids().await?;
-        ids.retain(|id| after.is_none_or(|after| id > after) && of.is_none_or(|name| id.may_be_of(name)));
+        ids.retain(|id| before.is_none_or(|before| id < before) && of.is_none_or(|name| id.may_be_of(name)));
+        ids.reverse();
         let is_shown = |name: &RepoName| of.is_none_or(|only| only == name) && shown(name);
         let mut page = TrashPage {
             more: ids.len() > READ_FOR_PAGE,

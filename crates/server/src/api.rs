@@ -26,6 +26,7 @@ mod record;
 mod retention;
 mod router;
 mod rules;
+mod sessions;
 pub(crate) mod site;
 mod tags;
 mod tokens;
@@ -133,6 +134,7 @@ impl Api {
             shared: Arc::new(Shared {
                 admin: app.services.admin.clone(),
                 access: app.services.access.clone(),
+                sessions: app.services.sessions.clone(),
                 health: app.services.health.clone(),
                 document: Bytes::from(document),
                 changing_users: tokio::sync::Mutex::default(),

@@ -55,6 +55,7 @@ mod search;
 mod servers;
 mod shared;
 mod sign_in;
+mod sign_out;
 mod similar;
 mod subject;
 mod tags;
@@ -65,7 +66,11 @@ mod users;
 mod visitor;
 mod way_back;
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{
+    io::Write as _,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
@@ -77,7 +82,7 @@ use wharf_http::RequestContext;
 use self::{
     answer::{Answer, Body},
     call::Call,
-    cookies::{Cookie, Cookies},
+    cookies::{Cookie, Cookies, FORMS},
     failure::{Failure, Result},
     fields::Fields,
     route::{Route, Sender},
@@ -212,8 +217,8 @@ impl Ui {
             Err(failure) => Box::pin(visit.explain(path, failure, is_known)).await,
         };
         answer = answer.with_cookie(new_cookie);
-        if visitor.has_ended && !sets(&answer, &cookies) {
-            answer = answer.with_cookie(cookies.remove(Cookie::Session));
+        if !sets(&answer, &cookies) {
+            answer = answer.with_cookie(self.session_cookie(&visitor, &cookies));
         }
         let has_notice = cookies.get(&parts.headers, Cookie::Notice).is_some();
         if has_notice && matches!(answer.body, Body::Page(_)) {
@@ -230,9 +235,20 @@ impl Ui {
             return None;
         }
         let secret = Secret::new().ok()?;
-        let cookie = cookies.set(Cookie::Forms, &secret.to_cookie(), self.shared.whole_session());
+        let cookie = cookies.set(Cookie::Forms, &secret.to_cookie(), FORMS);
         visitor.forms = Some(secret);
         cookie
+    }
+
+    /// The cookie of a session that was used, which lasts as long as the session, or the end of the cookie with that of the session.
+    fn session_cookie(&self, visitor: &Visitor, cookies: &Cookies) -> Option<HeaderValue> {
+        if visitor.has_ended {
+            return cookies.remove(Cookie::Session);
+        }
+        let (secret, session) = visitor.session.as_ref()?;
+        let sessions = self.shared.app.services.sessions.as_ref()?;
+        let age = sessions.cookie_age(session, SystemTime::now())?;
+        cookies.set(Cookie::Session, &secret.to_cookie(), age)
     }
 
     /// Writes the answer, and adds the headers that all have.
@@ -366,7 +382,7 @@ impl<'a> Visit<'a> {
             return Err(Failure::no_page());
         };
         csrf::require_own_site(self.shared, (self.context, self.parts), form.sender)?;
-        if self.shared.options.read_only && form.sender == Sender::Account && path != "/sign-out" {
+        if self.shared.options.read_only && form.sender == Sender::Account {
             return Err(Failure::page_read_only());
         }
         let share = &app.services.budget.bodies;
@@ -374,7 +390,7 @@ impl<'a> Visit<'a> {
         let place = route.page_of(path);
         let none = Fields::default();
         let call = self.call(Some(route), (place, ""), &none, &fields);
-        if form.sender == Sender::Account && !self.visitor.is_known() {
+        if form.sender.is_account() && !self.visitor.is_known() {
             if !can_sign_in(app) {
                 return Err(Failure::needs_account());
             }

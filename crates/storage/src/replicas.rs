@@ -100,6 +100,11 @@ impl Replica {
     }
 }
 
+/// Name of this machine, or of its container.
+pub fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 /// The servers that write to the bucket of `storage`, in the order in which they started, for a process that is none of
 /// them. One that was killed counts for some minutes more. It is a look by the clock of this machine, and keeps no server
 /// from starting.

@@ -141,7 +141,7 @@ impl Services {
             &store,
             used.scrub.as_ref(),
             &supervisor,
-        ));
+        )?);
         used.admin.upkeep = Upkeep::new(used.scrub.clone(), used.tls.clone());
         used.metrics = meters.map(|meters| {
             let webhooks = webhooks.as_ref();

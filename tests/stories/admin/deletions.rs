@@ -244,7 +244,7 @@ async fn each_account_deletes_and_restores_what_it_may(builder: ServerBuilder) {
     by("carol")
         .post(PLANS, &everything)
         .await
-        .expect_problem(403, "forbidden");
+        .expect_problem(404, "unknown-image");
     operator
         .with(server.anonymous())
         .post(PLANS, &everything)

@@ -180,7 +180,7 @@ async fn tags_that_a_caller_may_not_pull_are_not_listed(builder: ServerBuilder) 
         .with(user("carol"))
         .get("/tags?repository=app")
         .await
-        .expect_problem(403, "forbidden");
+        .expect_problem(404, "unknown-image");
     operator
         .with(server.anonymous())
         .get("/tags?repository=app")

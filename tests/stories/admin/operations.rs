@@ -145,6 +145,22 @@ async fn every_operation_is_described_and_answers_so(builder: ServerBuilder) {
                 .await
                 .expect(200),
         ),
+        (
+            "listSessions",
+            api.get("/sessions?account=alice").await.expect(200),
+        ),
+        (
+            "endSession",
+            api.delete("/sessions?account=alice&session=none")
+                .await
+                .expect_problem(404, "unknown-session"),
+        ),
+        (
+            "endSessions",
+            api.send(Method::POST, "/sessions/end?account=alice", &[], None)
+                .await
+                .expect(200),
+        ),
         ("listActivity", api.get("/activity").await.expect(200)),
         ("listTokens", api.get("/tokens").await.expect(200)),
         (

@@ -226,7 +226,7 @@ async fn buttons_are_those_that_the_visitor_may_press(builder: ServerBuilder) {
         "/files/secret:1",
         "/history/secret:1",
     ] {
-        let hidden = bob.open(path).await.expect(403).text();
+        let hidden = bob.open(path).await.expect(404).text();
         assert!(!hidden.contains("href=\"/ui/repo/secret\""), "{path}: {hidden}");
     }
     anonymous.open("/image/secret:1").await.expect(303);

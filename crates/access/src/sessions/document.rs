@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -12,7 +13,22 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::secret::Hash;
-use crate::{stamp::Stamp, state::Content};
+use crate::{
+    stamp::Stamp,
+    state::{Content, WithoutDocument},
+};
+
+/// The longest text of a `User-Agent` that is kept, in bytes.
+const LONGEST_AGENT: usize = 256;
+
+/// The browser that signs in, as its request says.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Browser<'a> {
+    /// `User-Agent`
+    pub agent: &'a str,
+    /// Address of the client.
+    pub address: Option<IpAddr>,
+}
 
 /// A browser that is signed in, without its secret.
 #[derive(Debug)]
@@ -21,8 +37,18 @@ pub struct Session {
     stamp: Stamp,
     /// When it began, in seconds since 1970.
     begun: u64,
-    /// When it was used last as far as this process knows, in seconds since 1970.
-    used: Arc<AtomicU64>,
+    agent: Box<str>,
+    address: Option<IpAddr>,
+    times: Arc<Times>,
+}
+
+/// What changes while a session lasts, as far as this process knows. In seconds since 1970.
+#[derive(Debug, Default)]
+struct Times {
+    /// When it was used last.
+    used: AtomicU64,
+    /// When the browser was last told how long it may keep the cookie.
+    told: AtomicU64,
 }
 
 /// All sessions.
@@ -48,15 +74,25 @@ pub(super) struct Stored {
     pub(super) stamp: String,
     pub(super) begun: u64,
     pub(super) used: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    agent: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
 }
 
 impl Session {
-    pub(super) fn new(account: &str, stamp: Stamp, now: u64) -> Self {
+    pub(super) fn new(account: &str, stamp: Stamp, browser: Browser<'_>, now: u64) -> Self {
+        let Browser { agent, address } = browser;
         Self {
             account: account.into(),
             stamp,
             begun: now,
-            used: Arc::new(AtomicU64::new(now)),
+            agent: agent[..agent.floor_char_boundary(LONGEST_AGENT)].into(),
+            address,
+            times: Arc::new(Times {
+                used: AtomicU64::new(now),
+                told: AtomicU64::new(now),
+            }),
         }
     }
 
@@ -75,15 +111,39 @@ impl Session {
         self.begun
     }
 
-    pub(super) fn used(&self) -> u64 {
-        self.used.load(Ordering::Relaxed)
+    /// When it was used last, in seconds since 1970: exactly for this process, roughly for others.
+    pub fn used(&self) -> u64 {
+        self.times.used.load(Ordering::Relaxed)
+    }
+
+    /// The `User-Agent` of the browser; empty if it sent none.
+    pub fn agent(&self) -> &str {
+        &self.agent
+    }
+
+    /// The address from which the browser signed in, if it is known.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
     }
 
     pub(super) fn touch(&self, now: u64) {
         // Most requests find the second that they would write.
         if self.used() < now {
-            self.used.fetch_max(now, Ordering::Relaxed);
+            self.times.used.fetch_max(now, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the browser was told how long it may keep the cookie `pause` seconds ago or earlier. It counts as told from then on.
+    pub(super) fn tell(&self, pause: u64, now: u64) -> bool {
+        let told = self.times.told.load(Ordering::Relaxed);
+        let is_due = told.saturating_add(pause) <= now;
+        // Of several requests at once one tells it.
+        is_due
+            && self
+                .times
+                .told
+                .compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
     }
 
     pub(super) fn stored(&self, hash: &Hash) -> Stored {
@@ -93,19 +153,23 @@ impl Session {
             stamp: self.stamp.to_string(),
             begun: self.begun,
             used: self.used(),
+            agent: self.agent.clone().into(),
+            address: self.address,
         }
     }
 
     /// `None`: the record is damaged. The session is worth no more than that its browser signs in again.
     fn read(stored: &Stored, old: Option<&Self>) -> Option<Self> {
-        let used = old.map(|old| Arc::clone(&old.used)).unwrap_or_default();
+        let times = old.map(|old| Arc::clone(&old.times)).unwrap_or_default();
         // Another process may have seen it later.
-        used.fetch_max(stored.used, Ordering::Relaxed);
+        times.used.fetch_max(stored.used, Ordering::Relaxed);
         Some(Self {
             account: stored.account.as_str().into(),
             stamp: stored.stamp.parse().ok()?,
             begun: stored.begun,
-            used,
+            agent: stored.agent.as_str().into(),
+            address: stored.address,
+            times,
         })
     }
 }
@@ -123,11 +187,18 @@ impl Table {
             Some((stored, session))
         })
     }
+
+    /// All sessions with the hashes of their secrets.
+    pub(super) fn hashed(&self) -> impl Iterator<Item = (&Hash, &Arc<Session>)> {
+        self.by_hash.iter()
+    }
 }
 
 impl Content for Table {
     const WHAT: &'static str = "sessions of browsers";
-    const VERSION: u32 = 1;
+    const VERSION: u32 = 2;
+    // A browser signs in again, and that is all that is lost.
+    const WITHOUT: WithoutDocument = WithoutDocument::BeginAnew;
     type Document = Document;
     type Context = ();
 
@@ -154,7 +225,7 @@ pub(super) fn text_of(hash: &Hash) -> String {
     URL_SAFE_NO_PAD.encode(hash.0)
 }
 
-fn hash_of(text: &str) -> Option<Hash> {
+pub(super) fn hash_of(text: &str) -> Option<Hash> {
     let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
     bytes.try_into().ok().map(Hash)
 }

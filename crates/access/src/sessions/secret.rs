@@ -48,6 +48,11 @@ impl Secret {
         Hash(hasher.finalize().into())
     }
 
+    /// The identifier of its session in [lists](super::Sessions::of_account).
+    pub fn id(&self) -> String {
+        super::document::text_of(&self.hash())
+    }
+
     /// The secret as text, for a cookie and for nothing else.
     pub fn to_cookie(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)

@@ -50,6 +50,8 @@ pub struct Account {
     pub via: String,
     /// When the session ends; `None`: there is none.
     pub ends: Option<Time>,
+    /// The browsers in which the account is signed in.
+    pub sessions: Vec<SignedIn>,
     /// What the account may do, a line for each group of repositories; without any it may do everything.
     pub rights: Vec<Line>,
     /// The programs; the commands of the chosen one are shown first.
@@ -57,6 +59,23 @@ pub struct Account {
 }
 
 impl View for Account {}
+
+/// A browser in which the account is signed in.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// Identifier by which it is signed out.
+    pub id: String,
+    /// The browser, as it says.
+    pub browser: Line,
+    /// Address from which it has signed in; empty if it is not known.
+    pub address: Line,
+    /// When it has signed in.
+    pub since: Time,
+    /// When it was used last.
+    pub used: Time,
+    /// Whether it is the browser that looks at the page.
+    pub own: bool,
+}
 
 /// The keys of the keyboard.
 #[derive(Template)]

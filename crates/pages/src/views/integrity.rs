@@ -21,6 +21,8 @@ pub struct Checks {
     pub scrub: Scrub,
     /// Whether the caller can start a full check now.
     pub checks: bool,
+    /// Name of the machine that checks, for which a full check waits; `None`: none waits.
+    pub waits_for: Option<Line>,
     /// The full check that runs.
     pub running: Option<CheckRun>,
     /// The last full check.

@@ -25,7 +25,7 @@ samples! {
         lang, theme, now, site, alone, account, signs_in, changes, csrf, query, banners, notice, version, secure, nav; logo, root, assets, here }
     Caller { name, admin, leaves }
     Banner { tone, icon, title, text }
-    Notice { text; undo }
+    Notice { text, is_warning; undo }
     NavGroup { label, items }
     NavItem { path, icon, label, current }
     Column { label, sorted, number; href }
@@ -37,7 +37,8 @@ samples! {
     Choice { value, chosen }
     NamedChoice { value, name, chosen }
     SignIn { page, to, resumes, wrong, anonymous, kept, account }
-    Account { page, name, admin, leaves, via, ends, rights, clients }
+    Account { page, name, admin, leaves, via, ends, sessions, rights, clients }
+    SignedIn { id, browser, address, since, used, own }
     Keys { page }
     Activity { page, own, repository, account, actions, since, until, pages, entries }
     ActivityEntry { time, action, times, account, what, address, client, result, tone; href }
@@ -90,7 +91,7 @@ samples! {
     Build { layers, layers_total, steps, config, env }
     Layer { number, size, step, digest, problem; files }
     BuildStep { word, rest, size }
-    Checks { page, scrub, checks, running, fsck, findings }
+    Checks { page, scrub, checks, waits_for, running, fsck, findings }
     CheckRun { done, of, read, began }
     Scrub { damaged, off, done, of, read, began, last, rate }
     FullCheck { ended, sum }

@@ -3,6 +3,10 @@
 use std::{
     collections::BTreeMap,
     num::NonZeroU64,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
@@ -31,6 +35,18 @@ pub struct ScrubOptions {
 pub struct ScrubRecord {
     options: ScrubOptions,
     state: Mutex<State>,
+    /// Number of checks that run in this process.
+    checks: Arc<AtomicUsize>,
+}
+
+/// A check that runs in this process: the scrub stands back as long as this exists.
+#[derive(Debug)]
+pub struct StandBack(Arc<AtomicUsize>);
+
+impl Drop for StandBack {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 #[derive(Debug, Default)]
@@ -77,11 +93,23 @@ pub struct ScrubNumbers {
 }
 
 impl ScrubRecord {
+    /// Lets the scrub stand back, from its next step on, as long as what is returned exists.
+    pub fn stand_back(&self) -> StandBack {
+        self.checks.fetch_add(1, Ordering::Relaxed);
+        StandBack(Arc::clone(&self.checks))
+    }
+
+    /// Whether the scrub stands back.
+    pub(super) fn stands_back(&self) -> bool {
+        self.checks.load(Ordering::Relaxed) > 0
+    }
+
     /// The record of a scrub with these options, which has done nothing yet.
     pub(super) fn new(options: ScrubOptions) -> Self {
         Self {
             options,
             state: Mutex::default(),
+            checks: Arc::default(),
         }
     }
 

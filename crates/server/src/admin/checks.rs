@@ -12,14 +12,15 @@ use std::{
 use parking_lot::Mutex;
 use tokio::{
     sync::Notify,
-    time::{MissedTickBehavior, interval},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use uuid::Uuid;
 use wharf_oci::Digest;
 use wharf_registry::{
-    Options, Result, ScrubRecord,
+    Error as RegistryError, LeaseHolder, Options, Result, ScrubRecord,
     check::{
-        CheckOptions, CheckTotals, Checker, Finding, Image, ImageReference, Images, Progress, last_check,
+        CheckOptions, CheckTotals, CheckTurn, Checker, Finding, Image, ImageReference, Images, PATIENCE,
+        Progress, last_check,
     },
 };
 use wharf_storage::Storage;
@@ -63,6 +64,8 @@ struct State {
     begun: u64,
     /// Whether one is to begin, and whether it looks at links alone.
     asked: Option<bool>,
+    /// The process that checks, for which the one that is asked for waits.
+    waits_for: Option<LeaseHolder>,
     running: Option<Running>,
     /// Of the check that runs; of the last one when none does.
     findings: Vec<Finding>,
@@ -150,6 +153,9 @@ impl Checks {
         Ok(wire::Checks {
             server: self.0.server.to_string(),
             on_demand: self.run_on_demand(),
+            waits_for: state.waits_for.as_ref().map(|holder| wire::OtherCheck {
+                host: holder.host.clone(),
+            }),
             scrub: self.0.scrub.as_deref().map(shown_scrub),
             running: state.running.as_ref().map(|running| {
                 let counts = running.progress.counts();
@@ -180,9 +186,18 @@ impl Checks {
         })
     }
 
-    /// The worker that checks when it is asked to.
-    pub fn worker(&self) -> impl Worker + use<> {
-        CheckWorker(self.clone())
+    /// The worker that checks when it is asked to, and when it is its `turn`.
+    pub fn worker(&self, turn: CheckTurn) -> impl Worker + use<> {
+        CheckWorker {
+            checks: self.clone(),
+            turn,
+            again: None,
+        }
+    }
+
+    /// Whether a check is asked for that has not begun.
+    fn is_asked(&self) -> bool {
+        self.0.state.lock().asked.is_some()
     }
 
     /// Notes the begin of a check, if one is asked for.
@@ -196,6 +211,7 @@ impl Checks {
         };
         let checker = Checker::new(Arc::clone(&self.0.store), &self.0.options, options);
         state.begun += 1;
+        state.waits_for = None;
         state.findings.clear();
         state.running = Some(Running {
             since: SystemTime::now(),
@@ -246,7 +262,12 @@ impl Checks {
 }
 
 /// Checks, one check after the other.
-struct CheckWorker(Checks);
+struct CheckWorker {
+    checks: Checks,
+    turn: CheckTurn,
+    /// When it is asked again whose turn it is.
+    again: Option<Instant>,
+}
 
 /// A check that has begun; its end is noted whatever becomes of it.
 struct Begun<'a> {
@@ -267,11 +288,23 @@ impl Worker for CheckWorker {
     }
 
     async fn work(&mut self) -> Unit {
-        let Some(checker) = self.0.begin() else {
+        if !self.checks.is_asked() {
+            self.again = None;
+            return Ok(Work::Idle);
+        }
+        if let Some(holder) = self.turn.take().await.map_err(RegistryError::from)? {
+            self.checks.0.state.lock().waits_for = Some(holder);
+            self.again = Some(Instant::now() + PATIENCE);
+            return Ok(Work::Idle);
+        }
+        let scrub = self.checks.0.scrub.as_ref();
+        let _scrub_stands_back = scrub.map(|scrub| scrub.stand_back());
+        let checks = self.checks.clone();
+        let Some(checker) = checks.begin() else {
             return Ok(Work::Idle);
         };
         let mut begun = Begun {
-            checks: &self.0,
+            checks: &checks,
             error: Some("the server stopped, or the check panicked".to_owned()),
         };
         let mut ticks = interval(TAKE);
@@ -279,24 +312,45 @@ impl Worker for CheckWorker {
         let mut check = pin!(checker.run());
         let ended = loop {
             tokio::select! {
-                ended = &mut check => break ended,
-                _ = ticks.tick() => self.0.take_findings(),
+                ended = &mut check => break ended.map_err(|error| error.to_string()),
+                _ = ticks.tick() => {
+                    checks.take_findings();
+                    // Without an answer of the store the turn lasts until its end.
+                    if let Ok(Some(holder)) = self.turn.take().await {
+                        break Err(format!("`{}` checks the store meanwhile", holder.host));
+                    }
+                }
             }
         };
         if let Err(error) = &ended {
-            tracing::error!(%error, "the check of the store ended early; ask for it again to go on");
+            tracing::error!(
+                error,
+                "the check of the store ended early; ask for it again to go on"
+            );
         }
-        begun.error = ended.err().map(|error| error.to_string());
+        begun.error = ended.err();
         drop(begun);
+        self.turn.give_back().await;
         Ok(Work::Busy)
     }
 
     async fn wait(&mut self) {
-        self.0.0.asked.notified().await;
+        let asked = self.checks.0.asked.notified();
+        match self.again {
+            Some(again) => tokio::select! {
+                () = asked => {}
+                () = sleep_until(again) => {}
+            },
+            None => asked.await,
+        }
+    }
+
+    async fn drain(&mut self) {
+        self.turn.give_back().await;
     }
 
     fn status(&self) -> String {
-        match &self.0.0.state.lock().last {
+        match &self.checks.0.state.lock().last {
             None => String::new(),
             Some(wire::EndedCheck {
                 error: Some(error), ..
@@ -366,3 +420,6 @@ impl fmt::Debug for Checks {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

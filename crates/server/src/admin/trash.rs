@@ -12,19 +12,19 @@ use super::{shown::time, wire};
 /// How many entries of a list are shown.
 pub(super) const LISTED: usize = 1000;
 
-/// A page of the deletions after `after`, `of` one repository or all, in repositories that are `shown`.
+/// A page of the deletions before `before`, `of` one repository or all, in repositories that are `shown`.
 ///
 /// # Errors
 ///
 /// As [`Registry::trash_page`].
 pub async fn list_trash(
     registry: &Registry,
-    (after, limit): (Option<&TrashId>, usize),
+    (before, limit): (Option<&TrashId>, usize),
     of: Option<&RepoName>,
     shown: &(dyn Fn(&RepoName) -> bool + Sync),
     shows_damaged: bool,
 ) -> Result<wire::TrashPage> {
-    let page = registry.trash_page(after, limit, of, shown).await?;
+    let page = registry.trash_page(before, limit, of, shown).await?;
     let damaged = page.damaged.into_iter().filter(|_| shows_damaged);
     Ok(wire::TrashPage {
         deletions: page

@@ -8,6 +8,7 @@ mod image;
 mod images;
 mod retention;
 mod search;
+mod sessions;
 mod traffic;
 mod upkeep;
 
@@ -23,8 +24,8 @@ pub use self::deletion::{
     Staying, TagAndDigest, TrashPage, Untagged,
 };
 pub use checks::{
-    CheckFinding, Checks, DamagedImage, EndedCheck, FoundBy, NewCheck, RecordedCheck, RequestedCheck,
-    RunningCheck,
+    CheckFinding, Checks, DamagedImage, EndedCheck, FoundBy, NewCheck, OtherCheck, RecordedCheck,
+    RequestedCheck, RunningCheck,
 };
 pub use collections::{
     Collections, EndedCollection, Kept, KeptBy, RequestedCollection, RunningCollection, Space, Why,
@@ -39,6 +40,7 @@ pub use retention::{
     ConfiguredRetention, EndedRetention, Retention, RetentionRule, UnreadRepository, Verdict,
 };
 pub use search::{SearchHit, SearchMatch, SearchPage};
+pub use sessions::{EndedSessions, Session, SessionList};
 pub use traffic::{PulledImage, Traffic, TrafficDay, UnpulledImage};
 pub use upkeep::{
     Authority, CertificateState, Certificates, ScrubRound, ScrubState, ServerConfiguration, Setting,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
-use wharf_access::{Access, htpasswd::Version};
+use wharf_access::{Access, htpasswd::Version, sessions::Sessions};
 use wharf_budget::Permit;
 use wharf_registry::{Origin, Registry};
 
@@ -23,6 +23,8 @@ pub(crate) struct Shared {
     pub(crate) admin: Admin,
     /// Decides what clients may do; `None`: they do not log in.
     pub(crate) access: Option<Arc<Access>>,
+    /// The browsers that are signed in; `None`: none can sign in.
+    pub(crate) sessions: Option<Sessions>,
     /// The health checks; `None`: there are none.
     pub(crate) health: Option<Arc<Health>>,
     /// The OpenAPI document.

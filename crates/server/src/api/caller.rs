@@ -6,6 +6,7 @@ use http::{header, request::Parts};
 use wharf_access::{Access, Action, Challenged, Principal, Reason, Resource, Verb, Via};
 use wharf_http::RequestContext;
 use wharf_oci::{RepoName, Tag};
+use wharf_registry::Error as RegistryError;
 
 use super::{
     problem::{Kind, Problem, Result},
@@ -172,9 +173,13 @@ pub(crate) fn identify_as(
         changes_store,
     };
     let services = (&app.options, &app.services);
-    let rights = match gates.pass_as(client, services, context, parts, demand) {
+    let rights = match gates.pass_as(client.clone(), services, context, parts, demand) {
         Ok(rights) => rights,
-        Err(refusal) => return Err(refused(context, parts, &actions, refusal)),
+        Err(refusal) => {
+            let hidden =
+                hidden(&refusal, query).filter(|_| !administers(client.as_ref(), app, context, parts));
+            return Err(hidden.unwrap_or_else(|| refused(context, parts, &actions, refusal)));
+        }
     };
     if !gates.authentication {
         return Ok((Caller::OPERATOR, rights));
@@ -206,6 +211,35 @@ fn actions(right: Right, repository: Option<&RepoName>) -> Vec<Action<'_>> {
         }],
         _ => Vec::new(),
     }
+}
+
+/// What an account is told of a repository, or of a tag, that it may not pull: that it is not there, in the words in which that is said
+/// of a name that nothing has. It is decided by the rules alone, so neither the answer nor its time depends on what the store has.
+fn hidden(refusal: &Refusal<'_>, query: Option<&Query>) -> Option<Problem> {
+    let Refusal::Forbidden(missing) = refusal else {
+        return None;
+    };
+    let query = query.filter(|_| missing.action.verb == Verb::Pull)?;
+    let name = query.repository()?;
+    let mut references = ["tag", "reference", "from"].into_iter();
+    let error = match references.find_map(|parameter| query.get(parameter)) {
+        Some(reference) => RegistryError::ManifestUnknown {
+            name,
+            reference: reference.to_owned(),
+            hint: None,
+        },
+        None => RegistryError::NameUnknown { name },
+    };
+    Some(error.into())
+}
+
+/// Whether the client is an administrator, which sees the names of all repositories elsewhere, and is told which right is missing.
+fn administers(client: Option<&Principal>, app: &App, context: &RequestContext, parts: &Parts) -> bool {
+    let access = app.services.access.as_deref();
+    let address = context.proven_client(&parts.headers);
+    access
+        .zip(client)
+        .is_some_and(|(access, client)| access.administers(client, address))
 }
 
 fn forbidden(caller: &Caller, right: Right) -> Problem {

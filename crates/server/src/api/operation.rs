@@ -5,6 +5,7 @@ use std::fmt;
 use futures_util::future::BoxFuture;
 use http::Method;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use wharf_activity::Action;
 
 use super::{
     answer::Answer,
@@ -54,6 +55,8 @@ pub(crate) enum Effect {
     Content,
     /// What the store keeps beside the repositories, such as the trash.
     Store,
+    /// The browsers that are signed in.
+    Sessions,
     /// Secrets that its answer shows once: the answer is never remembered, and `Idempotency-Key` is refused.
     Secrets,
 }
@@ -75,14 +78,21 @@ impl Operation {
         matches!(self.effect, Effect::Content | Effect::Store)
     }
 
-    /// Whether it is an act of administration, of which the activity log has an entry.
-    pub(crate) fn is_administration(&self) -> bool {
-        matches!(self.effect, Effect::Settings | Effect::Store | Effect::Secrets)
+    /// The action that the activity log has an entry of; `None`: it changes nothing, or events tell of it.
+    pub(crate) fn action(&self) -> Option<Action> {
+        match self.effect {
+            Effect::None | Effect::Content => None,
+            Effect::Settings | Effect::Store | Effect::Secrets => Some(Action::Administration),
+            Effect::Sessions => Some(Action::SignOut),
+        }
     }
 
     /// Whether it takes an `Idempotency-Key`, by which a repetition is noticed.
     pub(crate) fn takes_key(&self) -> bool {
-        matches!(self.effect, Effect::Settings | Effect::Content | Effect::Store)
+        matches!(
+            self.effect,
+            Effect::Settings | Effect::Content | Effect::Store | Effect::Sessions
+        )
     }
 }
 

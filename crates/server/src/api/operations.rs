@@ -10,7 +10,7 @@ use super::{
     operation::{Effect, Operation, schema},
     problem::Kind,
     query::{Form, Parameter},
-    retention, rules, tags, tokens, trash,
+    retention, rules, sessions, tags, tokens, trash,
     users::{self, LARGEST_PAGE},
 };
 use crate::admin::wire;
@@ -27,6 +27,20 @@ const TOKEN: Parameter = Parameter {
     help: "name or identifier of the token",
     form: Form::Text,
     is_required: true,
+};
+
+const SESSION: Parameter = Parameter {
+    name: "session",
+    help: "identifier of the session",
+    form: Form::Text,
+    is_required: true,
+};
+
+const OF_ACCOUNT: Parameter = Parameter {
+    name: "account",
+    help: "the account, for `admin`; the caller's own if it is left out",
+    form: Form::Text,
+    is_required: false,
 };
 
 const NAME_OF_REPOSITORY: Parameter = Parameter {
@@ -209,7 +223,7 @@ const READ: Operation = Operation {
 };
 
 /// All operations, those of one path one after the other.
-pub(crate) static OPERATIONS: [Operation; 43] = [
+pub(crate) static OPERATIONS: [Operation; 46] = [
     Operation {
         id: "whoAmI",
         path: "/whoami",
@@ -365,6 +379,43 @@ pub(crate) static OPERATIONS: [Operation; 43] = [
         effect: Effect::Secrets,
         problems: &[Kind::NoTokens, Kind::UnknownToken],
         handler: tokens::rotate,
+        ..READ
+    },
+    Operation {
+        id: "listSessions",
+        path: "/sessions",
+        summary: "List the browsers in which an account is signed in",
+        right: Right::Account,
+        query: &[OF_ACCOUNT],
+        answer: Some(schema::<wire::SessionList>),
+        problems: &[Kind::NoUsers],
+        handler: sessions::list,
+        ..READ
+    },
+    Operation {
+        id: "endSession",
+        method: Method::DELETE,
+        path: "/sessions",
+        summary: "Sign an account out of one browser",
+        right: Right::Account,
+        query: &[SESSION, OF_ACCOUNT],
+        answer: Some(schema::<wire::EndedSessions>),
+        effect: Effect::Sessions,
+        problems: &[Kind::NoUsers, Kind::UnknownSession],
+        handler: sessions::end,
+        ..READ
+    },
+    Operation {
+        id: "endSessions",
+        method: Method::POST,
+        path: "/sessions/end",
+        summary: "Sign an account out of all browsers",
+        right: Right::Account,
+        query: &[OF_ACCOUNT],
+        answer: Some(schema::<wire::EndedSessions>),
+        effect: Effect::Sessions,
+        problems: &[Kind::NoUsers],
+        handler: sessions::end_all,
         ..READ
     },
     Operation {
@@ -629,7 +680,7 @@ pub(crate) static OPERATIONS: [Operation; 43] = [
     Operation {
         id: "listTrash",
         path: "/trash",
-        summary: "List the deletions that can be restored, the newest last, from repositories from which the caller may delete",
+        summary: "List the deletions that can be restored, the newest first, from repositories from which the caller may delete",
         query: &[ONE_REPOSITORY, CURSOR, LIMIT],
         answer: Some(schema::<wire::TrashPage>),
         handler: trash::list,

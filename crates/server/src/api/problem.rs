@@ -73,7 +73,7 @@ kinds! {
     NotThisMachine = 403, "not-this-machine", "The request comes from another machine";
     /// The path is not one of this API.
     UnknownPath = 404, "unknown-path", "There is no such path";
-    /// There is no such repository, tag or manifest.
+    /// There is no such repository, tag or manifest, or the caller may not pull it.
     UnknownImage = 404, "unknown-image", "There is no such image";
     /// The tag never pointed at the manifest to which it is to go back.
     NotInHistory = 404, "not-in-history", "The history of the tag does not have it";
@@ -83,6 +83,8 @@ kinds! {
     UnknownUser = 404, "unknown-user", "There is no such user";
     /// There is no token of that name or identifier, or it is the token of another account.
     UnknownToken = 404, "unknown-token", "There is no such token";
+    /// There is no such session: it has ended, or it is one of another account.
+    UnknownSession = 404, "unknown-session", "There is no such session";
     /// The method is not possible at this path; `Allow` has those that are.
     MethodNotAllowed = 405, "method-not-allowed", "The method is not possible here";
     /// The rest of the body did not come in time; send the request again.

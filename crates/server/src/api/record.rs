@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use http::request::Parts;
 use uuid::Uuid;
-use wharf_activity::{Activity, Outcome};
+use wharf_activity::{Action, Activity, Outcome};
 use wharf_http::RequestContext;
 use wharf_registry::CallerFacts;
 
@@ -19,6 +19,7 @@ use crate::facts;
 #[derive(Debug)]
 pub(crate) struct Record {
     activity: Activity,
+    action: Action,
     operation: &'static Operation,
     actor: Option<String>,
     request: Option<Uuid>,
@@ -27,17 +28,18 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// The record of `operation`; `None`: it is no act of administration, or there is no log.
+    /// The record of `operation`; `None`: there is no entry of it, or no log.
     pub(crate) fn of(
         activity: Option<&Activity>,
         operation: &'static Operation,
         context: &RequestContext,
         parts: &Parts,
     ) -> Option<Self> {
-        let activity = activity.filter(|_| operation.is_administration())?.clone();
+        let action = operation.action()?;
         let facts = facts::of(context, parts);
         Some(Self {
-            activity,
+            activity: activity?.clone(),
+            action,
             operation,
             actor: facts.actor.map(str::to_owned),
             request: facts.request,
@@ -80,7 +82,10 @@ impl Record {
             method: self.operation.method.as_str(),
             user_agent: &self.user_agent,
         };
-        self.activity
-            .administered(&facts, what.unwrap_or(self.operation.id), outcome);
+        let what = what.unwrap_or(self.operation.id);
+        match self.action {
+            Action::SignOut => self.activity.signed_out(&facts, Some(what), outcome),
+            _ => self.activity.administered(&facts, what, outcome),
+        }
     }
 }

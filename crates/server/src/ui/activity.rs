@@ -6,7 +6,7 @@ use wharf_pages::{
     Activity, ActivityEntry, CLIENT_LIMIT, Choice, Line, Pages, Shown, TABLE_LIMIT, Time, Tone,
 };
 
-use super::{answer::Answer, call::Call, failure::Result, fields::query_of};
+use super::{answer::Answer, call::Call, failure::Result, lists::foot};
 use crate::admin::wire;
 
 /// The entries that fit the filter, the newest first.
@@ -17,26 +17,16 @@ pub(super) fn list(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let (since, until) = (query.get("since"), query.get("until"));
         let (first, last) = (moment(since, "T00:00:00Z"), moment(until, "T23:59:59.999Z"));
         let account = if is_admin { query.get("account") } else { "" };
-        let filter = [
+        let wanted = [
             ("repository", query.get("repository")),
             ("account", account),
             ("action", query.get("action")),
-        ];
-        let mut wanted = filter.to_vec();
-        wanted.extend([
             ("since", first.as_str()),
             ("until", last.as_str()),
             ("cursor", query.get("cursor")),
-        ]);
+        ];
         let found: wire::ActivityPage = call.ask("listActivity", &wanted).await?;
-        let mut shown = filter.to_vec();
-        shown.extend([("since", since), ("until", until)]);
-        shown.retain(|(_, value)| !value.is_empty());
-        let first_page = call.url(&format!("/activity?{}", query_of(shown.iter().copied())));
-        let next = found.next.map(|next| {
-            let query = query_of(shown.iter().copied().chain([("cursor", next.as_str())]));
-            call.url(&format!("/activity?{query}"))
-        });
+        let pages = foot(call, found.next.as_deref());
         let actions = Action::ALL.into_iter().map(|action| Choice {
             value: action.as_str().to_owned(),
             chosen: action.as_str() == query.get("action"),
@@ -71,11 +61,7 @@ pub(super) fn list(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             until: until.to_owned(),
             pages: Pages {
                 shown: Some(page.t("pages.newest").n(entries.len() as u64)),
-                next: next.unwrap_or_default(),
-                first: match query.is_set("cursor") {
-                    true => first_page,
-                    false => String::new(),
-                },
+                ..pages
             },
             entries,
             page,

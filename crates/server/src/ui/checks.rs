@@ -16,6 +16,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         Ok(Answer::page(Checks {
             scrub: shown_scrub(&page, shown.scrub.as_ref()),
             checks: starts && call.visitor.caller.is_admin(),
+            waits_for: shown.waits_for.as_ref().map(|other| Line::from(&other.host)),
             running: shown.running.as_ref().map(|run| CheckRun {
                 done: u64::from(run.done),
                 of: THOUSAND,

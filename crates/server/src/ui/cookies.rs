@@ -19,13 +19,13 @@ use http::{HeaderMap, HeaderValue, header};
 use wharf_oci::Digest;
 
 /// How long a choice is remembered.
-const CHOICE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+pub(super) const CHOICE: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// How long a notice waits for its page.
-const NOTICE: Duration = Duration::from_secs(60);
+pub(super) const NOTICE: Duration = Duration::from_secs(60);
 
 /// How long a form can stay open before the browser is signed in.
-const FORMS: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const FORMS: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A cookie of the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,17 +97,6 @@ impl Cookies {
         found.next().is_none().then_some(value)
     }
 
-    /// The header that sets a cookie; `whole` is how long a session lasts.
-    pub(super) fn set(&self, cookie: Cookie, value: &str, whole: Duration) -> Option<HeaderValue> {
-        let age = match cookie {
-            Cookie::Session => whole,
-            Cookie::Forms => FORMS,
-            Cookie::Notice => NOTICE,
-            Cookie::Lang | Cookie::Theme | Cookie::Client => CHOICE,
-        };
-        self.header(cookie, value, age)
-    }
-
     /// Whether a header that sets a cookie sets this one.
     pub(super) fn is_of(&self, cookie: Cookie, header: &str) -> bool {
         header.split('=').next() == Some(self.name(cookie).as_str())
@@ -115,10 +104,11 @@ impl Cookies {
 
     /// The header that removes a cookie.
     pub(super) fn remove(&self, cookie: Cookie) -> Option<HeaderValue> {
-        self.header(cookie, "", Duration::ZERO)
+        self.set(cookie, "", Duration::ZERO)
     }
 
-    fn header(&self, cookie: Cookie, value: &str, age: Duration) -> Option<HeaderValue> {
+    /// The header that sets a cookie, which the browser keeps for so long.
+    pub(super) fn set(&self, cookie: Cookie, value: &str, age: Duration) -> Option<HeaderValue> {
         let secure = if self.is_secure { "; Secure" } else { "" };
         let text = format!(
             "{}={value}; Path=/; Max-Age={}; HttpOnly{secure}; SameSite=Lax",

@@ -55,7 +55,9 @@ pub(super) fn require_own_site(
     match sender {
         // It changes cookies of its own.
         Sender::Looking => Ok(()),
-        Sender::EveryBrowser | Sender::Account => Ok(site_of(app).check_machine(context, parts)?),
+        Sender::EveryBrowser | Sender::Account | Sender::Leaving => {
+            Ok(site_of(app).check_machine(context, parts)?)
+        }
     }
 }
 

@@ -7,13 +7,14 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 use wharf_oci::RepoName;
-use wharf_pages::{Delete, Digest, GoingManifest, GoingTag, Hidden, Line, Staying};
+use wharf_pages::{Delete, Digest, GoingManifest, GoingTag, Line, Staying};
 
 use super::{
     answer::Answer,
     call::Call,
     failure::{Failure, Result},
     fields::Fields,
+    forms,
     notice::{Deed, Done},
     rules_of_retention,
 };
@@ -116,18 +117,8 @@ async fn plan(call: Call<'_>, fields: &Fields, shown: Shown) -> Result<Answer> {
     let goes = plan.tags_total + plan.manifests_total + plan.layers + plan.history_total;
     let listed = plan.tags.len() + plan.manifests.len() + plan.history.len();
     let is_enabled = call.offers_deletion();
-    let mut hidden: Vec<Hidden> = fields
-        .only(FIELDS)
-        .iter()
-        .map(|(name, value)| Hidden {
-            name: name.to_owned(),
-            value: value.to_owned(),
-        })
-        .collect();
-    hidden.push(Hidden {
-        name: "free".to_owned(),
-        value: plan.bytes.free.to_string(),
-    });
+    let (kept, free) = (fields.only(FIELDS), plan.bytes.free.to_string());
+    let hidden = forms::hidden(kept.iter().chain([("free", free.as_str())]));
     let tag = |entry: wire::TagAndDigest| GoingTag {
         name: entry.tag,
         digest: Some(Digest::from(entry.digest)),

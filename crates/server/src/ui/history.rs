@@ -114,13 +114,14 @@ async fn question(
     digest: &str,
     refused: Line,
 ) -> Result<Answer> {
+    // First: of what the visitor may not pull it is told nothing.
+    let found = history(call, name, tag).await?;
     if !may_restore(call, name, tag) {
         let text = format!(
             "this needs the rights to pull and to push `{name}:{tag}`, and a page that may change something"
         );
         return Err(Problem::new(Kind::Forbidden, text).with_right("push").into());
     }
-    let found = history(call, name, tag).await?;
     let past = |entry: &wire::PastManifest| PastManifest {
         digest: Digest::from(entry.digest.as_str()),
         since: optional_time(Some(&entry.since)),

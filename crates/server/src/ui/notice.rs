@@ -3,11 +3,15 @@
 //! The notice waits in a cookie for the page after a redirect, for a minute, and is removed with it. It is a word of ours with numbers and
 //! the identifier of a deletion, never a sentence, and it has a proof by the secret of the browser: a cookie that was planted shows nothing.
 
-use http::HeaderValue;
+use wharf_access::sessions::Secret;
 use wharf_pages::{Notice, Page, Text};
 use wharf_registry::TrashId;
 
-use super::{answer::Answer, call::Call, cookies::Cookie};
+use super::{
+    answer::Answer,
+    call::Call,
+    cookies::{Cookie, NOTICE},
+};
 
 /// What was done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +34,10 @@ pub(crate) enum Done {
     ChangedPassword,
     /// A robot token was revoked.
     RevokedToken,
+    /// The account was signed out of a number of browsers.
+    SignedOut,
+    /// The same for this server alone, because the store could not be written.
+    SignedOutHere,
 }
 
 /// What was done, how much, and how it is undone.
@@ -43,7 +51,7 @@ pub(crate) struct Deed {
 }
 
 impl Done {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Deleted,
         Self::DeletedManifests,
         Self::Restored,
@@ -53,6 +61,8 @@ impl Done {
         Self::AddedUser,
         Self::ChangedPassword,
         Self::RevokedToken,
+        Self::SignedOut,
+        Self::SignedOutHere,
     ];
 
     /// The last part of the key of its text.
@@ -67,6 +77,8 @@ impl Done {
             Self::AddedUser => "added-user",
             Self::ChangedPassword => "changed-password",
             Self::RevokedToken => "revoked-token",
+            Self::SignedOut => "signed-out",
+            Self::SignedOutHere => "signed-out-here",
         }
     }
 }
@@ -114,6 +126,7 @@ impl Deed {
         let undo = self.deletion.as_ref();
         Notice {
             text,
+            is_warning: self.done == Done::SignedOutHere,
             undo: undo.map_or_else(String::new, |id| format!("{root}/trash/{id}/restore")),
         }
     }
@@ -122,19 +135,21 @@ impl Deed {
 impl Answer {
     /// Tells on the page to which the answer leads what was done.
     pub(crate) fn with_notice(self, call: Call<'_>, deed: &Deed) -> Self {
-        self.with_cookie(cookie(call, deed))
+        match &call.visitor.forms {
+            Some(secret) => self.with_notice_for(call, secret, deed),
+            None => self,
+        }
     }
-}
 
-/// The cookie with what was done; `None`: the browser has no secret.
-fn cookie(call: Call<'_>, deed: &Deed) -> Option<HeaderValue> {
-    let text = deed.text();
-    let proof = call.visitor.forms.as_ref()?.proof(&purpose(&text)).ok()?;
-    call.cookies.set(
-        Cookie::Notice,
-        &format!("{proof}.{text}"),
-        call.shared.whole_session(),
-    )
+    /// The same for a browser that gets this secret with the answer.
+    pub(super) fn with_notice_for(self, call: Call<'_>, secret: &Secret, deed: &Deed) -> Self {
+        let text = deed.text();
+        let Ok(proof) = secret.proof(&purpose(&text)) else {
+            return self;
+        };
+        let value = format!("{proof}.{text}");
+        self.with_cookie(call.cookies.set(Cookie::Notice, &value, NOTICE))
+    }
 }
 
 /// The notice in the cookie of a request.

@@ -6,7 +6,7 @@ use wharf_pages::{Lang, Theme};
 use super::{
     answer::Answer,
     call::{CLIENTS, Call},
-    cookies::Cookie,
+    cookies::{CHOICE, Cookie},
     failure::Result,
 };
 
@@ -25,7 +25,7 @@ pub(super) fn set(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             (Cookie::Client, client),
         ] {
             if let Some(value) = value {
-                answer = answer.with_cookie(call.cookies.set(cookie, value, call.shared.whole_session()));
+                answer = answer.with_cookie(call.cookies.set(cookie, value, CHOICE));
             }
         }
         Ok(answer)

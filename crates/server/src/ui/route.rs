@@ -43,6 +43,8 @@ pub(super) enum Sender {
     EveryBrowser,
     /// An account, with both locks.
     Account,
+    /// The same, also where pages change nothing: it signs browsers out.
+    Leaving,
 }
 
 /// The page on which a form stands.
@@ -54,6 +56,13 @@ pub(super) enum Stands {
     Above,
     /// At this path.
     At(&'static str),
+}
+
+impl Sender {
+    /// Whether it must be an account.
+    pub(super) fn is_account(self) -> bool {
+        matches!(self, Self::Account | Self::Leaving)
+    }
 }
 
 impl Route {

@@ -4,7 +4,7 @@ use super::{
     account, activity, artifact, certificates, checks, collection, compare, configuration, connect, deletion,
     disk, find, history, image, layer_files, preferences, repositories, retention,
     route::{Form, Handler, Route, Sender, Stands},
-    rules, search, servers, sign_in, tags, tokens, traffic, trash, users,
+    rules, search, servers, sign_in, sign_out, tags, tokens, traffic, trash, users,
 };
 
 /// All pages and forms. The first one that fits a path answers it.
@@ -23,9 +23,19 @@ static ROUTES: &[Route] = &[
     form(
         "/sign-out",
         "",
-        sign_in::sign_out,
+        sign_out::sign_out,
         Form {
-            sender: Sender::Account,
+            sender: Sender::Leaving,
+            kept: &[],
+            stands: Stands::At("/account"),
+        },
+    ),
+    form(
+        "/account/sessions",
+        "",
+        sign_out::end,
+        Form {
+            sender: Sender::Leaving,
             kept: &[],
             stands: Stands::At("/account"),
         },

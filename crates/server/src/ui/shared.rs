@@ -1,6 +1,6 @@
 //! What all requests for pages share.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use http::request::Parts;
 use tokio::sync::Semaphore;
@@ -65,12 +65,6 @@ impl Shared {
     pub(super) fn cookies(&self, context: &RequestContext, parts: &Parts) -> Cookies {
         let path = self.root.strip_suffix("/ui").unwrap_or(&self.root);
         Cookies::new(path, self.is_secure(context, parts))
-    }
-
-    /// How long a session lasts in all.
-    pub(super) fn whole_session(&self) -> Duration {
-        let sessions = self.app.services.sessions.as_ref();
-        sessions.map_or(Duration::ZERO, |sessions| sessions.lifetimes().whole)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Signing in and out.
+//! Signing in.
 //!
 //! **The password** is checked as one in an `Authorization` header is: the same queue, the same limits against guessing, the same entry in
 //! the activity log. What is answered never tells whether the name or the password was wrong. A robot token is refused before it is looked
@@ -11,17 +11,17 @@
 //!
 //! **A form that was sent in a session that had ended** is kept in hidden fields. After signing in, by whichever account, the form is
 //! shown again with its values. Signing in never carries it out.
-//!
-//! **Signing out** ends the record, so a copy of the cookie is worth nothing either; pages are in no cache (`no-store`), and where there
-//! is TLS the browser is told to clear what it has.
 
 use std::time::SystemTime;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use http::{HeaderName, HeaderValue, StatusCode};
-use wharf_access::{Access, Basic, Credentials, binding::Binding, robot::is_token, rules::Asker};
+use http::{HeaderValue, StatusCode};
+use wharf_access::{
+    Access, Basic, Credentials, binding::Binding, robot::is_token, rules::Asker, sessions::Browser,
+};
 use wharf_oci::RepoName;
 use wharf_pages::{Confirm, Field, Hidden, Page, SignIn};
+use wharf_registry::CallerFacts;
 
 use super::{
     answer::Answer,
@@ -29,15 +29,14 @@ use super::{
     cookies::Cookie,
     failure::{Failure, Result},
     fields::{Fields, KEPT},
+    forms,
     visitor::can_sign_in,
 };
 use crate::{
     api::problem::{Kind, Problem},
-    gates,
+    facts, gates,
     refused::Remedy,
 };
-
-const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
 /// The fields that this form keeps when it was made for another browser. Those of another form are not kept: they need not come from a
 /// page of ours.
@@ -75,7 +74,14 @@ pub(super) fn sign_in(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         }
         let (to, kept) = (call.to.to_owned(), call.kept.clone());
         let (name, password) = (form.get("name"), form.verbatim("password").as_bytes());
-        if name.is_empty() || password.is_empty() || is_token(password) {
+        let (activity, facts) = (app.services.activity.as_ref(), facts::of(call.context, call.parts));
+        if name.is_empty() || password.is_empty() {
+            return Ok(wrong(call, to, &kept, None));
+        }
+        if is_token(password) {
+            if let Some(activity) = activity {
+                activity.login_failed(&facts, Some(name), "a robot token signs no browser in");
+            }
             return Ok(wrong(call, to, &kept, None));
         }
         let credentials = Credentials::Basic(Basic::new(name, password));
@@ -83,7 +89,6 @@ pub(super) fn sign_in(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let login = match access.log_in(&credentials, address).await {
             Ok(login) => login,
             Err(reason) => {
-                let activity = app.services.activity.as_ref();
                 gates::note_refused((call.context, call.parts), activity, &credentials, &reason);
                 return match Remedy::of(&reason, "") {
                     Remedy::Authenticate(_) => Ok(wrong(call, to, &kept, None)),
@@ -95,7 +100,11 @@ pub(super) fn sign_in(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let (Some(account), Binding::User(stamp)) = (login.principal.account(), login.binding) else {
             return Ok(wrong(call, to, &kept, None));
         };
-        let begun = sessions.begin(account, stamp, SystemTime::now()).await;
+        let browser = Browser {
+            agent: facts.user_agent,
+            address: facts.address,
+        };
+        let begun = sessions.begin((account, stamp), browser, SystemTime::now()).await;
         let secret = begun.map_err(Problem::failed)?;
         if let Some((old, _)) = &call.visitor.session
             && let Err(error) = sessions.end(old).await
@@ -104,6 +113,12 @@ pub(super) fn sign_in(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             tracing::warn!(%error, "could not end the session that another one replaces");
         }
         tracing::info!(account = &**account, "a browser has signed in");
+        if let Some(activity) = activity {
+            activity.signed_in(&CallerFacts {
+                actor: Some(account),
+                ..facts
+            });
+        }
         let answer = match resumed(call, &to, &kept) {
             Resumed::At(url) => Answer::see(&url),
             Resumed::ByForm(name) => {
@@ -117,30 +132,10 @@ pub(super) fn sign_in(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 Answer::page(continued(call, &name, &kept))
             }
         };
-        let whole = call.shared.whole_session();
+        let age = sessions.first_cookie_age();
         Ok(answer
-            .with_cookie(call.cookies.set(Cookie::Session, &secret.to_cookie(), whole))
+            .with_cookie(call.cookies.set(Cookie::Session, &secret.to_cookie(), age))
             .with_cookie(call.cookies.remove(Cookie::Forms)))
-    }
-    .boxed()
-}
-
-/// Ends the session.
-pub(super) fn sign_out(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
-    async move {
-        let ended = match (&call.shared.app.services.sessions, &call.visitor.session) {
-            (Some(sessions), Some((secret, _))) => sessions.end(secret).await,
-            _ => Ok(()),
-        };
-        if let Err(error) = &ended {
-            tracing::error!(%error, "a session was not ended; it ends by its time");
-        }
-        let answer = Answer::see(&call.url("/sign-in"))
-            .with_cookie(call.cookies.remove(Cookie::Session))
-            .with_cookie(call.cookies.remove(Cookie::Forms))
-            .with_cookie(call.cookies.remove(Cookie::Notice));
-        // Not its cookies: the choice of a language is to stay.
-        Ok(answer.with(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\"")))
     }
     .boxed()
 }
@@ -191,7 +186,13 @@ fn view(call: Call<'_>, to: String, kept: &Fields) -> SignIn {
         resumes: !kept.is_empty(),
         wrong: None,
         anonymous: looks_around(call),
-        kept: hidden(kept, KEPT),
+        kept: kept
+            .iter()
+            .map(|(name, value)| Hidden {
+                name: format!("{KEPT}{name}"),
+                value: value.to_owned(),
+            })
+            .collect(),
         account: Field {
             name: "name",
             value: name.chars().take(255).collect(),
@@ -254,19 +255,11 @@ fn continued(call: Call<'_>, name: &RepoName, kept: &Fields) -> Confirm {
         back_label: page.t("repositories.title"),
         wrong: "".into(),
         action: call.url(&format!("/delete/{name}")),
-        hidden: hidden(kept, ""),
+        hidden: forms::hidden(kept.iter()),
         effects: vec![page.t("session.again.effect")],
         password: None,
         dangerous: false,
         button: page.t("session.again.do"),
         page,
     }
-}
-
-fn hidden(fields: &Fields, start: &str) -> Vec<Hidden> {
-    let fields = fields.iter().map(|(name, value)| Hidden {
-        name: format!("{start}{name}"),
-        value: value.to_owned(),
-    });
-    fields.collect()
 }

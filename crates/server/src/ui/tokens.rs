@@ -1,15 +1,16 @@
 //! Robot tokens. A secret is in the answer to the form that made it, and nowhere else.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{Choice, Confirm, Line, NamedChoice, Page, Pages, Secret, Text, Token, Tokens};
+use wharf_pages::{Choice, Confirm, Line, NamedChoice, Page, Secret, Text, Token, Tokens};
 
 use super::{
     answer::Answer,
     call::Call,
     commands,
     failure::{Failure, Result},
-    fields::{Fields, query_of},
+    fields::Fields,
     forms::{self, optional_time},
+    lists::foot,
     notice::{Deed, Done},
     rules_of_retention::words,
 };
@@ -160,10 +161,7 @@ async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Tokens>
         expires: optional_time(token.expires.as_ref()),
         used: optional_time(token.last_use.as_ref()),
     });
-    let next = found.next.map(|next| {
-        let query = query_of([("cursor", next.as_str())].into_iter());
-        call.url(&format!("/tokens?{query}"))
-    });
+    let pages = foot(call, found.next.as_deref());
     let chosen = match fields.some("lifetime") {
         Some(chosen) => chosen.to_owned(),
         None => USUAL.to_owned(),
@@ -192,14 +190,7 @@ async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Tokens>
     repositories.wrong = beside.wrong_repositories;
     Ok(Tokens {
         secret: beside.made.map(|made| shown(call, &page, made)),
-        pages: Pages {
-            shown: None,
-            next: next.unwrap_or_default(),
-            first: match call.query.is_set("cursor") {
-                true => call.url("/tokens"),
-                false => String::new(),
-            },
-        },
+        pages,
         tokens: tokens.collect(),
         name,
         repositories,

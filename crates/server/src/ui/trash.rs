@@ -3,16 +3,14 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 use wharf_access::Verb;
 use wharf_oci::RepoName;
-use wharf_pages::{
-    Confirm, DamagedRecord, Digest, LeftAlone, Line, Pages, Trash, TrashRecord, TrashRow, TrashTag,
-};
+use wharf_pages::{Confirm, DamagedRecord, Digest, LeftAlone, Line, Trash, TrashRecord, TrashRow, TrashTag};
 
 use super::{
     answer::Answer,
     call::Call,
     failure::Result,
-    fields::query_of,
     forms::{optional_time, time},
+    lists::foot,
     notice::{Deed, Done},
 };
 use crate::{admin::wire, api::problem::Kind};
@@ -33,28 +31,13 @@ pub(super) fn list(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             ("limit", ENTRIES),
         ];
         let found: wire::TrashPage = call.ask("listTrash", &query).await?;
-        let rows = found
-            .deletions
-            .into_iter()
-            .rev()
-            .map(|deletion| row(call, deletion));
+        let rows = found.deletions.into_iter().map(|deletion| row(call, deletion));
         let days = call.shared.app.registry.options().trash_retention.as_secs();
-        let filter = |next: &str| query_of([("repository", wanted), ("cursor", next)].into_iter());
-        let next = found
-            .next
-            .map(|next| call.url(&format!("/trash?{}", filter(&next))));
         Ok(Answer::page(Trash {
             days: days.div_ceil(DAY),
             empties: call.visitor.caller.is_admin() && call.offers_changes(),
             q: wanted.to_owned(),
-            pages: Pages {
-                shown: None,
-                next: next.unwrap_or_default(),
-                first: match call.query.is_set("cursor") {
-                    true => call.url("/trash"),
-                    false => String::new(),
-                },
-            },
+            pages: foot(call, found.next.as_deref()),
             damaged: found
                 .damaged
                 .into_iter()

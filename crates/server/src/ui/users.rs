@@ -10,7 +10,7 @@ use wharf_access::{
     Access,
     rules::{Asker, Verdict},
 };
-use wharf_pages::{Confirm, Line, Page, Pages, Secret, Text, User, Users};
+use wharf_pages::{Confirm, Line, Page, Secret, Text, User, Users};
 
 use super::{
     answer::Answer,
@@ -18,6 +18,7 @@ use super::{
     failure::{Failure, Result},
     fields::{Fields, query_of},
     forms,
+    lists::foot,
     notice::{Deed, Done},
 };
 use crate::{admin::wire, api::problem::Kind};
@@ -209,24 +210,14 @@ async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Users> 
         problem: Line::from(user.problem),
         name: Line::from(user.name),
     });
-    let next = found.next.map(|next| {
-        let query = query_of([("cursor", next.as_str())].into_iter());
-        call.url(&format!("/users?{query}"))
-    });
+    let pages = foot(call, found.next.as_deref());
     let mut name = forms::required("name", fields);
     name.wrong = beside.wrong_name;
     Ok(Users {
         users: users.collect(),
         file: found.file,
         secret: beside.made.map(|(name, secret)| made(&page, &name, secret)),
-        pages: Pages {
-            shown: None,
-            next: next.unwrap_or_default(),
-            first: match call.query.is_set("cursor") {
-                true => call.url("/users"),
-                false => String::new(),
-            },
-        },
+        pages,
         name,
         password: forms::password(beside.wrong_password),
         page,

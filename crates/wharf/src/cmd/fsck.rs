@@ -2,11 +2,14 @@
 
 mod output;
 
-use std::{process::ExitCode, sync::Arc};
+use std::{pin::pin, process::ExitCode, sync::Arc};
 
 use anyhow::{Context as _, bail};
-use tokio::runtime;
-use wharf_registry::check::{CheckOptions, Checker, Counts};
+use tokio::{runtime, time::sleep};
+use wharf_registry::{
+    LeaseHolder,
+    check::{CheckOptions, CheckTurn, Checker, Counts, PATIENCE},
+};
 use wharf_storage::{Storage, layout};
 
 use self::output::Output;
@@ -50,14 +53,50 @@ async fn check(
         rate: arguments.rate,
         repair: arguments.repair,
     };
+    let mut turn = CheckTurn::new(&storage).context(CHECK.cannot)?;
+    take(&mut turn).await;
     let checker = Checker::new(storage, registry, options);
     let mut output = Output::new(checker.progress(), arguments);
-    let counts = output
-        .follow(checker.run())
-        .await?
-        .context("the check ended half-way; run it again to go on")?;
+    let counts = {
+        let followed = output.follow(checker.run());
+        let mut followed = pin!(followed);
+        loop {
+            tokio::select! {
+                followed = &mut followed => break followed,
+                // Another check that begins all the same does no harm.
+                () = sleep(PATIENCE) => {
+                    _ = turn.take().await;
+                }
+            }
+        }
+    };
+    turn.give_back().await;
+    let counts = counts?.context("the check ended half-way; run it again to go on")?;
     output.summary(&counts)?;
     Ok(exit_code(&counts))
+}
+
+/// Waits for the turn to check a bucket.
+async fn take(turn: &mut CheckTurn) {
+    let mut is_told = false;
+    loop {
+        match turn.take().await {
+            Ok(None) => return,
+            Ok(Some(LeaseHolder { host, .. })) if !is_told => {
+                tracing::warn!(
+                    host,
+                    "another process checks this store; waiting until it ends, or for five minutes after it died"
+                );
+                is_told = true;
+            }
+            Ok(Some(_)) => {}
+            Err(error) => {
+                tracing::warn!(%error, "cannot take the turn to check; others may check this store meanwhile");
+                return;
+            }
+        }
+        sleep(PATIENCE).await;
+    }
 }
 
 fn exit_code(counts: &Counts) -> ExitCode {

@@ -147,7 +147,7 @@ fn names(pointers: &wire::DeletedPointers) -> Vec<String> {
 }
 
 impl Images {
-    /// All deletions in the trash, and the records that cannot be read.
+    /// All deletions in the trash, the newest last, where a terminal shows it, and the records that cannot be read.
     fn trash(
         &self,
         only: Option<&RepoName>,
@@ -159,6 +159,8 @@ impl Images {
             deletions.extend(page.deletions);
             damaged.extend(page.damaged);
             if !pages.turn(page.next)? {
+                deletions.sort_by(|a, b| (&a.time, &a.id).cmp(&(&b.time, &b.id)));
+                damaged.sort_by(|a, b| a.id.cmp(&b.id));
                 return Ok((deletions, damaged));
             }
         }

@@ -12,7 +12,7 @@ use wharf_server::BucketMetrics;
 use wharf_storage::{
     Storage,
     object::s3::{Finding, Mode, Report, S3, Severity},
-    replicas::{INTERVAL, Presence, Replica, ReplicaState},
+    replicas::{INTERVAL, Presence, Replica, ReplicaState, host},
 };
 use wharf_workers::{Error, Supervisor, Unit, Work, Worker};
 
@@ -283,11 +283,6 @@ fn tell(findings: &[Finding]) {
             Severity::Error => tracing::error!("{text}"),
         }
     }
-}
-
-/// Name of this machine, or of its container.
-fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 #[cfg(test)]

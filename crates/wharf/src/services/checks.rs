@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use wharf_registry::{Registry, ScrubRecord};
+use anyhow::Context as _;
+use wharf_registry::{Registry, ScrubRecord, check::CheckTurn};
 use wharf_server::admin::Checks;
 use wharf_storage::Storage;
 use wharf_workers::Supervisor;
@@ -16,7 +17,7 @@ pub(super) fn start(
     store: &Arc<dyn Storage>,
     scrub: Option<&Arc<ScrubRecord>>,
     supervisor: &Supervisor,
-) -> Checks {
+) -> anyhow::Result<Checks> {
     let options = registry.options().clone();
     let checks = Checks::of(
         Arc::clone(store),
@@ -25,7 +26,8 @@ pub(super) fn start(
         settings.server.read_only,
     );
     if checks.run_on_demand() {
-        supervisor.spawn(checks.worker());
+        let turn = CheckTurn::new(store).context("checks cannot be started")?;
+        supervisor.spawn(checks.worker(turn));
     }
-    checks
+    Ok(checks)
 }

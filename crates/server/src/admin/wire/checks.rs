@@ -12,6 +12,9 @@ pub struct Checks {
     pub server: String,
     /// Whether a check can be asked for: not where the store can only be read.
     pub on_demand: bool,
+    /// The other server, or command, that checks, for which the check waits that was asked for; absent when none waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits_for: Option<OtherCheck>,
     /// The scrub, which reads all blobs again and again; absent where none runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scrub: Option<ScrubState>,
@@ -26,6 +29,13 @@ pub struct Checks {
     pub recorded: Option<RecordedCheck>,
     /// What is damaged, as far as it is known: not more than 1,000 findings. Those of `last` may have been put right since.
     pub findings: Vec<CheckFinding>,
+}
+
+/// A process that checks the same store.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct OtherCheck {
+    /// Name of its machine, or of its container.
+    pub host: String,
 }
 
 /// A check that is asked for.
