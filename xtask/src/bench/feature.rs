@@ -12,7 +12,7 @@ pub(crate) enum Feature {
     Rules,
     /// Bearer tokens signed by another service.
     Token,
-    /// A screen of tags, with what they point at, in one request.
+    /// A screen of tags, with what they point at, in one request; and a web page.
     Screens,
     /// A command that removes unreferenced content.
     Collection,

@@ -161,20 +161,16 @@ pub(crate) fn tags_all(turn: &Turn<'_>) -> Result<Reading> {
     )
 }
 
-/// Milliseconds of a screen of tags: of the first one after the start, and of each further one of one client.
 pub(crate) fn tags_screen(turn: &Turn<'_>) -> Result<Reading> {
-    let path = format!("/api/v1/tags?repository={SCREEN_REPOSITORY}&limit=1000");
-    let requests = [turn.request("GET", &path)];
-    let meter = turn.meter()?;
-    turn.load(&requests, 1, false, Limit::Each(1)).run()?;
-    let first = meter.stop()?;
-    let (mut outcome, span) = turn.timed(&requests, 1, false)?;
-    let each = span.wall / outcome.responses as f64;
-    Ok(Reading {
-        values: vec![first.wall * 1e3, each * 1e3],
-        span,
-        latency: outcome.median_and_p99(),
-    })
+    turn.screen(&format!("/api/v1/tags?repository={SCREEN_REPOSITORY}&limit=1000"))
+}
+
+pub(crate) fn tags_html(turn: &Turn<'_>) -> Result<Reading> {
+    turn.screen(&format!("/ui/repo/{TAG_REPOSITORY}"))
+}
+
+pub(crate) fn repositories_html(turn: &Turn<'_>) -> Result<Reading> {
+    turn.screen("/ui/")
 }
 
 pub(crate) fn catalog_page(turn: &Turn<'_>) -> Result<Reading> {
@@ -304,6 +300,21 @@ impl Turn<'_> {
         self.load(&requests, 1, false, Limit::Each(1)).run()?;
         let (outcome, span) = self.timed(&requests, connections, false)?;
         Ok(bytes_moved(outcome.body_bytes as f64, span))
+    }
+
+    /// Milliseconds of a screen: of the first one after the start, and of each further one of one client.
+    fn screen(&self, path: &str) -> Result<Reading> {
+        let requests = [self.request("GET", path)];
+        let meter = self.meter()?;
+        self.load(&requests, 1, false, Limit::Each(1)).run()?;
+        let first = meter.stop()?;
+        let (mut outcome, span) = self.timed(&requests, 1, false)?;
+        let each = span.wall / outcome.responses as f64;
+        Ok(Reading {
+            values: vec![first.wall * 1e3, each * 1e3],
+            span,
+            latency: outcome.median_and_p99(),
+        })
     }
 
     fn catalog_request(&self) -> Vec<u8> {
