@@ -15,6 +15,7 @@ mod services;
 mod socket;
 mod tags;
 mod tokens;
+mod traffic;
 
 use std::path::PathBuf;
 

@@ -3,6 +3,7 @@
 
 mod administering;
 mod deleting;
+mod details;
 mod forms;
 mod leaving;
 mod looking;

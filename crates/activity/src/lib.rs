@@ -28,7 +28,11 @@ pub use entry::{Action, Actor, Entry, Outcome, Request, Target};
 pub use pulls::{AllPulls, Counted, Day, PullCount, Pulls, RepositoryPulls};
 pub use read::{Filter, Found, Reader, WantsRepository};
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use wharf_budget::Share;
 use wharf_registry::CallerFacts;
@@ -145,6 +149,11 @@ impl Activity {
         let mut record = sighting.record(caller.request);
         record.result = result;
         self.recorder.add(record);
+    }
+
+    /// Where surfaces count the bytes of manifests and blobs that they have sent to clients.
+    pub fn content_sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.recorder.content_sent)
     }
 
     /// How often images were pulled.

@@ -2,7 +2,10 @@
 
 use std::{
     mem,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use parking_lot::Mutex;
@@ -38,6 +41,8 @@ pub(crate) struct Recorder {
     uncounted: PerAction,
     failures: AtomicU64,
     is_filling: Notify,
+    /// Bytes of manifests and blobs that clients got and that are not counted yet.
+    pub(crate) content_sent: Arc<AtomicU64>,
 }
 
 /// A number for each action.
@@ -55,6 +60,7 @@ impl Recorder {
             uncounted: PerAction::default(),
             failures: AtomicU64::new(0),
             is_filling: Notify::new(),
+            content_sent: Arc::default(),
         }
     }
 
@@ -97,6 +103,11 @@ impl Recorder {
             }
         }
         records
+    }
+
+    /// Takes out the bytes of manifests and blobs that clients got.
+    pub(crate) fn take_content_sent(&self) -> u64 {
+        self.content_sent.swap(0, Relaxed)
     }
 
     /// Bytes that wait to be written.

@@ -141,6 +141,7 @@ impl Writer {
             }
         }
         if is_window {
+            self.pulls.count_sent(self.recorder.take_content_sent());
             self.pulls.count(records);
             self.pulls.forget(self.deleted.drain(..));
         }

@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -59,6 +59,8 @@ pub struct RequestContext {
     status: StatusCode,
     request_bytes: u64,
     sent: u64,
+    /// Whether what is sent counts as content.
+    is_content: bool,
     line: Option<Box<AccessLogLine>>,
     span: Option<Box<Span>>,
     /// The permit for a request over HTTP/2, and the order to end its stream.
@@ -93,6 +95,7 @@ impl RequestContext {
             status: StatusCode::OK,
             request_bytes: options.metrics.as_ref().map_or(0, |_| size_of_request(parts)),
             sent: 0,
+            is_content: false,
             line: options.access_log.as_ref().and_then(|log| {
                 let client = connection.peer.client(&parts.headers, &options.trusted_proxies);
                 log.line(client, parts)
@@ -170,6 +173,11 @@ impl RequestContext {
         {
             metrics.began(handler);
         }
+    }
+
+    /// Counts the bytes of the answer's body, as far as they are sent, as content, unless the answer is no success.
+    pub fn count_content(&mut self) {
+        self.is_content = true;
     }
 
     /// Sets the name of the account that makes the request.
@@ -253,6 +261,12 @@ impl Drop for RequestContext {
     fn drop(&mut self) {
         self.connection.activity.request_finished();
         let options = &*self.connection.options;
+        if let Some(content_sent) = &options.content_sent
+            && self.is_content
+            && self.status.is_success()
+        {
+            content_sent.fetch_add(self.sent, Relaxed);
+        }
         if let (Some(handler), Some(metrics)) = (self.handler, &options.metrics) {
             metrics.ended(&Sample {
                 handler,

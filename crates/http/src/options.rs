@@ -1,6 +1,6 @@
 //! The options of the transport that an operator may choose.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use wharf_budget::Budget;
 
@@ -28,6 +28,8 @@ pub struct TransportOptions {
     pub metrics: Option<Arc<HttpMetrics>>,
     /// The tracer that samples requests; `None`: nothing is traced.
     pub tracer: Option<Arc<Tracer>>,
+    /// Where the bytes of content that was sent are counted ([`count_content`](crate::RequestContext::count_content)); `None`: nowhere.
+    pub content_sent: Option<Arc<AtomicU64>>,
 }
 
 impl Default for TransportOptions {
@@ -41,6 +43,7 @@ impl Default for TransportOptions {
             access_log: None,
             metrics: None,
             tracer: None,
+            content_sent: None,
         }
     }
 }

@@ -165,4 +165,6 @@ pub struct NavItem {
     pub label: &'static str,
     /// Whether it is the page that is shown.
     pub current: bool,
+    /// How many damaged or missing things its page shows; 0: none are known.
+    pub count: u64,
 }

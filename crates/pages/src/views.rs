@@ -34,7 +34,8 @@ pub use error::{Confirm, ErrorPage};
 pub use files::{File, Files};
 pub use history::{History, HistoryEntry, PastManifest, Rollback};
 pub use image::{
-    Build, BuildStep, Image, ImagePlatform, Layer, RecentManifest, Referrer, ReferrerGroup, Section, Subject,
+    BaseImage, Build, BuildStep, Image, ImagePlatform, Layer, RecentManifest, Referrer, ReferrerGroup,
+    Section, Subject,
 };
 pub use integrity::{CheckRun, Checks, Finding, FullCheck, Scrub};
 pub use repositories::{Directory, Match, Node, Repositories, RepositoryRow, Search, SearchHit};

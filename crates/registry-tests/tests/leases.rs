@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::sleep;
+use uuid::Uuid;
 use wharf_registry::Lease;
 use wharf_storage::{
     ErrorKind, Operation, Storage,
@@ -128,4 +129,19 @@ async fn a_lease_is_taken_from_lesser_work_at_once_and_from_the_same_work_never(
     assert!(check.take_from("test").await.unwrap());
     check.give_back().await.unwrap();
     assert!(other.take_from("test").await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn it_is_told_which_process_does_the_work() {
+    let storage = bucket();
+    assert_eq!(Lease::holders(&*storage).await.unwrap(), []);
+    let (own, other) = (Uuid::new_v4(), Uuid::new_v4());
+    let (mut held, mut waits) = (lease(&storage).held_by(own), lease(&storage).held_by(other));
+    assert!(held.hold().await.unwrap() && !waits.hold().await.unwrap());
+    let damaged = layout::worker_lease("damaged").unwrap();
+    write(&*storage, &damaged, "later form").await;
+    assert_eq!(Lease::holders(&*storage).await.unwrap(), [("test".into(), own)]);
+    held.give_back().await.unwrap();
+    assert!(waits.hold().await.unwrap());
+    assert_eq!(Lease::holders(&*storage).await.unwrap(), [("test".into(), other)]);
 }

@@ -13,6 +13,7 @@ mod deletions;
 mod deletions_elsewhere;
 mod events;
 mod fallback_tags;
+mod growth;
 mod histories;
 mod kept_fallback_tags;
 mod leases;

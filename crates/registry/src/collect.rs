@@ -84,7 +84,7 @@ pub use self::{
     online::{Collected, CollectionProgress, CollectionReport, OnlineCollector},
     report::{
         CollectOptions, DoomedBlob, DoomedManifest, Finding, Garbage, Mark, RepositoryGarbage,
-        RepositoryMarks, Swept,
+        RepositoryMarks, Stored, Swept,
     },
     why::{Keeper, Kept, Why},
 };
@@ -192,6 +192,7 @@ impl Collector {
                 findings: Vec::new(),
                 emptied: Emptied::default(),
                 records: 0,
+                stored: Stored::default(),
             },
             examination,
         })
@@ -217,8 +218,13 @@ impl Collector {
         let Unneeded {
             blobs,
             rest,
+            young,
             emptied: of_blobs,
         } = garbage::blobs(&self.storage, &live, &marked.portion, self.options).await?;
+        let mut stored = marked.stored;
+        for unneeded in [rest, young, sum(&blobs)] {
+            stored.add(unneeded.blobs, unneeded.bytes);
+        }
         let mut emptied = marked.emptied;
         emptied.extend(of_blobs);
         Ok(Garbage {
@@ -229,6 +235,7 @@ impl Collector {
             emptied,
             findings: marked.findings,
             records: marked.records,
+            stored,
         })
     }
 
@@ -240,6 +247,14 @@ impl Collector {
     /// Errors of the store.
     pub async fn sweep(&self, garbage: &Garbage) -> Result<Swept> {
         sweep::sweep(&self.storage, garbage).await
+    }
+}
+
+/// The blobs in numbers.
+fn sum(blobs: &[DoomedBlob]) -> Swept {
+    Swept {
+        blobs: blobs.len() as u64,
+        bytes: blobs.iter().map(|blob| blob.size).fold(0, u64::saturating_add),
     }
 }
 
@@ -265,6 +280,7 @@ impl Marking {
         while let Some(examined) = self.examined.next().await.transpose().map_err(explain)? {
             let Some(examined) = examined else { continue };
             self.unseen.remove(&examined.name);
+            self.marked.stored.repositories += 1;
             return Ok(Some(self.add(examined)));
         }
         while let Some(name) = self.unseen.pop_first() {
@@ -304,12 +320,15 @@ impl Marking {
         let Examined {
             name,
             marks,
+            sizes,
             garbage,
             findings,
             emptied,
         } = examined;
-        for mark in &marks {
-            self.marked.live.insert(mark.digest());
+        for (mark, size) in marks.iter().zip(sizes) {
+            if self.marked.live.adds(mark.digest()) {
+                self.marked.stored.add(1, size);
+            }
         }
         self.marked.repositories.extend(garbage);
         self.marked.findings.extend(findings);
@@ -345,4 +364,6 @@ pub struct Marked {
     emptied: Emptied,
     /// How many records of deletions the trash has.
     records: usize,
+    /// The repositories that are there, and what they and the trash need.
+    stored: Stored,
 }

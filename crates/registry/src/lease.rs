@@ -28,6 +28,9 @@ pub struct LeaseHolder {
 /// The largest lease, in bytes.
 const LIMIT: u64 = 1024;
 
+/// How many leases are read: there are few workers.
+const MOST: usize = 50;
+
 /// The lease of the workers of one name.
 #[derive(Debug)]
 pub struct Lease {
@@ -84,6 +87,16 @@ impl Lease {
         }
     }
 
+    /// This lease, in the name by which the process is known among the [replicas](wharf_storage::replicas), so that it can be told which of
+    /// them works.
+    #[must_use]
+    pub fn held_by(self, process: Uuid) -> Self {
+        Self {
+            holder: process,
+            ..self
+        }
+    }
+
     /// The other process that held the lease when it was asked for last.
     pub fn holder(&self) -> Option<LeaseHolder> {
         let (seen, _) = self.seen.as_ref()?;
@@ -92,6 +105,24 @@ impl Lease {
             host: content.host,
             work: content.work,
         })
+    }
+
+    /// The workers of which a process has the lease, each with the name of that process. One that died has it until its term is over.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the store.
+    pub async fn holders(storage: &dyn Storage) -> Result<Vec<(Box<str>, Uuid)>> {
+        let mut holders = Vec::new();
+        for found in storage.scan(&layout::worker_leases(), None, MOST).await?.objects {
+            let content = match storage.read(&found.key, LIMIT).await {
+                Ok(lease) => serde_json::from_slice::<Content>(&lease.bytes).ok(),
+                Err(error) if error.is_not_found() => None,
+                Err(error) => return Err(error),
+            };
+            holders.extend(content.map(|content| (found.key.name().into(), content.holder)));
+        }
+        Ok(holders)
     }
 
     /// Whether this process may work now: takes the lease if it is free, and renews it when half of its term is over. To be called

@@ -19,6 +19,7 @@ mod error;
 mod events;
 mod fallback_tags;
 mod fallback_turns;
+mod growth;
 mod hashing;
 mod history;
 mod lease;
@@ -47,14 +48,15 @@ pub use events::{
     Caller, CallerFacts, Event, EventKind, Origin, Pull, Pulled, RequestFacts, Subscriber, Surface,
 };
 pub use fallback_tags::{FallbackState, FallbackTag};
+pub use growth::MeasuredDay;
 pub use history::{History, PastManifest};
 pub use lease::{Lease, LeaseHolder};
 pub use manifests::{ManifestPush, PreparedManifest, PushedManifest};
 pub use overview::{
-    ChildDetails, ImageDetails, ImageParts, ImageSummary, ManifestDetails, Order, PartDetails, PartsWanted,
-    Place, PlaceError, PlatformSummary, RepositoriesWanted, RepositoryList, RepositoryRow, RepositorySight,
-    RepositoryUsage, Search, SearchHit, SearchIn, SearchMatch, SearchPage, SearchPlace, TagList, TagRow,
-    TagsWanted, UntaggedList, UntaggedRow, UntaggedWanted, Usage,
+    Attached, Attachments, ChildDetails, ImageDetails, ImageParts, ImageSummary, ManifestDetails, Order,
+    PartDetails, PartsWanted, Place, PlaceError, PlatformSummary, RepositoriesWanted, RepositoryList,
+    RepositoryRow, RepositorySight, RepositoryUsage, Search, SearchHit, SearchIn, SearchMatch, SearchPage,
+    SearchPlace, TagList, TagRow, TagsWanted, UntaggedList, UntaggedRow, UntaggedWanted, Usage,
 };
 pub use plan::{
     Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, PullsOf, RetentionPage,

@@ -4,6 +4,7 @@
 //! before costs a look at their links. What an answer reads is bounded, and what lies beyond a bound is left out with a reason. Damage
 //! is a part of the answer.
 
+mod attached;
 mod content;
 mod image;
 mod members;
@@ -19,6 +20,7 @@ mod usage;
 mod version;
 
 pub use self::{
+    attached::{Attached, Attachments},
     image::{ChildDetails, ImageDetails, ManifestDetails, PartDetails},
     members::{ImageSummary, PlatformSummary},
     order::{Order, Place, PlaceError},

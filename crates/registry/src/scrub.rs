@@ -15,6 +15,7 @@ mod record;
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
+use uuid::Uuid;
 use wharf_oci::Digest;
 use wharf_storage::{KeyError, layout};
 use wharf_workers::{Unit, Work, Worker};
@@ -118,6 +119,13 @@ impl Scrub {
             looked: now,
         };
         Ok((scrub, record))
+    }
+
+    /// This scrub, whose lease has the name by which the process is known among the replicas.
+    #[must_use]
+    pub fn held_by(mut self, process: Uuid) -> Self {
+        self.lease = self.lease.held_by(process);
+        self
     }
 
     /// Chooses what to read next; `None` when there is nothing to do for some time.

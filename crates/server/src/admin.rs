@@ -33,7 +33,10 @@ use std::sync::Arc;
 
 pub use about::{About, Replicas};
 pub use activity::{ActivityError, ActivityLog};
-pub use artifact::{ArtifactContent, Package, Packages, is_sbom, read_artifact};
+pub use artifact::{
+    ArtifactContent, Package, Packages, is_sbom, kind_of_attached, kind_of_attached_tag, read_artifact,
+    titles_of,
+};
 pub use checks::Checks;
 pub use collections::{CollectionSchedule, Collections};
 pub use comparison::{ChangesWanted, compare_images};

@@ -20,6 +20,7 @@ mod json;
 mod openapi;
 mod operation;
 mod operations;
+mod parameters;
 pub(crate) mod problem;
 mod query;
 mod record;

@@ -115,6 +115,7 @@ pub(crate) fn transport(options: &ServerOptions, services: &ServerServices) -> T
         access_log: services.access_log.clone(),
         metrics: services.metrics.as_ref().map(|metrics| metrics.http()),
         tracer: services.tracer.clone(),
+        content_sent: services.activity.as_ref().map(Activity::content_sent),
     }
 }
 

@@ -117,6 +117,9 @@ async fn dispatch(app: &App, context: &mut RequestContext, parts: &Parts, body: 
     context.set_handler(handlers::of(&route));
     let rights = pass_gates(app, context, parts, &route).await?;
     let reads = matches!(*method, Method::GET | Method::HEAD);
+    if matches!(route, Route::Manifest(..) | Route::Blob(..)) && *method == Method::GET {
+        context.count_content();
+    }
     let call = Call { app, context, parts };
     match (&route, method) {
         (Route::Manifest(name, reference), _) if reads => manifests::get(call, name, reference).await,

@@ -288,6 +288,11 @@ pub fn pulls_of(writer: Option<Uuid>) -> Key {
     })
 }
 
+/// What was stored on each day.
+pub fn growth() -> Key {
+    Key::from_safe("wharf/growth".to_owned())
+}
+
 /// The directory of all uploads in the object engine.
 pub(crate) fn object_uploads() -> Key {
     Key::from_safe("wharf/uploads".to_owned())
@@ -375,6 +380,11 @@ pub fn quarantine(digest: &Digest, number: u32) -> Key {
         0 => format!("wharf/quarantine/{algorithm}/{hex}"),
         number => format!("wharf/quarantine/{algorithm}/{hex}.{number}"),
     })
+}
+
+/// The directory of the leases of workers.
+pub fn worker_leases() -> Key {
+    Key::from_safe("wharf/leases".to_owned())
 }
 
 /// The object that names the replica whose worker called `worker` works.

@@ -122,6 +122,7 @@ impl Services {
             sessions: ui::sessions(settings, &store).await,
             room: Some(Room::new(Arc::clone(&store), settings.registry.trash_pressure)),
         };
+        let replica = bucket.as_ref().map(BucketWatch::id);
         let counts = used.activity.as_ref();
         used.admin = admin::services(
             settings,
@@ -129,12 +130,12 @@ impl Services {
             used.access.as_ref(),
             counts,
             (&used.budget, &supervisor),
-            bucket.as_ref().map(BucketWatch::id),
+            replica,
         );
         used.admin.collections = collect::start(settings, &registry, &supervisor, counts);
         let pulls = used.admin.pulls.clone();
-        used.admin.retention = retention::start(settings, &registry, &store, pulls, &supervisor)?;
-        used.scrub = scrub::start(settings, &registry, &supervisor)?;
+        used.admin.retention = retention::start(settings, &registry, &store, pulls, &supervisor, replica)?;
+        used.scrub = scrub::start(settings, &registry, &supervisor, replica)?;
         used.admin.checks = Some(checks::start(
             settings,
             &registry,

@@ -12,7 +12,6 @@ wharf_testkit::configured_on_both_engines![
     a_check_finds_what_is_damaged_and_is_followed,
     the_configuration_is_shown_with_origins_and_without_secrets,
     a_server_without_tls_has_no_certificates,
-    what_happens_is_added_to_its_day,
     bytes_that_only_the_trash_keeps_are_told,
 ];
 
@@ -227,6 +226,18 @@ async fn two_images_are_compared_by_configuration_layers_and_files(builder: Serv
     assert_eq!(shown["files"][0]["change"], "changed");
     assert_eq!(shown["files"][0]["what"], json!(["content"]));
     assert!(shown.get("left_out").is_none(), "{shown}");
+    // What two digests name never changes: further pages of the comparison read no layer.
+    if server.engine() == Engine::Filesystem {
+        for image in [&old, &new] {
+            let hex = image.blobs[2].digest.strip_prefix("sha256:").unwrap();
+            let path = format!("docker/registry/v2/blobs/sha256/{}/{hex}/data", &hex[..2]);
+            std::fs::remove_file(server.root().join(path)).unwrap();
+        }
+    }
+    let again = api.get("/comparison?repository=app&from=1&to=2").await;
+    assert_eq!(again.expect(200).json(), shown);
+    app.push_image("1", &old).await;
+    app.push_image("2", &new).await;
     let same = api
         .get("/comparison?repository=app&from=1&to=1")
         .await
@@ -339,36 +350,6 @@ async fn a_server_without_tls_has_no_certificates(builder: ServerBuilder) {
     );
     let anonymous = api.with(server.anonymous().as_user("alice", "pw"));
     assert_eq!(anonymous.get("/authority").await.expect(200).json(), json!({}));
-}
-
-async fn what_happens_is_added_to_its_day(builder: ServerBuilder) {
-    let server = with_users(builder).start();
-    let app = server.anonymous().as_user("alice", "pw").repository("app");
-    let pushed = image::oci("traffic");
-    app.push_image("1", &pushed).await;
-    app.push_image("never", &pushed).await;
-    app.get_manifest("1").await.expect(200);
-    let api = Api::of_operator(&server).await;
-    // Of both days, if midnight comes.
-    let sum = |shown: &Value, field: &str| -> u64 {
-        let days = shown["days"].as_array().unwrap().iter();
-        days.map(|day| day[field].as_u64().unwrap()).sum()
-    };
-    eventually("the pull is counted", async || {
-        sum(&api.get("/traffic").await.expect(200).json(), "pulls") == 1
-    })
-    .await;
-    let shown = api.get("/traffic").await.json();
-    let blobs: usize = pushed.blobs.iter().map(|blob| blob.bytes.len()).sum();
-    let manifest = pushed.manifest.bytes.len();
-    assert_eq!(sum(&shown, "pushes"), 2);
-    // The second push sent the same blobs once more.
-    assert_eq!(sum(&shown, "received"), 2 * (blobs + manifest) as u64, "{shown}");
-    assert_eq!(shown["most"][0]["tag"], "1");
-    assert_eq!(shown["never"][0]["tag"], "never");
-    assert!(shown["since"].is_string(), "{shown}");
-    let alice = api.with(server.anonymous().as_user("alice", "pw"));
-    alice.get("/traffic").await.expect_problem(403, "forbidden");
 }
 
 async fn bytes_that_only_the_trash_keeps_are_told(builder: ServerBuilder) {

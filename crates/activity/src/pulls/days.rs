@@ -24,6 +24,8 @@ pub struct Day {
     pub pushes: u64,
     /// Bytes of manifests and blobs that were pushed, for the first time or again
     pub received: u64,
+    /// Bytes of manifests and blobs that clients got from here; not of those that a redirect led to the store
+    pub sent: u64,
     /// Logins that failed, and acts of administration that were denied
     pub refused: u64,
 }
@@ -43,12 +45,21 @@ impl Days {
                 continue;
             }
             let last = Timestamp::try_from(record.last).unwrap_or_default();
-            let date = last.to_zoned(TimeZone::UTC).date().to_string();
-            self.0.entry(date.into()).or_default().add(day);
+            self.0.entry(date_of(last)).or_default().add(day);
             has_changed = true;
         }
         self.bound();
         has_changed
+    }
+
+    /// Adds bytes that clients got by the time `at`, in answers that ended since the last call.
+    pub(super) fn count_sent(&mut self, at: Timestamp, bytes: u64) {
+        let sent = Day {
+            sent: bytes,
+            ..Day::default()
+        };
+        self.0.entry(date_of(at)).or_default().add(sent);
+        self.bound();
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -71,6 +82,11 @@ impl Days {
             self.0.pop_first();
         }
     }
+}
+
+/// The date of a time in UTC.
+fn date_of(at: Timestamp) -> Box<str> {
+    at.to_zoned(TimeZone::UTC).date().to_string().into()
 }
 
 impl Day {
@@ -96,6 +112,7 @@ impl Day {
             (&mut self.pulls, other.pulls),
             (&mut self.pushes, other.pushes),
             (&mut self.received, other.received),
+            (&mut self.sent, other.sent),
             (&mut self.refused, other.refused),
         ] {
             *sum = sum.saturating_add(more);
@@ -132,10 +149,14 @@ mod tests {
         let refused = record(Action::LoginFailure, now);
         assert!(days.count(&[blob, record(Action::Push, now), pulls, refused]));
         assert!(!days.count(&[record(Action::Delete, now)]));
+        for bytes in [40, 2] {
+            days.count_sent(now.try_into().unwrap(), bytes);
+        }
         let expected = Day {
             pulls: 3,
             pushes: 1,
             received: 7,
+            sent: 42,
             refused: 1,
         };
         assert_eq!(days.0.iter().next(), Some((&"2024-10-04".into(), &expected)));
@@ -144,6 +165,7 @@ mod tests {
         assert_eq!(days.0.len(), MOST);
         let mut twice = days.clone();
         twice.add(&days);
-        assert_eq!(twice.0["2024-10-04"].pulls, 6);
+        let twice = twice.0["2024-10-04"];
+        assert_eq!((twice.pulls, twice.sent), (6, 84));
     }
 }

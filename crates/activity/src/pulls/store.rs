@@ -193,6 +193,15 @@ impl Pulls {
         state.is_changed |= state.counts.days.count(records);
     }
 
+    /// Adds the bytes of manifests and blobs that clients got to this day.
+    pub(crate) fn count_sent(&self, bytes: u64) {
+        if bytes > 0 {
+            let mut state = self.state.lock();
+            state.counts.days.count_sent(Timestamp::now(), bytes);
+            state.is_changed = true;
+        }
+    }
+
     /// Forgets the pulls of what was deleted.
     pub(crate) fn forget(&self, deleted: impl Iterator<Item = (RepoName, Forgotten)>) {
         let mut state = self.state.lock();

@@ -41,6 +41,8 @@ pub struct HistoryEntry {
     pub current: bool,
     /// Whether the repository still has it.
     pub available: bool,
+    /// Size in bytes.
+    pub size: Option<u64>,
     /// Page of the manifest.
     pub href: String,
     /// Page of its comparison with the present one; empty without one.

@@ -155,6 +155,8 @@ pub struct Build {
     pub layers: Vec<Layer>,
     /// How many layers it has, listed or not.
     pub layers_total: u64,
+    /// The image on which it was built; `None`: that cannot be told.
+    pub base: Option<BaseImage>,
     /// The lines of a Dockerfile that would make it, as its history has them.
     pub steps: Vec<BuildStep>,
     /// User, command, ports and the like. Keys are texts of the catalogue.
@@ -163,10 +165,22 @@ pub struct Build {
     pub env: Vec<Pair>,
 }
 
+/// The image on which another one was built.
+pub struct BaseImage {
+    /// Its name.
+    pub name: Line,
+    /// Its page.
+    pub href: String,
+    /// How many layers are from it.
+    pub layers: u64,
+}
+
 /// A layer.
 pub struct Layer {
     /// Number of the layer, counted from 1.
     pub number: u64,
+    /// Whether it is one of the base image.
+    pub base: bool,
     /// Size in bytes.
     pub size: Option<u64>,
     /// The step that made it.
@@ -188,6 +202,8 @@ impl Layer {
 
 /// A line of a Dockerfile.
 pub struct BuildStep {
+    /// Whether it is one of the base image.
+    pub base: bool,
     /// The instruction.
     pub word: Line,
     /// Its arguments.

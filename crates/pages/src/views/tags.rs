@@ -79,6 +79,8 @@ pub struct TagRow {
     pub kind: String,
     /// Whether no rule of retention deletes it.
     pub protected: bool,
+    /// What is attached to it, each the last part of the key of a text in `kind`; signatures are not verified.
+    pub attached: Vec<String>,
     /// What is damaged or missing; empty: nothing.
     pub problem: Line,
     /// Its platforms.

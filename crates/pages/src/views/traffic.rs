@@ -34,7 +34,9 @@ pub struct TrafficChart {
     pub bytes: bool,
     /// The number that stands for all of it: the sum, or the last one.
     pub sum: u64,
-    /// The days, as `2026-11-30`, the oldest first.
+    /// The day since when it is known, as `2026-09-12`; empty: as the counts of the page, or never.
+    pub since: String,
+    /// The days, as `2026-11-30`, the oldest first; without any nothing is known yet.
     pub days: Vec<String>,
     /// The lines.
     pub lines: Vec<Series>,
@@ -140,6 +142,10 @@ impl TrafficChart {
                 break;
             }
         }
+        // One day alone is a line as well.
+        if line.values.len() == 1 {
+            path.push_str("H600");
+        }
         path
     }
 
@@ -152,7 +158,10 @@ impl TrafficChart {
             .map_or(0, |line| line.values.len().saturating_sub(1));
         match path.is_empty() {
             true => path,
-            false => format!("{path}L{:.0} {BOTTOM}L{LEFT} {BOTTOM}Z", self.x(last)),
+            false => {
+                let end = if last == 0 { RIGHT } else { self.x(last) };
+                format!("{path}L{end:.0} {BOTTOM}L{LEFT} {BOTTOM}Z")
+            }
         }
     }
 
@@ -184,6 +193,7 @@ mod tests {
             name: "requests",
             bytes: false,
             sum: 0,
+            since: String::new(),
             days: (1..=values.len())
                 .map(|day| format!("2026-11-{day:02}"))
                 .collect(),
@@ -200,6 +210,8 @@ mod tests {
         assert_eq!(drawn.top(), 120);
         assert_eq!(drawn.path(&drawn.lines[0]), "M0 170L300 108L600 45");
         assert_eq!(drawn.area(), "M0 170L300 108L600 45L600 170L0 170Z");
+        let alone = chart(&[120]);
+        assert_eq!(alone.area(), "M0 20H600L600 170L0 170Z");
         let days: Vec<&str> = drawn.ticks().iter().map(|tick| tick.day).collect();
         assert_eq!(days, ["11-01", "11-02", "11-03"]);
         for values in [&[][..], &[7], &[0, 0], &[u64::MAX, 1]] {

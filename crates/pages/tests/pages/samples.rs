@@ -27,7 +27,7 @@ samples! {
     Banner { tone, icon, title, text }
     Notice { text, is_warning; undo }
     NavGroup { label, items }
-    NavItem { path, icon, label, current }
+    NavItem { path, icon, label, current, count }
     Column { label, sorted, number; href }
     Pages { shown; next, first }
     Field { name, value, wrong, required, autocomplete }
@@ -75,7 +75,7 @@ samples! {
         page, repository, reference, number, digest, step, hidden, q, total, problem, path, pages, files; image, here }
     File { name, icon, size, mode, owner, target, removed, modified; href }
     History { page, name, repository, tag, pages, entries, more }
-    HistoryEntry { since, digest, current, available, restores; href, compare, restore }
+    HistoryEntry { since, digest, current, available, size, restores; href, compare, restore }
     Rollback { page, name, repository, tag, refused, to, from }
     PastManifest { digest, since }
     Image { page, subject, platforms, more_platforms, build, labels }
@@ -88,9 +88,10 @@ samples! {
     Referrer { label, size; href }
     RecentManifest { since, digest, current }
     ImagePlatform { name, current, size, digest, kind, problem; href }
-    Build { layers, layers_total, steps, config, env }
-    Layer { number, size, step, digest, problem; files }
-    BuildStep { word, rest, size }
+    Build { layers, layers_total, base, steps, config, env }
+    BaseImage { name, layers; href }
+    Layer { number, base, size, step, digest, problem; files }
+    BuildStep { base, word, rest, size }
     Checks { page, scrub, checks, waits_for, running, fsck, findings }
     CheckRun { done, of, read, began }
     Scrub { damaged, off, done, of, read, began, last, rate }
@@ -128,14 +129,14 @@ samples! {
         untagged, pushed, pulls, example, commands, q, sort, shows_untagged, rows, columns, pages, left_out,
     }
     TagRow {
-        tag, reference, untagged, pull, deletes, kind, protected, problem, platforms, more_platforms,
+        tag, reference, untagged, pull, deletes, kind, protected, attached, problem, platforms, more_platforms,
         size, pushed, pulled, pulls, digest; path }
     TagPlatform { name, title, size }
     Tokens { page, secret, pages, tokens, name, repositories, rights, lifetimes }
     Secret { title, text, commands }
     Token { name, repositories, actions, creator, expires, used, expired }
     Traffic { page, spans, counted_since, charts, most, never, problem }
-    TrafficChart { name, bytes, sum, days, lines }
+    TrafficChart { name, bytes, sum, since, days, lines }
     Series { name, values }
     TrafficImage { name, pulls, pulled, size, pushed }
     Trash { page, days, empties, q, pages, damaged, rows }

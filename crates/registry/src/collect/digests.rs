@@ -32,9 +32,14 @@ impl<const N: usize> Hash for Bytes<N> {
 
 impl DigestSet {
     pub(crate) fn insert(&mut self, digest: &Digest) {
+        self.adds(digest);
+    }
+
+    /// Inserts `digest`, and returns whether it is new.
+    pub(crate) fn adds(&mut self, digest: &Digest) -> bool {
         match digest.algorithm() {
-            Algorithm::Sha256 => self.sha256.extend(Bytes::of(digest)),
-            Algorithm::Sha512 => self.sha512.extend(Bytes::of(digest)),
+            Algorithm::Sha256 => Bytes::of(digest).is_some_and(|bytes| self.sha256.insert(bytes)),
+            Algorithm::Sha512 => Bytes::of(digest).is_some_and(|bytes| self.sha512.insert(bytes)),
         }
     }
 
@@ -61,7 +66,7 @@ mod tests {
             Digest::of(Algorithm::Sha256, b"a"),
             Digest::of(Algorithm::Sha512, b"a"),
         );
-        set.insert(&short);
+        assert!(set.adds(&short) && !set.adds(&short));
         assert!(set.contains(&short) && !set.contains(&long));
         set.insert(&long);
         set.insert(&long);

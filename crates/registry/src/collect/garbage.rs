@@ -218,11 +218,15 @@ async fn scan_blobs(
         let Some(digest) = layout::blob_at(&key) else {
             continue;
         };
-        if !live.contains(&digest) && !options.is_young(stat.modified) {
-            found.add(DoomedBlob {
+        if live.contains(&digest) {
+            continue;
+        }
+        match options.is_young(stat.modified) {
+            true => found.pass_over(stat.size),
+            false => found.add(DoomedBlob {
                 digest,
                 size: stat.size,
-            });
+            }),
         }
     }
     Ok(())
@@ -271,7 +275,10 @@ async fn doomed(
         let (storage, gathered) = (Arc::clone(&storage), Arc::clone(&found));
         async move {
             match storage.stat(&layout::blob(&digest)).await {
-                Ok(stat) if options.is_young(stat.modified) => Ok(()),
+                Ok(stat) if options.is_young(stat.modified) => {
+                    gathered.pass_over(stat.size);
+                    Ok(())
+                }
                 Ok(stat) => {
                     gathered.add(DoomedBlob {
                         digest,

@@ -1,7 +1,7 @@
 //! What is live in one repository: everything that its roots reach, in the order in which it is found.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::Arc,
 };
 
@@ -25,10 +25,12 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Live {
     marks: Vec<Mark>,
-    /// Digests that are marked as manifests.
-    manifests: HashSet<Digest>,
-    /// Digests that a live manifest names.
-    named: HashSet<Digest>,
+    /// The size in bytes of each of `marks`, as manifests state it; 0: none does.
+    sizes: Vec<u64>,
+    /// Digests that are marked as manifests, with their places among `marks`.
+    manifests: HashMap<Digest, usize>,
+    /// Digests that a live manifest names, with their places among `marks`.
+    named: HashMap<Digest, usize>,
     /// Manifests whose references have been followed.
     followed: HashSet<Digest>,
     /// Children and targets of tags that must be followed although the repository has no such manifest.
@@ -40,7 +42,7 @@ pub(super) struct Live {
 impl Live {
     /// Whether the repository needs `digest`.
     pub(super) fn contains(&self, digest: &Digest) -> bool {
-        self.named.contains(digest) || self.manifests.contains(digest)
+        self.named.contains_key(digest) || self.manifests.contains_key(digest)
     }
 
     /// The marks, in the order in which they were made.
@@ -48,9 +50,14 @@ impl Live {
         self.marks
     }
 
+    /// As [`into_marks`](Self::into_marks), with the size in bytes of each, as manifests state it; 0: none does.
+    pub(super) fn into_sized_marks(self) -> (Vec<Mark>, Vec<u64>) {
+        (self.marks, self.sizes)
+    }
+
     /// What is live and known by `algorithm`, in ascending order.
     pub(super) fn by(&self, algorithm: Algorithm) -> Vec<Digest> {
-        let named = self.named.iter().filter(|digest| digest.algorithm() == algorithm);
+        let named = self.named.keys().filter(|digest| digest.algorithm() == algorithm);
         let mut named: Vec<Digest> = named.copied().collect();
         named.sort_unstable();
         named
@@ -67,16 +74,18 @@ impl Live {
                 ahead.push(referrer);
             }
             match survey.manifests.get(&digest) {
-                Some(facts) => self.follow(survey, facts, &mut ahead),
+                Some(facts) => self.follow(survey, (digest, facts), &mut ahead),
                 None => self.unlinked.push(digest),
             }
         }
     }
 
     /// Marks everything that a manifest names, and puts the manifests among it into `ahead`.
-    fn follow(&mut self, survey: &Survey, facts: &Facts, ahead: &mut Vec<Digest>) {
-        for blob in facts.blobs() {
-            self.name(*blob);
+    fn follow(&mut self, survey: &Survey, (digest, facts): (Digest, &Facts), ahead: &mut Vec<Digest>) {
+        self.measured(&digest, facts.size());
+        let mentioned = facts.mentioned.iter().map(|blob| (blob, 0));
+        for (blob, size) in facts.sized_blobs().chain(mentioned) {
+            self.name_sized(*blob, size);
             // A manifest that is listed as a layer is still a manifest.
             if survey.has_revision(blob) {
                 ahead.push(*blob);
@@ -121,7 +130,7 @@ impl Live {
                 match (stored, tag) {
                     (Stored::Understood(facts), _) => {
                         let mut ahead = Vec::new();
-                        self.follow(survey, &facts, &mut ahead);
+                        self.follow(survey, (digest, &facts), &mut ahead);
                         self.reach(survey, ahead);
                     }
                     (Stored::Unreadable(why), None) if trash.manifests.contains(&digest) => {
@@ -189,15 +198,37 @@ impl Live {
 
     /// Marks `digest` as a manifest.
     pub(super) fn mark_manifest(&mut self, digest: Digest) {
-        if self.manifests.insert(digest) {
+        if let Entry::Vacant(new) = self.manifests.entry(digest) {
+            new.insert(self.marks.len());
             self.marks.push(Mark::Manifest(digest));
+            self.sizes.push(0);
         }
     }
 
     /// Marks `digest` as named by a live manifest.
     pub(super) fn name(&mut self, digest: Digest) {
-        if self.named.insert(digest) {
-            self.marks.push(Mark::Blob(digest));
+        self.name_sized(digest, 0);
+    }
+
+    /// Marks `digest` as named by a live manifest, which states its `size`; 0: it does not.
+    fn name_sized(&mut self, digest: Digest, size: u64) {
+        match self.named.entry(digest) {
+            Entry::Vacant(new) => {
+                new.insert(self.marks.len());
+                self.marks.push(Mark::Blob(digest));
+                self.sizes.push(size);
+            }
+            Entry::Occupied(known) if size > 0 => self.sizes[*known.get()] = size,
+            Entry::Occupied(_) => {}
+        }
+    }
+
+    /// Notes the size of a manifest, in whatever form it is marked.
+    fn measured(&mut self, manifest: &Digest, size: u64) {
+        for marked in [&self.manifests, &self.named] {
+            if let Some(place) = marked.get(manifest) {
+                self.sizes[*place] = size;
+            }
         }
     }
 

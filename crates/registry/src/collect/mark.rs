@@ -29,6 +29,8 @@ use crate::{
 pub(super) struct Examined {
     pub(super) name: Box<str>,
     pub(super) marks: Vec<Mark>,
+    /// The size in bytes of each of `marks`, as manifests state it; 0: none does.
+    pub(super) sizes: Vec<u64>,
     /// Garbage of the repository; `None` when it loses nothing.
     pub(super) garbage: Option<RepositoryGarbage>,
     pub(super) findings: Vec<Finding>,
@@ -139,9 +141,11 @@ impl Examination {
 }
 
 fn examined(survey: Survey, live: Live, garbage: Option<RepositoryGarbage>) -> Examined {
+    let (marks, sizes) = live.into_sized_marks();
     Examined {
         name: survey.repository.path().into(),
-        marks: live.into_marks(),
+        marks,
+        sizes,
         garbage,
         findings: survey.findings,
         emptied: Emptied::default(),

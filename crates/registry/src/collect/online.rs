@@ -22,7 +22,7 @@ use wharf_storage::{Key, Obstacle, layout};
 use super::{
     Collector,
     portion::Portion,
-    report::{CollectOptions, Finding, Garbage, RepositoryGarbage, Swept},
+    report::{CollectOptions, Finding, Garbage, RepositoryGarbage, Stored, Swept},
 };
 use crate::{
     coordination::{Condemned, Run, link_mark},
@@ -103,6 +103,8 @@ pub struct CollectionReport {
     pub links_waiting: u64,
     /// How many of the blobs that nothing needs found no room in the run: they are for later ones.
     pub rest: u64,
+    /// What is stored after it.
+    pub stored: Stored,
 }
 
 impl CollectionReport {
@@ -183,6 +185,17 @@ impl OnlineCollector {
             given_up += more;
             earlier = report;
         }
+    }
+
+    /// Records what a collection, which has just ended, found to be stored.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::record_growth`].
+    pub async fn record_growth(&self, report: &CollectionReport) -> Result<()> {
+        self.registry
+            .record_growth(SystemTime::now(), report.stored)
+            .await
     }
 
     /// Whether nothing keeps a collection from removing: the store honours what removals rely on, and no other registry writes to it.
@@ -294,6 +307,7 @@ impl OnlineCollector {
         let garbage = run.during(self.collector.garbage(marked)).await?;
         report.needed = garbage.marked;
         report.records = garbage.records;
+        report.stored = garbage.stored;
         report.rest = garbage.rest.blobs;
         let mut found = garbage.rest;
         found.add(Swept {
@@ -330,6 +344,7 @@ impl OnlineCollector {
             self.progress.lock().removed = removed;
             self.rest(begun).await;
         }
+        report.stored.remove(report.removed.blobs, report.removed.bytes);
         report.links_waiting = (links.len() as u64).saturating_sub(report.links);
         garbage.emptied.remove(&self.registry.storage).await?;
         report.waiting = Swept {

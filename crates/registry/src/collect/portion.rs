@@ -79,6 +79,8 @@ pub(super) struct Unneeded {
     pub(super) blobs: Vec<DoomedBlob>,
     /// What did not fit
     pub(super) rest: Swept,
+    /// What is too young to be garbage
+    pub(super) young: Swept,
     /// Directories of blobs that hold none
     pub(super) emptied: Emptied,
 }
@@ -114,6 +116,14 @@ impl Gathered {
                 unneeded.blobs.push(blob);
             }
         }
+    }
+
+    /// Counts a blob that is too young to be garbage.
+    pub(super) fn pass_over(&self, size: u64) {
+        self.found.lock().1.young.add(Swept {
+            blobs: 1,
+            bytes: size,
+        });
     }
 
     /// Notes that the directory of `digest` holds nothing.

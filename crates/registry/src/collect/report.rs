@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use serde::{Deserialize, Serialize};
 use wharf_oci::Digest;
 use wharf_storage::layout::{InTree as _, Repository};
 
@@ -73,6 +74,8 @@ pub struct Garbage {
     pub findings: Vec<Finding>,
     /// How many records of deletions keep what they name.
     pub records: usize,
+    /// All that is stored, this garbage included.
+    pub(super) stored: Stored,
 }
 
 impl Garbage {
@@ -161,5 +164,28 @@ impl Swept {
     pub(super) fn add(&mut self, other: Self) {
         self.blobs += other.blobs;
         self.bytes += other.bytes;
+    }
+}
+
+/// What a store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Bytes of all blobs, each digest once: of what is needed as manifests state it, and of what is not as it is stored.
+    pub bytes: u64,
+    /// How many blobs these are, manifests among them.
+    pub blobs: u64,
+    /// How many repositories there are.
+    pub repositories: u64,
+}
+
+impl Stored {
+    pub(super) fn add(&mut self, blobs: u64, bytes: u64) {
+        self.blobs = self.blobs.saturating_add(blobs);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    pub(super) fn remove(&mut self, blobs: u64, bytes: u64) {
+        self.blobs = self.blobs.saturating_sub(blobs);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }

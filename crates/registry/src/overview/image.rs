@@ -42,6 +42,9 @@ const MOST_TAGS: usize = 10_000;
 /// How many manifests a repository may have among which referrers are looked for.
 const MOST_MANIFESTS: usize = 50_000;
 
+/// How many tags are looked at that may attach something to an image.
+const ATTACHED: usize = 20;
+
 /// How many names are asked of the store at once.
 const AT_ONCE: usize = 1000;
 
@@ -62,6 +65,8 @@ pub struct ImageDetails {
     pub tags: Vec<Tag>,
     /// How many there are; `None`: they are not looked for in a repository of so many tags.
     pub tags_total: Option<usize>,
+    /// The tags, which the client may see, by which something is attached to it: they are made of its digest, with an end such as `.sig`.
+    pub attached: Vec<Tag>,
     /// What is missing or damaged.
     pub problem: Option<String>,
     /// What was not looked for, and why.
@@ -168,6 +173,7 @@ impl Registry {
         let (tags, tags_total) = self
             .tags_at(name, (&digest, reference), rights, &mut left_out)
             .await?;
+        let attached = self.attached_by_tags(name, &digest, rights).await?;
         Ok(ImageDetails {
             digest,
             pushed: self.tree.links.since(&pointer).await?,
@@ -176,6 +182,7 @@ impl Registry {
             more_referrers,
             tags,
             tags_total,
+            attached,
             problem,
             left_out,
         })
@@ -239,6 +246,28 @@ impl Registry {
         let total = tags.len();
         tags.truncate(TAGS);
         Ok((tags, Some(total)))
+    }
+
+    /// The visible tags that are made of `digest`, as cosign makes them. In the order of the names they are neighbours: one look finds them.
+    async fn attached_by_tags(
+        &self,
+        name: &RepoName,
+        digest: &Digest,
+        rights: &dyn TagRights,
+    ) -> Result<Vec<Tag>> {
+        let start = format!("{}-{}", digest.algorithm(), digest.hex());
+        let mut walk = TagWalk::new(name, Some(&start));
+        let names = match self.next_tags(&mut walk, ATTACHED).await {
+            Ok(names) => names.unwrap_or_default(),
+            Err(Error::NameUnknown { .. }) => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        let tags = names.into_iter().map(|named| named.tag);
+        let is_attached = |tag: &Tag| {
+            let rest = tag.as_str().strip_prefix(start.as_str());
+            rest.is_some_and(|rest| rest.starts_with('.')) && rights.may_see(tag)
+        };
+        Ok(tags.filter(is_attached).collect())
     }
 
     /// The manifest `digest` with what it says, or why it cannot be shown.

@@ -12,6 +12,7 @@ use wharf_oci::{ArtifactKind, Digest, RepoName};
 use super::reads::Reads;
 use crate::{
     error::Result,
+    patience::turn,
     registry::Registry,
     tree::{
         manifest::{Facts, Purpose, Stored},
@@ -125,6 +126,23 @@ impl Registry {
         let reads = Reads::new(MANIFESTS);
         let members = self.members(name, digests.iter().copied(), true, &reads).await?;
         Ok(in_background(move || members.summaries(&digests)).await?)
+    }
+
+    /// The sizes of those of the manifests `digests` of `name` that can be read and state them, as a list shows them.
+    ///
+    /// # Errors
+    ///
+    /// As [`list_tags`](Self::list_tags).
+    pub async fn image_sizes(&self, name: &RepoName, digests: Vec<Digest>) -> Result<HashMap<Digest, u64>> {
+        let _turn = turn(&self.budget().lists).await?;
+        let reads = Reads::new(MANIFESTS);
+        let members = self.members(name, digests.iter().copied(), false, &reads).await?;
+        let sizes = in_background(move || {
+            let mut left = ADDED;
+            let sized = |digest: Digest| Some((digest, members.size(&digest, &mut left).ok()?));
+            digests.into_iter().filter_map(sized).collect()
+        });
+        Ok(sizes.await?)
     }
 
     /// The manifests `roots` of `name`, and those that they list, as many as there are `reads` for; with the platforms of the roots, if they

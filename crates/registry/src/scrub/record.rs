@@ -155,7 +155,7 @@ impl ScrubRecord {
     }
 
     /// Whether a blob is known to be damaged now.
-    pub(super) fn contains(&self, digest: &Digest) -> bool {
+    pub fn contains(&self, digest: &Digest) -> bool {
         self.state.lock().damaged.contains_key(digest)
     }
 

@@ -181,6 +181,11 @@ impl Facts {
         }
     }
 
+    /// Bytes of the manifest itself.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
     /// The blobs that its fields name, each with the size that the manifest states.
     pub(crate) fn sized_blobs(&self) -> impl Iterator<Item = (&Digest, u64)> {
         let fields = self.config.iter().chain(&self.layers).chain(&self.listed_blobs);

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use uuid::Uuid;
+use wharf_registry::Lease;
 use wharf_storage::{Storage, replicas};
 use wharf_workers::{State, Supervisor, WorkerStatus};
 
@@ -99,8 +100,14 @@ impl Replicas {
 
     async fn list(&self) -> wharf_storage::Result<Vec<wire::Replica>> {
         let replicas = replicas::serving(&self.storage).await?;
+        let leases = Lease::holders(&*self.storage).await?;
         let shown = replicas.into_iter().map(|replica| wire::Replica {
             own: replica.id == self.own,
+            leases: leases
+                .iter()
+                .filter(|(_, holder)| *holder == replica.id)
+                .map(|(worker, _)| worker.to_string())
+                .collect(),
             id: replica.id.to_string(),
             host: replica.host,
             address: replica.address,

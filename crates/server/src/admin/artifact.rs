@@ -67,17 +67,8 @@ pub struct Package {
 pub async fn read_artifact(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<ArtifactContent> {
     // It is never closed.
     let _turn = TURNS.acquire().await.ok();
-    let stored = registry.manifest(name, &Reference::Digest(*digest)).await?;
-    let parsed = spawn_blocking(move || ManifestView::parse_stored(&stored.bytes)).await;
-    let Ok(Ok(manifest)) = parsed else {
+    let Some(manifest) = manifest_of(registry, name, digest).await? else {
         return Ok(ArtifactContent::default());
-    };
-    let title = |layer: &Descriptor| {
-        let annotations = layer.annotations.as_ref();
-        annotations
-            .and_then(|annotations| annotations.get(TITLE))
-            .cloned()
-            .unwrap_or_default()
     };
     let config = match &manifest.config {
         Some(config) => {
@@ -99,11 +90,59 @@ pub async fn read_artifact(registry: &Registry, name: &RepoName, digest: &Digest
     })
 }
 
+/// The names of the files of the artifact `digest` of `name`, as in [`ArtifactContent::titles`]. Of the store it reads the manifest alone.
+///
+/// # Errors
+///
+/// As [`Registry::manifest`].
+pub async fn titles_of(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<Vec<String>> {
+    // It is never closed.
+    let _turn = TURNS.acquire().await.ok();
+    let manifest = manifest_of(registry, name, digest).await?;
+    let layers = manifest.map(|manifest| manifest.layers).unwrap_or_default();
+    Ok(layers.iter().map(title).collect())
+}
+
+/// What the manifest says; `None`: it cannot be understood.
+async fn manifest_of(registry: &Registry, name: &RepoName, digest: &Digest) -> Result<Option<ManifestView>> {
+    let stored = registry.manifest(name, &Reference::Digest(*digest)).await?;
+    let parsed = spawn_blocking(move || ManifestView::parse_stored(&stored.bytes)).await;
+    Ok(parsed.ok().and_then(std::result::Result::ok))
+}
+
+/// The name that an annotation gives to a file; empty without one.
+fn title(layer: &Descriptor) -> String {
+    let annotations = layer.annotations.as_ref();
+    let title = annotations.and_then(|annotations| annotations.get(TITLE));
+    title.cloned().unwrap_or_default()
+}
+
 /// Whether a media type, or the type of an artifact, is that of an SBOM.
 pub fn is_sbom(media_type: &str) -> bool {
     ["spdx", "cyclonedx", "syft"]
         .iter()
         .any(|format| media_type.contains(format))
+}
+
+/// What something that is attached to an image is to its users, by the type of the artifact: `signature`, `sbom`, `attestation` or `other`.
+pub fn kind_of_attached(media_type: &str) -> &'static str {
+    let has = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
+    match media_type {
+        _ if is_sbom(media_type) => "sbom",
+        _ if has(&["in-toto", "dsse", "attestation", "provenance", "openvex"]) => "attestation",
+        _ if has(&["cosign", "sigstore", "notary", "signature"]) => "signature",
+        _ => "other",
+    }
+}
+
+/// What cosign attaches to a manifest by tags that are made of its digest: the ends of the tags, and the kinds.
+const BY_TAGS: [(&str, &str); 3] = [("sig", "signature"), ("att", "attestation"), ("sbom", "sbom")];
+
+/// What is attached to an image by such a tag; `None`: the end of the tag does not say.
+pub fn kind_of_attached_tag(tag: &str) -> Option<&'static str> {
+    let (_, end) = tag.rsplit_once('.')?;
+    let (_, kind) = BY_TAGS.into_iter().find(|(known, _)| *known == end)?;
+    Some(kind)
 }
 
 /// What `read` makes of a blob that has no more than `longest` bytes.

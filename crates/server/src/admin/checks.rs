@@ -20,7 +20,7 @@ use wharf_registry::{
     Error as RegistryError, LeaseHolder, Options, Result, ScrubRecord,
     check::{
         CheckOptions, CheckTotals, CheckTurn, Checker, Finding, Image, ImageReference, Images, PATIENCE,
-        Progress, last_check,
+        Progress, Severity, last_check,
     },
 };
 use wharf_storage::Storage;
@@ -184,6 +184,21 @@ impl Checks {
             }),
             findings,
         })
+    }
+
+    /// How many damaged or missing things are known: those that the scrub has found, and those of the check that runs or ran last here. It
+    /// reads nothing of the store.
+    pub(crate) fn known_damage(&self) -> u64 {
+        let scrub = self.0.scrub.as_deref();
+        let is_of_scrub = |finding: &Finding| {
+            let blob = finding.problem.blob();
+            blob.is_some_and(|blob| scrub.is_some_and(|scrub| scrub.contains(blob)))
+        };
+        let state = self.0.state.lock();
+        let findings = state.findings.iter();
+        let broken =
+            findings.filter(|finding| finding.severity() == Severity::Broken && !is_of_scrub(finding));
+        scrub.map_or(0, |scrub| scrub.numbers().damaged) + broken.count() as u64
     }
 
     /// The worker that checks when it is asked to, and when it is its `turn`.

@@ -359,6 +359,9 @@ impl CollectionWorker {
         match self.collect().await {
             Ok(Collected::Done(report)) => {
                 log(&report);
+                if let Err(error) = collector.record_growth(&report).await {
+                    tracing::warn!(%error, "what is stored today cannot be recorded");
+                }
                 let pause = report.again.map_or(self.interval, sooner);
                 (pause, Ended::Done(report))
             }

@@ -1,5 +1,7 @@
 //! In what two images differ: sizes, configurations, layers and files.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use wharf_layers::{Changes, Tree};
 use wharf_oci::{Digest, RepoName, changed_parts};
@@ -71,8 +73,7 @@ pub async fn compare_images(
         return Ok(shown);
     }
     shown.config = compared_configs(registry, name, [&old, &new], &mut shown.left_out).await?;
-    let turn = files.all_turns().await?;
-    match changed_files(registry, files, name, [&old, &new], &turn).await? {
+    match remembered_changes(registry, files, name, [&old, &new]).await? {
         Ok(changes) => page_of(&changes, &wanted, &mut shown),
         Err(why) => shown.left_out.push(format!("files: {why}")),
     }
@@ -165,6 +166,30 @@ async fn compared_configs(
         after: after.map(text),
     });
     Ok(changed.collect())
+}
+
+/// As [`changed_files`], once for all pages.
+async fn remembered_changes(
+    registry: &Registry,
+    files: &LayerFiles,
+    name: &RepoName,
+    images: [&ImageParts; 2],
+) -> Result<Result<Arc<Changes>, String>> {
+    let digests = images.map(|image| image.digest);
+    if let Some(changes) = files.compared(&digests) {
+        return Ok(Ok(changes));
+    }
+    let turn = files.all_turns().await?;
+    // Another page of the same comparison may have had the turn before.
+    if let Some(changes) = files.compared(&digests) {
+        return Ok(Ok(changes));
+    }
+    let changes = changed_files(registry, files, name, images, &turn).await?;
+    Ok(changes.map(|changes| {
+        let changes = Arc::new(changes);
+        files.remember(digests, Arc::clone(&changes));
+        changes
+    }))
 }
 
 /// The files that are not the same, or why they were not compared, in words. What was read of layers is remembered, so that a request that

@@ -12,6 +12,7 @@ use std::{
 use quick_cache::{Weighter, sync::Cache};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use wharf_budget::{Budget, Exhausted, HEAVY, Permit, Share};
+use wharf_layers::{Change, Changes};
 use wharf_oci::{Digest, RepoName};
 use wharf_registry::{Error, PartsWanted, Registry, Result, TagRights};
 use wharf_storage::ErrorKind;
@@ -36,6 +37,12 @@ const IN_MEMORY: u64 = 48 << 20;
 /// How many layers are remembered, about.
 const LAYERS: usize = 1000;
 
+/// Bytes of what is remembered of comparisons: one of two images without a common file fits.
+const COMPARED_IN_MEMORY: u64 = 32 << 20;
+
+/// How many comparisons are remembered, about: so few that the cache is of one piece, in which the largest one finds room.
+const COMPARISONS: usize = 30;
+
 /// Reads layers, some at a time, and remembers what they hold by their digests. Clones share it.
 #[derive(Clone)]
 pub struct LayerFiles(Arc<Inner>);
@@ -43,6 +50,7 @@ pub struct LayerFiles(Arc<Inner>);
 struct Inner {
     share: Share,
     known: Cache<Digest, Known, ByMemory>,
+    compared: Cache<[Digest; 2], Arc<Changes>, ByMemory>,
 }
 
 /// What is remembered of a layer.
@@ -58,6 +66,16 @@ struct ByMemory;
 impl Weighter<Digest, Known> for ByMemory {
     fn weight(&self, _: &Digest, known: &Known) -> u64 {
         (size_of::<(Digest, Known)>() + size_of::<LayerIndex>() + known.index.weight) as u64
+    }
+}
+
+impl Weighter<[Digest; 2], Arc<Changes>> for ByMemory {
+    fn weight(&self, _: &[Digest; 2], changes: &Arc<Changes>) -> u64 {
+        let lists = [&changes.added, &changes.removed, &changes.changed];
+        let all = lists.into_iter().flatten();
+        let weight =
+            |change: &Change| size_of::<Change>() + change.path.len() + change.what.len() * size_of::<&str>();
+        (size_of::<[Digest; 2]>() + size_of::<Changes>() + all.map(weight).sum::<usize>()) as u64
     }
 }
 
@@ -80,6 +98,7 @@ impl LayerFiles {
         Self(Arc::new(Inner {
             share,
             known: Cache::with_weighter(LAYERS, IN_MEMORY, ByMemory),
+            compared: Cache::with_weighter(COMPARISONS, COMPARED_IN_MEMORY, ByMemory),
         }))
     }
 
@@ -108,6 +127,17 @@ impl LayerFiles {
             deadline: Instant::now() + PATIENCE,
             takes_parts,
         })
+    }
+
+    /// In which files two images differ, by the digests of their manifests, if that is remembered. The digests say all of both images, so
+    /// it never goes stale.
+    pub(super) fn compared(&self, images: &[Digest; 2]) -> Option<Arc<Changes>> {
+        self.0.compared.get(images)
+    }
+
+    /// Remembers in which files two images differ.
+    pub(super) fn remember(&self, images: [Digest; 2], changes: Arc<Changes>) {
+        self.0.compared.insert(images, changes);
     }
 
     /// What is remembered of the layer `digest`.

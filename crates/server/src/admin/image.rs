@@ -39,6 +39,7 @@ pub async fn show_image(
         more_referrers: details.more_referrers,
         tags: details.tags.iter().map(Tag::to_string).collect(),
         tags_total: details.tags_total,
+        attached_tags: details.attached.iter().map(Tag::to_string).collect(),
         problem: details.problem,
         left_out: details.left_out.into_iter().chain(unread).collect(),
         pulls: shown_pulls(pulls.as_ref(), |pulls| {

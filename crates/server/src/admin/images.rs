@@ -1,15 +1,24 @@
 //! Repositories, tags and images, as lists show them.
 
+use std::collections::HashMap;
+
+use futures_util::future::join;
 use wharf_activity::{Counted, PullCount};
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_registry::{
-    ImageSummary, Registry, RepositoriesWanted, RepositorySight, Result, TagRights, TagsWanted,
-    UntaggedWanted,
+    Attached, Attachments, ImageSummary, Registry, RepositoriesWanted, RepositorySight, Result, TagRights,
+    TagRow, TagsWanted, UntaggedWanted,
 };
 
-use super::{pulls::PullCounts, shown::time, wire};
+use super::{
+    artifact::{kind_of_attached, kind_of_attached_tag},
+    pulls::PullCounts,
+    shown::time,
+    wire,
+};
 
-/// The tags of `name` that are `wanted`, and that a client with these `rights` may see.
+/// The tags of `name` that are `wanted`, and that a client with these `rights` may see; with what is attached to their images, if that is
+/// asked for.
 ///
 /// # Errors
 ///
@@ -18,14 +27,29 @@ pub async fn list_tags(
     registry: &Registry,
     pulls: &PullCounts,
     name: &RepoName,
-    wanted: TagsWanted<'_>,
+    (wanted, with_attached): (TagsWanted<'_>, bool),
     rights: &dyn TagRights,
 ) -> Result<wire::TagPage> {
-    let page = registry.list_tags(name, wanted, rights).await?;
+    let attachments = async {
+        match with_attached {
+            true => registry.attachments(name, rights).await,
+            false => Ok(None),
+        }
+    };
+    let (page, attachments) = join(registry.list_tags(name, wanted, rights), attachments).await;
+    let page = page?;
+    let attached = attached(registry, name, &page.tags, attachments).await;
+    // A list is worth having without it.
+    let attached = attached.unwrap_or_else(|error| {
+        tracing::debug!(%error, "what is attached to images cannot be told; a list is shown without it");
+        HashMap::new()
+    });
+    let attached = |digest: Option<&Digest>| Some(kinds(attached.get(digest?)?));
     let names: Vec<&str> = page.tags.iter().map(|row| row.tag.as_str()).collect();
     let (pulls, problem) = pulls.of(name, &names, &[]).await;
     let tags = page.tags.into_iter().map(|row| wire::ListedTag {
         pulls: shown_pulls(pulls.as_ref(), |pulls| pulls.tags.get(row.tag.as_str()).copied()),
+        attached: attached(row.digest.as_ref()).unwrap_or_default(),
         tag: row.tag.to_string(),
         digest: row.digest.map(|digest| digest.to_string()),
         pushed: time(row.pushed),
@@ -37,6 +61,38 @@ pub async fn list_tags(
         next: page.next.map(|place| place.to_string()),
         problem,
     })
+}
+
+/// What is attached to the images of `tags`.
+async fn attached(
+    registry: &Registry,
+    name: &RepoName,
+    tags: &[TagRow],
+    attachments: Result<Option<Attachments>>,
+) -> Result<HashMap<Digest, Attached>> {
+    match attachments? {
+        Some(attachments) => {
+            let digests: Vec<Digest> = tags.iter().filter_map(|row| row.digest).collect();
+            registry.attached(name, &digests, &attachments).await
+        }
+        None => Ok(HashMap::new()),
+    }
+}
+
+/// What is attached to an image: each kind once.
+fn kinds(attached: &Attached) -> Vec<String> {
+    let by_type = attached.types.iter().map(|stated| kind_of_attached(stated));
+    let by_tag = attached
+        .tags
+        .iter()
+        .filter_map(|tag| kind_of_attached_tag(tag.as_str()));
+    let in_index = attached.has_attestations.then_some("attestation");
+    let all: Vec<&str> = by_type.chain(by_tag).chain(in_index).collect();
+    let kinds = ["signature", "sbom", "attestation", "other"].into_iter();
+    kinds
+        .filter(|kind| all.contains(kind))
+        .map(str::to_owned)
+        .collect()
 }
 
 /// The manifests of `name` that no tag reaches and that are `wanted`, for a client with these `rights`.

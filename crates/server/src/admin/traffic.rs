@@ -11,31 +11,41 @@ use super::{pulls::PullCounts, shown::time, wire};
 /// How many images are shown.
 const IMAGES: usize = 20;
 
-/// Among how many tags those without a pull are looked for.
+/// Among how many tags those without a pull are looked for, and in how many repositories.
 const TAGS: usize = 2000;
+const REPOSITORIES: usize = 2000;
 
-/// How many tags are asked for at once.
+/// Among how many tags of one repository.
 const AT_ONCE: usize = 200;
 
-/// What happened on each day, and which images are pulled most, and never.
+/// What happened on each day, what was stored, and which images are pulled most, and never.
 ///
 /// # Errors
 ///
 /// Errors of the store.
 pub async fn show_traffic(registry: &Registry, pulls: &PullCounts) -> Result<wire::Traffic> {
+    let (growth, unread) = growth(registry).await;
+    let mut problems: Vec<String> = unread.into_iter().collect();
     let Some(all) = pulls.all().await? else {
         let text = "nothing is counted, because there is no activity log (`activity.disabled`), or the store can only be read";
+        problems.push(text.to_owned());
         return Ok(wire::Traffic {
-            problem: Some(text.to_owned()),
+            growth,
+            problem: said(&problems),
             ..wire::Traffic::default()
         });
     };
-    let (never, problem) = match all.is_complete && !all.has_forgotten {
-        true => never_pulled(registry, &all).await?,
+    let never = match all.is_complete && !all.has_forgotten {
+        true => {
+            let (never, problem) = never_pulled(registry, &all).await?;
+            problems.extend(problem);
+            never
+        }
         false => {
             let text =
                 "which images were never pulled is not known: counts were forgotten, or cannot be read";
-            (Vec::new(), Some(text.to_owned()))
+            problems.push(text.to_owned());
+            Vec::new()
         }
     };
     let days = all.days.iter().map(|(date, day)| wire::TrafficDay {
@@ -43,15 +53,42 @@ pub async fn show_traffic(registry: &Registry, pulls: &PullCounts) -> Result<wir
         pulls: day.pulls,
         pushes: day.pushes,
         received: day.received,
+        sent: day.sent,
         refused: day.refused,
     });
     Ok(wire::Traffic {
         since: all.since.map(|since| time(since.into())),
         days: days.collect(),
+        growth,
         most: most_pulled(&all),
         never,
-        problem,
+        problem: said(&problems),
     })
+}
+
+fn said(problems: &[String]) -> Option<String> {
+    (!problems.is_empty()).then(|| problems.join("; "))
+}
+
+/// What was stored on each day, and why that is left out: it cannot be read. The page is worth having without it.
+async fn growth(registry: &Registry) -> (Vec<wire::StoredDay>, Option<String>) {
+    match registry.growth().await {
+        Ok(days) => {
+            let days = days.into_iter().map(|(date, day)| wire::StoredDay {
+                day: date.into(),
+                measured: time(day.measured),
+                bytes: day.stored.bytes,
+                blobs: day.stored.blobs,
+                repositories: day.stored.repositories,
+            });
+            (days.collect(), None)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "what was stored on each day cannot be read; traffic is shown without it");
+            let text = "what was stored on each day cannot be read; the server's log says why";
+            (Vec::new(), Some(text.to_owned()))
+        }
+    }
 }
 
 /// The tags that were pulled most.
@@ -77,47 +114,87 @@ async fn never_pulled(
     registry: &Registry,
     all: &AllPulls,
 ) -> Result<(Vec<wire::UnpulledImage>, Option<String>)> {
-    let (mut found, mut looked, mut last) = (Vec::new(), 0, None::<RepoName>);
-    let is_whole = 'names: loop {
+    let mut search = Search {
+        found: Vec::new(),
+        tags: 0,
+        repositories: 0,
+        is_whole: true,
+    };
+    let mut last = None::<RepoName>;
+    loop {
         let (names, more) = registry.names_after(last.as_ref()).await?;
         for name in &names {
-            let pulled = all.repositories.get(name.as_str());
-            let wanted = TagsWanted {
-                matching: None,
-                order: Order::Name,
-                after: None,
-                limit: AT_ONCE,
-            };
-            let page = match registry.list_tags(name, wanted, &EveryTag).await {
-                Ok(page) => page,
-                // Deleted meanwhile.
-                Err(Error::NameUnknown { .. }) => continue,
-                Err(error) => return Err(error),
-            };
-            looked += page.tags.len();
-            let is_pulled = |tag: &str| pulled.is_some_and(|pulled| pulled.tags.contains_key(tag));
-            let unpulled = page.tags.into_iter().filter(|row| !is_pulled(row.tag.as_str()));
-            found.extend(unpulled.map(|row| wire::UnpulledImage {
-                repository: name.to_string(),
-                tag: row.tag.to_string(),
-                size: row.image.size,
-                pushed: time(row.pushed),
-            }));
-            if looked >= TAGS || page.next.is_some() {
-                break 'names false;
+            if search.is_full() {
+                search.is_whole = false;
+                return Ok(search.end());
             }
+            search.look_into(registry, name, all).await?;
         }
         last = names.last().cloned();
         if !more || last.is_none() {
-            break true;
+            return Ok(search.end());
         }
-    };
-    found.sort_by_key(|image| Reverse(image.size));
-    found.truncate(IMAGES);
-    let problem = (!is_whole).then(|| {
-        format!("images that were never pulled were looked for among the first {looked} tags alone, at most {AT_ONCE} of a repository")
-    });
-    Ok((found, problem))
+    }
+}
+
+/// A search for tags that were not pulled.
+struct Search {
+    found: Vec<wire::UnpulledImage>,
+    /// How many tags it has looked at
+    tags: usize,
+    /// How many repositories it has looked into
+    repositories: usize,
+    /// Whether it has left no tag out
+    is_whole: bool,
+}
+
+impl Search {
+    /// Whether it has looked at as much as one answer may cost.
+    fn is_full(&self) -> bool {
+        self.tags >= TAGS || self.repositories >= REPOSITORIES
+    }
+
+    /// Looks at the first tags of the repository `name`: one with many leaves room for others.
+    async fn look_into(&mut self, registry: &Registry, name: &RepoName, all: &AllPulls) -> Result<()> {
+        let wanted = TagsWanted {
+            matching: None,
+            order: Order::Name,
+            after: None,
+            limit: AT_ONCE.min(TAGS - self.tags),
+        };
+        self.repositories += 1;
+        let page = match registry.list_tags(name, wanted, &EveryTag).await {
+            Ok(page) => page,
+            // Deleted meanwhile.
+            Err(Error::NameUnknown { .. }) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        self.tags += page.tags.len();
+        self.is_whole &= page.next.is_none();
+        let pulled = all.repositories.get(name.as_str());
+        let is_pulled = |tag: &str| pulled.is_some_and(|pulled| pulled.tags.contains_key(tag));
+        let unpulled = page.tags.into_iter().filter(|row| !is_pulled(row.tag.as_str()));
+        self.found.extend(unpulled.map(|row| wire::UnpulledImage {
+            repository: name.to_string(),
+            tag: row.tag.to_string(),
+            size: row.image.size,
+            pushed: time(row.pushed),
+        }));
+        Ok(())
+    }
+
+    /// The largest that were found, and why some may be missing.
+    fn end(mut self) -> (Vec<wire::UnpulledImage>, Option<String>) {
+        self.found.sort_by_key(|image| Reverse(image.size));
+        self.found.truncate(IMAGES);
+        let problem = (!self.is_whole).then(|| {
+            format!(
+                "images that were never pulled were looked for among {} tags of {} repositories alone, at most {AT_ONCE} of each",
+                self.tags, self.repositories
+            )
+        });
+        (self.found, problem)
+    }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub use retention::{
 };
 pub use search::{SearchHit, SearchMatch, SearchPage};
 pub use sessions::{EndedSessions, Session, SessionList};
-pub use traffic::{PulledImage, Traffic, TrafficDay, UnpulledImage};
+pub use traffic::{PulledImage, StoredDay, Traffic, TrafficDay, UnpulledImage};
 pub use upkeep::{
     Authority, CertificateState, Certificates, ScrubRound, ScrubState, ServerConfiguration, Setting,
     ShownCertificate,
@@ -152,6 +152,9 @@ pub struct Replica {
     /// Whether it is the one that answers.
     #[serde(default)]
     pub own: bool,
+    /// The work that it does for all servers of the bucket, such as `scrub` and `retention`, as long as it has the lease of that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leases: Vec<String>,
 }
 
 /// A page of the users in the password file.
@@ -459,6 +462,10 @@ pub struct PastManifest {
     pub current: bool,
     /// Whether the repository still has it, so that the tag can go back.
     pub available: bool,
+    /// Bytes of configurations and layers, of all platforms, each digest counted once; absent where they are not known, and of all but the
+    /// latest 200 manifests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
 }
 
 /// The manifest to which a tag is to go back.

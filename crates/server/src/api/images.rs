@@ -55,6 +55,7 @@ pub(crate) fn tags(call: Call) -> BoxFuture<'static, Result<Answer>> {
         };
         let admin = &call.shared.admin;
         let rights = RightsToTags::new(call.rights, call.shared.access.clone(), &name);
+        let wanted = (wanted, call.query.get("with").is_some());
         Answer::large_json(admin::list_tags(&call.registry, &admin.pulls, &name, wanted, &rights).await?)
             .await
     }

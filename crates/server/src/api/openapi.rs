@@ -117,6 +117,7 @@ fn in_query(parameter: &Parameter) -> Value {
         Form::Time => json!({"type": "string", "format": "date-time"}),
         Form::Action => json!({"type": "string", "enum": Action::ALL.map(Action::as_str)}),
         Form::Order => json!({"type": "string", "enum": Order::ALL.map(Order::as_str)}),
+        Form::OneOf(words) => json!({"type": "string", "enum": words}),
         Form::UpTo(most) => json!({"type": "integer", "minimum": 1, "maximum": most}),
     };
     json!({

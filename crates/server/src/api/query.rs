@@ -35,6 +35,8 @@ pub(crate) enum Form {
     Action,
     /// The name of an order of a list.
     Order,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
 }
 
 /// The parameters of a request, each once.
@@ -118,6 +120,7 @@ fn checked(parameter: &Parameter, value: Cow<'_, str>) -> Result<String> {
         )),
         Form::Action => one_of(&Action::ALL.map(Action::as_str), name, value),
         Form::Order => one_of(&Order::ALL.map(Order::as_str), name, value),
+        Form::OneOf(words) => one_of(words, name, value),
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     fields::query_of,
     lists::foot,
     names,
-    subject::{ask, described, kind_of_type, overview},
+    subject::{ask, described, overview},
 };
 use crate::{
     admin::{self, ArtifactContent, Packages, wire},
@@ -43,7 +43,7 @@ fn kind(manifest: &wire::Manifest) -> &str {
     if types.iter().any(|media_type| media_type.contains("wasm")) {
         return "wasm";
     }
-    let mut kinds = types.iter().map(|media_type| kind_of_type(media_type));
+    let mut kinds = types.iter().map(|media_type| admin::kind_of_attached(media_type));
     kinds.find(|kind| *kind != "other").unwrap_or(&manifest.kind)
 }
 
@@ -235,7 +235,7 @@ pub(super) fn download(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             .ok_or_else(Failure::no_page)?;
         let registry = &call.shared.app.registry;
         let titles = match found.digest.parse::<ParsedDigest>() {
-            Ok(digest) => admin::read_artifact(registry, &name, &digest).await?.titles,
+            Ok(digest) => admin::titles_of(registry, &name, &digest).await?,
             Err(_) => Vec::new(),
         };
         let digest = layer

@@ -3,9 +3,11 @@
 use std::sync::LazyLock;
 
 use wharf_oci::{RepoName, instruction};
-use wharf_pages::{Build, BuildStep, Digest, LONG_LIMIT, Layer, Line, Page, Pair, Shown, TABLE_LIMIT};
+use wharf_pages::{
+    BaseImage, Build, BuildStep, Digest, LONG_LIMIT, Layer, Line, Page, Pair, Shown, TABLE_LIMIT,
+};
 
-use super::call::Call;
+use super::{base::Base, call::Call};
 use crate::admin::wire;
 
 /// The instructions of Dockerfiles.
@@ -20,15 +22,18 @@ pub(super) fn of(
     page: &Page,
     (name, digest): (&RepoName, &str),
     manifest: &wire::Manifest,
+    base: Option<Base>,
 ) -> Option<Build> {
     if manifest.layers.is_empty() && manifest.config.is_none() {
         return None;
     }
+    let (base_layers, base_steps) = base.as_ref().map_or((0, 0), |base| (base.layers, base.steps));
     let step = |number: usize| manifest.history.get(number).map(made).unwrap_or_default();
     let layers = manifest.layers.iter().enumerate().map(|(number, layer)| {
         let step = layer.step.map(step).unwrap_or_default();
         let number = number + 1;
         Layer {
+            base: number <= base_layers,
             number: number as u64,
             size: Some(layer.part.size),
             step: Shown::of(step, TABLE_LIMIT),
@@ -45,6 +50,7 @@ pub(super) fn of(
         let made = made(step);
         let (word, rest) = split(&made);
         BuildStep {
+            base: number < base_steps,
             word: Line::from(word),
             rest: Shown::of(rest, LONG_LIMIT),
             size: sizes(number),
@@ -58,6 +64,11 @@ pub(super) fn of(
     Some(Build {
         layers: layers.collect(),
         layers_total: manifest.layers_total as u64,
+        base: base.map(|base| BaseImage {
+            href: call.url(&format!("/image/{}", base.here)),
+            name: Line::from(base.name),
+            layers: base.layers as u64,
+        }),
         steps: steps.collect(),
         config: config.map(|config| facts(page, config)).unwrap_or_default(),
         env: env.collect(),

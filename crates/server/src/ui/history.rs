@@ -53,6 +53,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                     restore: format!("{}?{restore}", call.url(&format!("/rollback/{image}"))),
                     current: entry.current,
                     available: entry.available,
+                    size: entry.size,
                     digest: Digest::from(entry.digest),
                 }
             })

@@ -6,13 +6,13 @@ use wharf_pages::{Build, Digest, Image, ImagePlatform, LONG_LIMIT, Line, Pair, S
 
 use super::{
     answer::Answer,
-    artifact, build,
+    artifact, base, build,
     call::Call,
     failure::Result,
     fields::query_of,
     forms::optional_time,
     names,
-    subject::{ask, attached_by_tags, described, is_attestation, overview, recent, subject},
+    subject::{ask, described, is_attestation, overview, recent, subject},
 };
 use crate::admin::wire;
 
@@ -22,7 +22,6 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let (name, reference) = names::image(call.rest)?;
         let found = ask(call, &name, &reference.to_string()).await?;
         let history = recent(call, &name, &reference);
-        let attached = attached_by_tags(call, &name, &found.digest);
         let chosen = chosen(call, &found);
         let child = async {
             match &chosen {
@@ -31,8 +30,8 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 None => None,
             }
         };
-        let (history, attached, child) = join!(history, attached, child);
-        let mut subject = subject(call, (&name, &reference), &found, attached);
+        let (history, child) = join!(history, child);
+        let mut subject = subject(call, (&name, &reference), &found);
         subject.recent = history;
         let kind = found.manifest.as_ref().map(|manifest| manifest.kind.as_str());
         let is_image = matches!(kind, None | Some("image" | "cache"));
@@ -49,12 +48,17 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 .map(|manifest| (found.digest.as_str(), manifest)),
         };
         let page = call.page();
-        let build = shown.and_then(|(digest, manifest)| build::of(call, &page, (&name, digest), manifest));
         let platforms = found
             .manifest
             .as_ref()
             .map(|manifest| platforms(call, (&name, &reference), manifest, chosen.as_deref()));
         let labels = labels(&found, shown.map(|(_, manifest)| manifest));
+        let base = match shown {
+            Some((_, manifest)) => base::of(call, &name, &labels, manifest).await,
+            None => None,
+        };
+        let build =
+            shown.and_then(|(digest, manifest)| build::of(call, &page, (&name, digest), manifest, base));
         subject.description = described(&labels).map(|text| Shown::of(text, LONG_LIMIT));
         let built = shown.and_then(|(_, manifest)| manifest.config.as_ref());
         subject.built = built.and_then(|config| optional_time(config.created.as_ref()));
@@ -75,7 +79,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
 }
 
 /// The digest of the child of an index that is shown: that of the platform in the query, or that which most clients pull.
-fn chosen(call: Call<'_>, found: &wire::Image) -> Option<String> {
+pub(super) fn chosen(call: Call<'_>, found: &wire::Image) -> Option<String> {
     let children = &found.manifest.as_ref()?.children;
     let images = || children.iter().filter(|child| !is_attestation(child));
     let wanted = call.query.get("platform");
@@ -123,7 +127,7 @@ fn platforms(
 }
 
 /// The annotations of the manifest, and of the one that is shown, with the labels of its configuration.
-fn labels(found: &wire::Image, shown: Option<&wire::Manifest>) -> Vec<(String, String)> {
+pub(super) fn labels(found: &wire::Image, shown: Option<&wire::Manifest>) -> Vec<(String, String)> {
     let mut labels = std::collections::BTreeMap::new();
     let configuration = shown.and_then(|manifest| manifest.config.as_ref());
     let of_configuration = configuration.into_iter().flat_map(|config| &config.labels);

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use wharf_pages::{Banner, Caller, Lang, Line, NavGroup, NavItem, Page, Theme, Tone, assets};
 
 use super::{call::Call, cookies::Cookie, csrf, notice, visitor::can_sign_in};
-use crate::health::Health;
+use crate::{admin::Checks, health::Health};
 
 /// Name of the registry where the operator has chosen none.
 const TITLE: &str = "wharf";
@@ -129,10 +129,19 @@ impl Call<'_> {
                     icon,
                     label,
                     current: path == self.nav,
+                    count: self.count(path),
                 })
                 .collect(),
         });
         groups.filter(|group| !group.items.is_empty()).collect()
+    }
+
+    /// What stands beside an entry of the navigation: how much is damaged.
+    fn count(self, path: &str) -> u64 {
+        let checks = self.shared.app.services.admin.checks.as_ref();
+        checks
+            .filter(|_| path == "/checks")
+            .map_or(0, Checks::known_damage)
     }
 
     fn is_shown(self, sees: Sees) -> bool {

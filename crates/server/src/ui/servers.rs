@@ -1,7 +1,7 @@
 //! This server, the replicas beside it, and what runs beside requests.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{FailingCheck, Line, Replica, Servers, Time, Tone, Worker};
+use wharf_pages::{FailingCheck, Line, Page, Replica, Servers, Time, Tone, Worker};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::{admin::wire, api::problem::Problem};
@@ -13,6 +13,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let started =
             Time::parse(&server.started).ok_or_else(|| Problem::failed("a start without a time"))?;
         let replicas = server.replicas.unwrap_or_default();
+        let page = call.page();
         let replicas = replicas.into_iter().map(|replica| Replica {
             tone: match replica.state.as_str() {
                 "ready" => Tone::Good,
@@ -22,7 +23,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             differs: replica.version != server.version,
             host: Line::from(replica.host),
             state: replica.state,
-            leases: Line::default(),
+            leases: Line::from(work(&page, &replica.leases)),
             version: Line::from(replica.version),
             address: Line::from(replica.address),
             started: Time::parse(&replica.started),
@@ -43,14 +44,24 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             reason: Line::from(reason),
         });
         Ok(Answer::page(Servers {
-            page: call.page(),
             failing: failing.collect(),
-            commit: server.commit,
+            commit: format!("{} · {}", server.commit, server.build),
             engine: server.engine,
             started,
             replicas: replicas.collect(),
             workers: workers.collect(),
+            page,
         }))
     }
     .boxed()
+}
+
+/// The names of what a server does for all of them.
+fn work(page: &Page, leases: &[String]) -> String {
+    let names = leases.iter().map(|lease| match lease.as_str() {
+        "scrub" => page.t("scrub").attr(),
+        "retention" => page.t("retention.title").attr(),
+        other => other.to_owned(),
+    });
+    names.collect::<Vec<_>>().join(", ")
 }

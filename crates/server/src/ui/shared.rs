@@ -6,7 +6,7 @@ use http::request::Parts;
 use tokio::sync::Semaphore;
 use wharf_http::{RequestContext, location};
 
-use super::cookies::Cookies;
+use super::{cookies::Cookies, descriptions::Descriptions};
 use crate::{
     api::{Api, site::Site},
     call::App,
@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) root: String,
     /// Places of pages that are being written: they are few, because that is work for the processor, on threads that the store needs, too.
     pub(super) writers: Arc<Semaphore>,
+    /// The descriptions of repositories that were shown.
+    pub(super) descriptions: Descriptions,
 }
 
 impl Shared {
@@ -40,6 +42,7 @@ impl Shared {
             options,
             root,
             writers: Arc::new(Semaphore::new(writers())),
+            descriptions: Descriptions::default(),
         })
     }
 

@@ -1,12 +1,11 @@
 //! What images and other artifacts share: the head of their pages, what is attached, and what stands at their side.
 
-use futures_util::future::join_all;
 use wharf_access::Verb;
 use wharf_oci::{Reference, RepoName};
 use wharf_pages::{Digest, Line, Link, RecentManifest, Referrer, ReferrerGroup, Section, Subject};
 
 use super::{call::Call, commands, failure::Result, fields::query_of, forms::optional_time, names};
-use crate::admin::{is_sbom, wire};
+use crate::admin::{kind_of_attached, kind_of_attached_tag, wire};
 
 /// Entries of the history of a tag that are shown beside an image.
 const RECENT: &str = "5";
@@ -22,7 +21,6 @@ pub(super) fn subject(
     call: Call<'_>,
     (name, reference): (&RepoName, &Reference),
     found: &wire::Image,
-    by_tags: Vec<(&'static str, String)>,
 ) -> Subject {
     let manifest = found.manifest.as_ref();
     let digest = Digest::from(found.digest.as_str());
@@ -80,17 +78,12 @@ pub(super) fn subject(
         raw: format!("{}/v2/{name}/manifests/{digest}", call.shared.app.options.prefix),
         digest,
     };
-    add_attached(call, &mut subject, found, by_tags);
+    add_attached(call, &mut subject, found);
     subject
 }
 
 /// Adds what is attached: by a subject, by a tag, or in the index itself.
-fn add_attached(
-    call: Call<'_>,
-    subject: &mut Subject,
-    found: &wire::Image,
-    by_tags: Vec<(&'static str, String)>,
-) {
+fn add_attached(call: Call<'_>, subject: &mut Subject, found: &wire::Image) {
     let href = |reference: &str| {
         let between = if reference.contains(':') { '@' } else { ':' };
         call.url(&format!("/image/{}{between}{reference}", subject.repository))
@@ -105,11 +98,11 @@ fn add_attached(
             label: Line::from(stated),
             size: Some(referrer.part.size),
         };
-        (kind_of_type(stated), item)
+        (kind_of_attached(stated), item)
     });
-    let by_tags = by_tags.into_iter().map(|(kind, tag)| {
+    let by_tags = attached_by_tags(found).map(|(kind, tag)| {
         let item = Referrer {
-            href: href(&tag),
+            href: href(tag),
             label: Line::from(tag),
             size: None,
         };
@@ -143,17 +136,6 @@ fn add_attached(
     subject.referrer_groups = groups;
 }
 
-/// The kind of what has this type, among the kinds of attached artifacts.
-pub(super) fn kind_of_type(media_type: &str) -> &'static str {
-    let has = |words: &[&str]| words.iter().any(|word| media_type.contains(word));
-    match media_type {
-        _ if is_sbom(media_type) => "sbom",
-        _ if has(&["in-toto", "dsse", "attestation", "provenance", "openvex"]) => "attestation",
-        _ if has(&["cosign", "sigstore", "notary", "signature"]) => "signature",
-        _ => "other",
-    }
-}
-
 /// What the service shows of an image.
 ///
 /// # Errors
@@ -184,21 +166,10 @@ pub(super) async fn recent(call: Call<'_>, name: &RepoName, reference: &Referenc
     entries.collect()
 }
 
-/// What cosign attaches to a manifest by tags that are made of its digest: the ends of the tags, and the kinds.
-const BY_TAGS: [(&str, &str); 3] = [("sig", "signature"), ("att", "attestation"), ("sbom", "sbom")];
-
-pub(super) async fn attached_by_tags(
-    call: Call<'_>,
-    name: &RepoName,
-    digest: &str,
-) -> Vec<(&'static str, String)> {
-    let start = digest.replace(':', "-");
-    let ask = BY_TAGS.map(|(end, kind)| {
-        let tag = format!("{start}.{end}");
-        async move { ask(call, name, &tag).await.is_ok().then_some((kind, tag)) }
-    });
-    let found = join_all(ask).await;
-    found.into_iter().flatten().collect()
+/// What is attached to an image by tags.
+fn attached_by_tags(found: &wire::Image) -> impl Iterator<Item = (&'static str, &str)> {
+    let tags = found.attached_tags.iter();
+    tags.filter_map(|tag| Some((kind_of_attached_tag(tag)?, tag.as_str())))
 }
 
 /// Whether a child of an index is an attestation, and not an image.

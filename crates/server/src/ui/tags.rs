@@ -3,12 +3,13 @@
 use futures_util::{FutureExt as _, future::BoxFuture, join};
 use wharf_access::Verb;
 use wharf_oci::RepoName;
-use wharf_pages::{Digest, Line, Link, Pages, TagPlatform, TagRow, Tags};
+use wharf_pages::{Digest, LONG_LIMIT, Line, Link, Pages, Shown, TagPlatform, TagRow, Tags};
 
 use super::{
     answer::Answer,
     call::Call,
     commands,
+    described::description,
     failure::Result,
     fields::query_of,
     forms::optional_time,
@@ -43,13 +44,17 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             false => join!(summary, tagged(call, &name, sort)),
         };
         let list = list?;
+        let description = match shows_untagged || call.query.is_set("cursor") {
+            true => None,
+            false => description(call, &name, &list.rows).await,
+        };
         // It is about the whole repository; its tags are shown without it as well.
         let summary = summary.ok().and_then(|page| page.repositories.into_iter().next());
         Ok(Answer::page(view(
             call,
             &name,
             (sort, shows_untagged),
-            summary,
+            (summary, description),
             list,
         )))
     }
@@ -72,6 +77,7 @@ async fn tagged(call: Call<'_>, name: &RepoName, sort: &str) -> Result<List> {
         ("sort", sort),
         ("cursor", call.query.get("cursor")),
         ("limit", ROWS),
+        ("with", "attached"),
     ];
     let found: wire::TagPage = call.ask("listTags", &query).await?;
     let maker = Rows::new(call, name);
@@ -107,7 +113,7 @@ fn view(
     call: Call<'_>,
     name: &RepoName,
     (sort, shows_untagged): (&str, bool),
-    summary: Option<wire::ListedRepository>,
+    (summary, description): (Option<wire::ListedRepository>, Option<String>),
     list: List,
 ) -> Tags {
     let summary = summary.filter(|row| row.name == name.as_str());
@@ -122,7 +128,7 @@ fn view(
     let (problem, note) = if damaged { (problem, None) } else { (None, problem) };
     Tags {
         parents: parents(call, name),
-        description: None,
+        description: description.map(|text| Shown::of(&text, LONG_LIMIT)),
         compares: list.rows.len() > 1 && !shows_untagged,
         deletes: list.rows.iter().any(|row| row.deletes),
         problem: Line::from(problem),
@@ -221,6 +227,7 @@ impl<'a> Rows<'a> {
             pulls: found.pulls.pulls,
             digest: found.digest.map(Digest::from),
             protected: retention.protects(&found.tag),
+            attached: found.attached,
             reference: found.tag.clone(),
             tag: found.tag,
             ..row
@@ -269,6 +276,7 @@ impl<'a> Rows<'a> {
             deletes: false,
             kind: image.kind.unwrap_or_default(),
             protected: false,
+            attached: Vec::new(),
             problem: Line::from(image.problem),
             platforms: platforms.collect(),
             more_platforms: more as u64,

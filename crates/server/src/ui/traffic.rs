@@ -38,6 +38,8 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             size: image.size,
             pushed: Time::parse(&image.pushed),
         });
+        let stored = stored(page.now, length, &shown.growth);
+        let charts = std::iter::once(stored).chain(days.charts());
         let since = shown.since.as_deref().and_then(|since| since.get(..10));
         Ok(Answer::page(Traffic {
             spans: SPANS
@@ -48,7 +50,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 })
                 .collect(),
             counted_since: since.unwrap_or_default().to_owned(),
-            charts: days.charts(),
+            charts: charts.collect(),
             most: most.collect(),
             never: never.collect(),
             problem: Line::from(shown.problem),
@@ -66,11 +68,8 @@ impl Days {
     fn until(now: Timestamp, length: u64, days: Vec<wire::TrafficDay>) -> Self {
         let mut known: HashMap<String, wire::TrafficDay> =
             days.into_iter().map(|day| (day.day.clone(), day)).collect();
-        let today: Date = now.to_zoned(TimeZone::UTC).date();
-        let dates = (0..i64::try_from(length).unwrap_or_default()).rev();
-        let dates = dates.map(|ago| today.saturating_sub(ago.days()).to_string());
         Self(
-            dates
+            dates(now, length)
                 .map(|date| {
                     let day = known.remove(&date);
                     (date, day)
@@ -86,7 +85,11 @@ impl Days {
                 false,
                 &[("pulls", |day| day.pulls), ("pushes", |day| day.pushes)],
             ),
-            self.chart("bytes", true, &[("received", |day| day.received)]),
+            self.chart(
+                "bytes",
+                true,
+                &[("sent", |day| day.sent), ("received", |day| day.received)],
+            ),
             self.chart("failures", false, &[("refused", |day| day.refused)]),
         ]
     }
@@ -109,9 +112,45 @@ impl Days {
                 .flat_map(|line| &line.values)
                 .fold(0, |sum, value| u64::saturating_add(sum, *value)),
             days: self.0.iter().map(|(date, _)| date.clone()).collect(),
+            since: String::new(),
             lines,
         }
     }
+}
+
+/// What was stored on each of the last `length` days. A day without a collection has what the last one before has found; the days
+/// before the first one are left out.
+fn stored(now: Timestamp, length: u64, growth: &[wire::StoredDay]) -> TrafficChart {
+    let dates = dates(now, length);
+    let mut known = growth.iter().peekable();
+    let (mut days, mut values, mut last) = (Vec::new(), Vec::new(), None);
+    for date in dates {
+        while let Some(day) = known.next_if(|day| day.day <= date) {
+            last = Some(day.bytes);
+        }
+        if let Some(bytes) = last {
+            values.push(bytes);
+            days.push(date);
+        }
+    }
+    TrafficChart {
+        name: "stored",
+        bytes: true,
+        sum: values.last().copied().unwrap_or_default(),
+        since: growth.first().map(|day| day.day.clone()).unwrap_or_default(),
+        days,
+        lines: vec![Series {
+            name: "stored",
+            values,
+        }],
+    }
+}
+
+/// The last `length` days, the oldest first.
+fn dates(now: Timestamp, length: u64) -> impl Iterator<Item = String> {
+    let today: Date = now.to_zoned(TimeZone::UTC).date();
+    let ago = (0..i64::try_from(length).unwrap_or_default()).rev();
+    ago.map(move |ago| today.saturating_sub(ago.days()).to_string())
 }
 
 #[cfg(test)]
@@ -125,6 +164,7 @@ mod tests {
             pulls,
             pushes: 1,
             received: 10,
+            sent: 20,
             refused: 0,
         };
         let now = "2026-03-01T12:00:00Z".parse().unwrap();
@@ -139,5 +179,31 @@ mod tests {
             (chart.lines[0].values.as_slice(), chart.sum),
             (&[0, 4, 5][..], 11)
         );
+    }
+
+    #[test]
+    fn a_day_without_a_collection_has_what_the_last_one_before_found() {
+        let day = |day: &str, bytes| wire::StoredDay {
+            day: day.to_owned(),
+            measured: format!("{day}T06:00:00Z"),
+            bytes,
+            blobs: 1,
+            repositories: 1,
+        };
+        let now = "2026-03-03T12:00:00Z".parse().unwrap();
+        let growth = [day("2026-03-01", 5), day("2026-03-03", 9)];
+        let shown = |length, growth: &[wire::StoredDay]| {
+            let chart = stored(now, length, growth);
+            (chart.days, chart.lines[0].values.clone(), chart.sum, chart.since)
+        };
+        let days = ["2026-03-01", "2026-03-02", "2026-03-03"].map(str::to_owned);
+        let since = "2026-03-01".to_owned();
+        assert_eq!(
+            shown(30, &growth),
+            (days.to_vec(), vec![5, 5, 9], 9, since.clone()),
+            "what was before is not known"
+        );
+        assert_eq!(shown(2, &growth), (days[1..].to_vec(), vec![5, 9], 9, since));
+        assert_eq!(shown(30, &[]), (Vec::new(), Vec::new(), 0, String::new()));
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use uuid::Uuid;
 use wharf_registry::{Lease, Registry};
 use wharf_server::admin::{PullCounts, Retention};
 use wharf_storage::Storage;
@@ -20,6 +21,7 @@ pub(super) fn start(
     store: &Arc<dyn Storage>,
     pulls: PullCounts,
     supervisor: &Supervisor,
+    replica: Option<Uuid>,
 ) -> anyhow::Result<Retention> {
     let retention = Retention::new(settings.retention.policy.clone(), pulls);
     let Some(schedule) = settings.retention.schedule else {
@@ -32,6 +34,10 @@ pub(super) fn start(
         return Ok(retention);
     }
     let lease = Lease::new(Arc::clone(store), "retention", TERM).context("retention cannot be started")?;
+    let lease = match replica {
+        Some(replica) => lease.held_by(replica),
+        None => lease,
+    };
     supervisor.spawn(retention.worker(Arc::clone(registry), lease, schedule));
     Ok(retention)
 }

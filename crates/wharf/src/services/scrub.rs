@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use uuid::Uuid;
 use wharf_registry::{Registry, Scrub, ScrubRecord};
 use wharf_workers::Supervisor;
 
@@ -14,6 +15,7 @@ pub(super) fn start(
     settings: &Settings,
     registry: &Arc<Registry>,
     supervisor: &Supervisor,
+    replica: Option<Uuid>,
 ) -> anyhow::Result<Option<Arc<ScrubRecord>>> {
     let is_in_memory = matches!(settings.storage, Engine::InMemory);
     let Some(options) = settings
@@ -24,6 +26,9 @@ pub(super) fn start(
     };
     let (worker, record) =
         Scrub::new(Arc::clone(registry), options).context("the scrub cannot be started")?;
-    supervisor.spawn(worker);
+    supervisor.spawn(match replica {
+        Some(replica) => worker.held_by(replica),
+        None => worker,
+    });
     Ok(Some(record))
 }

@@ -31,6 +31,9 @@ pub struct Image {
     pub tags: Vec<String>,
     /// How many there are; `null` in a repository of more than 10,000 tags, where `tags` has only the one that was asked for.
     pub tags_total: Option<usize>,
+    /// The tags by which something is attached to it, as cosign does it: made of its digest, with an end such as `.sig`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attached_tags: Vec<String>,
     /// Why the manifest cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,

@@ -124,6 +124,10 @@ pub struct ListedTag {
     /// The image, or another artifact.
     #[serde(flatten)]
     pub image: ListedImage,
+    /// What is attached to it, each kind once: `signature`, `sbom`, `attestation` or `other`. Only where that is asked for, and not in a
+    /// repository of more than 2,000 manifests.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attached: Vec<String>,
     /// How often it was pulled.
     #[serde(flatten)]
     pub pulls: PullCount,

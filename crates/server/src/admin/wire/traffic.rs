@@ -11,6 +11,9 @@ pub struct Traffic {
     pub since: Option<String>,
     /// The days on which something happened, the oldest first: the last 400.
     pub days: Vec<TrafficDay>,
+    /// What was stored on each day on which a collection ended, the oldest first: the last two years.
+    #[serde(default)]
+    pub growth: Vec<StoredDay>,
     /// The tags that were pulled most.
     pub most: Vec<PulledImage>,
     /// The largest of the tags that were not pulled since pulls are counted.
@@ -31,8 +34,27 @@ pub struct TrafficDay {
     pub pushes: u64,
     /// Bytes of manifests and blobs that were pushed, for the first time or again.
     pub received: u64,
+    /// Bytes of manifests and blobs that clients got from this registry; not of those that a redirect led to the store.
+    #[serde(default)]
+    pub sent: u64,
     /// How many logins failed, and acts of administration were denied.
     pub refused: u64,
+}
+
+/// What was stored on one day, as the last collection of the day has found it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StoredDay {
+    /// The day in UTC, such as `2026-11-30`.
+    pub day: String,
+    /// When the collection ended (RFC 3339).
+    #[schemars(extend("format" = "date-time"))]
+    pub measured: String,
+    /// Bytes of all blobs, each digest once: of what images and the trash need as manifests state it, and of what nothing needs.
+    pub bytes: u64,
+    /// How many blobs these are, manifests among them.
+    pub blobs: u64,
+    /// How many repositories there were.
+    pub repositories: u64,
 }
 
 /// A tag with its pulls.
