@@ -26,20 +26,23 @@ fn main() {
     for watched in ["build.rs", "texts", "assets", "templates"] {
         println!("cargo::rerun-if-changed={watched}");
     }
-    fs::write(out.join("catalogues.rs"), catalogues(&here.join("texts"))).unwrap();
+    let texts = here.join("texts");
+    let code = catalogues(&texts, &LANGUAGES, "")
+        + &catalogues(&texts.join("services"), &LANGUAGES[1..], "_SENTENCES");
+    fs::write(out.join("catalogues.rs"), code).unwrap();
     fs::write(out.join("assets.rs"), assets(&here.join("assets"), &out)).unwrap();
 }
 
-/// A table for each language, sorted by key.
-fn catalogues(folder: &Path) -> String {
+/// A table for each language, sorted by key. The ends of their names are `ending`.
+fn catalogues(folder: &Path, languages: &[&str], ending: &str) -> String {
     let mut code = String::new();
-    for language in LANGUAGES {
+    for language in languages {
         let path = folder.join(format!("{language}.toml"));
         let table: toml::Table = fs::read_to_string(&path).unwrap().parse().unwrap();
         // The order of the bytes, by which the tables are searched.
         let mut entries: Vec<(String, toml::Value)> = table.into_iter().collect();
         entries.sort_by(|one, other| one.0.cmp(&other.0));
-        let name = language.to_uppercase();
+        let name = language.to_uppercase() + ending;
         writeln!(code, "pub(crate) static {name}: &[(&str, Entry)] = &[").unwrap();
         for (key, value) in entries {
             let entry = match value {

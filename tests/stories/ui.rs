@@ -5,6 +5,7 @@ mod administering;
 mod deleting;
 mod details;
 mod forms;
+mod languages;
 mod leaving;
 mod looking;
 mod origin;

@@ -15,7 +15,8 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("wharf-workers", &[]),
     ("wharf-budget", &[]),
     ("wharf-layers", &[]),
-    ("wharf-pages", &[]),
+    ("wharf-message", &[]),
+    ("wharf-pages", &["wharf-message"]),
     ("wharf-pattern", &["wharf-oci"]),
     ("wharf-storage", &["wharf-oci", "wharf-budget"]),
     (
@@ -36,6 +37,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "wharf-oci",
             "wharf-pattern",
+            "wharf-message",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",
@@ -46,6 +48,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         &[
             "wharf-oci",
             "wharf-pattern",
+            "wharf-message",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",
@@ -73,6 +76,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-document",
             "wharf-layers",
             "wharf-pattern",
+            "wharf-message",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",
@@ -91,6 +95,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "wharf-layers",
             "wharf-pattern",
             "wharf-document",
+            "wharf-message",
             "wharf-workers",
             "wharf-budget",
             "wharf-storage",

@@ -1,5 +1,7 @@
 //! The texts of the pages in each language, and the rules that choose a plural form.
 
+use std::collections::BTreeSet;
+
 use crate::language::Lang;
 
 /// A text of a catalogue.
@@ -51,9 +53,47 @@ pub(crate) fn all(lang: Lang) -> &'static [(&'static str, Entry)] {
     }
 }
 
+/// The sentences of services in a language, sorted by their codes. Services write English themselves.
+pub(crate) fn sentences(lang: Lang) -> &'static [(&'static str, Entry)] {
+    match lang {
+        Lang::En => &[],
+        Lang::Ru => RU_SENTENCES,
+        Lang::Zh => ZH_SENTENCES,
+        Lang::Es => ES_SENTENCES,
+    }
+}
+
+/// The sentences of services that a language has: of each its code, and the names of the places in its text. For tests that compare them
+/// with what services say.
+pub fn places_of_sentences(lang: Lang) -> impl Iterator<Item = (&'static str, BTreeSet<&'static str>)> {
+    sentences(lang).iter().map(|(code, entry)| {
+        let texts: Vec<&'static str> = match entry {
+            Entry::Plain(text) => vec![*text],
+            Entry::Plural(forms) => forms.iter().map(|(_, text)| *text).collect(),
+        };
+        (*code, texts.into_iter().flat_map(placeholders).collect())
+    })
+}
+
+/// The names between braces.
+fn placeholders(text: &'static str) -> impl Iterator<Item = &'static str> {
+    let parts = text.split('{').skip(1);
+    parts
+        .filter_map(|part| part.split_once('}'))
+        .map(|(name, _)| name)
+}
+
 /// The text of `key`.
 pub(crate) fn find(lang: Lang, key: &str) -> Option<&'static Entry> {
-    let texts = all(lang);
+    find_in(all(lang), key)
+}
+
+/// The sentence of a service with this code.
+pub(crate) fn sentence(lang: Lang, code: &str) -> Option<&'static Entry> {
+    find_in(sentences(lang), code)
+}
+
+fn find_in(texts: &'static [(&'static str, Entry)], key: &str) -> Option<&'static Entry> {
     let place = texts
         .binary_search_by(|(candidate, _)| (*candidate).cmp(key))
         .ok()?;
@@ -75,7 +115,7 @@ pub(crate) fn form(lang: Lang, number: u64) -> Form {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
 
     use super::*;
 
@@ -112,14 +152,6 @@ mod tests {
         assert_eq!(forms(Lang::Zh, &[0, 1, 2]), [Form::Other; 3]);
     }
 
-    fn placeholders(text: &str) -> BTreeSet<&str> {
-        let parts = text.split('{').skip(1);
-        parts
-            .filter_map(|part| part.split_once('}'))
-            .map(|(name, _)| name)
-            .collect()
-    }
-
     fn texts(entry: &Entry) -> Vec<&'static str> {
         match entry {
             Entry::Plain(text) => vec![*text],
@@ -142,7 +174,7 @@ mod tests {
                 let wanted: BTreeSet<&str> = texts(english[key]).into_iter().flat_map(placeholders).collect();
                 for text in texts(entry) {
                     // A form for one number alone may leave the number out.
-                    let mut found = placeholders(text);
+                    let mut found: BTreeSet<&str> = placeholders(text).collect();
                     assert!(found.is_subset(&wanted), "{lang}: {key}: {found:?}");
                     if is_plural(entry) {
                         found.insert("n");
@@ -159,6 +191,30 @@ mod tests {
     }
 
     #[test]
+    fn every_sentence_is_in_every_other_language_with_the_same_places() {
+        let of = |lang| places_of_sentences(lang).collect::<BTreeMap<_, _>>();
+        let russian = of(Lang::Ru);
+        assert!(!russian.is_empty());
+        for lang in [Lang::Zh, Lang::Es] {
+            let here = of(lang);
+            let (keys, wanted): (BTreeSet<_>, BTreeSet<_>) =
+                (here.keys().collect(), russian.keys().collect());
+            assert_eq!(keys, wanted, "{lang}");
+            for (code, places) in here {
+                assert_eq!(places, russian[code], "{lang}: {code}");
+            }
+        }
+        for lang in [Lang::Ru, Lang::Zh, Lang::Es] {
+            for (code, entry) in sentences(lang) {
+                for text in texts(entry) {
+                    assert!(!text.trim().is_empty(), "{lang}: {code} is empty");
+                    assert_eq!(text.matches('`').count() % 2, 0, "{lang}: {code}: {text}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn plural_texts_have_exactly_the_forms_of_their_language() {
         for lang in Lang::ALL {
             let wanted: &[Form] = match lang {
@@ -167,7 +223,7 @@ mod tests {
                 Lang::Zh => &[Form::Other],
                 Lang::Es => &[Form::One, Form::Many, Form::Other],
             };
-            for (key, entry) in all(lang) {
+            for (key, entry) in all(lang).iter().chain(sentences(lang)) {
                 if let Entry::Plural(forms) = entry {
                     let mut forms: Vec<Form> = forms.iter().map(|(form, _)| *form).collect();
                     forms.sort_unstable();

@@ -2,11 +2,13 @@
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use wharf_message::Message;
 
 use crate::{
     figures,
     foreign::Line,
     language::{Lang, Theme},
+    said::Said,
     text::{Count, Text},
     values::{Choice, NamedChoice, Tone},
 };
@@ -63,6 +65,25 @@ impl Page {
     /// The text of `section.value`: names of kinds, actions and states that services return as words.
     pub fn t_of(&self, section: impl AsRef<str>, value: impl AsRef<str>) -> Text {
         Text::of(self.lang, format!("{}.{}", section.as_ref(), value.as_ref()))
+    }
+
+    /// A sentence of a service: `english`, which says `messages`.
+    pub fn said(&self, english: impl AsRef<str>, messages: &[Message]) -> Said {
+        Said::of(self.lang, english.as_ref(), messages)
+    }
+
+    /// A sentence of a service that need not be.
+    pub fn said_if(&self, english: Option<impl AsRef<str>>, messages: &[Message]) -> Said {
+        english.map_or_else(Said::default, |english| self.said(english, messages))
+    }
+
+    /// Sentences of a service, each with what it says.
+    pub fn said_each(&self, english: &[String], messages: &[Vec<Message>]) -> Vec<Said> {
+        let said = english.iter().enumerate().map(|(place, english)| {
+            let messages = messages.get(place).map_or(&[][..], Vec::as_slice);
+            self.said(english, messages)
+        });
+        said.collect()
     }
 
     /// A size such as `12.3 MiB`.

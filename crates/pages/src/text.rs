@@ -34,6 +34,8 @@ enum Value {
     Number(String),
     /// A value from outside, or one that another text made.
     Foreign(String),
+    /// A sentence that has its markup already.
+    Marked { html: String, plain: String },
 }
 
 impl Text {
@@ -54,6 +56,13 @@ impl Text {
     pub fn arg(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         let value = line(&value.to_string()).into_owned();
         self.values.push((name, Value::Foreign(value)));
+        self
+    }
+
+    /// The text with a sentence in the place of `{name}` that has its markup already, and what it is without.
+    #[must_use]
+    pub(crate) fn marked(mut self, name: &'static str, html: String, plain: String) -> Self {
+        self.values.push((name, Value::Marked { html, plain }));
         self
     }
 
@@ -78,6 +87,7 @@ impl Text {
                     text.push_str(value);
                     text.push('\u{2069}');
                 }
+                Piece::Marked { plain, .. } => text.push_str(plain),
             }
         }
         text
@@ -114,6 +124,7 @@ impl Text {
             Some(match value {
                 Some((_, Value::Number(number))) => Piece::Number(number),
                 Some((_, Value::Foreign(value))) => Piece::Foreign(value),
+                Some((_, Value::Marked { html, plain })) => Piece::Marked { html, plain },
                 None => Piece::Text(place),
             })
         })
@@ -124,6 +135,7 @@ enum Piece<'t> {
     Text(&'t str),
     Number(&'t str),
     Foreign(&'t str),
+    Marked { html: &'t str, plain: &'t str },
 }
 
 impl fmt::Display for Text {
@@ -136,6 +148,7 @@ impl fmt::Display for Text {
                     Html.write_escaped_str(&mut *f, value)?;
                     f.write_str("</bdi>")?;
                 }
+                Piece::Marked { html, .. } => f.write_str(html)?,
             }
         }
         Ok(())

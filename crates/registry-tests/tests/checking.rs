@@ -139,7 +139,8 @@ impl Checked {
         assert_eq!(found, wanted, "{:#?}", self.findings);
         for finding in &self.findings {
             let (text, remedy) = (finding.to_string(), finding.remedy());
-            assert!(text.ends_with(remedy) && remedy.len() > 10, "{text}");
+            let remedy = remedy.to_string();
+            assert!(text.ends_with(&remedy) && remedy.len() > 10, "{text}");
             assert!(text.contains('`') && !text.ends_with('.'), "{text}");
         }
         let count = |severity| {

@@ -176,7 +176,7 @@ async fn a_blob_counts_once_in_the_size_of_an_image((registry, storage): (Arc<Re
     assert_eq!(row.image.size, None);
     let problem = row.image.problem.unwrap();
     assert_eq!(
-        problem,
+        problem.as_str(),
         format!("the manifest `{missing}` is not in the repository")
     );
 }

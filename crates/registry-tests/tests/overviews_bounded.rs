@@ -151,8 +151,8 @@ async fn what_is_damaged_after_it_was_shown_shows((registry, storage): (Arc<Regi
         let tags = list(&registry, &app, ALL).await.tags;
         let problems = tags
             .iter()
-            .map(|row| row.image.problem.clone().unwrap_or_default());
-        let problems: Vec<String> = problems.collect();
+            .map(|row| row.image.problem.as_deref().unwrap_or_default());
+        let problems: Vec<&str> = problems.collect();
         assert!(problems[0].contains("are damaged"), "{problems:?}");
         assert!(problems[1].contains("is not stored"), "{problems:?}");
         assert!(problems[2].contains("is not stored"), "{problems:?}");

@@ -142,5 +142,5 @@ pub(crate) fn manifests_of(plan: &Plan) -> BTreeSet<Digest> {
 #[track_caller]
 pub(crate) fn why(plan: &Plan, digest: &Digest) -> String {
     let staying = plan.stays.iter().find(|staying| staying.digest == Some(*digest));
-    staying.unwrap_or_else(|| panic!("{plan:?}")).why.clone()
+    staying.unwrap_or_else(|| panic!("{plan:?}")).why.to_string()
 }

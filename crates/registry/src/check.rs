@@ -40,6 +40,7 @@ mod quarantine;
 mod survey;
 pub(crate) mod turn;
 mod verify;
+mod words;
 
 use std::{collections::BTreeMap, num::NonZeroU64, sync::Arc, time::Duration};
 
@@ -66,6 +67,7 @@ pub use self::{
     position::{CheckTotals, LastCheck, last_check},
     progress::{Counts, Progress},
     turn::{CheckTurn, PATIENCE},
+    words::{Damage, Remedy},
 };
 
 /// How many blobs are hashed at once.

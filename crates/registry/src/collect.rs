@@ -54,6 +54,7 @@ mod report;
 pub(crate) mod survey;
 mod sweep;
 mod why;
+mod words;
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -87,7 +88,9 @@ pub use self::{
         RepositoryMarks, Stored, Swept,
     },
     why::{Keeper, Kept, Why},
+    words::KeptBecause,
 };
+pub(crate) use words::At;
 
 /// How many repositories are marked at once. The facts of each are in memory, some hundred bytes a digest.
 const REPOSITORIES: usize = 4;

@@ -1,6 +1,7 @@
 //! Why the registry refuses, or fails to do, what it is asked. Each text says what to do about it.
 
 use wharf_budget::Exhausted;
+use wharf_message::{Argument, Code, Message, Names, Sentence};
 use wharf_oci::{Digest, NameError, RepoName, Tag, UploadId};
 use wharf_storage::{ErrorKind, Obstacle};
 
@@ -189,7 +190,7 @@ pub enum Error {
     #[error("{why}; nothing was deleted; look at the plan, and allow it if it is what you want")]
     TooManyTags {
         /// How many would go, and how many may.
-        why: String,
+        why: Sentence,
     },
     /// To sort a list by time, more tags or repositories would have to be looked at than one request may.
     #[error(
@@ -301,6 +302,89 @@ impl std::fmt::Display for MissingReference {
 }
 
 impl Error {
+    /// The codes of the errors that [`sentence`](Self::sentence) knows.
+    pub const CODES: &[Code] = &[
+        code("refused.manifest-unknown", &["name", "reference"]),
+        code("refused.not-in-history", &["name", "tag", "digest"]),
+        code("refused.trash-unknown", &["id"]),
+        code("refused.trash-damaged", &["id", "why"]),
+        code("refused.name-unknown", &["name"]),
+        code("refused.delete-disabled", &[]),
+        code("refused.needed-by-index", &["digest", "indexes"]),
+        code("refused.needed-by-hidden", &["digest"]),
+        code("refused.tag-exists", &["tag", "current"]),
+        code("refused.tag-denied", &["tag"]),
+        code("refused.hidden-tag-denied", &[]),
+        code("refused.plan-changed", &["current"]),
+        code("refused.too-many-tags", &[]),
+        code("refused.too-many-to-sort", &[]),
+        code("refused.interrupted", &["record"]),
+        code("refused.busy", &[]),
+    ];
+
+    /// The error in words. Those that people meet who look at a registry, and delete from it, have a code of their own.
+    pub fn sentence(&self) -> Sentence {
+        let messages = match self {
+            Self::ManifestUnknown { name, reference, .. } => vec![
+                Message::new("refused.manifest-unknown")
+                    .with("name", Argument::text(name))
+                    .with("reference", Argument::text(reference)),
+            ],
+            Self::NotInHistory { name, tag, digest } => vec![
+                Message::new("refused.not-in-history")
+                    .with("name", Argument::text(name))
+                    .with("tag", Argument::text(tag))
+                    .with("digest", Argument::text(digest)),
+            ],
+            Self::TrashUnknown { id } => {
+                vec![Message::new("refused.trash-unknown").with("id", Argument::text(id))]
+            }
+            Self::TrashDamaged { id, why } => vec![
+                Message::new("refused.trash-damaged")
+                    .with("id", Argument::text(id))
+                    .with("why", Argument::english(why)),
+            ],
+            Self::NameUnknown { name } => {
+                vec![Message::new("refused.name-unknown").with("name", Argument::text(name))]
+            }
+            Self::DeleteDisabled => vec![Message::new("refused.delete-disabled")],
+            Self::NeededByIndex { digest, indexes, .. } if indexes.is_empty() => {
+                vec![Message::new("refused.needed-by-hidden").with("digest", Argument::text(digest))]
+            }
+            Self::NeededByIndex { digest, indexes, .. } => vec![
+                Message::new("refused.needed-by-index")
+                    .with("digest", Argument::text(digest))
+                    .with(
+                        "indexes",
+                        Argument::texts(&indexes.iter().take(LISTED).collect::<Names>()),
+                    ),
+            ],
+            Self::TagExists { tag, current } => vec![
+                Message::new("refused.tag-exists")
+                    .with("tag", Argument::text(tag))
+                    .with("current", Argument::text(current)),
+            ],
+            Self::TagDenied { tag: Some(tag) } => {
+                vec![Message::new("refused.tag-denied").with("tag", Argument::text(tag))]
+            }
+            Self::TagDenied { tag: None } => vec![Message::new("refused.hidden-tag-denied")],
+            Self::PlanChanged { current } => {
+                vec![Message::new("refused.plan-changed").with("current", Argument::text(current))]
+            }
+            Self::TooManyTags { why } => {
+                let own = Message::new("refused.too-many-tags");
+                why.messages().iter().cloned().chain([own]).collect()
+            }
+            Self::TooManyToSort => vec![Message::new("refused.too-many-to-sort")],
+            Self::DeletionInterrupted { record, .. } => {
+                vec![Message::new("refused.interrupted").with("record", Argument::text(record))]
+            }
+            Self::Busy { .. } | Self::Exhausted(_) => vec![Message::new("refused.busy")],
+            other => return other.to_string().into(),
+        };
+        Sentence::of(self.to_string(), messages)
+    }
+
     /// The kind of the store's error, if the cause is the store and not the request.
     pub fn storage_kind(&self) -> Option<ErrorKind> {
         match self {
@@ -309,6 +393,10 @@ impl Error {
             _ => None,
         }
     }
+}
+
+const fn code(code: &'static str, arguments: &'static [&'static str]) -> Code {
+    Code { code, arguments }
 }
 
 /// How many names a text lists.
@@ -344,4 +432,73 @@ fn list(names: &[String]) -> String {
         .map(|name| format!("`{name}`"))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_has_the_arguments_of_its_table() {
+        let digest = Digest::sha256_of(b"a");
+        let name: RepoName = "team/app".parse().unwrap();
+        let tag: Tag = "1.0".parse().unwrap();
+        let id: TrashId = "20261129T101500.123-5e1c09ab-e46f".parse().unwrap();
+        let needed = |indexes: &[&str]| Error::NeededByIndex {
+            digest,
+            indexes: indexes.iter().map(ToString::to_string).collect(),
+            hides: false,
+            may_force: false,
+        };
+        let errors = [
+            Error::ManifestUnknown {
+                name: name.clone(),
+                reference: "1.0".to_owned(),
+                hint: None,
+            },
+            Error::NotInHistory {
+                name: name.clone(),
+                tag: tag.clone(),
+                digest,
+            },
+            Error::TrashUnknown { id: id.clone() },
+            Error::TrashDamaged {
+                id: id.clone(),
+                why: "it is empty".to_owned(),
+            },
+            Error::NameUnknown { name },
+            Error::DeleteDisabled,
+            needed(&["a:1"]),
+            needed(&[]),
+            Error::TagExists {
+                tag: "a:1".to_owned(),
+                current: digest,
+            },
+            Error::TagDenied { tag: Some(tag) },
+            Error::TagDenied { tag: None },
+            Error::PlanChanged { current: digest },
+            Error::TooManyTags {
+                why: Sentence::default(),
+            },
+            Error::TooManyToSort,
+            Error::DeletionInterrupted {
+                record: id,
+                source: Box::new(Error::DeleteDisabled),
+            },
+            Error::Busy { reason: "others" },
+        ];
+        assert_eq!(errors.len(), Error::CODES.len());
+        for (error, code) in errors.iter().zip(Error::CODES) {
+            let sentence = error.sentence();
+            assert_eq!(sentence.as_str(), error.to_string());
+            let [message] = sentence.messages() else {
+                panic!("{sentence:?}")
+            };
+            assert_eq!(message.code, code.code);
+            let mut arguments: Vec<&str> = code.arguments.to_vec();
+            arguments.sort_unstable();
+            let found: Vec<&str> = message.arguments.keys().map(|name| &**name).collect();
+            assert_eq!(found, arguments, "{}", code.code);
+        }
+    }
 }

@@ -40,6 +40,7 @@ mod transfer;
 mod trash;
 mod tree;
 mod uploads;
+mod words;
 
 pub use blobs::{BlobInfo, OpenBlob};
 pub use coordination::{Condemned, Pace, Run};
@@ -60,7 +61,7 @@ pub use overview::{
 };
 pub use plan::{
     Application, Applied, Deletion, Plan, PlannedBytes, PlannedManifest, PlannedTag, PullsOf, RetentionPage,
-    Role, Staying,
+    Role, Staying, Stays,
 };
 pub use precondition::{Matching, Precondition};
 pub use referrers::ReferrersPage;
@@ -74,3 +75,4 @@ pub use trash::{
 };
 pub use tree::{link::LinkLookups, manifest::StoredManifest, tags::NamePage};
 pub use uploads::UploadSession;
+pub use words::MESSAGES;

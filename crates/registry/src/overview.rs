@@ -18,6 +18,7 @@ mod tags;
 mod untagged;
 mod usage;
 mod version;
+mod words;
 
 pub use self::{
     attached::{Attached, Attachments},
@@ -31,3 +32,4 @@ pub use self::{
     untagged::{UntaggedList, UntaggedRow, UntaggedWanted},
     usage::{RepositoryUsage, Usage},
 };
+pub(crate) use words::LeftOut;

@@ -16,13 +16,17 @@ mod retained;
 mod selection;
 mod tags;
 mod untagged;
+mod words;
 
 pub use prune::{PullsOf, RetentionPage};
 pub(crate) use untagged::UnreachedManifest;
+pub use words::Stays;
+pub(crate) use words::Unshown;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use wharf_message::Sentence;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use crate::{
@@ -107,7 +111,7 @@ pub struct Plan {
     /// What retention decides about each tag, the one that was pushed last first; empty for another deletion.
     pub verdicts: Vec<Verdict>,
     /// Why the plan cannot be applied as it is; `None`: it can.
-    pub refused: Option<String>,
+    pub refused: Option<Sentence>,
 }
 
 impl Plan {
@@ -173,11 +177,11 @@ pub struct Staying {
     /// Digest of the manifest; `None`: it is none.
     pub digest: Option<Digest>,
     /// Why it stays: a clause whose subject is the tag or the manifest.
-    pub why: String,
+    pub why: Sentence,
 }
 
 impl Staying {
-    fn manifest(digest: Digest, why: impl Into<String>) -> Self {
+    fn manifest(digest: Digest, why: impl Into<Sentence>) -> Self {
         Self {
             tag: None,
             digest: Some(digest),
@@ -185,7 +189,7 @@ impl Staying {
         }
     }
 
-    fn tag(tag: Tag, why: impl Into<String>) -> Self {
+    fn tag(tag: Tag, why: impl Into<Sentence>) -> Self {
         Self {
             tag: Some(tag),
             digest: None,
@@ -193,7 +197,7 @@ impl Staying {
         }
     }
 
-    fn other(why: impl Into<String>) -> Self {
+    fn other(why: impl Into<Sentence>) -> Self {
         Self {
             tag: None,
             digest: None,
@@ -216,7 +220,7 @@ pub struct PlannedBytes {
     /// Bytes that stay because other deletions in the trash need them, and nothing else.
     pub in_trash: u64,
     /// Why fewer bytes may come free: a part of the store that could not be read.
-    pub uncertain: Option<String>,
+    pub uncertain: Option<Sentence>,
 }
 
 /// How a plan is applied.

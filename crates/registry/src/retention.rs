@@ -20,13 +20,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use wharf_message::Sentence;
 use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
 use wharf_pattern::Pattern;
 
 pub(crate) use self::decide::{Candidate, Decided, decide};
 pub use self::{
     age::{AgeError, parse_age},
-    words::span,
+    words::{Rank, Reason, RetentionRefusal},
 };
 
 /// How much of the tags of a repository one run takes at most, in percent, if nothing else is said.
@@ -94,7 +95,7 @@ pub struct Verdict {
     /// Whether the tag goes.
     pub goes: bool,
     /// Why: a clause without a subject.
-    pub why: String,
+    pub why: Sentence,
 }
 
 impl Policy {

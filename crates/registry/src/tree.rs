@@ -18,6 +18,7 @@ pub(crate) mod repositories;
 pub(crate) mod scan;
 pub(crate) mod tags;
 pub(crate) mod unreadable;
+pub(crate) mod words;
 
 use std::sync::Arc;
 

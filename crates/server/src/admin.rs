@@ -52,6 +52,7 @@ pub(crate) use rules::described;
 pub use rules::{AccessRules, QuestionError, check_rules, decide, list_rules};
 pub use search::search;
 pub use sessions::list_sessions;
+pub(crate) use shown::told;
 pub use tags::{restore_tag, tag_history};
 pub use tokens::{Tokens, TokensError};
 pub use traffic::show_traffic;

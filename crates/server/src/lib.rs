@@ -18,6 +18,8 @@ mod health;
 mod incoming;
 mod location;
 mod logo;
+#[cfg(test)]
+mod messages;
 mod metrics;
 mod negotiation;
 mod options;
@@ -34,6 +36,7 @@ mod ui;
 mod unread;
 mod v2;
 mod webhooks;
+mod words;
 
 pub use debug::DebugServer;
 pub use health::{Check, Health, HealthMetrics, HttpProbe, Probe, Target};

@@ -6,6 +6,7 @@ use crate::{
     filters,
     foreign::{Line, Shown},
     page::Page,
+    said::Said,
     values::{Digest, Pages, Pair},
     view::View,
     views::image::Subject,
@@ -78,7 +79,7 @@ pub struct Blob {
     /// URL of the download.
     pub download: String,
     /// Why it cannot be read; empty: nothing is known against it.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 impl View for Artifact {}

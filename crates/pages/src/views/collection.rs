@@ -2,7 +2,9 @@
 
 use askama::Template;
 
-use crate::{filters, foreign::Line, moment::Time, page::Page, text::Text, values::Digest, view::View};
+use crate::{
+    filters, foreign::Line, moment::Time, page::Page, said::Said, text::Text, values::Digest, view::View,
+};
 
 /// The collection that runs, the last one, and the question why a digest is kept.
 #[derive(Template)]
@@ -13,7 +15,7 @@ pub struct Collection {
     /// Whether the caller can start one now.
     pub starts: bool,
     /// Why nothing is collected; empty: something is.
-    pub off: Line,
+    pub off: Said,
     /// The one that runs.
     pub running: Option<RunningCollection>,
     /// The last one that ended.
@@ -45,7 +47,7 @@ pub struct RunningCollection {
 /// A collection that ended.
 pub struct EndedCollection {
     /// Why it failed; empty: it did not.
-    pub error: Line,
+    pub error: Said,
     /// Bytes that it freed.
     pub freed: u64,
     /// Bytes that wait for another one.
@@ -59,7 +61,7 @@ pub struct EndedCollection {
     /// How many deletions of the trash it let go.
     pub deletions: u64,
     /// What it found to be damaged.
-    pub findings: Vec<Line>,
+    pub findings: Vec<Said>,
 }
 
 /// Why a digest is kept.

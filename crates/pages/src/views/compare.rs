@@ -6,6 +6,7 @@ use crate::{
     filters,
     foreign::{Line, Shown},
     page::Page,
+    said::Said,
     text::Text,
     values::{NamedChoice, Pages, Tone},
     view::View,
@@ -54,7 +55,7 @@ pub struct Comparison {
     /// How many files differ.
     pub files_changed: u64,
     /// What was not compared, and why; empty: everything was.
-    pub files_note: Line,
+    pub files_note: Said,
     /// Differences of the files, of this page.
     pub files: Vec<Change>,
     /// Further pages of files.

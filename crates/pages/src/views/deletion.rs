@@ -4,8 +4,8 @@ use askama::Template;
 
 use crate::{
     filters,
-    foreign::Line,
     page::Page,
+    said::Said,
     values::{Digest, Hidden},
     view::View,
 };
@@ -25,7 +25,7 @@ pub struct Delete {
     /// Whether another set would go than the one that was shown before.
     pub changed: bool,
     /// Why it was refused; empty: it was not.
-    pub refused: Line,
+    pub refused: Said,
     /// What was asked for, to be sent again.
     pub fields: Vec<Hidden>,
     /// How many tags go.
@@ -39,7 +39,7 @@ pub struct Delete {
     /// The repositories that need them.
     pub shared_with: Vec<String>,
     /// Why these numbers are not certain; empty: they are.
-    pub uncertain: Line,
+    pub uncertain: Said,
     /// The tags that go.
     pub tags: Vec<GoingTag>,
     /// The manifests that go.
@@ -89,7 +89,7 @@ pub struct Staying {
     /// The digest of the manifest.
     pub digest: Option<Digest>,
     /// Why it stays.
-    pub why: Line,
+    pub why: Said,
 }
 
 impl View for Delete {}

@@ -4,8 +4,8 @@ use askama::Template;
 
 use crate::{
     filters,
-    foreign::Line,
     page::Page,
+    said::Said,
     text::Text,
     values::{Field, Hidden, Link},
     view::View,
@@ -23,8 +23,10 @@ pub struct ErrorPage {
     pub title: Text,
     /// What to do about it.
     pub text: Text,
+    /// The kind of failure; empty where the detail is in the language of the page.
+    pub kind: Said,
     /// What a service says; empty: nothing.
-    pub detail: Line,
+    pub detail: Said,
     /// Pages with similar names.
     pub similar: Vec<Link>,
     /// Whether another account may be allowed to.
@@ -50,7 +52,7 @@ pub struct Confirm {
     /// Name of that page.
     pub back_label: Text,
     /// Why it was not done; empty: it was not tried.
-    pub wrong: Line,
+    pub wrong: Said,
     /// Path of the form.
     pub action: String,
     /// What the form sends.

@@ -4,9 +4,10 @@ use askama::Template;
 
 use crate::{
     filters,
-    foreign::{Line, Shown},
+    foreign::Shown,
     moment::Time,
     page::Page,
+    said::Said,
     values::{Digest, Hidden, Link, Pages},
     view::View,
 };
@@ -38,7 +39,7 @@ pub struct Files {
     /// How many files the layer has.
     pub total: u64,
     /// Why the files cannot be read, or not all of them; empty: they were.
-    pub problem: Line,
+    pub problem: Said,
     /// The directories from the root to this one.
     pub path: Vec<Link>,
     /// Further pages.

@@ -4,9 +4,9 @@ use askama::Template;
 
 use crate::{
     filters,
-    foreign::Line,
     moment::Time,
     page::Page,
+    said::Said,
     values::{Digest, Pages},
     view::View,
 };
@@ -68,7 +68,7 @@ pub struct Rollback {
     /// The tag.
     pub tag: String,
     /// Why it was refused; empty: it was not.
-    pub refused: Line,
+    pub refused: Said,
     /// The manifest to which the tag goes.
     pub to: PastManifest,
     /// The manifest at which it points; `None`: at none that can be read.

@@ -7,6 +7,7 @@ use crate::{
     foreign::{Line, Shown},
     moment::Time,
     page::Page,
+    said::Said,
     values::{Command, Digest, Link, Pair},
     view::View,
 };
@@ -50,9 +51,9 @@ pub struct Subject {
     /// Page of the plan of that.
     pub delete: String,
     /// What is damaged or missing; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
     /// What is not shown, and why.
-    pub left_out: Vec<Line>,
+    pub left_out: Vec<Said>,
     /// What its labels say about it.
     pub description: Option<Shown>,
     /// Size in bytes.
@@ -146,7 +147,7 @@ pub struct ImagePlatform {
     /// What it is: the last part of the key of a text in `kind`; empty: that cannot be read.
     pub kind: String,
     /// What is damaged or missing; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 /// How an image was built.
@@ -190,7 +191,7 @@ pub struct Layer {
     /// Page of its files; empty: they cannot be listed.
     pub files: String,
     /// Why it cannot be read; empty: nothing is known against it.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 impl Layer {

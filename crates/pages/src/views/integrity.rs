@@ -7,6 +7,7 @@ use crate::{
     foreign::Line,
     moment::Time,
     page::Page,
+    said::Said,
     values::{Link, Tone},
     view::View,
 };
@@ -69,7 +70,7 @@ pub struct FullCheck {
     /// When it ended.
     pub ended: Time,
     /// Its summary.
-    pub sum: Line,
+    pub sum: Said,
 }
 
 /// Something that was found.
@@ -79,9 +80,9 @@ pub struct Finding {
     /// Its weight: the last part of the key of a text in `severity`.
     pub severity: String,
     /// What is wrong.
-    pub text: Line,
+    pub text: Said,
     /// What to do about it.
-    pub hint: Line,
+    pub hint: Said,
     /// The images that suffer.
     pub images: Vec<Link>,
     /// How many more of them there are.

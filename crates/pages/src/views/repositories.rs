@@ -7,6 +7,7 @@ use crate::{
     foreign::Line,
     moment::Time,
     page::Page,
+    said::Said,
     text::Text,
     values::{Choice, Column, Command, Digest, Pages},
     view::View,
@@ -33,7 +34,7 @@ pub struct Repositories {
     /// The columns of a list.
     pub columns: Vec<Column>,
     /// What was left out of the list, and why; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 /// A place in the tree of repositories.
@@ -75,7 +76,7 @@ pub struct RepositoryRow {
     /// How often its images were pulled; `None`: that is not counted.
     pub pulls: Option<u64>,
     /// What is damaged, missing or not known; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
     /// Whether something is damaged or missing, rather than not known.
     pub damaged: bool,
 }

@@ -7,6 +7,7 @@ use crate::{
     foreign::Line,
     moment::Time,
     page::Page,
+    said::Said,
     text::Text,
     values::{Field, Hidden, Pages},
     view::View,
@@ -89,7 +90,7 @@ pub struct RetentionPlan {
     /// How many tags go.
     pub going: u64,
     /// Why it cannot be carried out; empty: it can.
-    pub refused: Line,
+    pub refused: Said,
     /// How many verdicts are not listed.
     pub more: u64,
     /// What becomes of each tag.
@@ -105,7 +106,7 @@ pub struct RetentionVerdict {
     /// When it was pushed.
     pub pushed: Option<Time>,
     /// Why.
-    pub why: Line,
+    pub why: Said,
 }
 
 impl View for Retention {}

@@ -6,6 +6,7 @@ use crate::{
     filters,
     foreign::Line,
     page::Page,
+    said::Said,
     text::Text,
     values::{Choice, Field, Tone},
     view::View,
@@ -20,9 +21,9 @@ pub struct Rules {
     /// Path of the file of rules; empty without one.
     pub file: String,
     /// Why the file is not used as it is; empty: it is used.
-    pub problem: Line,
+    pub problem: Said,
     /// Problems with which it is used.
-    pub warnings: Vec<Line>,
+    pub warnings: Vec<Said>,
     /// The rules.
     pub rules: Vec<Rule>,
     /// The account of the question.

@@ -7,6 +7,7 @@ use crate::{
     foreign::{Line, Shown},
     moment::Time,
     page::Page,
+    said::Said,
     text::Text,
     values::Tone,
     view::View,
@@ -37,7 +38,7 @@ pub struct FailingCheck {
     /// Name of the check.
     pub name: Line,
     /// Why it fails.
-    pub reason: Line,
+    pub reason: Said,
 }
 
 /// A server of the same bucket.
@@ -73,7 +74,7 @@ pub struct Worker {
     /// What it says about its work.
     pub detail: Line,
     /// Its last failure; empty: there was none.
-    pub error: Line,
+    pub error: Said,
 }
 
 impl View for Servers {}
@@ -87,7 +88,7 @@ pub struct Configuration {
     /// Path of the file of the configuration; empty without one.
     pub file: String,
     /// What the file says and does not mean what it seems to.
-    pub warnings: Vec<Line>,
+    pub warnings: Vec<Said>,
     /// The filter.
     pub q: String,
     /// Whether keys that are not set are listed.

@@ -7,6 +7,7 @@ use crate::{
     foreign::{Line, Shown},
     moment::Time,
     page::Page,
+    said::Said,
     values::{Column, Command, Digest, Link, Pages},
     view::View,
 };
@@ -30,7 +31,7 @@ pub struct Tags {
     /// Whether the caller may delete in it.
     pub deletes: bool,
     /// What is damaged or missing; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
     /// How many tags it has; `None`: too many to count.
     pub tags_total: Option<u64>,
     /// Bytes of its images.
@@ -58,7 +59,7 @@ pub struct Tags {
     /// Further pages.
     pub pages: Pages,
     /// What was left out of the list, and why.
-    pub left_out: Vec<Line>,
+    pub left_out: Vec<Said>,
 }
 
 /// A tag, or a manifest without one.
@@ -82,7 +83,7 @@ pub struct TagRow {
     /// What is attached to it, each the last part of the key of a text in `kind`; signatures are not verified.
     pub attached: Vec<String>,
     /// What is damaged or missing; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
     /// Its platforms.
     pub platforms: Vec<TagPlatform>,
     /// How many platforms are not listed.

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use askama::Template;
 
-use crate::{filters, foreign::Line, moment::Time, page::Page, values::Choice, view::View};
+use crate::{filters, moment::Time, page::Page, said::Said, values::Choice, view::View};
 
 /// What was stored, pulled, pushed and refused on each day.
 #[derive(Template)]
@@ -23,7 +23,7 @@ pub struct Traffic {
     /// Images that were not pulled.
     pub never: Vec<TrafficImage>,
     /// What was left out, and why; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 /// A chart.

@@ -7,6 +7,7 @@ use crate::{
     foreign::Line,
     moment::Time,
     page::Page,
+    said::Said,
     values::{Digest, Pages},
     view::View,
 };
@@ -36,7 +37,7 @@ pub struct DamagedRecord {
     /// Its id.
     pub id: String,
     /// What is wrong with it.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 /// A deletion.

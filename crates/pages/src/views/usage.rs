@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::{filters, foreign::Line, page::Page, view::View};
+use crate::{filters, page::Page, said::Said, view::View};
 
 /// Disk use of the file system and of the repositories.
 #[derive(Template)]
@@ -11,7 +11,7 @@ pub struct Disk {
     /// What all pages share.
     pub page: Page,
     /// Why something is left out or not exact; empty: nothing is.
-    pub problem: Line,
+    pub problem: Said,
     /// Bytes of all images, each digest counted once.
     pub size: u64,
     /// Bytes that are free; `None`: the store has no such limit.
@@ -37,7 +37,7 @@ pub struct DiskRow {
     /// Bytes that other repositories need as well.
     pub shared: Option<u64>,
     /// What is damaged or missing; empty: nothing.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 /// Size of the drawing of the map.
@@ -180,7 +180,7 @@ mod tests {
             size: *size,
             unique: None,
             shared: None,
-            problem: Line::default(),
+            problem: Said::default(),
         };
         sizes.iter().map(row).collect()
     }
@@ -189,7 +189,7 @@ mod tests {
     fn the_map_shows_each_repository_by_its_size_and_nothing_twice() {
         let disk = Disk {
             page: Page::default(),
-            problem: Line::default(),
+            problem: Said::default(),
             size: 0,
             free: None,
             capacity: None,
@@ -212,7 +212,7 @@ mod tests {
     fn the_bar_of_the_file_system_does_not_leave_its_frame() {
         let mut disk = Disk {
             page: Page::default(),
-            problem: Line::default(),
+            problem: Said::default(),
             size: 600,
             free: Some(100),
             capacity: Some(1000),

@@ -6,6 +6,7 @@ use crate::{
     filters,
     foreign::Line,
     page::Page,
+    said::Said,
     values::{Field, Pages},
     view::View,
     views::tokens::Secret,
@@ -44,7 +45,7 @@ pub struct User {
     /// Whether it is the caller.
     pub own: bool,
     /// Why the user cannot log in; empty: the user can.
-    pub problem: Line,
+    pub problem: Said,
 }
 
 impl View for Users {}

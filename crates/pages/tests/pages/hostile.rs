@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use wharf_pages::{Lang, Page, TagRow, Tags, View as _};
+use wharf_pages::{Lang, Page, Said, TagRow, Tags, View as _};
 
 use crate::{
     html::Html,
@@ -151,7 +151,7 @@ fn a_page_of_100_tags_is_below_40_kb_compressed() {
             reference: format!("1.{number}.{}", number * 7 % 13),
             path: format!("team/app:1.{number}"),
             pull: format!("docker pull registry.example.com/team/app:1.{number}"),
-            problem: "".into(),
+            problem: Said::default(),
             // Digits that do not compress, as those of digests do not.
             digest: Some(format!("sha256:{}", digits(number)).into()),
             ..TagRow::sample(&mut source)

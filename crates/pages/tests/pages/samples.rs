@@ -69,7 +69,7 @@ samples! {
     GoingTag { name, digest }
     GoingManifest { role, digest }
     Staying { tag, digest, why }
-    ErrorPage { page, status, title, text, detail, similar, signs_in, retries, request_id }
+    ErrorPage { page, status, title, text, kind, detail, similar, signs_in, retries, request_id }
     Confirm { page, title, back_label, wrong, hidden, effects, password, dangerous, button; back, action }
     Files {
         page, repository, reference, number, digest, step, hidden, q, total, problem, path, pages, files; image, here }

@@ -1,6 +1,9 @@
 //! The values of which samples are made.
 
-use wharf_pages::{Digest, Lang, Line, Node, Pair, Shown, Sorted, TABLE_LIMIT, Text, Theme, Time, Tone};
+use wharf_message::{Argument, Message, Names};
+use wharf_pages::{
+    Digest, Lang, Line, Node, Pair, Said, Shown, Sorted, TABLE_LIMIT, Text, Theme, Time, Tone,
+};
 
 /// A view, or a part of one, with values of a source.
 pub(crate) trait Sample: Sized {
@@ -62,6 +65,10 @@ impl Source {
         self.foreign[number % self.foreign.len()].clone()
     }
 
+    fn foreign_line(&mut self) -> Line {
+        self.foreign().into()
+    }
+
     fn name(&mut self) -> String {
         let number = self.number();
         self.names[number % self.names.len()].clone()
@@ -84,7 +91,22 @@ impl Sample for String {
 
 impl Sample for Line {
     fn sample(from: &mut Source) -> Self {
-        from.foreign().into()
+        from.foreign_line()
+    }
+}
+
+impl Sample for Said {
+    fn sample(from: &mut Source) -> Self {
+        let said = from.foreign();
+        match from.number() % 2 {
+            0 => Line::from(said).into(),
+            _ => {
+                let message = Message::new("stays.also-tags");
+                let names = Names::from_iter([from.foreign(), from.foreign()]);
+                let message = message.with("tags", Argument::texts(&names));
+                Said::of(from.lang, &said, &[message])
+            }
+        }
     }
 }
 

@@ -5,6 +5,8 @@ use std::{collections::BTreeSet, fmt};
 use wharf_oci::Digest;
 use wharf_storage::Key;
 
+use super::words::{Damage, Remedy};
+
 /// How many images one finding names; further ones are counted.
 const NAMED: usize = 1000;
 
@@ -297,63 +299,34 @@ impl Finding {
     }
 
     /// What the operator can do about it.
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> Remedy {
         let is_needed = !self.images.is_empty();
         match &self.problem {
-            Problem::DamagedBlob { .. } if self.quarantined.is_some() && is_needed => {
-                "push one of these images again, or restore the blob from a backup"
-            }
-            Problem::DamagedBlob { .. } if self.quarantined.is_some() => {
-                "nothing needs them; remove them when you do not want to look at them any more"
-            }
-            Problem::DamagedBlob { size: 0, .. } if !is_needed => {
-                "none is needed: it counts as absent, and the collector removes it"
-            }
-            Problem::DamagedBlob { .. } if is_needed => {
-                "push one of these images again, or restore the blob from a backup; `wharf fsck --repair` moves the bytes aside, so that the \
-                 blob counts as absent; look at the disk as well"
-            }
-            Problem::DamagedBlob { .. } => {
-                "no image needs it; `wharf fsck --repair` moves the bytes aside, or the collector removes them; look at the disk as well"
-            }
-            Problem::MissingBlob { .. } | Problem::Unlinked { .. } => {
-                "push one of these images again, or restore it from a backup, or delete it"
-            }
-            Problem::NoManifest { .. } if is_needed => "delete it, and push the image again",
+            Problem::DamagedBlob { .. } if self.quarantined.is_some() && is_needed => Remedy::PushQuarantined,
+            Problem::DamagedBlob { .. } if self.quarantined.is_some() => Remedy::RemoveQuarantined,
+            Problem::DamagedBlob { size: 0, .. } if !is_needed => Remedy::CountsAsAbsent,
+            Problem::DamagedBlob { .. } if is_needed => Remedy::PushAndRepair,
+            Problem::DamagedBlob { .. } => Remedy::Repair,
+            Problem::MissingBlob { .. } | Problem::Unlinked { .. } => Remedy::PushOrDelete,
+            Problem::NoManifest { .. } if is_needed => Remedy::DeleteAndPush,
             Problem::DamagedLink {
                 link: Link::Tag { .. },
                 ..
             }
-            | Problem::DanglingTag { .. } => {
-                "push the tag again, restore it from a backup or its history (`wharf tag history`), or delete it"
-            }
-            Problem::DamagedLink { .. } | Problem::WrongLink { .. } if is_needed => {
-                "push one of these images again, or restore the link from a backup"
-            }
-            Problem::UnrecordedTag { .. } => "push the tag again, so that a deletion by digest finds it",
-            Problem::DanglingHistory { .. } | Problem::EmptyTag { .. } => {
-                "none is needed; `wharf garbage-collect --delete-untagged` removes what nothing needs"
-            }
+            | Problem::DanglingTag { .. } => Remedy::PushTag,
+            Problem::DamagedLink { .. } | Problem::WrongLink { .. } if is_needed => Remedy::PushLink,
+            Problem::UnrecordedTag { .. } => Remedy::PushUnrecorded,
+            Problem::DanglingHistory { .. } | Problem::EmptyTag { .. } => Remedy::CollectUntagged,
             Problem::NoManifest { .. }
             | Problem::DamagedLink { .. }
             | Problem::WrongLink { .. }
-            | Problem::DanglingLayers { .. } => {
-                "none is needed; `wharf garbage-collect` removes what nothing needs"
-            }
-            Problem::Remains { .. } => {
-                "none if an image is being pushed; otherwise a push or a deletion did not end, and `wharf garbage-collect` removes the rest"
-            }
-            Problem::UnreachableRepository { .. } => {
-                "move it elsewhere, or rename it to a name that a repository can have; until then nothing is collected"
-            }
-            Problem::ForeignRepository { .. } => {
-                "rename it to lower case letters and digits, or remove it; until then its blobs stay"
-            }
-            Problem::UnknownEntry { .. } => "none is needed; remove it if you do not know it",
-            Problem::Loop { .. } => "remove the symbolic link",
-            Problem::Unreadable { .. } => {
-                "give it to the user of the registry (`chown`, `chmod`), or look at the disk, and check again"
-            }
+            | Problem::DanglingLayers { .. } => Remedy::Collect,
+            Problem::Remains { .. } => Remedy::CollectRemains,
+            Problem::UnreachableRepository { .. } => Remedy::Move,
+            Problem::ForeignRepository { .. } => Remedy::Rename,
+            Problem::UnknownEntry { .. } => Remedy::RemoveUnknown,
+            Problem::Loop { .. } => Remedy::RemoveLink,
+            Problem::Unreadable { .. } => Remedy::GiveRights,
         }
     }
 
@@ -418,111 +391,111 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::DamagedBlob { digest, size: 0, .. } => write!(f, "the blob `{digest}` has no bytes"),
+impl Problem {
+    /// The problem in words.
+    pub fn told(&self) -> Damage {
+        match self.clone() {
+            Self::DamagedBlob { digest, size: 0, .. } => Damage::EmptyBlob { digest },
             Self::DamagedBlob {
                 digest,
                 size,
                 actual: Some(actual),
-            } => write!(
-                f,
-                "the {size} bytes of the blob `{digest}` are damaged: they hash to `{actual}`"
-            ),
-            Self::DamagedBlob { digest, size, .. } => {
-                write!(
-                    f,
-                    "the {size} bytes of the blob `{digest}` are damaged: they cannot be read to their end"
-                )
-            }
-            Self::MissingBlob { digest } => write!(f, "the blob `{digest}` is not stored"),
+            } => Damage::OtherBytes { digest, size, actual },
+            Self::DamagedBlob { digest, size, .. } => Damage::UnreadBytes { digest, size },
+            Self::MissingBlob { digest } => Damage::MissingBlob { digest },
             Self::Unlinked {
                 repository,
                 digest,
-                is_manifest,
-            } => {
-                let what = if *is_manifest { "manifest" } else { "blob" };
-                write!(
-                    f,
-                    "`{repository}` does not have the {what} `{digest}`, which a manifest of it names"
-                )
-            }
-            Self::NoManifest { digest, why } => {
-                write!(f, "what is stored as the manifest `{digest}` is none: {why}")
-            }
-            Self::DamagedLink { link, why } => write!(f, "{link} points nowhere: {why}"),
-            Self::WrongLink { link, target } => write!(f, "{link} holds another digest, `{target}`"),
+                is_manifest: true,
+            } => Damage::UnlinkedManifest { repository, digest },
+            Self::Unlinked {
+                repository, digest, ..
+            } => Damage::UnlinkedBlob { repository, digest },
+            Self::NoManifest { digest, why } => Damage::NoManifest { digest, why },
+            Self::DamagedLink { link, why } => match link {
+                Link::Tag { repository, tag } => Damage::DamagedTag { repository, tag, why },
+                Link::Revision { repository, digest } => Damage::DamagedRevision {
+                    repository,
+                    digest,
+                    why,
+                },
+                Link::Layer { repository, digest } => Damage::DamagedLayer {
+                    repository,
+                    digest,
+                    why,
+                },
+            },
+            Self::WrongLink { link, target } => match link {
+                Link::Tag { repository, tag } => Damage::WrongTag {
+                    repository,
+                    tag,
+                    target,
+                },
+                Link::Revision { repository, digest } => Damage::WrongRevision {
+                    repository,
+                    digest,
+                    target,
+                },
+                Link::Layer { repository, digest } => Damage::WrongLayer {
+                    repository,
+                    digest,
+                    target,
+                },
+            },
             Self::DanglingTag {
                 repository,
                 tag,
                 digest,
-            } => write!(
-                f,
-                "the tag `{repository}:{tag}` points at `{digest}`, which is no manifest of `{repository}`"
-            ),
-            Self::UnrecordedTag { repository, tag } => {
-                write!(
-                    f,
-                    "the history of the tag `{repository}:{tag}` lacks the manifest at which it points"
-                )
-            }
+            } => Damage::DanglingTag {
+                repository,
+                tag,
+                digest,
+            },
+            Self::UnrecordedTag { repository, tag } => Damage::UnrecordedTag { repository, tag },
             Self::DanglingHistory {
                 repository,
                 tag,
-                count,
+                count: n,
                 first,
-            } => write!(
-                f,
-                "the history of the tag `{repository}:{tag}` has {count} {} that `{repository}` does not have any more, such as `{first}`",
-                if *count == 1 { "manifest" } else { "manifests" }
-            ),
-            Self::EmptyTag { repository, tag } => {
-                write!(
-                    f,
-                    "the directory of the tag `{repository}:{tag}` has no link, so there is no such tag"
-                )
-            }
+            } => match n {
+                1 => Damage::DanglingEntry {
+                    repository,
+                    tag,
+                    n,
+                    first,
+                },
+                _ => Damage::DanglingHistory {
+                    repository,
+                    tag,
+                    n,
+                    first,
+                },
+            },
+            Self::EmptyTag { repository, tag } => Damage::EmptyTag { repository, tag },
             Self::DanglingLayers {
                 repository,
-                count,
+                count: n,
                 first,
-            } => write!(
-                f,
-                "`{repository}` has {count} {} that {} not stored, such as `{first}`, and no manifest names",
-                if *count == 1 { "layer" } else { "layers" },
-                if *count == 1 { "is" } else { "are" }
-            ),
-            Self::Remains { repository, layers } => {
-                write!(f, "`{repository}` has {layers} layers, and no manifest")
-            }
-            Self::UnreachableRepository { path } => {
-                write!(
-                    f,
-                    "`{path}` holds a repository, or may hold one, and no repository can have that name"
-                )
-            }
-            Self::ForeignRepository { path } => {
-                write!(f, "`{path}` has a name that no client can ask for")
-            }
-            Self::UnknownEntry { path } => write!(f, "`{path}` is no part of a registry"),
-            Self::Loop { path } => write!(f, "`{path}` is a loop of links, or deeper than any repository"),
-            Self::Unreadable { path, error } => write!(f, "`{path}` cannot be read: {error}"),
+            } => match n {
+                1 => Damage::DanglingLayer { repository, n, first },
+                _ => Damage::DanglingLayers { repository, n, first },
+            },
+            Self::Remains {
+                repository,
+                layers: n,
+            } => Damage::Remains { repository, n },
+            Self::UnreachableRepository { path } => Damage::UnreachableRepository { path },
+            Self::ForeignRepository { path } => Damage::ForeignRepository { path },
+            Self::UnknownEntry { path } => Damage::UnknownEntry { path },
+            Self::Loop { path } => Damage::Loop { path },
+            Self::Unreadable { path, error } => Damage::Unreadable { path, error },
         }
     }
 }
 
-impl fmt::Display for Link {
+impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tag { repository, tag } => write!(f, "the tag `{repository}:{tag}`"),
-            Self::Revision { repository, digest } => {
-                write!(f, "the link of the manifest `{repository}@{digest}`")
-            }
-            Self::Layer { repository, digest } => {
-                write!(f, "the link of the layer `{digest}` in `{repository}`")
-            }
-        }
+        self.told().fmt(f)
     }
 }
 

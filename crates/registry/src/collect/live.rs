@@ -11,6 +11,7 @@ use wharf_storage::Storage;
 use super::{
     report::{CollectOptions, Mark},
     survey::{self, Survey},
+    words::KeptBecause,
 };
 use crate::{
     error::Result,
@@ -135,16 +136,18 @@ impl Live {
                     }
                     (Stored::Unreadable(why), None) if trash.manifests.contains(&digest) => {
                         survey.is_kept_whole = true;
-                        survey.report(format!("cannot read the manifest `{digest}`, which the trash keeps ({why}); all of the repository is kept; push the manifest again, or give the deletion up with `wharf trash empty`"));
+                        survey.report(KeptBecause::UnreadInTrash { digest, why });
                     }
                     // No client can pull anything through it in this repository.
                     (Stored::Absent | Stored::Unreadable(_), None) => {}
-                    (Stored::Absent, Some(tag)) => survey.report(format!(
-                        "the tag `{tag}` points at `{digest}`, which is not there; push the tag again, or delete it"
-                    )),
+                    (Stored::Absent, Some(tag)) => {
+                        let tag = tag.clone();
+                        survey.report(KeptBecause::DanglingTag { tag, digest });
+                    }
                     (Stored::Unreadable(why), Some(tag)) => {
                         survey.is_kept_whole = true;
-                        survey.report(format!("cannot read the manifest `{digest}`, at which the tag `{tag}` points ({why}); all of the repository is kept; push the tag again, or delete it"));
+                        let tag = tag.clone();
+                        survey.report(KeptBecause::UnreadTagged { digest, tag, why });
                     }
                 }
             }
@@ -176,9 +179,7 @@ impl Live {
             match link {
                 Link::Points(target) if target != digest => self.name(target),
                 Link::Points(_) | Link::Absent => {}
-                Link::Damaged(why) => survey.report(format!(
-                    "the link of the layer `{digest}` points nowhere ({why}); the layer is kept; push it again"
-                )),
+                Link::Damaged(why) => survey.report(KeptBecause::DamagedLayer { digest, why }),
             }
         }
         Ok(())

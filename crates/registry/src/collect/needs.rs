@@ -3,6 +3,7 @@
 use std::{collections::HashSet, pin::pin, sync::Arc};
 
 use futures_util::StreamExt as _;
+use wharf_message::Sentence;
 use wharf_oci::Digest;
 use wharf_storage::Storage;
 
@@ -36,7 +37,7 @@ pub(crate) struct Needs {
     /// Of the rest, the blobs that records of the trash name, or what these name needs.
     pub(crate) in_trash: HashSet<Digest>,
     /// Why something else may need the rest: a part of the store could not be read.
-    pub(crate) uncertain: Option<String>,
+    pub(crate) uncertain: Option<Sentence>,
 }
 
 /// What keeps `blobs`, apart from the repositories `except`. Every manifest that a repository has counts as needed, with or without
@@ -68,7 +69,7 @@ pub(crate) async fn of(
         looking.in_trash(trash).await
     };
     if let Err(error) = looked.await {
-        looking.needs.uncertain = Some(error.to_string());
+        looking.needs.uncertain = Some(error.to_string().into());
     }
     looking.needs
 }

@@ -6,10 +6,11 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use wharf_message::Sentence;
 use wharf_oci::Digest;
 use wharf_storage::layout::{InTree as _, Repository};
 
-use super::emptied::Emptied;
+use super::{emptied::Emptied, words::At};
 
 /// Options of a collection.
 #[derive(Debug, Clone, Copy, Default)]
@@ -141,12 +142,20 @@ pub struct Finding {
     /// The repository's name, or the path of the directory in its place.
     pub repository: Box<str>,
     /// Description: a sentence without a full stop.
-    pub what: String,
+    pub what: Sentence,
+}
+
+impl Finding {
+    /// The finding in words, with the repository.
+    pub fn sentence(&self) -> Sentence {
+        let repository = self.repository.clone();
+        Sentence::from(At::Repository { repository }).explained(self.what.clone())
+    }
 }
 
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "repository `{}`: {}", self.repository, self.what)
+        f.write_str(&self.sentence())
     }
 }
 

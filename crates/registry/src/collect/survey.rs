@@ -12,6 +12,7 @@ use super::{
     known_links::{KnownLinks, ListedLink},
     listing::{Found, ListedTag, Listing},
     report::{CollectOptions, Finding},
+    words::KeptBecause,
 };
 use crate::{
     error::Result,
@@ -150,10 +151,10 @@ impl Survey {
     }
 
     /// Adds a finding about the repository.
-    pub(crate) fn report(&mut self, what: String) {
+    pub(crate) fn report(&mut self, what: KeptBecause) {
         self.findings.push(Finding {
             repository: self.repository.path().into(),
-            what,
+            what: what.into(),
         });
     }
 
@@ -191,14 +192,14 @@ impl Survey {
     fn note_tags(&mut self, tags: Vec<FoundTag>) {
         self.tags = tags;
         self.has_unknown_entries |= self.tags.iter().any(|tag| tag.has_unknown_entries);
-        let damaged: Vec<String> = self
+        let damaged: Vec<KeptBecause> = self
             .tags
             .iter()
             .filter_map(|tag| match &tag.current {
-                Link::Damaged(why) => Some(format!(
-                    "the tag `{}` points nowhere ({why}); all that it ever pointed at is kept; push the tag again, or delete it",
-                    tag.name
-                )),
+                Link::Damaged(why) => Some(KeptBecause::DamagedTag {
+                    tag: tag.name.clone(),
+                    why: why.clone(),
+                }),
                 Link::Absent | Link::Points(_) => None,
             })
             .collect();
@@ -231,9 +232,7 @@ impl Survey {
         for algorithm in unknown {
             self.is_kept_whole = true;
             self.has_unknown_algorithms = true;
-            self.report(format!(
-                "it may have manifests by the unknown digest algorithm `{algorithm}`; all of it is kept"
-            ));
+            self.report(KeptBecause::UnknownAlgorithm { algorithm });
         }
     }
 
@@ -247,11 +246,11 @@ impl Survey {
                 Link::Points(target) if target == digest => {}
                 Link::Points(target) => {
                     self.pinned.extend([digest, target]);
-                    self.report(format!("the link of the manifest `{digest}` points at `{target}`; both are kept; push the manifest again, or delete it"));
+                    self.report(KeptBecause::WrongRevision { digest, target });
                 }
                 Link::Damaged(why) => {
                     self.pinned.push(digest);
-                    self.report(format!("the link of the manifest `{digest}` points nowhere ({why}); the manifest is kept; push it again, or delete it"));
+                    self.report(KeptBecause::DamagedRevision { digest, why });
                 }
             }
             self.revisions.push(digest);
@@ -260,16 +259,16 @@ impl Survey {
 
     async fn read_manifests(&mut self, manifests: &Arc<Manifests>) -> Result<()> {
         for (digest, stored) in look_up_all(manifests, self.revisions.clone()).await? {
-            let why = match stored {
+            let kept = match stored {
                 Stored::Understood(facts) => {
                     self.manifests.insert(digest, facts);
                     continue;
                 }
-                Stored::Absent => "its bytes are not there".to_owned(),
-                Stored::Unreadable(why) => why,
+                Stored::Absent => KeptBecause::MissingManifest { digest },
+                Stored::Unreadable(why) => KeptBecause::UnreadManifest { digest, why },
             };
             self.is_kept_whole = true;
-            self.report(format!("cannot read the manifest `{digest}` ({why}); all of the repository is kept; push the manifest again, or delete it"));
+            self.report(kept);
         }
         Ok(())
     }

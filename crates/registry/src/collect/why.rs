@@ -6,6 +6,7 @@ use std::{
 };
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
+use wharf_message::Sentence;
 use wharf_oci::Digest;
 use wharf_storage::{
     layout,
@@ -62,7 +63,7 @@ pub enum Keeper {
     /// The link of a layer, which is younger than the grace period.
     YoungLink,
     /// The repository has a manifest or a link that cannot be read, so all of it is kept; the text says which.
-    Unreadable(String),
+    Unreadable(Sentence),
 }
 
 impl Collector {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::SystemTime};
 
+use wharf_message::Sentence;
 use wharf_oci::{ArtifactKind, Descriptor, Digest, ImageConfig, ManifestView, Reference, RepoName, Tag};
 use wharf_storage::layout;
 
@@ -9,6 +10,7 @@ use super::{
     members::{ImageSummary, MANIFESTS},
     reads::Reads,
     tags::TagWalk,
+    words::LeftOut,
 };
 use crate::{
     error::{Error, Result},
@@ -18,6 +20,7 @@ use crate::{
     tree::{
         manifest::{INLINE, Stored, StoredManifest},
         parallel::{in_background, in_parallel, in_turn},
+        words::Flaw,
     },
 };
 
@@ -68,9 +71,9 @@ pub struct ImageDetails {
     /// The tags, which the client may see, by which something is attached to it: they are made of its digest, with an end such as `.sig`.
     pub attached: Vec<Tag>,
     /// What is missing or damaged.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
     /// What was not looked for, and why.
-    pub left_out: Vec<String>,
+    pub left_out: Vec<Sentence>,
 }
 
 /// What a manifest says.
@@ -105,7 +108,7 @@ pub struct ManifestDetails {
     /// How many there are.
     pub children_total: usize,
     /// What is missing or damaged in the manifests that it lists, or was not read of them.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// A blob of an image.
@@ -116,7 +119,7 @@ pub struct PartDetails {
     /// The number of the step in the history of the build that made it, counted from 0.
     pub step: Option<usize>,
     /// What is missing or damaged.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// A child of an index.
@@ -159,10 +162,7 @@ impl Registry {
             return Err(unknown());
         }
         let (manifest, problem) = match is_here {
-            false => (
-                None,
-                Some(format!("the manifest `{digest}` is not in the repository")),
-            ),
+            false => (None, Some(Flaw::ManifestUnlinked { digest }.into())),
             true => match self.view_of(&digest).await? {
                 Ok((stored, view)) => (Some(self.details(name, &stored, view).await?), None),
                 Err(why) => (None, Some(why)),
@@ -193,12 +193,10 @@ impl Registry {
         &self,
         name: &RepoName,
         digest: &Digest,
-        left_out: &mut Vec<String>,
+        left_out: &mut Vec<Sentence>,
     ) -> Result<(Vec<Descriptor>, bool)> {
         if !self.tree.graphs.is_small(name, MOST_MANIFESTS).await? {
-            left_out.push(format!(
-                "referrers: the repository has more than {MOST_MANIFESTS} manifests, among which they are not looked for; the API for images lists them"
-            ));
+            left_out.push(LeftOut::Referrers { n: MOST_MANIFESTS }.into());
             return Ok((Vec::new(), true));
         }
         let mut referrers = self.referrers(name, digest, None, None).await?;
@@ -213,7 +211,7 @@ impl Registry {
         name: &RepoName,
         (digest, reference): (&Digest, &Reference),
         rights: &dyn TagRights,
-        left_out: &mut Vec<String>,
+        left_out: &mut Vec<Sentence>,
     ) -> Result<(Vec<Tag>, Option<usize>)> {
         let (mut walk, mut passed) = (TagWalk::new(name, None), 0);
         loop {
@@ -225,10 +223,8 @@ impl Registry {
             if passed > MOST_TAGS {
                 // Where tags are hidden from the client, no number tells how many.
                 left_out.push(match rights.may_see_all() {
-                    true => format!(
-                        "tags: the repository has more than {MOST_TAGS}, of which not each is looked at"
-                    ),
-                    false => "tags: the repository has too many to look at each".to_owned(),
+                    true => LeftOut::Tags { n: MOST_TAGS }.into(),
+                    false => LeftOut::SomeTags.into(),
                 });
                 let asked = match reference {
                     Reference::Tag(tag) => Some(tag.clone()),
@@ -274,21 +270,22 @@ impl Registry {
     pub(super) async fn view_of(
         &self,
         digest: &Digest,
-    ) -> Result<Result<(Arc<StoredManifest>, ManifestView), String>> {
+    ) -> Result<Result<(Arc<StoredManifest>, ManifestView), Sentence>> {
         // Also on a bucket, where lists rely on what is remembered.
         self.tree.manifests.look_again(digest).await?;
         match self.tree.manifests.look_up_soon(digest).await? {
             Stored::Understood(_) => {}
-            Stored::Absent => return Ok(Err(format!("the manifest `{digest}` is not stored"))),
+            Stored::Absent => return Ok(Err(Flaw::ManifestMissing { digest: *digest }.into())),
             Stored::Unreadable(why) => {
-                return Ok(Err(format!("the manifest `{digest}` cannot be read: {why}")));
+                let digest = *digest;
+                return Ok(Err(Flaw::ManifestUnread { digest, why }.into()));
             }
         }
         let Some(stored) = self.tree.manifests.load(digest).await? else {
-            return Ok(Err(format!("the manifest `{digest}` is not stored")));
+            return Ok(Err(Flaw::ManifestMissing { digest: *digest }.into()));
         };
         if stored.bytes.len() > LARGEST {
-            return Ok(Err(format!("the manifest `{digest}` is too large to be shown")));
+            return Ok(Err(Flaw::ManifestTooLarge { digest: *digest }.into()));
         }
         let view = match stored.bytes.len() {
             ..=INLINE => ManifestView::parse_stored(&stored.bytes),
@@ -300,7 +297,11 @@ impl Registry {
         };
         Ok(match view {
             Ok(view) => Ok((stored, view)),
-            Err(error) => Err(format!("the manifest `{digest}` cannot be read: {error}")),
+            Err(error) => Err(Flaw::ManifestUnread {
+                digest: *digest,
+                why: error.to_string(),
+            }
+            .into()),
         })
     }
 
@@ -338,7 +339,7 @@ impl Registry {
         let blobs: Vec<&Descriptor> = view.layers.iter().chain(entries).collect();
         let shown = blobs.iter().take(LAYERS);
         let problems = shown.clone().map(|layer| self.missing(name, layer));
-        let problems: Vec<Option<String>> = in_parallel(problems).await?;
+        let problems: Vec<Option<Sentence>> = in_parallel(problems).await?;
         let steps = steps(image_config.as_ref(), blobs.len());
         let layers = shown.zip(problems).enumerate();
         let layers = layers.map(|(number, (descriptor, problem))| PartDetails {
@@ -400,19 +401,22 @@ impl Registry {
     }
 
     /// What is wrong with a blob of an image in `name`, as far as that shows without reading it.
-    async fn missing(&self, name: &RepoName, blob: &Descriptor) -> Result<Option<String>> {
+    async fn missing(&self, name: &RepoName, blob: &Descriptor) -> Result<Option<Sentence>> {
         let link = layout::layer_link(name, &blob.digest);
         if self.tree.links.target(&link).await?.is_none() {
             let elsewhere = blob.is_foreign();
-            return Ok((!elsewhere).then(|| "it is not in the repository".to_owned()));
+            return Ok((!elsewhere).then(|| Flaw::Unlinked.into()));
         }
         match self.storage.stat(&layout::blob(&blob.digest)).await {
             Ok(stat) if stat.size == blob.size => Ok(None),
-            Ok(stat) => Ok(Some(format!(
-                "{} bytes of it are stored, and the manifest says {}",
-                stat.size, blob.size
-            ))),
-            Err(error) if error.is_not_found() => Ok(Some("it is not stored".to_owned())),
+            Ok(stat) => Ok(Some(
+                Flaw::OtherSize {
+                    stored: stat.size,
+                    stated: blob.size,
+                }
+                .into(),
+            )),
+            Err(error) if error.is_not_found() => Ok(Some(Flaw::Missing.into())),
             Err(error) => Err(error.into()),
         }
     }

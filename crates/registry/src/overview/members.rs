@@ -7,6 +7,7 @@ use std::{
 
 use parking_lot::Mutex;
 use wharf_budget::{Exhausted, Permit, Share};
+use wharf_message::Sentence;
 use wharf_oci::{ArtifactKind, Digest, RepoName};
 
 use super::reads::Reads;
@@ -17,6 +18,7 @@ use crate::{
     tree::{
         manifest::{Facts, Purpose, Stored},
         parallel::{in_background, in_jobs},
+        words::Flaw,
     },
 };
 
@@ -59,7 +61,7 @@ pub struct ImageSummary {
     /// The platforms that it is for. Attestations are none.
     pub platforms: Vec<PlatformSummary>,
     /// What is missing or damaged, or was not looked at.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// What a list shows of an image for one platform.
@@ -72,7 +74,7 @@ pub struct PlatformSummary {
     /// Bytes of its configuration and layers; `None` where they are not known.
     pub size: Option<u64>,
     /// What is missing or damaged.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// What is known of a manifest.
@@ -81,7 +83,7 @@ pub(super) enum Member {
     /// What it says.
     Here(Arc<Facts>),
     /// Why it cannot be used.
-    Broken(String),
+    Broken(Sentence),
 }
 
 /// Manifests of a repository by digest, with those that they list.
@@ -89,7 +91,7 @@ pub(super) enum Member {
 pub(super) struct Members {
     found: HashMap<Digest, Member>,
     /// What the configurations of images say.
-    platforms: HashMap<Digest, Result<Option<Box<str>>, String>>,
+    platforms: HashMap<Digest, Result<Option<Box<str>>, Sentence>>,
     /// Pays for what is kept.
     held: Arc<Mutex<Held>>,
 }
@@ -104,7 +106,7 @@ enum NoSize {
     /// A manifest does not state it.
     Unstated,
     /// Something is missing, damaged, or was not looked at.
-    Problem(String),
+    Problem(Sentence),
 }
 
 /// Bytes of what manifests say, as they are read.
@@ -204,18 +206,16 @@ impl Registry {
             let held = Arc::clone(&held);
             async move {
                 if !present.contains(&digest) {
-                    let why = format!("the manifest `{digest}` is not in the repository");
-                    return Ok(Some((digest, Member::Broken(why))));
+                    let why = Flaw::ManifestUnlinked { digest };
+                    return Ok(Some((digest, Member::Broken(why.into()))));
                 }
                 let member = match manifests.look_up_soon(&digest).await? {
                     Stored::Understood(facts) => match held.lock().has_room_for(facts.weight())? {
                         true => Member::Here(facts),
                         false => return Ok(None),
                     },
-                    Stored::Absent => Member::Broken(format!("the manifest `{digest}` is not stored")),
-                    Stored::Unreadable(why) => {
-                        Member::Broken(format!("the manifest `{digest}` cannot be read: {why}"))
-                    }
+                    Stored::Absent => Member::Broken(Flaw::ManifestMissing { digest }.into()),
+                    Stored::Unreadable(why) => Member::Broken(Flaw::ManifestUnread { digest, why }.into()),
                 };
                 Ok(Some((digest, member)))
             }
@@ -300,7 +300,7 @@ impl Members {
     }
 
     /// Why the size of the manifest `digest` is not known although it is stated. This computes for long.
-    pub(super) fn problem(&self, digest: &Digest) -> Option<String> {
+    pub(super) fn problem(&self, digest: &Digest) -> Option<Sentence> {
         let mut left = ADDED;
         self.size(digest, &mut left).err()?.problem()
     }
@@ -310,7 +310,7 @@ impl Members {
         let facts = match self.get(digest) {
             Some(Member::Here(facts)) => facts,
             Some(Member::Broken(why)) => return ImageSummary::broken(why.clone()),
-            None => return ImageSummary::broken(NOT_READ.to_owned()),
+            None => return ImageSummary::broken(Flaw::NotRead.into()),
         };
         let size = self.size(digest, left);
         let mut summary = ImageSummary {
@@ -370,7 +370,7 @@ impl Members {
                 Some(Member::Here(facts)) => {
                     let work = 1 + facts.blobs().count() + facts.children.len();
                     let Some(rest) = left.checked_sub(work) else {
-                        return Err(NoSize::Problem(NOT_READ.to_owned()));
+                        return Err(NoSize::Problem(Flaw::NotRead.into()));
                     };
                     *left = rest;
                     let new = facts.sized_blobs().filter(|(blob, _)| blobs.insert(**blob));
@@ -383,7 +383,7 @@ impl Members {
                 Some(Member::Broken(why)) => problem = Some(NoSize::Problem(why.clone())),
                 None => match problem {
                     Some(NoSize::Problem(_)) => {}
-                    Some(NoSize::Unstated) | None => problem = Some(NoSize::Problem(NOT_READ.to_owned())),
+                    Some(NoSize::Unstated) | None => problem = Some(NoSize::Problem(Flaw::NotRead.into())),
                 },
             }
         }
@@ -391,20 +391,18 @@ impl Members {
     }
 }
 
-const NOT_READ: &str = "it has more manifests than a list reads; look at this image alone";
-
 impl Summaries {
     /// What a list shows of the manifest `digest`, one of those that were asked for.
     pub(super) fn of(&self, digest: &Digest) -> ImageSummary {
         match self.0.get(digest) {
             Some(summary) => summary.clone(),
-            None => ImageSummary::broken(NOT_READ.to_owned()),
+            None => ImageSummary::broken(Flaw::NotRead.into()),
         }
     }
 }
 
 impl NoSize {
-    fn problem(self) -> Option<String> {
+    fn problem(self) -> Option<Sentence> {
         match self {
             Self::Problem(why) => Some(why),
             Self::Unstated => None,
@@ -414,7 +412,7 @@ impl NoSize {
 
 impl ImageSummary {
     /// What a list shows of what cannot be read.
-    pub(super) fn broken(problem: String) -> Self {
+    pub(super) fn broken(problem: Sentence) -> Self {
         Self {
             media_type: None,
             kind: None,

@@ -1,10 +1,14 @@
 //! What one image for one platform is made of: its configuration and its layers, as its files are looked at and compared.
 
 use serde_json::Value;
+use wharf_message::Sentence;
 use wharf_oci::{Descriptor, Digest, ManifestView, Platform, Reference, RepoName};
 
 use super::image::steps;
-use crate::{delete::unknown, error::Result, patience::turn, registry::Registry, tag_rights::TagRights};
+use crate::{
+    delete::unknown, error::Result, patience::turn, registry::Registry, tag_rights::TagRights,
+    tree::words::Flaw,
+};
 
 /// How many layers of an image are looked at.
 const LAYERS: usize = 1000;
@@ -54,7 +58,7 @@ impl Registry {
         &self,
         wanted: PartsWanted<'_>,
         rights: &dyn TagRights,
-    ) -> Result<Result<ImageParts, String>> {
+    ) -> Result<Result<ImageParts, Sentence>> {
         let PartsWanted {
             name,
             reference,
@@ -72,7 +76,7 @@ impl Registry {
             if !self.has_revision(name, &digest).await? {
                 return match reference {
                     Reference::Digest(asked) if *asked == digest => Err(unknown()),
-                    _ => Ok(Err(format!("the manifest `{digest}` is not in the repository"))),
+                    _ => Ok(Err(Flaw::ManifestUnlinked { digest }.into())),
                 };
             }
             let view = match self.view_of(&digest).await? {
@@ -83,13 +87,12 @@ impl Registry {
                 return Ok(Ok(self.parts_of(name, digest, found, view).await?));
             }
             let Some(child) = chosen(&view, platform) else {
-                let text = format!("the index `{digest}` has no image for this platform");
-                return Ok(Err(text));
+                return Ok(Err(Flaw::NoPlatform { digest }.into()));
             };
             found = child.platform.as_ref().and_then(Platform::name);
             digest = child.digest;
         }
-        Ok(Err("indexes list each other deeper than images do".to_owned()))
+        Ok(Err(Flaw::TooDeep.into()))
     }
 
     async fn parts_of(
@@ -127,7 +130,7 @@ impl Registry {
     /// # Errors
     ///
     /// Errors of the store; [`Error::Exhausted`] when too many large ones are being read.
-    pub async fn config_document(&self, name: &RepoName, digest: &Digest) -> Result<Result<Value, String>> {
+    pub async fn config_document(&self, name: &RepoName, digest: &Digest) -> Result<Result<Value, Sentence>> {
         self.tree.configs.document(name, digest).await
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::SystemTime};
 
+use wharf_message::Sentence;
 use wharf_oci::{Digest, PageRequest, RepoName, Tag};
 use wharf_pattern::Pattern;
 
@@ -10,6 +11,7 @@ use super::{
     order::{First, Order, Page, Place},
     reads::{LISTING, Reads, Stop},
     tags::{Named, TagWalk, Tagged},
+    words::LeftOut,
 };
 use crate::{
     error::{Error, Result},
@@ -126,7 +128,7 @@ pub struct RepositoryRow {
     /// Whether the client may see everything that is in the repository.
     pub is_whole: bool,
     /// Why something is left out.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// A repository of a page.
@@ -409,23 +411,16 @@ impl Registry {
 }
 
 /// Why something is left out of the row of a repository. Where tags are hidden from the client, no number tells how many.
-fn problem(tags: &Tags, content: Option<Content>, is_whole: bool) -> Option<String> {
-    match (tags.are_too_many, content) {
-        (true, _) if !is_whole => Some("it has too many tags to count those that you may pull".to_owned()),
-        (true, _) => Some(format!(
-            "it has more than {MOST_TAGS} tags, which are not counted"
-        )),
-        (false, None) => Some(format!(
-            "it has more than {MOST_MANIFESTS} manifests, or very many directories of deleted ones; their size is not added up"
-        )),
-        (false, Some(Content { size: None, .. })) => Some(format!(
-            "it has more than {MOST_BLOBS} blobs, of which the size is not added up"
-        )),
-        (false, Some(Content { unstated, .. })) if unstated > 0 => Some(format!(
-            "{unstated} of its manifests do not state the sizes of all that they name; what they leave out is not in the size"
-        )),
-        (false, Some(_)) => None,
-    }
+fn problem(tags: &Tags, content: Option<Content>, is_whole: bool) -> Option<Sentence> {
+    let reason = match (tags.are_too_many, content) {
+        (true, _) if !is_whole => LeftOut::TooManyToTell,
+        (true, _) => LeftOut::TooManyTags { n: MOST_TAGS },
+        (false, None) => LeftOut::TooManyManifests { n: MOST_MANIFESTS },
+        (false, Some(Content { size: None, .. })) => LeftOut::TooManyBlobs { n: MOST_BLOBS },
+        (false, Some(Content { unstated: n, .. })) if n > 0 => LeftOut::Unstated { n },
+        (false, Some(_)) => return None,
+    };
+    Some(reason.into())
 }
 
 /// The names of a page of the catalogue that are wanted and visible.

@@ -20,6 +20,7 @@ use crate::{
         histories::{self, Times},
         link,
         parallel::{chunks_of, in_jobs},
+        words::Flaw,
     },
 };
 
@@ -120,7 +121,7 @@ impl Registry {
         let rows = page.entries.into_iter().map(|located| TagRow {
             image: match &located.digest {
                 Some(digest) => images.of(digest),
-                None => ImageSummary::broken(DAMAGED.to_owned()),
+                None => ImageSummary::broken(Flaw::TagDamaged.into()),
             },
             tag: located.tag,
             pushed: located.pushed,
@@ -337,8 +338,6 @@ impl Registry {
         Ok(timed.await?.into_iter().flatten().collect())
     }
 }
-
-const DAMAGED: &str = "the link of the tag does not hold a digest; push the tag again";
 
 fn matches(tag: &Tag, wanted: TagsWanted<'_>) -> bool {
     let matches = |pattern: &Pattern| pattern.matches(tag.as_str(), None);

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use wharf_message::Sentence;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use super::{
@@ -34,7 +35,7 @@ pub struct UntaggedList {
     /// The place after which the next page begins; `None` on the last one.
     pub next: Option<Place>,
     /// Why some are left out.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// A manifest that no tag reaches.

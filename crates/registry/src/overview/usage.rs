@@ -8,12 +8,14 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use parking_lot::Mutex;
+use wharf_message::Sentence;
 use wharf_oci::{Digest, RepoName};
 use wharf_storage::{
     Space,
     layout::{InTree as _, Repository},
 };
 
+use super::words::LeftOut;
 use crate::{
     collect::survey::look_up_all,
     error::{Error, Result},
@@ -53,7 +55,7 @@ pub struct Usage {
     /// The space of the file system; `None` where there is no such limit.
     pub space: Option<Space>,
     /// Why something is left out.
-    pub problem: Option<String>,
+    pub problem: Option<Sentence>,
 }
 
 /// The disk use of one repository.
@@ -108,7 +110,7 @@ impl Registry {
         let _turn = turn(&self.budget().graphs).await?;
         let blobs = Arc::new(Mutex::new(Blobs::default()));
         let mut found: Vec<RepositoryUsage> = Vec::new();
-        let (mut read, mut problem) = (0, None);
+        let (mut read, mut problem) = (0, None::<Sentence>);
         let walk = repositories::readable(Arc::clone(&self.storage), Arc::clone(&self.tree.unreadable));
         let mut walk = pin!(walk);
         while let Some(repository) = walk.try_next().await? {
@@ -117,7 +119,7 @@ impl Registry {
             };
             let room = MANIFESTS - read;
             let Some(digests) = self.revisions(&name, room).await? else {
-                problem = Some(too_much("manifests", MANIFESTS));
+                problem = Some(LeftOut::StoreManifests { n: MANIFESTS }.into());
                 break;
             };
             if digests.is_empty() {
@@ -137,12 +139,12 @@ impl Registry {
             });
             blobs.current += 1;
             if blobs.is_full {
-                problem = Some(too_much("blobs", BLOBS));
+                problem = Some(LeftOut::StoreBlobs { n: BLOBS }.into());
                 found.pop();
                 break;
             }
             if found.len() == REPOSITORIES {
-                problem = Some(too_much("repositories", REPOSITORIES));
+                problem = Some(LeftOut::StoreRepositories { n: REPOSITORIES }.into());
                 break;
             }
         }
@@ -162,13 +164,8 @@ impl Registry {
         let total = found.len();
         let uncounted: usize = found.iter().map(|row| row.damaged + row.unstated).sum();
         if uncounted > 0 {
-            let reason = format!(
-                "{uncounted} manifests are damaged, or do not state all sizes: what they leave out is not counted, so that the sizes are lower bounds, and what counts as the own of a repository may be shared with these"
-            );
-            problem = Some(problem.map_or_else(
-                || reason.clone(),
-                |problem: String| format!("{problem}; {reason}"),
-            ));
+            let reason = LeftOut::Uncounted { n: uncounted };
+            problem = Some(problem.unwrap_or_default().and(reason));
         }
         found.truncate(limit);
         Ok(Usage {
@@ -286,12 +283,6 @@ impl Blobs {
         let sizes = self.blobs.values().map(|blob| blob.size);
         sizes.fold(0, u64::saturating_add)
     }
-}
-
-fn too_much(what: &str, most: usize) -> String {
-    format!(
-        "the store has more than {most} {what}, so not all repositories are here, and what they share is not known"
-    )
 }
 
 fn name_of(repository: &Repository) -> Option<RepoName> {

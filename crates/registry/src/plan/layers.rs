@@ -8,6 +8,7 @@ use wharf_storage::{Key, Removal, layout};
 use super::{
     Applied, Staying,
     making::{LayerLink, Made},
+    words::Stays,
 };
 use crate::{
     delete::ATTEMPTS,
@@ -45,10 +46,9 @@ impl Registry {
             gone.extend(self.remove_layer_step(name, step).await?);
         }
         applied.layers = gone.len();
-        let left = made.layers.len() - gone.len();
-        if left > 0 {
-            let why = format!("{left} link(s) of layers, which pushes use by now");
-            applied.stayed.push(Staying::other(why));
+        let n = made.layers.len() - gone.len();
+        if n > 0 {
+            applied.stayed.push(Staying::other(Stays::LayersInUse { n }));
         }
         Ok(gone)
     }

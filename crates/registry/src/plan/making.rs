@@ -14,6 +14,7 @@ use super::{
     order::Order,
     retained::{Ages, PlannedEntry},
     selection::{Needs, Selection, Wish, role, select},
+    words::Stays,
 };
 use crate::{
     collect::{garbage::doomed_manifests, survey},
@@ -135,7 +136,7 @@ impl Registry {
         let content = Content::read(self, name).await?;
         let needs = Needs::of(&content);
         let now = SystemTime::now();
-        let (kept, decided_tags): (HashMap<Digest, &'static str>, Vec<Tag>);
+        let (kept, decided_tags): (HashMap<Digest, Stays>, Vec<Tag>);
         let (mut decided, mut ages) = (Decided::default(), None);
         let wish = match deletion {
             Deletion::Tags { tags, keep_images } => {
@@ -341,8 +342,7 @@ impl Registry {
             });
         }
         if content.survey.has_unknown_entries {
-            let why = "files in the directory of the repository that are not the registry's";
-            selection.stays.push(Staying::other(why));
+            selection.stays.push(Staying::other(Stays::ForeignFiles));
         }
         Ok(layers)
     }

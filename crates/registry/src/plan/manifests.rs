@@ -28,7 +28,7 @@ use std::collections::{HashMap, HashSet};
 
 use wharf_oci::{Digest, RepoName, referrers_tag};
 
-use super::{Applied, PlannedManifest, Staying, making::Made};
+use super::{Applied, PlannedManifest, Staying, making::Made, words::Stays};
 use crate::{
     delete::{ATTEMPTS, refusals::without_list},
     error::Result,
@@ -98,7 +98,7 @@ impl Registry {
                 step.digests.iter().partition(|digest| kept.contains_key(*digest));
             let stayed = stayed
                 .into_iter()
-                .map(|digest| Staying::manifest(digest, kept[&digest]));
+                .map(|digest| Staying::manifest(digest, kept[&digest].clone()));
             applied.stayed.extend(stayed);
             applied.manifests.extend(&gone);
             let deleted = || {
@@ -112,7 +112,7 @@ impl Registry {
     }
 
     /// Removes the manifests of `step`, and returns those that stay, with the reason.
-    async fn remove_step(&self, step: &Step<'_>, made: &Made) -> Result<HashMap<Digest, &'static str>> {
+    async fn remove_step(&self, step: &Step<'_>, made: &Made) -> Result<HashMap<Digest, Stays>> {
         let name = step.name;
         for _ in 0..ATTEMPTS {
             let mut watched = step.digests.clone();
@@ -155,16 +155,12 @@ impl Registry {
             }
             return Ok(kept);
         }
-        let why = "requests that push it, or what lists it, keep coming";
-        Ok(step.digests.iter().map(|digest| (*digest, why)).collect())
+        let digests = step.digests.iter();
+        Ok(digests.map(|digest| (*digest, Stays::Disturbed)).collect())
     }
 
     /// The referrers of `step` whose subjects a tag or an index needs by now: what is about an image stays with it.
-    async fn about_what_is_needed(
-        &self,
-        step: &Step<'_>,
-        made: &Made,
-    ) -> Result<HashMap<Digest, &'static str>> {
+    async fn about_what_is_needed(&self, step: &Step<'_>, made: &Made) -> Result<HashMap<Digest, Stays>> {
         let subjects = Step {
             digests: step.subjects(made),
             ..*step
@@ -178,9 +174,7 @@ impl Registry {
             let subject = step.subject(digest, made);
             subject.is_some_and(|subject| needed.contains_key(&subject))
         });
-        Ok(about
-            .map(|digest| (*digest, "the manifest that it is about is needed by now"))
-            .collect())
+        Ok(about.map(|digest| (*digest, Stays::SubjectNeeded)).collect())
     }
 
     /// Takes from `going`, which is locked, the manifests that were pushed since the plan was made, apart from the one that the deletion
@@ -190,14 +184,14 @@ impl Registry {
         step: &Step<'_>,
         going: Vec<Digest>,
         made: &Made,
-    ) -> Result<(Vec<Digest>, HashMap<Digest, &'static str>)> {
+    ) -> Result<(Vec<Digest>, HashMap<Digest, Stays>)> {
         let since = going.iter().map(|digest| self.linked_since(step.name, digest));
         let since = in_parallel(since).await?;
         let mut anew = HashMap::new();
         for (digest, since) in going.iter().zip(since) {
             let is_named = step.named == Some(digest);
             if !is_named && since.is_some_and(|since| since != made.since(digest)) {
-                anew.insert(*digest, "it was pushed again meanwhile");
+                anew.insert(*digest, Stays::PushedAgain);
             }
         }
         let rest = going.into_iter().filter(|digest| !anew.contains_key(digest));
@@ -211,7 +205,7 @@ impl Registry {
     }
 
     /// The manifests of `step` that something needs at this moment, with the reason. `above` has the indexes above them.
-    async fn kept_by_now(&self, step: &Step<'_>, above: &[Digest]) -> Result<HashMap<Digest, &'static str>> {
+    async fn kept_by_now(&self, step: &Step<'_>, above: &[Digest]) -> Result<HashMap<Digest, Stays>> {
         let name = step.name;
         let graph = self.tree.graphs.of(name, &self.tree.manifests).await?;
         let tagged = self.tags_of(name, &step.digests).await?;
@@ -219,7 +213,7 @@ impl Registry {
         let mut kept = HashMap::new();
         for digest in &step.digests {
             if tagged.get(digest).is_some_and(|tags| !tags.is_empty()) {
-                kept.insert(*digest, "a tag points at it by now");
+                kept.insert(*digest, Stays::TaggedByNow);
                 continue;
             }
             let is_needed = if step.named == Some(digest) {
@@ -233,7 +227,7 @@ impl Registry {
                 self.any_needs(name, digest, &mut parents).await?
             };
             if is_needed {
-                kept.insert(*digest, "an index lists it by now");
+                kept.insert(*digest, Stays::ListedByNow);
             }
         }
         Ok(kept)

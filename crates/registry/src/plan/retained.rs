@@ -10,6 +10,7 @@ use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
 use super::{
     content::{Content, Past, TagObject, each_history, each_tag_object},
     selection::{Needs, subject_of},
+    words::Stays,
 };
 use crate::{
     error::Result,
@@ -91,8 +92,8 @@ impl Registry {
         (ages, now): (Ages, SystemTime),
         leaving: &HashSet<Tag>,
         rights: &dyn TagRights,
-    ) -> Result<HashMap<Digest, &'static str>> {
-        let mut young: HashMap<Digest, &'static str> = HashMap::new();
+    ) -> Result<HashMap<Digest, Stays>> {
+        let mut young: HashMap<Digest, Stays> = HashMap::new();
         each_history(&*self.storage, name, |tag, history| {
             if leaving.contains(tag) {
                 return;
@@ -104,13 +105,13 @@ impl Registry {
                 .iter()
                 .filter(|past| content.is_linked(&past.digest) && is_kept(past))
             {
-                young.insert(past.digest, "a tag pointed at it not long ago");
+                young.insert(past.digest, Stays::InHistory);
             }
         })
         .await?;
         for digest in &content.survey.revisions {
             if Ages::is_young(content.since(digest), now, ages.manifests) {
-                young.insert(*digest, "it is too young");
+                young.insert(*digest, Stays::Young);
             }
         }
         Ok(young)

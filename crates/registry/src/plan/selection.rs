@@ -5,9 +5,10 @@ use std::{
     sync::Arc,
 };
 
+use wharf_message::Names;
 use wharf_oci::{Digest, Tag, referrers_subject, referrers_tag};
 
-use super::{Role, Staying, content::Content};
+use super::{Role, Staying, content::Content, words::Stays};
 use crate::{
     tag_rights::TagRights,
     tree::{link::Link, manifest::Facts},
@@ -29,7 +30,7 @@ pub(super) enum Wish<'a> {
     Manifest(Digest),
     /// These tags, what nothing else needs then, and what no tag reaches, apart from these manifests, each with the reason why it is
     /// kept.
-    TagsAndUntagged(&'a [Tag], &'a HashMap<Digest, &'static str>),
+    TagsAndUntagged(&'a [Tag], &'a HashMap<Digest, Stays>),
     /// All.
     Everything,
 }
@@ -264,7 +265,7 @@ pub(super) fn select(
     match wish {
         Wish::Tags(_) => {
             for digest in selection.tags.values().copied().collect::<BTreeSet<Digest>>() {
-                selection.keep(Staying::manifest(digest, "the deletion is of tags alone"));
+                selection.keep(Staying::manifest(digest, Stays::TagsAlone));
             }
             return selection;
         }
@@ -295,28 +296,25 @@ pub(super) fn select(
 
 /// Why nothing may go that nothing seems to need, when the tags `wished` and the named manifest go: what some manifests that stay need
 /// is unknown. `None`: it is known.
-fn unknown_needs(content: &Content, manifest: Option<Digest>, wished: &BTreeSet<Tag>) -> Option<String> {
+fn unknown_needs(content: &Content, manifest: Option<Digest>, wished: &BTreeSet<Tag>) -> Option<Stays> {
     let unreadable = content
         .survey
         .revisions
         .iter()
         .find(|digest| Some(**digest) != manifest && !content.survey.manifests.contains_key(digest));
     if let Some(digest) = unreadable {
-        return Some(format!(
-            "every other manifest, because the manifest `{digest}` cannot be read, and so it is unknown what it needs; push it again, or delete it by its digest"
-        ));
+        return Some(Stays::UnreadManifest { digest: *digest });
     }
     let staying = content.tags.iter().filter(|(tag, _)| !wished.contains(*tag));
     let staying = staying.map(|(_, digest)| digest).chain(&content.strangers);
     let mut unreadable = staying.filter(|digest| content.unreadable.contains(*digest));
     if let Some(digest) = unreadable.next() {
-        return Some(format!(
-            "every other manifest, because a tag points at the manifest `{digest}`, which cannot be read, and so it is unknown what it needs; push it again, or delete its tags"
-        ));
+        return Some(Stays::UnreadTagged { digest: *digest });
     }
-    content.survey.has_unknown_algorithms.then(|| {
-        "every other manifest, because the repository has some by an unknown digest algorithm, and so it is unknown what these need".to_owned()
-    })
+    content
+        .survey
+        .has_unknown_algorithms
+        .then_some(Stays::UnknownAlgorithm)
 }
 
 /// What is alive, and what goes of the manifests in `seeds`, when each tag that depends on a manifest went or stayed with it, and no
@@ -416,14 +414,21 @@ fn explain(
             .filter(|tag| !selection.tags.contains_key(*tag))
             .collect();
         let why = match wish {
-            Wish::TagsAndUntagged(_, kept) if deleted.contains(&digest) && kept.contains_key(&digest) => {
-                kept.get(&digest).copied().unwrap_or_default().to_owned()
+            Wish::TagsAndUntagged(_, kept)
+                if let Some(why) = kept.get(&digest).filter(|_| deleted.contains(&digest)) =>
+            {
+                why.clone()
             }
             Wish::TagsAndUntagged(_, kept) if !deleted.contains(&digest) => match kept.get(&digest) {
-                Some(why) if !tagged.contains(&digest) => (*why).to_owned(),
+                Some(why) if !tagged.contains(&digest) => why.clone(),
                 _ => continue,
             },
-            _ if !own.is_empty() => format!("it also has {}", named(&own, rights)),
+            _ if !own.is_empty() => match named(&own, rights) {
+                Named::Hidden => Stays::AlsoHiddenTag,
+                Named::One(tag) => Stays::AlsoTag { tag },
+                Named::All(tags) => Stays::AlsoTags { tags },
+                Named::Some(tags, n) => Stays::AlsoMoreTags { tags, n },
+            },
             _ => {
                 let above: Vec<&Tag> = needs.tags_above(&digest).into_iter().collect();
                 let above: Vec<&Tag> = above
@@ -434,11 +439,14 @@ fn explain(
                     .needing(&digest)
                     .find(|parent| !selection.manifests.contains(parent));
                 match (above.is_empty(), parent) {
-                    (false, _) => format!("an index with {} lists it", named(&above, rights)),
-                    (true, Some(parent)) => format!("the manifest `{parent}` lists it, which stays"),
-                    (true, None) if alive.contains(&digest) => {
-                        "it belongs to a manifest that stays".to_owned()
-                    }
+                    (false, _) => match named(&above, rights) {
+                        Named::Hidden => Stays::UnderHiddenTag,
+                        Named::One(tag) => Stays::UnderTag { tag },
+                        Named::All(tags) => Stays::UnderTags { tags },
+                        Named::Some(tags, n) => Stays::UnderMoreTags { tags, n },
+                    },
+                    (true, Some(parent)) => Stays::Listed { parent: *parent },
+                    (true, None) if alive.contains(&digest) => Stays::Belongs,
                     (true, None) => continue,
                 }
             }
@@ -447,15 +455,26 @@ fn explain(
     }
 }
 
-/// Some tags in words.
-fn named(tags: &[&Tag], rights: &dyn TagRights) -> String {
-    let seen: Vec<&&Tag> = tags.iter().filter(|tag| rights.may_see(tag)).collect();
-    let names: Vec<String> = seen.iter().take(NAMED).map(|tag| format!("`{tag}`")).collect();
-    match (names.as_slice(), tags.len() - names.len()) {
-        ([], _) => "a tag that the client may not see".to_owned(),
-        ([name], 0) => format!("the tag {name}"),
-        (names, 0) => format!("the tags {}", names.join(", ")),
-        (names, more) => format!("the tags {} and {more} more", names.join(", ")),
+/// Some tags, as far as a reason names them.
+enum Named {
+    /// The client may see none of them.
+    Hidden,
+    /// The only one.
+    One(String),
+    /// All of them.
+    All(Names),
+    /// Some of them, and how many more there are.
+    Some(Names, usize),
+}
+
+fn named(tags: &[&Tag], rights: &dyn TagRights) -> Named {
+    let seen = tags.iter().filter(|tag| rights.may_see(tag));
+    let seen: Vec<&Tag> = seen.take(NAMED).copied().collect();
+    match (seen.as_slice(), tags.len() - seen.len()) {
+        ([], _) => Named::Hidden,
+        ([tag], 0) => Named::One(tag.to_string()),
+        (tags, 0) => Named::All(tags.iter().collect()),
+        (tags, more) => Named::Some(tags.iter().collect(), more),
     }
 }
 

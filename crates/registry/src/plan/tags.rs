@@ -8,7 +8,7 @@ use std::{
 use wharf_oci::{Digest, RepoName, Tag};
 use wharf_storage::{Version, layout};
 
-use super::{Applied, PlannedTag, Staying, making::Made, order::Order, retained::PlannedEntry};
+use super::{Applied, PlannedTag, Staying, making::Made, order::Order, retained::PlannedEntry, words::Stays};
 use crate::{
     error::{Error, Result},
     events::{Caller, EventKind},
@@ -20,8 +20,6 @@ use crate::{
 
 /// How many tags are locked at once.
 const STEP: usize = 64;
-
-const MOVED: &str = "it was pushed again meanwhile";
 
 /// A tag that points at what the plan says, and the version of its link.
 pub(super) struct SeenTag {
@@ -45,8 +43,9 @@ pub(super) fn with_their_subjects(due: Vec<SeenTag>, order: &Order, applied: &mu
         let subject = order.subject_of(&seen.tag);
         subject.is_none_or(|subject| went.contains(subject))
     });
-    let why = "the manifest that it is about is needed by now";
-    let staying = staying.into_iter().map(|seen| Staying::tag(seen.tag, why));
+    let staying = staying
+        .into_iter()
+        .map(|seen| Staying::tag(seen.tag, Stays::SubjectNeeded));
     applied.stayed.extend(staying);
     going
 }
@@ -89,7 +88,9 @@ impl Registry {
                     digest,
                     version,
                 }),
-                Some(_) => applied.stayed.push(Staying::tag(planned.tag.clone(), MOVED)),
+                Some(_) => applied
+                    .stayed
+                    .push(Staying::tag(planned.tag.clone(), Stays::PushedAgain)),
                 // Another request has deleted it.
                 None => {}
             }
@@ -132,7 +133,7 @@ impl Registry {
                 let tag = seen.tag.clone();
                 match is_same {
                     true => pointers.push(Pointer { tag, version }),
-                    false => applied.stayed.push(Staying::tag(tag, MOVED)),
+                    false => applied.stayed.push(Staying::tag(tag, Stays::PushedAgain)),
                 }
             }
             let went = lock.remove_unchanged(&pointers).await?;
@@ -141,7 +142,7 @@ impl Registry {
             for (pointer, went) in pointers.into_iter().zip(went) {
                 match went {
                     true => gone.push(pointer.tag),
-                    false => stayed.push(Staying::tag(pointer.tag, MOVED)),
+                    false => stayed.push(Staying::tag(pointer.tag, Stays::PushedAgain)),
                 }
             }
             applied.tags.extend(gone.iter().cloned());

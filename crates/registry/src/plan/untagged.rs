@@ -5,12 +5,14 @@ use std::{
     time::SystemTime,
 };
 
+use wharf_message::Sentence;
 use wharf_oci::{Digest, RepoName, Tag};
 
 use super::{
     Staying,
     content::{Content, TagObject, each_tag_object},
     selection::{Needs, Wish, select},
+    words::Unshown,
 };
 use crate::{
     error::Result,
@@ -44,7 +46,7 @@ pub(crate) struct UnreachedManifest {
 pub(crate) struct Unreached {
     pub(crate) manifests: Vec<UnreachedManifest>,
     /// Why some may be missing.
-    pub(crate) problem: Option<String>,
+    pub(crate) problem: Option<Sentence>,
 }
 
 impl Registry {
@@ -77,7 +79,7 @@ impl Registry {
 }
 
 /// The manifests that no tag reaches, and why some may be missing.
-fn gathered(content: &Content) -> (HashMap<Digest, UnreachedManifest>, Option<String>) {
+fn gathered(content: &Content) -> (HashMap<Digest, UnreachedManifest>, Option<Sentence>) {
     let needs = Needs::of(content);
     let nothing_more = HashMap::new();
     let wish = Wish::TagsAndUntagged(&[], &nothing_more);
@@ -100,6 +102,6 @@ fn gathered(content: &Content) -> (HashMap<Digest, UnreachedManifest>, Option<St
     let unknown = selection.stays.iter().find(is_general);
     (
         manifests.map(|manifest| (manifest.digest, manifest)).collect(),
-        unknown.map(|staying| format!("not shown: {}", staying.why)),
+        unknown.map(|staying| Sentence::from(Unshown::NotAll).explained(staying.why.clone())),
     )
 }

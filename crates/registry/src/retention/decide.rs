@@ -1,14 +1,14 @@
 //! The decision about the tags of one repository. It reads nothing: the same tags, rules and time give the same answer.
 
-use std::{
-    cmp::Reverse,
-    collections::HashMap,
-    time::{Duration, SystemTime},
-};
+use std::{cmp::Reverse, collections::HashMap, time::SystemTime};
 
+use wharf_message::Sentence;
 use wharf_oci::{ArtifactKind, Digest, RepoName, Tag};
 
-use super::{LastPulls, Policy, RetentionRule, Verdict, matching, words};
+use super::{
+    LastPulls, Policy, RetentionRule, Verdict, matching,
+    words::{Rank, Reason, RetentionRefusal},
+};
 
 /// A tag about which is to be decided.
 #[derive(Debug, Clone)]
@@ -29,7 +29,7 @@ pub(crate) struct Decided {
     /// One for each tag, the one that was pushed last first.
     pub(crate) verdicts: Vec<Verdict>,
     /// Why none may go all the same: too many would.
-    pub(crate) refused: Option<String>,
+    pub(crate) refused: Option<Sentence>,
 }
 
 /// A tag that a rule takes, by its place among the verdicts.
@@ -61,14 +61,17 @@ pub(crate) fn decide(
             .enumerate()
             .find(|(_, rule)| rule.selects(&candidate));
         let (goes, why) = match (matching(&policy.protected, &candidate.tag), rule) {
-            (Some(pattern), _) => (false, format!("protected by `{pattern}`")),
-            (None, None) => (false, "no rule is about it".to_owned()),
+            (Some(pattern), _) => {
+                let pattern = pattern.to_string();
+                (false, Reason::Protected { pattern }.into())
+            }
+            (None, None) => (false, Reason::NoRule.into()),
             (None, Some((index, rule))) => {
                 let place = seen.entry(index).or_default();
                 let judged = judge(rule, *place, &candidate, (pulled, pulls), now);
                 *place += 1;
                 match judged {
-                    Ok(why) => (false, why),
+                    Ok(why) => (false, why.into()),
                     Err(why) => {
                         taken.push(Taken {
                             place: verdicts.len(),
@@ -101,54 +104,64 @@ fn judge(
     candidate: &Candidate,
     (pulled, pulls): (Option<SystemTime>, Option<&LastPulls>),
     now: SystemTime,
-) -> Result<String, String> {
+) -> Result<Reason, Sentence> {
     // A time in the future is that of another clock.
     let since = |then: SystemTime| now.duration_since(then).unwrap_or_default();
-    let mut reasons = Vec::new();
+    let mut reasons = Sentence::default();
     if let Some(keep) = rule.keep {
-        let rank = words::rank(place);
-        match place < keep {
-            true => return Ok(format!("{rank} of {keep} that stay")),
-            false => reasons.push(format!("{rank}, and {keep} stay")),
+        let is_kept = place < keep;
+        let place = Rank::at(place);
+        match is_kept {
+            true => return Ok(Reason::NewEnough { place, keep }),
+            false => reasons = reasons.and(Reason::NewerOnes { place, keep }),
         }
     }
     if let Some(limit) = rule.older_than {
-        let text = ago("pushed", since(candidate.pushed), limit);
-        match since(candidate.pushed) < limit {
-            true => return Ok(text),
-            false => reasons.push(text),
+        let is_young = since(candidate.pushed) < limit;
+        let (age, limit) = (since(candidate.pushed).into(), limit.into());
+        match is_young {
+            true => return Ok(Reason::Young { age, limit }),
+            false => reasons = reasons.and(Reason::Old { age, limit }),
         }
     }
     if let Some(limit) = rule.not_pulled {
         let Some(pulls) = pulls else {
-            return Ok("pulls are not counted".to_owned());
+            return Ok(Reason::NoPulls);
         };
         // What was pulled before pulls were counted is not known.
         let pushed = candidate.pushed;
-        let (what, then) = match pulled {
-            Some(pulled) if pulled >= pushed => ("pulled", pulled),
-            _ if pushed >= pulls.since => ("not pulled since it was pushed", pushed),
-            _ => ("not pulled since counting began", pulls.since),
+        let (last, then) = match pulled {
+            Some(pulled) if pulled >= pushed => (LastUse::Pull, pulled),
+            _ if pushed >= pulls.since => (LastUse::Push, pushed),
+            _ => (LastUse::Unknown, pulls.since),
         };
-        let text = ago(what, since(then), limit);
-        match since(then) < limit {
-            true => return Ok(text),
-            false => reasons.push(text),
+        let is_young = since(then) < limit;
+        let (age, limit) = (since(then).into(), limit.into());
+        let reason = match (last, is_young) {
+            (LastUse::Pull, true) => Reason::Pulled { age, limit },
+            (LastUse::Pull, false) => Reason::PulledLongAgo { age, limit },
+            (LastUse::Push, true) => Reason::Unpulled { age, limit },
+            (LastUse::Push, false) => Reason::UnpulledLong { age, limit },
+            (LastUse::Unknown, true) => Reason::Uncounted { age, limit },
+            (LastUse::Unknown, false) => Reason::UncountedLong { age, limit },
+        };
+        match is_young {
+            true => return Ok(reason),
+            false => reasons = reasons.and(reason),
         }
     }
-    Err(reasons.join("; "))
+    Err(reasons)
 }
 
-fn ago(what: &str, age: Duration, limit: Duration) -> String {
-    let compared = match age < limit {
-        true => "less than",
-        false => "at least",
-    };
-    format!(
-        "{what} {} ago, {compared} {}",
-        words::span(age),
-        words::span(limit)
-    )
+/// The last time that an image is known to have been used.
+#[derive(Debug, Clone, Copy)]
+enum LastUse {
+    /// It was pulled.
+    Pull,
+    /// It was pushed, and not pulled since.
+    Push,
+    /// It was pushed before pulls were counted, and not pulled since they are.
+    Unknown,
 }
 
 /// If no tag would stay, the newest stays of those whose rules do not say that none need be kept.
@@ -160,18 +173,17 @@ fn keep_the_last(verdicts: &mut [Verdict], taken: &mut Vec<Taken<'_>>) {
     let Some(last) = last else { return };
     let verdict = &mut verdicts[taken.remove(last).place];
     verdict.goes = false;
-    "the last tag of the repository, which goes only by `keep: 0`".clone_into(&mut verdict.why);
+    verdict.why = Reason::Last.into();
 }
 
 /// Why so many tags may not go in one run. Rules that say how many stay take as many as they say.
-fn refusal(policy: &Policy, total: usize, taken: &[Taken<'_>]) -> Option<String> {
+fn refusal(policy: &Policy, total: usize, taken: &[Taken<'_>]) -> Option<Sentence> {
     let is_counted = |taken: &Taken<'_>| taken.rule.keep.is_none_or(|keep| keep == 0);
     let counted = taken.iter().filter(|taken| is_counted(taken)).count();
     (counted * 100 > total * usize::from(policy.most)).then(|| {
-        format!(
-            "{counted} of {total} tags would go, and one run takes {} % of the tags of a repository at most (`retention.maxdelete`)",
-            policy.most
-        )
+        let most = policy.most;
+        let going = counted;
+        RetentionRefusal::TooMany { going, total, most }.into()
     })
 }
 

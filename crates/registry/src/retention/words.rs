@@ -1,32 +1,82 @@
-//! Spans of time and ranks in words.
+//! Why retention keeps a tag or lets it go, in words.
 
-use std::time::Duration;
+use std::fmt;
 
-/// A span of time in words, in the largest unit of which it has at least two.
-pub fn span(span: Duration) -> String {
-    let seconds = span.as_secs();
-    let units = [("days", 86_400), ("hours", 3600), ("minutes", 60)];
-    let unit = units.into_iter().find(|(_, length)| seconds >= 2 * length);
-    match unit {
-        Some((unit, length)) => format!("{} {unit}", seconds / length),
-        None if seconds == 1 => "1 second".to_owned(),
-        None => format!("{seconds} seconds"),
+use wharf_message::{Count, Span, messages};
+
+messages! {
+    /// Why a tag stays or goes: a clause without a subject.
+    pub enum Reason in "retention" {
+        /// A pattern protects it.
+        Protected { text pattern: String } = "protected", "protected by `{pattern}`";
+        /// No rule selects it.
+        NoRule = "no-rule", "no rule is about it";
+        /// It is among the newest ones, of which so many stay.
+        NewEnough { number place: Rank, number keep: usize } = "new-enough", "{place} of {keep} that stay";
+        /// Enough others are newer.
+        NewerOnes { number place: Rank, number keep: usize } = "newer-ones", "{place}, and {keep} stay";
+        /// It was pushed not long ago.
+        Young { seconds age: Span, seconds limit: Span } = "young", "pushed {age} ago, less than {limit}";
+        /// It was pushed long ago.
+        Old { seconds age: Span, seconds limit: Span } = "old", "pushed {age} ago, at least {limit}";
+        /// It was pulled not long ago.
+        Pulled { seconds age: Span, seconds limit: Span } = "pulled", "pulled {age} ago, less than {limit}";
+        /// It was pulled long ago.
+        PulledLongAgo { seconds age: Span, seconds limit: Span } = "pulled-long-ago", "pulled {age} ago, at least {limit}";
+        /// It was not pulled, and pushed not long ago.
+        Unpulled { seconds age: Span, seconds limit: Span } = "unpulled", "not pulled since it was pushed {age} ago, less than {limit}";
+        /// It was not pulled, and pushed long ago.
+        UnpulledLong { seconds age: Span, seconds limit: Span } = "unpulled-long", "not pulled since it was pushed {age} ago, at least {limit}";
+        /// Pulls are counted since not long ago.
+        Uncounted { seconds age: Span, seconds limit: Span } = "uncounted", "not pulled since counting began {age} ago, less than {limit}";
+        /// It was not pulled since pulls are counted.
+        UncountedLong { seconds age: Span, seconds limit: Span } = "uncounted-long", "not pulled since counting began {age} ago, at least {limit}";
+        /// Without counts of pulls nothing goes for want of them.
+        NoPulls = "no-pulls", "pulls are not counted";
+        /// A repository keeps one tag.
+        Last = "last", "the last tag of the repository, which goes only by `keep: 0`";
     }
 }
 
-/// `newest`, `2nd newest`, `3rd newest`: the place of something in a list that begins with 0.
-pub(super) fn rank(place: usize) -> String {
-    let rank = place + 1;
-    let ending = match (rank % 10, rank % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    match rank {
-        1 => "newest".to_owned(),
-        _ => format!("{rank}{ending} newest"),
+messages! {
+    /// Why retention does not delete what it would.
+    pub enum RetentionRefusal in "retention-refused" {
+        /// Too much of the repository would go in one run.
+        TooMany { number going: usize, number total: usize, number most: u8 } = "too-many", "{going} of {total} tags would go, and one run takes {most} % of the tags of a repository at most (`retention.maxdelete`)";
+    }
+}
+
+/// `newest`, `2nd newest`, `3rd newest`: the place of something in a list, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rank(usize);
+
+impl Rank {
+    /// The rank of what is at `place` in a list that begins with 0.
+    pub(super) fn at(place: usize) -> Self {
+        Self(place + 1)
+    }
+}
+
+impl Count for Rank {
+    fn count(&self) -> u64 {
+        self.0.count()
+    }
+}
+
+impl fmt::Display for Rank {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rank = self.0;
+        let ending = match (rank % 10, rank % 100) {
+            (_, 11..=13) => "th",
+            (1, _) => "st",
+            (2, _) => "nd",
+            (3, _) => "rd",
+            _ => "th",
+        };
+        match rank {
+            1 => f.write_str("newest"),
+            _ => write!(f, "{rank}{ending} newest"),
+        }
     }
 }
 
@@ -35,10 +85,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ranks_and_spans_are_english() {
+    fn ranks_are_english() {
         let ranks: Vec<String> = [0, 1, 2, 3, 10, 11, 12, 20, 21, 22, 110]
             .into_iter()
-            .map(rank)
+            .map(|place| Rank::at(place).to_string())
             .collect();
         let expected = [
             "newest",
@@ -54,19 +104,5 @@ mod tests {
             "111th newest",
         ];
         assert_eq!(ranks, expected);
-        let spans =
-            [0, 1, 119, 120, 7200, 172_799, 172_800].map(|seconds| span(Duration::from_secs(seconds)));
-        assert_eq!(
-            spans,
-            [
-                "0 seconds",
-                "1 second",
-                "119 seconds",
-                "2 minutes",
-                "2 hours",
-                "47 hours",
-                "2 days"
-            ]
-        );
     }
 }

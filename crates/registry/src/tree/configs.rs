@@ -1,15 +1,16 @@
 //! The configurations of images, checked against their digest, and the platforms that they name.
 
-use std::{fmt, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use quick_cache::{Weighter, sync::Cache};
 use serde_json::Value;
 use wharf_budget::Share;
-use wharf_oci::{Digest, ImageConfig, ImageConfigError, Platform, RepoName};
+use wharf_message::Sentence;
+use wharf_oci::{Digest, ImageConfig, Platform, RepoName};
 use wharf_storage::{ErrorKind, Storage, layout};
 
-use super::{link::Links, manifest::INLINE, parallel::in_turn};
+use super::{link::Links, manifest::INLINE, parallel::in_turn, words::Flaw};
 use crate::{cache::FEW, error::Result, patience::turn};
 
 /// The largest configuration that is read.
@@ -22,7 +23,7 @@ const WHOLE_LIMIT: usize = 256 << 10;
 const IN_MEMORY: u64 = 4 << 20;
 
 /// Why a configuration cannot be shown, in words.
-pub(crate) type Unreadable = String;
+pub(crate) type Unreadable = Sentence;
 
 /// The configurations of images. The platform that one names is remembered for the repository that had it: a client that may read this
 /// repository may learn nothing of what another one has.
@@ -82,7 +83,11 @@ impl Configs {
         {
             return Ok(Ok(remembered.platform));
         }
-        let read = self.read_sized(name, digest, ImageConfig::parse_platform).await?;
+        let read = self
+            .read_sized(name, digest, |bytes| {
+                ImageConfig::parse_platform(bytes).map_err(|_| Flaw::NoConfig)
+            })
+            .await?;
         Ok(read.map(|(platform, size): (Platform, u64)| {
             let platform: Option<Box<str>> = platform.name().map(Into::into);
             let remembered = Remembered {
@@ -121,7 +126,11 @@ impl Configs {
         name: &RepoName,
         digest: &Digest,
     ) -> Result<Result<ImageConfig, Unreadable>> {
-        let read = self.read_sized(name, digest, ImageConfig::parse).await?;
+        let read = self
+            .read_sized(name, digest, |bytes| {
+                ImageConfig::parse(bytes).map_err(|_| Flaw::NoConfig)
+            })
+            .await?;
         Ok(read.map(|(config, _)| config))
     }
 
@@ -140,17 +149,15 @@ impl Configs {
     }
 
     /// What `parse` takes from the configuration, and its size in bytes.
-    async fn read_sized<T: Send + 'static, E: fmt::Display + 'static>(
+    async fn read_sized<T: Send + 'static>(
         &self,
         name: &RepoName,
         digest: &Digest,
-        parse: fn(&[u8]) -> Result<T, E>,
+        parse: fn(&[u8]) -> Result<T, Flaw>,
     ) -> Result<Result<(T, u64), Unreadable>> {
         let link = layout::layer_link(name, digest);
         if self.links.target(&link).await?.is_none() {
-            return Ok(Err(format!(
-                "the configuration `{digest}` is not in the repository"
-            )));
+            return Ok(Err(Flaw::ConfigUnlinked { digest: *digest }.into()));
         }
         let key = layout::blob(digest);
         let small = self.storage.read(&key, INLINE as u64).await;
@@ -170,11 +177,9 @@ impl Configs {
         match read {
             Ok(object) => Ok(examine(digest, &object.bytes, parse)),
             Err(error) => match error.kind() {
-                ErrorKind::NotFound => Ok(Err(format!("the configuration `{digest}` is not stored"))),
-                ErrorKind::TooLarge => Ok(Err(format!(
-                    "the configuration `{digest}` is too large to be read"
-                ))),
-                ErrorKind::Damaged => Ok(Err(damaged(digest))),
+                ErrorKind::NotFound => Ok(Err(Flaw::ConfigMissing { digest: *digest }.into())),
+                ErrorKind::TooLarge => Ok(Err(Flaw::ConfigTooLarge { digest: *digest }.into())),
+                ErrorKind::Damaged => Ok(Err(Flaw::ConfigDamaged { digest: *digest }.into())),
                 _ => Err(error.into()),
             },
         }
@@ -182,34 +187,21 @@ impl Configs {
 }
 
 /// The whole of a configuration, which takes many times its size in memory.
-fn small_document(bytes: &[u8]) -> Result<Value, ConfigError> {
+fn small_document(bytes: &[u8]) -> Result<Value, Flaw> {
     if bytes.len() > WHOLE_LIMIT {
-        return Err(ConfigError::TooLarge);
+        return Err(Flaw::ConfigNotCompared);
     }
-    serde_json::from_slice(bytes).map_err(|_| ConfigError::Form(ImageConfigError))
+    serde_json::from_slice(bytes).map_err(|_| Flaw::NoConfig)
 }
 
-/// Why a configuration cannot be shown whole.
-#[derive(Debug, thiserror::Error)]
-enum ConfigError {
-    #[error(transparent)]
-    Form(ImageConfigError),
-    #[error("the configuration has more than 256 KiB, and is not compared")]
-    TooLarge,
-}
-
-fn examine<T, E: fmt::Display>(
+fn examine<T>(
     digest: &Digest,
     bytes: &Bytes,
-    parse: fn(&[u8]) -> Result<T, E>,
+    parse: fn(&[u8]) -> Result<T, Flaw>,
 ) -> Result<(T, u64), Unreadable> {
     if Digest::of(digest.algorithm(), bytes) != *digest {
-        return Err(damaged(digest));
+        return Err(Flaw::ConfigDamaged { digest: *digest }.into());
     }
-    let parsed = parse(bytes).map_err(|error| error.to_string())?;
+    let parsed = parse(bytes)?;
     Ok((parsed, bytes.len() as u64))
-}
-
-fn damaged(digest: &Digest) -> Unreadable {
-    format!("the bytes of the configuration `{digest}` are damaged")
 }

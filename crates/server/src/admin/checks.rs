@@ -15,6 +15,7 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use uuid::Uuid;
+use wharf_message::Sentence;
 use wharf_oci::Digest;
 use wharf_registry::{
     Error as RegistryError, LeaseHolder, Options, Result, ScrubRecord,
@@ -26,7 +27,11 @@ use wharf_registry::{
 use wharf_storage::Storage;
 use wharf_workers::{Unit, Work, Worker};
 
-use super::{shown::time, wire};
+use super::{
+    shown::{time, told, told_if},
+    wire,
+};
+use crate::words::EndedEarly;
 
 /// How many findings are kept, and shown.
 const FINDINGS: usize = 1000;
@@ -250,7 +255,7 @@ impl Checks {
     }
 
     /// Notes the end of the running check, and why it ended early.
-    fn end(&self, error: Option<String>) {
+    fn end(&self, error: Option<Sentence>) {
         self.take_findings();
         let mut state = self.0.state.lock();
         let Some(running) = state.running.take() else {
@@ -258,6 +263,7 @@ impl Checks {
         };
         let counts = running.progress.counts();
         state.findings.sort_by_key(Finding::severity);
+        let (error, error_messages) = told_if(error);
         state.last = Some(wire::EndedCheck {
             number: state.begun,
             quick: running.is_quick,
@@ -272,6 +278,7 @@ impl Checks {
             untidy: counts.untidy,
             unknown: counts.unknown,
             error,
+            error_messages,
         });
     }
 }
@@ -288,7 +295,7 @@ struct CheckWorker {
 struct Begun<'a> {
     checks: &'a Checks,
     /// Why it ended early; at first, that it was cut off.
-    error: Option<String>,
+    error: Option<Sentence>,
 }
 
 impl Drop for Begun<'_> {
@@ -320,26 +327,27 @@ impl Worker for CheckWorker {
         };
         let mut begun = Begun {
             checks: &checks,
-            error: Some("the server stopped, or the check panicked".to_owned()),
+            error: Some(EndedEarly::CheckStopped.into()),
         };
         let mut ticks = interval(TAKE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut check = pin!(checker.run());
         let ended = loop {
             tokio::select! {
-                ended = &mut check => break ended.map_err(|error| error.to_string()),
+                ended = &mut check => break ended.map_err(|error| error.sentence()),
                 _ = ticks.tick() => {
                     checks.take_findings();
                     // Without an answer of the store the turn lasts until its end.
                     if let Ok(Some(holder)) = self.turn.take().await {
-                        break Err(format!("`{}` checks the store meanwhile", holder.host));
+                        let host = holder.host;
+                        break Err(EndedEarly::CheckedElsewhere { host }.into());
                     }
                 }
             }
         };
         if let Err(error) = &ended {
             tracing::error!(
-                error,
+                %error,
                 "the check of the store ended early; ask for it again to go on"
             );
         }
@@ -400,12 +408,16 @@ pub(super) fn shown_scrub(record: &ScrubRecord) -> wire::ScrubState {
 
 fn shown_finding(finding: &Finding, by: wire::FoundBy) -> wire::CheckFinding {
     let images = finding.images.first(NAMED);
+    let (text, text_messages) = told(finding.problem.told().into());
+    let (remedy, remedy_messages) = told(finding.remedy().into());
     wire::CheckFinding {
         severity: finding.severity().as_str().to_owned(),
         by,
         blob: finding.problem.blob().map(ToString::to_string),
-        text: finding.problem.to_string(),
-        remedy: finding.remedy().to_owned(),
+        text,
+        text_messages,
+        remedy,
+        remedy_messages,
         more_images: images.further(),
         images: shown_images(&images),
         is_searched: true,

@@ -12,14 +12,20 @@ use tokio::{
 };
 use uuid::Uuid;
 use wharf_activity::{Activity, Outcome};
+use wharf_message::Sentence;
 use wharf_oci::Digest;
 use wharf_registry::{
     CallerFacts,
-    collect::{Collected, CollectionReport, OnlineCollector, Swept},
+    collect::{Collected, CollectionReport, Finding, OnlineCollector, Swept},
 };
 use wharf_workers::{Background, Unit, Work, Worker};
 
-use super::{shown::time, untagged::UntaggedManifests, why, wire};
+use super::{
+    shown::{time, told_each, told_if},
+    untagged::UntaggedManifests,
+    why, wire,
+};
+use crate::words::EndedEarly;
 
 /// How many findings a status shows.
 const FINDINGS: usize = 100;
@@ -239,6 +245,8 @@ impl Collections {
         totals.given_up += report.given_up as u64;
         self.record(report.given_up);
         let findings = report.findings.iter().take(FINDINGS);
+        let (findings, findings_messages) = told_each(findings.map(Finding::sentence));
+        let (error, error_messages) = told_if(error);
         state.since = None;
         state.last = Some(wire::EndedCollection {
             number: state.begun,
@@ -251,8 +259,10 @@ impl Collections {
             expired: report.expired,
             given_up: report.given_up,
             deletions: report.records,
-            findings: findings.map(ToString::to_string).collect(),
+            findings,
+            findings_messages,
             error,
+            error_messages,
         });
     }
 }
@@ -262,9 +272,9 @@ enum Ended {
     /// It did all that it had to.
     Done(CollectionReport),
     /// It did nothing, for this reason.
-    PutOff(String),
+    PutOff(Sentence),
     /// Something went wrong.
-    Early(String),
+    Early(Sentence),
 }
 
 /// Runs collections, one after the other.
@@ -289,7 +299,7 @@ impl Worker for CollectionWorker {
         let running = Running {
             collections: &self.collections,
             started,
-            outcome: Ended::Early("the server stopped, or the collection panicked".to_owned()),
+            outcome: Ended::Early(EndedEarly::CollectionStopped.into()),
         };
         let (pause, outcome) = self.run().await;
         running.ended(outcome);
@@ -366,21 +376,20 @@ impl CollectionWorker {
                 (pause, Ended::Done(report))
             }
             Ok(Collected::Elsewhere) => {
-                let text =
-                    "another server of this store collects, or stopped while it did; ask again in 11 minutes";
-                (sooner(ELSEWHERE), Ended::PutOff(text.to_owned()))
+                let n = ELSEWHERE.as_secs() / 60;
+                (
+                    sooner(ELSEWHERE),
+                    Ended::PutOff(EndedEarly::Elsewhere { n }.into()),
+                )
             }
             Ok(Collected::ForeignWriter(at)) => {
-                let text = format!(
-                    "collection paused: another registry, which does not know of this collector, wrote to the store at {}; stop it, or set `collect.foreignwriters: ignore`",
-                    time(at)
-                );
-                tracing::warn!("{text}");
-                (self.interval, Ended::PutOff(text))
+                let paused = EndedEarly::ForeignWriter { time: time(at) };
+                tracing::warn!("{paused}");
+                (self.interval, Ended::PutOff(paused.into()))
             }
             Err(error) => {
                 tracing::error!(%error, "the collection ended early; nothing that is needed was removed");
-                (self.interval, Ended::Early(error.to_string()))
+                (self.interval, Ended::Early(error.sentence()))
             }
         }
     }
@@ -401,7 +410,7 @@ impl Running<'_> {
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        let outcome = std::mem::replace(&mut self.outcome, Ended::Early(String::new()));
+        let outcome = std::mem::replace(&mut self.outcome, Ended::Early(Sentence::default()));
         self.collections.end(self.started, outcome);
     }
 }

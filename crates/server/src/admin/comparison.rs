@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use wharf_layers::{Changes, Tree};
+use wharf_message::Sentence;
 use wharf_oci::{Digest, RepoName, changed_parts};
 use wharf_registry::{ImageParts, PartsWanted, Registry, Result, TagRights};
 
 use super::{
     files::{ContentDigest, LayerFiles, LayerIndex, Turn, joined},
     image::short,
+    shown::told,
     wire,
 };
+use crate::words::MissingFiles;
 
 /// How many files of one image are compared: each takes some hundred bytes in memory.
 const FILES: usize = 100_000;
@@ -61,7 +64,13 @@ pub async fn compare_images(
                 side.created = of.created.clone().map(short);
                 parts.push(of);
             }
-            Err(why) => shown.left_out.push(format!("`{}`: {why}", image.reference)),
+            Err(why) => {
+                let image = image.reference.to_string();
+                leave_out(
+                    &mut shown,
+                    Sentence::from(MissingFiles::InImage { image }).explained(why),
+                );
+            }
         }
     }
     let Ok([old, new]) = <[ImageParts; 2]>::try_from(parts) else {
@@ -72,12 +81,28 @@ pub async fn compare_images(
         (shown.added, shown.removed, shown.changed) = (Some(0), Some(0), Some(0));
         return Ok(shown);
     }
-    shown.config = compared_configs(registry, name, [&old, &new], &mut shown.left_out).await?;
+    match compared_configs(registry, name, [&old, &new]).await? {
+        Ok(changed) => shown.config = changed,
+        Err(why) => {
+            let what = Sentence::from(MissingFiles::ConfigNotCompared);
+            leave_out(&mut shown, what.explained(why));
+        }
+    }
     match remembered_changes(registry, files, name, [&old, &new]).await? {
         Ok(changes) => page_of(&changes, &wanted, &mut shown),
-        Err(why) => shown.left_out.push(format!("files: {why}")),
+        Err(why) => {
+            let what = Sentence::from(MissingFiles::NotCompared);
+            leave_out(&mut shown, what.explained(why));
+        }
     }
     Ok(shown)
+}
+
+/// Says what could not be compared, and why.
+fn leave_out(shown: &mut wire::Comparison, what: Sentence) {
+    let (text, messages) = told(what);
+    shown.left_out.push(text);
+    shown.left_out_messages.push(messages);
 }
 
 /// Bytes of the configuration and the layers of an image, each once.
@@ -138,18 +163,14 @@ async fn compared_configs(
     registry: &Registry,
     name: &RepoName,
     images: [&ImageParts; 2],
-    left_out: &mut Vec<String>,
-) -> Result<Vec<wire::ChangedPart>> {
+) -> Result<Result<Vec<wire::ChangedPart>, Sentence>> {
     let mut documents = Vec::new();
     for image in images {
         let document = match &image.config {
             None => None,
             Some(config) => match registry.config_document(name, &config.digest).await? {
                 Ok(document) => Some(document),
-                Err(why) => {
-                    left_out.push(format!("configuration: {why}"));
-                    return Ok(Vec::new());
-                }
+                Err(why) => return Ok(Err(why)),
             },
         };
         documents.push(document);
@@ -165,7 +186,7 @@ async fn compared_configs(
         before: before.map(text),
         after: after.map(text),
     });
-    Ok(changed.collect())
+    Ok(Ok(changed.collect()))
 }
 
 /// As [`changed_files`], once for all pages.
@@ -174,7 +195,7 @@ async fn remembered_changes(
     files: &LayerFiles,
     name: &RepoName,
     images: [&ImageParts; 2],
-) -> Result<Result<Arc<Changes>, String>> {
+) -> Result<Result<Arc<Changes>, Sentence>> {
     let digests = images.map(|image| image.digest);
     if let Some(changes) = files.compared(&digests) {
         return Ok(Ok(changes));
@@ -200,25 +221,22 @@ async fn changed_files(
     name: &RepoName,
     images: [&ImageParts; 2],
     turn: &Turn,
-) -> Result<Result<Changes, String>> {
+) -> Result<Result<Changes, Sentence>> {
     let mut trees = Vec::new();
     for image in images {
         let mut tree = Files::of_at_most(FILES);
         for (number, layer) in image.layers.iter().enumerate() {
+            let in_layer = || Sentence::from(MissingFiles::InLayer { number: number + 1 });
             let index = match files.read(registry, (name, &layer.digest), turn).await? {
                 Ok(index) => index,
-                Err(why) => return Ok(Err(format!("layer {}: {why}", number + 1))),
+                Err(why) => return Ok(Err(in_layer().explained(why))),
             };
             if let Some(cut) = index.cut {
-                return Ok(Err(format!(
-                    "layer {}: {}",
-                    number + 1,
-                    cut.in_words(index.entries.len())
-                )));
+                return Ok(Err(in_layer().explained(cut.in_words(index.entries.len()))));
             }
             tree = match joined(move || add(tree, &index)).await? {
                 Ok(tree) => tree,
-                Err(error) => return Ok(Err(error.to_string())),
+                Err(error) => return Ok(Err(error.to_string().into())),
             };
         }
         trees.push(tree);

@@ -13,6 +13,7 @@ use quick_cache::{Weighter, sync::Cache};
 use tokio::{runtime::Handle, task::spawn_blocking};
 use wharf_budget::{Budget, Exhausted, HEAVY, Permit, Share};
 use wharf_layers::{Change, Changes};
+use wharf_message::Sentence;
 use wharf_oci::{Digest, RepoName};
 use wharf_registry::{Error, PartsWanted, Registry, Result, TagRights};
 use wharf_storage::ErrorKind;
@@ -20,7 +21,8 @@ use wharf_storage::ErrorKind;
 pub(super) use self::index::{ContentDigest, Cut, LayerIndex};
 pub use self::listing::FilesWanted;
 use self::listing::listed;
-use super::wire;
+use super::{shown::told, wire};
+use crate::words::MissingFiles;
 
 /// How long one request reads layers.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -158,14 +160,11 @@ impl LayerFiles {
         registry: &Registry,
         (name, digest): (&RepoName, &Digest),
         turn: &Turn,
-    ) -> Result<Result<Arc<LayerIndex>, String>> {
+    ) -> Result<Result<Arc<LayerIndex>, Sentence>> {
         // That the repository has it is asked of the store whatever is remembered.
         let blob = match registry.open_blob(name, digest).await {
             Ok(blob) => blob,
-            Err(Error::BlobUnknown { .. }) => {
-                let text = "the layer is not in the repository, or damaged; push the image again, or restore it from a backup";
-                return Ok(Err(text.to_owned()));
-            }
+            Err(Error::BlobUnknown { .. }) => return Ok(Err(MissingFiles::LayerMissing.into())),
             Err(error) => return Err(error),
         };
         if let Some(index) = self.known(digest, turn) {
@@ -238,7 +237,7 @@ pub async fn layer_files(
     let parts = match registry.image_parts(image, rights).await? {
         Ok(parts) => parts,
         Err(why) => {
-            shown.problem = Some(why);
+            say(&mut shown, why);
             return Ok(shown);
         }
     };
@@ -246,11 +245,11 @@ pub async fn layer_files(
     shown.layers = parts.layers.len();
     let place = wanted.layer.saturating_sub(1);
     let Some(layer) = parts.layers.get(place) else {
-        shown.problem = Some(format!(
-            "the image has no layer {}: it has {}",
-            wanted.layer,
-            parts.layers.len()
-        ));
+        let no_layer = MissingFiles::NoLayer {
+            number: wanted.layer,
+            n: parts.layers.len(),
+        };
+        say(&mut shown, no_layer.into());
         return Ok(shown);
     };
     shown.layer = Some(wire::Part {
@@ -262,28 +261,32 @@ pub async fn layer_files(
     let turn = files.turn().await?;
     match files.read(registry, (image.name, &layer.digest), &turn).await? {
         Ok(index) => {
-            shown.problem = index.cut.map(|cut| cut.in_words(index.entries.len()));
+            if let Some(cut) = index.cut {
+                say(&mut shown, cut.in_words(index.entries.len()).into());
+            }
             shown.total = index.entries.len();
             let page = joined(move || listed(&index, &wanted)).await?;
             shown.files = page.files;
             shown.next = page.next;
             shown.opaque = page.is_opaque;
         }
-        Err(why) => shown.problem = Some(why),
+        Err(why) => say(&mut shown, why),
     }
     Ok(shown)
 }
 
+/// Says why files are missing.
+fn say(shown: &mut wire::LayerFiles, why: Sentence) {
+    let (problem, messages) = told(why);
+    (shown.problem, shown.problem_messages) = (Some(problem), messages);
+}
+
 impl Cut {
     /// Why the files after the first `known` are missing.
-    pub(crate) fn in_words(self, known: usize) -> String {
+    pub(crate) fn in_words(self, known: usize) -> MissingFiles {
         match self {
-            Self::Many => format!(
-                "the layer has more files than are shown: those after the first {known} are missing; `wharf ls` lists them all"
-            ),
-            Self::Slow => format!(
-                "reading the layer takes too long: the files after the first {known} are missing; `wharf ls` lists them all"
-            ),
+            Self::Many => MissingFiles::Many { n: known },
+            Self::Slow => MissingFiles::Slow { n: known },
         }
     }
 }

@@ -8,7 +8,7 @@ use wharf_registry::{ChildDetails, ManifestDetails, PartDetails, Registry, Resul
 use super::{
     images::{shown_image, shown_pulls},
     pulls::PullCounts,
-    shown::time,
+    shown::{time, told_each, told_if},
     wire,
 };
 
@@ -30,6 +30,8 @@ pub async fn show_image(
         true => pulls.of(name, &[], &[&digest]).await,
         false => (None, None),
     };
+    let (problem, problem_messages) = told_if(details.problem);
+    let (left_out, left_out_messages) = told_each(details.left_out.into_iter().chain(unread));
     Ok(wire::Image {
         repository: name.to_string(),
         reference: reference.to_string(),
@@ -40,8 +42,10 @@ pub async fn show_image(
         tags: details.tags.iter().map(Tag::to_string).collect(),
         tags_total: details.tags_total,
         attached_tags: details.attached.iter().map(Tag::to_string).collect(),
-        problem: details.problem,
-        left_out: details.left_out.into_iter().chain(unread).collect(),
+        problem,
+        problem_messages,
+        left_out,
+        left_out_messages,
         pulls: shown_pulls(pulls.as_ref(), |pulls| {
             pulls.digests.get(digest.as_str()).copied()
         }),
@@ -55,6 +59,7 @@ fn shown_manifest(mut manifest: ManifestDetails) -> wire::Manifest {
         .as_mut()
         .map(|config| std::mem::take(&mut config.history));
     let image_config = manifest.image_config;
+    let (problem, problem_messages) = told_if(manifest.problem);
     wire::Manifest {
         media_type: manifest.media_type,
         artifact_type: manifest.artifact_type,
@@ -67,7 +72,8 @@ fn shown_manifest(mut manifest: ManifestDetails) -> wire::Manifest {
         config: manifest
             .config
             .map(|part| shown_config(part, image_config.unwrap_or_default())),
-        problem: manifest.problem,
+        problem,
+        problem_messages,
         layers: manifest.layers.into_iter().map(shown_layer).collect(),
         layers_total: manifest.layers_total,
         history: history.unwrap_or_default().into_iter().map(shown_step).collect(),
@@ -91,11 +97,13 @@ fn shown_config(part: PartDetails, config: ImageConfig) -> wire::Configuration {
         media_type,
         size,
     } = shown_part(&part.descriptor);
+    let (problem, problem_messages) = told_if(part.problem);
     wire::Configuration {
         digest,
         media_type,
         size,
-        problem: part.problem,
+        problem,
+        problem_messages,
         created: config.created.map(short),
         author: config.author.map(short),
         os: said(config.platform.os),
@@ -113,10 +121,12 @@ fn shown_config(part: PartDetails, config: ImageConfig) -> wire::Configuration {
 }
 
 fn shown_layer(layer: PartDetails) -> wire::Layer {
+    let (problem, problem_messages) = told_if(layer.problem);
     wire::Layer {
         part: shown_part(&layer.descriptor),
         step: layer.step,
-        problem: layer.problem,
+        problem,
+        problem_messages,
     }
 }
 

@@ -13,7 +13,7 @@ use wharf_registry::{
 use super::{
     artifact::{kind_of_attached, kind_of_attached_tag},
     pulls::PullCounts,
-    shown::time,
+    shown::{time, told_if},
     wire,
 };
 
@@ -47,6 +47,7 @@ pub async fn list_tags(
     let attached = |digest: Option<&Digest>| Some(kinds(attached.get(digest?)?));
     let names: Vec<&str> = page.tags.iter().map(|row| row.tag.as_str()).collect();
     let (pulls, problem) = pulls.of(name, &names, &[]).await;
+    let (problem, problem_messages) = told_if(problem);
     let tags = page.tags.into_iter().map(|row| wire::ListedTag {
         pulls: shown_pulls(pulls.as_ref(), |pulls| pulls.tags.get(row.tag.as_str()).copied()),
         attached: attached(row.digest.as_ref()).unwrap_or_default(),
@@ -60,6 +61,7 @@ pub async fn list_tags(
         tags: tags.collect(),
         next: page.next.map(|place| place.to_string()),
         problem,
+        problem_messages,
     })
 }
 
@@ -116,12 +118,14 @@ pub async fn list_untagged(
         referrers: row.referrers,
         left_by: row.left_by.iter().map(Tag::to_string).collect(),
     });
+    let (problem, problem_messages) = told_if(page.problem);
     Ok(wire::UntaggedPage {
         repository: name.to_string(),
         manifests: manifests.collect(),
         total: page.total,
         next: page.next.map(|place| place.to_string()),
-        problem: page.problem,
+        problem,
+        problem_messages,
     })
 }
 
@@ -141,22 +145,28 @@ pub async fn list_repositories(
     let whole = page.repositories.iter().filter(|row| row.is_whole);
     let whole: Vec<&RepoName> = whole.map(|row| &row.name).collect();
     let (pulls, problem) = pulls.totals(&whole).await;
-    let repositories = page.repositories.into_iter().map(|row| wire::ListedRepository {
-        pulls: shown_pulls(pulls.as_ref().filter(|_| row.is_whole), |pulls| {
-            pulls.get(&row.name).copied()
-        }),
-        name: row.name.to_string(),
-        tags: row.tags,
-        pushed: row.pushed.map(time),
-        manifests: row.manifests,
-        size: row.size,
-        damaged: row.damaged,
-        problem: row.problem,
+    let (problem, problem_messages) = told_if(problem);
+    let repositories = page.repositories.into_iter().map(|row| {
+        let (problem, problem_messages) = told_if(row.problem);
+        wire::ListedRepository {
+            pulls: shown_pulls(pulls.as_ref().filter(|_| row.is_whole), |pulls| {
+                pulls.get(&row.name).copied()
+            }),
+            name: row.name.to_string(),
+            tags: row.tags,
+            pushed: row.pushed.map(time),
+            manifests: row.manifests,
+            size: row.size,
+            damaged: row.damaged,
+            problem,
+            problem_messages,
+        }
     });
     Ok(wire::RepositoryPage {
         repositories: repositories.collect(),
         next: page.next.map(|place| place.to_string()),
         problem,
+        problem_messages,
     })
 }
 
@@ -176,6 +186,7 @@ pub async fn show_usage(registry: &Registry, limit: usize) -> Result<wire::Usage
         unique: row.unique,
         shared: row.unique.map(|unique| row.size.saturating_sub(unique)),
     });
+    let (problem, problem_messages) = told_if(usage.problem);
     Ok(wire::Usage {
         repositories: repositories.collect(),
         total: usage.total,
@@ -184,24 +195,31 @@ pub async fn show_usage(registry: &Registry, limit: usize) -> Result<wire::Usage
         trash: usage.trash,
         free: usage.space.map(|space| space.free),
         capacity: usage.space.map(|space| space.total),
-        problem: usage.problem,
+        problem,
+        problem_messages,
     })
 }
 
 pub(super) fn shown_image(image: ImageSummary) -> wire::ListedImage {
-    let platforms = image.platforms.into_iter().map(|platform| wire::ListedPlatform {
-        platform: platform.platform.into(),
-        digest: platform.digest.to_string(),
-        size: platform.size,
-        problem: platform.problem,
+    let platforms = image.platforms.into_iter().map(|platform| {
+        let (problem, problem_messages) = told_if(platform.problem);
+        wire::ListedPlatform {
+            platform: platform.platform.into(),
+            digest: platform.digest.to_string(),
+            size: platform.size,
+            problem,
+            problem_messages,
+        }
     });
+    let (problem, problem_messages) = told_if(image.problem);
     wire::ListedImage {
         media_type: image.media_type.map(Into::into),
         kind: image.kind.map(|kind| kind.as_str().to_owned()),
         size: image.size,
         size_unstated: image.size_is_unstated,
         platforms: platforms.collect(),
-        problem: image.problem,
+        problem,
+        problem_messages,
     }
 }
 

@@ -6,7 +6,7 @@ use wharf_oci::{RepoName, Tag};
 use wharf_registry::{Plan, PlannedBytes, PlannedTag, Registry, Staying, TagRights, retention::Verdict};
 
 use super::{
-    shown::time,
+    shown::{time, told, told_if},
     trash::{LISTED, kind},
     wire,
 };
@@ -68,6 +68,7 @@ pub(super) fn shown_plan(registry: &Registry, plan: &Plan, rights: &dyn TagRight
         }
     };
     let verdicts = seen().filter(is_shown);
+    let (refused, refused_messages) = told_if(plan.refused.clone());
     wire::Plan {
         id: plan.id.to_string(),
         repository: plan.repository.to_string(),
@@ -90,7 +91,8 @@ pub(super) fn shown_plan(registry: &Registry, plan: &Plan, rights: &dyn TagRight
         more_stays: plan.more_stays,
         verdicts: verdicts.take(LISTED).map(verdict).collect(),
         verdicts_total: all,
-        refused: plan.refused.clone(),
+        refused,
+        refused_messages,
         bytes: wire::PlannedBytes::default(),
         retention: registry.trash_retention().as_secs(),
     }
@@ -105,17 +107,20 @@ pub(super) fn shown_bytes(
         .shared_with
         .iter()
         .filter(|name| name.parse().is_ok_and(|name| sees(&name)));
+    let (uncertain, uncertain_messages) = told_if(bytes.uncertain);
     wire::PlannedBytes {
         free: bytes.free,
         blobs: bytes.blobs,
         shared: bytes.shared,
         shared_with: sharing.take(SHARING).map(ToString::to_string).collect(),
         in_trash: bytes.in_trash,
-        uncertain: bytes.uncertain,
+        uncertain,
+        uncertain_messages,
     }
 }
 
 fn verdict(verdict: &Verdict) -> wire::Verdict {
+    let (why, why_messages) = told(verdict.why.clone());
     wire::Verdict {
         tag: verdict.tag.to_string(),
         digest: verdict.digest.to_string(),
@@ -123,16 +128,21 @@ fn verdict(verdict: &Verdict) -> wire::Verdict {
         pushed: time(verdict.pushed),
         pulled: verdict.pulled.map(time),
         goes: verdict.goes,
-        why: verdict.why.clone(),
+        why,
+        why_messages,
     }
 }
 
 /// What stays, as far as lists go.
 pub(super) fn staying(staying: &[Staying]) -> Vec<wire::Staying> {
-    let shown = staying.iter().take(LISTED).map(|staying| wire::Staying {
-        tag: staying.tag.as_ref().map(Tag::to_string),
-        digest: staying.digest.map(|digest| digest.to_string()),
-        why: staying.why.clone(),
+    let shown = staying.iter().take(LISTED).map(|staying| {
+        let (why, why_messages) = told(staying.why.clone());
+        wire::Staying {
+            tag: staying.tag.as_ref().map(Tag::to_string),
+            digest: staying.digest.map(|digest| digest.to_string()),
+            why,
+            why_messages,
+        }
     });
     shown.collect()
 }

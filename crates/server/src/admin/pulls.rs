@@ -3,9 +3,12 @@
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use wharf_activity::{AllPulls, Counted, PullCount, Pulls, RepositoryPulls};
+use wharf_message::Sentence;
 use wharf_oci::RepoName;
 use wharf_registry::Result;
 use wharf_storage::Objects;
+
+use crate::words::Unknown;
 
 /// Where the counts of pulls are.
 #[derive(Clone, Default)]
@@ -40,7 +43,7 @@ impl PullCounts {
         name: &RepoName,
         tags: &[&str],
         digests: &[&str],
-    ) -> (Option<Counted<RepositoryPulls>>, Option<String>) {
+    ) -> (Option<Counted<RepositoryPulls>>, Option<Sentence>) {
         told(match self {
             Self::None => Ok(None),
             Self::Counting(pulls) => pulls.of(name, tags, digests).await.map(Some),
@@ -55,7 +58,7 @@ impl PullCounts {
     pub(super) async fn totals(
         &self,
         names: &[&RepoName],
-    ) -> (Option<Counted<HashMap<RepoName, PullCount>>>, Option<String>) {
+    ) -> (Option<Counted<HashMap<RepoName, PullCount>>>, Option<Sentence>) {
         told(match self {
             Self::None => Ok(None),
             Self::Counting(pulls) => pulls.totals(names).await.map(Some),
@@ -80,17 +83,13 @@ fn counted<T>(all: &AllPulls, counts: T) -> Counted<T> {
 }
 
 /// Pulls that were read, or the reason why not. A list without pulls is worth more than none, and than one with wrong ones.
-fn told<T>(read: wharf_storage::Result<Option<Counted<T>>>) -> (Option<Counted<T>>, Option<String>) {
+fn told<T>(read: wharf_storage::Result<Option<Counted<T>>>) -> (Option<Counted<T>>, Option<Sentence>) {
     match read {
-        Ok(Some(pulls)) if !pulls.is_complete => {
-            let text = "some counts of pulls cannot be read, or there are too many: pulls are left out";
-            (None, Some(text.to_owned()))
-        }
+        Ok(Some(pulls)) if !pulls.is_complete => (None, Some(Unknown::SomePulls.into())),
         Ok(pulls) => (pulls, None),
         Err(error) => {
             tracing::warn!(%error, "the counts of pulls cannot be read; a list is shown without them");
-            let text = "the counts of pulls cannot be read, and are left out; the server's log says why";
-            (None, Some(text.to_owned()))
+            (None, Some(Unknown::Pulls.into()))
         }
     }
 }

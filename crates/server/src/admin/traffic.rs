@@ -3,10 +3,16 @@
 use std::cmp::Reverse;
 
 use wharf_activity::AllPulls;
+use wharf_message::Sentence;
 use wharf_oci::RepoName;
 use wharf_registry::{Error, EveryTag, Order, Registry, Result, TagsWanted};
 
-use super::{pulls::PullCounts, shown::time, wire};
+use super::{
+    pulls::PullCounts,
+    shown::{time, told_if},
+    wire,
+};
+use crate::words::Unknown;
 
 /// How many images are shown.
 const IMAGES: usize = 20;
@@ -25,13 +31,14 @@ const AT_ONCE: usize = 200;
 /// Errors of the store.
 pub async fn show_traffic(registry: &Registry, pulls: &PullCounts) -> Result<wire::Traffic> {
     let (growth, unread) = growth(registry).await;
-    let mut problems: Vec<String> = unread.into_iter().collect();
+    let mut problems: Vec<Sentence> = unread.into_iter().collect();
     let Some(all) = pulls.all().await? else {
-        let text = "nothing is counted, because there is no activity log (`activity.disabled`), or the store can only be read";
-        problems.push(text.to_owned());
+        problems.push(Unknown::NotCounted.into());
+        let (problem, problem_messages) = told_if(joined(problems));
         return Ok(wire::Traffic {
             growth,
-            problem: said(&problems),
+            problem,
+            problem_messages,
             ..wire::Traffic::default()
         });
     };
@@ -42,12 +49,11 @@ pub async fn show_traffic(registry: &Registry, pulls: &PullCounts) -> Result<wir
             never
         }
         false => {
-            let text =
-                "which images were never pulled is not known: counts were forgotten, or cannot be read";
-            problems.push(text.to_owned());
+            problems.push(Unknown::NeverPulled.into());
             Vec::new()
         }
     };
+    let (problem, problem_messages) = told_if(joined(problems));
     let days = all.days.iter().map(|(date, day)| wire::TrafficDay {
         day: date.to_string(),
         pulls: day.pulls,
@@ -62,16 +68,18 @@ pub async fn show_traffic(registry: &Registry, pulls: &PullCounts) -> Result<wir
         growth,
         most: most_pulled(&all),
         never,
-        problem: said(&problems),
+        problem,
+        problem_messages,
     })
 }
 
-fn said(problems: &[String]) -> Option<String> {
-    (!problems.is_empty()).then(|| problems.join("; "))
+/// All problems as one sentence, if there are any.
+fn joined(problems: Vec<Sentence>) -> Option<Sentence> {
+    problems.into_iter().reduce(Sentence::and)
 }
 
 /// What was stored on each day, and why that is left out: it cannot be read. The page is worth having without it.
-async fn growth(registry: &Registry) -> (Vec<wire::StoredDay>, Option<String>) {
+async fn growth(registry: &Registry) -> (Vec<wire::StoredDay>, Option<Sentence>) {
     match registry.growth().await {
         Ok(days) => {
             let days = days.into_iter().map(|(date, day)| wire::StoredDay {
@@ -85,8 +93,7 @@ async fn growth(registry: &Registry) -> (Vec<wire::StoredDay>, Option<String>) {
         }
         Err(error) => {
             tracing::warn!(%error, "what was stored on each day cannot be read; traffic is shown without it");
-            let text = "what was stored on each day cannot be read; the server's log says why";
-            (Vec::new(), Some(text.to_owned()))
+            (Vec::new(), Some(Unknown::Growth.into()))
         }
     }
 }
@@ -113,7 +120,7 @@ fn most_pulled(all: &AllPulls) -> Vec<wire::PulledImage> {
 async fn never_pulled(
     registry: &Registry,
     all: &AllPulls,
-) -> Result<(Vec<wire::UnpulledImage>, Option<String>)> {
+) -> Result<(Vec<wire::UnpulledImage>, Option<Sentence>)> {
     let mut search = Search {
         found: Vec::new(),
         tags: 0,
@@ -184,14 +191,16 @@ impl Search {
     }
 
     /// The largest that were found, and why some may be missing.
-    fn end(mut self) -> (Vec<wire::UnpulledImage>, Option<String>) {
+    fn end(mut self) -> (Vec<wire::UnpulledImage>, Option<Sentence>) {
         self.found.sort_by_key(|image| Reverse(image.size));
         self.found.truncate(IMAGES);
         let problem = (!self.is_whole).then(|| {
-            format!(
-                "images that were never pulled were looked for among {} tags of {} repositories alone, at most {AT_ONCE} of each",
-                self.tags, self.repositories
-            )
+            let lookup = Unknown::FirstTags {
+                n: self.tags,
+                repositories: self.repositories,
+                most: AT_ONCE,
+            };
+            lookup.into()
         });
         (self.found, problem)
     }

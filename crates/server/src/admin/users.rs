@@ -9,6 +9,8 @@ use wharf_access::{
     password::{self, NoRandomness},
 };
 
+use crate::words::Refused;
+
 pub use wharf_access::password::DEFAULT_COST;
 
 /// Length of a generated password: 119 bits.
@@ -57,7 +59,7 @@ pub enum UsersError {
         hint: &'static str,
     },
     /// The password is empty.
-    #[error("an empty password lets every client in; `--generate` makes a good one")]
+    #[error("{}", Refused::EmptyPassword)]
     EmptyPassword,
     /// The password is too long to be checked with each request.
     #[error("the password is longer than {LONGEST_PASSWORD} bytes")]

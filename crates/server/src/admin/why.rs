@@ -21,7 +21,7 @@ pub async fn why(collector: &Collector, digest: &Digest) -> Result<wire::Why> {
             Keeper::Untagged => (wire::KeptBy::Untagged, None),
             Keeper::Trash(id) => (wire::KeptBy::Trash, Some(id.to_string())),
             Keeper::YoungLink => (wire::KeptBy::YoungLink, None),
-            Keeper::Unreadable(why) => (wire::KeptBy::Unreadable, Some(why)),
+            Keeper::Unreadable(why) => (wire::KeptBy::Unreadable, Some(why.into())),
         };
         wire::Kept {
             repository: kept.repository.into(),

@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, fmt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use wharf_activity::Entry;
+use wharf_message::Message;
 
 pub use self::deletion::{
     Application, Applied, DamagedRecord, Deleted, DeletedLink, DeletedPointers, DeletedTag, Deletion,
@@ -581,6 +582,9 @@ pub struct Problem {
     pub status: u16,
     /// What was wrong with this request, and what to do.
     pub detail: String,
+    /// `detail` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub detail_messages: Vec<Message>,
     /// Id of the request, which the server's log has as well.
     pub request_id: String,
     /// The right that is missing.

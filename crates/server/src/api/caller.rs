@@ -19,6 +19,7 @@ use crate::{
     refused::Remedy,
     rights::Rights,
     v2,
+    words::Refused,
 };
 
 /// The caller of a request, with a right to the operation that was checked.
@@ -244,28 +245,20 @@ fn administers(client: Option<&Principal>, app: &App, context: &RequestContext, 
 
 fn forbidden(caller: &Caller, right: Right) -> Problem {
     let name = right.name();
-    let text = match (right, caller.actor()) {
-        (Right::Account, Some(actor)) => format!(
-            "`{}` came with a token, which may do this for no account; log in with the password of the account",
-            actor.escape_debug()
-        ),
-        (Right::Account, None) => "this is for accounts; log in with a user name and a password".to_owned(),
-        (_, Some(actor)) => format!(
-            "`{}` lacks the right `{name}`; `access.admins`, or a rule, gives it, and the operator at the control socket has it",
-            actor.escape_debug()
-        ),
-        (_, None) => format!("this needs the right `{name}`, which the operator at the control socket has"),
+    let actor = caller.actor().map(|actor| actor.escape_debug().to_string());
+    let why = match (right, actor) {
+        (Right::Account, Some(actor)) => Refused::TokenOnly { actor },
+        (Right::Account, None) => Refused::ForAccounts,
+        (_, Some(actor)) => Refused::LacksRight { actor, right: name },
+        (_, None) => Refused::NeedsRight { right: name },
     };
-    Problem::new(Kind::Forbidden, text).with_right(name)
+    Problem::new(Kind::Forbidden, why).with_right(name)
 }
 
 /// The failure of a request that a gate refuses. It never tells whether the name or the password was wrong.
 fn refused(context: &RequestContext, parts: &Parts, actions: &[Action<'_>], refusal: Refusal<'_>) -> Problem {
-    let (access, challenged, text) = match refusal {
-        Refusal::Unauthenticated(access, challenged) => {
-            let text = "log in first: `-u NAME` for curl, which asks for the password";
-            (access, challenged, text)
-        }
+    let (access, challenged, why) = match refusal {
+        Refusal::Unauthenticated(access, challenged) => (access, challenged, Refused::LogIn),
         Refusal::Unknown(access, reason) => return unknown(context, parts, (access, actions), &reason),
         Refusal::Forbidden(missing) => {
             let right = missing.action.verb.right().as_str();
@@ -273,15 +266,14 @@ fn refused(context: &RequestContext, parts: &Parts, actions: &[Action<'_>], refu
             return Problem::new(Kind::Forbidden, text).with_right(right);
         }
         Refusal::CrossSite => {
-            return Problem::new(Kind::CrossSite, "a page of another site may change nothing here");
+            return Problem::new(Kind::CrossSite, Refused::OtherSite);
         }
         Refusal::ReadOnly => {
-            let text = "the store can only be read (`storage.maintenance.readonly`); nothing was changed";
-            return Problem::new(Kind::ReadOnly, text);
+            return Problem::new(Kind::ReadOnly, Refused::ReadOnly);
         }
     };
     let challenge = v2::challenge(context, parts, access, (actions, challenged));
-    Problem::new(Kind::NotAuthenticated, text).with_header(header::WWW_AUTHENTICATE, challenge)
+    Problem::new(Kind::NotAuthenticated, why).with_header(header::WWW_AUTHENTICATE, challenge)
 }
 
 /// The failure of a request with credentials that are not good, or were not checked.

@@ -9,7 +9,7 @@ use super::{
     call::Call,
     problem::{Kind, Problem, Result},
 };
-use crate::admin::Collections;
+use crate::{admin::Collections, words::Refused};
 
 pub(crate) fn show(call: Call) -> BoxFuture<'static, Result<Answer>> {
     async move { Answer::json(&collections(&call)?.show()) }.boxed()
@@ -38,8 +38,9 @@ pub(crate) fn why(call: Call) -> BoxFuture<'static, Result<Answer>> {
 }
 
 fn collections(call: &Call) -> Result<&Collections> {
-    call.shared.admin.collections.as_ref().ok_or_else(|| {
-        let text = "this server collects no garbage, because its store can only be read (`storage.maintenance.readonly`)";
-        Problem::new(Kind::NoCollector, text)
-    })
+    call.shared
+        .admin
+        .collections
+        .as_ref()
+        .ok_or_else(|| Problem::new(Kind::NoCollector, Refused::NoCollector))
 }

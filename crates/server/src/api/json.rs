@@ -48,7 +48,7 @@ mod tests {
     use crate::admin::wire::NewUser;
 
     fn message(body: &str) -> String {
-        read::<NewUser>(body.as_bytes()).unwrap_err().detail().to_owned()
+        read::<NewUser>(body.as_bytes()).unwrap_err().detail().to_string()
     }
 
     #[test]

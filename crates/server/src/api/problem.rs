@@ -4,10 +4,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use wharf_access::{Verb, htpasswd::EditError, robot::RobotError};
 use wharf_budget::Exhausted;
 use wharf_http::RequestId;
+#[cfg(test)]
+use wharf_message::Code;
+use wharf_message::{Argument, Message, Sentence};
 use wharf_pages::NotRendered;
 use wharf_registry::Error as RegistryError;
 
-use crate::admin::{DeletionError, RemovalError, TokensError, UsersError, wire};
+use crate::{
+    admin::{DeletionError, RemovalError, TokensError, UsersError, told, wire},
+    words::Refused,
+};
 
 pub(crate) type Result<T, E = Problem> = std::result::Result<T, E>;
 
@@ -33,6 +39,20 @@ macro_rules! kinds {
             /// All kinds, by their statuses.
             #[cfg(test)]
             pub(crate) const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// The codes of the kinds, for pages in other languages: `problem.` and the name.
+            #[cfg(test)]
+            pub(crate) const CODES: &[Code] = &[$(Code {
+                code: concat!("problem.", $name),
+                arguments: &[],
+            }),+];
+
+            /// What the kind says, for pages in other languages.
+            pub(crate) const fn code(self) -> &'static str {
+                match self {
+                    $(Self::$kind => concat!("problem.", $name),)+
+                }
+            }
 
             /// Name, status and title.
             const fn row(self) -> (&'static str, u16, &'static str) {
@@ -161,7 +181,7 @@ pub(crate) struct Problem(Box<Parts>);
 #[derive(Debug)]
 struct Parts {
     kind: Kind,
-    detail: String,
+    detail: Sentence,
     right: Option<&'static str>,
     field: Option<String>,
     headers: HeaderMap,
@@ -173,7 +193,7 @@ struct Parts {
 
 impl Problem {
     /// A failure; `detail` says what was wrong, and what to do.
-    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, detail: impl Into<Sentence>) -> Self {
         Self(Box::new(Parts {
             kind,
             detail: detail.into(),
@@ -187,8 +207,7 @@ impl Problem {
 
     /// A failure of this program or of what it relies on; `cause` is for the log.
     pub(crate) fn failed(cause: impl std::fmt::Display) -> Self {
-        let text = "the server failed; its operator finds the reason in the log, by the id of this request";
-        let mut problem = Self::new(Kind::Failed, text);
+        let mut problem = Self::new(Kind::Failed, Refused::Failed);
         problem.0.cause = Some(cause.to_string());
         problem
     }
@@ -250,7 +269,7 @@ impl Problem {
     }
 
     /// What was wrong, and what to do.
-    pub(crate) fn detail(&self) -> &str {
+    pub(crate) fn detail(&self) -> &Sentence {
         &self.0.detail
     }
 
@@ -285,17 +304,53 @@ impl Problem {
             cause: _,
             deed: _,
         } = *self.0;
+        let (detail, detail_messages) = told(detail);
         let body = wire::Problem {
             kind: kind.uri(),
             title: kind.title().to_owned(),
             status: kind.status().as_u16(),
             detail,
+            detail_messages,
             request_id: id.uuid().to_string(),
             right: right.map(str::to_owned),
             field,
         };
         (kind.status(), headers, body)
     }
+}
+
+/// The codes of what is wrong with a field, where the text is that of an error of the crate `access`.
+#[cfg(test)]
+pub(crate) const FIELDS: &[Code] = &[
+    Code {
+        code: "field.user-name",
+        arguments: &["name", "why"],
+    },
+    Code {
+        code: "field.long-password",
+        arguments: &[],
+    },
+    Code {
+        code: "field.token-name",
+        arguments: &["name"],
+    },
+    Code {
+        code: "field.token-action",
+        arguments: &[],
+    },
+    Code {
+        code: "field.token-repository",
+        arguments: &[],
+    },
+    Code {
+        code: "field.token-lifetime",
+        arguments: &[],
+    },
+];
+
+/// The text of an error with a code.
+fn coded(text: String, code: &'static str) -> Sentence {
+    Sentence::new(text, Message::new(code))
 }
 
 impl From<Exhausted> for Problem {
@@ -309,10 +364,19 @@ impl From<UsersError> for Problem {
         let detail = error.to_string();
         match error {
             UsersError::Unknown { .. } => Self::new(Kind::UnknownUser, detail),
-            UsersError::EmptyPassword | UsersError::LongPassword => {
+            UsersError::EmptyPassword => {
+                Self::new(Kind::BadBody, Refused::EmptyPassword).with_field("password")
+            }
+            UsersError::LongPassword => {
+                let detail = coded(detail, "field.long-password");
                 Self::new(Kind::BadBody, detail).with_field("password")
             }
-            UsersError::Edit(EditError::Name(..)) => Self::new(Kind::BadBody, detail).with_field("name"),
+            UsersError::Edit(EditError::Name(name, why)) => {
+                let message = Message::new("field.user-name")
+                    .with("name", Argument::text(&name))
+                    .with("why", Argument::english(&why));
+                Self::new(Kind::BadBody, Sentence::new(detail, message)).with_field("name")
+            }
             UsersError::Edit(EditError::Hash(_)) => Self::new(Kind::BadBody, detail).with_field("hash"),
             UsersError::Edit(EditError::Exists(_)) => Self::new(Kind::UserExists, detail),
             UsersError::Edit(EditError::Changed { .. }) => Self::new(
@@ -346,19 +410,19 @@ impl From<RegistryError> for Problem {
             RegistryError::DeleteDisabled => Kind::DeletingDisabled,
             RegistryError::NeededByIndex { .. } => Kind::Needed,
             RegistryError::TagDenied { .. } => {
-                return Self::new(Kind::Forbidden, error.to_string()).with_right(Verb::Delete.as_str());
+                return Self::new(Kind::Forbidden, error.sentence()).with_right(Verb::Delete.as_str());
             }
             RegistryError::DeletionInterrupted { source, .. } => {
                 return match **source {
                     RegistryError::Exhausted(_) | RegistryError::Busy { .. } => {
-                        Self::new(Kind::Busy, error.to_string()).with_header(header::RETRY_AFTER, RETRY_AFTER)
+                        Self::new(Kind::Busy, error.sentence()).with_header(header::RETRY_AFTER, RETRY_AFTER)
                     }
-                    _ => Self::new(Kind::Failed, error.to_string()).with_cause(format!("{error}: {source}")),
+                    _ => Self::new(Kind::Failed, error.sentence()).with_cause(format!("{error}: {source}")),
                 };
             }
             RegistryError::TooManyTags { .. } => Kind::TooManyTags,
             RegistryError::TooManyToSort => {
-                return Self::new(Kind::BadQuery, error.to_string()).with_field("sort");
+                return Self::new(Kind::BadQuery, error.sentence()).with_field("sort");
             }
             RegistryError::NotInHistory { .. } => Kind::NotInHistory,
             RegistryError::TrashUnknown { .. } => Kind::UnknownDeletion,
@@ -369,12 +433,11 @@ impl From<RegistryError> for Problem {
                 Kind::Incomplete
             }
             RegistryError::Exhausted(_) | RegistryError::Busy { .. } => {
-                return Self::new(Kind::Busy, error.to_string())
-                    .with_header(header::RETRY_AFTER, RETRY_AFTER);
+                return Self::new(Kind::Busy, error.sentence()).with_header(header::RETRY_AFTER, RETRY_AFTER);
             }
             _ => return Self::failed(error),
         };
-        Self::new(kind, error.to_string())
+        Self::new(kind, error.sentence())
     }
 }
 
@@ -393,9 +456,9 @@ impl From<NotRendered> for Problem {
 impl From<TokensError> for Problem {
     fn from(error: TokensError) -> Self {
         let detail = error.to_string();
-        let wrong = |field: &str, detail| Self::new(Kind::BadBody, detail).with_field(field);
+        let wrong = |field: &str, detail: Sentence| Self::new(Kind::BadBody, detail).with_field(field);
         let error = match error {
-            TokensError::Field { field, .. } => return wrong(field, detail),
+            TokensError::Field { field, .. } => return wrong(field, detail.into()),
             TokensError::NoUser(_) | TokensError::UserChanged(_) => {
                 return Self::new(Kind::Forbidden, detail);
             }
@@ -404,10 +467,14 @@ impl From<TokensError> for Problem {
             TokensError::Robot(error) => error,
         };
         match error {
-            RobotError::Name(_) => wrong("name", detail),
-            RobotError::NoAction => wrong("actions", detail),
-            RobotError::NoRepository | RobotError::Patterns => wrong("repositories", detail),
-            RobotError::Lifetime => wrong("lifetime", detail),
+            RobotError::Name(name) => {
+                let message = Message::new("field.token-name").with("name", Argument::text(&name));
+                wrong("name", Sentence::new(detail, message))
+            }
+            RobotError::NoAction => wrong("actions", coded(detail, "field.token-action")),
+            RobotError::NoRepository => wrong("repositories", coded(detail, "field.token-repository")),
+            RobotError::Patterns => wrong("repositories", detail.into()),
+            RobotError::Lifetime => wrong("lifetime", coded(detail, "field.token-lifetime")),
             RobotError::Exists(_) => Self::new(Kind::TokenExists, detail),
             RobotError::NotFound(_) => Self::new(Kind::UnknownToken, detail),
             RobotError::TooMany | RobotError::TooManyOfAccount(_) => Self::new(Kind::TooManyTokens, detail),

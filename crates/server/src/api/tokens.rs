@@ -9,7 +9,10 @@ use super::{
     call::Call,
     problem::{Kind, Problem, Result},
 };
-use crate::admin::{Tokens, TokensError, wire};
+use crate::{
+    admin::{Tokens, TokensError, wire},
+    words::Refused,
+};
 
 /// Number of tokens on a page if the client names none.
 const PAGE: usize = 100;
@@ -72,12 +75,11 @@ fn deed(verb: &str, token: &wire::Token) -> String {
 }
 
 fn tokens(call: &Call) -> Result<&Tokens> {
-    call.shared.admin.tokens.as_ref().ok_or_else(|| {
-        Problem::new(
-            Kind::NoTokens,
-            "this registry takes no robot tokens; set `access.tokens.enabled: true`, and restart the server",
-        )
-    })
+    call.shared
+        .admin
+        .tokens
+        .as_ref()
+        .ok_or_else(|| Problem::new(Kind::NoTokens, Refused::NoTokens))
 }
 
 /// The account to whose tokens the caller is limited; `None`: to none, as it is an administrator.

@@ -12,7 +12,10 @@ use super::{
     call::Call,
     problem::{Kind, Problem, Result},
 };
-use crate::admin::{DEFAULT_COST, Named, NewPassword, Removal, Removed, Users, UsersError, wire};
+use crate::{
+    admin::{DEFAULT_COST, Named, NewPassword, Removal, Removed, Users, UsersError, wire},
+    words::Refused,
+};
 
 /// Number of users on a page if the client names none.
 const PAGE: usize = 100;
@@ -132,12 +135,11 @@ async fn change(
 }
 
 fn users(call: &Call) -> Result<Users> {
-    call.shared.admin.users.clone().ok_or_else(|| {
-        Problem::new(
-            Kind::NoUsers,
-            "this server has no password file; name one with `auth.htpasswd.path`, and restart the server",
-        )
-    })
+    call.shared
+        .admin
+        .users
+        .clone()
+        .ok_or_else(|| Problem::new(Kind::NoUsers, Refused::NoUsers))
 }
 
 /// Runs work that blocks.

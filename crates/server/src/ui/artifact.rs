@@ -101,7 +101,7 @@ pub(super) async fn show(
             size: Some(layer.part.size),
             digest: Digest::from(layer.part.digest.as_str()),
             download: format!("{}?{query}", call.url(&format!("/blob/{name}@{}", found.digest))),
-            problem: Line::from(layer.problem.clone()),
+            problem: page.said_if(layer.problem.as_ref(), &layer.problem_messages),
         }
     });
     let blobs: Vec<Blob> = blobs.collect();

@@ -39,7 +39,7 @@ pub(super) fn of(
             step: Shown::of(step, TABLE_LIMIT),
             digest: Digest::from(layer.part.digest.as_str()),
             files: call.url(&format!("/files/{name}@{digest}?layer={number}")),
-            problem: Line::from(layer.problem.clone()),
+            problem: page.said_if(layer.problem.as_ref(), &layer.problem_messages),
         }
     });
     let sizes = |step: usize| {

@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::{SignedDuration, Timestamp};
-use wharf_pages::{Certificate, Certificates, Line, Page, Time, Tone};
+use wharf_pages::{Certificate, Certificates, Line, Page, Said, Time, Tone};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::admin::wire;
@@ -58,6 +58,9 @@ fn shown_certificate(
             (_, None) => Line::default(),
         },
         fingerprint: certificate.fingerprint.clone(),
-        advice: advice.map(|problem| page.t("certificate.advice").arg("problem", Line::from(problem))),
+        advice: advice.map(|problem| {
+            let problem = Said::from(Line::from(problem));
+            problem.put_into(page.t("certificate.advice"), "problem")
+        }),
     })
 }

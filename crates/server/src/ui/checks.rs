@@ -1,7 +1,7 @@
 //! Integrity: what is damaged, the background check, and full checks.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{CheckRun, Checks, Finding, FullCheck, Line, Link, Page, Scrub, Time, Tone};
+use wharf_pages::{CheckRun, Checks, Finding, FullCheck, Line, Link, Page, Said, Scrub, Time, Tone};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::admin::wire;
@@ -12,7 +12,11 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let shown: wire::Checks = call.ask("showChecks", &[]).await?;
         let page = call.page();
         let starts = shown.on_demand && shown.running.is_none() && call.offers_changes();
-        let findings = shown.findings.iter().map(|finding| shown_finding(call, finding));
+        let findings = shown
+            .findings
+            .iter()
+            .map(|finding| shown_finding(call, &page, finding))
+            .collect();
         Ok(Answer::page(Checks {
             scrub: shown_scrub(&page, shown.scrub.as_ref()),
             checks: starts && call.visitor.caller.is_admin(),
@@ -24,7 +28,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 began: Time::parse(&run.started),
             }),
             fsck: last(&page, &shown),
-            findings: findings.collect(),
+            findings,
             page,
         }))
     }
@@ -71,28 +75,27 @@ fn shown_scrub(page: &Page, scrub: Option<&wire::ScrubState>) -> Scrub {
 fn last(page: &Page, shown: &wire::Checks) -> Option<FullCheck> {
     let text = |blobs: u64, bytes: u64, broken: Option<u64>| {
         let sum = page.t("fsck.sum").n(blobs).arg("size", page.size(bytes));
-        match broken {
-            Some(broken) => format!("{}; {}", sum.attr(), page.t("fsck.broken").n(broken).attr()),
-            None => sum.attr(),
-        }
+        let broken = broken.map(|broken| page.t("fsck.broken").n(broken));
+        let parts = [Some(sum), broken].into_iter().flatten();
+        Said::joined(page.lang, parts.map(Said::from))
     };
     if let Some(last) = &shown.last {
         return Some(FullCheck {
             ended: Time::parse(&last.ended)?,
             sum: match &last.error {
-                Some(error) => Line::from(error),
-                None => Line::from(text(last.blobs, last.bytes, Some(last.broken))),
+                Some(error) => page.said(error, &last.error_messages),
+                None => text(last.blobs, last.bytes, Some(last.broken)),
             },
         });
     }
     let recorded = shown.recorded.as_ref()?;
     Some(FullCheck {
         ended: Time::parse(&recorded.ended)?,
-        sum: Line::from(text(recorded.blobs, recorded.bytes, recorded.broken)),
+        sum: text(recorded.blobs, recorded.bytes, recorded.broken),
     })
 }
 
-fn shown_finding(call: Call<'_>, finding: &wire::CheckFinding) -> Finding {
+fn shown_finding(call: Call<'_>, page: &Page, finding: &wire::CheckFinding) -> Finding {
     let images = finding.images.iter().map(|image| {
         let path = match (&image.tag, &image.digest) {
             (Some(tag), _) => format!("{}:{tag}", image.repository),
@@ -115,8 +118,8 @@ fn shown_finding(call: Call<'_>, finding: &wire::CheckFinding) -> Finding {
             _ => Tone::Plain,
         },
         severity: finding.severity.clone(),
-        text: Line::from(&finding.text),
-        hint: Line::from(&finding.remedy),
+        text: page.said(&finding.text, &finding.text_messages),
+        hint: page.said(&finding.remedy, &finding.remedy_messages),
         images: images.collect(),
         more: finding.more_images,
     }

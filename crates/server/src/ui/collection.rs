@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::{FutureExt as _, future::BoxFuture};
 use serde::Serialize;
 use wharf_pages::{
-    Collection, Digest, EndedCollection, Kept, Line, Page, RunningCollection, Text, Time, Why,
+    Collection, Digest, EndedCollection, Kept, Line, Page, RunningCollection, Said, Text, Time, Why,
 };
 
 use super::{
@@ -89,9 +89,9 @@ async fn view(call: Call<'_>) -> Result<Collection> {
     let shown: Result<wire::Collections> = call.ask("showCollections", &[]).await;
     let page = call.page();
     let (found, off) = match shown {
-        Ok(found) => (Some(found), String::new()),
+        Ok(found) => (Some(found), Said::default()),
         // There is nothing to collect; what the page says besides is of use.
-        Err(failure) if failure.kind() == Kind::NoCollector => (None, failure.detail().to_owned()),
+        Err(failure) if failure.kind() == Kind::NoCollector => (None, failure.said(&page)),
         Err(failure) => return Err(failure),
     };
     let running = found
@@ -119,8 +119,8 @@ async fn view(call: Call<'_>) -> Result<Collection> {
     });
     Ok(Collection {
         starts: off.is_empty() && call.offers_settings() && running.is_none() && begins.is_none(),
-        off: Line::from(off),
-        last: last.map(ended),
+        off,
+        last: last.map(|last| ended(&page, last)),
         next: optional_time(found.as_ref().and_then(|found| found.next.as_ref())),
         running: running.or(begins),
         why_digest: String::new(),
@@ -143,7 +143,7 @@ fn phase(page: &Page, running: &wire::RunningCollection) -> Text {
     })
 }
 
-fn ended(last: &wire::EndedCollection) -> EndedCollection {
+fn ended(page: &Page, last: &wire::EndedCollection) -> EndedCollection {
     let (started, end) = (
         last.started.parse::<jiff::Timestamp>(),
         last.ended.parse::<jiff::Timestamp>(),
@@ -153,14 +153,14 @@ fn ended(last: &wire::EndedCollection) -> EndedCollection {
         _ => 0.0,
     };
     EndedCollection {
-        error: Line::from(last.error.clone()),
+        error: page.said_if(last.error.as_ref(), &last.error_messages),
         freed: last.removed.bytes,
         waiting: last.waiting.bytes,
         ended: time(&last.ended),
         took: format!("{took:.1} s"),
         repositories: last.repositories as u64,
         deletions: last.deletions as u64,
-        findings: last.findings.iter().map(Line::from).collect(),
+        findings: page.said_each(&last.findings, &last.findings_messages),
     }
 }
 

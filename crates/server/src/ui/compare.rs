@@ -1,7 +1,7 @@
 //! Two images of a repository, side by side.
 
 use futures_util::{FutureExt as _, future::BoxFuture, join};
-use wharf_pages::{Change, Compare, Comparison, Digest, Line, NamedChoice, Page, Shown, TABLE_LIMIT};
+use wharf_pages::{Change, Compare, Comparison, Digest, Line, NamedChoice, Page, Said, Shown, TABLE_LIMIT};
 
 use super::{answer::Answer, call::Call, failure::Result, lists::foot, names};
 use crate::admin::wire;
@@ -73,7 +73,6 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
 fn result(call: Call<'_>, page: &Page, found: &wire::Comparison) -> Comparison {
     let count = |change: &str| found.layers.iter().filter(|layer| layer.change == change).count() as u64;
     let pages = foot(call, found.next.as_deref());
-    let left_out = found.left_out.join("; ");
     Comparison {
         same: found.from.digest.is_some() && found.from.digest == found.to.digest,
         config: found.config.iter().map(part).collect(),
@@ -84,7 +83,10 @@ fn result(call: Call<'_>, page: &Page, found: &wire::Comparison) -> Comparison {
         files_added: found.added.unwrap_or_default() as u64,
         files_removed: found.removed.unwrap_or_default() as u64,
         files_changed: found.changed.unwrap_or_default() as u64,
-        files_note: Line::from(left_out),
+        files_note: Said::joined(
+            page.lang,
+            page.said_each(&found.left_out, &found.left_out_messages),
+        ),
         files: found.files.iter().map(|changed| file(page, changed)).collect(),
         pages,
     }

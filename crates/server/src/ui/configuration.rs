@@ -1,7 +1,7 @@
 //! The configuration as it counts.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{ConfigSection, Configuration, Line, Setting, Shown, TABLE_LIMIT};
+use wharf_pages::{ConfigSection, Configuration, Line, Said, Setting, Shown, TABLE_LIMIT};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::admin::wire;
@@ -39,7 +39,11 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         Ok(Answer::page(Configuration {
             page: call.page(),
             file: shown.file.unwrap_or_default(),
-            warnings: shown.warnings.iter().map(Line::from).collect(),
+            warnings: shown
+                .warnings
+                .iter()
+                .map(|warning| Said::from(Line::from(warning)))
+                .collect(),
             q: q.to_owned(),
             shows_defaults,
             sections,

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     api::problem::{Kind, Problem},
     site,
+    words::Refused,
 };
 
 /// Name of the field with the proof.
@@ -48,9 +49,7 @@ pub(super) fn require_own_site(
     let is_plain = origin.is_some_and(|origin| origin.as_bytes().starts_with(b"http://"));
     let is_weaker = is_plain && shared.is_secure(context, parts);
     if !says_where || is_weaker || !site::is_own(url, context, parts) {
-        let text = "a browser sent this form for a page of another site, or a program sent it that is no browser; open the page of \
-                    this registry, and use its buttons";
-        return Err(Problem::new(Kind::CrossSite, text).into());
+        return Err(Problem::new(Kind::CrossSite, Refused::ForeignForm).into());
     }
     match sender {
         // It changes cookies of its own.

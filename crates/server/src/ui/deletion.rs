@@ -7,7 +7,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 use wharf_oci::RepoName;
-use wharf_pages::{Delete, Digest, GoingManifest, GoingTag, Line, Staying};
+use wharf_pages::{Delete, Digest, GoingManifest, GoingTag, Staying};
 
 use super::{
     answer::Answer,
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     admin::wire,
     api::problem::{Kind, Problem},
+    words::Refused,
 };
 
 /// Seconds of a day.
@@ -125,14 +126,14 @@ async fn plan(call: Call<'_>, fields: &Fields, shown: Shown) -> Result<Answer> {
     };
     Ok(Answer::page(Delete {
         changed: shown.has_changed,
-        refused: Line::from(plan.refused.clone()),
+        refused: page.said_if(plan.refused.as_ref(), &plan.refused_messages),
         fields: hidden,
         tags_total: plan.tags_total as u64,
         manifests_total: plan.manifests_total as u64,
         free: Some(plan.bytes.free),
         shared: Some(plan.bytes.shared),
         shared_with: plan.bytes.shared_with,
-        uncertain: Line::from(plan.bytes.uncertain),
+        uncertain: page.said_if(plan.bytes.uncertain, &plan.bytes.uncertain_messages),
         more_goes: (plan.tags_total + plan.manifests_total + plan.history_total).saturating_sub(listed)
             as u64,
         tags: plan.tags.into_iter().map(tag).collect(),
@@ -151,7 +152,7 @@ async fn plan(call: Call<'_>, fields: &Fields, shown: Shown) -> Result<Answer> {
             .map(|staying| Staying {
                 tag: staying.tag.unwrap_or_default(),
                 digest: staying.digest.map(Digest::from),
-                why: Line::from(staying.why),
+                why: page.said(staying.why, &staying.why_messages),
             })
             .collect(),
         more_stays: plan.more_stays as u64,
@@ -191,8 +192,7 @@ fn wanted(fields: &Fields) -> Result<wire::Deletion> {
         everything: fields.is_set("everything"),
     };
     if deletion == wire::Deletion::default() {
-        let text = "nothing is chosen; go back, and choose tags";
-        return Err(Problem::new(Kind::BadQuery, text).into());
+        return Err(Problem::new(Kind::BadQuery, Refused::NothingChosen).into());
     }
     Ok(deletion)
 }

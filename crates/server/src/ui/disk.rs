@@ -1,7 +1,7 @@
 //! Disk use by repository.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{Disk, DiskRow, Line};
+use wharf_pages::{Disk, DiskRow, Said};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::admin::wire;
@@ -16,8 +16,8 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let page = call.page();
         let rows = usage.repositories.into_iter().map(|row| DiskRow {
             problem: match row.damaged {
-                0 => Line::default(),
-                damaged => Line::from(page.t("manifests.damaged").n(damaged as u64).attr()),
+                0 => Said::default(),
+                damaged => Said::from(page.t("manifests.damaged").n(damaged as u64)),
             },
             name: row.name,
             size: row.size,
@@ -25,7 +25,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             shared: row.shared,
         });
         Ok(Answer::page(Disk {
-            problem: Line::from(usage.problem),
+            problem: page.said_if(usage.problem, &usage.problem_messages),
             size: usage.size,
             free: usage.free,
             capacity: usage.capacity,

@@ -3,10 +3,14 @@
 use std::borrow::Cow;
 
 use http::{HeaderMap, HeaderValue, StatusCode, header};
-use wharf_pages::{ErrorPage, Line, Link, Page};
+use wharf_message::{ENGLISH, Message};
+use wharf_pages::{ErrorPage, Lang, Link, Page, Said};
 use wharf_registry::Error as RegistryError;
 
-use crate::api::problem::{Kind, Problem};
+use crate::{
+    api::problem::{Kind, Problem},
+    words::Refused,
+};
 
 pub(crate) type Result<T, E = Failure> = std::result::Result<T, E>;
 
@@ -24,12 +28,12 @@ struct Parts {
 impl Failure {
     /// There is nothing at this path.
     pub(crate) fn no_page() -> Self {
-        Problem::new(Kind::UnknownPath, "there is no page at this address").into()
+        Problem::new(Kind::UnknownPath, Refused::NoPage).into()
     }
 
     /// There is something at this path, for other methods.
     pub(super) fn method(allow: &'static str) -> Self {
-        let problem = Problem::new(Kind::MethodNotAllowed, format!("this address takes {allow}"));
+        let problem = Problem::new(Kind::MethodNotAllowed, Refused::Method { allow });
         problem
             .with_header(header::ALLOW, HeaderValue::from_static(allow))
             .into()
@@ -37,19 +41,19 @@ impl Failure {
 
     /// The page is for accounts.
     pub(crate) fn needs_account() -> Self {
-        Problem::new(Kind::NotAuthenticated, "this is for accounts; sign in first").into()
+        Problem::new(Kind::NotAuthenticated, Refused::NeedsAccount).into()
     }
 
     /// The page is for administrators.
     pub(crate) fn needs_admin() -> Self {
-        let text = "this needs the right `admin`; `access.admins`, or a rule, gives it";
-        Problem::new(Kind::Forbidden, text).with_right("admin").into()
+        Problem::new(Kind::Forbidden, Refused::NeedsAdmin)
+            .with_right("admin")
+            .into()
     }
 
     /// The page changes nothing.
     pub(super) fn page_read_only() -> Self {
-        let text = "this page only shows (`ui.readonly`); use a command, or the API";
-        Problem::new(Kind::Forbidden, text).into()
+        Problem::new(Kind::Forbidden, Refused::PageOnlyShows).into()
     }
 
     /// Names images that may have been meant.
@@ -62,9 +66,25 @@ impl Failure {
         self.0.problem.kind()
     }
 
-    /// What was wrong, and what to do, as the services say it.
-    pub(crate) fn detail(&self) -> &str {
-        self.0.problem.detail()
+    /// What was wrong, and what to do, as the services say it. Where that exists in English only, the kind of failure stands before it in
+    /// the language of the page.
+    pub(crate) fn said(&self, page: &Page) -> Said {
+        let (kind, detail) = self.told(page);
+        match kind.is_empty() {
+            true => detail,
+            false => Said::joined(page.lang, [kind, detail]),
+        }
+    }
+
+    /// The kind of failure in the language of the page, where more is known in English only; and what is known.
+    fn told(&self, page: &Page) -> (Said, Said) {
+        let detail = self.0.problem.detail();
+        let is_english = detail.messages().iter().all(|message| message.code == ENGLISH);
+        let kind = match is_english && page.lang != Lang::En {
+            true => page.said(self.kind().title(), &[Message::new(self.kind().code())]),
+            false => Said::default(),
+        };
+        (kind, page.said(detail.as_str(), detail.messages()))
     }
 
     /// The field that was wrong, as the API names it.
@@ -101,11 +121,13 @@ impl Failure {
         let group = group(status);
         let title = page.t(format!("error.{group}"));
         let text = page.t(format!("error.{group}.hint"));
+        let (kind, detail) = self.told(&page);
         ErrorPage {
             status,
             title,
             text,
-            detail: Line::from(self.detail()),
+            kind,
+            detail,
             similar: self.0.similar.clone(),
             signs_in: page.signs_in
                 && matches!(

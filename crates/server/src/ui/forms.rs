@@ -37,7 +37,7 @@ pub(super) fn password(wrong: Option<Text>) -> Field {
 
 /// What was wrong, in the words of the service.
 pub(super) fn wrong(page: &Page, failure: &Failure) -> Text {
-    page.t("form.wrong").arg("why", failure.detail())
+    failure.said(page).put_into(page.t("form.wrong"), "why")
 }
 
 /// Hidden fields.

@@ -4,7 +4,7 @@ use futures_util::{FutureExt as _, future::BoxFuture};
 use http::StatusCode;
 use wharf_access::Verb;
 use wharf_oci::{Reference, RepoName, Tag};
-use wharf_pages::{Digest, History, HistoryEntry, Line, Pages, PastManifest, Rollback};
+use wharf_pages::{Digest, History, HistoryEntry, Pages, PastManifest, Rollback, Said};
 
 use super::{
     answer::Answer,
@@ -18,6 +18,7 @@ use super::{
 use crate::{
     admin::wire,
     api::problem::{Kind, Problem},
+    words::Refused,
 };
 
 /// The fields that say where a tag goes back to.
@@ -76,7 +77,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
 pub(super) fn confirm(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
     async move {
         let (name, tag) = tagged(call)?;
-        question(call, (&name, &tag), call.query.get("digest"), Line::default()).await
+        question(call, (&name, &tag), call.query.get("digest"), Said::default()).await
     }
     .boxed()
 }
@@ -99,7 +100,7 @@ pub(super) fn roll_back(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 Ok(Answer::see(&place).with_notice(call, &Deed::new(Done::RolledBack, 1)))
             }
             Err(failure) if failure.kind() == Kind::Changed => {
-                let why = Line::from(failure.detail());
+                let why = failure.said(&call.page());
                 let answer = question(call, (&name, &tag), digest, why).await?;
                 Ok(answer.with_status(StatusCode::PRECONDITION_FAILED))
             }
@@ -113,15 +114,14 @@ async fn question(
     call: Call<'_>,
     (name, tag): (&RepoName, &Tag),
     digest: &str,
-    refused: Line,
+    refused: Said,
 ) -> Result<Answer> {
     // First: of what the visitor may not pull it is told nothing.
     let found = history(call, name, tag).await?;
     if !may_restore(call, name, tag) {
-        let text = format!(
-            "this needs the rights to pull and to push `{name}:{tag}`, and a page that may change something"
-        );
-        return Err(Problem::new(Kind::Forbidden, text).with_right("push").into());
+        let image = format!("{name}:{tag}");
+        let problem = Problem::new(Kind::Forbidden, Refused::CannotRestore { image });
+        return Err(problem.with_right("push").into());
     }
     let past = |entry: &wire::PastManifest| PastManifest {
         digest: Digest::from(entry.digest.as_str()),
@@ -134,8 +134,11 @@ async fn question(
         .find(|entry| entry.digest == digest)
         .map(past);
     let to = to.ok_or_else(|| {
-        let text = format!("the history of `{name}:{tag}` has no manifest `{digest}`");
-        Failure::from(Problem::new(Kind::UnknownImage, text))
+        let unknown = Refused::NoSuchPast {
+            image: format!("{name}:{tag}"),
+            digest: digest.to_owned(),
+        };
+        Failure::from(Problem::new(Kind::UnknownImage, unknown))
     })?;
     Ok(Answer::page(Rollback {
         name: format!("{name}:{tag}"),

@@ -114,7 +114,7 @@ fn platforms(
             size: child.image.size,
             digest: Digest::from(child.digest.as_str()),
             kind: child.image.kind.clone().unwrap_or_default(),
-            problem: Line::from(child.image.problem.clone()),
+            problem: call.said(child.image.problem.as_ref(), &child.image.problem_messages),
         }
     });
     let mut platforms: Vec<ImagePlatform> = platforms.collect();

@@ -2,7 +2,7 @@
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use wharf_oci::Reference;
-use wharf_pages::{Digest, File, Files, Line, Link, Shown, TABLE_LIMIT};
+use wharf_pages::{Digest, File, Files, Link, Shown, TABLE_LIMIT};
 
 use super::{
     answer::Answer,
@@ -59,7 +59,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             hidden: hidden([("layer", place.layer.as_str()), ("path", found.path.as_str())]),
             q: call.query.get("match").to_owned(),
             total: found.total as u64,
-            problem: Line::from(found.problem),
+            problem: call.said(found.problem, &found.problem_messages),
             path: place.parents(&found.path),
             pages: foot(call, found.next.as_deref()),
             files: found.files.into_iter().map(|file| place.file(file)).collect(),

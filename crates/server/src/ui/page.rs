@@ -1,7 +1,8 @@
 //! What surrounds the content of a page, made from a request.
 
 use jiff::Timestamp;
-use wharf_pages::{Banner, Caller, Lang, Line, NavGroup, NavItem, Page, Theme, Tone, assets};
+use wharf_message::Message;
+use wharf_pages::{Banner, Caller, Lang, Line, NavGroup, NavItem, Page, Said, Theme, Tone, assets};
 
 use super::{call::Call, cookies::Cookie, csrf, notice, visitor::can_sign_in};
 use crate::{admin::Checks, health::Health};
@@ -58,12 +59,25 @@ const NAVIGATION: [(&str, &[Entry]); 4] = [
 ];
 
 impl Call<'_> {
+    /// The language of the visitor.
+    pub(crate) fn lang(self) -> Lang {
+        let headers = &self.parts.headers;
+        let accepted = headers.get(http::header::ACCEPT_LANGUAGE);
+        let accepted = accepted.and_then(|value| value.to_str().ok());
+        Lang::negotiate(accepted, self.cookies.get(headers, Cookie::Lang))
+    }
+
+    /// A sentence of a service that need not be, in the language of the visitor.
+    pub(crate) fn said(self, english: Option<impl AsRef<str>>, messages: &[Message]) -> Said {
+        english.map_or_else(Said::default, |english| {
+            Said::of(self.lang(), english.as_ref(), messages)
+        })
+    }
+
     /// What surrounds the content of the page that is asked for.
     pub(crate) fn page(self) -> Page {
         let shared = self.shared;
         let headers = &self.parts.headers;
-        let accepted = headers.get(http::header::ACCEPT_LANGUAGE);
-        let accepted = accepted.and_then(|value| value.to_str().ok());
         let visitor = self.visitor;
         let theme = self.cookies.get(headers, Cookie::Theme).and_then(Theme::parse);
         let root = shared.root.clone();
@@ -73,7 +87,7 @@ impl Call<'_> {
             leaves: visitor.leaves(),
         });
         let mut page = Page {
-            lang: Lang::negotiate(accepted, self.cookies.get(headers, Cookie::Lang)),
+            lang: self.lang(),
             theme: theme.unwrap_or_default(),
             now: Timestamp::now(),
             site: Line::from(shared.options.title.as_deref().unwrap_or(TITLE)),

@@ -1,7 +1,7 @@
 //! The repositories, as a tree of their names or as a list.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{Directory, Line, Node, Repositories, RepositoryRow};
+use wharf_pages::{Directory, Node, Repositories, RepositoryRow};
 
 use super::{
     answer::Answer,
@@ -40,7 +40,11 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let found: wire::RepositoryPage = call.ask("listRepositories", &query).await?;
         let is_whole = found.next.is_none() && !call.query.is_set("cursor");
         let total = is_whole.then_some(found.repositories.len() as u64);
-        let rows: Vec<RepositoryRow> = found.repositories.into_iter().map(row).collect();
+        let rows: Vec<RepositoryRow> = found
+            .repositories
+            .into_iter()
+            .map(|found| row(call, found))
+            .collect();
         let nodes = match is_flat {
             true => rows
                 .into_iter()
@@ -63,14 +67,14 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 column("pulled", false),
                 column("pulls", true),
             ],
-            problem: Line::from(found.problem),
+            problem: call.said(found.problem, &found.problem_messages),
             page: call.page(),
         }))
     }
     .boxed()
 }
 
-fn row(repository: wire::ListedRepository) -> RepositoryRow {
+fn row(call: Call<'_>, repository: wire::ListedRepository) -> RepositoryRow {
     RepositoryRow {
         label: repository.name.clone(),
         name: repository.name,
@@ -79,7 +83,7 @@ fn row(repository: wire::ListedRepository) -> RepositoryRow {
         pushed: optional_time(repository.pushed.as_ref()),
         pulled: optional_time(repository.pulls.last_pull.as_ref()),
         pulls: repository.pulls.pulls,
-        problem: Line::from(repository.problem),
+        problem: call.said(repository.problem, &repository.problem_messages),
         damaged: repository.damaged > 0,
     }
 }

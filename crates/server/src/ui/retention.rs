@@ -114,7 +114,7 @@ fn planned(call: Call<'_>, page: &Page, plan: wire::Plan) -> RetentionPlan {
             tag: verdict.tag,
             goes: verdict.goes,
             pushed: optional_time(Some(&verdict.pushed)),
-            why: Line::from(verdict.why),
+            why: page.said(verdict.why, &verdict.why_messages),
         });
     let goes = plan.tags_total + plan.manifests_total;
     RetentionPlan {
@@ -122,7 +122,7 @@ fn planned(call: Call<'_>, page: &Page, plan: wire::Plan) -> RetentionPlan {
         applies: is_enabled && goes > 0 && plan.refused.is_none(),
         fields: fields_of(call.query),
         going: plan.tags_total as u64,
-        refused: Line::from(plan.refused),
+        refused: page.said_if(plan.refused, &plan.refused_messages),
         more: more as u64,
         verdicts: verdicts.collect(),
         id: plan.id,

@@ -1,7 +1,7 @@
 //! The access rules, and the question whether an account may do something.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{Choice, Decision, Line, Page, Rule, Rules, Tone};
+use wharf_pages::{Choice, Decision, Line, Page, Rule, Rules, Said, Tone};
 
 use super::{
     answer::Answer,
@@ -63,11 +63,11 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
         let chosen = asked.map_or("pull", |(word, _)| word);
         Ok(Answer::page(Rules {
             rules: rules.collect(),
-            problem: Line::from(file.as_ref().and_then(|file| file.problem.clone())),
+            problem: Said::from(Line::from(file.as_ref().and_then(|file| file.problem.clone()))),
             warnings: file
                 .iter()
                 .flat_map(|file| &file.warnings)
-                .map(Line::from)
+                .map(|warning| Said::from(Line::from(warning)))
                 .collect(),
             file: file.map(|file| file.path).unwrap_or_default(),
             account: field("account", query),

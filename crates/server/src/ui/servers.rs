@@ -1,7 +1,7 @@
 //! This server, the replicas beside it, and what runs beside requests.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{FailingCheck, Line, Page, Replica, Servers, Time, Tone, Worker};
+use wharf_pages::{FailingCheck, Line, Page, Replica, Said, Servers, Time, Tone, Worker};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::{admin::wire, api::problem::Problem};
@@ -37,11 +37,11 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             name: Line::from(worker.name),
             state: worker.state,
             detail: Line::from(worker.detail),
-            error: Line::from(worker.error),
+            error: Said::from(Line::from(worker.error)),
         });
         let failing = server.failing.into_iter().map(|(name, reason)| FailingCheck {
             name: Line::from(name),
-            reason: Line::from(reason),
+            reason: Said::from(Line::from(reason)),
         });
         Ok(Answer::page(Servers {
             failing: failing.collect(),

@@ -20,7 +20,7 @@ use wharf_access::{
     Access, Basic, Credentials, binding::Binding, robot::is_token, rules::Asker, sessions::Browser,
 };
 use wharf_oci::RepoName;
-use wharf_pages::{Confirm, Field, Hidden, Page, SignIn};
+use wharf_pages::{Confirm, Field, Hidden, Page, Said, SignIn};
 use wharf_registry::CallerFacts;
 
 use super::{
@@ -253,7 +253,7 @@ fn continued(call: Call<'_>, name: &RepoName, kept: &Fields) -> Confirm {
         title: page.t("session.again"),
         back: call.url("/"),
         back_label: page.t("repositories.title"),
-        wrong: "".into(),
+        wrong: Said::default(),
         action: call.url(&format!("/delete/{name}")),
         hidden: forms::hidden(kept.iter()),
         effects: vec![page.t("session.again.effect")],

@@ -39,10 +39,10 @@ pub(super) fn subject(
     }
     let field = if tag.is_some() { "tag" } else { "manifest" };
     let delete = query_of([(field, reference.to_string().as_str())].into_iter());
-    let problem = found
-        .problem
-        .clone()
-        .or_else(|| manifest.and_then(|manifest| manifest.problem.clone()));
+    let problem = match (&found.problem, manifest) {
+        (None, Some(manifest)) => call.said(manifest.problem.as_ref(), &manifest.problem_messages),
+        (problem, _) => call.said(problem.as_ref(), &found.problem_messages),
+    };
     let tags = found.tags.iter().take(TAGS).map(|tag| Link {
         href: call.url(&format!("/image/{name}:{tag}")),
         label: tag.as_str().into(),
@@ -57,8 +57,8 @@ pub(super) fn subject(
         address,
         kind: manifest.map(|manifest| manifest.kind.clone()).unwrap_or_default(),
         signed: false,
-        problem: Line::from(problem),
-        left_out: found.left_out.iter().map(Line::from).collect(),
+        problem,
+        left_out: call.page().said_each(&found.left_out, &found.left_out_messages),
         description: None,
         size: manifest.and_then(|manifest| manifest.size),
         pushed: optional_time(found.pushed.as_ref()),

@@ -3,7 +3,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture, join};
 use wharf_access::Verb;
 use wharf_oci::RepoName;
-use wharf_pages::{Digest, LONG_LIMIT, Line, Link, Pages, Shown, TagPlatform, TagRow, Tags};
+use wharf_pages::{Digest, LONG_LIMIT, Line, Link, Pages, Said, Shown, TagPlatform, TagRow, Tags};
 
 use super::{
     answer::Answer,
@@ -65,7 +65,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
 struct List {
     rows: Vec<TagRow>,
     pages: Pages,
-    left_out: Option<String>,
+    left_out: Said,
     untagged: Option<u64>,
 }
 
@@ -84,7 +84,7 @@ async fn tagged(call: Call<'_>, name: &RepoName, sort: &str) -> Result<List> {
     Ok(List {
         rows: found.tags.into_iter().map(|tag| maker.tag(tag)).collect(),
         pages: foot(call, found.next.as_deref()),
-        left_out: found.problem,
+        left_out: call.said(found.problem, &found.problem_messages),
         untagged: None,
     })
 }
@@ -104,7 +104,7 @@ async fn untagged(call: Call<'_>, name: &RepoName) -> Result<List> {
             .map(|manifest| maker.manifest(manifest))
             .collect(),
         pages: foot(call, found.next.as_deref()),
-        left_out: found.problem,
+        left_out: call.said(found.problem, &found.problem_messages),
         untagged: Some(found.total as u64),
     })
 }
@@ -124,14 +124,19 @@ fn view(
         .find(|row| !row.untagged && matches!(row.kind.as_str(), "image" | ""));
     let example = example.map(|row| row.tag.clone()).unwrap_or_default();
     let damaged = summary.as_ref().is_some_and(|row| row.damaged > 0);
-    let problem = summary.as_ref().and_then(|row| row.problem.clone());
-    let (problem, note) = if damaged { (problem, None) } else { (None, problem) };
+    let problem = summary.as_ref().map_or_else(Said::default, |row| {
+        call.said(row.problem.as_ref(), &row.problem_messages)
+    });
+    let (problem, note) = match damaged {
+        true => (problem, Said::default()),
+        false => (Said::default(), problem),
+    };
     Tags {
         parents: parents(call, name),
         description: description.map(|text| Shown::of(&text, LONG_LIMIT)),
         compares: list.rows.len() > 1 && !shows_untagged,
         deletes: list.rows.iter().any(|row| row.deletes),
-        problem: Line::from(problem),
+        problem,
         tags_total: summary.as_ref().and_then(|row| row.tags).map(|tags| tags as u64),
         size: summary.as_ref().and_then(|row| row.size),
         untagged: list.untagged,
@@ -147,7 +152,10 @@ fn view(
         rows: list.rows,
         columns: columns(call, sort, shows_untagged),
         pages: list.pages,
-        left_out: list.left_out.into_iter().chain(note).map(Line::from).collect(),
+        left_out: [list.left_out, note]
+            .into_iter()
+            .filter(|said| !said.is_empty())
+            .collect(),
         repository: name.to_string(),
         address,
         page: call.page(),
@@ -277,7 +285,7 @@ impl<'a> Rows<'a> {
             kind: image.kind.unwrap_or_default(),
             protected: false,
             attached: Vec::new(),
-            problem: Line::from(image.problem),
+            problem: self.call.said(image.problem, &image.problem_messages),
             platforms: platforms.collect(),
             more_platforms: more as u64,
             size: image.size,

@@ -1,7 +1,7 @@
 //! Robot tokens. A secret is in the answer to the form that made it, and nowhere else.
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use wharf_pages::{Choice, Confirm, Line, NamedChoice, Page, Secret, Text, Token, Tokens};
+use wharf_pages::{Choice, Confirm, Line, NamedChoice, Page, Said, Secret, Text, Token, Tokens};
 
 use super::{
     answer::Answer,
@@ -137,7 +137,7 @@ fn confirm(
         title: page.t(title).arg("name", token),
         back: call.url("/tokens"),
         back_label: page.t("tokens.title"),
-        wrong: Line::from(""),
+        wrong: Said::default(),
         action: call.url(action),
         hidden: forms::hidden([("token", token)]),
         effects: vec![page.t(effect)],

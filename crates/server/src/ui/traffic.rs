@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::{Timestamp, ToSpan as _, civil::Date, tz::TimeZone};
-use wharf_pages::{Choice, Line, Series, Time, Traffic, TrafficChart, TrafficImage};
+use wharf_pages::{Choice, Series, Time, Traffic, TrafficChart, TrafficImage};
 
 use super::{answer::Answer, call::Call, failure::Result};
 use crate::admin::wire;
@@ -53,7 +53,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             charts: charts.collect(),
             most: most.collect(),
             never: never.collect(),
-            problem: Line::from(shown.problem),
+            problem: page.said_if(shown.problem, &shown.problem_messages),
             page,
         }))
     }

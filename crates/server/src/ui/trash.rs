@@ -3,7 +3,9 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 use wharf_access::Verb;
 use wharf_oci::RepoName;
-use wharf_pages::{Confirm, DamagedRecord, Digest, LeftAlone, Line, Trash, TrashRecord, TrashRow, TrashTag};
+use wharf_pages::{
+    Confirm, DamagedRecord, Digest, LeftAlone, Line, Said, Trash, TrashRecord, TrashRow, TrashTag,
+};
 
 use super::{
     answer::Answer,
@@ -43,7 +45,7 @@ pub(super) fn list(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
                 .into_iter()
                 .map(|record| DamagedRecord {
                     id: record.id,
-                    problem: Line::from(record.problem),
+                    problem: Said::from(Line::from(record.problem)),
                 })
                 .collect(),
             rows: rows.collect(),
@@ -104,7 +106,7 @@ pub(super) fn confirm_emptying(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> 
             title: page.t("trash.empty.title"),
             back: call.url("/trash"),
             back_label: page.t("trash.title"),
-            wrong: Line::from(""),
+            wrong: Said::default(),
             action: call.url("/trash/empty"),
             hidden: Vec::new(),
             effects: vec![page.t("trash.empty.effect").n(found.deletions.len() as u64)],

@@ -10,7 +10,7 @@ use wharf_access::{
     Access,
     rules::{Asker, Verdict},
 };
-use wharf_pages::{Confirm, Line, Page, Secret, Text, User, Users};
+use wharf_pages::{Confirm, Line, Page, Said, Secret, Text, User, Users};
 
 use super::{
     answer::Answer,
@@ -115,7 +115,7 @@ pub(super) fn confirm_removal(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             title: page.t("user.remove.title").arg("name", &name),
             back: call.url("/users"),
             back_label: page.t("users.title"),
-            wrong: Line::from(""),
+            wrong: Said::default(),
             action: call.url("/users/remove"),
             hidden: forms::hidden([("name", name.as_str())]),
             effects,
@@ -166,7 +166,7 @@ fn password_page(call: Call<'_>, name: &str, failure: Option<&Failure>) -> Resul
         title: page.t("user.password.title").arg("name", name),
         back: call.url("/users"),
         back_label: page.t("users.title"),
-        wrong: Line::from(""),
+        wrong: Said::default(),
         action: call.url("/users/password"),
         hidden: forms::hidden([("name", name)]),
         effects: vec![page.t("user.password.effect")],
@@ -207,7 +207,7 @@ async fn view(call: Call<'_>, fields: &Fields, beside: Beside) -> Result<Users> 
         tokens: tokens.get(&user.name).map_or(0, Vec::len) as u64,
         admin: administers(&user.name),
         own: own.as_deref() == Some(&*user.name),
-        problem: Line::from(user.problem),
+        problem: Said::from(Line::from(user.problem)),
         name: Line::from(user.name),
     });
     let pages = foot(call, found.next.as_deref());

@@ -139,7 +139,10 @@ fn plan(images: &Images, retention: &wire::Retention) -> anyhow::Result<Planned>
         planned.bytes.blobs += page.bytes.blobs;
         planned.bytes.shared += page.bytes.shared;
         planned.bytes.in_trash += page.bytes.in_trash;
-        planned.bytes.uncertain = planned.bytes.uncertain.or(page.bytes.uncertain);
+        if planned.bytes.uncertain.is_none() {
+            planned.bytes.uncertain = page.bytes.uncertain;
+            planned.bytes.uncertain_messages = page.bytes.uncertain_messages;
+        }
         if !pages.turn(page.next)? {
             return Ok(planned);
         }

@@ -9,9 +9,12 @@ use bytes::{Buf as _, Bytes};
 use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use wharf_layers::{Entry, Flow, Kind};
+use wharf_message::Sentence;
 use wharf_oci::{Algorithm, Digest, Hasher};
 use wharf_registry::OpenBlob;
 use wharf_storage::ByteStream;
+
+use crate::words::MissingFiles;
 
 /// How many bytes the names of one layer, and what is known of its files, take in memory at most.
 const LARGEST: usize = 16 << 20;
@@ -52,7 +55,7 @@ impl LayerIndex {
     /// # Errors
     ///
     /// When the bytes cannot be read, are no layer, or are not those of the digest, in words.
-    pub(crate) fn read(blob: OpenBlob, runtime: Handle, deadline: Instant) -> Result<Self, String> {
+    pub(crate) fn read(blob: OpenBlob, runtime: Handle, deadline: Instant) -> Result<Self, Sentence> {
         let (digest, size) = (blob.info.digest, blob.info.size);
         let mut bytes = StoredBytes {
             stream: blob.stream(0..size),
@@ -84,11 +87,8 @@ impl LayerIndex {
                 let is_sound = bytes.finish().map_err(|error| in_words(&error))? == digest;
                 match (is_sound, read) {
                     (true, Ok(())) => Ok(index),
-                    (true, Err(error)) => Err(in_words(&error)),
-                    (false, _) => Err(
-                        "the stored bytes of the layer are damaged; push an image with this layer again, or restore the blob from a backup"
-                            .to_owned(),
-                    ),
+                    (true, Err(error)) => Err(in_words(&error).into()),
+                    (false, _) => Err(MissingFiles::LayerDamaged.into()),
                 }
             }
         }

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_message::Message;
 
 use super::ScrubState;
 
@@ -106,6 +107,9 @@ pub struct EndedCheck {
     /// Why it ended early; absent when it came to its end. The next one goes on where it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// `error` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_messages: Vec<Message>,
 }
 
 /// A check of all blobs, as the store has a note of it.
@@ -140,8 +144,14 @@ pub struct CheckFinding {
     pub blob: Option<String>,
     /// What is wrong, in words.
     pub text: String,
+    /// `text` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_messages: Vec<Message>,
     /// What to do about it, in words.
     pub remedy: String,
+    /// `remedy` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remedy_messages: Vec<Message>,
     /// The images that cannot be pulled whole because of it: not more than twenty.
     pub images: Vec<DamagedImage>,
     /// How many more there are, at most.

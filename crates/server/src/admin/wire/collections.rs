@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_message::Message;
 
 /// The collector of the server that answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -68,9 +69,15 @@ pub struct EndedCollection {
     pub deletions: usize,
     /// Damaged or unknown content that was kept, with what to do about it.
     pub findings: Vec<String>,
+    /// `findings` by codes, for programs, line by line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub findings_messages: Vec<Vec<Message>>,
     /// Why it ended early; absent when it came to its end. Nothing that is needed was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// `error` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub error_messages: Vec<Message>,
 }
 
 /// Some blobs.

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::{Map, Value};
+use wharf_message::Message;
 
 use super::retention::{Retention, UnreadRepository, Verdict};
 
@@ -124,6 +125,9 @@ pub struct Plan {
     /// Why the plan cannot be applied as it is: retention would take more of the tags than one run may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub refused: Option<String>,
+    /// `refused` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refused_messages: Vec<Message>,
     /// The bytes of what goes.
     pub bytes: PlannedBytes,
     /// How long what goes can be restored, in seconds; 0: there is no trash.
@@ -167,6 +171,9 @@ pub struct Staying {
     pub digest: Option<String>,
     /// Why it stays.
     pub why: String,
+    /// `why` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why_messages: Vec<Message>,
 }
 
 /// The bytes of what a deletion removes.
@@ -185,6 +192,9 @@ pub struct PlannedBytes {
     /// Why fewer bytes may come free: a part of the store could not be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uncertain: Option<String>,
+    /// `uncertain` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uncertain_messages: Vec<Message>,
 }
 
 /// What retention would take from some repositories.

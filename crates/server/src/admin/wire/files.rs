@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_message::Message;
 
 use super::Part;
 
@@ -40,6 +41,9 @@ pub struct LayerFiles {
     /// Why files are missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// What a layer has under one name.
@@ -105,6 +109,9 @@ pub struct Comparison {
     /// What could not be compared, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// `left_out` by codes, for programs, line by line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_messages: Vec<Vec<Message>>,
 }
 
 /// One of two images that are compared.

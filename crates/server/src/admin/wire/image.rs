@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_message::Message;
 
 use super::images::{ListedImage, PullCount};
 
@@ -37,9 +38,15 @@ pub struct Image {
     /// Why the manifest cannot be read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
     /// What was not looked for, or cannot be read, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub left_out: Vec<String>,
+    /// `left_out` by codes, for programs, line by line.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out_messages: Vec<Vec<Message>>,
     /// How often the manifest was pulled, by a tag or by its digest; absent where rules hide tags of the repository from the caller.
     #[serde(flatten)]
     pub pulls: PullCount,
@@ -76,6 +83,9 @@ pub struct Manifest {
     /// What is missing or damaged in the manifests that it lists, or was not read of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
     /// The layers, or the blobs of an artifact, at most 1,000.
     pub layers: Vec<Layer>,
     /// How many there are.
@@ -111,6 +121,9 @@ pub struct Configuration {
     /// What is missing or damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
     /// When the image was built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
@@ -164,6 +177,9 @@ pub struct Layer {
     /// What is missing or damaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// A step of a build.

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_message::Message;
 
 /// A page of the repositories.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -14,6 +15,9 @@ pub struct RepositoryPage {
     /// Why pulls are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// A repository, with what is in it.
@@ -38,6 +42,9 @@ pub struct ListedRepository {
     /// Why something is `null`, or not in the size.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
     /// How often its images were pulled; absent where rules hide tags of it from the caller.
     #[serde(flatten)]
     pub pulls: PullCount,
@@ -73,6 +80,9 @@ pub struct Usage {
     /// Why something is left out or not exact: the store has more than one answer adds up, or manifests could not be counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// The disk use of one repository.
@@ -109,6 +119,9 @@ pub struct TagPage {
     /// Why pulls are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// A tag, with what it points at.
@@ -148,6 +161,9 @@ pub struct UntaggedPage {
     /// Why some are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// A manifest that no tag reaches.
@@ -195,6 +211,9 @@ pub struct ListedImage {
     /// What is missing or damaged, or was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// What a list shows of an image for one platform.
@@ -210,6 +229,9 @@ pub struct ListedPlatform {
     /// What is missing or damaged, or was not read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// `problem` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problem_messages: Vec<Message>,
 }
 
 /// How often something was pulled. The pulls of the last seconds are not counted yet.

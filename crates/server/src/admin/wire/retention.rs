@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use wharf_message::Message;
 
 /// Rules of retention. A repository keeps what they say; tags that `retention.protect` of the configuration names stay in any case.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -73,6 +74,9 @@ pub struct Verdict {
     pub goes: bool,
     /// Why it goes or stays.
     pub why: String,
+    /// `why` by codes, for programs, part by part.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub why_messages: Vec<Message>,
 }
 
 /// A repository that could not be read.

@@ -142,7 +142,7 @@ fn finding_as_json(finding: &Finding) -> serde_json::Value {
         "severity": finding.severity().as_str(),
         "kind": finding.kind(),
         "problem": finding.problem.to_string(),
-        "remedy": finding.remedy(),
+        "remedy": finding.remedy().to_string(),
         "digest": finding.digest().map(ToString::to_string),
         "images": finding.images.iter().map(image_as_json).collect::<Vec<_>>(),
         "further_images": finding.images.further(),

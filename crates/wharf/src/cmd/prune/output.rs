@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use wharf_client::printable;
-use wharf_registry::retention::span;
+use wharf_message::Span;
 use wharf_server::admin::wire;
 
 use super::Planned;
@@ -68,7 +68,7 @@ fn bytes(planned: &Planned, now: bool) -> String {
         let when = match (now, retention) {
             (false, 1..) => format!(
                 "when the trash lets go of them, after {}",
-                span(std::time::Duration::from_secs(retention))
+                Span::from(std::time::Duration::from_secs(retention))
             ),
             _ => "with the next collection".to_owned(),
         };
@@ -139,7 +139,10 @@ fn age(pushed: &str) -> String {
         return pushed.to_owned();
     };
     let age = Timestamp::now().duration_since(pushed);
-    format!("{} ago", span(age.try_into().unwrap_or_default()))
+    format!(
+        "{} ago",
+        Span::from(std::time::Duration::try_from(age).unwrap_or_default())
+    )
 }
 
 /// A digest as short as people tell digests apart.

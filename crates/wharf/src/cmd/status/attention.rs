@@ -193,6 +193,7 @@ mod tests {
             free: Some(free << 30),
             capacity: Some(capacity << 30),
             problem: None,
+            problem_messages: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use wharf_client::printable;
-use wharf_registry::retention::span;
+use wharf_message::Span;
 use wharf_server::admin::wire;
 
 use super::{Known, State};
@@ -64,7 +64,7 @@ fn of_server(screen: &mut Screen, server: &wire::Server) {
         &format!("{} {} ({})", server.name, server.version, server.commit),
     );
     screen.line("engine", &server.engine);
-    let uptime = span(Duration::from_secs(server.uptime));
+    let uptime = Span::from(Duration::from_secs(server.uptime));
     screen.line("up for", &format!("{uptime}, since {}", time(&server.started)));
     let health = match server.failing.len() {
         0 => "healthy".to_owned(),
