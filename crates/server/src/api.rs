@@ -214,8 +214,7 @@ impl Api {
         let (body, charge) = match operation.body {
             Some(_) => {
                 let limit = (operation.body_limit, &self.app.services.budget.bodies);
-                let (bytes, charge) = body::gather(context, &parts.headers, limit, body).await?;
-                (bytes, Some(charge))
+                body::gather(context, &parts.headers, limit, body).await?
             }
             None => (Bytes::new(), None),
         };

@@ -123,14 +123,25 @@ impl Gates {
         request: &Parts,
         demand: Demand<'a>,
     ) -> Result<Rights, Refusal<'a>> {
-        let client = match &services.access {
-            Some(access) if self.authentication => {
-                let recognised = recognise((access, services.activity.as_ref()), context, request).await;
-                Some(recognised.map_err(|reason| Refusal::Unknown(access, reason))?)
-            }
-            _ => None,
-        };
+        let recognised = self.client(services, context, request).await;
+        let client = recognised.map_err(|(access, reason)| Refusal::Unknown(access, reason))?;
         self.pass_as(client, (options, services), context, request, demand)
+    }
+
+    /// Recognises the client; `None`: clients do not log in, or these gates ask for no credentials. Sets the actor in `context`.
+    pub(crate) async fn client<'a>(
+        self,
+        services: &'a ServerServices,
+        context: &mut RequestContext,
+        request: &Parts,
+    ) -> Result<Option<Principal>, (&'a Access, Reason)> {
+        match services.access.as_deref().filter(|_| self.authentication) {
+            Some(access) => {
+                let recognised = recognise((access, services.activity.as_ref()), context, request).await;
+                recognised.map(Some).map_err(|reason| (access, reason))
+            }
+            None => Ok(None),
+        }
     }
 
     /// The same for a client that is recognised already; `None`: clients do not log in, or these gates ask for no credentials.

@@ -14,6 +14,7 @@ wharf_testkit::configured_on_both_engines![
     what_is_wrong_is_named,
     nothing_is_deleted_where_that_is_switched_off,
     nothing_is_deleted_from_a_store_that_is_read_only,
+    the_newest_deletion_stands_first_in_the_trash,
 ];
 
 const PLANS: &str = "/plans?repository=app";
@@ -393,7 +394,7 @@ async fn only_administrators_delete_without_the_trash_and_empty_it(builder: Serv
     let next = page["next"].as_str().unwrap();
     assert_eq!(
         (page["deletions"].as_array().unwrap().len(), next),
-        (1, ids[0].as_str())
+        (1, ids[1].as_str())
     );
     let rest = operator
         .get(&format!("/trash?cursor={next}"))
@@ -402,7 +403,7 @@ async fn only_administrators_delete_without_the_trash_and_empty_it(builder: Serv
         .json();
     assert_eq!(
         (&rest["deletions"][0]["id"], &rest["next"]),
-        (&ids[1].as_str().into(), &Value::Null)
+        (&ids[0].as_str().into(), &Value::Null)
     );
     let others = operator.get("/trash?repository=other").await.expect(200).json();
     assert_eq!(others["deletions"], json!([]));
@@ -543,4 +544,45 @@ async fn nothing_is_deleted_from_a_store_that_is_read_only(builder: ServerBuilde
         answer.expect_problem(409, "read-only");
     }
     operator.get("/trash").await.expect(200);
+}
+
+async fn the_newest_deletion_stands_first_in_the_trash(builder: ServerBuilder) {
+    let server = with_users(builder).start();
+    let app = server.anonymous().as_user("alice", "pw").repository("app");
+    let api = Api::of_operator(&server).await;
+    let mut made = Vec::new();
+    let delete = async |tag: &str| {
+        app.push_image(tag, &image::oci(tag)).await;
+        let target = "/plans/apply?repository=app";
+        let applied = api.post(target, &of_tags(&[tag]).to_string()).await.expect(200);
+        applied.json()["deletion"].as_str().unwrap().to_owned()
+    };
+    for tag in ["1", "2", "3"] {
+        made.push(delete(tag).await);
+    }
+    let page = async |cursor: &str| {
+        let page = api
+            .get(&format!("/trash?limit=2{cursor}"))
+            .await
+            .expect(200)
+            .json();
+        let ids = page["deletions"].as_array().unwrap().iter();
+        let ids: Vec<String> = ids
+            .map(|deleted| deleted["id"].as_str().unwrap().to_owned())
+            .collect();
+        (
+            ids,
+            page.get("next").map(|next| next.as_str().unwrap().to_owned()),
+        )
+    };
+    let (first, next) = page("").await;
+    assert_eq!(first, [made[2].clone(), made[1].clone()]);
+    // What comes and goes meanwhile moves nothing.
+    let newest = delete("4").await;
+    api.delete(&format!("/trash?deletion={}", made[1]))
+        .await
+        .expect(200);
+    let (rest, end) = page(&format!("&cursor={}", next.unwrap())).await;
+    assert_eq!((rest, end), (vec![made[0].clone()], None));
+    assert_eq!(page("").await.0, [newest, made[2].clone()]);
 }

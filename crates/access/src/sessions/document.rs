@@ -163,6 +163,7 @@ impl Session {
         let times = old.map(|old| Arc::clone(&old.times)).unwrap_or_default();
         // Another process may have seen it later.
         times.used.fetch_max(stored.used, Ordering::Relaxed);
+        times.told.fetch_max(stored.begun, Ordering::Relaxed);
         Some(Self {
             account: stored.account.as_str().into(),
             stamp: stored.stamp.parse().ok()?,

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     admin::wire,
     call::App,
-    gates::{Demand, Gates, Refusal, recognise},
+    gates::{Demand, Gates, Refusal},
     refused::Remedy,
     rights::Rights,
     v2,
@@ -135,19 +135,13 @@ pub(crate) async fn identify(
     (context, parts): (&mut RequestContext, &Parts),
     asked: Asked<'_>,
 ) -> Result<(Caller, Rights)> {
-    let client = match &app.services.access {
-        Some(access) if gates.authentication => {
-            let activity = app.services.activity.as_ref();
-            match recognise((access, activity), context, parts).await {
-                Ok(client) => Some(client),
-                Err(reason) => {
-                    let repository = asked.query.and_then(Query::repository);
-                    let actions = actions(asked.right, repository.as_ref());
-                    return Err(unknown(context, parts, (access, &actions), &reason));
-                }
-            }
+    let client = match gates.client(&app.services, context, parts).await {
+        Ok(client) => client,
+        Err((access, reason)) => {
+            let repository = asked.query.and_then(Query::repository);
+            let actions = actions(asked.right, repository.as_ref());
+            return Err(unknown(context, parts, (access, &actions), &reason));
         }
-        _ => None,
     };
     identify_as(client, gates, app, (context, parts), asked)
 }

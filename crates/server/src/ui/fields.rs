@@ -1,20 +1,17 @@
 //! Fields: of the query of a page, and of a form that was sent.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use bytes::Bytes;
-use http::{HeaderMap, header};
-use http_body::Body as _;
+use http::HeaderMap;
 use hyper::body::Incoming;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::time;
 use wharf_budget::{Permit, Share};
 use wharf_http::RequestContext;
 use wharf_oci::query_pairs;
 
 use crate::{
     api::problem::{Kind, Problem, Result},
-    incoming,
+    incoming::{self, Bounds, Ungathered},
 };
 
 /// The most bytes of a form: the names of a thousand tags fit.
@@ -28,9 +25,6 @@ pub(super) const FEW: usize = 100;
 
 /// What stands before the names of fields that are kept while a browser signs in.
 pub(super) const KEPT: &str = "kept.";
-
-/// How long a form waits for room.
-const PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a form is charged beside its bytes, in multiples of these: its fields are copied, and written into the page that answers it.
 const PARSED: usize = 7;
@@ -165,59 +159,29 @@ pub(super) async fn receive(
     share: &Share,
     body: &mut Incoming,
 ) -> Result<(Fields, Option<Permit>)> {
-    let announced = body.size_hint();
-    if announced.lower() > LARGEST_FORM as u64 {
-        return Err(too_large());
-    }
-    if !is_form(headers) {
+    let told = |why| match why {
+        Ungathered::TooLarge => too_large(),
+        Ungathered::Ended => Problem::new(Kind::BadBody, "the form ended early; send it again").and_close(),
+        Ungathered::Slow => {
+            let text = "the form did not come whole in time; send it again";
+            Problem::new(Kind::TooSlow, text).and_close()
+        }
+        Ungathered::NoRoom(error) => error.into(),
+    };
+    incoming::check_size(body, LARGEST_FORM).map_err(told)?;
+    if !incoming::is_of_type(headers, "application/x-www-form-urlencoded") {
         let text = "a form is sent as `application/x-www-form-urlencoded`";
         return Err(Problem::new(Kind::BadBody, text));
     }
-    let most = announced
-        .upper()
-        .and_then(|upper| usize::try_from(upper).ok())
-        .unwrap_or(LARGEST_FORM)
-        .min(LARGEST_FORM);
-    let gathered = time::timeout(context.limits().idle, async {
-        let Some(mut bytes) = next(context, body).await? else {
-            return Ok((Fields::default(), None));
-        };
-        let room = context.room_for_body(share, most * (1 + PARSED), PATIENCE);
-        let charge = room.await?;
-        let mut whole = Vec::new();
-        loop {
-            if whole.len() + bytes.len() > LARGEST_FORM {
-                return Err(too_large());
-            }
-            whole.extend_from_slice(&bytes);
-            match next(context, body).await? {
-                Some(more) => bytes = more,
-                None => break,
-            }
-        }
-        let text = String::from_utf8(whole);
-        let text = text.map_err(|_| Problem::new(Kind::BadBody, "the form is not UTF-8"))?;
-        Ok((Fields::read(&text), Some(charge)))
-    });
-    gathered.await.unwrap_or_else(|_elapsed| {
-        let text = "the form did not come whole in time; send it again";
-        Err(Problem::new(Kind::TooSlow, text).and_close())
-    })
-}
-
-/// The next bytes; `None` at the end.
-async fn next(context: &RequestContext, body: &mut Incoming) -> Result<Option<Bytes>> {
-    incoming::next(context, body).await.map_err(|error| {
-        tracing::debug!(%error, "a form ended early");
-        Problem::new(Kind::BadBody, "the form ended early; send it again").and_close()
-    })
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE);
-    let text = value.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = text.split(';').next().unwrap_or_default().trim();
-    media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded")
+    let bounds = Bounds {
+        limit: LARGEST_FORM,
+        parsed: PARSED,
+        share,
+    };
+    let (whole, charge) = incoming::gather(context, bounds, body).await.map_err(told)?;
+    let text = String::from_utf8(whole);
+    let text = text.map_err(|_| Problem::new(Kind::BadBody, "the form is not UTF-8"))?;
+    Ok((Fields::read(&text), charge))
 }
 
 fn too_large() -> Problem {
