@@ -44,7 +44,7 @@ use wharf_storage::{Storage, layout};
 use wharf_workers::{Error as WorkError, Periodic, Worker};
 
 use self::{
-    document::{Document, Table, hash_of, text_of},
+    document::{Document, Table},
     secret::Hash,
 };
 use crate::{
@@ -228,7 +228,7 @@ impl Sessions {
             let is_current = self.is_current(session.begun(), session.used(), now);
             if is_current && **session.account() == *account && !self.has_ended(hash) {
                 listed.push(Listed {
-                    id: text_of(hash),
+                    id: hash.to_text(),
                     session: Arc::clone(session),
                 });
             }
@@ -260,7 +260,7 @@ impl Sessions {
     pub async fn end_listed(&self, account: &str, id: &str, now: SystemTime) -> Result<bool, StateError> {
         let listed = self.of_account(account, now).await;
         let is_listed = listed.iter().any(|listed| listed.id == id);
-        let Some(hash) = hash_of(id).filter(|_| is_listed) else {
+        let Some(hash) = Hash::of_text(id).filter(|_| is_listed) else {
             return Ok(false);
         };
         self.end_these(&[hash]).await.map(|()| true)
@@ -273,7 +273,10 @@ impl Sessions {
     /// As of [`end`](Self::end).
     pub async fn end_all(&self, account: &str, now: SystemTime) -> Result<usize, StateError> {
         let listed = self.of_account(account, now).await;
-        let hashes: Vec<Hash> = listed.iter().filter_map(|listed| hash_of(&listed.id)).collect();
+        let hashes: Vec<Hash> = listed
+            .iter()
+            .filter_map(|listed| Hash::of_text(&listed.id))
+            .collect();
         self.end_these(&hashes).await.map(|()| hashes.len())
     }
 
@@ -293,7 +296,7 @@ impl Sessions {
         if ended.is_empty() {
             return Ok(());
         }
-        let texts: HashSet<String> = ended.iter().map(text_of).collect();
+        let texts: HashSet<String> = ended.iter().map(|hash| hash.to_text()).collect();
         let remove = |document: &mut Document| {
             document
                 .sessions

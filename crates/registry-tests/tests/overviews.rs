@@ -315,7 +315,7 @@ async fn a_pattern_finds_its_repositories_among_their_neighbours(
     for (pattern, mut expected) in [
         ("team/app", vec!["team/app"]),
         ("team", vec!["team"]),
-        ("team/**", vec!["team/app", "team/app-2", "team/app/sub"]),
+        ("team/**", vec!["team", "team/app", "team/app-2", "team/app/sub"]),
         ("team*", vec!["team", "team.a", "team0"]),
         ("z", vec!["z"]),
         ("a", vec![]),

@@ -24,12 +24,12 @@ pub(crate) fn keeping(storage: Arc<dyn Storage>) -> Arc<Registry> {
     Arc::new(Registry::new(storage, options))
 }
 
-/// The records of all deletions of `registry`.
+/// The records of all deletions of `registry`, in the order in which they were made.
 pub(crate) async fn records(registry: &Registry) -> Vec<TrashRecord> {
     let page = registry.trash_page(None, 100, None, &|_| true).await.unwrap();
     assert!(page.damaged.is_empty() && !page.more);
     let mut records = Vec::new();
-    for found in page.records {
+    for found in page.records.into_iter().rev() {
         records.push(registry.trash_record(&found.id).await.unwrap());
     }
     records

@@ -77,7 +77,8 @@ impl Store {
     async fn records(&self) -> Vec<TrashId> {
         let page = self.registry.trash_page(None, 100, None, &|_| true);
         let records = page.await.unwrap().records;
-        records.into_iter().map(|record| record.id).collect()
+        // In the order in which they were made.
+        records.into_iter().rev().map(|record| record.id).collect()
     }
 
     /// Lets the next deletion wait once its plan is made, before anything goes.

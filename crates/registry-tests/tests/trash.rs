@@ -384,12 +384,10 @@ async fn a_tag_comes_back_with_the_layer_that_went_after_it_or_not_at_all(store:
     let manifest = image(&store.registry, &app, "content", "").await;
     put(&store.registry, &app, tag("1"), &manifest).await;
     let records = async || {
-        store
-            .registry
-            .trash_page(None, 10, None, &|_| true)
-            .await
-            .unwrap()
-            .records
+        let page = store.registry.trash_page(None, 10, None, &|_| true);
+        let mut records = page.await.unwrap().records;
+        records.reverse();
+        records
     };
     let delete = async || {
         store

@@ -52,7 +52,10 @@ const OPERATIONS: [(Method, &str, Option<&str>); 11] = [
 fn told(answer: &Answer, name: &str) -> (u16, Vec<String>, Value) {
     let mut body = answer.json();
     body["request_id"] = Value::Null;
-    let body = body.to_string().replace(&format!("`{name}`"), "`NAME`");
+    let body = body.to_string();
+    let body = body.replace(&format!("`{name}`"), "`NAME`");
+    // The same, as the argument of a sentence.
+    let body = body.replace(&format!("\"{name}\""), "\"NAME\"");
     let mut headers: Vec<String> = answer.headers.keys().map(ToString::to_string).collect();
     headers.sort();
     (

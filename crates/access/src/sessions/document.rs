@@ -9,7 +9,6 @@ use std::{
     },
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 
 use super::secret::Hash;
@@ -148,7 +147,7 @@ impl Session {
 
     pub(super) fn stored(&self, hash: &Hash) -> Stored {
         Stored {
-            sha256: text_of(hash),
+            sha256: hash.to_text(),
             account: (*self.account).to_owned(),
             stamp: self.stamp.to_string(),
             begun: self.begun,
@@ -184,7 +183,7 @@ impl Table {
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Stored, &Arc<Session>)> {
         self.document.sessions.iter().filter_map(|stored| {
-            let session = self.by_hash.get(&hash_of(&stored.sha256)?)?;
+            let session = self.by_hash.get(&Hash::of_text(&stored.sha256)?)?;
             Some((stored, session))
         })
     }
@@ -206,7 +205,7 @@ impl Content for Table {
     fn read(document: Document, (): &(), old: Option<&Self>) -> Result<Self, String> {
         let mut by_hash = HashMap::with_capacity(document.sessions.len());
         for stored in &document.sessions {
-            let Some(hash) = hash_of(&stored.sha256) else {
+            let Some(hash) = Hash::of_text(&stored.sha256) else {
                 continue;
             };
             let before = old.and_then(|old| old.by_hash.get(&hash));
@@ -220,13 +219,4 @@ impl Content for Table {
     fn document(&self) -> &Document {
         &self.document
     }
-}
-
-pub(super) fn text_of(hash: &Hash) -> String {
-    URL_SAFE_NO_PAD.encode(hash.0)
-}
-
-pub(super) fn hash_of(text: &str) -> Option<Hash> {
-    let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-    bytes.try_into().ok().map(Hash)
 }

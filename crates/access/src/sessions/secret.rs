@@ -31,6 +31,18 @@ pub struct SecretError;
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Hash(pub(super) [u8; 32]);
 
+impl Hash {
+    /// As it stands in the document, and in lists.
+    pub(super) fn to_text(self) -> String {
+        URL_SAFE_NO_PAD.encode(self.0)
+    }
+
+    pub(super) fn of_text(text: &str) -> Option<Self> {
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        bytes.try_into().ok().map(Self)
+    }
+}
+
 impl Secret {
     /// A new one.
     ///
@@ -50,7 +62,7 @@ impl Secret {
 
     /// The identifier of its session in [lists](super::Sessions::of_account).
     pub fn id(&self) -> String {
-        super::document::text_of(&self.hash())
+        self.hash().to_text()
     }
 
     /// The secret as text, for a cookie and for nothing else.

@@ -34,7 +34,7 @@ async fn of_two_servers_on_a_bucket_one_checks_and_the_other_says_for_which_it_w
         let key = layout::blob(&Digest::sha256_of(content.as_bytes()));
         store.publish(&[Put::new(key, content)]).await.unwrap();
     }
-    let delay = Fault::delay(Duration::from_secs(20)).on(Operation::Read);
+    let delay = Fault::delay(Duration::from_secs(20)).on(Operation::Open);
     slow.inject(delay.key("docker/"));
     let servers = [server(&store), server(&store)];
     // A command checks already.
