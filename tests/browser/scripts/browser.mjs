@@ -71,12 +71,6 @@ export const session = async (browser, options = {}) => {
     document.addEventListener('securitypolicyviolation', (event) => {
       console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sample}`)
     })
-    window.shifts = []
-    new PerformanceObserver((list) => {
-      for (const { sources } of list.getEntries()) {
-        window.shifts.push(...sources.map(({ node }) => node?.outerHTML?.slice(0, 80) ?? 'something'))
-      }
-    }).observe({ type: 'layout-shift', buffered: true })
   })
   return { context, page: await context.newPage(), requests }
 }
@@ -95,9 +89,6 @@ export const open = async (page, target, status = 200) => {
   is(`the status of ${target}`, answer.status(), status)
   return answer
 }
-
-/// What has moved since the page was shown first.
-export const shifted = (page) => page.evaluate(() => window.shifts)
 
 /// Takes a picture of a whole page.
 export const picture = async (page, ...names) => {

@@ -1,5 +1,5 @@
 // Every page in one language: light and dark, on a desktop and on a phone; pictures of them, and no barriers.
-import { barriers, browse, holds, is, open, picture, session, shifted, signIn } from './browser.mjs'
+import { barriers, browse, holds, is, open, picture, session, signIn } from './browser.mjs'
 
 const lang = process.env.WHARF_LANG
 
@@ -76,8 +76,6 @@ await browse(async (browser) => {
         is(`${where}: caches`, answer.headers()['cache-control'], 'no-store')
         const { responseBodySize } = await answer.request().sizes()
         holds(`${where}: ${responseBodySize} bytes`, responseBodySize < LARGEST)
-        const shifts = await shifted(page)
-        holds(`${where}: it moves while it loads: ${shifts.join(', ')}`, shifts.length === 0)
         is(`${where}: the language`, await page.evaluate(() => document.documentElement.lang), lang)
         const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)
         holds(`${where}: ${overflow} px wider than the screen`, overflow <= 0)
