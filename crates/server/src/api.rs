@@ -245,7 +245,7 @@ impl Api {
         }
         let query = Query::read(errand.query, operation.query);
         let asked = asked(operation, query.as_ref().ok());
-        let identified = caller::identify_as(client, GATES, &self.app, (context, parts), asked);
+        let identified = caller::identify_as(client.as_ref(), GATES, &self.app, (context, parts), asked);
         let record = self.record(operation, context, parts);
         let (identified, record) = Record::unless_refused(identified, record)?;
         let mut headers = HeaderMap::new();

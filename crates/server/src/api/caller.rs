@@ -143,12 +143,12 @@ pub(crate) async fn identify(
             return Err(unknown(context, parts, (access, &actions), &reason));
         }
     };
-    identify_as(client, gates, app, (context, parts), asked)
+    identify_as(client.as_ref(), gates, app, (context, parts), asked)
 }
 
 /// The same for a client that is recognised already.
 pub(crate) fn identify_as(
-    client: Option<Principal>,
+    client: Option<&Principal>,
     gates: Gates,
     app: &App,
     (context, parts): (&RequestContext, &Parts),
@@ -168,11 +168,10 @@ pub(crate) fn identify_as(
         changes_store,
     };
     let services = (&app.options, &app.services);
-    let rights = match gates.pass_as(client.clone(), services, context, parts, demand) {
+    let rights = match gates.pass_as(client.cloned(), services, context, parts, demand) {
         Ok(rights) => rights,
         Err(refusal) => {
-            let hidden =
-                hidden(&refusal, query).filter(|_| !administers(client.as_ref(), app, context, parts));
+            let hidden = hidden(&refusal, query).filter(|_| !administers(client, app, context, parts));
             return Err(hidden.unwrap_or_else(|| refused(context, parts, &actions, refusal)));
         }
     };
