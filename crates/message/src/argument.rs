@@ -80,6 +80,12 @@ impl Count for u8 {
     }
 }
 
+impl<T: Count + ?Sized> Count for &T {
+    fn count(&self) -> u64 {
+        (**self).count()
+    }
+}
+
 /// Names in a sentence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names(Vec<String>);
@@ -111,16 +117,20 @@ impl From<Duration> for Span {
     }
 }
 
-/// In the largest unit of which it has at least two.
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let seconds = self.0.as_secs();
+impl Span {
+    /// The largest unit of which `seconds` has at least two, `days`, `hours`, `minutes` or else `seconds`, and how many there are of it.
+    pub fn in_largest_unit(seconds: u64) -> (&'static str, u64) {
         let units = [("days", 86_400), ("hours", 3600), ("minutes", 60)];
         let unit = units.into_iter().find(|(_, length)| seconds >= 2 * length);
-        match unit {
-            Some((unit, length)) => write!(f, "{} {unit}", seconds / length),
-            None if seconds == 1 => f.write_str("1 second"),
-            None => write!(f, "{seconds} seconds"),
+        unit.map_or(("seconds", seconds), |(unit, length)| (unit, seconds / length))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match Self::in_largest_unit(self.0.as_secs()) {
+            ("seconds", 1) => f.write_str("1 second"),
+            (unit, number) => write!(f, "{number} {unit}"),
         }
     }
 }

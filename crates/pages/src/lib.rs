@@ -36,7 +36,7 @@ pub use language::{Lang, Theme};
 pub use moment::Time;
 pub use page::{Banner, Caller, NavGroup, NavItem, Notice, Page};
 pub use said::Said;
-pub use text::{Count, Text};
+pub use text::Text;
 pub use values::{
     Choice, Column, Command, Digest, Field, Hidden, Link, NamedChoice, Pages, Pair, Sorted, Tone,
 };

@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use wharf_message::Message;
+use wharf_message::{Count, Message};
 
 use crate::{
     figures,
     foreign::Line,
     language::{Lang, Theme},
     said::Said,
-    text::{Count, Text},
+    text::Text,
     values::{Choice, NamedChoice, Tone},
 };
 

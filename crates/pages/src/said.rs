@@ -1,6 +1,6 @@
 //! A sentence of a service, in the language of the page.
 
-use wharf_message::{Argument, ENGLISH, Message};
+use wharf_message::{Argument, ENGLISH, Message, Span};
 
 use crate::{
     catalogue::{self, Form},
@@ -170,16 +170,10 @@ fn push_argument(said: &mut Said, lang: Lang, argument: &Argument) {
     }
 }
 
-/// A span of time, in the largest unit of which it has at least two.
+/// A span of time.
 fn span(lang: Lang, seconds: u64) -> Text {
-    let units = [
-        ("duration.days", 86_400),
-        ("duration.hours", 3600),
-        ("duration.minutes", 60),
-    ];
-    let unit = units.into_iter().find(|(_, length)| seconds >= 2 * length);
-    let (key, length) = unit.unwrap_or(("duration.seconds", 1));
-    Text::of(lang, key).n(seconds / length)
+    let (unit, number) = Span::in_largest_unit(seconds);
+    Text::of(lang, format!("duration.{unit}")).n(number)
 }
 
 /// An English text with what stands between backticks as code.

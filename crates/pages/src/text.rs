@@ -3,6 +3,7 @@
 use std::fmt;
 
 use askama::filters::{Escaper, Html, HtmlSafe};
+use wharf_message::Count;
 
 use crate::{
     catalogue::{self, Entry, Form},
@@ -156,30 +157,6 @@ impl fmt::Display for Text {
 }
 
 impl HtmlSafe for Text {}
-
-/// A number that a text depends on.
-pub trait Count {
-    /// The number.
-    fn count(&self) -> u64;
-}
-
-impl Count for u64 {
-    fn count(&self) -> u64 {
-        *self
-    }
-}
-
-impl Count for usize {
-    fn count(&self) -> u64 {
-        *self as u64
-    }
-}
-
-impl<T: Count + ?Sized> Count for &T {
-    fn count(&self) -> u64 {
-        (**self).count()
-    }
-}
 
 /// Writes `text` into HTML.
 pub(crate) fn escape(out: &mut String, text: &str) {

@@ -78,7 +78,7 @@ impl Lease {
         })
     }
 
-    /// The same, held for another work than that of the worker whose name it has.
+    /// The same, held for another work than that of the worker after which it is named.
     #[must_use]
     pub fn for_work(self, work: &str) -> Self {
         Self {
@@ -87,7 +87,7 @@ impl Lease {
         }
     }
 
-    /// This lease, in the name by which the process is known among the [replicas](wharf_storage::replicas), so that it can be told which of
+    /// This lease, in the name by which the process is known among the [replicas], so that it can be told which of
     /// them works.
     #[must_use]
     pub fn held_by(self, process: Uuid) -> Self {

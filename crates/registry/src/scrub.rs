@@ -121,7 +121,7 @@ impl Scrub {
         Ok((scrub, record))
     }
 
-    /// This scrub, whose lease has the name by which the process is known among the replicas.
+    /// This scrub, with a lease in the name by which the process is known among the replicas.
     #[must_use]
     pub fn held_by(mut self, process: Uuid) -> Self {
         self.lease = self.lease.held_by(process);

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use futures_util::future::try_join;
-use wharf_oci::{Algorithm, Digest, RepoName, Tag};
+use wharf_oci::{Digest, RepoName, Tag, referrers_subject};
 use wharf_storage::layout;
 
 use super::tags::TagWalk;
@@ -134,8 +134,8 @@ const BEFORE: &str = "sha256-";
 
 /// The digest that a tag such as `sha256-….sig` is made of.
 fn subject_of(tag: &Tag) -> Option<Digest> {
-    let (hex, _end) = tag.as_str().strip_prefix(BEFORE)?.split_once('.')?;
-    Digest::from_hex(Algorithm::Sha256, hex)
+    let (stem, _end) = tag.as_str().split_once('.')?;
+    referrers_subject(&stem.parse().ok()?)
 }
 
 #[cfg(test)]

@@ -52,8 +52,8 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// [`Error::ManifestUnknown`] when there is no such tag or manifest, or the client may not see the tag; [`Error::Exhausted`] when too
-    /// many lists are being made; errors of the store.
+    /// [`Error::ManifestUnknown`](crate::Error::ManifestUnknown) when there is no such tag or manifest, or the client may not see the tag;
+    /// [`Error::Exhausted`](crate::Error::Exhausted) when too many lists are being made; errors of the store.
     pub async fn image_parts(
         &self,
         wanted: PartsWanted<'_>,
@@ -129,7 +129,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// Errors of the store; [`Error::Exhausted`] when too many large ones are being read.
+    /// Errors of the store; [`Error::Exhausted`](crate::Error::Exhausted) when too many large ones are being read.
     pub async fn config_document(&self, name: &RepoName, digest: &Digest) -> Result<Result<Value, Sentence>> {
         self.tree.configs.document(name, digest).await
     }

@@ -4,7 +4,7 @@ use wharf_message::{Names, messages};
 use wharf_oci::Digest;
 
 messages! {
-    /// Why something stays that one might expect to go: a clause whose subject is the tag or the manifest.
+    /// Why something stays that one might expect to go: a clause about the tag or the manifest.
     pub enum Stays in "stays" {
         /// Tags are deleted without their images.
         TagsAlone = "tags-alone", "the deletion is of tags alone";

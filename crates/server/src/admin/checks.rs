@@ -287,7 +287,7 @@ impl Checks {
 struct CheckWorker {
     checks: Checks,
     turn: CheckTurn,
-    /// When it is asked again whose turn it is.
+    /// When the turn is asked for again.
     again: Option<Instant>,
 }
 

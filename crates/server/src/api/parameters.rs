@@ -119,7 +119,7 @@ pub(super) const LIMIT: Parameter = Parameter {
 
 pub(super) const MATCH: Parameter = Parameter {
     name: "match",
-    help: "only those whose names match: a name, a pattern such as `1.*`, or a regular expression after `re:`",
+    help: "only those with a name that matches: a name, a pattern such as `1.*`, or a regular expression after `re:`",
     form: Form::Text,
     is_required: false,
 };

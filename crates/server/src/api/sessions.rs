@@ -55,7 +55,7 @@ fn ended_answer(call: &Call, account: &str, ended: usize) -> Result<Answer> {
     }))
 }
 
-/// The account whose sessions are meant: the caller's own, or for `admin` any.
+/// The account that has the sessions: the caller's own, or for `admin` any.
 fn account(call: &Call) -> Result<&str> {
     match (call.query.get("account"), call.caller.account()) {
         (None, Some(own)) => Ok(own),
