@@ -297,10 +297,11 @@ stop_server() {
     server=
 }
 
+# As members of the workspace, whose features are those that were compiled above: of one package, everything would be compiled again.
 say "stories on a bucket, and clients against replicas"
 if have versitygw; then
-    on_a_bucket versitygw cargo test -p wharf --test stories --no-fail-fast -- inmemory 2>&1 | tee -a "$scratch/cargo" || status=1
-    CLIENTS_AGAINST=replicas WHARF_LEFT_OUT=$left_out cargo test -p wharf --test clients --no-fail-fast 2>&1 |
+    on_a_bucket versitygw cargo test --workspace --test stories --no-fail-fast -- inmemory 2>&1 | tee -a "$scratch/cargo" || status=1
+    CLIENTS_AGAINST=replicas WHARF_LEFT_OUT=$left_out cargo test --workspace --test clients --no-fail-fast 2>&1 |
         tee -a "$scratch/cargo" || status=1
 else
     leave_out "stories on a bucket, and clients against replicas (\`versitygw\` is not installed)"
@@ -308,8 +309,8 @@ fi
 
 buckets_and_replicas() {
     local result=0
-    cargo test -p wharf-storage --test buckets --no-fail-fast || result=1
-    cargo test -p wharf --test replicas --no-fail-fast || result=1
+    cargo test --workspace --test buckets --no-fail-fast || result=1
+    cargo test --workspace --test replicas --no-fail-fast || result=1
     return $result
 }
 

@@ -115,7 +115,10 @@ async fn mistakes() {
                 vec!["history", "app:1"],
                 "manifest `1` is not in repository `app`",
             ),
-            (vec!["restore", &format!("app:1@{never}")], "never pointed at"),
+            (
+                vec!["restore", &format!("app:1@{never}")],
+                "manifest `1` is not in repository `app`",
+            ),
         ] {
             let ran = tag(&bench, &words);
             assert_eq!(ran.code, Some(1), "{part}: {ran:?}");
@@ -125,5 +128,10 @@ async fn mistakes() {
     check("without a server");
     let server = serving(&bench);
     check("beside a server");
+    let repository = server.anonymous().repository("app");
+    repository.push_image("1", &image::oci(1)).await;
+    let ran = tag(&bench, &["restore", &format!("app:1@{never}")]);
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.stderr.contains("never pointed at"), "{ran:?}");
     drop(server);
 }

@@ -49,7 +49,8 @@ fn serving(bench: &Bench, more: &[&str]) -> Server {
         .start()
 }
 
-const AT_ONCE: [&str; 2] = ["trash: {retention: 0}", "collect: {grace: 0}"];
+/// Only on demand: the collection that a server begins by itself when the grace period is over would take the garbage away.
+const AT_ONCE: [&str; 2] = ["trash: {retention: 0}", "collect: {grace: 0, enabled: false}"];
 
 fn wharf(bench: &Bench, words: &[&str]) -> Ran {
     bench.try_run(binary().to_str().unwrap(), words)
