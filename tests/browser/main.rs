@@ -39,6 +39,9 @@ fn main() {
             Scene::full().visit(&Visit::by("pages.mjs").with("WHARF_LANG", lang));
         });
     }
+    suite.test("nothing_moves_while_a_page_arrives", &BROWSER, || {
+        Scene::full().visit(&Visit::by("steady.mjs"));
+    });
     suite.test("content_of_the_registry_is_inert", &BROWSER, || {
         Scene::hostile().visit(&Visit::by("hostile.mjs"));
     });

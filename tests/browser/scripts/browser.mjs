@@ -45,15 +45,16 @@ export const browse = async (work) => {
   process.exit(wrong.length ? 1 : 0)
 }
 
-/// A session of the browser that notices what no page may do. `requests` has what was asked for.
+/// A session of the browser that notices what no page may do. `requests` has what was asked for; `expected` are parts of errors that
+/// are none, and `host` is what may be asked.
 export const session = async (browser, options = {}) => {
-  const { expected = [], ...rest } = options
+  const { expected = [], host = url, ...rest } = options
   const context = await browser.newContext(rest)
   const requests = []
   context.on('request', (request) => {
     requests.push(request)
     const asked = new URL(request.url())
-    if (asked.origin !== url) fail(`${request.frame()?.url()} asks ${asked.href}`)
+    if (asked.origin !== host) fail(`${request.frame()?.url()} asks ${asked.href}`)
   })
   context.on('page', (page) => {
     page.setDefaultTimeout(15_000)
@@ -84,10 +85,30 @@ export const signIn = async (page, name, password = 'pw') => {
 }
 
 /// Shows a page, which has to be there.
-export const open = async (page, target, status = 200) => {
-  const answer = await page.goto(`${url}/ui${target}`)
+export const open = async (page, target, status = 200, host = url) => {
+  const answer = await page.goto(`${host}/ui${target}`)
   is(`the status of ${target}`, answer.status(), status)
   return answer
+}
+
+/// The most that a page may move while it is loaded, in the measure of browsers: parts of the screen that move, times how far.
+const STEADY = 0.01
+
+/// Looks for what moved after it was first seen, other than by an act of the visitor.
+export const steady = async (page, where) => {
+  const moves = await page.evaluate(async () => {
+    // A frame is measured when it has been painted.
+    for (let frame = 0; frame < 2; frame += 1) await new Promise((resume) => requestAnimationFrame(resume))
+    const observer = new PerformanceObserver(() => {})
+    observer.observe({ type: 'layout-shift', buffered: true })
+    const rect = ({ x, y, width, height }) => `${x},${y} ${width}x${height}`
+    const text = (node) => (node?.outerHTML ?? node?.textContent ?? 'what is gone').slice(0, 120)
+    const source = ({ node, previousRect, currentRect }) => `${text(node)}: ${rect(previousRect)} to ${rect(currentRect)}`
+    const entries = observer.takeRecords().filter(({ hadRecentInput }) => !hadRecentInput)
+    return entries.map(({ value, sources }) => ({ value, sources: sources.map(source) }))
+  })
+  const sum = moves.reduce((sum, { value }) => sum + value, 0)
+  if (sum >= STEADY) fail(`${where}: moves by ${sum.toFixed(3)}: ${moves.flatMap(({ sources }) => sources).join(' | ')}`)
 }
 
 /// Takes a picture of a whole page.
