@@ -32,10 +32,7 @@ pub(crate) fn size(lang: Lang, bytes: u64) -> String {
         scale *= 1024;
         unit += 1;
     }
-    let decimal = match lang {
-        Lang::En | Lang::Zh => '.',
-        Lang::Ru | Lang::Es => ',',
-    };
+    let decimal = decimal(lang);
     // In tenths, so that a value such as 1023.96 KiB does not become `1,024.0 KiB`.
     let tenths = u64::try_from(u128::from(bytes) * 10 / u128::from(scale)).unwrap_or(u64::MAX);
     match unit == 0 || tenths >= 1000 {
@@ -51,6 +48,25 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
         (0, _) => "0\u{a0}%".to_owned(),
         (_, 0) => "<1\u{a0}%".to_owned(),
         (_, share) => format!("{share}\u{a0}%"),
+    }
+}
+
+/// Seconds with one decimal: `3.4 s`, and `3,4 s` in Russian and Spanish.
+pub(crate) fn seconds(lang: Lang, milliseconds: u64) -> String {
+    let tenths = milliseconds.saturating_add(50) / 100;
+    format!(
+        "{}{}{}\u{a0}s",
+        number(lang, tenths / 10),
+        decimal(lang),
+        tenths % 10
+    )
+}
+
+/// What stands before the decimals.
+fn decimal(lang: Lang) -> char {
+    match lang {
+        Lang::En | Lang::Zh => '.',
+        Lang::Ru | Lang::Es => ',',
     }
 }
 
@@ -76,6 +92,12 @@ mod tests {
         assert_eq!(size(Lang::En, 150 * 1024), "150\u{a0}KiB");
         assert_eq!(size(Lang::En, 1024 * 1024 - 1), "1,023\u{a0}KiB");
         assert_eq!(size(Lang::Es, u64::MAX), "15,9\u{a0}EiB");
+    }
+
+    #[test]
+    fn seconds_have_the_decimal_sign_of_the_language() {
+        assert_eq!(seconds(Lang::En, 3_449), "3.4\u{a0}s");
+        assert_eq!(seconds(Lang::Es, 49), "0,0\u{a0}s");
     }
 
     #[test]

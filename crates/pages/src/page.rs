@@ -101,6 +101,11 @@ impl Page {
         figures::number(self.lang, number.count())
     }
 
+    /// What something took, such as `3.4 s`.
+    pub fn seconds(&self, milliseconds: impl Count) -> String {
+        figures::seconds(self.lang, milliseconds.count())
+    }
+
     /// The share of `part` in `whole`, in percent.
     pub fn percent(&self, part: impl Count, whole: impl Count) -> String {
         figures::percent(part.count(), whole.count())

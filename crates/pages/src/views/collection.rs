@@ -54,8 +54,8 @@ pub struct EndedCollection {
     pub waiting: u64,
     /// When it ended.
     pub ended: Time,
-    /// How long it ran, such as `3.4 s`.
-    pub took: String,
+    /// How long it ran, in milliseconds.
+    pub took: u64,
     /// How many repositories it looked at.
     pub repositories: u64,
     /// How many deletions of the trash it let go.

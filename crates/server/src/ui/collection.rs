@@ -149,15 +149,15 @@ fn ended(page: &Page, last: &wire::EndedCollection) -> EndedCollection {
         last.ended.parse::<jiff::Timestamp>(),
     );
     let took = match (started, end) {
-        (Ok(started), Ok(end)) => end.duration_since(started).as_secs_f64().max(0.0),
-        _ => 0.0,
+        (Ok(started), Ok(end)) => u64::try_from(end.duration_since(started).as_millis()).unwrap_or(0),
+        _ => 0,
     };
     EndedCollection {
         error: page.said_if(last.error.as_ref(), &last.error_messages),
         freed: last.removed.bytes,
         waiting: last.waiting.bytes,
         ended: time(&last.ended),
-        took: format!("{took:.1} s"),
+        took,
         repositories: last.repositories as u64,
         deletions: last.deletions as u64,
         findings: page.said_each(&last.findings, &last.findings_messages),
