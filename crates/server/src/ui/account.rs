@@ -3,7 +3,7 @@
 use futures_util::{FutureExt as _, future::BoxFuture};
 use jiff::Timestamp;
 use wharf_access::{Access, rules::Asker};
-use wharf_pages::{Account, Keys, Line, NamedChoice, SignedIn, Time};
+use wharf_pages::{Account, Keys, Line, NamedChoice, Page, SignedIn, Time};
 
 use super::{
     answer::Answer,
@@ -25,6 +25,7 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             name: Line::from(client),
             chosen: client == chosen,
         });
+        let page = call.page();
         let via = match call.visitor.caller.via() {
             wire::Via::Operator => "operator",
             wire::Via::Anonymous => "anonymous",
@@ -40,9 +41,9 @@ pub(super) fn show(call: Call<'_>) -> BoxFuture<'_, Result<Answer>> {
             via: via.to_owned(),
             ends: ends(call),
             sessions: sessions(call).await,
-            rights: rights(call, name),
+            rights: rights(call, &page, name),
             clients: clients.collect(),
-            page: call.page(),
+            page,
         }))
     }
     .boxed()
@@ -111,7 +112,7 @@ fn browser(agent: &str) -> Line {
 
 /// What the rules allow the account, a line for each; none where it may do everything. What they deny is not told: it would name what is
 /// hidden.
-fn rights(call: Call<'_>, name: &str) -> Vec<Line> {
+fn rights(call: Call<'_>, page: &Page, name: &str) -> Vec<Line> {
     let access = call.shared.app.services.access.as_deref();
     let Some(rules) = access.and_then(Access::rules) else {
         return Vec::new();
@@ -127,9 +128,14 @@ fn rights(call: Call<'_>, name: &str) -> Vec<Line> {
             true => String::new(),
             false => format!(" ({})", rule.tags.join(", ")),
         };
+        let actions: Vec<String> = rule
+            .actions
+            .iter()
+            .map(|action| page.t_of("right", action).attr())
+            .collect();
         Line::from(format!(
             "{}: {}{tags}",
-            rule.actions.join(", "),
+            actions.join(", "),
             rule.repositories.join(", ")
         ))
     });

@@ -131,7 +131,14 @@ fn file(page: &Page, file: &wire::ChangedFile) -> Change {
     let size = |size: Option<u64>| size.map(|size| page.size(size));
     let after = size(file.after).map(|size| match file.what.is_empty() {
         true => size,
-        false => format!("{size} ({})", file.what.join(", ")),
+        false => {
+            let what: Vec<String> = file
+                .what
+                .iter()
+                .map(|what| page.t_of("differs", what).attr())
+                .collect();
+            format!("{size} ({})", what.join(", "))
+        }
     });
     Change {
         change: match file.change.as_str() {
