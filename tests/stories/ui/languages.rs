@@ -8,6 +8,7 @@ wharf_testkit::configured_on_both_engines![
     a_plan_says_in_the_language_of_the_visitor_why_something_stays,
     reasons_of_retention_are_in_the_language_of_the_visitor,
     errors_are_in_the_language_of_the_visitor,
+    rights_and_differences_are_in_the_language_of_the_visitor,
     english_pages_say_what_the_api_says,
 ];
 
@@ -155,6 +156,30 @@ async fn errors_are_in_the_language_of_the_visitor(builder: ServerBuilder) {
         };
         let place = text.find(kind).unwrap_or_else(|| panic!("{text}"));
         assert!(text[place..].contains("<bdi lang=\"en\">"), "{text}");
+    }
+}
+
+async fn rights_and_differences_are_in_the_language_of_the_visitor(builder: ServerBuilder) {
+    let rules = "rules:\n- {accounts: alice, repositories: '**', allow: [pull, push]}\n";
+    let server = super::with_rules(builder, rules).start();
+    let app = server.anonymous().as_user("alice", "pw").repository("team/app");
+    for (tag, content) in [("1.0", "short"), ("1.1", "a bit longer")] {
+        app.push_image(tag, &image::oci(content)).await;
+    }
+    for (lang, rights, content) in [
+        ("ru", "скачивать, отправлять: **", "(содержимое)"),
+        ("zh", "拉取, 推送: **", "(内容)"),
+        ("es", "descargar, subir: **", "(contenido)"),
+    ] {
+        let mut alice = signed_in(&server, "alice", lang).await;
+        let account = alice.open("/account").await.expect(200).text();
+        assert!(account.contains(rights), "{account}");
+        let compared = alice
+            .open("/compare/team/app?from=1.0&to=1.1")
+            .await
+            .expect(200)
+            .text();
+        assert!(compared.contains(content), "{compared}");
     }
 }
 
